@@ -1,0 +1,26 @@
+"""kerastorch: compile, fit, evaluate and predict for any PyTorch module."""
+
+from kerastorch import activations, callbacks, initializers, layers, losses, metrics, optimizers, regularizers, utils
+from kerastorch.callbacks.history import History
+from kerastorch.layers.input import Input
+from kerastorch.model import Model
+from kerastorch.sequential import Sequential
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "History",
+    "Input",
+    "Model",
+    "Sequential",
+    "__version__",
+    "activations",
+    "callbacks",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "regularizers",
+    "utils",
+]

@@ -1,0 +1,221 @@
+"""Activations under their Keras names, as functions over torch; `get` turns a name into one.
+
+Any callable on a tensor is an activation too: `torch.relu`, `torch.nn.ReLU()`, your own function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kerastorch.names import resolve
+
+Activation = Callable[[Tensor], Tensor]
+
+
+def linear(x: Tensor) -> Tensor:
+    """`x` itself."""
+    return x
+
+
+def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+    """`x` above `threshold`, `negative_slope * (x - threshold)` below it, at most `max_value`.
+
+    >>> relu(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    if not threshold:
+        x = F.leaky_relu(x, negative_slope) if negative_slope else torch.relu(x)
+    else:
+        x = torch.where(x >= threshold, x, negative_slope * (x - threshold))
+    return x if max_value is None else x.clamp(max=max_value)
+
+
+def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
+    """`x` if positive, else `negative_slope * x`. The default slope is Keras'; torch's is 0.01."""
+    return F.leaky_relu(x, negative_slope)
+
+
+def relu6(x: Tensor) -> Tensor:
+    """`min(max(x, 0), 6)`."""
+    return F.relu6(x)
+
+
+def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """`x` if positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2015)."""
+    return F.elu(x, alpha)
+
+
+def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """`max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)` (Barron 2017)."""
+    return F.celu(x, alpha)
+
+
+def selu(x: Tensor) -> Tensor:
+    """Scaled ELU (Klambauer et al. 2017)."""
+    return torch.selu(x)
+
+
+def gelu(x: Tensor, approximate: bool = False) -> Tensor:
+    """`x * Phi(x)` (Hendrycks & Gimpel 2016); `approximate` takes the tanh formula."""
+    return F.gelu(x, approximate="tanh" if approximate else "none")
+
+
+def silu(x: Tensor) -> Tensor:
+    """`x * sigmoid(x)`, also called swish."""
+    return F.silu(x)
+
+
+def mish(x: Tensor) -> Tensor:
+    """`x * tanh(softplus(x))` (Misra 2019)."""
+    return F.mish(x)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """`1 / (1 + exp(-x))`."""
+    return torch.sigmoid(x)
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """`log(sigmoid(x))`, without overflow."""
+    return F.logsigmoid(x)
+
+
+def hard_sigmoid(x: Tensor) -> Tensor:
+    """`relu6(x + 3) / 6`."""
+    return F.hardsigmoid(x)
+
+
+def hard_silu(x: Tensor) -> Tensor:
+    """`x * hard_sigmoid(x)`, also called hard_swish."""
+    return F.hardswish(x)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return torch.tanh(x)
+
+
+def hard_tanh(x: Tensor) -> Tensor:
+    """`x` clipped to -1..1."""
+    return F.hardtanh(x)
+
+
+def tanh_shrink(x: Tensor) -> Tensor:
+    """`x - tanh(x)`."""
+    return F.tanhshrink(x)
+
+
+def soft_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
+    """`x` moved towards 0 by `threshold`, 0 within it."""
+    return F.softshrink(x, threshold)
+
+
+def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
+    """`x` where `|x| > threshold`, else 0."""
+    return F.hardshrink(x, threshold)
+
+
+def threshold(x: Tensor, threshold: float, default_value: float) -> Tensor:
+    """`x` where `x > threshold`, else `default_value`."""
+    return F.threshold(x, threshold, default_value)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """`log(1 + exp(x))`."""
+    return F.softplus(x)
+
+
+def softsign(x: Tensor) -> Tensor:
+    """`x / (1 + |x|)`."""
+    return F.softsign(x)
+
+
+def squareplus(x: Tensor, b: float = 4) -> Tensor:
+    """`(x + sqrt(x^2 + b)) / 2` (Barron 2021)."""
+    return (x + torch.sqrt(x * x + b)) / 2
+
+
+def sparse_plus(x: Tensor) -> Tensor:
+    """0 below -1, `(x + 1)^2 / 4` up to 1, `x` above."""
+    return torch.where(x >= 1, x, (x.clamp(-1, 1) + 1).square() / 4)
+
+
+def sparse_sigmoid(x: Tensor) -> Tensor:
+    """`(x + 1) / 2` clipped to 0..1: the derivative of `sparse_plus`."""
+    return (0.5 * (x + 1)).clamp(0, 1)
+
+
+def exponential(x: Tensor) -> Tensor:
+    """`exp(x)`."""
+    return torch.exp(x)
+
+
+def softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """`exp(x) / sum(exp(x))` along `axis`."""
+    return torch.softmax(x, axis)
+
+
+def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """`log(softmax(x))`, without overflow."""
+    return torch.log_softmax(x, axis)
+
+
+def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
+    """The nearest point of the probability simplex (Martins & Astudillo 2016, algorithm 1)."""
+    ordered, _ = x.sort(dim=axis, descending=True)
+    excess = ordered.cumsum(axis) - 1
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    rank = torch.arange(1, x.shape[axis] + 1, device=x.device, dtype=x.dtype).view(shape)
+    support = (rank * ordered > excess).sum(axis, keepdim=True)
+    tau = excess.gather(axis, support - 1) / support
+    return (x - tau).clamp(min=0)
+
+
+def glu(x: Tensor, axis: int = -1) -> Tensor:
+    """`a * sigmoid(b)` with `a`, `b` the two halves of `x` along `axis` (Dauphin et al. 2017)."""
+    return F.glu(x, axis)
+
+
+def maxout(x: Tensor, pieces: int = 2, axis: int = -1) -> Tensor:
+    """The largest of each `pieces` neighbours along `axis` (Goodfellow et al. 2013): `n` features -> `n / pieces`.
+
+    >>> maxout(torch.tensor([1.0, 5.0, 2.0, 0.0]))
+    tensor([5., 2.])
+    """
+    size = x.shape[axis]
+    if size % pieces:
+        raise ValueError(f"maxout: axis {axis} has {size} features, which is no multiple of pieces={pieces}.")
+    grouped: Tensor = x.unflatten(axis, (size // pieces, pieces))
+    return grouped.amax(axis if axis < 0 else axis + 1)
+
+
+_NAMES: dict[str, Activation] = {
+    f.__name__: f
+    for f in (
+        linear, relu, leaky_relu, relu6, elu, celu, selu, gelu, silu, mish, sigmoid, log_sigmoid, hard_sigmoid,
+        hard_silu, tanh, hard_tanh, tanh_shrink, soft_shrink, hard_shrink, softplus, softsign, squareplus,
+        sparse_plus, sparse_sigmoid, exponential, softmax, log_softmax, sparsemax, glu, maxout,
+    )
+}  # fmt: skip
+_NAMES |= {"swish": silu, "hard_swish": hard_silu, "exp": exponential, "identity": linear, "logsigmoid": log_sigmoid}
+
+
+def get(identifier: Any) -> Activation:
+    """A name, class, instance or callable as a function on tensors; `None` is `linear`.
+
+    >>> get("relu")(torch.tensor([-1.0, 1.0]))
+    tensor([0., 1.])
+    >>> get("rellu")
+    Traceback (most recent call last):
+    ValueError: Unknown activation 'rellu'. Did you mean 'relu'? Known: ...
+    """
+    if identifier is None:
+        return linear
+    found: Activation = resolve("activation", identifier, _NAMES, callable)
+    return found

@@ -1,0 +1,152 @@
+"""Callback: what a user overrides to watch or steer training; CallbackList: what calls it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import Any
+
+from kerastorch.errors import suggest, unknown
+
+Logs = MutableMapping[str, Any]
+
+
+class Callback:
+    """Base of the callbacks. Override the hooks you need; only those are called.
+
+    Attributes:
+        model: the model being trained.
+        params: `{"epochs", "steps", "verbose"}` of the running call; `steps` is `None` where unknown.
+        monitor: the log this callback needs, checked before the first epoch; `None` if none.
+
+    `logs` maps names to numbers: the running means at the end of a batch, those of the epoch (validation
+    included, as `val_...`) at its end, where a callback may add entries for those after it.
+    """
+
+    monitor: str | None = None
+    model: Any = None
+    params: Mapping[str, Any] = {}
+
+    def set_model(self, model: Any) -> None:
+        """Called once before anything else."""
+        self.model = model
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Called once, after `set_model`."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch, on an interrupt or error too; `logs` are those of the last whole epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch and its validation."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a training batch, counted from 0 in its epoch."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a training batch; reading `logs` waits for the device, not reading costs nothing."""
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """The older name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """The older name of `on_train_batch_end`."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before `evaluate`, and before the validation of an epoch."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After it; `logs` have no `val_` here."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of it."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of it."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before `predict`."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After `predict`."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of `predict`."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of `predict`; `logs["outputs"]` are its outputs."""
+
+
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+_OLDER = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+
+
+class CallbackList:
+    """The callbacks of one call: each hook calls those that override it, in order.
+
+    Args:
+        callbacks: instances of `Callback`.
+        model: what they are set to.
+        params: what `callback.params` will be.
+
+    Raises:
+        TypeError: something that is no callback instance, or a misspelt hook.
+    """
+
+    def __init__(self, callbacks: Iterable[Callback], model: Any, params: Mapping[str, Any]) -> None:
+        self.callbacks = list(callbacks)
+        for callback in self.callbacks:
+            _check(callback)
+        self._hooks = {hook: [f for c in self.callbacks for f in _overridden(c, hook)] for hook in HOOKS}
+        for callback in self.callbacks:
+            callback.set_model(model)
+            callback.set_params(params)
+
+    def emit(self, hook: str, *args: Any) -> None:
+        """Call `hook` of every callback that has it."""
+        for function in self._hooks[hook]:
+            function(*args)
+
+    def listens(self, *hooks: str) -> bool:
+        """Whether any callback has any of these hooks."""
+        return any(self._hooks[hook] for hook in hooks)
+
+
+def _overridden(callback: Callback, hook: str) -> list[Callable[..., None]]:
+    names = [hook, _OLDER[hook]] if hook in _OLDER else [hook] if hook not in _OLDER.values() else []
+    functions = [getattr(callback, name) for name in names]
+    return [f for name, f in zip(names, functions, strict=True) if not _is_default(f, name)]
+
+
+def _is_default(function: Any, name: str) -> bool:
+    return getattr(function, "__func__", None) is getattr(Callback, name)
+
+
+def _check(callback: Any) -> None:
+    if inspect.isclass(callback):
+        raise TypeError(f"callbacks: pass {callback.__name__}(), not the class {callback.__name__}.")
+    if not isinstance(callback, Callback):
+        raise TypeError(f"callbacks: {callback!r} is no kerastorch.callbacks.Callback.")
+    for name in dir(type(callback)):
+        if name.startswith("on_") and name not in HOOKS and callable(getattr(callback, name, None)):
+            raise TypeError(
+                f"{type(callback).__name__}.{name} is no hook.{suggest(name, HOOKS)} Hooks: {', '.join(HOOKS)}."
+            )
+
+
+def check_monitors(callbacks: Iterable[Callback], available: list[str], validates: bool) -> None:
+    """Refuse a monitored name that no epoch will log; before the first epoch, with the names that will be."""
+    for callback in callbacks:
+        name = callback.monitor
+        if name is None or name in available:
+            continue
+        error = unknown("metric", name, available)
+        why = " No validation data was given." if name.startswith("val_") and not validates else ""
+        raise ValueError(f"{type(callback).__name__}: {error}{why}")

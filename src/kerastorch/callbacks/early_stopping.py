@@ -1,0 +1,108 @@
+"""EarlyStopping: end training when a quantity no longer gets better."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from typing import Any
+
+from torch import Tensor
+
+from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.callbacks.direction import direction
+from kerastorch.errors import number, whole
+
+
+class EarlyStopping(Callback):
+    """Stops when `monitor` has not improved for `patience` epochs.
+
+    Args:
+        monitor: a name of the logs.
+        min_delta: a smaller change is no improvement, >= 0.
+        patience: how many epochs in a row may bring none.
+        verbose: 1 says when it stops and what it restores.
+        mode: `'min'`, `'max'`, or `'auto'`: told from the name.
+        baseline: the value to beat; without it improvement is over the best epoch so far.
+        restore_best_weights: when training ends, however it ends, put back the parameters and buffers of the
+            best epoch.
+        start_from_epoch: epochs before this one are not looked at.
+
+    A NaN is never the best: it counts as no improvement, with a warning.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        self.monitor: str = monitor
+        self.min_delta = abs(number("min_delta", min_delta))
+        self.patience = whole("patience", patience, 0)
+        self.verbose = verbose
+        self.mode = mode
+        self.baseline = None if baseline is None else number("baseline", baseline)
+        self.restore_best_weights = restore_best_weights
+        self.start_from_epoch = whole("start_from_epoch", start_from_epoch, 0)
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"mode must be 'auto', 'min' or 'max', got {mode!r}.")
+        self._reset()
+
+    def _reset(self) -> None:
+        self.wait = 0
+        self.stopped_epoch = 0
+        self.best: float | None = None
+        self.best_epoch = 0
+        self.best_weights: dict[str, Any] | None = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._reset()
+        self._sign = direction(self.monitor, self.mode, self.model)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if epoch < self.start_from_epoch or self.monitor not in (logs or {}):  # an epoch without validation
+            return
+        current = float((logs or {})[self.monitor])
+        if math.isnan(current):
+            warnings.warn(f"EarlyStopping: {self.monitor} is NaN in epoch {epoch + 1}.", stacklevel=2)
+        if self.restore_best_weights and self.best_weights is None and not math.isnan(current):
+            self._keep(epoch)
+        self.wait += 1
+        if self._better(current, self.best):
+            self.best = current
+            self.best_epoch = epoch
+            if self.restore_best_weights:
+                self._keep(epoch)
+            if self._better(current, self.baseline):
+                self.wait = 0
+            return
+        if self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.verbose and self.stopped_epoch:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.restore_best_weights and self.best_weights is not None:
+            if self.verbose:
+                print(f"Restoring the weights of the best epoch: {self.best_epoch + 1}.")
+            self.model.load_state_dict(self.best_weights)
+
+    def _better(self, value: float, reference: float | None) -> bool:
+        if math.isnan(value):
+            return False
+        return reference is None or self._sign * value - self.min_delta > self._sign * reference
+
+    def _keep(self, epoch: int) -> None:
+        self.best_epoch = epoch
+        # in main memory: a GPU keeps its own free
+        self.best_weights = {
+            name: value.detach().to("cpu", copy=True) if isinstance(value, Tensor) else copy.deepcopy(value)
+            for name, value in self.model.state_dict().items()
+        }

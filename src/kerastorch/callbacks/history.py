@@ -1,0 +1,95 @@
+"""History: the curves of a fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.errors import unknown
+
+
+class History(Callback):
+    """What `fit` returns: each epoch's numbers, and ways to look at them.
+
+    Attributes:
+        history: name -> one float an epoch, names sorted; validation's as `val_...`.
+        epoch: the epochs' numbers, from 0.
+        params: `{"epochs", "steps", "verbose"}` of the fit.
+        model: the model trained.
+    """
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+        self._at: dict[str, list[int]] = {}  # with validation_freq a curve has not a value every epoch
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.history, self.epoch, self._at = {}, [], {}
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        logs = logs or {}
+        self.epoch.append(epoch)
+        for name in sorted(logs):
+            self.history.setdefault(name, []).append(float(logs[name]))
+            self._at.setdefault(name, []).append(epoch)
+
+    def best(self, monitor: str = "val_loss", mode: str = "min") -> tuple[int, float]:
+        """The epoch (from 0) with the best value of `monitor`, and the value; NaN is never best.
+
+        Args:
+            monitor: a name of `history`.
+            mode: `'min'` or `'max'`.
+        """
+        values = self._curve(monitor)
+        sign = 1 if mode == "min" else -1
+        real = [(sign * value, epoch) for value, epoch in zip(values, self._at[monitor], strict=True)]
+        real = [pair for pair in real if pair[0] == pair[0]]
+        if not real:
+            raise ValueError(f"{monitor} was NaN in every epoch.")
+        value, epoch = min(real)
+        return epoch, sign * value
+
+    def frame(self) -> Any:
+        """The curves as a pandas DataFrame, one row an epoch (needs pandas)."""
+        import pandas as pd
+
+        columns = {n: pd.Series(v, index=self._at[n]) for n, v in self.history.items()}
+        return pd.DataFrame(columns, index=pd.Index(self.epoch, name="epoch"))
+
+    def plot(self, path: Any = None) -> Any:
+        """Draw each quantity, training beside validation (needs matplotlib: `pip install kerastorch[plot]`).
+
+        Args:
+            path: where to save the picture; its ending chooses the format. Nothing is saved if `None`.
+
+        Returns:
+            The matplotlib `Figure`; in a notebook it shows itself.
+        """
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+
+        names = list(dict.fromkeys(name.removeprefix("val_") for name in self.history))
+        names.sort(key=lambda name: (name != "loss", name))
+        if not names:
+            raise ValueError("There is no epoch to plot yet.")
+        figure = Figure(figsize=(5 * len(names), 3.6), layout="constrained")
+        for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+            for curve, label in ((name, "training"), (f"val_{name}", "validation")):
+                if curve in self.history:
+                    epochs = [epoch + 1 for epoch in self._at[curve]]
+                    axes.plot(epochs, self.history[curve], marker="." if len(epochs) < 30 else None, label=label)
+            axes.set(title=name, xlabel="epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.grid(alpha=0.3)
+            axes.legend()
+        if path is not None:
+            figure.savefig(path, dpi=120)
+        return figure
+
+    def _curve(self, name: str) -> list[float]:
+        if name not in self.history:
+            raise unknown("curve", name, self.history)
+        return self.history[name]
+
+    def __repr__(self) -> str:
+        return f"History({len(self.epoch)} epochs: {', '.join(self.history) or 'nothing yet'})"

@@ -1,0 +1,155 @@
+"""Progress: a tqdm bar an epoch in a terminal or notebook, one plain line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from kerastorch.callbacks.base import Callback, Logs
+
+Verbose = int | Literal["auto"]
+REFRESH = 0.1  # seconds between two looks at the running numbers
+
+
+def style(verbose: Verbose) -> Literal["none", "bar", "line"]:
+    """What `verbose` asks for: 0 nothing, 2 a line an epoch, 1 and `'auto'` a bar where one can be drawn.
+
+    Raises:
+        ValueError: any other value.
+    """
+    if verbose not in (0, 1, 2, "auto", False, True):
+        raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {verbose!r}.")
+    if verbose != "auto" and not verbose:
+        return "none"
+    return "bar" if verbose != 2 and (in_notebook() or sys.stdout.isatty()) else "line"
+
+
+def in_notebook() -> bool:
+    """Whether output goes to a Jupyter notebook."""
+    shell = sys.modules.get("IPython")
+    kernel = getattr(shell.get_ipython(), "kernel", None) if shell is not None else None
+    return kernel is not None
+
+
+def numbers(logs: Mapping[str, Any]) -> str:
+    """`loss: 0.3100 - accuracy: 0.9100`, the loss first and `val_` last."""
+    order = sorted(logs, key=lambda name: (name.startswith("val_"), name.removeprefix("val_") != "loss"))
+    return " - ".join(f"{name}: {short(logs[name])}" for name in order)
+
+
+def short(value: float) -> str:
+    """Four digits after the point, or an exponent where that would hide the number."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"
+
+
+class ProgressBar(Callback):
+    """Shows how `fit`, `evaluate` or `predict` gets on.
+
+    Args:
+        verbose: see `style`.
+        what: the words before the bar of `evaluate` and `predict`.
+        delay: seconds before the bar of these appears, so that short calls stay quiet.
+    """
+
+    def __init__(self, verbose: Verbose = "auto", what: str = "evaluate", delay: float = 0.0) -> None:
+        self.style = style(verbose)
+        self.what, self.delay = what, delay
+        self._bar: Any = None
+        self._fitting = False
+
+    def _open(self, words: str, delay: float = 0.0) -> None:
+        self._began = self._looked = time.perf_counter()
+        self._steps = 0
+        if self.style == "bar":
+            if in_notebook():
+                from tqdm.notebook import tqdm
+            else:
+                from tqdm import tqdm
+            self._bar = tqdm(
+                total=self.params.get("steps"), desc=words, unit="batch", file=sys.stdout, mininterval=REFRESH,
+                delay=delay, dynamic_ncols=True,
+            )  # fmt: skip
+
+    def _advance(self, logs: Logs | None) -> None:
+        self._steps += 1
+        if self._bar is None:
+            return
+        now = time.perf_counter()
+        if now - self._looked >= REFRESH:
+            self._looked = now
+            if logs is not None:
+                self._bar.set_postfix_str(numbers(_peek(logs)), refresh=False)
+            self._bar.update(self._steps - self._bar.n)
+
+    def _close(self, words: str, logs: Mapping[str, Any] | None) -> None:
+        text = numbers(logs or {})
+        if self._bar is not None:
+            if self._steps:
+                self._bar.total = self._steps
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(self._steps - self._bar.n)
+            self._bar.refresh()
+            self._bar.close()
+            self._bar = None
+        elif self.style == "line":
+            seconds = time.perf_counter() - self._began
+            pace = f"{seconds:.1f}s, {_pace(seconds / max(self._steps, 1))}"
+            print(f"{words} - {self._steps} steps, {pace}{' - ' if text else ''}{text}", flush=True)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._fitting = True
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._words = f"Epoch {epoch + 1}/{self.params['epochs']}"
+        self._open(self._words)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._advance(logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._close(self._words, logs)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._fitting = False
+        if self._bar is not None:  # interrupted within an epoch
+            self._bar.close()
+            self._bar = None
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        if not self._fitting:
+            self._open(self.what, self.delay)
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if not self._fitting:
+            self._advance(logs)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        if not self._fitting:
+            self._close(self.what, logs)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        self._open(self.what, self.delay)
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._advance(None)
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        self._close(self.what, None)
+
+
+def progress(verbose: Verbose, what: str = "Epoch", delay: float = 0.0) -> list[Callback]:
+    """The bar that `verbose` asks for, if any; where a bar may be late (`delay`), no line stands in for it."""
+    bar = ProgressBar(verbose, what, delay)
+    return [] if bar.style == "none" or (bar.style == "line" and delay) else [bar]
+
+
+def _peek(logs: Any) -> Mapping[str, float]:
+    """The running numbers as they are at hand, where the logs can tell without catching up."""
+    peek = getattr(logs, "peek", None)
+    return peek() if peek is not None else dict(logs)
+
+
+def _pace(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f}ms/step" if seconds < 1 else f"{seconds:.1f}s/step"

@@ -1,0 +1,5 @@
+"""Whatever the user has -> batches of (x, y, sample_weight); splits; the order of an epoch."""
+
+from kerastorch.data.order import permutation
+
+__all__ = ["permutation"]

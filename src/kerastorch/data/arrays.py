@@ -1,0 +1,157 @@
+"""Whatever holds numbers in memory -> torch tensors, by position, checked, never written to."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kerastorch.data.structure import is_sequence_of_arrays, leaves
+
+
+def is_array(data: Any) -> bool:
+    """Whether `data` is array-like: it can be turned into a tensor as a whole."""
+    if isinstance(data, (Tensor, np.ndarray, list, tuple, Mapping)) or np.isscalar(data):
+        return True
+    return hasattr(data, "__array__") or _is_scipy_sparse(data)
+
+
+def tensors(data: Any, name: str) -> Any:
+    """`data` as a tensor, or as a dict or tuple of tensors where it is several arrays.
+
+    Raises:
+        TypeError: a dtype that holds no numbers, or complex ones.
+        ValueError: ragged lists, masked arrays, scalars.
+    """
+    if data is None:
+        return None
+    if isinstance(data, Mapping):
+        return {key: tensors(part, f"{name}[{key!r}]") for key, part in data.items()}
+    if is_sequence_of_arrays(data):
+        return tuple(tensors(part, f"{name}[{index}]") for index, part in enumerate(data))
+    return tensor(data, name)
+
+
+def tensor(data: Any, name: str) -> Tensor:
+    """One array as a tensor that shares its memory where it can."""
+    found = _from_torch(data, name) if isinstance(data, Tensor) else _from_numpy(_to_numpy(data, name), name)
+    if found.is_complex():
+        raise TypeError(f"{name} is {found.dtype}; kerastorch takes real data. Use np.abs or stack real and imag.")
+    if found.ndim == 0:
+        raise ValueError(f"{name} must have at least 1 dimension, got a scalar.")
+    return found
+
+
+def _from_torch(data: Tensor, name: str) -> Tensor:
+    if data.layout != torch.strided:
+        raise TypeError(f"{name} is a sparse tensor; call .to_dense() first.")
+    return data.detach()
+
+
+def _to_numpy(data: Any, name: str) -> np.ndarray[Any, Any]:
+    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        raise ValueError(f"{name} is a masked array with {int(np.ma.count_masked(data))} masked values; fill them.")
+    if _is_scipy_sparse(data):
+        return np.asarray(data.toarray())
+    if isinstance(data, (list, tuple)):
+        _check_rectangular(data, name)
+    if hasattr(data, "dtypes") and hasattr(data, "columns"):  # a pandas DataFrame
+        _check_columns(data, name)
+    try:
+        return np.asarray(data)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise TypeError(f"{name} cannot be turned into an array: {error}") from error
+
+
+def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Tensor:
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{name} has dtype {array.dtype}; encode it as numbers first.")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype in (np.uint16, np.uint32, np.uint64):  # torch has few operations on these
+        if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
+            raise TypeError(f"{name} is uint64 with values beyond int64; scale it first.")
+        array = array.astype(np.int64)
+    if array.dtype.itemsize > 8 and array.dtype.kind == "f":
+        array = array.astype(np.float64)
+    if any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    with warnings.catch_warnings():  # read-only memory: nothing here ever writes to it
+        warnings.filterwarnings("ignore", message=".*not writable.*")
+        return torch.from_numpy(array)
+
+
+def _check_rectangular(data: Any, name: str) -> None:
+    lengths = [len(row) if hasattr(row, "__len__") else None for row in data]
+    for index, length in enumerate(lengths):
+        if length != lengths[0]:
+            given = "a single value" if length is None else f"length {length}"
+            raise ValueError(f"{name}[{index}] has {given}, {name}[0] has length {lengths[0]}; pad first.")
+
+
+def _check_columns(frame: Any, name: str) -> None:
+    for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if getattr(dtype, "kind", "O") not in "biufc":
+            raise TypeError(f"{name} column {column!r} has dtype {dtype}; encode it as numbers first.")
+
+
+def _is_scipy_sparse(data: Any) -> bool:
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(data))
+
+
+def columns(data: Any) -> list[Any] | None:
+    """The column names of a pandas DataFrame, else `None`."""
+    return list(data.columns) if hasattr(data, "columns") and hasattr(data, "dtypes") else None
+
+
+def check_lengths(**groups: Any) -> int:
+    """All arrays have the same number of rows, more than 0: that number."""
+    sizes = {name: len(leaf) for group, data in groups.items() for name, leaf in leaves(data, group)}
+    first, length = next(iter(sizes.items()))
+    for name, size in sizes.items():
+        if size != length:
+            raise ValueError(f"{first} has {length} samples, {name} has {size}.")
+    if length == 0:
+        raise ValueError(f"{first} has 0 samples.")
+    return length
+
+
+def check_indexes(x: Any, y: Any) -> None:
+    """Refuse pandas x and y whose rows are labelled differently: by position they would pair the wrong rows."""
+    first: Any = getattr(x, "index", None)
+    second: Any = getattr(y, "index", None)
+    if not hasattr(first, "equals") or not hasattr(second, "equals") or len(first) != len(second):
+        return
+    if not first.equals(second):
+        raise ValueError("x and y have different pandas indexes; use .reset_index(drop=True) or .to_numpy().")
+
+
+def check_finite(data: Any, name: str) -> None:
+    """Refuse NaN and infinity."""
+    for label, leaf in leaves(data, name):
+        if not leaf.is_floating_point() or bool(torch.isfinite(leaf).all()):
+            continue
+        wrong = ~torch.isfinite(leaf)
+        first = wrong.nonzero()[0].tolist()
+        kind = "NaN" if bool(leaf.isnan().any()) else "infinite"
+        place = f"row {first[0]}" + (f", column {first[1]}" if leaf.ndim == 2 else "")
+        raise ValueError(
+            f"{label} has {int(wrong.sum())} {kind} values, first at {place}. Clean it, or pass check_finite=False."
+        )
+
+
+def check_weights(sample_weight: Tensor) -> None:
+    """Refuse weights that are negative, not finite or all zero."""
+    wrong = ~torch.isfinite(sample_weight) | (sample_weight < 0)
+    if bool(wrong.any()):
+        at = int(wrong.flatten().to(torch.uint8).argmax())
+        value = float(sample_weight.flatten()[at])
+        raise ValueError(f"sample_weight[{at}] = {value}; weights must be finite and >= 0.")
+    if not bool((sample_weight > 0).any()):
+        raise ValueError("sample_weight is all 0.")

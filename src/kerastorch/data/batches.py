@@ -1,0 +1,218 @@
+"""Batches: what training, evaluation and prediction iterate over, whatever the data was."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from kerastorch.data.order import EpochSampler, permutation
+from kerastorch.data.structure import map_structure
+
+PIECE = 64  # batches gathered at once
+
+
+class Batch(NamedTuple):
+    """Inputs, targets and sample weights of one step; targets and weights may be `None`."""
+
+    x: Any
+    y: Any
+    sample_weight: Tensor | None
+
+
+class Batches(Protocol):
+    """A source of batches.
+
+    Attributes:
+        samples: how many rows a pass has, `None` where unknown.
+        batch_size: rows of a batch, `None` where unknown.
+        arrays: all of the data as one batch, where it is in memory, else `None`.
+    """
+
+    samples: int | None
+    batch_size: int | None
+    arrays: Batch | None
+
+    def steps(self) -> int | None:
+        """How many batches a pass has, `None` where unknown."""
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of one pass; `number` decides the order where that is ours to choose."""
+
+
+class ArrayBatches:
+    """Tensors in memory: gathered by index in large pieces, then sliced.
+
+    Args:
+        data: tensors with the same number of rows.
+        batch_size: rows of a batch; the last may have fewer.
+        shuffle: `True` permutes the rows each epoch, `'batch'` only within each batch.
+        seed: what the order depends on beside the epoch's number.
+        rows: which rows are used, `None` for all.
+    """
+
+    def __init__(
+        self, data: Batch, batch_size: int, shuffle: bool | str, seed: int, rows: Tensor | None = None
+    ) -> None:
+        self._data, self._shuffle, self._seed, self._rows = data, shuffle, seed, rows
+        self._size = batch_size
+        self.batch_size: int | None = batch_size
+        self.samples: int | None = _length(data) if rows is None else len(rows)
+        self.arrays: Batch | None = data if rows is None else _take(data, rows)
+
+    def steps(self) -> int:
+        assert self.samples is not None
+        return -(-self.samples // self._size)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        order = self._order(number)
+        assert self.samples is not None
+        piece = self._size * PIECE
+        for start in range(0, self.samples, piece):
+            here = slice(start, start + piece)
+            part = _take(self._data, here if order is None else order[here])
+            yield from _split(part, self._size)
+
+    def _order(self, number: int) -> Tensor | None:
+        if not self._shuffle:
+            return self._rows
+        assert self.samples is not None
+        order = permutation(self.samples, self._seed, number)
+        if self._shuffle == "batch":
+            batch = torch.arange(self.samples) // self._size
+            order = order[torch.sort(batch[order], stable=True).indices]
+        return order if self._rows is None else self._rows[order]
+
+
+def _length(data: Batch) -> int:
+    found: list[int] = []
+    map_structure(lambda t: found.append(len(t)), data.x)
+    return found[0]
+
+
+def _take(data: Batch, rows: Tensor | slice) -> Batch:
+    return Batch(*(map_structure(lambda t: None if t is None else t[rows], field) for field in data))
+
+
+def _split(part: Batch, size: int) -> Iterator[Batch]:
+    """The batches of a piece: views, made by one call a tensor."""
+    if isinstance(part.x, Tensor) and (part.y is None or isinstance(part.y, Tensor)):
+        xs = part.x.split(size)
+        ys = itertools.repeat(None) if part.y is None else part.y.split(size)
+        ws = itertools.repeat(None) if part.sample_weight is None else part.sample_weight.split(size)
+        yield from map(Batch, xs, ys, ws)
+        return
+    for start in range(0, _length(part), size):
+        yield _take(part, slice(start, start + size))
+
+
+class LoaderBatches:
+    """A `DataLoader` (the user's, or ours over a `Dataset`), iterated once an epoch, as it is."""
+
+    arrays: Batch | None = None
+
+    def __init__(self, loader: DataLoader[Any], sampler: EpochSampler | None = None) -> None:
+        self.loader, self._sampler = loader, sampler
+        self.samples: int | None = None
+        self.batch_size: int | None = loader.batch_size
+        rows: Any = loader.sampler
+        if loader.batch_size is not None and hasattr(rows, "__len__") and self.steps() is not None:
+            self.samples = len(rows) - (len(rows) % loader.batch_size if loader.drop_last else 0)
+
+    def steps(self) -> int | None:
+        try:
+            return len(self.loader)
+        except TypeError:  # an IterableDataset without a length
+            return None
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        if self._sampler is not None:
+            self._sampler.epoch = number
+        return map(unpack, self.loader)
+
+
+class StreamBatches:
+    """A generator (used once), an iterable, or a function that returns one for each pass."""
+
+    samples: int | None = None
+    batch_size: int | None = None
+    arrays: Batch | None = None
+
+    def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
+        self._source = source
+
+    def steps(self) -> int | None:
+        source: Any = self._source
+        return len(source) if hasattr(source, "__len__") else None
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        source = self._source() if callable(self._source) else self._source
+        return map(unpack, source)
+
+
+class FirstBatches:
+    """The first `limit` batches of each pass: what `validation_steps` and `steps` ask for."""
+
+    samples: int | None = None
+
+    def __init__(self, batches: Batches, limit: int) -> None:
+        self._batches, self._limit = batches, limit
+        self.batch_size = batches.batch_size
+        self.arrays = batches.arrays
+
+    def steps(self) -> int:
+        return min(self._limit, self._batches.steps() or self._limit)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        return itertools.islice(self._batches.epoch(number), self._limit)
+
+
+class GoingOn:
+    """`limit` batches an epoch, each epoch going on where the last one ended: what `steps_per_epoch` asks for.
+
+    Where a pass ends within an epoch the next pass begins.
+
+    Raises:
+        ValueError: a pass has fewer than `limit` batches.
+    """
+
+    samples: int | None = None
+
+    def __init__(self, batches: Batches, limit: int) -> None:
+        known = batches.steps()
+        if known is not None and known < limit:
+            raise ValueError(f"steps_per_epoch={limit}, but the data has {known} batches.")
+        self._batches, self._limit = batches, limit
+        self.batch_size = batches.batch_size
+        self._running: Iterator[Batch] = iter(())
+        self._passes = 0
+        self.arrays = batches.arrays
+
+    def steps(self) -> int:
+        return self._limit
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        for given in range(self._limit):
+            batch = next(self._running, None)
+            if batch is None:
+                self._running = self._batches.epoch(max(number, self._passes))
+                self._passes = max(number, self._passes) + 1
+                batch = next(self._running, None)
+            if batch is None:
+                raise ValueError(f"data ended after {given} of {self._limit} steps (epoch {number + 1}).")
+            yield batch
+
+
+def unpack(item: Any) -> Batch:
+    """What a loader or generator yields -> a batch: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; a dict is x."""
+    if isinstance(item, Batch):
+        return item
+    if isinstance(item, (tuple, list)):
+        if not 1 <= len(item) <= 3:
+            raise ValueError(f"a batch has {len(item)} items; expected (x,), (x, y) or (x, y, sample_weight).")
+        return Batch(*(tuple(item) + (None,) * (3 - len(item))))
+    return Batch(item, None, None)

@@ -1,0 +1,183 @@
+"""The one door for data: what the user passed as x, y and weights -> `Batches`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, Subset, TensorDataset
+
+from kerastorch.data import arrays
+from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, GoingOn, LoaderBatches, StreamBatches
+from kerastorch.data.order import EpochSampler
+from kerastorch.data.split import split_rows, warn_of_unseen_classes
+from kerastorch.data.structure import rows as rows_of
+from kerastorch.errors import whole
+
+DEFAULT_BATCH_SIZE = 32
+Cast = Callable[[Batch], Batch]
+
+
+class Source:
+    """Data as the user gave it, recognised and checked; `batches` and `split` make what is iterated over.
+
+    Args:
+        x: arrays (nested for several inputs), a `Dataset`, a `DataLoader`, a generator, or a function that
+            returns one.
+        y: targets beside arrays.
+        sample_weight: weights beside arrays.
+        names: what messages call these three.
+        finite: whether NaN and infinity are refused.
+        cast: what is done to arrays once, before training.
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        names: tuple[str, str, str] = ("x", "y", "sample_weight"),
+        finite: bool = True,
+        cast: Cast = lambda batch: batch,
+    ) -> None:
+        self.kind = _kind(x, names[0])
+        self.columns = arrays.columns(x)
+        if isinstance(x, TensorDataset):
+            _refuse(self.kind, y=y, sample_weight=sample_weight)
+            x, y, sample_weight = (*x.tensors, None, None, None)[:3]
+            self.kind = "arrays"
+        if self.kind == "arrays":
+            arrays.check_indexes(x, y)
+            checked = _check(Batch(*map(arrays.tensors, (x, y, sample_weight), names)), names, finite)
+            self._data: Any = cast(checked)
+            self.samples: int | None = rows_of(self._data.x)
+        else:
+            _refuse(self.kind, y=y, sample_weight=sample_weight)
+            self._data = x
+            self.samples = len(x) if self.kind == "Dataset" else None
+
+    @property
+    def takes_batch_size(self) -> bool:
+        """Whether batches are ours to make."""
+        return self.kind in ("arrays", "Dataset", "IterableDataset")
+
+    def targets(self) -> Any:
+        """All targets where they are in memory (for a `Dataset`: its `targets`), else `None`."""
+        if self.kind == "arrays":
+            return self._data.y
+        found = getattr(self._data, "targets", None) if self.kind == "Dataset" else None
+        return None if found is None else torch.as_tensor(found)
+
+    def batches(
+        self, batch_size: int | None, *, shuffle: bool | str = False, seed: int = 0, rows: Tensor | None = None
+    ) -> Batches:
+        """What to iterate over.
+
+        Args:
+            batch_size: rows of a batch, 32 if `None`; not for a source that comes in batches.
+            shuffle: a new order each epoch; not for a source that has its own.
+            seed: what that order depends on, beside the epoch.
+            rows: use these rows only.
+        """
+        if not self.takes_batch_size:
+            if batch_size is not None:
+                raise ValueError(f"batch_size cannot be given with a {self.kind}; it comes in batches.")
+            return LoaderBatches(self._data) if self.kind == "DataLoader" else StreamBatches(self._data)
+        size = whole("batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
+        if self.kind == "arrays":
+            return ArrayBatches(self._data, size, shuffle, seed, rows)
+        if self.kind == "IterableDataset":
+            return LoaderBatches(DataLoader(self._data, size, generator=torch.Generator()))
+        dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
+        sampler = EpochSampler(len(self._data) if rows is None else len(rows), seed, bool(shuffle))
+        # a generator of its own: a DataLoader draws from torch's global one at the start of every pass otherwise
+        return LoaderBatches(DataLoader(dataset, size, sampler=sampler, generator=torch.Generator()), sampler)
+
+    def split(self, share: float, *, stratify: Any, shuffle: bool, seed: int | None) -> tuple[Tensor, Tensor]:
+        """The rows that train and those that validate; warns where training misses a class."""
+        if self.samples is None:
+            raise ValueError(
+                f"validation_split needs arrays or a map-style Dataset, got a {self.kind}; pass validation_data."
+            )
+        labels = None if stratify is None or stratify is False else self._labels(stratify)
+        train, validation = split_rows(self.samples, share, stratify=labels, shuffle=shuffle, seed=seed)
+        seen = self.targets()
+        if isinstance(seen, Tensor) and not seen.is_floating_point() and seen.ndim == 1:
+            warn_of_unseen_classes(seen[train], seen[validation])
+        return train, validation
+
+    def _labels(self, stratify: Any) -> Tensor:
+        labels: Any = self.targets() if stratify is True else arrays.tensor(stratify, "validation_stratify")
+        if labels is None and self.kind == "Dataset":
+            labels = torch.as_tensor([int(self._data[index][1]) for index in range(len(self._data))])
+        if not isinstance(labels, Tensor):
+            raise ValueError("validation_stratify=True needs one target with class numbers; pass the labels instead.")
+        if len(labels) != self.samples:
+            raise ValueError(f"x has {self.samples} samples, validation_stratify has {len(labels)}.")
+        return labels.argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.flatten()
+
+
+def limited(batches: Batches, steps: int | None, *, going_on: bool = False, name: str = "steps") -> Batches:
+    """`batches`, no more than `steps` a pass."""
+    if steps is None:
+        return batches
+    limit = whole(name, steps)
+    return GoingOn(batches, limit) if going_on else FirstBatches(batches, limit)
+
+
+def refuse_reordered(x: Any) -> None:
+    """Refuse, for `predict`, a loader whose rows would not come out in the data's order, or not all."""
+    if not isinstance(x, DataLoader):
+        return
+    sampler: Any = getattr(x.batch_sampler, "sampler", x.sampler)
+    if isinstance(sampler, RandomSampler):
+        raise ValueError("predict(): the DataLoader shuffles, so rows would not match your data. Use shuffle=False.")
+    if x.drop_last and hasattr(sampler, "__len__") and x.batch_size and len(sampler) % x.batch_size:
+        raise ValueError(
+            f"predict(): the DataLoader has drop_last=True and would drop {len(sampler) % x.batch_size} of "
+            f"{len(sampler)} rows. Use drop_last=False."
+        )
+
+
+def _kind(x: Any, name: str) -> str:
+    if isinstance(x, DataLoader):
+        return "DataLoader"
+    if isinstance(x, IterableDataset):
+        return "IterableDataset"
+    if isinstance(x, Dataset):
+        return "Dataset"
+    if arrays.is_array(x):
+        return "arrays"
+    if hasattr(x, "__getitem__") and hasattr(x, "__len__"):
+        return "Dataset"
+    if isinstance(x, Iterator):
+        return "generator"
+    if callable(x):
+        return "function that returns batches"
+    if isinstance(x, Iterable):
+        return "iterable"
+    raise TypeError(
+        f"{name} must be arrays, a Dataset, a DataLoader, a generator or a function that returns one, "
+        f"got {type(x).__name__}."
+    )
+
+
+def _refuse(kind: str, **given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} cannot be given with a {kind}; let it yield (x, y) or (x, y, sample_weight).")
+
+
+def _check(data: Batch, names: tuple[str, str, str], finite: bool) -> Batch:
+    arrays.check_lengths(**{name: part for name, part in zip(names, data, strict=True) if part is not None})
+    if finite:
+        arrays.check_finite(data.x, names[0])
+        arrays.check_finite(data.y, names[1])
+    if isinstance(data.sample_weight, Tensor):
+        arrays.check_weights(data.sample_weight)
+    elif data.sample_weight is not None:
+        raise ValueError("sample_weight must be one array: a weight for each sample, for all outputs.")
+    return data

@@ -1,0 +1,50 @@
+"""Tensors alone or nested in tuples, lists and dicts, as models take and give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+
+def is_nested(data: Any) -> bool:
+    """Whether `data` is a dict, tuple or list of parts (a namedtuple included), rather than one thing."""
+    return isinstance(data, (Mapping, tuple, list))
+
+
+def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
+    """`function` of every leaf (and the matching leaves of `others`), in the same structure."""
+    if isinstance(data, Mapping):
+        return {key: map_structure(function, data[key], *(other[key] for other in others)) for key in data}
+    if isinstance(data, (tuple, list)):
+        parts = [map_structure(function, *items) for items in zip(data, *others, strict=True)]
+        return type(data)(*parts) if hasattr(data, "_fields") else type(data)(parts)
+    return function(data, *others)
+
+
+def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """`(name, leaf)` of every leaf: `x['a']`, `x[0]`, or the bare name."""
+    if isinstance(data, Mapping):
+        for key, part in data.items():
+            yield from leaves(part, f"{name}[{key!r}]")
+    elif isinstance(data, (tuple, list)):
+        for index, part in enumerate(data):
+            yield from leaves(part, f"{name}[{index}]")
+    elif data is not None:
+        yield name, data
+
+
+def rows(data: Any) -> int:
+    """The number of rows of the first leaf."""
+    for _, leaf in leaves(data):
+        return len(leaf)
+    raise ValueError("There is no data.")
+
+
+def is_sequence_of_arrays(data: Any) -> bool:
+    """Whether a list or tuple holds several arrays (inputs), rather than being one array written as a list."""
+    return (
+        isinstance(data, Sequence)
+        and not isinstance(data, str)
+        and len(data) > 0
+        and all(getattr(part, "ndim", 0) >= 1 or isinstance(part, Mapping) for part in data)
+    )

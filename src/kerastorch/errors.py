@@ -1,0 +1,67 @@
+"""Every "no" that several rooms say is worded here: what was given, what was expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`" Did you mean 'mse'?"` when a known name is near, else an empty string."""
+    near = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
+    """The error for a name nobody knows, with the nearest right one and the full choice.
+
+    >>> print(unknown("loss", "msee", ["mae", "mse"]))
+    Unknown loss 'msee'. Did you mean 'mse'? Known: mae, mse.
+    """
+    known = sorted(known)
+    return ValueError(f"Unknown {kind} {name!r}.{suggest(name, known)} Known: {', '.join(known)}.")
+
+
+def mismatch(what: str, given: Any, expected: str, advice: str = "") -> ValueError:
+    """The error for a value of the wrong kind: `what must be expected, got given. advice`."""
+    return ValueError(f"{what} must be {expected}, got {given!r}.{' ' + advice if advice else ''}")
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int >= `least`; NumPy integers pass, bools, floats and strings do not.
+
+    >>> whole("batch_size", 0)
+    Traceback (most recent call last):
+    ValueError: batch_size must be an integer >= 1, got 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise mismatch(name, value, f"an integer >= {least}")
+    return int(value)
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    above: float = -math.inf,
+    least: float = -math.inf,
+    below: float = math.inf,
+    most: float = math.inf,
+    advice: str = "",
+) -> float:
+    """`value` as a finite float inside the given bounds (`above`, `below` exclusive; `least`, `most` inclusive)."""
+    words = [
+        f"{sign} {bound:g}"
+        for sign, bound in ((">", above), (">=", least), ("<", below), ("<=", most))
+        if math.isfinite(bound)
+    ]
+    expected = "a finite number" + (" " + " and ".join(words) if words else "")
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise mismatch(name, value, expected, advice)
+    given = float(value)
+    if not (math.isfinite(given) and above < given < below and least <= given <= most):
+        raise mismatch(name, value, expected, advice)
+    return given

@@ -1,0 +1,193 @@
+"""Initializers under their Keras names, on `torch.nn.init`: callables that fill a tensor in place.
+
+A tensor is laid out as torch does it, `(out, in, *kernel)`, so `fan_in` is torch's. The functions of
+`torch.nn.init` (`torch.nn.init.orthogonal_`) are initializers as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import init
+
+from kerastorch.names import resolve
+
+Initializer = Callable[[Tensor], Any]
+
+
+def _generator(seed: int | None, device: torch.device) -> torch.Generator | None:
+    return None if seed is None else torch.Generator(device).manual_seed(seed)
+
+
+class Constant:
+    """Every element is `value`."""
+
+    def __init__(self, value: float = 0.0) -> None:
+        self.value = value
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        return init.constant_(tensor, self.value)
+
+
+class Zeros(Constant):
+    """All zeros."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+
+class Ones(Constant):
+    """All ones."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
+
+
+class RandomNormal:
+    """Drawn from a normal distribution."""
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        self.mean, self.stddev, self.seed = mean, stddev, seed
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        return init.normal_(tensor, self.mean, self.stddev, generator=_generator(self.seed, tensor.device))
+
+
+class RandomUniform:
+    """Drawn uniformly from `minval` to `maxval`."""
+
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
+        self.minval, self.maxval, self.seed = minval, maxval, seed
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        return init.uniform_(tensor, self.minval, self.maxval, generator=_generator(self.seed, tensor.device))
+
+
+class TruncatedNormal(RandomNormal):
+    """Normal, redrawn beyond two standard deviations."""
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        low, high = self.mean - 2 * self.stddev, self.mean + 2 * self.stddev
+        generator = _generator(self.seed, tensor.device)
+        return init.trunc_normal_(tensor, self.mean, self.stddev, low, high, generator=generator)
+
+
+class VarianceScaling:
+    """Variance `scale / n`, with `n` = fan_in, fan_out or their mean (Glorot & Bengio 2010, He et al. 2015)."""
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+    ) -> None:
+        if mode not in ("fan_in", "fan_out", "fan_avg"):
+            raise ValueError(f"mode must be 'fan_in', 'fan_out' or 'fan_avg', got {mode!r}.")
+        if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
+            raise ValueError(
+                f"distribution must be 'truncated_normal', 'untruncated_normal' or 'uniform', got {distribution!r}."
+            )
+        self.scale, self.mode, self.distribution, self.seed = scale, mode, distribution, seed
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        if tensor.ndim < 2:
+            fan_in = fan_out = tensor.numel()
+        else:
+            fan_in, fan_out = init._calculate_fan_in_and_fan_out(tensor)
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        variance = self.scale / max(1.0, fan)
+        if self.distribution == "uniform":
+            limit = math.sqrt(3 * variance)
+            return RandomUniform(-limit, limit, self.seed)(tensor)
+        if self.distribution == "untruncated_normal":
+            return RandomNormal(0.0, math.sqrt(variance), self.seed)(tensor)
+        # 0.8796...: the standard deviation of a unit normal cut off at two
+        return TruncatedNormal(0.0, math.sqrt(variance) / 0.87962566103423978, self.seed)(tensor)
+
+
+class GlorotUniform(VarianceScaling):
+    """Uniform, variance 2 / (fan_in + fan_out)."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1.0, "fan_avg", "uniform", seed)
+
+
+class GlorotNormal(VarianceScaling):
+    """Normal, variance 2 / (fan_in + fan_out)."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1.0, "fan_avg", "truncated_normal", seed)
+
+
+class HeUniform(VarianceScaling):
+    """Uniform, variance 2 / fan_in."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(2.0, "fan_in", "uniform", seed)
+
+
+class HeNormal(VarianceScaling):
+    """Normal, variance 2 / fan_in."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(2.0, "fan_in", "truncated_normal", seed)
+
+
+class LecunUniform(VarianceScaling):
+    """Uniform, variance 1 / fan_in."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1.0, "fan_in", "uniform", seed)
+
+
+class LecunNormal(VarianceScaling):
+    """Normal, variance 1 / fan_in."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1.0, "fan_in", "truncated_normal", seed)
+
+
+class Orthogonal:
+    """A (semi-)orthogonal matrix times `gain` (Saxe et al. 2013)."""
+
+    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+        self.gain, self.seed = gain, seed
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        return init.orthogonal_(tensor, self.gain, generator=_generator(self.seed, tensor.device))
+
+
+class Identity:
+    """The identity matrix times `gain`."""
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = gain
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        init.eye_(tensor)
+        with torch.no_grad():
+            return tensor.mul_(self.gain)
+
+
+_NAMES: dict[str, type] = {
+    "zeros": Zeros, "ones": Ones, "constant": Constant, "random_normal": RandomNormal, "normal": RandomNormal,
+    "random_uniform": RandomUniform, "uniform": RandomUniform, "truncated_normal": TruncatedNormal,
+    "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal,
+    "xavier_uniform": GlorotUniform, "xavier_normal": GlorotNormal, "he_uniform": HeUniform, "he_normal": HeNormal,
+    "lecun_uniform": LecunUniform, "lecun_normal": LecunNormal, "orthogonal": Orthogonal, "identity": Identity,
+}  # fmt: skip
+
+
+def get(identifier: Any) -> Initializer:
+    """A name, class, instance or function of `torch.nn.init` as a callable that fills a tensor.
+
+    >>> get("ones")(torch.empty(2))
+    tensor([1., 1.])
+    """
+    found: Initializer = resolve("initializer", identifier, _NAMES, callable)
+    return found

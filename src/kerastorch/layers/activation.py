@@ -1,0 +1,111 @@
+"""Activations that take arguments, as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kerastorch import activations, initializers, regularizers
+from kerastorch.errors import number
+from kerastorch.layers.base import Layer
+
+
+class ReLU(Layer):
+    """`max(x, 0)`, with Keras' arguments: see `activations.relu`."""
+
+    def __init__(
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.max_value = None if max_value is None else number("max_value", max_value, least=0)
+        self.negative_slope = number("negative_slope", negative_slope, least=0)
+        self.threshold = number("threshold", threshold, least=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
+
+
+class LeakyReLU(Layer):
+    """`x` if positive, else `negative_slope * x`. The default slope is that of Keras' layer, 0.3.
+
+    >>> LeakyReLU(0.1)(torch.tensor([-1.0, 2.0]))
+    tensor([-0.1000,  2.0000])
+    """
+
+    def __init__(self, negative_slope: float = 0.3, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.negative_slope = number("negative_slope", negative_slope, least=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope:g}"
+
+
+class PReLU(Layer):
+    """`x` if positive, else `weight * x` with a learned slope for each feature (He et al. 2015).
+
+    Args:
+        alpha_initializer: fills `weight`.
+        alpha_regularizer: penalty on `weight`.
+        shared_axes: axes (1 is the first after the batch) along which one slope serves.
+        name: for messages.
+    """
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "zeros",
+        alpha_regularizer: Any = None,
+        shared_axes: Sequence[int] | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.shared_axes = tuple(shared_axes or ())
+
+    def build(self, input_shape: torch.Size) -> None:
+        shape = [1 if axis in self.shared_axes else size for axis, size in enumerate(input_shape)][1:]
+        self.weight = self.add_weight(shape, self.alpha_initializer, regularizer=self.alpha_regularizer, name="weight")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, self.weight * x)
+
+
+class ELU(Layer):
+    """`x` if positive, else `alpha * (exp(x) - 1)`."""
+
+    def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.alpha = number("alpha", alpha)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.elu(x, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha:g}"
+
+
+class Softmax(Layer):
+    """`exp(x) / sum(exp(x))` along `axis`."""
+
+    def __init__(self, axis: int = -1, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.axis = axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.softmax(x, self.axis)
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}"

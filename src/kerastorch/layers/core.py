@@ -1,0 +1,154 @@
+"""Dense, Maxout, Flatten and Activation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kerastorch import activations, initializers, regularizers
+from kerastorch.errors import whole
+from kerastorch.layers.base import Layer, activation_name
+
+
+class Dense(Layer):
+    """`activation(x @ weight.T + bias)`; the input width is read from the first batch.
+
+    Args:
+        units: size of the last axis of the output.
+        activation: name or callable; `None` is linear.
+        use_bias: whether there is a bias.
+        kernel_initializer: fills `weight`, `(units, features)`.
+        bias_initializer: fills `bias`, `(units,)`.
+        kernel_regularizer: penalty on `weight`, added to the training loss.
+        bias_regularizer: penalty on `bias`.
+        activity_regularizer: penalty on the output, over the batch size.
+        name: for messages.
+
+    Shape: `(batch, ..., features)` -> `(batch, ..., units)`.
+
+    >>> Dense(3)(torch.zeros(2, 5)).shape
+    torch.Size([2, 3])
+    """
+
+    weight: torch.nn.Parameter
+    bias: torch.nn.Parameter | None
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name, activity_regularizer=activity_regularizer)
+        self.units = whole("units", units)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+
+    def build(self, input_shape: torch.Size) -> None:
+        self._make(self.units, input_shape[-1])
+
+    def _make(self, rows: int, columns: int) -> None:
+        self.weight = self.add_weight(
+            (rows, columns), self.kernel_initializer, regularizer=self.kernel_regularizer, name="weight"
+        )
+        if self.use_bias:
+            self.bias = self.add_weight((rows,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias")
+        else:
+            self.bias = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(F.linear(x, self.weight, self.bias))
+
+    def extra_repr(self) -> str:
+        features = f"{self.weight.shape[-1]} -> " if self.built else ""
+        return f"{features}{self.units}{activation_name(self.activation)}{'' if self.built else ', unbuilt'}"
+
+
+class Maxout(Dense):
+    """The largest of `pieces` linear maps, unit by unit (Goodfellow et al. 2013, eq. 2).
+
+    Args:
+        units: size of the last axis of the output.
+        pieces: how many linear maps each unit takes the maximum of.
+        use_bias: see `Dense`; so are the initializers and regularizers, for `weight` `(units * pieces, features)`.
+
+    Shape: `(batch, ..., features)` -> `(batch, ..., units)`.
+
+    >>> Maxout(3, pieces=4)(torch.zeros(2, 5)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        units: int,
+        pieces: int = 2,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            units,
+            None,
+            use_bias,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            name=name,
+        )
+        self.pieces = whole("pieces", pieces, 2)
+
+    def build(self, input_shape: torch.Size) -> None:
+        self._make(self.units * self.pieces, input_shape[-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return activations.maxout(F.linear(x, self.weight, self.bias), self.pieces)
+
+
+class Flatten(Layer):
+    """All axes but the first in one: `(batch, a, b, ...)` -> `(batch, a * b * ...)`; `(batch,)` -> `(batch, 1)`.
+
+    >>> Flatten()(torch.zeros(2, 3, 4)).shape
+    torch.Size([2, 12])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1) if x.ndim > 1 else x.unsqueeze(1)
+
+
+class Activation(Layer):
+    """An activation as a layer, by name or callable.
+
+    >>> Activation("relu")(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+
+    def __init__(self, activation: Any, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.activation = activations.get(activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(x)
+
+    def extra_repr(self) -> str:
+        return getattr(self.activation, "__name__", repr(self.activation))

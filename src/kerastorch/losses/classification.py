@@ -1,0 +1,198 @@
+"""The crossentropies, under their Keras names: probabilities unless `from_logits=True`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kerastorch.errors import number
+from kerastorch.losses.base import (
+    Loss,
+    align_classes,
+    align_values,
+    check_classes,
+    check_probabilities,
+    check_unit,
+)
+from kerastorch.losses.regression import EPSILON
+
+
+class BinaryCrossentropy(Loss):
+    """`-(y log p + (1 - y) log(1 - p))`, mean over `axis`: targets 0..1, one output a yes-or-no question.
+
+    Args:
+        from_logits: `y_pred` has not been through a sigmoid.
+        label_smoothing: `s` turns the targets 0 and 1 into `s / 2` and `1 - s / 2`.
+        axis: the axis that one sample's value is the mean of.
+        reduction: see `Loss`.
+        name: see `Loss`.
+
+    >>> BinaryCrossentropy(from_logits=True)(torch.tensor([1.0]), torch.tensor([0.0]))
+    tensor(0.6931)
+    """
+
+    task = "binary"
+    link = "sigmoid"
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name)
+        self.from_logits = from_logits
+        self.label_smoothing = number("label_smoothing", label_smoothing, least=0, most=1)
+        self.axis = axis
+
+    def _elements(self, y_true: Tensor, y_pred: Tensor, reduction: str) -> Tensor:
+        if self.label_smoothing:
+            y_true = y_true * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+        if self.from_logits:
+            return F.binary_cross_entropy_with_logits(y_pred, y_true, reduction=reduction)
+        return F.binary_cross_entropy(y_pred.clamp(EPSILON, 1 - EPSILON), y_true, reduction=reduction)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        values = self._elements(y_true, y_pred, "none")
+        return values.mean(self.axis) if values.ndim > 1 else values
+
+    def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return self._elements(y_true, y_pred, "mean")
+
+    def check(self, y_true: Tensor, y_pred: Tensor) -> None:
+        super().check(y_true, y_pred)
+        check_unit(self.name, y_true)
+        if not self.from_logits:
+            check_probabilities(self.name, y_pred)
+
+
+class CategoricalCrossentropy(Loss):
+    """`-sum(y log p)` over `axis`, for targets that are one-hot or probabilities, of the outputs' shape.
+
+    Args:
+        from_logits: `y_pred` has not been through a softmax.
+        label_smoothing: `s` turns targets `y` into `y * (1 - s) + s / classes`.
+        axis: where the classes lie.
+        reduction: see `Loss`.
+        name: see `Loss`.
+    """
+
+    task = "multiclass"
+    link = "softmax"
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name)
+        self.from_logits = from_logits
+        self.label_smoothing = number("label_smoothing", label_smoothing, least=0, most=1)
+        self.class_axis = axis
+
+    def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        if y_true.ndim < y_pred.ndim or y_true.shape[-1] == 1 != y_pred.shape[-1]:
+            raise ValueError(
+                f"{self.name} needs y of shape {tuple(y_pred.shape)}, got {tuple(y_true.shape)}. "
+                "Use 'sparse_categorical_crossentropy' for class numbers."
+            )
+        return align_values(self.name, y_true, y_pred)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        if self.label_smoothing:
+            y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / y_true.shape[self.class_axis]
+        log_p = log_probabilities(y_pred, self.class_axis, self.from_logits)
+        return -(y_true * log_p).sum(self.class_axis)
+
+    def check(self, y_true: Tensor, y_pred: Tensor) -> None:
+        self.align(y_true[: len(y_pred)], y_pred)
+        check_unit(self.name, y_true)
+        if not self.from_logits:
+            check_probabilities(self.name, y_pred)
+
+
+class SparseCategoricalCrossentropy(Loss):
+    """`-log p[y]` for class numbers `y`: `(batch,)` or `(batch, 1)` beside outputs `(batch, classes)`.
+
+    Args:
+        from_logits: `y_pred` has not been through a softmax.
+        ignore_class: samples of this class number count nothing.
+        reduction: see `Loss`.
+        axis: where the classes lie.
+        name: see `Loss`.
+    """
+
+    task = "multiclass"
+    link = "softmax"
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        axis: int = -1,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name)
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+        self.class_axis = axis
+
+    def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return align_classes(self.name, y_true, y_pred, self.class_axis)
+
+    def _values(self, y_true: Tensor, y_pred: Tensor, reduction: str) -> Tensor:
+        axis, ignore = self.class_axis, -100 if self.ignore_class is None else self.ignore_class
+        scores = y_pred if self.from_logits else log_probabilities(y_pred, axis, from_logits=False)
+        if scores.ndim > 2:
+            scores = scores.movedim(axis, 1)
+        function = F.cross_entropy if self.from_logits else F.nll_loss
+        return function(scores, y_true, ignore_index=ignore, reduction=reduction)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return self._values(y_true, y_pred, "none")
+
+    def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        # torch's mean leaves the ignored out of the divisor, as Keras' mask does
+        return self._values(y_true, y_pred, "mean")
+
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        loss = super().__call__(y_true, y_pred, sample_weight)
+        if self.ignore_class is None or sample_weight is None or self.reduction not in ("sum_over_batch_size", "mean"):
+            return loss
+        return loss * (y_true.numel() / (y_true != self.ignore_class).sum())  # the mean of those that count
+
+    def count(self, y_true: Tensor, sample_weight: Tensor | None) -> int | Tensor:
+        if self.ignore_class is None or self.reduction == "mean_with_sample_weight":
+            return super().count(y_true, sample_weight)
+        return (y_true != self.ignore_class).sum()
+
+    def check(self, y_true: Tensor, y_pred: Tensor) -> None:
+        self.align(y_true[: len(y_pred)], y_pred)
+        check_classes(y_true, y_pred.shape[self.class_axis], self.ignore_class)
+        if not self.from_logits:
+            check_probabilities(self.name, y_pred)
+
+
+def log_probabilities(y_pred: Tensor, axis: int, from_logits: bool) -> Tensor:
+    """`log p`; probabilities are divided by their sum and clipped to 1e-7..1 - 1e-7, as Keras does."""
+    if from_logits:
+        return torch.log_softmax(y_pred, axis)
+    return (y_pred / y_pred.sum(axis, keepdim=True)).clamp(EPSILON, 1 - EPSILON).log()
+
+
+def table() -> dict[str, Any]:
+    """Names and their classes."""
+    return {
+        "binary_crossentropy": BinaryCrossentropy,
+        "categorical_crossentropy": CategoricalCrossentropy,
+        "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
+    }

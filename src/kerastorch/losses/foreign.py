@@ -1,0 +1,187 @@
+"""Losses of torch, by name or as objects, with torch's meaning: `(input, target)`, logits for cross-entropy."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kerastorch.losses.base import (
+    FunctionLoss,
+    Loss,
+    Task,
+    align_classes,
+    align_values,
+    check_classes,
+    check_unit,
+    spread,
+)
+from kerastorch.names import public_name, snake_case
+
+MODULES: dict[str, type[nn.Module]] = {
+    snake_case(name): getattr(nn, name)
+    for name in (
+        "L1Loss", "MSELoss", "SmoothL1Loss", "HuberLoss", "CrossEntropyLoss", "NLLLoss", "BCELoss",
+        "BCEWithLogitsLoss", "KLDivLoss", "PoissonNLLLoss", "SoftMarginLoss", "HingeEmbeddingLoss",
+        "MultiLabelSoftMarginLoss", "MultiLabelMarginLoss", "MultiMarginLoss",
+    )
+}  # fmt: skip
+
+# the names of torch.nn.functional that differ from those of the classes
+FUNCTIONS: dict[str, type[nn.Module]] = {
+    "cross_entropy": nn.CrossEntropyLoss,
+    "binary_cross_entropy": nn.BCELoss,
+    "binary_cross_entropy_with_logits": nn.BCEWithLogitsLoss,
+    "bce": nn.BCELoss,
+    "bce_with_logits": nn.BCEWithLogitsLoss,
+    "kl_div": nn.KLDivLoss,
+    "l1": nn.L1Loss,
+    "smooth_l1": nn.SmoothL1Loss,
+    "multilabel_margin_loss": nn.MultiLabelMarginLoss,
+    "multilabel_soft_margin_loss": nn.MultiLabelSoftMarginLoss,
+}
+
+_CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss)
+_BINARY_LOSSES = (nn.BCELoss, nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss)
+_VALUE_LOSSES = (nn.L1Loss, nn.MSELoss, nn.SmoothL1Loss, nn.HuberLoss, nn.PoissonNLLLoss, nn.KLDivLoss)
+
+
+class TorchLoss(Loss):
+    """A torch loss, called `(input, target)`: a module of `torch.nn` or any callable in that order.
+
+    Args:
+        function: the loss. A module without parameters is copied, so that two models never share it.
+        name: what it is called in messages.
+        ignores: class labels equal to the module's `ignore_index` are left out, as torch does; where nobody
+            asked for that (the loss came by name), they are refused.
+    """
+
+    function: Callable[..., Any]
+
+    def __init__(self, function: Callable[..., Any], name: str, ignores: bool = True) -> None:
+        super().__init__(name=name)
+        self.ignores = ignores
+        if isinstance(function, nn.Module) and not any(True for _ in function.parameters()):
+            function = copy.deepcopy(function)
+        self.function = function
+        self.task = _task(function)
+        self.link = _link(function)
+        self.from_logits = isinstance(
+            function, (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss)
+        )
+        self.class_axis = 1
+        self.reduction = getattr(function, "reduction", "mean")
+        self._moved: torch.device | None = None
+
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        if self._moved != y_pred.device and isinstance(self.function, nn.Module):
+            self.function.to(y_pred.device)  # class weights
+            self._moved = y_pred.device
+        y_true = self.align(y_true, y_pred)
+        if sample_weight is not None:
+            return self._weighted(y_true, y_pred, sample_weight)
+        loss = self.function(y_pred, y_true)
+        if not isinstance(loss, Tensor):
+            raise TypeError(f"{self.name} must return a tensor, got {type(loss).__name__}.")
+        if loss.ndim and loss.numel() > 1:
+            raise ValueError(
+                f"{self.name} must return a scalar tensor, got shape {tuple(loss.shape)}. Use reduction='mean'."
+            )
+        return loss.reshape(())
+
+    def _weighted(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor) -> Tensor:
+        if isinstance(self.function, nn.Module) and hasattr(self.function, "reduction"):
+            each: Any = copy.copy(self.function)
+            each.reduction = "none"
+            values: Tensor = each(y_pred, y_true)
+        else:
+            values = self.function(y_pred, y_true)
+            if values.ndim == 0:
+                raise ValueError(f"{self.name} returns a scalar; sample weights need one value for each sample.")
+        values = values * spread(sample_weight, values)
+        if self.reduction == "sum":
+            return values.sum()
+        divisor = self._divisor(y_true)
+        return values.mean() if divisor is None else values.sum() / divisor
+
+    def _divisor(self, y_true: Tensor) -> Tensor | None:
+        """What torch's mean divides by where it is not the number of values: ignored and weighted classes."""
+        function = self.function
+        if not isinstance(function, _CLASS_LOSSES) or y_true.is_floating_point():
+            return None
+        counted = y_true != function.ignore_index
+        if function.weight is None:
+            return counted.sum()
+        return function.weight[y_true.where(counted, 0)].where(counted, 0).sum()
+
+    def count(self, y_true: Tensor, sample_weight: Tensor | None) -> int | Tensor:
+        if isinstance(self.function, _CLASS_LOSSES) and self.reduction == "mean" and not y_true.is_floating_point():
+            if self.function.weight is None and not self.ignores:
+                return y_true.shape[0]
+            divisor = self._divisor(y_true.to(torch.int64))
+            return y_true.shape[0] if divisor is None else divisor
+        return y_true.shape[0]
+
+    def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        if isinstance(self.function, _CLASS_LOSSES):
+            if y_true.is_floating_point() and y_true.shape == y_pred.shape and y_pred.ndim > 1:
+                return y_true.to(y_pred.dtype)  # class probabilities
+            return align_classes(self.name, y_true, y_pred, 1 if y_pred.ndim > 1 else 0)
+        if isinstance(self.function, _BINARY_LOSSES + _VALUE_LOSSES):
+            return align_values(self.name, y_true, y_pred)
+        return y_true
+
+    def check(self, y_true: Tensor, y_pred: Tensor) -> None:
+        aligned = self.align(y_true[: len(y_pred)], y_pred)
+        if isinstance(self.function, _CLASS_LOSSES):
+            if not aligned.is_floating_point():
+                ignore = self.function.ignore_index if self.ignores else None
+                check_classes(y_true, y_pred.shape[1 if y_pred.ndim > 1 else 0], ignore)
+        elif isinstance(self.function, _BINARY_LOSSES):
+            check_unit(self.name, y_true)
+
+    def on_logits(self) -> None:
+        return None
+
+
+def _task(function: Any) -> Task:
+    if isinstance(function, (*_CLASS_LOSSES, nn.MultiMarginLoss)):
+        return "multiclass"
+    return "binary" if isinstance(function, _BINARY_LOSSES) else "regression"
+
+
+def _link(function: Any) -> Literal["sigmoid", "softmax"] | None:
+    if isinstance(function, nn.CrossEntropyLoss):
+        return "softmax"
+    return "sigmoid" if isinstance(function, _BINARY_LOSSES) else None
+
+
+def wrap(function: Callable[..., Any]) -> Loss:
+    """Any callable as a `Loss`: in Keras' order if its first parameter is named `y_true`, else in torch's."""
+    if function in _BY_FUNCTION:
+        return TorchLoss(_BY_FUNCTION[function](), function.__name__)
+    if isinstance(function, functools.partial) and function.func in _BY_FUNCTION and not function.args:
+        return TorchLoss(_BY_FUNCTION[function.func](**function.keywords), function.func.__name__)
+    name = public_name(function)
+    call = function.forward if isinstance(function, nn.Module) else function
+    try:
+        parameters = list(inspect.signature(call).parameters)
+    except (TypeError, ValueError):
+        parameters = []
+    if parameters[:1] == ["y_true"]:
+        return FunctionLoss(function, name)
+    return TorchLoss(function, name)
+
+
+_BY_FUNCTION: dict[Any, type[nn.Module]] = {
+    F.cross_entropy: nn.CrossEntropyLoss, F.nll_loss: nn.NLLLoss, F.binary_cross_entropy: nn.BCELoss,
+    F.binary_cross_entropy_with_logits: nn.BCEWithLogitsLoss, F.mse_loss: nn.MSELoss, F.l1_loss: nn.L1Loss,
+    F.smooth_l1_loss: nn.SmoothL1Loss, F.huber_loss: nn.HuberLoss, F.kl_div: nn.KLDivLoss,
+    F.poisson_nll_loss: nn.PoissonNLLLoss,
+}  # fmt: skip

@@ -1,0 +1,47 @@
+"""From what a user wrote to a `Loss`."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from torch import nn
+
+from kerastorch.losses import classification, regression
+from kerastorch.losses.base import Loss
+from kerastorch.losses.foreign import FUNCTIONS, MODULES, TorchLoss, wrap
+from kerastorch.names import find
+
+_NAMES: dict[str, Any] = MODULES | FUNCTIONS | regression.table() | classification.table()
+
+
+def get(identifier: Any) -> Loss:
+    """A name of Keras' or torch's, a class, an instance, a partial or a callable as a `Loss`.
+
+    Keras' names mean what Keras means (`'sparse_categorical_crossentropy'` expects probabilities), torch's
+    what torch means (`'cross_entropy'` expects logits).
+
+    >>> get("mse").name
+    'mean_squared_error'
+    >>> get("crossentropi")
+    Traceback (most recent call last):
+    ValueError: Unknown loss 'crossentropi'. Did you mean 'cross_entropy'? Known: ...
+    """
+    given = identifier
+    name = None
+    if isinstance(identifier, str):
+        name, identifier = identifier, find("loss", identifier, _NAMES)
+    if isinstance(identifier, type) or (
+        isinstance(identifier, functools.partial) and isinstance(identifier.func, type)
+    ):
+        try:
+            identifier = identifier()
+        except TypeError as error:
+            raise TypeError(f"loss: {given!r} needs arguments; pass an instance. {error}") from error
+    if isinstance(identifier, Loss):
+        return identifier
+    if isinstance(identifier, nn.Module) and name is not None:
+        return TorchLoss(identifier, name, ignores=False)
+    if not callable(identifier):
+        raise TypeError(f"A loss is a name, a class, an instance or a callable, got {given!r}.")
+    return wrap(identifier)

@@ -1,0 +1,147 @@
+"""Losses on values, under their Keras names."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kerastorch.errors import number
+from kerastorch.losses.base import Loss
+
+EPSILON = 1e-7
+
+
+def last_mean(values: Tensor) -> Tensor:
+    """The mean over the last axis; a vector of one value a sample stays as it is."""
+    return values.mean(-1) if values.ndim > 1 else values
+
+
+class MeanSquaredError(Loss):
+    """`mean((y_true - y_pred)^2)`.
+
+    >>> MeanSquaredError()(torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [3.0]]))
+    tensor(2.5000)
+    """
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return last_mean((y_pred - y_true).square())
+
+    def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return F.mse_loss(y_pred, y_true)
+
+
+class MeanAbsoluteError(Loss):
+    """`mean(|y_true - y_pred|)`, also called L1."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return last_mean((y_pred - y_true).abs())
+
+    def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return F.l1_loss(y_pred, y_true)
+
+
+class MeanAbsolutePercentageError(Loss):
+    """`100 * mean(|y_true - y_pred| / max(|y_true|, 1e-7))`."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return 100 * last_mean((y_true - y_pred).abs() / y_true.abs().clamp(min=EPSILON))
+
+
+class MeanSquaredLogarithmicError(Loss):
+    """`mean((log(y_true + 1) - log(y_pred + 1))^2)`, values below 1e-7 raised to it."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return last_mean((y_pred.clamp(min=EPSILON).log1p() - y_true.clamp(min=EPSILON).log1p()).square())
+
+
+class Huber(Loss):
+    """Half the square within `delta`, linear beyond (Huber 1964)."""
+
+    def __init__(
+        self, delta: float = 1.0, reduction: str | None = "sum_over_batch_size", name: str | None = None
+    ) -> None:
+        super().__init__(reduction, name)
+        self.delta = number("delta", delta, above=0)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return last_mean(F.huber_loss(y_pred, y_true, reduction="none", delta=self.delta))
+
+
+class LogCosh(Loss):
+    """`mean(log(cosh(y_pred - y_true)))`, computed without overflow."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        error = y_pred - y_true
+        return last_mean(error + F.softplus(-2 * error) - math.log(2))
+
+
+class Poisson(Loss):
+    """`mean(y_pred - y_true * log(y_pred + 1e-7))`."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return last_mean(y_pred - y_true * (y_pred + EPSILON).log())
+
+
+class KLDivergence(Loss):
+    """`sum(y_true * log(y_true / y_pred))` over the last axis, both clipped to 1e-7..1."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        y_true, y_pred = y_true.clamp(EPSILON, 1), y_pred.clamp(EPSILON, 1)
+        return (y_true * (y_true / y_pred).log()).sum(-1)
+
+
+class CosineSimilarity(Loss):
+    """Minus the cosine between `y_true` and `y_pred` along `axis`: -1 where they point the same way."""
+
+    def __init__(self, axis: int = -1, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
+        super().__init__(reduction, name)
+        self.axis = axis
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return -(F.normalize(y_true, dim=self.axis) * F.normalize(y_pred, dim=self.axis)).sum(self.axis)
+
+
+class Hinge(Loss):
+    """`mean(max(1 - y_true * y_pred, 0))` for labels -1 and 1; a batch of labels 0 and 1 is turned into those."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return last_mean(_margin(y_true, y_pred))
+
+
+class SquaredHinge(Loss):
+    """`mean(max(1 - y_true * y_pred, 0)^2)`, labels as in `Hinge`."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return last_mean(_margin(y_true, y_pred).square())
+
+
+class CategoricalHinge(Loss):
+    """`max(0, neg - pos + 1)`: `pos` the output of the one-hot class, `neg` the best of the others."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        positive = (y_true * y_pred).sum(-1)
+        negative = ((1 - y_true) * y_pred).amax(-1)
+        return (negative - positive + 1).clamp(min=0)
+
+
+def _margin(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    binary = ((y_true == 0) | (y_true == 1)).all()
+    return (1 - torch.where(binary, 2 * y_true - 1, y_true) * y_pred).clamp(min=0)
+
+
+def table() -> dict[str, Any]:
+    """Names, Keras' aliases among them, and their classes."""
+    return {
+        "mean_squared_error": MeanSquaredError, "mse": MeanSquaredError,
+        "mean_absolute_error": MeanAbsoluteError, "mae": MeanAbsoluteError,
+        "mean_absolute_percentage_error": MeanAbsolutePercentageError, "mape": MeanAbsolutePercentageError,
+        "mean_squared_logarithmic_error": MeanSquaredLogarithmicError, "msle": MeanSquaredLogarithmicError,
+        "huber": Huber, "log_cosh": LogCosh, "logcosh": LogCosh, "poisson": Poisson,
+        "kl_divergence": KLDivergence, "kld": KLDivergence, "kullback_leibler_divergence": KLDivergence,
+        "cosine_similarity": CosineSimilarity, "hinge": Hinge, "squared_hinge": SquaredHinge,
+        "categorical_hinge": CategoricalHinge,
+    }  # fmt: skip

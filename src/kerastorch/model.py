@@ -1,0 +1,392 @@
+"""Model: a torch module that also knows compile, fit, evaluate and predict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kerastorch import optimizers
+from kerastorch.callbacks.base import Callback, CallbackList, check_monitors
+from kerastorch.callbacks.history import History
+from kerastorch.callbacks.progress import Verbose, progress
+from kerastorch.data.batches import Batch, Batches
+from kerastorch.data.source import Source, limited, refuse_reordered
+from kerastorch.data.weights import class_weights
+from kerastorch.errors import mismatch
+from kerastorch.training.assembly import Split, assemble, validation_source
+from kerastorch.training.calling import call
+from kerastorch.training.feed import Feed
+from kerastorch.training.naming import in_keras_order, log_names, metrics_by_output
+from kerastorch.training.objective import Objective, outputs
+from kerastorch.training.ready import check_columns, check_frequency, epoch_numbers
+from kerastorch.training.results import Collected
+from kerastorch.training.trainer import Trainer
+
+
+class Model(nn.Module):
+    """A view of an existing module, or the base of one with its own `__init__` and `forward`.
+
+    Args:
+        module: any `nn.Module`. The model has the same parameters, buffers and children under the same names;
+            what is done to one is done to the other.
+
+    >>> net = nn.Linear(3, 2)
+    >>> list(Model(net).state_dict()) == list(net.state_dict())
+    True
+    """
+
+    module_viewed: nn.Module | None = None
+    stop_training: bool = False
+    history: History | None = None
+    _trainer: Trainer | None = None
+
+    def __init__(self, module: nn.Module | None = None) -> None:
+        super().__init__()
+        if module is None:
+            return
+        if not isinstance(module, nn.Module):
+            raise mismatch("module", module, "a torch.nn.Module")
+        # the same dicts, not copies: a child replaced, or a lazy weight made, on one side is so on the other
+        for shared in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
+            self.__dict__[shared] = module.__dict__[shared]
+        self.__dict__["module_viewed"] = module  # not a child: it would put a prefix before every name
+        self.training = module.training
+
+    # --- the module -------------------------------------------------------------------------------------------
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The viewed module's forward; a subclass writes its own."""
+        if self.module_viewed is None:
+            hint = " It has a call(); name it forward." if hasattr(self, "call") else ""
+            raise TypeError(f"{type(self).__name__} must define forward(self, x).{hint}")
+        return self.module_viewed(*args, **kwargs)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, as torch's; the viewed module follows."""
+        super().train(mode)
+        if self.module_viewed is not None:
+            self.module_viewed.train(mode)
+        return self
+
+    def _save_to_state_dict(self, *args: Any) -> None:
+        viewed = self.module_viewed
+        save: Any = super()._save_to_state_dict if viewed is None else viewed._save_to_state_dict
+        save(*args)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        viewed = self.module_viewed
+        load: Any = super()._load_from_state_dict if viewed is None else viewed._load_from_state_dict
+        load(*args)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a copy or a pickle is the module; what compile() and fit() know stays behind
+        return {key: value for key, value in self.__dict__.items() if key not in ("_trainer", "history")}
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """Copies of all parameters and buffers, in the order of `state_dict()`."""
+        return [value.detach().cpu().numpy().copy() for value in self.state_dict().values()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Put back what `get_weights` gave."""
+        names = list(self.state_dict())
+        if len(names) != len(weights):
+            raise ValueError(f"The model has {len(names)} parameters and buffers, got {len(weights)} arrays.")
+        self.load_state_dict({name: torch.as_tensor(value) for name, value in zip(names, weights, strict=True)})
+
+    # --- the verbs --------------------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        *,
+        regularizers: Mapping[str, Any] | None = None,
+        device: Any = "auto",
+    ) -> None:
+        """Say how the model learns.
+
+        Args:
+            optimizer: a name, class, instance or partial, of `kerastorch.optimizers` or `torch.optim`; an
+                optimizer that holds the model's parameters is used as it is.
+            loss: a name, class, instance or callable, of Keras' kind or torch's; a list or dict of them for
+                several outputs.
+            loss_weights: how much each of several losses counts.
+            metrics: a list of names, torchmetrics metrics and functions; a dict of lists for several outputs.
+            regularizers: penalties by parameter name, `{"*.weight": L2(1e-4)}`, patterns as for file names.
+            device: where to compute; `'auto'` is where the model is, or an accelerator if there is one.
+
+        Raises:
+            ValueError: an unknown name, with the nearest right one.
+        """
+        objective = Objective(loss, loss_weights)
+        settings = optimizers.get(optimizer)
+        self._trainer = Trainer(self, settings, objective, metrics_by_output(metrics), regularizers or {}, device)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Verbose = "auto",
+        callbacks: Sequence[Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+        *,
+        validation_stratify: Any = None,
+        validation_shuffle: bool = False,
+        validation_seed: int | None = None,
+        check_finite: bool = True,
+    ) -> History:
+        """Train.
+
+        Args:
+            x: arrays (NumPy, torch, pandas, nested lists; a tuple or dict of them for several inputs), a
+                `Dataset`, a `DataLoader`, a generator, or a function that returns one.
+            y: targets beside arrays.
+            batch_size: rows of a batch, 32 if `None`.
+            epochs: the number of the last epoch: `epochs - initial_epoch` are trained.
+            verbose: 0 nothing, 1 a bar an epoch, 2 a line an epoch, `'auto'` a bar where one can be drawn.
+            callbacks: told of what happens.
+            validation_split: the share of rows kept to validate, in [0, 1): the last ones, before shuffling.
+            validation_data: `(x, y)`, `(x, y, sample_weight)`, or anything `x` can be.
+            shuffle: a new order of rows each epoch; `'batch'` only within batches.
+            class_weight: class number -> weight, in training.
+            sample_weight: a weight for each row.
+            initial_epoch: the number of the first epoch, from 0.
+            steps_per_epoch: batches an epoch; the next epoch goes on where this one ended.
+            validation_steps: at most so many batches of validation.
+            validation_batch_size: `batch_size` if `None`.
+            validation_freq: validate every so many epochs, or after the epochs listed, from 1.
+            validation_stratify: `True`, or labels: both parts of `validation_split` get every class in proportion.
+            validation_shuffle: draw the validation rows at random.
+            validation_seed: of that draw; 0 if `None`.
+            check_finite: refuse NaN and infinity in arrays.
+
+        Returns:
+            The curves; also at `model.history`.
+        """
+        trainer = self._compiled("fit")
+        if trainer.running:
+            raise RuntimeError("fit() is already running on this model.")
+        numbers = epoch_numbers(initial_epoch, epochs)
+        check_frequency(validation_freq)
+        feed = trainer.feed(class_weights(class_weight, sample_weight))
+        plain = Feed(self, feed.device)
+        source = Source(x, y, sample_weight, finite=check_finite, cast=plain.once)
+        batches, validation = assemble(
+            self,
+            source,
+            validation_source(validation_data, plain, check_finite, validation_steps),
+            Split(validation_split, validation_stratify, validation_shuffle, validation_seed),
+            batch_size=batch_size,
+            shuffle=shuffle,
+            steps=steps_per_epoch,
+            validation_batch_size=validation_batch_size,
+            validation_steps=validation_steps,
+        )
+        self.history = History()
+        params = {"verbose": verbose, "epochs": epochs, "steps": batches.steps()}
+        told = CallbackList([*(callbacks or ()), self.history, *progress(verbose)], self, params)
+        if type(self).train_step is Model.train_step:
+            check_monitors(told.callbacks, log_names(self, trainer, validation is not None), validation is not None)
+        self.stop_training, trainer.running, trainer.columns = False, True, source.columns
+        try:
+            trainer.fit(batches, feed, told, numbers, validation, plain, validation_freq)
+        finally:
+            trainer.running = False
+        return self.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Verbose = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics over data, in evaluation mode: the same for every batch size.
+
+        Args:
+            x: as for `fit`.
+            y: as for `fit`.
+            batch_size: as for `fit`.
+            verbose: as for `fit`.
+            sample_weight: as for `fit`.
+            steps: at most so many batches.
+            callbacks: told of what happens.
+            return_dict: a dict by name.
+
+        Returns:
+            The loss, or where there are metrics a list `[loss, *metrics]`: `metrics_names` names its parts. The
+            dict has `data_loss`, the loss without penalties, too.
+        """
+        trainer = self._compiled("evaluate")
+        feed = trainer.feed()
+        source = Source(x, y, sample_weight, cast=feed.once)
+        check_columns(trainer.columns, source.columns)
+        batches = limited(source.batches(batch_size), steps)
+        told = CallbackList([*(callbacks or ()), *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
+        with trainer.interrupt.watch() if not trainer.running else nullcontext():
+            logs = trainer.evaluate(batches, feed, told)
+            if trainer.interrupt.pending and not trainer.running:
+                raise KeyboardInterrupt
+        return logs if return_dict else in_keras_order(logs)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Verbose = "auto",
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+    ) -> Any:
+        """The outputs for data, in evaluation mode, in the data's order.
+
+        Args:
+            x: as for `fit`; targets that a loader yields are passed over.
+            batch_size: as for `fit`.
+            verbose: as for `fit`; a bar appears only where it takes longer than a second.
+            steps: at most so many batches.
+            callbacks: told of what happens.
+
+        Returns:
+            A NumPy array `(rows, ...)`, or the structure of them that the model returns.
+        """
+        trainer = self._trainer or Trainer(self, None, Objective(None), {}, {}, "auto")
+        feed = trainer.feed()
+        refuse_reordered(x)
+        source = Source(x, cast=feed.once, finite=False)
+        check_columns(trainer.columns, source.columns)
+        batches = limited(source.batches(batch_size), steps)
+        told = CallbackList([*(callbacks or ()), *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
+        collected = Collected(batches.samples)
+        for part in trainer.predict(batches, feed, told):
+            collected.add(part)
+        return collected.result()
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step on one batch; its loss and metrics, as `evaluate` returns them."""
+        trainer = self._compiled("train_on_batch")
+        feed = trainer.feed(class_weights(class_weight, sample_weight))
+        batch = Source(x, y, sample_weight).batches(2**62)
+        logs = trainer.on_batch(batch, feed, training=True)
+        return logs if return_dict else in_keras_order(logs)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Loss and metrics of one batch, in evaluation mode, as `evaluate` returns them."""
+        trainer = self._compiled("test_on_batch")
+        logs = trainer.on_batch(Source(x, y, sample_weight).batches(2**62), trainer.feed(), training=False)
+        return logs if return_dict else in_keras_order(logs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, in evaluation mode, as NumPy."""
+        return self.predict(x, batch_size=2**62, verbose=0)
+
+    # --- what to override to learn differently ----------------------------------------------------------------
+
+    def train_step(self, batch: Batch) -> Mapping[str, Any]:
+        """One step of learning; override it to learn differently.
+
+        Args:
+            batch: `(x, y, sample_weight)` on the device; the last two may be `None`.
+
+        Returns:
+            Numbers for the logs, each averaged over the samples of the epoch.
+        """
+        x, y, sample_weight = batch
+        y_pred = call(self, x)
+        loss = self.compute_loss(x, y, y_pred, sample_weight)
+        self.trainer.minimize(loss)
+        self.compute_metrics(x, y, y_pred, sample_weight)
+        return {"loss": loss, **self.trainer.objective.parts}
+
+    def test_step(self, batch: Batch) -> Mapping[str, Any]:
+        """As `train_step`, without learning: what `evaluate` and validation do with a batch."""
+        x, y, sample_weight = batch
+        y_pred = call(self, x)
+        loss = self.compute_loss(x, y, y_pred, sample_weight)
+        self.compute_metrics(x, y, y_pred, sample_weight)
+        return {"loss": loss, **self.trainer.objective.parts}
+
+    def predict_step(self, x: Any) -> Any:
+        """What `predict` does with a batch of inputs."""
+        return call(self, x)
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
+        """The scalar to be minimised: the compiled losses plus penalties."""
+        return self.trainer.objective(y, y_pred, sample_weight)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Hand a batch to the compiled metrics; they are computed over the whole epoch."""
+        if self.trainer.metrics:
+            self.trainer.meter.update(outputs(y_pred), outputs(y, y_pred))
+
+    # --- what is known ----------------------------------------------------------------------------------------
+
+    def _compiled(self, verb: str) -> Trainer:
+        if self._trainer is None:
+            raise RuntimeError(f"call compile(loss=..., optimizer=...) before {verb}().")
+        if verb in ("fit", "evaluate", "train_on_batch", "test_on_batch"):
+            step = "train_step" if verb in ("fit", "train_on_batch") else "test_step"
+            if not self._trainer.objective.any_loss and not _overrides(self, step, "compute_loss"):
+                raise ValueError(f"{verb}() needs a loss; call compile(loss=...).")
+        return self._trainer
+
+    @property
+    def trainer(self) -> Trainer:
+        """What `compile` made: `trainer.minimize(loss)` steps the optimizer in a `train_step` of your own."""
+        return self._compiled("this")
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer | None:
+        """The `torch.optim` optimizer; `None` until it has been made, at the first `fit`, if given by name."""
+        return self._compiled("this").optimizer
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what `evaluate` returns, in its order."""
+        return list(log_names(self, self._compiled("this"), False, listed=True))
+
+    @property
+    def metric_directions(self) -> dict[str, bool]:
+        """Name in the logs -> whether larger is better, for the metrics that know."""
+        return {
+            f"{output}_{metric.name}" if output else metric.name: metric.higher
+            for output, some in self._compiled("this").metrics.items()
+            for metric in some
+            if metric.higher is not None
+        }
+
+
+def _overrides(model: Model, *names: str) -> bool:
+    return any(getattr(type(model), name) is not getattr(Model, name) for name in names)
+
+
+def _steps(verbose: Verbose, batches: Batches) -> dict[str, Any]:
+    return {"verbose": verbose, "epochs": 1, "steps": batches.steps()}

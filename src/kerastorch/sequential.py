@@ -1,0 +1,113 @@
+"""Sequential: a model that is a chain of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from kerastorch.layers.base import is_built
+from kerastorch.layers.input import Input
+from kerastorch.model import Model
+from kerastorch.training.modes import mode
+
+
+class Sequential(Model):
+    """Layers one after the other: kerastorch's and any `nn.Module`, torch's `Lazy*` among them.
+
+    It is built by its first data, by an `Input` in front, or by `build`.
+
+    Args:
+        layers: the layers, an `Input` first if there is one.
+        name: for messages.
+
+    >>> model = Sequential([Input(shape=(4,)), nn.Linear(4, 3), nn.ReLU()])
+    >>> [tuple(p.shape) for p in model.parameters()]
+    [(3, 4), (3,)]
+    """
+
+    is_chain = True
+
+    def __init__(self, layers: Iterable[nn.Module | Input] | None = None, *, name: str | None = None) -> None:
+        super().__init__()
+        self.name = name
+        self._input: Input | None = None
+        for layer in layers or ():
+            self._append(layer)
+        self._build_from_input()
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.children():
+            x = layer(x)
+        return x
+
+    def add(self, layer: nn.Module | Input) -> None:
+        """Put a layer at the end."""
+        self._append(layer)
+        self._build_from_input()
+
+    def pop(self) -> nn.Module:
+        """Take the last layer off and return it."""
+        if not len(self):
+            raise IndexError("There are no layers in the model.")
+        last = self[-1]
+        del self._modules[str(len(self) - 1)]
+        return last
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Make the parameters for inputs of this shape.
+
+        Args:
+            input_shape: with the batch axis first: `(None, 64)`.
+        """
+        if not input_shape:
+            raise ValueError("input_shape needs the batch axis and at least one more: (None, 64).")
+        self._build_on(Input(tuple(input_shape)[1:]).example())
+
+    @property
+    def layers(self) -> list[nn.Module]:
+        """The layers, without an `Input`."""
+        return list(self.children())
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self.children())
+
+    def __getitem__(self, index: int) -> nn.Module:
+        return self.layers[index]
+
+    def _append(self, layer: Any) -> None:
+        if isinstance(layer, type):
+            raise TypeError(f"Sequential takes layers, got the class {layer.__name__}; pass {layer.__name__}(...).")
+        if isinstance(layer, Input):
+            if len(self) or self._input is not None:
+                raise ValueError("Input comes first, and once.")
+            self._input = layer
+        elif isinstance(layer, nn.Module):
+            self.add_module(str(len(self)), layer)
+        else:
+            raise TypeError(f"Sequential takes layers, got {layer!r}.")
+
+    def _build_from_input(self) -> None:
+        if self._input is not None and len(self):
+            self._build_on(self._input.example())
+
+    def _build_on(self, example: torch.Tensor) -> None:
+        if is_built(self):
+            return
+        place = next((p for p in (*self.parameters(), *self.buffers()) if p.is_floating_point()), None)
+        if place is not None:
+            example = example.to(place.device, place.dtype if example.is_floating_point() else example.dtype)
+        with mode(self, False), torch.no_grad():
+            for index, layer in enumerate(self.children()):
+                shape = tuple(example.shape)
+                try:
+                    example = layer(example)
+                except RuntimeError as error:
+                    raise ValueError(
+                        f"layer {index} ({layer}) cannot take its input of shape {shape}: {error}"
+                    ) from error

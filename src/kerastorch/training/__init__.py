@@ -1,0 +1,1 @@
+"""What `fit`, `evaluate` and `predict` do below the surface of `Model`."""

@@ -1,0 +1,80 @@
+"""From the arguments of `fit` to what is trained on and what validates."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from kerastorch.data.batches import Batches
+from kerastorch.data.source import Source, limited
+from kerastorch.data.split import check_split
+from kerastorch.training.feed import Feed
+from kerastorch.training.ready import check_last_batch
+
+
+class Split(NamedTuple):
+    """How `validation_split` takes its rows."""
+
+    share: float
+    stratify: Any
+    shuffle: bool
+    seed: int | None
+
+
+class Assembled(NamedTuple):
+    """What a fit runs on."""
+
+    training: Batches
+    validation: Batches | None
+
+
+def assemble(
+    model: nn.Module,
+    source: Source,
+    validation: Source | None,
+    split: Split,
+    *,
+    batch_size: int | None,
+    shuffle: bool | str,
+    steps: int | None,
+    validation_batch_size: int | None,
+    validation_steps: int | None,
+) -> Assembled:
+    """Split, batch and limit the sources; refuse what cannot be trained on."""
+    share = check_split(split.share)
+    if share and validation is not None:
+        raise ValueError("pass one of validation_split and validation_data.")
+    if shuffle not in (True, False, "batch"):
+        raise ValueError(f"shuffle must be True, False or 'batch', got {shuffle!r}.")
+    rows = held_out = None
+    if share:
+        rows, held_out = source.split(share, stratify=split.stratify, shuffle=split.shuffle, seed=split.seed)
+        validation = source
+    training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows)
+    check_last_batch(model, training)
+    training = limited(training, steps, going_on=True, name="steps_per_epoch")
+    if validation is None:
+        return Assembled(training, None)
+    size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
+    held = validation.batches(size, rows=held_out)
+    return Assembled(training, limited(held, validation_steps, name="validation_steps"))
+
+
+def validation_source(data: Any, feed: Feed, finite: bool, steps: int | None) -> Source | None:
+    """`validation_data` as a source: `(x, y)`, `(x, y, sample_weight)` or anything `x` can be."""
+    if data is None:
+        return None
+    if isinstance(data, (tuple, list)):
+        if len(data) not in (2, 3):
+            raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} parts.")
+        names = ("validation x", "validation y", "validation sample_weight")
+        return Source(*data, names=names, finite=finite, cast=feed.once)
+    source = Source(data, names=("validation_data", "y", "sample_weight"), finite=finite, cast=feed.once)
+    if source.kind == "generator" and steps is None:
+        raise ValueError(
+            "validation_data is a generator, which has no length and ends after one pass; set validation_steps, or "
+            "pass a function that returns a new one."
+        )
+    return source

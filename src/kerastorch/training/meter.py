@@ -1,0 +1,196 @@
+"""Meter: the running numbers of one pass over data, without ever making the device wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kerastorch import metrics
+from kerastorch.data.structure import leaves
+from kerastorch.losses.base import Loss
+from kerastorch.metrics import Metric, Target
+
+FOLD = 256  # batches whose losses are summed at once
+ROWS, ELEMENTS = 4096, 2**22  # rows, or elements of outputs, that metrics are given at once
+
+
+class Mean:
+    """The mean of one number a batch, weighted; values stay on the device until asked for."""
+
+    def __init__(self) -> None:
+        self._values: list[Any] = []
+        self._counts: list[Any] = []
+        self._sum: Tensor | float = 0.0
+        self._count: Tensor | float = 0
+
+    def add(self, value: Tensor | float, count: Tensor | float) -> None:
+        """One batch. Sums are formed every `FOLD` batches, so that looking on never changes the result."""
+        self._values.append(value)
+        self._counts.append(count)
+        if len(self._values) == FOLD:
+            self._sum, self._count = self._totals()
+            self._values, self._counts = [], []
+
+    def _totals(self) -> tuple[Tensor | float, Tensor | float]:
+        if not self._values:
+            return self._sum, self._count
+        values, counts = _stack(self._values), _stack(self._counts)
+        counts = counts.to(values.device)
+        return (values * counts).sum() + self._sum, counts.sum() + self._count
+
+    def read(self) -> float:
+        """The mean so far; NaN before the first batch."""
+        total, count = self._totals()
+        return float(total) / float(count) if float(count) else float("nan")
+
+
+def _stack(values: list[Any]) -> Tensor:
+    precise = torch.float64
+    if not any(isinstance(value, Tensor) for value in values):
+        return torch.tensor(values, dtype=precise)
+    parts = [torch.as_tensor(value).detach().reshape(()) for value in values]
+    device = next(value.device for value in values if isinstance(value, Tensor))
+    if device.type == "mps":
+        precise = torch.float32
+    return torch.stack([part.to(device, precise) for part in parts])
+
+
+class Scores:
+    """The metrics of one output. Rows are collected and handed on in large pieces."""
+
+    def __init__(self, wanted: list[Metric], loss: Loss | None) -> None:
+        self._wanted, self._loss = wanted, loss
+        self._target: Target | None = None
+        self._accumulators: list[Any] = []
+        self._pending: list[tuple[Tensor, Tensor]] = []
+        self._rows = self._elements = 0
+        self._seen = False
+
+    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
+        """One batch."""
+        if self._target is None:
+            self._target = Target.of(self._loss, y_pred, y_true)
+            self._accumulators = [metric.build(self._target, y_pred.device) for metric in self._wanted]
+        self._pending.append((y_pred.detach(), y_true))
+        self._rows += y_pred.shape[0]
+        self._elements += y_pred.numel()
+        if self._rows >= ROWS or self._elements >= ELEMENTS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand on what is pending."""
+        if not self._pending:
+            return
+        assert self._target is not None
+        y_pred = torch.cat([pair[0] for pair in self._pending])
+        y_true = torch.cat([pair[1] for pair in self._pending])
+        self._pending, self._rows, self._elements, self._seen = [], 0, 0, True
+        prepared: tuple[Tensor, Tensor] | None = None
+        for metric, accumulator in zip(self._wanted, self._accumulators, strict=True):
+            if metric.raw:
+                accumulator.update(y_pred, y_true)
+            else:
+                prepared = prepared or self._target.prepare(y_pred, y_true)
+                accumulator.update(*prepared)
+
+    def read(self) -> dict[str, Any]:
+        """The metrics of all that was handed on."""
+        found: dict[str, Any] = {}
+        if not self._seen:
+            return found
+        for metric, accumulator in zip(self._wanted, self._accumulators, strict=True):
+            found |= metrics.values(metric.name, accumulator.compute())
+        return found
+
+
+class Meter:
+    """All numbers of one pass: means of what the steps return, and metrics by output.
+
+    Args:
+        scores: output name -> its metrics; the name is put before theirs where it is not empty.
+    """
+
+    def __init__(self, scores: Mapping[str, Scores]) -> None:
+        self._means: dict[str, Mean] = {}
+        self._scores = scores
+
+    def add(self, logs: Mapping[str, Any], count: Tensor | float) -> None:
+        """The numbers of one batch that counts `count`."""
+        for name, value in logs.items():
+            mean = self._means.get(name)
+            if mean is None:
+                mean = self._means[name] = Mean()
+            mean.add(value.detach() if isinstance(value, Tensor) else value, count)
+
+    def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
+        """Outputs and targets of one batch, by output name."""
+        for name, scores in self._scores.items():
+            scores.update(y_pred[name], y_true[name])
+
+    def read(self) -> dict[str, float]:
+        """All numbers as floats, every batch included."""
+        for scores in self._scores.values():
+            scores.flush()
+        return self.peek()
+
+    def peek(self) -> dict[str, float]:
+        """All numbers as floats; metrics without the rows that were not handed on yet."""
+        found = {name: mean.read() for name, mean in self._means.items()}
+        for output, scores in self._scores.items():
+            for name, value in scores.read().items():
+                found[f"{output}_{name}" if output else name] = float(value)
+        return found
+
+
+class RunningLogs(MutableMapping[str, Any]):
+    """What batch hooks are given: a mapping that reads the meter only when it is read itself."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._own: dict[str, Any] = {}
+        self._read: dict[str, Any] | None = None
+
+    def expire(self) -> RunningLogs:
+        """Another batch was added."""
+        self._read = None
+        return self
+
+    def peek(self) -> dict[str, float]:
+        """The numbers as they are at hand."""
+        return self._meter.peek()
+
+    def _all(self) -> dict[str, Any]:
+        if self._read is None:
+            self._read = self._meter.read()
+        return self._read | self._own
+
+    def __getitem__(self, name: str) -> Any:
+        return self._all()[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._own[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._own[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __bool__(self) -> bool:
+        return True  # so that `logs or {}` costs nothing
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+
+def batch_rows(x: Any) -> int:
+    """How many rows a batch has."""
+    if isinstance(x, Tensor):
+        return x.shape[0] if x.ndim else 1
+    return next((len(leaf) for _, leaf in leaves(x)), 1)

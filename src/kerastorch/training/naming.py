@@ -1,0 +1,63 @@
+"""What the numbers are called, and in which order Keras lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kerastorch import metrics
+from kerastorch.metrics import Metric
+from kerastorch.training.objective import by_output
+from kerastorch.training.trainer import Trainer
+from kerastorch.tree import modules
+
+
+def metrics_by_output(given: Any) -> dict[str, list[Metric]]:
+    """What `compile` was given as metrics: a list for the only output, a list of lists or a dict for several."""
+    flat = isinstance(given, (list, tuple)) and not any(isinstance(one, (list, tuple)) for one in given)
+    by_name = {"": given} if flat else by_output(given)
+    listed = {name: some if isinstance(some, (list, tuple)) else [some] for name, some in by_name.items()}
+    return {name: unique(map(metrics.get, some)) for name, some in listed.items() if some and some[0] is not None}
+
+
+def unique(wanted: Iterable[Metric]) -> list[Metric]:
+    """The same metrics, a name that comes again numbered as Keras does: `accuracy`, `accuracy_1`."""
+    found: list[Metric] = []
+    for metric in wanted:
+        names = {other.name for other in found}
+        name, number = metric.name, 0
+        while name in names:
+            number += 1
+            name = f"{metric.name}_{number}"
+        found.append(metric.renamed(name))
+    return found
+
+
+def log_names(model: Any, trainer: Trainer, validates: bool, listed: bool = False) -> list[str]:
+    """The names an epoch will log; with `listed` those of `evaluate`'s list, where `data_loss` is not."""
+    names = ["loss"]
+    if not listed and (trainer.patterns or any(map(_penalised, modules(model)))):
+        names.append("data_loss")
+    names += [f"{output}_loss" for output in trainer.objective.losses if output]
+    for output, some in trainer.metrics.items():
+        names += [f"{output}_{metric.name}" if output else metric.name for metric in some]
+    return names + [f"val_{name}" for name in names] if validates else names
+
+
+def _penalised(module: Any) -> bool:
+    """Whether a layer, built or not, has any penalty."""
+    names = (
+        "weight_regularizers",
+        "kernel_regularizer",
+        "bias_regularizer",
+        "alpha_regularizer",
+        "activity_regularizer",
+    )
+    return any(getattr(module, name, None) for name in names)
+
+
+def in_keras_order(logs: Mapping[str, float]) -> Any:
+    """`[loss, *others]` in the order they were made, without `data_loss`; the bare loss where it is alone."""
+    values = [logs["loss"]] if "loss" in logs else []
+    values += [value for name, value in logs.items() if name not in ("loss", "data_loss")]
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,238 @@
+"""Objective: what is minimised — the losses of all outputs, weighted, plus the penalties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kerastorch.errors import number
+from kerastorch.losses import lookup
+from kerastorch.losses.base import Loss
+from kerastorch.regularizers import Penalty, Regularizer
+from kerastorch.training.tail import Tail, Tap, tapped
+from kerastorch.tree import modules
+
+
+class Objective:
+    """Called with targets and outputs; leaves what it found in `parts` and `count`.
+
+    Args:
+        loss: one loss, or a list or dict of them by output; anything `losses.get` takes.
+        loss_weights: how much each counts, in the same structure.
+
+    Attributes:
+        parts: the summands of the last call that logs show beside `loss`: `data_loss`, `<output>_loss`.
+        count: how much the last batch counts in a mean over batches; `None` for its number of rows.
+    """
+
+    def __init__(self, loss: Any, loss_weights: Any = None) -> None:
+        self._several = isinstance(loss, (list, tuple, Mapping))
+        self.losses: dict[str, Loss | None] = {
+            name: None if one is None else lookup.get(one) for name, one in by_output(loss).items()
+        }
+        self._weights = {
+            name: 1.0 if weight is None else number("loss_weights", weight)
+            for name, weight in by_output(loss_weights).items()
+        }
+        if loss_weights is not None and set(self._weights) != set(self.losses):
+            raise ValueError(
+                f"loss_weights are for {_names(self._weights)}, losses for {_names(self.losses)}; give both alike."
+            )
+        self.penalties: list[Penalty] = []
+        self.parts: dict[str, Tensor] = {}
+        self.count: int | Tensor | None = None
+        self._activities: list[Tensor] = []
+        self._tap: Tap | None = None
+        self._tail: Tail | None = None
+        self._on_logits: Loss | None = None
+        self._has_activities = False
+        self._known_targets: Any = None
+        self._checked = False
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What the losses themselves learn."""
+        modules = [getattr(loss, "function", loss) for loss in self.losses.values()]
+        return [p for module in modules if isinstance(module, nn.Module) for p in module.parameters()]
+
+    @property
+    def any_loss(self) -> bool:
+        """Whether there is a loss at all."""
+        return any(loss is not None for loss in self.losses.values())
+
+    def loss_of(self, output: str) -> Loss | None:
+        """The loss of an output, `''` being the only one."""
+        return self.losses.get(output)
+
+    def forget(self) -> None:
+        """Drop what the last step left; called before each."""
+        self.count = None
+        if self._activities:
+            self._activities.clear()
+
+    def __call__(self, y: Any, y_pred: Any, sample_weight: Tensor | None) -> Tensor:
+        """The loss: a scalar to be minimised."""
+        if not self._checked:
+            self._check(y, y_pred)
+        if isinstance(y_pred, Tensor) and not self._several:
+            total = self._single(y, y_pred, sample_weight)
+            self.parts = {}
+        else:
+            total = self._sum(outputs(y_pred), outputs(y, y_pred), sample_weight)
+        if not self.penalties and not self._has_activities:
+            return total
+        self.parts["data_loss"] = total
+        for penalty in self.penalties:
+            total = total + penalty.regularizer(penalty.weight)
+        for activity in self._activities:
+            total = total + activity
+        return total
+
+    def _single(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+        loss = self.losses[""]
+        assert loss is not None
+        if self._tap is not None and self._on_logits is not None:
+            logits = self._tap.logits(y_pred)
+            if logits is not None:
+                self.count = loss.count(y, sample_weight)
+                return self._on_logits(y, logits, sample_weight)
+        self.count = loss.count(y, sample_weight)
+        return loss(y, y_pred, sample_weight)
+
+    def _sum(self, y_pred: dict[str, Tensor], y: dict[str, Any], sample_weight: Tensor | None) -> Tensor:
+        total: Tensor | None = None
+        self.parts = {}
+        for name, loss in self.losses.items():
+            if loss is None:
+                continue
+            value = loss(y[name], y_pred[name], sample_weight)
+            self.parts[f"{name}_loss"] = value
+            weight = self._weights.get(name, 1.0)
+            value = value if weight == 1 else weight * value
+            total = value if total is None else total + value
+        assert total is not None
+        return total
+
+    @contextmanager
+    def listening(self, module: nn.Module, tail: Tail | None, targets: Any) -> Iterator[None]:
+        """For one call of `fit` or `evaluate`: hear the tail's logits and the activity penalties of layers.
+
+        Args:
+            module: the model.
+            tail: the activation it ends in.
+            targets: all targets where they are in memory: checked whole, at the first batch.
+        """
+        before = (self._tap, self._tail, self._on_logits, self._known_targets, self._checked)
+        before_activities = (self._activities, self._has_activities)
+        self._activities, self._has_activities = [], False
+        self._tail, self._known_targets, self._checked = tail, targets, False
+        loss = None if self._several else self.losses.get("")
+        fuses = loss is not None and tail is not None and loss.link == tail.kind
+        self._on_logits = loss.on_logits() if loss is not None and fuses else None
+        with ExitStack() as stack:
+            self._tap = stack.enter_context(tapped(tail if self._on_logits is not None else None))
+            for layer in modules(module):
+                regularizer = getattr(layer, "activity_regularizer", None)
+                if regularizer is not None:
+                    self._has_activities = True
+                    stack.enter_context(_Handle(layer.register_forward_hook(_Charge(regularizer, self._activities))))
+            try:
+                yield
+            finally:
+                self._tap, self._tail, self._on_logits, self._known_targets, self._checked = before
+                self._activities, self._has_activities = before_activities
+
+    def _check(self, y: Any, y_pred: Any) -> None:
+        """At the first batch: outputs and targets that cannot be meant are refused in words."""
+        self._checked = True
+        check_outputs(y_pred)
+        if y is None:
+            names = ", ".join(loss.name for loss in self.losses.values() if loss is not None)
+            raise ValueError(f"loss {names!r} needs y, got None.")
+        predicted = outputs(y_pred)
+        if set(predicted) != set(self.losses):
+            raise ValueError(
+                f"The model has outputs {_names(predicted)}, compile() was given losses for {_names(self.losses)}."
+            )
+        targets = outputs(y if self._known_targets is None else self._known_targets, y_pred)
+        for name, loss in self.losses.items():
+            if loss is None:
+                continue
+            self._check_tail(loss)
+            with torch.no_grad():
+                loss.check(targets[name].to(predicted[name].device), predicted[name].detach())
+
+    def _check_tail(self, loss: Loss) -> None:
+        if self._tail is None or not loss.from_logits or self._several:
+            return
+        ends = self._tail.kind
+        if ends == loss.link:
+            word = {"softmax": "Softmax", "sigmoid": "Sigmoid"}[ends]
+            instead = "use from_logits=False" if loss.on_logits() is None and hasattr(loss, "axis") else ""
+            instead = instead or f"use '{_PROBABILITY_LOSS[ends]}'"
+            raise ValueError(
+                f"The model ends in {word} but loss {loss.name!r} expects logits. Remove the {word}, or {instead}."
+            )
+
+
+_PROBABILITY_LOSS = {"softmax": "sparse_categorical_crossentropy", "sigmoid": "binary_crossentropy"}
+
+
+class _Charge:
+    """A forward hook: what a layer's output costs, over the batch size, as Keras has it."""
+
+    def __init__(self, regularizer: Regularizer, activities: list[Tensor]) -> None:
+        self._regularizer, self._activities = regularizer, activities
+
+    def __call__(self, layer: nn.Module, args: Any, output: Tensor) -> None:
+        self._activities.append(self._regularizer(output) / max(output.shape[0], 1))
+
+
+class _Handle:
+    """A hook's handle as a context manager."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *exception: Any) -> None:
+        self._handle.remove()
+
+
+def by_output(given: Any) -> dict[str, Any]:
+    """Something given alone, in a list or in a dict -> by output name; `''` is the name of the only one."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    if isinstance(given, (list, tuple)):
+        return {f"output_{index}": one for index, one in enumerate(given)}
+    return {"": given}
+
+
+def outputs(data: Any, like: Any = None) -> dict[str, Any]:
+    """Outputs, or targets in the structure of the outputs `like`, by output name."""
+    if like is not None and isinstance(like, Mapping):
+        if not isinstance(data, Mapping) or not set(like) <= set(data):
+            given = _names(data) if isinstance(data, Mapping) else type(data).__name__
+            raise ValueError(f"The model's outputs are {_names(like)}; y must be a dict with these, got {given}.")
+        return {name: data[name] for name in like}
+    if isinstance(like, (tuple, list)) and isinstance(data, Sequence) and len(like) != len(data):
+        raise ValueError(f"The model has {len(like)} outputs, y has {len(data)} parts.")
+    return by_output(data)
+
+
+def check_outputs(y_pred: Any) -> None:
+    """Refuse what no loss can be computed of."""
+    if y_pred is None:
+        raise ValueError("forward() returned None; is a return missing?")
+    for name, one in outputs(y_pred).items():
+        if not isinstance(one, Tensor):
+            raise TypeError(f"forward() returned a {type(one).__name__}{' as ' + name if name else ''}, not a tensor.")
+
+
+def _names(mapping: Mapping[str, Any]) -> str:
+    return ", ".join(repr(name) if name else "one output" for name in sorted(mapping))

@@ -1,0 +1,92 @@
+"""What is looked at before training starts: that it can do what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from kerastorch.data.batches import Batches
+from kerastorch.errors import whole
+from kerastorch.optimizers.base import TorchOptimizer, weights
+from kerastorch.tree import modules
+
+
+def find_device(module: nn.Module, wanted: Any) -> torch.device:
+    """`wanted`; for `'auto'` the device the model is on if that is not the CPU, else the accelerator if any."""
+    if wanted != "auto":
+        return torch.device(wanted)
+    found = {p.device for p in module.parameters() if not isinstance(p, nn.parameter.UninitializedParameter)}
+    off = [device for device in found if device.type != "cpu"]
+    if off:
+        return off[0]
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return accelerator or torch.device("cpu")
+
+
+def check_parameters(module: nn.Module, optimizer: TorchOptimizer | None, learned_by_loss: list[nn.Parameter]) -> None:
+    """The model has something to learn, the optimizer all of it and nothing else."""
+    named = dict(module.named_parameters())
+    learning = {name: p for name, p in named.items() if p.requires_grad}
+    if named and not learning:
+        raise ValueError(f"the model has no trainable parameters (all {len(named)} have requires_grad=False).")
+    if optimizer is None:
+        return
+    held = {id(p) for p in weights(optimizer)}
+    known = {id(p) for p in (*named.values(), *learned_by_loss)}
+    strangers = len(held - known)
+    if strangers and not held & known:
+        raise ValueError(f"the optimizer holds {strangers} parameters that are not in this model.")
+    missing = [name for name, p in learning.items() if id(p) not in held]
+    if missing:
+        raise ValueError(
+            f"trainable parameters missing from the optimizer: {', '.join(missing[:8])}"
+            f"{', ...' if len(missing) > 8 else ''}. Call compile() again, or freeze them (requires_grad_(False))."
+        )
+
+
+def check_last_batch(module: nn.Module, batches: Batches) -> None:
+    """BatchNorm over single rows cannot train on a batch of one."""
+    samples, steps, batch_size = batches.samples, batches.steps(), batches.batch_size
+    norm = next((m for m in modules(module) if isinstance(m, nn.BatchNorm1d) and m.track_running_stats), None)
+    if norm is None or samples is None or steps is None or not batch_size:
+        return
+    if samples % batch_size == 1 and steps * batch_size > samples:
+        raise ValueError(
+            f"{samples} samples with batch_size={batch_size} leaves a batch of 1, which BatchNorm1d cannot train on. "
+            "Change batch_size, or leave one sample out."
+        )
+
+
+def check_columns(expected: list[Any] | None, given: list[Any] | None) -> None:
+    """The columns of a DataFrame are those of training, in that order."""
+    if expected is not None and given is not None and expected != given:
+        raise ValueError(f"columns differ from training: expected {expected}, got {given}.")
+
+
+def epoch_numbers(first: Any, last: Any) -> range:
+    """The epochs that `initial_epoch` and `epochs` ask for."""
+    first, last = whole("initial_epoch", first, 0), whole("epochs", last)
+    if first >= last:
+        raise ValueError(f"nothing to train: initial_epoch={first}, epochs={last}.")
+    return range(first, last)
+
+
+def check_frequency(frequency: Any) -> None:
+    """`validation_freq` is a number of epochs or a list of them."""
+    for one in frequency if isinstance(frequency, (list, tuple, set)) else [frequency]:
+        whole("validation_freq", one)
+
+
+def validates_at(epoch: int, frequency: Any) -> bool:
+    """Whether epoch (from 0) is one that `validation_freq`, a number or the epochs' numbers from 1, asks for."""
+    if isinstance(frequency, (list, tuple, set)):
+        return epoch + 1 in frequency
+    return bool((epoch + 1) % frequency == 0)
+
+
+def with_prefix(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """As validation logs them."""
+    return {f"val_{name}": value for name, value in logs.items()}

@@ -1,0 +1,118 @@
+"""The softmax or sigmoid a model ends in: found, and listened to, so that a loss can work on what comes before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kerastorch import activations
+
+Kind = Literal["softmax", "sigmoid", "log_softmax", "log_sigmoid"]
+
+_MODULES: dict[type[nn.Module], Kind] = {
+    nn.Softmax: "softmax", nn.Softmax2d: "softmax", nn.Sigmoid: "sigmoid", nn.LogSoftmax: "log_softmax",
+    nn.LogSigmoid: "log_sigmoid",
+}  # fmt: skip
+_FUNCTIONS: dict[Any, Kind] = {
+    activations.softmax: "softmax", activations.sigmoid: "sigmoid", activations.log_softmax: "log_softmax",
+    activations.log_sigmoid: "log_sigmoid", torch.sigmoid: "sigmoid", F.sigmoid: "sigmoid", F.logsigmoid: "log_sigmoid",
+}  # fmt: skip
+
+
+class Tail(NamedTuple):
+    """The last activation of a model."""
+
+    module: nn.Module
+    kind: Kind
+
+
+def find_tail(module: nn.Module) -> Tail | None:
+    """The activation that a chain of modules ends in; `None` where the end cannot be told (a `forward` of its own)."""
+    kind = _MODULES.get(type(module)) or _kind_of_layer(module)
+    if kind is not None:
+        return Tail(module, kind)
+    inner = getattr(module, "module_viewed", None)
+    if inner is not None:
+        return find_tail(inner)
+    if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
+        children = [child for child in module.children() if not isinstance(child, nn.Identity)]
+        return find_tail(children[-1]) if children else None
+    return None
+
+
+def _kind_of_layer(module: nn.Module) -> Kind | None:
+    if type(module).__name__ == "Softmax" and hasattr(module, "axis"):
+        return "softmax"
+    activation = getattr(module, "activation", None)
+    try:
+        if activation in _FUNCTIONS:
+            return _FUNCTIONS[activation]
+    except TypeError:  # an unhashable callable
+        return None
+    return _MODULES.get(type(activation))  # type: ignore[arg-type]
+
+
+class Tap:
+    """Keeps the last input and output of an activation: `logits(output)` is what `output` was made from."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor] | None = None) -> None:
+        self.function = function
+        self._input: Tensor | None = None
+        self._output: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """In the place of an activation function."""
+        assert self.function is not None
+        self._input = x
+        self._output = self.function(x)
+        return self._output
+
+    def hook(self, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        """As the forward hook of an activation module."""
+        self._input, self._output = args[0], output
+
+    def logits(self, output: Tensor) -> Tensor | None:
+        """What `output` was made from, if it is the last one made."""
+        found = self._input if output is self._output else None
+        self._input = self._output = None
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a model saved or copied meanwhile has its own activation
+        return (Tap, ()) if self.function is None else (_itself, (self.function,))
+
+
+def _itself(function: Any) -> Any:
+    return function
+
+
+@contextmanager
+def tapped(tail: Tail | None) -> Iterator[Tap | None]:
+    """Listen to the tail; the model is as before afterwards."""
+    if tail is None:
+        yield None
+        return
+    owner = tail.module
+    if isinstance(getattr(owner, "activation", None), Tap):  # evaluate() within fit(): one listener is enough
+        yield owner.activation  # type: ignore[misc]
+    elif callable(getattr(owner, "activation", None)) and not isinstance(owner.activation, nn.Module):
+        own = owner.activation
+        tap = Tap(own)  # type: ignore[arg-type]
+        owner.activation = tap  # type: ignore[assignment]
+        try:
+            yield tap
+        finally:
+            owner.activation = own
+    else:
+        tap = Tap()
+        listened = owner.activation if isinstance(getattr(owner, "activation", None), nn.Module) else owner
+        handle = listened.register_forward_hook(tap.hook)  # type: ignore[union-attr]
+        try:
+            yield tap
+        finally:
+            handle.remove()

@@ -1,0 +1,301 @@
+"""Trainer: the loops below `Model`. A plain object, no module: the model's state is the user's alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kerastorch import regularizers
+from kerastorch.callbacks.base import CallbackList
+from kerastorch.data.batches import Batch, Batches
+from kerastorch.layers.base import is_built
+from kerastorch.metrics import Metric
+from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.optimizers.lookup import attach
+from kerastorch.regularizers import penalties
+from kerastorch.training.calling import call
+from kerastorch.training.explain import explained
+from kerastorch.training.feed import Feed
+from kerastorch.training.interrupt import Interrupt
+from kerastorch.training.meter import Meter, RunningLogs, Scores, batch_rows
+from kerastorch.training.modes import mode
+from kerastorch.training.objective import Objective
+from kerastorch.training.ready import check_parameters, find_device, validates_at, with_prefix
+from kerastorch.training.tail import find_tail
+from kerastorch.training.update import Update
+
+Step = Callable[[Batch], Mapping[str, Any]]
+
+
+class Trainer:
+    """What `compile` makes of its arguments, and what is done with it.
+
+    Args:
+        model: the module with `train_step` and `test_step`.
+        settings: the optimizer as `optimizers.get` gives it.
+        objective: the losses.
+        metrics: output name -> metrics.
+        patterns: regularizers by parameter name.
+        device: `'auto'` or a device.
+
+    Attributes:
+        epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
+        minimize: `minimize(loss)` makes one step of the optimizer; for a `train_step` of your own.
+    """
+
+    minimize: Callable[[Tensor], None]
+
+    def __init__(
+        self,
+        model: Any,
+        settings: Any,
+        objective: Objective,
+        metrics: Mapping[str, list[Metric]],
+        patterns: Mapping[str, Any],
+        device: Any,
+    ) -> None:
+        self.model = model
+        self.objective = objective
+        self.metrics = metrics
+        self.optimizer: TorchOptimizer | None = settings if isinstance(settings, TorchOptimizer) else None
+        self.epochs_done = 0
+        self.meter = self.new_meter()
+        self.interrupt = Interrupt()
+        self.running = False
+        self.device = device
+        self.columns: list[Any] | None = None
+        self.patterns = {name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))}
+        self._settings = settings
+        self._update: Update | None = None
+        self._feed: Feed | None = None
+
+    # --- set-up -----------------------------------------------------------------------------------------------
+
+    def new_meter(self) -> Meter:
+        """A meter with fresh accumulators."""
+        return Meter({name: Scores(some, self.objective.loss_of(name)) for name, some in self.metrics.items()})
+
+    def feed(self, class_weight: Any = None) -> Feed:
+        """Puts batches where the model is; the model goes to the device first."""
+        device = find_device(self.model, self.device)
+        self.model.to(device)
+        return Feed(self.model, device, class_weight)
+
+    def build(self, x: Any) -> None:
+        """Make the parameters of lazy layers by a dry run, in eval mode, so that buffers stay as they are."""
+        if not is_built(self.model):
+            with mode(self.model, False), torch.no_grad():
+                try:
+                    call(self.model, x)
+                except Exception as error:
+                    raise explained(error, self.model, x) from error
+
+    def setup(self) -> Update:
+        """Of a built model: optimizer and penalties; again at each fit, for what was changed in between."""
+        if self.optimizer is None:
+            self.optimizer = attach(self._settings, [*self.model.parameters(), *self.objective.parameters()])
+        check_parameters(self.model, self.optimizer, self.objective.parameters())
+        if self._update is None:
+            self._update = Update(self.optimizer, self._settings)
+            self.minimize = self._update.step
+        self.find_penalties()
+        return self._update
+
+    def find_penalties(self) -> None:
+        """What the loss includes for weights, as they are now."""
+        self.objective.penalties = penalties(self.model, self.patterns)
+
+    def prepared(self, batches: Batches, feed: Feed, number: int) -> Iterator[Batch]:
+        """The batches of an epoch, the first of which builds a model that is not built yet."""
+        stream = batches.epoch(number)
+        if is_built(self.model):
+            return stream
+        first = next(stream, None)
+        if first is None:
+            return iter(())
+        self.build(feed(Batch(first.x, None, None)).x)
+        return itertools.chain((first,), stream)
+
+    # --- loops ------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        batches: Batches,
+        feed: Feed,
+        callbacks: CallbackList,
+        epochs: range,
+        validation: Batches | None,
+        validation_feed: Feed,
+        frequency: Any,
+    ) -> None:
+        """Epochs and their events.
+
+        Args:
+            batches: to train on.
+            feed: puts them where the model is.
+            callbacks: told of everything.
+            epochs: their numbers.
+            validation: what to evaluate on after an epoch.
+            validation_feed: puts that where the model is.
+            frequency: after which epochs.
+        """
+        logs: dict[str, Any] = {}
+        number = max(self.epochs_done, epochs.start)
+        stream = self.prepared(batches, feed, number)
+        update = self.setup()
+        tail = find_tail(self.model)
+        with ExitStack() as stack:
+            stack.enter_context(self.objective.listening(self.model, tail, batches.arrays and batches.arrays.y))
+            stack.enter_context(mode(self.model, True))
+            stack.enter_context(self.interrupt.watch())
+            callbacks.emit("on_train_begin", {})
+            stack.push(_Ending(lambda: callbacks.emit("on_train_end", logs)))
+            stack.callback(update.finish)
+            for epoch in epochs:
+                self.meter = self.new_meter()
+                callbacks.emit("on_epoch_begin", epoch, {})
+                update.begin()
+                step = self._train_step(update)
+                found = self.epoch(stream, feed, step, callbacks, "train", epoch)
+                self.epochs_done = number = number + 1
+                if self.interrupt.pending:
+                    raise KeyboardInterrupt
+                if validation is not None and validates_at(epoch, frequency):
+                    found |= with_prefix(self.evaluate(validation, validation_feed, callbacks))
+                    if self.interrupt.pending:
+                        raise KeyboardInterrupt
+                callbacks.emit("on_epoch_end", epoch, found)
+                logs = found
+                if self.model.stop_training or epoch == epochs[-1]:
+                    break
+                stream = batches.epoch(number)
+
+    def evaluate(self, batches: Batches, feed: Feed, callbacks: CallbackList) -> dict[str, float]:
+        """One pass in evaluation mode: its numbers."""
+        stream = self.prepared(batches, feed, 0)
+        self.find_penalties()
+        outer, self.meter = self.meter, self.new_meter()
+        targets = batches.arrays and batches.arrays.y
+        try:
+            with (
+                self.objective.listening(self.model, find_tail(self.model), targets),
+                mode(self.model, False),
+                torch.inference_mode(),
+            ):
+                callbacks.emit("on_test_begin", {})
+                logs = self.epoch(stream, feed, self.model.test_step, callbacks, "test", 0)
+                callbacks.emit("on_test_end", logs)
+                return logs
+        finally:
+            self.meter = outer
+
+    def epoch(
+        self, stream: Iterator[Batch], feed: Feed, step: Step, callbacks: CallbackList, phase: str, number: int
+    ) -> dict[str, float]:
+        """One pass over the batches, in training and in evaluation alike: its numbers."""
+        begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
+        begins, ends = callbacks.listens(begin), callbacks.listens(end)
+        meter, objective, model, interrupt = self.meter, self.objective, self.model, self.interrupt
+        training = phase == "train"
+        logs = RunningLogs(meter)
+        index, x = -1, None
+        for index, batch in enumerate(stream):
+            if begins:
+                callbacks.emit(begin, index, {})
+            batch = feed(batch)
+            x = batch.x
+            objective.forget()
+            try:
+                outcome = step(batch)
+            except Exception as error:
+                other = explained(error, model, x)
+                if other is error:
+                    raise
+                raise other from error
+            count = objective.count
+            meter.add(outcome, batch_rows(x) if count is None else count)
+            if ends:
+                callbacks.emit(end, index, logs.expire())
+            if interrupt.pending or (training and model.stop_training):
+                break
+        if index < 0:
+            raise ValueError(
+                f"the data gave no batch in epoch {number + 1}. Pass a function that returns a new iterator, a "
+                "DataLoader, or arrays."
+            )
+        return meter.read()
+
+    def predict(self, batches: Batches, feed: Feed, callbacks: CallbackList) -> Iterator[Any]:
+        """The outputs of each batch, still on the device."""
+        stream = self.prepared(batches, feed, 0)
+        with mode(self.model, False), torch.inference_mode():
+            callbacks.emit("on_predict_begin", {})
+            listens = callbacks.listens("on_predict_batch_end")
+            for index, batch in enumerate(stream):
+                callbacks.emit("on_predict_batch_begin", index, {})
+                x = feed(Batch(batch.x, None, None)).x
+                try:
+                    outputs = self.model.predict_step(x)
+                except Exception as error:
+                    other = explained(error, self.model, x)
+                    if other is error:
+                        raise
+                    raise other from error
+                yield outputs
+                if listens:
+                    callbacks.emit("on_predict_batch_end", index, {"outputs": outputs})
+            callbacks.emit("on_predict_end", {})
+
+    def on_batch(self, batches: Batches, feed: Feed, *, training: bool) -> dict[str, float]:
+        """One batch, trained or evaluated by itself: its numbers."""
+        if not training:
+            return self.evaluate(batches, feed, CallbackList([], self.model, {}))
+        stream = self.prepared(batches, feed, 0)
+        update = self.setup()
+        self.meter = self.new_meter()
+        targets = batches.arrays and batches.arrays.y
+        with self.objective.listening(self.model, find_tail(self.model), targets), mode(self.model, True):
+            return self.epoch(stream, feed, self._train_step(update), CallbackList([], self.model, {}), "train", 0)
+
+    def _train_step(self, update: Update) -> Step:
+        step: Step = self.model.train_step
+        if not update.needs_closure:
+            return step
+
+        def by_closure(batch: Batch) -> Mapping[str, Any]:
+            meter = self.meter
+            try:
+                found: Mapping[str, Any] = update.by_closure(step, batch, self._uncounted)
+                return found
+            finally:
+                self.meter = meter
+
+        return by_closure
+
+    def _uncounted(self) -> None:
+        """Before a second look of one step at the loss: what it finds is not counted."""
+        self.objective.forget()
+        self.meter = Meter({})
+
+
+class _Ending:
+    """Runs when training ends, however it ends; an error of its own never hides the one that ended training."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        try:
+            self._function()
+        except Exception as second:
+            if error is None:
+                raise
+            error.add_note(f"on_train_end failed too: {second!r}")

@@ -1,0 +1,86 @@
+"""Update: from a loss to new weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average
+
+
+class Update:
+    """Backward and step of one optimizer.
+
+    Args:
+        optimizer: holds the weights.
+        settings: what `compile` was given: says how often to step and how to scale.
+    """
+
+    def __init__(self, optimizer: TorchOptimizer, settings: Any) -> None:
+        self.optimizer = optimizer
+        keras = settings if isinstance(settings, Optimizer) else None
+        self._every = (keras and keras.gradient_accumulation_steps) or 1
+        self._scale = (keras and keras.loss_scale_factor) or 1.0
+        self._batches = 0
+        self.needs_closure = isinstance(optimizer, torch.optim.LBFGS)
+
+    def begin(self) -> None:
+        """Before an epoch: no gradient is left over."""
+        self.optimizer.zero_grad()
+        self._batches = 0
+
+    def step(self, loss: Tensor) -> None:
+        """Backward, and a step of the optimizer."""
+        if not loss.requires_grad:
+            raise ValueError(
+                "the loss has no gradient path to any parameter. Is the output detached (argmax, .data, no_grad), "
+                "or is every parameter frozen?"
+            )
+        if self.needs_closure:
+            self.optimizer.zero_grad()
+            loss.backward()
+            return
+        if self._every == 1 and self._scale == 1.0:
+            loss.backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            return
+        (loss * self._scale).backward()
+        self._batches += 1
+        if self._batches == self._every:
+            self._divide(self._scale * self._every)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            self._batches = 0
+
+    def _divide(self, by: float) -> None:
+        grads = [p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        torch._foreach_div_(grads, by)
+
+    def by_closure(self, step: Callable[[Any], Any], batch: Any, again: Callable[[], None]) -> Any:
+        """A step of an optimizer that asks for the loss several times; what the first asking returned.
+
+        Args:
+            step: computes the loss of `batch` and calls `self.step` on it.
+            batch: handed to it.
+            again: called before each asking but the first.
+        """
+        first: list[Any] = []
+
+        def closure() -> Tensor:
+            if first:
+                again()
+            found = step(batch)
+            first.append(found)
+            loss: Tensor = found["loss"]
+            return loss
+
+        self.optimizer.step(closure)  # type: ignore[arg-type]  # it takes the tensor as well
+        return first[0]
+
+    def finish(self) -> None:
+        """After training: where the optimizer keeps a moving average of the weights, they become it."""
+        overwrite_by_average(self.optimizer)
