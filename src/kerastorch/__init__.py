@@ -1,6 +1,6 @@
 """kerastorch: compile, fit, evaluate and predict for any PyTorch module."""
 
-from kerastorch import activations, callbacks, initializers, layers, losses, metrics, optimizers, regularizers, utils
+from kerastorch import activations, callbacks, data, initializers, layers, losses, metrics, optimizers, regularizers, utils
 from kerastorch.callbacks.history import History
 from kerastorch.layers.input import Input
 from kerastorch.model import Model
@@ -16,6 +16,7 @@ __all__ = [
     "__version__",
     "activations",
     "callbacks",
+    "data",
     "initializers",
     "layers",
     "losses",

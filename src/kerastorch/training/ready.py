@@ -26,25 +26,27 @@ def find_device(module: nn.Module, wanted: Any) -> torch.device:
     return accelerator or torch.device("cpu")
 
 
-def check_parameters(module: nn.Module, optimizer: TorchOptimizer | None, learned_by_loss: list[nn.Parameter]) -> None:
+def check_parameters(module: nn.Module, optimizer: TorchOptimizer, learned_by_loss: list[nn.Parameter]) -> None:
     """The model has something to learn, the optimizer all of it and nothing else."""
     named = dict(module.named_parameters())
     learning = {name: p for name, p in named.items() if p.requires_grad}
     if named and not learning:
         raise ValueError(f"the model has no trainable parameters (all {len(named)} have requires_grad=False).")
-    if optimizer is None:
-        return
+    check_owner(module, optimizer, learned_by_loss)
     held = {id(p) for p in weights(optimizer)}
-    known = {id(p) for p in (*named.values(), *learned_by_loss)}
-    strangers = len(held - known)
-    if strangers and not held & known:
-        raise ValueError(f"the optimizer holds {strangers} parameters that are not in this model.")
     missing = [name for name, p in learning.items() if id(p) not in held]
     if missing:
         raise ValueError(
             f"trainable parameters missing from the optimizer: {', '.join(missing[:8])}"
             f"{', ...' if len(missing) > 8 else ''}. Call compile() again, or freeze them (requires_grad_(False))."
         )
+
+
+def check_owner(module: nn.Module, optimizer: TorchOptimizer, learned_by_loss: list[nn.Parameter]) -> None:
+    """The optimizer holds parameters of this model."""
+    held = {id(p) for p in weights(optimizer)}
+    if not held & {id(p) for p in (*module.parameters(), *learned_by_loss)}:
+        raise ValueError(f"the optimizer holds {len(held)} parameters that are not in this model.")
 
 
 def check_last_batch(module: nn.Module, batches: Batches) -> None:

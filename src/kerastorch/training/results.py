@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from kerastorch.data.structure import map_structure
+from kerastorch.data.structure import leaves, map_structure
 from kerastorch.training.objective import check_outputs
 
 
@@ -26,7 +26,7 @@ class Collected:
 
     def add(self, outputs: Any) -> None:
         """The outputs of one batch."""
-        check_outputs(outputs)
+        check_outputs([leaf for _, leaf in leaves(outputs)] or None)
         part = map_structure(_numpy, outputs)
         if self._rows is None:
             self._parts.append(part)

@@ -25,7 +25,7 @@ from kerastorch.training.interrupt import Interrupt
 from kerastorch.training.meter import Meter, RunningLogs, Scores, batch_rows
 from kerastorch.training.modes import mode
 from kerastorch.training.objective import Objective
-from kerastorch.training.ready import check_parameters, find_device, validates_at, with_prefix
+from kerastorch.training.ready import check_owner, check_parameters, find_device, validates_at, with_prefix
 from kerastorch.training.tail import find_tail
 from kerastorch.training.update import Update
 
@@ -62,7 +62,10 @@ class Trainer:
         self.model = model
         self.objective = objective
         self.metrics = metrics
-        self.optimizer: TorchOptimizer | None = settings if isinstance(settings, TorchOptimizer) else None
+        self.optimizer: TorchOptimizer | None = None
+        if isinstance(settings, TorchOptimizer):
+            check_owner(model, settings, objective.parameters())
+            self.optimizer = settings
         self.epochs_done = 0
         self.meter = self.new_meter()
         self.interrupt = Interrupt()

@@ -1,0 +1,49 @@
+"""Small problems and hand-written loops that tests compare with."""
+
+import torch
+from torch import nn
+
+from kerastorch.data import permutation
+
+
+def classification(n=200, features=6, classes=3):
+    """Inputs, and class numbers that a linear map of them decides."""
+    generator = torch.Generator().manual_seed(7)
+    x = torch.randn(n, features, generator=generator)
+    y = (x @ torch.randn(features, classes, generator=generator)).argmax(1)
+    return x, y
+
+
+def regression(n=200, features=6):
+    """Inputs, and values that a noisy linear map of them gives, `(n, 1)`."""
+    generator = torch.Generator().manual_seed(8)
+    x = torch.randn(n, features, generator=generator)
+    y = x @ torch.randn(features, 1, generator=generator) + 0.1 * torch.randn(n, 1, generator=generator)
+    return x, y
+
+
+def net(features=6, classes=3, dropout=0.3):
+    """A small classifier of torch's own layers."""
+    return nn.Sequential(nn.Linear(features, 16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, classes))
+
+
+def hand_loop(module, optimizer, loss_function, x, y, *, epochs, batch_size, seed):
+    """What a PyTorch user writes, over the batches that kerastorch takes; the mean loss of each epoch."""
+    losses = []
+    module.train()
+    for epoch in range(epochs):
+        total = 0.0
+        for rows in permutation(len(x), seed, epoch).split(batch_size):
+            optimizer.zero_grad()
+            loss = loss_function(module(x[rows]), y[rows])
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(rows)
+        losses.append(total / len(x))
+    return losses
+
+
+def same_weights(a, b):
+    """Whether two modules hold the same bits."""
+    first, second = list(a.state_dict().values()), list(b.state_dict().values())
+    return len(first) == len(second) and all(torch.equal(p, q) for p, q in zip(first, second, strict=True))
