@@ -8,12 +8,12 @@ from torch import nn
 
 
 def named_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """As `module.named_modules()`, and after each view, under the same name, the module it is a view of."""
+    """As `module.named_modules()`, and before each view, under the same name, the module it is a view of."""
     for name, child in module.named_modules():
-        yield name, child
         viewed = getattr(child, "module_viewed", None)
         if isinstance(viewed, nn.Module):
             yield name, viewed
+        yield name, child
 
 
 def modules(module: nn.Module) -> Iterator[nn.Module]:

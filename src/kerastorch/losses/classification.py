@@ -161,19 +161,24 @@ class SparseCategoricalCrossentropy(Loss):
         return self._values(y_true, y_pred, "none")
 
     def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        # torch's mean leaves the ignored out of the divisor, as Keras' mask does
-        return self._values(y_true, y_pred, "mean")
+        if self.ignore_class is None:
+            return self._values(y_true, y_pred, "mean")
+        # over those that count; 0 where none does
+        return self._values(y_true, y_pred, "sum") / self._counted(y_true).clamp(min=1)
+
+    def _counted(self, y_true: Tensor) -> Tensor:
+        return (y_true != self.ignore_class).sum()
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         loss = super().__call__(y_true, y_pred, sample_weight)
         if self.ignore_class is None or sample_weight is None or self.reduction not in ("sum_over_batch_size", "mean"):
             return loss
-        return loss * (y_true.numel() / (y_true != self.ignore_class).sum())  # the mean of those that count
+        return loss * (y_true.numel() / self._counted(y_true).clamp(min=1))
 
     def count(self, y_true: Tensor, sample_weight: Tensor | None) -> int | Tensor:
         if self.ignore_class is None or self.reduction == "mean_with_sample_weight":
             return super().count(y_true, sample_weight)
-        return (y_true != self.ignore_class).sum()
+        return self._counted(y_true)
 
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:
         self.align(y_true[: len(y_pred)], y_pred)

@@ -39,7 +39,8 @@ class Mean:
             return self._sum, self._count
         values, counts = _stack(self._values), _stack(self._counts)
         counts = counts.to(values.device)
-        return (values * counts).sum() + self._sum, counts.sum() + self._count
+        # a batch that counts nothing has a mean of nothing, NaN
+        return torch.where(counts > 0, values * counts, 0.0).sum() + self._sum, counts.sum() + self._count
 
     def read(self) -> float:
         """The mean so far; NaN before the first batch."""
