@@ -1,6 +1,17 @@
 """kerastorch: compile, fit, evaluate and predict for any PyTorch module."""
 
-from kerastorch import activations, callbacks, data, initializers, layers, losses, metrics, optimizers, regularizers, utils
+from kerastorch import (
+    activations,
+    callbacks,
+    data,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+    utils,
+)
 from kerastorch.callbacks.history import History
 from kerastorch.layers.input import Input
 from kerastorch.model import Model

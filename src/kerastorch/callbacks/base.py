@@ -141,9 +141,20 @@ def _check(callback: Any) -> None:
             )
 
 
+def _may_log(callback: Callback) -> bool:
+    """Whether a callback is not one of ours, or made of functions that are not, and acts at the end of epochs."""
+    ours = type(callback).__module__.startswith("kerastorch.") and "on_epoch_end" not in vars(callback)
+    return not ours and bool(_overridden(callback, "on_epoch_end"))
+
+
 def check_monitors(callbacks: Iterable[Callback], available: list[str], validates: bool) -> None:
-    """Refuse a monitored name that no epoch will log; before the first epoch, with the names that will be."""
+    """Refuse a monitored name that no epoch will log; before the first epoch, with the names that will be.
+
+    A callback of the user's own may log more names for those after it: then nothing is refused here.
+    """
     for callback in callbacks:
+        if _may_log(callback):
+            return
         name = callback.monitor
         if name is None or name in available:
             continue

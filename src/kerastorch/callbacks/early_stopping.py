@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.direction import direction
-from kerastorch.errors import number, whole
+from kerastorch.errors import number, unknown, whole
 
 
 class EarlyStopping(Callback):
@@ -55,6 +55,7 @@ class EarlyStopping(Callback):
         self._reset()
 
     def _reset(self) -> None:
+        self._seen = False
         self.wait = 0
         self.stopped_epoch = 0
         self.best: float | None = None
@@ -66,9 +67,15 @@ class EarlyStopping(Callback):
         self._sign = direction(self.monitor, self.mode, self.model)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if epoch < self.start_from_epoch or self.monitor not in (logs or {}):  # an epoch without validation
+        logs = logs or {}
+        if epoch < self.start_from_epoch:
             return
-        current = float((logs or {})[self.monitor])
+        if self.monitor not in logs:
+            if not self.monitor.startswith("val_"):
+                raise unknown("metric", self.monitor, logs)
+            return  # an epoch without validation
+        self._seen = True
+        current = float(logs[self.monitor])
         if math.isnan(current):
             warnings.warn(f"EarlyStopping: {self.monitor} is NaN in epoch {epoch + 1}.", stacklevel=2)
         if self.restore_best_weights and self.best_weights is None and not math.isnan(current):
@@ -87,6 +94,10 @@ class EarlyStopping(Callback):
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
+        if logs and not self._seen and self.model.history.epoch[-1] >= self.start_from_epoch:
+            warnings.warn(
+                f"EarlyStopping: {self.monitor} was never logged; logged were {', '.join(logs)}.", stacklevel=2
+            )
         if self.verbose and self.stopped_epoch:
             print(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:

@@ -1,0 +1,419 @@
+"""Callbacks: hooks, their order, EarlyStopping, TerminateOnNaN, History."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from problems import classification, regression, same_weights
+from torch import nn
+
+import kerastorch as kt
+from kerastorch.callbacks import Callback, EarlyStopping, History, LambdaCallback, TerminateOnNaN
+from kerastorch.callbacks.base import HOOKS
+
+
+def model_for_values(metrics=None, rate=1e-9):
+    model = kt.Model(nn.Linear(6, 1))
+    model.compile(kt.optimizers.SGD(rate), "mse", metrics=metrics)
+    return model
+
+
+class Record(Callback):
+    """Writes every hook down."""
+
+    def __init__(self):
+        self.calls = []
+
+
+def _recorder(hook):
+    def function(self, *args):
+        self.calls.append((hook, *[arg for arg in args if isinstance(arg, int)]))
+
+    return function
+
+
+for _hook in HOOKS:
+    if _hook not in ("on_batch_begin", "on_batch_end"):
+        setattr(Record, _hook, _recorder(_hook))
+
+
+def test_hooks_come_in_keras_order():
+    x, y = regression(40)
+    record = Record()
+    model_for_values().fit(
+        x, y, batch_size=20, epochs=2, validation_data=(x[:20], y[:20]), verbose=0, callbacks=[record]
+    )
+    epoch = [
+        ("on_train_batch_begin", 0), ("on_train_batch_end", 0), ("on_train_batch_begin", 1), ("on_train_batch_end", 1),
+        ("on_test_begin",), ("on_test_batch_begin", 0), ("on_test_batch_end", 0), ("on_test_end",),
+    ]  # fmt: skip
+    assert record.calls == [
+        ("on_train_begin",),
+        ("on_epoch_begin", 0), *epoch, ("on_epoch_end", 0),
+        ("on_epoch_begin", 1), *epoch, ("on_epoch_end", 1),
+        ("on_train_end",),
+    ]  # fmt: skip
+
+
+def test_evaluate_and_predict_have_their_hooks():
+    x, y = regression(40)
+    record = Record()
+    model = model_for_values()
+    model.evaluate(x, y, batch_size=20, verbose=0, callbacks=[record])
+    model.predict(x, batch_size=40, verbose=0, callbacks=[record])
+    assert [call[0] for call in record.calls] == [
+        "on_test_begin", "on_test_batch_begin", "on_test_batch_end", "on_test_batch_begin", "on_test_batch_end",
+        "on_test_end", "on_predict_begin", "on_predict_batch_begin", "on_predict_batch_end", "on_predict_end",
+    ]  # fmt: skip
+
+
+def test_callbacks_know_model_and_params():
+    x, y = regression(40)
+    seen = []
+
+    class Look(Callback):
+        def on_train_begin(self, logs=None):
+            seen.append((self.model, self.params))
+
+    model = model_for_values()
+    history = model.fit(x, y, batch_size=16, epochs=3, verbose=0, callbacks=[Look()])
+    assert seen == [(model, {"verbose": 0, "epochs": 3, "steps": 3})]
+    assert history.params == {"verbose": 0, "epochs": 3, "steps": 3}
+    assert history is model.history
+    assert history.model is model
+
+
+def test_the_older_batch_hooks_are_called():
+    x, y = regression(40)
+    calls = []
+
+    class Older(Callback):
+        def on_batch_end(self, batch, logs=None):
+            calls.append(batch)
+
+    model_for_values().fit(x, y, batch_size=10, verbose=0, callbacks=[Older()])
+    assert calls == [0, 1, 2, 3]
+
+
+def test_a_callback_may_add_to_the_logs_for_those_after_it_and_for_the_history():
+    x, y = regression(40)
+
+    class Add(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["rate"] = 0.5**epoch
+
+    seen = []
+    read = LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["rate"]))
+    history = model_for_values().fit(x, y, epochs=2, verbose=0, callbacks=[Add(), read])
+    assert seen == history.history["rate"] == [1.0, 0.5]
+
+
+def test_batch_logs_are_read_only_when_asked_for(monkeypatch):
+    from kerastorch.training.meter import Meter
+
+    reads = []
+    read = Meter.read
+    monkeypatch.setattr(Meter, "read", lambda self: reads.append(1) or read(self))
+    x, y = regression(100)
+    model_for_values().fit(
+        x, y, batch_size=10, verbose=0, callbacks=[LambdaCallback(on_train_batch_end=lambda b, logs: None)]
+    )
+    assert len(reads) == 1
+    model_for_values().fit(
+        x, y, batch_size=10, verbose=0, callbacks=[LambdaCallback(on_train_batch_end=lambda b, logs: logs["loss"])]
+    )
+    assert len(reads) == 1 + 10 + 1
+
+
+def test_the_loss_in_batch_logs_is_the_running_mean():
+    x, y = regression(60)
+    found = []
+    model = model_for_values(rate=1e-12)
+    each = (torch.tensor(model.predict(x, verbose=0)) - y).square()
+    note = LambdaCallback(on_train_batch_end=lambda batch, logs: found.append(logs["loss"]))
+    model.fit(x, y, batch_size=25, shuffle=False, verbose=0, callbacks=[note])
+    assert found == pytest.approx([each[:25].mean().item(), each[:50].mean().item(), each.mean().item()], rel=1e-5)
+
+
+def test_a_callback_that_evaluates_and_predicts_in_fit_disturbs_nothing():
+    x, y = classification()
+
+    def trained(callbacks):
+        torch.manual_seed(0)
+        model = kt.Sequential([kt.layers.Dense(8, "relu"), kt.layers.Dropout(0.5), kt.layers.Dense(3, "softmax")])
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        history = model.fit(x, y, epochs=2, verbose=0, callbacks=callbacks)
+        return model, history.history
+
+    class Busy(Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.evaluate(x, y, verbose=0)
+            self.model.predict(x[:3], verbose=0)
+
+    plain, curves = trained([])
+    busy, others = trained([Busy()])
+    assert same_weights(plain, busy)
+    assert curves == others
+
+
+def test_stop_training_ends_after_the_batch_and_still_validates():
+    x, y = regression(100)
+    seen = []
+
+    class Stop(Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(batch)
+            self.model.stop_training = batch == 2
+
+    history = model_for_values().fit(x, y, batch_size=10, epochs=5, validation_split=0.2, verbose=0, callbacks=[Stop()])
+    assert seen == [0, 1, 2]
+    assert len(history.history["val_loss"]) == 1
+    model = history.model
+    assert len(model.fit(x, y, epochs=2, verbose=0).epoch) == 2
+
+
+@pytest.mark.parametrize("name", ["on_epoch_ends", "on_train_batch_edn", "on_batchend"])
+def test_a_misspelt_hook_is_refused_before_training(name):
+    x, y = regression(40)
+    wrong = type("Wrong", (Callback,), {name: lambda self, *args: None})
+    model = model_for_values()
+    before = model.get_weights()
+    with pytest.raises(TypeError, match=rf"Wrong\.{name} is no hook\. Did you mean 'on_"):
+        model.fit(x, y, verbose=0, callbacks=[wrong()])
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_a_class_or_another_thing_is_no_callback():
+    x, y = regression(40)
+    with pytest.raises(TypeError, match=r"pass EarlyStopping\(\), not the class EarlyStopping"):
+        model_for_values().fit(x, y, verbose=0, callbacks=[EarlyStopping])
+    with pytest.raises(TypeError, match="is no kerastorch.callbacks.Callback"):
+        model_for_values().fit(x, y, verbose=0, callbacks=["early"])
+
+
+# --- EarlyStopping ----------------------------------------------------------------------------------------------
+
+
+class Fake:
+    """Stands for a model whose metric takes the given values, so that the rule alone is looked at."""
+
+    def __init__(self):
+        self.stop_training = False
+        self.state = 0
+
+    def state_dict(self):
+        return {"state": torch.tensor(self.state)}
+
+    def load_state_dict(self, state):
+        self.state = int(state["state"])
+
+
+def run(values, **given):
+    """Epochs with these values of val_loss: the callback, how many ran, and the state at the end."""
+    model = Fake()
+    callback = EarlyStopping(**given)
+    callback.set_model(model)
+    callback.on_train_begin()
+    ran = 0
+    for epoch, value in enumerate(values):
+        model.state = epoch
+        callback.on_epoch_end(epoch, {"val_loss": value, "val_accuracy": value})
+        ran += 1
+        if model.stop_training:
+            break
+    callback.on_train_end()
+    return callback, ran, model.state
+
+
+@pytest.mark.parametrize(
+    ("values", "given", "epochs"),
+    [
+        ([3, 2, 1, 1, 1], {"patience": 2}, 5),
+        ([3, 2, 1, 1, 1, 0], {"patience": 2}, 5),
+        ([1, 2, 3], {}, 2),
+        ([1, 1, 1], {"patience": 1}, 2),
+        ([1, 0.95, 0.9, 0.85], {"min_delta": 0.2, "patience": 2}, 3),
+        ([1, 0.95, 0.9, 0.85], {"min_delta": -0.2, "patience": 2}, 3),
+        ([1, 0.7, 0.4, 0.1], {"min_delta": 0.2, "patience": 1}, 4),
+        ([1, 2, 3, 4], {"monitor": "val_accuracy", "patience": 1}, 4),
+        ([1, 2, 3, 4], {"mode": "max", "patience": 1}, 4),
+        ([1, 2, 3, 4], {"mode": "min", "patience": 1}, 2),
+        ([5, 4, 3, 2, 1], {"baseline": 1.5, "patience": 3}, 5),
+        ([5, 4, 3, 2, 1.4, 1], {"baseline": 0.5, "patience": 3}, 6),
+        ([5, 4, 3, 3, 3], {"baseline": 0.5, "patience": 3}, 4),
+        ([1, 9, 9, 9, 9], {"start_from_epoch": 3, "patience": 1}, 5),
+        ([2, 1, 3, 3], {"patience": 0}, 3),
+    ],
+)
+def test_early_stopping_stops_when_keras_does(values, given, epochs):
+    assert run(values, **given)[1] == epochs
+
+
+def test_early_stopping_never_stops_in_the_first_epoch():
+    assert run([math.inf, 1], patience=0)[1] == 2
+
+
+@pytest.mark.parametrize("values", [[3, 1, 2, 2, 2, 2], [3, 1, 2]])
+def test_the_best_weights_come_back_whether_stopped_or_run_to_the_end(values):
+    callback, _, state = run(values, patience=3, restore_best_weights=True)
+    assert state == callback.best_epoch == 1
+
+
+def test_without_restoring_the_last_weights_stay():
+    assert run([3, 1, 2], patience=5)[2] == 2
+
+
+@pytest.mark.parametrize("values", [[math.nan, 2, 1, 3, 3], [2, math.nan, 1, 3, 3], [2, 1, math.nan, math.nan, 3]])
+def test_nan_is_never_best_and_counts_against_patience(values):
+    with pytest.warns(UserWarning, match="val_loss is NaN in epoch"):
+        callback, ran, state = run(values, patience=2, restore_best_weights=True)
+    assert callback.best == 1
+    assert values[state] == 1
+    assert ran == (4 if math.isnan(values[2]) else 5)
+
+
+def test_all_nan_stops_by_patience():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert run([math.nan] * 5, patience=2)[1] == 2
+
+
+def test_state_is_reset_at_each_fit():
+    callback, _, _ = run([1, 2], patience=1)
+    callback.set_model(Fake())
+    callback.on_train_begin()
+    assert callback.best is None
+    assert callback.wait == 0
+
+
+@pytest.mark.parametrize(
+    ("monitor", "message"),
+    [
+        ("val_acuracy", "Did you mean 'val_accuracy'"),
+        ("acc", "Known: accuracy, loss, val_accuracy, val_loss"),
+    ],
+)
+def test_a_monitor_that_cannot_appear_is_refused_before_the_first_epoch(monitor, message):
+    x, y = classification()
+    model = kt.Model(nn.Linear(6, 3))
+    model.compile("sgd", "cross_entropy", metrics=["accuracy"])
+    with pytest.raises(ValueError, match=message):
+        model.fit(x, y, validation_split=0.1, verbose=0, callbacks=[EarlyStopping(monitor, mode="max")])
+    assert model.optimizer is None or not model.optimizer.state
+
+
+def test_monitoring_validation_without_validation_data_says_so():
+    x, y = regression(40)
+    with pytest.raises(ValueError, match="No validation data was given"):
+        model_for_values().fit(x, y, verbose=0, callbacks=[EarlyStopping()])
+
+
+def test_a_monitor_that_another_callback_logs_is_let_through():
+    x, y = regression(40)
+
+    class Add(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["my_loss"] = float(epoch)
+
+    history = model_for_values().fit(x, y, epochs=9, verbose=0, callbacks=[Add(), EarlyStopping("my_loss", patience=2)])
+    assert len(history.epoch) == 3
+
+
+def test_a_monitor_that_nobody_logged_after_all_is_told():
+    x, y = regression(40)
+
+    class Nothing(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            pass
+
+    with pytest.raises(ValueError, match="Unknown metric 'los'. Did you mean 'loss'"):
+        model_for_values().fit(x, y, verbose=0, callbacks=[Nothing(), EarlyStopping("los", mode="min")])
+    with pytest.warns(UserWarning, match="val_los was never logged; logged were loss, val_loss"):
+        model_for_values().fit(
+            x, y, verbose=0, validation_split=0.2, callbacks=[Nothing(), EarlyStopping("val_los", mode="min")]
+        )
+
+
+def test_an_unknown_direction_asks_for_the_mode():
+    def closeness(y_true, y_pred):
+        return (y_true - y_pred).mean()
+
+    x, y = regression(40)
+    model = model_for_values([closeness])
+    with pytest.raises(ValueError, match="pass mode='min' or mode='max'"):
+        model.fit(x, y, verbose=0, callbacks=[EarlyStopping("closeness")])
+    model.fit(x, y, verbose=0, callbacks=[EarlyStopping("closeness", mode="max")])
+
+
+def test_the_metric_itself_says_which_way_is_better():
+    import torchmetrics
+
+    x, y = regression(40)
+    model = model_for_values([torchmetrics.regression.MeanAbsolutePercentageError(), "r2"])
+    stopping = EarlyStopping("r2")
+    model.fit(x, y, verbose=0, callbacks=[stopping])
+    assert stopping._sign == 1
+    stopping = EarlyStopping("mean_absolute_percentage_error")
+    model.fit(x, y, verbose=0, callbacks=[stopping])
+    assert stopping._sign == -1
+
+
+@pytest.mark.parametrize(
+    "given", [{"patience": -1}, {"patience": 1.5}, {"mode": "best"}, {"baseline": math.nan}, {"min_delta": "1"}]
+)
+def test_bad_arguments_of_early_stopping_are_refused(given):
+    with pytest.raises(ValueError, match=next(iter(given))):
+        EarlyStopping(**given)
+
+
+# --- TerminateOnNaN and History ---------------------------------------------------------------------------------
+
+
+def test_terminate_on_nan_stops_at_the_batch(capsys):
+    x, y = regression(100)
+    y[35] = 1e30
+    model = model_for_values(rate=0.1)
+    seen = []
+    count = LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    model.fit(x, y, batch_size=10, shuffle=False, epochs=3, verbose=0, callbacks=[TerminateOnNaN(), count])
+    assert seen == [0, 1, 2, 3]
+    assert "invalid loss" in capsys.readouterr().out
+    with pytest.raises(RuntimeError, match="NaN or Inf loss"):
+        model.fit(x, y, verbose=0, callbacks=[TerminateOnNaN(raise_error=True)])
+
+
+def test_history_has_floats_sorted_names_and_zero_based_epochs():
+    x, y = regression()
+    history = model_for_values(["mae"]).fit(x, y, epochs=3, validation_split=0.2, verbose=0)
+    assert list(history.history) == ["loss", "mae", "val_loss", "val_mae"]
+    assert history.epoch == [0, 1, 2]
+    assert all(type(value) is float for values in history.history.values() for value in values)
+    later = history.model.fit(x, y, epochs=5, initial_epoch=3, verbose=0)
+    assert later.epoch == [3, 4]
+
+
+def test_history_finds_the_best_epoch_and_makes_a_frame():
+    history = History()
+    history.on_train_begin()
+    for epoch, value in enumerate([3.0, 1.0, math.nan, 2.0]):
+        history.on_epoch_end(epoch, {"val_loss": value, "acc": -value})
+    assert history.best() == (1, 1.0)
+    assert history.best("acc", "max") == (1, -1.0)
+    assert history.frame()["acc"].tolist()[:2] == [-3.0, -1.0]
+    with pytest.raises(ValueError, match="Unknown curve 'val_los'. Did you mean 'val_loss'"):
+        history.best("val_los")
+
+
+def test_history_plots_training_beside_validation(tmp_path):
+    x, y = regression()
+    history = model_for_values(["mae"]).fit(x, y, epochs=3, validation_split=0.2, verbose=0)
+    figure = history.plot(tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "mae"]
+    for axes, name in zip(figure.axes, ("loss", "mae"), strict=True):
+        training, validation = axes.lines
+        assert list(training.get_ydata()) == history.history[name]
+        assert list(validation.get_ydata()) == history.history[f"val_{name}"]
+        assert list(training.get_xdata()) == [1, 2, 3]

@@ -1,0 +1,113 @@
+"""What is printed: nothing, a line an epoch, or a tqdm bar."""
+
+import io
+import re
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import kerastorch as kt
+from kerastorch.callbacks import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def compiled():
+    model = kt.Model(nn.Linear(2, 1))
+    model.compile("sgd", "mse", metrics=["mae"])
+    return model
+
+
+X, Y = torch.randn(100, 2), torch.randn(100, 1)
+
+
+def test_without_a_terminal_there_is_one_plain_line_an_epoch(capsys):
+    for verbose in ("auto", 1, 2):
+        compiled().fit(X, Y, epochs=2, batch_size=10, validation_split=0.2, verbose=verbose)
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 2
+        number = r"\d+\.\d{4}"
+        for epoch, line in enumerate(lines):
+            assert re.fullmatch(
+                rf"Epoch {epoch + 1}/2 - 8 steps, [\d.]+s, [\d.]+ms/step - loss: {number} - mae: {number} - "
+                rf"val_loss: {number} - val_mae: {number}",
+                line,
+            )
+
+
+def test_silence_is_silent(capsys):
+    model = compiled()
+    model.fit(X, Y, verbose=0, validation_split=0.2)
+    model.evaluate(X, Y, verbose=0)
+    model.predict(X)
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+def test_evaluate_prints_one_line(capsys):
+    compiled().evaluate(X, Y)
+    assert re.fullmatch(r"Evaluate - 4 steps, .* - loss: [\d.]+ - mae: [\d.]+\n", capsys.readouterr().out)
+
+
+def test_a_terminal_gets_one_bar_an_epoch_with_numbers_and_validation(monkeypatch):
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    compiled().fit(X, Y, epochs=2, batch_size=10, validation_split=0.2)
+    last = [part.split("\r")[-1] for part in out.getvalue().split("\n") if part.strip()]
+    assert len(last) == 2
+    for epoch, line in enumerate(last):
+        assert line.startswith(f"Epoch {epoch + 1}/2: 100%")
+        assert "8/8" in line
+        assert re.search(r"loss: [\d.]+ - mae: [\d.]+ - val_loss: [\d.]+ - val_mae: [\d.]+", line)
+        assert "batch/s" in line or "s/batch" in line
+
+
+def test_the_bar_looks_at_the_numbers_at_most_ten_times_a_second(monkeypatch):
+    from kerastorch.training.meter import Meter
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    clock = iter(range(10**6))
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock) * 0.01)  # a batch takes 10 ms
+    looks = []
+    peek = Meter.peek
+    monkeypatch.setattr(Meter, "peek", lambda self: looks.append(1) or peek(self))
+    compiled().fit(X, Y, batch_size=1, epochs=1)
+    assert 5 <= len(looks) <= 11  # one second of batches, and the epoch's end
+
+
+def test_a_bar_without_a_known_length_counts(monkeypatch):
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    compiled().fit(lambda: zip(X.split(10), Y.split(10), strict=True))
+    assert "10/10" in out.getvalue().split("\r")[-1]
+
+
+def test_an_interrupted_bar_is_closed(monkeypatch):
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+
+    def fail(batch, logs):
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        compiled().fit(X, Y, callbacks=[kt.callbacks.LambdaCallback(on_train_batch_end=fail)])
+    assert out.getvalue().endswith("\n")
+
+
+@pytest.mark.parametrize("verbose", [3, -1, "loud", None])
+def test_a_bad_verbose_is_refused(verbose):
+    with pytest.raises(ValueError, match="verbose must be 0, 1, 2 or 'auto'"):
+        compiled().fit(X, Y, verbose=verbose)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.31, "0.3100"), (0, "0.0000"), (1e-6, "1e-06"), (123456.0, "1.235e+05"), (float("nan"), "nan")],
+)
+def test_numbers_are_short(value, text):
+    assert progress.short(value) == text
