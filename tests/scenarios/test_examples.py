@@ -6,6 +6,7 @@ import sys
 import warnings
 
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -27,11 +28,14 @@ def run(monkeypatch, tmp_path):
 
 
 def reference(network, found):
-    """The test score of scikit-learn's network on an example's own split."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = make_pipeline(StandardScaler(), network).fit(found["x"], found["y"])
-    return model.score(found["x_test"], found["y_test"])
+    """The test score of scikit-learn's network on an example's own split, the mean of five starts."""
+    scores = []
+    for seed in range(5):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = make_pipeline(StandardScaler(), clone(network).set_params(random_state=seed))
+            scores.append(model.fit(found["x"], found["y"]).score(found["x_test"], found["y_test"]))
+    return sum(scores) / len(scores)
 
 
 def test_the_quickstart_reaches_95_percent_and_saves_a_plot(run, tmp_path, capsys):
@@ -45,20 +49,18 @@ def test_the_quickstart_reaches_95_percent_and_saves_a_plot(run, tmp_path, capsy
 
 def test_breast_cancer_reaches_scikit_learns_network(run):
     found = run("breast_cancer.py")
-    assert found["accuracy"] >= reference(MLPClassifier((16,), max_iter=500, random_state=0), found) - 0.02
+    assert found["accuracy"] >= reference(MLPClassifier((16,), max_iter=500), found) - 0.02
 
 
 def test_diabetes_reaches_scikit_learns_network(run):
     found = run("diabetes.py")
-    network = MLPRegressor(
-        hidden_layer_sizes=(32,), max_iter=200, early_stopping=True, learning_rate_init=0.01, random_state=0
-    )
+    network = MLPRegressor(hidden_layer_sizes=(32,), max_iter=200, early_stopping=True, learning_rate_init=0.01)
     assert found["r2"] >= reference(network, found) - 0.02
 
 
 def test_iris_reaches_scikit_learns_network(run):
     found = run("iris.py")
-    assert found["accuracy"] >= reference(MLPClassifier((16,), max_iter=1000, random_state=0), found) - 0.02
+    assert found["accuracy"] >= reference(MLPClassifier((16,), max_iter=1000), found) - 0.02
 
 
 def test_an_existing_model_learns_and_shares_its_weights(run):

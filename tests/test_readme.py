@@ -1,0 +1,34 @@
+"""The README's example runs and prints what the README says, up to time and the last digits."""
+
+import contextlib
+import io
+import pathlib
+import re
+
+import pytest
+
+README = pathlib.Path(__file__).parents[1] / "README.md"
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def numbers(line):
+    return [float(value) for value in re.findall(r": (\d+\.\d+)", line)]
+
+
+def test_the_example_prints_what_is_shown():
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(blocks("python")[0], "README.md", "exec"), {})
+    printed = out.getvalue().splitlines()
+    shown = blocks("text")[0].splitlines()
+    for line in shown:
+        if line == "...":
+            continue
+        name = line.split(" - ")[0]
+        found = next(one for one in printed if one.startswith(name))
+        assert re.sub(r"[\d.]+", "", found) == re.sub(r"[\d.]+", "", line)
+        assert numbers(found) == pytest.approx(numbers(line), abs=0.03)
+    assert numbers(printed[-2])[-1] >= 0.95
