@@ -248,6 +248,19 @@ def test_a_last_label_out_of_range_is_found_before_the_first_step():
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
+def test_a_label_out_of_range_in_a_later_batch_of_a_loader_is_told_in_words():
+    y = LABELS.clone()
+    y[20] = 3
+    with pytest.raises(ValueError, match=r"y\[4\] = 3, but the model has 3 outputs"):
+        fit(DataLoader(TensorDataset(X, y), batch_size=16), None, loss="cross_entropy", outputs=3)
+
+
+def test_metrics_for_an_output_that_is_not_there_are_told():
+    model = module("mse", metrics={"value": ["mae"]})
+    with pytest.raises(ValueError, match="metrics are for output 'value'"):
+        fit(model=model)
+
+
 def test_what_is_fine_is_let_through():
     fit(batch_size=np.int64(8), epochs=np.int64(2))
     fit(with_nan(X), check_finite=False)

@@ -117,14 +117,11 @@ def test_batch_logs_are_read_only_when_asked_for(monkeypatch):
     read = Meter.read
     monkeypatch.setattr(Meter, "read", lambda self: reads.append(1) or read(self))
     x, y = regression(100)
-    model_for_values().fit(
-        x, y, batch_size=10, verbose=0, callbacks=[LambdaCallback(on_train_batch_end=lambda b, logs: None)]
-    )
-    assert len(reads) == 1
-    model_for_values().fit(
-        x, y, batch_size=10, verbose=0, callbacks=[LambdaCallback(on_train_batch_end=lambda b, logs: logs["loss"])]
-    )
-    assert len(reads) == 1 + 10 + 1
+    for look, times in ((None, 1), ("loss", 1), ("mae", 11)):
+        reads.clear()
+        note = LambdaCallback(on_train_batch_end=lambda batch, logs, look=look: look and logs[look])
+        model_for_values(["mae"]).fit(x, y, batch_size=10, verbose=0, callbacks=[note])
+        assert len(reads) == times
 
 
 def test_the_loss_in_batch_logs_is_the_running_mean():

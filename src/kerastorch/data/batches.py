@@ -59,9 +59,9 @@ class ArrayBatches:
         self, data: Batch, batch_size: int, shuffle: bool | str, seed: int, rows: Tensor | None = None
     ) -> None:
         self._data, self._shuffle, self._seed, self._rows = data, shuffle, seed, rows
-        self._size = batch_size
-        self.batch_size: int | None = batch_size
         self.samples: int | None = _length(data) if rows is None else len(rows)
+        self._size = min(batch_size, self.samples)
+        self.batch_size: int | None = self._size
         self.arrays: Batch | None = data if rows is None else _take(data, rows)
 
     def steps(self) -> int:

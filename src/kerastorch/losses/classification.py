@@ -167,7 +167,7 @@ class SparseCategoricalCrossentropy(Loss):
         return self._values(y_true, y_pred, "sum") / self._counted(y_true).clamp(min=1)
 
     def _counted(self, y_true: Tensor) -> Tensor:
-        return (y_true != self.ignore_class).sum()
+        return torch.ne(y_true, self.ignore_class or 0).sum()
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         loss = super().__call__(y_true, y_pred, sample_weight)

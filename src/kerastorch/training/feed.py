@@ -43,45 +43,42 @@ class Feed:
     def __call__(self, batch: Batch) -> Batch:
         """The batch on the device, in the model's dtype, weighted by class."""
         x, y, sample_weight = batch
-        x = self._input(x) if isinstance(x, Tensor) else map_structure(self._input, x)
-        if y is not None:
-            y = self._target(y) if isinstance(y, Tensor) else map_structure(self._target, y)
+        x = (
+            self._put(self._input(x))
+            if isinstance(x, Tensor)
+            else map_structure(lambda t: self._put(self._input(t)), x)
+        )
+        if isinstance(y, Tensor):
+            y = self._put(self._target(y))
+        elif y is not None:
+            y = map_structure(lambda t: self._put(self._target(t)), y)
         if self._class_weight is not None:
             if sample_weight is not None:
                 raise ValueError("pass one of sample_weight and class_weight; the data already has weights.")
             sample_weight = self._class_weight(y)
         elif sample_weight is not None:
-            sample_weight = self._input(sample_weight)
+            sample_weight = self._put(self._input(sample_weight))
         return Batch(x, y, sample_weight)
 
     def once(self, data: Batch) -> Batch:
-        """Arrays as a whole, where they are not too large: dtype only, so that batches need no conversion."""
-        keep = self.device
-        self.device = torch.device("cpu")
-        try:
-            small = [self._size(leaf) <= ONCE for _, leaf in leaves((data.x, data.y))]
-            return self(data) if all(small) and all(t.device == self.device for _, t in leaves(data.x)) else data
-        finally:
-            self.device = keep
+        """Arrays as a whole in the dtypes of their batches, unless they would be large in them."""
+        size = sum(leaf.numel() for _, leaf in leaves((data.x, data.y))) * self.dtype.itemsize
+        if size > ONCE:
+            return data
+        x, y = map_structure(self._input, data.x), None if data.y is None else map_structure(self._target, data.y)
+        return Batch(x, y, data.sample_weight)
 
-    def _size(self, leaf: Tensor) -> int:
-        return leaf.numel() * max(leaf.element_size(), self.dtype.itemsize)
+    def _input(self, x: Any) -> Tensor:
+        given: Tensor = x if isinstance(x, Tensor) else as_tensor(x, "x")
+        changes = given.dtype != self.dtype and (given.is_floating_point() or self.floats)
+        return given.to(self.dtype) if changes else given
 
-    def _input(self, x: Any) -> Any:
-        if not isinstance(x, Tensor):
-            x = as_tensor(x, "x")
-        if x.dtype != self.dtype and (x.is_floating_point() or self.floats):
-            x = x.to(self.dtype)
-        return x if x.device == self.device else x.to(self.device, non_blocking=True)
+    def _target(self, y: Any) -> Tensor:
+        given: Tensor = y if isinstance(y, Tensor) else as_tensor(y, "y")
+        return given.to(self.dtype) if given.dtype == torch.float64 else given
 
-    def _target(self, y: Any) -> Any:
-        if y is None:
-            return None
-        if not isinstance(y, Tensor):
-            y = as_tensor(y, "y")
-        if y.dtype == torch.float64 and self.dtype != torch.float64:
-            y = y.to(self.dtype)
-        return y if y.device == self.device else y.to(self.device, non_blocking=True)
+    def _put(self, tensor: Tensor) -> Tensor:
+        return tensor if tensor.device == self.device else tensor.to(self.device, non_blocking=True)
 
 
 def _wants_floats(module: nn.Module) -> bool:

@@ -129,7 +129,15 @@ class Meter:
     def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
         """Outputs and targets of one batch, by output name."""
         for name, scores in self._scores.items():
+            if name not in y_pred:
+                raise ValueError(f"metrics are for output {name!r}, the model has {', '.join(map(repr, y_pred))}.")
+            if y_true[name] is None:
+                raise ValueError("metrics need y, got None.")
             scores.update(y_pred[name], y_true[name])
+
+    def mean(self, name: str) -> float | None:
+        """One running mean, without a look at the metrics; `None` if there is no such mean."""
+        return self._means[name].read() if name in self._means else None
 
     def read(self) -> dict[str, float]:
         """All numbers as floats, every batch included."""
@@ -169,6 +177,10 @@ class RunningLogs(MutableMapping[str, Any]):
         return self._read | self._own
 
     def __getitem__(self, name: str) -> Any:
+        if self._read is None and name not in self._own:
+            mean = self._meter.mean(name)
+            if mean is not None:
+                return mean
         return self._all()[name]
 
     def __setitem__(self, name: str, value: Any) -> None:

@@ -77,11 +77,16 @@ class Objective:
         """The loss: a scalar to be minimised."""
         if not self._checked:
             self._check(y, y_pred)
-        if isinstance(y_pred, Tensor) and not self._several:
-            total = self._single(y, y_pred, sample_weight)
-            self.parts = {}
-        else:
-            total = self._sum(outputs(y_pred), outputs(y, y_pred), sample_weight)
+        self.parts = {}
+        try:
+            if isinstance(y_pred, Tensor) and not self._several:
+                total = self._single(y, y_pred, sample_weight)
+            else:
+                total = self._sum(outputs(y_pred), outputs(y, y_pred), sample_weight)
+        except (IndexError, RuntimeError):
+            self._known_targets = None
+            self._check(y, y_pred)  # in words, if it is what a first batch is refused for
+            raise
         if not self.penalties and not self._has_activities:
             return total
         self.parts["data_loss"] = total
@@ -104,7 +109,6 @@ class Objective:
 
     def _sum(self, y_pred: dict[str, Tensor], y: dict[str, Any], sample_weight: Tensor | None) -> Tensor:
         total: Tensor | None = None
-        self.parts = {}
         for name, loss in self.losses.items():
             if loss is None:
                 continue
@@ -149,6 +153,8 @@ class Objective:
         """At the first batch: outputs and targets that cannot be meant are refused in words."""
         self._checked = True
         check_outputs(y_pred)
+        if not self.any_loss:
+            raise ValueError("compile() was given no loss; give one, or override compute_loss.")
         if y is None:
             names = ", ".join(loss.name for loss in self.losses.values() if loss is not None)
             raise ValueError(f"loss {names!r} needs y, got None.")
