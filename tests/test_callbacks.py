@@ -303,7 +303,7 @@ def test_a_monitor_that_cannot_appear_is_refused_before_the_first_epoch(monitor,
 
 def test_monitoring_validation_without_validation_data_says_so():
     x, y = regression(40)
-    with pytest.raises(ValueError, match="No validation data was given"):
+    with pytest.raises(ValueError, match="EarlyStopping monitors 'val_loss', but no validation data was given"):
         model_for_values().fit(x, y, verbose=0, callbacks=[EarlyStopping()])
 
 

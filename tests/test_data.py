@@ -215,6 +215,14 @@ def test_class_weights_are_sample_weights_for_every_kind_of_data():
     )
 
 
+def test_class_weights_work_on_a_model_that_is_not_built_and_on_booleans():
+    x, y = regression()
+    model = kt.Sequential([kt.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy", "f1"])
+    history = model.fit(x, y > 0, class_weight={0: 1.0, 1: 2.0}, verbose=0)
+    assert 0 <= history.history["accuracy"][0] <= 1
+
+
 def test_class_weights_do_not_weigh_validation():
     x, y = classification()
     model = trained(x, y)

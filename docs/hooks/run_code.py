@@ -28,6 +28,9 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+# these models are small: on a busy machine threads would mostly wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _BLOCK = re.compile(r"^```python exec(?P<options>[^\n]*)\n(?P<code>.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 
 

@@ -83,9 +83,9 @@ class Target:
         elif self.link == "softmax":
             y_pred = torch.softmax(y_pred, self.class_axis)
         if self.kind == "binary":
-            return y_pred.flatten(), y_true.flatten().round().long()
+            return y_pred.flatten(), _labels(y_true.flatten())
         if self.kind == "multilabel":
-            return y_pred, y_true.round().long()
+            return y_pred, _labels(y_true)
         if self.kind == "multiclass":
             return self._classes(y_pred, y_true)
         if y_true.shape != y_pred.shape:
@@ -108,6 +108,11 @@ class Target:
         if self.classes == 2:
             return y_pred[:, 1], y_true
         return y_pred, y_true
+
+
+def _labels(y_true: Tensor) -> Tensor:
+    """Targets of yes-or-no questions as 0 and 1, smoothed ones rounded."""
+    return (y_true.round() if y_true.is_floating_point() else y_true).long()
 
 
 class Metric:

@@ -158,6 +158,6 @@ def check_monitors(callbacks: Iterable[Callback], available: list[str], validate
         name = callback.monitor
         if name is None or name in available:
             continue
-        error = unknown("metric", name, available)
-        why = " No validation data was given." if name.startswith("val_") and not validates else ""
-        raise ValueError(f"{type(callback).__name__}: {error}{why}")
+        if name.startswith("val_") and not validates and name.removeprefix("val_") in available:
+            raise ValueError(f"{type(callback).__name__} monitors {name!r}, but no validation data was given.")
+        raise ValueError(f"{type(callback).__name__}: {unknown('metric', name, available)}")

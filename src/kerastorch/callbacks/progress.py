@@ -1,7 +1,8 @@
-"""Progress: a tqdm bar an epoch in a terminal or notebook, one plain line an epoch elsewhere."""
+"""Progress: a tqdm bar an epoch in a terminal or notebook, and one line an epoch when it is over."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from kerastorch.callbacks.base import Callback, Logs
 
 Verbose = int | Literal["auto"]
 REFRESH = 0.1  # seconds between two looks at the running numbers
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar:10}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}] {postfix}"
 
 
 def style(verbose: Verbose) -> Literal["none", "bar", "line"]:
@@ -23,7 +25,17 @@ def style(verbose: Verbose) -> Literal["none", "bar", "line"]:
         raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {verbose!r}.")
     if verbose != "auto" and not verbose:
         return "none"
-    return "bar" if verbose != 2 and (in_notebook() or sys.stdout.isatty()) else "line"
+    return "bar" if verbose != 2 and (in_notebook() or in_terminal()) else "line"
+
+
+def in_terminal() -> bool:
+    """Whether output goes to a terminal that a bar can be drawn on: one that knows its size."""
+    if not sys.stdout.isatty():
+        return False
+    try:
+        return min(os.get_terminal_size(sys.stdout.fileno())) > 0
+    except (OSError, ValueError):  # not a real file
+        return True
 
 
 def in_notebook() -> bool:
@@ -45,7 +57,7 @@ def short(value: float) -> str:
 
 
 class ProgressBar(Callback):
-    """Shows how `fit`, `evaluate` or `predict` gets on.
+    """Shows how `fit`, `evaluate` or `predict` gets on: a bar while it runs, a line of its numbers when it ends.
 
     Args:
         verbose: see `style`.
@@ -62,15 +74,20 @@ class ProgressBar(Callback):
     def _open(self, words: str, delay: float = 0.0) -> None:
         self._began = self._looked = time.perf_counter()
         self._steps = 0
-        if self.style == "bar":
-            if in_notebook():
-                from tqdm.notebook import tqdm
-            else:
-                from tqdm import tqdm
+        if self.style != "bar":
+            return
+        options = {"total": self.params.get("steps"), "desc": words, "unit": "batch", "mininterval": REFRESH}
+        if in_notebook():
+            from tqdm.notebook import tqdm
+
+            self._bar = tqdm(**options, delay=delay)
+        else:
+            from tqdm import tqdm
+
+            # in the end the bar makes room for a line, which a narrow terminal wraps instead of cutting it off
             self._bar = tqdm(
-                total=self.params.get("steps"), desc=words, unit="batch", file=sys.stdout, mininterval=REFRESH,
-                delay=delay, dynamic_ncols=True,
-            )  # fmt: skip
+                **options, delay=delay, file=sys.stdout, dynamic_ncols=True, leave=False, bar_format=_FORMAT
+            )
 
     def _advance(self, logs: Logs | None) -> None:
         self._steps += 1
@@ -85,18 +102,19 @@ class ProgressBar(Callback):
 
     def _close(self, words: str, logs: Mapping[str, Any] | None) -> None:
         text = numbers(logs or {})
-        if self._bar is not None:
-            if self._steps:
-                self._bar.total = self._steps
-            self._bar.set_postfix_str(text, refresh=False)
-            self._bar.update(self._steps - self._bar.n)
-            self._bar.refresh()
-            self._bar.close()
-            self._bar = None
-        elif self.style == "line":
+        self._end_bar(text)
+        if self.style == "line" or (self.style == "bar" and text and not in_notebook()):
             seconds = time.perf_counter() - self._began
             pace = f"{seconds:.1f}s, {_pace(seconds / max(self._steps, 1))}"
             print(f"{words} - {self._steps} steps, {pace}{' - ' if text else ''}{text}", flush=True)
+
+    def _end_bar(self, text: str) -> None:
+        if self._bar is None:
+            return
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(self._steps - self._bar.n)
+        self._bar.close()
+        self._bar = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._fitting = True
@@ -113,9 +131,7 @@ class ProgressBar(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._fitting = False
-        if self._bar is not None:  # interrupted within an epoch
-            self._bar.close()
-            self._bar = None
+        self._end_bar("")  # interrupted within an epoch
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         if not self._fitting:

@@ -42,6 +42,10 @@ class Loss:
         self.reduction = reduction
         self.name = name or snake_case(type(self).__name__)
 
+    def __init_subclass__(cls) -> None:
+        if "call" in vars(cls) and "mean" not in vars(cls):
+            cls.mean = Loss.mean  # type: ignore[method-assign]  # the mean of this call, not of an inherited one
+
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """One value for each sample: `(batch, ...)`, without the last axis for most losses."""
         raise TypeError(f"{type(self).__name__} must define call(self, y_true, y_pred).")

@@ -19,44 +19,51 @@ def explained(error: Exception, model: nn.Module, x: Any) -> Exception:
     layer = _innermost(error.__traceback__, model)
     if layer is None or isinstance(error, (NotImplementedError, ValueError)):
         return error
-    name, module = layer
+    name, module, given = layer
     shown = ", ".join(f"{label} {tuple(leaf.shape)} {leaf.dtype}" for label, leaf in leaves(x, "x") if _is_tensor(leaf))
     where = (
         f"layer {name or 'the model'!r} ({module})"
         if len(str(module)) < 200
         else f"layer {name or 'the model'!r} ({type(module).__name__})"
     )
-    message = str(error)
+    message = str(error).rstrip(".")
     if not isinstance(error, RuntimeError) or not any(word in message for word in _SHAPE_WORDS):
         error.add_note(f"In {where}; the batch was {shown}.")
         return error
-    return ValueError(f"{where} cannot take its input: {message} The batch was {shown}.{_advice(module, x)}")
+    return ValueError(f"{where} cannot take its input: {message}. The batch was {shown}.{_advice(module, given)}")
 
 
 def _is_tensor(leaf: Any) -> bool:
     return isinstance(leaf, Tensor)
 
 
-def _innermost(traceback: TracebackType | None, model: nn.Module) -> tuple[str, nn.Module] | None:
-    """The deepest submodule whose `forward` was running."""
+def _innermost(traceback: TracebackType | None, model: nn.Module) -> tuple[str, nn.Module, Tensor | None] | None:
+    """The deepest submodule whose `forward` was running, its name and its input."""
     names = {id(module): name for name, module in named_modules(model)}
     found = None
     while traceback is not None:
-        owner = traceback.tb_frame.f_locals.get("self")
-        if traceback.tb_frame.f_code.co_name == "forward" and isinstance(owner, nn.Module) and id(owner) in names:
-            found = (names[id(owner)], owner)
+        code, local = traceback.tb_frame.f_code, traceback.tb_frame.f_locals
+        owner = local.get("self")
+        if code.co_name == "forward" and isinstance(owner, nn.Module) and id(owner) in names:
+            arguments = [local.get(name) for name in code.co_varnames[1 : code.co_argcount]]
+            given = arguments[0] if arguments and isinstance(arguments[0], Tensor) else None
+            found = (names[id(owner)], owner, given)
         traceback = traceback.tb_next
     return found
 
 
-def _advice(module: nn.Module, x: Any) -> str:
-    if not isinstance(x, Tensor):
+def _advice(module: nn.Module, given: Tensor | None) -> str:
+    if given is None:
         return ""
     wanted = module.weight.shape[-1] if isinstance(module, (nn.Linear, Dense)) else None
-    if wanted is not None and x.ndim == 2 and x.shape[1] != wanted:
-        return f" It expects {wanted} features, x has {x.shape[1]}."
+    if wanted is not None and given.shape[-1] != wanted:
+        return f" It expects {wanted} features, its input has {given.shape[-1]}."
     channels = getattr(module, "in_channels", None)
-    if isinstance(module, nn.modules.conv._ConvNd) and x.ndim >= 4 and x.shape[-1] == channels != x.shape[1]:
-        axes = (0, x.ndim - 1, *range(1, x.ndim - 1))
-        return f" x looks channels-last; use x.transpose{axes}."
+    if (
+        isinstance(module, nn.modules.conv._ConvNd)
+        and given.ndim >= 4
+        and given.shape[-1] == channels != given.shape[1]
+    ):
+        axes = (0, given.ndim - 1, *range(1, given.ndim - 1))
+        return f" Its input looks channels-last; use x.transpose{axes}."
     return ""

@@ -52,7 +52,7 @@ class Feed:
             y = self._put(self._target(y))
         elif y is not None:
             y = map_structure(lambda t: self._put(self._target(t)), y)
-        if self._class_weight is not None:
+        if self._class_weight is not None and y is not None:
             if sample_weight is not None:
                 raise ValueError("pass one of sample_weight and class_weight; the data already has weights.")
             sample_weight = self._class_weight(y)

@@ -73,6 +73,8 @@ class Trainer:
         self.device = device
         self.columns: list[Any] | None = None
         self.patterns = {name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))}
+        if self.patterns and is_built(model):
+            penalties(model, self.patterns)  # a pattern that matches nothing is refused now
         self._settings = settings
         self._update: Update | None = None
         self._feed: Feed | None = None
