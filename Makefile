@@ -28,7 +28,7 @@ format: $(VENV)/.dev ## put the code in shape
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.docs ## build the site into site/, strictly; the tutorials' code runs
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove what was made
 	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -182,7 +182,7 @@ def test_maxout_of_n_features_has_n_over_pieces():
 
 
 def test_maxout_refuses_features_that_the_pieces_do_not_divide():
-    with pytest.raises(ValueError, match="axis -1 has 5 features.*pieces=2"):
+    with pytest.raises(ValueError, match=r"axis -1 has 5 features.*pieces=2"):
         activations.maxout(torch.zeros(3, 5))
 
 

@@ -212,6 +212,7 @@ CASES = {
     "rate": (lambda: layers.Dropout(1.5), ValueError, "rate must be a finite number >= 0 and <= 1, got 1.5"),
     "activation": (lambda: layers.Dense(1, "rellu"), ValueError, "Unknown activation 'rellu'. Did you mean 'relu'"),
     "loss weights": (lambda: module({"a": "mse"}, loss_weights={"b": 1.0}), ValueError, "loss_weights are for 'b', losses for 'a'"),
+    "metrics in the place of loss weights": (lambda: kt.Model(nn.Linear(1, 1)).compile("sgd", "mse", ["mae"]), ValueError, r"loss_weights must be a finite number, got 'mae'\. Metrics go to metrics="),
     "stratify": (lambda: fit(validation_split=0.2, validation_stratify=LABELS[:3]), ValueError, "x has 40 samples, validation_stratify has 3"),
 }  # fmt: skip
 

@@ -85,6 +85,13 @@ def test_callbacks_know_model_and_params():
     assert history.model is model
 
 
+def test_one_callback_needs_no_list():
+    x, y = regression(40)
+    record = Record()
+    model_for_values().fit(x, y, verbose=0, callbacks=record)
+    assert record.calls[0] == ("on_train_begin",)
+
+
 def test_the_older_batch_hooks_are_called():
     x, y = regression(40)
     calls = []
@@ -186,7 +193,7 @@ def test_a_class_or_another_thing_is_no_callback():
     x, y = regression(40)
     with pytest.raises(TypeError, match=r"pass EarlyStopping\(\), not the class EarlyStopping"):
         model_for_values().fit(x, y, verbose=0, callbacks=[EarlyStopping])
-    with pytest.raises(TypeError, match="is no kerastorch.callbacks.Callback"):
+    with pytest.raises(TypeError, match=r"is no kerastorch.callbacks.Callback"):
         model_for_values().fit(x, y, verbose=0, callbacks=["early"])
 
 
@@ -325,7 +332,7 @@ def test_a_monitor_that_nobody_logged_after_all_is_told():
         def on_epoch_end(self, epoch, logs=None):
             pass
 
-    with pytest.raises(ValueError, match="Unknown metric 'los'. Did you mean 'loss'"):
+    with pytest.raises(ValueError, match=r"Unknown metric 'los'. Did you mean 'loss'"):
         model_for_values().fit(x, y, verbose=0, callbacks=[Nothing(), EarlyStopping("los", mode="min")])
     with pytest.warns(UserWarning, match="val_los was never logged; logged were loss, val_loss"):
         model_for_values().fit(
@@ -399,7 +406,7 @@ def test_history_finds_the_best_epoch_and_makes_a_frame():
     assert history.best() == (1, 1.0)
     assert history.best("acc", "max") == (1, -1.0)
     assert history.frame()["acc"].tolist()[:2] == [-3.0, -1.0]
-    with pytest.raises(ValueError, match="Unknown curve 'val_los'. Did you mean 'val_loss'"):
+    with pytest.raises(ValueError, match=r"Unknown curve 'val_los'. Did you mean 'val_loss'"):
         history.best("val_los")
 
 

@@ -157,9 +157,7 @@ def test_l2_on_every_weight_under_plain_sgd_is_twice_the_weight_decay(make):
     model = kt.Sequential([make(8), nn.Tanh(), make(1)])
     model.build((None, 6))
     reference = copy.deepcopy(model)
-    model.compile(
-        torch.optim.SGD(model.parameters(), lr=0.05), "mse", regularizers={"*": kt.regularizers.L2(decay)}
-    )
+    model.compile(torch.optim.SGD(model.parameters(), lr=0.05), "mse", regularizers={"*": kt.regularizers.L2(decay)})
     reference.compile(torch.optim.SGD(reference.parameters(), lr=0.05, weight_decay=2 * decay), "mse")
     for one in (model, reference):
         one.fit(x, y, epochs=3, verbose=0)

@@ -176,7 +176,7 @@ def test_get_passes_functions_and_instances_through(given):
 
 
 def test_an_unknown_name_suggests_the_nearest():
-    with pytest.raises(ValueError, match="Unknown initializer 'glorot_unifrm'. Did you mean 'glorot_uniform'."):
+    with pytest.raises(ValueError, match=r"Unknown initializer 'glorot_unifrm'\. Did you mean 'glorot_uniform'."):
         initializers.get("glorot_unifrm")
 
 

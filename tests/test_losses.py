@@ -280,7 +280,11 @@ def test_get_keeps_an_instance():
 
 @pytest.mark.parametrize(
     ("wrong", "near"),
-    [("msee", "mse"), ("sparse_categorical_crossentropi", "sparse_categorical_crossentropy"), ("binary_crosentropy", "binary_")],
+    [
+        ("msee", "mse"),
+        ("sparse_categorical_crossentropi", "sparse_categorical_crossentropy"),
+        ("binary_crosentropy", "binary_"),
+    ],
 )
 def test_an_unknown_name_suggests_the_nearest(wrong, near):
     with pytest.raises(ValueError, match=f"Unknown loss '{wrong}'. Did you mean '{near}.*Known: .*mae"):
@@ -294,7 +298,7 @@ def test_what_is_no_loss_is_refused(wrong):
 
 
 def test_an_unknown_reduction_is_refused():
-    with pytest.raises(ValueError, match="reduction must be one of 'sum_over_batch_size', .*got 'average'"):
+    with pytest.raises(ValueError, match=r"reduction must be one of 'sum_over_batch_size', .*got 'average'"):
         losses.MeanSquaredError(reduction="average")
 
 
@@ -490,7 +494,15 @@ def test_a_trailing_axis_of_one_may_come_or_go(name, y_shape, p_shape):
 
 @pytest.mark.parametrize(
     ("y_shape", "p_shape"),
-    [((8,), (8, 8)), ((8, 1), (8, 8)), ((8, 8), (8, 1)), ((1, 3), (8, 3)), ((7, 3), (8, 3)), ((3,), (8, 3)), ((), (8,))],
+    [
+        ((8,), (8, 8)),
+        ((8, 1), (8, 8)),
+        ((8, 8), (8, 1)),
+        ((1, 3), (8, 3)),
+        ((7, 3), (8, 3)),
+        ((3,), (8, 3)),
+        ((), (8,)),
+    ],
 )
 @pytest.mark.parametrize("name", ["mse", "mae", "huber", "binary_crossentropy", "hinge", "poisson"])
 def test_a_loss_is_never_broadcast(name, y_shape, p_shape):
@@ -538,7 +550,7 @@ def test_class_numbers_of_another_shape_are_refused(shape):
 
 @pytest.mark.parametrize("shape", [(8,), (8, 1)])
 def test_class_numbers_of_the_one_hot_loss_are_refused_with_a_hint(shape):
-    with pytest.raises(ValueError, match="needs y of shape .*Use 'sparse_categorical_crossentropy'"):
+    with pytest.raises(ValueError, match=r"needs y of shape .*Use 'sparse_categorical_crossentropy'"):
         losses.CategoricalCrossentropy()(torch.zeros(shape), _classes()[1])
 
 
@@ -630,7 +642,7 @@ def test_more_targets_than_outputs_may_be_checked_at_once():
 @pytest.mark.parametrize("outputs", [[[-2.0, 0.5]], [[0.5, 3.0]]])
 def test_outputs_that_are_no_probabilities_are_refused_unless_they_are_said_to_be_logits(kind, y, outputs):
     y, outputs = torch.tensor(y), torch.tensor(outputs)
-    with pytest.raises(ValueError, match="expects probabilities, the model output ranges .*from_logits=True"):
+    with pytest.raises(ValueError, match=r"expects probabilities, the model output ranges .*from_logits=True"):
         kind().check(y, outputs)
     kind(from_logits=True).check(y, outputs)
     kind().check(y, outputs.softmax(-1))

@@ -153,7 +153,7 @@ def test_get_passes_instances_functions_and_none_through():
 
 
 def test_an_unknown_name_suggests_the_nearest():
-    with pytest.raises(ValueError, match="Unknown regularizer 'l1l2'. Did you mean 'l1_l2'. Known: l1, l1_l2, l2"):
+    with pytest.raises(ValueError, match=r"Unknown regularizer 'l1l2'\. Did you mean 'l1_l2'\? Known: l1, l1_l2, l2"):
         regularizers.get("l1l2")
 
 
@@ -179,7 +179,7 @@ def test_patterns_charge_the_parameters_whose_names_they_match():
 
 
 def test_a_pattern_that_matches_nothing_is_an_error_that_names_the_nearest():
-    with pytest.raises(ValueError, match="'0.wieght' matches no parameter. Did you mean '0.weight'.*2.bias"):
+    with pytest.raises(ValueError, match=r"'0\.wieght' matches no parameter\. Did you mean '0\.weight'.*2\.bias"):
         penalties(_net(), {"0.wieght": L2()})
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch import optimizers
-from kerastorch.callbacks.base import Callback, CallbackList, check_monitors
+from kerastorch.callbacks.base import Callback, CallbackList, check_monitors, listed
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress import Verbose, progress
 from kerastorch.data.batches import Batch, Batches
@@ -136,7 +136,7 @@ class Model(nn.Module):
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: Verbose = "auto",
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool | str = True,
@@ -202,7 +202,7 @@ class Model(nn.Module):
         )
         self.history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": batches.steps()}
-        told = CallbackList([*(callbacks or ()), self.history, *progress(verbose)], self, params)
+        told = CallbackList([*listed(callbacks), self.history, *progress(verbose)], self, params)
         if type(self).train_step is Model.train_step:
             check_monitors(told.callbacks, log_names(self, trainer, validation is not None), validation is not None)
         self.stop_training, trainer.running, trainer.columns = False, True, source.columns
@@ -220,7 +220,7 @@ class Model(nn.Module):
         verbose: Verbose = "auto",
         sample_weight: Any = None,
         steps: int | None = None,
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
         return_dict: bool = False,
     ) -> Any:
         """Loss and metrics over data, in evaluation mode: the same for every batch size.
@@ -244,7 +244,7 @@ class Model(nn.Module):
         source = Source(x, y, sample_weight, cast=feed.once)
         check_columns(trainer.columns, source.columns)
         batches = limited(source.batches(batch_size), steps)
-        told = CallbackList([*(callbacks or ()), *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
+        told = CallbackList([*listed(callbacks), *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
         with trainer.interrupt.watch() if not trainer.running else nullcontext():
             logs = trainer.evaluate(batches, feed, told)
             if trainer.interrupt.pending and not trainer.running:
@@ -257,7 +257,7 @@ class Model(nn.Module):
         batch_size: int | None = None,
         verbose: Verbose = "auto",
         steps: int | None = None,
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
     ) -> Any:
         """The outputs for data, in evaluation mode, in the data's order.
 
@@ -277,7 +277,7 @@ class Model(nn.Module):
         source = Source(x, cast=feed.once, finite=False)
         check_columns(trainer.columns, source.columns)
         batches = limited(source.batches(batch_size), steps)
-        told = CallbackList([*(callbacks or ()), *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
+        told = CallbackList([*listed(callbacks), *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
         collected = Collected(batches.samples)
         for part in trainer.predict(batches, feed, told):
             collected.add(part)

@@ -119,6 +119,13 @@ class CallbackList:
         return any(self._hooks[hook] for hook in hooks)
 
 
+def listed(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:
+    """What was given as `callbacks`: several, one, or none."""
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+
+
 def _overridden(callback: Callback, hook: str) -> list[Callable[..., None]]:
     names = [hook, _OLDER[hook]] if hook in _OLDER else [hook] if hook not in _OLDER.values() else []
     functions = [getattr(callback, name) for name in names]

@@ -35,7 +35,7 @@ class Objective:
             name: None if one is None else lookup.get(one) for name, one in by_output(loss).items()
         }
         self._weights = {
-            name: 1.0 if weight is None else number("loss_weights", weight)
+            name: 1.0 if weight is None else number("loss_weights", weight, advice="Metrics go to metrics=[...].")
             for name, weight in by_output(loss_weights).items()
         }
         if loss_weights is not None and set(self._weights) != set(self.losses):
