@@ -367,3 +367,14 @@ def test_a_source_of_arrays_shares_their_memory():
     x = np.ones((10, 2), "float32")
     batch = next(Source(x).batches(10).epoch(0))
     assert batch.x.data_ptr() == x.__array_interface__["data"][0]
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "sparseadam"])
+def test_sparse_embeddings_learn(optimizer):
+    words = torch.randint(0, 24, (60, 4))
+    model = kt.Model(nn.Sequential(nn.Embedding(24, 2, sparse=True), nn.Flatten()))
+    model.compile(optimizer, "mse")
+    before = model.evaluate(words, torch.ones(60, 8), verbose=0)
+    model.fit(words, torch.ones(60, 8), epochs=5, verbose=0)
+    assert model.evaluate(words, torch.ones(60, 8), verbose=0) < before

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
+from kerastorch.errors import number
 from kerastorch.names import resolve
 
 Initializer = Callable[[Tensor], Any]
@@ -92,6 +93,7 @@ class VarianceScaling:
             raise ValueError(
                 f"distribution must be 'truncated_normal', 'untruncated_normal' or 'uniform', got {distribution!r}."
             )
+        scale = number("scale", scale, above=0)
         self.scale, self.mode, self.distribution, self.seed = scale, mode, distribution, seed
 
     def __call__(self, tensor: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ class Layer(nn.Module):
         self.weight_regularizers = {}
         # an empty buffer follows .to(), .double() and .cuda(), so that the parameters are made in the right place
         self.register_buffer("_place", torch.empty(0), persistent=False)
-        self._build_first = self.register_forward_pre_hook(_build_first)
+        self._build_first = self.register_forward_pre_hook(_build_first, with_kwargs=True)
 
     def build(self, input_shape: torch.Size) -> None:
         """Make the parameters for inputs of this shape, the batch axis included."""
@@ -98,9 +98,9 @@ class Layer(nn.Module):
         return "" if self.built else "unbuilt"
 
 
-def _build_first(layer: nn.Module, args: tuple[Any, ...]) -> None:
+def _build_first(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     assert isinstance(layer, Layer)
-    first = args[0] if args else None
+    first = next(iter((*args, *kwargs.values())), None)
     if not isinstance(first, Tensor):
         if isinstance(first, (tuple, list)) and first and isinstance(first[0], Tensor):
             first = first[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from kerastorch.errors import mismatch
+from kerastorch.errors import mismatch, whole
 
 
 class Input:
@@ -23,14 +23,18 @@ class Input:
     """
 
     def __init__(self, shape: Sequence[int | None], dtype: Any = None, name: str | None = None) -> None:
-        if isinstance(shape, int) or not all(size is None or (isinstance(size, int) and size > 0) for size in shape):
-            raise mismatch("shape", shape, "a tuple of sizes >= 1 (None where one varies) without the batch axis")
+        try:
+            self.shape = tuple(None if size is None else whole("size", size) for size in shape)
+        except (TypeError, ValueError):
+            expected = "a tuple of sizes >= 1 (None where one varies) without the batch axis"
+            raise mismatch("shape", shape, expected) from None
         if isinstance(dtype, str):
             found = getattr(torch, dtype, None)
             if not isinstance(found, torch.dtype):
                 raise mismatch("dtype", dtype, "a torch dtype or its name, as 'float32'")
             dtype = found
-        self.shape = tuple(shape)
+        if not isinstance(dtype, torch.dtype | None):
+            raise mismatch("dtype", dtype, "a torch dtype or its name, as 'float32'")
         self.dtype: torch.dtype = dtype or torch.get_default_dtype()
         self.name = name
 

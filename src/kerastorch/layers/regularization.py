@@ -44,17 +44,15 @@ class Dropout(Layer):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.rate:
             return x
-        if self.noise_shape is None and self.seed is None:
+        if self.rate == 1 or (self.noise_shape is None and self.seed is None):
             return F.dropout(x, self.rate)
-        if self.rate == 1:
-            return torch.zeros_like(x)
         return x * (self._mask(x) / (1 - self.rate))
 
     def _mask(self, x: Tensor) -> Tensor:
         shape = x.shape if self.noise_shape is None else self._shape_of_noise(x)
         keep = torch.full(shape, 1 - self.rate, dtype=x.dtype, device=x.device)
         if self.seed is None:
-            return keep.bernoulli_()
+            return torch.bernoulli(keep)
         if x.device not in self._generators:
             self._generators[x.device] = torch.Generator(x.device).manual_seed(self.seed)
         return torch.bernoulli(keep, generator=self._generators[x.device])

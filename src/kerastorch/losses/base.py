@@ -73,7 +73,8 @@ class Loss:
             weight = spread(sample_weight, values)
             values = values * weight
             if self.reduction == "mean_with_sample_weight":
-                return values.sum() / weight.sum()
+                total = weight.sum()
+                return values.sum() / total.where(total != 0, 1)
         if self.reduction in ("none", None):
             return values
         return values.sum() if self.reduction == "sum" else values.mean()
@@ -126,7 +127,7 @@ class FunctionLoss(Loss):
 def spread(sample_weight: Tensor, values: Tensor) -> Tensor:
     """`(batch,)` weights in a shape that multiplies `values` of shape `(batch, ...)` sample by sample."""
     weight = sample_weight.to(values.dtype)
-    if weight.ndim == values.ndim + 1 and weight.shape[-1] == 1:
+    while weight.ndim > 1 and weight.shape[-1] == 1:  # one weight a sample, in a column
         weight = weight.squeeze(-1)
     if weight.shape != values.shape[: weight.ndim]:
         raise ValueError(

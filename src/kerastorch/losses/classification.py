@@ -16,6 +16,7 @@ from kerastorch.losses.base import (
     check_classes,
     check_probabilities,
     check_unit,
+    spread,
 )
 from kerastorch.losses.regression import EPSILON
 
@@ -150,7 +151,8 @@ class SparseCategoricalCrossentropy(Loss):
         return align_classes(self.name, y_true, y_pred, self.class_axis)
 
     def _values(self, y_true: Tensor, y_pred: Tensor, reduction: str) -> Tensor:
-        axis, ignore = self.class_axis, -100 if self.ignore_class is None else self.ignore_class
+        # torch ignores some class number always: one that no target is
+        axis, ignore = self.class_axis, -(2**62) if self.ignore_class is None else self.ignore_class
         scores = y_pred if self.from_logits else log_probabilities(y_pred, axis, from_logits=False)
         if scores.ndim > 2:
             scores = scores.movedim(axis, 1)
@@ -170,14 +172,21 @@ class SparseCategoricalCrossentropy(Loss):
         return torch.ne(y_true, self.ignore_class or 0).sum()
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        y_true = torch.as_tensor(y_true)
+        if self.ignore_class is not None and sample_weight is not None:
+            counted = self.align(y_true, y_pred) != self.ignore_class
+            sample_weight = spread(sample_weight, counted.to(y_pred.dtype)) * counted
         loss = super().__call__(y_true, y_pred, sample_weight)
         if self.ignore_class is None or sample_weight is None or self.reduction not in ("sum_over_batch_size", "mean"):
             return loss
         return loss * (y_true.numel() / self._counted(y_true).clamp(min=1))
 
     def count(self, y_true: Tensor, sample_weight: Tensor | None) -> int | Tensor:
-        if self.ignore_class is None or self.reduction == "mean_with_sample_weight":
+        if self.ignore_class is None:
             return super().count(y_true, sample_weight)
+        if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
+            counted = (y_true != self.ignore_class).to(sample_weight.dtype)
+            return (spread(sample_weight, counted) * counted).sum()
         return self._counted(y_true)
 
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:

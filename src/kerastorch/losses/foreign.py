@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Literal
 
 import torch
@@ -49,7 +49,16 @@ FUNCTIONS: dict[str, type[nn.Module]] = {
 
 _CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss)
 _BINARY_LOSSES = (nn.BCELoss, nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss)
-_VALUE_LOSSES = (nn.L1Loss, nn.MSELoss, nn.SmoothL1Loss, nn.HuberLoss, nn.PoissonNLLLoss, nn.KLDivLoss)
+_VALUE_LOSSES = (
+    nn.L1Loss,
+    nn.MSELoss,
+    nn.SmoothL1Loss,
+    nn.HuberLoss,
+    nn.PoissonNLLLoss,
+    nn.KLDivLoss,
+    nn.SoftMarginLoss,
+    nn.HingeEmbeddingLoss,
+)
 
 
 class TorchLoss(Loss):
@@ -107,6 +116,8 @@ class TorchLoss(Loss):
         values = values * spread(sample_weight, values)
         if self.reduction == "sum":
             return values.sum()
+        if self.reduction == "batchmean":
+            return values.sum() / values.shape[0]
         divisor = self._divisor(y_true)
         return values.mean() if divisor is None else values.sum() / divisor
 
@@ -132,6 +143,8 @@ class TorchLoss(Loss):
         if isinstance(self.function, _CLASS_LOSSES):
             if y_true.is_floating_point() and y_true.shape == y_pred.shape and y_pred.ndim > 1:
                 return y_true.to(y_pred.dtype)  # class probabilities
+            return align_classes(self.name, y_true, y_pred, 1 if y_pred.ndim > 1 else 0)
+        if isinstance(self.function, nn.MultiMarginLoss):
             return align_classes(self.name, y_true, y_pred, 1 if y_pred.ndim > 1 else 0)
         if isinstance(self.function, _BINARY_LOSSES + _VALUE_LOSSES):
             return align_values(self.name, y_true, y_pred)
@@ -164,10 +177,12 @@ def _link(function: Any) -> Literal["sigmoid", "softmax"] | None:
 
 def wrap(function: Callable[..., Any]) -> Loss:
     """Any callable as a `Loss`: in Keras' order if its first parameter is named `y_true`, else in torch's."""
-    if function in _BY_FUNCTION:
+    if isinstance(function, Hashable) and function in _BY_FUNCTION:
         return TorchLoss(_BY_FUNCTION[function](), function.__name__)
     if isinstance(function, functools.partial) and function.func in _BY_FUNCTION and not function.args:
-        return TorchLoss(_BY_FUNCTION[function.func](**function.keywords), function.func.__name__)
+        kind = _BY_FUNCTION[function.func]
+        if set(function.keywords) <= set(inspect.signature(kind).parameters):
+            return TorchLoss(kind(**function.keywords), function.func.__name__)
     name = public_name(function)
     call = function.forward if isinstance(function, nn.Module) else function
     try:

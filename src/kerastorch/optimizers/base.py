@@ -36,6 +36,9 @@ _BOUNDS: dict[str, dict[str, Any]] = {
 class Optimizer:
     """Base of the optimizers: call it with parameters to get the `torch.optim` optimizer it stands for.
 
+    It takes torch's fused kernel where there is one. Sparse gradients (`nn.Embedding(sparse=True)`) have none: `fit`
+    does without it there, in a loop of your own set `group["fused"] = False`.
+
     Args:
         learning_rate: step size, > 0.
         weight_decay: decoupled, as in Keras: before each step a weight loses `learning_rate * weight_decay` of itself.
@@ -107,8 +110,10 @@ class Optimizer:
 
 def with_kernel(kind: type[TorchOptimizer], params: list[Any], **arguments: Any) -> TorchOptimizer:
     """The optimizer with torch's fused kernel where it has one for these parameters, else its foreach kernel."""
+    params = [{**group, "params": _listed(group["params"])} if isinstance(group, dict) else group for group in params]
     known = inspect.signature(kind).parameters
     tensors = [tensor for group in params for tensor in (group["params"] if isinstance(group, dict) else [group])]
+    tensors = [tensor[1] if isinstance(tensor, tuple) else tensor for tensor in tensors]
     fusable = all(tensor.is_floating_point() and tensor.device.type in ("cpu", "cuda", "mps") for tensor in tensors)
     if "fused" in known and fusable:
         try:
@@ -118,6 +123,10 @@ def with_kernel(kind: type[TorchOptimizer], params: list[Any], **arguments: Any)
     if "foreach" in known and all(tensor.is_floating_point() for tensor in tensors):
         return kind(params, **arguments, foreach=True)  # type: ignore[call-arg]
     return kind(params, **arguments)
+
+
+def _listed(params: Any) -> list[Any]:
+    return [params] if isinstance(params, Tensor) else list(params)
 
 
 def _gradients(optimizer: TorchOptimizer) -> list[Tensor]:
@@ -136,6 +145,8 @@ class Clip:
         self.how, self.limit = how, limit
 
     def __call__(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
+        if not _gradients(optimizer):
+            return
         if self.how == "clipvalue":
             nn.utils.clip_grad_value_(weights(optimizer), self.limit)
         elif self.how == "global_clipnorm":
@@ -164,18 +175,22 @@ class Average:
     """Step hook: an exponential moving average of the weights, kept in the optimizer's state as `'ema'`."""
 
     def __init__(self, momentum: float, every: int | None) -> None:
-        self.momentum, self.every, self.steps = momentum, every, 0
+        self.momentum, self.every = momentum, every
 
     @torch.no_grad()
     def __call__(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
-        self.steps += 1
+        first = optimizer.param_groups[0]
+        first["ema_steps"] = steps = first.get("ema_steps", 0) + 1  # there, so that a state_dict has it
         for weight in weights(optimizer):
+            state = optimizer.state.get(weight, {})
+            if not state and weight.grad is None:
+                continue  # its optimizer state is yet to be made; until then the weight stands still
             state = optimizer.state[weight]
             if "ema" not in state:
                 state["ema"] = weight.detach().clone()
             else:
                 state["ema"].lerp_(weight, 1 - self.momentum)
-            if self.every and self.steps % self.every == 0:
+            if self.every and steps % self.every == 0:
                 weight.copy_(state["ema"])
 
 

@@ -120,7 +120,13 @@ class Adam(_Moments):
 
 
 @dataclass(eq=False)
-class AdamW(Adam):
+class AdamW(_Moments):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2017), by default Keras' 0.004."""
 
+    kind = torch.optim.AdamW
+
     weight_decay: float | None = 0.004
+    amsgrad: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        return super().arguments() | {"amsgrad": self.amsgrad, "weight_decay": self.weight_decay or 0.0}

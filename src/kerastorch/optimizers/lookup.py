@@ -54,11 +54,15 @@ def _with_kernel_and_defaults(kind: type[TorchOptimizer], params: Iterable[Any])
     return with_kernel(kind, list(params))
 
 
-def attach(optimizer: Optimizer | Factory | TorchOptimizer, params: list[Any]) -> TorchOptimizer:
-    """The `torch.optim` optimizer for `params`."""
+def attach(
+    optimizer: Optimizer | Factory | TorchOptimizer, params: list[Any], *, sparse: bool = False
+) -> TorchOptimizer:
+    """The `torch.optim` optimizer for `params`; fused kernels do not take gradients that are `sparse`."""
     if isinstance(optimizer, TorchOptimizer):
         return optimizer
     built = optimizer.build(params) if isinstance(optimizer, Optimizer) else optimizer(params)
     if not isinstance(built, TorchOptimizer):
         raise TypeError(f"optimizer: {optimizer!r} must make a torch.optim optimizer, got {type(built).__name__}.")
+    for group in built.param_groups if sparse else ():
+        group["fused"] = False
     return built

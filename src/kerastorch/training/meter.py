@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch import metrics
 from kerastorch.data.structure import leaves
 from kerastorch.losses.base import Loss
-from kerastorch.metrics import Metric, Target
+from kerastorch.metrics.accumulators import values
+from kerastorch.metrics.metric import Metric
+from kerastorch.metrics.target import Target
 
 FOLD = 256  # batches whose losses are summed at once
 ROWS, ELEMENTS = 4096, 2**22  # rows, or elements of outputs, that metrics are given at once
@@ -37,10 +38,10 @@ class Mean:
     def _totals(self) -> tuple[Tensor | float, Tensor | float]:
         if not self._values:
             return self._sum, self._count
-        values, counts = _stack(self._values), _stack(self._counts)
-        counts = counts.to(values.device)
+        means, counts = _stack(self._values), _stack(self._counts)
+        counts = counts.to(means.device)
         # a batch that counts nothing has a mean of nothing, NaN
-        return torch.where(counts > 0, values * counts, 0.0).sum() + self._sum, counts.sum() + self._count
+        return torch.where(counts > 0, means * counts, 0.0).sum() + self._sum, counts.sum() + self._count
 
     def read(self) -> float:
         """The mean so far; NaN before the first batch."""
@@ -48,12 +49,12 @@ class Mean:
         return float(total) / float(count) if float(count) else float("nan")
 
 
-def _stack(values: list[Any]) -> Tensor:
+def _stack(numbers: list[Any]) -> Tensor:
     precise = torch.float64
-    if not any(isinstance(value, Tensor) for value in values):
-        return torch.tensor(values, dtype=precise)
-    parts = [torch.as_tensor(value).detach().reshape(()) for value in values]
-    device = next(value.device for value in values if isinstance(value, Tensor))
+    if not any(isinstance(value, Tensor) for value in numbers):
+        return torch.tensor(numbers, dtype=precise)
+    parts = [torch.as_tensor(value).detach().reshape(()) for value in numbers]
+    device = next(value.device for value in numbers if isinstance(value, Tensor))
     if device.type == "mps":
         precise = torch.float32
     return torch.stack([part.to(device, precise) for part in parts])
@@ -73,7 +74,7 @@ class Scores:
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         """One batch."""
         if self._target is None:
-            self._target = Target.of(self._loss, y_pred, y_true)
+            self._target = Target.of(self._loss, y_pred)
             self._accumulators = [metric.build(self._target, y_pred.device) for metric in self._wanted]
         self._pending.append((y_pred.detach(), y_true))
         self._rows += y_pred.shape[0]
@@ -89,13 +90,11 @@ class Scores:
         y_pred = torch.cat([pair[0] for pair in self._pending])
         y_true = torch.cat([pair[1] for pair in self._pending])
         self._pending, self._rows, self._elements, self._seen = [], 0, 0, True
-        prepared: tuple[Tensor, Tensor] | None = None
+        prepared: dict[str, tuple[Tensor, Tensor]] = {}
         for metric, accumulator in zip(self._wanted, self._accumulators, strict=True):
-            if metric.raw:
-                accumulator.update(y_pred, y_true)
-            else:
-                prepared = prepared or self._target.prepare(y_pred, y_true)
-                accumulator.update(*prepared)
+            if metric.sees not in prepared:
+                prepared[metric.sees] = self._target.prepare(y_pred, y_true, metric.sees)
+            accumulator.update(*prepared[metric.sees])
 
     def read(self) -> dict[str, Any]:
         """The metrics of all that was handed on."""
@@ -103,7 +102,7 @@ class Scores:
         if not self._seen:
             return found
         for metric, accumulator in zip(self._wanted, self._accumulators, strict=True):
-            found |= metrics.values(metric.name, accumulator.compute())
+            found |= values(metric.name, accumulator.compute())
         return found
 
 

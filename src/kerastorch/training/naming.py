@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kerastorch import metrics
-from kerastorch.metrics import Metric
+from kerastorch.metrics import metric as metric_room
+from kerastorch.metrics.metric import Metric
 from kerastorch.training.objective import by_output
 from kerastorch.training.trainer import Trainer
 from kerastorch.tree import modules
@@ -17,7 +17,7 @@ def metrics_by_output(given: Any) -> dict[str, list[Metric]]:
     flat = isinstance(given, (list, tuple)) and not any(isinstance(one, (list, tuple)) for one in given)
     by_name = {"": given} if flat else by_output(given)
     listed = {name: some if isinstance(some, (list, tuple)) else [some] for name, some in by_name.items()}
-    return {name: unique(map(metrics.get, some)) for name, some in listed.items() if some and some[0] is not None}
+    return {name: unique(map(metric_room.get, some)) for name, some in listed.items() if some and some[0] is not None}
 
 
 def unique(wanted: Iterable[Metric]) -> list[Metric]:

@@ -14,7 +14,7 @@ from kerastorch import regularizers
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.layers.base import is_built
-from kerastorch.metrics import Metric
+from kerastorch.metrics.metric import Metric
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.lookup import attach
 from kerastorch.regularizers import penalties
@@ -28,6 +28,7 @@ from kerastorch.training.objective import Objective
 from kerastorch.training.ready import check_owner, check_parameters, find_device, validates_at, with_prefix
 from kerastorch.training.tail import find_tail
 from kerastorch.training.update import Update
+from kerastorch.tree import modules
 
 Step = Callable[[Batch], Mapping[str, Any]]
 
@@ -103,7 +104,9 @@ class Trainer:
     def setup(self) -> Update:
         """Of a built model: optimizer and penalties; again at each fit, for what was changed in between."""
         if self.optimizer is None:
-            self.optimizer = attach(self._settings, [*self.model.parameters(), *self.objective.parameters()])
+            learned = [*self.model.parameters(), *self.objective.parameters()]
+            sparse = any(getattr(module, "sparse", False) is True for module in modules(self.model))
+            self.optimizer = attach(self._settings, learned, sparse=sparse)
         check_parameters(self.model, self.optimizer, self.objective.parameters())
         if self._update is None:
             self._update = Update(self.optimizer, self._settings)

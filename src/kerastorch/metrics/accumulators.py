@@ -1,0 +1,66 @@
+"""What accumulates rows where torchmetrics alone does not do it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Finished:
+    """A torchmetrics metric whose value goes through a function."""
+
+    def __init__(self, metric: Any, function: Callable[[Tensor], Tensor]) -> None:
+        self._metric, self._function = metric, function
+        self.update, self.reset = metric.update, metric.reset
+
+    def to(self, device: torch.device) -> Finished:
+        self._metric.to(device)
+        return self
+
+    def compute(self) -> Tensor:
+        return self._function(self._metric.compute())
+
+
+class WholeEpoch:
+    """A function of all rows as a metric: it keeps them and is called when the value is asked for."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        parameters = _parameters(function)
+        self.keras_order = parameters[:1] == ["y_true"]
+        self.rows: list[tuple[Tensor, Tensor]] = []
+
+    def to(self, device: torch.device) -> WholeEpoch:
+        return self
+
+    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
+        self.rows.append((y_pred, y_true))
+
+    def compute(self) -> Tensor:
+        y_pred = torch.cat([row[0] for row in self.rows])
+        y_true = torch.cat([row[1] for row in self.rows])
+        value = self.function(y_true, y_pred) if self.keras_order else self.function(y_pred, y_true)
+        return torch.as_tensor(value).float().mean()
+
+    def reset(self) -> None:
+        self.rows = []
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def values(name: str, value: Any) -> Mapping[str, Any]:
+    """What one `compute` gave, as scalars: dicts and vectors are spread over `name_part`."""
+    if isinstance(value, Mapping):
+        return {f"{name}_{key}": part for key, part in value.items()}
+    if isinstance(value, Tensor) and value.numel() > 1:
+        return {f"{name}_{index}": part for index, part in enumerate(value.flatten())}
+    return {name: value}
