@@ -9,6 +9,6 @@ whole set, not a mean of batches'. Names mean:
 - values: over all elements; `r2` the mean over outputs, `pearson` and `spearman` one number for each.
 """
 
-from kerastorch.metrics.metric import Metric, get
+from kerastorch.metrics.metric import NAMES, Metric, get
 
-__all__ = ["Metric", "get"]
+__all__ = ["NAMES", "Metric", "get"]
