@@ -155,6 +155,7 @@ def test_a_callback_that_evaluates_and_predicts_in_fit_disturbs_nothing():
         def on_train_batch_end(self, batch, logs=None):
             self.model.evaluate(x, y, verbose=0)
             self.model.predict(x[:3], verbose=0)
+            self.model.test_on_batch(x[:3], y[:3])
 
     plain, curves = trained([])
     busy, others = trained([Busy()])

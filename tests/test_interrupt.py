@@ -63,6 +63,31 @@ def test_modes_are_restored_on_every_way_out(way, training):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_outputs_that_cannot_be_collected_leave_no_mode_behind():
+    class Wrong(kt.Model):
+        def forward(self, x):
+            return "outputs"
+
+    model = Wrong()
+    with pytest.raises(TypeError, match="returned a str") as caught:
+        model.predict(torch.zeros(3, 1), verbose=0)
+    assert model.training
+    assert not torch.is_inference_mode_enabled()
+    assert caught.value is not None
+
+
+def test_a_failure_that_ctrl_c_caused_is_a_keyboard_interrupt():
+    x, y = regression()
+
+    def batches():
+        yield x, y
+        os.kill(os.getpid(), signal.SIGINT)
+        raise RuntimeError("DataLoader worker exited unexpectedly")
+
+    with pytest.raises(KeyboardInterrupt):
+        model_with_modes().fit(batches, verbose=0)
+
+
 def test_in_fit_every_module_trains_and_in_validation_none_does():
     x, y = regression()
     model = model_with_modes().eval()

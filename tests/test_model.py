@@ -302,3 +302,20 @@ def test_importing_kerastorch_loads_nothing_heavy_beside_torch():
     code = f"import sys, kerastorch; print([m for m in {heavy!r} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_five_hops_lead_from_fit_to_the_weights():
+    import traceback
+    from pathlib import Path
+
+    class Watching(torch.optim.SGD):
+        def step(self, closure=None):
+            frames.append([f.name for f in traceback.extract_stack() if Path(f.filename).is_relative_to(house)])
+            return super().step(closure)
+
+    frames, house = [], Path(kt.__file__).parent
+    x, y = regression(32)
+    model = kt.Model(nn.Linear(6, 1))
+    model.compile(Watching(model.parameters(), lr=0.1), "mse")
+    model.fit(x, y, verbose=0)
+    assert frames == [["fit", "fit", "epoch", "train_step", "step"]]

@@ -279,8 +279,7 @@ class Model(nn.Module):
         batches = limited(source.batches(batch_size), steps)
         told = CallbackList([*listed(callbacks), *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
         collected = Collected(batches.samples)
-        for part in trainer.predict(batches, feed, told):
-            collected.add(part)
+        trainer.predict(batches, feed, told, collected.add)
         return collected.result()
 
     def train_on_batch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import Tensor, nn
 
@@ -12,6 +12,14 @@ from kerastorch.layers.core import Dense
 from kerastorch.tree import named_modules
 
 _SHAPE_WORDS = ("shape", "size", "expected", "dimension", "channels", "mat1", "match")
+
+
+def raise_explained(error: Exception, model: nn.Module, x: Any) -> NoReturn:
+    """Raise `error` in the user's words, caused by itself; called where it was caught."""
+    other = explained(error, model, x)
+    if other is error:
+        raise
+    raise other from error
 
 
 def explained(error: Exception, model: nn.Module, x: Any) -> Exception:

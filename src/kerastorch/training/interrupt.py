@@ -31,6 +31,16 @@ class Interrupt:
         finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """What fails because of Ctrl-C, as workers of a loader do, is a `KeyboardInterrupt` too."""
+        try:
+            yield
+        except Exception as error:
+            if self.pending:
+                raise KeyboardInterrupt from error
+            raise
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.pending = True
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.lookup import attach
 from kerastorch.regularizers import penalties
 from kerastorch.training.calling import call
-from kerastorch.training.explain import explained
+from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
 from kerastorch.training.interrupt import Interrupt
 from kerastorch.training.meter import Meter, RunningLogs, Scores, batch_rows
@@ -99,7 +99,7 @@ class Trainer:
                 try:
                     call(self.model, x)
                 except Exception as error:
-                    raise explained(error, self.model, x) from error
+                    raise_explained(error, self.model, x)
 
     def setup(self) -> Update:
         """Of a built model: optimizer and penalties; again at each fit, for what was changed in between."""
@@ -164,6 +164,7 @@ class Trainer:
             callbacks.emit("on_train_begin", {})
             stack.push(_Ending(lambda: callbacks.emit("on_train_end", logs)))
             stack.callback(update.finish)
+            stack.enter_context(self.interrupt.first())
             for epoch in epochs:
                 self.meter = self.new_meter()
                 callbacks.emit("on_epoch_begin", epoch, {})
@@ -187,18 +188,24 @@ class Trainer:
         """One pass in evaluation mode: its numbers."""
         stream = self.prepared(batches, feed, 0)
         self.find_penalties()
-        outer, self.meter = self.meter, self.new_meter()
         targets = batches.arrays and batches.arrays.y
+        with (
+            self._own_meter(),
+            self.objective.listening(self.model, find_tail(self.model), targets),
+            mode(self.model, False),
+            torch.inference_mode(),
+        ):
+            callbacks.emit("on_test_begin", {})
+            logs = self.epoch(stream, feed, self.model.test_step, callbacks, "test", 0)
+            callbacks.emit("on_test_end", logs)
+            return logs
+
+    @contextmanager
+    def _own_meter(self) -> Iterator[None]:
+        """A meter for a pass within another, whose meter comes back."""
+        outer, self.meter = self.meter, self.new_meter()
         try:
-            with (
-                self.objective.listening(self.model, find_tail(self.model), targets),
-                mode(self.model, False),
-                torch.inference_mode(),
-            ):
-                callbacks.emit("on_test_begin", {})
-                logs = self.epoch(stream, feed, self.model.test_step, callbacks, "test", 0)
-                callbacks.emit("on_test_end", logs)
-                return logs
+            yield
         finally:
             self.meter = outer
 
@@ -221,10 +228,7 @@ class Trainer:
             try:
                 outcome = step(batch)
             except Exception as error:
-                other = explained(error, model, x)
-                if other is error:
-                    raise
-                raise other from error
+                raise_explained(error, model, x)
             count = objective.count
             meter.add(outcome, batch_rows(x) if count is None else count)
             if ends:
@@ -238,25 +242,20 @@ class Trainer:
             )
         return meter.read()
 
-    def predict(self, batches: Batches, feed: Feed, callbacks: CallbackList) -> Iterator[Any]:
-        """The outputs of each batch, still on the device."""
+    def predict(self, batches: Batches, feed: Feed, callbacks: CallbackList, take: Callable[[Any], None]) -> None:
+        """Hand the outputs of each batch, still on the device, to `take`."""
         stream = self.prepared(batches, feed, 0)
         with mode(self.model, False), torch.inference_mode():
             callbacks.emit("on_predict_begin", {})
-            listens = callbacks.listens("on_predict_batch_end")
             for index, batch in enumerate(stream):
                 callbacks.emit("on_predict_batch_begin", index, {})
                 x = feed(Batch(batch.x, None, None)).x
                 try:
                     outputs = self.model.predict_step(x)
                 except Exception as error:
-                    other = explained(error, self.model, x)
-                    if other is error:
-                        raise
-                    raise other from error
-                yield outputs
-                if listens:
-                    callbacks.emit("on_predict_batch_end", index, {"outputs": outputs})
+                    raise_explained(error, self.model, x)
+                take(outputs)
+                callbacks.emit("on_predict_batch_end", index, {"outputs": outputs})
             callbacks.emit("on_predict_end", {})
 
     def on_batch(self, batches: Batches, feed: Feed, *, training: bool) -> dict[str, float]:
@@ -265,9 +264,12 @@ class Trainer:
             return self.evaluate(batches, feed, CallbackList([], self.model, {}))
         stream = self.prepared(batches, feed, 0)
         update = self.setup()
-        self.meter = self.new_meter()
         targets = batches.arrays and batches.arrays.y
-        with self.objective.listening(self.model, find_tail(self.model), targets), mode(self.model, True):
+        with (
+            self._own_meter(),
+            self.objective.listening(self.model, find_tail(self.model), targets),
+            mode(self.model, True),
+        ):
             return self.epoch(stream, feed, self._train_step(update), CallbackList([], self.model, {}), "train", 0)
 
     def _train_step(self, update: Update) -> Step:
