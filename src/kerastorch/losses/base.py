@@ -85,6 +85,10 @@ class Loss:
             return sample_weight.sum()
         return y_true.shape[0]
 
+    def counts_rows(self, targets: Tensor | None) -> bool:
+        """Whether `count` is the number of rows for each batch of `targets` (all of them; `None` if not at hand)."""
+        return self.reduction != "mean_with_sample_weight"
+
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """`y_true` in the dtype and shape that `call` needs, where nothing is lost by it; else an error."""
         return align_values(self.name, y_true, y_pred)

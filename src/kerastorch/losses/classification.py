@@ -181,6 +181,9 @@ class SparseCategoricalCrossentropy(Loss):
             return loss
         return loss * (y_true.numel() / self._counted(y_true).clamp(min=1))
 
+    def counts_rows(self, targets: Tensor | None) -> bool:
+        return self.ignore_class is None and super().counts_rows(targets)
+
     def count(self, y_true: Tensor, sample_weight: Tensor | None) -> int | Tensor:
         if self.ignore_class is None:
             return super().count(y_true, sample_weight)

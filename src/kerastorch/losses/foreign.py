@@ -131,13 +131,19 @@ class TorchLoss(Loss):
             return counted.sum()
         return function.weight[y_true.where(counted, 0)].where(counted, 0).sum()
 
+    def counts_rows(self, targets: Tensor | None) -> bool:
+        function = self.function
+        if not isinstance(function, _CLASS_LOSSES) or self.reduction != "mean":
+            return True
+        if function.weight is not None:
+            return False
+        return not self.ignores or (targets is not None and not bool((targets == function.ignore_index).any()))
+
     def count(self, y_true: Tensor, sample_weight: Tensor | None) -> int | Tensor:
-        if isinstance(self.function, _CLASS_LOSSES) and self.reduction == "mean" and not y_true.is_floating_point():
-            if self.function.weight is None and not self.ignores:
-                return y_true.shape[0]
-            divisor = self._divisor(y_true.to(torch.int64))
-            return y_true.shape[0] if divisor is None else divisor
-        return y_true.shape[0]
+        if self.counts_rows(None) or y_true.is_floating_point():
+            return y_true.shape[0]
+        divisor = self._divisor(y_true.to(torch.int64))
+        return y_true.shape[0] if divisor is None else divisor
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if isinstance(self.function, _CLASS_LOSSES):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,6 +16,20 @@ from kerastorch.losses.base import Loss
 from kerastorch.regularizers import Penalty, Regularizer
 from kerastorch.training.tail import Tail, Tap, tapped
 from kerastorch.tree import modules
+
+
+@dataclass
+class _Pass:
+    """What holds for one pass over data."""
+
+    tail: Tail | None = None  # the activation the model ends in
+    tap: Tap | None = None  # hears what goes into it
+    on_logits: Loss | None = None  # the loss on that
+    targets: Any = None  # all of them, where they are in memory
+    checked: bool = False  # the first batch was looked at
+    counts_rows: bool = False  # a batch counts its rows
+    charges: bool = False  # outputs of layers are charged for
+    activities: list[Tensor] = field(default_factory=list)  # those of the running step
 
 
 class Objective:
@@ -45,13 +60,7 @@ class Objective:
         self.penalties: list[Penalty] = []
         self.parts: dict[str, Tensor] = {}
         self.count: int | Tensor | None = None
-        self._activities: list[Tensor] = []
-        self._tap: Tap | None = None
-        self._tail: Tail | None = None
-        self._on_logits: Loss | None = None
-        self._has_activities = False
-        self._known_targets: Any = None
-        self._checked = False
+        self._pass = _Pass()
 
     def parameters(self) -> list[nn.Parameter]:
         """What the losses themselves learn."""
@@ -70,12 +79,12 @@ class Objective:
     def forget(self) -> None:
         """Drop what the last step left; called before each."""
         self.count = None
-        if self._activities:
-            self._activities.clear()
+        if self._pass.activities:
+            self._pass.activities.clear()
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Tensor | None) -> Tensor:
         """The loss: a scalar to be minimised."""
-        if not self._checked:
+        if not self._pass.checked:
             self._check(y, y_pred)
         self.parts = {}
         try:
@@ -84,27 +93,27 @@ class Objective:
             else:
                 total = self._sum(outputs(y_pred), outputs(y, y_pred), sample_weight)
         except (IndexError, RuntimeError):
-            self._known_targets = None
+            self._pass.targets = None
             self._check(y, y_pred)  # in words, if it is what a first batch is refused for
             raise
-        if not self.penalties and not self._has_activities:
+        if not self.penalties and not self._pass.charges:
             return total
         self.parts["data_loss"] = total
         for penalty in self.penalties:
             total = total + penalty.regularizer(penalty.weight)
-        for activity in self._activities:
+        for activity in self._pass.activities:
             total = total + activity
         return total
 
     def _single(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
         loss = self.losses[""]
         assert loss is not None
-        if self._tap is not None and self._on_logits is not None:
-            logits = self._tap.logits(y_pred)
+        now = self._pass
+        self.count = None if now.counts_rows else loss.count(y, sample_weight)
+        if now.tap is not None and now.on_logits is not None:
+            logits = now.tap.logits(y_pred)
             if logits is not None:
-                self.count = loss.count(y, sample_weight)
-                return self._on_logits(y, logits, sample_weight)
-        self.count = loss.count(y, sample_weight)
+                return now.on_logits(y, logits, sample_weight)
         return loss(y, y_pred, sample_weight)
 
     def _sum(self, y_pred: dict[str, Tensor], y: dict[str, Any], sample_weight: Tensor | None) -> Tensor:
@@ -129,29 +138,27 @@ class Objective:
             tail: the activation it ends in.
             targets: all targets where they are in memory: checked whole, at the first batch.
         """
-        before = (self._tap, self._tail, self._on_logits, self._known_targets, self._checked)
-        before_activities = (self._activities, self._has_activities)
-        self._activities, self._has_activities = [], False
-        self._tail, self._known_targets, self._checked = tail, targets, False
         loss = None if self._several else self.losses.get("")
         fuses = loss is not None and tail is not None and loss.link == tail.kind
-        self._on_logits = loss.on_logits() if loss is not None and fuses else None
-        with ExitStack() as stack:
-            self._tap = stack.enter_context(tapped(tail if self._on_logits is not None else None))
-            for layer in modules(module):
-                regularizer = getattr(layer, "activity_regularizer", None)
-                if regularizer is not None:
-                    self._has_activities = True
-                    stack.enter_context(_Handle(layer.register_forward_hook(_Charge(regularizer, self._activities))))
-            try:
+        now = _Pass(tail=tail, targets=targets, on_logits=loss.on_logits() if loss is not None and fuses else None)
+        outer, self._pass = self._pass, now
+        try:
+            with ExitStack() as stack:
+                now.tap = stack.enter_context(tapped(tail if now.on_logits is not None else None))
+                for layer in modules(module):
+                    regularizer = getattr(layer, "activity_regularizer", None)
+                    if regularizer is not None:
+                        now.charges = True
+                        handle = layer.register_forward_hook(_Charge(regularizer, now.activities))
+                        stack.callback(handle.remove)
                 yield
-            finally:
-                self._tap, self._tail, self._on_logits, self._known_targets, self._checked = before
-                self._activities, self._has_activities = before_activities
+        finally:
+            self._pass = outer
 
     def _check(self, y: Any, y_pred: Any) -> None:
         """At the first batch: outputs and targets that cannot be meant are refused in words."""
-        self._checked = True
+        now = self._pass
+        now.checked = True
         check_outputs(y_pred)
         if not self.any_loss:
             raise ValueError("compile() was given no loss; give one, or override compute_loss.")
@@ -163,18 +170,21 @@ class Objective:
             raise ValueError(
                 f"The model has outputs {_names(predicted)}, compile() was given losses for {_names(self.losses)}."
             )
-        targets = outputs(y if self._known_targets is None else self._known_targets, y_pred)
+        targets = outputs(y if now.targets is None else now.targets, y_pred)
         for name, loss in self.losses.items():
             if loss is None:
                 continue
             self._check_tail(loss)
+            if not self._several:
+                now.counts_rows = loss.counts_rows(None if now.targets is None else targets[name])
             with torch.no_grad():
                 loss.check(targets[name].to(predicted[name].device), predicted[name].detach())
 
     def _check_tail(self, loss: Loss) -> None:
-        if self._tail is None or not loss.from_logits or self._several:
+        tail = self._pass.tail
+        if tail is None or not loss.from_logits or self._several:
             return
-        ends = self._tail.kind
+        ends = tail.kind
         if ends == loss.link:
             word = {"softmax": "Softmax", "sigmoid": "Sigmoid"}[ends]
             instead = "use from_logits=False" if loss.on_logits() is None and hasattr(loss, "axis") else ""
@@ -195,19 +205,6 @@ class _Charge:
 
     def __call__(self, layer: nn.Module, args: Any, output: Tensor) -> None:
         self._activities.append(self._regularizer(output) / max(output.shape[0], 1))
-
-
-class _Handle:
-    """A hook's handle as a context manager."""
-
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, *exception: Any) -> None:
-        self._handle.remove()
 
 
 def by_output(given: Any) -> dict[str, Any]:
