@@ -8,7 +8,7 @@ import pytest
 import torch
 from problems import classification, regression
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, SubsetRandomSampler, TensorDataset
 
 import kerastorch as kt
 from kerastorch import layers
@@ -84,6 +84,22 @@ def batch_norm():
     model = kt.Model(nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)))
     model.compile("sgd", "mse")
     return model
+
+
+class TensorRows(Dataset):
+    def __len__(self):
+        return N
+
+    def __getitem__(self, index):
+        return X[index], VALUES[index]
+
+
+class NoReturn(Returns):
+    def __init__(self):
+        super().__init__(lambda out: out)
+
+    def train_step(self, batch):
+        pass
 
 
 class Endless(IterableDataset):
@@ -175,7 +191,7 @@ CASES = {
     56: (lambda: fit(initial_epoch=10, epochs=10), ValueError, "nothing to train: initial_epoch=10, epochs=10"),
     57: (lambda: fit(steps_per_epoch=0), ValueError, "steps_per_epoch must be an integer >= 1"),
     58: (lambda: fit(steps_per_epoch=100), ValueError, "steps_per_epoch=100, but the data has 2 batches"),
-    58.1: (lambda: fit(generator(), None, steps_per_epoch=3), ValueError, r"data ended after 2 of 3 steps \(epoch 1\)"),
+    58.1: (lambda: fit(generator(), None, steps_per_epoch=3), ValueError, r"data ended after 2 of 3 steps"),
     59: (lambda: fit(generator(), None, epochs=2), ValueError, "the data gave no batch in epoch 2. Pass a function that returns a new iterator"),
     60: (lambda: fit(validation_data=generator()), ValueError, "set validation_steps"),
     61: (lambda: fit(DataLoader(TensorDataset(X, VALUES))), ValueError, "y cannot be given with a DataLoader"),
@@ -200,6 +216,15 @@ CASES = {
     "no loss": (lambda: fit(model=module(None)), ValueError, r"fit\(\) needs a loss"),
     "a metric of the wrong task": (lambda: fit(model=module("mse", metrics=["accuracy"])), ValueError, "metric 'accuracy' is for classification, the loss is for regression"),
     "a pattern that matches nothing": (lambda: module(regularizers={"weigth": "l2"}), ValueError, "'weigth' matches no parameter. Did you mean 'weight'"),
+    "batch order of a dataset": (lambda: fit(TensorRows(), None, shuffle="batch"), ValueError, "shuffle='batch' is for arrays, got a Dataset"),
+    "a subset sampler in predict": (lambda: module().predict(DataLoader(TensorDataset(X), sampler=SubsetRandomSampler(range(N)))), ValueError, "the DataLoader shuffles"),
+    "evaluate that would drop rows": (lambda: module().evaluate(DataLoader(TensorDataset(X, VALUES), 16, drop_last=True)), ValueError, r"evaluate\(\): .* would drop 8 of 40 rows"),
+    "negative weights of a loader": (lambda: fit(DataLoader(TensorDataset(X, VALUES, -torch.ones(N))), None), ValueError, r"sample_weight\[0\] = -1\.0"),
+    "class weights of sequences": (lambda: fit(y=torch.randint(0, 2, (N, 6)), outputs=6, class_weight={0: 1.0, 1: 2.0}), ValueError, "class_weight needs one class for each row"),
+    "class weights of broken classes": (lambda: classify(class_weight={0.5: 1.0}), ValueError, "class_weight: a class must be an integer >= 0, got 0.5"),
+    "a dict for one output": (lambda: fit(y={"a": VALUES}), ValueError, "The model has one output, y is a dict with 'a'"),
+    "a train_step without return": (lambda: NoReturn().fit(X, VALUES, verbose=0), TypeError, "train_step returned None; return a dict of numbers"),
+    "batches of one": (lambda: fit(model=batch_norm(), batch_size=1), ValueError, "leaves a batch of 1"),
     "shuffle": (lambda: fit(shuffle="always"), ValueError, "shuffle must be True, False or 'batch'"),
     "validation_freq": (lambda: fit(validation_freq=0), ValueError, "validation_freq must be an integer >= 1"),
     "validation_data of one part": (lambda: fit(validation_data=(X,)), ValueError, r"validation_data must be \(x, y\) or"),

@@ -365,8 +365,47 @@ def test_validation_freq_is_a_number_or_a_list_of_epochs():
 
 def test_a_source_of_arrays_shares_their_memory():
     x = np.ones((10, 2), "float32")
-    batch = next(Source(x).batches(10).epoch(0))
-    assert batch.x.data_ptr() == x.__array_interface__["data"][0]
+    assert Source(x, x).targets().data_ptr() == x.__array_interface__["data"][0]
+
+
+def test_a_model_that_works_in_place_leaves_the_users_array_alone(tmp_path):
+    x = torch.randn(50, 6)
+    before = x.clone()
+    model = kt.Model(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(6, 1)))
+    model.compile("sgd", "mse")
+    model.predict(x, verbose=0)
+    model.evaluate(x, torch.zeros(50, 1), verbose=0)
+    model.fit(x, torch.zeros(50, 1), shuffle=False, validation_data=(x, torch.zeros(50, 1)), verbose=0)
+    assert torch.equal(x, before)
+    np.save(tmp_path / "x.npy", x.numpy())
+    found = model.predict(np.load(tmp_path / "x.npy", mmap_mode="r"), verbose=0)
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), rtol=1e-6)
+
+
+def test_a_generator_that_fills_the_same_arrays_again_is_measured_right():
+    x, y = classification()
+    model = trained(x, y)
+
+    def batches():
+        inputs, targets = np.empty((50, 6), "float32"), np.empty(50, "int64")
+        for rows in range(0, 200, 50):
+            inputs[:], targets[:] = x[rows : rows + 50], y[rows : rows + 50]
+            yield inputs, targets
+
+    assert model.evaluate(batches, verbose=0) == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-5)
+
+
+def test_a_generator_may_yield_nested_lists():
+    x, y = classification()
+    model = trained(x, y)
+    batches = [(x[:10].tolist(), y[:10].tolist())]
+    assert model.evaluate(lambda: batches, verbose=0) == pytest.approx(model.evaluate(x[:10], y[:10], verbose=0))
+
+
+def test_validation_split_copies_no_inputs():
+    x = torch.zeros(1000, 6)
+    rows = torch.arange(900)
+    assert Source(x, x[:, :1]).batches(32, rows=rows).targets.shape == (900, 1)
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")

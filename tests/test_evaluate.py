@@ -208,3 +208,96 @@ def test_the_activity_regularizer_charges_outputs_over_the_batch_size():
     expected = 0.3 * model(x).square().sum().item() / 200
     assert found["loss"] - found["data_loss"] == pytest.approx(expected, rel=1e-4)
     assert not model[0]._forward_hooks
+
+
+def test_ignored_targets_count_in_no_metric():
+    x, y = classification()
+    for loss, ignored in ((nn.CrossEntropyLoss(), -100), (kt.losses.SparseCategoricalCrossentropy(True, -1), -1)):
+        holes = y.clone()
+        holes[::3] = ignored
+        model = kt.Model(net())
+        model.compile("sgd", loss, metrics=["accuracy", "f1"])
+        kept = holes != ignored
+        assert model.evaluate(x, holes, verbose=0) == pytest.approx(
+            model.evaluate(x[kept], y[kept], verbose=0), rel=1e-5
+        )
+
+
+def test_several_outputs_are_the_same_for_every_batch_size_where_targets_count_unalike():
+    class Two(kt.Model):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 3), nn.Linear(6, 1)
+
+        def forward(self, x):
+            return {"a": self.a(x), "b": self.b(x)}
+
+    x, y = classification()
+    holes = y.clone()
+    holes[:40] = -100
+    model = Two()
+    loss = {"a": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 5.0])), "b": "mse"}
+    model.compile("sgd", loss, loss_weights={"a": 2.0, "b": 0.5})
+    found = [numbers(model, x, {"a": holes, "b": y[:, None]}, size) for size in SIZES]
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], rel=1e-5)
+    assert found[0]["loss"] == pytest.approx(2 * found[0]["a_loss"] + 0.5 * found[0]["b_loss"])
+
+
+def focal(y_true, y_pred):
+    return -((1 - y_pred) ** 2 * y_true * y_pred.log()).sum(-1)
+
+
+@pytest.mark.parametrize("loss", [focal, "mse", "kl_divergence", "categorical_hinge"])
+def test_a_metric_of_classes_works_beside_a_loss_that_does_not_tell(loss):
+    import torchmetrics
+
+    x, y = classification()
+    one_hot = nn.functional.one_hot(y).float()
+    model = kt.Sequential([kt.layers.Dense(3, "softmax")])
+    model.compile("adam", loss, metrics=["accuracy", torchmetrics.classification.MulticlassF1Score(3)])
+    model.fit(x, one_hot, epochs=2, verbose=0)
+    found = numbers(model, x, one_hot, 32)
+    guess = model.predict(x, verbose=0).argmax(1)
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(y, guess))
+    assert found["multiclass_f1_score"] == pytest.approx(sk.f1_score(y, guess, average="macro"))
+
+
+def test_a_softmax_over_another_axis_is_not_fused():
+    x = torch.randn(20, 4)
+    y = torch.randint(0, 2, (20, 2))
+    model = kt.Sequential([nn.Unflatten(1, (2, 2)), nn.Softmax(1)])
+    model.compile("sgd", kt.losses.SparseCategoricalCrossentropy())
+    expected = kt.losses.SparseCategoricalCrossentropy()(y, torch.tensor(model.predict(x, verbose=0))).item()
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_hidden_activation_is_not_taken_for_the_end():
+    class Hidden(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.activation, self.b = nn.Linear(6, 4), nn.Sigmoid(), nn.Linear(4, 1)
+
+        def forward(self, x):
+            return self.b(self.activation(self.a(x)))
+
+    x, y = classification(classes=2)
+    model = kt.Model(Hidden())
+    model.compile("adam", nn.BCEWithLogitsLoss())
+    model.fit(x, y, verbose=0)
+
+
+def test_one_loss_of_several_outputs_is_named_once():
+    class Two(kt.Model):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.a(x), x
+
+    x, y = classification()
+    model = Two()
+    model.compile("sgd", ["cross_entropy", None], metrics=[["accuracy"], []])
+    assert model.metrics_names == ["loss", "output_0_accuracy"]
+    assert len(model.evaluate(x, (y, x), verbose=0)) == 2

@@ -275,3 +275,54 @@ def test_two_fits_at_once_in_two_threads_end_as_one_after_the_other():
     for thread in threads:
         thread.join()
     assert all(same_weights(alone, other) for other in others)
+
+
+def test_threads_that_predict_together_all_predict_in_evaluation_mode():
+    x, _ = regression()
+    model = model_with_modes()
+    expected = model.predict(x, verbose=0)
+    before = [value.clone() for value in model.state_dict().values()]
+    wrong = []
+
+    def work():
+        for _ in range(20):
+            if not (model.predict(x, verbose=0) == expected).all():
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert all(torch.equal(a, b) for a, b in zip(before, model.state_dict().values(), strict=True))
+    assert all(module.training for module in model.modules())
+
+
+def test_evaluating_after_ctrl_c_looks_at_all_rows():
+    x, y = regression()
+    model = model_with_modes()
+    found = []
+
+    class Last(Callback):
+        def on_train_end(self, logs=None):
+            found.append(self.model.evaluate(x, y, verbose=0))
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, verbose=0, callbacks=[press_ctrl_c(1), Last()])
+    assert found == [pytest.approx(model.evaluate(x, y, verbose=0))]
+
+
+def test_one_callback_that_fails_at_the_end_keeps_no_other_from_ending():
+    x, y = regression()
+    ended = []
+
+    def fail(logs):
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        model_with_modes().fit(
+            x, y, verbose=0,
+            callbacks=[LambdaCallback(on_train_end=fail), LambdaCallback(on_train_end=lambda logs: ended.append(1))],
+        )  # fmt: skip
+    assert ended == [1]

@@ -57,7 +57,7 @@ def _value(metric, loss, outputs, y, pieces=3):
     """As an epoch does it: the target is read from the first batch, the value from all."""
     outputs, y = _tensor(outputs), _tensor(y)
     made = metrics.get(metric)
-    target = Target.of(None if loss is None else losses.get(loss), outputs)
+    target = Target.of(None if loss is None else losses.get(loss), outputs, y, made.classifies)
     accumulator = made.build(target, outputs.device)
     for part, truth in zip(outputs.tensor_split(pieces), y.tensor_split(pieces), strict=True):
         accumulator.update(*target.prepare(part, truth, made.sees))
@@ -334,9 +334,9 @@ def test_top_k_of_no_more_than_k_classes_is_refused(name, k):
 
 
 @pytest.mark.parametrize("name", CLASSIFICATION)
-def test_a_name_for_classes_is_refused_for_regression(name):
+def test_a_name_for_classes_is_refused_for_values_that_are_no_classes(name):
     with pytest.raises(ValueError, match=f"metric '{name}' is for classification, .*Use 'mae'"):
-        _value(name, "mse", np.zeros((4, 1)), np.zeros((4, 1)))
+        _value(name, "mse", np.zeros((4, 1)), np.full((4, 1), 0.5))
 
 
 # regression
@@ -458,7 +458,7 @@ def test_the_accuracy_of_masks_is_over_all_elements(shape):
     ],
 )
 def test_the_task_is_read_from_the_loss_and_the_shapes(loss, y_shape, p_shape, kind, classes):
-    target = Target.of(None if loss is None else losses.get(loss), torch.zeros(p_shape))
+    target = Target.of(None if loss is None else losses.get(loss), torch.zeros(p_shape), torch.zeros(y_shape))
     assert (target.kind, target.classes) == (kind, classes)
 
 

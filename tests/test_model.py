@@ -319,3 +319,99 @@ def test_five_hops_lead_from_fit_to_the_weights():
     model.compile(Watching(model.parameters(), lr=0.1), "mse")
     model.fit(x, y, verbose=0)
     assert frames == [["fit", "fit", "epoch", "train_step", "step"]]
+
+
+def test_a_layer_that_stands_twice_in_a_chain_runs_twice():
+    relu, shared = nn.ReLU(), nn.Linear(4, 4)
+    model = kt.Sequential([shared, relu, shared, relu])
+    x = torch.randn(9, 4)
+    assert len(model) == 4
+    assert model[3] is relu
+    torch.testing.assert_close(model(x), relu(shared(relu(shared(x)))))
+    assert model.pop() is relu
+    torch.testing.assert_close(model(x), shared(relu(shared(x))))
+
+
+def test_gradients_of_somebody_else_go_into_no_step():
+    x, y = regression(64)
+
+    def trained(callbacks, before=lambda model: None):
+        torch.manual_seed(0)
+        model = kt.Model(nn.Linear(6, 1))
+        model.compile("sgd", "mse")
+        before(model)
+        model.fit(x, y, verbose=0, callbacks=callbacks)
+        return model
+
+    class Disturb(kt.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            assert self.model.get_parameter("weight").grad is not None
+            self.model(torch.ones(1, 6)).sum().backward()
+
+    plain = trained([])
+    assert same_weights(trained([Disturb()]), plain)
+    assert same_weights(trained([], lambda model: model(torch.ones(1, 6)).sum().backward()), plain)
+
+
+def test_what_forward_keeps_in_evaluation_can_be_trained_with_and_gradients_can_be_asked_for():
+    class Caching(kt.Model):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.kept = nn.Linear(6, 1), None
+
+        def forward(self, x):
+            if self.kept is None:
+                self.kept = torch.arange(6.0) * 0.1
+            with torch.enable_grad():
+                z = x.detach().requires_grad_()
+                slope = torch.autograd.grad(self.layer(z).sum(), z)[0]
+            return self.layer(x * self.kept) + slope.detach().sum(1, keepdim=True)
+
+    x, y = regression(64)
+    model = Caching()
+    model.compile("sgd", "mse")
+    model.predict(x, verbose=0)
+    model.fit(x, y, validation_split=0.2, verbose=0)
+
+
+def test_outputs_that_are_not_row_by_row_are_concatenated():
+    class Sums(kt.Model):
+        def forward(self, x):
+            return x, x.sum(0, keepdim=True)
+
+    x = torch.arange(12.0).reshape(6, 2)
+    rows, sums = Sums().predict(x, batch_size=2, verbose=0)
+    np.testing.assert_array_equal(rows, x)
+    np.testing.assert_array_equal(sums, x.reshape(3, 2, 2).sum(1))
+
+
+def test_outputs_of_different_widths_are_refused():
+    class Growing(kt.Model):
+        def forward(self, x):
+            return x[:, : 1 + int(x[0, 0] > 1)]
+
+    with pytest.raises(ValueError, match="outputs of the batches have different shapes"):
+        Growing().predict(torch.arange(8.0).reshape(4, 2), batch_size=1, verbose=0)
+
+
+def test_a_bfloat16_model_predicts():
+    model = kt.Model(nn.Linear(2, 1)).bfloat16()
+    assert model.predict(torch.ones(3, 2), verbose=0).dtype == np.float32
+
+
+def test_a_forward_of_keywords_is_given_a_dict_by_name():
+    class Keywords(kt.Model):
+        def forward(self, **batch):
+            return batch["a"] - batch["b"]
+
+    found = Keywords().predict({"a": np.ones((3, 1)), "b": np.zeros((3, 1))}, verbose=0)
+    assert found.sum() == 3
+
+
+def test_gradient_accumulation_carries_on_across_epochs():
+    x, y = regression(96)
+    model = kt.Model(nn.Linear(6, 1))
+    model.compile(kt.optimizers.SGD(0.1, gradient_accumulation_steps=4), "mse")
+    before = model.get_weights()[0].copy()
+    model.fit(x, y, epochs=2, verbose=0)
+    assert not np.array_equal(before, model.get_weights()[0])

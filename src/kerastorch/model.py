@@ -15,7 +15,7 @@ from kerastorch.callbacks.base import Callback, CallbackList, check_monitors, li
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress import Verbose, progress
 from kerastorch.data.batches import Batch, Batches
-from kerastorch.data.source import Source, limited, refuse_reordered
+from kerastorch.data.source import Source, limited, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
 from kerastorch.errors import mismatch
 from kerastorch.training.assembly import Split, assemble, validation_source
@@ -182,8 +182,6 @@ class Model(nn.Module):
             The curves; also at `model.history`.
         """
         trainer = self._compiled("fit")
-        if trainer.running:
-            raise RuntimeError("fit() is already running on this model.")
         numbers = epoch_numbers(initial_epoch, epochs)
         check_frequency(validation_freq)
         feed = trainer.feed(class_weights(class_weight, sample_weight))
@@ -200,17 +198,15 @@ class Model(nn.Module):
             validation_batch_size=validation_batch_size,
             validation_steps=validation_steps,
         )
-        self.history = History()
+        history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": batches.steps()}
-        told = CallbackList([*listed(callbacks), self.history, *progress(verbose)], self, params)
-        if type(self).train_step is Model.train_step:
+        told = CallbackList([*listed(callbacks), history, *progress(verbose)], self, params)
+        if not _overrides(self, "train_step", "test_step"):
             check_monitors(told.callbacks, log_names(self, trainer, validation is not None), validation is not None)
-        self.stop_training, trainer.running, trainer.columns = False, True, source.columns
-        try:
+        with trainer.claimed():
+            self.history, self.stop_training, trainer.columns = history, False, source.columns
             trainer.fit(batches, feed, told, numbers, validation, plain, validation_freq)
-        finally:
-            trainer.running = False
-        return self.history
+        return history
 
     def evaluate(
         self,
@@ -241,6 +237,7 @@ class Model(nn.Module):
         """
         trainer = self._compiled("evaluate")
         feed = trainer.feed()
+        refuse_dropped(x, "evaluate")
         source = Source(x, y, sample_weight, cast=feed.once)
         check_columns(trainer.columns, source.columns)
         batches = limited(source.batches(batch_size), steps)
@@ -274,6 +271,7 @@ class Model(nn.Module):
         trainer = self._trainer or Trainer(self, None, Objective(None), {}, {}, "auto")
         feed = trainer.feed()
         refuse_reordered(x)
+        refuse_dropped(x, "predict")
         source = Source(x, cast=feed.once, finite=False)
         check_columns(trainer.columns, source.columns)
         batches = limited(source.batches(batch_size), steps)
@@ -350,7 +348,9 @@ class Model(nn.Module):
 
     def _compiled(self, verb: str) -> Trainer:
         if self._trainer is None:
-            raise RuntimeError(f"call compile(loss=..., optimizer=...) before {verb}().")
+            raise RuntimeError(
+                f"call compile(loss=..., optimizer=...) before {verb}{'' if verb == 'training' else '()'}."
+            )
         if verb in ("fit", "evaluate", "train_on_batch", "test_on_batch"):
             step = "train_step" if verb in ("fit", "train_on_batch") else "test_step"
             if not self._trainer.objective.any_loss and not _overrides(self, step, "compute_loss"):
@@ -360,24 +360,24 @@ class Model(nn.Module):
     @property
     def trainer(self) -> Trainer:
         """What `compile` made: `trainer.minimize(loss)` steps the optimizer in a `train_step` of your own."""
-        return self._compiled("this")
+        return self._compiled("training")
 
     @property
     def optimizer(self) -> torch.optim.Optimizer | None:
         """The `torch.optim` optimizer; `None` until it has been made, at the first `fit`, if given by name."""
-        return self._compiled("this").optimizer
+        return self.trainer.optimizer
 
     @property
     def metrics_names(self) -> list[str]:
         """The names of what `evaluate` returns, in its order."""
-        return list(log_names(self, self._compiled("this"), False, listed=True))
+        return list(log_names(self, self.trainer, False, listed=True))
 
     @property
     def metric_directions(self) -> dict[str, bool]:
         """Name in the logs -> whether larger is better, for the metrics that know."""
         return {
             f"{output}_{metric.name}" if output else metric.name: metric.higher
-            for output, some in self._compiled("this").metrics.items()
+            for output, some in self.trainer.metrics.items()
             for metric in some
             if metric.higher is not None
         }

@@ -11,7 +11,7 @@ from torch import nn
 from kerastorch.layers.base import is_built
 from kerastorch.layers.input import Input
 from kerastorch.model import Model
-from kerastorch.training.modes import mode
+from kerastorch.training.modes import evaluation_mode
 
 
 class Sequential(Model):
@@ -39,8 +39,8 @@ class Sequential(Model):
         self._build_from_input()
 
     def forward(self, x: Any) -> Any:
-        for layer in self.children():
-            x = layer(x)
+        for layer in self._modules.values():
+            x = layer(x)  # type: ignore[misc]
         return x
 
     def add(self, layer: nn.Module | Input) -> None:
@@ -69,13 +69,13 @@ class Sequential(Model):
     @property
     def layers(self) -> list[nn.Module]:
         """The layers, without an `Input`."""
-        return list(self.children())
+        return [layer for layer in self._modules.values() if layer is not None]
 
     def __len__(self) -> int:
         return len(self._modules)
 
     def __iter__(self) -> Iterator[nn.Module]:
-        return iter(self.children())
+        return iter(self.layers)
 
     def __getitem__(self, index: int) -> nn.Module:
         return self.layers[index]
@@ -102,8 +102,8 @@ class Sequential(Model):
         place = next((p for p in (*self.parameters(), *self.buffers()) if p.is_floating_point()), None)
         if place is not None:
             example = example.to(place.device, place.dtype if example.is_floating_point() else example.dtype)
-        with mode(self, False), torch.no_grad():
-            for index, layer in enumerate(self.children()):
+        with evaluation_mode(self), torch.no_grad():
+            for index, layer in enumerate(self.layers):
                 shape = tuple(example.shape)
                 try:
                     example = layer(example)

@@ -114,6 +114,17 @@ class CallbackList:
         for function in self._hooks[hook]:
             function(*args)
 
+    def emit_to_all(self, hook: str, *args: Any) -> None:
+        """As `emit`, but an error of one keeps none of the others from being called; the first is raised at the end."""
+        errors = []
+        for function in self._hooks[hook]:
+            try:
+                function(*args)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
     def listens(self, *hooks: str) -> bool:
         """Whether any callback has any of these hooks."""
         return any(self._hooks[hook] for hook in hooks)
@@ -163,8 +174,8 @@ def check_monitors(callbacks: Iterable[Callback], available: list[str], validate
         if _may_log(callback):
             return
         name = callback.monitor
-        if name is None or name in available:
-            continue
+        if name is None or name in available or any(name.startswith(f"{known}_") for known in available):
+            continue  # a metric of several values logs each as name_part
         if name.startswith("val_") and not validates and name.removeprefix("val_") in available:
             raise ValueError(f"{type(callback).__name__} monitors {name!r}, but no validation data was given.")
         raise ValueError(f"{type(callback).__name__}: {unknown('metric', name, available)}")

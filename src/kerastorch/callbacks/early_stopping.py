@@ -78,8 +78,6 @@ class EarlyStopping(Callback):
         current = float(logs[self.monitor])
         if math.isnan(current):
             warnings.warn(f"EarlyStopping: {self.monitor} is NaN in epoch {epoch + 1}.", stacklevel=2)
-        if self.restore_best_weights and self.best_weights is None and not math.isnan(current):
-            self._keep(epoch)
         self.wait += 1
         if self._better(current, self.best):
             self.best = current

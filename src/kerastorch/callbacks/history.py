@@ -30,7 +30,8 @@ class History(Callback):
         logs = logs or {}
         self.epoch.append(epoch)
         for name in sorted(logs):
-            self.history.setdefault(name, []).append(float(logs[name]))
+            value = logs[name]
+            self.history.setdefault(name, []).append(float(value) if hasattr(value, "__float__") else value)
             self._at.setdefault(name, []).append(epoch)
 
     def best(self, monitor: str = "val_loss", mode: str = "min") -> tuple[int, float]:

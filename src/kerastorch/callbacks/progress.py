@@ -51,8 +51,10 @@ def numbers(logs: Mapping[str, Any]) -> str:
     return " - ".join(f"{name}: {short(logs[name])}" for name in order)
 
 
-def short(value: float) -> str:
-    """Four digits after the point, or an exponent where that would hide the number."""
+def short(value: Any) -> str:
+    """Four digits after the point, or an exponent where that would hide the number; words as they are."""
+    if not hasattr(value, "__float__"):
+        return str(value)
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"
 
 

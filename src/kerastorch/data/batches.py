@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from kerastorch.data.arrays import tensors
 from kerastorch.data.order import EpochSampler, permutation
 from kerastorch.data.structure import map_structure
 
@@ -30,12 +32,12 @@ class Batches(Protocol):
     Attributes:
         samples: how many rows a pass has, `None` where unknown.
         batch_size: rows of a batch, `None` where unknown.
-        arrays: all of the data as one batch, where it is in memory, else `None`.
+        targets: all targets, where they are in memory, else `None`.
     """
 
     samples: int | None
     batch_size: int | None
-    arrays: Batch | None
+    targets: Any
 
     def steps(self) -> int | None:
         """How many batches a pass has, `None` where unknown."""
@@ -62,7 +64,7 @@ class ArrayBatches:
         self.samples: int | None = _length(data) if rows is None else len(rows)
         self._size = min(batch_size, self.samples)
         self.batch_size: int | None = self._size
-        self.arrays: Batch | None = data if rows is None else _take(data, rows)
+        self.targets: Any = data.y if rows is None else _rows(data.y, rows)
 
     def steps(self) -> int:
         assert self.samples is not None
@@ -75,6 +77,8 @@ class ArrayBatches:
         for start in range(0, self.samples, piece):
             here = slice(start, start + piece)
             part = _take(self._data, here if order is None else order[here])
+            if order is None:  # a model may work on its input in place; the user's array is not ours to change
+                part = part._replace(x=map_structure(torch.clone, part.x))
             yield from _split(part, self._size)
 
     def _order(self, number: int) -> Tensor | None:
@@ -95,7 +99,11 @@ def _length(data: Batch) -> int:
 
 
 def _take(data: Batch, rows: Tensor | slice) -> Batch:
-    return Batch(*(map_structure(lambda t: None if t is None else t[rows], field) for field in data))
+    return Batch(*(_rows(field, rows) for field in data))
+
+
+def _rows(field: Any, rows: Tensor | slice) -> Any:
+    return map_structure(lambda t: None if t is None else t[rows], field)
 
 
 def _split(part: Batch, size: int) -> Iterator[Batch]:
@@ -113,7 +121,7 @@ def _split(part: Batch, size: int) -> Iterator[Batch]:
 class LoaderBatches:
     """A `DataLoader` (the user's, or ours over a `Dataset`), iterated once an epoch, as it is."""
 
-    arrays: Batch | None = None
+    targets: Any = None
 
     def __init__(self, loader: DataLoader[Any], sampler: EpochSampler | None = None) -> None:
         self.loader, self._sampler = loader, sampler
@@ -140,7 +148,7 @@ class StreamBatches:
 
     samples: int | None = None
     batch_size: int | None = None
-    arrays: Batch | None = None
+    targets: Any = None
 
     def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
         self._source = source
@@ -151,7 +159,7 @@ class StreamBatches:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         source = self._source() if callable(self._source) else self._source
-        return map(unpack, source)
+        return (_kept(unpack(item)) for item in source)
 
 
 class FirstBatches:
@@ -162,7 +170,7 @@ class FirstBatches:
     def __init__(self, batches: Batches, limit: int) -> None:
         self._batches, self._limit = batches, limit
         self.batch_size = batches.batch_size
-        self.arrays = batches.arrays
+        self.targets = batches.targets
 
     def steps(self) -> int:
         return min(self._limit, self._batches.steps() or self._limit)
@@ -190,7 +198,7 @@ class GoingOn:
         self.batch_size = batches.batch_size
         self._running: Iterator[Batch] = iter(())
         self._passes = 0
-        self.arrays = batches.arrays
+        self.targets = batches.targets
 
     def steps(self) -> int:
         return self._limit
@@ -203,8 +211,13 @@ class GoingOn:
                 self._passes = max(number, self._passes) + 1
                 batch = next(self._running, None)
             if batch is None:
-                raise ValueError(f"data ended after {given} of {self._limit} steps (epoch {number + 1}).")
+                raise ValueError(f"data ended after {given} of {self._limit} steps.")
             yield batch
+
+
+def _kept(batch: Batch) -> Batch:
+    """Metrics keep targets for a while; a generator may fill the same array again."""
+    return batch._replace(y=map_structure(copy.copy, batch.y))
 
 
 def unpack(item: Any) -> Batch:
@@ -214,5 +227,10 @@ def unpack(item: Any) -> Batch:
     if isinstance(item, (tuple, list)):
         if not 1 <= len(item) <= 3:
             raise ValueError(f"a batch has {len(item)} items; expected (x,), (x, y) or (x, y, sample_weight).")
-        return Batch(*(tuple(item) + (None,) * (3 - len(item))))
-    return Batch(item, None, None)
+        return Batch(*(_as_arrays(part) for part in item), *(None,) * (3 - len(item)))
+    return Batch(_as_arrays(item), None, None)
+
+
+def _as_arrays(part: Any) -> Any:
+    """Nested lists of numbers as a tensor; anything else as it is."""
+    return tensors(part, "a batch") if isinstance(part, list) else part

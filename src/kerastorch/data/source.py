@@ -7,7 +7,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, Subset, TensorDataset
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 from kerastorch.data import arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, GoingOn, LoaderBatches, StreamBatches
@@ -89,6 +98,8 @@ class Source:
         size = whole("batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
         if self.kind == "arrays":
             return ArrayBatches(self._data, size, shuffle, seed, rows)
+        if shuffle == "batch":
+            raise ValueError(f"shuffle='batch' is for arrays, got a {self.kind}; use True or False.")
         if self.kind == "IterableDataset":
             return LoaderBatches(DataLoader(self._data, size, generator=torch.Generator()))
         dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
@@ -129,15 +140,22 @@ def limited(batches: Batches, steps: int | None, *, going_on: bool = False, name
 
 
 def refuse_reordered(x: Any) -> None:
-    """Refuse, for `predict`, a loader whose rows would not come out in the data's order, or not all."""
+    """Refuse, for `predict`, a loader whose rows would not come out in the data's order."""
     if not isinstance(x, DataLoader):
         return
     sampler: Any = getattr(x.batch_sampler, "sampler", x.sampler)
-    if isinstance(sampler, RandomSampler):
+    if isinstance(sampler, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)):
         raise ValueError("predict(): the DataLoader shuffles, so rows would not match your data. Use shuffle=False.")
+
+
+def refuse_dropped(x: Any, verb: str) -> None:
+    """Refuse a loader that leaves out the last rows."""
+    if not isinstance(x, DataLoader):
+        return
+    sampler: Any = x.sampler
     if x.drop_last and hasattr(sampler, "__len__") and x.batch_size and len(sampler) % x.batch_size:
         raise ValueError(
-            f"predict(): the DataLoader has drop_last=True and would drop {len(sampler) % x.batch_size} of "
+            f"{verb}(): the DataLoader has drop_last=True and would drop {len(sampler) % x.batch_size} of "
             f"{len(sampler)} rows. Use drop_last=False."
         )
 

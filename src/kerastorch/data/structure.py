@@ -6,11 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 
-def is_nested(data: Any) -> bool:
-    """Whether `data` is a dict, tuple or list of parts (a namedtuple included), rather than one thing."""
-    return isinstance(data, (Mapping, tuple, list))
-
-
 def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
     """`function` of every leaf (and the matching leaves of `others`), in the same structure."""
     if isinstance(data, Mapping):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.errors import number
+from kerastorch.errors import number, whole
 from kerastorch.losses.base import whole_classes
 
 
@@ -31,27 +31,34 @@ class ClassWeights:
     def __init__(self, class_weight: Mapping[Any, float]) -> None:
         if not isinstance(class_weight, Mapping) or not class_weight:
             raise TypeError(f"class_weight must be a dict of class number -> weight, got {class_weight!r}.")
+        for label in class_weight:
+            whole("class_weight: a class", label, 0)
         entries = {int(label): number(f"class_weight[{label}]", w, least=0) for label, w in class_weight.items()}
-        self._known = set(entries)
-        self._table = torch.zeros(max(entries) + 1)
+        self._table = torch.full((max(entries) + 1,), float("nan"))
         for label, weight in entries.items():
             self._table[label] = weight
-        self._missing = [label for label in range(max(entries) + 1) if label not in entries]
 
     def __call__(self, y: Any) -> Tensor:
         if not isinstance(y, Tensor):
             raise ValueError("class_weight needs one target with class numbers; the model has several outputs.")
-        labels = y.argmax(-1) if y.ndim == 2 and y.shape[1] > 1 else y.flatten()
-        labels = whole_classes(labels)
-        self._check(labels)
+        labels = whole_classes(_labels(y))
         if self._table.device != labels.device:
             self._table = self._table.to(labels.device)
-        return self._table[labels]
-
-    def _check(self, labels: Tensor) -> None:
-        present = labels.unique().tolist()
-        unknown = [label for label in present if label not in self._known]
-        if unknown:
+        outside = (labels < 0) | (labels >= len(self._table))
+        weights = self._table[labels.where(~outside, 0)]
+        unknown = outside | weights.isnan()
+        if bool(unknown.any()):
+            present = ", ".join(str(label) for label in labels.unique().tolist()[:20])
             raise ValueError(
-                f"class_weight has no entry for class {unknown[0]} (classes in y: {', '.join(map(str, present[:20]))})."
+                f"class_weight has no entry for class {int(labels[unknown][0])} (classes in y: {present})."
             )
+        return weights
+
+
+def _labels(y: Tensor) -> Tensor:
+    """One class number a row, of class numbers or one-hot rows."""
+    if y.ndim == 1 or y.shape[1:].numel() == 1:
+        return y.flatten()
+    if y.ndim == 2 and bool((((y == 0) | (y == 1)).all(1) & (y.sum(1) == 1)).all()):
+        return y.argmax(1)
+    raise ValueError(f"class_weight needs one class for each row, y has shape {tuple(y.shape)}; use sample_weight.")

@@ -28,12 +28,14 @@ class Loss:
         link: the activation whose output the loss expects (`'sigmoid'`, `'softmax'`), `None` for any values.
         from_logits: the loss applies `link` itself.
         class_axis: where the classes lie in `y_pred` (multiclass only).
+        ignored: the class number whose samples count nothing, if there is one.
     """
 
     task: Task = "regression"
     link: Literal["sigmoid", "softmax"] | None = None
     from_logits = False
     class_axis = -1
+    ignored: int | None = None
     reduction: str | None
 
     def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:

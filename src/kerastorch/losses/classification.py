@@ -144,7 +144,7 @@ class SparseCategoricalCrossentropy(Loss):
     ) -> None:
         super().__init__(reduction, name)
         self.from_logits = from_logits
-        self.ignore_class = ignore_class
+        self.ignore_class = self.ignored = ignore_class
         self.class_axis = axis
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -85,6 +85,8 @@ class TorchLoss(Loss):
             function, (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss)
         )
         self.class_axis = 1
+        self.ignored = function.ignore_index if ignores and isinstance(function, _CLASS_LOSSES) else None
+        self._each: Any = None
         self.reduction = getattr(function, "reduction", "mean")
         self._moved: torch.device | None = None
 
@@ -106,9 +108,10 @@ class TorchLoss(Loss):
 
     def _weighted(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor) -> Tensor:
         if isinstance(self.function, nn.Module) and hasattr(self.function, "reduction"):
-            each: Any = copy.copy(self.function)
-            each.reduction = "none"
-            values: Tensor = each(y_pred, y_true)
+            if self._each is None:
+                self._each = copy.copy(self.function)  # shares what the loss may learn
+                self._each.reduction = "none"
+            values: Tensor = self._each(y_pred, y_true)
         else:
             values = self.function(y_pred, y_true)
             if values.ndim == 0:

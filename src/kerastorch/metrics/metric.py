@@ -60,16 +60,22 @@ class Metric:
         make: `Target -> torchmetrics metric`; called at the first batch.
         sees: how outputs and targets are prepared for it: see `Target.prepare`.
         higher: whether larger is better, where that is known.
+        classifies: it is about classes, not values.
     """
 
     def __init__(
-        self, name: str, make: Callable[[Target], Any], sees: Sees = "task", higher: bool | None = None
+        self,
+        name: str,
+        make: Callable[[Target], Any],
+        sees: Sees = "task",
+        higher: bool | None = None,
+        classifies: bool = False,
     ) -> None:
-        self.name, self._make, self.sees, self.higher = name, make, sees, higher
+        self.name, self._make, self.sees, self.higher, self.classifies = name, make, sees, higher, classifies
 
     def renamed(self, name: str) -> Metric:
         """The same metric under another name."""
-        return Metric(name, self._make, self.sees, self.higher)
+        return Metric(name, self._make, self.sees, self.higher, self.classifies)
 
     def build(self, target: Target, device: torch.device) -> Any:
         """A fresh accumulator: `update(y_pred, y_true)`, `compute()`, `reset()`."""
@@ -102,6 +108,7 @@ def get(identifier: Any) -> Metric:
             lambda target: copy.deepcopy(fresh),
             sees=_sees(identifier),
             higher=getattr(identifier, "higher_is_better", None),
+            classifies=".classification" in type(identifier).__module__,
         )
     if callable(identifier):
         return Metric(public_name(identifier), lambda target: WholeEpoch(identifier), sees="raw")
@@ -123,7 +130,7 @@ def _named(name: str) -> Metric:
     key = name if name in NAMES else snake_case(name) if snake_case(name) in NAMES else name.lower()
     if key not in NAMES:
         raise unknown("metric", name, NAMES)
-    return Metric(name, functools.partial(_make, key), higher=key not in _LOWER)
+    return Metric(name, functools.partial(_make, key), higher=key not in _LOWER, classifies=key not in _REGRESSION)
 
 
 _LOWER = {

@@ -22,20 +22,29 @@ class Target:
     classes: int
     link: Literal["sigmoid", "softmax"] | None  # what still has to be applied to the outputs
     class_axis: int
+    ignored: int | None = None  # a class number whose rows count nothing
 
     @staticmethod
-    def of(loss: Loss | None, y_pred: Tensor) -> Target:
-        """Read from the loss, and from the shapes where there is none."""
+    def of(loss: Loss | None, y_pred: Tensor, y_true: Tensor, classifies: bool = False) -> Target:
+        """Read from the loss.
+
+        Where the loss does not tell (there is none, it is a function, or one of values), it is a matter of values,
+        or of classes for a metric that `classifies`: then, as in Keras, the shapes tell, and outputs are taken for
+        probabilities.
+        """
         width = y_pred.shape[-1] if y_pred.ndim > 1 else 1
         if loss is None or loss.task == "regression":
-            return Target("regression", width, None, -1)
+            whole = not y_true.is_floating_point() or bool((y_true == y_true.round()).all())
+            if not classifies or not whole:
+                return Target("regression", width, None, -1)
+            return Target("binary" if width == 1 else "multiclass", width, None, -1)
         link = loss.link if loss.from_logits else None
         if loss.task == "binary":
             several = y_pred.ndim == 2 and width > 1
             return Target("multilabel" if several else "binary", width if several else 1, link, -1)
         axis = loss.class_axis if y_pred.ndim > 1 else 0
         # without a link of its own the loss takes log-probabilities or margins: softmax(log p) is p, the order stays
-        return Target("multiclass", y_pred.shape[axis], link if loss.link else "softmax", axis)
+        return Target("multiclass", y_pred.shape[axis], link if loss.link else "softmax", axis, loss.ignored)
 
     def prepare(self, y_pred: Tensor, y_true: Tensor, sees: Sees = "task") -> tuple[Tensor, Tensor]:
         """Outputs as probabilities and targets as class numbers, in the shapes that torchmetrics takes.
@@ -74,6 +83,9 @@ class Target:
         if y_pred.ndim > 2:  # (batch, ..., classes) -> one row for each place
             y_pred = y_pred.movedim(axis, -1).flatten(0, -2)
             y_true = y_true.flatten()
+        if self.ignored is not None:
+            counted = y_true != self.ignored
+            y_pred, y_true = y_pred[counted], y_true[counted]
         if self.classes == 2 and sees == "task":
             return y_pred[:, 1], y_true
         return y_pred, y_true

@@ -30,8 +30,10 @@ def _parameters(module: nn.Module) -> list[inspect.Parameter]:
 
 
 def _takes_names(module: nn.Module, x: Mapping[Any, Any]) -> bool:
-    known = {p.name for p in _parameters(module) if p.kind is not inspect.Parameter.VAR_KEYWORD}
-    return set(x) <= known
+    parameters = _parameters(module)
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        return True
+    return set(x) <= {p.name for p in parameters}
 
 
 def _takes_positions(module: nn.Module, count: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, NoReturn
 
+import torch
 from torch import Tensor, nn
 
 from kerastorch.data.structure import leaves
@@ -25,7 +26,7 @@ def raise_explained(error: Exception, model: nn.Module, x: Any) -> NoReturn:
 def explained(error: Exception, model: nn.Module, x: Any) -> Exception:
     """`error` itself, or one that names the layer it came from and why; only errors raised within `model`."""
     layer = _innermost(error.__traceback__, model)
-    if layer is None or isinstance(error, (NotImplementedError, ValueError)):
+    if layer is None or isinstance(error, (NotImplementedError, ValueError, torch.OutOfMemoryError)):
         return error
     name, module, given = layer
     shown = ", ".join(f"{label} {tuple(leaf.shape)} {leaf.dtype}" for label, leaf in leaves(x, "x") if _is_tensor(leaf))

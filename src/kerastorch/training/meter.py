@@ -24,6 +24,7 @@ class Mean:
     def __init__(self) -> None:
         self._values: list[Any] = []
         self._counts: list[Any] = []
+        self._pending = 0
         self._sum: Tensor | float = 0.0
         self._count: Tensor | float = 0
 
@@ -31,14 +32,16 @@ class Mean:
         """One batch. Sums are formed every `FOLD` batches, so that looking on never changes the result."""
         self._values.append(value)
         self._counts.append(count)
-        if len(self._values) == FOLD:
+        self._pending += 1
+        if self._pending == FOLD:
             self._sum, self._count = self._totals()
-            self._values, self._counts = [], []
+            self._values, self._counts, self._pending = [], [], 0
 
     def _totals(self) -> tuple[Tensor | float, Tensor | float]:
         if not self._values:
             return self._sum, self._count
-        means, counts = _stack(self._values), _stack(self._counts)
+        means, counts = _joined(self._values), _joined(self._counts)
+        self._values, self._counts = [means], [counts]  # the next look joins only what is new
         counts = counts.to(means.device)
         # a batch that counts nothing has a mean of nothing, NaN
         return torch.where(counts > 0, means * counts, 0.0).sum() + self._sum, counts.sum() + self._count
@@ -49,15 +52,15 @@ class Mean:
         return float(total) / float(count) if float(count) else float("nan")
 
 
-def _stack(numbers: list[Any]) -> Tensor:
+def _joined(numbers: list[Any]) -> Tensor:
+    """Numbers and tensors, some joined before, as one vector."""
     precise = torch.float64
-    if not any(isinstance(value, Tensor) for value in numbers):
+    if not any(isinstance(number, Tensor) for number in numbers):
         return torch.tensor(numbers, dtype=precise)
-    parts = [torch.as_tensor(value).detach().reshape(()) for value in numbers]
-    device = next(value.device for value in numbers if isinstance(value, Tensor))
+    device = next(number.device for number in numbers if isinstance(number, Tensor))
     if device.type == "mps":
         precise = torch.float32
-    return torch.stack([part.to(device, precise) for part in parts])
+    return torch.cat([torch.as_tensor(number).detach().reshape(-1).to(device, precise) for number in numbers])
 
 
 class Scores:
@@ -65,7 +68,7 @@ class Scores:
 
     def __init__(self, wanted: list[Metric], loss: Loss | None) -> None:
         self._wanted, self._loss = wanted, loss
-        self._target: Target | None = None
+        self._targets: list[Target] = []
         self._accumulators: list[Any] = []
         self._pending: list[tuple[Tensor, Tensor]] = []
         self._rows = self._elements = 0
@@ -73,9 +76,10 @@ class Scores:
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         """One batch."""
-        if self._target is None:
-            self._target = Target.of(self._loss, y_pred)
-            self._accumulators = [metric.build(self._target, y_pred.device) for metric in self._wanted]
+        if not self._targets:
+            self._targets = [Target.of(self._loss, y_pred, y_true, metric.classifies) for metric in self._wanted]
+            pairs = zip(self._wanted, self._targets, strict=True)
+            self._accumulators = [metric.build(target, y_pred.device) for metric, target in pairs]
         self._pending.append((y_pred.detach(), y_true))
         self._rows += y_pred.shape[0]
         self._elements += y_pred.numel()
@@ -86,15 +90,15 @@ class Scores:
         """Hand on what is pending."""
         if not self._pending:
             return
-        assert self._target is not None
         y_pred = torch.cat([pair[0] for pair in self._pending])
         y_true = torch.cat([pair[1] for pair in self._pending])
         self._pending, self._rows, self._elements, self._seen = [], 0, 0, True
-        prepared: dict[str, tuple[Tensor, Tensor]] = {}
-        for metric, accumulator in zip(self._wanted, self._accumulators, strict=True):
-            if metric.sees not in prepared:
-                prepared[metric.sees] = self._target.prepare(y_pred, y_true, metric.sees)
-            accumulator.update(*prepared[metric.sees])
+        prepared: dict[Any, tuple[Tensor, Tensor]] = {}
+        for metric, target, accumulator in zip(self._wanted, self._targets, self._accumulators, strict=True):
+            key = target, metric.sees
+            if key not in prepared:
+                prepared[key] = target.prepare(y_pred, y_true, metric.sees)
+            accumulator.update(*prepared[key])
 
     def read(self) -> dict[str, Any]:
         """The metrics of all that was handed on."""
@@ -117,13 +121,13 @@ class Meter:
         self._means: dict[str, Mean] = {}
         self._scores = scores
 
-    def add(self, logs: Mapping[str, Any], count: Tensor | float) -> None:
-        """The numbers of one batch that counts `count`."""
+    def add(self, logs: Mapping[str, Any], count: Tensor | float, counts: Mapping[str, Tensor | float] = {}) -> None:
+        """The numbers of one batch that counts `count`, or for single names what `counts` says."""
         for name, value in logs.items():
             mean = self._means.get(name)
             if mean is None:
                 mean = self._means[name] = Mean()
-            mean.add(value.detach() if isinstance(value, Tensor) else value, count)
+            mean.add(value.detach() if isinstance(value, Tensor) else value, counts.get(name, count))
 
     def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
         """Outputs and targets of one batch, by output name."""
@@ -196,6 +200,10 @@ class RunningLogs(MutableMapping[str, Any]):
 
     def __bool__(self) -> bool:
         return True  # so that `logs or {}` costs nothing
+
+    def copy(self) -> dict[str, Any]:
+        """The numbers as they are now."""
+        return dict(self._all())
 
     def __repr__(self) -> str:
         return repr(self._all())

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.data.arrays import check_weights
 from kerastorch.errors import number
 from kerastorch.losses import lookup
 from kerastorch.losses.base import Loss
@@ -42,6 +43,7 @@ class Objective:
     Attributes:
         parts: the summands of the last call that logs show beside `loss`: `data_loss`, `<output>_loss`.
         count: how much the last batch counts in a mean over batches; `None` for its number of rows.
+        counts: the same for single names of `parts`.
     """
 
     def __init__(self, loss: Any, loss_weights: Any = None) -> None:
@@ -60,6 +62,7 @@ class Objective:
         self.penalties: list[Penalty] = []
         self.parts: dict[str, Tensor] = {}
         self.count: int | Tensor | None = None
+        self.counts: dict[str, int | Tensor] = {}
         self._pass = _Pass()
 
     def parameters(self) -> list[nn.Parameter]:
@@ -71,6 +74,22 @@ class Objective:
     def any_loss(self) -> bool:
         """Whether there is a loss at all."""
         return any(loss is not None for loss in self.losses.values())
+
+    @property
+    def names_parts(self) -> bool:
+        """Whether outputs' losses are logged one by one: where there are several."""
+        return sum(loss is not None for loss in self.losses.values()) > 1
+
+    def settled(self, logs: dict[str, float]) -> dict[str, float]:
+        """The numbers of a pass, the loss of several outputs being made of theirs, whose batches may count unalike."""
+        names = [name for name, loss in self.losses.items() if loss is not None and f"{name}_loss" in logs]
+        if not self._unalike or len(names) < 2 or "data_loss" in logs:
+            return logs
+        return logs | {"loss": sum(self._weights.get(name, 1.0) * logs[f"{name}_loss"] for name in names)}
+
+    @property
+    def _unalike(self) -> bool:
+        return any(loss is not None and not loss.counts_rows(None) for loss in self.losses.values())
 
     def loss_of(self, output: str) -> Loss | None:
         """The loss of an output, `''` being the only one."""
@@ -85,7 +104,7 @@ class Objective:
     def __call__(self, y: Any, y_pred: Any, sample_weight: Tensor | None) -> Tensor:
         """The loss: a scalar to be minimised."""
         if not self._pass.checked:
-            self._check(y, y_pred)
+            self._check(y, y_pred, sample_weight)
         self.parts = {}
         try:
             if isinstance(y_pred, Tensor) and not self._several:
@@ -94,7 +113,7 @@ class Objective:
                 total = self._sum(outputs(y_pred), outputs(y, y_pred), sample_weight)
         except (IndexError, RuntimeError):
             self._pass.targets = None
-            self._check(y, y_pred)  # in words, if it is what a first batch is refused for
+            self._check(y, y_pred, None)  # in words, if it is what a first batch is refused for
             raise
         if not self.penalties and not self._pass.charges:
             return total
@@ -122,7 +141,9 @@ class Objective:
             if loss is None:
                 continue
             value = loss(y[name], y_pred[name], sample_weight)
-            self.parts[f"{name}_loss"] = value
+            if self.names_parts:
+                self.parts[f"{name}_loss"] = value
+                self.counts[f"{name}_loss"] = loss.count(y[name], sample_weight)
             weight = self._weights.get(name, 1.0)
             value = value if weight == 1 else weight * value
             total = value if total is None else total + value
@@ -155,7 +176,7 @@ class Objective:
         finally:
             self._pass = outer
 
-    def _check(self, y: Any, y_pred: Any) -> None:
+    def _check(self, y: Any, y_pred: Any, sample_weight: Tensor | None) -> None:
         """At the first batch: outputs and targets that cannot be meant are refused in words."""
         now = self._pass
         now.checked = True
@@ -165,6 +186,8 @@ class Objective:
         if y is None:
             names = ", ".join(loss.name for loss in self.losses.values() if loss is not None)
             raise ValueError(f"loss {names!r} needs y, got None.")
+        if sample_weight is not None and bool(((sample_weight < 0) | ~torch.isfinite(sample_weight)).any()):
+            check_weights(sample_weight)
         predicted = outputs(y_pred)
         if set(predicted) != set(self.losses):
             raise ValueError(
@@ -174,14 +197,20 @@ class Objective:
         for name, loss in self.losses.items():
             if loss is None:
                 continue
-            self._check_tail(loss)
+            self._check_tail(loss, predicted[name].ndim)
             if not self._several:
                 now.counts_rows = loss.counts_rows(None if now.targets is None else targets[name])
             with torch.no_grad():
                 loss.check(targets[name].to(predicted[name].device), predicted[name].detach())
 
-    def _check_tail(self, loss: Loss) -> None:
+    def _check_tail(self, loss: Loss, axes: int) -> None:
         tail = self._pass.tail
+        if (
+            tail is not None
+            and tail.kind == "softmax"
+            and (tail.axis is None or tail.axis % axes != loss.class_axis % axes)
+        ):
+            self._pass.on_logits = None  # a softmax over something else than the classes
         if tail is None or not loss.from_logits or self._several:
             return
         ends = tail.kind
@@ -218,6 +247,8 @@ def by_output(given: Any) -> dict[str, Any]:
 
 def outputs(data: Any, like: Any = None) -> dict[str, Any]:
     """Outputs, or targets in the structure of the outputs `like`, by output name."""
+    if isinstance(like, Tensor) and isinstance(data, Mapping):
+        raise ValueError(f"The model has one output, y is a dict with {_names(data)}; pass the target itself.")
     if like is not None and isinstance(like, Mapping):
         if not isinstance(data, Mapping) or not set(like) <= set(data):
             given = _names(data) if isinstance(data, Mapping) else type(data).__name__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -55,7 +55,8 @@ def check_last_batch(module: nn.Module, batches: Batches) -> None:
     norm = next((m for m in modules(module) if isinstance(m, nn.BatchNorm1d) and m.track_running_stats), None)
     if norm is None or samples is None or steps is None or not batch_size:
         return
-    if samples % batch_size == 1 and steps * batch_size > samples:
+    sequences = any(isinstance(m, nn.Conv1d) for m in modules(module))  # a batch of one has many values there
+    if not sequences and (batch_size == 1 or (samples % batch_size == 1 and steps * batch_size > samples)):
         raise ValueError(
             f"{samples} samples with batch_size={batch_size} leaves a batch of 1, which BatchNorm1d cannot train on. "
             "Change batch_size, or leave one sample out."
@@ -78,13 +79,13 @@ def epoch_numbers(first: Any, last: Any) -> range:
 
 def check_frequency(frequency: Any) -> None:
     """`validation_freq` is a number of epochs or a list of them."""
-    for one in frequency if isinstance(frequency, (list, tuple, set)) else [frequency]:
+    for one in frequency if isinstance(frequency, Collection) else [frequency]:
         whole("validation_freq", one)
 
 
 def validates_at(epoch: int, frequency: Any) -> bool:
     """Whether epoch (from 0) is one that `validation_freq`, a number or the epochs' numbers from 1, asks for."""
-    if isinstance(frequency, (list, tuple, set)):
+    if isinstance(frequency, Collection):
         return epoch + 1 in frequency
     return bool((epoch + 1) % frequency == 0)
 

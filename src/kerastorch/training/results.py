@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from kerastorch.data.structure import leaves, map_structure
@@ -24,33 +25,44 @@ class Collected:
         self._whole: Any = None
         self._parts: list[Any] = []
 
-    def add(self, outputs: Any) -> None:
-        """The outputs of one batch."""
+    def add(self, outputs: Any, rows: int) -> None:
+        """The outputs of one batch of so many rows."""
         check_outputs([leaf for _, leaf in leaves(outputs)] or None)
         part = map_structure(_numpy, outputs)
-        if self._rows is None:
-            self._parts.append(part)
-            return
-        if self._whole is None:
+        if self._rows is not None and self._whole is None and not self._parts:
             self._whole = map_structure(lambda array: np.empty((self._rows, *array.shape[1:]), array.dtype), part)
-        size: list[int] = []
+        if self._whole is None:
+            self._parts.append(part)
+        elif self._fits(part, rows):
+            here = slice(self._at, self._at + rows)
+            map_structure(lambda whole, array: whole.__setitem__(here, array), self._whole, part)
+            self._at += rows
+        else:  # outputs that are not row by row: kept batch by batch after all
+            written = map_structure(lambda array: array[: self._at], self._whole)
+            self._parts = [written, part] if self._at else [part]
+            self._whole = None
 
-        def write(whole: np.ndarray[Any, Any], array: np.ndarray[Any, Any]) -> None:
-            whole[self._at : self._at + len(array)] = array
-            size.append(len(array))
-
-        map_structure(write, self._whole, part)
-        self._at += size[0]
+    def _fits(self, part: Any, rows: int) -> bool:
+        wholes, parts = ([leaf for _, leaf in leaves(data)] for data in (self._whole, part))
+        return len(wholes) == len(parts) and all(
+            len(array) == rows and array.shape[1:] == whole.shape[1:] and array.dtype == whole.dtype
+            for whole, array in zip(wholes, parts, strict=True)
+        )
 
     def result(self) -> Any:
         """All outputs, in order."""
-        if self._rows is not None and self._whole is not None:
+        if self._whole is not None:
             return map_structure(lambda array: array[: self._at], self._whole)
         if not self._parts:
             raise ValueError("the data gave no batch.")
-        return map_structure(lambda *arrays: np.concatenate(arrays), *self._parts)
+        try:
+            return map_structure(lambda *arrays: np.concatenate(arrays), *self._parts)
+        except ValueError as error:
+            raise ValueError(f"The outputs of the batches have different shapes: {error}") from error
 
 
 def _numpy(output: Tensor) -> np.ndarray[Any, Any]:
-    found: np.ndarray[Any, Any] = output.detach().cpu().numpy()
+    output = output.detach().cpu()
+    output = output.float() if output.dtype == torch.bfloat16 else output  # NumPy has no bfloat16
+    found: np.ndarray[Any, Any] = output.numpy() if output.ndim else output.reshape(1).numpy()
     return found

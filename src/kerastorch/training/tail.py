@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kerastorch import activations
+from kerastorch.layers.activation import Softmax
+from kerastorch.layers.core import Activation, Dense
 
 Kind = Literal["softmax", "sigmoid", "log_softmax", "log_sigmoid"]
 
@@ -29,32 +31,41 @@ class Tail(NamedTuple):
 
     module: nn.Module
     kind: Kind
+    axis: int | None  # of a softmax; `None` for one that goes by the shape
 
 
 def find_tail(module: nn.Module) -> Tail | None:
     """The activation that a chain of modules ends in; `None` where the end cannot be told (a `forward` of its own)."""
     kind = _MODULES.get(type(module)) or _kind_of_layer(module)
     if kind is not None:
-        return Tail(module, kind)
+        return Tail(module, kind, _axis(module))
     inner = getattr(module, "module_viewed", None)
     if inner is not None:
         return find_tail(inner)
     if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
-        children = [child for child in module.children() if not isinstance(child, nn.Identity)]
-        return find_tail(children[-1]) if children else None
+        children = [child for child in module._modules.values() if not isinstance(child, nn.Identity)]
+        return find_tail(children[-1]) if children and children[-1] is not None else None
     return None
 
 
 def _kind_of_layer(module: nn.Module) -> Kind | None:
-    if type(module).__name__ == "Softmax" and hasattr(module, "axis"):
+    if isinstance(module, Softmax):
         return "softmax"
-    activation = getattr(module, "activation", None)
+    if not isinstance(module, (Dense, Activation)):
+        return None
     try:
-        if activation in _FUNCTIONS:
-            return _FUNCTIONS[activation]
+        return _FUNCTIONS.get(module.activation) or _MODULES.get(type(module.activation))  # type: ignore[arg-type]
     except TypeError:  # an unhashable callable
         return None
-    return _MODULES.get(type(activation))  # type: ignore[arg-type]
+
+
+def _axis(module: nn.Module) -> int | None:
+    if isinstance(module, Softmax):
+        return module.axis
+    softmax = module.activation if isinstance(module, (Dense, Activation)) else module
+    if isinstance(softmax, nn.Softmax2d):
+        return -3
+    return softmax.dim if isinstance(softmax, (nn.Softmax, nn.LogSoftmax)) else -1
 
 
 class Tap:

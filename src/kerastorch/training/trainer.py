@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -23,7 +24,7 @@ from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
 from kerastorch.training.interrupt import Interrupt
 from kerastorch.training.meter import Meter, RunningLogs, Scores, batch_rows
-from kerastorch.training.modes import mode
+from kerastorch.training.modes import evaluation_mode, training_mode
 from kerastorch.training.objective import Objective
 from kerastorch.training.ready import check_owner, check_parameters, find_device, validates_at, with_prefix
 from kerastorch.training.tail import find_tail
@@ -70,7 +71,7 @@ class Trainer:
         self.epochs_done = 0
         self.meter = self.new_meter()
         self.interrupt = Interrupt()
-        self.running = False
+        self._claimed = threading.Lock()
         self.device = device
         self.columns: list[Any] | None = None
         self.patterns = {name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))}
@@ -78,7 +79,21 @@ class Trainer:
             penalties(model, self.patterns)  # a pattern that matches nothing is refused now
         self._settings = settings
         self._update: Update | None = None
-        self._feed: Feed | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a fit is under way."""
+        return self._claimed.locked()
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """For the time of one fit; a second at the same time is refused."""
+        if not self._claimed.acquire(blocking=False):
+            raise RuntimeError("fit() is already running on this model.")
+        try:
+            yield
+        finally:
+            self._claimed.release()
 
     # --- set-up -----------------------------------------------------------------------------------------------
 
@@ -95,7 +110,7 @@ class Trainer:
     def build(self, x: Any) -> None:
         """Make the parameters of lazy layers by a dry run, in eval mode, so that buffers stay as they are."""
         if not is_built(self.model):
-            with mode(self.model, False), torch.no_grad():
+            with evaluation_mode(self.model), torch.no_grad():
                 try:
                     call(self.model, x)
                 except Exception as error:
@@ -158,17 +173,17 @@ class Trainer:
         update = self.setup()
         tail = find_tail(self.model)
         with ExitStack() as stack:
-            stack.enter_context(self.objective.listening(self.model, tail, batches.arrays and batches.arrays.y))
-            stack.enter_context(mode(self.model, True))
+            stack.enter_context(self.objective.listening(self.model, tail, batches.targets))
+            stack.enter_context(training_mode(self.model))
             stack.enter_context(self.interrupt.watch())
+            stack.push(_Ending(lambda: self._end(callbacks, logs)))
             callbacks.emit("on_train_begin", {})
-            stack.push(_Ending(lambda: callbacks.emit("on_train_end", logs)))
+            update.begin()
             stack.callback(update.finish)
             stack.enter_context(self.interrupt.first())
             for epoch in epochs:
                 self.meter = self.new_meter()
                 callbacks.emit("on_epoch_begin", epoch, {})
-                update.begin()
                 step = self._train_step(update)
                 found = self.epoch(stream, feed, step, callbacks, "train", epoch)
                 self.epochs_done = number = number + 1
@@ -184,16 +199,19 @@ class Trainer:
                     break
                 stream = batches.epoch(number)
 
+    def _end(self, callbacks: CallbackList, logs: dict[str, Any]) -> None:
+        self.interrupt.pending = False  # what the callbacks evaluate now is evaluated whole
+        callbacks.emit_to_all("on_train_end", logs)
+
     def evaluate(self, batches: Batches, feed: Feed, callbacks: CallbackList) -> dict[str, float]:
         """One pass in evaluation mode: its numbers."""
         stream = self.prepared(batches, feed, 0)
         self.find_penalties()
-        targets = batches.arrays and batches.arrays.y
         with (
             self._own_meter(),
-            self.objective.listening(self.model, find_tail(self.model), targets),
-            mode(self.model, False),
-            torch.inference_mode(),
+            self.objective.listening(self.model, find_tail(self.model), batches.targets),
+            evaluation_mode(self.model),
+            torch.no_grad(),
         ):
             callbacks.emit("on_test_begin", {})
             logs = self.epoch(stream, feed, self.model.test_step, callbacks, "test", 0)
@@ -229,23 +247,24 @@ class Trainer:
                 outcome = step(batch)
             except Exception as error:
                 raise_explained(error, model, x)
-            count = objective.count
-            meter.add(outcome, batch_rows(x) if count is None else count)
+            if outcome is None:
+                raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
+            meter.add(outcome, batch_rows(x) if objective.count is None else objective.count, objective.counts)
             if ends:
                 callbacks.emit(end, index, logs.expire())
             if interrupt.pending or (training and model.stop_training):
                 break
         if index < 0:
+            when = f" in epoch {number + 1}" if training else ""
             raise ValueError(
-                f"the data gave no batch in epoch {number + 1}. Pass a function that returns a new iterator, a "
-                "DataLoader, or arrays."
+                f"the data gave no batch{when}. Pass a function that returns a new iterator, a DataLoader, or arrays."
             )
-        return meter.read()
+        return objective.settled(meter.read())
 
-    def predict(self, batches: Batches, feed: Feed, callbacks: CallbackList, take: Callable[[Any], None]) -> None:
+    def predict(self, batches: Batches, feed: Feed, callbacks: CallbackList, take: Callable[[Any, int], None]) -> None:
         """Hand the outputs of each batch, still on the device, to `take`."""
         stream = self.prepared(batches, feed, 0)
-        with mode(self.model, False), torch.inference_mode():
+        with evaluation_mode(self.model), torch.no_grad():
             callbacks.emit("on_predict_begin", {})
             for index, batch in enumerate(stream):
                 callbacks.emit("on_predict_batch_begin", index, {})
@@ -254,7 +273,7 @@ class Trainer:
                     outputs = self.model.predict_step(x)
                 except Exception as error:
                     raise_explained(error, self.model, x)
-                take(outputs)
+                take(outputs, batch_rows(x))
                 callbacks.emit("on_predict_batch_end", index, {"outputs": outputs})
             callbacks.emit("on_predict_end", {})
 
@@ -264,11 +283,10 @@ class Trainer:
             return self.evaluate(batches, feed, CallbackList([], self.model, {}))
         stream = self.prepared(batches, feed, 0)
         update = self.setup()
-        targets = batches.arrays and batches.arrays.y
         with (
             self._own_meter(),
-            self.objective.listening(self.model, find_tail(self.model), targets),
-            mode(self.model, True),
+            self.objective.listening(self.model, find_tail(self.model), batches.targets),
+            training_mode(self.model),
         ):
             return self.epoch(stream, feed, self._train_step(update), CallbackList([], self.model, {}), "train", 0)
 

@@ -28,8 +28,7 @@ class Update:
         self.needs_closure = isinstance(optimizer, torch.optim.LBFGS)
 
     def begin(self) -> None:
-        """Before an epoch: no gradient is left over."""
-        self.optimizer.zero_grad()
+        """Before training: no batch was accumulated yet."""
         self._batches = 0
 
     def step(self, loss: Tensor) -> None:
@@ -39,21 +38,20 @@ class Update:
                 "the loss has no gradient path to any parameter. Is the output detached (argmax, .data, no_grad), "
                 "or is every parameter frozen?"
             )
+        if not self._batches:
+            self.optimizer.zero_grad()  # before, so that no gradient of anybody else's goes into this step
         if self.needs_closure:
-            self.optimizer.zero_grad()
             loss.backward()
             return
         if self._every == 1 and self._scale == 1.0:
             loss.backward()
             self.optimizer.step()
-            self.optimizer.zero_grad()
             return
         (loss * self._scale).backward()
         self._batches += 1
         if self._batches == self._every:
             self._divide(self._scale * self._every)
             self.optimizer.step()
-            self.optimizer.zero_grad()
             self._batches = 0
 
     def _divide(self, by: float) -> None:
