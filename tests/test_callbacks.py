@@ -415,6 +415,7 @@ def test_history_plots_training_beside_validation(tmp_path):
     x, y = regression()
     history = model_for_values(["mae"]).fit(x, y, epochs=3, validation_split=0.2, verbose=0)
     figure = history.plot(tmp_path / "curves.png")
+    assert figure._repr_png_().startswith(b"\x89PNG")  # what a notebook shows
     assert (tmp_path / "curves.png").stat().st_size > 1000
     assert [axes.get_title() for axes in figure.axes] == ["loss", "mae"]
     for axes, name in zip(figure.axes, ("loss", "mae"), strict=True):

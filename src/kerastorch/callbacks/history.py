@@ -66,8 +66,9 @@ class History(Callback):
         Returns:
             The matplotlib `Figure`; in a notebook it shows itself.
         """
-        from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
+
+        from kerastorch.callbacks.figure import Figure
 
         names = list(dict.fromkeys(name.removeprefix("val_") for name in self.history))
         names.sort(key=lambda name: (name != "loss", name))

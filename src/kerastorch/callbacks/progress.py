@@ -76,19 +76,9 @@ class ProgressBar(Callback):
     def _open(self, words: str, delay: float = 0.0) -> None:
         self._began = self._looked = time.perf_counter()
         self._steps = 0
-        if self.style != "bar":
-            return
-        options = {"total": self.params.get("steps"), "desc": words, "unit": "batch", "mininterval": REFRESH}
-        if in_notebook():
-            from tqdm.notebook import tqdm
-
-            self._bar = tqdm(**options, delay=delay)
-        else:
-            from tqdm import tqdm
-
-            # in the end the bar makes room for a line, which a narrow terminal wraps instead of cutting it off
-            self._bar = tqdm(
-                **options, delay=delay, file=sys.stdout, dynamic_ncols=True, leave=False, bar_format=_FORMAT
+        if self.style == "bar":
+            self._bar = _widget(words, delay, self.params.get("steps")) or _text_bar(
+                words, delay, self.params.get("steps")
             )
 
     def _advance(self, logs: Logs | None) -> None:
@@ -104,8 +94,9 @@ class ProgressBar(Callback):
 
     def _close(self, words: str, logs: Mapping[str, Any] | None) -> None:
         text = numbers(logs or {})
+        stays = getattr(self._bar, "leave", False)
         self._end_bar(text)
-        if self.style == "line" or (self.style == "bar" and text and not in_notebook()):
+        if self.style == "line" or (text and not stays):
             seconds = time.perf_counter() - self._began
             pace = f"{seconds:.1f}s, {_pace(seconds / max(self._steps, 1))}"
             print(f"{words} - {self._steps} steps, {pace}{' - ' if text else ''}{text}", flush=True)
@@ -155,6 +146,28 @@ class ProgressBar(Callback):
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
         self._close(self.what, None)
+
+
+def _widget(words: str, delay: float, steps: int | None) -> Any:
+    """tqdm's own widget in a notebook; `None` elsewhere, or where ipywidgets is missing."""
+    if not in_notebook():
+        return None
+    from tqdm.notebook import tqdm
+
+    try:
+        return tqdm(total=steps, desc=words, unit="batch", mininterval=REFRESH, delay=delay)
+    except ImportError:
+        return None
+
+
+def _text_bar(words: str, delay: float, steps: int | None) -> Any:
+    """A bar that in the end makes room for a line, which a narrow terminal wraps instead of cutting it off."""
+    from tqdm import tqdm
+
+    return tqdm(
+        total=steps, desc=words, unit="batch", mininterval=REFRESH, delay=delay, file=sys.stdout, dynamic_ncols=True,
+        leave=False, bar_format=_FORMAT,
+    )  # fmt: skip
 
 
 def progress(verbose: Verbose, what: str = "Epoch", delay: float = 0.0) -> list[Callback]:
