@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kerastorch import optimizers
 from kerastorch.callbacks.base import Callback, CallbackList, check_monitors, listed
@@ -17,7 +16,6 @@ from kerastorch.callbacks.progress import Verbose, progress
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.source import Source, limited, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
-from kerastorch.errors import mismatch
 from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
 from kerastorch.training.feed import Feed
@@ -26,77 +24,28 @@ from kerastorch.training.objective import Objective, outputs
 from kerastorch.training.ready import check_columns, check_frequency, epoch_numbers
 from kerastorch.training.results import Collected
 from kerastorch.training.trainer import Trainer
+from kerastorch.view import View
 
 
-class Model(nn.Module):
+class Model(View):
     """A view of an existing module, or the base of one with its own `__init__` and `forward`.
 
     Args:
         module: any `nn.Module`. The model has the same parameters, buffers and children under the same names;
             what is done to one is done to the other.
 
-    >>> net = nn.Linear(3, 2)
+    >>> net = torch.nn.Linear(3, 2)
     >>> list(Model(net).state_dict()) == list(net.state_dict())
     True
     """
 
-    module_viewed: nn.Module | None = None
     stop_training: bool = False
     history: History | None = None
     _trainer: Trainer | None = None
 
-    def __init__(self, module: nn.Module | None = None) -> None:
-        super().__init__()
-        if module is None:
-            return
-        if not isinstance(module, nn.Module):
-            raise mismatch("module", module, "a torch.nn.Module")
-        # the same dicts, not copies: a child replaced, or a lazy weight made, on one side is so on the other
-        for shared in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
-            self.__dict__[shared] = module.__dict__[shared]
-        self.__dict__["module_viewed"] = module  # not a child: it would put a prefix before every name
-        self.training = module.training
-
-    # --- the module -------------------------------------------------------------------------------------------
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The viewed module's forward; a subclass writes its own."""
-        if self.module_viewed is None:
-            hint = " It has a call(); name it forward." if hasattr(self, "call") else ""
-            raise TypeError(f"{type(self).__name__} must define forward(self, x).{hint}")
-        return self.module_viewed(*args, **kwargs)
-
-    def train(self, mode: bool = True) -> Self:
-        """Training mode, as torch's; the viewed module follows."""
-        super().train(mode)
-        if self.module_viewed is not None:
-            self.module_viewed.train(mode)
-        return self
-
-    def _save_to_state_dict(self, *args: Any) -> None:
-        viewed = self.module_viewed
-        save: Any = super()._save_to_state_dict if viewed is None else viewed._save_to_state_dict
-        save(*args)
-
-    def _load_from_state_dict(self, *args: Any) -> None:
-        viewed = self.module_viewed
-        load: Any = super()._load_from_state_dict if viewed is None else viewed._load_from_state_dict
-        load(*args)
-
     def __getstate__(self) -> dict[str, Any]:
         # a copy or a pickle is the module; what compile() and fit() know stays behind
         return {key: value for key, value in self.__dict__.items() if key not in ("_trainer", "history")}
-
-    def get_weights(self) -> list[np.ndarray[Any, Any]]:
-        """Copies of all parameters and buffers, in the order of `state_dict()`."""
-        return [value.detach().cpu().numpy().copy() for value in self.state_dict().values()]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Put back what `get_weights` gave."""
-        names = list(self.state_dict())
-        if len(names) != len(weights):
-            raise ValueError(f"The model has {len(names)} parameters and buffers, got {len(weights)} arrays.")
-        self.load_state_dict({name: torch.as_tensor(value) for name, value in zip(names, weights, strict=True)})
 
     # --- the verbs --------------------------------------------------------------------------------------------
 

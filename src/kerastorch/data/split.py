@@ -63,5 +63,5 @@ def warn_of_unseen_classes(train: Tensor, validation: Tensor) -> None:
         warnings.warn(
             f"validation rows contain classes never seen in training: {{{shown}}}. "
             "Shuffle first, or pass validation_shuffle=True or validation_stratify=True.",
-            stacklevel=2,
+            stacklevel=5,  # the line that called fit
         )
