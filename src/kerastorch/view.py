@@ -38,9 +38,10 @@ class View(nn.Module):
 
     def train(self, mode: bool = True) -> Self:
         """Training mode, as torch's; the viewed module follows."""
-        super().train(mode)
-        if self.module_viewed is not None:
-            self.module_viewed.train(mode)
+        if self.module_viewed is None:
+            return super().train(mode)
+        self.module_viewed.train(mode)  # the children are the same
+        self.training = mode
         return self
 
     def _save_to_state_dict(self, *args: Any) -> None:

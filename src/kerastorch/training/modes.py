@@ -30,7 +30,8 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
         shared = _evaluating.setdefault(module, _Shared())
         if not shared.users:
             shared.before = _modes(module)
-            module.eval()
+            if any(training for _, training in shared.before):
+                module.eval()
         shared.users += 1
     try:
         yield

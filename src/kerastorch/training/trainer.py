@@ -104,7 +104,8 @@ class Trainer:
     def feed(self, class_weight: Any = None) -> Feed:
         """Puts batches where the model is; the model goes to the device first."""
         device = find_device(self.model, self.device)
-        self.model.to(device)
+        if any(tensor.device != device for tensor in (*self.model.parameters(), *self.model.buffers())):
+            self.model.to(device)
         return Feed(self.model, device, class_weight)
 
     def build(self, x: Any) -> None:
