@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help quickstart test format docs slow clean
+.PHONY: help quickstart test bench format docs slow clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -22,6 +22,10 @@ test: $(VENV)/.dev ## format check, lint, types, import layers, unit tests, doct
 
 slow: $(VENV)/.dev ## the tests that take long
 	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/.installed ## measure fit beside hand-written loops, and the time of the import
+	$(BIN)/python benchmarks/loops.py
+	$(BIN)/python benchmarks/import_time.py
 
 format: $(VENV)/.dev ## put the code in shape
 	$(BIN)/ruff format .

@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader
 
 from kerastorch.data.arrays import tensors
 from kerastorch.data.order import EpochSampler, permutation
-from kerastorch.data.structure import map_structure
+from kerastorch.data.structure import leaves, map_structure
 
-PIECE = 64  # batches gathered at once
+PIECE = 64  # batches gathered at once, or fewer, so that a piece stays within
+CACHE = 2**20  # bytes: beyond what a core's cache holds, gathering costs more than the calls it saves
 
 
 class Batch(NamedTuple):
@@ -63,6 +64,7 @@ class ArrayBatches:
         self._data, self._shuffle, self._seed, self._rows = data, shuffle, seed, rows
         self.samples: int | None = _length(data) if rows is None else len(rows)
         self._size = min(batch_size, self.samples)
+        self._row_bytes = sum(leaf[:1].nbytes for _, leaf in leaves(data.x))
         self.batch_size: int | None = self._size
         self.targets: Any = data.y if rows is None else _rows(data.y, rows)
 
@@ -73,7 +75,7 @@ class ArrayBatches:
     def epoch(self, number: int) -> Iterator[Batch]:
         order = self._order(number)
         assert self.samples is not None
-        piece = self._size * PIECE
+        piece = self._size * max(1, min(PIECE, CACHE // max(1, self._size * self._row_bytes)))
         for start in range(0, self.samples, piece):
             here = slice(start, start + piece)
             part = _take(self._data, here if order is None else order[here])
