@@ -182,7 +182,26 @@ def test_integers_become_floats_unless_the_model_looks_them_up():
     found = kt.Model(nn.Linear(6, 1)).predict(x, verbose=0)
     assert found.dtype == np.float32
     words = kt.Model(nn.Sequential(nn.Embedding(24, 2), nn.Flatten(), nn.Linear(12, 1)))
-    assert words.predict(x.astype("int64"), verbose=0).shape == (4, 1)
+    found = words.predict(x.astype("int64"), verbose=0)
+    assert found.shape == (4, 1)
+    for dtype in ("float64", "uint8", "int16", "int32"):
+        np.testing.assert_array_equal(words.predict(x.astype(dtype), verbose=0), found)
+    with pytest.raises(ValueError, match=r"goes into an embedding and must hold whole numbers, got 0\.5"):
+        words.predict(x + 0.5, verbose=0)
+
+
+def test_a_model_that_begins_with_parameters_of_its_own_is_given_what_there_is():
+    class Own(kt.Model):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Parameter(torch.randn(5, 2))
+
+        def forward(self, x):
+            return self.table[x]
+
+    model = Own()
+    assert model.predict(np.array([0, 4]), verbose=0).shape == (2, 2)
+    assert kt.Model(model).predict(np.array([0, 4]), verbose=0).shape == (2, 2)
 
 
 def test_a_double_model_computes_in_double():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,17 +37,13 @@ class Feed:
             (p.dtype for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()),
             torch.get_default_dtype(),
         )
-        self.floats = _wants_floats(module)
+        self._takes = _takes(module)
         self._class_weight = class_weight
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch on the device, in the model's dtype, weighted by class."""
         x, y, sample_weight = batch
-        x = (
-            self._put(self._input(x))
-            if isinstance(x, Tensor)
-            else map_structure(lambda t: self._put(self._input(t)), x)
-        )
+        x = self._put(self._only(x)) if isinstance(x, Tensor) else map_structure(lambda t: self._put(self._input(t)), x)
         if isinstance(y, Tensor):
             y = self._put(self._target(y))
         elif y is not None:
@@ -65,12 +61,21 @@ class Feed:
         size = sum(leaf.numel() for _, leaf in leaves((data.x, data.y))) * self.dtype.itemsize
         if size > ONCE:
             return data
-        x, y = map_structure(self._input, data.x), None if data.y is None else map_structure(self._target, data.y)
-        return Batch(x, y, data.sample_weight)
+        x = self._only(data.x) if isinstance(data.x, Tensor) else map_structure(self._input, data.x)
+        return Batch(x, None if data.y is None else map_structure(self._target, data.y), data.sample_weight)
+
+    def _only(self, x: Tensor) -> Tensor:
+        """The input of a model that has one: what is to be looked up becomes the integers it is."""
+        if self._takes != "indices" or x.dtype in (torch.int64, torch.int32):
+            return self._input(x)
+        broken = x != x.round()
+        if bool(broken.any()):
+            raise ValueError(f"x goes into an embedding and must hold whole numbers, got {float(x[broken][0]):g}.")
+        return x.to(torch.int64)
 
     def _input(self, x: Any) -> Tensor:
         given: Tensor = x if isinstance(x, Tensor) else as_tensor(x, "x")
-        changes = given.dtype != self.dtype and (given.is_floating_point() or self.floats)
+        changes = given.dtype != self.dtype and (given.is_floating_point() or self._takes == "floats")
         return given.to(self.dtype) if changes else given
 
     def _target(self, y: Any) -> Tensor:
@@ -81,11 +86,13 @@ class Feed:
         return tensor if tensor.device == self.device else tensor.to(self.device, non_blocking=True)
 
 
-def _wants_floats(module: nn.Module) -> bool:
-    """Whether integers are to become floats: not if the first layer with parameters looks numbers up (Embedding)."""
+def _takes(module: nn.Module) -> Literal["floats", "indices", "anything"]:
+    """What the first layer with parameters computes with; integers become floats only where that needs them."""
     for child in modules(module):
         if isinstance(child, _FLOAT_LAYERS) or (isinstance(child, Layer) and type(child).build is not Layer.build):
-            return True
-        if next(child.parameters(recurse=False), None) is not None:
-            return False
-    return False
+            return "floats"
+        if isinstance(child, (nn.Embedding, nn.EmbeddingBag)):
+            return "indices"
+        if next(child.parameters(recurse=False), None) is not None and not hasattr(child, "module_viewed"):
+            return "anything"
+    return "anything"
