@@ -59,11 +59,11 @@ PAIRS = {
         torch.optim.Adamax,
         {"lr": 0.01, "betas": (0.8, 0.99), "eps": 1e-3},
     ),
-    "nadam": (Nadam(), torch.optim.NAdam, {"lr": 0.001, "eps": 1e-7}),
+    "nadam": (Nadam(), torch.optim.NAdam, {"lr": 0.001, "eps": 1e-7, "momentum_decay": 1.0}),
     "nadam-all": (
         Nadam(0.01, 0.8, 0.99, 1e-3),
         torch.optim.NAdam,
-        {"lr": 0.01, "betas": (0.8, 0.99), "eps": 1e-3},
+        {"lr": 0.01, "betas": (0.8, 0.99), "eps": 1e-3, "momentum_decay": 1.0},
     ),
 }
 
