@@ -401,12 +401,15 @@ def test_a_model_that_works_in_place_leaves_the_users_array_alone(tmp_path):
     np.testing.assert_allclose(found, model.predict(x, verbose=0), rtol=1e-6)
 
 
-def test_a_generator_that_fills_the_same_arrays_again_is_measured_right():
+@pytest.mark.parametrize(
+    "empty", [(np.empty((50, 6), "float32"), np.empty(50, "int64")), (torch.empty(50, 6), torch.empty(50).long())]
+)
+def test_a_generator_that_fills_the_same_arrays_again_is_measured_right(empty):
     x, y = classification()
     model = trained(x, y)
 
     def batches():
-        inputs, targets = np.empty((50, 6), "float32"), np.empty(50, "int64")
+        inputs, targets = empty
         for rows in range(0, 200, 50):
             inputs[:], targets[:] = x[rows : rows + 50], y[rows : rows + 50]
             yield inputs, targets
@@ -423,8 +426,9 @@ def test_a_generator_may_yield_nested_lists():
 
 def test_validation_split_copies_no_inputs():
     x = torch.zeros(1000, 6)
-    rows = torch.arange(900)
-    assert Source(x, x[:, :1]).batches(32, rows=rows).targets.shape == (900, 1)
+    batches = Source(x, x[:, :1]).batches(32, rows=torch.arange(900))
+    assert batches.targets.shape == (900, 1)
+    assert batches._data.x.data_ptr() == x.data_ptr()
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")

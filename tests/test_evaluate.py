@@ -139,17 +139,9 @@ def test_every_kind_of_last_softmax_is_fused(tail):
 
 
 def test_several_outputs_have_losses_weights_and_metrics_by_name():
-    class Two(kt.Model):
-        def __init__(self):
-            super().__init__()
-            self.a, self.b = nn.Linear(6, 1), nn.Linear(6, 3)
-
-        def forward(self, x):
-            return {"value": self.a(x), "kind": self.b(x)}
-
     x, values = regression()
     kinds = classification()[1]
-    model = Two()
+    model = ValueAndKind()
     model.compile(
         "adam", {"value": "mse", "kind": "cross_entropy"}, {"value": 0.5, "kind": 2.0},
         {"value": ["mae"], "kind": ["accuracy"]},
@@ -223,25 +215,40 @@ def test_ignored_targets_count_in_no_metric():
         )
 
 
+class ValueAndKind(kt.Model):
+    """Two outputs by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.value, self.kind = nn.Linear(6, 1), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return {"value": self.value(x), "kind": self.kind(x)}
+
+
 def test_several_outputs_are_the_same_for_every_batch_size_where_targets_count_unalike():
-    class Two(kt.Model):
-        def __init__(self):
-            super().__init__()
-            self.a, self.b = nn.Linear(6, 3), nn.Linear(6, 1)
-
-        def forward(self, x):
-            return {"a": self.a(x), "b": self.b(x)}
-
     x, y = classification()
     holes = y.clone()
     holes[:40] = -100
-    model = Two()
-    loss = {"a": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 5.0])), "b": "mse"}
-    model.compile("sgd", loss, loss_weights={"a": 2.0, "b": 0.5})
-    found = [numbers(model, x, {"a": holes, "b": y[:, None]}, size) for size in SIZES]
+    model = ValueAndKind()
+    loss = {"kind": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 5.0])), "value": "mse"}
+    model.compile("sgd", loss, loss_weights={"kind": 2.0, "value": 0.5})
+    found = [numbers(model, x, {"kind": holes, "value": y[:, None]}, size) for size in SIZES]
     for other in found[1:]:
         assert other == pytest.approx(found[0], rel=1e-5)
-    assert found[0]["loss"] == pytest.approx(2 * found[0]["a_loss"] + 0.5 * found[0]["b_loss"])
+    assert found[0]["loss"] == pytest.approx(2 * found[0]["kind_loss"] + 0.5 * found[0]["value_loss"])
+
+
+def test_what_a_compute_loss_adds_to_several_outputs_is_logged():
+    class More(ValueAndKind):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            return super().compute_loss(x, y, y_pred, sample_weight) + 10
+
+    x, y = classification()
+    model = More()
+    model.compile("sgd", {"kind": nn.CrossEntropyLoss(), "value": "mse"})
+    found = numbers(model, x, {"kind": y, "value": y[:, None]}, 32)
+    assert found["loss"] == pytest.approx(10 + found["kind_loss"] + found["value_loss"], rel=1e-5)
 
 
 def focal(y_true, y_pred):

@@ -69,11 +69,10 @@ def test_outputs_that_cannot_be_collected_leave_no_mode_behind():
             return "outputs"
 
     model = Wrong()
-    with pytest.raises(TypeError, match="returned a str") as caught:
+    with pytest.raises(TypeError, match="returned a str"):
         model.predict(torch.zeros(3, 1), verbose=0)
     assert model.training
     assert not torch.is_inference_mode_enabled()
-    assert caught.value is not None
 
 
 def test_a_failure_that_ctrl_c_caused_is_a_keyboard_interrupt():
@@ -233,7 +232,7 @@ def test_fit_within_fit_is_refused_and_another_thread_can_fit():
     assert len(other.history.epoch) == 2
 
 
-def test_building_leaves_buffers_and_a_loaders_order_alone():
+def test_building_counts_no_batch_and_takes_none_from_the_loader():
     x, y = regression()
     loader = DataLoader(TensorDataset(x, y), batch_size=32, shuffle=True)
 
@@ -242,18 +241,15 @@ def test_building_leaves_buffers_and_a_loaders_order_alone():
         model = kt.Sequential([nn.LazyLinear(4), nn.BatchNorm1d(4), nn.Linear(4, 1)])
         if built:
             model.build((None, 6))
-        for weight in model.parameters() if built else ():
-            weight.data.fill_(0.1)
         model.compile("sgd", "mse")
-        first = []
-        note = LambdaCallback(on_train_begin=lambda logs: [w.data.fill_(0.1) for w in model.parameters()])
+        same = LambdaCallback(on_train_begin=lambda logs: [w.data.fill_(0.1) for w in model.parameters()])
         torch.manual_seed(1)
-        model.fit(loader, verbose=0, callbacks=[note])
-        first.extend(model.state_dict().values())
+        model.fit(loader, verbose=0, callbacks=[same])
         return model
 
-    assert trained(True).get_buffer("1.num_batches_tracked") == 7
-    assert trained(False).get_buffer("1.num_batches_tracked") == 7
+    built, unbuilt = trained(True), trained(False)
+    assert built.get_buffer("1.num_batches_tracked") == unbuilt.get_buffer("1.num_batches_tracked") == 7
+    assert same_weights(built, unbuilt)
 
 
 def test_two_fits_at_once_in_two_threads_end_as_one_after_the_other():

@@ -117,9 +117,8 @@ def test_predict_keeps_no_batch_of_outputs_on_the_device():
             alive.append(weakref.ref(logs["outputs"]))
             assert sum(ref() is not None for ref in alive) <= 2
 
-    found = view().predict(x, batch_size=10, verbose=0, callbacks=[Watch()])
+    view().predict(x, batch_size=10, verbose=0, callbacks=[Watch()])
     assert len(alive) == 30
-    assert found.base is not None or found.flags.owndata
 
 
 def test_torch_losses_and_optimizers_keep_torchs_meaning():

@@ -219,7 +219,7 @@ class GoingOn:
 
 def _kept(batch: Batch) -> Batch:
     """Metrics keep targets for a while; a generator may fill the same array again."""
-    return batch._replace(y=map_structure(copy.copy, batch.y))
+    return batch._replace(y=map_structure(lambda y: y.clone() if isinstance(y, Tensor) else copy.copy(y), batch.y))
 
 
 def unpack(item: Any) -> Batch:

@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.errors import unknown
 from kerastorch.metrics.accumulators import Finished, WholeEpoch
 from kerastorch.metrics.target import Sees, Target
-from kerastorch.names import public_name, snake_case
+from kerastorch.names import find, public_name, snake_case
 
 # name -> the class of torchmetrics, after Binary, Multiclass or Multilabel
 _CLASSIFICATION = {
@@ -127,9 +126,7 @@ def _sees(metric: Any) -> Sees:
 
 
 def _named(name: str) -> Metric:
-    key = name if name in NAMES else snake_case(name) if snake_case(name) in NAMES else name.lower()
-    if key not in NAMES:
-        raise unknown("metric", name, NAMES)
+    key = find("metric", name, {known: known for known in NAMES})
     return Metric(name, functools.partial(_make, key), higher=key not in _LOWER, classifies=key not in _REGRESSION)
 
 

@@ -98,7 +98,7 @@ class Optimizer:
 
     def build(self, params: Iterable[Any]) -> TorchOptimizer:
         """As calling it, for a caller that accumulates and scales by itself."""
-        built = with_kernel(self.kind, list(params), lr=self.learning_rate, **self.arguments())
+        built = with_kernel(self.kind, params, lr=self.learning_rate, **self.arguments())
         for how, limit in self._clips().items():
             built.register_step_pre_hook(Clip(how, limit))
         if self.weight_decay and "weight_decay" not in self.arguments():
@@ -108,7 +108,7 @@ class Optimizer:
         return built
 
 
-def with_kernel(kind: type[TorchOptimizer], params: list[Any], **arguments: Any) -> TorchOptimizer:
+def with_kernel(kind: type[TorchOptimizer], params: Iterable[Any], **arguments: Any) -> TorchOptimizer:
     """The optimizer with torch's fused kernel where it has one for these parameters, else its foreach kernel."""
     params = [{**group, "params": _listed(group["params"])} if isinstance(group, dict) else group for group in params]
     known = inspect.signature(kind).parameters

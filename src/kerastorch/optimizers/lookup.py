@@ -41,17 +41,13 @@ def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:
     if isinstance(identifier, str):
         identifier = find("optimizer", identifier, _NAMES)
         if not issubclass(identifier, Optimizer):
-            return functools.partial(_with_kernel_and_defaults, identifier)
+            return functools.partial(with_kernel, identifier)
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):
         identifier = identifier()
     if callable(identifier) or isinstance(identifier, TorchOptimizer):
         found: Optimizer | Factory | TorchOptimizer = identifier
         return found
     raise TypeError(f"An optimizer is a name, a class, an instance or a partial, got {given!r}.")
-
-
-def _with_kernel_and_defaults(kind: type[TorchOptimizer], params: Iterable[Any]) -> TorchOptimizer:
-    return with_kernel(kind, list(params))
 
 
 def attach(

@@ -14,6 +14,7 @@ from kerastorch.data.arrays import check_weights
 from kerastorch.errors import number
 from kerastorch.losses import lookup
 from kerastorch.losses.base import Loss
+from kerastorch.losses.foreign import TorchLoss
 from kerastorch.regularizers import Penalty, Regularizer
 from kerastorch.training.tail import Tail, Tap, tapped
 from kerastorch.tree import modules
@@ -44,6 +45,7 @@ class Objective:
         parts: the summands of the last call that logs show beside `loss`: `data_loss`, `<output>_loss`.
         count: how much the last batch counts in a mean over batches; `None` for its number of rows.
         counts: the same for single names of `parts`.
+        total: what the last call returned.
     """
 
     def __init__(self, loss: Any, loss_weights: Any = None) -> None:
@@ -63,6 +65,7 @@ class Objective:
         self.parts: dict[str, Tensor] = {}
         self.count: int | Tensor | None = None
         self.counts: dict[str, int | Tensor] = {}
+        self.total: Tensor | None = None
         self._pass = _Pass()
 
     def parameters(self) -> list[nn.Parameter]:
@@ -115,13 +118,13 @@ class Objective:
             self._pass.targets = None
             self._check(y, y_pred, None)  # in words, if it is what a first batch is refused for
             raise
-        if not self.penalties and not self._pass.charges:
-            return total
-        self.parts["data_loss"] = total
-        for penalty in self.penalties:
-            total = total + penalty.regularizer(penalty.weight)
-        for activity in self._pass.activities:
-            total = total + activity
+        if self.penalties or self._pass.charges:
+            self.parts["data_loss"] = total
+            for penalty in self.penalties:
+                total = total + penalty.regularizer(penalty.weight)
+            for activity in self._pass.activities:
+                total = total + activity
+        self.total = total
         return total
 
     def _single(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
@@ -216,10 +219,9 @@ class Objective:
         ends = tail.kind
         if ends == loss.link:
             word = {"softmax": "Softmax", "sigmoid": "Sigmoid"}[ends]
-            instead = "use from_logits=False" if loss.on_logits() is None and hasattr(loss, "axis") else ""
-            instead = instead or f"use '{_PROBABILITY_LOSS[ends]}'"
+            instead = f"'{_PROBABILITY_LOSS[ends]}'" if isinstance(loss, TorchLoss) else "from_logits=False"
             raise ValueError(
-                f"The model ends in {word} but loss {loss.name!r} expects logits. Remove the {word}, or {instead}."
+                f"The model ends in {word} but loss {loss.name!r} expects logits. Remove the {word}, or use {instead}."
             )
 
 

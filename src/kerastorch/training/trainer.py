@@ -237,7 +237,7 @@ class Trainer:
         meter, objective, model, interrupt = self.meter, self.objective, self.model, self.interrupt
         training = phase == "train"
         logs = RunningLogs(meter)
-        index, x = -1, None
+        index, x, ours = -1, None, True
         for index, batch in enumerate(stream):
             if begins:
                 callbacks.emit(begin, index, {})
@@ -250,6 +250,7 @@ class Trainer:
                 raise_explained(error, model, x)
             if outcome is None:
                 raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
+            ours = ours and outcome.get("loss") is objective.total
             meter.add(outcome, batch_rows(x) if objective.count is None else objective.count, objective.counts)
             if ends:
                 callbacks.emit(end, index, logs.expire())
@@ -260,7 +261,8 @@ class Trainer:
             raise ValueError(
                 f"the data gave no batch{when}. Pass a function that returns a new iterator, a DataLoader, or arrays."
             )
-        return objective.settled(meter.read())
+        # a loss that a step or compute_loss of the user's own made something else of is left as it is
+        return objective.settled(meter.read()) if ours else meter.read()
 
     def predict(self, batches: Batches, feed: Feed, callbacks: CallbackList, take: Callable[[Any, int], None]) -> None:
         """Hand the outputs of each batch, still on the device, to `take`."""
