@@ -298,6 +298,14 @@ def test_what_is_fine_is_let_through():
     chain(lambda: layers.Dense(3), lambda: nn.LogSoftmax(1))("nll_loss")
 
 
+def test_nan_in_evaluate_is_refused_unless_it_is_meant():
+    model = module()
+    with pytest.raises(ValueError, match="x has 1 NaN values"):
+        model.evaluate(with_nan(X), VALUES, verbose=0)
+    assert np.isnan(model.evaluate(with_nan(X), VALUES, verbose=0, check_finite=False))
+    assert np.isnan(model.test_on_batch(with_nan(X), VALUES))
+
+
 def test_freezing_after_compile_is_honoured_and_unfreezing_too():
     model = kt.Model(nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 1)))
     model.compile("sgd", "mse")

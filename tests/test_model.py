@@ -290,7 +290,7 @@ def test_the_public_names_and_signatures_are_frozen():
         "check_finite",
     ]  # fmt: skip
     assert list(inspect.signature(kt.Model.evaluate).parameters) == [
-        "self", "x", "y", "batch_size", "verbose", "sample_weight", "steps", "callbacks", "return_dict",
+        "self", "x", "y", "batch_size", "verbose", "sample_weight", "steps", "callbacks", "return_dict", "check_finite",
     ]  # fmt: skip
     assert list(inspect.signature(kt.Model.predict).parameters) == [
         "self", "x", "batch_size", "verbose", "steps", "callbacks",

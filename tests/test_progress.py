@@ -116,3 +116,32 @@ def test_a_bad_verbose_is_refused(verbose):
 )
 def test_numbers_are_short(value, text):
     assert progress.short(value) == text
+
+
+@pytest.mark.parametrize("steps", [None, 3])
+def test_a_notebooks_widget_is_kept_whatever_its_length(monkeypatch, steps):
+    class Widget:
+        leave, n = True, 0
+
+        def __bool__(self):  # tqdm's own has no truth without a length
+            raise TypeError
+
+        def set_postfix_str(self, text, refresh):
+            self.text = text
+
+        def update(self, by):
+            self.n += by
+
+        def close(self):
+            self.closed = True
+
+    widget = Widget()
+    monkeypatch.setattr(progress, "_widget", lambda words, delay, steps: widget)
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    bar = progress.ProgressBar()
+    bar.set_params({"steps": steps, "epochs": 1})
+    bar.on_epoch_begin(0)
+    for batch in range(3):
+        bar.on_train_batch_end(batch, {"loss": 1.0})
+    bar.on_epoch_end(0, {"loss": 0.5})
+    assert (widget.n, widget.text, widget.closed) == (3, "loss: 0.5000", True)

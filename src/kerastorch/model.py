@@ -167,6 +167,8 @@ class Model(View):
         steps: int | None = None,
         callbacks: Sequence[Callback] | Callback | None = None,
         return_dict: bool = False,
+        *,
+        check_finite: bool = True,
     ) -> Any:
         """Loss and metrics over data, in evaluation mode: the same for every batch size.
 
@@ -179,6 +181,7 @@ class Model(View):
             steps: at most so many batches.
             callbacks: told of what happens.
             return_dict: a dict by name.
+            check_finite: as for `fit`.
 
         Returns:
             The loss, or where there are metrics a list `[loss, *metrics]`: `metrics_names` names its parts. The
@@ -187,7 +190,7 @@ class Model(View):
         trainer = self._compiled("evaluate")
         feed = trainer.feed()
         refuse_dropped(x, "evaluate")
-        source = Source(x, y, sample_weight, cast=feed.once)
+        source = Source(x, y, sample_weight, finite=check_finite, cast=feed.once)
         check_columns(trainer.columns, source.columns)
         batches = limited(source.batches(batch_size), steps)
         told = CallbackList([*listed(callbacks), *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
@@ -237,17 +240,18 @@ class Model(View):
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step on one batch; its loss and metrics, as `evaluate` returns them."""
+        """One step on one batch, which is not searched for NaN; its loss and metrics, as `evaluate` returns them."""
         trainer = self._compiled("train_on_batch")
         feed = trainer.feed(class_weights(class_weight, sample_weight))
-        batch = Source(x, y, sample_weight).batches(2**62)
+        batch = Source(x, y, sample_weight, finite=False).batches(2**62)
         logs = trainer.on_batch(batch, feed, training=True)
         return logs if return_dict else in_keras_order(logs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch, in evaluation mode, as `evaluate` returns them."""
         trainer = self._compiled("test_on_batch")
-        logs = trainer.on_batch(Source(x, y, sample_weight).batches(2**62), trainer.feed(), training=False)
+        batch = Source(x, y, sample_weight, finite=False).batches(2**62)
+        logs = trainer.on_batch(batch, trainer.feed(), training=False)
         return logs if return_dict else in_keras_order(logs)
 
     def predict_on_batch(self, x: Any) -> Any:

@@ -77,9 +77,9 @@ class ProgressBar(Callback):
         self._began = self._looked = time.perf_counter()
         self._steps = 0
         if self.style == "bar":
-            self._bar = _widget(words, delay, self.params.get("steps")) or _text_bar(
-                words, delay, self.params.get("steps")
-            )
+            steps = self.params.get("steps")
+            widget = _widget(words, delay, steps)
+            self._bar = _text_bar(words, delay, steps) if widget is None else widget
 
     def _advance(self, logs: Logs | None) -> None:
         self._steps += 1
