@@ -18,6 +18,7 @@ from kerastorch.data.source import Source, limited, refuse_dropped, refuse_reord
 from kerastorch.data.weights import class_weights
 from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
+from kerastorch.training.execution import Execution
 from kerastorch.training.feed import Feed
 from kerastorch.training.naming import in_keras_order, log_names, metrics_by_output
 from kerastorch.training.objective import Objective, outputs
@@ -58,6 +59,8 @@ class Model(View):
         *,
         regularizers: Mapping[str, Any] | None = None,
         device: Any = "auto",
+        jit_compile: bool | str = "auto",
+        steps_per_execution: int = 1,
     ) -> None:
         """Say how the model learns.
 
@@ -70,13 +73,15 @@ class Model(View):
             metrics: a list of names, torchmetrics metrics and functions; a dict of lists for several outputs.
             regularizers: penalties by parameter name, `{"*.weight": L2(1e-4)}`, patterns as for file names.
             device: where to compute; `'auto'` is where the model is, or an accelerator if there is one.
+            jit_compile: compile the training step.
+            steps_per_execution: batches between two calls of the batch hooks.
 
         Raises:
             ValueError: an unknown name, with the nearest right one.
         """
         objective = Objective(loss, loss_weights)
         settings = optimizers.get(optimizer)
-        self._trainer = Trainer(self, settings, objective, metrics_by_output(metrics), regularizers or {}, device)
+        self._trainer = Trainer(self, settings, objective, metrics_by_output(metrics), regularizers or {}, device, Execution.of(jit_compile, steps_per_execution))
 
     def fit(
         self,

@@ -129,6 +129,10 @@ class CallbackList:
         """Whether any callback has any of these hooks."""
         return any(self._hooks[hook] for hook in hooks)
 
+    def steers(self, *hooks: str) -> bool:
+        """Whether any of these hooks is a callback's of the user's own, which may change anything."""
+        return any(not function.__module__.startswith("kerastorch.") for hook in hooks for function in self._hooks[hook])
+
 
 def listed(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:
     """What was given as `callbacks`: several, one, or none."""

@@ -81,8 +81,8 @@ class ProgressBar(Callback):
             widget = _widget(words, delay, steps)
             self._bar = _text_bar(words, delay, steps) if widget is None else widget
 
-    def _advance(self, logs: Logs | None) -> None:
-        self._steps += 1
+    def _advance(self, batch: int, logs: Logs | None) -> None:
+        self._steps = batch + 1
         if self._bar is None:
             return
         now = time.perf_counter()
@@ -117,10 +117,13 @@ class ProgressBar(Callback):
         self._open(self._words)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        self._advance(logs)
+        self._advance(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._close(self._words, logs)
+        notes = self.model.trainer.notes
+        while notes:
+            print(f"  {notes.pop(0)}", flush=True)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._fitting = False
@@ -132,7 +135,7 @@ class ProgressBar(Callback):
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if not self._fitting:
-            self._advance(logs)
+            self._advance(batch, logs)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
         if not self._fitting:
@@ -142,7 +145,7 @@ class ProgressBar(Callback):
         self._open(self.what, self.delay)
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        self._advance(None)
+        self._advance(batch, None)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
         self._close(self.what, None)

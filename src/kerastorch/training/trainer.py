@@ -21,8 +21,10 @@ from kerastorch.optimizers.lookup import attach
 from kerastorch.regularizers import penalties
 from kerastorch.training.calling import call
 from kerastorch.training.explain import raise_explained
+from kerastorch.training.execution import Execution
 from kerastorch.training.feed import Feed
 from kerastorch.training.interrupt import Interrupt
+from kerastorch.training.jit.compiled import Compiled
 from kerastorch.training.meter import Meter, RunningLogs, Scores, batch_rows
 from kerastorch.training.modes import evaluation_mode, training_mode
 from kerastorch.training.objective import Objective
@@ -44,8 +46,10 @@ class Trainer:
         metrics: output name -> metrics.
         patterns: regularizers by parameter name.
         device: `'auto'` or a device.
+        execution: whether steps are compiled, and how many run between two looks of the callbacks.
 
     Attributes:
+        notes: sentences for who watches, shown once.
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
         minimize: `minimize(loss)` makes one step of the optimizer; for a `train_step` of your own.
     """
@@ -60,6 +64,7 @@ class Trainer:
         metrics: Mapping[str, list[Metric]],
         patterns: Mapping[str, Any],
         device: Any,
+        execution: Execution = Execution(),
     ) -> None:
         self.model = model
         self.objective = objective
@@ -77,7 +82,10 @@ class Trainer:
         self.patterns = {name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))}
         if self.patterns and is_built(model):
             penalties(model, self.patterns)  # a pattern that matches nothing is refused now
+        self.notes: list[str] = []
         self._settings = settings
+        self._execution = execution
+        self._compiled: Compiled | None = None
         self._update: Update | None = None
 
     @property
@@ -127,6 +135,7 @@ class Trainer:
         if self._update is None:
             self._update = Update(self.optimizer, self._settings)
             self.minimize = self._update.step
+            self._compiled = Compiled(self, self._update) if self._execution.jit else None
         self.find_penalties()
         return self._update
 
@@ -185,7 +194,7 @@ class Trainer:
             for epoch in epochs:
                 self.meter = self.new_meter()
                 callbacks.emit("on_epoch_begin", epoch, {})
-                step = self._train_step(update)
+                step = self._train_step(update, callbacks)
                 found = self.epoch(stream, feed, step, callbacks, "train", epoch)
                 self.epochs_done = number = number + 1
                 if self.interrupt.pending:
@@ -237,9 +246,9 @@ class Trainer:
         meter, objective, model, interrupt = self.meter, self.objective, self.model, self.interrupt
         training = phase == "train"
         logs = RunningLogs(meter)
-        index, x, ours = -1, None, True
+        index, x, ours, every = -1, None, True, self._execution.steps
         for index, batch in enumerate(stream):
-            if begins:
+            if begins and index % every == 0:
                 callbacks.emit(begin, index, {})
             batch = feed(batch)
             x = batch.x
@@ -252,10 +261,12 @@ class Trainer:
                 raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
             ours = ours and outcome.get("loss") is objective.total
             meter.add(outcome, batch_rows(x) if objective.count is None else objective.count, objective.counts)
-            if ends:
+            if ends and (index + 1) % every == 0:
                 callbacks.emit(end, index, logs.expire())
             if interrupt.pending or (training and model.stop_training):
                 break
+        if ends and (index + 1) % every:
+            callbacks.emit(end, index, logs.expire())
         if index < 0:
             when = f" in epoch {number + 1}" if training else ""
             raise ValueError(
@@ -291,10 +302,14 @@ class Trainer:
             self.objective.listening(self.model, find_tail(self.model), batches.targets),
             training_mode(self.model),
         ):
-            return self.epoch(stream, feed, self._train_step(update), CallbackList([], self.model, {}), "train", 0)
+            told = CallbackList([], self.model, {})
+            return self.epoch(stream, feed, self._train_step(update, told), told, "train", 0)
 
-    def _train_step(self, update: Update) -> Step:
+    def _train_step(self, update: Update, callbacks: CallbackList) -> Step:
         step: Step = self.model.train_step
+        if self._compiled is not None:
+            self._compiled.prepare(callbacks)
+            return self._compiled
         if not update.needs_closure:
             return step
 

@@ -17,13 +17,17 @@ class Update:
     Args:
         optimizer: holds the weights.
         settings: what `compile` was given: says how often to step and how to scale.
+
+    Attributes:
+        every: how many batches a step takes.
+        scale: what the loss is multiplied by before the backward pass.
     """
 
     def __init__(self, optimizer: TorchOptimizer, settings: Any) -> None:
         self.optimizer = optimizer
         keras = settings if isinstance(settings, Optimizer) else None
-        self._every = (keras and keras.gradient_accumulation_steps) or 1
-        self._scale = (keras and keras.loss_scale_factor) or 1.0
+        self.every = (keras and keras.gradient_accumulation_steps) or 1
+        self.scale = (keras and keras.loss_scale_factor) or 1.0
         self._batches = 0
         self.needs_closure = isinstance(optimizer, torch.optim.LBFGS)
 
@@ -43,14 +47,14 @@ class Update:
         if self.needs_closure:
             loss.backward()
             return
-        if self._every == 1 and self._scale == 1.0:
+        if self.every == 1 and self.scale == 1.0:
             loss.backward()
             self.optimizer.step()
             return
-        (loss * self._scale).backward()
+        (loss * self.scale).backward()
         self._batches += 1
-        if self._batches == self._every:
-            self._divide(self._scale * self._every)
+        if self._batches == self.every:
+            self._divide(self.scale * self.every)
             self.optimizer.step()
             self._batches = 0
 

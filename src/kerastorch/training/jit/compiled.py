@@ -1,0 +1,199 @@
+"""Compiled: `train_step` as a compiled graph where that can be, as it is where not."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kerastorch.callbacks.base import CallbackList
+from kerastorch.data.batches import Batch
+from kerastorch.data.structure import leaves
+from kerastorch.training.jit.cells import Cell, cells
+from kerastorch.training.jit.compare import difference
+from kerastorch.training.jit.constants import Constants
+from kerastorch.training.jit.program import Program
+from kerastorch.training.jit.trace import Untraceable, refuse_optimizer
+from kerastorch.training.update import Update
+
+SHAPES = 4  # of batches, compiled at most
+OFTEN = 8  # batches of another shape before that is compiled too
+AGAIN = 4  # how often what a step takes as fixed may change
+TRIES = 5  # steps of either kind that are timed
+SLOWER = 1.1  # a compiled step that takes longer than this times an eager one is dropped
+
+Step = Callable[[Batch], Mapping[str, Any]]
+
+
+class Compiled:
+    """Called as `model.train_step`, and does what it does.
+
+    The first step is eager, so that the optimizer makes its state. A compiled step is compared with an eager one on
+    its first batch and then timed beside it; it is used where it does the same and is not slower.
+
+    Args:
+        trainer: whose step.
+        update: of the optimizer.
+
+    Attributes:
+        cause: why training goes on uncompiled, `None` if it does not.
+    """
+
+    def __init__(self, trainer: Any, update: Update) -> None:
+        self.cause: str | None = None
+        self._careful = False
+        self._trainer, self._update = trainer, update
+        self._eager: Step = trainer.model.train_step
+        self._steps: dict[Any, Step] = {}
+        self._seen: dict[Any, int] = {}
+        self._cells: list[Cell] = []
+        self._constants: Constants | None = None
+        self._changes = 0
+
+    def __call__(self, batch: Batch) -> Mapping[str, Any]:
+        """One step."""
+        if self._careful:
+            self.refresh()
+        shape = _shape(batch)
+        step = self._steps.get(shape)
+        return self._other(shape, batch) if step is None else step(batch)
+
+    def prepare(self, callbacks: CallbackList) -> None:
+        """Before an epoch: look whether what was compiled still holds; in it, wherever a callback could change that."""
+        self._careful = callbacks.steers("on_train_batch_begin", "on_train_batch_end")
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Drop what was compiled if anything changed that it takes as fixed."""
+        if self._constants is None:
+            return
+        constants = Constants(self._trainer, self._update.optimizer)
+        if constants == self._constants and all(cell.current for cell in self._cells):
+            return
+        self._steps, self._seen, self._cells, self._constants = {}, {}, [], None
+        self._changes += 1
+        if self._changes > AGAIN:
+            self.give_up("the model or the optimizer's settings change again and again")
+
+    def give_up(self, cause: str) -> None:
+        """Go on uncompiled; said once."""
+        self._steps, self._constants, self.cause = {}, None, cause
+        warnings.warn(f"jit_compile: training goes on uncompiled: {cause}.", stacklevel=2)
+
+    def _other(self, shape: Any, batch: Batch) -> Mapping[str, Any]:
+        """A batch of a shape for which nothing is compiled."""
+        seen = self._seen[shape] = self._seen.get(shape, 0) + 1
+        due = seen == OFTEN if self._steps else seen == 2
+        if self.cause is not None or not due or len(self._steps) == SHAPES:
+            return self._eager(batch)
+        try:
+            program = self._compile(batch)
+        except Exception as error:
+            self.give_up(_words(error))
+            return self._eager(batch)
+        return self._compare(program, shape, batch)
+
+    def _compile(self, batch: Batch) -> Program:
+        refuse_optimizer(self._update)
+        if self._constants is None:
+            optimizer = self._update.optimizer
+            learned = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            if any(weight.grad.layout != torch.strided for weight in learned):
+                raise Untraceable("gradients are sparse")
+            self._cells = cells(optimizer, learned)
+            self._constants = Constants(self._trainer, optimizer)
+        program = Program(self._trainer, self._update, self._cells, batch)
+        self._trainer.notes.append(f"compiled the training step in {program.seconds:.1f}s")
+        return program
+
+    def _compare(self, program: Program, shape: Any, batch: Batch) -> Mapping[str, Any]:
+        """The step of this batch, eager; the compiled one, tried before on the same weights, must have done the same."""
+        before = [tensor.detach().clone() for tensor in program.inputs]
+        with torch.random.fork_rng():
+            returned = program(batch)
+        after = [tensor.detach().clone() for tensor in program.inputs]
+        with torch.no_grad():
+            for tensor, old in zip(program.inputs, before, strict=True):
+                tensor.copy_(old)
+        logs = self._eager(batch)
+        owned = program.owned  # weights and buffers come first
+        other = difference(program.inputs[:owned], before[:owned], after[:owned], returned.logs, logs)
+        if other is not None:
+            self.give_up(f"the compiled step gives another {other} than train_step")
+            return logs
+        run = _Run(program, self._trainer, self._update)
+        self._steps[shape] = _Trial(run, self._eager, lambda outcome: self._settle(shape, run, outcome))
+        return logs
+
+    def _settle(self, shape: Any, run: Step, seconds: tuple[float, float]) -> None:
+        compiled, eager = seconds
+        if compiled > SLOWER * eager:
+            self.give_up(f"a compiled step takes {compiled * 1e3:.3g} ms, an eager one {eager * 1e3:.3g} ms")
+            return
+        self._steps[shape] = run
+        self._update.optimizer.zero_grad()  # gradients no longer appear there: no memory for the last ones
+
+
+class _Run:
+    """A program as a step: puts what it found where `train_step` leaves it."""
+
+    def __init__(self, program: Program, trainer: Any, update: Update) -> None:
+        self._program, self._trainer, self._optimizer = program, trainer, update.optimizer
+
+    def __call__(self, batch: Batch) -> Mapping[str, Any]:
+        found = self._program(batch)
+        objective = self._trainer.objective
+        objective.count, objective.counts = found.count, found.counts
+        if found.is_total:
+            objective.total = found.logs["loss"]
+        if found.scores is not None:
+            predicted = {name: pair[0] for name, pair in found.scores.items()}
+            self._trainer.meter.update(predicted, {name: pair[1] for name, pair in found.scores.items()})
+        if self._optimizer._optimizer_step_post_hooks:
+            for hook in self._optimizer._optimizer_step_post_hooks.values():
+                hook(self._optimizer, (), {})
+        return found.logs
+
+
+class _Trial:
+    """Takes turns with two steps, and says in the end how long the faster ones took."""
+
+    def __init__(self, compiled: Step, eager: Step, end: Callable[[tuple[float, float]], None]) -> None:
+        self._turns, self._end = (compiled, eager), end
+        self._taken: tuple[list[float], list[float]] = ([], [])
+
+    def __call__(self, batch: Batch) -> Mapping[str, Any]:
+        which = int(len(self._taken[0]) > len(self._taken[1]))
+        _wait()
+        began = time.perf_counter()
+        found = self._turns[which](batch)
+        _wait()
+        self._taken[which].append(time.perf_counter() - began)
+        if len(self._taken[1]) == TRIES:
+            self._end((min(self._taken[0]), min(self._taken[1])))
+        return found
+
+
+def _wait() -> None:
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+
+
+def _shape(batch: Batch) -> Any:
+    """Equal for batches that one program takes."""
+    x, y, sample_weight = batch
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and sample_weight is None:
+        return x.shape, y.shape, x.stride(), y.stride(), x.dtype, y.dtype
+    return tuple((name, part.shape, part.stride(), part.dtype) for name, part in leaves(tuple(batch)))
+
+
+def _words(error: Exception) -> str:
+    """The cause in one line."""
+    if isinstance(error, Untraceable):
+        return str(error)
+    first = next((line for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first.strip()[:200]}".rstrip(".: ")

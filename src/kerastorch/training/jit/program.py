@@ -1,0 +1,110 @@
+"""Program: a recorded step, compiled, and called on one batch after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kerastorch.data.batches import Batch
+from kerastorch.data.structure import leaves
+from kerastorch.training.jit.cells import Cell
+from kerastorch.training.jit.trace import Found, Trace, trace
+from kerastorch.training.update import Update
+
+
+Run = Callable[..., list[Tensor]]
+
+
+class Program:
+    """A step for batches of one shape; it changes weights, buffers and optimizer state in place.
+
+    Args:
+        trainer: whose step.
+        update: of the optimizer.
+        cells: what the optimizer works on.
+        batch: of the shape meant.
+
+    Attributes:
+        seconds: what recording and compiling took.
+        inputs: all tensors that a step changes, weights and buffers first, and the learning rates.
+        owned: how many weights and buffers there are.
+
+    Raises:
+        Untraceable: the step cannot be recorded.
+        Exception: the compiler failed.
+    """
+
+    def __init__(self, trainer: Any, update: Update, cells: list[Cell], batch: Batch) -> None:
+        began = time.perf_counter()
+        recorded = trace(trainer, update, cells, batch)
+        groups = update.optimizer.param_groups
+        self._rates = list(zip(groups, recorded.rates, strict=True))
+        self._last = [group["lr"] for group in groups]
+        self.inputs, self.owned = recorded.inputs, recorded.owned
+        self._assemble = recorded.assemble
+        self._run = _compiled(recorded, _parts(batch))
+        self.seconds = time.perf_counter() - began
+
+    def __call__(self, batch: Batch) -> Found:
+        """One step."""
+        for at, (group, rate) in enumerate(self._rates):
+            if group["lr"] != self._last[at]:
+                self._last[at] = group["lr"]
+                rate.fill_(group["lr"])
+        parts = _parts(batch)
+        with torch.no_grad():
+            returned = self._run(*self.inputs, *parts)
+        return self._assemble(returned, parts)
+
+
+def _parts(batch: Batch) -> list[Tensor]:
+    x, y, sample_weight = batch
+    if isinstance(x, Tensor) and isinstance(y, Tensor):  # by far the most frequent
+        return [x, y] if sample_weight is None else [x, y, sample_weight]
+    return [leaf for _, leaf in leaves(batch)]
+
+
+def _compiled(recorded: Trace, parts: list[Tensor]) -> Run:
+    from torch import _inductor  # on first use: its import takes a second
+
+    given = [*recorded.inputs, *parts]
+    # the C++ wrapper halves the cost of a call; random numbers come from torch's generator, as in eager mode
+    run: Run = _inductor.compile(recorded.graph, given, {"cpp_wrapper": True, "fallback_random": True})
+    return Captured(run, recorded.inputs, parts) if given[0].device.type == "cuda" else run
+
+
+class Captured:
+    """A function on the GPU as one CUDA graph: launched at once instead of kernel by kernel.
+
+    Args:
+        run: called with `inputs`, which it changes in place, and a batch.
+        inputs: where they are now, they stay.
+        parts: a batch of the shape meant.
+    """
+
+    def __init__(self, run: Run, inputs: list[Tensor], parts: list[Tensor]) -> None:
+        self._parts = [part.clone() for part in parts]
+        before = [tensor.clone() for tensor in inputs]
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.no_grad(), torch.random.fork_rng():
+            with torch.cuda.stream(side):  # once before capturing: libraries set themselves up
+                run(*inputs, *self._parts)
+            torch.cuda.current_stream().wait_stream(side)
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self._returned = run(*inputs, *self._parts)
+            for tensor, old in zip(inputs, before, strict=True):
+                tensor.copy_(old)
+
+    def __call__(self, *tensors: Tensor) -> list[Tensor]:
+        """As `run`; what it returns is copied out, as the next call writes to the same place."""
+        given = tensors[len(tensors) - len(self._parts) :]
+        for part, new in zip(self._parts, given, strict=True):
+            part.copy_(new, non_blocking=True)
+        self._graph.replay()
+        return [tensor.clone() for tensor in self._returned]

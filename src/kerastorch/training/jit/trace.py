@@ -1,0 +1,370 @@
+"""One step of learning, recorded as a torch.fx graph: what `train_step` does with tensors, and nothing else."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.func import functional_call
+
+from kerastorch.data.batches import Batch
+from kerastorch.data.structure import leaves, map_structure
+from kerastorch.optimizers.base import Average, Clip, Decay, TorchOptimizer
+from kerastorch.training.jit.cells import Cell
+from kerastorch.training.update import Update
+from kerastorch.tree import modules
+
+LARGEST = 6000  # operations: beyond, compiling takes many minutes
+
+
+class Untraceable(Exception):
+    """A step that cannot be recorded, with the cause in words."""
+
+
+class Found(NamedTuple):
+    """What a step leaves beside new weights: tensors, or in their place numbers that depend on shapes only.
+
+    `logs` are those of `train_step`; `scores` are `(y_pred, y_true)` by output, for the metrics.
+    """
+
+    logs: dict[str, Any]
+    is_total: bool
+    count: Any
+    counts: dict[str, Any]
+    scores: dict[str, tuple[Any, Any]] | None
+
+
+class Trace(NamedTuple):
+    """A recorded step.
+
+    Attributes:
+        graph: takes `inputs` and the tensors of a batch, writes new values into `inputs`, returns tensors.
+        inputs: weights, buffers, optimizer state and learning rates, as they live in the model and the optimizer.
+        owned: how many of `inputs` are weights and buffers: they come first.
+        rates: of each parameter group, the learning rate as a tensor among `inputs`.
+        assemble: makes of the tensors returned, and those of the batch, what the step found.
+    """
+
+    graph: GraphModule
+    inputs: list[Tensor]
+    owned: int
+    rates: list[Tensor]
+    assemble: Callable[[list[Tensor], list[Tensor]], Found]
+
+
+class _Step(nn.Module):
+    """All modules that a step computes with, as one."""
+
+    def __init__(self, model: nn.Module, losses: list[nn.Module], step: Callable[[Batch], Any]) -> None:
+        super().__init__()
+        self.model = model
+        self.losses = nn.ModuleList(losses)
+        self._step = step
+
+    def forward(self, batch: Batch) -> Any:
+        return self._step(batch)
+
+
+class _Recorder:
+    """In the place of the meter: keeps what the metrics would be given."""
+
+    def __init__(self) -> None:
+        self.scores: dict[str, tuple[Any, Any]] | None = None
+
+    def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
+        if self.scores is not None:
+            raise Untraceable("train_step updates the metrics more than once")
+        self.scores = {name: (y_pred[name], y_true.get(name)) for name in y_pred}
+
+
+def trace(trainer: Any, update: Update, cells: list[Cell], batch: Batch) -> Trace:
+    """Record what `model.train_step(batch)` computes, on tensors without values.
+
+    Args:
+        trainer: knows the model, the objective and the metrics.
+        update: of the optimizer, whose state has been made.
+        cells: what the optimizer works on.
+        batch: shapes and dtypes are those of this one.
+
+    Raises:
+        Untraceable: with the cause.
+    """
+    optimizer, objective, model = update.optimizer, trainer.objective, trainer.model
+    losses = [f for loss in objective.losses.values() if isinstance(f := getattr(loss, "function", loss), nn.Module)]
+    step = _Step(model, losses, model.train_step)
+    weights, buffers = dict(step.named_parameters()), dict(step.named_buffers())
+    rates = [_rate(group) for group in optimizer.param_groups]
+    state = [tensor for cell in cells for tensor in cell.tensors()]
+    inputs = [*weights.values(), *buffers.values(), *state, *rates]
+    parts = [leaf for _, leaf in leaves(batch)]
+    found: list[Found] = []
+    seen: list[Tensor] = []
+
+    def one_step(*tensors: Tensor) -> list[Tensor]:
+        given = iter(tensors)
+        leaf = {n: next(given).detach().requires_grad_(w.requires_grad) for n, w in weights.items()}
+        kept = {name: next(given) for name in buffers}
+        states = [({key: next(given) for key in c.rows}, {key: next(given) for key in c.scalars}) for c in cells]
+        lr = [next(given) for _ in rates]
+        rest = iter(list(given))
+        fed = Batch(*map_structure(lambda t: None if t is None else next(rest), tuple(batch)))
+        leaf_of = {id(w): leaf[name] for name, w in weights.items()}
+        recorder, steps = _Recorder(), []
+
+        def minimize(loss: Tensor) -> None:
+            steps.append(loss)
+            if len(steps) > 1:
+                raise Untraceable("train_step calls minimize more than once")
+            _learn(update, cells, [[leaf_of[id(w)] for w in cell.weights] for cell in cells], states, lr, loss)
+
+        with _in_place_of(trainer, recorder, minimize, leaf_of), torch.enable_grad():
+            logs = functional_call(step, {**leaf, **kept}, (fed,))
+            _check(logs, steps)
+            found.append(
+                Found(dict(logs), logs.get("loss") is objective.total, objective.count, dict(objective.counts),
+                      recorder.scores)
+            )  # fmt: skip
+            seen[:] = tensors
+        return [tensor.detach() for tensor in _returned(found[-1], tensors)]
+
+    with _watched(model, losses), _compiling():
+        graph = make_fx(one_step, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *parts)
+    size = len(graph.graph.nodes)
+    if size > LARGEST:
+        raise Untraceable(f"one step has {size} operations, which would take many minutes to compile")
+    return Trace(graph, inputs, len(weights) + len(buffers), rates, _assembler(found[-1], seen, len(parts)))
+
+
+def _rate(group: dict[str, Any]) -> Tensor:
+    rate, weight = group["lr"], group["params"][0]
+    return rate if isinstance(rate, Tensor) else torch.tensor(rate, dtype=weight.dtype, device=weight.device)
+
+
+def _check(logs: Any, steps: list[Tensor]) -> None:
+    if not steps:
+        raise Untraceable("train_step does not call trainer.minimize")
+    if not isinstance(logs, Mapping):
+        raise Untraceable("train_step returns no dict")
+    for name, value in logs.items():
+        if not isinstance(value, Tensor):
+            raise Untraceable(f"train_step returns a number as {name!r}; return a tensor")
+
+
+@contextmanager
+def _in_place_of(trainer: Any, meter: Any, minimize: Any, leaf_of: dict[int, Tensor]) -> Iterator[None]:
+    """The trainer with another meter, another `minimize`, and penalties on other tensors."""
+    objective = trainer.objective
+    kept = trainer.meter, trainer.minimize, objective.penalties
+    trainer.meter, trainer.minimize = meter, minimize
+    objective.penalties = [p._replace(weight=leaf_of.get(id(p.weight), p.weight)) for p in objective.penalties]
+    objective.forget()
+    try:
+        yield
+    finally:
+        trainer.meter, trainer.minimize, objective.penalties = kept
+        objective.forget()
+        objective.total, objective.parts, objective.counts = None, {}, {}
+
+
+# --- the optimizer ----------------------------------------------------------------------------------------------
+
+
+def _learn(
+    update: Update,
+    cells: list[Cell],
+    leaves_of: list[list[Tensor]],
+    states: list[tuple[dict[str, Tensor], dict[str, Tensor]]],
+    lr: list[Tensor],
+    loss: Tensor,
+) -> None:
+    """Backward, and the optimizer's own step on the cells; the leaves get the new values."""
+    flat = [leaf for some in leaves_of for leaf in some]
+    gradients = iter(torch.autograd.grad(loss * update.scale if update.scale != 1.0 else loss, flat, allow_unused=True))
+    held = []
+    for cell, some, (rows, scalars) in zip(cells, leaves_of, states, strict=True):
+        grads = [next(gradients) for _ in some]
+        if any(gradient is None for gradient in grads):
+            raise Untraceable("a weight that had a gradient in the first step has none now")
+        with torch.no_grad():
+            weight = torch.cat([leaf.flatten() for leaf in some]) if cell.joined else some[0].detach().clone()
+            weight.grad = torch.cat([g.flatten() for g in grads]) if cell.joined else grads[0]
+            if update.scale != 1.0:
+                weight.grad = weight.grad / update.scale
+        first = {key: value[0] if cell.joined else value for key, value in scalars.items()}
+        held.append((weight, {**cell.constants, **rows, **first}))
+    _step(update.optimizer, cells, held, lr)
+    with torch.no_grad():
+        for cell, some, (weight, state), (_, scalars) in zip(cells, leaves_of, held, states, strict=True):
+            parts = weight.split(cell.sizes) if cell.joined else [weight]
+            for leaf, part in zip(some, parts, strict=True):
+                leaf.copy_(part.view_as(leaf))
+            for key, value in scalars.items() if cell.joined else ():
+                value[1:].copy_(state[key].expand(len(cell.sizes) - 1))  # the first was written by the optimizer
+
+
+def _step(
+    optimizer: TorchOptimizer, cells: list[Cell], held: list[tuple[Tensor, dict[str, Any]]], lr: list[Tensor]
+) -> None:
+    """`optimizer.step` of a copy that holds the given weights with the given state."""
+    twin = object.__new__(type(optimizer))
+    twin.__dict__.update(optimizer.__dict__)
+    twin.param_groups = [
+        {
+            **group,
+            "lr": rate,
+            "params": [weight for cell, (weight, _) in zip(cells, held, strict=True) if cell.group == number],
+            **{key: value for key, value in _PLAIN.items() if key in group},
+        }
+        for number, (group, rate) in enumerate(zip(optimizer.param_groups, lr, strict=True))
+    ]
+    twin.state = defaultdict(dict, dict(held))
+    with torch.no_grad():
+        for hook in optimizer._optimizer_step_pre_hooks.values():
+            hook(twin, (), {})
+        inspect.unwrap(type(optimizer).step)(twin)
+    for weight, state in held:
+        if dict(twin.state[weight]).keys() != state.keys():
+            raise Untraceable(f"{type(optimizer).__name__} makes new state in a later step")
+
+
+# one tensor after the other, with all arithmetic on tensors
+_PLAIN = {"foreach": False, "fused": None, "capturable": True}
+
+
+def refuse_optimizer(update: Update) -> None:
+    """Refuse an optimizer whose step is more than its `step` method on dense gradients.
+
+    Raises:
+        Untraceable: with the cause.
+    """
+    optimizer = update.optimizer
+    name = type(optimizer).__name__
+    if update.needs_closure:
+        raise Untraceable(f"{name} asks for the loss several times a step")
+    if update.every > 1:
+        raise Untraceable("gradient_accumulation_steps is larger than 1")
+    before, after = (list(hooks.values()) for hooks in (
+        optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks,
+    ))  # fmt: skip
+    if not all(isinstance(hook, (Clip, Decay)) for hook in before) or not all(isinstance(h, Average) for h in after):
+        raise Untraceable("the optimizer has step hooks of your own")
+    if "step" in vars(optimizer) and not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+        raise Untraceable("the optimizer's step was replaced")
+    if any(group.get("differentiable") for group in optimizer.param_groups):
+        raise Untraceable(f"{name}(differentiable=True)")
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """torch's optimizers then leave numbers on the device."""
+    before = torch.compiler._is_compiling_flag
+    torch.compiler._is_compiling_flag = True
+    try:
+        yield
+    finally:
+        torch.compiler._is_compiling_flag = before
+
+
+# --- what a recording must leave alone --------------------------------------------------------------------------
+
+
+@contextmanager
+def _watched(model: nn.Module, losses: list[nn.Module]) -> Iterator[None]:
+    """Refuse a step that keeps something between calls, or draws from Python's or NumPy's random numbers.
+
+    A graph would not: it is put back, and said.
+    """
+    watched = [*modules(model), *(child for loss in losses for child in loss.modules())]
+    before = [(module, {key: (value, _copy(value)) for key, value in vars(module).items()}) for module in watched]
+    drawn = random.getstate(), np.random.get_state()  # noqa: NPY002
+    causes = []
+    try:
+        yield
+    finally:
+        for module, kept in before:
+            for key, value in list(vars(module).items()):
+                if key not in kept or value is not kept[key][0] or not _same(value, kept[key][1]):
+                    causes.append(f"{type(module).__name__} changes its attribute {key!r} in each call")
+            _put_back(module, kept)
+        if random.getstate() != drawn[0] or str(np.random.get_state()) != str(drawn[1]):  # noqa: NPY002
+            causes.append("forward draws random numbers from Python or NumPy; draw them from torch")
+    if causes:
+        raise Untraceable(causes[0])
+
+
+def _copy(value: Any) -> Any:
+    return value.copy() if type(value) in (list, dict, set) else None
+
+
+def _same(value: Any, copied: Any) -> bool:
+    if copied is None:
+        return True
+    if len(value) != len(copied):
+        return False
+    if isinstance(value, dict):
+        return all(key in copied and copied[key] is one for key, one in value.items())
+    return isinstance(value, set) or all(a is b for a, b in zip(value, copied, strict=True))
+
+
+def _put_back(module: nn.Module, kept: dict[str, tuple[Any, Any]]) -> None:
+    own = vars(module)
+    for key in set(own) - set(kept):
+        del own[key]
+    for key, (value, copied) in kept.items():
+        own[key] = value
+        if copied is not None and not _same(value, copied):
+            value.clear()
+            (value.extend if isinstance(value, list) else value.update)(copied)
+
+
+# --- outputs ----------------------------------------------------------------------------------------------------
+
+
+def _returned(found: Found, given: Sequence[Tensor]) -> list[Tensor]:
+    """What the graph returns: every tensor found that was not given."""
+    known = {id(tensor) for tensor in given}
+    return [value for value in _values(found) if isinstance(value, Tensor) and id(value) not in known]
+
+
+def _values(found: Found) -> Iterator[Any]:
+    yield from found.logs.values()
+    yield from found.counts.values()
+    for pair in (found.scores or {}).values():
+        yield from pair
+    yield found.count
+
+
+def _assembler(found: Found, given: Sequence[Tensor], parts: int) -> Callable[[list[Tensor], list[Tensor]], Found]:
+    """What puts a call's tensors where this call's were; `given` ends in the `parts` tensors of a batch."""
+    made = {id(tensor): place for place, tensor in enumerate(_returned(found, given))}
+    fed = {id(tensor): len(made) + place for place, tensor in enumerate(given[len(given) - parts :])}
+    constants = [value for value in _values(found) if id(value) not in made and id(value) not in fed]
+    if any(isinstance(value, Tensor) for value in constants):
+        raise Untraceable("train_step returns a weight itself; return a copy")
+    fixed = {id(value): len(made) + parts + place for place, value in enumerate(constants)}
+    place = {**fixed, **fed, **made}
+    logs = [(name, place[id(value)]) for name, value in found.logs.items()]
+    counts = [(name, place[id(value)]) for name, value in found.counts.items()]
+    scores = [(name, place[id(a)], place[id(b)]) for name, (a, b) in (found.scores or {}).items()]
+    count, is_total, scored = place[id(found.count)], found.is_total, found.scores is not None
+
+    def assemble(returned: list[Tensor], batch: list[Tensor]) -> Found:
+        values = [*returned, *batch, *constants]
+        return Found(
+            {name: values[at] for name, at in logs},
+            is_total,
+            values[count],
+            {name: values[at] for name, at in counts},
+            {name: (values[a], values[b]) for name, a, b in scores} if scored else None,
+        )
+
+    return assemble
