@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -69,11 +70,14 @@ def _parts(batch: Batch) -> list[Tensor]:
 
 
 def _compiled(recorded: Trace, parts: list[Tensor]) -> Run:
-    from torch import _inductor  # on first use: its import takes a second
-
+    with warnings.catch_warnings():  # of torch's about itself
+        warnings.simplefilter("ignore")
+        from torch import _inductor  # on first use: its import takes a second
     given = [*recorded.inputs, *parts]
     # the C++ wrapper halves the cost of a call; random numbers come from torch's generator, as in eager mode
-    run: Run = _inductor.compile(recorded.graph, given, {"cpp_wrapper": True, "fallback_random": True})
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run: Run = _inductor.compile(recorded.graph, given, {"cpp_wrapper": True, "fallback_random": True})
     return Captured(run, recorded.inputs, parts) if given[0].device.type == "cuda" else run
 
 

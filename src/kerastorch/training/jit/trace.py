@@ -199,7 +199,8 @@ def _learn(
             weight.grad = torch.cat([g.flatten() for g in grads]) if cell.joined else grads[0]
             if update.scale != 1.0:
                 weight.grad = weight.grad / update.scale
-        first = {key: value[0] if cell.joined else value for key, value in scalars.items()}
+        # counted in float64: what optimizers make of it, 1 - beta**step, loses digits in float32
+        first = {key: (value[0] if cell.joined else value).double() for key, value in scalars.items()}
         held.append((weight, {**cell.constants, **rows, **first}))
     _step(update.optimizer, cells, held, lr)
     with torch.no_grad():
@@ -207,8 +208,8 @@ def _learn(
             parts = weight.split(cell.sizes) if cell.joined else [weight]
             for leaf, part in zip(some, parts, strict=True):
                 leaf.copy_(part.view_as(leaf))
-            for key, value in scalars.items() if cell.joined else ():
-                value[1:].copy_(state[key].expand(len(cell.sizes) - 1))  # the first was written by the optimizer
+            for key, value in scalars.items():
+                value.copy_(state[key].expand_as(value))
 
 
 def _step(
