@@ -87,12 +87,18 @@ class Feed:
 
 
 def _takes(module: nn.Module) -> Literal["floats", "indices", "anything"]:
-    """What the first layer with parameters computes with; integers become floats only where that needs them."""
+    """What the first layer with parameters computes with; integers become floats only where that needs them.
+
+    An embedding that is not first may be the first to be called all the same: integers stay what they are then.
+    """
+    found: Literal["floats", "anything"] | None = None
     for child in modules(module):
-        if isinstance(child, _FLOAT_LAYERS) or (isinstance(child, Layer) and type(child).build is not Layer.build):
-            return "floats"
         if isinstance(child, (nn.Embedding, nn.EmbeddingBag)):
-            return "indices"
-        if next(child.parameters(recurse=False), None) is not None and not hasattr(child, "module_viewed"):
-            return "anything"
-    return "anything"
+            return "indices" if found is None else "anything"
+        if found is not None:
+            continue
+        if isinstance(child, _FLOAT_LAYERS) or (isinstance(child, Layer) and type(child).build is not Layer.build):
+            found = "floats"
+        elif next(child.parameters(recurse=False), None) is not None and not hasattr(child, "module_viewed"):
+            found = "anything"
+    return found or "anything"

@@ -111,22 +111,29 @@ class Compiled:
         return program
 
     def _compare(self, program: Program, shape: Any, batch: Batch) -> Mapping[str, Any]:
-        """The step of this batch, eager; the compiled one, tried before on the same weights, must have done the same."""
+        """The step of this batch, eager; the compiled one, tried before from the same weights, must do the same."""
         before = [tensor.detach().clone() for tensor in program.inputs]
-        with torch.random.fork_rng():
-            returned = program(batch)
+        found = error = None
+        try:
+            with torch.random.fork_rng():
+                found = program(batch)
+        except Exception as raised:
+            error = raised
         after = [tensor.detach().clone() for tensor in program.inputs]
         with torch.no_grad():
             for tensor, old in zip(program.inputs, before, strict=True):
                 tensor.copy_(old)
         logs = self._eager(batch)
-        owned = program.owned  # weights and buffers come first
-        other = difference(program.inputs[:owned], before[:owned], after[:owned], returned.logs, logs)
+        if found is None:
+            self.give_up(_words(error))
+            return logs
+        owned = program.owned
+        other = difference(program.inputs[:owned], before[:owned], after[:owned], found.logs, logs)
         if other is not None:
             self.give_up(f"the compiled step gives another {other} than train_step")
             return logs
         run = _Run(program, self._trainer, self._update)
-        self._steps[shape] = _Trial(run, self._eager, lambda outcome: self._settle(shape, run, outcome))
+        self._steps[shape] = _Trial(run, self._eager, lambda taken: self._settle(shape, run, taken))
         return logs
 
     def _settle(self, shape: Any, run: Step, seconds: tuple[float, float]) -> None:
@@ -191,7 +198,7 @@ def _shape(batch: Batch) -> Any:
     return tuple((name, part.shape, part.stride(), part.dtype) for name, part in leaves(tuple(batch)))
 
 
-def _words(error: Exception) -> str:
+def _words(error: Exception | None) -> str:
     """The cause in one line."""
     if isinstance(error, Untraceable):
         return str(error)

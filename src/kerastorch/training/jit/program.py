@@ -17,6 +17,14 @@ from kerastorch.training.jit.trace import Found, Trace, trace
 from kerastorch.training.update import Update
 
 
+_OPTIONS = {
+    "cpp_wrapper": True,  # halves the cost of a call
+    # random numbers come from torch's generator in the order of eager mode
+    "fallback_random": True,
+    "reorder_for_locality": False,
+    "reorder_for_peak_memory": False,
+}
+
 Run = Callable[..., list[Tensor]]
 
 
@@ -74,10 +82,9 @@ def _compiled(recorded: Trace, parts: list[Tensor]) -> Run:
         warnings.simplefilter("ignore")
         from torch import _inductor  # on first use: its import takes a second
     given = [*recorded.inputs, *parts]
-    # the C++ wrapper halves the cost of a call; random numbers come from torch's generator, as in eager mode
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        run: Run = _inductor.compile(recorded.graph, given, {"cpp_wrapper": True, "fallback_random": True})
+        run: Run = _inductor.compile(recorded.graph, given, _OPTIONS)
     return Captured(run, recorded.inputs, parts) if given[0].device.type == "cuda" else run
 
 

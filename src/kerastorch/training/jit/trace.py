@@ -23,7 +23,7 @@ from kerastorch.training.jit.cells import Cell
 from kerastorch.training.update import Update
 from kerastorch.tree import modules
 
-LARGEST = 6000  # operations: beyond, compiling takes many minutes
+LARGEST = 4000  # operations: beyond, compiling takes many minutes
 
 
 class Untraceable(Exception):
@@ -138,6 +138,8 @@ def trace(trainer: Any, update: Update, cells: list[Cell], batch: Batch) -> Trac
 
     with _watched(model, losses), _compiling():
         graph = make_fx(one_step, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *parts)
+    if any("mkldnn_rnn" in str(node.target) for node in graph.graph.nodes):
+        raise Untraceable("torch's LSTM on the CPU has a kernel of its own, which compiled graphs cannot call")
     size = len(graph.graph.nodes)
     if size > LARGEST:
         raise Untraceable(f"one step has {size} operations, which would take many minutes to compile")
@@ -293,6 +295,8 @@ def _watched(model: nn.Module, losses: list[nn.Module]) -> Iterator[None]:
     finally:
         for module, kept in before:
             for key, value in list(vars(module).items()):
+                if key in ("_flat_weights", "_flat_weight_refs"):  # torch's RNNs follow their weights there
+                    continue
                 if key not in kept or value is not kept[key][0] or not _same(value, kept[key][1]):
                     causes.append(f"{type(module).__name__} changes its attribute {key!r} in each call")
             _put_back(module, kept)
