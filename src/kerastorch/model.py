@@ -81,7 +81,15 @@ class Model(View):
         """
         objective = Objective(loss, loss_weights)
         settings = optimizers.get(optimizer)
-        self._trainer = Trainer(self, settings, objective, metrics_by_output(metrics), regularizers or {}, device, Execution.of(jit_compile, steps_per_execution))
+        self._trainer = Trainer(
+            self,
+            settings,
+            objective,
+            metrics_by_output(metrics),
+            regularizers or {},
+            device,
+            Execution.of(jit_compile, steps_per_execution),
+        )
 
     def fit(
         self,

@@ -131,7 +131,9 @@ class CallbackList:
 
     def steers(self, *hooks: str) -> bool:
         """Whether any of these hooks is a callback's of the user's own, which may change anything."""
-        return any(not function.__module__.startswith("kerastorch.") for hook in hooks for function in self._hooks[hook])
+        return any(
+            not function.__module__.startswith("kerastorch.") for hook in hooks for function in self._hooks[hook]
+        )
 
 
 def listed(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:

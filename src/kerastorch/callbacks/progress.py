@@ -101,6 +101,12 @@ class ProgressBar(Callback):
             pace = f"{seconds:.1f}s, {_pace(seconds / max(self._steps, 1))}"
             print(f"{words} - {self._steps} steps, {pace}{' - ' if text else ''}{text}", flush=True)
 
+    def _say(self, sentence: str) -> None:
+        if self._bar is None:
+            print(sentence, flush=True)
+        else:
+            self._bar.set_postfix_str(sentence)
+
     def _end_bar(self, text: str) -> None:
         if self._bar is None:
             return
@@ -111,6 +117,7 @@ class ProgressBar(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._fitting = True
+        self._before, self.model.trainer.say = self.model.trainer.say, self._say
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._words = f"Epoch {epoch + 1}/{self.params['epochs']}"
@@ -121,12 +128,10 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._close(self._words, logs)
-        notes = self.model.trainer.notes
-        while notes:
-            print(f"  {notes.pop(0)}", flush=True)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._fitting = False
+        self.model.trainer.say = self._before
         self._end_bar("")  # interrupted within an epoch
 
     def on_test_begin(self, logs: Logs | None = None) -> None:

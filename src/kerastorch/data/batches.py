@@ -27,6 +27,17 @@ class Batch(NamedTuple):
     sample_weight: Tensor | None
 
 
+class Several(tuple[Batch, ...]):
+    """Batches of one shape, for steps that run as one."""
+
+    __slots__ = ()
+
+    @property
+    def x(self) -> Any:
+        """The inputs of the first: what an error is explained with."""
+        return self[0].x
+
+
 class Batches(Protocol):
     """A source of batches.
 
@@ -220,6 +231,33 @@ class GoingOn:
 def _kept(batch: Batch) -> Batch:
     """Metrics keep targets for a while; a generator may fill the same array again."""
     return batch._replace(y=map_structure(lambda y: y.clone() if isinstance(y, Tensor) else copy.copy(y), batch.y))
+
+
+def grouped(stream: Iterable[Batch], size: int) -> Iterator[Batch | Several]:
+    """`size` batches at a time where so many of one shape follow each other, the others one by one."""
+    waiting: list[Batch] = []
+    shape = None
+    for batch in stream:
+        if waiting and shape_of(batch) != shape:
+            yield from waiting
+            waiting = []
+        if not waiting:
+            shape = shape_of(batch)
+        waiting.append(batch)
+        if len(waiting) == size:
+            yield Several(waiting)
+            waiting = []
+    yield from waiting
+
+
+def shape_of(batch: Batch | Several) -> Any:
+    """Equal for batches that differ in their values only."""
+    if isinstance(batch, Several):
+        return len(batch), shape_of(batch[0])
+    x, y, sample_weight = batch
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and sample_weight is None:  # by far the most frequent
+        return x.shape, y.shape, x.stride(), y.stride(), x.dtype, y.dtype
+    return tuple((name, part.shape, part.stride(), part.dtype) for name, part in leaves(tuple(batch)))
 
 
 def unpack(item: Any) -> Batch:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.data.arrays import tensor as as_tensor
-from kerastorch.data.batches import Batch
+from kerastorch.data.batches import Batch, Several
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.weights import ClassWeights
 from kerastorch.layers.base import Layer
@@ -40,8 +40,10 @@ class Feed:
         self._takes = _takes(module)
         self._class_weight = class_weight
 
-    def __call__(self, batch: Batch) -> Batch:
-        """The batch on the device, in the model's dtype, weighted by class."""
+    def __call__(self, batch: Batch | Several) -> Batch | Several:
+        """The batch on the device, in the model's dtype, weighted by class; each of several."""
+        if isinstance(batch, Several):
+            return Several(map(self, batch))  # type: ignore[arg-type]
         x, y, sample_weight = batch
         x = self._put(self._only(x)) if isinstance(x, Tensor) else map_structure(lambda t: self._put(self._input(t)), x)
         if isinstance(y, Tensor):

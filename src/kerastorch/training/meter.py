@@ -29,7 +29,12 @@ class Mean:
         self._count: Tensor | float = 0
 
     def add(self, value: Tensor | float, count: Tensor | float) -> None:
-        """One batch. Sums are formed every `FOLD` batches, so that looking on never changes the result."""
+        """One batch, or a vector of several that count alike or as a vector says.
+
+        Sums are formed every `FOLD` batches, so that looking on never changes the result.
+        """
+        if isinstance(value, Tensor) and value.ndim:
+            count = torch.as_tensor(count, device=value.device).expand(value.shape)
         self._values.append(value)
         self._counts.append(count)
         self._pending += 1

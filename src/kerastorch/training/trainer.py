@@ -13,15 +13,15 @@ from torch import Tensor
 
 from kerastorch import regularizers
 from kerastorch.callbacks.base import CallbackList
-from kerastorch.data.batches import Batch, Batches
+from kerastorch.data.batches import Batch, Batches, Several, grouped
 from kerastorch.layers.base import is_built
 from kerastorch.metrics.metric import Metric
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.lookup import attach
 from kerastorch.regularizers import penalties
 from kerastorch.training.calling import call
+from kerastorch.training.execution import EAGER, Execution
 from kerastorch.training.explain import raise_explained
-from kerastorch.training.execution import Execution
 from kerastorch.training.feed import Feed
 from kerastorch.training.interrupt import Interrupt
 from kerastorch.training.jit.compiled import Compiled
@@ -33,7 +33,7 @@ from kerastorch.training.tail import find_tail
 from kerastorch.training.update import Update
 from kerastorch.tree import modules
 
-Step = Callable[[Batch], Mapping[str, Any]]
+Step = Callable[[Any], Mapping[str, Any]]
 
 
 class Trainer:
@@ -49,7 +49,7 @@ class Trainer:
         execution: whether steps are compiled, and how many run between two looks of the callbacks.
 
     Attributes:
-        notes: sentences for who watches, shown once.
+        say: called with a sentence about what takes long or took long; a callback that shows progress sets it.
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
         minimize: `minimize(loss)` makes one step of the optimizer; for a `train_step` of your own.
     """
@@ -64,7 +64,7 @@ class Trainer:
         metrics: Mapping[str, list[Metric]],
         patterns: Mapping[str, Any],
         device: Any,
-        execution: Execution = Execution(),
+        execution: Execution = EAGER,
     ) -> None:
         self.model = model
         self.objective = objective
@@ -82,7 +82,7 @@ class Trainer:
         self.patterns = {name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))}
         if self.patterns and is_built(model):
             penalties(model, self.patterns)  # a pattern that matches nothing is refused now
-        self.notes: list[str] = []
+        self.say: Callable[[str], None] = _unheard
         self._settings = settings
         self._execution = execution
         self._compiled: Compiled | None = None
@@ -135,7 +135,7 @@ class Trainer:
         if self._update is None:
             self._update = Update(self.optimizer, self._settings)
             self.minimize = self._update.step
-            self._compiled = Compiled(self, self._update) if self._execution.jit else None
+            self._compiled = Compiled(self, self._update, self._execution) if self._execution.jit else None
         self.find_penalties()
         return self._update
 
@@ -195,7 +195,7 @@ class Trainer:
                 self.meter = self.new_meter()
                 callbacks.emit("on_epoch_begin", epoch, {})
                 step = self._train_step(update, callbacks)
-                found = self.epoch(stream, feed, step, callbacks, "train", epoch)
+                found = self.epoch(self._executions(stream), feed, step, callbacks, "train", epoch)
                 self.epochs_done = number = number + 1
                 if self.interrupt.pending:
                     raise KeyboardInterrupt
@@ -238,7 +238,13 @@ class Trainer:
             self.meter = outer
 
     def epoch(
-        self, stream: Iterator[Batch], feed: Feed, step: Step, callbacks: CallbackList, phase: str, number: int
+        self,
+        stream: Iterator[Batch | Several],
+        feed: Feed,
+        step: Step,
+        callbacks: CallbackList,
+        phase: str,
+        number: int,
     ) -> dict[str, float]:
         """One pass over the batches, in training and in evaluation alike: its numbers."""
         begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
@@ -246,10 +252,10 @@ class Trainer:
         meter, objective, model, interrupt = self.meter, self.objective, self.model, self.interrupt
         training = phase == "train"
         logs = RunningLogs(meter)
-        index, x, ours, every = -1, None, True, self._execution.steps
-        for index, batch in enumerate(stream):
-            if begins and index % every == 0:
-                callbacks.emit(begin, index, {})
+        done, x, ours, every = 0, None, True, self._execution.every
+        for batch in stream:
+            if begins and done % every == 0:
+                callbacks.emit(begin, done, {})
             batch = feed(batch)
             x = batch.x
             objective.forget()
@@ -261,13 +267,14 @@ class Trainer:
                 raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
             ours = ours and outcome.get("loss") is objective.total
             meter.add(outcome, batch_rows(x) if objective.count is None else objective.count, objective.counts)
-            if ends and (index + 1) % every == 0:
-                callbacks.emit(end, index, logs.expire())
+            done += len(batch) if isinstance(batch, Several) else 1
+            if ends and done % every == 0:
+                callbacks.emit(end, done - 1, logs.expire())
             if interrupt.pending or (training and model.stop_training):
                 break
-        if ends and (index + 1) % every:
-            callbacks.emit(end, index, logs.expire())
-        if index < 0:
+        if ends and done % every:
+            callbacks.emit(end, done - 1, logs.expire())
+        if not done:
             when = f" in epoch {number + 1}" if training else ""
             raise ValueError(
                 f"the data gave no batch{when}. Pass a function that returns a new iterator, a DataLoader, or arrays."
@@ -305,11 +312,17 @@ class Trainer:
             told = CallbackList([], self.model, {})
             return self.epoch(stream, feed, self._train_step(update, told), told, "train", 0)
 
+    def _executions(self, stream: Iterator[Batch]) -> Iterator[Batch | Several]:
+        """Batches whose steps run as one, together."""
+        size = 1 if self._compiled is None else self._compiled.together
+        return stream if size == 1 else grouped(stream, size)
+
     def _train_step(self, update: Update, callbacks: CallbackList) -> Step:
         step: Step = self.model.train_step
         if self._compiled is not None:
             self._compiled.prepare(callbacks)
-            return self._compiled
+            if self._compiled.cause is None:
+                return self._compiled
         if not update.needs_closure:
             return step
 
@@ -327,6 +340,10 @@ class Trainer:
         """Before a second look of one step at the loss: what it finds is not counted."""
         self.objective.forget()
         self.meter = Meter({})
+
+
+def _unheard(sentence: str) -> None:
+    """Nobody watches."""
 
 
 class _Ending:

@@ -42,13 +42,14 @@ class Cell:
         self.rows: dict[str, Tensor] = {}
         self.scalars: dict[str, Tensor] = {}
         self.constants: dict[str, Any] = {}
-        self._views: list[tuple[dict[str, Any], str, Tensor]] = []
+        self._views: list[tuple[nn.Parameter, str, Tensor]] = []
+        self._optimizer = optimizer
         for key, value in states[0].items():
             if not isinstance(value, Tensor):
                 self.constants[key] = value
             elif len(weights) == 1:
                 (self.scalars if value.ndim == 0 else self.rows)[key] = value
-                self._views.append((states[0], key, value))
+                self._views.append((weights[0], key, value))
             elif value.ndim == 0:
                 self.scalars[key] = torch.stack([state[key] for state in states])
                 self._replace(states, key, list(self.scalars[key].unbind()))
@@ -58,14 +59,15 @@ class Cell:
                 self._replace(states, key, [part.view_as(w) for part, w in zip(parts, weights, strict=True)])
 
     def _replace(self, states: list[dict[str, Any]], key: str, views: list[Tensor]) -> None:
-        for state, view in zip(states, views, strict=True):
+        for weight, state, view in zip(self.weights, states, views, strict=True):
             state[key] = view
-            self._views.append((state, key, view))
+            self._views.append((weight, key, view))
 
     @property
     def current(self) -> bool:
         """Whether the optimizer's state is still this; not after `load_state_dict`, say."""
-        return all(state.get(key) is view for state, key, view in self._views)
+        state = self._optimizer.state
+        return all(weight in state and state[weight].get(key) is view for weight, key, view in self._views)
 
     @property
     def joined(self) -> bool:

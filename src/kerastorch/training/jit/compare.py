@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NEAR = 5e-2  # how far a weight's change may be off, of that change: Adam turns the rounding of small gradients into more
+NEAR = (
+    5e-2  # how far a weight's change may be off, of that change: Adam turns the rounding of small gradients into more
+)
 NOISE = 1e-4  # of the largest gradient: smaller ones may be made of rounding (those of a bias before BatchNorm)
 
 

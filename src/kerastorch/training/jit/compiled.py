@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from kerastorch.callbacks.base import CallbackList
-from kerastorch.data.batches import Batch
-from kerastorch.data.structure import leaves
+from kerastorch.data.batches import Batch, Several, shape_of
+from kerastorch.optimizers.base import weights
+from kerastorch.training.execution import Execution
 from kerastorch.training.jit.cells import Cell, cells
 from kerastorch.training.jit.compare import difference
 from kerastorch.training.jit.constants import Constants
 from kerastorch.training.jit.program import Program
-from kerastorch.training.jit.trace import Untraceable, refuse_optimizer
+from kerastorch.training.jit.trace import UntraceableError, refuse_optimizer
 from kerastorch.training.update import Update
 
 SHAPES = 4  # of batches, compiled at most
@@ -26,7 +26,7 @@ AGAIN = 4  # how often what a step takes as fixed may change
 TRIES = 5  # steps of either kind that are timed
 SLOWER = 1.1  # a compiled step that takes longer than this times an eager one is dropped
 
-Step = Callable[[Batch], Mapping[str, Any]]
+Step = Callable[[Batch | Several], Mapping[str, Any]]
 
 
 class Compiled:
@@ -38,34 +38,47 @@ class Compiled:
     Args:
         trainer: whose step.
         update: of the optimizer.
+        execution: how many steps run as one.
 
     Attributes:
         cause: why training goes on uncompiled, `None` if it does not.
+        together: how many steps run as one.
     """
 
-    def __init__(self, trainer: Any, update: Update) -> None:
+    def __init__(self, trainer: Any, update: Update, execution: Execution) -> None:
         self.cause: str | None = None
         self._careful = False
-        self._trainer, self._update = trainer, update
-        self._eager: Step = trainer.model.train_step
+        self.together = 1
+        self._trainer, self._update, self._execution = trainer, update, execution
         self._steps: dict[Any, Step] = {}
         self._seen: dict[Any, int] = {}
         self._cells: list[Cell] = []
         self._constants: Constants | None = None
         self._changes = 0
 
-    def __call__(self, batch: Batch) -> Mapping[str, Any]:
+    def __call__(self, batch: Batch | Several) -> Mapping[str, Any]:
         """One step."""
         if self._careful:
             self.refresh()
-        shape = _shape(batch)
+        shape = shape_of(batch)
         step = self._steps.get(shape)
         return self._other(shape, batch) if step is None else step(batch)
 
     def prepare(self, callbacks: CallbackList) -> None:
         """Before an epoch: look whether what was compiled still holds; in it, wherever a callback could change that."""
         self._careful = callbacks.steers("on_train_batch_begin", "on_train_batch_end")
+        if self.cause is None:
+            try:
+                refuse_optimizer(self._update)
+            except UntraceableError as error:
+                self.give_up(str(error))
         self.refresh()
+        optimizer = self._update.optimizer
+        # hooks of the optimizer look at every step
+        alone = self.cause is not None or bool(optimizer._optimizer_step_post_hooks)
+        if self._execution.steps == "auto":
+            alone = alone or self._careful
+        self.together = 1 if alone else self._execution.together(len(weights(optimizer)))
 
     def refresh(self) -> None:
         """Drop what was compiled if anything changed that it takes as fixed."""
@@ -84,7 +97,26 @@ class Compiled:
         self._steps, self._constants, self.cause = {}, None, cause
         warnings.warn(f"jit_compile: training goes on uncompiled: {cause}.", stacklevel=2)
 
-    def _other(self, shape: Any, batch: Batch) -> Mapping[str, Any]:
+    def _eager(self, batch: Batch | Several) -> Mapping[str, Any]:
+        """What the compiled step stands for."""
+        if not isinstance(batch, Several):
+            found: Mapping[str, Any] = self._trainer.model.train_step(batch)
+            return found
+        objective = self._trainer.objective
+        several, counts = [], []
+        for one in batch:
+            objective.forget()
+            several.append(dict(self._trainer.model.train_step(one)))
+            counts.append((objective.count, dict(objective.counts)))
+        ours = several[0].get("loss") is not None and several[-1].get("loss") is objective.total
+        logs = {name: _vector([found[name] for found in several]) for name in several[0]}
+        objective.count = None if counts[0][0] is None else _vector([count for count, _ in counts])
+        objective.counts = {name: _vector([some[name] for _, some in counts]) for name in counts[0][1]}
+        if ours:
+            objective.total = logs["loss"]
+        return logs
+
+    def _other(self, shape: Any, batch: Batch | Several) -> Mapping[str, Any]:
         """A batch of a shape for which nothing is compiled."""
         seen = self._seen[shape] = self._seen.get(shape, 0) + 1
         due = seen == OFTEN if self._steps else seen == 2
@@ -97,20 +129,20 @@ class Compiled:
             return self._eager(batch)
         return self._compare(program, shape, batch)
 
-    def _compile(self, batch: Batch) -> Program:
-        refuse_optimizer(self._update)
+    def _compile(self, batch: Batch | Several) -> Program:
         if self._constants is None:
             optimizer = self._update.optimizer
             learned = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
             if any(weight.grad.layout != torch.strided for weight in learned):
-                raise Untraceable("gradients are sparse")
+                raise UntraceableError("gradients are sparse")
             self._cells = cells(optimizer, learned)
             self._constants = Constants(self._trainer, optimizer)
+        self._trainer.say("compiling the training step")
         program = Program(self._trainer, self._update, self._cells, batch)
-        self._trainer.notes.append(f"compiled the training step in {program.seconds:.1f}s")
+        self._trainer.say(f"compiled the training step in {program.seconds:.1f}s")
         return program
 
-    def _compare(self, program: Program, shape: Any, batch: Batch) -> Mapping[str, Any]:
+    def _compare(self, program: Program, shape: Any, batch: Batch | Several) -> Mapping[str, Any]:
         """The step of this batch, eager; the compiled one, tried before from the same weights, must do the same."""
         before = [tensor.detach().clone() for tensor in program.inputs]
         found = error = None
@@ -150,19 +182,19 @@ class _Run:
 
     def __init__(self, program: Program, trainer: Any, update: Update) -> None:
         self._program, self._trainer, self._optimizer = program, trainer, update.optimizer
+        self._hooks = update.optimizer._optimizer_step_post_hooks
 
-    def __call__(self, batch: Batch) -> Mapping[str, Any]:
+    def __call__(self, batch: Batch | Several) -> Mapping[str, Any]:
         found = self._program(batch)
         objective = self._trainer.objective
         objective.count, objective.counts = found.count, found.counts
         if found.is_total:
             objective.total = found.logs["loss"]
-        if found.scores is not None:
-            predicted = {name: pair[0] for name, pair in found.scores.items()}
-            self._trainer.meter.update(predicted, {name: pair[1] for name, pair in found.scores.items()})
-        if self._optimizer._optimizer_step_post_hooks:
-            for hook in self._optimizer._optimizer_step_post_hooks.values():
-                hook(self._optimizer, (), {})
+        for scores in found.scores:
+            predicted = {name: pair[0] for name, pair in scores.items()}
+            self._trainer.meter.update(predicted, {name: pair[1] for name, pair in scores.items()})
+        for hook in self._hooks.values():
+            hook(self._optimizer, (), {})
         return found.logs
 
 
@@ -173,7 +205,7 @@ class _Trial:
         self._turns, self._end = (compiled, eager), end
         self._taken: tuple[list[float], list[float]] = ([], [])
 
-    def __call__(self, batch: Batch) -> Mapping[str, Any]:
+    def __call__(self, batch: Batch | Several) -> Mapping[str, Any]:
         which = int(len(self._taken[0]) > len(self._taken[1]))
         _wait()
         began = time.perf_counter()
@@ -190,17 +222,13 @@ def _wait() -> None:
         torch.accelerator.synchronize()
 
 
-def _shape(batch: Batch) -> Any:
-    """Equal for batches that one program takes."""
-    x, y, sample_weight = batch
-    if isinstance(x, Tensor) and isinstance(y, Tensor) and sample_weight is None:
-        return x.shape, y.shape, x.stride(), y.stride(), x.dtype, y.dtype
-    return tuple((name, part.shape, part.stride(), part.dtype) for name, part in leaves(tuple(batch)))
+def _vector(values: list[Any]) -> torch.Tensor:
+    return torch.stack([torch.as_tensor(value).detach().reshape(()) for value in values])
 
 
 def _words(error: Exception | None) -> str:
     """The cause in one line."""
-    if isinstance(error, Untraceable):
+    if isinstance(error, UntraceableError):
         return str(error)
     first = next((line for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {first.strip()[:200]}".rstrip(".: ")

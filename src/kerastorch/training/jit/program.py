@@ -10,12 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.data.batches import Batch
+from kerastorch.data.batches import Batch, Several
 from kerastorch.data.structure import leaves
 from kerastorch.training.jit.cells import Cell
 from kerastorch.training.jit.trace import Found, Trace, trace
 from kerastorch.training.update import Update
-
 
 _OPTIONS = {
     "cpp_wrapper": True,  # halves the cost of a call
@@ -29,13 +28,13 @@ Run = Callable[..., list[Tensor]]
 
 
 class Program:
-    """A step for batches of one shape; it changes weights, buffers and optimizer state in place.
+    """Steps on batches of one shape; it changes weights, buffers and optimizer state in place.
 
     Args:
         trainer: whose step.
         update: of the optimizer.
         cells: what the optimizer works on.
-        batch: of the shape meant.
+        batch: of the shape meant, or several.
 
     Attributes:
         seconds: what recording and compiling took.
@@ -43,13 +42,13 @@ class Program:
         owned: how many weights and buffers there are.
 
     Raises:
-        Untraceable: the step cannot be recorded.
+        UntraceableError: the step cannot be recorded.
         Exception: the compiler failed.
     """
 
-    def __init__(self, trainer: Any, update: Update, cells: list[Cell], batch: Batch) -> None:
+    def __init__(self, trainer: Any, update: Update, cells: list[Cell], batch: Batch | Several) -> None:
         began = time.perf_counter()
-        recorded = trace(trainer, update, cells, batch)
+        recorded = trace(trainer, update, cells, batch if isinstance(batch, Several) else [batch])
         groups = update.optimizer.param_groups
         self._rates = list(zip(groups, recorded.rates, strict=True))
         self._last = [group["lr"] for group in groups]
@@ -58,8 +57,8 @@ class Program:
         self._run = _compiled(recorded, _parts(batch))
         self.seconds = time.perf_counter() - began
 
-    def __call__(self, batch: Batch) -> Found:
-        """One step."""
+    def __call__(self, batch: Batch | Several) -> Found:
+        """One step, or several."""
         for at, (group, rate) in enumerate(self._rates):
             if group["lr"] != self._last[at]:
                 self._last[at] = group["lr"]
@@ -70,22 +69,24 @@ class Program:
         return self._assemble(returned, parts)
 
 
-def _parts(batch: Batch) -> list[Tensor]:
+def _parts(batch: Batch | Several) -> list[Tensor]:
+    if isinstance(batch, Several):
+        return [part for one in batch for part in _parts(one)]
     x, y, sample_weight = batch
     if isinstance(x, Tensor) and isinstance(y, Tensor):  # by far the most frequent
         return [x, y] if sample_weight is None else [x, y, sample_weight]
-    return [leaf for _, leaf in leaves(batch)]
+    return [leaf for _, leaf in leaves(tuple(batch))]
 
 
 def _compiled(recorded: Trace, parts: list[Tensor]) -> Run:
     with warnings.catch_warnings():  # of torch's about itself
         warnings.simplefilter("ignore")
         from torch import _inductor  # on first use: its import takes a second
-    given = [*recorded.inputs, *parts]
+    given: list[Any] = [*recorded.inputs, *parts]
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run: Run = _inductor.compile(recorded.graph, given, _OPTIONS)
-    return Captured(run, recorded.inputs, parts) if given[0].device.type == "cuda" else run
+    return Captured(run, recorded.inputs, parts) if parts[0].device.type == "cuda" else run
 
 
 class Captured:

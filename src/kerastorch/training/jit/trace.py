@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.func import functional_call
 
 from kerastorch.data.batches import Batch
 from kerastorch.data.structure import leaves, map_structure
@@ -26,21 +27,26 @@ from kerastorch.tree import modules
 LARGEST = 4000  # operations: beyond, compiling takes many minutes
 
 
-class Untraceable(Exception):
+class UntraceableError(Exception):
     """A step that cannot be recorded, with the cause in words."""
 
 
 class Found(NamedTuple):
-    """What a step leaves beside new weights: tensors, or in their place numbers that depend on shapes only.
+    """What steps leave beside new weights; of several, vectors.
 
-    `logs` are those of `train_step`; `scores` are `(y_pred, y_true)` by output, for the metrics.
+    Attributes:
+        logs: those of `train_step`.
+        is_total: whether their loss is the objective's.
+        count: how much each counts, `None` for its rows.
+        counts: the same for single logs.
+        scores: for the metrics, of each step: `(y_pred, y_true)` by output.
     """
 
     logs: dict[str, Any]
     is_total: bool
     count: Any
     counts: dict[str, Any]
-    scores: dict[str, tuple[Any, Any]] | None
+    scores: list[dict[str, tuple[Any, Any]]]
 
 
 class Trace(NamedTuple):
@@ -78,25 +84,23 @@ class _Recorder:
     """In the place of the meter: keeps what the metrics would be given."""
 
     def __init__(self) -> None:
-        self.scores: dict[str, tuple[Any, Any]] | None = None
+        self.scores: list[dict[str, tuple[Any, Any]]] = []
 
     def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
-        if self.scores is not None:
-            raise Untraceable("train_step updates the metrics more than once")
-        self.scores = {name: (y_pred[name], y_true.get(name)) for name in y_pred}
+        self.scores.append({name: (y_pred[name], y_true.get(name)) for name in y_pred})
 
 
-def trace(trainer: Any, update: Update, cells: list[Cell], batch: Batch) -> Trace:
-    """Record what `model.train_step(batch)` computes, on tensors without values.
+def trace(trainer: Any, update: Update, cells: list[Cell], batches: Sequence[Batch]) -> Trace:
+    """Record what `model.train_step` computes on batches, one after the other, on tensors without values.
 
     Args:
         trainer: knows the model, the objective and the metrics.
         update: of the optimizer, whose state has been made.
         cells: what the optimizer works on.
-        batch: shapes and dtypes are those of this one.
+        batches: of the shape meant.
 
     Raises:
-        Untraceable: with the cause.
+        UntraceableError: with the cause.
     """
     optimizer, objective, model = update.optimizer, trainer.objective, trainer.model
     losses = [f for loss in objective.losses.values() if isinstance(f := getattr(loss, "function", loss), nn.Module)]
@@ -105,45 +109,78 @@ def trace(trainer: Any, update: Update, cells: list[Cell], batch: Batch) -> Trac
     rates = [_rate(group) for group in optimizer.param_groups]
     state = [tensor for cell in cells for tensor in cell.tensors()]
     inputs = [*weights.values(), *buffers.values(), *state, *rates]
-    parts = [leaf for _, leaf in leaves(batch)]
+    parts = [leaf for _, leaf in leaves([tuple(batch) for batch in batches])]
     found: list[Found] = []
     seen: list[Tensor] = []
 
-    def one_step(*tensors: Tensor) -> list[Tensor]:
+    def steps(*tensors: Tensor) -> list[Tensor]:
         given = iter(tensors)
-        leaf = {n: next(given).detach().requires_grad_(w.requires_grad) for n, w in weights.items()}
+        values = {name: next(given) for name in weights}
         kept = {name: next(given) for name in buffers}
         states = [({key: next(given) for key in c.rows}, {key: next(given) for key in c.scalars}) for c in cells]
         lr = [next(given) for _ in rates]
-        rest = iter(list(given))
-        fed = Batch(*map_structure(lambda t: None if t is None else next(rest), tuple(batch)))
-        leaf_of = {id(w): leaf[name] for name, w in weights.items()}
-        recorder, steps = _Recorder(), []
+        found[:] = [one_step(values, kept, states, lr, _refilled(batch, given)) for batch in batches]
+        found[:] = [found[0] if len(found) == 1 else _joined(found)]
+        seen[:] = tensors
+        return [tensor.detach() for tensor in _returned(found[0], tensors)]
+
+    def one_step(
+        values: dict[str, Tensor],
+        kept: dict[str, Tensor],
+        states: list[tuple[dict[str, Tensor], dict[str, Tensor]]],
+        lr: list[Tensor],
+        batch: Batch,
+    ) -> Found:
+        leaf = {name: value.detach().requires_grad_(weights[name].requires_grad) for name, value in values.items()}
+        leaf_of = {id(weight): leaf[name] for name, weight in weights.items()}
+        recorder, learned = _Recorder(), []
 
         def minimize(loss: Tensor) -> None:
-            steps.append(loss)
-            if len(steps) > 1:
-                raise Untraceable("train_step calls minimize more than once")
+            learned.append(loss)
+            if len(learned) > 1:
+                raise UntraceableError("train_step calls minimize more than once")
             _learn(update, cells, [[leaf_of[id(w)] for w in cell.weights] for cell in cells], states, lr, loss)
 
         with _in_place_of(trainer, recorder, minimize, leaf_of), torch.enable_grad():
-            logs = functional_call(step, {**leaf, **kept}, (fed,))
-            _check(logs, steps)
-            found.append(
-                Found(dict(logs), logs.get("loss") is objective.total, objective.count, dict(objective.counts),
-                      recorder.scores)
-            )  # fmt: skip
-            seen[:] = tensors
-        return [tensor.detach() for tensor in _returned(found[-1], tensors)]
+            logs = functional_call(step, {**leaf, **kept}, (batch,))
+            _check(logs, learned)
+            total = logs.get("loss") is objective.total
+            return Found(dict(logs), total, objective.count, dict(objective.counts), recorder.scores)
 
     with _watched(model, losses), _compiling():
-        graph = make_fx(one_step, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *parts)
+        graph = make_fx(steps, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *parts)
+    _draw_apart(graph)
     if any("mkldnn_rnn" in str(node.target) for node in graph.graph.nodes):
-        raise Untraceable("torch's LSTM on the CPU has a kernel of its own, which compiled graphs cannot call")
+        raise UntraceableError("torch's LSTM on the CPU has a kernel of its own, which compiled graphs cannot call")
     size = len(graph.graph.nodes)
     if size > LARGEST:
-        raise Untraceable(f"one step has {size} operations, which would take many minutes to compile")
-    return Trace(graph, inputs, len(weights) + len(buffers), rates, _assembler(found[-1], seen, len(parts)))
+        raise UntraceableError(f"the graph has {size} operations, which would take many minutes to compile")
+    return Trace(graph, inputs, len(weights) + len(buffers), rates, _assembler(found[0], seen, len(parts)))
+
+
+def _draw_apart(graph: GraphModule) -> None:
+    """Dropout's masks from a kernel that returns them.
+
+    Inductor (2.13) may draw in place only after it has read the mask, when it fuses what lies around. `native_dropout`
+    draws the same numbers.
+    """
+    aten = torch.ops.aten
+    for node in graph.graph.nodes:
+        if node.target is not aten.bernoulli_.float or node.kwargs.get("generator") is not None:
+            continue
+        into, keep = node.args[0], node.args[1] if len(node.args) > 1 else 0.5
+        with graph.graph.inserting_before(node):
+            drawn = graph.graph.call_function(aten.native_dropout.default, (into, 1 - keep, True))
+            mask = graph.graph.call_function(operator.getitem, (drawn, 1))
+            filled = graph.graph.call_function(aten.copy_.default, (into, mask))
+        node.replace_all_uses_with(filled)
+        graph.graph.erase_node(node)
+    graph.recompile()
+
+
+def _refilled(batch: Batch, tensors: Iterator[Tensor]) -> Batch:
+    """A batch of the same structure with other tensors."""
+    return Batch(*map_structure(lambda t: None if t is None else next(tensors), tuple(batch)))
 
 
 def _rate(group: dict[str, Any]) -> Tensor:
@@ -153,12 +190,12 @@ def _rate(group: dict[str, Any]) -> Tensor:
 
 def _check(logs: Any, steps: list[Tensor]) -> None:
     if not steps:
-        raise Untraceable("train_step does not call trainer.minimize")
+        raise UntraceableError("train_step does not call trainer.minimize")
     if not isinstance(logs, Mapping):
-        raise Untraceable("train_step returns no dict")
+        raise UntraceableError("train_step returns no dict")
     for name, value in logs.items():
         if not isinstance(value, Tensor):
-            raise Untraceable(f"train_step returns a number as {name!r}; return a tensor")
+            raise UntraceableError(f"train_step returns a number as {name!r}; return a tensor")
 
 
 @contextmanager
@@ -195,7 +232,7 @@ def _learn(
     for cell, some, (rows, scalars) in zip(cells, leaves_of, states, strict=True):
         grads = [next(gradients) for _ in some]
         if any(gradient is None for gradient in grads):
-            raise Untraceable("a weight that had a gradient in the first step has none now")
+            raise UntraceableError("a weight that had a gradient in the first step has none now")
         with torch.no_grad():
             weight = torch.cat([leaf.flatten() for leaf in some]) if cell.joined else some[0].detach().clone()
             weight.grad = torch.cat([g.flatten() for g in grads]) if cell.joined else grads[0]
@@ -236,7 +273,7 @@ def _step(
         inspect.unwrap(type(optimizer).step)(twin)
     for weight, state in held:
         if dict(twin.state[weight]).keys() != state.keys():
-            raise Untraceable(f"{type(optimizer).__name__} makes new state in a later step")
+            raise UntraceableError(f"{type(optimizer).__name__} makes new state in a later step")
 
 
 # one tensor after the other, with all arithmetic on tensors
@@ -247,23 +284,23 @@ def refuse_optimizer(update: Update) -> None:
     """Refuse an optimizer whose step is more than its `step` method on dense gradients.
 
     Raises:
-        Untraceable: with the cause.
+        UntraceableError: with the cause.
     """
     optimizer = update.optimizer
     name = type(optimizer).__name__
     if update.needs_closure:
-        raise Untraceable(f"{name} asks for the loss several times a step")
+        raise UntraceableError(f"{name} asks for the loss several times a step")
     if update.every > 1:
-        raise Untraceable("gradient_accumulation_steps is larger than 1")
+        raise UntraceableError("gradient_accumulation_steps is larger than 1")
     before, after = (list(hooks.values()) for hooks in (
         optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks,
     ))  # fmt: skip
     if not all(isinstance(hook, (Clip, Decay)) for hook in before) or not all(isinstance(h, Average) for h in after):
-        raise Untraceable("the optimizer has step hooks of your own")
+        raise UntraceableError("the optimizer has step hooks of your own")
     if "step" in vars(optimizer) and not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
-        raise Untraceable("the optimizer's step was replaced")
+        raise UntraceableError("the optimizer's step was replaced")
     if any(group.get("differentiable") for group in optimizer.param_groups):
-        raise Untraceable(f"{name}(differentiable=True)")
+        raise UntraceableError(f"{name}(differentiable=True)")
 
 
 @contextmanager
@@ -288,7 +325,7 @@ def _watched(model: nn.Module, losses: list[nn.Module]) -> Iterator[None]:
     """
     watched = [*modules(model), *(child for loss in losses for child in loss.modules())]
     before = [(module, {key: (value, _copy(value)) for key, value in vars(module).items()}) for module in watched]
-    drawn = random.getstate(), np.random.get_state()  # noqa: NPY002
+    drawn = random.getstate(), np.random.get_state()
     causes = []
     try:
         yield
@@ -300,10 +337,12 @@ def _watched(model: nn.Module, losses: list[nn.Module]) -> Iterator[None]:
                 if key not in kept or value is not kept[key][0] or not _same(value, kept[key][1]):
                     causes.append(f"{type(module).__name__} changes its attribute {key!r} in each call")
             _put_back(module, kept)
-        if random.getstate() != drawn[0] or str(np.random.get_state()) != str(drawn[1]):  # noqa: NPY002
+        if random.getstate() != drawn[0] or str(np.random.get_state()) != str(drawn[1]):
             causes.append("forward draws random numbers from Python or NumPy; draw them from torch")
+            random.setstate(drawn[0])
+            np.random.set_state(drawn[1])
     if causes:
-        raise Untraceable(causes[0])
+        raise UntraceableError(causes[0])
 
 
 def _copy(value: Any) -> Any:
@@ -340,11 +379,32 @@ def _returned(found: Found, given: Sequence[Tensor]) -> list[Tensor]:
     return [value for value in _values(found) if isinstance(value, Tensor) and id(value) not in known]
 
 
+def _joined(found: list[Found]) -> Found:
+    """What several steps found, as one."""
+
+    def vector(values: list[Any]) -> Any:
+        if all(value is None for value in values):
+            return None
+        return torch.stack([torch.as_tensor(value).reshape(()) for value in values])
+
+    names, counted = list(found[0].logs), list(found[0].counts)
+    if any(value.numel() != 1 for one in found for value in one.logs.values()):
+        raise UntraceableError("train_step returns tensors of several numbers")
+    return Found(
+        {name: vector([one.logs[name] for one in found]) for name in names},
+        found[0].is_total,
+        found[0].count if isinstance(found[0].count, int) else vector([one.count for one in found]),
+        {name: vector([one.counts[name] for one in found]) for name in counted},
+        [scores for one in found for scores in one.scores],
+    )
+
+
 def _values(found: Found) -> Iterator[Any]:
     yield from found.logs.values()
     yield from found.counts.values()
-    for pair in (found.scores or {}).values():
-        yield from pair
+    for scores in found.scores:
+        for pair in scores.values():
+            yield from pair
     yield found.count
 
 
@@ -354,13 +414,13 @@ def _assembler(found: Found, given: Sequence[Tensor], parts: int) -> Callable[[l
     fed = {id(tensor): len(made) + place for place, tensor in enumerate(given[len(given) - parts :])}
     constants = [value for value in _values(found) if id(value) not in made and id(value) not in fed]
     if any(isinstance(value, Tensor) for value in constants):
-        raise Untraceable("train_step returns a weight itself; return a copy")
+        raise UntraceableError("train_step returns a weight itself; return a copy")
     fixed = {id(value): len(made) + parts + place for place, value in enumerate(constants)}
     place = {**fixed, **fed, **made}
     logs = [(name, place[id(value)]) for name, value in found.logs.items()]
     counts = [(name, place[id(value)]) for name, value in found.counts.items()]
-    scores = [(name, place[id(a)], place[id(b)]) for name, (a, b) in (found.scores or {}).items()]
-    count, is_total, scored = place[id(found.count)], found.is_total, found.scores is not None
+    scores = [{name: (place[id(a)], place[id(b)]) for name, (a, b) in some.items()} for some in found.scores]
+    count, is_total = place[id(found.count)], found.is_total
 
     def assemble(returned: list[Tensor], batch: list[Tensor]) -> Found:
         values = [*returned, *batch, *constants]
@@ -369,7 +429,7 @@ def _assembler(found: Found, given: Sequence[Tensor], parts: int) -> Callable[[l
             is_total,
             values[count],
             {name: values[at] for name, at in counts},
-            {name: (values[a], values[b]) for name, a, b in scores} if scored else None,
+            [{name: (values[a], values[b]) for name, (a, b) in some.items()} for some in scores],
         )
 
     return assemble
