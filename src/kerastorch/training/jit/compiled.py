@@ -84,13 +84,13 @@ class Compiled:
         """Drop what was compiled if anything changed that it takes as fixed."""
         if self._constants is None:
             return
-        constants = Constants(self._trainer, self._update.optimizer)
-        if constants == self._constants and all(cell.current for cell in self._cells):
+        changed = Constants(self._trainer, self._update.optimizer).changed(self._constants)
+        if changed is None and all(cell.current for cell in self._cells):
             return
         self._steps, self._seen, self._cells, self._constants = {}, {}, [], None
         self._changes += 1
         if self._changes > AGAIN:
-            self.give_up("the model or the optimizer's settings change again and again")
+            self.give_up(f"{changed or 'the state of the optimizer'} changed {self._changes} times")
 
     def give_up(self, cause: str) -> None:
         """Go on uncompiled; said once."""

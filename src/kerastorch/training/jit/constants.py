@@ -16,7 +16,7 @@ _PASSING = ("_trainer", "history", "stop_training", "name")  # attributes of mod
 
 
 class Constants:
-    """A snapshot; two are equal where the same would be recorded.
+    """A snapshot; where nothing has changed since, the same would be recorded.
 
     It sees weights (not their values), modes, attributes of modules and losses, hyperparameters of the optimizer
     but for the learning rate, and hooks. Not what a `forward` reads elsewhere, in global variables say.
@@ -25,22 +25,26 @@ class Constants:
     def __init__(self, trainer: Any, optimizer: torch.optim.Optimizer) -> None:
         self._kept: list[Any] = []  # so that an `id` is not used again
         objective = trainer.objective
-        self._key = (
-            tuple(self._of_module(module) for module in modules(trainer.model)),
-            tuple(self._of_tensor(tensor) for tensor in (*trainer.model.parameters(), *trainer.model.buffers())),
-            tuple(self._of_group(group) for group in optimizer.param_groups),
-            tuple(self._of_object(loss) for loss in objective.losses.values()),
-            tuple((self._identity(p.weight), self._of_object(p.regularizer)) for p in objective.penalties),
-            tuple(map(self._identity, optimizer._optimizer_step_pre_hooks.values())),
-            len(optimizer._optimizer_step_post_hooks),
-            torch.is_autocast_enabled(),
-            torch.get_default_dtype(),
-        )
+        self._key = {
+            "the modules or their attributes": tuple(self._of_module(module) for module in modules(trainer.model)),
+            "the weights": tuple(
+                self._of_tensor(tensor) for tensor in (*trainer.model.parameters(), *trainer.model.buffers())
+            ),
+            "the optimizer's settings": tuple(self._of_group(group) for group in optimizer.param_groups),
+            "the losses": tuple(self._of_object(loss) for loss in objective.losses.values()),
+            "the penalties": tuple(
+                (self._identity(p.weight), self._of_object(p.regularizer)) for p in objective.penalties
+            ),
+            "the optimizer's hooks": (
+                tuple(map(self._identity, optimizer._optimizer_step_pre_hooks.values())),
+                len(optimizer._optimizer_step_post_hooks),
+            ),
+            "torch's settings": (torch.is_autocast_enabled(), torch.get_default_dtype()),
+        }
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Constants) and self._key == other._key
-
-    __hash__ = None  # type: ignore[assignment]
+    def changed(self, since: Constants) -> str | None:
+        """What is not as it was, in words."""
+        return next((what for what, key in self._key.items() if key != since._key[what]), None)
 
     def _of_module(self, module: nn.Module) -> Any:
         own = {key: value for key, value in vars(module).items() if key not in _PASSING and "hooks" not in key}
