@@ -41,6 +41,5 @@ def machine():
     """Processor, cores, system, how busy it was before, and settings of OpenMP that workers inherit."""
     load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else "unknown"
     about = {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True), "load": load}
-    return about | {
-        "settings": {name: value for name, value in os.environ.items() if name.startswith(("OMP_", "GOMP_"))}
-    }
+    settings = {name: value for name, value in os.environ.items() if name.startswith(("OMP_", "GOMP_"))}
+    return about | {"settings": settings}
