@@ -107,7 +107,7 @@ def growth(results):
 def disagreeing(results):
     """Lines on contenders whose last loss is far from the median: they may have done other work."""
     lines = []
-    for task in results.tasks(TASKS):
+    for task in results.tasks(TRAINING):
         losses = {who: results.field(task, who, "loss") for who in results.contenders([task])}
         losses = {who: loss for who, loss in losses.items() if loss is not None}
         middle = statistics.median(losses.values()) if losses else 0
