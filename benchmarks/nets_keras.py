@@ -39,11 +39,16 @@ def lstm(classes):
     return keras.Sequential([keras.Input((50, 16)), layers.LSTM(64), layers.Dense(classes)])
 
 
+def _normal(deviation):
+    """As torch begins; Keras' own embeddings are twenty times smaller and learn faster."""
+    return keras.initializers.RandomNormal(stddev=deviation)
+
+
 class Positions(layers.Layer):
     """Adds a learned vector to each token."""
 
     def build(self, input_shape):
-        self.vectors = self.add_weight(shape=input_shape[1:], initializer="random_normal")
+        self.vectors = self.add_weight(shape=input_shape[1:], initializer=_normal(0.02))
 
     def call(self, inputs):
         return inputs + self.vectors
@@ -58,7 +63,7 @@ def _block(x, width, heads):
 
 def transformer(classes, width=64, heads=4, tokens=32):
     inputs = keras.Input((tokens,), dtype="int32")
-    x = Positions()(layers.Embedding(VOCABULARY, width)(inputs))
+    x = Positions()(layers.Embedding(VOCABULARY, width, _normal(1.0))(inputs))
     for _ in range(2):
         x = _block(x, width, heads)
     return keras.Model(inputs, layers.Dense(classes)(layers.GlobalAveragePooling1D()(x)))

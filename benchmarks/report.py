@@ -6,6 +6,7 @@ python benchmarks/report.py out.json
 import json
 import statistics
 import sys
+from math import log
 
 from contenders import CONTENDERS
 from tasks import BATCHES, CALLBACKS, METRICS, OTHER_VERBS, TASKS, TRAINING, task_of
@@ -105,13 +106,15 @@ def growth(results):
 
 
 def disagreeing(results):
-    """Lines on contenders whose last loss is far from the median: they may have done other work."""
+    """Lines on contenders whose last loss is far from the median: a tenth of what guessing loses."""
     lines = []
     for task in results.tasks(TRAINING):
         losses = {who: results.field(task, who, "loss") for who in results.contenders([task])}
         losses = {who: loss for who, loss in losses.items() if loss is not None}
         middle = statistics.median(losses.values()) if losses else 0
-        far = [f"{who} {loss:.3f}" for who, loss in losses.items() if abs(loss - middle) > 0.1 * abs(middle)]
+        far = [
+            f"{who} {loss:.3f}" for who, loss in losses.items() if abs(loss - middle) > 0.1 * log(TASKS[task].classes)
+        ]
         if far:
             lines.append(f"- {TASKS[task].title}: the median of the last losses is {middle:.3f}, but {', '.join(far)}.")
     return "\n".join(lines)
