@@ -31,10 +31,7 @@ def test_all_who_need_no_other_library_do_the_same_work(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_task_is_done_or_left_out_with_a_reason(tmp_path):
-    _, run = ran(
-        tmp_path, "--contenders", "naive", "expert", "expert-channels-last", "kerastorch", "kerastorch-compiled"
-    )
-    reasons = {one["skip"] for one in run["results"] if "skip" in one and one["contender"] != "kerastorch-compiled"}
-    assert not reasons
-    assert all("process ended" not in one.get("skip", "") for one in run["results"])
+def test_every_task_is_done(tmp_path):
+    _, run = ran(tmp_path, "--contenders", "expert-channels-last", "kerastorch")
+    assert not [one for one in run["results"] if "skip" in one]
+    assert len(run["results"]) > 20
