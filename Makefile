@@ -2,13 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := benchmarks/.venv
+BENCH_TASKS := tiny-32 tiny-256 dense conv evaluate predict predict-one metrics import first-epoch
+BENCH_OWN := naive expert expert-channels-last kerastorch kerastorch-compiled
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help quickstart test bench format docs slow clean
+.PHONY: help quickstart test bench bench-peers format docs slow clean
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 quickstart: $(VENV)/.installed ## install, train on digits, print the test accuracy, save a plot of the curves
 	$(BIN)/python examples/quickstart.py
@@ -23,9 +26,11 @@ test: $(VENV)/.dev ## format check, lint, types, import layers, unit tests, doct
 slow: $(VENV)/.dev ## the tests that take long
 	$(BIN)/python -m pytest -m slow
 
-bench: $(VENV)/.installed ## measure fit beside hand-written loops, and the time of the import
-	$(BIN)/python benchmarks/loops.py
-	$(BIN)/python benchmarks/import_time.py
+bench: $(VENV)/.installed ## measure it beside hand-written loops, in a few minutes
+	$(BIN)/python benchmarks/run.py --rounds 5 --tasks $(BENCH_TASKS) --contenders $(BENCH_OWN) --json bench.json
+
+bench-peers: $(PEERS)/.installed ## measure everything beside other libraries too, in about an hour
+	$(PEERS)/bin/python benchmarks/run.py --json bench-peers.json
 
 format: $(VENV)/.dev ## put the code in shape
 	$(BIN)/ruff format .
@@ -35,13 +40,18 @@ docs: $(VENV)/.docs ## build the site into site/, strictly; the tutorials' code 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove what was made
-	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) bench.json bench-peers.json site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --editable '.[plot]'
+	touch $@
+
+$(PEERS)/.installed: benchmarks/requirements.txt pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --requirement benchmarks/requirements.txt --editable .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
