@@ -35,7 +35,8 @@ def trained(make, optimizer, *, jit, epochs=2, fit=None, **compiled):
     """The model after a seeded fit, and its history; `optimizer` may be a function of parameters."""
     module = make()
     model = module if isinstance(module, kt.Model) else kt.Model(module)
-    made = optimizer if isinstance(optimizer, str) or not callable(optimizer) else optimizer(model.parameters())
+    takes_weights = callable(optimizer) and not isinstance(optimizer, kt.optimizers.Optimizer)
+    made = optimizer(model.parameters()) if takes_weights else optimizer
     model.compile(made, "cross_entropy", jit_compile=jit, **compiled)
     model.trainer.said = said = []
     model.trainer.say = said.append
@@ -90,6 +91,25 @@ def test_every_optimizer_learns_the_same_compiled(name):
 @pytest.mark.parametrize("name", ["sgd", "rmsprop", "adagrad", "adadelta", "adam", "adamw", "adamax", "nadam"])
 def test_every_keras_optimizer_learns_the_same_compiled(name):
     assert_same(network, name, epochs=8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [{"clipnorm": 0.1}, {"clipvalue": 0.01}, {"weight_decay": 0.1}, {"use_ema": True}, {"loss_scale_factor": 64.0}],
+    ids=str,
+)
+def test_settings_of_keras_optimizers_hold_compiled(settings):
+    assert_same(network, kt.optimizers.Adam(1e-2, **settings), both={"steps_per_execution": 4})
+
+
+@pytest.mark.slow
+def test_a_learning_rate_that_is_a_tensor_may_be_changed_in_place():
+    class Slower(kt.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.optimizer.param_groups[0]["lr"].mul_(0.5)
+
+    assert_same(network, lambda p: torch.optim.Adam(p, torch.tensor(1e-2)), fit=lambda: {"callbacks": [Slower()]})
 
 
 @pytest.mark.slow

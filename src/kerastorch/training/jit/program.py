@@ -50,8 +50,9 @@ class Program:
         began = time.perf_counter()
         recorded = trace(trainer, update, cells, batch if isinstance(batch, Several) else [batch])
         groups = update.optimizer.param_groups
-        self._rates = list(zip(groups, recorded.rates, strict=True))
-        self._last = [group["lr"] for group in groups]
+        # a rate that is a tensor already is among the inputs itself
+        self._rates = [(g, rate) for g, rate in zip(groups, recorded.rates, strict=True) if rate is not g["lr"]]
+        self._last = [group["lr"] for group, _ in self._rates]
         self.inputs, self.owned = recorded.inputs, recorded.owned
         self._assemble = recorded.assemble
         self._run = _compiled(recorded, _parts(batch))
