@@ -18,7 +18,7 @@ from kerastorch.data.source import Source, limited, refuse_dropped, refuse_reord
 from kerastorch.data.weights import class_weights
 from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
-from kerastorch.training.feed import Feed
+from kerastorch.training.layout import Layout
 from kerastorch.training.naming import in_keras_order, log_names, metrics_by_output
 from kerastorch.training.objective import Objective, outputs
 from kerastorch.training.ready import check_columns, check_frequency, epoch_numbers
@@ -58,6 +58,7 @@ class Model(View):
         *,
         regularizers: Mapping[str, Any] | None = None,
         device: Any = "auto",
+        memory_format: Any = "auto",
     ) -> None:
         """Say how the model learns.
 
@@ -70,13 +71,19 @@ class Model(View):
             metrics: a list of names, torchmetrics metrics and functions; a dict of lists for several outputs.
             regularizers: penalties by parameter name, `{"*.weight": L2(1e-4)}`, patterns as for file names.
             device: where to compute; `'auto'` is where the model is, or an accelerator if there is one.
+            memory_format: of images on their way into the model, `'channels_last'`, `'contiguous'` or torch's
+                constants; `'auto'` is channels-last where a convolutional model on the CPU gains by it and gives the
+                same outputs. The user's arrays, the weights and what `predict` returns stay as they are.
 
         Raises:
-            ValueError: an unknown name, with the nearest right one.
+            ValueError: an unknown name, with the nearest right one; another memory format.
         """
         objective = Objective(loss, loss_weights)
         settings = optimizers.get(optimizer)
-        self._trainer = Trainer(self, settings, objective, metrics_by_output(metrics), regularizers or {}, device)
+        layout = Layout(self, memory_format, own_steps=_overrides(self, *_STEPS))
+        self._trainer = Trainer(
+            self, settings, objective, metrics_by_output(metrics), regularizers or {}, device, layout
+        )
 
     def fit(
         self,
@@ -134,7 +141,7 @@ class Model(View):
         numbers = epoch_numbers(initial_epoch, epochs)
         check_frequency(validation_freq)
         feed = trainer.feed(class_weights(class_weight, sample_weight))
-        plain = Feed(self, feed.device)
+        plain = trainer.feed()
         source = Source(x, y, sample_weight, finite=check_finite, cast=plain.once)
         batches, validation = assemble(
             self,
@@ -334,6 +341,9 @@ class Model(View):
             for metric in some
             if metric.higher is not None
         }
+
+
+_STEPS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
 
 
 def _overrides(model: Model, *names: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -29,10 +30,18 @@ class Feed:
         module: decides dtype and device: those of its parameters.
         device: where batches go.
         class_weight: makes weights of targets, in training.
+        arrange: puts inputs in the memory format they are wanted in.
     """
 
-    def __init__(self, module: nn.Module, device: torch.device, class_weight: ClassWeights | None = None) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        device: torch.device,
+        class_weight: ClassWeights | None = None,
+        arrange: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.device = device
+        self._arrange = arrange
         self.dtype = next(
             (p.dtype for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()),
             torch.get_default_dtype(),
@@ -44,6 +53,8 @@ class Feed:
         """The batch on the device, in the model's dtype, weighted by class."""
         x, y, sample_weight = batch
         x = self._put(self._only(x)) if isinstance(x, Tensor) else map_structure(lambda t: self._put(self._input(t)), x)
+        if self._arrange is not None:
+            x = self._arrange(x)
         if isinstance(y, Tensor):
             y = self._put(self._target(y))
         elif y is not None:

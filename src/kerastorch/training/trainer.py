@@ -23,6 +23,7 @@ from kerastorch.training.calling import call
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
 from kerastorch.training.interrupt import Interrupt
+from kerastorch.training.layout import Layout
 from kerastorch.training.meter import Meter, RunningLogs, Scores, batch_rows
 from kerastorch.training.modes import evaluation_mode, training_mode
 from kerastorch.training.objective import Objective
@@ -44,6 +45,7 @@ class Trainer:
         metrics: output name -> metrics.
         patterns: regularizers by parameter name.
         device: `'auto'` or a device.
+        layout: the memory format of images; as they come if `None`.
 
     Attributes:
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
@@ -60,6 +62,7 @@ class Trainer:
         metrics: Mapping[str, list[Metric]],
         patterns: Mapping[str, Any],
         device: Any,
+        layout: Layout | None = None,
     ) -> None:
         self.model = model
         self.objective = objective
@@ -73,6 +76,7 @@ class Trainer:
         self.interrupt = Interrupt()
         self._claimed = threading.Lock()
         self.device = device
+        self.layout = layout
         self.columns: list[Any] | None = None
         self.patterns = {name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))}
         if self.patterns and is_built(model):
@@ -106,7 +110,8 @@ class Trainer:
         device = find_device(self.model, self.device)
         if any(tensor.device != device for tensor in (*self.model.parameters(), *self.model.buffers())):
             self.model.to(device)
-        return Feed(self.model, device, class_weight)
+        arrange = None if self.layout is None else self.layout.arrange(device)
+        return Feed(self.model, device, class_weight, arrange)
 
     def build(self, x: Any) -> None:
         """Make the parameters of lazy layers by a dry run, in eval mode, so that buffers stay as they are."""
