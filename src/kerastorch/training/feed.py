@@ -55,17 +55,22 @@ class Feed:
         x = self._put(self._only(x)) if isinstance(x, Tensor) else map_structure(lambda t: self._put(self._input(t)), x)
         if self._arrange is not None:
             x = self._arrange(x)
-        if isinstance(y, Tensor):
-            y = self._put(self._target(y))
-        elif y is not None:
-            y = map_structure(lambda t: self._put(self._target(t)), y)
+        if y is not None:
+            y = self._target(y) if isinstance(y, Tensor) else map_structure(self._target, y)
         if self._class_weight is not None and y is not None:
             if sample_weight is not None:
                 raise ValueError("pass one of sample_weight and class_weight; the data already has weights.")
-            sample_weight = self._class_weight(y)
-        elif sample_weight is not None:
+            sample_weight = self._class_weight(y)  # of targets that did not move yet: looking at them is no wait
+        if sample_weight is not None:
             sample_weight = self._put(self._input(sample_weight))
+        if y is not None:
+            y = self._put(y) if isinstance(y, Tensor) else map_structure(self._put, y)
         return Batch(x, y, sample_weight)
+
+    def look_at(self, targets: Any) -> None:
+        """Before the batches of a pass: all their targets, where they are in memory."""
+        if self._class_weight is not None:
+            self._class_weight.look_at(targets)
 
     def once(self, data: Batch) -> Batch:
         """Arrays as a whole in the dtypes of their batches, unless they would be large in them."""

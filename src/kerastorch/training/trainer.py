@@ -141,6 +141,7 @@ class Trainer:
 
     def prepared(self, batches: Batches, feed: Feed, number: int) -> Iterator[Batch]:
         """The batches of an epoch, the first of which builds a model that is not built yet."""
+        feed.look_at(batches.targets)
         stream = batches.epoch(number)
         if is_built(self.model):
             return stream
