@@ -58,6 +58,7 @@ class Model(View):
         *,
         regularizers: Mapping[str, Any] | None = None,
         device: Any = "auto",
+        data_device: Any = "auto",
         memory_format: Any = "auto",
     ) -> None:
         """Say how the model learns.
@@ -71,18 +72,22 @@ class Model(View):
             metrics: a list of names, torchmetrics metrics and functions; a dict of lists for several outputs.
             regularizers: penalties by parameter name, `{"*.weight": L2(1e-4)}`, patterns as for file names.
             device: where to compute; `'auto'` is where the model is, or an accelerator if there is one.
+            data_device: where arrays in memory are kept while `fit`, `evaluate` or `predict` runs; `'auto'` is with the
+                model where that is an accelerator and they take less than a quarter of its free memory, else where
+                they are: then the next piece is gathered while the model works on this one.
             memory_format: of images on their way into the model, `'channels_last'`, `'contiguous'` or torch's
                 constants; `'auto'` is channels-last where a convolutional model on the CPU gains by it and gives the
                 same outputs. The user's arrays, the weights and what `predict` returns stay as they are.
 
         Raises:
-            ValueError: an unknown name, with the nearest right one; another memory format.
+            ValueError: an unknown name, with the nearest right one; another memory format; a `data_device` that is
+                not here.
         """
         objective = Objective(loss, loss_weights)
         settings = optimizers.get(optimizer)
         layout = Layout(self, memory_format, own_steps=_overrides(self, *_STEPS))
         self._trainer = Trainer(
-            self, settings, objective, metrics_by_output(metrics), regularizers or {}, device, layout
+            self, settings, objective, metrics_by_output(metrics), regularizers or {}, device, layout, data_device
         )
 
     def fit(
@@ -142,7 +147,7 @@ class Model(View):
         check_frequency(validation_freq)
         feed = trainer.feed(class_weights(class_weight, sample_weight))
         plain = trainer.feed()
-        source = Source(x, y, sample_weight, finite=check_finite, cast=plain.once)
+        source = Source(x, y, sample_weight, finite=check_finite, cast=plain.once, carry=plain.carry)
         batches, validation = assemble(
             self,
             source,
@@ -197,7 +202,7 @@ class Model(View):
         trainer = self._compiled("evaluate")
         feed = trainer.feed()
         refuse_dropped(x, "evaluate")
-        source = Source(x, y, sample_weight, finite=check_finite, cast=feed.once)
+        source = Source(x, y, sample_weight, finite=check_finite, cast=feed.once, carry=feed.carry)
         check_columns(trainer.columns, source.columns)
         batches = limited(source.batches(batch_size), steps)
         told = CallbackList([*listed(callbacks), *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
@@ -231,7 +236,7 @@ class Model(View):
         feed = trainer.feed()
         refuse_reordered(x)
         refuse_dropped(x, "predict")
-        source = Source(x, cast=feed.once, finite=False)
+        source = Source(x, cast=feed.once, carry=feed.carry, finite=False)
         check_columns(trainer.columns, source.columns)
         batches = limited(source.batches(batch_size), steps)
         told = CallbackList([*listed(callbacks), *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))

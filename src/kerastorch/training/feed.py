@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from kerastorch.data.arrays import tensor as as_tensor
 from kerastorch.data.batches import Batch
+from kerastorch.data.carry import carrier
+from kerastorch.data.placement import placed
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.weights import ClassWeights
 from kerastorch.layers.base import Layer
@@ -31,6 +33,10 @@ class Feed:
         device: where batches go.
         class_weight: makes weights of targets, in training.
         arrange: puts inputs in the memory format they are wanted in.
+        data_device: where arrays in memory are kept, as `check_place` gives it.
+
+    Attributes:
+        carry: brings pieces of arrays that stay on the CPU to the device.
     """
 
     def __init__(
@@ -39,9 +45,12 @@ class Feed:
         device: torch.device,
         class_weight: ClassWeights | None = None,
         arrange: Callable[[Any], Any] | None = None,
+        data_device: Any = "auto",
     ) -> None:
         self.device = device
         self._arrange = arrange
+        self._data_device = data_device
+        self.carry = carrier(device)
         self.dtype = next(
             (p.dtype for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()),
             torch.get_default_dtype(),
@@ -73,12 +82,13 @@ class Feed:
             self._class_weight.look_at(targets)
 
     def once(self, data: Batch) -> Batch:
-        """Arrays as a whole in the dtypes of their batches, unless they would be large in them."""
+        """Arrays as a whole where they are kept, in the dtypes of their batches unless they would be large in them."""
         size = sum(leaf.numel() for _, leaf in leaves((data.x, data.y))) * self.dtype.itemsize
-        if size > ONCE:
-            return data
-        x = self._only(data.x) if isinstance(data.x, Tensor) else map_structure(self._input, data.x)
-        return Batch(x, None if data.y is None else map_structure(self._target, data.y), data.sample_weight)
+        if size <= ONCE:
+            x = self._only(data.x) if isinstance(data.x, Tensor) else map_structure(self._input, data.x)
+            data = Batch(x, None if data.y is None else map_structure(self._target, data.y), data.sample_weight)
+        place = placed(sum(leaf.nbytes for _, leaf in leaves(data)), self._data_device, self.device)
+        return data if place is None else map_structure(lambda t: None if t is None else t.to(place), data)
 
     def _only(self, x: Tensor) -> Tensor:
         """The input of a model that has one: what is to be looked up becomes the integers it is."""

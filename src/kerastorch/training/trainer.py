@@ -14,6 +14,7 @@ from torch import Tensor
 from kerastorch import regularizers
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, Batches
+from kerastorch.data.placement import check_place
 from kerastorch.layers.base import is_built
 from kerastorch.metrics.metric import Metric
 from kerastorch.optimizers.base import TorchOptimizer
@@ -46,6 +47,7 @@ class Trainer:
         patterns: regularizers by parameter name.
         device: `'auto'` or a device.
         layout: the memory format of images; as they come if `None`.
+        data_device: where arrays are kept.
 
     Attributes:
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
@@ -63,6 +65,7 @@ class Trainer:
         patterns: Mapping[str, Any],
         device: Any,
         layout: Layout | None = None,
+        data_device: Any = "auto",
     ) -> None:
         self.model = model
         self.objective = objective
@@ -77,6 +80,7 @@ class Trainer:
         self._claimed = threading.Lock()
         self.device = device
         self.layout = layout
+        self.data_device = check_place(data_device)
         self.columns: list[Any] | None = None
         self.patterns = {name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))}
         if self.patterns and is_built(model):
@@ -111,7 +115,7 @@ class Trainer:
         if any(tensor.device != device for tensor in (*self.model.parameters(), *self.model.buffers())):
             self.model.to(device)
         arrange = None if self.layout is None else self.layout.arrange(device)
-        return Feed(self.model, device, class_weight, arrange)
+        return Feed(self.model, device, class_weight, arrange, self.data_device)
 
     def build(self, x: Any) -> None:
         """Make the parameters of lazy layers by a dry run, in eval mode, so that buffers stay as they are."""
