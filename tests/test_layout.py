@@ -257,6 +257,25 @@ def test_models_without_convolutions_or_with_hooks_or_steps_of_their_own_are_lef
         assert {strides[1] for strides in seen(module)} == {64}
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_model_that_torch_compiles_is_left_alone(in_place):
+    x, _ = images(3, 8, 8)
+    module = colour()
+    calls = []
+
+    def backend(graph, inputs):
+        calls.append(len(inputs))
+        return graph.forward
+
+    if in_place:
+        module[2].compile(backend=backend)
+    else:
+        module[2] = torch.compile(module[2], backend=backend)
+    compiled(module).predict(x, batch_size=40, verbose=0)
+    assert {strides[1] for strides in seen(module)} == {64}
+    assert len(calls) <= 1  # not once more, for a rehearsal
+
+
 def test_a_sequence_model_with_images_in_steps_of_time_is_left_alone():
     class Reading(nn.Module):
         def __init__(self):
