@@ -19,7 +19,7 @@ from kerastorch.data.weights import class_weights
 from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
 from kerastorch.training.execution import Execution
-from kerastorch.training.feed import Feed
+from kerastorch.training.layout import Layout
 from kerastorch.training.naming import in_keras_order, log_names, metrics_by_output
 from kerastorch.training.objective import Objective, outputs
 from kerastorch.training.ready import check_columns, check_frequency, epoch_numbers
@@ -61,6 +61,8 @@ class Model(View):
         device: Any = "auto",
         jit_compile: bool | str = "auto",
         steps_per_execution: int = 1,
+        data_device: Any = "auto",
+        memory_format: Any = "auto",
     ) -> None:
         """Say how the model learns.
 
@@ -75,21 +77,23 @@ class Model(View):
             device: where to compute; `'auto'` is where the model is, or an accelerator if there is one.
             jit_compile: compile the training step.
             steps_per_execution: batches between two calls of the batch hooks.
+            data_device: where arrays in memory are kept while `fit`, `evaluate` or `predict` runs; `'auto'` is with the
+                model where that is an accelerator and they take less than a quarter of its free memory, else where
+                they are: then the next piece is gathered while the model works on this one.
+            memory_format: of images on their way into the model, `'channels_last'`, `'contiguous'` or torch's
+                constants; `'auto'` is channels-last where a convolutional model on the CPU gains by it and gives the
+                same outputs. The user's arrays, the weights and what `predict` returns stay as they are.
 
         Raises:
-            ValueError: an unknown name, with the nearest right one.
+            ValueError: an unknown name, with the nearest right one; another memory format; a `data_device` that is
+                not here.
         """
         objective = Objective(loss, loss_weights)
         settings = optimizers.get(optimizer)
-        self._trainer = Trainer(
-            self,
-            settings,
-            objective,
-            metrics_by_output(metrics),
-            regularizers or {},
-            device,
-            Execution.of(jit_compile, steps_per_execution),
-        )
+        execution = Execution.of(jit_compile, steps_per_execution)
+        layout = Layout(self, memory_format, own_steps=_overrides(self, *_STEPS))
+        penalised, scored = regularizers or {}, metrics_by_output(metrics)
+        self._trainer = Trainer(self, settings, objective, scored, penalised, device, layout, data_device, execution)
 
     def fit(
         self,
@@ -147,8 +151,8 @@ class Model(View):
         numbers = epoch_numbers(initial_epoch, epochs)
         check_frequency(validation_freq)
         feed = trainer.feed(class_weights(class_weight, sample_weight))
-        plain = Feed(self, feed.device)
-        source = Source(x, y, sample_weight, finite=check_finite, cast=plain.once)
+        plain = trainer.feed()
+        source = Source(x, y, sample_weight, finite=check_finite, cast=plain.once, carry=plain.carry)
         batches, validation = assemble(
             self,
             source,
@@ -203,7 +207,7 @@ class Model(View):
         trainer = self._compiled("evaluate")
         feed = trainer.feed()
         refuse_dropped(x, "evaluate")
-        source = Source(x, y, sample_weight, finite=check_finite, cast=feed.once)
+        source = Source(x, y, sample_weight, finite=check_finite, cast=feed.once, carry=feed.carry)
         check_columns(trainer.columns, source.columns)
         batches = limited(source.batches(batch_size), steps)
         told = CallbackList([*listed(callbacks), *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
@@ -237,7 +241,7 @@ class Model(View):
         feed = trainer.feed()
         refuse_reordered(x)
         refuse_dropped(x, "predict")
-        source = Source(x, cast=feed.once, finite=False)
+        source = Source(x, cast=feed.once, carry=feed.carry, finite=False)
         check_columns(trainer.columns, source.columns)
         batches = limited(source.batches(batch_size), steps)
         told = CallbackList([*listed(callbacks), *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
@@ -347,6 +351,9 @@ class Model(View):
             for metric in some
             if metric.higher is not None
         }
+
+
+_STEPS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
 
 
 def _overrides(model: Model, *names: str) -> bool:

@@ -12,11 +12,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kerastorch.data.arrays import tensors
+from kerastorch.data.carry import Carry
 from kerastorch.data.order import EpochSampler, permutation
 from kerastorch.data.structure import leaves, map_structure
 
 PIECE = 64  # batches gathered at once, or fewer, so that a piece stays within
 CACHE = 2**20  # bytes: beyond what a core's cache holds, gathering costs more than the calls it saves
+ROOM = 2**26  # bytes, where an accelerator is at one end: there a call costs more
 
 
 class Batch(NamedTuple):
@@ -67,10 +69,17 @@ class ArrayBatches:
         shuffle: `True` permutes the rows each epoch, `'batch'` only within each batch.
         seed: what the order depends on beside the epoch's number.
         rows: which rows are used, `None` for all.
+        carry: brings pieces from the CPU to where they are wanted.
     """
 
     def __init__(
-        self, data: Batch, batch_size: int, shuffle: bool | str, seed: int, rows: Tensor | None = None
+        self,
+        data: Batch,
+        batch_size: int,
+        shuffle: bool | str,
+        seed: int,
+        rows: Tensor | None = None,
+        carry: Carry | None = None,
     ) -> None:
         self._data, self._shuffle, self._seed, self._rows = data, shuffle, seed, rows
         self.samples: int | None = _length(data) if rows is None else len(rows)
@@ -78,21 +87,35 @@ class ArrayBatches:
         self._row_bytes = sum(leaf[:1].nbytes for _, leaf in leaves(data.x))
         self.batch_size: int | None = self._size
         self.targets: Any = data.y if rows is None else _rows(data.y, rows)
+        self._devices = {leaf.device for _, leaf in leaves(data)}
+        on_cpu = any(device.type == "cpu" for device in self._devices)
+        self._carry = carry if on_cpu else None
+        room = CACHE if on_cpu and carry is None else ROOM
+        self._piece = self._size * max(1, min(PIECE, room // max(1, self._size * self._row_bytes)))
 
     def steps(self) -> int:
         assert self.samples is not None
         return -(-self.samples // self._size)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        order = self._order(number)
-        assert self.samples is not None
-        piece = self._size * max(1, min(PIECE, CACHE // max(1, self._size * self._row_bytes)))
-        for start in range(0, self.samples, piece):
-            here = slice(start, start + piece)
-            part = _take(self._data, here if order is None else order[here])
-            if order is None:  # a model may work on its input in place; the user's array is not ours to change
-                part = part._replace(x=map_structure(torch.clone, part.x))
+        pieces = self._pieces(number)
+        for part in pieces if self._carry is None else self._carry(pieces):
             yield from _split(part, self._size)
+
+    def _pieces(self, number: int) -> Iterator[Batch]:
+        assert self.samples is not None
+        order = self._order(number)
+        # moved once, to each device that holds data
+        orders = {} if order is None else {device: order.to(device, non_blocking=True) for device in self._devices}
+        for start in range(0, self.samples, self._piece):
+            here = slice(start, start + self._piece)
+            if orders:
+                rows = {device: order[here] for device, order in orders.items()}
+                yield Batch(*(_rows_by_device(field, rows) for field in self._data))
+                continue
+            part = _take(self._data, here)
+            # a model may work on its input in place; the user's array is not ours to change
+            yield part._replace(x=map_structure(torch.clone, part.x))
 
     def _order(self, number: int) -> Tensor | None:
         if not self._shuffle:
@@ -117,6 +140,10 @@ def _take(data: Batch, rows: Tensor | slice) -> Batch:
 
 def _rows(field: Any, rows: Tensor | slice) -> Any:
     return map_structure(lambda t: None if t is None else t[rows], field)
+
+
+def _rows_by_device(field: Any, rows: dict[torch.device, Tensor]) -> Any:
+    return map_structure(lambda t: None if t is None else t[rows[t.device]], field)
 
 
 def _split(part: Batch, size: int) -> Iterator[Batch]:

@@ -20,6 +20,7 @@ from torch.utils.data import (
 
 from kerastorch.data import arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, GoingOn, LoaderBatches, StreamBatches
+from kerastorch.data.carry import Carry
 from kerastorch.data.order import EpochSampler
 from kerastorch.data.split import split_rows, warn_of_unseen_classes
 from kerastorch.data.structure import rows as rows_of
@@ -40,6 +41,7 @@ class Source:
         names: what messages call these three.
         finite: whether NaN and infinity are refused.
         cast: what is done to arrays once, before training.
+        carry: brings pieces of arrays that are on the CPU to where they are wanted.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class Source:
         names: tuple[str, str, str] = ("x", "y", "sample_weight"),
         finite: bool = True,
         cast: Cast = lambda batch: batch,
+        carry: Carry | None = None,
     ) -> None:
+        self._carry = carry
         self.kind = _kind(x, names[0])
         self.columns = arrays.columns(x)
         if isinstance(x, TensorDataset):
@@ -97,7 +101,7 @@ class Source:
             return LoaderBatches(self._data) if self.kind == "DataLoader" else StreamBatches(self._data)
         size = whole("batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
         if self.kind == "arrays":
-            return ArrayBatches(self._data, size, shuffle, seed, rows)
+            return ArrayBatches(self._data, size, shuffle, seed, rows, self._carry)
         if shuffle == "batch":
             raise ValueError(f"shuffle='batch' is for arrays, got a {self.kind}; use True or False.")
         if self.kind == "IterableDataset":

@@ -34,16 +34,26 @@ class ClassWeights:
         for label in class_weight:
             whole("class_weight: a class", label, 0)
         entries = {int(label): number(f"class_weight[{label}]", w, least=0) for label, w in class_weight.items()}
+        self._looked = False
         self._table = torch.full((max(entries) + 1,), float("nan"))
         for label, weight in entries.items():
             self._table[label] = weight
 
+    def look_at(self, targets: Any) -> None:
+        """Check all targets at once, where they are in memory: then their batches need no look, which costs a wait."""
+        if isinstance(targets, Tensor):
+            self(targets)
+            self._looked = True
+
     def __call__(self, y: Any) -> Tensor:
         if not isinstance(y, Tensor):
             raise ValueError("class_weight needs one target with class numbers; the model has several outputs.")
-        labels = whole_classes(_labels(y))
+        labels = _labels(y, self._looked)
+        labels = labels.to(torch.int64) if self._looked else whole_classes(labels)
         if self._table.device != labels.device:
             self._table = self._table.to(labels.device)
+        if self._looked:
+            return self._table[labels]
         outside = (labels < 0) | (labels >= len(self._table))
         weights = self._table[labels.where(~outside, 0)]
         unknown = outside | weights.isnan()
@@ -55,10 +65,10 @@ class ClassWeights:
         return weights
 
 
-def _labels(y: Tensor) -> Tensor:
-    """One class number a row, of class numbers or one-hot rows."""
+def _labels(y: Tensor, looked: bool) -> Tensor:
+    """One class number a row, of class numbers or one-hot rows, which need no look if one was had."""
     if y.ndim == 1 or y.shape[1:].numel() == 1:
         return y.flatten()
-    if y.ndim == 2 and bool((((y == 0) | (y == 1)).all(1) & (y.sum(1) == 1)).all()):
+    if y.ndim == 2 and (looked or bool((((y == 0) | (y == 1)).all(1) & (y.sum(1) == 1)).all())):
         return y.argmax(1)
     raise ValueError(f"class_weight needs one class for each row, y has shape {tuple(y.shape)}; use sample_weight.")

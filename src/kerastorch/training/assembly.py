@@ -70,8 +70,9 @@ def validation_source(data: Any, feed: Feed, finite: bool, steps: int | None) ->
         if len(data) not in (2, 3):
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} parts.")
         names = ("validation x", "validation y", "validation sample_weight")
-        return Source(*data, names=names, finite=finite, cast=feed.once)
-    source = Source(data, names=("validation_data", "y", "sample_weight"), finite=finite, cast=feed.once)
+        return Source(*data, names=names, finite=finite, cast=feed.once, carry=feed.carry)
+    names = ("validation_data", "y", "sample_weight")
+    source = Source(data, names=names, finite=finite, cast=feed.once, carry=feed.carry)
     if source.kind == "generator" and steps is None:
         raise ValueError(
             "validation_data is a generator, which has no length and ends after one pass; set validation_steps, or "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 
 from kerastorch.data.arrays import tensor as as_tensor
 from kerastorch.data.batches import Batch, Several
+from kerastorch.data.carry import carrier
+from kerastorch.data.placement import placed
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.weights import ClassWeights
 from kerastorch.layers.base import Layer
@@ -29,10 +32,25 @@ class Feed:
         module: decides dtype and device: those of its parameters.
         device: where batches go.
         class_weight: makes weights of targets, in training.
+        arrange: puts inputs in the memory format they are wanted in.
+        data_device: where arrays in memory are kept, as `check_place` gives it.
+
+    Attributes:
+        carry: brings pieces of arrays that stay on the CPU to the device.
     """
 
-    def __init__(self, module: nn.Module, device: torch.device, class_weight: ClassWeights | None = None) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        device: torch.device,
+        class_weight: ClassWeights | None = None,
+        arrange: Callable[[Any], Any] | None = None,
+        data_device: Any = "auto",
+    ) -> None:
         self.device = device
+        self._arrange = arrange
+        self._data_device = data_device
+        self.carry = carrier(device)
         self.dtype = next(
             (p.dtype for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()),
             torch.get_default_dtype(),
@@ -46,25 +64,33 @@ class Feed:
             return Several(map(self, batch))  # type: ignore[arg-type]
         x, y, sample_weight = batch
         x = self._put(self._only(x)) if isinstance(x, Tensor) else map_structure(lambda t: self._put(self._input(t)), x)
-        if isinstance(y, Tensor):
-            y = self._put(self._target(y))
-        elif y is not None:
-            y = map_structure(lambda t: self._put(self._target(t)), y)
+        if self._arrange is not None:
+            x = self._arrange(x)
+        if y is not None:
+            y = self._target(y) if isinstance(y, Tensor) else map_structure(self._target, y)
         if self._class_weight is not None and y is not None:
             if sample_weight is not None:
                 raise ValueError("pass one of sample_weight and class_weight; the data already has weights.")
-            sample_weight = self._class_weight(y)
-        elif sample_weight is not None:
+            sample_weight = self._class_weight(y)  # of targets that did not move yet: looking at them is no wait
+        if sample_weight is not None:
             sample_weight = self._put(self._input(sample_weight))
+        if y is not None:
+            y = self._put(y) if isinstance(y, Tensor) else map_structure(self._put, y)
         return Batch(x, y, sample_weight)
 
+    def look_at(self, targets: Any) -> None:
+        """Before the batches of a pass: all their targets, where they are in memory."""
+        if self._class_weight is not None:
+            self._class_weight.look_at(targets)
+
     def once(self, data: Batch) -> Batch:
-        """Arrays as a whole in the dtypes of their batches, unless they would be large in them."""
+        """Arrays as a whole where they are kept, in the dtypes of their batches unless they would be large in them."""
         size = sum(leaf.numel() for _, leaf in leaves((data.x, data.y))) * self.dtype.itemsize
-        if size > ONCE:
-            return data
-        x = self._only(data.x) if isinstance(data.x, Tensor) else map_structure(self._input, data.x)
-        return Batch(x, None if data.y is None else map_structure(self._target, data.y), data.sample_weight)
+        if size <= ONCE:
+            x = self._only(data.x) if isinstance(data.x, Tensor) else map_structure(self._input, data.x)
+            data = Batch(x, None if data.y is None else map_structure(self._target, data.y), data.sample_weight)
+        place = placed(sum(leaf.nbytes for _, leaf in leaves(data)), self._data_device, self.device)
+        return data if place is None else map_structure(lambda t: None if t is None else t.to(place), data)
 
     def _only(self, x: Tensor) -> Tensor:
         """The input of a model that has one: what is to be looked up becomes the integers it is."""

@@ -15,7 +15,7 @@ from kerastorch.metrics.metric import Metric
 from kerastorch.metrics.target import Target
 
 FOLD = 256  # batches whose losses are summed at once
-ROWS, ELEMENTS = 4096, 2**22  # rows, or elements of outputs, that metrics are given at once
+ROWS, ELEMENTS = 4096, 2**22  # rows (on the CPU, whose cache they fit), or elements, that metrics are given at once
 
 
 class Mean:
@@ -53,8 +53,9 @@ class Mean:
 
     def read(self) -> float:
         """The mean so far; NaN before the first batch."""
-        total, count = self._totals()
-        return float(total) / float(count) if float(count) else float("nan")
+        # one look at the device for both
+        total, count = torch.stack([torch.as_tensor(number) for number in self._totals()]).tolist()
+        return float(total / count) if count else float("nan")
 
 
 def _joined(numbers: list[Any]) -> Tensor:
@@ -88,7 +89,8 @@ class Scores:
         self._pending.append((y_pred.detach(), y_true))
         self._rows += y_pred.shape[0]
         self._elements += y_pred.numel()
-        if self._rows >= ROWS or self._elements >= ELEMENTS:
+        # elsewhere few large pieces are better: some metrics make the device wait at each
+        if self._elements >= ELEMENTS or (self._rows >= ROWS and y_pred.device.type == "cpu"):
             self.flush()
 
     def flush(self) -> None:

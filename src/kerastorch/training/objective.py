@@ -30,6 +30,7 @@ class _Pass:
     targets: Any = None  # all of them, where they are in memory
     checked: bool = False  # the first batch was looked at
     counts_rows: bool = False  # a batch counts its rows
+    class_numbers: set[str] = field(default_factory=set)  # outputs with targets that are floats, but all of them whole
     charges: bool = False  # outputs of layers are charged for
     activities: list[Tensor] = field(default_factory=list)  # those of the running step
 
@@ -131,6 +132,8 @@ class Objective:
         loss = self.losses[""]
         assert loss is not None
         now = self._pass
+        if "" in now.class_numbers:
+            y = y.to(torch.int64)  # so that no batch needs a look
         self.count = None if now.counts_rows else loss.count(y, sample_weight)
         if now.tap is not None and now.on_logits is not None:
             logits = now.tap.logits(y_pred)
@@ -143,10 +146,11 @@ class Objective:
         for name, loss in self.losses.items():
             if loss is None:
                 continue
-            value = loss(y[name], y_pred[name], sample_weight)
+            target = y[name].to(torch.int64) if name in self._pass.class_numbers else y[name]
+            value = loss(target, y_pred[name], sample_weight)
             if self.names_parts:
                 self.parts[f"{name}_loss"] = value
-                self.counts[f"{name}_loss"] = loss.count(y[name], sample_weight)
+                self.counts[f"{name}_loss"] = loss.count(target, sample_weight)
             weight = self._weights.get(name, 1.0)
             value = value if weight == 1 else weight * value
             total = value if total is None else total + value
@@ -204,7 +208,11 @@ class Objective:
             if not self._several:
                 now.counts_rows = loss.counts_rows(None if now.targets is None else targets[name])
             with torch.no_grad():
-                loss.check(targets[name].to(predicted[name].device), predicted[name].detach())
+                given, seen = targets[name].to(predicted[name].device), predicted[name].detach()
+                loss.check(given, seen)
+                whole = now.targets is not None and given.is_floating_point()
+                if whole and loss.align(given[: len(seen)], seen).dtype == torch.int64:
+                    now.class_numbers.add(name)
 
     def _check_tail(self, loss: Loss, axes: int) -> None:
         tail = self._pass.tail

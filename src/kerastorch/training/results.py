@@ -62,7 +62,7 @@ class Collected:
 
 
 def _numpy(output: Tensor) -> np.ndarray[Any, Any]:
-    output = output.detach().cpu()
+    output = output.detach().cpu().contiguous()  # as the user knows it, whatever its memory format was
     output = output.float() if output.dtype == torch.bfloat16 else output  # NumPy has no bfloat16
     found: np.ndarray[Any, Any] = output.numpy() if output.ndim else output.reshape(1).numpy()
     return found

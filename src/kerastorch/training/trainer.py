@@ -14,6 +14,7 @@ from torch import Tensor
 from kerastorch import regularizers
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, Batches, Several, grouped
+from kerastorch.data.placement import check_place
 from kerastorch.layers.base import is_built
 from kerastorch.metrics.metric import Metric
 from kerastorch.optimizers.base import TorchOptimizer
@@ -25,6 +26,7 @@ from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
 from kerastorch.training.interrupt import Interrupt
 from kerastorch.training.jit.compiled import Compiled
+from kerastorch.training.layout import Layout
 from kerastorch.training.meter import Meter, RunningLogs, Scores, batch_rows
 from kerastorch.training.modes import evaluation_mode, training_mode
 from kerastorch.training.objective import Objective
@@ -46,6 +48,8 @@ class Trainer:
         metrics: output name -> metrics.
         patterns: regularizers by parameter name.
         device: `'auto'` or a device.
+        layout: the memory format of images; as they come if `None`.
+        data_device: where arrays are kept.
         execution: whether steps are compiled, and how many run between two looks of the callbacks.
 
     Attributes:
@@ -64,6 +68,8 @@ class Trainer:
         metrics: Mapping[str, list[Metric]],
         patterns: Mapping[str, Any],
         device: Any,
+        layout: Layout | None = None,
+        data_device: Any = "auto",
         execution: Execution = EAGER,
     ) -> None:
         self.model = model
@@ -78,6 +84,8 @@ class Trainer:
         self.interrupt = Interrupt()
         self._claimed = threading.Lock()
         self.device = device
+        self.layout = layout
+        self.data_device = check_place(data_device)
         self.columns: list[Any] | None = None
         self.patterns = {name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))}
         if self.patterns and is_built(model):
@@ -114,7 +122,8 @@ class Trainer:
         device = find_device(self.model, self.device)
         if any(tensor.device != device for tensor in (*self.model.parameters(), *self.model.buffers())):
             self.model.to(device)
-        return Feed(self.model, device, class_weight)
+        arrange = None if self.layout is None else self.layout.arrange(device)
+        return Feed(self.model, device, class_weight, arrange, self.data_device)
 
     def build(self, x: Any) -> None:
         """Make the parameters of lazy layers by a dry run, in eval mode, so that buffers stay as they are."""
@@ -145,6 +154,7 @@ class Trainer:
 
     def prepared(self, batches: Batches, feed: Feed, number: int) -> Iterator[Batch]:
         """The batches of an epoch, the first of which builds a model that is not built yet."""
+        feed.look_at(batches.targets)
         stream = batches.epoch(number)
         if is_built(self.model):
             return stream

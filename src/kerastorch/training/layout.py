@@ -1,0 +1,137 @@
+"""Layout: the memory format in which images reach a model; the weights keep theirs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kerastorch.data.structure import leaves, map_structure
+from kerastorch.errors import mismatch
+from kerastorch.layers.base import is_built
+from kerastorch.training.rehearsal import agrees
+from kerastorch.training.tail import Tap
+from kerastorch.tree import modules
+
+Arrange = Callable[[Any], Any]
+
+LARGE = 2**30  # bytes of weights: a copy of a larger model is not made for a rehearsal
+_CONVOLUTIONS = {4: (nn.Conv2d, nn.ConvTranspose2d), 5: (nn.Conv3d, nn.ConvTranspose3d)}  # by axes of their input
+_DTYPES = (torch.float32, torch.bfloat16)  # those of the kernels that are faster so
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """`(batch, channels, height, width)`, or with a depth, in channels-last memory format; other tensors as they are.
+
+    One channel looks the same in both formats, so that torch takes it for contiguous; strides written out tell it.
+    """
+    if images.ndim not in _CONVOLUTIONS or not images.is_floating_point():
+        return images
+    if images.shape[1] == 1:
+        images = images.contiguous()
+        return images.as_strided(images.shape, (images.stride(0), 1, *images.stride()[2:]))
+    return images.contiguous(memory_format=torch.channels_last if images.ndim == 4 else torch.channels_last_3d)
+
+
+def contiguous(images: Tensor) -> Tensor:
+    """Images in torch's default memory format; other tensors as they are."""
+    return images.contiguous() if images.ndim in _CONVOLUTIONS else images
+
+
+# `None` is 'auto'
+_WANTED: dict[Hashable, Callable[[Tensor], Tensor] | None] = {
+    "auto": None, "channels_last": channels_last, "contiguous": contiguous,
+    torch.channels_last: channels_last, torch.contiguous_format: contiguous,
+}  # fmt: skip
+
+
+class Layout:
+    """What `compile(memory_format=...)` asks for.
+
+    With `'auto'` images are put in channels-last format where a convolutional model on the CPU gains by it and a
+    rehearsal shows that it works as before; that is found out once for each shape of a row.
+
+    Args:
+        model: what will be called.
+        wanted: `'auto'`, `'channels_last'`, `'contiguous'` or torch's constants for them.
+        own_steps: the model has steps of its own, which see the images too: `'auto'` leaves them as they are.
+
+    Raises:
+        ValueError: another `wanted`.
+    """
+
+    def __init__(self, model: nn.Module, wanted: Any = "auto", own_steps: bool = False) -> None:
+        if not isinstance(wanted, Hashable) or wanted not in _WANTED:
+            raise mismatch("memory_format", wanted, "'auto', 'channels_last' or 'contiguous'")
+        self._model, self._wanted, self._own_steps = model, _WANTED[wanted], own_steps
+        self._verdicts: dict[Hashable, bool] = {}
+        self._lock = threading.Lock()
+
+    def arrange(self, device: torch.device) -> Arrange | None:
+        """What one call of `fit`, `evaluate` or `predict` does to inputs on `device`; `None` for nothing."""
+        if self._wanted is not None:
+            return partial(map_structure, self._wanted)
+        if self._own_steps or device.type != "cpu" or not torch.backends.mkldnn.is_available():
+            return None
+        return _Automatic(self)
+
+    def verdict(self, modules_now: Hashable, x: Any, arrange: Arrange) -> bool:
+        """Whether the model does the same with `arrange(x)`."""
+        rows = tuple((leaf.shape[1:], leaf.dtype) for _, leaf in leaves(x))
+        with self._lock:
+            known = self._verdicts.get((modules_now, rows))
+            if known is None:
+                known = self._verdicts[modules_now, rows] = agrees(self._model, x, arrange)
+        return known
+
+
+class _Automatic:
+    """`'auto'` for one call: the model is looked at when the first images come."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._modules: Hashable = None
+        self._axes: set[int] | None = None  # of the inputs that are put in channels-last format
+
+    def __call__(self, x: Any) -> Any:
+        if isinstance(x, Tensor):
+            if x.ndim not in _CONVOLUTIONS:
+                return x
+        elif not any(leaf.ndim in _CONVOLUTIONS for _, leaf in leaves(x)):
+            return x
+        model = self._layout._model
+        if self._axes is None:
+            if not is_built(model):
+                return x
+            self._axes = _axes(model)
+            self._modules = tuple(map(id, modules(model)))
+        if not any(leaf.ndim in self._axes and leaf.dtype in _DTYPES for _, leaf in leaves(x)):
+            return x
+        return self._arranged(x) if self._layout.verdict(self._modules, x, self._arranged) else x
+
+    def _arranged(self, x: Any) -> Any:
+        axes = self._axes or ()
+        return map_structure(lambda leaf: channels_last(leaf) if leaf.ndim in axes else leaf, x)
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    """Whether torch.compile stands behind it: a copy would be compiled again, for a few rows."""
+    return getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod")
+
+
+def _axes(model: nn.Module) -> set[int]:
+    """How many axes the inputs of the model's convolutions have; none where a copy could not stand for the model."""
+    found: set[int] = set()
+    for module in modules(model):
+        hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+        if any(not isinstance(getattr(hook, "__self__", None), Tap) for hook in hooks):
+            return set()  # what a hook of the user's does with activations is not ours to try
+        if getattr(module, "activity_regularizer", None) is not None or _is_compiled(module):
+            return set()
+        found |= {axes for axes, kinds in _CONVOLUTIONS.items() if isinstance(module, kinds)}
+    size = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers())) if found else 0
+    return set() if size > LARGE else found
