@@ -1,4 +1,4 @@
-"""An optimizer's `step` and `zero_grad` without what torch puts around them for hooks and profilers, if there are none."""
+"""An optimizer's `step` and `zero_grad` without what torch puts around them, where no hook and no profiler needs it."""
 
 from __future__ import annotations
 
