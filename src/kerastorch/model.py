@@ -24,6 +24,7 @@ from kerastorch.training.objective import Objective, outputs
 from kerastorch.training.ready import check_columns, check_frequency, epoch_numbers
 from kerastorch.training.results import Collected
 from kerastorch.training.trainer import Trainer
+from kerastorch.tree import modules
 from kerastorch.view import View
 
 
@@ -134,7 +135,7 @@ class Model(View):
         numbers = epoch_numbers(initial_epoch, epochs)
         check_frequency(validation_freq)
         feed = trainer.feed(class_weights(class_weight, sample_weight))
-        plain = Feed(self, feed.device)
+        plain = Feed(modules(self), feed.device)
         source = Source(x, y, sample_weight, finite=check_finite, cast=plain.once)
         batches, validation = assemble(
             self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 from torch.autograd import profiler
@@ -30,11 +31,13 @@ class Bare:
         self._optimizer = optimizer
         self._wrapped: Any = type(optimizer).step
         inside = getattr(self._wrapped, "__wrapped__", None)
-        ours = getattr(self._wrapped, "__code__", None) is _WRAPPER and inside is not None
-        self._inside: Callable[[TorchOptimizer], Any] | None = inside if ours else None
+        self._inside: Callable[[], Any] | None = None
+        if inside is not None and getattr(self._wrapped, "__code__", None) is _WRAPPER:
+            self._inside = MethodType(inside, optimizer)
 
-    def step(self) -> None:
-        """One step."""
+    @property
+    def step(self) -> Callable[[], Any]:
+        """What is to be called for a step now."""
         optimizer = self._optimizer
         if (
             self._inside is None
@@ -46,9 +49,8 @@ class Bare:
             or "step" in vars(optimizer)
             or type(optimizer).step is not self._wrapped
         ):
-            optimizer.step()
-        else:
-            self._inside(optimizer)
+            return optimizer.step
+        return self._inside
 
     def zero_grad(self) -> None:
         """No parameter has a gradient any more."""

@@ -29,7 +29,7 @@ from kerastorch.training.objective import Objective
 from kerastorch.training.ready import check_owner, check_parameters, find_device, validates_at, with_prefix
 from kerastorch.training.tail import find_tail
 from kerastorch.training.update import Update
-from kerastorch.tree import modules
+from kerastorch.tree import modules, tensors
 
 Step = Callable[[Batch], Mapping[str, Any]]
 
@@ -103,10 +103,12 @@ class Trainer:
 
     def feed(self, class_weight: Any = None) -> Feed:
         """Puts batches where the model is; the model goes to the device first."""
-        device = find_device(self.model, self.device)
-        if any(tensor.device != device for tensor in (*self.model.parameters(), *self.model.buffers())):
+        parts = modules(self.model)
+        found = {tensor.device for tensor in tensors(parts)}
+        device = find_device(found, self.device)
+        if found - {device}:
             self.model.to(device)
-        return Feed(self.model, device, class_weight)
+        return Feed(parts, device, class_weight)
 
     def build(self, x: Any) -> None:
         """Make the parameters of lazy layers by a dry run, in eval mode, so that buffers stay as they are."""
