@@ -61,8 +61,10 @@ class Accuracy:
 
 def _yes(y_pred: Tensor) -> Tensor:
     """Where a probability is above 0.5; numbers that are none are taken for logits."""
-    logits = ~((y_pred >= 0) & (y_pred <= 1)).all()
-    return torch.where(logits, torch.sigmoid(y_pred), y_pred) > 0.5
+    within = ((y_pred >= 0) & (y_pred <= 1)).all()
+    if y_pred.device.type == "cpu":
+        return (y_pred if bool(within) else torch.sigmoid(y_pred)) > 0.5
+    return torch.where(within, y_pred, torch.sigmoid(y_pred)) > 0.5  # without waiting for the device
 
 
 class WholeEpoch:
