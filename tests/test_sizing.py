@@ -235,3 +235,24 @@ def test_a_failure_in_the_first_batch_leaves_nothing_switched_on():
     with pytest.raises(KeyError):
         kt.Model(Fails()).predict(torch.zeros(100, 2))
     assert torch.overrides._get_current_function_mode_stack() == []
+
+
+def test_a_model_that_hides_what_it_makes_has_batches_of_32():
+    class Compiled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = torch.compile(nn.Linear(4, 2), backend="eager")
+
+        def forward(self, x):
+            return self.inner(x)
+
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    x = torch.zeros(100, 4)
+    for module, given in (
+        (Compiled(), x),
+        (nn.TransformerEncoder(layer, 1, enable_nested_tensor=True), x[:, None]),
+    ):
+        model = kt.Model(module)
+        sizes = Sizes(model)
+        model.predict(given)
+        assert sizes.rows == [32, 32, 32, 4]

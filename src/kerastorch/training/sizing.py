@@ -38,11 +38,15 @@ def sized(
 
 
 def visible(parts: Iterable[nn.Module]) -> bool:
-    """Whether what a model of these modules makes can be seen: a compiled or scripted one hides it."""
-    return not any(
-        isinstance(part, torch.jit.ScriptModule) or part._compiled_call_impl is not None or hasattr(part, "_orig_mod")
-        for part in parts
-    )
+    """Whether what a model of these modules makes can be looked at without changing it."""
+    return not any(map(_hides, parts))
+
+
+def _hides(part: nn.Module) -> bool:
+    if isinstance(part, torch.jit.ScriptModule) or part._compiled_call_impl is not None or hasattr(part, "_orig_mod"):
+        return True  # what goes on in compiled code is not seen
+    # torch leaves its path over nested tensors, which cuts padding off, while it is looked at
+    return isinstance(part, nn.TransformerEncoder) and bool(part.use_nested_tensor)
 
 
 def growing(step: Callable[[Any], Any], batches: Batches, row_by_row: bool) -> Callable[[Any], Any]:
