@@ -148,7 +148,7 @@ class Model(View):
             steps=steps_per_epoch,
             validation_batch_size=validation_batch_size,
             validation_steps=validation_steps,
-            grows=self._row_by_row(trainer),
+            grows=self._row_by_row,
         )
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": batches.steps()}
@@ -197,7 +197,7 @@ class Model(View):
         refuse_dropped(x, "evaluate")
         source = Source(x, y, sample_weight, finite=check_finite, cast=feed.once)
         check_columns(trainer.columns, source.columns)
-        batches = sized(source, batch_size, steps, grows=self._row_by_row(trainer))
+        batches = sized(source, batch_size, steps, grows=self._row_by_row)
         told = CallbackList([*listed(callbacks), *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
         with trainer.interrupt.watch() if not trainer.running else nullcontext():
             logs = trainer.evaluate(batches, feed, told)
@@ -231,7 +231,7 @@ class Model(View):
         refuse_dropped(x, "predict")
         source = Source(x, cast=feed.once, finite=False)
         check_columns(trainer.columns, source.columns)
-        batches = sized(source, batch_size, steps, grows=visible(modules(self)))
+        batches = sized(source, batch_size, steps, grows=lambda: visible(modules(self)))
         told = CallbackList([*listed(callbacks), *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
         collected = Collected(batches.samples)
         trainer.predict(batches, feed, told, collected.add)
@@ -315,10 +315,10 @@ class Model(View):
                 raise ValueError(f"{verb}() needs a loss; call compile(loss=...).")
         return self._trainer
 
-    def _row_by_row(self, trainer: Trainer) -> bool:
+    def _row_by_row(self) -> bool:
         """Whether `evaluate` may take as many rows at once as it likes: what it finds is known to be means of rows."""
         own = _overrides(self, "test_step", "compute_loss")
-        return not own and trainer.objective.averages and visible(modules(self))
+        return not own and self.trainer.objective.averages and visible(modules(self))
 
     @property
     def trainer(self) -> Trainer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -42,7 +43,7 @@ def assemble(
     steps: int | None,
     validation_batch_size: int | None,
     validation_steps: int | None,
-    grows: bool,
+    grows: Callable[[], bool],
 ) -> Assembled:
     """Split, batch and limit the sources; refuse what cannot be trained on."""
     share = check_split(split.share)

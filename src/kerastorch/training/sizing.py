@@ -17,7 +17,7 @@ from kerastorch.training.meter import batch_rows
 
 
 def sized(
-    source: Source, batch_size: int | None, steps: int | None, *, grows: bool, rows: Tensor | None = None,
+    source: Source, batch_size: int | None, steps: int | None, *, grows: Callable[[], bool], rows: Tensor | None = None,
     name: str = "steps",
 ) -> Batches:  # fmt: skip
     """The batches of one pass without training.
@@ -26,13 +26,14 @@ def sized(
         source: the data.
         batch_size: rows of a batch, `None` where nobody said.
         steps: at most so many batches; where there is a limit, a batch nobody said a size of has 32 rows.
-        grows: whether batches may be of any size.
+        grows: whether batches may be of any size; asked where it matters.
         rows: use these rows only.
         name: what messages call `steps`.
     """
     samples = source.samples if rows is None else len(rows)
     indexed = source.kind in ("arrays", "Dataset")
-    if grows and indexed and batch_size is None and steps is None and samples is not None and samples > FIRST:
+    unsaid = batch_size is None and steps is None
+    if unsaid and indexed and samples is not None and samples > FIRST and grows():
         return GrowingBatches(lambda size, some: source.batches(size, rows=some), samples, rows)
     return limited(source.batches(batch_size, rows=rows), steps, name=name)
 
