@@ -51,7 +51,7 @@ def test_silence_is_silent(capsys):
 
 
 def test_evaluate_prints_one_line(capsys):
-    compiled().evaluate(X, Y)
+    compiled().evaluate(X, Y, batch_size=32)
     assert re.fullmatch(r"Evaluate - 4 steps, .* - loss: [\d.]+ - mae: [\d.]+\n", capsys.readouterr().out)
 
 

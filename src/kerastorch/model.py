@@ -14,7 +14,7 @@ from kerastorch.callbacks.base import Callback, CallbackList, check_monitors, li
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress import Verbose, progress
 from kerastorch.data.batches import Batch, Batches
-from kerastorch.data.source import Source, limited, refuse_dropped, refuse_reordered
+from kerastorch.data.source import Source, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
 from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
@@ -24,7 +24,9 @@ from kerastorch.training.naming import in_keras_order, log_names, metrics_by_out
 from kerastorch.training.objective import Objective, outputs
 from kerastorch.training.ready import check_columns, check_frequency, epoch_numbers
 from kerastorch.training.results import Collected
+from kerastorch.training.sizing import sized, visible
 from kerastorch.training.trainer import Trainer
+from kerastorch.tree import modules
 from kerastorch.view import View
 
 
@@ -137,7 +139,7 @@ class Model(View):
             initial_epoch: the number of the first epoch, from 0.
             steps_per_epoch: batches an epoch; the next epoch goes on where this one ended.
             validation_steps: at most so many batches of validation.
-            validation_batch_size: `batch_size` if `None`.
+            validation_batch_size: `batch_size` if `None`; where that is `None` too, as for `evaluate`.
             validation_freq: validate every so many epochs, or after the epochs listed, from 1.
             validation_stratify: `True`, or labels: both parts of `validation_split` get every class in proportion.
             validation_shuffle: draw the validation rows at random.
@@ -163,6 +165,7 @@ class Model(View):
             steps=steps_per_epoch,
             validation_batch_size=validation_batch_size,
             validation_steps=validation_steps,
+            grows=self._row_by_row,
         )
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": batches.steps()}
@@ -192,7 +195,9 @@ class Model(View):
         Args:
             x: as for `fit`.
             y: as for `fit`.
-            batch_size: as for `fit`.
+            batch_size: rows of a batch. `None`: 32 for the first, for those after it as many as make no tensor of more
+                than 2 MiB, up to 4096; 32 for all where `steps` is given, where the loss is not known to be a mean
+                over rows (functions, sums, a `test_step` or `compute_loss` of your own), and in compiled modules.
             verbose: as for `fit`.
             sample_weight: as for `fit`.
             steps: at most so many batches.
@@ -209,7 +214,7 @@ class Model(View):
         refuse_dropped(x, "evaluate")
         source = Source(x, y, sample_weight, finite=check_finite, cast=feed.once, carry=feed.carry)
         check_columns(trainer.columns, source.columns)
-        batches = limited(source.batches(batch_size), steps)
+        batches = sized(source, batch_size, steps, grows=self._row_by_row)
         told = CallbackList([*listed(callbacks), *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
         with trainer.interrupt.watch() if not trainer.running else nullcontext():
             logs = trainer.evaluate(batches, feed, told)
@@ -229,7 +234,7 @@ class Model(View):
 
         Args:
             x: as for `fit`; targets that a loader yields are passed over.
-            batch_size: as for `fit`.
+            batch_size: as for `evaluate`, whatever the loss; 32 where outputs are not row by row.
             verbose: as for `fit`; a bar appears only where it takes longer than a second.
             steps: at most so many batches.
             callbacks: told of what happens.
@@ -243,7 +248,7 @@ class Model(View):
         refuse_dropped(x, "predict")
         source = Source(x, cast=feed.once, carry=feed.carry, finite=False)
         check_columns(trainer.columns, source.columns)
-        batches = limited(source.batches(batch_size), steps)
+        batches = sized(source, batch_size, steps, grows=lambda: visible(modules(self)))
         told = CallbackList([*listed(callbacks), *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
         collected = Collected(batches.samples)
         trainer.predict(batches, feed, told, collected.add)
@@ -326,6 +331,11 @@ class Model(View):
             if not self._trainer.objective.any_loss and not _overrides(self, step, "compute_loss"):
                 raise ValueError(f"{verb}() needs a loss; call compile(loss=...).")
         return self._trainer
+
+    def _row_by_row(self) -> bool:
+        """Whether `evaluate` may take as many rows at once as it likes: what it finds is known to be means of rows."""
+        own = _overrides(self, "test_step", "compute_loss")
+        return not own and self.trainer.objective.averages and visible(modules(self))
 
     @property
     def trainer(self) -> Trainer:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def named_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -16,7 +16,28 @@ def named_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         yield name, child
 
 
-def modules(module: nn.Module) -> Iterator[nn.Module]:
-    """The same without names."""
-    for _, child in named_modules(module):
-        yield child
+def modules(module: nn.Module) -> list[nn.Module]:
+    """The same without names, each module once: a walk cheap enough to be made at every call of a verb."""
+    found: dict[nn.Module, None] = {}
+    waiting = [module]
+    while waiting:
+        child = waiting.pop()
+        if child in found:
+            continue
+        viewed = vars(child).get("module_viewed")  # not getattr: where there is none, torch's makes an error of it
+        if viewed is not None:
+            found[viewed] = None
+        found[child] = None
+        if child._modules:
+            waiting += [part for part in reversed(child._modules.values()) if part is not None]
+    return list(found)
+
+
+def tensors(parts: Iterable[nn.Module]) -> list[Tensor]:
+    """The parameters of all `parts`, then the buffers; a shared one comes as often as it is held."""
+    parameters: list[Tensor | None] = []
+    buffers: list[Tensor | None] = []
+    for part in parts:
+        parameters += part._parameters.values()
+        buffers += part._buffers.values()
+    return [tensor for tensor in parameters + buffers if tensor is not None]

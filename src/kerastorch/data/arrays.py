@@ -30,6 +30,8 @@ def tensors(data: Any, name: str) -> Any:
     """
     if data is None:
         return None
+    if isinstance(data, (Tensor, np.ndarray)):
+        return tensor(data, name)
     if isinstance(data, Mapping):
         return {key: tensors(part, f"{name}[{key!r}]") for key, part in data.items()}
     if is_sequence_of_arrays(data):
@@ -81,6 +83,8 @@ def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Tensor:
         array = array.astype(np.float64)
     if any(stride < 0 for stride in array.strides):
         array = array.copy()
+    if array.flags.writeable:
+        return torch.from_numpy(array)
     with warnings.catch_warnings():  # read-only memory: nothing here ever writes to it
         warnings.filterwarnings("ignore", message=".*not writable.*")
         return torch.from_numpy(array)
@@ -112,7 +116,9 @@ def columns(data: Any) -> list[Any] | None:
 
 def check_lengths(**groups: Any) -> int:
     """All arrays have the same number of rows, more than 0: that number."""
-    sizes = {name: len(leaf) for group, data in groups.items() for name, leaf in leaves(data, group)}
+    sizes: dict[str, int] = {
+        name: leaf.shape[0] for group, data in groups.items() for name, leaf in leaves(data, group)
+    }
     first, length = next(iter(sizes.items()))
     for name, size in sizes.items():
         if size != length:
@@ -124,6 +130,8 @@ def check_lengths(**groups: Any) -> int:
 
 def check_indexes(x: Any, y: Any) -> None:
     """Refuse pandas x and y whose rows are labelled differently: by position they would pair the wrong rows."""
+    if y is None:
+        return
     first: Any = getattr(x, "index", None)
     second: Any = getattr(y, "index", None)
     if not hasattr(first, "equals") or not hasattr(second, "equals") or len(first) != len(second):

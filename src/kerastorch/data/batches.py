@@ -15,6 +15,7 @@ from kerastorch.data.arrays import tensors
 from kerastorch.data.carry import Carry
 from kerastorch.data.order import EpochSampler, permutation
 from kerastorch.data.structure import leaves, map_structure
+from kerastorch.data.structure import rows as rows_of
 
 PIECE = 64  # batches gathered at once, or fewer, so that a piece stays within
 CACHE = 2**20  # bytes: beyond what a core's cache holds, gathering costs more than the calls it saves
@@ -82,9 +83,9 @@ class ArrayBatches:
         carry: Carry | None = None,
     ) -> None:
         self._data, self._shuffle, self._seed, self._rows = data, shuffle, seed, rows
-        self.samples: int | None = _length(data) if rows is None else len(rows)
+        self.samples: int | None = rows_of(data.x) if rows is None else len(rows)
         self._size = min(batch_size, self.samples)
-        self._row_bytes = sum(leaf[:1].nbytes for _, leaf in leaves(data.x))
+        self._row_bytes = sum(leaf.nbytes // leaf.shape[0] for _, leaf in leaves(data.x))
         self.batch_size: int | None = self._size
         self.targets: Any = data.y if rows is None else _rows(data.y, rows)
         self._devices = {leaf.device for _, leaf in leaves(data)}
@@ -115,7 +116,7 @@ class ArrayBatches:
                 continue
             part = _take(self._data, here)
             # a model may work on its input in place; the user's array is not ours to change
-            yield part._replace(x=map_structure(torch.clone, part.x))
+            yield Batch(map_structure(torch.clone, part.x), part.y, part.sample_weight)
 
     def _order(self, number: int) -> Tensor | None:
         if not self._shuffle:
@@ -128,18 +129,12 @@ class ArrayBatches:
         return order if self._rows is None else self._rows[order]
 
 
-def _length(data: Batch) -> int:
-    found: list[int] = []
-    map_structure(lambda t: found.append(len(t)), data.x)
-    return found[0]
-
-
 def _take(data: Batch, rows: Tensor | slice) -> Batch:
-    return Batch(*(_rows(field, rows) for field in data))
+    return Batch(_rows(data.x, rows), _rows(data.y, rows), _rows(data.sample_weight, rows))
 
 
 def _rows(field: Any, rows: Tensor | slice) -> Any:
-    return map_structure(lambda t: None if t is None else t[rows], field)
+    return None if field is None else map_structure(lambda t: None if t is None else t[rows], field)
 
 
 def _rows_by_device(field: Any, rows: dict[torch.device, Tensor]) -> Any:
@@ -148,13 +143,17 @@ def _rows_by_device(field: Any, rows: dict[torch.device, Tensor]) -> Any:
 
 def _split(part: Batch, size: int) -> Iterator[Batch]:
     """The batches of a piece: views, made by one call a tensor."""
+    length = rows_of(part.x)
+    if length <= size:
+        yield part
+        return
     if isinstance(part.x, Tensor) and (part.y is None or isinstance(part.y, Tensor)):
         xs = part.x.split(size)
         ys = itertools.repeat(None) if part.y is None else part.y.split(size)
         ws = itertools.repeat(None) if part.sample_weight is None else part.sample_weight.split(size)
         yield from map(Batch, xs, ys, ws)
         return
-    for start in range(0, _length(part), size):
+    for start in range(0, length, size):
         yield _take(part, slice(start, start + size))
 
 

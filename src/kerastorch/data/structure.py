@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
+_LEAF = (Tensor, np.ndarray)  # looked for first: whether something is a mapping takes longer to tell
+
 
 def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
     """`function` of every leaf (and the matching leaves of `others`), in the same structure."""
+    if isinstance(data, _LEAF):
+        return function(data, *others)
     if isinstance(data, Mapping):
         return {key: map_structure(function, data[key], *(other[key] for other in others)) for key in data}
     if isinstance(data, (tuple, list)):
@@ -18,7 +25,9 @@ def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
 
 def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """`(name, leaf)` of every leaf: `x['a']`, `x[0]`, or the bare name."""
-    if isinstance(data, Mapping):
+    if isinstance(data, _LEAF):
+        yield name, data
+    elif isinstance(data, Mapping):
         for key, part in data.items():
             yield from leaves(part, f"{name}[{key!r}]")
     elif isinstance(data, (tuple, list)):
@@ -30,6 +39,8 @@ def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def rows(data: Any) -> int:
     """The number of rows of the first leaf."""
+    if isinstance(data, _LEAF):
+        return int(data.shape[0])
     for _, leaf in leaves(data):
         return len(leaf)
     raise ValueError("There is no data.")

@@ -111,9 +111,12 @@ def _build_first(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 def is_built(module: nn.Module) -> bool:
     """Whether every parameter of `module` exists: kerastorch's layers and torch's `Lazy*` alike."""
-    if any(isinstance(child, Layer) and not child.built for child in modules(module)):
-        return False
-    return not any(isinstance(p, nn.parameter.UninitializedParameter) for p in module.parameters())
+    for child in modules(module):
+        if isinstance(child, Layer) and not child.built:
+            return False
+        if child._parameters and any(p is not None and nn.parameter.is_lazy(p) for p in child._parameters.values()):
+            return False
+    return True
 
 
 def activation_name(activation: Any) -> str:

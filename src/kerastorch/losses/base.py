@@ -91,6 +91,11 @@ class Loss:
         """Whether `count` is the number of rows for each batch of `targets` (all of them; `None` if not at hand)."""
         return self.reduction != "mean_with_sample_weight"
 
+    def averages(self) -> bool:
+        """Whether a batch's loss is known to be a mean over its rows, so that batches of any size give the same."""
+        ours = type(self).__module__.rpartition(".")[0] == __package__
+        return ours and self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight", "batchmean")
+
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """`y_true` in the dtype and shape that `call` needs, where nothing is lost by it; else an error."""
         return align_values(self.name, y_true, y_pred)
@@ -114,6 +119,9 @@ class FunctionLoss(Loss):
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], name: str) -> None:
         super().__init__(name=name)
         self.function = function
+
+    def averages(self) -> bool:
+        return False  # of some functions, such as a root of a mean, it is not
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return y_true

@@ -148,6 +148,9 @@ class TorchLoss(Loss):
         divisor = self._divisor(y_true.to(torch.int64))
         return y_true.shape[0] if divisor is None else divisor
 
+    def averages(self) -> bool:
+        return type(self.function) in MODULES.values() and super().averages()
+
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if isinstance(self.function, _CLASS_LOSSES):
             if y_true.is_floating_point() and y_true.shape == y_pred.shape and y_pred.ndim > 1:

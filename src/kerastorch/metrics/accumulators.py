@@ -25,6 +25,48 @@ class Finished:
         return self._function(self._metric.compute())
 
 
+class Accuracy:
+    """The share that is right, bit for bit as torchmetrics has it, whose import takes longer than many a training.
+
+    Args:
+        classes: outputs are scores of classes, the largest counts, as for `MulticlassAccuracy(average="micro")`; else
+            probabilities, as for `BinaryAccuracy` and `MultilabelAccuracy(average="micro")`.
+    """
+
+    def __init__(self, classes: bool) -> None:
+        self._classes = classes
+        self._right = self._counted = torch.tensor(0)
+
+    def to(self, device: torch.device) -> Accuracy:
+        self._right, self._counted = self._right.to(device), self._counted.to(device)
+        return self
+
+    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
+        if self._classes:
+            chosen = y_pred.argmax(1) if y_pred.ndim == y_true.ndim + 1 else y_pred
+            counted = torch.tensor(y_true.numel(), device=y_true.device)
+        else:
+            chosen = _yes(y_pred) if y_pred.is_floating_point() else y_pred
+            counted = ((y_true == 0) | (y_true == 1)).sum()
+        self._right = self._right + (chosen == y_true).sum()
+        self._counted = self._counted + counted
+
+    def compute(self) -> Tensor:
+        share = self._right.float() / self._counted.float()
+        return torch.where(self._counted > 0, share, 0.0)
+
+    def reset(self) -> None:
+        self._right, self._counted = torch.zeros_like(self._right), torch.zeros_like(self._counted)
+
+
+def _yes(y_pred: Tensor) -> Tensor:
+    """Where a probability is above 0.5; numbers that are none are taken for logits."""
+    within = ((y_pred >= 0) & (y_pred <= 1)).all()
+    if y_pred.device.type == "cpu":
+        return (y_pred if bool(within) else torch.sigmoid(y_pred)) > 0.5
+    return torch.where(within, y_pred, torch.sigmoid(y_pred)) > 0.5  # without waiting for the device
+
+
 class WholeEpoch:
     """A function of all rows as a metric: it keeps them and is called when the value is asked for."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.metrics.accumulators import Finished, WholeEpoch
+from kerastorch.metrics.accumulators import Accuracy, Finished, WholeEpoch
 from kerastorch.metrics.target import Sees, Target
 from kerastorch.names import find, public_name, snake_case
 
@@ -151,6 +151,10 @@ def _make(key: str, target: Target) -> Any:
         raise ValueError(
             f"metric {key!r} is for classification, the loss is for regression. Use 'mae', 'mse', 'rmse', 'r2', ..."
         )
+    binary = target.kind == "binary" or (target.kind == "multiclass" and target.classes == 2)
+    word = _CLASSIFICATION.get(key)
+    if word == "Accuracy":
+        return Accuracy(classes=target.kind == "multiclass" and not binary)
     from torchmetrics import classification
 
     if key in _TOP_K:
@@ -159,10 +163,7 @@ def _make(key: str, target: Target) -> Any:
         return classification.MulticlassAccuracy(
             target.classes, top_k=_TOP_K[key], average="micro", validate_args=False
         )
-    word = _CLASSIFICATION[key]
-    binary = target.kind == "binary" or (target.kind == "multiclass" and target.classes == 2)
     wanted = getattr(classification, f"{'Binary' if binary else target.kind.capitalize()}{word}", None)
     if wanted is None:
         raise ValueError(f"metric {key!r} is not defined for {target.kind} outputs.")
-    options: dict[str, Any] = {"average": "micro"} if word == "Accuracy" and not binary else {}
-    return wanted(*([] if binary else [target.classes]), **options, validate_args=False)
+    return wanted(*([] if binary else [target.classes]), validate_args=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from kerastorch.data.source import Source, limited
 from kerastorch.data.split import check_split
 from kerastorch.training.feed import Feed
 from kerastorch.training.ready import check_last_batch
+from kerastorch.training.sizing import sized
 
 
 class Split(NamedTuple):
@@ -41,6 +43,7 @@ def assemble(
     steps: int | None,
     validation_batch_size: int | None,
     validation_steps: int | None,
+    grows: Callable[[], bool],
 ) -> Assembled:
     """Split, batch and limit the sources; refuse what cannot be trained on."""
     share = check_split(split.share)
@@ -58,8 +61,8 @@ def assemble(
     if validation is None:
         return Assembled(training, None)
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
-    held = validation.batches(size, rows=held_out)
-    return Assembled(training, limited(held, validation_steps, name="validation_steps"))
+    held = sized(validation, size, validation_steps, grows=grows, rows=held_out, name="validation_steps")
+    return Assembled(training, held)
 
 
 def validation_source(data: Any, feed: Feed, finite: bool, steps: int | None) -> Source | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -15,7 +15,7 @@ from kerastorch.data.placement import placed
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.weights import ClassWeights
 from kerastorch.layers.base import Layer
-from kerastorch.tree import modules
+from kerastorch.tree import tensors
 
 ONCE = 2**30  # bytes: arrays that are larger after conversion are converted batch by batch
 
@@ -29,7 +29,7 @@ class Feed:
     """Made for one model at the start of a call.
 
     Args:
-        module: decides dtype and device: those of its parameters.
+        parts: the modules of the model: their parameters decide the dtype.
         device: where batches go.
         class_weight: makes weights of targets, in training.
         arrange: puts inputs in the memory format they are wanted in.
@@ -41,7 +41,7 @@ class Feed:
 
     def __init__(
         self,
-        module: nn.Module,
+        parts: Sequence[nn.Module],
         device: torch.device,
         class_weight: ClassWeights | None = None,
         arrange: Callable[[Any], Any] | None = None,
@@ -51,11 +51,8 @@ class Feed:
         self._arrange = arrange
         self._data_device = data_device
         self.carry = carrier(device)
-        self.dtype = next(
-            (p.dtype for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()),
-            torch.get_default_dtype(),
-        )
-        self._takes = _takes(module)
+        self.dtype = next((t.dtype for t in tensors(parts) if t.is_floating_point()), torch.get_default_dtype())
+        self._takes = _takes(parts)
         self._class_weight = class_weight
 
     def __call__(self, batch: Batch | Several) -> Batch | Several:
@@ -114,19 +111,19 @@ class Feed:
         return tensor if tensor.device == self.device else tensor.to(self.device, non_blocking=True)
 
 
-def _takes(module: nn.Module) -> Literal["floats", "indices", "anything"]:
+def _takes(parts: Iterable[nn.Module]) -> Literal["floats", "indices", "anything"]:
     """What the first layer with parameters computes with; integers become floats only where that needs them.
 
     An embedding that is not first may be the first to be called all the same: integers stay what they are then.
     """
     found: Literal["floats", "anything"] | None = None
-    for child in modules(module):
+    for child in parts:
         if isinstance(child, (nn.Embedding, nn.EmbeddingBag)):
             return "indices" if found is None else "anything"
         if found is not None:
             continue
         if isinstance(child, _FLOAT_LAYERS) or (isinstance(child, Layer) and type(child).build is not Layer.build):
             found = "floats"
-        elif next(child.parameters(recurse=False), None) is not None and not hasattr(child, "module_viewed"):
+        elif any(p is not None for p in child._parameters.values()) and not hasattr(child, "module_viewed"):
             found = "anything"
     return found or "anything"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary
 
 from torch import nn
 
 from kerastorch.tree import modules
+from kerastorch.view import View
 
 
 @contextmanager
@@ -27,11 +27,15 @@ def training_mode(module: nn.Module) -> Iterator[None]:
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
     """`module.eval()` for a while; threads that do this together switch once and put back once."""
     with _lock:
-        shared = _evaluating.setdefault(module, _Shared())
-        if not shared.users:
-            shared.before = _modes(module)
-            if any(training for _, training in shared.before):
-                module.eval()
+        shared = _evaluating.get(id(module))
+        if shared is None:
+            shared = _Shared(_modes(module))
+            try:
+                _evaluate(module, shared.before)
+            except BaseException:
+                _restore(shared.before)
+                raise
+            _evaluating[id(module)] = shared
         shared.users += 1
     try:
         yield
@@ -39,26 +43,52 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
         with _lock:
             shared.users -= 1
             if not shared.users:
-                del _evaluating[module]
+                del _evaluating[id(module)]
                 _restore(shared.before)
 
 
 class _Shared:
     """Who evaluates a model, and the modes it had before the first of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: list[tuple[nn.Module, bool]]) -> None:
         self.users = 0
-        self.before: list[tuple[nn.Module, bool]] = []
+        self.before = before
 
 
 _lock = threading.Lock()
-_evaluating: WeakKeyDictionary[nn.Module, _Shared] = WeakKeyDictionary()
+_evaluating: dict[int, _Shared] = {}  # by the id of a model, which lives as long as it is evaluated
 
 
 def _modes(module: nn.Module) -> list[tuple[nn.Module, bool]]:
     return [(child, child.training) for child in modules(module)]
 
 
+def _evaluate(module: nn.Module, before: list[tuple[nn.Module, bool]]) -> None:
+    """`module.eval()`: to set flags, and no more, where no submodule has a way of its own to do it."""
+    training = [child for child, was in before if was]
+    if training and any(_switches_itself(child) for child, _ in before):
+        module.eval()
+        return
+    for child in training:
+        _set_mode(child, False)
+
+
+_PLAIN = (nn.Module.train, View.train)
+
+
+def _switches_itself(module: nn.Module) -> bool:
+    kind, own = type(module), vars(module)
+    return kind.train not in _PLAIN or kind.eval is not nn.Module.eval or "train" in own or "eval" in own
+
+
+def _set_mode(module: nn.Module, training: bool) -> None:
+    if type(module).__setattr__ is nn.Module.__setattr__:
+        object.__setattr__(module, "training", training)  # torch's would look for a parameter of this name first
+    else:
+        module.training = training
+
+
 def _restore(before: list[tuple[nn.Module, bool]]) -> None:
     for child, was in before:
-        child.training = was
+        if child.training != was:
+            _set_mode(child, was)

@@ -80,6 +80,11 @@ class Objective:
         return any(loss is not None for loss in self.losses.values())
 
     @property
+    def averages(self) -> bool:
+        """Whether batches of any size give the same mean."""
+        return all(loss is None or loss.averages() for loss in self.losses.values())
+
+    @property
     def names_parts(self) -> bool:
         """Whether outputs' losses are logged one by one: where there are several."""
         return sum(loss is not None for loss in self.losses.values()) > 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import functools
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -14,16 +15,19 @@ from kerastorch.optimizers.base import TorchOptimizer, weights
 from kerastorch.tree import modules
 
 
-def find_device(module: nn.Module, wanted: Any) -> torch.device:
-    """`wanted`; for `'auto'` the device the model is on if that is not the CPU, else the accelerator if any."""
+def find_device(found: Iterable[torch.device], wanted: Any) -> torch.device:
+    """`wanted`; for `'auto'` the one `found` in the model that is not the CPU, else the accelerator if there is one."""
     if wanted != "auto":
         return torch.device(wanted)
-    found = {p.device for p in module.parameters() if not isinstance(p, nn.parameter.UninitializedParameter)}
-    off = [device for device in found if device.type != "cpu"]
-    if off:
-        return off[0]
-    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return accelerator or torch.device("cpu")
+    for device in found:
+        if device.type != "cpu":
+            return device
+    return _accelerator() or torch.device("cpu")
+
+
+@functools.cache  # none comes or goes while a process runs, and looking takes a while
+def _accelerator() -> torch.device | None:
+    return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
 
 
 def check_parameters(module: nn.Module, optimizer: TorchOptimizer, learned_by_loss: list[nn.Parameter]) -> None:

@@ -27,27 +27,31 @@ class Collected:
 
     def add(self, outputs: Any, rows: int) -> None:
         """The outputs of one batch of so many rows."""
-        check_outputs([leaf for _, leaf in leaves(outputs)] or None)
+        if not isinstance(outputs, Tensor):
+            check_outputs([leaf for _, leaf in leaves(outputs)] or None)
         part = map_structure(_numpy, outputs)
         if self._rows is not None and self._whole is None and not self._parts:
             self._whole = map_structure(lambda array: np.empty((self._rows, *array.shape[1:]), array.dtype), part)
         if self._whole is None:
             self._parts.append(part)
-        elif self._fits(part, rows):
-            here = slice(self._at, self._at + rows)
-            map_structure(lambda whole, array: whole.__setitem__(here, array), self._whole, part)
+        elif self._write(part, rows):
             self._at += rows
         else:  # outputs that are not row by row: kept batch by batch after all
             written = map_structure(lambda array: array[: self._at], self._whole)
             self._parts = [written, part] if self._at else [part]
             self._whole = None
 
-    def _fits(self, part: Any, rows: int) -> bool:
+    def _write(self, part: Any, rows: int) -> bool:
+        """Put a batch into its place, if it is row by row and like those before."""
         wholes, parts = ([leaf for _, leaf in leaves(data)] for data in (self._whole, part))
-        return len(wholes) == len(parts) and all(
-            len(array) == rows and array.shape[1:] == whole.shape[1:] and array.dtype == whole.dtype
-            for whole, array in zip(wholes, parts, strict=True)
-        )
+        if len(wholes) != len(parts):
+            return False
+        for whole, array in zip(wholes, parts, strict=True):
+            if array.shape != (rows, *whole.shape[1:]) or array.dtype != whole.dtype:
+                return False
+        for whole, array in zip(wholes, parts, strict=True):
+            whole[self._at : self._at + rows] = array
+        return True
 
     def result(self) -> Any:
         """All outputs, in order."""

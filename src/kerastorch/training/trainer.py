@@ -31,9 +31,10 @@ from kerastorch.training.meter import Meter, RunningLogs, Scores, batch_rows
 from kerastorch.training.modes import evaluation_mode, training_mode
 from kerastorch.training.objective import Objective
 from kerastorch.training.ready import check_owner, check_parameters, find_device, validates_at, with_prefix
+from kerastorch.training.sizing import growing
 from kerastorch.training.tail import find_tail
 from kerastorch.training.update import Update
-from kerastorch.tree import modules
+from kerastorch.tree import modules, tensors
 
 Step = Callable[[Any], Mapping[str, Any]]
 
@@ -119,11 +120,13 @@ class Trainer:
 
     def feed(self, class_weight: Any = None) -> Feed:
         """Puts batches where the model is; the model goes to the device first."""
-        device = find_device(self.model, self.device)
-        if any(tensor.device != device for tensor in (*self.model.parameters(), *self.model.buffers())):
+        parts = modules(self.model)
+        found = {tensor.device for tensor in tensors(parts)}
+        device = find_device(found, self.device)
+        if found - {device}:
             self.model.to(device)
         arrange = None if self.layout is None else self.layout.arrange(device)
-        return Feed(self.model, device, class_weight, arrange, self.data_device)
+        return Feed(parts, device, class_weight, arrange, self.data_device)
 
     def build(self, x: Any) -> None:
         """Make the parameters of lazy layers by a dry run, in eval mode, so that buffers stay as they are."""
@@ -234,7 +237,8 @@ class Trainer:
             torch.no_grad(),
         ):
             callbacks.emit("on_test_begin", {})
-            logs = self.epoch(stream, feed, self.model.test_step, callbacks, "test", 0)
+            step = growing(self.model.test_step, batches, row_by_row=False)
+            logs = self.epoch(stream, feed, step, callbacks, "test", 0)
             callbacks.emit("on_test_end", logs)
             return logs
 
@@ -296,12 +300,13 @@ class Trainer:
         """Hand the outputs of each batch, still on the device, to `take`."""
         stream = self.prepared(batches, feed, 0)
         with evaluation_mode(self.model), torch.no_grad():
+            step = growing(self.model.predict_step, batches, row_by_row=True)
             callbacks.emit("on_predict_begin", {})
             for index, batch in enumerate(stream):
                 callbacks.emit("on_predict_batch_begin", index, {})
                 x = feed(Batch(batch.x, None, None)).x
                 try:
-                    outputs = self.model.predict_step(x)
+                    outputs = step(x)
                 except Exception as error:
                     raise_explained(error, self.model, x)
                 take(outputs, batch_rows(x))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average
+from kerastorch.training.bare import Bare
 
 
 class Update:
@@ -25,6 +26,7 @@ class Update:
 
     def __init__(self, optimizer: TorchOptimizer, settings: Any) -> None:
         self.optimizer = optimizer
+        self._bare = Bare(optimizer)
         keras = settings if isinstance(settings, Optimizer) else None
         self.every = (keras and keras.gradient_accumulation_steps) or 1
         self.scale = (keras and keras.loss_scale_factor) or 1.0
@@ -43,19 +45,19 @@ class Update:
                 "or is every parameter frozen?"
             )
         if not self._batches:
-            self.optimizer.zero_grad()  # before, so that no gradient of anybody else's goes into this step
+            self._bare.zero_grad()  # before, so that no gradient of anybody else's goes into this step
         if self.needs_closure:
             loss.backward()
             return
         if self.every == 1 and self.scale == 1.0:
             loss.backward()
-            self.optimizer.step()
+            self._bare.step()
             return
         (loss * self.scale).backward()
         self._batches += 1
         if self._batches == self.every:
             self._divide(self.scale * self.every)
-            self.optimizer.step()
+            self._bare.step()
             self._batches = 0
 
     def _divide(self, by: float) -> None:

@@ -1,0 +1,67 @@
+"""An optimizer's `step` and `zero_grad` without what torch puts around them, where no hook and no profiler needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+from torch.autograd import profiler
+from torch.optim import optimizer as torch_optimizer
+
+from kerastorch.optimizers.base import TorchOptimizer
+
+# the code of the function that torch wraps around each class's `step`: whoever has wrapped it again has another
+_WRAPPER = TorchOptimizer.profile_hook_step(lambda optimizer: None).__code__
+_ZERO_GRAD = TorchOptimizer.zero_grad
+
+
+class Bare:
+    """Steps one optimizer; what comes out is what `optimizer.step()` and `optimizer.zero_grad()` give.
+
+    The wrapper annotates each call for a profiler and runs step hooks, which costs a small model's step a tenth. It is
+    left out where it has nothing to do; that is looked at anew at each step, since a callback may add a hook, and a
+    learning-rate schedule replaces `step` on the instance.
+
+    Args:
+        optimizer: any optimizer of `torch.optim`, or a subclass.
+    """
+
+    def __init__(self, optimizer: TorchOptimizer) -> None:
+        self._optimizer = optimizer
+        self._wrapped: Any = type(optimizer).step
+        inside = getattr(self._wrapped, "__wrapped__", None)
+        self._inside: Callable[[], Any] | None = None
+        if inside is not None and getattr(self._wrapped, "__code__", None) is _WRAPPER:
+            self._inside = MethodType(inside, optimizer)
+
+    @property
+    def step(self) -> Callable[[], Any]:
+        """What is to be called for a step now."""
+        optimizer = self._optimizer
+        if (
+            self._inside is None
+            or profiler._is_profiler_enabled
+            or optimizer._optimizer_step_pre_hooks
+            or optimizer._optimizer_step_post_hooks
+            or torch_optimizer._global_optimizer_pre_hooks
+            or torch_optimizer._global_optimizer_post_hooks
+            or "step" in vars(optimizer)
+            or type(optimizer).step is not self._wrapped
+        ):
+            return optimizer.step
+        return self._inside
+
+    def zero_grad(self) -> None:
+        """No parameter has a gradient any more."""
+        optimizer = self._optimizer
+        if (
+            profiler._is_profiler_enabled
+            or "zero_grad" in vars(optimizer)
+            or type(optimizer).zero_grad is not _ZERO_GRAD
+        ):
+            optimizer.zero_grad()
+            return
+        for group in optimizer.param_groups:
+            for weight in group["params"]:
+                weight.grad = None
