@@ -61,10 +61,10 @@ class Model(View):
         *,
         regularizers: Mapping[str, Any] | None = None,
         device: Any = "auto",
-        jit_compile: bool | str = "auto",
-        steps_per_execution: int = 1,
         data_device: Any = "auto",
         memory_format: Any = "auto",
+        jit_compile: bool | str = "auto",
+        steps_per_execution: int | str = 1,
     ) -> None:
         """Say how the model learns.
 
@@ -77,14 +77,16 @@ class Model(View):
             metrics: a list of names, torchmetrics metrics and functions; a dict of lists for several outputs.
             regularizers: penalties by parameter name, `{"*.weight": L2(1e-4)}`, patterns as for file names.
             device: where to compute; `'auto'` is where the model is, or an accelerator if there is one.
-            jit_compile: compile the training step.
-            steps_per_execution: batches between two calls of the batch hooks.
             data_device: where arrays in memory are kept while `fit`, `evaluate` or `predict` runs; `'auto'` is with the
                 model where that is an accelerator and they take less than a quarter of its free memory, else where
                 they are: then the next piece is gathered while the model works on this one.
             memory_format: of images on their way into the model, `'channels_last'`, `'contiguous'` or torch's
                 constants; `'auto'` is channels-last where a convolutional model on the CPU gains by it and gives the
                 same outputs. The user's arrays, the weights and what `predict` returns stay as they are.
+            jit_compile: `True` compiles the training step, optimizer included, with TorchInductor; what cannot be
+                compiled, gives something else, or is slower goes on uncompiled, with a warning. `'auto'` is `False`.
+            steps_per_execution: batches between two calls of the batch hooks; up to 8 of them are one graph where
+                steps are compiled. `'auto'`: as many as one graph takes, 1 where a callback of yours looks at batches.
 
         Raises:
             ValueError: an unknown name, with the nearest right one; another memory format; a `data_device` that is
