@@ -282,7 +282,8 @@ def test_the_public_names_and_signatures_are_frozen():
     assert str(inspect.signature(kt.Model.compile)) == (
         "(self, optimizer: 'Any' = 'rmsprop', loss: 'Any' = None, loss_weights: 'Any' = None, metrics: 'Any' = None, "
         "*, regularizers: 'Mapping[str, Any] | None' = None, device: 'Any' = 'auto', data_device: 'Any' = 'auto', "
-        "memory_format: 'Any' = 'auto', jit_compile: 'bool | str' = 'auto', steps_per_execution: 'int | str' = 1) -> 'None'"
+        "memory_format: 'Any' = 'auto', jit_compile: 'bool | str' = 'auto', steps_per_execution: 'int | str' = 1) "
+        "-> 'None'"
     )
     assert list(inspect.signature(kt.Model.fit).parameters) == [
         "self", "x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data",

@@ -13,60 +13,9 @@ from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import values
 from kerastorch.metrics.metric import Metric
 from kerastorch.metrics.target import Target
+from kerastorch.training.mean import Mean
 
-FOLD = 256  # batches whose losses are summed at once
 ROWS, ELEMENTS = 4096, 2**22  # rows (on the CPU, whose cache they fit), or elements, that metrics are given at once
-
-
-class Mean:
-    """The mean of one number a batch, weighted; values stay on the device until asked for."""
-
-    def __init__(self) -> None:
-        self._values: list[Any] = []
-        self._counts: list[Any] = []
-        self._pending = 0
-        self._sum: Tensor | float = 0.0
-        self._count: Tensor | float = 0
-
-    def add(self, value: Tensor | float, count: Tensor | float) -> None:
-        """One batch, or a vector of several that count alike or as a vector says.
-
-        Sums are formed every `FOLD` batches, so that looking on never changes the result.
-        """
-        if isinstance(value, Tensor) and value.ndim:
-            count = torch.as_tensor(count, device=value.device).expand(value.shape)
-        self._values.append(value)
-        self._counts.append(count)
-        self._pending += 1
-        if self._pending == FOLD:
-            self._sum, self._count = self._totals()
-            self._values, self._counts, self._pending = [], [], 0
-
-    def _totals(self) -> tuple[Tensor | float, Tensor | float]:
-        if not self._values:
-            return self._sum, self._count
-        means, counts = _joined(self._values), _joined(self._counts)
-        self._values, self._counts = [means], [counts]  # the next look joins only what is new
-        counts = counts.to(means.device)
-        # a batch that counts nothing has a mean of nothing, NaN
-        return torch.where(counts > 0, means * counts, 0.0).sum() + self._sum, counts.sum() + self._count
-
-    def read(self) -> float:
-        """The mean so far; NaN before the first batch."""
-        # one look at the device for both
-        total, count = torch.stack([torch.as_tensor(number) for number in self._totals()]).tolist()
-        return float(total / count) if count else float("nan")
-
-
-def _joined(numbers: list[Any]) -> Tensor:
-    """Numbers and tensors, some joined before, as one vector."""
-    precise = torch.float64
-    if not any(isinstance(number, Tensor) for number in numbers):
-        return torch.tensor(numbers, dtype=precise)
-    device = next(number.device for number in numbers if isinstance(number, Tensor))
-    if device.type == "mps":
-        precise = torch.float32
-    return torch.cat([torch.as_tensor(number).detach().reshape(-1).to(device, precise) for number in numbers])
 
 
 class Scores:
@@ -134,7 +83,7 @@ class Meter:
             mean = self._means.get(name)
             if mean is None:
                 mean = self._means[name] = Mean()
-            mean.add(value.detach() if isinstance(value, Tensor) else value, counts.get(name, count))
+            mean.add(value, counts.get(name, count))
 
     def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
         """Outputs and targets of one batch, by output name."""

@@ -18,6 +18,7 @@ from kerastorch.training.update import Update
 
 _OPTIONS = {
     "cpp_wrapper": True,  # halves the cost of a call
+    "cpp.min_chunk_size": 8192,  # elements for each thread: with fewer, starting threads takes longer than the work
     # random numbers come from torch's generator in the order of eager mode
     "fallback_random": True,
     "reorder_for_locality": False,

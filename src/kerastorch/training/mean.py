@@ -1,0 +1,84 @@
+"""Mean: the running mean of one number a batch, kept on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FOLD = 256  # batches whose numbers are summed at once
+
+
+class Mean:
+    """The mean of one number a batch, weighted; values stay on the device until asked for."""
+
+    def __init__(self) -> None:
+        self._values: list[Any] = []  # not looked at yet
+        self._counts: list[Any] = []
+        self._means: Tensor | None = None  # looked at, since the last fold
+        self._weights: Tensor | None = None
+        self._pending = 0
+        self._sum: Tensor | float = 0.0
+        self._count: Tensor | float = 0
+
+    def add(self, value: Tensor | float, count: Tensor | float) -> None:
+        """One batch, or a vector of several that count alike, or as a vector says.
+
+        Sums are formed every `FOLD` batches, so that looking on never changes the result.
+        """
+        self._values.append(value.detach() if isinstance(value, Tensor) and value.requires_grad else value)
+        self._counts.append(count)
+        self._pending += 1
+        if self._pending == FOLD:
+            self._sum, self._count = self._totals()
+            self._means, self._weights, self._pending = None, None, 0
+
+    def _totals(self) -> tuple[Tensor | float, Tensor | float]:
+        if self._values:
+            means = _vector(self._values)
+            weights = _weights(self._counts, self._values, means)
+            if self._means is not None and self._weights is not None:
+                means, weights = torch.cat([self._means, means]), torch.cat([self._weights, weights])
+            self._means, self._weights = means, weights
+            self._values, self._counts = [], []
+        if self._means is None or self._weights is None:
+            return self._sum, self._count
+        # a batch that counts nothing has a mean of nothing, NaN
+        total = torch.where(self._weights > 0, self._means * self._weights, 0.0).sum()
+        return total + self._sum, self._weights.sum() + self._count
+
+    def read(self) -> float:
+        """The mean so far; NaN before the first batch."""
+        # one look at the device for both
+        total, count = torch.stack([torch.as_tensor(number) for number in self._totals()]).tolist()
+        return float(total / count) if count else float("nan")
+
+
+def _precise(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def _vector(values: Sequence[Any]) -> Tensor:
+    """Numbers, scalars and vectors, end to end."""
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    if not tensors:
+        return torch.tensor(values, dtype=torch.float64)
+    device = tensors[0].device
+    if len(tensors) == len(values) and len({(t.ndim, t.dtype, t.device) for t in tensors}) == 1:
+        joined = torch.cat(tensors) if tensors[0].ndim == 1 else torch.stack(tensors).flatten()  # one call for all
+        return joined.to(_precise(device))
+    return torch.cat([torch.as_tensor(value).reshape(-1).to(device, _precise(device)) for value in values])
+
+
+def _weights(counts: Sequence[Any], values: Sequence[Any], means: Tensor) -> Tensor:
+    """What each of `means` counts; they were made of `values`."""
+    sizes = [value.numel() if isinstance(value, Tensor) else 1 for value in values]
+    if not any(isinstance(count, Tensor) for count in counts):
+        plain = torch.tensor(counts, dtype=means.dtype)
+        if len(means) != len(sizes):
+            plain = plain.repeat_interleave(torch.tensor(sizes))
+        return plain.to(means.device)
+    parts = [torch.as_tensor(count).detach().to(means.device, means.dtype).reshape(-1) for count in counts]
+    return torch.cat([part.expand(size) for part, size in zip(parts, sizes, strict=True)])
