@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import operator
 import random
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from kerastorch.data.batches import Batch
@@ -150,6 +151,7 @@ def trace(trainer: Any, update: Update, cells: list[Cell], batches: Sequence[Bat
     with _watched(model, losses), _compiling():
         graph = make_fx(steps, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *parts)
     _draw_apart(graph)
+    _compute_once(graph)
     if any("mkldnn_rnn" in str(node.target) for node in graph.graph.nodes):
         raise UntraceableError("torch's LSTM on the CPU has a kernel of its own, which compiled graphs cannot call")
     size = len(graph.graph.nodes)
@@ -176,6 +178,40 @@ def _draw_apart(graph: GraphModule) -> None:
         node.replace_all_uses_with(filled)
         graph.graph.erase_node(node)
     graph.recompile()
+
+
+def _compute_once(graph: GraphModule) -> None:
+    """Single numbers in buffers of their own.
+
+    Inductor computes them anew for each vector of the tensors they go into; an optimizer's `1 - beta ** step` then takes
+    longer than the rest of its update.
+    """
+    importlib.import_module("torch._inductor.test_operators")  # has the operation that does nothing but that
+    store = torch.ops._inductor_test.realize.default
+    for node in list(graph.graph.nodes):
+        if not _single(node) or not _costly(node):
+            continue
+        wide = [user for user in node.users if not _single(user)]
+        if not wide:
+            continue
+        with graph.graph.inserting_after(node):
+            stored = graph.graph.call_function(store, (node,))
+        for user in wide:
+            user.replace_input_with(node, stored)
+    graph.recompile()
+
+
+def _single(node: Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, Tensor) and value.ndim == 0 and node.op == "call_function"
+
+
+def _costly(node: Node) -> bool:
+    """Whether a single number is made of others by more than sums and products."""
+    name = str(node.target)
+    if any(word in name for word in (".pow.", ".pow_.", ".sqrt.", ".sqrt_.", ".exp.", ".log.")):
+        return True
+    return any(_costly(one) for one in node.all_input_nodes if _single(one))
 
 
 def _refilled(batch: Batch, tensors: Iterator[Tensor]) -> Batch:
