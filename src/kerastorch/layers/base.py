@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -109,9 +110,14 @@ def _build_first(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     layer.ensure_built(first.shape)
 
 
-def is_built(module: nn.Module) -> bool:
-    """Whether every parameter of `module` exists: kerastorch's layers and torch's `Lazy*` alike."""
-    for child in modules(module):
+def is_built(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> bool:
+    """Whether every parameter of `module` exists: kerastorch's layers and torch's `Lazy*` alike.
+
+    Args:
+        module: any.
+        parts: its modules, where they are at hand.
+    """
+    for child in modules(module) if parts is None else parts:
         if isinstance(child, Layer) and not child.built:
             return False
         if child._parameters and any(p is not None and nn.parameter.is_lazy(p) for p in child._parameters.values()):

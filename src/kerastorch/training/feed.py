@@ -29,13 +29,14 @@ class Feed:
     """Made for one model at the start of a call.
 
     Args:
-        parts: the modules of the model: their parameters decide the dtype.
+        parts: the modules of the model, as `modules` lists them: their parameters decide the dtype.
         device: where batches go.
         class_weight: makes weights of targets, in training.
         arrange: puts inputs in the memory format they are wanted in.
         data_device: where arrays in memory are kept, as `check_place` gives it.
 
     Attributes:
+        parts: as given.
         carry: brings pieces of arrays that stay on the CPU to the device.
     """
 
@@ -47,6 +48,7 @@ class Feed:
         arrange: Callable[[Any], Any] | None = None,
         data_device: Any = "auto",
     ) -> None:
+        self.parts = parts
         self.device = device
         self._arrange = arrange
         self._data_device = data_device

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from torch import nn
@@ -15,7 +15,7 @@ from kerastorch.view import View
 @contextmanager
 def training_mode(module: nn.Module) -> Iterator[None]:
     """`module.train()` for a while; afterwards each submodule is in the mode it had."""
-    before = _modes(module)
+    before = _modes(modules(module))
     module.train()
     try:
         yield
@@ -24,12 +24,17 @@ def training_mode(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """`module.eval()` for a while; threads that do this together switch once and put back once."""
+def evaluation_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> Iterator[None]:
+    """`module.eval()` for a while; threads that do this together switch once and put back once.
+
+    Args:
+        module: any.
+        parts: its modules, where they are at hand.
+    """
     with _lock:
         shared = _evaluating.get(id(module))
         if shared is None:
-            shared = _Shared(_modes(module))
+            shared = _Shared(_modes(modules(module) if parts is None else parts))
             try:
                 _evaluate(module, shared.before)
             except BaseException:
@@ -59,8 +64,8 @@ _lock = threading.Lock()
 _evaluating: dict[int, _Shared] = {}  # by the id of a model, which lives as long as it is evaluated
 
 
-def _modes(module: nn.Module) -> list[tuple[nn.Module, bool]]:
-    return [(child, child.training) for child in modules(module)]
+def _modes(parts: Iterable[nn.Module]) -> list[tuple[nn.Module, bool]]:
+    return [(part, part.training) for part in parts]
 
 
 def _evaluate(module: nn.Module, before: list[tuple[nn.Module, bool]]) -> None:

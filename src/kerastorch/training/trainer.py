@@ -159,7 +159,7 @@ class Trainer:
         """The batches of an epoch, the first of which builds a model that is not built yet."""
         feed.look_at(batches.targets)
         stream = batches.epoch(number)
-        if is_built(self.model):
+        if is_built(self.model, feed.parts):
             return stream
         first = next(stream, None)
         if first is None:
@@ -299,7 +299,7 @@ class Trainer:
     def predict(self, batches: Batches, feed: Feed, callbacks: CallbackList, take: Callable[[Any, int], None]) -> None:
         """Hand the outputs of each batch, still on the device, to `take`."""
         stream = self.prepared(batches, feed, 0)
-        with evaluation_mode(self.model), torch.no_grad():
+        with evaluation_mode(self.model, feed.parts), torch.no_grad():
             step = growing(self.model.predict_step, batches, row_by_row=True)
             callbacks.emit("on_predict_begin", {})
             for index, batch in enumerate(stream):
