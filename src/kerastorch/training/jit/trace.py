@@ -183,8 +183,8 @@ def _draw_apart(graph: GraphModule) -> None:
 def _compute_once(graph: GraphModule) -> None:
     """Single numbers in buffers of their own.
 
-    Inductor computes them anew for each vector of the tensors they go into; an optimizer's `1 - beta ** step` then takes
-    longer than the rest of its update.
+    Inductor computes them anew for each vector of the tensors they go into; an optimizer's `1 - beta ** step` then
+    takes longer than the rest of its update.
     """
     importlib.import_module("torch._inductor.test_operators")  # has the operation that does nothing but that
     store = torch.ops._inductor_test.realize.default
