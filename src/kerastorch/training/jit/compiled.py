@@ -16,8 +16,9 @@ from kerastorch.training.execution import Execution
 from kerastorch.training.jit.cells import Cell, cells
 from kerastorch.training.jit.compare import difference
 from kerastorch.training.jit.constants import Constants
+from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.program import Program
-from kerastorch.training.jit.trace import UntraceableError, refuse_optimizer
+from kerastorch.training.jit.twin import refuse_optimizer
 from kerastorch.training.update import Update
 
 SHAPES = 4  # of batches, compiled at most
@@ -151,7 +152,8 @@ class Compiled:
                 found = program(batch)
         except Exception as raised:
             error = raised
-        after = [tensor.detach().clone() for tensor in program.inputs]
+        owned = program.owned
+        after = [tensor.detach().clone() for tensor in program.inputs[:owned]]
         with torch.no_grad():
             for tensor, old in zip(program.inputs, before, strict=True):
                 tensor.copy_(old)
@@ -159,8 +161,7 @@ class Compiled:
         if found is None:
             self.give_up(_words(error))
             return logs
-        owned = program.owned
-        other = difference(program.inputs[:owned], before[:owned], after[:owned], found.logs, logs)
+        other = difference(program.inputs[:owned], before[:owned], after, found.logs, logs)
         if other is not None:
             self.give_up(f"the compiled step gives another {other} than train_step")
             return logs

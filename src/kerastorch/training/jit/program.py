@@ -13,7 +13,8 @@ from torch import Tensor
 from kerastorch.data.batches import Batch, Several
 from kerastorch.data.structure import leaves
 from kerastorch.training.jit.cells import Cell
-from kerastorch.training.jit.trace import Found, Trace, trace
+from kerastorch.training.jit.found import Found
+from kerastorch.training.jit.trace import Trace, trace
 from kerastorch.training.update import Update
 
 _OPTIONS = {

@@ -1,0 +1,5 @@
+"""What cannot be compiled."""
+
+
+class UntraceableError(Exception):
+    """A step that cannot be compiled, with the cause in words."""

@@ -1,0 +1,91 @@
+"""What compiled steps leave beside new weights, and how a graph's outputs become that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from kerastorch.training.jit.errors import UntraceableError
+
+
+class Found(NamedTuple):
+    """What steps leave beside new weights; of several, vectors.
+
+    Attributes:
+        logs: those of `train_step`.
+        is_total: whether their loss is the objective's.
+        count: how much each counts, `None` for its rows.
+        counts: the same for single logs.
+        scores: for the metrics, of each step: `(y_pred, y_true)` by output.
+    """
+
+    logs: dict[str, Any]
+    is_total: bool
+    count: Any
+    counts: dict[str, Any]
+    scores: list[dict[str, tuple[Any, Any]]]
+
+
+def returned(found: Found, given: Sequence[Tensor]) -> list[Tensor]:
+    """What the graph returns: every tensor found that was not given."""
+    known = {id(tensor) for tensor in given}
+    return [value for value in _values(found) if isinstance(value, Tensor) and id(value) not in known]
+
+
+def joined(found: list[Found]) -> Found:
+    """What several steps found, as one."""
+
+    def vector(values: list[Any]) -> Any:
+        if all(value is None for value in values):
+            return None
+        return torch.stack([torch.as_tensor(value).reshape(()) for value in values])
+
+    names, counted = list(found[0].logs), list(found[0].counts)
+    if any(value.numel() != 1 for one in found for value in one.logs.values()):
+        raise UntraceableError("train_step returns tensors of several numbers")
+    return Found(
+        {name: vector([one.logs[name] for one in found]) for name in names},
+        found[0].is_total,
+        found[0].count if isinstance(found[0].count, int) else vector([one.count for one in found]),
+        {name: vector([one.counts[name] for one in found]) for name in counted},
+        [scores for one in found for scores in one.scores],
+    )
+
+
+def _values(found: Found) -> Iterator[Any]:
+    yield from found.logs.values()
+    yield from found.counts.values()
+    for scores in found.scores:
+        for pair in scores.values():
+            yield from pair
+    yield found.count
+
+
+def assembler(found: Found, given: Sequence[Tensor], parts: int) -> Callable[[list[Tensor], list[Tensor]], Found]:
+    """What puts a call's tensors where this call's were; `given` ends in the `parts` tensors of a batch."""
+    made = {id(tensor): place for place, tensor in enumerate(returned(found, given))}
+    fed = {id(tensor): len(made) + place for place, tensor in enumerate(given[len(given) - parts :])}
+    constants = [value for value in _values(found) if id(value) not in made and id(value) not in fed]
+    if any(isinstance(value, Tensor) for value in constants):
+        raise UntraceableError("train_step returns a weight itself; return a copy")
+    fixed = {id(value): len(made) + parts + place for place, value in enumerate(constants)}
+    place = {**fixed, **fed, **made}
+    logs = [(name, place[id(value)]) for name, value in found.logs.items()]
+    counts = [(name, place[id(value)]) for name, value in found.counts.items()]
+    scores = [{name: (place[id(a)], place[id(b)]) for name, (a, b) in some.items()} for some in found.scores]
+    count, is_total = place[id(found.count)], found.is_total
+
+    def assemble(returned: list[Tensor], batch: list[Tensor]) -> Found:
+        values = [*returned, *batch, *constants]
+        return Found(
+            {name: values[at] for name, at in logs},
+            is_total,
+            values[count],
+            {name: values[at] for name, at in counts},
+            [{name: (values[a], values[b]) for name, (a, b) in some.items()} for some in scores],
+        )
+
+    return assemble

@@ -1,0 +1,103 @@
+"""The optimizer's own step, on the tensors of a recording."""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kerastorch.optimizers.base import Average, Clip, Decay, TorchOptimizer
+from kerastorch.training.jit.cells import Cell
+from kerastorch.training.jit.errors import UntraceableError
+from kerastorch.training.update import Update
+
+State = tuple[dict[str, Tensor], dict[str, Tensor]]  # of a cell: what `rows` and `scalars` are in the recording
+
+
+def learn(
+    update: Update,
+    cells: list[Cell],
+    leaves_of: list[list[Tensor]],
+    states: list[State],
+    lr: list[Tensor],
+    loss: Tensor,
+) -> None:
+    """Backward, and the optimizer's own step on the cells; the leaves get the new values."""
+    flat = [leaf for some in leaves_of for leaf in some]
+    gradients = iter(torch.autograd.grad(loss * update.scale if update.scale != 1.0 else loss, flat, allow_unused=True))
+    held = []
+    for cell, some, (rows, scalars) in zip(cells, leaves_of, states, strict=True):
+        grads = [next(gradients) for _ in some]
+        if any(gradient is None for gradient in grads):
+            raise UntraceableError("a weight that had a gradient in the first step has none now")
+        with torch.no_grad():
+            weight = torch.cat([leaf.flatten() for leaf in some]) if cell.joined else some[0].detach().clone()
+            weight.grad = torch.cat([g.flatten() for g in grads]) if cell.joined else grads[0]
+            if update.scale != 1.0:
+                weight.grad = weight.grad / update.scale
+        # counted in float64: what optimizers make of it, 1 - beta**step, loses digits in float32
+        first = {key: (value[0] if cell.joined else value).double() for key, value in scalars.items()}
+        held.append((weight, {**cell.constants, **rows, **first}))
+    _step(update.optimizer, cells, held, lr)
+    with torch.no_grad():
+        for cell, some, (weight, state), (_, scalars) in zip(cells, leaves_of, held, states, strict=True):
+            parts = weight.split(cell.sizes) if cell.joined else [weight]
+            for leaf, part in zip(some, parts, strict=True):
+                leaf.copy_(part.view_as(leaf))
+            for key, value in scalars.items():
+                value.copy_(state[key].expand_as(value))
+
+
+def _step(
+    optimizer: TorchOptimizer, cells: list[Cell], held: list[tuple[Tensor, dict[str, Any]]], lr: list[Tensor]
+) -> None:
+    """`optimizer.step` of a copy that holds the given weights with the given state."""
+    twin = object.__new__(type(optimizer))
+    twin.__dict__.update(optimizer.__dict__)
+    twin.param_groups = [
+        {
+            **group,
+            "lr": rate,
+            "params": [weight for cell, (weight, _) in zip(cells, held, strict=True) if cell.group == number],
+            **{key: value for key, value in _PLAIN.items() if key in group},
+        }
+        for number, (group, rate) in enumerate(zip(optimizer.param_groups, lr, strict=True))
+    ]
+    twin.state = defaultdict(dict, dict(held))
+    with torch.no_grad():
+        for hook in optimizer._optimizer_step_pre_hooks.values():
+            hook(twin, (), {})
+        inspect.unwrap(type(optimizer).step)(twin)
+    for weight, state in held:
+        if dict(twin.state[weight]).keys() != state.keys():
+            raise UntraceableError(f"{type(optimizer).__name__} makes new state in a later step")
+
+
+# one tensor after the other, with all arithmetic on tensors
+_PLAIN = {"foreach": False, "fused": None, "capturable": True}
+
+
+def refuse_optimizer(update: Update) -> None:
+    """Refuse an optimizer whose step is more than its `step` method on dense gradients.
+
+    Raises:
+        UntraceableError: with the cause.
+    """
+    optimizer = update.optimizer
+    name = type(optimizer).__name__
+    if update.needs_closure:
+        raise UntraceableError(f"{name} asks for the loss several times a step")
+    if update.every > 1:
+        raise UntraceableError("gradient_accumulation_steps is larger than 1")
+    before, after = (list(hooks.values()) for hooks in (
+        optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks,
+    ))  # fmt: skip
+    if not all(isinstance(hook, (Clip, Decay)) for hook in before) or not all(isinstance(h, Average) for h in after):
+        raise UntraceableError("the optimizer has step hooks of your own")
+    if "step" in vars(optimizer) and not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+        raise UntraceableError("the optimizer's step was replaced")
+    if any(group.get("differentiable") for group in optimizer.param_groups):
+        raise UntraceableError(f"{name}(differentiable=True)")
