@@ -222,6 +222,38 @@ def test_a_train_step_of_ones_own_is_compiled_too():
     assert float(jit.get_parameter("one.weight").detach().abs().max()) == pytest.approx(0.2)
 
 
+def test_a_shape_that_comes_once_an_epoch_stays_eager_and_one_that_comes_often_gets_a_graph():
+    from kerastorch.training.jit.compiled import OFTEN
+
+    x, y = data(4 * 32 + 5)
+    loader = [(x[i : i + 32], y[i : i + 32]) for i in range(0, len(x), 32)]
+    often = [*loader, *((x[:7], y[:7]) for _ in range(OFTEN))]
+    losses = []
+    for jit in (False, True):
+        model = kt.Model(network())
+        model.compile("sgd", "cross_entropy", jit_compile=jit)
+        model.trainer.say = (said := []).append
+        curves = model.fit(lambda: iter(loader), epochs=OFTEN + 2, verbose=0).history["loss"]
+        assert len(said) == (2 if jit else 0)
+        more = model.fit(lambda: iter(often), epochs=2, verbose=0).history["loss"]
+        losses.append([*curves, *more])
+        assert len(said) == (4 if jit else 0)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+def test_a_shape_that_is_faster_uncompiled_leaves_the_others_compiled():
+    model, _ = trained(network, "sgd", jit=True, epochs=1)
+    compiled = model.trainer._compiled
+    (main,) = compiled._steps
+    compiled._drop("another", "it is slower")
+    assert compiled.cause is None
+    assert compiled._steps["another"] == compiled._eager
+    compiled._steps.pop("another")
+    with pytest.warns(UserWarning, match="jit_compile: training goes on uncompiled: it is slower"):
+        compiled._drop(main, "it is slower")
+    assert compiled.cause == "it is slower"
+
+
 def test_sample_weights_and_ignored_classes_count_as_in_eager_mode():
     x, y = data()
     y[::7] = -100

@@ -104,7 +104,7 @@ class TorchLoss(Loss):
             raise ValueError(
                 f"{self.name} must return a scalar tensor, got shape {tuple(loss.shape)}. Use reduction='mean'."
             )
-        return loss.reshape(())
+        return loss.reshape(()) if loss.ndim else loss
 
     def _weighted(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor) -> Tensor:
         if isinstance(self.function, nn.Module) and hasattr(self.function, "reduction"):

@@ -62,9 +62,7 @@ class Feed:
         if isinstance(batch, Several):
             return Several(map(self, batch))  # type: ignore[arg-type]
         x, y, sample_weight = batch
-        x = self._put(self._only(x)) if isinstance(x, Tensor) else map_structure(lambda t: self._put(self._input(t)), x)
-        if self._arrange is not None:
-            x = self._arrange(x)
+        x = self.inputs(x)
         if y is not None:
             y = self._target(y) if isinstance(y, Tensor) else map_structure(self._target, y)
         if self._class_weight is not None and y is not None:
@@ -76,6 +74,11 @@ class Feed:
         if y is not None:
             y = self._put(y) if isinstance(y, Tensor) else map_structure(self._put, y)
         return Batch(x, y, sample_weight)
+
+    def inputs(self, x: Any) -> Any:
+        """Those of a batch, alone."""
+        x = self._put(self._only(x)) if isinstance(x, Tensor) else map_structure(lambda t: self._put(self._input(t)), x)
+        return x if self._arrange is None else self._arrange(x)
 
     def look_at(self, targets: Any) -> None:
         """Before the batches of a pass: all their targets, where they are in memory."""

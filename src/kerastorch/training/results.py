@@ -43,7 +43,10 @@ class Collected:
 
     def _write(self, part: Any, rows: int) -> bool:
         """Put a batch into its place, if it is row by row and like those before."""
-        wholes, parts = ([leaf for _, leaf in leaves(data)] for data in (self._whole, part))
+        if isinstance(part, np.ndarray) and isinstance(self._whole, np.ndarray):  # by far the most frequent
+            wholes, parts = [self._whole], [part]
+        else:
+            wholes, parts = ([leaf for _, leaf in leaves(data)] for data in (self._whole, part))
         if len(wholes) != len(parts):
             return False
         for whole, array in zip(wholes, parts, strict=True):

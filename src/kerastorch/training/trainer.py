@@ -164,7 +164,7 @@ class Trainer:
         first = next(stream, None)
         if first is None:
             return iter(())
-        self.build(feed(Batch(first.x, None, None)).x)
+        self.build(feed.inputs(first.x))
         return itertools.chain((first,), stream)
 
     # --- loops ------------------------------------------------------------------------------------------------
@@ -301,16 +301,19 @@ class Trainer:
         stream = self.prepared(batches, feed, 0)
         with evaluation_mode(self.model, feed.parts), torch.no_grad():
             step = growing(self.model.predict_step, batches, row_by_row=True)
+            listened = callbacks.listens("on_predict_batch_begin", "on_predict_batch_end")
             callbacks.emit("on_predict_begin", {})
             for index, batch in enumerate(stream):
-                callbacks.emit("on_predict_batch_begin", index, {})
-                x = feed(Batch(batch.x, None, None)).x
+                if listened:
+                    callbacks.emit("on_predict_batch_begin", index, {})
+                x = feed.inputs(batch.x)
                 try:
                     outputs = step(x)
                 except Exception as error:
                     raise_explained(error, self.model, x)
                 take(outputs, batch_rows(x))
-                callbacks.emit("on_predict_batch_end", index, {"outputs": outputs})
+                if listened:
+                    callbacks.emit("on_predict_batch_end", index, {"outputs": outputs})
             callbacks.emit("on_predict_end", {})
 
     def on_batch(self, batches: Batches, feed: Feed, *, training: bool) -> dict[str, float]:

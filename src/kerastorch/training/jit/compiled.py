@@ -22,7 +22,7 @@ from kerastorch.training.jit.twin import refuse_optimizer
 from kerastorch.training.update import Update
 
 SHAPES = 4  # of batches, compiled at most
-OFTEN = 8  # batches of another shape before that is compiled too
+OFTEN = 8  # batches of another shape in one epoch before that is compiled too
 AGAIN = 4  # how often what a step takes as fixed may change
 TRIES = 5  # steps of either kind that are timed
 SLOWER = 1.1  # a compiled step that takes longer than this times an eager one is dropped
@@ -74,6 +74,8 @@ class Compiled:
             except UntraceableError as error:
                 self.give_up(str(error))
         self.refresh()
+        if self._steps:
+            self._seen.clear()
         optimizer = self._update.optimizer
         # hooks of the optimizer look at every step
         alone = self.cause is not None or bool(optimizer._optimizer_step_post_hooks)
@@ -117,6 +119,14 @@ class Compiled:
             objective.total = logs["loss"]
         return logs
 
+    def _drop(self, shape: Any, cause: str) -> None:
+        """Batches of this shape go on uncompiled; all, where nothing else is compiled."""
+        self._steps.pop(shape, None)
+        if self._steps:
+            self._steps[shape] = self._eager
+        else:
+            self.give_up(cause)
+
     def _other(self, shape: Any, batch: Batch | Several) -> Mapping[str, Any]:
         """A batch of a shape for which nothing is compiled."""
         seen = self._seen[shape] = self._seen.get(shape, 0) + 1
@@ -126,7 +136,7 @@ class Compiled:
         try:
             program = self._compile(batch)
         except Exception as error:
-            self.give_up(_words(error))
+            self._drop(shape, _words(error))
             return self._eager(batch)
         return self._compare(program, shape, batch)
 
@@ -172,7 +182,7 @@ class Compiled:
     def _settle(self, shape: Any, run: Step, seconds: tuple[float, float]) -> None:
         compiled, eager = seconds
         if compiled > SLOWER * eager:
-            self.give_up(f"a compiled step takes {compiled * 1e3:.3g} ms, an eager one {eager * 1e3:.3g} ms")
+            self._drop(shape, f"a compiled step takes {compiled * 1e3:.3g} ms, an eager one {eager * 1e3:.3g} ms")
             return
         self._steps[shape] = run
         self._update.optimizer.zero_grad()  # gradients no longer appear there: no memory for the last ones
