@@ -195,33 +195,6 @@ def test_a_second_fit_uses_what_the_first_compiled():
     assert len(model.trainer.said) == 2
 
 
-class Clamped(kt.Model):
-    """WGAN's way: weights are clamped after the step."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.one, self.two = nn.Linear(6, 8), nn.Linear(8, 2)
-
-    def forward(self, x):
-        return self.two(torch.relu(self.one(x)))
-
-    def train_step(self, batch):
-        x, y, _ = batch
-        y_pred = self(x)
-        loss = self.compute_loss(x, y, y_pred)
-        self.trainer.minimize(loss)
-        with torch.no_grad():
-            for weight in self.parameters():
-                weight.clamp_(-0.2, 0.2)
-        return {"loss": loss, "size": sum(w.detach().abs().sum() for w in self.parameters())}
-
-
-def test_a_train_step_of_ones_own_is_compiled_too():
-    _, jit = assert_same(Clamped, "adam")
-    assert float(jit.get_parameter("one.weight").detach().abs().max()) == pytest.approx(0.2)
-
-
 def test_a_shape_that_comes_once_an_epoch_stays_eager_and_one_that_comes_often_gets_a_graph():
     from kerastorch.training.jit.compiled import OFTEN
 
@@ -303,25 +276,40 @@ class Keeps(Branches):
         return self.last
 
 
-class Two(kt.Model):
-    """Two optimizers: one of them is not known to `compile`."""
+class Listed(Branches):
+    """Charges for a weight that it finds in a list."""
 
     def __init__(self):
         super().__init__()
-        torch.manual_seed(0)
-        self.one, self.two = nn.Linear(6, 6), nn.Linear(6, 2)
-        self.other = torch.optim.SGD(self.two.parameters(), lr=0.1)
+        self.charged = [self.one.weight]
 
     def forward(self, x):
-        return self.two(self.one(x))
+        return self.one(x) + self.charged[0].square().sum()
+
+
+class Own(kt.Model):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.one = nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.one(x)
 
     def train_step(self, batch):
-        x, y, _ = batch
-        self.other.zero_grad()
-        loss = self.compute_loss(x, y, self(x))
-        self.trainer.minimize(loss)
-        self.other.step()
-        return {"loss": loss}
+        found = super().train_step(batch)
+        self.optimizer.param_groups[0]["lr"] *= 0.9
+        return found
+
+
+class Counting(torch.optim.SGD):
+    """Counts its steps in Python, and goes by it."""
+
+    def step(self, closure=None):
+        self.steps = getattr(self, "steps", 0) + 1
+        for group in self.param_groups:
+            group["lr"] = 0.1 / self.steps
+        return super().step(closure)
 
 
 def uncompiled(make, optimizer, cause, **fit):
@@ -385,14 +373,88 @@ def test_an_optimizer_with_hooks_of_the_users_own_is_not_compiled():
     uncompiled(network, optimizer, "step hooks of your own")
 
 
-def test_a_step_with_a_second_optimizer_is_found_out():
+def test_a_train_step_of_ones_own_is_not_compiled():
+    uncompiled(Own, lambda p: torch.optim.SGD(p, lr=0.1), "Own.train_step is your own")
+
+
+def test_an_optimizer_that_is_not_torchs_is_not_compiled():
+    uncompiled(network, lambda p: Counting(p, lr=0.1), "Counting is no optimizer of torch.optim")
+
+
+def test_a_weight_held_in_a_list_is_found_out():
+    uncompiled(Listed, "adam", "a weight is used that is held elsewhere|a weight is used that is held in a list")
+
+
+def test_a_hook_on_a_gradient_is_heard_of():
     def make():
-        return Two()
+        module = network()
+        module[0].weight.register_hook(lambda gradient: gradient * 0.5)
+        return module
 
-    class Only(torch.optim.SGD):
-        pass
+    uncompiled(make, "adam", "a weight has a hook on its gradient")
 
-    uncompiled(make, "sgd", "another weight than train_step|made in another step|does not")
+
+def test_a_hook_on_a_module_is_heard_of():
+    def make():
+        module = network()
+        module[0].register_forward_hook(lambda *_: None)
+        return module
+
+    uncompiled(make, "adam", "Linear has hooks of your own")
+
+
+def test_a_loss_that_counts_its_calls_is_not_compiled():
+    class Growing(kt.losses.Loss):
+        calls = 0
+
+        def call(self, y_true, y_pred):
+            self.calls += 1
+            return (y_pred - y_true).square().mean(-1) * self.calls
+
+    found = []
+    for jit in (False, True):
+        model = kt.Model(network())
+        model.compile("sgd", Growing(), jit_compile=jit)
+        torch.manual_seed(1)
+        x, y = data(100)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found.append(model.fit(x, nn.functional.one_hot(y, 2).float(), epochs=2, verbose=0).history["loss"])
+        told = [str(one.message) for one in caught if "jit_compile" in str(one.message)]
+        assert len(told) == jit
+        assert all("Growing changes its attribute 'calls' in each call" in one for one in told)
+    assert found[0] == found[1]
+
+
+def test_ignored_labels_of_a_second_fit_count_nothing():
+    found = []
+    for jit in (False, True):
+        model = kt.Model(network())
+        model.compile("sgd", nn.CrossEntropyLoss(), jit_compile=jit)
+        torch.manual_seed(1)
+        x, y = data(13 * 32)
+        model.fit(x, y, verbose=0)
+        y = y.clone()
+        y[::5] = -100
+        y[:40] = -100
+        found.append(model.fit(x, y, epochs=2, verbose=0).history["loss"])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+
+
+def test_numpy_batches_of_a_generator_run_together_and_hooks_come_after_batches_of_an_odd_shape():
+    x, y = (part.numpy() for part in data(16 * 32))
+    batches = [(x[i : i + 32], y[i : i + 32]) for i in range(0, len(x), 32)]
+    batches[3] = (batches[3][0][:5], batches[3][1][:5])
+    ends, losses = [], []
+    for jit in (False, True):
+        hooks = Hooks()
+        model = kt.Model(network())
+        model.compile("sgd", "cross_entropy", jit_compile=jit, steps_per_execution=4)
+        losses.append(model.fit(lambda: iter(batches), epochs=3, verbose=0, callbacks=[hooks]).history["loss"])
+        ends.append(hooks.ended)
+        assert len(hooks.begun) == len(hooks.ended)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    assert len(ends[1]) >= 3 * 4
 
 
 def test_a_compiler_that_fails_is_no_reason_to_stop(monkeypatch):

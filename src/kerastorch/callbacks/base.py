@@ -131,9 +131,8 @@ class CallbackList:
 
     def steers(self, *hooks: str) -> bool:
         """Whether any of these hooks is a callback's of the user's own, which may change anything."""
-        return any(
-            not function.__module__.startswith("kerastorch.") for hook in hooks for function in self._hooks[hook]
-        )
+        functions = [function for hook in hooks for function in self._hooks[hook]]
+        return any(not str(getattr(one, "__module__", None)).startswith("kerastorch.") for one in functions)
 
 
 def listed(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:

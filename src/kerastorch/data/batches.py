@@ -288,7 +288,13 @@ def shape_of(batch: Batch | Several) -> Any:
     x, y, sample_weight = batch
     if isinstance(x, Tensor) and isinstance(y, Tensor) and sample_weight is None:  # by far the most frequent
         return x.shape, y.shape, x.stride(), y.stride(), x.dtype, y.dtype
-    return tuple((name, part.shape, part.stride(), part.dtype) for name, part in leaves(tuple(batch)))
+    return tuple((name, *_layout(part)) for name, part in leaves(tuple(batch)))
+
+
+def _layout(part: Any) -> tuple[Any, ...]:
+    if isinstance(part, Tensor):
+        return part.shape, part.stride(), part.dtype
+    return getattr(part, "shape", None), getattr(part, "dtype", type(part))
 
 
 def unpack(item: Any) -> Batch:

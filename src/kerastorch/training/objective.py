@@ -104,6 +104,16 @@ class Objective:
         """The loss of an output, `''` being the only one."""
         return self.losses.get(output)
 
+    @property
+    def checked(self) -> bool:
+        """Whether the first batch of the pass was looked at."""
+        return self._pass.checked
+
+    def settled_facts(self) -> Any:
+        """What the first batch settled for the pass; `None` before it."""
+        now = self._pass
+        return (now.counts_rows, now.charges, now.on_logits is None, sorted(now.class_numbers)) if now.checked else None
+
     def forget(self) -> None:
         """Drop what the last step left; called before each."""
         self.count = None

@@ -266,10 +266,11 @@ class Trainer:
         meter, objective, model, interrupt = self.meter, self.objective, self.model, self.interrupt
         training = phase == "train"
         logs = RunningLogs(meter)
-        done, x, ours, every = 0, None, True, self._execution.every
+        done, x, ours, every, hooked = 0, None, True, self._execution.every, False
         for batch in stream:
-            if begins and done % every == 0:
+            if begins and not hooked:
                 callbacks.emit(begin, done, {})
+            hooked = True  # the end of this execution is yet to be told
             batch = feed(batch)
             x = batch.x
             objective.forget()
@@ -281,12 +282,15 @@ class Trainer:
                 raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
             ours = ours and outcome.get("loss") is objective.total
             meter.add(outcome, batch_rows(x) if objective.count is None else objective.count, objective.counts)
+            before = done
             done += len(batch) if isinstance(batch, Several) else 1
-            if ends and done % every == 0:
-                callbacks.emit(end, done - 1, logs.expire())
+            if done // every > before // every:
+                hooked = False
+                if ends:
+                    callbacks.emit(end, done - 1, logs.expire())
             if interrupt.pending or (training and model.stop_training):
                 break
-        if ends and done % every:
+        if ends and hooked:
             callbacks.emit(end, done - 1, logs.expire())
         if not done:
             when = f" in epoch {number + 1}" if training else ""

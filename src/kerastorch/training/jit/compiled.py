@@ -18,7 +18,7 @@ from kerastorch.training.jit.compare import difference
 from kerastorch.training.jit.constants import Constants
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.program import Program
-from kerastorch.training.jit.twin import refuse_optimizer
+from kerastorch.training.jit.refuse import refuse_model, refuse_optimizer
 from kerastorch.training.update import Update
 
 SHAPES = 4  # of batches, compiled at most
@@ -33,8 +33,9 @@ Step = Callable[[Batch | Several], Mapping[str, Any]]
 class Compiled:
     """Called as `model.train_step`, and does what it does.
 
-    The first step is eager, so that the optimizer makes its state. A compiled step is compared with an eager one on
-    its first batch and then timed beside it; it is used where it does the same and is not slower.
+    The first step of each `fit` is eager: data are looked at then, and the optimizer makes its state. A compiled step
+    is compared with an eager one on its first batch, and then timed beside it; it is used where it does the same and
+    is not slower.
 
     Args:
         trainer: whose step.
@@ -56,9 +57,15 @@ class Compiled:
         self._cells: list[Cell] = []
         self._constants: Constants | None = None
         self._changes = 0
+        self._warm = False  # an eager step has made the optimizer's state for the weights that learn now
 
     def __call__(self, batch: Batch | Several) -> Mapping[str, Any]:
         """One step."""
+        if not self._trainer.objective.checked:  # the first batch of a pass is looked at, which no graph does
+            logs = self._eager(batch)
+            self.refresh()
+            self._warm = True
+            return logs
         if self._careful:
             self.refresh()
         shape = shape_of(batch)
@@ -70,6 +77,7 @@ class Compiled:
         self._careful = callbacks.steers("on_train_batch_begin", "on_train_batch_end")
         if self.cause is None:
             try:
+                refuse_model(self._trainer.model)
                 refuse_optimizer(self._update)
             except UntraceableError as error:
                 self.give_up(str(error))
@@ -92,6 +100,7 @@ class Compiled:
             return
         self._steps, self._seen, self._cells, self._constants = {}, {}, [], None
         self._changes += 1
+        self._warm = False
         if self._changes > AGAIN:
             self.give_up(f"{changed or 'the state of the optimizer'} changed {self._changes} times")
 
@@ -130,7 +139,8 @@ class Compiled:
     def _other(self, shape: Any, batch: Batch | Several) -> Mapping[str, Any]:
         """A batch of a shape for which nothing is compiled."""
         seen = self._seen[shape] = self._seen.get(shape, 0) + 1
-        due = seen == OFTEN if self._steps else seen == 2
+        due = seen == OFTEN if self._steps else self._warm
+        self._warm = True
         if self.cause is not None or not due or len(self._steps) == SHAPES:
             return self._eager(batch)
         try:
@@ -143,8 +153,11 @@ class Compiled:
     def _compile(self, batch: Batch | Several) -> Program:
         if self._constants is None:
             optimizer = self._update.optimizer
-            learned = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-            if any(weight.grad.layout != torch.strided for weight in learned):
+            held = [weight for group in optimizer.param_groups for weight in group["params"]]
+            learning = [weight for weight in held if weight.requires_grad]
+            # none where somebody has dropped the gradients
+            learned = [weight for weight in learning if weight.grad is not None] or learning
+            if any(weight.grad is not None and weight.grad.layout != torch.strided for weight in learned):
                 raise UntraceableError("gradients are sparse")
             self._cells = cells(optimizer, learned)
             self._constants = Constants(self._trainer, optimizer)

@@ -12,6 +12,7 @@ from kerastorch.training.tail import Tap
 from kerastorch.tree import modules
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
+LONG = 64  # entries of a list or dict: longer ones are data
 _PASSING = ("_trainer", "history", "stop_training", "name")  # attributes of models that no step computes with
 
 
@@ -39,12 +40,13 @@ class Constants:
                 tuple(map(self._identity, optimizer._optimizer_step_pre_hooks.values())),
                 len(optimizer._optimizer_step_post_hooks),
             ),
+            "the targets": objective.settled_facts(),
             "torch's settings": (torch.is_autocast_enabled(), torch.get_default_dtype()),
         }
 
     def changed(self, since: Constants) -> str | None:
         """What is not as it was, in words."""
-        return next((what for what, key in self._key.items() if key != since._key[what]), None)
+        return next((what for what, key in self._key.items() if _differ(key, since._key[what])), None)
 
     def _of_module(self, module: nn.Module) -> Any:
         own = {key: value for key, value in vars(module).items() if key not in _PASSING and "hooks" not in key}
@@ -52,7 +54,7 @@ class Constants:
         return type(module), hooks, tuple(self._attributes(own))
 
     def _of_object(self, one: Any) -> Any:
-        return self._identity(one), self._plain(getattr(one, "__dict__", None), 2)
+        return self._identity(one), self._plain(getattr(one, "__dict__", None), 3)
 
     def _attributes(self, own: dict[str, Any]) -> Iterator[Any]:
         for key, value in own.items():
@@ -61,15 +63,16 @@ class Constants:
             elif key == "_modules":
                 yield key, tuple((name, self._identity(child)) for name, child in value.items())
             else:
-                yield key, self._plain(value, 2)
+                yield key, self._plain(value, 3)
 
     def _of_tensor(self, tensor: Tensor) -> Any:
-        return self._identity(tensor), tensor.requires_grad, tensor.shape, tensor.dtype, tensor.device, tensor.stride()
+        place = tensor.shape, tensor.dtype, tensor.device, tensor.stride()
+        return self._identity(tensor), tensor.requires_grad, place, has_hooks(tensor)
 
     def _of_group(self, group: dict[str, Any]) -> Any:
-        rate = "tensor" if isinstance(group["lr"], Tensor) else "number"
+        rate = self._identity(group["lr"]) if isinstance(group["lr"], Tensor) else "number"
         held = tuple(map(self._identity, group["params"]))
-        return rate, held, self._plain({k: v for k, v in group.items() if k not in _STEPPING}, 2)
+        return rate, held, self._plain({k: v for k, v in group.items() if k not in _STEPPING}, 3)
 
     def _plain(self, value: Any, depth: int) -> Any:
         """A value to compare by; for what is no plain data, which object it is."""
@@ -77,15 +80,31 @@ class Constants:
             return value
         if isinstance(value, Tap):
             return self._identity(value.function)
-        if depth and isinstance(value, Mapping):
+        if depth and isinstance(value, Mapping) and len(value) <= LONG:
             return tuple((str(key), self._plain(one, depth - 1)) for key, one in value.items())
-        if depth and isinstance(value, (list, tuple, set)):
+        if depth and isinstance(value, (list, tuple, set)) and len(value) <= LONG:
             return tuple(self._plain(one, depth - 1) for one in value)
+        if isinstance(value, nn.Module):
+            kept = {key: one for key, one in vars(value).items() if not key.startswith("_")}
+            return self._identity(value), self._plain(kept, min(depth, 1))
+        own = None if isinstance(value, (Tensor, type)) else getattr(value, "__dict__", None)
+        if depth and own:
+            return self._identity(value), self._plain(own, depth - 1)
         return self._identity(value)
 
     def _identity(self, value: Any) -> int:
         self._kept.append(value)
         return id(value)
+
+
+def _differ(key: Any, other: Any) -> bool:
+    """Where one of them is not known yet, nothing can be said."""
+    return key is not None and other is not None and bool(key != other)
+
+
+def has_hooks(tensor: Tensor) -> bool:
+    """Whether somebody hears of the gradient of a tensor."""
+    return bool(tensor._backward_hooks) or bool(getattr(tensor, "_post_accumulate_grad_hooks", None))
 
 
 _STEPPING = ("params", "lr", "ema_steps")  # what may change from step to step

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -86,10 +88,21 @@ def _compiled(recorded: Trace, parts: list[Tensor]) -> Run:
         warnings.simplefilter("ignore")
         from torch import _inductor  # on first use: its import takes a second
     given: list[Any] = [*recorded.inputs, *parts]
-    with torch.no_grad(), warnings.catch_warnings():
+    with torch.no_grad(), warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         run: Run = _inductor.compile(recorded.graph, given, _OPTIONS)
     return Captured(run, recorded.inputs, parts) if parts[0].device.type == "cuda" else run
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Inductor's remarks on operations that its C++ wrapper calls through Python."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class Captured:

@@ -21,6 +21,7 @@ from kerastorch.training.jit.rewrite import compute_once, draw_apart
 from kerastorch.training.jit.twin import State, learn
 from kerastorch.training.jit.watch import watched
 from kerastorch.training.update import Update
+from kerastorch.tree import modules
 
 LARGEST = 4000  # operations: beyond, compiling takes many minutes
 
@@ -123,8 +124,12 @@ def trace(trainer: Any, update: Update, cells: list[Cell], batches: Sequence[Bat
             total = logs.get("loss") is objective.total
             return Found(dict(logs), total, objective.count, dict(objective.counts), recorder.scores)
 
-    with watched(model, losses), _compiling():
+    with (
+        watched([*modules(model), *(m for loss in losses for m in loss.modules()), *objective.losses.values()]),
+        _compiling(),
+    ):
         graph = make_fx(steps, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *parts)
+    _check_constants(graph, inputs)
     draw_apart(graph)
     compute_once(graph)
     if any("mkldnn_rnn" in str(node.target) for node in graph.graph.nodes):
@@ -135,14 +140,28 @@ def trace(trainer: Any, update: Update, cells: list[Cell], batches: Sequence[Bat
     return Trace(graph, inputs, len(weights) + len(buffers), rates, assembler(found[0], seen, len(parts)))
 
 
+def _check_constants(graph: GraphModule, inputs: list[Tensor]) -> None:
+    """No weight or buffer may be in the graph as it is now: reached by another way than its module's attribute."""
+    known = {tensor.untyped_storage().data_ptr() for tensor in inputs if tensor.numel()}
+    for node in graph.graph.nodes:
+        value = getattr(graph, str(node.target), None) if node.op == "get_attr" else None
+        if isinstance(value, Tensor) and (value.requires_grad or value.untyped_storage().data_ptr() in known):
+            raise UntraceableError(
+                "a weight is used that is held in a list or elsewhere, not as its module's attribute"
+            )
+
+
 def _refilled(batch: Batch, tensors: Iterator[Tensor]) -> Batch:
     """A batch of the same structure with other tensors."""
     return Batch(*map_structure(lambda t: None if t is None else next(tensors), tuple(batch)))
 
 
 def _rate(group: dict[str, Any]) -> Tensor:
-    rate, weight = group["lr"], group["params"][0]
-    return rate if isinstance(rate, Tensor) else torch.tensor(rate, dtype=weight.dtype, device=weight.device)
+    rate = group["lr"]
+    if isinstance(rate, Tensor):
+        return rate
+    like = next(iter(group["params"]), torch.empty(0))
+    return torch.tensor(rate, dtype=like.dtype, device=like.device)
 
 
 def _check(logs: Any, steps: list[Tensor]) -> None:

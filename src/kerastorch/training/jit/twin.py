@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.optimizers.base import Average, Clip, Decay, TorchOptimizer
+from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training.jit.cells import Cell
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.update import Update
@@ -67,37 +67,16 @@ def _step(
         for number, (group, rate) in enumerate(zip(optimizer.param_groups, lr, strict=True))
     ]
     twin.state = defaultdict(dict, dict(held))
+    before = {id(weight): dict(state) for weight, state in held}
     with torch.no_grad():
         for hook in optimizer._optimizer_step_pre_hooks.values():
             hook(twin, (), {})
         inspect.unwrap(type(optimizer).step)(twin)
     for weight, state in held:
-        if dict(twin.state[weight]).keys() != state.keys():
-            raise UntraceableError(f"{type(optimizer).__name__} makes new state in a later step")
+        old = before[id(weight)]
+        if state.keys() != old.keys() or any(not isinstance(v, Tensor) and state[key] != v for key, v in old.items()):
+            raise UntraceableError(f"{type(optimizer).__name__} has state that changes and is no tensor")
 
 
 # one tensor after the other, with all arithmetic on tensors
 _PLAIN = {"foreach": False, "fused": None, "capturable": True}
-
-
-def refuse_optimizer(update: Update) -> None:
-    """Refuse an optimizer whose step is more than its `step` method on dense gradients.
-
-    Raises:
-        UntraceableError: with the cause.
-    """
-    optimizer = update.optimizer
-    name = type(optimizer).__name__
-    if update.needs_closure:
-        raise UntraceableError(f"{name} asks for the loss several times a step")
-    if update.every > 1:
-        raise UntraceableError("gradient_accumulation_steps is larger than 1")
-    before, after = (list(hooks.values()) for hooks in (
-        optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks,
-    ))  # fmt: skip
-    if not all(isinstance(hook, (Clip, Decay)) for hook in before) or not all(isinstance(h, Average) for h in after):
-        raise UntraceableError("the optimizer has step hooks of your own")
-    if "step" in vars(optimizer) and not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
-        raise UntraceableError("the optimizer's step was replaced")
-    if any(group.get("differentiable") for group in optimizer.param_groups):
-        raise UntraceableError(f"{name}(differentiable=True)")

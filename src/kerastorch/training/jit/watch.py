@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
+import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from kerastorch.training.jit.errors import UntraceableError
-from kerastorch.tree import modules
 
 
 @contextmanager
-def watched(model: nn.Module, losses: list[nn.Module]) -> Iterator[None]:
+def watched(objects: Iterable[Any]) -> Iterator[None]:
     """Refuse a step that keeps something between calls, or draws from Python's or NumPy's random numbers.
 
     A graph would not: it is put back, and said.
+
+    Args:
+        objects: modules and losses.
     """
-    watched = [*modules(model), *(child for loss in losses for child in loss.modules())]
-    before = [(module, {key: (value, _copy(value)) for key, value in vars(module).items()}) for module in watched]
+    before = [
+        (one, {key: (value, _copy(value)) for key, value in vars(one).items()}) for one in objects if one is not None
+    ]
     drawn = random.getstate(), np.random.get_state()
     causes = []
     try:
         yield
     finally:
-        for module, kept in before:
-            for key, value in list(vars(module).items()):
+        for one, kept in before:
+            for key, value in list(vars(one).items()):
                 if key in ("_flat_weights", "_flat_weight_refs"):  # torch's RNNs follow their weights there
                     continue
                 if key not in kept or value is not kept[key][0] or not _same(value, kept[key][1]):
-                    causes.append(f"{type(module).__name__} changes its attribute {key!r} in each call")
-            _put_back(module, kept)
+                    causes.append(f"{type(one).__name__} changes its attribute {key!r} in each call")
+            _put_back(one, kept)
         if random.getstate() != drawn[0] or str(np.random.get_state()) != str(drawn[1]):
             causes.append("forward draws random numbers from Python or NumPy; draw them from torch")
             random.setstate(drawn[0])
@@ -43,12 +46,14 @@ def watched(model: nn.Module, losses: list[nn.Module]) -> Iterator[None]:
 
 
 def _copy(value: Any) -> Any:
-    return value.copy() if type(value) in (list, dict, set) else None
+    return copy.copy(value) if isinstance(value, (list, dict, set, np.ndarray)) else None
 
 
 def _same(value: Any, copied: Any) -> bool:
     if copied is None:
         return True
+    if isinstance(value, np.ndarray):
+        return np.array_equal(value, copied)
     if len(value) != len(copied):
         return False
     if isinstance(value, dict):
@@ -56,12 +61,16 @@ def _same(value: Any, copied: Any) -> bool:
     return isinstance(value, set) or all(a is b for a, b in zip(value, copied, strict=True))
 
 
-def _put_back(module: nn.Module, kept: dict[str, tuple[Any, Any]]) -> None:
-    own = vars(module)
+def _put_back(one: Any, kept: dict[str, tuple[Any, Any]]) -> None:
+    own = vars(one)
     for key in set(own) - set(kept):
         del own[key]
     for key, (value, copied) in kept.items():
         own[key] = value
-        if copied is not None and not _same(value, copied):
+        if copied is None or _same(value, copied):
+            continue
+        if isinstance(value, np.ndarray):
+            value[...] = copied
+        else:
             value.clear()
             (value.extend if isinstance(value, list) else value.update)(copied)

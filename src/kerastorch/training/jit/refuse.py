@@ -1,0 +1,62 @@
+"""What is not compiled, because it may do more than a graph can hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from kerastorch.optimizers.base import Average, Clip, Decay
+from kerastorch.training.jit.constants import has_hooks
+from kerastorch.training.jit.errors import UntraceableError
+from kerastorch.training.update import Update
+from kerastorch.tree import modules
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def refuse_model(model: nn.Module) -> None:
+    """Refuse a model with steps or hooks of the user's own.
+
+    Raises:
+        UntraceableError: with the cause.
+    """
+    for name in ("train_step", "compute_loss", "compute_metrics"):
+        if not getattr(type(model), name).__module__.startswith("kerastorch."):
+            raise UntraceableError(f"{type(model).__name__}.{name} is your own and may do more than a graph can hold")
+    for module in modules(model):
+        hooks = [hook for kind in _HOOKS for hook in getattr(module, kind).values()]
+        if not all(_origin(hook).startswith(("kerastorch.", "torch.")) for hook in hooks):
+            raise UntraceableError(f"{type(module).__name__} has hooks of your own")
+    if any(has_hooks(weight) for weight in model.parameters()):
+        raise UntraceableError("a weight has a hook on its gradient")
+
+
+def _origin(hook: Any) -> str:
+    function = getattr(hook, "__func__", hook)
+    return str(getattr(function, "__module__", None) or type(hook).__module__)
+
+
+def refuse_optimizer(update: Update) -> None:
+    """Refuse an optimizer whose step is more than the `step` method of a class of torch on dense gradients.
+
+    Raises:
+        UntraceableError: with the cause.
+    """
+    optimizer = update.optimizer
+    name = type(optimizer).__name__
+    if not type(optimizer).__module__.startswith("torch.optim"):
+        raise UntraceableError(f"{name} is no optimizer of torch.optim, and its step may do anything")
+    if update.needs_closure:
+        raise UntraceableError(f"{name} asks for the loss several times a step")
+    if update.every > 1:
+        raise UntraceableError("gradient_accumulation_steps is larger than 1")
+    before, after = (list(hooks.values()) for hooks in (
+        optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks,
+    ))  # fmt: skip
+    if not all(isinstance(hook, (Clip, Decay)) for hook in before) or not all(isinstance(h, Average) for h in after):
+        raise UntraceableError("the optimizer has step hooks of your own")
+    if "step" in vars(optimizer) and not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+        raise UntraceableError("the optimizer's step was replaced")
+    if any(group.get("differentiable") for group in optimizer.param_groups):
+        raise UntraceableError(f"{name}(differentiable=True)")
