@@ -242,6 +242,40 @@ def test_sample_weights_and_ignored_classes_count_as_in_eager_mode():
         np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
 
 
+class Weighted:
+    """A loss that is an object with a number."""
+
+    def __init__(self):
+        self.beta = 1.0
+
+    def __call__(self, y_true, y_pred):
+        return self.beta * nn.functional.cross_entropy(y_pred, y_true)
+
+
+def test_a_number_in_a_loss_object_may_change_between_epochs():
+    class Raise(kt.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            loss.beta *= 10
+
+    curves = []
+    for jit in (False, True):
+        loss = Weighted()
+        model = kt.Model(network())
+        model.compile("sgd", loss, jit_compile=jit)
+        torch.manual_seed(1)
+        curves.append(model.fit(*data(), epochs=3, verbose=0, callbacks=[Raise()]).history["loss"])
+    np.testing.assert_allclose(curves[0], curves[1], rtol=1e-5)
+
+
+def test_any_callable_may_hear_of_batches():
+    heard = {}
+    callback = kt.callbacks.LambdaCallback(on_train_batch_end=heard.__setitem__)
+    model = kt.Model(network())
+    model.compile("sgd", "cross_entropy", jit_compile=True)
+    model.fit(*data(70), verbose=0, callbacks=[callback])
+    assert list(heard) == [0, 1, 2]
+
+
 # --- what cannot be compiled --------------------------------------------------------------------------------------
 
 
