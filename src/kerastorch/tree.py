@@ -33,6 +33,11 @@ def modules(module: nn.Module) -> list[nn.Module]:
     return list(found)
 
 
+def is_compiled(part: nn.Module) -> bool:
+    """Whether torch.compile stands behind a module: what goes on in it is not seen from outside."""
+    return part._compiled_call_impl is not None or hasattr(part, "_orig_mod")
+
+
 def tensors(parts: Iterable[nn.Module]) -> list[Tensor]:
     """The parameters of all `parts`, then the buffers; a shared one comes as often as it is held."""
     parameters: list[Tensor | None] = []

@@ -15,7 +15,7 @@ from kerastorch.errors import mismatch
 from kerastorch.layers.base import is_built
 from kerastorch.training.rehearsal import agrees
 from kerastorch.training.tail import Tap
-from kerastorch.tree import modules
+from kerastorch.tree import is_compiled, modules
 
 Arrange = Callable[[Any], Any]
 
@@ -118,11 +118,6 @@ class _Automatic:
         return map_structure(lambda leaf: channels_last(leaf) if leaf.ndim in axes else leaf, x)
 
 
-def _is_compiled(module: nn.Module) -> bool:
-    """Whether torch.compile stands behind it: a copy would be compiled again, for a few rows."""
-    return getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod")
-
-
 def _axes(model: nn.Module) -> set[int]:
     """How many axes the inputs of the model's convolutions have; none where a copy could not stand for the model."""
     found: set[int] = set()
@@ -130,8 +125,8 @@ def _axes(model: nn.Module) -> set[int]:
         hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
         if any(not isinstance(getattr(hook, "__self__", None), Tap) for hook in hooks):
             return set()  # what a hook of the user's does with activations is not ours to try
-        if getattr(module, "activity_regularizer", None) is not None or _is_compiled(module):
-            return set()
+        if getattr(module, "activity_regularizer", None) is not None or is_compiled(module):
+            return set()  # a compiled copy would be compiled again, for a few rows
         found |= {axes for axes, kinds in _CONVOLUTIONS.items() if isinstance(module, kinds)}
     size = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers())) if found else 0
     return set() if size > LARGE else found

@@ -14,6 +14,7 @@ from kerastorch.data.growing import FIRST, GrowingBatches
 from kerastorch.data.source import Source, limited
 from kerastorch.data.structure import leaves
 from kerastorch.training.meter import batch_rows
+from kerastorch.tree import is_compiled
 
 
 def sized(
@@ -44,8 +45,8 @@ def visible(parts: Iterable[nn.Module]) -> bool:
 
 
 def _hides(part: nn.Module) -> bool:
-    if isinstance(part, torch.jit.ScriptModule) or part._compiled_call_impl is not None or hasattr(part, "_orig_mod"):
-        return True  # what goes on in compiled code is not seen
+    if isinstance(part, torch.jit.ScriptModule) or is_compiled(part):
+        return True
     # torch leaves its path over nested tensors, which cuts padding off, while it is looked at
     return isinstance(part, nn.TransformerEncoder) and bool(part.use_nested_tensor)
 

@@ -120,12 +120,10 @@ class Compiled:
             objective.forget()
             several.append(dict(self._trainer.model.train_step(one)))
             counts.append((objective.count, dict(objective.counts)))
-        ours = several[0].get("loss") is not None and several[-1].get("loss") is objective.total
         logs = {name: _vector([found[name] for found in several]) for name in several[0]}
         objective.count = None if counts[0][0] is None else _vector([count for count, _ in counts])
         objective.counts = {name: _vector([some[name] for _, some in counts]) for name in counts[0][1]}
-        if ours:
-            objective.total = logs["loss"]
+        objective.total = logs["loss"]
         return logs
 
     def _drop(self, shape: Any, cause: str) -> None:
@@ -212,8 +210,7 @@ class _Run:
         found = self._program(batch)
         objective = self._trainer.objective
         objective.count, objective.counts = found.count, found.counts
-        if found.is_total:
-            objective.total = found.logs["loss"]
+        objective.total = found.logs["loss"]
         for scores in found.scores:
             predicted = {name: pair[0] for name, pair in scores.items()}
             self._trainer.meter.update(predicted, {name: pair[1] for name, pair in scores.items()})

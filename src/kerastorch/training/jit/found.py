@@ -16,14 +16,12 @@ class Found(NamedTuple):
 
     Attributes:
         logs: those of `train_step`.
-        is_total: whether their loss is the objective's.
         count: how much each counts, `None` for its rows.
         counts: the same for single logs.
         scores: for the metrics, of each step: `(y_pred, y_true)` by output.
     """
 
     logs: dict[str, Any]
-    is_total: bool
     count: Any
     counts: dict[str, Any]
     scores: list[dict[str, tuple[Any, Any]]]
@@ -44,11 +42,8 @@ def joined(found: list[Found]) -> Found:
         return torch.stack([torch.as_tensor(value).reshape(()) for value in values])
 
     names, counted = list(found[0].logs), list(found[0].counts)
-    if any(value.numel() != 1 for one in found for value in one.logs.values()):
-        raise UntraceableError("train_step returns tensors of several numbers")
     return Found(
         {name: vector([one.logs[name] for one in found]) for name in names},
-        found[0].is_total,
         found[0].count if isinstance(found[0].count, int) else vector([one.count for one in found]),
         {name: vector([one.counts[name] for one in found]) for name in counted},
         [scores for one in found for scores in one.scores],
@@ -76,13 +71,12 @@ def assembler(found: Found, given: Sequence[Tensor], parts: int) -> Callable[[li
     logs = [(name, place[id(value)]) for name, value in found.logs.items()]
     counts = [(name, place[id(value)]) for name, value in found.counts.items()]
     scores = [{name: (place[id(a)], place[id(b)]) for name, (a, b) in some.items()} for some in found.scores]
-    count, is_total = place[id(found.count)], found.is_total
+    count = place[id(found.count)]
 
     def assemble(returned: list[Tensor], batch: list[Tensor]) -> Found:
         values = [*returned, *batch, *constants]
         return Found(
             {name: values[at] for name, at in logs},
-            is_total,
             values[count],
             {name: values[at] for name, at in counts},
             [{name: (values[a], values[b]) for name, (a, b) in some.items()} for some in scores],

@@ -110,19 +110,14 @@ def trace(trainer: Any, update: Update, cells: list[Cell], batches: Sequence[Bat
     ) -> Found:
         leaf = {name: value.detach().requires_grad_(weights[name].requires_grad) for name, value in values.items()}
         leaf_of = {id(weight): leaf[name] for name, weight in weights.items()}
-        recorder, learned = _Recorder(), []
+        recorder = _Recorder()
 
         def minimize(loss: Tensor) -> None:
-            learned.append(loss)
-            if len(learned) > 1:
-                raise UntraceableError("train_step calls minimize more than once")
             learn(update, cells, [[leaf_of[id(w)] for w in cell.weights] for cell in cells], states, lr, loss)
 
         with _in_place_of(trainer, recorder, minimize, leaf_of), torch.enable_grad():
             logs = functional_call(step, {**leaf, **kept}, (batch,))
-            _check(logs, learned)
-            total = logs.get("loss") is objective.total
-            return Found(dict(logs), total, objective.count, dict(objective.counts), recorder.scores)
+            return Found(dict(logs), objective.count, dict(objective.counts), recorder.scores)
 
     with (
         watched([*modules(model), *(m for loss in losses for m in loss.modules()), *objective.losses.values()]),
@@ -162,16 +157,6 @@ def _rate(group: dict[str, Any]) -> Tensor:
         return rate
     like = next(iter(group["params"]), torch.empty(0))
     return torch.tensor(rate, dtype=like.dtype, device=like.device)
-
-
-def _check(logs: Any, steps: list[Tensor]) -> None:
-    if not steps:
-        raise UntraceableError("train_step does not call trainer.minimize")
-    if not isinstance(logs, Mapping):
-        raise UntraceableError("train_step returns no dict")
-    for name, value in logs.items():
-        if not isinstance(value, Tensor):
-            raise UntraceableError(f"train_step returns a number as {name!r}; return a tensor")
 
 
 @contextmanager
