@@ -395,7 +395,7 @@ def test_a_regularizer_of_a_weight_needs_the_name_of_the_attribute():
         def build(self, input_shape):
             self.factor = self.add_weight(input_shape[-1:], "ones", regularizer="l2")
 
-    with pytest.raises(ValueError, match="a regularizer needs the name of the attribute, name="):
+    with pytest.raises(ValueError, match="needs the name of the attribute, name="):
         Nameless().ensure_built((2, 3))
 
 

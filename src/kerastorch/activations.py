@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kerastorch.config import register
 from kerastorch.names import resolve
 
 Activation = Callable[[Tensor], Tensor]
@@ -204,6 +205,8 @@ _NAMES: dict[str, Activation] = {
     )
 }  # fmt: skip
 _NAMES |= {"swish": silu, "hard_swish": hard_silu, "exp": exponential, "identity": linear, "logsigmoid": log_sigmoid}
+for _name, _function in _NAMES.items():
+    register(_function, f"activations.{_name}")
 
 
 def get(identifier: Any) -> Activation:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
+from kerastorch.config import Configurable
 from kerastorch.errors import number
 from kerastorch.names import resolve
 
@@ -24,7 +25,7 @@ def _generator(seed: int | None, device: torch.device) -> torch.Generator | None
     return None if seed is None else torch.Generator(device).manual_seed(seed)
 
 
-class Constant:
+class Constant(Configurable):
     """Every element is `value`."""
 
     def __init__(self, value: float = 0.0) -> None:
@@ -48,7 +49,7 @@ class Ones(Constant):
         super().__init__(1.0)
 
 
-class RandomNormal:
+class RandomNormal(Configurable):
     """Drawn from a normal distribution."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
@@ -58,7 +59,7 @@ class RandomNormal:
         return init.normal_(tensor, self.mean, self.stddev, generator=_generator(self.seed, tensor.device))
 
 
-class RandomUniform:
+class RandomUniform(Configurable):
     """Drawn uniformly from `minval` to `maxval`."""
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
@@ -77,7 +78,7 @@ class TruncatedNormal(RandomNormal):
         return init.trunc_normal_(tensor, self.mean, self.stddev, low, high, generator=generator)
 
 
-class VarianceScaling:
+class VarianceScaling(Configurable):
     """Variance `scale / n`, with `n` = fan_in, fan_out or their mean (Glorot & Bengio 2010, He et al. 2015)."""
 
     def __init__(
@@ -154,7 +155,7 @@ class LecunNormal(VarianceScaling):
         super().__init__(1.0, "fan_in", "truncated_normal", seed)
 
 
-class Orthogonal:
+class Orthogonal(Configurable):
     """A (semi-)orthogonal matrix times `gain` (Saxe et al. 2013)."""
 
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
@@ -164,7 +165,7 @@ class Orthogonal:
         return init.orthogonal_(tensor, self.gain, generator=_generator(self.seed, tensor.device))
 
 
-class Identity:
+class Identity(Configurable):
     """The identity matrix times `gain`."""
 
     def __init__(self, gain: float = 1.0) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kerastorch.config import Configurable
 from kerastorch.errors import number, suggest
 from kerastorch.names import resolve
 from kerastorch.tree import named_modules
@@ -16,7 +17,7 @@ from kerastorch.tree import named_modules
 Regularizer = Callable[[Tensor], Tensor]
 
 
-class L1L2:
+class L1L2(Configurable):
     """`l1 * sum(|w|) + l2 * sum(w^2)`, a scalar. No half: the gradient of the second part is `2 * l2 * w`.
 
     Args:
@@ -70,7 +71,7 @@ class L2(L1L2):
         return f"L2({self.l2:g})"
 
 
-class OrthogonalRegularizer:
+class OrthogonalRegularizer(Configurable):
     """`factor * mean(|cosine|)` between the rows (or columns) of a matrix: small when they are orthogonal."""
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:

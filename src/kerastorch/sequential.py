@@ -11,7 +11,7 @@ from torch import nn
 from kerastorch.layers.base import is_built
 from kerastorch.layers.input import Input
 from kerastorch.model import Model
-from kerastorch.training.modes import evaluation_mode
+from kerastorch.modes import evaluation_mode
 
 
 class Sequential(Model):

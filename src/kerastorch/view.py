@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from kerastorch.errors import mismatch
+from kerastorch.freezing import Freezable
 
 
-class View(nn.Module):
+class View(Freezable):
     """A view of `module`; without one, the base of a module with a `forward` of its own."""
 
     module_viewed: nn.Module | None = None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch import activations, initializers, regularizers
+from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.errors import number
 from kerastorch.layers.base import Layer
 
@@ -24,8 +24,9 @@ class ReLU(Layer):
         threshold: float = 0.0,
         *,
         name: str | None = None,
+        trainable: bool = True,
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, trainable=trainable)
         self.max_value = None if max_value is None else number("max_value", max_value, least=0)
         self.negative_slope = number("negative_slope", negative_slope, least=0)
         self.threshold = number("threshold", threshold, least=0)
@@ -41,8 +42,8 @@ class LeakyReLU(Layer):
     tensor([-0.1000,  2.0000])
     """
 
-    def __init__(self, negative_slope: float = 0.3, *, name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(self, negative_slope: float = 0.3, *, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable)
         self.negative_slope = number("negative_slope", negative_slope, least=0)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,26 +59,36 @@ class PReLU(Layer):
     Args:
         alpha_initializer: fills `weight`.
         alpha_regularizer: penalty on `weight`.
+        alpha_constraint: what `weight` must satisfy.
         shared_axes: axes (1 is the first after the batch) along which one slope serves.
-        name: for messages.
+        name: see `Layer`; so is `trainable`.
     """
 
     def __init__(
         self,
         alpha_initializer: Any = "zeros",
         alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
         shared_axes: Sequence[int] | None = None,
         *,
         name: str | None = None,
+        trainable: bool = True,
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, trainable=trainable)
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
         self.shared_axes = tuple(shared_axes or ())
 
     def build(self, input_shape: torch.Size) -> None:
         shape = [1 if axis in self.shared_axes else size for axis, size in enumerate(input_shape)][1:]
-        self.weight = self.add_weight(shape, self.alpha_initializer, regularizer=self.alpha_regularizer, name="weight")
+        self.weight = self.add_weight(
+            shape,
+            self.alpha_initializer,
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+            name="weight",
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.where(x > 0, x, self.weight * x)
@@ -86,8 +97,8 @@ class PReLU(Layer):
 class ELU(Layer):
     """`x` if positive, else `alpha * (exp(x) - 1)`."""
 
-    def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(self, alpha: float = 1.0, *, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable)
         self.alpha = number("alpha", alpha)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -100,8 +111,8 @@ class ELU(Layer):
 class Softmax(Layer):
     """`exp(x) / sum(exp(x))` along `axis`."""
 
-    def __init__(self, axis: int = -1, *, name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(self, axis: int = -1, *, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable)
         self.axis = axis
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kerastorch import activations, initializers, regularizers
+from kerastorch import activations, constraints, initializers, regularizers
+from kerastorch.config import Configurable
+from kerastorch.constraints import Constraint
+from kerastorch.freezing import Freezable
 from kerastorch.regularizers import Regularizer
+from kerastorch.symbolic import has_symbols, record
 from kerastorch.tree import modules
 
 
-class Layer(nn.Module):
+class Layer(Freezable, Configurable):
     """Base of the layers. Write `build(input_shape)` for the parameters and `forward` for the rest.
 
     Until the first call there are no parameters; the call makes them, on the device and in the dtype that the
-    layer was moved to, and after it the layer is a plain torch module.
+    layer was moved to, and after it the layer is a plain torch module. A layer that takes several tensors gets as many
+    shapes as its `build` has parameters, and a tuple of shapes for a list of tensors.
+
+    Each argument of `__init__` is kept as an attribute of the same name: `get_config` reads it there.
 
     Args:
-        name: a name of its own, for messages.
+        name: a name of its own: in a functional model that of its place, and what `get_layer` looks for.
+        trainable: whether it learns.
         activity_regularizer: a penalty on the output, over the batch size, added to the training loss.
 
     >>> class Scale(Layer):
@@ -33,27 +42,47 @@ class Layer(nn.Module):
     """
 
     weight_regularizers: dict[str, Regularizer]
+    weight_constraints: dict[str, Constraint]
+    supports_masking = False  # whether a mask of the input is one of the output
     _place: Tensor
 
-    def __init__(self, *, name: str | None = None, activity_regularizer: Any = None) -> None:
+    def __init__(self, *, name: str | None = None, trainable: bool = True, activity_regularizer: Any = None) -> None:
         super().__init__()
+        if not isinstance(name, str | None):
+            raise TypeError(f"name must be a string, got {name!r}.")
         self.name = name
         self.built = False
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.weight_regularizers = {}
+        self.weight_constraints = {}
+        self.trainable = trainable
         # an empty buffer follows .to(), .double() and .cuda(), so that the parameters are made in the right place
         self.register_buffer("_place", torch.empty(0), persistent=False)
         self._build_first = self.register_forward_pre_hook(_build_first, with_kwargs=True)
 
-    def build(self, input_shape: torch.Size) -> None:
-        """Make the parameters for inputs of this shape, the batch axis included."""
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if (not args or args[0].__class__ is not Tensor) and has_symbols((args, kwargs)):
+            return record(self, args, kwargs)
+        return super().__call__(*args, **kwargs)
 
-    def ensure_built(self, input_shape: Any) -> None:
+    # --- building ---------------------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Make the parameters for inputs of this shape, the batch axis included; -1 where a size varies."""
+
+    def ensure_built(self, *input_shapes: Any) -> None:
         """Build once; later calls do nothing."""
         if self.built:
             return
-        self.build(torch.Size(-1 if size is None else size for size in input_shape))
+        takes = inspect.signature(self.build).parameters.values()
+        several = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in takes)
+        self.build(*map(_sizes, input_shapes if several else input_shapes[: len(takes)]))
         self.built = True
+        self.weights_never_trained = frozenset(
+            name for name, weight in self._parameters.items() if weight is not None and not weight.requires_grad
+        )
+        if not self.trainable:
+            self.trainable = False  # what has just been made too
         self._build_first.remove()
         del self._buffers["_place"], self._build_first
         self._non_persistent_buffers_set.discard("_place")
@@ -64,6 +93,7 @@ class Layer(nn.Module):
         initializer: Any = "glorot_uniform",
         *,
         regularizer: Any = None,
+        constraint: Any = None,
         trainable: bool = True,
         name: str | None = None,
     ) -> nn.Parameter:
@@ -73,19 +103,43 @@ class Layer(nn.Module):
             shape: its size on each axis.
             initializer: name or callable that fills it.
             regularizer: a penalty on it; needs `name`.
-            trainable: whether it learns.
+            constraint: what it must satisfy after each step; needs `name`.
+            trainable: whether it learns; `False` stays so, whatever the layer's `trainable` is set to.
             name: the attribute it will be assigned to.
+
+        Raises:
+            ValueError: a size that is not known; a regularizer or constraint without `name`.
         """
+        if any(size < 0 for size in shape):
+            raise ValueError(
+                f"{type(self).__name__} needs a size for its parameters that the input leaves open: {tuple(shape)}. "
+                "Give Input a number there instead of None."
+            )
+        if name is None and (regularizer is not None or constraint is not None):
+            raise ValueError("add_weight: a regularizer or constraint needs the name of the attribute, name=...")
         weight = torch.empty(tuple(shape), dtype=self._place.dtype, device=self._place.device)
         with torch.no_grad():
             initializers.get(initializer)(weight)
-        if regularizer is not None:
-            if name is None:
-                raise ValueError("add_weight: a regularizer needs the name of the attribute, name=...")
-            penalty = regularizers.get(regularizer)
-            assert penalty is not None
-            self.weight_regularizers[name] = penalty
+        if name is not None:
+            penalty, constrained = regularizers.get(regularizer), constraints.get(constraint)
+            if penalty is not None:
+                self.weight_regularizers[name] = penalty
+            if constrained is not None:
+                self.weight_constraints[name] = constrained
         return nn.Parameter(weight, requires_grad=trainable)
+
+    # --- masks ------------------------------------------------------------------------------------------------
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """The mask of the output: `True` where a time step counts; `None` where all do.
+
+        Args:
+            x: the input, or the list of them.
+            mask: of the input, or a list of masks.
+        """
+        return mask if self.supports_masking else None
+
+    # --- as a torch module ------------------------------------------------------------------------------------
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if not self.built and any(key.startswith(prefix) for key in state_dict):
@@ -99,15 +153,30 @@ class Layer(nn.Module):
         return "" if self.built else "unbuilt"
 
 
+def _sizes(shape: Any) -> Any:
+    """A shape, or a list of them, with -1 for sizes that vary."""
+    if shape and isinstance(shape[0], (tuple, list)):
+        return tuple(map(_sizes, shape))
+    return torch.Size(-1 if size is None else size for size in shape)
+
+
 def _build_first(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     assert isinstance(layer, Layer)
-    first = next(iter((*args, *kwargs.values())), None)
-    if not isinstance(first, Tensor):
-        if isinstance(first, (tuple, list)) and first and isinstance(first[0], Tensor):
-            first = first[0]
-        else:
-            raise TypeError(f"{type(layer).__name__} takes a tensor, got {type(first).__name__}.")
-    layer.ensure_built(first.shape)
+    shapes = [_shape(value) for value in (*args, *kwargs.values())]
+    if not shapes or shapes[0] is None:
+        first = next(iter((*args, *kwargs.values())), None)
+        raise TypeError(f"{type(layer).__name__} takes a tensor, got {type(first).__name__}.")
+    layer.ensure_built(*(shape for shape in shapes if shape is not None))
+
+
+def _shape(value: Any) -> Any:
+    if isinstance(value, nn.utils.rnn.PackedSequence):
+        return (-1, -1, *value.data.shape[1:])
+    if isinstance(value, Tensor):
+        return value.shape
+    if isinstance(value, (tuple, list)) and value and all(isinstance(one, Tensor) for one in value):
+        return tuple(one.shape for one in value)
+    return None
 
 
 def is_built(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> bool:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch import activations, initializers, regularizers
+from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.errors import whole
 from kerastorch.layers.base import Layer, activation_name
 
@@ -25,7 +25,9 @@ class Dense(Layer):
         kernel_regularizer: penalty on `weight`, added to the training loss.
         bias_regularizer: penalty on `bias`.
         activity_regularizer: penalty on the output, over the batch size.
-        name: for messages.
+        kernel_constraint: what `weight` must satisfy after each step.
+        bias_constraint: what `bias` must satisfy.
+        name: see `Layer`; so is `trainable`.
 
     Shape: `(batch, ..., features)` -> `(batch, ..., units)`.
 
@@ -46,10 +48,13 @@ class Dense(Layer):
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
         activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         *,
         name: str | None = None,
+        trainable: bool = True,
     ) -> None:
-        super().__init__(name=name, activity_regularizer=activity_regularizer)
+        super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
         self.units = whole("units", units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -57,18 +62,29 @@ class Dense(Layer):
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
 
     def build(self, input_shape: torch.Size) -> None:
         self._make(self.units, input_shape[-1])
 
     def _make(self, rows: int, columns: int) -> None:
         self.weight = self.add_weight(
-            (rows, columns), self.kernel_initializer, regularizer=self.kernel_regularizer, name="weight"
+            (rows, columns),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="weight",
         )
+        self.bias = None
         if self.use_bias:
-            self.bias = self.add_weight((rows,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias")
-        else:
-            self.bias = None
+            self.bias = self.add_weight(
+                (rows,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(F.linear(x, self.weight, self.bias))
@@ -102,8 +118,11 @@ class Maxout(Dense):
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
         activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         *,
         name: str | None = None,
+        trainable: bool = True,
     ) -> None:
         super().__init__(
             units,
@@ -114,7 +133,10 @@ class Maxout(Dense):
             kernel_regularizer,
             bias_regularizer,
             activity_regularizer,
+            kernel_constraint,
+            bias_constraint,
             name=name,
+            trainable=trainable,
         )
         self.pieces = whole("pieces", pieces, 2)
 
@@ -143,8 +165,8 @@ class Activation(Layer):
     tensor([0., 2.])
     """
 
-    def __init__(self, activation: Any, *, name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(self, activation: Any, *, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable)
         self.activation = activations.get(activation)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,23 +8,32 @@ from typing import Any
 import torch
 
 from kerastorch.errors import mismatch, whole
+from kerastorch.symbolic import Symbol, fake_mode
+
+# Two sizes for each axis that varies, so that what differs afterwards is known to vary. The axes after the batch's can
+# be halved a few times, as convolutional networks do.
+_BATCH = (2, 3)
+_VARYING = (192, 320)
 
 
-class Input:
-    """The shape and dtype of one sample, at the front of a `Sequential` that is to be built at once.
+class Input(Symbol):
+    """A tensor to come: where a functional model begins; at the front of a `Sequential`, what builds it at once.
 
     Args:
         shape: of one sample, without the batch axis; `None` for a size that varies.
         dtype: `torch.float32`, `"float32"`, `"int64"`, ...; `None` is torch's default dtype.
-        name: for messages.
+        name: that of the parameter of the model's `forward`.
 
-    >>> Input(shape=(64,)).example().shape
+    >>> x = Input(shape=(64,))
+    >>> torch.relu(x).shape
+    (None, 64)
+    >>> x.example().shape
     torch.Size([1, 64])
     """
 
     def __init__(self, shape: Sequence[int | None], dtype: Any = None, name: str | None = None) -> None:
         try:
-            self.shape = tuple(None if size is None else whole("size", size) for size in shape)
+            self.sample_shape = tuple(None if size is None else whole("size", size) for size in shape)
         except (TypeError, ValueError):
             expected = "a tuple of sizes >= 1 (None where one varies) without the batch axis"
             raise mismatch("shape", shape, expected) from None
@@ -35,12 +44,20 @@ class Input:
             dtype = found
         if not isinstance(dtype, torch.dtype | None):
             raise mismatch("dtype", dtype, "a torch dtype or its name, as 'float32'")
-        self.dtype: torch.dtype = dtype or torch.get_default_dtype()
+        dtype = dtype or torch.get_default_dtype()
+        if not isinstance(name, str | None):
+            raise mismatch("name", name, "a string")
+        with fake_mode():
+            one, other = (
+                torch.empty((_BATCH[at], *(size or _VARYING[at] for size in self.sample_shape)), dtype=dtype)
+                for at in (0, 1)
+            )
+        super().__init__(None, (), {}, (one, other))
         self.name = name
 
     def example(self) -> torch.Tensor:
         """One sample of zeros, varying sizes being 1."""
-        return torch.zeros((1, *(size or 1 for size in self.shape)), dtype=self.dtype)
+        return torch.zeros((1, *(size or 1 for size in self.sample_shape)), dtype=self.dtype)
 
     def __repr__(self) -> str:
-        return f"Input(shape={self.shape}, dtype={self.dtype})"
+        return f"Input(shape={self.sample_shape}, dtype={self.dtype})"

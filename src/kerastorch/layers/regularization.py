@@ -21,7 +21,7 @@ class Dropout(Layer):
         rate: probability, 0 to 1.
         noise_shape: shape of the random mask; 1 where it is shared along an axis, `None` where it is the input's.
         seed: draws from a generator of its own instead of torch's global one.
-        name: for messages.
+        name: see `Layer`; so is `trainable`.
 
     >>> Dropout(0.5).eval()(torch.ones(2))
     tensor([1., 1.])
@@ -34,8 +34,9 @@ class Dropout(Layer):
         seed: int | None = None,
         *,
         name: str | None = None,
+        trainable: bool = True,
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, trainable=trainable)
         self.rate = number("rate", rate, least=0, most=1)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         self.seed = seed

@@ -17,6 +17,7 @@ from kerastorch.data.batches import Batch, Batches, Several, grouped
 from kerastorch.data.placement import check_place
 from kerastorch.layers.base import is_built
 from kerastorch.metrics.metric import Metric
+from kerastorch.modes import evaluation_mode, training_mode
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.lookup import attach
 from kerastorch.regularizers import penalties
@@ -28,7 +29,6 @@ from kerastorch.training.interrupt import Interrupt
 from kerastorch.training.jit.compiled import Compiled
 from kerastorch.training.layout import Layout
 from kerastorch.training.meter import Meter, RunningLogs, Scores, batch_rows
-from kerastorch.training.modes import evaluation_mode, training_mode
 from kerastorch.training.objective import Objective
 from kerastorch.training.ready import check_owner, check_parameters, find_device, validates_at, with_prefix
 from kerastorch.training.sizing import growing

@@ -1,0 +1,123 @@
+"""What weights must satisfy, under Keras' names: functions of a weight, applied after each step of the optimizer.
+
+A norm is that of all the weights that lead to one unit or channel. A weight is laid out as torch does it,
+`(out, in, *kernel)`, so those are the axes after the first; `dim=` names others. It is not called `axis`, because
+Keras' `axis=0` counts in Keras' layout, `(*kernel, in, out)`, and would mean something else here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kerastorch.config import Configurable
+from kerastorch.errors import number, whole
+from kerastorch.names import resolve
+
+Constraint = Callable[[Tensor], Tensor]
+
+_TINY = 1e-7  # Keras' epsilon
+
+
+class NonNeg(Configurable):
+    """`max(w, 0)`.
+
+    >>> NonNeg()(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        return weight.clamp(min=0)
+
+
+class _Norm(Configurable):
+    def __init__(self, dim: int | Sequence[int] | None = None) -> None:
+        given = (dim,) if isinstance(dim, int) else dim
+        self.dim = None if given is None else tuple(whole("dim", one, -16) for one in given)
+
+    def _norm(self, weight: Tensor) -> Tensor:
+        axes = tuple(range(1, weight.ndim)) or (0,) if self.dim is None else self.dim
+        norm: Tensor = torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
+        return norm
+
+
+class MaxNorm(_Norm):
+    """The norm of the weights of each unit is at most `max_value` (Srivastava et al. 2014, section 5.1).
+
+    Args:
+        max_value: the largest norm.
+        dim: axes of the weight that the norm is taken over; `None`: all but the first.
+
+    >>> MaxNorm(1.0)(torch.tensor([[3.0, 4.0], [0.3, 0.4]]))
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
+
+    def __init__(self, max_value: float = 2, *, dim: int | Sequence[int] | None = None) -> None:
+        super().__init__(dim)
+        self.max_value = number("max_value", max_value, least=0)
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        norm = self._norm(weight)
+        return weight * (norm.clamp(max=self.max_value) / (norm + _TINY))
+
+
+class UnitNorm(_Norm):
+    """The norm of the weights of each unit is 1.
+
+    Args:
+        dim: as for `MaxNorm`.
+    """
+
+    def __init__(self, *, dim: int | Sequence[int] | None = None) -> None:
+        super().__init__(dim)
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        return weight / (self._norm(weight) + _TINY)
+
+
+class MinMaxNorm(_Norm):
+    """The norm of the weights of each unit is pulled into `[min_value, max_value]`.
+
+    Args:
+        min_value: the smallest norm.
+        max_value: the largest norm.
+        rate: how far it is pulled: 1 all the way.
+        dim: as for `MaxNorm`.
+    """
+
+    def __init__(
+        self,
+        min_value: float = 0.0,
+        max_value: float = 1.0,
+        rate: float = 1.0,
+        *,
+        dim: int | Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(dim)
+        self.min_value = number("min_value", min_value, least=0)
+        self.max_value = number("max_value", max_value, least=self.min_value)
+        self.rate = number("rate", rate, least=0, most=1)
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        norm = self._norm(weight)
+        wanted = self.rate * norm.clamp(self.min_value, self.max_value) + (1 - self.rate) * norm
+        return weight * (wanted / (norm + _TINY))
+
+
+_CLASSES: dict[str, type] = {"non_neg": NonNeg, "max_norm": MaxNorm, "unit_norm": UnitNorm, "min_max_norm": MinMaxNorm}
+
+
+def get(identifier: Any) -> Constraint | None:
+    """A name, class, instance or function `weight -> weight`; `None` stays `None`.
+
+    >>> get("non_neg")(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    if identifier is None:
+        return None
+    found: Constraint = resolve("constraint", identifier, _CLASSES, callable)
+    return found

@@ -1,0 +1,396 @@
+"""Symbols: tensors to come. What is done to one is recorded; its shape is known from fake tensors."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import logging
+import operator
+import sys
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx.graph import magic_methods, reflectable_magic_methods
+from torch.overrides import get_default_nowrap_functions, is_tensor_method_or_property
+
+from kerastorch.modes import evaluation_mode
+from kerastorch.tree import modules
+
+_serial = itertools.count()
+_recorded: weakref.WeakKeyDictionary[nn.Module, list[weakref.ref[Any]]] = weakref.WeakKeyDictionary()
+
+
+class Symbol:
+    """A tensor to come, or a size of one. Any function, method or operator of torch on it makes another.
+
+    `x.shape` has the sizes that are fixed as integers; one that varies, as the batch's, shows as `None` and is itself
+    a symbol, so that `x.reshape(x.shape[0], -1)` means what it means on a tensor.
+
+    Args:
+        target: what is called: a module, a function, or the name of a method; `None` for an input.
+        args: what it is called on, symbols among it.
+        kwargs: the same by name.
+        values: what comes out, computed twice with unlike numbers where a size varies.
+    """
+
+    mask: Symbol | None = None
+
+    def __init__(self, target: Any, args: Any, kwargs: Mapping[str, Any], values: tuple[Any, Any]) -> None:
+        self.target, self.args, self.kwargs, self.values = target, args, kwargs, values
+        self.serial = next(_serial)
+
+    # --- what is known ----------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Sizes: a number, or a symbol that shows as `None`."""
+        sizes = zip(*(value.shape for value in self.values), strict=True)
+        return tuple(one if one == other else self.size(axis) for axis, (one, other) in enumerate(sizes))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """As a tensor's."""
+        return self.values[0].dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """How many axes."""
+        return self.values[0].ndim  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        if not isinstance(self.values[0], Tensor):
+            return "None"
+        return f"Symbol(shape={self.shape}, dtype={self.dtype})"
+
+    # --- what is recorded -------------------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "values" not in self.__dict__:
+            raise AttributeError(name)
+        try:
+            found = getattr(self.values[0], name)
+        except AttributeError:
+            raise AttributeError(f"A symbol has what a tensor has, and no tensor has {name!r}.") from None
+        if not callable(found):
+            return record(getattr, (self, name), {})
+        if name in _NEED_NUMBERS:
+            raise self._no_numbers(f".{name}()")
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            return record(name, (self, *args), kwargs)
+
+        return method
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in get_default_nowrap_functions() or is_tensor_method_or_property(func):
+            func = getattr(func, "__name__", func)
+        return record(func, args, kwargs or {})
+
+    def __getitem__(self, index: Any) -> Any:
+        return record(operator.getitem, (self, index), {})
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([self[index] for index in range(len(self))])
+
+    def __len__(self) -> int:
+        size = self.shape[0]
+        if isinstance(size, int):
+            return size
+        raise self._no_numbers("len(), or a loop over an axis that varies,")
+
+    __hash__ = object.__hash__
+
+    # --- what needs numbers -----------------------------------------------------------------------------------
+
+    def _no_numbers(self, what: str) -> TypeError:
+        return TypeError(
+            f"{what} needs the numbers of {self!r}, and a functional model is put together before there are any. "
+            "Use functions of torch (torch.where instead of if), or put this code into the forward of a module."
+        )
+
+    def __bool__(self) -> bool:
+        raise self._no_numbers("if, and, or, not")
+
+    def __float__(self) -> float:
+        raise self._no_numbers("float()")
+
+    def __int__(self) -> int:
+        raise self._no_numbers("int()")
+
+    def __index__(self) -> int:
+        raise self._no_numbers("range(), or an index,")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise self._no_numbers("NumPy")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError("A symbol cannot be changed in place; use torch.where, torch.cat or x.index_put(...).")
+
+
+_NEED_NUMBERS = frozenset({"item", "tolist", "numpy", "backward", "cpu", "cuda", "data_ptr", "storage"})
+
+
+def _operator(name: str, reflected: bool) -> Callable[..., Any]:
+    function = getattr(operator, name, None) or getattr(operator, f"{name}_")
+
+    def unary_or_binary(self: Symbol, *others: Any) -> Any:
+        if name in ("eq", "ne") and others[0] is None:
+            # `x.shape == (None, 3)`: a size that varies is None
+            return (name == "eq") == (not isinstance(self.values[0], Tensor))
+        return record(function, (*others, self) if reflected else (self, *others), {})
+
+    return unary_or_binary
+
+
+for _name in magic_methods:
+    if _name not in ("getitem", "div"):  # the second is Python 2's
+        setattr(Symbol, f"__{_name.strip('_')}__", _operator(_name, reflected=False))
+for _name in reflectable_magic_methods:
+    if _name != "div":
+        setattr(Symbol, f"__r{_name.strip('_')}__", _operator(_name, reflected=True))
+
+
+def has_symbols(value: Any) -> bool:
+    """Whether there is a symbol among `value`, its items, or theirs."""
+    if isinstance(value, Symbol):
+        return True
+    if isinstance(value, (tuple, list)):
+        return any(map(has_symbols, value))
+    return isinstance(value, Mapping) and any(map(has_symbols, value.values()))
+
+
+def symbols(value: Any) -> list[Symbol]:
+    """The symbols among `value`, its items, and theirs, in order."""
+    found: list[Symbol] = []
+    replaced(value, lambda symbol: found.append(symbol))
+    return found
+
+
+def replaced(value: Any, by: Callable[[Symbol], Any]) -> Any:
+    """`value` with another thing in the place of each symbol."""
+    if isinstance(value, Symbol):
+        return by(value)
+    if isinstance(value, slice):
+        return slice(replaced(value.start, by), replaced(value.stop, by), replaced(value.step, by))
+    if isinstance(value, (tuple, list)):
+        items = [replaced(one, by) for one in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, Mapping):
+        return {key: replaced(one, by) for key, one in value.items()}
+    return value
+
+
+def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """`module(*args, **kwargs)`; on symbols it is recorded as one call of the module, for a functional model.
+
+    kerastorch's own layers and models need no `call`; any other `nn.Module` does.
+
+    >>> x = Symbol(None, (), {}, (torch.zeros(2, 3), torch.zeros(5, 3)))
+    >>> call(nn.Linear(3, 4), x).shape
+    (None, 4)
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"call() takes a torch.nn.Module first, got {module!r}.")
+    return record(module, args, kwargs) if has_symbols((args, kwargs)) else module(*args, **kwargs)
+
+
+def record(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+    """What `target` makes of symbols: symbols again, in the structure that it returns."""
+    kwargs = dict(kwargs)
+    masks = None
+    if isinstance(target, nn.Module):
+        masks = replaced(args[0] if args else next(iter(kwargs.values())), lambda symbol: symbol.mask)
+        if _any(masks) and "mask" not in kwargs and _takes_mask(target):
+            kwargs["mask"] = masks
+        _build(target, args, kwargs)
+    else:
+        _refuse(target, args, kwargs)
+    values = (_evaluated(target, args, kwargs, 0), _evaluated(target, args, kwargs, 1))
+    made = _symbolic(Symbol(target, args, kwargs, values), *values)
+    if isinstance(target, nn.Module):
+        _recorded.setdefault(target, []).extend(weakref.ref(symbol) for symbol in symbols(made)[:1])
+        _carry_masks(target, args, kwargs, masks, made)
+    return made
+
+
+def outputs_of(module: nn.Module) -> list[Symbol]:
+    """What calls of `module` on symbols made, of those that a model or anybody else still holds."""
+    return [symbol for ref in _recorded.get(module, ()) if (symbol := ref()) is not None]
+
+
+# --- how -------------------------------------------------------------------------------------------------------
+
+
+def _symbolic(made: Symbol, one: Any, other: Any) -> Any:
+    """`made`, taken apart where it is a structure; what is the same whatever the sizes is no symbol."""
+    if isinstance(one, Tensor):
+        return made
+    if isinstance(one, Mapping):
+        return {key: _part(made, key, one[key], other[key]) for key in one}
+    if isinstance(one, (tuple, list)) and any(isinstance(part, (Tensor, tuple, list, Mapping)) for part in one):
+        parts = [_part(made, index, *both) for index, both in enumerate(zip(one, other, strict=True))]
+        return type(one)(*parts) if hasattr(one, "_fields") else type(one)(parts)
+    return one if one == other else made
+
+
+def _part(whole: Symbol, key: Any, one: Any, other: Any) -> Any:
+    return _symbolic(Symbol(operator.getitem, (whole, key), {}, (one, other)), one, other)
+
+
+def _evaluated(target: Any, args: Any, kwargs: Any, at: int) -> Any:
+    """What `target` gives on the values number `at`, which have shapes and no numbers."""
+    given = (args, kwargs)
+    args, kwargs = (replaced(some, lambda symbol: symbol.values[at]) for some in given)
+    try:
+        with fake_mode(), torch.no_grad(), _unlogged():
+            if isinstance(target, nn.Module):
+                with evaluation_mode(target):
+                    return target(*args, **kwargs)
+            if isinstance(target, str):
+                return getattr(args[0], target)(*args[1:], **kwargs)
+            return target(*args, **kwargs)
+    except Exception as error:
+        raise _explained(error, target, given) from error
+
+
+_fake: Any = None
+
+
+def fake_mode() -> Any:
+    """Where tensors have shapes and no numbers; one for the whole process, or they would not go together."""
+    global _fake
+    if _fake is None:
+        from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and not everybody needs it
+
+        _fake = FakeTensorMode(allow_non_fake_inputs=True)
+    return _fake
+
+
+def _explained(error: Exception, target: Any, given: Any) -> Exception:
+    from torch._subclasses import fake_tensor as fake
+
+    name = named(target)
+    numbers = (fake.DataDependentOutputException, fake.DynamicOutputShapeException)
+    if isinstance(error, numbers) or any(word in str(error) for word in ("data-dependent", "unbacked")):
+        return TypeError(
+            f"{name} goes by the numbers in its input, and a functional model is put together before there are any. "
+            "Put it into a module with a forward of its own, and that into Model(module)."
+        )
+    shapes = ", ".join(str(tuple(leaf.shape)) for leaf in _leaves(given))
+    said = str(error).partition("\n")[0] or type(error).__name__
+    return ValueError(f"{name} cannot take inputs of shape {shapes}: {said}")
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """What torch logs about an operation that shapes do not fit is in the error."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _leaves(value: Any) -> list[Any]:
+    """The tensors and symbols among `value`."""
+    if isinstance(value, Tensor) or (isinstance(value, Symbol) and isinstance(value.values[0], Tensor)):
+        return [value]
+    if isinstance(value, (tuple, list)):
+        return [leaf for one in value for leaf in _leaves(one)]
+    return [leaf for one in value.values() for leaf in _leaves(one)] if isinstance(value, Mapping) else []
+
+
+def named(target: Any) -> str:
+    """What is called, for a message."""
+    if isinstance(target, nn.Module):
+        name = getattr(target, "name", None)
+        return f"{type(target).__name__} {name!r}" if isinstance(name, str) else type(target).__name__
+    return target if isinstance(target, str) else str(getattr(target, "__name__", target))
+
+
+def _build(module: nn.Module, args: Any, kwargs: Any) -> None:
+    """Make the parameters of lazy layers, with the numbers that they start from."""
+    ensure = getattr(module, "ensure_built", None)
+    if ensure is not None:
+        shapes = [
+            tuple(_sizes(one) for one in value) if isinstance(value, (tuple, list)) else _sizes(value)
+            for value in (*args, *kwargs.values())
+            if has_symbols(value)
+        ]
+        ensure(*shapes)
+    lazy = any(
+        getattr(part, "built", True) is False
+        or any(weight is not None and nn.parameter.is_lazy(weight) for weight in part._parameters.values())
+        for part in modules(module)
+    )
+    if lazy:
+        args, kwargs = (
+            replaced(given, lambda symbol: torch.zeros_like(symbol.values[0], device="cpu")) for given in (args, kwargs)
+        )
+        with evaluation_mode(module), torch.no_grad():
+            module(*args, **kwargs)
+
+
+def _sizes(symbol: Symbol) -> tuple[int, ...]:
+    return tuple(a if a == b else -1 for a, b in zip(*(value.shape for value in symbol.values), strict=True))
+
+
+def _refuse(target: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
+    """What a graph of functions cannot hold: parameters, and changes in place."""
+    name = named(target)
+    if any(isinstance(leaf, nn.Parameter) for leaf in _leaves((args, kwargs))):
+        raise TypeError(
+            f"{name} was called on a symbol together with a parameter, which would belong to no module. "
+            "Call a torch module as kerastorch.call(module, x); put a parameter of your own into a module."
+        )
+    in_place = kwargs.get("inplace") or kwargs.get("out") is not None
+    if in_place or (name.endswith("_") and not name.endswith("__")):
+        raise TypeError(
+            f"{name} changes a tensor in place, which a symbol cannot be; use the function that returns a new one."
+        )
+    module = _called_module()
+    if module is not None:
+        raise TypeError(f"{type(module).__name__} was called on a symbol; call it as kerastorch.call(module, x).")
+
+
+def _called_module() -> nn.Module | None:
+    """The module of torch's whose forward is running: it was called on a symbol directly, and would be taken apart."""
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code is _CALL and isinstance(frame.f_locals.get("self"), nn.Module):
+            return frame.f_locals["self"]  # type: ignore[no-any-return]
+        frame = frame.f_back
+    return None
+
+
+_CALL = nn.Module._call_impl.__code__
+
+
+# --- masks -----------------------------------------------------------------------------------------------------
+
+
+def _any(masks: Any) -> bool:
+    return any(map(_any, masks)) if isinstance(masks, (tuple, list)) else masks is not None
+
+
+def _takes_mask(module: nn.Module) -> bool:
+    return "mask" in inspect.signature(module.forward).parameters
+
+
+def _carry_masks(module: nn.Module, args: Any, kwargs: Mapping[str, Any], masks: Any, made: Any) -> None:
+    compute = getattr(module, "compute_mask", None)
+    if compute is None:
+        return
+    found = compute(
+        args[0] if args else next(iter(kwargs.values())), kwargs.get("mask", masks if _any(masks) else None)
+    )
+    out = symbols(made)
+    for symbol, mask in zip(out, found if isinstance(found, (tuple, list)) else [found], strict=False):
+        symbol.mask = mask
