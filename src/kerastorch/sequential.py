@@ -31,8 +31,7 @@ class Sequential(Model):
     is_chain = True
 
     def __init__(self, layers: Iterable[nn.Module | Input] | None = None, *, name: str | None = None) -> None:
-        super().__init__()
-        self.name = name
+        super().__init__(name=name)
         self._input: Input | None = None
         for layer in layers or ():
             self._append(layer)

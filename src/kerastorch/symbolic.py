@@ -21,7 +21,7 @@ from kerastorch.modes import evaluation_mode
 from kerastorch.tree import modules
 
 _serial = itertools.count()
-_recorded: weakref.WeakKeyDictionary[nn.Module, list[weakref.ref[Any]]] = weakref.WeakKeyDictionary()
+_recorded: weakref.WeakKeyDictionary[nn.Module, list[weakref.ref[Symbol]]] = weakref.WeakKeyDictionary()
 
 
 class Symbol:
@@ -211,16 +211,43 @@ def record(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     else:
         _refuse(target, args, kwargs)
     values = (_evaluated(target, args, kwargs, 0), _evaluated(target, args, kwargs, 1))
-    made = _symbolic(Symbol(target, args, kwargs, values), *values)
+    whole = Symbol(target, args, kwargs, values)
+    made = _symbolic(whole, *values)
     if isinstance(target, nn.Module):
-        _recorded.setdefault(target, []).extend(weakref.ref(symbol) for symbol in symbols(made)[:1])
+        _recorded.setdefault(target, []).append(weakref.ref(whole))
         _carry_masks(target, args, kwargs, masks, made)
     return made
 
 
-def outputs_of(module: nn.Module) -> list[Symbol]:
-    """What calls of `module` on symbols made, of those that a model or anybody else still holds."""
-    return [symbol for ref in _recorded.get(module, ()) if (symbol := ref()) is not None]
+class Recordable(nn.Module):
+    """A module that records itself when it is called on symbols."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if (not args or args[0].__class__ is not Tensor) and has_symbols((args, kwargs)):
+            return record(self, args, kwargs)
+        return super().__call__(*args, **kwargs)
+
+    @property
+    def output(self) -> Any:
+        """The symbol that its call made: the end of another model, `Model(model.inputs, layer.output)`.
+
+        Raises:
+            ValueError: it was called on no symbol, or on several.
+        """
+        return self._only_call()[1]
+
+    @property
+    def input(self) -> Any:
+        """The symbol it was called on."""
+        return self._only_call()[0]
+
+    def _only_call(self) -> tuple[Any, Any]:
+        calls = [call for ref in _recorded.get(self, ()) if (call := ref()) is not None]
+        if len(calls) != 1:
+            many = "no symbol: it is in no functional model" if not calls else f"{len(calls)} symbols"
+            raise ValueError(f"{named(self)} was called on {many}; it has not one input and one output.")
+        first = calls[0].args[0] if calls[0].args else next(iter(calls[0].kwargs.values()))
+        return first, _symbolic(calls[0], *calls[0].values)
 
 
 # --- how -------------------------------------------------------------------------------------------------------
