@@ -48,12 +48,12 @@ class Functional(View):
     @property
     def graph(self) -> fx.Graph:
         """What was recorded."""
-        return self._graph_module("graph").graph
+        return self._graph_module().graph
 
     @property
     def code(self) -> str:
         """What was recorded, as Python."""
-        written = self._graph_module("code").code.strip()
+        written = self._graph_module().code.strip()
         return re.sub(r";  [\w =]+ = None$", "", written, flags=re.MULTILINE)  # where torch lets go of a tensor
 
     @property
@@ -69,7 +69,7 @@ class Functional(View):
     @property
     def symbols(self) -> tuple[Any, Any]:
         """Inputs and outputs; a copy of a model records its own when it is first asked for them."""
-        module = self._graph_module("inputs and outputs")
+        module = self._graph_module()
         if self._symbols is None:
             assert self._plan is not None
             self._symbols = replay(module, self._plan)
@@ -78,7 +78,7 @@ class Functional(View):
     @property
     def input_names(self) -> tuple[str, ...]:
         """The names of the inputs."""
-        self._graph_module("input_names")
+        self._graph_module()
         assert self._plan is not None
         return self._plan.names
 
@@ -87,7 +87,7 @@ class Functional(View):
         """The names of the outputs where they are a list: those of the layers they come from; `None` elsewhere."""
         return None if self._plan is None else self._plan.outputs
 
-    def _graph_module(self, what: str) -> fx.GraphModule:
+    def _graph_module(self) -> fx.GraphModule:
         if not isinstance(self.module_viewed, fx.GraphModule) or self._plan is None:
-            raise AttributeError(f"{what}: only a functional model, Model(inputs, outputs), has it.")
+            raise AttributeError("only a functional model, Model(inputs, outputs), has this")
         return self.module_viewed

@@ -11,7 +11,7 @@ from torch import nn
 
 from kerastorch.errors import mismatch
 from kerastorch.freezing import Freezable, rest
-from kerastorch.symbolic import Recordable
+from kerastorch.recordable import Recordable
 from kerastorch.tree import modules
 
 

@@ -13,8 +13,8 @@ from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.config import Configurable
 from kerastorch.constraints import Constraint
 from kerastorch.freezing import Freezable
+from kerastorch.recordable import Recordable
 from kerastorch.regularizers import Regularizer
-from kerastorch.symbolic import Recordable
 from kerastorch.tree import modules
 
 

@@ -16,11 +16,11 @@ from kerastorch.callbacks.base import CallbackList
 from kerastorch.constraints import constrained
 from kerastorch.data.batches import Batch, Batches, Several, grouped
 from kerastorch.data.placement import check_place
-from kerastorch.freezing import heed
+from kerastorch.freezing import heed, rest
 from kerastorch.layers.base import is_built
 from kerastorch.metrics.metric import Metric
 from kerastorch.modes import evaluation_mode, training_mode
-from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.optimizers.base import TorchOptimizer, unfuse_beginners
 from kerastorch.optimizers.lookup import attach
 from kerastorch.regularizers import penalties
 from kerastorch.training.calling import call
@@ -344,6 +344,10 @@ class Trainer:
         return stream if size == 1 else grouped(stream, size)
 
     def _train_step(self, update: Update, callbacks: CallbackList) -> Step:
+        parts = modules(self.model)  # callbacks may have frozen some, or thawed them
+        heed(parts)
+        rest(parts)
+        unfuse_beginners(update.optimizer)
         step: Step = self.model.train_step
         if self._compiled is not None:
             self._compiled.prepare(callbacks)
