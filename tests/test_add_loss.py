@@ -83,7 +83,7 @@ def test_a_model_that_adds_nothing_needs_a_loss():
 def test_what_is_no_number_is_refused():
     with pytest.raises(ValueError, match=r"add_loss takes a tensor of one number, got shape \(3,\)"):
         Dense(2).add_loss(torch.ones(3))
-    with pytest.raises(ValueError, match="got 0.5"):
+    with pytest.raises(ValueError, match=r"got 0\.5"):
         Dense(2).add_loss(0.5)
 
 

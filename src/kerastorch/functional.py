@@ -44,6 +44,11 @@ class Functional(View):
             return super().forward(*self._plan.arranged(args, kwargs))
         return super().forward(*args, **kwargs)
 
+    @property
+    def is_functional(self) -> bool:
+        """Whether it was put together from symbols."""
+        return self._plan is not None
+
     # --- what is known of a functional model ------------------------------------------------------------------
 
     @soft_property

@@ -17,6 +17,7 @@ from kerastorch.losses.base import Loss
 from kerastorch.losses.foreign import TorchLoss
 from kerastorch.regularizers import Penalty
 from kerastorch.training.charges import heard
+from kerastorch.training.masking import masked
 from kerastorch.training.tail import Tail, Tap, tapped
 
 
@@ -125,8 +126,8 @@ class Objective:
         if self._pass.activities:
             self._pass.activities.clear()
 
-    def __call__(self, y: Any, y_pred: Any, sample_weight: Tensor | None) -> Tensor:
-        """The loss: a scalar to be minimised."""
+    def __call__(self, y: Any, y_pred: Any, sample_weight: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        """The loss: a scalar to be minimised; where there is a `mask`, of the values that it has `True` for."""
         if not self._pass.checked:
             self._check(y, y_pred, sample_weight)
         self.parts = {}
@@ -134,7 +135,7 @@ class Objective:
             if not self.any_loss:
                 total = self._pass.activities[0].new_zeros(())  # what the model adds by itself is all there is
             elif isinstance(y_pred, Tensor) and not self._several:
-                total = self._single(y, y_pred, sample_weight)
+                total = self._single(y, y_pred, sample_weight, mask)
             else:
                 total = self._sum(self._outputs(y_pred), self._outputs(y, y_pred), sample_weight)
         except (IndexError, RuntimeError):
@@ -149,13 +150,15 @@ class Objective:
         self.total = total
         return total
 
-    def _single(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+    def _single(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None, mask: Tensor | None) -> Tensor:
         loss = self.losses[""]
         assert loss is not None
         now = self._pass
         if "" in now.class_numbers:
             y = y.to(torch.int64)  # so that no batch needs a look
         self.count = None if now.counts_rows else loss.count(y, sample_weight)
+        if mask is not None:
+            sample_weight, self.count = masked(sample_weight, mask)
         if now.tap is not None and now.on_logits is not None:
             logits = now.tap.logits(y_pred)
             if logits is not None:
