@@ -162,6 +162,16 @@ class AveragePooling3D(_AveragePooling):
 
     rank = 3
 
+    def pool(self, x: torch.Tensor, padding: list[int], ceil_mode: bool) -> torch.Tensor:
+        if self.padding == "valid":
+            return super().pool(x, padding, ceil_mode)
+        # avg_pool3d refuses windows larger than x, padding or not; a mean of means over as many is the mean
+        rest = self.pool_size[1:], self.strides[1:], padding[1:], ceil_mode, False
+        y = F.avg_pool2d(x.flatten(1, 2), *rest).unflatten(1, x.shape[1:3])  # (batch, channels, depth, ...)
+        first = (self.pool_size[0], 1), (self.strides[0], 1), (padding[0], 0), ceil_mode, False
+        means: torch.Tensor = F.avg_pool2d(y.flatten(3), *first).unflatten(3, y.shape[3:])
+        return means
+
 
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
