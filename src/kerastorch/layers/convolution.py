@@ -116,9 +116,13 @@ class Convolutional(Spatial):
                 name="bias",
             )
 
+    def turns(self) -> bool:
+        """Whether the channels are put last for the activation."""
+        return not self._last and self.activation in _OVER_CHANNELS
+
     def activate(self, y: Tensor) -> Tensor:
         """From torch's `(batch, channels, ...)` to the layer's output."""
-        if not self._last and self.activation in _OVER_CHANNELS:
+        if self.turns():
             return self.activation(y.movedim(1, -1)).movedim(-1, 1)
         return self.activation(self.back(y))
 

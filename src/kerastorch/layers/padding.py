@@ -33,8 +33,9 @@ def same(size: int, kernel: int, stride: int) -> tuple[int, int]:
     >>> same(5, kernel=4, stride=2)
     (1, 2)
     """
-    needed = (-(-size // stride) - 1) * stride + kernel - size
-    total = max(needed, 0) if isinstance(needed, int) else torch.sym_max(needed, 0)  # a size may vary, in an export
+    total = ((size + stride - 1) // stride - 1) * stride + kernel - size
+    if kernel < stride:  # else it cannot be less than 0; a size may vary, in an export
+        total = max(total, 0) if isinstance(total, int) else torch.sym_max(total, 0)
     return total // 2, total - total // 2
 
 

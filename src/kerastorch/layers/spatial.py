@@ -75,7 +75,7 @@ class Spatial(Layer):
         )
 
 
-_FORMATS = ("channels_last", "channels_first")
+_FORMATS = ("channels_first", "channels_last")
 
 
 def one_of(what: str, given: Any, choice: Sequence[str]) -> str:
