@@ -66,10 +66,14 @@ class _ConvTranspose(Convolutional):
         more = self.output_padding or (None,) * self.rank
         cuts = [_cut(self.padding, *axis) for axis in zip(self._span, self.strides, more, strict=True)]
         # torch cuts as much off both ends, and puts something on again at the far end
-        self._padding = [front for front, _ in cuts]
         self._more = [max(front - end, 0) for front, end in cuts]
-        ends = [max(end - front, 0) for front, end in cuts]
-        self._cut = (slice(None), slice(None), *(slice(-end if end else None) for end in ends)) if any(ends) else None
+        late = [max(end - front, 0) for front, end in cuts]
+        # Where more is to go at the far end, zeros in front of the window make it equal: outputs that are cut
+        # afterwards have odd sizes, which took torch twice the time. With dilation a zero would be more than one.
+        slices = max(self.dilation_rate) > 1 and any(late)
+        self._zeros = [zeros for one in reversed(late) for zeros in (one, 0)] if any(late) and not slices else None
+        self._padding = [front + (0 if slices else more) for (front, _), more in zip(cuts, late, strict=True)]
+        self._cut = (slice(None), slice(None), *(slice(-one if one else None) for one in late)) if slices else None
 
     def build(self, input_shape: torch.Size) -> None:
         self.in_channels = channels = self.split(input_shape)[0]
@@ -83,10 +87,9 @@ class _ConvTranspose(Convolutional):
         self.make_bias(self.filters)
 
     def forward(self, x: Tensor) -> Tensor:
+        x, weight = self.first(x), self.weight if self._zeros is None else F.pad(self.weight, self._zeros)
         transposed = _TRANSPOSED[self.rank]
-        y = transposed(
-            self.first(x), self.weight, self.bias, self.strides, self._padding, self._more, 1, self.dilation_rate
-        )
+        y = transposed(x, weight, self.bias, self.strides, self._padding, self._more, 1, self.dilation_rate)
         return self.activate(y if self._cut is None else y[self._cut])
 
     def extra_repr(self) -> str:
