@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from kerastorch import activations
 from kerastorch.layers.activation import Softmax
+from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Activation, Dense
 
 Kind = Literal["softmax", "sigmoid", "log_softmax", "log_sigmoid"]
@@ -57,8 +58,10 @@ def find_tail(module: nn.Module) -> Tail | None:
 def _kind_of_layer(module: nn.Module) -> Kind | None:
     if isinstance(module, Softmax):
         return "softmax"
-    if not isinstance(module, (Dense, Activation)):
+    if not isinstance(module, (Dense, Activation, Convolutional)):
         return None
+    if isinstance(module, Convolutional) and module.turns():
+        return None  # what comes out is not what the activation returned, but a view of it
     try:
         return _FUNCTIONS.get(module.activation) or _MODULES.get(type(module.activation))  # type: ignore[arg-type]
     except TypeError:  # an unhashable callable
@@ -68,7 +71,7 @@ def _kind_of_layer(module: nn.Module) -> Kind | None:
 def _axis(module: nn.Module) -> int | None:
     if isinstance(module, Softmax):
         return module.axis
-    softmax = module.activation if isinstance(module, (Dense, Activation)) else module
+    softmax = module.activation if isinstance(module, (Dense, Activation, Convolutional)) else module
     if isinstance(softmax, nn.Softmax2d):
         return -3
     return softmax.dim if isinstance(softmax, (nn.Softmax, nn.LogSoftmax)) else -1
