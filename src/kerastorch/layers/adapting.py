@@ -45,7 +45,7 @@ def batches(data: Any, steps: int | None = None, *, rows: bool = False) -> Itera
     if isinstance(data, (str, bytes)) or not hasattr(data, "__iter__"):
         raise TypeError(f"adapt takes an array, a list, or an iterable of batches, got {type(data).__name__}.")
     listed = isinstance(data, (list, tuple))
-    if hasattr(data, "__array__") or (listed and (rows or not any(hasattr(one, "__array__") for one in data))):
+    if hasattr(data, "__array__") or (listed and (rows or not any(map(_is_piece, data)))):
         yield data
         return
     pairs = (list, tuple) if isinstance(data, DataLoader) else tuple
@@ -55,6 +55,11 @@ def batches(data: Any, steps: int | None = None, *, rows: bool = False) -> Itera
         raise ValueError("adapt was given no data.")
     for batch in chain([first], found):
         yield batch[0] if isinstance(batch, pairs) and batch else batch
+
+
+def _is_piece(one: Any) -> bool:
+    """An array, or a pair that begins with one."""
+    return hasattr(one, "__array__") or (isinstance(one, tuple) and bool(one) and hasattr(one[0], "__array__"))
 
 
 def array(batch: Any, name: str) -> np.ndarray[Any, Any]:

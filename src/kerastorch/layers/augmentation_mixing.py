@@ -56,11 +56,13 @@ class _Mixing(Drawing):
 
     def _beta(self, x: Tensor, alpha: Tensor) -> Tensor:
         """From Beta(alpha, alpha), for each image."""
-        drawn = torch._standard_gamma(alpha.expand(2, x.shape[0]).contiguous(), generator=self._generator(x.device))
-        one, other = drawn[0], drawn[1]
-        # both are 0 where alpha is tiny, and the distribution next to that of a coin
-        coin = self._uniform(x, (0.0, 1.0)).round()
-        return torch.where(one + other > 0, one / (one + other).clamp_min(torch.finfo(drawn.dtype).tiny), coin)
+        # Of two numbers from Gamma(alpha), the first's part of the sum. By logarithms, since such numbers vanish where
+        # alpha is small: log Gamma(alpha) is log Gamma(alpha + 1) + log(uniform) / alpha.
+        generator = self._generator(x.device)
+        alpha = alpha.expand(2, x.shape[0])
+        uniform = 1 - torch.rand(alpha.shape, dtype=alpha.dtype, device=x.device, generator=generator)
+        logs = torch._standard_gamma(alpha + 1, generator=generator).log() + uniform.log() / alpha
+        return (logs[0] - logs[1]).sigmoid()
 
 
 class MixUp(_Mixing):

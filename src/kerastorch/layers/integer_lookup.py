@@ -105,7 +105,7 @@ class IntegerLookup(_Lookup):
             raise TypeError(f"IntegerLookup.adapt takes integers, got an array of {found.dtype}.")
         if found.ndim < 2:
             found = found.reshape((-1, 1) if apart else (1, -1))
-        return found.reshape(len(found), -1).tolist()
+        return [row.reshape(-1).tolist() for row in found]
 
     def _keep(self, tokens: list[int]) -> None:
         self.vocabulary = torch.tensor(tokens, dtype=torch.int64, device=self.vocabulary.device)

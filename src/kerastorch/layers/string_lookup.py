@@ -101,7 +101,7 @@ class StringLookup(_Lookup):
         found = strings(piece, "StringLookup", self.encoding)
         if found.ndim < 2:
             found = found.reshape((-1, 1) if apart else (1, -1))
-        return found.reshape(len(found), -1).tolist()
+        return [row.reshape(-1).tolist() for row in found]
 
     def _keep(self, tokens: list[str]) -> None:
         first = len(self._special())
