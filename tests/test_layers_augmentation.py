@@ -393,7 +393,6 @@ def test_mixing_is_made_again_from_its_config(make):
 
 def test_mixing_goes_into_a_train_step():
     from kerastorch import Model
-    from kerastorch.data.batches import Batch
 
     class Mixed(Model):
         def __init__(self):
@@ -406,7 +405,7 @@ def test_mixing_goes_into_a_train_step():
 
         def train_step(self, batch):
             mixed = self.mix({"images": batch.x, "labels": batch.y})
-            return super().train_step(Batch(mixed["images"], mixed["labels"], None))
+            return super().train_step(batch._replace(x=mixed["images"], y=mixed["labels"]))
 
     model = Mixed()
     model.compile("sgd", "mse")

@@ -93,7 +93,7 @@ class _Lookup(Adapting):
 
     def vocabulary_size(self) -> int:
         """How many indices there are, those of the mask and of unknown tokens included."""
-        return len(self._special()) + len(self._tokens())
+        raise NotImplementedError
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
         """Use these tokens.

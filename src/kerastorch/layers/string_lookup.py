@@ -110,6 +110,10 @@ class StringLookup(_Lookup):
     def _tokens(self) -> list[str]:
         return list(self._indices)
 
+    def vocabulary_size(self) -> int:
+        """How many indices there are, those of the mask and of unknown tokens included."""
+        return len(self._special()) + len(self._indices)
+
     def forward(self, x: Any) -> Any:
         if not self._indices:
             raise self._not_adapted("give vocabulary=")
@@ -147,11 +151,11 @@ class StringLookup(_Lookup):
 
     def get_extra_state(self) -> Tensor:
         """The vocabulary for `state_dict`: the UTF-8 bytes of a JSON list, as uint8."""
-        return torch.tensor(list(json.dumps(self._tokens(), ensure_ascii=False).encode()), dtype=torch.uint8)
+        return torch.frombuffer(bytearray(json.dumps(self._tokens(), ensure_ascii=False).encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
         """The vocabulary from a `state_dict`."""
-        tokens = json.loads(bytes(state.cpu().tolist()).decode())
+        tokens = json.loads(state.cpu().numpy().tobytes().decode())
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise ValueError("the state of StringLookup is no list of strings.")
         self._keep(tokens)
