@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from kerastorch import Sequential
+from kerastorch import Input, Model, Sequential
 from kerastorch.layers import (
     CutMix,
     Dense,
@@ -392,8 +392,6 @@ def test_mixing_is_made_again_from_its_config(make):
 
 
 def test_mixing_goes_into_a_train_step():
-    from kerastorch import Model
-
     class Mixed(Model):
         def __init__(self):
             super().__init__()
@@ -445,6 +443,7 @@ def test_mixing_goes_into_a_train_step():
             lambda: MixUp()(torch.zeros(2, 1, 4, 4)),
             r"takes \{'images': x, 'labels': y\}, got a Tensor. .* in train_step",
         ),
+        (lambda: MixUp()({"images": Input((1, 4, 4)), "labels": Input((2,))}), "called on a symbol. It is no layer"),
         (lambda: CutMix().eval()({"images": torch.zeros(2, 1, 4, 4)}), r"got a dict of \['images'\]"),
         (
             lambda: MixUp()({"images": torch.zeros(2, 1, 4, 4), "labels": torch.tensor([0, 1])}),

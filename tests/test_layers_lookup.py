@@ -153,7 +153,7 @@ def test_a_vocabulary_can_be_replaced():
     [
         (lambda: StringLookup()(["a"]), r"has not seen any data. Call adapt\(data\) first, give vocabulary="),
         (lambda: IntegerLookup()(torch.tensor([1])), "has not seen any data"),
-        (lambda: TextVectorization()(["a"]), "has not seen any data"),
+        (lambda: TextVectorization()(["a"]), "TextVectorization has not seen any data"),
         (lambda: StringLookup(vocabulary=["a"]).adapt(["b"]), "was made with a vocabulary"),
         (lambda: StringLookup().adapt([]), "found no tokens"),
         (lambda: StringLookup().adapt("a word"), "adapt takes an array, a list, or an iterable"),

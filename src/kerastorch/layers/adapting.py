@@ -27,10 +27,11 @@ class Adapting(Layer):
                 self._buffers[name] = buffer.new_empty(loaded.shape)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _not_adapted(self, otherwise: str) -> RuntimeError:
-        """The error of a call that comes too early."""
-        name = type(self).__name__
-        return RuntimeError(f"{name} has not seen any data. Call adapt(data) first, {otherwise}, or load its state.")
+
+def not_adapted(layer: Layer, otherwise: str) -> RuntimeError:
+    """The error of a call that comes too early."""
+    name = type(layer).__name__
+    return RuntimeError(f"{name} has not seen any data. Call adapt(data) first, {otherwise}, or load its state.")
 
 
 def batches(data: Any, steps: int | None = None, *, rows: bool = False) -> Iterator[Any]:

@@ -11,6 +11,9 @@ from torch import Tensor
 from kerastorch.errors import number
 from kerastorch.layers.augmentation import Drawing, Range, factor_range, images, wide
 from kerastorch.layers.augmentation_color import rectangles
+from kerastorch.symbolic import has_symbols
+
+_WHERE = "It is no layer of a model: call it on a batch, in train_step or in the collate_fn of a DataLoader."
 
 
 class _Mixing(Drawing):
@@ -20,6 +23,11 @@ class _Mixing(Drawing):
 
     def build(self, *input_shapes: Any) -> None:
         """Nothing: there are no parameters."""
+
+    def __call__(self, data: Any) -> Any:
+        if has_symbols(data):
+            raise TypeError(f"{type(self).__name__} was called on a symbol. {_WHERE}")
+        return super().__call__(data)
 
     def forward(self, data: Mapping[str, Tensor]) -> dict[str, Tensor]:
         x, labels = self._checked(data)
@@ -39,8 +47,7 @@ class _Mixing(Drawing):
         if not isinstance(data, Mapping) or set(data) != {"images", "labels"}:
             given = f"a dict of {sorted(map(str, data))}" if isinstance(data, Mapping) else f"a {type(data).__name__}"
             raise TypeError(
-                f"{name} mixes images and their labels and takes {{'images': x, 'labels': y}}, got {given}. It is no "
-                "layer of a model: call it on a batch, in train_step or in the collate_fn of a DataLoader."
+                f"{name} mixes images and their labels and takes {{'images': x, 'labels': y}}, got {given}. {_WHERE}"
             )
         x, labels = images(data["images"], name), data["labels"]
         if x.ndim != 4:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.errors import mismatch, number, whole
-from kerastorch.layers.adapting import Adapting, array, batches
+from kerastorch.layers.adapting import Adapting, array, batches, not_adapted
 from kerastorch.layers.encoding import VECTORS, check_dense, check_mode, vectors
 from kerastorch.layers.quantiles import Quantiles
 
@@ -77,7 +77,7 @@ class Discretization(Adapting):
 
     def forward(self, x: Tensor) -> Tensor:
         if not len(self.bin_boundaries):
-            raise self._not_adapted("give bin_boundaries=")
+            raise not_adapted(self, "give bin_boundaries=")
         # both in the wider dtype: torch wants one, and float64 numbers must not move across a boundary
         dtype = torch.promote_types(x.dtype, self.bin_boundaries.dtype)
         index = torch.bucketize(x.to(dtype), self.bin_boundaries.to(dtype), right=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ import torch
 from torch import Tensor
 
 from kerastorch.errors import mismatch
-from kerastorch.layers.adapting import array
+from kerastorch.layers.adapting import array, not_adapted
 from kerastorch.layers.encoding import check_integers, refuse_where
-from kerastorch.layers.lookup import _Lookup
+from kerastorch.layers.lookup import Counts, _Lookup
 
 
 class IntegerLookup(_Lookup):
@@ -99,13 +100,16 @@ class IntegerLookup(_Lookup):
             raise mismatch(name, value, "an integer")
         return int(value)
 
-    def _documents(self, piece: Any, apart: bool) -> list[list[int]]:
+    def _count(self, piece: Any, apart: bool) -> Counts:
         found = array(piece, "IntegerLookup")
         if found.dtype.kind not in "iu":
             raise TypeError(f"IntegerLookup.adapt takes integers, got an array of {found.dtype}.")
         if found.ndim < 2:
             found = found.reshape((-1, 1) if apart else (1, -1))
-        return [row.reshape(-1).tolist() for row in found]
+        rows = np.sort(found.reshape(len(found), -1), axis=1)
+        new = np.ones_like(rows, dtype=bool)
+        new[:, 1:] = rows[:, 1:] != rows[:, :-1]  # each token once a row
+        return _counted(rows), _counted(rows[new]), len(rows)
 
     def _keep(self, tokens: list[int]) -> None:
         self.vocabulary = torch.tensor(tokens, dtype=torch.int64, device=self.vocabulary.device)
@@ -127,7 +131,7 @@ class IntegerLookup(_Lookup):
 
     def forward(self, x: Tensor) -> Tensor:
         if not len(self.vocabulary):
-            raise self._not_adapted("give vocabulary=")
+            raise not_adapted(self, "give vocabulary=")
         check_integers(x, "IntegerLookup")
         x = x.long()
         return self._inverted(x) if self.invert else self._encoded(self._index(x))
@@ -156,3 +160,8 @@ class IntegerLookup(_Lookup):
     def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("vocabulary_dtype", "oov_method", "salt")}
         return super().get_config() | own
+
+
+def _counted(tokens: np.ndarray[Any, Any]) -> Counter[int]:
+    several, counts = np.unique(tokens, return_counts=True)
+    return Counter(dict(zip(several.tolist(), counts.tolist(), strict=True)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from kerastorch.layers.adapting import Adapting, batches
 from kerastorch.layers.encoding import VECTORS, check_dense, check_mode, vectors
 
 Token = Any  # str or int
+Counts = tuple[Counter[Token], Counter[Token], int]  # of each token; of documents with it; of all documents
 
 
 class _Lookup(Adapting):
@@ -61,8 +61,8 @@ class _Lookup(Adapting):
     def _token(self, name: str, value: Any) -> Token:
         raise NotImplementedError
 
-    def _documents(self, piece: Any, apart: bool) -> list[list[Token]]:
-        """Rows of tokens; of data with one axis each token `apart`, or all of them as one."""
+    def _count(self, piece: Any, apart: bool) -> Counts:
+        """The rows are documents; of data with one axis each token is, or all of them are one unless `apart`."""
         raise NotImplementedError
 
     def _keep(self, tokens: list[Token]) -> None:
@@ -165,19 +165,18 @@ class _Lookup(Adapting):
             ValueError: a vocabulary was given; no tokens.
         """
         apart = isinstance(data, (list, tuple)) or hasattr(data, "__array__")  # else a batch of one axis is a document
-        self._learn(self._documents(piece, apart) for piece in batches(data, steps, rows=True))
+        self._learn(self._count(piece, apart) for piece in batches(data, steps, rows=True))
 
-    def _learn(self, pieces: Iterable[Sequence[Sequence[Token]]]) -> None:
+    def _learn(self, pieces: Iterable[Counts]) -> None:
         if self._has_vocabulary:
             raise ValueError(f"{type(self).__name__} was made with a vocabulary; adapt is for layers without.")
         counts: Counter[Token] = Counter()
         documents: Counter[Token] = Counter()
         number = 0
-        for piece in pieces:
-            number += len(piece)
-            counts.update(chain.from_iterable(piece))
-            if self.output_mode == "tf_idf":
-                documents.update(chain.from_iterable(map(set, piece)))
+        for tokens_here, documents_here, number_here in pieces:
+            counts.update(tokens_here)
+            documents.update(documents_here)
+            number += number_here
         for token in (self.mask_token, self.oov_token):
             counts.pop(token, None)
         if not counts:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.errors import mismatch, number
-from kerastorch.layers.adapting import Adapting, array, batches
+from kerastorch.layers.adapting import Adapting, array, batches, not_adapted
 from kerastorch.layers.base import Layer
 
 EPSILON = 1e-7  # the least standard deviation that is divided by
@@ -144,7 +144,7 @@ class Normalization(Adapting):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.mean.shape == (0,):
-            raise self._not_adapted("give mean= and variance=")
+            raise not_adapted(self, "give mean= and variance=")
         mean, deviation = self._along(self.mean, x), self._along(self.variance, x).sqrt().clamp_min(EPSILON)
         return x * deviation + mean if self.invert else (x - mean) / deviation
 

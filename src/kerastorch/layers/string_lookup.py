@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,8 @@ import torch
 from torch import Tensor
 
 from kerastorch.errors import mismatch
-from kerastorch.layers.lookup import _Lookup
+from kerastorch.layers.adapting import not_adapted
+from kerastorch.layers.lookup import Counts, _Lookup
 from kerastorch.layers.strings import strings
 
 
@@ -95,13 +98,18 @@ class StringLookup(_Lookup):
             raise mismatch(name, value, "a string")
         return str(value)
 
-    def _documents(self, piece: Any, apart: bool) -> list[list[str]]:
+    def _count(self, piece: Any, apart: bool) -> Counts:
         if isinstance(piece, (list, tuple)) and any(isinstance(row, (list, tuple)) for row in piece):
-            return [list(strings(row, "StringLookup", self.encoding)) for row in piece]  # rows of any length
+            return self._count_rows([list(strings(row, "StringLookup", self.encoding)) for row in piece])
         found = strings(piece, "StringLookup", self.encoding)
         if found.ndim < 2:
             found = found.reshape((-1, 1) if apart else (1, -1))
-        return [row.reshape(-1).tolist() for row in found]
+        return self._count_rows([row.reshape(-1).tolist() for row in found])
+
+    def _count_rows(self, rows: list[list[str]]) -> Counts:
+        """Of rows of any length."""
+        documents = map(set, rows) if self.output_mode == "tf_idf" else ()
+        return Counter(chain.from_iterable(rows)), Counter(chain.from_iterable(documents)), len(rows)
 
     def _keep(self, tokens: list[str]) -> None:
         first = len(self._special())
@@ -116,19 +124,21 @@ class StringLookup(_Lookup):
 
     def forward(self, x: Any) -> Any:
         if not self._indices:
-            raise self._not_adapted("give vocabulary=")
+            raise not_adapted(self, "give vocabulary=")
         if self.invert:
             return self._inverted(x)
         found = strings(x, "StringLookup", self.encoding)
-        index = np.fromiter(map(self._index, found.reshape(-1)), np.int64, found.size).reshape(found.shape)
+        index = np.array(self._placed(found.reshape(-1)), dtype=np.int64).reshape(found.shape)
         return self._encoded(torch.from_numpy(index).to(self.idf_weights.device))
 
-    def _index(self, token: str) -> int:
+    def _placed(self, tokens: Iterable[str]) -> list[int]:
+        """The index of each; -1 for the mask where it counts nowhere."""
+        known = self._indices.get
+        return [self._unknown(token) if (found := known(token)) is None else found for token in tokens]
+
+    def _unknown(self, token: str) -> int:
         if token == self.mask_token:
             return 0 if self.output_mode == "int" else -1
-        found = self._indices.get(token)
-        if found is not None:
-            return found
         if not self.num_oov_indices:
             raise ValueError(f"StringLookup has num_oov_indices=0 and knows only its vocabulary, got {token!r}.")
         return len(self._special()) - self.num_oov_indices + self._bucket(token)

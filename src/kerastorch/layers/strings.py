@@ -28,13 +28,11 @@ def strings(data: Any, name: str, encoding: str = "utf-8") -> np.ndarray[Any, np
             f"{name} takes rows of the same length; pad them with the mask token, or call it on each."
         ) from None
     flat = [one.decode(encoding) if isinstance(one, bytes) else one for one in found.reshape(-1)]
-    wrong = next((one for one in flat if not isinstance(one, str)), None)
-    if any(not isinstance(one, str) for one in flat):
-        hint = " Rows must be of the same length." if isinstance(wrong, (list, tuple)) else ""
-        raise TypeError(f"{name} takes strings, got {wrong!r} of type {type(wrong).__name__}.{hint}")
-    made = np.empty(len(flat), dtype=object)
-    made[:] = flat
-    return made.reshape(found.shape)
+    wrong = [one for one in flat if not isinstance(one, str)]
+    if wrong:
+        hint = " Rows must be of the same length." if isinstance(wrong[0], (list, tuple)) else ""
+        raise TypeError(f"{name} takes strings, got {wrong[0]!r} of type {type(wrong[0]).__name__}.{hint}")
+    return np.array(flat, dtype=object).reshape(found.shape)
 
 
 def refuse_tracing(data: Any, name: str) -> None:

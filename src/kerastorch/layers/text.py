@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from kerastorch.errors import mismatch, unknown, whole
-from kerastorch.layers.adapting import batches
+from kerastorch.layers.adapting import batches, not_adapted
 from kerastorch.layers.base import Layer
 from kerastorch.layers.encoding import check_mode
 from kerastorch.layers.string_lookup import StringLookup
@@ -116,7 +117,7 @@ class TextVectorization(Layer):
         Raises:
             ValueError: a vocabulary was given; no tokens.
         """
-        self.lookup._learn(self._rows(piece) for piece in batches(data, steps, rows=True))
+        self.lookup._learn(self.lookup._count_rows(self._rows(piece)) for piece in batches(data, steps, rows=True))
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
         """The tokens in the order of their indices.
@@ -136,14 +137,16 @@ class TextVectorization(Layer):
 
     def forward(self, x: Any) -> Tensor:
         refuse_tracing(x, "TextVectorization")
+        if not self.lookup._indices:
+            raise not_adapted(self, "give vocabulary=")
         rows = self._rows(x)
         longest = max(map(len, rows), default=0)
         length = longest if self.output_sequence_length is None else self.output_sequence_length
-        padded = np.full((len(rows), length), "", dtype=object)  # the mask token: index 0, or counted nowhere
+        lookup = self.lookup
+        index = np.full((len(rows), length), 0 if self.output_mode == "int" else -1)  # the mask's
         for place, row in enumerate(rows):
-            padded[place, : len(row)] = row[:length]
-        found: Tensor = self.lookup(padded)
-        return found
+            index[place, : len(row)] = lookup._placed(row[:length])
+        return lookup._encoded(torch.from_numpy(index).to(lookup.idf_weights.device))
 
     def _rows(self, texts: Any) -> list[list[str]]:
         """The tokens of each text."""
@@ -154,7 +157,7 @@ class TextVectorization(Layer):
             found = strings(self.standardize(found.astype(str)), "TextVectorization")
         elif self.standardize is not None:
             standardize = _STANDARDIZE[self.standardize]
-            found = strings([standardize(text) for text in found.reshape(-1)], "TextVectorization").reshape(found.shape)
+            found = np.array([standardize(text) for text in found.reshape(-1)], dtype=object).reshape(found.shape)
         if self.split is None:
             rows = found.reshape(len(found), -1).tolist()
         else:
