@@ -9,10 +9,16 @@ from kerastorch.layers.adaptive_pooling import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
 )
+from kerastorch.layers.augmentation import RandomCrop, RandomFlip
+from kerastorch.layers.augmentation_color import RandomBrightness, RandomContrast, RandomErasing
+from kerastorch.layers.augmentation_geometry import RandomRotation, RandomTranslation, RandomZoom
+from kerastorch.layers.augmentation_mixing import CutMix, MixUp
 from kerastorch.layers.base import Layer
 from kerastorch.layers.convolution import Conv1D, Conv2D, Conv3D
 from kerastorch.layers.core import Activation, Dense, Flatten, Maxout
 from kerastorch.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
+from kerastorch.layers.discretization import Discretization
+from kerastorch.layers.encoding import CategoryEncoding
 from kerastorch.layers.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -28,6 +34,7 @@ from kerastorch.layers.global_pooling import (
     GlobalMaxPooling3D,
 )
 from kerastorch.layers.input import Input
+from kerastorch.layers.integer_lookup import IntegerLookup
 from kerastorch.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -42,6 +49,7 @@ from kerastorch.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from kerastorch.layers.preprocessing import Normalization, Rescaling
 from kerastorch.layers.regularization import Dropout
 from kerastorch.layers.reshaping import (
     Cropping1D,
@@ -54,6 +62,8 @@ from kerastorch.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from kerastorch.layers.string_lookup import StringLookup
+from kerastorch.layers.text import TextVectorization
 from kerastorch.layers.transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
 __all__ = [
@@ -71,6 +81,7 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
+    "CategoryEncoding",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -80,9 +91,11 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
     "Dropout",
     "Flatten",
     "GlobalAveragePooling1D",
@@ -98,6 +111,7 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "Input",
+    "IntegerLookup",
     "Layer",
     "LeakyReLU",
     "MaxPool1D",
@@ -107,11 +121,24 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maxout",
+    "MixUp",
+    "Normalization",
     "PReLU",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
+    "Rescaling",
     "SeparableConv1D",
     "SeparableConv2D",
     "Softmax",
+    "StringLookup",
+    "TextVectorization",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",

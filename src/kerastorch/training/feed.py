@@ -125,6 +125,8 @@ def _takes(parts: Iterable[nn.Module]) -> Literal["floats", "indices", "anything
     for child in parts:
         if isinstance(child, (nn.Embedding, nn.EmbeddingBag)):
             return "indices" if found is None else "anything"
+        if getattr(child, "takes_integers", False):
+            return "anything"
         if found is not None:
             continue
         if isinstance(child, _FLOAT_LAYERS) or (isinstance(child, Layer) and type(child).build is not Layer.build):
