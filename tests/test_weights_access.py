@@ -109,3 +109,29 @@ def test_a_model_may_have_weights_and_layers_of_its_own():
     with pytest.raises(TypeError):
         layers.Dense(1).register_buffer("weights", "no tensor")
     assert layers.Dense(1).weights == []
+
+
+def test_layers_are_the_children_in_order_and_found_by_name_path_and_number():
+    model = kt.Sequential([layers.Dense(3, name="first"), nn.ReLU(), kt.Model(nn.Sequential(nn.Linear(3, 2)))])
+    assert model.get_layer("first") is model.get_layer(index=0) is model.get_layer("0") is model.layers[0]
+    assert model.get_layer("2.0") is model.layers[2].layers[0]
+    holder = Holder()
+    seen = kt.Model(holder)
+    assert seen.layers == [holder.first, holder.norm, holder.frozen]
+    assert seen.get_layer("again") is holder.again
+    assert seen.get_layer(index=2) is seen.get_layer(index=-1) is holder.frozen
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({}, r"^get_layer\(\) takes one of name and index\.$"),
+        ({"name": "norm", "index": 0}, r"^get_layer\(\) takes one of name and index\.$"),
+        ({"name": "nrom"}, r"^Unknown layer 'nrom'\. Did you mean 'norm'\? Known: again, first, frozen, norm\.$"),
+        ({"index": 3}, r"^get_layer\(\): there is no layer 3, the model has 3\.$"),
+        ({"index": -4}, r"^index must be an integer >= -3, got -4\.$"),
+    ],
+)
+def test_a_layer_that_is_not_there_is_refused(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        kt.Model(Holder()).get_layer(**arguments)

@@ -16,6 +16,7 @@ from kerastorch.callbacks.progress import Verbose, progress
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.source import Source, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
+from kerastorch.inspection.visible import Visible
 from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
 from kerastorch.training.execution import Execution
@@ -27,10 +28,9 @@ from kerastorch.training.results import Collected
 from kerastorch.training.sizing import sized, visible
 from kerastorch.training.trainer import Trainer
 from kerastorch.tree import modules
-from kerastorch.view import View
 
 
-class Model(View):
+class Model(Visible):
     """A view of an existing module, or the base of one with its own `__init__` and `forward`.
 
     Args:

@@ -247,7 +247,7 @@ def _evaluated(target: Any, args: Any, kwargs: Any, at: int) -> Any:
     given = (args, kwargs)
     args, kwargs = (replaced(some, lambda symbol: symbol.values[at]) for some in given)
     try:
-        with fake_mode(), torch.no_grad(), _unlogged():
+        with fake_mode(), torch.no_grad(), unlogged():
             if isinstance(target, nn.Module):
                 with evaluation_mode(target):
                     return target(*args, **kwargs)
@@ -287,7 +287,7 @@ def _explained(error: Exception, target: Any, given: Any) -> Exception:
 
 
 @contextmanager
-def _unlogged() -> Iterator[None]:
+def unlogged() -> Iterator[None]:
     """What torch logs about an operation that shapes do not fit is in the error."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     before = logger.level
