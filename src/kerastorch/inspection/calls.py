@@ -77,10 +77,13 @@ def merged(one: list[Call], other: list[Call]) -> list[Call]:
     if [call.path for call in one] != [call.path for call in other]:
         return one
     for call, twin in zip(one, other, strict=True):
-        call.shapes = [
-            tuple(a if a == b else None for a, b in zip(*pair, strict=True))
-            if len(pair[0]) == len(pair[1])
-            else pair[0]
-            for pair in zip(call.shapes, twin.shapes, strict=False)
-        ]
+        call.shapes = common(call.shapes, twin.shapes)
     return one
+
+
+def common(one: list[Shape], other: list[Shape]) -> list[Shape]:
+    """Shapes of two runs, with `None` for sizes that differ."""
+    return [
+        tuple(a if a == b else None for a, b in zip(*pair, strict=True)) if len(pair[0]) == len(pair[1]) else pair[0]
+        for pair in zip(one, other, strict=False)
+    ]
