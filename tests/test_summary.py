@@ -90,6 +90,22 @@ def test_shapes_are_those_that_forward_hooks_see():
         assert call.shapes == [(None, *seen[call.path][1:])], call.path
 
 
+def test_a_loop_over_time_steps_is_one_row():
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = nn.LSTMCell(3, 4)
+
+        def forward(self, x):
+            state = None
+            for step in x.unbind(1):
+                state = self.cell(step, state)
+            return state[0]
+
+    rows = summarize(kt.Model(Loop()), input_shape=(None, 6, 3)).rows
+    assert [(row.name, row.params) for row in rows] == [("cell", "144"), ("cell", "shared x5")]
+
+
 def test_axes_that_vary_are_none_and_follow_through_the_model():
     model = kt.Model(nn.Sequential(nn.Conv1d(3, 4, 3, padding=1), nn.AvgPool1d(2), nn.AdaptiveMaxPool1d(1)))
     rows = summarize(model, input_shape=(None, 3, None)).rows

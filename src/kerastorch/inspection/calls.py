@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from kerastorch.data.structure import leaves
 
 Shape = tuple[int | None, ...]
 
@@ -67,9 +65,18 @@ def listening(module: nn.Module) -> Iterator[list[Call]]:
 
 def shapes(output: Any) -> list[Shape]:
     """Of the tensors in what a module returned."""
-    if isinstance(output, nn.utils.rnn.PackedSequence):
-        output = output.data
-    return [tuple(leaf.shape) for _, leaf in leaves(output) if isinstance(leaf, Tensor)]
+    return [tuple(tensor.shape) for tensor in tensors_in(output)]
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """The tensors in what a module takes or returns; of a packed sequence the packed rows."""
+    if isinstance(value, nn.utils.rnn.PackedSequence):
+        return [value.data]
+    if isinstance(value, (tuple, list)):
+        return [tensor for one in value for tensor in tensors_in(one)]
+    if isinstance(value, Mapping):
+        return [tensor for one in value.values() for tensor in tensors_in(one)]
+    return [value] if isinstance(value, Tensor) else []
 
 
 def merged(one: list[Call], other: list[Call]) -> list[Call]:

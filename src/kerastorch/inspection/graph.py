@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from kerastorch.data.spec import BATCHES, VARYING
-from kerastorch.data.structure import leaves, map_structure
-from kerastorch.inspection.calls import Shape, common, shapes
+from kerastorch.data.structure import map_structure
+from kerastorch.inspection.calls import Shape, common, shapes, tensors_in
 from kerastorch.inspection.quiet import Subject
 from kerastorch.inspection.rows import kind, own_name
 
@@ -113,9 +113,9 @@ class _Trace(TorchFunctionMode):
         kwargs = kwargs or {}
         if not self._running or self._within:
             return func(*args, **kwargs)
-        taken, versions = _tensors((args, kwargs)), self._versions((args, kwargs))
+        taken, versions = tensors_in((args, kwargs)), self._versions((args, kwargs))
         made = func(*args, **kwargs)
-        if any(id(leaf) in self._maker for leaf in taken) and _tensors(made):
+        if any(id(leaf) in self._maker for leaf in taken) and tensors_in(made):
             made = self._box(Node("", _function(func)), taken, made, versions)
         return made
 
@@ -136,7 +136,7 @@ class _Trace(TorchFunctionMode):
         def before(part: nn.Module, args: Any, kwargs: Any) -> None:
             self._running = True
             for name, leaf in [*enumerate(args), *kwargs.items()]:
-                for tensor in _tensors(leaf):
+                for tensor in tensors_in(leaf):
                     label = name if isinstance(name, str) else ""
                     self._box(Node(label, "Input"), [], tensor, {})
             if not list(part.children()):  # a layer alone is the one box of its model
@@ -145,7 +145,7 @@ class _Trace(TorchFunctionMode):
         def after(part: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
             if self._within:
                 self._within -= 1
-                self._box(Node("", kind(part), part), _tensors((args, kwargs)), output, {})
+                self._box(Node("", kind(part), part), tensors_in((args, kwargs)), output, {})
             self._running = False
 
         return before, after
@@ -168,7 +168,7 @@ class _Trace(TorchFunctionMode):
             self._within -= 1
             if self._within:
                 return None
-            return self._box(Node(own_name(part) or path, kind(part), part), _tensors((args, kwargs)), output, known)
+            return self._box(Node(own_name(part) or path, kind(part), part), tensors_in((args, kwargs)), output, known)
 
         return before, after
 
@@ -177,11 +177,11 @@ class _Trace(TorchFunctionMode):
         number = len(self.graph.nodes)
         for source in dict.fromkeys(self._maker[id(tensor)] for tensor in taken if id(tensor) in self._maker):
             self.graph.edges.append((source, number))
-        if any(versions.get(id(leaf)) == leaf._version for leaf in _tensors(made)):
+        if any(versions.get(id(leaf)) == leaf._version for leaf in tensors_in(made)):
             made = map_structure(lambda leaf: self._another(leaf) if isinstance(leaf, Tensor) else leaf, made)
         node.groups = tuple(self._groups)
         node.taken, node.made = shapes(taken), shapes(made)
-        for leaf in _tensors(made):
+        for leaf in tensors_in(made):
             self._maker[id(leaf)] = number
             self._kept.append(leaf)
             node.dtype = str(leaf.dtype).removeprefix("torch.")
@@ -189,17 +189,11 @@ class _Trace(TorchFunctionMode):
         return made
 
     def _versions(self, given: Any) -> dict[int, int]:
-        return {id(leaf): leaf._version for leaf in _tensors(given)}
+        return {id(leaf): leaf._version for leaf in tensors_in(given)}
 
     def _another(self, tensor: Tensor) -> Tensor:
         with torch._C.DisableTorchFunction():
             return tensor.view_as(tensor)
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, nn.utils.rnn.PackedSequence):
-        return [value.data]
-    return [leaf for _, leaf in leaves(value) if isinstance(leaf, Tensor)]
 
 
 def _is_leaf(part: nn.Module) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class Row:
         name: its own, or that of its place.
         kind: the name of its class.
         shape: of what came out.
-        params: how many, its parts' among them.
+        params: how many, its parts' among them; `'shared'` from its second use on.
         trainable: `'yes'`, `'no'`, `'partly'`; `'-'` where there is nothing to train.
     """
 
@@ -37,7 +38,10 @@ class Row:
 
 def of_calls(root: nn.Module, calls: Sequence[Call], depth: int) -> list[Row]:
     """The parts that were called, `depth` levels of them, and at the end what was not called and has parameters."""
-    rows = [_of_call(call) for call in calls if 1 <= call.depth <= depth] or [_of_call(call) for call in calls[:1]]
+    uses = Counter(_use(call) for call in calls if call.again)
+    picked = [call for call in calls if 1 <= call.depth <= depth] or calls[:1]
+    repeated = {_use(call): call for call in reversed(picked) if call.again}  # a loop over time steps is one row
+    rows = [_of_call(call, uses[_use(call)]) for call in picked if not call.again or repeated[_use(call)] is call]
     if len(calls) > 1:
         rows += _rest(root, {id(part) for call in calls[1:] for part in modules(call.part)})
     return rows
@@ -58,7 +62,7 @@ def of_tree(root: nn.Module, depth: int) -> list[Row]:
                     walk(child, level + 1)
 
     walk(root, 0)
-    return rows or [_row(0, own_name(root) or kind(root).lower(), root, "?", False)]
+    return rows or [_row(0, own_name(root) or kind(root).lower(), root, "?", 0)]
 
 
 def between(rows: Sequence[Row], layer_range: Sequence[str]) -> list[Row]:
@@ -105,14 +109,24 @@ def trainable(parts: Iterable[nn.Module]) -> str:
     return {frozenset(): "-", frozenset({True}): "yes", frozenset({False}): "no"}.get(frozenset(learns), "partly")
 
 
-def _of_call(call: Call) -> Row:
+def _use(call: Call) -> tuple[int, tuple[Shape, ...]]:
+    return id(call.part), tuple(call.shapes)
+
+
+def _of_call(call: Call, uses: int) -> Row:
     name = own_name(call.part) or call.path.removeprefix(f"{call.around}.") or kind(call.part).lower()
-    return _row(max(call.depth - 1, 0), name, call.part, shown(call.shapes), call.again)
+    return _row(max(call.depth - 1, 0), name, call.part, shown(call.shapes), uses if call.again else 0)
 
 
-def _row(depth: int, name: str, part: nn.Module, shape: str, again: bool) -> Row:
+def _row(depth: int, name: str, part: nn.Module, shape: str, again: int) -> Row:
     inside = modules(part)
-    count = "shared" if again else "unbuilt" if any(map(is_unbuilt, inside)) else f"{_count(part):,}"
+    count = (
+        "shared" + (f" x{again}" if again > 1 else "")
+        if again
+        else "unbuilt"
+        if any(map(is_unbuilt, inside))
+        else f"{_count(part):,}"
+    )
     return Row(depth, name, kind(part), shape, count, trainable(inside))
 
 
@@ -135,7 +149,7 @@ def _rest(root: nn.Module, called: set[int]) -> list[Row]:
             if any(inside):
                 walk(child, f"{path}{name}.")
             elif _count(child):
-                rows.append(_row(0, own_name(child) or f"{path}{name}", child, "not called", False))
+                rows.append(_row(0, own_name(child) or f"{path}{name}", child, "not called", 0))
 
     walk(root, "")
     return rows
