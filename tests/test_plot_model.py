@@ -63,6 +63,11 @@ def test_boxes_are_inputs_parts_and_functions_and_arrows_go_from_maker_to_user()
     ]  # fmt: skip
 
 
+def test_inputs_given_by_position_have_the_names_of_forward():
+    assert drawn(Net(), input_data=tuple(DATA.values()))[1:] == drawn(Net(), input_data=DATA)[1:]
+    assert drawn(kt.Model(Net()), input_data=tuple(DATA.values()))[1][:2] == ["text", "signal"]
+
+
 def test_opened_parts_show_what_is_in_them_and_are_framed():
     graph, names, edges = drawn(Block(), input_shape=(None, 4, 6))
     # dropout hands its input through in evaluation mode, and the ReLU works in place: each is a box all the same

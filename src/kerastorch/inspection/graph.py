@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -135,10 +136,9 @@ class _Trace(TorchFunctionMode):
     def _root_hooks(self) -> tuple[Any, Any]:
         def before(part: nn.Module, args: Any, kwargs: Any) -> None:
             self._running = True
-            for name, leaf in [*enumerate(args), *kwargs.items()]:
+            for name, leaf in [*zip(_positions(part, len(args)), args, strict=True), *kwargs.items()]:
                 for tensor in tensors_in(leaf):
-                    label = name if isinstance(name, str) else ""
-                    self._box(Node(label, "Input"), [], tensor, {})
+                    self._box(Node(name, "Input"), [], tensor, {})
             if not list(part.children()):  # a layer alone is the one box of its model
                 self._within += 1
 
@@ -194,6 +194,13 @@ class _Trace(TorchFunctionMode):
     def _another(self, tensor: Tensor) -> Tensor:
         with torch._C.DisableTorchFunction():
             return tensor.view_as(tensor)
+
+
+def _positions(part: nn.Module, count: int) -> list[str]:
+    """What `forward` calls so many arguments; one alone needs no name."""
+    takes = inspect.signature((vars(part).get("module_viewed") or part).forward).parameters.values()
+    names = [one.name for one in takes if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    return names[:count] if 1 < count <= len(names) else [""] * count
 
 
 def _is_leaf(part: nn.Module) -> bool:
