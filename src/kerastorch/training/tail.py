@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from kerastorch import activations
 from kerastorch.layers.activation import Softmax
 from kerastorch.layers.core import Activation, Dense
+from kerastorch.layers.shaping import Identity
 
 Kind = Literal["softmax", "sigmoid", "log_softmax", "log_sigmoid"]
 
@@ -43,14 +44,14 @@ def find_tail(module: nn.Module) -> Tail | None:
     if inner is not None:
         return find_tail(inner)
     if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
-        children = [child for child in module._modules.values() if not isinstance(child, nn.Identity)]
+        children = [child for child in module._modules.values() if not isinstance(child, (nn.Identity, Identity))]
         return find_tail(children[-1]) if children and children[-1] is not None else None
     return None
 
 
 def _kind_of_layer(module: nn.Module) -> Kind | None:
     if isinstance(module, Softmax):
-        return "softmax"
+        return "softmax" if isinstance(module.axis, int) else None
     if not isinstance(module, (Dense, Activation)):
         return None
     try:
@@ -61,7 +62,7 @@ def _kind_of_layer(module: nn.Module) -> Kind | None:
 
 def _axis(module: nn.Module) -> int | None:
     if isinstance(module, Softmax):
-        return module.axis
+        return module.axis  # type: ignore[return-value]  # one axis, or _kind_of_layer would not have it
     softmax = module.activation if isinstance(module, (Dense, Activation)) else module
     if isinstance(softmax, nn.Softmax2d):
         return -3
