@@ -16,6 +16,7 @@ from kerastorch.callbacks.progress import Verbose, progress
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.source import Source, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
+from kerastorch.functional import Functional
 from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
 from kerastorch.training.execution import Execution
@@ -27,16 +28,24 @@ from kerastorch.training.results import Collected
 from kerastorch.training.sizing import sized, visible
 from kerastorch.training.trainer import Trainer
 from kerastorch.tree import modules
-from kerastorch.view import View
 
 
-class Model(View):
-    """A view of an existing module, or the base of one with its own `__init__` and `forward`.
+class Model(Functional):
+    """A functional model, a view of an existing module, or the base of one with its own `__init__` and `forward`.
 
     Args:
-        module: any `nn.Module`. The model has the same parameters, buffers and children under the same names;
-            what is done to one is done to the other.
+        inputs: what `Input(...)` returned, alone or in a list or dict; or any `nn.Module` to be viewed: the model has
+            the same parameters, buffers and children under the same names, and what is done to one is done to the
+            other.
+        outputs: what calls on the inputs returned, alone or in a list or dict.
+        name: a name of its own, for where it is a part of another model.
 
+    >>> x = Input(shape=(3,), name="features")
+    >>> model = Model(x, Dense(2)(x))
+    >>> print(model.code)
+    def forward(self, features):
+        dense = self.dense(features)
+        return dense
     >>> net = torch.nn.Linear(3, 2)
     >>> list(Model(net).state_dict()) == list(net.state_dict())
     True
@@ -46,9 +55,13 @@ class Model(View):
     history: History | None = None
     _trainer: Trainer | None = None
 
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None) -> None:
+        super().__init__(inputs, outputs)
+        self.name = name
+
     def __getstate__(self) -> dict[str, Any]:
         # a copy or a pickle is the module; what compile() and fit() know stays behind
-        return {key: value for key, value in self.__dict__.items() if key not in ("_trainer", "history")}
+        return {key: value for key, value in super().__getstate__().items() if key not in ("_trainer", "history")}
 
     # --- the verbs --------------------------------------------------------------------------------------------
 
@@ -92,11 +105,11 @@ class Model(View):
             ValueError: an unknown name, with the nearest right one; another memory format; a `data_device` that is
                 not here.
         """
-        objective = Objective(loss, loss_weights)
+        objective = Objective(loss, loss_weights, self.output_names)
         settings = optimizers.get(optimizer)
         execution = Execution.of(jit_compile, steps_per_execution)
         layout = Layout(self, memory_format, own_steps=_overrides(self, *_STEPS))
-        penalised, scored = regularizers or {}, metrics_by_output(metrics)
+        penalised, scored = regularizers or {}, metrics_by_output(metrics, self.output_names)
         self._trainer = Trainer(self, settings, objective, scored, penalised, device, layout, data_device, execution)
 
     def fit(
@@ -319,7 +332,8 @@ class Model(View):
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Hand a batch to the compiled metrics; they are computed over the whole epoch."""
         if self.trainer.metrics:
-            self.trainer.meter.update(outputs(y_pred), outputs(y, y_pred))
+            names = self.output_names
+            self.trainer.meter.update(outputs(y_pred, names=names), outputs(y, y_pred, names))
 
     # --- what is known ----------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ class Objective:
     Args:
         loss: one loss, or a list or dict of them by output; anything `losses.get` takes.
         loss_weights: how much each counts, in the same structure.
+        names: of the model's outputs where they are a list and have names.
 
     Attributes:
         parts: the summands of the last call that logs show beside `loss`: `data_loss`, `<output>_loss`.
@@ -49,14 +50,15 @@ class Objective:
         total: what the last call returned.
     """
 
-    def __init__(self, loss: Any, loss_weights: Any = None) -> None:
+    def __init__(self, loss: Any, loss_weights: Any = None, names: Sequence[str] | None = None) -> None:
+        self._names = names
         self._several = isinstance(loss, (list, tuple, Mapping))
         self.losses: dict[str, Loss | None] = {
-            name: None if one is None else lookup.get(one) for name, one in by_output(loss).items()
+            name: None if one is None else lookup.get(one) for name, one in by_output(loss, names).items()
         }
         self._weights = {
             name: 1.0 if weight is None else number("loss_weights", weight, advice="Metrics go to metrics=[...].")
-            for name, weight in by_output(loss_weights).items()
+            for name, weight in by_output(loss_weights, names).items()
         }
         if loss_weights is not None and set(self._weights) != set(self.losses):
             raise ValueError(
@@ -68,6 +70,9 @@ class Objective:
         self.counts: dict[str, int | Tensor] = {}
         self.total: Tensor | None = None
         self._pass = _Pass()
+
+    def _outputs(self, data: Any, like: Any = None) -> dict[str, Any]:
+        return outputs(data, like, self._names)
 
     def parameters(self) -> list[nn.Parameter]:
         """What the losses themselves learn."""
@@ -129,7 +134,7 @@ class Objective:
             if isinstance(y_pred, Tensor) and not self._several:
                 total = self._single(y, y_pred, sample_weight)
             else:
-                total = self._sum(outputs(y_pred), outputs(y, y_pred), sample_weight)
+                total = self._sum(self._outputs(y_pred), self._outputs(y, y_pred), sample_weight)
         except (IndexError, RuntimeError):
             self._pass.targets = None
             self._check(y, y_pred, None)  # in words, if it is what a first batch is refused for
@@ -210,12 +215,12 @@ class Objective:
             raise ValueError(f"loss {names!r} needs y, got None.")
         if sample_weight is not None and bool(((sample_weight < 0) | ~torch.isfinite(sample_weight)).any()):
             check_weights(sample_weight)
-        predicted = outputs(y_pred)
+        predicted = self._outputs(y_pred)
         if set(predicted) != set(self.losses):
             raise ValueError(
                 f"The model has outputs {_names(predicted)}, compile() was given losses for {_names(self.losses)}."
             )
-        targets = outputs(y if now.targets is None else now.targets, y_pred)
+        targets = self._outputs(y if now.targets is None else now.targets, y_pred)
         for name, loss in self.losses.items():
             if loss is None:
                 continue
@@ -261,17 +266,26 @@ class _Charge:
         self._activities.append(self._regularizer(output) / max(output.shape[0], 1))
 
 
-def by_output(given: Any) -> dict[str, Any]:
-    """Something given alone, in a list or in a dict -> by output name; `''` is the name of the only one."""
+def by_output(given: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Something given alone, in a list or in a dict -> by output name; `''` is the name of the only one.
+
+    Args:
+        given: losses, metrics, outputs, targets.
+        names: of the outputs, where they are a list; `output_0`, `output_1`, ... if `None`.
+    """
     if isinstance(given, Mapping):
         return dict(given)
     if isinstance(given, (list, tuple)):
-        return {f"output_{index}": one for index, one in enumerate(given)}
+        if names is None or len(names) != len(given):
+            names = [f"output_{index}" for index in range(len(given))]
+        return dict(zip(names, given, strict=True))
     return {"": given}
 
 
-def outputs(data: Any, like: Any = None) -> dict[str, Any]:
+def outputs(data: Any, like: Any = None, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Outputs, or targets in the structure of the outputs `like`, by output name."""
+    if names is not None and isinstance(like, (tuple, list)) and isinstance(data, Mapping):
+        like = by_output(like, names)
     if isinstance(like, Tensor) and isinstance(data, Mapping):
         raise ValueError(f"The model has one output, y is a dict with {_names(data)}; pass the target itself.")
     if like is not None and isinstance(like, Mapping):
@@ -281,7 +295,7 @@ def outputs(data: Any, like: Any = None) -> dict[str, Any]:
         return {name: data[name] for name in like}
     if isinstance(like, (tuple, list)) and isinstance(data, Sequence) and len(like) != len(data):
         raise ValueError(f"The model has {len(like)} outputs, y has {len(data)} parts.")
-    return by_output(data)
+    return by_output(data, names)
 
 
 def check_outputs(y_pred: Any) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from kerastorch import activations
@@ -43,6 +43,12 @@ def find_tail(module: nn.Module) -> Tail | None:
     inner = getattr(module, "module_viewed", None)
     if inner is not None:
         return find_tail(inner)
+    if isinstance(module, fx.GraphModule):
+        last = next(reversed(module.graph.nodes)).args[0]
+        if not isinstance(last, fx.Node) or last.op != "call_module":
+            return None
+        calls = [node for node in module.graph.nodes if node.op == "call_module" and node.target == last.target]
+        return find_tail(module.get_submodule(str(last.target))) if len(calls) == 1 else None
     if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
         children = [child for child in module._modules.values() if not isinstance(child, (nn.Identity, Identity))]
         return find_tail(children[-1]) if children and children[-1] is not None else None

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from kerastorch import regularizers
 from kerastorch.callbacks.base import CallbackList
+from kerastorch.constraints import constrained
 from kerastorch.data.batches import Batch, Batches, Several, grouped
 from kerastorch.data.placement import check_place
+from kerastorch.freezing import heed, rest
 from kerastorch.layers.base import is_built
 from kerastorch.metrics.metric import Metric
 from kerastorch.modes import evaluation_mode, training_mode
-from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.optimizers.base import TorchOptimizer, unfuse_beginners
 from kerastorch.optimizers.lookup import attach
 from kerastorch.regularizers import penalties
 from kerastorch.training.calling import call
@@ -138,7 +140,8 @@ class Trainer:
                     raise_explained(error, self.model, x)
 
     def setup(self) -> Update:
-        """Of a built model: optimizer and penalties; again at each fit, for what was changed in between."""
+        """Of a built model: optimizer, penalties and constraints; again at each fit, for what changed in between."""
+        heed(modules(self.model))
         if self.optimizer is None:
             learned = [*self.model.parameters(), *self.objective.parameters()]
             sparse = any(getattr(module, "sparse", False) is True for module in modules(self.model))
@@ -149,6 +152,7 @@ class Trainer:
             self.minimize = self._update.step
             self._compiled = Compiled(self, self._update, self._execution) if self._execution.jit else None
         self.find_penalties()
+        self._update.constraints = constrained(self.model)
         return self._update
 
     def find_penalties(self) -> None:
@@ -340,6 +344,10 @@ class Trainer:
         return stream if size == 1 else grouped(stream, size)
 
     def _train_step(self, update: Update, callbacks: CallbackList) -> Step:
+        parts = modules(self.model)  # callbacks may have frozen some, or thawed them
+        heed(parts)
+        rest(parts)
+        unfuse_beginners(update.optimizer)
         step: Step = self.model.train_step
         if self._compiled is not None:
             self._compiled.prepare(callbacks)
