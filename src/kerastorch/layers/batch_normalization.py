@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -106,12 +105,12 @@ class BatchNormalization(Affine):
         self.single_rows = len(input_shape) == 2
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        axis = axis_of(self, self.axis, x.ndim)
         learns = self.training and self.trainable
+        if self.axis == 1 and (mask is None or not learns):
+            return self._normalized(x, learns)
+        axis = axis_of(self, self.axis, x.ndim)
         if mask is not None and learns:
             return self._masked(x, mask, axis)
-        if axis == 1:
-            return self._normalized(x, learns)
         if axis == x.ndim - 1:  # rows of channels: no axis is moved, and torch has a fast kernel
             return self._normalized(x.reshape(-1, x.shape[-1]), learns).reshape(x.shape)
         return self._normalized(x.movedim(axis, 1), learns).movedim(1, axis)
@@ -120,7 +119,7 @@ class BatchNormalization(Affine):
         mean, var = self.running_mean, self.running_var
         if not learns:
             return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.epsilon)
-        count = x.shape[0] * math.prod(x.shape[2:])
+        count = x.numel() // max(x.shape[1], 1)
         if count < 2:
             raise ValueError(
                 f"BatchNormalization cannot train on one value a channel, an input of shape {tuple(x.shape)}. "
@@ -128,10 +127,9 @@ class BatchNormalization(Affine):
             )
         # torch's step is from v to (1 - m) v + m n/(n-1) batch; taken on n/(n-1) v it is n/(n-1) times Keras'
         larger = var * (count / (count - 1))
-        x = F.batch_norm(x, mean, larger, self.weight, self.bias, True, 1 - self.momentum, self.epsilon)
-        with torch.no_grad():
-            torch.mul(larger, (count - 1) / count, out=var)
-        return x
+        y = F.batch_norm(x, mean, larger, self.weight, self.bias, True, 1 - self.momentum, self.epsilon)
+        torch.mul(larger, (count - 1) / count, out=var)
+        return y
 
     def _masked(self, x: Tensor, mask: Tensor, axis: int) -> Tensor:
         """Mean and variance of what counts; torch's kernel knows no masks."""

@@ -90,9 +90,9 @@ class Tap:
         self._output = self.function(x)
         return self._output
 
-    def hook(self, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        """As the forward hook of an activation module."""
-        self._input, self._output = args[0], output
+    def hook(self, module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Any], output: Tensor) -> None:
+        """As the forward hook of an activation module. What a mask leaves out of a softmax, its input does not tell."""
+        self._input, self._output = (args[0], output) if kwargs.get("mask") is None else (None, None)
 
     def logits(self, output: Tensor) -> Tensor | None:
         """What `output` was made from, if it is the last one made."""
@@ -129,7 +129,7 @@ def tapped(tail: Tail | None) -> Iterator[Tap | None]:
     else:
         tap = Tap()
         listened = owner.activation if isinstance(getattr(owner, "activation", None), nn.Module) else owner
-        handle = listened.register_forward_hook(tap.hook)  # type: ignore[union-attr]
+        handle = listened.register_forward_hook(tap.hook, with_kwargs=True)  # type: ignore[union-attr]
         try:
             yield tap
         finally:
