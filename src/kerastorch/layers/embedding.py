@@ -21,7 +21,8 @@ class Embedding(Layer):
         output_dim: how long a row is.
         embeddings_initializer: fills `weight`, `(input_dim, output_dim)`.
         embeddings_regularizer: penalty on `weight`.
-        embeddings_constraint: what `weight` must satisfy after each step.
+        embeddings_constraint: what `weight` must satisfy after each step; a norm is that of a row (Keras' default is
+            that of a column: `dim=0`).
         mask_zero: whether 0 is padding: `compute_mask` then says where there is another number.
         weights: the rows to start from, or a list with them alone; `get_config` leaves them out.
         name: see `Layer`; so is `trainable`.
