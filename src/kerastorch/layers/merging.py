@@ -37,10 +37,11 @@ class Merge(Layer):
         tensors = listed(self, inputs)
         ndim = max(x.ndim for x in tensors)
         tensors = [x.reshape(x.shape[0], *(1,) * (ndim - x.ndim), *x.shape[1:]) for x in tensors]
+        sizes = list(tensors[0].shape)
         for x in tensors[1:]:
-            first = tensors[0].shape
-            fits = all(a in (b, 1) or b == 1 for a, b in zip(first[1:], x.shape[1:], strict=True))
-            if x.shape[0] != first[0] or not fits:
+            fits = all(a == b or a == 1 or b == 1 for a, b in zip(sizes[1:], x.shape[1:], strict=True))
+            sizes = [b if a == 1 else a for a, b in zip(sizes, x.shape, strict=True)]
+            if x.shape[0] != tensors[0].shape[0] or not fits:
                 raise shapes_differ(self, inputs, "the same shape, or 1 where one differs, and the same batch size")
         return tensors
 
