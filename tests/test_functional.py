@@ -301,9 +301,7 @@ def test_a_model_cannot_hold_itself():
 
 def test_other_models_do_not_have_what_only_functional_ones_have():
     for model in (Sequential([Dense(2)]), Model(nn.Linear(3, 2))):
-        with pytest.raises(AttributeError, match="only a functional model"):
-            model.code
-        assert not hasattr(model, "inputs")
+        assert not any(hasattr(model, name) for name in ("inputs", "outputs", "graph", "code", "input_names"))
 
 
 def test_a_failed_call_leaves_random_numbers_and_modes_as_they_were():
@@ -504,3 +502,22 @@ def test_a_layer_of_ones_own_with_layers_inside_is_built_when_it_is_called_on_a_
     data = _x(3, 4)
     inner = model.block.inner
     assert torch.equal(model(data), data + F.relu(F.linear(data, inner.weight, inner.bias)))
+
+
+def test_a_model_of_ones_own_may_call_its_parts_as_it_likes():
+    class Net(Model):
+        def __init__(self):
+            super().__init__()
+            self.input = nn.Linear(4, 3)
+            self.output = nn.Linear(3, 2)
+            self.code = nn.Parameter(torch.ones(2))
+            self.inputs = 4
+
+        def forward(self, x):
+            return self.output(self.input(x)) * self.code + self.inputs
+
+    model = Net()
+    x = _x(5, 4)
+    expected = F.linear(F.linear(x, *model.input.parameters()), *model.output.parameters()) + 4
+    torch.testing.assert_close(model(x), expected)
+    assert len(list(model.parameters())) == 5

@@ -8,6 +8,7 @@ from typing import Any
 from torch import fx
 
 from kerastorch.graph import Plan, graph_module, replay
+from kerastorch.soft import soft_property
 from kerastorch.symbolic import has_symbols
 from kerastorch.view import View
 
@@ -43,30 +44,35 @@ class Functional(View):
             return super().forward(*self._plan.arranged(args, kwargs))
         return super().forward(*args, **kwargs)
 
+    @property
+    def is_functional(self) -> bool:
+        """Whether it was put together from symbols."""
+        return self._plan is not None
+
     # --- what is known of a functional model ------------------------------------------------------------------
 
-    @property
+    @soft_property
     def graph(self) -> fx.Graph:
         """What was recorded."""
         return self._graph_module().graph
 
-    @property
+    @soft_property
     def code(self) -> str:
         """What was recorded, as Python."""
         written = self._graph_module().code.strip()
         return re.sub(r";  [\w =]+ = None$", "", written, flags=re.MULTILINE)  # where torch lets go of a tensor
 
-    @property
+    @soft_property
     def inputs(self) -> Any:
         """The symbols that the model begins with, in the structure that it was made with."""
         return self.symbols[0]
 
-    @property
+    @soft_property
     def outputs(self) -> Any:
         """The symbols that the model ends in."""
         return self.symbols[1]
 
-    @property
+    @soft_property
     def symbols(self) -> tuple[Any, Any]:
         """Inputs and outputs; a copy of a model records its own when it is first asked for them."""
         module = self._graph_module()
@@ -75,16 +81,20 @@ class Functional(View):
             self._symbols = replay(module, self._plan)
         return self._symbols
 
-    @property
+    @soft_property
     def input_names(self) -> tuple[str, ...]:
         """The names of the inputs."""
         self._graph_module()
         assert self._plan is not None
         return self._plan.names
 
-    @property
+    @soft_property
     def output_names(self) -> tuple[str, ...] | None:
         """The names of the outputs where they are a list: those of the layers they come from; `None` elsewhere."""
+        return self._output_names
+
+    @property
+    def _output_names(self) -> tuple[str, ...] | None:
         return None if self._plan is None else self._plan.outputs
 
     def _graph_module(self) -> fx.GraphModule:

@@ -78,32 +78,19 @@ def graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphModule, 
         ValueError: nothing that leads from the inputs to the outputs; an `Input` that is not among the inputs; two
             modules of one name.
     """
-    begin = pytree.tree_leaves(inputs)
-    end = pytree.tree_leaves(outputs)
+    begin, end = pytree.tree_leaves(inputs), pytree.tree_leaves(outputs)
     for kind, some in (("inputs", begin), ("outputs", end)):
         if not some or not all(isinstance(one, Symbol) for one in some):
             wrong = next((one for one in some if not isinstance(one, Symbol)), None)
             raise TypeError(f"Model: {kind} are what Input(...) and calls on it return, got {wrong!r}.")
     if len(set(begin)) < len(begin):
         raise ValueError("Model: an input is given twice.")
-    order = _between(begin, end)
-    graph = fx.Graph()
-    made: dict[Symbol, fx.Node] = {}
+    order, unused = _between(begin, end)
+    if unused:
+        name_of = getattr(unused[0], "name", None) or str(unused[0])
+        raise ValueError(f"Model: no output is computed from the input {name_of!r}; leave it out.")
     keys = _keys(inputs, begin)
-    for symbol, key in zip(begin, keys, strict=True):
-        made[symbol] = graph.placeholder(_identifier(str(key)))
-    children = _Children()
-    for symbol in order:
-        args, kwargs = (_nodes(given, made, children, graph) for given in (symbol.args, symbol.kwargs))
-        target = symbol.target
-        if isinstance(target, nn.Module):
-            made[symbol] = graph.call_module(children.name_of(target), args, kwargs)
-        elif isinstance(target, str):
-            made[symbol] = graph.call_method(target, args, kwargs)
-        else:
-            made[symbol] = graph.call_function(target, args, kwargs)
-    graph.output(pytree.tree_map(made.__getitem__, outputs))
-    graph.lint()
+    module, made = _written(begin, keys, order, outputs, name)
     names = tuple(str(made[symbol].target) for symbol in begin)
     several = isinstance(outputs, (list, tuple))
     plan = Plan(
@@ -114,7 +101,14 @@ def graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphModule, 
         pytree.tree_map({symbol: number for number, symbol in enumerate(begin)}.__getitem__, inputs),
         _output_names([made[symbol] for symbol in end]) if several else None,
     )
-    return fx.GraphModule(children.modules, graph, class_name=name), plan
+    return module, plan
+
+
+def mask_graph(inputs: Any, mask: Symbol) -> fx.GraphModule:
+    """What computes a mask of `inputs`, which need not all have to do with it."""
+    begin = pytree.tree_leaves(inputs)
+    order, _ = _between(begin, [mask])
+    return _written(begin, _keys(inputs, begin), order, mask, "Mask")[0]
 
 
 def replay(module: fx.GraphModule, plan: Plan) -> tuple[Any, Any]:
@@ -133,10 +127,11 @@ class _Recorder(fx.Interpreter):
 # --- the graph -------------------------------------------------------------------------------------------------
 
 
-def _between(begin: list[Symbol], end: list[Symbol]) -> list[Symbol]:
-    """What has to be computed, in the order in which it was recorded."""
+def _between(begin: list[Symbol], end: list[Symbol]) -> tuple[list[Symbol], list[Symbol]]:
+    """What has to be computed, in the order in which it was recorded, and the inputs that nothing is computed from."""
     known = set(begin)
     found: set[Symbol] = set()
+    used = set(end)
     waiting = [symbol for symbol in end if symbol not in known]
     while waiting:
         symbol = waiting.pop()
@@ -146,13 +141,32 @@ def _between(begin: list[Symbol], end: list[Symbol]) -> list[Symbol]:
             name = getattr(symbol, "name", None) or str(symbol)
             raise ValueError(f"Model: the outputs need {name!r}, which is not among the inputs; add it to them.")
         found.add(symbol)
-        waiting += [one for one in symbols((symbol.args, symbol.kwargs)) if one not in known]
-    used = {one for symbol in found for one in symbols((symbol.args, symbol.kwargs))} | set(end)
-    unused = [symbol for symbol in begin if symbol not in used]
-    if unused:
-        name = getattr(unused[0], "name", None) or str(unused[0])
-        raise ValueError(f"Model: no output is computed from the input {name!r}; leave it out.")
-    return sorted(found, key=lambda symbol: symbol.serial)
+        needed = symbols((symbol.args, symbol.kwargs))
+        used.update(needed)
+        waiting += [one for one in needed if one not in known]
+    order = sorted(found, key=lambda symbol: symbol.serial)
+    return order, [symbol for symbol in begin if symbol not in used]
+
+
+def _written(
+    begin: list[Symbol], keys: list[Any], order: list[Symbol], outputs: Any, name: str
+) -> tuple[fx.GraphModule, dict[Symbol, fx.Node]]:
+    """The graph of calls in `order`, and the node of each symbol."""
+    graph = fx.Graph()
+    made = {symbol: graph.placeholder(_identifier(str(key))) for symbol, key in zip(begin, keys, strict=True)}
+    children = _Children()
+    for symbol in order:
+        args, kwargs = (_nodes(given, made, children, graph) for given in (symbol.args, symbol.kwargs))
+        target = symbol.target
+        if isinstance(target, nn.Module):
+            made[symbol] = graph.call_module(children.name_of(target), args, kwargs)
+        elif isinstance(target, str):
+            made[symbol] = graph.call_method(target, args, kwargs)
+        else:
+            made[symbol] = graph.call_function(target, args, kwargs)
+    graph.output(pytree.tree_map(made.__getitem__, outputs))
+    graph.lint()
+    return fx.GraphModule(children.modules, graph, class_name=name), made
 
 
 def _nodes(value: Any, made: Mapping[Symbol, fx.Node], children: _Children, graph: fx.Graph) -> Any:

@@ -24,7 +24,10 @@ def any_mask(masks: Any) -> bool:
 
 def takes_mask(module: nn.Module) -> bool:
     """Whether `forward` has a parameter `mask`."""
-    return "mask" in inspect.signature(module.forward).parameters
+    try:
+        return "mask" in inspect.signature(module.forward).parameters
+    except (TypeError, ValueError):  # a forward that is no Python
+        return False
 
 
 def makes_mask(module: nn.Module) -> bool:

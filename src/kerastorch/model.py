@@ -19,6 +19,7 @@ from kerastorch.data.weights import class_weights
 from kerastorch.functional import Functional
 from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
+from kerastorch.training.charges import may_add
 from kerastorch.training.execution import Execution
 from kerastorch.training.layout import Layout
 from kerastorch.training.naming import in_keras_order, log_names, metrics_by_output
@@ -40,6 +41,8 @@ class Model(Functional):
         outputs: what calls on the inputs returned, alone or in a list or dict.
         name: a name of its own, for where it is a part of another model.
 
+    >>> from kerastorch import Input
+    >>> from kerastorch.layers import Dense
     >>> x = Input(shape=(3,), name="features")
     >>> model = Model(x, Dense(2)(x))
     >>> print(model.code)
@@ -105,11 +108,11 @@ class Model(Functional):
             ValueError: an unknown name, with the nearest right one; another memory format; a `data_device` that is
                 not here.
         """
-        objective = Objective(loss, loss_weights, self.output_names)
+        objective = Objective(loss, loss_weights, self._output_names)
         settings = optimizers.get(optimizer)
         execution = Execution.of(jit_compile, steps_per_execution)
         layout = Layout(self, memory_format, own_steps=_overrides(self, *_STEPS))
-        penalised, scored = regularizers or {}, metrics_by_output(metrics, self.output_names)
+        penalised, scored = regularizers or {}, metrics_by_output(metrics, self._output_names)
         self._trainer = Trainer(self, settings, objective, scored, penalised, device, layout, data_device, execution)
 
     def fit(
@@ -327,12 +330,14 @@ class Model(Functional):
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
         """The scalar to be minimised: the compiled losses plus penalties."""
-        return self.trainer.objective(y, y_pred, sample_weight)
+        return self.trainer.objective(y, y_pred, sample_weight, self.trainer.output_mask(x))
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Hand a batch to the compiled metrics; they are computed over the whole epoch."""
         if self.trainer.metrics:
-            names = self.output_names
+            mask, names = self.trainer.output_mask(x), self._output_names
+            if mask is not None and isinstance(y_pred, Tensor):
+                y_pred, y = y_pred[mask], y[mask]
             self.trainer.meter.update(outputs(y_pred, names=names), outputs(y, y_pred, names))
 
     # --- what is known ----------------------------------------------------------------------------------------
@@ -344,7 +349,8 @@ class Model(Functional):
             )
         if verb in ("fit", "evaluate", "train_on_batch", "test_on_batch"):
             step = "train_step" if verb in ("fit", "train_on_batch") else "test_step"
-            if not self._trainer.objective.any_loss and not _overrides(self, step, "compute_loss"):
+            own = _overrides(self, step, "compute_loss") or may_add(self)
+            if not self._trainer.objective.any_loss and not own:
                 raise ValueError(f"{verb}() needs a loss; call compile(loss=...).")
         return self._trainer
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kerastorch.soft import soft_property
 from kerastorch.symbolic import calls_of, has_symbols, named, record
 
 
@@ -17,7 +18,7 @@ class Recordable(nn.Module):
             return record(self, args, kwargs)
         return super().__call__(*args, **kwargs)
 
-    @property
+    @soft_property
     def input(self) -> Any:
         """The symbol it was called on.
 
@@ -26,7 +27,7 @@ class Recordable(nn.Module):
         """
         return self._only_call()[0]
 
-    @property
+    @soft_property
     def output(self) -> Any:
         """The symbol that its call made: the end of another model, `Model(model.inputs, layer.output)`.
 

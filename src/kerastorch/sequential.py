@@ -35,13 +35,14 @@ class Sequential(Model):
     def __init__(self, layers: Iterable[nn.Module | Input] | None = None, *, name: str | None = None) -> None:
         super().__init__(name=name)
         self._input: Input | None = None
-        self._masked: frozenset[str] | None = None
+        self._makes_masks = False
+        self._takes_masks: frozenset[str] = frozenset()
         for layer in layers or ():
             self._append(layer)
         self._build_from_input()
 
     def forward(self, x: Any) -> Any:
-        if self._masked is not None:
+        if self._makes_masks:
             return self.forward_masked(x)[0]
         for layer in self._modules.values():
             x = layer(x)  # type: ignore[misc]
@@ -59,7 +60,7 @@ class Sequential(Model):
                 x, mask = layer.forward_masked(x, mask)
                 continue
             assert layer is not None
-            used = mask is not None and name in (self._masked or ())
+            used = mask is not None and name in self._takes_masks
             y = layer(x, mask=mask) if used else layer(x)
             x, mask = y, mask_after(layer, x, mask, used)
         return x, mask
@@ -118,11 +119,8 @@ class Sequential(Model):
             raise TypeError(f"Sequential takes layers, got {layer!r}.")
 
     def _find_masks(self) -> None:
-        """Which layers take masks, if any layer makes them."""
-        if any(map(makes_mask, modules(self))):
-            self._masked = frozenset(name for name, layer in self._modules.items() if layer and takes_mask(layer))
-        else:
-            self._masked = None
+        self._makes_masks = any(map(makes_mask, modules(self)))
+        self._takes_masks = frozenset(name for name, layer in self._modules.items() if layer and takes_mask(layer))
 
     def _build_from_input(self) -> None:
         if self._input is not None and len(self):

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from kerastorch.errors import mismatch
-from kerastorch.freezing import Freezable, rest
-from kerastorch.recordable import Recordable
+from kerastorch.freezing import rest
+from kerastorch.part import Part
 from kerastorch.tree import modules
 
 
-class View(Recordable, Freezable):
+class View(Part):
     """A view of `module`; without one, the base of a module with a `forward` of its own."""
 
     module_viewed: nn.Module | None = None

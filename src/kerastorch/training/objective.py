@@ -15,9 +15,10 @@ from kerastorch.errors import number
 from kerastorch.losses import lookup
 from kerastorch.losses.base import Loss
 from kerastorch.losses.foreign import TorchLoss
-from kerastorch.regularizers import Penalty, Regularizer
+from kerastorch.regularizers import Penalty
+from kerastorch.training.charges import heard
+from kerastorch.training.masking import masked
 from kerastorch.training.tail import Tail, Tap, tapped
-from kerastorch.tree import modules
 
 
 @dataclass
@@ -125,36 +126,39 @@ class Objective:
         if self._pass.activities:
             self._pass.activities.clear()
 
-    def __call__(self, y: Any, y_pred: Any, sample_weight: Tensor | None) -> Tensor:
-        """The loss: a scalar to be minimised."""
+    def __call__(self, y: Any, y_pred: Any, sample_weight: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        """The loss: a scalar to be minimised; where there is a `mask`, of the values that it has `True` for."""
         if not self._pass.checked:
             self._check(y, y_pred, sample_weight)
         self.parts = {}
         try:
-            if isinstance(y_pred, Tensor) and not self._several:
-                total = self._single(y, y_pred, sample_weight)
+            if not self.any_loss:
+                total = self._pass.activities[0].new_zeros(())  # what the model adds by itself is all there is
+            elif isinstance(y_pred, Tensor) and not self._several:
+                total = self._single(y, y_pred, sample_weight, mask)
             else:
                 total = self._sum(self._outputs(y_pred), self._outputs(y, y_pred), sample_weight)
         except (IndexError, RuntimeError):
             self._pass.targets = None
             self._check(y, y_pred, None)  # in words, if it is what a first batch is refused for
             raise
-        if self.penalties or self._pass.charges:
+        charges = [penalty.regularizer(penalty.weight) for penalty in self.penalties] + self._pass.activities
+        if charges or self._pass.charges:
             self.parts["data_loss"] = total
-            for penalty in self.penalties:
-                total = total + penalty.regularizer(penalty.weight)
-            for activity in self._pass.activities:
-                total = total + activity
+        for charge in charges:
+            total = total + charge
         self.total = total
         return total
 
-    def _single(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+    def _single(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None, mask: Tensor | None) -> Tensor:
         loss = self.losses[""]
         assert loss is not None
         now = self._pass
         if "" in now.class_numbers:
             y = y.to(torch.int64)  # so that no batch needs a look
         self.count = None if now.counts_rows else loss.count(y, sample_weight)
+        if mask is not None:
+            sample_weight, self.count = masked(sample_weight, mask)
         if now.tap is not None and now.on_logits is not None:
             logits = now.tap.logits(y_pred)
             if logits is not None:
@@ -193,12 +197,7 @@ class Objective:
         try:
             with ExitStack() as stack:
                 now.tap = stack.enter_context(tapped(tail if now.on_logits is not None else None))
-                for layer in modules(module):
-                    regularizer = getattr(layer, "activity_regularizer", None)
-                    if regularizer is not None:
-                        now.charges = True
-                        handle = layer.register_forward_hook(_Charge(regularizer, now.activities))
-                        stack.callback(handle.remove)
+                now.charges = stack.enter_context(heard(module, now.activities))
                 yield
         finally:
             self._pass = outer
@@ -209,7 +208,9 @@ class Objective:
         now.checked = True
         check_outputs(y_pred)
         if not self.any_loss:
-            raise ValueError("compile() was given no loss; give one, or override compute_loss.")
+            if not now.activities:
+                raise ValueError("compile() was given no loss; give one, call add_loss, or override compute_loss.")
+            return
         if y is None:
             names = ", ".join(loss.name for loss in self.losses.values() if loss is not None)
             raise ValueError(f"loss {names!r} needs y, got None.")
@@ -254,16 +255,6 @@ class Objective:
 
 
 _PROBABILITY_LOSS = {"softmax": "sparse_categorical_crossentropy", "sigmoid": "binary_crossentropy"}
-
-
-class _Charge:
-    """A forward hook: what a layer's output costs, over the batch size, as Keras has it."""
-
-    def __init__(self, regularizer: Regularizer, activities: list[Tensor]) -> None:
-        self._regularizer, self._activities = regularizer, activities
-
-    def __call__(self, layer: nn.Module, args: Any, output: Tensor) -> None:
-        self._activities.append(self._regularizer(output) / max(output.shape[0], 1))
 
 
 def by_output(given: Any, names: Sequence[str] | None = None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from kerastorch.training.feed import Feed
 from kerastorch.training.interrupt import Interrupt
 from kerastorch.training.jit.compiled import Compiled
 from kerastorch.training.layout import Layout
+from kerastorch.training.masking import OutputMask
 from kerastorch.training.meter import Meter, RunningLogs, Scores, batch_rows
 from kerastorch.training.objective import Objective
 from kerastorch.training.ready import check_owner, check_parameters, find_device, validates_at, with_prefix
@@ -56,6 +57,7 @@ class Trainer:
         execution: whether steps are compiled, and how many run between two looks of the callbacks.
 
     Attributes:
+        output_mask: tells which steps of an output count.
         say: called with a sentence about what takes long or took long; a callback that shows progress sets it.
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
         minimize: `minimize(loss)` makes one step of the optimizer; for a `train_step` of your own.
@@ -84,6 +86,7 @@ class Trainer:
             self.optimizer = settings
         self.epochs_done = 0
         self.meter = self.new_meter()
+        self.output_mask = OutputMask(model)
         self.interrupt = Interrupt()
         self._claimed = threading.Lock()
         self.device = device
@@ -153,6 +156,7 @@ class Trainer:
             self._compiled = Compiled(self, self._update, self._execution) if self._execution.jit else None
         self.find_penalties()
         self._update.constraints = constrained(self.model)
+        self.output_mask.forget()
         return self._update
 
     def find_penalties(self) -> None:
