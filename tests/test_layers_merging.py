@@ -47,7 +47,7 @@ def test_a_function_is_its_layer_on_tensors_and_in_a_functional_model(name):
     one, other = Input((4, 3)), Input((4, 3))
     model = Model([one, other], function([one, other], name="joined"))
     torch.testing.assert_close(model([A, B]), expected)
-    assert isinstance(model.get_layer("joined"), type(layer))
+    assert isinstance(model.joined, type(layer))
 
 
 def test_functions_take_the_arguments_of_their_layers():
