@@ -294,8 +294,9 @@ def test_softmax_takes_masks_that_are_repeated_and_those_of_time_steps():
     keys = torch.tensor([True, True, False, True, False])
     torch.testing.assert_close(Softmax()(x, mask=keys)[..., keys], F.softmax(x[..., keys], -1))
     steps = torch.tensor([[True, True, False]]).expand(4, 3)
-    y = Softmax()(x, mask=steps)
-    torch.testing.assert_close(y[:, :2], F.softmax(x, -1)[:, :2])
+    torch.testing.assert_close(Softmax()(x, mask=steps), F.softmax(x, -1))
+    y = Softmax(1)(x, mask=steps)
+    torch.testing.assert_close(y[:, :2], F.softmax(x[:, :2], 1))
     assert not y[:, 2].any()
     with pytest.raises(ValueError, match=r"Softmax got a mask of shape \(4, 2\)"):
         Softmax()(x, mask=torch.ones(4, 2, dtype=torch.bool))
@@ -322,6 +323,23 @@ def test_an_identity_at_the_end_hides_no_softmax():
         losses.append(model.evaluate(x, y, verbose=0, return_dict=True)["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     assert losses[0] > 17  # beyond what probabilities in float32 can say: it was computed from the logits
+
+
+def test_the_loss_of_a_softmax_is_right_with_masked_time_steps_and_with_masked_classes():
+    ids, y = torch.tensor([[1, 2, 0], [2, 1, 1]]), torch.tensor([[0, 1, 0], [2, 1, 0]])
+    logits = _x(3, 3)
+    steps = Sequential([Embedding(3, 3, weights=logits, mask_zero=True), Softmax()])
+    steps.compile("sgd", "sparse_categorical_crossentropy")
+    found = steps.evaluate(ids, y, verbose=0, return_dict=True)["loss"]
+    there = F.cross_entropy(logits[ids][ids > 0], y[ids > 0])
+    assert found == pytest.approx(there.item(), rel=1e-5)
+
+    one = Input((3,))
+    classes = Model(one, Softmax()(one, mask=torch.tensor([[True, True, False]])))
+    classes.compile("sgd", "sparse_categorical_crossentropy")
+    x, y = _x(4, 3), torch.tensor([0, 1, 1, 0])
+    found = classes.evaluate(x, y, verbose=0, return_dict=True)["loss"]
+    assert found == pytest.approx(F.cross_entropy(x[:, :2], y).item(), rel=1e-5)
 
 
 def test_functions_of_kerastorch_are_written_into_the_config_of_a_lambda():

@@ -123,8 +123,8 @@ class Softmax(Layer):
         axis: the axis, or several over which one sum is taken.
         name: see `Layer`; so is `trainable`.
 
-    A `mask` says what counts, the rest becomes 0: of the shape of `x` or one that torch repeats to it, as in Keras, or
-    that of `x` without its last axis, as masks of time steps have it.
+    A `mask` says what counts, the rest becomes 0: of the shape of `x` or one that torch repeats to it, as in Keras. One
+    without the last axis, of time steps, counts along the other axes and leaves a softmax over the last as it is.
 
     >>> Softmax()(torch.zeros(1, 3), mask=torch.tensor([[True, True, False]]))
     tensor([[0.5000, 0.5000, 0.0000]])
@@ -142,9 +142,18 @@ class Softmax(Layer):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:
             return self._softmax(x)
-        counts = _repeatable(mask, x)
-        y = self._softmax(x.masked_fill(~counts, torch.finfo(x.dtype).min))
-        return y.masked_fill(~counts, 0)  # where nothing counts, all were alike
+        if not _repeats(mask, x):
+            if mask.shape != x.shape[:-1]:
+                raise ValueError(
+                    f"Softmax got a mask of shape {tuple(mask.shape)} for an input of shape {tuple(x.shape)}. It needs "
+                    "that shape, with or without the last axis, or 1 where it is the same along an axis."
+                )
+            if self.axis in (-1, x.ndim - 1):
+                return self._softmax(x)  # each step is by itself
+            mask = mask.unsqueeze(-1)
+        left_out = ~mask.bool()
+        y = self._softmax(x.masked_fill(left_out, torch.finfo(x.dtype).min))
+        return y.masked_fill(left_out, 0)  # where nothing counts, all were alike
 
     def _softmax(self, x: Tensor) -> Tensor:
         if isinstance(self.axis, int):
@@ -155,14 +164,7 @@ class Softmax(Layer):
         return f"axis={self.axis}"
 
 
-def _repeatable(mask: Tensor, x: Tensor) -> Tensor:
-    """`mask` as torch can repeat it to the shape of `x`."""
+def _repeats(mask: Tensor, x: Tensor) -> bool:
+    """Whether torch repeats `mask` to the shape of `x`."""
     pairs = zip(reversed(mask.shape), reversed(x.shape), strict=False)
-    if mask.ndim <= x.ndim and all(one in (1, other) for one, other in pairs):
-        return mask.bool()
-    if mask.shape == x.shape[:-1]:
-        return mask.bool().unsqueeze(-1)
-    raise ValueError(
-        f"Softmax got a mask of shape {tuple(mask.shape)} for an input of shape {tuple(x.shape)}. It needs that shape, "
-        "with or without the last axis, or 1 where it is the same along an axis."
-    )
+    return mask.ndim <= x.ndim and all(one in (1, other) for one, other in pairs)

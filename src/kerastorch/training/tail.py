@@ -91,8 +91,11 @@ class Tap:
         return self._output
 
     def hook(self, module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Any], output: Tensor) -> None:
-        """As the forward hook of an activation module. What a mask leaves out of a softmax, its input does not tell."""
-        self._input, self._output = (args[0], output) if kwargs.get("mask") is None else (None, None)
+        """As the forward hook of an activation module."""
+        mask = kwargs.get("mask")
+        # what a mask leaves out of a softmax, its input does not tell; one of time steps leaves out none
+        told = mask is None or (mask.ndim > 1 and mask.shape == output.shape[:-1])
+        self._input, self._output = (args[0], output) if told else (None, None)
 
     def logits(self, output: Tensor) -> Tensor | None:
         """What `output` was made from, if it is the last one made."""
