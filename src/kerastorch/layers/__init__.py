@@ -14,10 +14,13 @@ from kerastorch.layers.augmentation_color import RandomBrightness, RandomContras
 from kerastorch.layers.augmentation_geometry import RandomRotation, RandomTranslation, RandomZoom
 from kerastorch.layers.augmentation_mixing import CutMix, MixUp
 from kerastorch.layers.base import Layer
+from kerastorch.layers.batch_normalization import BatchNormalization
 from kerastorch.layers.convolution import Conv1D, Conv2D, Conv3D
 from kerastorch.layers.core import Activation, Dense, Flatten, Maxout
 from kerastorch.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from kerastorch.layers.discretization import Discretization
+from kerastorch.layers.einsum import EinsumDense
+from kerastorch.layers.embedding import Embedding, ReversibleEmbedding
 from kerastorch.layers.encoding import CategoryEncoding
 from kerastorch.layers.global_pooling import (
     GlobalAveragePooling1D,
@@ -35,6 +38,32 @@ from kerastorch.layers.global_pooling import (
 )
 from kerastorch.layers.input import Input
 from kerastorch.layers.integer_lookup import IntegerLookup
+from kerastorch.layers.joining import Concatenate, Dot, concatenate, dot
+from kerastorch.layers.lambda_ import Lambda
+from kerastorch.layers.merging import (
+    Add,
+    Average,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
+from kerastorch.layers.noise import (
+    ActivityRegularization,
+    AlphaDropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
+from kerastorch.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from kerastorch.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -62,6 +91,8 @@ from kerastorch.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from kerastorch.layers.shaping import Flatten, Identity, Masking, Permute, RepeatVector, Reshape
+from kerastorch.layers.spectral import SpectralNormalization
 from kerastorch.layers.string_lookup import StringLookup
 from kerastorch.layers.text import TextVectorization
 from kerastorch.layers.transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
@@ -69,19 +100,25 @@ from kerastorch.layers.transpose import Conv1DTranspose, Conv2DTranspose, Conv3D
 __all__ = [
     "ELU",
     "Activation",
+    "ActivityRegularization",
     "AdaptiveAveragePooling1D",
     "AdaptiveAveragePooling2D",
     "AdaptiveAveragePooling3D",
     "AdaptiveMaxPooling1D",
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
+    "Add",
+    "AlphaDropout",
+    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
+    "BatchNormalization",
     "CategoryEncoding",
+    "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -96,8 +133,13 @@ __all__ = [
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Discretization",
+    "Dot",
     "Dropout",
+    "EinsumDense",
+    "Embedding",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -110,20 +152,30 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
+    "GroupNormalization",
+    "Identity",
     "Input",
     "IntegerLookup",
+    "Lambda",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "Maximum",
     "Maxout",
+    "Minimum",
     "MixUp",
+    "Multiply",
     "Normalization",
     "PReLU",
+    "Permute",
+    "RMSNormalization",
     "RandomBrightness",
     "RandomContrast",
     "RandomCrop",
@@ -133,16 +185,33 @@ __all__ = [
     "RandomTranslation",
     "RandomZoom",
     "ReLU",
+    "RepeatVector",
     "Rescaling",
+    "Reshape",
+    "ReversibleEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "SpectralNormalization",
     "StringLookup",
+    "Subtract",
     "TextVectorization",
+    "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",
+    "add",
+    "average",
+    "concatenate",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
 ]
