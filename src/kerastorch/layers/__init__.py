@@ -2,21 +2,32 @@
 
 from kerastorch.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from kerastorch.layers.base import Layer
+from kerastorch.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from kerastorch.layers.core import Activation, Dense, Flatten, Maxout
 from kerastorch.layers.input import Input
+from kerastorch.layers.recurrent import GRU, LSTM, SimpleRNN
 from kerastorch.layers.regularization import Dropout
+from kerastorch.layers.rnn import RNN
 
 __all__ = [
     "ELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
     "Dense",
     "Dropout",
     "Flatten",
+    "GRUCell",
     "Input",
+    "LSTMCell",
     "Layer",
     "LeakyReLU",
     "Maxout",
     "PReLU",
     "ReLU",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
+    "StackedRNNCells",
 ]
