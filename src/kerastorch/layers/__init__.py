@@ -2,12 +2,14 @@
 
 from kerastorch.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from kerastorch.layers.base import Layer
+from kerastorch.layers.bidirectional import Bidirectional
 from kerastorch.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from kerastorch.layers.core import Activation, Dense, Flatten, Maxout
 from kerastorch.layers.input import Input
 from kerastorch.layers.recurrent import GRU, LSTM, SimpleRNN
 from kerastorch.layers.regularization import Dropout
 from kerastorch.layers.rnn import RNN
+from kerastorch.layers.time_distributed import TimeDistributed
 
 __all__ = [
     "ELU",
@@ -15,6 +17,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Activation",
+    "Bidirectional",
     "Dense",
     "Dropout",
     "Flatten",
@@ -30,4 +33,5 @@ __all__ = [
     "SimpleRNNCell",
     "Softmax",
     "StackedRNNCells",
+    "TimeDistributed",
 ]
