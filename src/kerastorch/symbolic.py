@@ -207,6 +207,7 @@ def record(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         masks = replaced(args[0] if args else next(iter(kwargs.values())), lambda symbol: symbol.mask)
         if _any(masks) and "mask" not in kwargs and _takes_mask(target):
             kwargs["mask"] = masks
+        kwargs |= _masks_by_name(target, args, kwargs)
         _build(target, args, kwargs)
     else:
         _refuse(target, args, kwargs)
@@ -322,7 +323,7 @@ def _build(module: nn.Module, args: Any, kwargs: Any) -> None:
         shapes = [
             tuple(_sizes(one) for one in value) if isinstance(value, (tuple, list)) else _sizes(value)
             for value in (*args, *kwargs.values())
-            if has_symbols(value)
+            if isinstance(value, Symbol) or (isinstance(value, (tuple, list)) and value and all(map(_is_symbol, value)))
         ]
         ensure(*shapes)
     lazy = any(
@@ -336,6 +337,10 @@ def _build(module: nn.Module, args: Any, kwargs: Any) -> None:
         )
         with evaluation_mode(module), torch.no_grad():
             module(*args, **kwargs)
+
+
+def _is_symbol(value: Any) -> bool:
+    return isinstance(value, Symbol)
 
 
 def _sizes(symbol: Symbol) -> tuple[int, ...]:
@@ -382,6 +387,14 @@ def _any(masks: Any) -> bool:
 
 def _takes_mask(module: nn.Module) -> bool:
     return "mask" in inspect.signature(module.forward).parameters
+
+
+def _masks_by_name(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What attention takes as `query_mask`, `value_mask`, ... beside `query`, `value`, where nobody has given it."""
+    parameters = inspect.signature(module.forward).parameters
+    given = dict(zip(parameters, args, strict=False)) | dict(kwargs)
+    found = {f"{name}_mask": value.mask for name, value in given.items() if isinstance(value, Symbol)}
+    return {name: mask for name, mask in found.items() if name in parameters and given.get(name) is None and _any(mask)}
 
 
 def _carry_masks(module: nn.Module, args: Any, kwargs: Mapping[str, Any], masks: Any, made: Any) -> None:
