@@ -125,7 +125,7 @@ def test_it_is_built_by_an_input_to_come_whose_result_has_the_right_shape(row):
         assert symbol.dtype == tensor.dtype
         assert len(symbol.shape) == tensor.ndim
         for axis, (size, real) in enumerate(zip(symbol.shape, tensor.shape, strict=True)):
-            assert size == real or (size == None and (floating or (axis == 0 and real % batch == 0)))  # noqa: E711
+            assert (size == None and (floating or (axis == 0 and real % batch == 0))) or size == real  # noqa: E711
 
 
 @each

@@ -317,3 +317,38 @@ def test_a_recurrent_model_learns_to_tell_which_came_first(make):
     model.compile(kt.optimizers.Adam(0.02), "binary_crossentropy", metrics=["accuracy"])
     history = model.fit(x, y, epochs=20, verbose=0)
     assert history.history["accuracy"][-1] > 0.9
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_a_stateful_model_carries_states_through_predict_and_its_dry_run_leaves_none(built):
+    x = numbers(4, 6, 3).numpy()
+    front = [kt.Input((6, 3))] if built else []
+    model = kt.Sequential([*front, LSTM(5, stateful=True)])
+    model.compile("sgd", "mse")
+    first, second = model.predict(x, batch_size=4, verbose=0), model.predict(x, batch_size=4, verbose=0)
+    layer = model.layers[-1]
+    layer.reset_state()
+    with torch.no_grad():
+        torch.testing.assert_close(layer(torch.tensor(x)), torch.tensor(first))
+        torch.testing.assert_close(layer(torch.tensor(x)), torch.tensor(second))
+
+
+def test_an_activity_penalty_counts_output_and_states():
+    x, y = numbers(4, 6, 3), torch.zeros(4, 5)
+
+    class Last(kt.Model):
+        def __init__(self):
+            super().__init__()
+            self.lstm = LSTM(5, return_state=True, activity_regularizer="l2")
+
+        def forward(self, x):
+            return self.lstm(x)[0]
+
+    model = Last()
+    model.compile("sgd", "mse")
+    loss = model.evaluate(x, y, verbose=0)
+    with torch.no_grad():
+        outputs = model.lstm(x)
+    expected = outputs[0].square().mean() + sum(0.01 * one.square().sum() / 4 for one in outputs)
+    found = loss[0] if isinstance(loss, list) else loss
+    assert found == pytest.approx(expected.item(), rel=1e-5)

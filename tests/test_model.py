@@ -276,7 +276,8 @@ def test_two_models_never_share_what_was_given_to_compile():
 
 def test_the_public_names_and_signatures_are_frozen():
     assert sorted(kt.__all__) == [
-        "History", "Input", "Model", "Sequential", "__version__", "activations", "callbacks", "data", "initializers",
+        "History", "Input", "Model", "Sequential", "__version__", "activations", "call", "callbacks", "constraints",
+        "data", "initializers",
         "layers", "losses", "metrics", "optimizers", "regularizers", "utils",
     ]  # fmt: skip
     assert str(inspect.signature(kt.Model.compile)) == (

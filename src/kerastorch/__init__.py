@@ -3,6 +3,7 @@
 from kerastorch import (
     activations,
     callbacks,
+    constraints,
     data,
     initializers,
     layers,
@@ -16,6 +17,7 @@ from kerastorch.callbacks.history import History
 from kerastorch.layers.input import Input
 from kerastorch.model import Model
 from kerastorch.sequential import Sequential
+from kerastorch.symbolic import call
 
 __version__ = "0.1.0"
 
@@ -26,7 +28,9 @@ __all__ = [
     "Sequential",
     "__version__",
     "activations",
+    "call",
     "callbacks",
+    "constraints",
     "data",
     "initializers",
     "layers",

@@ -7,15 +7,16 @@ Keras' `axis=0` counts in Keras' layout, `(*kernel, in, out)`, and would mean so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kerastorch.config import Configurable
 from kerastorch.errors import number, whole
 from kerastorch.names import resolve
+from kerastorch.tree import modules
 
 Constraint = Callable[[Tensor], Tensor]
 
@@ -121,3 +122,27 @@ def get(identifier: Any) -> Constraint | None:
         return None
     found: Constraint = resolve("constraint", identifier, _CLASSES, callable)
     return found
+
+
+class Constrained(NamedTuple):
+    """A weight and what it must satisfy."""
+
+    weight: nn.Parameter
+    constraint: Constraint
+
+
+def constrained(module: nn.Module) -> list[Constrained]:
+    """What the layers of a built module ask for, in dicts `weight_constraints`; frozen weights are left alone."""
+    return [
+        Constrained(weight, constraint)
+        for part in modules(module)
+        for name, constraint in getattr(part, "weight_constraints", {}).items()
+        if isinstance(weight := getattr(part, name, None), nn.Parameter) and weight.requires_grad
+    ]
+
+
+@torch.no_grad()
+def constrain(some: Iterable[tuple[Tensor, Constraint]]) -> None:
+    """Make weights satisfy what they must."""
+    for weight, constraint in some:
+        weight.copy_(constraint(weight))

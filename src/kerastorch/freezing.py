@@ -57,7 +57,8 @@ def heed(parts: Iterable[nn.Module]) -> None:
 
 
 def rest(parts: Iterable[nn.Module]) -> None:
-    """Put torch's batch normalization, where it is frozen, in inference mode: `train()` has just woken it."""
+    """In training mode: torch's batch normalization, where it is frozen, goes into inference mode."""
     for part in parts:
-        if isinstance(part, _BatchNorm) and vars(part).get("_trainable") is False:
-            part.training = any(weight.requires_grad for weight in part._parameters.values() if weight is not None)
+        known = vars(part).get("_trainable")
+        if known is not None and isinstance(part, _BatchNorm):
+            part.training = known or any(w.requires_grad for w in part._parameters.values() if w is not None)

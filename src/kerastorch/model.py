@@ -16,8 +16,10 @@ from kerastorch.callbacks.progress import Verbose, progress
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.source import Source, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
+from kerastorch.functional import Functional
 from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
+from kerastorch.training.charges import may_add
 from kerastorch.training.execution import Execution
 from kerastorch.training.layout import Layout
 from kerastorch.training.naming import in_keras_order, log_names, metrics_by_output
@@ -27,16 +29,26 @@ from kerastorch.training.results import Collected
 from kerastorch.training.sizing import sized, visible
 from kerastorch.training.trainer import Trainer
 from kerastorch.tree import modules
-from kerastorch.view import View
 
 
-class Model(View):
-    """A view of an existing module, or the base of one with its own `__init__` and `forward`.
+class Model(Functional):
+    """A functional model, a view of an existing module, or the base of one with its own `__init__` and `forward`.
 
     Args:
-        module: any `nn.Module`. The model has the same parameters, buffers and children under the same names;
-            what is done to one is done to the other.
+        inputs: what `Input(...)` returned, alone or in a list or dict; or any `nn.Module` to be viewed: the model has
+            the same parameters, buffers and children under the same names, and what is done to one is done to the
+            other.
+        outputs: what calls on the inputs returned, alone or in a list or dict.
+        name: a name of its own, for where it is a part of another model.
 
+    >>> from kerastorch import Input
+    >>> from kerastorch.layers import Dense
+    >>> x = Input(shape=(3,), name="features")
+    >>> model = Model(x, Dense(2)(x))
+    >>> print(model.code)
+    def forward(self, features):
+        dense = self.dense(features)
+        return dense
     >>> net = torch.nn.Linear(3, 2)
     >>> list(Model(net).state_dict()) == list(net.state_dict())
     True
@@ -46,9 +58,13 @@ class Model(View):
     history: History | None = None
     _trainer: Trainer | None = None
 
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None) -> None:
+        super().__init__(inputs, outputs)
+        self.name = name
+
     def __getstate__(self) -> dict[str, Any]:
         # a copy or a pickle is the module; what compile() and fit() know stays behind
-        return {key: value for key, value in self.__dict__.items() if key not in ("_trainer", "history")}
+        return {key: value for key, value in super().__getstate__().items() if key not in ("_trainer", "history")}
 
     # --- the verbs --------------------------------------------------------------------------------------------
 
@@ -92,11 +108,11 @@ class Model(View):
             ValueError: an unknown name, with the nearest right one; another memory format; a `data_device` that is
                 not here.
         """
-        objective = Objective(loss, loss_weights)
+        objective = Objective(loss, loss_weights, self._output_names)
         settings = optimizers.get(optimizer)
         execution = Execution.of(jit_compile, steps_per_execution)
         layout = Layout(self, memory_format, own_steps=_overrides(self, *_STEPS))
-        penalised, scored = regularizers or {}, metrics_by_output(metrics)
+        penalised, scored = regularizers or {}, metrics_by_output(metrics, self._output_names)
         self._trainer = Trainer(self, settings, objective, scored, penalised, device, layout, data_device, execution)
 
     def fit(
@@ -314,12 +330,15 @@ class Model(View):
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
         """The scalar to be minimised: the compiled losses plus penalties."""
-        return self.trainer.objective(y, y_pred, sample_weight)
+        return self.trainer.objective(y, y_pred, sample_weight, self.trainer.output_mask(x))
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Hand a batch to the compiled metrics; they are computed over the whole epoch."""
         if self.trainer.metrics:
-            self.trainer.meter.update(outputs(y_pred), outputs(y, y_pred))
+            mask, names = self.trainer.output_mask(x), self._output_names
+            if mask is not None and isinstance(y_pred, Tensor):
+                y_pred, y = y_pred[mask], y[mask]
+            self.trainer.meter.update(outputs(y_pred, names=names), outputs(y, y_pred, names))
 
     # --- what is known ----------------------------------------------------------------------------------------
 
@@ -330,7 +349,8 @@ class Model(View):
             )
         if verb in ("fit", "evaluate", "train_on_batch", "test_on_batch"):
             step = "train_step" if verb in ("fit", "train_on_batch") else "test_step"
-            if not self._trainer.objective.any_loss and not _overrides(self, step, "compute_loss"):
+            own = _overrides(self, step, "compute_loss") or may_add(self)
+            if not self._trainer.objective.any_loss and not own:
                 raise ValueError(f"{verb}() needs a loss; call compile(loss=...).")
         return self._trainer
 

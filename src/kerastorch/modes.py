@@ -8,15 +8,17 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from kerastorch.freezing import rest
 from kerastorch.tree import modules
-from kerastorch.view import View
 
 
 @contextmanager
 def training_mode(module: nn.Module) -> Iterator[None]:
     """`module.train()` for a while; afterwards each submodule is in the mode it had."""
-    before = _modes(modules(module))
+    parts = modules(module)
+    before = _modes(parts)
     module.train()
+    rest(parts)
     try:
         yield
     finally:
@@ -78,12 +80,10 @@ def _evaluate(module: nn.Module, before: list[tuple[nn.Module, bool]]) -> None:
         _set_mode(child, False)
 
 
-_PLAIN = (nn.Module.train, View.train)
-
-
 def _switches_itself(module: nn.Module) -> bool:
     kind, own = type(module), vars(module)
-    return kind.train not in _PLAIN or kind.eval is not nn.Module.eval or "train" in own or "eval" in own
+    plain = kind.train is nn.Module.train or kind.train.__module__.startswith("kerastorch.")
+    return not plain or kind.eval is not nn.Module.eval or "train" in own or "eval" in own
 
 
 def _set_mode(module: nn.Module, training: bool) -> None:

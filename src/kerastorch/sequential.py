@@ -10,8 +10,11 @@ from torch import nn
 
 from kerastorch.layers.base import is_built
 from kerastorch.layers.input import Input
+from kerastorch.layers.rnn import forget
+from kerastorch.masks import makes_mask, mask_after, takes_mask
 from kerastorch.model import Model
 from kerastorch.modes import evaluation_mode
+from kerastorch.tree import modules
 
 
 class Sequential(Model):
@@ -31,17 +34,37 @@ class Sequential(Model):
     is_chain = True
 
     def __init__(self, layers: Iterable[nn.Module | Input] | None = None, *, name: str | None = None) -> None:
-        super().__init__()
-        self.name = name
+        super().__init__(name=name)
         self._input: Input | None = None
+        self._makes_masks = False
+        self._takes_masks: frozenset[str] = frozenset()
         for layer in layers or ():
             self._append(layer)
         self._build_from_input()
 
     def forward(self, x: Any) -> Any:
+        if self._makes_masks:
+            return self.forward_masked(x)[0]
         for layer in self._modules.values():
             x = layer(x)  # type: ignore[misc]
         return x
+
+    def forward_masked(self, x: Any, mask: Any = None) -> tuple[Any, Any]:
+        """The output and its mask, `None` where all time steps count.
+
+        Args:
+            x: the input.
+            mask: of its time steps, `(batch, time)`, `True` where one counts.
+        """
+        for name, layer in self._modules.items():
+            if isinstance(layer, Sequential):
+                x, mask = layer.forward_masked(x, mask)
+                continue
+            assert layer is not None
+            used = mask is not None and name in self._takes_masks
+            y = layer(x, mask=mask) if used else layer(x)
+            x, mask = y, mask_after(layer, x, mask, used)
+        return x, mask
 
     def add(self, layer: nn.Module | Input) -> None:
         """Put a layer at the end."""
@@ -54,6 +77,7 @@ class Sequential(Model):
             raise IndexError("There are no layers in the model.")
         last = self[-1]
         del self._modules[str(len(self) - 1)]
+        self._find_masks()
         return last
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -88,9 +112,16 @@ class Sequential(Model):
                 raise ValueError("Input comes first, and once.")
             self._input = layer
         elif isinstance(layer, nn.Module):
+            if self in modules(layer):
+                raise ValueError("A model cannot be a layer of itself.")
             self.add_module(str(len(self)), layer)
+            self._find_masks()
         else:
             raise TypeError(f"Sequential takes layers, got {layer!r}.")
+
+    def _find_masks(self) -> None:
+        self._makes_masks = any(map(makes_mask, modules(self)))
+        self._takes_masks = frozenset(name for name, layer in self._modules.items() if layer and takes_mask(layer))
 
     def _build_from_input(self) -> None:
         if self._input is not None and len(self):
@@ -111,3 +142,4 @@ class Sequential(Model):
                     raise ValueError(
                         f"layer {index} ({layer}) cannot take its input of shape {shape}: {error}"
                     ) from error
+        forget(self)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
-import logging
 import operator
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,11 +14,11 @@ from torch import Tensor, nn
 from torch.fx.graph import magic_methods, reflectable_magic_methods
 from torch.overrides import get_default_nowrap_functions, is_tensor_method_or_property
 
-from kerastorch.modes import evaluation_mode
-from kerastorch.tree import modules
+from kerastorch.fakes import build_on_zeros, evaluated, goes_by_numbers
+from kerastorch.masks import any_mask, mask_after, takes_mask
 
 _serial = itertools.count()
-_recorded: weakref.WeakKeyDictionary[nn.Module, list[weakref.ref[Any]]] = weakref.WeakKeyDictionary()
+_recorded: weakref.WeakKeyDictionary[nn.Module, list[weakref.ref[Symbol]]] = weakref.WeakKeyDictionary()
 
 
 class Symbol:
@@ -204,24 +201,28 @@ def record(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     kwargs = dict(kwargs)
     masks = None
     if isinstance(target, nn.Module):
-        masks = replaced(args[0] if args else next(iter(kwargs.values())), lambda symbol: symbol.mask)
-        if _any(masks) and "mask" not in kwargs and _takes_mask(target):
+        masks = replaced(_first(args, kwargs), lambda symbol: symbol.mask)
+        if any_mask(masks) and "mask" not in kwargs and takes_mask(target):
             kwargs["mask"] = masks
         kwargs |= _masks_by_name(target, args, kwargs)
         _build(target, args, kwargs)
     else:
         _refuse(target, args, kwargs)
     values = (_evaluated(target, args, kwargs, 0), _evaluated(target, args, kwargs, 1))
-    made = _symbolic(Symbol(target, args, kwargs, values), *values)
+    whole = Symbol(target, args, kwargs, values)
+    made = _symbolic(whole, *values)
     if isinstance(target, nn.Module):
-        _recorded.setdefault(target, []).extend(weakref.ref(symbol) for symbol in symbols(made)[:1])
-        _carry_masks(target, args, kwargs, masks, made)
+        _recorded.setdefault(target, []).append(weakref.ref(whole))
+        masks = mask_after(target, _first(args, kwargs), kwargs.get("mask", masks), used="mask" in kwargs)
+        for symbol, mask in zip(symbols(made), masks if isinstance(masks, (tuple, list)) else [masks], strict=False):
+            symbol.mask = mask
     return made
 
 
-def outputs_of(module: nn.Module) -> list[Symbol]:
-    """What calls of `module` on symbols made, of those that a model or anybody else still holds."""
-    return [symbol for ref in _recorded.get(module, ()) if (symbol := ref()) is not None]
+def calls_of(module: nn.Module) -> list[tuple[Any, Any]]:
+    """First argument and outcome of each call of `module` on symbols that a model, or anybody, still holds."""
+    held = [call for ref in _recorded.get(module, ()) if (call := ref()) is not None]
+    return [(_first(call.args, call.kwargs), _symbolic(call, *call.values)) for call in held]
 
 
 # --- how -------------------------------------------------------------------------------------------------------
@@ -244,59 +245,28 @@ def _part(whole: Symbol, key: Any, one: Any, other: Any) -> Any:
 
 
 def _evaluated(target: Any, args: Any, kwargs: Any, at: int) -> Any:
-    """What `target` gives on the values number `at`, which have shapes and no numbers."""
+    """What `target` gives on the values number `at`."""
     given = (args, kwargs)
-    args, kwargs = (replaced(some, lambda symbol: symbol.values[at]) for some in given)
     try:
-        with fake_mode(), torch.no_grad(), _unlogged():
-            if isinstance(target, nn.Module):
-                with evaluation_mode(target):
-                    return target(*args, **kwargs)
-            if isinstance(target, str):
-                return getattr(args[0], target)(*args[1:], **kwargs)
-            return target(*args, **kwargs)
+        return evaluated(target, *_values(given, at))
     except Exception as error:
-        raise _explained(error, target, given) from error
+        name = named(target)
+        if goes_by_numbers(error):
+            raise TypeError(
+                f"{name} goes by the numbers in its input, and a functional model is put together before there are "
+                "any. Put it into a module with a forward of its own, and that into Model(module)."
+            ) from error
+        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in _leaves(given))
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{name} cannot take inputs of shape {shapes}: {said}") from error
 
 
-_fake: Any = None
+def _values(given: Any, at: int) -> Any:
+    return replaced(given, lambda symbol: symbol.values[at])
 
 
-def fake_mode() -> Any:
-    """Where tensors have shapes and no numbers; one for the whole process, or they would not go together."""
-    global _fake
-    if _fake is None:
-        from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and not everybody needs it
-
-        _fake = FakeTensorMode(allow_non_fake_inputs=True)
-    return _fake
-
-
-def _explained(error: Exception, target: Any, given: Any) -> Exception:
-    from torch._subclasses import fake_tensor as fake
-
-    name = named(target)
-    numbers = (fake.DataDependentOutputException, fake.DynamicOutputShapeException)
-    if isinstance(error, numbers) or any(word in str(error) for word in ("data-dependent", "unbacked")):
-        return TypeError(
-            f"{name} goes by the numbers in its input, and a functional model is put together before there are any. "
-            "Put it into a module with a forward of its own, and that into Model(module)."
-        )
-    shapes = ", ".join(str(tuple(leaf.shape)) for leaf in _leaves(given))
-    said = str(error).partition("\n")[0] or type(error).__name__
-    return ValueError(f"{name} cannot take inputs of shape {shapes}: {said}")
-
-
-@contextmanager
-def _unlogged() -> Iterator[None]:
-    """What torch logs about an operation that shapes do not fit is in the error."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+def _first(args: Any, kwargs: Mapping[str, Any]) -> Any:
+    return args[0] if args else next(iter(kwargs.values()))
 
 
 def _leaves(value: Any) -> list[Any]:
@@ -326,17 +296,7 @@ def _build(module: nn.Module, args: Any, kwargs: Any) -> None:
             if isinstance(value, Symbol) or (isinstance(value, (tuple, list)) and value and all(map(_is_symbol, value)))
         ]
         ensure(*shapes)
-    lazy = any(
-        getattr(part, "built", True) is False
-        or any(weight is not None and nn.parameter.is_lazy(weight) for weight in part._parameters.values())
-        for part in modules(module)
-    )
-    if lazy:
-        args, kwargs = (
-            replaced(given, lambda symbol: torch.zeros_like(symbol.values[0], device="cpu")) for given in (args, kwargs)
-        )
-        with evaluation_mode(module), torch.no_grad():
-            module(*args, **kwargs)
+    build_on_zeros(module, *_values((args, kwargs), 0))
 
 
 def _is_symbol(value: Any) -> bool:
@@ -356,7 +316,8 @@ def _refuse(target: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
             "Call a torch module as kerastorch.call(module, x); put a parameter of your own into a module."
         )
     in_place = kwargs.get("inplace") or kwargs.get("out") is not None
-    if in_place or (name.endswith("_") and not name.endswith("__")):
+    underscored = name.endswith("_") and not name.endswith("__") and getattr(operator, name, None) is not target
+    if in_place or underscored:
         raise TypeError(
             f"{name} changes a tensor in place, which a symbol cannot be; use the function that returns a new one."
         )
@@ -378,32 +339,14 @@ def _called_module() -> nn.Module | None:
 _CALL = nn.Module._call_impl.__code__
 
 
-# --- masks -----------------------------------------------------------------------------------------------------
-
-
-def _any(masks: Any) -> bool:
-    return any(map(_any, masks)) if isinstance(masks, (tuple, list)) else masks is not None
-
-
-def _takes_mask(module: nn.Module) -> bool:
-    return "mask" in inspect.signature(module.forward).parameters
-
-
 def _masks_by_name(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """What attention takes as `query_mask`, `value_mask`, ... beside `query`, `value`, where nobody has given it."""
-    parameters = inspect.signature(module.forward).parameters
+    try:
+        parameters = inspect.signature(module.forward).parameters
+    except (TypeError, ValueError):  # a forward that is no Python
+        return {}
     given = dict(zip(parameters, args, strict=False)) | dict(kwargs)
     found = {f"{name}_mask": value.mask for name, value in given.items() if isinstance(value, Symbol)}
-    return {name: mask for name, mask in found.items() if name in parameters and given.get(name) is None and _any(mask)}
-
-
-def _carry_masks(module: nn.Module, args: Any, kwargs: Mapping[str, Any], masks: Any, made: Any) -> None:
-    compute = getattr(module, "compute_mask", None)
-    if compute is None:
-        return
-    found = compute(
-        args[0] if args else next(iter(kwargs.values())), kwargs.get("mask", masks if _any(masks) else None)
-    )
-    out = symbols(made)
-    for symbol, mask in zip(out, found if isinstance(found, (tuple, list)) else [found], strict=False):
-        symbol.mask = mask
+    return {
+        name: mask for name, mask in found.items() if name in parameters and given.get(name) is None and any_mask(mask)
+    }

@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from kerastorch.errors import mismatch
-from kerastorch.freezing import Freezable
+from kerastorch.freezing import rest
+from kerastorch.part import Part
+from kerastorch.tree import modules
 
 
-class View(Freezable):
+class View(Part):
     """A view of `module`; without one, the base of a module with a `forward` of its own."""
 
     module_viewed: nn.Module | None = None
@@ -24,11 +26,19 @@ class View(Freezable):
             return
         if not isinstance(module, nn.Module):
             raise mismatch("module", module, "a torch.nn.Module")
-        # the same dicts, not copies: a child replaced, or a lazy weight made, on one side is so on the other
-        for shared in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
-            self.__dict__[shared] = module.__dict__[shared]
         self.__dict__["module_viewed"] = module  # not a child: it would put a prefix before every name
+        self._share()
         self.training = module.training
+
+    def _share(self) -> None:
+        """Hold the same dicts, not copies: a child replaced, or a lazy weight made, is so on both sides."""
+        for shared in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
+            self.__dict__[shared] = self.module_viewed.__dict__[shared]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if self.module_viewed is not None:  # a copied graph has made dicts of its own
+            self._share()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The viewed module's forward; a subclass writes its own."""
@@ -38,11 +48,14 @@ class View(Freezable):
         return self.module_viewed(*args, **kwargs)
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode, as torch's; the viewed module follows."""
+        """Training mode, as torch's, for the viewed module too; frozen batch normalization stays in inference mode."""
         if self.module_viewed is None:
-            return super().train(mode)
-        self.module_viewed.train(mode)  # the children are the same
-        self.training = mode
+            super().train(mode)
+        else:
+            self.module_viewed.train(mode)  # the children are the same
+            self.training = mode
+        if mode:
+            rest(modules(self))
         return self
 
     def _save_to_state_dict(self, *args: Any) -> None:

@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.config import Configurable
 from kerastorch.constraints import Constraint
-from kerastorch.freezing import Freezable
+from kerastorch.part import Part
 from kerastorch.regularizers import Regularizer
-from kerastorch.symbolic import has_symbols, record
 from kerastorch.tree import modules
 
 
-class Layer(Freezable, Configurable):
+class Layer(Part, Configurable):
     """Base of the layers. Write `build(input_shape)` for the parameters and `forward` for the rest.
 
     Until the first call there are no parameters; the call makes them, on the device and in the dtype that the
@@ -59,11 +58,6 @@ class Layer(Freezable, Configurable):
         # an empty buffer follows .to(), .double() and .cuda(), so that the parameters are made in the right place
         self.register_buffer("_place", torch.empty(0), persistent=False)
         self._build_first = self.register_forward_pre_hook(_build_first, with_kwargs=True)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if (not args or args[0].__class__ is not Tensor) and has_symbols((args, kwargs)):
-            return record(self, args, kwargs)
-        return super().__call__(*args, **kwargs)
 
     # --- building ---------------------------------------------------------------------------------------------
 

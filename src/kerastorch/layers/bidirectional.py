@@ -69,6 +69,10 @@ class Bidirectional(Layer):
         self.return_sequences, self.return_state = self.forward_layer.return_sequences, self.forward_layer.return_state
         self.stateful = self.forward_layer.stateful
 
+    def build(self, input_shape: torch.Size) -> None:
+        self.forward_layer.ensure_built(input_shape)
+        self.backward_layer.ensure_built(input_shape)
+
     def forward(self, x: Any, initial_state: Any = None, mask: Tensor | None = None) -> Any:
         """See the class.
 

@@ -238,6 +238,13 @@ class StackedRNNCells(Layer):
             raise ValueError("cells must be a list of at least one cell, got an empty one.")
         self.cells = nn.ModuleList(cells)
 
+    def build(self, input_shape: torch.Size) -> None:
+        shape = tuple(input_shape)
+        for cell in self.cells:
+            if isinstance(cell, Layer):
+                cell.ensure_built(shape)
+            shape = shape[0], getattr(cell, "output_size", None) or _first(cell.state_size)
+
     @property
     def state_size(self) -> list[Any]:
         """The sizes of each cell's states."""

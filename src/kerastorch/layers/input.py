@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from kerastorch.errors import mismatch, whole
-from kerastorch.symbolic import Symbol, fake_mode
+from kerastorch.fakes import fake_mode
+from kerastorch.symbolic import Symbol
 
 # Two sizes for each axis that varies, so that what differs afterwards is known to vary. The axes after the batch's can
 # be halved a few times, as convolutional networks do.

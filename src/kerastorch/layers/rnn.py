@@ -15,6 +15,7 @@ from kerastorch.layers.base import Layer
 from kerastorch.layers.cells import StackedRNNCells, check_cell
 from kerastorch.layers.gated import _Gated
 from kerastorch.layers.scan import backwards, scan, zeros
+from kerastorch.tree import modules
 
 
 class _OverTime(Layer):
@@ -179,6 +180,10 @@ class RNN(_OverTime):
         self.cell = cell
         self._settle(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
 
+    def build(self, input_shape: torch.Size) -> None:
+        if isinstance(self.cell, Layer):
+            self.cell.ensure_built((input_shape[0], *input_shape[2:]))
+
     def _state_sizes(self) -> list[Any]:
         sizes: Any = self.cell.state_size  # type: ignore[union-attr]
         return [sizes] if isinstance(sizes, int) else list(sizes)
@@ -197,6 +202,13 @@ class RNN(_OverTime):
             return output, [new] if isinstance(new, Tensor) else list(new)
 
         return scan(step, x, states, mask)
+
+
+def forget(module: nn.Module) -> None:
+    """Drop the states that a dry run has left in stateful layers."""
+    for part in modules(module):
+        if isinstance(part, _OverTime) and part.stateful:
+            part.reset_state()
 
 
 def _initial(cell: Any, x: Tensor) -> Any:

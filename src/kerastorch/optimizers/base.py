@@ -200,3 +200,13 @@ def overwrite_by_average(optimizer: TorchOptimizer) -> None:
     for weight, state in optimizer.state.items():
         if "ema" in state:
             weight.copy_(state["ema"])
+
+
+def unfuse_beginners(optimizer: TorchOptimizer) -> None:
+    """Leave the fused kernel where weights that begin to learn now stand beside others: SGD's fails on that."""
+    for group in optimizer.param_groups:
+        if group.get("fused") and group.get("momentum"):
+            learning = [optimizer.state.get(weight, {}) for weight in group["params"] if weight.requires_grad]
+            begun = {state.get("momentum_buffer") is not None for state in learning}
+            if len(begun) == 2:
+                group["fused"] = False

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.data.structure import leaves
+from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
 from kerastorch.tree import named_modules
 
@@ -67,6 +68,8 @@ def _advice(module: nn.Module, given: Tensor | None) -> str:
     wanted = module.weight.shape[-1] if isinstance(module, (nn.Linear, Dense)) else None
     if wanted is not None and given.shape[-1] != wanted:
         return f" It expects {wanted} features, its input has {given.shape[-1]}."
+    if isinstance(module, Convolutional) and module.split(given.shape)[0] != module.in_channels:
+        return f" It takes {module.axes()} with {module.in_channels} channels. {module.other_format()}"
     channels = getattr(module, "in_channels", None)
     if (
         isinstance(module, nn.modules.conv._ConvNd)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.errors import mismatch
 from kerastorch.layers.base import is_built
+from kerastorch.layers.convolution import Convolutional
 from kerastorch.training.rehearsal import agrees
 from kerastorch.training.tail import Tap
 from kerastorch.tree import is_compiled, modules
@@ -128,5 +129,7 @@ def _axes(model: nn.Module) -> set[int]:
         if getattr(module, "activity_regularizer", None) is not None or is_compiled(module):
             return set()  # a compiled copy would be compiled again, for a few rows
         found |= {axes for axes, kinds in _CONVOLUTIONS.items() if isinstance(module, kinds)}
+        if isinstance(module, Convolutional) and module.rank > 1 and module.data_format == "channels_first":
+            found.add(module.rank + 2)  # those with data_format='channels_last' have it already
     size = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers())) if found else 0
     return set() if size > LARGE else found

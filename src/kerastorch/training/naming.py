@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kerastorch.metrics import metric as metric_room
@@ -12,10 +12,10 @@ from kerastorch.training.trainer import Trainer
 from kerastorch.tree import modules
 
 
-def metrics_by_output(given: Any) -> dict[str, list[Metric]]:
+def metrics_by_output(given: Any, names: Sequence[str] | None = None) -> dict[str, list[Metric]]:
     """What `compile` was given as metrics: a list for the only output, a list of lists or a dict for several."""
     flat = isinstance(given, (list, tuple)) and not any(isinstance(one, (list, tuple)) for one in given)
-    by_name = {"": given} if flat else by_output(given)
+    by_name = {"": given} if flat else by_output(given, names)
     listed = {name: some if isinstance(some, (list, tuple)) else [some] for name, some in by_name.items()}
     return {name: unique(map(metric_room.get, some)) for name, some in listed.items() if some and some[0] is not None}
 

@@ -15,9 +15,10 @@ from kerastorch.errors import number
 from kerastorch.losses import lookup
 from kerastorch.losses.base import Loss
 from kerastorch.losses.foreign import TorchLoss
-from kerastorch.regularizers import Penalty, Regularizer
+from kerastorch.regularizers import Penalty
+from kerastorch.training.charges import heard
+from kerastorch.training.masking import masked
 from kerastorch.training.tail import Tail, Tap, tapped
-from kerastorch.tree import modules
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Objective:
     Args:
         loss: one loss, or a list or dict of them by output; anything `losses.get` takes.
         loss_weights: how much each counts, in the same structure.
+        names: of the model's outputs where they are a list and have names.
 
     Attributes:
         parts: the summands of the last call that logs show beside `loss`: `data_loss`, `<output>_loss`.
@@ -49,14 +51,15 @@ class Objective:
         total: what the last call returned.
     """
 
-    def __init__(self, loss: Any, loss_weights: Any = None) -> None:
+    def __init__(self, loss: Any, loss_weights: Any = None, names: Sequence[str] | None = None) -> None:
+        self._names = names
         self._several = isinstance(loss, (list, tuple, Mapping))
         self.losses: dict[str, Loss | None] = {
-            name: None if one is None else lookup.get(one) for name, one in by_output(loss).items()
+            name: None if one is None else lookup.get(one) for name, one in by_output(loss, names).items()
         }
         self._weights = {
             name: 1.0 if weight is None else number("loss_weights", weight, advice="Metrics go to metrics=[...].")
-            for name, weight in by_output(loss_weights).items()
+            for name, weight in by_output(loss_weights, names).items()
         }
         if loss_weights is not None and set(self._weights) != set(self.losses):
             raise ValueError(
@@ -68,6 +71,9 @@ class Objective:
         self.counts: dict[str, int | Tensor] = {}
         self.total: Tensor | None = None
         self._pass = _Pass()
+
+    def _outputs(self, data: Any, like: Any = None) -> dict[str, Any]:
+        return outputs(data, like, self._names)
 
     def parameters(self) -> list[nn.Parameter]:
         """What the losses themselves learn."""
@@ -120,36 +126,39 @@ class Objective:
         if self._pass.activities:
             self._pass.activities.clear()
 
-    def __call__(self, y: Any, y_pred: Any, sample_weight: Tensor | None) -> Tensor:
-        """The loss: a scalar to be minimised."""
+    def __call__(self, y: Any, y_pred: Any, sample_weight: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        """The loss: a scalar to be minimised; where there is a `mask`, of the values that it has `True` for."""
         if not self._pass.checked:
             self._check(y, y_pred, sample_weight)
         self.parts = {}
         try:
-            if isinstance(y_pred, Tensor) and not self._several:
-                total = self._single(y, y_pred, sample_weight)
+            if not self.any_loss:
+                total = self._pass.activities[0].new_zeros(())  # what the model adds by itself is all there is
+            elif isinstance(y_pred, Tensor) and not self._several:
+                total = self._single(y, y_pred, sample_weight, mask)
             else:
-                total = self._sum(outputs(y_pred), outputs(y, y_pred), sample_weight)
+                total = self._sum(self._outputs(y_pred), self._outputs(y, y_pred), sample_weight)
         except (IndexError, RuntimeError):
             self._pass.targets = None
             self._check(y, y_pred, None)  # in words, if it is what a first batch is refused for
             raise
-        if self.penalties or self._pass.charges:
+        charges = [penalty.regularizer(penalty.weight) for penalty in self.penalties] + self._pass.activities
+        if charges or self._pass.charges:
             self.parts["data_loss"] = total
-            for penalty in self.penalties:
-                total = total + penalty.regularizer(penalty.weight)
-            for activity in self._pass.activities:
-                total = total + activity
+        for charge in charges:
+            total = total + charge
         self.total = total
         return total
 
-    def _single(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+    def _single(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None, mask: Tensor | None) -> Tensor:
         loss = self.losses[""]
         assert loss is not None
         now = self._pass
         if "" in now.class_numbers:
             y = y.to(torch.int64)  # so that no batch needs a look
         self.count = None if now.counts_rows else loss.count(y, sample_weight)
+        if mask is not None:
+            sample_weight, self.count = masked(sample_weight, mask)
         if now.tap is not None and now.on_logits is not None:
             logits = now.tap.logits(y_pred)
             if logits is not None:
@@ -188,12 +197,7 @@ class Objective:
         try:
             with ExitStack() as stack:
                 now.tap = stack.enter_context(tapped(tail if now.on_logits is not None else None))
-                for layer in modules(module):
-                    regularizer = getattr(layer, "activity_regularizer", None)
-                    if regularizer is not None:
-                        now.charges = True
-                        handle = layer.register_forward_hook(_Charge(regularizer, now.activities))
-                        stack.callback(handle.remove)
+                now.charges = stack.enter_context(heard(module, now.activities))
                 yield
         finally:
             self._pass = outer
@@ -204,18 +208,20 @@ class Objective:
         now.checked = True
         check_outputs(y_pred)
         if not self.any_loss:
-            raise ValueError("compile() was given no loss; give one, or override compute_loss.")
+            if not now.activities:
+                raise ValueError("compile() was given no loss; give one, call add_loss, or override compute_loss.")
+            return
         if y is None:
             names = ", ".join(loss.name for loss in self.losses.values() if loss is not None)
             raise ValueError(f"loss {names!r} needs y, got None.")
         if sample_weight is not None and bool(((sample_weight < 0) | ~torch.isfinite(sample_weight)).any()):
             check_weights(sample_weight)
-        predicted = outputs(y_pred)
+        predicted = self._outputs(y_pred)
         if set(predicted) != set(self.losses):
             raise ValueError(
                 f"The model has outputs {_names(predicted)}, compile() was given losses for {_names(self.losses)}."
             )
-        targets = outputs(y if now.targets is None else now.targets, y_pred)
+        targets = self._outputs(y if now.targets is None else now.targets, y_pred)
         for name, loss in self.losses.items():
             if loss is None:
                 continue
@@ -251,27 +257,26 @@ class Objective:
 _PROBABILITY_LOSS = {"softmax": "sparse_categorical_crossentropy", "sigmoid": "binary_crossentropy"}
 
 
-class _Charge:
-    """A forward hook: what a layer's output costs, over the batch size, as Keras has it."""
+def by_output(given: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Something given alone, in a list or in a dict -> by output name; `''` is the name of the only one.
 
-    def __init__(self, regularizer: Regularizer, activities: list[Tensor]) -> None:
-        self._regularizer, self._activities = regularizer, activities
-
-    def __call__(self, layer: nn.Module, args: Any, output: Tensor) -> None:
-        self._activities.append(self._regularizer(output) / max(output.shape[0], 1))
-
-
-def by_output(given: Any) -> dict[str, Any]:
-    """Something given alone, in a list or in a dict -> by output name; `''` is the name of the only one."""
+    Args:
+        given: losses, metrics, outputs, targets.
+        names: of the outputs, where they are a list; `output_0`, `output_1`, ... if `None`.
+    """
     if isinstance(given, Mapping):
         return dict(given)
     if isinstance(given, (list, tuple)):
-        return {f"output_{index}": one for index, one in enumerate(given)}
+        if names is None or len(names) != len(given):
+            names = [f"output_{index}" for index in range(len(given))]
+        return dict(zip(names, given, strict=True))
     return {"": given}
 
 
-def outputs(data: Any, like: Any = None) -> dict[str, Any]:
+def outputs(data: Any, like: Any = None, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Outputs, or targets in the structure of the outputs `like`, by output name."""
+    if names is not None and isinstance(like, (tuple, list)) and isinstance(data, Mapping):
+        like = by_output(like, names)
     if isinstance(like, Tensor) and isinstance(data, Mapping):
         raise ValueError(f"The model has one output, y is a dict with {_names(data)}; pass the target itself.")
     if like is not None and isinstance(like, Mapping):
@@ -281,7 +286,7 @@ def outputs(data: Any, like: Any = None) -> dict[str, Any]:
         return {name: data[name] for name in like}
     if isinstance(like, (tuple, list)) and isinstance(data, Sequence) and len(like) != len(data):
         raise ValueError(f"The model has {len(like)} outputs, y has {len(data)} parts.")
-    return by_output(data)
+    return by_output(data, names)
 
 
 def check_outputs(y_pred: Any) -> None:

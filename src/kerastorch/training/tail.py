@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from kerastorch import activations
 from kerastorch.layers.activation import Softmax
+from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Activation, Dense
 
 Kind = Literal["softmax", "sigmoid", "log_softmax", "log_sigmoid"]
@@ -42,6 +43,12 @@ def find_tail(module: nn.Module) -> Tail | None:
     inner = getattr(module, "module_viewed", None)
     if inner is not None:
         return find_tail(inner)
+    if isinstance(module, fx.GraphModule):
+        last = next(reversed(module.graph.nodes)).args[0]
+        if not isinstance(last, fx.Node) or last.op != "call_module":
+            return None
+        calls = [node for node in module.graph.nodes if node.op == "call_module" and node.target == last.target]
+        return find_tail(module.get_submodule(str(last.target))) if len(calls) == 1 else None
     if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
         children = [child for child in module._modules.values() if not isinstance(child, nn.Identity)]
         return find_tail(children[-1]) if children and children[-1] is not None else None
@@ -51,8 +58,10 @@ def find_tail(module: nn.Module) -> Tail | None:
 def _kind_of_layer(module: nn.Module) -> Kind | None:
     if isinstance(module, Softmax):
         return "softmax"
-    if not isinstance(module, (Dense, Activation)):
+    if not isinstance(module, (Dense, Activation, Convolutional)):
         return None
+    if isinstance(module, Convolutional) and module.turns():
+        return None  # what comes out is not what the activation returned, but a view of it
     try:
         return _FUNCTIONS.get(module.activation) or _MODULES.get(type(module.activation))  # type: ignore[arg-type]
     except TypeError:  # an unhashable callable
@@ -62,7 +71,7 @@ def _kind_of_layer(module: nn.Module) -> Kind | None:
 def _axis(module: nn.Module) -> int | None:
     if isinstance(module, Softmax):
         return module.axis
-    softmax = module.activation if isinstance(module, (Dense, Activation)) else module
+    softmax = module.activation if isinstance(module, (Dense, Activation, Convolutional)) else module
     if isinstance(softmax, nn.Softmax2d):
         return -3
     return softmax.dim if isinstance(softmax, (nn.Softmax, nn.LogSoftmax)) else -1

@@ -13,12 +13,15 @@ from torch import Tensor
 
 from kerastorch import regularizers
 from kerastorch.callbacks.base import CallbackList
+from kerastorch.constraints import constrained
 from kerastorch.data.batches import Batch, Batches, Several, grouped
 from kerastorch.data.placement import check_place
+from kerastorch.freezing import heed, rest
 from kerastorch.layers.base import is_built
+from kerastorch.layers.rnn import forget
 from kerastorch.metrics.metric import Metric
 from kerastorch.modes import evaluation_mode, training_mode
-from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.optimizers.base import TorchOptimizer, unfuse_beginners
 from kerastorch.optimizers.lookup import attach
 from kerastorch.regularizers import penalties
 from kerastorch.training.calling import call
@@ -28,6 +31,7 @@ from kerastorch.training.feed import Feed
 from kerastorch.training.interrupt import Interrupt
 from kerastorch.training.jit.compiled import Compiled
 from kerastorch.training.layout import Layout
+from kerastorch.training.masking import OutputMask
 from kerastorch.training.meter import Meter, RunningLogs, Scores, batch_rows
 from kerastorch.training.objective import Objective
 from kerastorch.training.ready import check_owner, check_parameters, find_device, validates_at, with_prefix
@@ -54,6 +58,7 @@ class Trainer:
         execution: whether steps are compiled, and how many run between two looks of the callbacks.
 
     Attributes:
+        output_mask: tells which steps of an output count.
         say: called with a sentence about what takes long or took long; a callback that shows progress sets it.
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
         minimize: `minimize(loss)` makes one step of the optimizer; for a `train_step` of your own.
@@ -82,6 +87,7 @@ class Trainer:
             self.optimizer = settings
         self.epochs_done = 0
         self.meter = self.new_meter()
+        self.output_mask = OutputMask(model)
         self.interrupt = Interrupt()
         self._claimed = threading.Lock()
         self.device = device
@@ -136,9 +142,11 @@ class Trainer:
                     call(self.model, x)
                 except Exception as error:
                     raise_explained(error, self.model, x)
+            forget(self.model)
 
     def setup(self) -> Update:
-        """Of a built model: optimizer and penalties; again at each fit, for what was changed in between."""
+        """Of a built model: optimizer, penalties and constraints; again at each fit, for what changed in between."""
+        heed(modules(self.model))
         if self.optimizer is None:
             learned = [*self.model.parameters(), *self.objective.parameters()]
             sparse = any(getattr(module, "sparse", False) is True for module in modules(self.model))
@@ -149,6 +157,8 @@ class Trainer:
             self.minimize = self._update.step
             self._compiled = Compiled(self, self._update, self._execution) if self._execution.jit else None
         self.find_penalties()
+        self._update.constraints = constrained(self.model)
+        self.output_mask.forget()
         return self._update
 
     def find_penalties(self) -> None:
@@ -340,6 +350,10 @@ class Trainer:
         return stream if size == 1 else grouped(stream, size)
 
     def _train_step(self, update: Update, callbacks: CallbackList) -> Step:
+        parts = modules(self.model)  # callbacks may have frozen some, or thawed them
+        heed(parts)
+        rest(parts)
+        unfuse_beginners(update.optimizer)
         step: Step = self.model.train_step
         if self._compiled is not None:
             self._compiled.prepare(callbacks)

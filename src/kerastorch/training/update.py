@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerastorch.constraints import Constrained, constrain
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average
 from kerastorch.training.bare import Bare
 
@@ -22,6 +23,7 @@ class Update:
     Attributes:
         every: how many batches a step takes.
         scale: what the loss is multiplied by before the backward pass.
+        constraints: what weights must satisfy after each step.
     """
 
     def __init__(self, optimizer: TorchOptimizer, settings: Any) -> None:
@@ -30,6 +32,7 @@ class Update:
         keras = settings if isinstance(settings, Optimizer) else None
         self.every = (keras and keras.gradient_accumulation_steps) or 1
         self.scale = (keras and keras.loss_scale_factor) or 1.0
+        self.constraints: list[Constrained] = []
         self._batches = 0
         self.needs_closure = isinstance(optimizer, torch.optim.LBFGS)
 
@@ -52,12 +55,14 @@ class Update:
         if self.every == 1 and self.scale == 1.0:
             loss.backward()
             self._bare.step()
+            constrain(self.constraints)
             return
         (loss * self.scale).backward()
         self._batches += 1
         if self._batches == self.every:
             self._divide(self.scale * self.every)
             self._bare.step()
+            constrain(self.constraints)
             self._batches = 0
 
     def _divide(self, by: float) -> None:
@@ -83,6 +88,7 @@ class Update:
             return loss
 
         self.optimizer.step(closure)  # type: ignore[arg-type]  # it takes the tensor as well
+        constrain(self.constraints)
         return first[0]
 
     def finish(self) -> None:

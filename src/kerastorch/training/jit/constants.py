@@ -13,7 +13,14 @@ from kerastorch.tree import modules
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
 LONG = 64  # entries of a list or dict: longer ones are data
-_PASSING = ("_trainer", "history", "stop_training", "name")  # attributes of models that no step computes with
+_PASSING = (
+    "_trainer",
+    "history",
+    "stop_training",
+    "name",
+    "_charges",
+    "_symbols",
+)  # attributes of models that no step computes with
 
 
 class Constants:

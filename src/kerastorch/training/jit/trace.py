@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from kerastorch.constraints import constrain
 from kerastorch.data.batches import Batch
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.training.jit.cells import Cell
@@ -114,6 +115,7 @@ def trace(trainer: Any, update: Update, cells: list[Cell], batches: Sequence[Bat
 
         def minimize(loss: Tensor) -> None:
             learn(update, cells, [[leaf_of[id(w)] for w in cell.weights] for cell in cells], states, lr, loss)
+            constrain((leaf_of[id(weight)], constraint) for weight, constraint in update.constraints)
 
         with _in_place_of(trainer, recorder, minimize, leaf_of), torch.enable_grad():
             logs = functional_call(step, {**leaf, **kept}, (batch,))

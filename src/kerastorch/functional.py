@@ -1,0 +1,103 @@
+"""Functional: a module put together from symbols, a view of their `torch.fx.GraphModule`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from torch import fx
+
+from kerastorch.graph import Plan, graph_module, replay
+from kerastorch.soft import soft_property
+from kerastorch.symbolic import has_symbols
+from kerastorch.view import View
+
+
+class Functional(View):
+    """What lies between symbols, where `inputs` and `outputs` are given; else what `View` is.
+
+    Args:
+        inputs: symbols, alone or in a list or dict, or a module.
+        outputs: symbols that were made of them.
+    """
+
+    _plan: Plan | None = None
+    _symbols: tuple[Any, Any] | None = None
+
+    def __init__(self, inputs: Any = None, outputs: Any = None) -> None:
+        if outputs is None:
+            if has_symbols(inputs):
+                raise TypeError("Model(inputs, outputs) needs the outputs too; got inputs alone.")
+            super().__init__(inputs)
+            return
+        module, plan = graph_module(inputs, outputs, type(self).__name__)
+        super().__init__(module)
+        self._plan, self._symbols = plan, (inputs, outputs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a copy has symbols of its own: see `inputs`
+        return {key: value for key, value in self.__dict__.items() if key != "_symbols"}
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs for inputs in the structure that the model was made with, spread over arguments, or by name."""
+        if self._plan is not None:
+            return super().forward(*self._plan.arranged(args, kwargs))
+        return super().forward(*args, **kwargs)
+
+    @property
+    def is_functional(self) -> bool:
+        """Whether it was put together from symbols."""
+        return self._plan is not None
+
+    # --- what is known of a functional model ------------------------------------------------------------------
+
+    @soft_property
+    def graph(self) -> fx.Graph:
+        """What was recorded."""
+        return self._graph_module().graph
+
+    @soft_property
+    def code(self) -> str:
+        """What was recorded, as Python."""
+        written = self._graph_module().code.strip()
+        return re.sub(r";  [\w =]+ = None$", "", written, flags=re.MULTILINE)  # where torch lets go of a tensor
+
+    @soft_property
+    def inputs(self) -> Any:
+        """The symbols that the model begins with, in the structure that it was made with."""
+        return self.symbols[0]
+
+    @soft_property
+    def outputs(self) -> Any:
+        """The symbols that the model ends in."""
+        return self.symbols[1]
+
+    @soft_property
+    def symbols(self) -> tuple[Any, Any]:
+        """Inputs and outputs; a copy of a model records its own when it is first asked for them."""
+        module = self._graph_module()
+        if self._symbols is None:
+            assert self._plan is not None
+            self._symbols = replay(module, self._plan)
+        return self._symbols
+
+    @soft_property
+    def input_names(self) -> tuple[str, ...]:
+        """The names of the inputs."""
+        self._graph_module()
+        assert self._plan is not None
+        return self._plan.names
+
+    @soft_property
+    def output_names(self) -> tuple[str, ...] | None:
+        """The names of the outputs where they are a list: those of the layers they come from; `None` elsewhere."""
+        return self._output_names
+
+    @property
+    def _output_names(self) -> tuple[str, ...] | None:
+        return None if self._plan is None else self._plan.outputs
+
+    def _graph_module(self) -> fx.GraphModule:
+        if not isinstance(self.module_viewed, fx.GraphModule) or self._plan is None:
+            raise AttributeError("only a functional model, Model(inputs, outputs), has this")
+        return self.module_viewed

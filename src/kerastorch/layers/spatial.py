@@ -1,0 +1,103 @@
+"""What layers over sequences, images and volumes share: their arguments, which axis is which, and 'same'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from kerastorch.errors import mismatch, unknown, whole
+from kerastorch.layers.base import Layer
+
+_AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
+
+
+class Spatial(Layer):
+    """A layer over `rank` axes beside the batch's and the channels'.
+
+    Args:
+        data_format: `'channels_first'`, `(batch, channels, ...)`; `'channels_last'`, `(batch, ..., channels)`;
+            `None` is the first.
+        name: see `Layer`; so are `trainable` and `activity_regularizer`.
+    """
+
+    rank: int
+
+    def __init__(
+        self,
+        data_format: str | None = None,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        activity_regularizer: Any = None,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
+        self.data_format = one_of("data_format", "channels_first" if data_format is None else data_format, _FORMATS)
+        self._last = self.data_format == "channels_last"
+
+    def check(self, x: Tensor) -> None:
+        """Raises where the number of axes is another."""
+        if x.ndim != self.rank + 2:
+            raise self._refused(x.shape)
+
+    def first(self, x: Tensor) -> Tensor:
+        """`x`, checked, as torch has it, `(batch, channels, ...)`."""
+        self.check(x)
+        return x.movedim(-1, 1) if self._last else x
+
+    def back(self, x: Tensor) -> Tensor:
+        """From torch's `(batch, channels, ...)` to `data_format`."""
+        return x.movedim(1, -1) if self._last else x
+
+    def split(self, input_shape: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+        """The number of channels, and the sizes of the other axes, of inputs of this shape."""
+        if len(input_shape) != self.rank + 2:
+            raise self._refused(input_shape)
+        sizes = input_shape[1:-1] if self._last else input_shape[2:]
+        return input_shape[-1] if self._last else input_shape[1], tuple(sizes)
+
+    def named(self) -> str:
+        """For messages: the class, and the name where there is one."""
+        return type(self).__name__ + ("" if self.name is None else f" {self.name!r}")
+
+    def axes(self) -> str:
+        """For messages: `(batch, channels, height, width)`, or as `data_format` has them."""
+        return f"(batch, {_AXES[self.rank]}, channels)" if self._last else f"(batch, channels, {_AXES[self.rank]})"
+
+    def other_format(self) -> str:
+        """For messages: what to do with data in the other format."""
+        return f"Data in the other order need data_format={_FORMATS[not self._last]!r}."
+
+    def _refused(self, shape: Sequence[int]) -> ValueError:
+        return ValueError(
+            f"{self.named()} takes {self.rank + 2} axes, {self.axes()}, and got {len(shape)}: {tuple(shape)}."
+        )
+
+
+_FORMATS = ("channels_first", "channels_last")
+
+
+def one_of(what: str, given: Any, choice: Sequence[str]) -> str:
+    """`given` in lower case, one of `choice`.
+
+    >>> one_of("padding", "SAME", ["valid", "same"])
+    'same'
+    """
+    if not isinstance(given, str):
+        raise mismatch(what, given, "one of " + ", ".join(map(repr, choice)))
+    if given.lower() not in choice:
+        raise unknown(what, given, choice)
+    return given.lower()
+
+
+def sizes(what: str, given: Any, rank: int, least: int = 1) -> tuple[int, ...]:
+    """An integer for every axis, or `rank` of them.
+
+    >>> sizes("strides", 2, 3)
+    (2, 2, 2)
+    """
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    if several and len(given) != rank:
+        raise mismatch(what, given, f"an integer or {rank} of them" if rank > 1 else "an integer")
+    return tuple(whole(what, one, least) for one in given) if several else (whole(what, given, least),) * rank

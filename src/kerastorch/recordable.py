@@ -1,0 +1,44 @@
+"""Recordable: a module that records itself when it is called on symbols."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from kerastorch.soft import soft_property
+from kerastorch.symbolic import calls_of, has_symbols, named, record
+
+
+class Recordable(nn.Module):
+    """Base of layers and models."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if (not args or args[0].__class__ is not Tensor) and has_symbols((args, kwargs)):
+            return record(self, args, kwargs)
+        return super().__call__(*args, **kwargs)
+
+    @soft_property
+    def input(self) -> Any:
+        """The symbol it was called on.
+
+        Raises:
+            ValueError: it was called on none, or on several.
+        """
+        return self._only_call()[0]
+
+    @soft_property
+    def output(self) -> Any:
+        """The symbol that its call made: the end of another model, `Model(model.inputs, layer.output)`.
+
+        Raises:
+            ValueError: it was called on no symbol, or on several.
+        """
+        return self._only_call()[1]
+
+    def _only_call(self) -> tuple[Any, Any]:
+        calls = calls_of(self)
+        if len(calls) != 1:
+            many = "no symbol: it is in no functional model" if not calls else f"{len(calls)} symbols"
+            raise ValueError(f"{named(self)} was called on {many}; it has not one input and one output.")
+        return calls[0]

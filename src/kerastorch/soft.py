@@ -1,0 +1,39 @@
+"""Attributes of models that give way to what a user's own module has under the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, overload
+
+T = TypeVar("T")
+
+
+class soft_property(Generic[T]):  # noqa: N801
+    """A read-only property that a child, parameter, buffer or plain attribute of the same name replaces.
+
+    A module of a user's has its own `self.output = nn.Linear(...)` or `self.layers = nn.ModuleList(...)`; torch keeps
+    children where a `property` would hide them.
+
+    Args:
+        get: computes the value.
+    """
+
+    def __init__(self, get: Callable[[Any], T]) -> None:
+        self._get = get
+        self.__doc__ = get.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> soft_property[T]: ...
+    @overload
+    def __get__(self, instance: Any, owner: type | None = None) -> T: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        for held in ("_modules", "_parameters", "_buffers"):
+            own = instance.__dict__.get(held)
+            if own is not None and self._name in own:
+                return own[self._name]
+        return self._get(instance)

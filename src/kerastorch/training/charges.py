@@ -1,0 +1,54 @@
+"""What layers charge for their outputs, and what they add to the loss by themselves: heard while a model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from kerastorch.part import Part
+from kerastorch.regularizers import Regularizer
+from kerastorch.tree import modules
+
+
+@contextmanager
+def heard(module: nn.Module, charges: list[Tensor]) -> Iterator[bool]:
+    """Collect in `charges` what `activity_regularizer`s and `add_loss` give; yields whether there are any of the first.
+
+    Args:
+        module: the model.
+        charges: emptied by the caller before each step.
+    """
+    penalised = False
+    with ExitStack() as stack:
+        for part in modules(module):
+            regularizer = getattr(part, "activity_regularizer", None)
+            if regularizer is not None:
+                penalised = True
+                handle = part.register_forward_hook(_Charge(regularizer, charges))
+                stack.callback(handle.remove)
+            if isinstance(part, Part):
+                outer = part._charges
+                part._charges = charges
+                stack.callback(setattr, part, "_charges", outer)
+        yield penalised
+
+
+class _Charge:
+    """A forward hook: what a layer's output costs, over the batch size, as Keras has it."""
+
+    def __init__(self, regularizer: Regularizer, charges: list[Tensor]) -> None:
+        self._regularizer, self._charges = regularizer, charges
+
+    def __call__(self, layer: nn.Module, args: Any, output: Any) -> None:
+        for one in output if isinstance(output, (tuple, list)) else [output]:  # a recurrent layer's states too
+            self._charges.append(self._regularizer(one) / max(one.shape[0], 1))
+
+
+def may_add(module: nn.Module) -> bool:
+    """Whether a layer or model of the user's own may call `add_loss`: what a `forward` does cannot be told."""
+    return any(
+        isinstance(part, Part) and not type(part).__module__.startswith("kerastorch.") for part in modules(module)
+    )

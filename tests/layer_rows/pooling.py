@@ -1,0 +1,96 @@
+"""Pooling: window by window, by slices of the input."""
+
+import itertools
+
+import torch
+
+from kerastorch import layers
+from layer_rows.row import Row, numbers
+
+
+def _windows(size, pool, stride, same):
+    """Where each window begins and ends: the formula of TensorFlow's guide on convolutions."""
+    if not same:
+        return [(start, start + pool) for start in range(0, size - pool + 1, stride)]
+    over = max(pool - stride if size % stride == 0 else pool - size % stride, 0)
+    starts = range(-(over // 2), size - over // 2, stride)
+    return [(max(start, 0), min(start + pool, size)) for start in starts]
+
+
+def _adaptive(size, count):
+    return [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+
+
+def _pooled(reduce, axes):
+    """`axes(size, axis)` lists the windows of an axis of channels-first input."""
+
+    def oracle(layer, x):
+        every = [axes(size, axis) for axis, size in enumerate(x.shape[2:])]
+        values = [
+            reduce(x[(..., *(slice(*ends) for ends in window))].flatten(2)) for window in itertools.product(*every)
+        ]
+        return torch.stack(values, -1).unflatten(-1, [len(windows) for windows in every])
+
+    return oracle
+
+
+def _last(oracle):
+    return lambda layer, x: oracle(layer, x.movedim(-1, 1)).movedim(1, -1)
+
+
+# where several are the largest, the gradients differ, and numbers(...) has no two alike
+KINDS = {"Max": lambda x: x.amax(-1), "Average": lambda x: x.mean(-1)}
+SIZES = {1: (7,), 2: (7, 6), 3: (3, 5, 6)}
+ROWS = {}
+
+
+def _add(name, make, shape, oracle, **more):
+    ROWS[name] = Row(make, lambda: (numbers(*shape),), oracle, **more)
+
+
+for _kind, _reduce in KINDS.items():
+    for _rank, _sizes in SIZES.items():
+        _class = getattr(layers, f"{_kind}Pooling{_rank}D")
+        _name, _first, _end = _class.__name__, (2, 3, *_sizes), (2, *_sizes, 3)
+        _add(_name, lambda c=_class: c(2), _first, _pooled(_reduce, lambda n, axis: _windows(n, 2, 2, False)))
+        _add(
+            f"{_name}-same",
+            lambda c=_class: c(3, strides=2, padding="same"),
+            _first,
+            _pooled(_reduce, lambda n, axis: _windows(n, 3, 2, True)),
+        )
+        _add(
+            f"{_name}-same_even_without_steps",
+            lambda c=_class, r=_rank: c((4, 3, 2)[:r], strides=(1, 2, 1)[:r], padding="same"),
+            _first,
+            _pooled(_reduce, lambda n, axis: _windows(n, (4, 3, 2)[axis], (1, 2, 1)[axis], True)),
+        )
+        _add(
+            f"{_name}-steps_above_the_window",
+            lambda c=_class: c(2, strides=3, padding="same", data_format="channels_last"),
+            _end,
+            _last(_pooled(_reduce, lambda n, axis: _windows(n, 2, 3, True))),
+            sizes_vary=True,
+        )
+
+        _class = getattr(layers, f"Global{_kind}Pooling{_rank}D")
+        _name = _class.__name__
+        _add(_name, _class, _first, lambda layer, x, f=_reduce: f(x.flatten(2)))
+        _add(
+            f"{_name}-channels_last",
+            lambda c=_class: c("channels_last", keepdims=True),
+            _end,
+            lambda layer, x, f=_reduce: f(x.flatten(1, -2).mT).view(2, *[1] * layer.rank, 3),
+            sizes_vary=True,
+        )
+
+        _class = getattr(layers, f"Adaptive{_kind}Pooling{_rank}D")
+        _name = _class.__name__
+        _add(_name, lambda c=_class: c(2), _first, _pooled(_reduce, lambda n, axis: _adaptive(n, 2)))
+        _add(
+            f"{_name}-channels_last",
+            lambda c=_class, r=_rank: c((3, 2, 4)[:r], "channels_last"),
+            _end,
+            _last(_pooled(_reduce, lambda n, axis: _adaptive(n, (3, 2, 4)[axis]))),
+            sizes_vary=True,
+        )

@@ -1,0 +1,107 @@
+"""Masks go from layer to layer in chains and graphs."""
+
+import pytest
+import torch
+from torch import nn
+
+from kerastorch import Input, Model, Sequential
+from kerastorch.layers import Dense, Flatten, Layer
+
+
+class Padded(Layer):
+    """Ones for numbers; 0 is padding."""
+
+    def forward(self, x):
+        return torch.ones(*x.shape, 2) * x.unsqueeze(-1)
+
+    def compute_mask(self, x, mask=None):
+        return x.ne(0)
+
+
+class Counted(Layer):
+    """The number of steps that count, or of all."""
+
+    def forward(self, x, mask=None):
+        steps = torch.ones(x.shape[:2]) if mask is None else mask.float()
+        return steps.sum(1)
+
+
+NUMBERS = torch.tensor([[3, 4, 0], [5, 0, 0]])
+
+
+def _functional(*between):
+    x = y = Input((3,), "int64")
+    for layer in (Padded(), *between, Counted()):
+        y = layer(y)
+    return Model(x, y)
+
+
+def _chain(*between):
+    return Sequential([Padded(), *between, Counted()])
+
+
+def _nested(*between):
+    return Sequential([Sequential([Padded(), *between]), Sequential([Counted()])])
+
+
+makers = pytest.mark.parametrize("make", [_functional, _chain, _nested])
+
+
+@makers
+def test_a_mask_reaches_the_layer_that_takes_it(make):
+    assert make()(NUMBERS).tolist() == [2, 1]
+
+
+@makers
+def test_it_passes_layers_that_work_step_by_step(make):
+    assert make(Dense(4, "relu"), Dense(2))(NUMBERS).tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("make", [_chain, _nested])
+def test_it_passes_modules_of_torch_that_do(make):
+    assert make(nn.Linear(2, 4), nn.Dropout(0.1), nn.ReLU(), nn.LayerNorm(4))(NUMBERS).tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("make", [_chain, _nested])
+def test_it_ends_with_a_warning_at_one_that_does_not_know_it(make):
+    class Mixing(nn.Module):
+        def forward(self, x):
+            return x.flip(1)
+
+    with pytest.warns(UserWarning, match="Mixing does not know masks"):
+        assert make(Mixing())(NUMBERS).tolist() == [3, 3]
+
+
+def test_a_layer_of_ones_own_says_that_it_passes_masks():
+    class Own(Layer):
+        supports_masking = True
+
+        def forward(self, x):
+            return x * 2
+
+    assert _chain(Own())(NUMBERS).tolist() == [2, 1]
+    assert _functional(Own())(NUMBERS).tolist() == [2, 1]
+
+
+def test_a_mask_that_is_given_is_taken():
+    x = Input((3,), "int64")
+    y = Padded()(x)
+    model = Model(x, Counted()(y, mask=x.ge(4)))
+    assert model(NUMBERS).tolist() == [1, 1]
+
+
+def test_masks_are_written_in_the_code():
+    assert "ne = input_1.ne(0)" in _functional().code
+
+
+def test_a_chain_with_masks_compiles_whole():
+    model = _chain(Dense(2))
+    model(NUMBERS)
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    assert compiled(NUMBERS).tolist() == [2, 1]
+
+
+def test_without_masks_a_chain_calls_its_layers_as_it_always_did():
+    model = Sequential([Flatten(), Dense(2)])
+    assert not model._makes_masks
+    assert model(torch.ones(2, 3, 4)).shape == (2, 2)
