@@ -352,3 +352,30 @@ def test_an_activity_penalty_counts_output_and_states():
     expected = outputs[0].square().mean() + sum(0.01 * one.square().sum() / 4 for one in outputs)
     found = loss[0] if isinstance(loss, list) else loss
     assert found == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_stateful_layers_of_a_functional_model_begin_with_zeros():
+    x = numbers(4, 6, 3)
+    for make in (lambda: LSTM(5, stateful=True), lambda: RNN([GRUCell(4), LSTMCell(5)], stateful=True)):
+        layer = make()
+        inputs = kt.Input((6, 3))
+        model = kt.Model(inputs, layer(inputs))
+        with torch.no_grad():
+            first, second = model(x), model(x)
+        assert not torch.equal(first, second)
+        layer.reset_state()
+        with torch.no_grad():
+            torch.testing.assert_close(layer(x), first)
+
+
+def test_a_mask_of_a_functional_model_reaches_a_recurrent_layer_and_ends_there():
+    tokens, keep = numbers(4, 6, 3), torch.arange(6) < torch.tensor([[2], [6], [4], [1]])
+    x, mask = kt.Input((6, 3)), kt.Input((6,), torch.bool)
+    layers = [GRU(5, return_sequences=True), LSTM(4)]
+    middle = layers[0](x, mask=mask)
+    assert middle.mask is mask
+    out = layers[1](middle)
+    assert out.mask is None
+    model = kt.Model([x, mask], out)
+    expected = torch.cat([layers[1](layers[0](row[k][None])) for row, k in zip(tokens, keep, strict=True)])
+    torch.testing.assert_close(model(tokens, keep), expected)

@@ -169,9 +169,9 @@ class MultiHeadAttention(_Heads):
 
     Its projections are `Dense` layers with weights laid out as `torch.nn.Linear`'s: `query`, `key`, `value`
     (`(num_heads * size, features)`, head by head), `attention_output` and, if asked for, `gate`. A query that may
-    attend to nothing gets a zero from each head, always (Keras' layer does so with dropout or weights returned, and else
-    takes the mean of the values that it may not see). Weights that are returned, and dropout with a `seed`, have no kernel:
-    there the softmax is written out.
+    attend to nothing gets a zero from each head, always; Keras' layer does so with dropout or weights returned, and
+    else takes the mean of the values that it may not see. Weights that are returned, and dropout with a `seed`, have no
+    kernel: there the softmax is written out.
 
     Args:
         num_heads: how many heads.
