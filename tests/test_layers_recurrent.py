@@ -370,7 +370,7 @@ def test_stateful_layers_of_a_functional_model_begin_with_zeros():
 
 def test_a_mask_of_a_functional_model_reaches_a_recurrent_layer_and_ends_there():
     tokens, keep = numbers(4, 6, 3), torch.arange(6) < torch.tensor([[2], [6], [4], [1]])
-    x, mask = kt.Input((6, 3)), kt.Input((6,), torch.bool)
+    x, mask = kt.Input((6, 3), name="x"), kt.Input((6,), torch.bool, name="keep")
     layers = [GRU(5, return_sequences=True), LSTM(4)]
     middle = layers[0](x, mask=mask)
     assert middle.mask is mask
