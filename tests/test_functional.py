@@ -261,6 +261,7 @@ REFUSED = {
     "in place argument": (lambda x: F.relu(x, inplace=True), "relu changes a tensor in place"),
     "item assignment": (lambda x: x.__setitem__(0, 1), "cannot be changed in place"),
     "parameter": (lambda x: x * nn.Parameter(torch.ones(4)), "belong to no module"),
+    "made of weights": (lambda x: x + Dense(4)(torch.ones(1, 4)), "made of weights, which would learn nothing"),
     "no such method": (lambda x: x.foo(), "no tensor has 'foo'"),
     "open features": (lambda x: Dense(2)(Input((None,))), "Give Input a number there"),
 }  # fmt: skip

@@ -316,10 +316,16 @@ def _sizes(symbol: Symbol | Tensor) -> tuple[int, ...]:
 def _refuse(target: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
     """What a graph of functions cannot hold: parameters, and changes in place."""
     name = named(target)
-    if any(isinstance(leaf, nn.Parameter) for leaf in _leaves((args, kwargs))):
+    given = [leaf for leaf in _leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.requires_grad]
+    if any(isinstance(leaf, nn.Parameter) for leaf in given):
         raise TypeError(
             f"{name} was called on a symbol together with a parameter, which would belong to no module. "
             "Call a torch module as kerastorch.call(module, x); put a parameter of your own into a module."
+        )
+    if given:
+        raise TypeError(
+            f"{name} was called on a symbol together with a tensor made of weights, which would learn nothing there. "
+            "Call the layer that made it on a symbol: Embedding(n, d)(torch.arange(n).expand_as(x))."
         )
     in_place = kwargs.get("inplace") or kwargs.get("out") is not None
     underscored = name.endswith("_") and not name.endswith("__") and getattr(operator, name, None) is not target

@@ -89,16 +89,23 @@ class Tap:
     def __call__(self, x: Tensor) -> Tensor:
         """In the place of an activation function."""
         assert self.function is not None
-        self._input = x
-        self._output = self.function(x)
-        return self._output
+        output = self.function(x)
+        self._keep(x, output)
+        return output
 
     def hook(self, module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Any], output: Tensor) -> None:
         """As the forward hook of an activation module."""
         mask = kwargs.get("mask")
         # what a mask leaves out of a softmax, its input does not tell; one of time steps leaves out none
         told = mask is None or (mask.ndim > 1 and mask.shape == output.shape[:-1])
-        self._input, self._output = (args[0], output) if told else (None, None)
+        if told:
+            self._keep(args[0], output)
+        else:
+            self._input = self._output = None
+
+    def _keep(self, x: Tensor, output: Tensor) -> None:
+        if not hasattr(output, "fake_mode"):  # a call of the model without numbers, to learn of its masks
+            self._input, self._output = x, output
 
     def logits(self, output: Tensor) -> Tensor | None:
         """What `output` was made from, if it is the last one made."""
