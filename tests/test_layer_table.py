@@ -56,6 +56,10 @@ def _gradients(outputs, sources):
     return torch.autograd.grad(total, sources, allow_unused=True)
 
 
+# what is not called on tensors alone, which the table's tests assume: strings, and a dict of images and labels
+NOT_ON_TENSORS = {layers.StringLookup, layers.TextVectorization, layers.MixUp, layers.CutMix}
+
+
 def test_every_layer_has_a_row():
     named = {row.make().__class__ for row in TABLE.values()}
     public = {
@@ -63,7 +67,7 @@ def test_every_layer_has_a_row():
         for name in layers.__all__
         if isinstance(value := getattr(layers, name), type) and issubclass(value, Layer)
     }
-    assert public - named - {Layer} == set()
+    assert public - named - {Layer} == NOT_ON_TENSORS
 
 
 @each

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from kerastorch import activations, initializers, layers, regularizers
+from kerastorch import activations, initializers, regularizers
 from kerastorch.layers import (
     ELU,
     Activation,
@@ -650,11 +650,6 @@ def test_the_repr_says_what_the_layer_is(layer, before, after):
     assert repr(layer) == before
     layer(_x(5, 4))
     assert repr(layer) == after
-
-
-def test_every_layer_but_the_bases_has_a_row_in_these_tests():
-    made = {type(make()) for make, _ in EACH.values()}
-    assert {getattr(layers, name) for name in layers.__all__} - made == {Layer, Input, Dropout}
 
 
 def test_the_maxout_layer_is_dense_and_the_activation_maxout():

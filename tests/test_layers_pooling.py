@@ -12,6 +12,7 @@ from kerastorch.layers import (
     AveragePooling3D,
     Conv1D,
     Dense,
+    Embedding,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     MaxPooling1D,
@@ -64,7 +65,7 @@ def test_a_mask_over_the_wrong_axis_is_told():
 def test_text_goes_through_the_layers_of_sequences_as_an_embedding_gives_it():
     words = torch.randint(9, (4, 12), generator=torch.Generator().manual_seed(0))
     between = [Conv1D(6, 3, activation="relu"), MaxPooling1D(2), GlobalAveragePooling1D()]
-    model = Sequential([nn.Embedding(9, 5), *between, Dense(3)])
+    model = Sequential([Embedding(9, 5), *between, Dense(3)])
     y = model(words)
     plain = nn.Sequential(nn.Conv1d(5, 6, 3), nn.ReLU(), nn.MaxPool1d(2), nn.AdaptiveAvgPool1d(1), nn.Flatten())
     plain.append(nn.Linear(6, 3))

@@ -300,6 +300,17 @@ def test_the_public_names_and_signatures_are_frozen():
     ]  # fmt: skip
 
 
+def test_what_shows_a_model_has_keras_arguments():
+    assert list(inspect.signature(kt.Model.summary).parameters) == [
+        "self", "line_length", "print_fn", "expand_nested", "show_trainable", "layer_range", "depth", "input_shape",
+        "input_data",
+    ]  # fmt: skip
+    assert list(inspect.signature(kt.utils.plot_model).parameters) == [
+        "model", "to_file", "show_shapes", "show_dtype", "show_layer_names", "rankdir", "expand_nested", "dpi",
+        "show_layer_activations", "show_trainable", "input_shape", "input_data",
+    ]  # fmt: skip
+
+
 def test_importing_kerastorch_loads_nothing_heavy_beside_torch():
     heavy = "torchmetrics", "sklearn", "matplotlib", "pandas", "scipy"
     code = f"import sys, kerastorch; print([m for m in {heavy!r} if m in sys.modules])"

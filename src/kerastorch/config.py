@@ -42,9 +42,7 @@ class Configurable:
             TypeError: an argument that cannot be written down, as a function of your own.
         """
         config = {}
-        for name in inspect.signature(type(self).__init__).parameters:
-            if name == "self":
-                continue
+        for name in inspect.signature(type(self)).parameters:
             if not hasattr(self, name):
                 raise TypeError(
                     f"{type(self).__name__} has no attribute {name!r} for its argument; set it, or write get_config()."

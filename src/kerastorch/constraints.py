@@ -36,7 +36,7 @@ class NonNeg(Configurable):
 
 class _Norm(Configurable):
     def __init__(self, dim: int | Sequence[int] | None = None) -> None:
-        given = (dim,) if isinstance(dim, int) else dim
+        given = dim if isinstance(dim, (tuple, list)) or dim is None else (dim,)
         self.dim = None if given is None else tuple(whole("dim", one, -16) for one in given)
 
     def _norm(self, weight: Tensor) -> Tensor:
@@ -108,6 +108,9 @@ class MinMaxNorm(_Norm):
         wanted = self.rate * norm.clamp(self.min_value, self.max_value) + (1 - self.rate) * norm
         return weight * (wanted / (norm + _TINY))
 
+
+# Keras' other names for the same
+non_neg, max_norm, unit_norm, min_max_norm = NonNeg, MaxNorm, UnitNorm, MinMaxNorm
 
 _CLASSES: dict[str, type] = {"non_neg": NonNeg, "max_norm": MaxNorm, "unit_norm": UnitNorm, "min_max_norm": MinMaxNorm}
 

@@ -28,7 +28,7 @@ def fake_mode() -> Any:
 
 def evaluated(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """What a module (in evaluation mode), a function, or a method by its name gives on fake tensors."""
-    with fake_mode(), torch.no_grad(), _unlogged():
+    with fake_mode(), torch.no_grad(), unlogged():
         if isinstance(target, nn.Module):
             with evaluation_mode(target):
                 return target(*args, **kwargs)
@@ -70,7 +70,7 @@ def build_on_zeros(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> N
 
 
 @contextmanager
-def _unlogged() -> Iterator[None]:
+def unlogged() -> Iterator[None]:
     """What torch logs about an operation that shapes do not fit is in the error."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     before = logger.level

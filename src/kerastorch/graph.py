@@ -154,6 +154,11 @@ def _written(
     """The graph of calls in `order`, and the node of each symbol."""
     graph = fx.Graph()
     made = {symbol: graph.placeholder(_identifier(str(key))) for symbol, key in zip(begin, keys, strict=True)}
+    parameters = {str(node.target) for node in made.values()}
+    for node in made.values():
+        # torch calls a parameter `input`, a builtin's name, `input_1` inside: the name of the second input
+        while node.name != node.target and node.name in parameters:
+            node._rename(f"{node.name}_given")
     children = _Children()
     for symbol in order:
         args, kwargs = (_nodes(given, made, children, graph) for given in (symbol.args, symbol.kwargs))

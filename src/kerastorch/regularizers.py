@@ -88,6 +88,9 @@ class OrthogonalRegularizer(Configurable):
         return self.factor * torch.triu(rows @ rows.T, 1).abs().sum() / max(pairs, 1)
 
 
+# Keras' other names for the same
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
+
 _NAMES: dict[str, Any] = {
     "l1": L1,
     "l2": L2,

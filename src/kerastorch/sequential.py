@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from kerastorch.data.spec import Spec
 from kerastorch.layers.base import is_built
 from kerastorch.layers.input import Input
 from kerastorch.masks import makes_mask, mask_after, takes_mask
@@ -87,7 +88,9 @@ class Sequential(Model):
         """
         if not input_shape:
             raise ValueError("input_shape needs the batch axis and at least one more: (None, 64).")
-        self._build_on(Input(tuple(input_shape)[1:]).example())
+        given = Input(tuple(input_shape)[1:])
+        self._build_on(given.example())
+        self._seen = Spec((None, *given.sample_shape), given.dtype)
 
     @property
     def layers(self) -> list[nn.Module]:

@@ -290,7 +290,9 @@ def _build(module: nn.Module, args: Any, kwargs: Any) -> None:
     ensure = getattr(module, "ensure_built", None)
     if ensure is not None:
         shapes = [
-            tuple(_sizes(one) for one in value) if isinstance(value, (tuple, list)) else _sizes(value)
+            tuple(_sizes(one) for one in value if one is not None)  # a list of masks has None for inputs without
+            if isinstance(value, (tuple, list))
+            else _sizes(value)
             for value in (*args, *kwargs.values())
             if has_symbols(value)
         ]
@@ -298,7 +300,9 @@ def _build(module: nn.Module, args: Any, kwargs: Any) -> None:
     build_on_zeros(module, *_values((args, kwargs), 0))
 
 
-def _sizes(symbol: Symbol) -> tuple[int, ...]:
+def _sizes(symbol: Symbol | Tensor) -> tuple[int, ...]:
+    if isinstance(symbol, Tensor):
+        return tuple(symbol.shape)
     return tuple(a if a == b else -1 for a, b in zip(*(value.shape for value in symbol.values), strict=True))
 
 

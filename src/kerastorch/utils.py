@@ -8,6 +8,9 @@ import numpy as np
 import torch
 
 from kerastorch.errors import whole
+from kerastorch.inspection.plot import plot_model
+
+__all__ = ["plot_model", "set_random_seed"]
 
 
 def set_random_seed(seed: int) -> None:

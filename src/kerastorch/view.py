@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Self
 
-import numpy as np
-import torch
 from torch import nn
 
 from kerastorch.errors import mismatch
 from kerastorch.freezing import rest
-from kerastorch.part import Part
 from kerastorch.tree import modules
+from kerastorch.weights import Weights
 
 
-class View(Part):
+class View(Weights):
     """A view of `module`; without one, the base of a module with a `forward` of its own."""
 
     module_viewed: nn.Module | None = None
@@ -67,14 +64,3 @@ class View(Part):
         viewed = self.module_viewed
         load: Any = super()._load_from_state_dict if viewed is None else viewed._load_from_state_dict
         load(*args)
-
-    def get_weights(self) -> list[np.ndarray[Any, Any]]:
-        """Copies of all parameters and buffers, in the order of `state_dict()`."""
-        return [value.detach().cpu().numpy().copy() for value in self.state_dict().values()]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Put back what `get_weights` gave."""
-        names = list(self.state_dict())
-        if len(names) != len(weights):
-            raise ValueError(f"The model has {len(names)} parameters and buffers, got {len(weights)} arrays.")
-        self.load_state_dict({name: torch.as_tensor(value) for name, value in zip(names, weights, strict=True)})

@@ -19,4 +19,9 @@ ROWS = {
     "PReLU": Row(lambda: PReLU("random_normal"), _x, lambda layer, x: F.prelu(x, layer.weight)),
     "ELU": Row(lambda: ELU(0.7), _x, lambda layer, x: torch.where(x > 0, x, 0.7 * (x.exp() - 1))),
     "Softmax": Row(Softmax, _x, lambda layer, x: x.exp() / x.exp().sum(-1, keepdim=True)),
+    "Softmax-axes": Row(
+        lambda: Softmax((1, 2)),
+        lambda: (numbers(5, 4, 3),),
+        lambda layer, x: x.exp() / x.exp().sum((1, 2), keepdim=True),
+    ),
 }

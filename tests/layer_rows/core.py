@@ -1,9 +1,9 @@
-"""Dense, Maxout, Flatten, Activation."""
+"""Dense, Maxout, Activation."""
 
 import torch
 from torch.nn import functional as F
 
-from kerastorch.layers import Activation, Dense, Flatten, Maxout
+from kerastorch.layers import Activation, Dense, Maxout
 from layer_rows.row import Row, numbers
 
 
@@ -30,6 +30,5 @@ ROWS = {
         _dense(lambda y: y),
     ),
     "Maxout": Row(lambda: Maxout(3, 2), lambda: (numbers(5, 4),), _maxout),
-    "Flatten": Row(Flatten, lambda: (numbers(5, 4, 3, 2),), lambda layer, x: x.reshape(5, 24)),
     "Activation": Row(lambda: Activation("gelu"), lambda: (numbers(5, 4),), lambda layer, x: F.gelu(x)),
 }

@@ -9,10 +9,19 @@ from kerastorch.layers.adaptive_pooling import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
 )
+from kerastorch.layers.augmentation import RandomCrop, RandomFlip
+from kerastorch.layers.augmentation_color import RandomBrightness, RandomContrast, RandomErasing
+from kerastorch.layers.augmentation_geometry import RandomRotation, RandomTranslation, RandomZoom
+from kerastorch.layers.augmentation_mixing import CutMix, MixUp
 from kerastorch.layers.base import Layer
+from kerastorch.layers.batch_normalization import BatchNormalization
 from kerastorch.layers.convolution import Conv1D, Conv2D, Conv3D
 from kerastorch.layers.core import Activation, Dense, Flatten, Maxout
 from kerastorch.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
+from kerastorch.layers.discretization import Discretization
+from kerastorch.layers.einsum import EinsumDense
+from kerastorch.layers.embedding import Embedding, ReversibleEmbedding
+from kerastorch.layers.encoding import CategoryEncoding
 from kerastorch.layers.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -28,6 +37,33 @@ from kerastorch.layers.global_pooling import (
     GlobalMaxPooling3D,
 )
 from kerastorch.layers.input import Input
+from kerastorch.layers.integer_lookup import IntegerLookup
+from kerastorch.layers.joining import Concatenate, Dot, concatenate, dot
+from kerastorch.layers.lambda_ import Lambda
+from kerastorch.layers.merging import (
+    Add,
+    Average,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
+from kerastorch.layers.noise import (
+    ActivityRegularization,
+    AlphaDropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
+from kerastorch.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from kerastorch.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -42,6 +78,7 @@ from kerastorch.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from kerastorch.layers.preprocessing import Normalization, Rescaling
 from kerastorch.layers.regularization import Dropout
 from kerastorch.layers.reshaping import (
     Cropping1D,
@@ -54,23 +91,34 @@ from kerastorch.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from kerastorch.layers.shaping import Flatten, Identity, Masking, Permute, RepeatVector, Reshape
+from kerastorch.layers.spectral import SpectralNormalization
+from kerastorch.layers.string_lookup import StringLookup
+from kerastorch.layers.text import TextVectorization
 from kerastorch.layers.transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
 __all__ = [
     "ELU",
     "Activation",
+    "ActivityRegularization",
     "AdaptiveAveragePooling1D",
     "AdaptiveAveragePooling2D",
     "AdaptiveAveragePooling3D",
     "AdaptiveMaxPooling1D",
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
+    "Add",
+    "AlphaDropout",
+    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
+    "BatchNormalization",
+    "CategoryEncoding",
+    "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -80,11 +128,18 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
+    "Dot",
     "Dropout",
+    "EinsumDense",
+    "Embedding",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -97,25 +152,66 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
+    "GroupNormalization",
+    "Identity",
     "Input",
+    "IntegerLookup",
+    "Lambda",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "Maximum",
     "Maxout",
+    "Minimum",
+    "MixUp",
+    "Multiply",
+    "Normalization",
     "PReLU",
+    "Permute",
+    "RMSNormalization",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
+    "ReversibleEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "SpectralNormalization",
+    "StringLookup",
+    "Subtract",
+    "TextVectorization",
+    "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",
+    "add",
+    "average",
+    "concatenate",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
 ]

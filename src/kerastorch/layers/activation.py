@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.errors import number
+from kerastorch.errors import mismatch, number
 from kerastorch.layers.base import Layer
 
 
 class ReLU(Layer):
     """`max(x, 0)`, with Keras' arguments: see `activations.relu`."""
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -42,6 +44,8 @@ class LeakyReLU(Layer):
     tensor([-0.1000,  2.0000])
     """
 
+    supports_masking = True
+
     def __init__(self, negative_slope: float = 0.3, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
         self.negative_slope = number("negative_slope", negative_slope, least=0)
@@ -63,6 +67,8 @@ class PReLU(Layer):
         shared_axes: axes (1 is the first after the batch) along which one slope serves.
         name: see `Layer`; so is `trainable`.
     """
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -97,6 +103,8 @@ class PReLU(Layer):
 class ELU(Layer):
     """`x` if positive, else `alpha * (exp(x) - 1)`."""
 
+    supports_masking = True
+
     def __init__(self, alpha: float = 1.0, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
         self.alpha = number("alpha", alpha)
@@ -109,14 +117,54 @@ class ELU(Layer):
 
 
 class Softmax(Layer):
-    """`exp(x) / sum(exp(x))` along `axis`."""
+    """`exp(x) / sum(exp(x))` along `axis`.
 
-    def __init__(self, axis: int = -1, *, name: str | None = None, trainable: bool = True) -> None:
+    Args:
+        axis: the axis, or several over which one sum is taken.
+        name: see `Layer`; so is `trainable`.
+
+    A `mask` says what counts, the rest becomes 0: of the shape of `x` or one that torch repeats to it, as in Keras. One
+    without the last axis, of time steps, counts along the other axes and leaves a softmax over the last as it is.
+
+    >>> Softmax()(torch.zeros(1, 3), mask=torch.tensor([[True, True, False]]))
+    tensor([[0.5000, 0.5000, 0.0000]])
+    """
+
+    supports_masking = True
+
+    def __init__(self, axis: int | Sequence[int] = -1, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.axis = axis
+        axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+        if not axes or any(isinstance(one, bool) or not isinstance(one, int) for one in axes):
+            raise mismatch("axis", axis, "an integer or several, as -1 for the last")
+        self.axis: int | tuple[int, ...] = axes[0] if len(axes) == 1 else axes
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.softmax(x, self.axis)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is None:
+            return self._softmax(x)
+        if not _repeats(mask, x):
+            if mask.shape != x.shape[:-1]:
+                raise ValueError(
+                    f"Softmax got a mask of shape {tuple(mask.shape)} for an input of shape {tuple(x.shape)}. It needs "
+                    "that shape, with or without the last axis, or 1 where it is the same along an axis."
+                )
+            if self.axis in (-1, x.ndim - 1):
+                return self._softmax(x)  # each step is by itself
+            mask = mask.unsqueeze(-1)
+        left_out = ~mask.bool()
+        y = self._softmax(x.masked_fill(left_out, torch.finfo(x.dtype).min))
+        return y.masked_fill(left_out, 0)  # where nothing counts, all were alike
+
+    def _softmax(self, x: Tensor) -> Tensor:
+        if isinstance(self.axis, int):
+            return torch.softmax(x, self.axis)
+        return torch.exp(x - torch.logsumexp(x, self.axis, keepdim=True))
 
     def extra_repr(self) -> str:
         return f"axis={self.axis}"
+
+
+def _repeats(mask: Tensor, x: Tensor) -> bool:
+    """Whether torch repeats `mask` to the shape of `x`."""
+    pairs = zip(reversed(mask.shape), reversed(x.shape), strict=False)
+    return mask.ndim <= x.ndim and all(one in (1, other) for one, other in pairs)

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.config import Configurable
 from kerastorch.constraints import Constraint
-from kerastorch.part import Part
 from kerastorch.regularizers import Regularizer
 from kerastorch.tree import modules
+from kerastorch.weights import Weights
 
 
-class Layer(Part, Configurable):
+class Layer(Weights, Configurable):
     """Base of the layers. Write `build(input_shape)` for the parameters and `forward` for the rest.
 
     Until the first call there are no parameters; the call makes them, on the device and in the dtype that the

@@ -1,4 +1,4 @@
-"""Dense, Maxout, Flatten and Activation."""
+"""Dense, Maxout and Activation."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Dense(Layer):
     torch.Size([2, 3])
     """
 
+    supports_masking = True
     weight: torch.nn.Parameter
     bias: torch.nn.Parameter | None
 
@@ -147,23 +148,14 @@ class Maxout(Dense):
         return activations.maxout(F.linear(x, self.weight, self.bias), self.pieces)
 
 
-class Flatten(Layer):
-    """All axes but the first in one: `(batch, a, b, ...)` -> `(batch, a * b * ...)`; `(batch,)` -> `(batch, 1)`.
-
-    >>> Flatten()(torch.zeros(2, 3, 4)).shape
-    torch.Size([2, 12])
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.flatten(1) if x.ndim > 1 else x.unsqueeze(1)
-
-
 class Activation(Layer):
     """An activation as a layer, by name or callable.
 
     >>> Activation("relu")(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
+
+    supports_masking = True
 
     def __init__(self, activation: Any, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)

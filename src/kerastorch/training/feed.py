@@ -15,6 +15,7 @@ from kerastorch.data.placement import placed
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.weights import ClassWeights
 from kerastorch.layers.base import Layer
+from kerastorch.layers.embedding import Embedding
 from kerastorch.tree import tensors
 
 ONCE = 2**30  # bytes: arrays that are larger after conversion are converted batch by batch
@@ -123,8 +124,10 @@ def _takes(parts: Iterable[nn.Module]) -> Literal["floats", "indices", "anything
     """
     found: Literal["floats", "anything"] | None = None
     for child in parts:
-        if isinstance(child, (nn.Embedding, nn.EmbeddingBag)):
+        if isinstance(child, (nn.Embedding, nn.EmbeddingBag, Embedding)):
             return "indices" if found is None else "anything"
+        if getattr(child, "takes_integers", False):
+            return "anything"
         if found is not None:
             continue
         if isinstance(child, _FLOAT_LAYERS) or (isinstance(child, Layer) and type(child).build is not Layer.build):

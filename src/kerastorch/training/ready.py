@@ -11,6 +11,7 @@ from torch import nn
 
 from kerastorch.data.batches import Batches
 from kerastorch.errors import whole
+from kerastorch.layers.batch_normalization import BatchNormalization
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.optimizers.base import TorchOptimizer, weights
 from kerastorch.tree import modules
@@ -57,19 +58,26 @@ def check_owner(module: nn.Module, optimizer: TorchOptimizer, learned_by_loss: l
 def check_last_batch(module: nn.Module, batches: Batches) -> None:
     """BatchNorm over single rows cannot train on a batch of one."""
     samples, steps, batch_size = batches.samples, batches.steps(), batches.batch_size
-    norm = next((m for m in modules(module) if isinstance(m, nn.BatchNorm1d) and m.track_running_stats), None)
+    norm = next(filter(_by_rows, modules(module)), None)
     if norm is None or samples is None or steps is None or not batch_size:
         return
     sequences = any(map(_over_sequences, modules(module)))  # a batch of one has many values there
+    name = type(norm).__name__
     if not sequences and (batch_size == 1 or (samples % batch_size == 1 and steps * batch_size > samples)):
         raise ValueError(
-            f"{samples} samples with batch_size={batch_size} leaves a batch of 1, which BatchNorm1d cannot train on. "
+            f"{samples} samples with batch_size={batch_size} leaves a batch of 1, which {name} cannot train on. "
             "Change batch_size, or leave one sample out."
         )
 
 
 def _over_sequences(part: nn.Module) -> bool:
     return isinstance(part, nn.Conv1d) or (isinstance(part, Convolutional) and part.rank == 1)
+
+
+def _by_rows(part: nn.Module) -> bool:
+    if isinstance(part, BatchNormalization):
+        return part.single_rows and part.trainable
+    return isinstance(part, nn.BatchNorm1d) and part.track_running_stats
 
 
 def check_columns(expected: list[Any] | None, given: list[Any] | None) -> None:

@@ -14,6 +14,7 @@ from kerastorch import activations
 from kerastorch.layers.activation import Softmax
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Activation, Dense
+from kerastorch.layers.shaping import Identity
 
 Kind = Literal["softmax", "sigmoid", "log_softmax", "log_sigmoid"]
 
@@ -50,14 +51,14 @@ def find_tail(module: nn.Module) -> Tail | None:
         calls = [node for node in module.graph.nodes if node.op == "call_module" and node.target == last.target]
         return find_tail(module.get_submodule(str(last.target))) if len(calls) == 1 else None
     if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
-        children = [child for child in module._modules.values() if not isinstance(child, nn.Identity)]
+        children = [child for child in module._modules.values() if not isinstance(child, (nn.Identity, Identity))]
         return find_tail(children[-1]) if children and children[-1] is not None else None
     return None
 
 
 def _kind_of_layer(module: nn.Module) -> Kind | None:
     if isinstance(module, Softmax):
-        return "softmax"
+        return "softmax" if isinstance(module.axis, int) else None
     if not isinstance(module, (Dense, Activation, Convolutional)):
         return None
     if isinstance(module, Convolutional) and module.turns():
@@ -70,7 +71,7 @@ def _kind_of_layer(module: nn.Module) -> Kind | None:
 
 def _axis(module: nn.Module) -> int | None:
     if isinstance(module, Softmax):
-        return module.axis
+        return module.axis  # type: ignore[return-value]  # one axis, or _kind_of_layer would not have it
     softmax = module.activation if isinstance(module, (Dense, Activation, Convolutional)) else module
     if isinstance(softmax, nn.Softmax2d):
         return -3
@@ -92,9 +93,12 @@ class Tap:
         self._output = self.function(x)
         return self._output
 
-    def hook(self, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+    def hook(self, module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Any], output: Tensor) -> None:
         """As the forward hook of an activation module."""
-        self._input, self._output = args[0], output
+        mask = kwargs.get("mask")
+        # what a mask leaves out of a softmax, its input does not tell; one of time steps leaves out none
+        told = mask is None or (mask.ndim > 1 and mask.shape == output.shape[:-1])
+        self._input, self._output = (args[0], output) if told else (None, None)
 
     def logits(self, output: Tensor) -> Tensor | None:
         """What `output` was made from, if it is the last one made."""
@@ -131,7 +135,7 @@ def tapped(tail: Tail | None) -> Iterator[Tap | None]:
     else:
         tap = Tap()
         listened = owner.activation if isinstance(getattr(owner, "activation", None), nn.Module) else owner
-        handle = listened.register_forward_hook(tap.hook)  # type: ignore[union-attr]
+        handle = listened.register_forward_hook(tap.hook, with_kwargs=True)  # type: ignore[union-attr]
         try:
             yield tap
         finally:

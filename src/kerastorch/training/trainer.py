@@ -16,6 +16,7 @@ from kerastorch.callbacks.base import CallbackList
 from kerastorch.constraints import constrained
 from kerastorch.data.batches import Batch, Batches, Several, grouped
 from kerastorch.data.placement import check_place
+from kerastorch.data.spec import described
 from kerastorch.freezing import heed, rest
 from kerastorch.layers.base import is_built
 from kerastorch.metrics.metric import Metric
@@ -93,6 +94,7 @@ class Trainer:
         self.layout = layout
         self.data_device = check_place(data_device)
         self.columns: list[Any] | None = None
+        self.seen: Any = None
         self.patterns = {name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))}
         if self.patterns and is_built(model):
             penalties(model, self.patterns)  # a pattern that matches nothing is refused now
@@ -305,6 +307,7 @@ class Trainer:
             raise ValueError(
                 f"the data gave no batch{when}. Pass a function that returns a new iterator, a DataLoader, or arrays."
             )
+        self.seen = described(x)
         # a loss that a step or compute_loss of the user's own made something else of is left as it is
         return objective.settled(meter.read()) if ours else meter.read()
 

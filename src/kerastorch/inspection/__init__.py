@@ -1,0 +1,1 @@
+"""Seeing a model: its layers, shapes, counts and graph."""

@@ -1,0 +1,76 @@
+"""What a model is run on to be looked at: what the user says, or what the model knows of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from kerastorch.data.arrays import tensors
+from kerastorch.data.spec import Spec, described
+from kerastorch.data.structure import map_structure
+from kerastorch.errors import mismatch, whole
+from kerastorch.layers.input import Input
+from kerastorch.symbolic import Symbol, has_symbols, replaced
+
+
+def specs(module: nn.Module, input_shape: Any, input_data: Any) -> Any:
+    """The specs of the inputs of `module` in their structure, `None` where nobody knows.
+
+    Args:
+        module: any.
+        input_shape: `(None, 64)`, or a list or dict of such shapes.
+        input_data: arrays as `fit` takes them, a batch of them or more.
+
+    Raises:
+        ValueError: both; a shape that is none.
+    """
+    if input_shape is not None and input_data is not None:
+        raise ValueError("Give one of input_shape and input_data.")
+    if input_data is not None:
+        return described(tensors(input_data, "input_data"))
+    return known(module) if input_shape is None else _said(input_shape)
+
+
+def known(module: nn.Module) -> Any:
+    """What a model knows by itself: from its `Input`, from `build`, or from the last data of `fit` or `evaluate`."""
+    for owner in (module, vars(module).get("module_viewed")):
+        for name in ("inputs", "_input"):
+            given = getattr(owner, name, None)
+            if has_symbols(given):
+                found = replaced(given, _of_symbol)
+                return found[0] if isinstance(found, (tuple, list)) and len(found) == 1 else found
+    met = vars(module).get("_seen") or getattr(vars(module).get("_trainer"), "seen", None)
+    if met is not None:
+        return met
+    first = next(iter(module.children()), None)
+    return known(first) if getattr(module, "is_chain", False) and first is not None else None
+
+
+def _of_symbol(symbol: Symbol) -> Spec:
+    if isinstance(symbol, Input):
+        return Spec((None, *symbol.sample_shape), symbol.dtype)
+    return Spec(tuple(size if isinstance(size, int) else None for size in symbol.shape), symbol.dtype)
+
+
+def _said(shape: Any) -> Any:
+    if isinstance(shape, Mapping):
+        return {name: _said(one) for name, one in shape.items()}
+    if isinstance(shape, (tuple, list)) and shape and all(isinstance(one, (tuple, list, Mapping)) for one in shape):
+        return tuple(map(_said, shape))
+    try:
+        sizes = tuple(None if size is None else whole("size", size) for size in shape)
+    except (TypeError, ValueError):
+        sizes = ()
+    if not sizes:
+        expected = "a tuple of sizes >= 1, the batch's first, None where one varies, as (None, 64); or a list or dict"
+        raise mismatch("input_shape", shape, f"{expected} of such tuples")
+    return Spec(sizes)
+
+
+def varies(given: Any, *, beside_batch: bool = False) -> bool:
+    """Whether a size of the inputs is left open; with `beside_batch`, whether another than the batch's is."""
+    found: list[Spec] = []
+    map_structure(found.append, given)
+    return any(spec.shape.count(None) > beside_batch for spec in found)

@@ -1,0 +1,99 @@
+"""Looking at a module without leaving a trace: on a copy without numbers, or on the module itself, put back after."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from kerastorch.data.spec import VARYING
+from kerastorch.data.structure import map_structure
+from kerastorch.fakes import fake_mode, unlogged
+from kerastorch.modes import evaluation_mode
+from kerastorch.training.calling import call
+from kerastorch.training.explain import raise_explained
+from kerastorch.training.feed import Feed
+from kerastorch.tree import is_compiled, modules
+from kerastorch.weights import is_unbuilt
+
+
+class Subject:
+    """A module, or what stands for it, that may be run.
+
+    Args:
+        module: any, built or not; nothing about it changes.
+        given: specs of its inputs.
+        fake: on a copy whose tensors have shapes and no numbers; else really, on zeros.
+
+    Raises:
+        Exception: whatever a deep copy of the module, or its forward, raises.
+
+    Attributes:
+        module: what is run: built, with the names of the one given.
+    """
+
+    def __init__(self, module: nn.Module, given: Any, *, fake: bool) -> None:
+        self._given, self._fake = given, fake
+        built = not any(map(is_unbuilt, modules(module)))
+        module = module if built else _copied(module)
+        parts = modules(module)
+        place = next((weight.device for part in parts for weight in part.parameters(recurse=False)), "cpu")
+        self._feed = Feed(parts, torch.device(place))  # as fit would: what is looked up becomes integers
+        self.module = module
+        if not built:
+            self._run(self.inputs(2, VARYING[0]))
+        if fake:
+            from torch._subclasses.fake_tensor import FakeCopyMode
+
+            with FakeCopyMode(fake_mode()):
+                self.module = copy.deepcopy(module)
+
+    def inputs(self, batch: int, varying: int) -> Any:
+        """Zeros of these sizes, on the module's device and in its dtype."""
+        return self._feed.inputs(map_structure(lambda spec: spec.zeros(batch, varying), self._given))
+
+    def run(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+        """Call it: what it was given, and what it returned."""
+        if not self._fake:
+            return x, self._run(x)
+        x = map_structure(fake_mode().from_tensor, x)
+        with fake_mode(), unlogged():
+            return x, self._run(x, training)
+
+    def _run(self, x: Any, training: bool = False) -> Any:
+        with no_trace(modules(self.module)):
+            try:
+                if training:  # nobody but a copy is trained
+                    return call(self.module.train(), x)
+                with evaluation_mode(self.module), torch.no_grad():
+                    return call(self.module, x)
+            except Exception as error:
+                raise_explained(error, self.module, x)
+
+
+@contextmanager
+def no_trace(parts: Sequence[nn.Module]) -> Iterator[None]:
+    """For the time of a look: random numbers are put back, and layers call their parts, not a kernel for all."""
+    with ExitStack() as stack:
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(np.random.set_state, np.random.get_state())  # what users' code draws from
+        stack.enter_context(torch.random.fork_rng())
+        stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
+        torch.backends.mha.set_fastpath_enabled(False)
+        if any(map(is_compiled, parts)):
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        yield
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    """A deep copy; torch has none of a lazy buffer."""
+    kind: Any = nn.parameter.UninitializedBuffer
+    lazy = [buffer for buffer in module.buffers() if nn.parameter.is_lazy(buffer)]
+    fresh = {id(buffer): kind(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}
+    return copy.deepcopy(module, fresh)

@@ -1,0 +1,215 @@
+"""Noise in training: dropout of whole features, dropout for SELU, Gaussian noise."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from kerastorch.errors import mismatch, number
+from kerastorch.layers.base import Layer
+from kerastorch.layers.regularization import Dropout, Seeded
+from kerastorch.regularizers import L1L2
+
+
+class _SpatialDropout(Dropout):
+    """One draw for all positions of a feature."""
+
+    _ndim: int
+
+    def __init__(
+        self, rate: float, data_format: str | None, seed: int | None, name: str | None, trainable: bool
+    ) -> None:
+        super().__init__(rate, seed=seed, name=name, trainable=trainable)
+        if data_format not in (None, "channels_first", "channels_last"):
+            raise mismatch("data_format", data_format, "'channels_first', 'channels_last' or None")
+        self.data_format = data_format
+
+    def _shape_of_noise(self, x: Tensor) -> list[int]:
+        if x.ndim != self._ndim:
+            raise ValueError(
+                f"{type(self).__name__} takes inputs of {self._ndim} axes, the batch's among them, "
+                f"got shape {tuple(x.shape)}."
+            )
+        axis = self._axis()
+        return [size if at in (0, axis) else 1 for at, size in enumerate(x.shape)]
+
+    def _axis(self) -> int:
+        return self._ndim - 1 if self.data_format == "channels_last" else 1
+
+
+class SpatialDropout1D(_SpatialDropout):
+    """Sets whole features to 0 over all steps, with probability `rate` in training (Tompson et al. 2015).
+
+    Args:
+        rate: probability, 0 to 1; what is left is scaled by `1 / (1 - rate)`.
+        seed: see `Dropout`.
+        data_format: `None` or `'channels_last'`: `(batch, steps, features)`, as in Keras and as an `Embedding`, a
+            `Conv1D` or a recurrent layer gives it. `'channels_first'`: `(batch, features, steps)`, as in torch.
+        name: see `Layer`; so is `trainable`.
+
+    >>> y = SpatialDropout1D(0.5)(torch.ones(1, 3, 4))
+    >>> torch.equal(y[:, 0], y[:, 2])
+    True
+    """
+
+    _ndim = 3
+
+    def __init__(
+        self,
+        rate: float,
+        seed: int | None = None,
+        *,
+        data_format: str | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(rate, data_format, seed, name, trainable)
+
+    def _axis(self) -> int:
+        return 1 if self.data_format == "channels_first" else 2
+
+
+class SpatialDropout2D(_SpatialDropout):
+    """Sets whole feature maps to 0 with probability `rate` in training (Tompson et al. 2015).
+
+    Args:
+        rate: probability, 0 to 1; what is left is scaled by `1 / (1 - rate)`.
+        data_format: `None` or `'channels_first'`: `(batch, channels, height, width)`; `'channels_last'`: the channels
+            are the last axis.
+        seed: see `Dropout`.
+        name: see `Layer`; so is `trainable`.
+
+    >>> SpatialDropout2D(0.5)(torch.ones(2, 3, 4, 4)).std((2, 3)).max()
+    tensor(0.)
+    """
+
+    _ndim = 4
+
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(rate, data_format, seed, name, trainable)
+
+
+class SpatialDropout3D(SpatialDropout2D):
+    """As `SpatialDropout2D`, of inputs `(batch, channels, depth, height, width)`.
+
+    >>> SpatialDropout3D(0.5)(torch.ones(2, 3, 4, 4, 4)).std((2, 3, 4)).max()
+    tensor(0.)
+    """
+
+    _ndim = 5
+
+
+class AlphaDropout(Dropout):
+    """Dropout for SELU: what is dropped becomes SELU's lowest value; mean and variance stay (Klambauer et al. 2017).
+
+    Args:
+        rate: probability, 0 to 1.
+        noise_shape: see `Dropout`; so is `seed`.
+        seed: draws from a generator of its own.
+        name: see `Layer`; so is `trainable`.
+
+    >>> AlphaDropout(0.5).eval()(torch.ones(2))
+    tensor([1., 1.])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.rate:
+            return x
+        shape = self._shape_of_noise(x)
+        if self.rate == 1 or (shape is None and self.seed is None):
+            return torch.alpha_dropout(x, self.rate, True)
+        keep = self._kept(x, shape)
+        scale = 1 / math.sqrt((1 + self.rate * _LOWEST**2) * (1 - self.rate))
+        return scale * (x * keep + _LOWEST * (1 - keep) - _LOWEST * self.rate)
+
+
+_LOWEST = -1.7580993408473766  # of SELU: -scale * alpha
+
+
+class GaussianDropout(Seeded):
+    """Multiplies by normal noise of mean 1 and standard deviation `sqrt(rate / (1 - rate))` (Srivastava et al. 2014).
+
+    In evaluation it does nothing.
+
+    Args:
+        rate: as of a `Dropout` with the same mean and variance; below 1.
+        seed: draws from a generator of its own instead of torch's global one.
+        name: see `Layer`; so is `trainable`.
+
+    >>> GaussianDropout(0.5).eval()(torch.ones(2))
+    tensor([1., 1.])
+    """
+
+    def __init__(
+        self, rate: float, seed: int | None = None, *, name: str | None = None, trainable: bool = True
+    ) -> None:
+        super().__init__(seed, name, trainable)
+        self.rate = number("rate", rate, least=0, below=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.rate:
+            return x
+        return x * (1 + math.sqrt(self.rate / (1 - self.rate)) * self._normal(x))
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:g}"
+
+
+class GaussianNoise(Seeded):
+    """Adds normal noise of mean 0 in training; in evaluation it does nothing.
+
+    Args:
+        stddev: its standard deviation.
+        seed: draws from a generator of its own instead of torch's global one.
+        name: see `Layer`; so is `trainable`.
+
+    >>> GaussianNoise(0.1).eval()(torch.ones(2))
+    tensor([1., 1.])
+    """
+
+    def __init__(
+        self, stddev: float, seed: int | None = None, *, name: str | None = None, trainable: bool = True
+    ) -> None:
+        super().__init__(seed, name, trainable)
+        self.stddev = number("stddev", stddev, least=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.stddev:
+            return x
+        return x + self.stddev * self._normal(x)
+
+    def extra_repr(self) -> str:
+        return f"stddev={self.stddev:g}"
+
+
+class ActivityRegularization(Layer):
+    """Passes its input on and adds `l1 * sum(|x|) + l2 * sum(x^2)`, over the batch size, to the loss.
+
+    Args:
+        l1: factor of the absolute values, >= 0.
+        l2: factor of the squares, >= 0.
+        name: see `Layer`; so is `trainable`.
+
+    >>> ActivityRegularization(l1=0.1)(torch.ones(2))
+    tensor([1., 1.])
+    """
+
+    supports_masking = True
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, *, name: str | None = None, trainable: bool = True) -> None:
+        penalty = L1L2(l1, l2)
+        super().__init__(name=name, trainable=trainable, activity_regularizer=penalty)
+        self.l1, self.l2 = penalty.l1, penalty.l2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x

@@ -1,0 +1,90 @@
+"""SpectralNormalization: a layer with a weight whose largest singular value is 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from kerastorch.errors import mismatch, whole
+from kerastorch.layers.base import Layer
+
+_WARM = 15  # power iterations on the first weight, so that it is scaled right from the start; as many as torch makes
+
+
+class SpectralNormalization(Layer):
+    """A layer with `weight / sigma` in the place of its weight, `sigma` being the largest singular value of it.
+
+    It is estimated by power iteration at each step in training, and gradients go through it (Miyato et al. 2018), as
+    with `torch.nn.utils.parametrizations.spectral_norm`. The layer keeps its `weight` as it is: penalties, constraints
+    and the optimizer see that. Keras writes `weight / sigma` into the layer instead, and no gradient goes through.
+
+    Args:
+        layer: a layer, or any module, with a `weight` of two axes or more; the matrix is `weight.flatten(1)`.
+        power_iterations: how many at each step.
+        name: see `Layer`; so is `trainable`.
+
+    Shape: that of the layer.
+
+    >>> layer = SpectralNormalization(nn.Linear(2, 2, bias=False))
+    >>> y = layer(torch.zeros(1, 2))
+    >>> _ = layer.layer.weight.data.copy_(torch.tensor([[4.0, 0.0], [0.0, 2.0]]))
+    >>> for _ in range(20):
+    ...     y = layer(torch.tensor([[1.0, 1.0]]))
+    >>> y.detach()
+    tensor([[1.0000, 0.5000]])
+    """
+
+    weight_u: Tensor
+    weight_v: Tensor
+
+    def __init__(
+        self, layer: nn.Module, power_iterations: int = 1, *, name: str | None = None, trainable: bool = True
+    ) -> None:
+        super().__init__(name=name, trainable=trainable)
+        if not isinstance(layer, Layer) and not isinstance(getattr(layer, "weight", None), Tensor):
+            raise mismatch("layer", layer, "a layer, or a torch.nn.Module, with a weight")
+        self.layer = layer
+        self.power_iterations = whole("power_iterations", power_iterations)
+
+    def build(self, input_shape: Any) -> None:
+        if isinstance(self.layer, Layer):
+            self.layer.ensure_built(input_shape)
+        weight = getattr(self.layer, "weight", None)
+        if not isinstance(weight, Tensor) or nn.parameter.is_lazy(weight) or weight.ndim < 2:
+            raise ValueError(
+                f"SpectralNormalization needs a layer with a weight of two axes or more, got {self.layer}."
+            )
+        with torch.no_grad():
+            matrix = weight.flatten(1)
+            u, v = torch.randn_like(matrix[:, 0]), torch.randn_like(matrix[0])
+            for _ in range(_WARM):
+                u, v = _iterated(matrix, u)
+        self.register_buffer("weight_u", u)
+        self.register_buffer("weight_v", v)
+
+    def forward(self, x: Any) -> Any:
+        weight: Any = self.layer.weight
+        matrix = weight.flatten(1)
+        u, v = self.weight_u, self.weight_v
+        if self.training and self.trainable:
+            with torch.no_grad():
+                for _ in range(self.power_iterations):
+                    u, v = _iterated(matrix, u)
+                self.weight_u.copy_(u)
+                self.weight_v.copy_(v)
+        else:
+            u, v = u.clone(), v.clone()  # or a backward pass after a step in training would find them changed
+        sigma = torch.dot(u, torch.mv(matrix, v))
+        return functional_call(self.layer, {"weight": weight / sigma}, (x,))
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        return self.layer.compute_mask(x, mask) if isinstance(self.layer, Layer) else None
+
+
+def _iterated(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    v = F.normalize(torch.mv(matrix.T, u), dim=0, eps=1e-12)
+    return F.normalize(torch.mv(matrix, v), dim=0, eps=1e-12), v
