@@ -29,6 +29,8 @@ def register(thing: Any, name: str) -> Any:
 class Configurable:
     """Knows what it was made with: each argument of `__init__` is an attribute of the same name."""
 
+    unwritten: frozenset[str] = frozenset()  # arguments that are only a start, as first weights
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         package, _, inside = cls.__module__.partition(".")
@@ -43,6 +45,8 @@ class Configurable:
         """
         config = {}
         for name in inspect.signature(type(self)).parameters:
+            if name in self.unwritten:
+                continue
             if not hasattr(self, name):
                 raise TypeError(
                     f"{type(self).__name__} has no attribute {name!r} for its argument; set it, or write get_config()."

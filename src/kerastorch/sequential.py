@@ -11,6 +11,7 @@ from torch import nn
 from kerastorch.data.spec import Spec
 from kerastorch.layers.base import is_built
 from kerastorch.layers.input import Input
+from kerastorch.layers.rnn import forget
 from kerastorch.masks import makes_mask, mask_after, takes_mask
 from kerastorch.model import Model
 from kerastorch.modes import evaluation_mode
@@ -144,3 +145,4 @@ class Sequential(Model):
                     raise ValueError(
                         f"layer {index} ({layer}) cannot take its input of shape {shape}: {error}"
                     ) from error
+        forget(self)

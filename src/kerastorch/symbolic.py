@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import operator
 import sys
@@ -204,6 +205,7 @@ def record(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         masks = replaced(_first(args, kwargs), lambda symbol: symbol.mask)
         if any_mask(masks) and "mask" not in kwargs and takes_mask(target):
             kwargs["mask"] = masks
+        kwargs |= _masks_by_name(target, args, kwargs)
         _build(target, args, kwargs)
     else:
         _refuse(target, args, kwargs)
@@ -290,14 +292,19 @@ def _build(module: nn.Module, args: Any, kwargs: Any) -> None:
     ensure = getattr(module, "ensure_built", None)
     if ensure is not None:
         shapes = [
-            tuple(_sizes(one) for one in value if one is not None)  # a list of masks has None for inputs without
-            if isinstance(value, (tuple, list))
-            else _sizes(value)
+            tuple(map(_sizes, value)) if isinstance(value, (tuple, list)) else _sizes(value)
             for value in (*args, *kwargs.values())
-            if has_symbols(value)
+            if _has_shape(value)
         ]
         ensure(*shapes)
     build_on_zeros(module, *_values((args, kwargs), 0))
+
+
+def _has_shape(value: Any) -> bool:
+    """Whether it is a tensor to come, or a list of tensors with one to come among them; masks may be `None`."""
+    if isinstance(value, (tuple, list)):
+        return has_symbols(value) and all(isinstance(one, (Symbol, Tensor)) for one in value)
+    return isinstance(value, Symbol)
 
 
 def _sizes(symbol: Symbol | Tensor) -> tuple[int, ...]:
@@ -336,3 +343,16 @@ def _called_module() -> nn.Module | None:
 
 
 _CALL = nn.Module._call_impl.__code__
+
+
+def _masks_by_name(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What attention takes as `query_mask`, `value_mask`, ... beside `query`, `value`, where nobody has given it."""
+    try:
+        parameters = inspect.signature(module.forward).parameters
+    except (TypeError, ValueError):  # a forward that is no Python
+        return {}
+    given = dict(zip(parameters, args, strict=False)) | dict(kwargs)
+    found = {f"{name}_mask": value.mask for name, value in given.items() if isinstance(value, Symbol)}
+    return {
+        name: mask for name, mask in found.items() if name in parameters and given.get(name) is None and any_mask(mask)
+    }

@@ -9,14 +9,17 @@ from kerastorch.layers.adaptive_pooling import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
 )
+from kerastorch.layers.attention import AdditiveAttention, Attention
 from kerastorch.layers.augmentation import RandomCrop, RandomFlip
 from kerastorch.layers.augmentation_color import RandomBrightness, RandomContrast, RandomErasing
 from kerastorch.layers.augmentation_geometry import RandomRotation, RandomTranslation, RandomZoom
 from kerastorch.layers.augmentation_mixing import CutMix, MixUp
 from kerastorch.layers.base import Layer
 from kerastorch.layers.batch_normalization import BatchNormalization
+from kerastorch.layers.bidirectional import Bidirectional
+from kerastorch.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from kerastorch.layers.convolution import Conv1D, Conv2D, Conv3D
-from kerastorch.layers.core import Activation, Dense, Flatten, Maxout
+from kerastorch.layers.core import Activation, Dense, Maxout
 from kerastorch.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from kerastorch.layers.discretization import Discretization
 from kerastorch.layers.einsum import EinsumDense
@@ -54,6 +57,7 @@ from kerastorch.layers.merging import (
     multiply,
     subtract,
 )
+from kerastorch.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from kerastorch.layers.noise import (
     ActivityRegularization,
     AlphaDropout,
@@ -79,6 +83,7 @@ from kerastorch.layers.pooling import (
     MaxPooling3D,
 )
 from kerastorch.layers.preprocessing import Normalization, Rescaling
+from kerastorch.layers.recurrent import GRU, LSTM, SimpleRNN
 from kerastorch.layers.regularization import Dropout
 from kerastorch.layers.reshaping import (
     Cropping1D,
@@ -91,14 +96,19 @@ from kerastorch.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from kerastorch.layers.rnn import RNN
 from kerastorch.layers.shaping import Flatten, Identity, Masking, Permute, RepeatVector, Reshape
 from kerastorch.layers.spectral import SpectralNormalization
 from kerastorch.layers.string_lookup import StringLookup
 from kerastorch.layers.text import TextVectorization
+from kerastorch.layers.time_distributed import TimeDistributed
 from kerastorch.layers.transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
 __all__ = [
     "ELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
     "ActivityRegularization",
     "AdaptiveAveragePooling1D",
@@ -108,7 +118,9 @@ __all__ = [
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -117,6 +129,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "CategoryEncoding",
     "Concatenate",
     "Conv1D",
@@ -138,6 +151,7 @@ __all__ = [
     "EinsumDense",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -153,9 +167,11 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
     "Identity",
     "Input",
     "IntegerLookup",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
@@ -171,6 +187,7 @@ __all__ = [
     "Maxout",
     "Minimum",
     "MixUp",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
@@ -191,14 +208,18 @@ __all__ = [
     "ReversibleEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "SpectralNormalization",
+    "StackedRNNCells",
     "StringLookup",
     "Subtract",
     "TextVectorization",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",

@@ -37,6 +37,8 @@ class Embedding(Layer):
     torch.Size([1, 2, 3])
     """
 
+    unwritten = frozenset({"weights"})  # the state dict has them
+
     weight: torch.nn.Parameter
 
     def __init__(
@@ -59,7 +61,6 @@ class Embedding(Layer):
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
         self.mask_zero = mask_zero
-        self.weights = None  # for get_config; what is given is kept until there is a weight to hold it
         self._start = None if weights is None else self._checked(weights)
 
     def _checked(self, weights: Any) -> Tensor:

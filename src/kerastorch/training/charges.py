@@ -42,8 +42,9 @@ class _Charge:
     def __init__(self, regularizer: Regularizer, charges: list[Tensor]) -> None:
         self._regularizer, self._charges = regularizer, charges
 
-    def __call__(self, layer: nn.Module, args: Any, output: Tensor) -> None:
-        self._charges.append(self._regularizer(output) / max(output.shape[0], 1))
+    def __call__(self, layer: nn.Module, args: Any, output: Any) -> None:
+        for one in output if isinstance(output, (tuple, list)) else [output]:  # a recurrent layer's states too
+            self._charges.append(self._regularizer(one) / max(one.shape[0], 1))
 
 
 def may_add(module: nn.Module) -> bool:

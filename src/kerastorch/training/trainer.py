@@ -19,6 +19,7 @@ from kerastorch.data.placement import check_place
 from kerastorch.data.spec import described
 from kerastorch.freezing import heed, rest
 from kerastorch.layers.base import is_built
+from kerastorch.layers.rnn import forget
 from kerastorch.metrics.metric import Metric
 from kerastorch.modes import evaluation_mode, training_mode
 from kerastorch.optimizers.base import TorchOptimizer, unfuse_beginners
@@ -143,6 +144,7 @@ class Trainer:
                     call(self.model, x)
                 except Exception as error:
                     raise_explained(error, self.model, x)
+            forget(self.model)
 
     def setup(self) -> Update:
         """Of a built model: optimizer, penalties and constraints; again at each fit, for what changed in between."""

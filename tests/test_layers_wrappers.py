@@ -1,0 +1,112 @@
+"""Bidirectional and TimeDistributed: directions, errors, masks, modules of torch."""
+
+import pytest
+import torch
+from layer_rows.row import numbers
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from kerastorch import Input
+from kerastorch.layers import GRU, LSTM, Bidirectional, Dense, TimeDistributed
+
+
+def test_a_bidirectional_layer_makes_weights_of_its_own():
+    inner = LSTM(3)
+    inner(numbers(2, 5, 4))
+    layer = Bidirectional(inner)
+    layer(numbers(2, 5, 4))
+    assert not torch.equal(layer.forward_layer.weight_ih_l0, inner.weight_ih_l0)
+    assert not torch.equal(layer.forward_layer.weight_ih_l0, layer.backward_layer.weight_ih_l0)
+    assert not inner.go_backwards
+
+
+@pytest.mark.parametrize("mode", ["concat", None])
+def test_a_packed_sequence_goes_both_ways_as_each_row_does_alone(mode):
+    rows = [numbers(n, 4, seed=n) for n in (2, 5, 3)]
+    packed = nn.utils.rnn.pack_sequence(rows, enforce_sorted=False)
+    layer = Bidirectional(GRU(3, return_sequences=True), mode)
+    found = layer(packed)
+    expected = [layer(row[None]) for row in rows]
+    if mode is not None:
+        found, expected = (found,), [(one,) for one in expected]
+    for at, one in enumerate(found):
+        assert isinstance(one, PackedSequence)
+        padded, _ = pad_packed_sequence(one, batch_first=True)
+        for index, row in enumerate(rows):
+            torch.testing.assert_close(padded[index, : len(row)], expected[index][at][0])
+
+
+def test_initial_states_are_shared_out_forward_first():
+    x, states = numbers(2, 5, 4), [numbers(2, 3, seed=s) for s in range(4)]
+    layer = Bidirectional(LSTM(3, return_state=True))
+    y, *_ = layer(x, states)
+    expected = torch.cat([layer.forward_layer(x, states[:2])[0], layer.backward_layer(x, states[2:])[0]], -1)
+    torch.testing.assert_close(y, expected)
+
+
+def test_a_stateful_bidirectional_layer_forgets_both_ways():
+    x = numbers(2, 5, 4)
+    layer = Bidirectional(GRU(3, stateful=True))
+    first = layer(x)
+    assert not torch.equal(layer(x), first)
+    layer.reset_states()
+    torch.testing.assert_close(layer(x), first)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: Bidirectional(Dense(3)), TypeError, "Bidirectional takes a recurrent layer"),
+        (lambda: Bidirectional(LSTM(3), "cat"), ValueError, "merge_mode must be one of 'sum'"),
+        (lambda: Bidirectional(LSTM(3), weights=[1]), ValueError, "load_state_dict"),
+        (lambda: Bidirectional(LSTM(3), backward_layer=LSTM(3)), ValueError, "backward_layer backwards"),
+        (
+            lambda: Bidirectional(LSTM(3), backward_layer=LSTM(3, return_state=True, go_backwards=True)),
+            ValueError,
+            "differ in return_state",
+        ),
+        (lambda: TimeDistributed(torch.relu), TypeError, "TimeDistributed takes a layer"),
+        (lambda: TimeDistributed(Dense(3))(torch.zeros(2, 3)), ValueError, r"\(batch, time, \.\.\.\)"),
+        (
+            lambda: TimeDistributed(Dense(3))(torch.zeros(2, 3, 4), mask=torch.ones(2, 4)),
+            ValueError,
+            r"here \(2, 3\)",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_any_module_of_torch_runs_at_every_step():
+    x = numbers(2, 3, 1, 8, 8)
+    layer = TimeDistributed(nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU(), nn.Flatten()))
+    y = layer(x)
+    torch.testing.assert_close(y, torch.stack([layer.layer(x[:, t]) for t in range(3)], 1))
+
+
+def test_modules_that_return_several_are_taken_apart():
+    y, state = TimeDistributed(GRU(3, return_state=True))(numbers(2, 3, 5, 4))
+    assert y.shape == state.shape == (2, 3, 3)
+
+
+def test_batch_normalization_sees_all_steps_at_once():
+    x = numbers(8, 5, 3)
+    layer = TimeDistributed(nn.BatchNorm1d(3))
+    torch.testing.assert_close(layer(x), nn.BatchNorm1d(3)(x.reshape(-1, 3)).view_as(x))
+
+
+def test_the_mask_of_the_steps_goes_on():
+    steps, within = torch.tensor([[True, False]]), torch.tensor([[[True, False], [False, False]]])
+    assert TimeDistributed(Dense(3)).compute_mask(None, steps) is steps
+    assert TimeDistributed(GRU(3)).compute_mask(None, within).tolist() == [[True, False]]
+    assert TimeDistributed(GRU(3, return_sequences=True)).compute_mask(None, within) is within
+    assert Bidirectional(GRU(3)).compute_mask(None, steps) is None
+    assert Bidirectional(GRU(3, return_sequences=True), None).compute_mask(None, steps) == (steps, steps)
+
+
+def test_what_is_inside_is_built_by_an_input_to_come():
+    x = Input((None, 5))
+    y = Bidirectional(LSTM(3))(TimeDistributed(Dense(4))(x))
+    assert y.shape == (None, 6)
