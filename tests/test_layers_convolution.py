@@ -30,15 +30,15 @@ from kerastorch.training.tail import find_tail
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_same_is_as_many_outputs_as_steps_fit_centred_with_the_odd_zero_behind(size, kernel, stride):
-    x = torch.randn(1, 1, size)
+    x = torch.randn(1, size, 1)
     layer = Conv1D(1, kernel, stride, "same", use_bias=False)
     y = layer(x)
     outputs = -(-size // stride)
     over = max((outputs - 1) * stride + kernel - size, 0)
     wide = torch.zeros(size + over + kernel)
-    wide[over // 2 : over // 2 + size] = x[0, 0]
+    wide[over // 2 : over // 2 + size] = x[0, :, 0]
     expected = [(wide[i * stride : i * stride + kernel] * layer.weight[0, 0]).sum() for i in range(outputs)]
-    torch.testing.assert_close(y, torch.stack(expected)[None, None])
+    torch.testing.assert_close(y, torch.stack(expected)[None, :, None])
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])
@@ -58,7 +58,7 @@ def test_a_transposed_convolution_with_same_is_the_gradient_of_the_convolution_w
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_a_transposed_convolution_without_padding_leaves_nothing_of_the_steps_out(kernel, stride):
-    assert Conv1DTranspose(1, kernel, stride)(torch.randn(1, 1, 6)).shape[2] == 5 * stride + max(kernel, stride)
+    assert Conv1DTranspose(1, kernel, stride)(torch.randn(1, 6, 1)).shape[1] == 5 * stride + max(kernel, stride)
 
 
 def test_symmetrical_zeros_are_left_to_the_convolution():
@@ -136,10 +136,10 @@ def test_weights_start_with_the_variance_that_keras_gives_them(layer, shape, nam
 @pytest.mark.parametrize(
     ("ours", "theirs", "shape"),
     [
-        (lambda: Conv1D(4, 3), lambda: nn.Conv1d(6, 4, 3), (2, 6, 8)),
+        (lambda: Conv1D(4, 3, data_format="channels_first"), lambda: nn.Conv1d(6, 4, 3), (2, 6, 8)),
         (lambda: Conv2D(4, 3, groups=2), lambda: nn.Conv2d(6, 4, 3, groups=2), (2, 6, 8, 8)),
         (lambda: Conv3D(4, 2), lambda: nn.Conv3d(6, 4, 2), (2, 6, 3, 3, 3)),
-        (lambda: Conv1DTranspose(4, 3), lambda: nn.ConvTranspose1d(6, 4, 3), (2, 6, 8)),
+        (lambda: Conv1DTranspose(4, 3, data_format="channels_first"), lambda: nn.ConvTranspose1d(6, 4, 3), (2, 6, 8)),
         (lambda: Conv2DTranspose(4, 3), lambda: nn.ConvTranspose2d(6, 4, 3), (2, 6, 8, 8)),
         (lambda: Conv3DTranspose(4, 2), lambda: nn.ConvTranspose3d(6, 4, 2), (2, 6, 3, 3, 3)),
         (lambda: DepthwiseConv2D(3), lambda: nn.Conv2d(6, 6, 3, groups=6), (2, 6, 8, 8)),
@@ -195,10 +195,11 @@ def test_a_wrong_argument_is_told_when_the_layer_is_made(make, message):
         (
             Conv1D(4, 3, name="words"),
             (2, 3, 8, 8),
-            r"Conv1D 'words' takes 3 axes, \(batch, channels, steps\), and got 4",
+            r"Conv1D 'words' takes 3 axes, \(batch, steps, channels\), and got 4",
         ),
         (Conv2D(4, 3, groups=2), (2, 5, 8, 8), "Conv2D has groups=2, which do not divide the 5 channels of its input"),
         (Conv2D(4, 3), (2, 28, 28, 1), r"window of \(3, 3\) and inputs of \(28, 1\).*need data_format='channels_last'"),
+        (Conv1D(4, 3), (2, 1, 28), r"window of \(3,\) and inputs of \(1,\).*need data_format='channels_first'"),
         (Conv2D(4, 3, data_format="channels_last"), (2, 1, 28, 28), "need data_format='channels_first'"),
         (Conv2DTranspose(4, 3), (3, 8, 8), "Conv2DTranspose takes 4 axes"),
         (SeparableConv2D(4, 3), (3, 8, 8), "SeparableConv2D takes 4 axes"),
@@ -230,6 +231,13 @@ def test_images_in_the_other_order_are_told_in_the_users_words():
         ValueError, match=r"It takes \(batch, channels, height, width\) with 3 channels. .*channels_last"
     ):
         model.predict(torch.zeros(2, 28, 28, 3), verbose=0)
+
+
+def test_sequences_in_the_other_order_are_told_in_the_users_words():
+    for layer in (Conv1D(4, 3), Conv1DTranspose(4, 3)):
+        model = kt.Sequential([kt.Input((10, 3)), layer])
+        with pytest.raises(ValueError, match=r"It takes \(batch, steps, channels\) with 3 channels. .*channels_first"):
+            model.predict(torch.zeros(2, 3, 10), verbose=0)
 
 
 # --- as torch's own ----------------------------------------------------------------------------------------------
@@ -293,7 +301,7 @@ def test_training_is_that_of_torchs_convolutions():
 
 def test_a_last_batch_of_one_sequence_is_enough_for_normalisation_after_a_convolution():
     x, y = torch.randn(9, 3, 6), torch.randn(9, 4, 4)
-    model = kt.Model(nn.Sequential(Conv1D(4, 3), nn.BatchNorm1d(4)))
+    model = kt.Model(nn.Sequential(Conv1D(4, 3, data_format="channels_first"), nn.BatchNorm1d(4)))
     model.compile("sgd", "mse")
     model.fit(x, y, batch_size=4, verbose=0)
 

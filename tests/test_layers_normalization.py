@@ -30,7 +30,7 @@ def _x(*shape, seed=1):
 
 @pytest.mark.parametrize("momentum", [0.99, 0.5, 0.0, 1.0])
 def test_the_running_numbers_follow_the_batch_with_the_divisor_n(momentum):
-    layer = BatchNormalization(momentum=momentum)
+    layer = BatchNormalization(axis=1, momentum=momentum)
     mean, var = np.zeros(3), np.ones(3)
     for seed in range(4):
         x = 2 + 3 * _x(5, 3, 4, seed=seed)
@@ -54,7 +54,7 @@ def test_torch_differs_by_its_divisor_alone():
 @pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4), (5, 3, 4, 4), (5, 3, 2, 2, 2)])
 def test_state_dicts_go_between_it_and_torchs_both_ways(shape):
     kind = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}[len(shape)]
-    theirs, ours = kind(3, eps=1e-3), BatchNormalization()
+    theirs, ours = kind(3, eps=1e-3), BatchNormalization(axis=1)
     for _ in range(2):
         theirs(_x(*shape))
     nn.init.normal_(theirs.weight)
@@ -115,7 +115,7 @@ def test_a_functional_model_hands_it_the_mask():
 
 def test_a_mask_of_time_steps_with_channels_elsewhere_is_refused():
     with pytest.raises(ValueError, match="axis=-1"):
-        BatchNormalization()(_x(4, 6, 3), mask=torch.ones(4, 6, dtype=torch.bool))
+        BatchNormalization(axis=1)(_x(4, 6, 3), mask=torch.ones(4, 6, dtype=torch.bool))
 
 
 # --- batch normalization: where training looks for it -------------------------------------------------------------
@@ -218,7 +218,7 @@ def test_images_before_it_go_in_channels_last():
         (lambda: LayerNormalization(epsilon=1e-5), lambda: nn.LayerNorm(4)),
         (lambda: LayerNormalization((1, 2), epsilon=1e-5), lambda: nn.LayerNorm((6, 4))),
         (lambda: LayerNormalization(epsilon=1e-5, center=False), lambda: nn.LayerNorm(4, bias=False)),
-        (lambda: GroupNormalization(3, epsilon=1e-5), lambda: nn.GroupNorm(3, 6)),
+        (lambda: GroupNormalization(3, axis=1, epsilon=1e-5), lambda: nn.GroupNorm(3, 6)),
         (lambda: RMSNormalization(epsilon=1e-5), lambda: nn.RMSNorm(4, eps=1e-5)),
     ],
 )
@@ -351,3 +351,13 @@ def test_the_mask_of_the_layer_within_goes_on():
     mask = torch.tensor([[True, False]])
     assert SpectralNormalization(Dense(3)).compute_mask(_x(1, 2, 4), mask) is mask
     assert SpectralNormalization(nn.Linear(4, 3)).compute_mask(_x(1, 2, 4), mask) is None
+
+
+@pytest.mark.parametrize("make", [BatchNormalization, lambda: GroupNormalization(2, epsilon=1e-3)])
+def test_the_channels_are_where_the_layers_have_them(make):
+    for shape, channels in (((5, 4), 1), ((5, 6, 4), 2), ((5, 4, 6, 6), 1), ((5, 4, 2, 3, 3), 1)):
+        x = _x(*shape)
+        found = make()
+        expected = type(found).from_config(found.get_config() | {"axis": channels})
+        torch.testing.assert_close(found(x), expected(x))
+        assert found.weight.shape == (4,)

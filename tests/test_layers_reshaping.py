@@ -16,8 +16,8 @@ from kerastorch.layers import (
 
 @pytest.mark.parametrize("factor", [3, 7, 49, 107])
 def test_every_factor_repeats_exactly(factor):
-    x = torch.arange(60.0).view(1, 2, 30)
-    assert torch.equal(UpSampling1D(factor)(x), x.repeat_interleave(factor, 2))
+    x = torch.arange(60.0).view(1, 30, 2)
+    assert torch.equal(UpSampling1D(factor)(x), x.repeat_interleave(factor, 1))
 
 
 def test_a_number_a_pair_and_pairs_mean_the_same():

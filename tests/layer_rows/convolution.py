@@ -61,15 +61,23 @@ def _separable(pad=(), **arguments):
 NORMAL = {"bias_initializer": "random_normal"}
 ROWS = {
     # --- sequences
-    "Conv1D": Row(lambda: Conv1D(3, 2, **NORMAL), lambda: (numbers(2, 4, 7),), _conv()),
+    "Conv1D": Row(lambda: Conv1D(3, 2, **NORMAL), lambda: (numbers(2, 7, 4),), _last(_conv()), sizes_vary=True),
     "Conv1D-causal": Row(
-        lambda: Conv1D(3, 3, padding="causal", dilation_rate=2), lambda: (numbers(2, 4, 7),), _conv((4, 0), dilation=2)
-    ),
-    "Conv1D-text": Row(
-        lambda: Conv1D(3, 4, padding="same", data_format="channels_last", activation="relu", **NORMAL),
+        lambda: Conv1D(3, 3, padding="causal", dilation_rate=2),
         lambda: (numbers(2, 7, 4),),
-        _last(_conv((1, 2), F.relu)),
+        _last(_conv((4, 0), dilation=2)),
         sizes_vary=True,
+    ),
+    "Conv1D-softmax": Row(
+        lambda: Conv1D(3, 1, activation="softmax"),
+        lambda: (numbers(2, 7, 4),),
+        _last(_conv(activation=lambda y: y.exp() / y.exp().sum(1, keepdim=True))),
+        sizes_vary=True,
+    ),
+    "Conv1D-channels_first": Row(
+        lambda: Conv1D(3, 4, padding="same", data_format="channels_first", activation="relu", **NORMAL),
+        lambda: (numbers(2, 4, 7),),
+        _conv((1, 2), F.relu),
     ),
     # --- images
     "Conv2D": Row(lambda: Conv2D(3, 3, **NORMAL), lambda: (numbers(2, 4, 7, 6),), _conv()),
@@ -114,11 +122,12 @@ ROWS = {
     # --- transposed
     "Conv1DTranspose": Row(
         lambda: Conv1DTranspose(3, 2, strides=3, **NORMAL),
-        lambda: (numbers(2, 4, 5),),
-        _transposed([slice(0, 15)], stride=3),
+        lambda: (numbers(2, 5, 4),),
+        _last(_transposed([slice(0, 15)], stride=3)),
+        sizes_vary=True,
     ),
     "Conv1DTranspose-output_padding": Row(
-        lambda: Conv1DTranspose(3, 4, strides=3, padding="same", output_padding=2),
+        lambda: Conv1DTranspose(3, 4, strides=3, padding="same", output_padding=2, data_format="channels_first"),
         lambda: (numbers(2, 4, 5),),
         _transposed([slice(1, 15)], stride=3),  # (5 - 1) * 3 + 4 % 2 + 2 of 16: one off each end
     ),
@@ -146,8 +155,9 @@ ROWS = {
     # --- one channel at a time
     "DepthwiseConv1D": Row(
         lambda: DepthwiseConv1D(3, depth_multiplier=2, **NORMAL),
-        lambda: (numbers(2, 4, 7),),
-        lambda layer, x: _depthwise(layer, x, layer.weight, layer.bias),
+        lambda: (numbers(2, 7, 4),),
+        _last(lambda layer, x: _depthwise(layer, x, layer.weight, layer.bias)),
+        sizes_vary=True,
     ),
     "DepthwiseConv2D": Row(
         lambda: DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=3, activation="relu", **NORMAL),
@@ -161,7 +171,10 @@ ROWS = {
         sizes_vary=True,
     ),
     "SeparableConv1D": Row(
-        lambda: SeparableConv1D(5, 3, dilation_rate=2, **NORMAL), lambda: (numbers(2, 4, 7),), _separable(dilation=2)
+        lambda: SeparableConv1D(5, 3, dilation_rate=2, **NORMAL),
+        lambda: (numbers(2, 7, 4),),
+        _last(_separable(dilation=2)),
+        sizes_vary=True,
     ),
     "SeparableConv2D": Row(
         lambda: SeparableConv2D(

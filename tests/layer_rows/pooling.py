@@ -34,63 +34,70 @@ def _pooled(reduce, axes):
     return oracle
 
 
-def _last(oracle):
-    return lambda layer, x: oracle(layer, x.movedim(-1, 1)).movedim(1, -1)
-
-
 # where several are the largest, the gradients differ, and numbers(...) has no two alike
 KINDS = {"Max": lambda x: x.amax(-1), "Average": lambda x: x.mean(-1)}
 SIZES = {1: (7,), 2: (7, 6), 3: (3, 5, 6)}
+# the order of the axes without `data_format`, and the other
+ORDERS = {1: ("channels_last", "channels_first"), 2: ("channels_first", "channels_last")}
+ORDERS[3] = ORDERS[2]
 ROWS = {}
 
 
-def _add(name, make, shape, oracle, **more):
-    ROWS[name] = Row(make, lambda: (numbers(*shape),), oracle, **more)
+def _add(name, make, rank, order, oracle):
+    """`oracle` is that of channels-first input."""
+    if order == "channels_first":
+        ROWS[name] = Row(make, lambda: (numbers(2, 3, *SIZES[rank]),), oracle)
+        return
+    last = lambda layer, x: oracle(layer, x.movedim(-1, 1)).movedim(1, -1)  # noqa: E731
+    ROWS[name] = Row(make, lambda: (numbers(2, *SIZES[rank], 3),), last, sizes_vary=True)
 
 
 for _kind, _reduce in KINDS.items():
-    for _rank, _sizes in SIZES.items():
+    for _rank, (_usual, _other) in ORDERS.items():
         _class = getattr(layers, f"{_kind}Pooling{_rank}D")
-        _name, _first, _end = _class.__name__, (2, 3, *_sizes), (2, *_sizes, 3)
-        _add(_name, lambda c=_class: c(2), _first, _pooled(_reduce, lambda n, axis: _windows(n, 2, 2, False)))
+        _name = _class.__name__
+        _windows_of_2 = _pooled(_reduce, lambda n, axis: _windows(n, 2, 2, False))
+        _add(_name, lambda c=_class: c(2), _rank, _usual, _windows_of_2)
         _add(
             f"{_name}-same",
             lambda c=_class: c(3, strides=2, padding="same"),
-            _first,
+            _rank,
+            _usual,
             _pooled(_reduce, lambda n, axis: _windows(n, 3, 2, True)),
         )
         _add(
             f"{_name}-same_even_without_steps",
             lambda c=_class, r=_rank: c((4, 3, 2)[:r], strides=(1, 2, 1)[:r], padding="same"),
-            _first,
+            _rank,
+            _usual,
             _pooled(_reduce, lambda n, axis: _windows(n, (4, 3, 2)[axis], (1, 2, 1)[axis], True)),
         )
         _add(
-            f"{_name}-steps_above_the_window",
-            lambda c=_class: c(2, strides=3, padding="same", data_format="channels_last"),
-            _end,
-            _last(_pooled(_reduce, lambda n, axis: _windows(n, 2, 3, True))),
-            sizes_vary=True,
+            f"{_name}-steps_above_the_window-{_other}",
+            lambda c=_class, o=_other: c(2, strides=3, padding="same", data_format=o),
+            _rank,
+            _other,
+            _pooled(_reduce, lambda n, axis: _windows(n, 2, 3, True)),
         )
 
         _class = getattr(layers, f"Global{_kind}Pooling{_rank}D")
         _name = _class.__name__
-        _add(_name, _class, _first, lambda layer, x, f=_reduce: f(x.flatten(2)))
+        _add(_name, _class, _rank, _usual, lambda layer, x, f=_reduce: f(x.flatten(2)))
         _add(
-            f"{_name}-channels_last",
-            lambda c=_class: c("channels_last", keepdims=True),
-            _end,
-            lambda layer, x, f=_reduce: f(x.flatten(1, -2).mT).view(2, *[1] * layer.rank, 3),
-            sizes_vary=True,
+            f"{_name}-{_other}",
+            lambda c=_class, o=_other: c(o, keepdims=True),
+            _rank,
+            _other,
+            lambda layer, x, f=_reduce: f(x.flatten(2)).view(2, 3, *[1] * layer.rank),
         )
 
         _class = getattr(layers, f"Adaptive{_kind}Pooling{_rank}D")
         _name = _class.__name__
-        _add(_name, lambda c=_class: c(2), _first, _pooled(_reduce, lambda n, axis: _adaptive(n, 2)))
+        _add(_name, lambda c=_class: c(2), _rank, _usual, _pooled(_reduce, lambda n, axis: _adaptive(n, 2)))
         _add(
-            f"{_name}-channels_last",
-            lambda c=_class, r=_rank: c((3, 2, 4)[:r], "channels_last"),
-            _end,
-            _last(_pooled(_reduce, lambda n, axis: _adaptive(n, (3, 2, 4)[axis]))),
-            sizes_vary=True,
+            f"{_name}-{_other}",
+            lambda c=_class, r=_rank, o=_other: c((3, 2, 4)[:r], o),
+            _rank,
+            _other,
+            _pooled(_reduce, lambda n, axis: _adaptive(n, (3, 2, 4)[axis])),
         )

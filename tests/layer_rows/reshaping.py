@@ -74,9 +74,9 @@ def _placed(start, shape):
 
 
 ROWS = {
-    "UpSampling1D": Row(lambda: UpSampling1D(3), lambda: (numbers(2, 4, 5),), _repeated([3], 2)),
-    "UpSampling1D-channels_last": Row(
-        lambda: UpSampling1D(2, "channels_last"), lambda: (numbers(2, 5, 4),), _repeated([2], 1), sizes_vary=True
+    "UpSampling1D": Row(lambda: UpSampling1D(3), lambda: (numbers(2, 5, 4),), _repeated([3], 1), sizes_vary=True),
+    "UpSampling1D-channels_first": Row(
+        lambda: UpSampling1D(2, "channels_first"), lambda: (numbers(2, 4, 5),), _repeated([2], 2)
     ),
     "UpSampling2D": Row(lambda: UpSampling2D((2, 3)), lambda: (numbers(2, 4, 5, 3),), _repeated([2, 3], 2)),
     "UpSampling2D-channels_last": Row(
@@ -97,7 +97,14 @@ ROWS = {
         lambda: UpSampling2D((2, 3), interpolation="lanczos3"), lambda: (numbers(2, 4, 9, 8),), _lanczos
     ),
     "UpSampling3D": Row(lambda: UpSampling3D((1, 2, 3)), lambda: (numbers(2, 2, 3, 3, 3),), _repeated([1, 2, 3], 2)),
-    "ZeroPadding1D": Row(lambda: ZeroPadding1D((1, 2)), lambda: (numbers(2, 4, 5),), _placed([0, 0, 1], (2, 4, 8))),
+    "ZeroPadding1D": Row(
+        lambda: ZeroPadding1D((1, 2)), lambda: (numbers(2, 5, 4),), _placed([0, 1, 0], (2, 8, 4)), sizes_vary=True
+    ),
+    "ZeroPadding1D-channels_first": Row(
+        lambda: ZeroPadding1D((1, 2), "channels_first"),
+        lambda: (numbers(2, 4, 5),),
+        _placed([0, 0, 1], (2, 4, 8)),
+    ),
     "ZeroPadding2D": Row(
         lambda: ZeroPadding2D(((0, 1), (2, 3))), lambda: (numbers(2, 4, 5, 3),), _placed([0, 0, 0, 2], (2, 4, 6, 8))
     ),
@@ -112,12 +119,11 @@ ROWS = {
         lambda: (numbers(2, 2, 3, 3, 3),),
         _placed([0, 0, 0, 2, 1], (2, 2, 4, 5, 5)),
     ),
-    "Cropping1D": Row(lambda: Cropping1D((1, 0)), lambda: (numbers(2, 4, 5),), lambda layer, x: x[:, :, 1:5]),
-    "Cropping1D-channels_last": Row(
-        lambda: Cropping1D(1, "channels_last"),
-        lambda: (numbers(2, 5, 4),),
-        lambda layer, x: x[:, 1:4],
-        sizes_vary=True,
+    "Cropping1D": Row(
+        lambda: Cropping1D((1, 0)), lambda: (numbers(2, 5, 4),), lambda layer, x: x[:, 1:5], sizes_vary=True
+    ),
+    "Cropping1D-channels_first": Row(
+        lambda: Cropping1D(1, "channels_first"), lambda: (numbers(2, 4, 5),), lambda layer, x: x[:, :, 1:4]
     ),
     "Cropping2D": Row(
         lambda: Cropping2D(((0, 2), (1, 1))), lambda: (numbers(2, 4, 5, 6),), lambda layer, x: x[:, :, 0:3, 1:5]

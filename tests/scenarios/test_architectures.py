@@ -125,7 +125,7 @@ def test_an_autoencoder_rebuilds_digits_better_than_as_many_principal_components
 def test_two_inputs_and_three_outputs_learn_together(digits):
     halves = [{"top": part[:, :, :4], "bottom": part[:, :, 4:]} for part in digits[:2]]
     targets = [
-        {"digit": label, "odd": label % 2, "ink": part.mean((1, 2, 3))}
+        {"digit": label, "odd": label % 2, "ink": part.sum((1, 2, 3)) / 4}
         for part, label in zip(digits[:2], digits[2:], strict=True)
     ]
     inputs = [Input((1, 4, 8), name="top"), Input((1, 4, 8), name="bottom")]
@@ -136,7 +136,7 @@ def test_two_inputs_and_three_outputs_learn_together(digits):
     model.compile(
         "adam",
         loss={"digit": "sparse_categorical_crossentropy", "odd": "binary_crossentropy", "ink": "mse"},
-        loss_weights={"digit": 1.0, "odd": 0.5, "ink": 10.0},
+        loss_weights={"digit": 1.0, "odd": 0.5, "ink": 0.5},
         metrics={"digit": ["accuracy"], "odd": ["accuracy"], "ink": ["mae"]},
     )
     model.fit(halves[0], targets[0], epochs=25, verbose=0)
@@ -150,13 +150,7 @@ def test_a_frozen_base_of_other_digits_learns_new_ones_from_few_images(digits):
     x, x_test, y, y_test = digits
     small, large, large_test = y < 5, y >= 5, y_test >= 5
     base = Sequential(
-        [
-            Input((1, 8, 8)),
-            Conv2D(32, 3, padding="same", activation="relu"),
-            MaxPooling2D(2),
-            Flatten(),
-            Dense(64, "relu"),
-        ]
+        [Input((1, 8, 8)), Conv2D(32, 3, padding="same", activation="relu"), MaxPooling2D(2), Flatten()]
     )
     whole = Sequential([base, Dense(5)])
     whole.compile("adam", "cross_entropy")
@@ -194,8 +188,8 @@ def test_a_siamese_model_with_one_encoder_tells_whether_two_images_show_the_same
     x, x_test, y, y_test = digits
     encoder = Sequential([Flatten(), Dense(128, "relu"), Dense(32)], name="encoder")
     one, other = Input((1, 8, 8), name="one"), Input((1, 8, 8), name="other")
-    distance = (encoder(one) - encoder(other)).square().sum(1, keepdim=True)
-    model = Model([one, other], Dense(1, "sigmoid")(distance))
+    difference = (encoder(one) - encoder(other)).abs()
+    model = Model([one, other], Dense(1, "sigmoid")(difference))
     assert len(list(model.parameters())) == 6
     model.compile(kt.optimizers.Adam(0.002), "binary_crossentropy", metrics=["accuracy"])
     pairs, same = _pairs(x, y, 6000, 0)
@@ -210,10 +204,7 @@ def test_augmentation_beats_the_same_model_without_it_on_200_images(digits):
 
     def score(augmented, seed):
         kt.utils.set_random_seed(seed)
-        changes = [
-            layers.RandomTranslation(0.1, 0.1, fill_mode="constant"),
-            layers.RandomRotation(0.04, fill_mode="constant"),
-        ]
+        shift = layers.RandomTranslation(0.125, 0.125, fill_mode="constant", interpolation="nearest")  # by a pixel
         body = [
             Conv2D(32, 3, padding="same", activation="relu"),
             MaxPooling2D(2),
@@ -221,9 +212,9 @@ def test_augmentation_beats_the_same_model_without_it_on_200_images(digits):
             Dense(64, "relu"),
             Dense(10),
         ]
-        model = Sequential([Input((1, 8, 8)), *(changes if augmented else []), *body])
+        model = Sequential([Input((1, 8, 8)), *([shift] if augmented else []), *body])
         model.compile("adam", "cross_entropy", metrics=["accuracy"])
-        model.fit(few, labels, epochs=60, verbose=0)
+        model.fit(few, labels, epochs=120, verbose=0)
         return model.evaluate(x_test, y_test, verbose=0)[1]
 
     seeds = range(3)
@@ -262,8 +253,8 @@ def test_masks_reach_the_loss_of_a_model_that_labels_every_step(text):
 
 def test_global_pooling_leaves_padding_out(text):
     x = text[0][:64]
-    model = Sequential([Embedding(128, 8, mask_zero=True), GlobalAveragePooling1D(data_format="channels_last")])
-    model(torch.as_tensor(x))
+    model = Sequential([Embedding(128, 8, mask_zero=True), GlobalAveragePooling1D()])
+    pooled = model.predict(x, verbose=0)
     embedded = model[0].weight.detach().numpy()
     expected = np.stack([embedded[row[row != 0]].mean(0) for row in x])
-    assert np.allclose(model.predict(x, verbose=0), expected, atol=1e-6)
+    assert np.allclose(pooled, expected, atol=1e-6)

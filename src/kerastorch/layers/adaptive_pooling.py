@@ -48,17 +48,17 @@ class _AdaptiveAveragePooling(_AdaptivePooling):
 
 
 class AdaptiveMaxPooling1D(_AdaptiveMaxPooling):
-    """The largest value of each of `output_size` windows: `(batch, channels, steps)` -> `(batch, channels, windows)`.
+    """The largest value of each of `output_size` windows: `(batch, steps, channels)` -> `(batch, windows, channels)`.
 
     Window `i` of `n` covers the steps `floor(i * steps / n)` to `ceil((i + 1) * steps / n)`, without the last.
 
     Args:
         output_size: how many windows.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, steps, features)`.
+        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
         name: see `Layer`; so is `trainable`.
 
-    >>> AdaptiveMaxPooling1D(2)(torch.tensor([[[1.0, 3.0, 2.0]]]))
-    tensor([[[3., 3.]]])
+    >>> AdaptiveMaxPooling1D(2)(torch.tensor([[[1.0], [3.0], [2.0]]])).flatten()
+    tensor([3., 3.])
     """
 
     rank = 1
@@ -69,7 +69,7 @@ class AdaptiveMaxPooling2D(_AdaptiveMaxPooling):
 
     Args:
         output_size: rows and columns of the output; one integer for both.
-        data_format: see `AdaptiveMaxPooling1D`.
+        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
         name: see `Layer`; so is `trainable`.
 
     >>> AdaptiveMaxPooling2D((2, 3))(torch.zeros(2, 3, 28, 28)).shape
@@ -92,8 +92,8 @@ class AdaptiveMaxPooling3D(_AdaptiveMaxPooling):
 class AdaptiveAveragePooling1D(_AdaptiveAveragePooling):
     """The mean of each of `output_size` windows; see `AdaptiveMaxPooling1D`.
 
-    >>> AdaptiveAveragePooling1D(2)(torch.tensor([[[1.0, 3.0, 2.0]]]))
-    tensor([[[2.0000, 2.5000]]])
+    >>> AdaptiveAveragePooling1D(2)(torch.tensor([[[1.0], [3.0], [2.0]]])).flatten()
+    tensor([2.0000, 2.5000])
     """
 
     rank = 1

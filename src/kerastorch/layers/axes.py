@@ -42,6 +42,17 @@ def axis_of(layer: Layer, axis: int, ndim: int) -> int:
     return found
 
 
+def channels_of(layer: Layer, axis: int | None, ndim: int) -> int:
+    """`axis` counted from the front; where it is `None`, that of the channels: of images and volumes 1, else the last.
+
+    >>> [channels_of(Layer(), None, ndim) for ndim in (2, 3, 4, 5)]
+    [1, 2, 1, 1]
+    """
+    if axis is None:
+        axis = 1 if ndim in (4, 5) else -1
+    return axis_of(layer, axis, ndim)
+
+
 def axes_of(layer: Layer, axes: int | Sequence[int], ndim: int) -> tuple[int, ...]:
     """Several, in rising order.
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from kerastorch import initializers
 from kerastorch.errors import number
-from kerastorch.layers.axes import axis_of, given_axis
+from kerastorch.layers.axes import channels_of, given_axis
 from kerastorch.layers.normalization import Affine
 
 
@@ -25,9 +25,9 @@ class BatchNormalization(Affine):
     epsilon=1e-5` here), and `running_var` follows the variance with a divisor of `n`, where torch takes `n - 1`.
 
     Args:
-        axis: that of the channels. The default, 1, is torch's: `(batch, channels, height, width)`, `(batch, channels,
-            length)` and `(batch, features)`; Keras has -1. `(batch, time, features)` and images that are
-            channels-last need `axis=-1`.
+        axis: that of the channels. `None` is that of the layers here: 1 for images and volumes, `(batch, channels,
+            height, width)`, and the last for `(batch, features)` and `(batch, steps, features)`. Keras has -1, which
+            images that are channels-last need.
         momentum: how much of the running mean and variance stays at each step; torch's is `1 - momentum`.
         epsilon: added to the variance.
         center: whether there is a `bias` (Keras' beta), one number a channel.
@@ -44,7 +44,7 @@ class BatchNormalization(Affine):
         name: see `Layer`; so is `trainable`.
 
     Shape: any with two axes or more, and the same. A `mask` has one axis less; what it leaves out does not count
-    for mean and variance, and it needs `axis=-1`.
+    for mean and variance; the channels are on the last axis then.
 
     >>> BatchNormalization(epsilon=1e-9)(torch.tensor([[1.0], [3.0]])).detach()
     tensor([[-1.],
@@ -57,7 +57,7 @@ class BatchNormalization(Affine):
 
     def __init__(
         self,
-        axis: int = 1,
+        axis: int | None = None,
         momentum: float = 0.99,
         epsilon: float = 1e-3,
         center: bool = True,
@@ -89,7 +89,7 @@ class BatchNormalization(Affine):
             trainable,
         )
         self.epsilon = number("epsilon", epsilon, above=0)
-        self.axis = given_axis(axis)
+        self.axis = None if axis is None else given_axis(axis)
         self.momentum = number("momentum", momentum, least=0, most=1)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
@@ -98,7 +98,7 @@ class BatchNormalization(Affine):
         self.synchronized = synchronized
 
     def build(self, input_shape: torch.Size) -> None:
-        channels = input_shape[axis_of(self, self.axis, len(input_shape))]
+        channels = input_shape[channels_of(self, self.axis, len(input_shape))]
         self.make_affine(channels)
         self.register_buffer("running_mean", self.add_weight((channels,), self.moving_mean_initializer).detach())
         self.register_buffer("running_var", self.add_weight((channels,), self.moving_variance_initializer).detach())
@@ -106,9 +106,9 @@ class BatchNormalization(Affine):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         learns = self.training and self.trainable
-        if self.axis == 1 and (mask is None or not learns):
+        axis = channels_of(self, self.axis, x.ndim)
+        if axis == 1 and (mask is None or not learns):
             return self._normalized(x, learns)
-        axis = axis_of(self, self.axis, x.ndim)
         if mask is not None and learns:
             return self._masked(x, mask, axis)
         if axis == x.ndim - 1:  # rows of channels: no axis is moved, and torch has a fast kernel

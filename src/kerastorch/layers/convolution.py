@@ -198,9 +198,10 @@ class _Conv(Convolutional):
         self.make_bias(self.filters)
 
     def forward(self, x: Tensor) -> Tensor:
-        x, padding = padded(self.first(x), self._padding, self._span, self.strides)
+        # a name of its own: where it fails, `x` is looked at for what was given
+        moved, padding = padded(self.first(x), self._padding, self._span, self.strides)
         convolution = CONVOLUTIONS[self.rank]
-        y = convolution(x, self.weight, self.bias, self.strides, padding, self.dilation_rate, self.groups)
+        y = convolution(moved, self.weight, self.bias, self.strides, padding, self.dilation_rate, self.groups)
         return self.activate(y)
 
     def extra_repr(self) -> str:
@@ -209,11 +210,11 @@ class _Conv(Convolutional):
 
 
 class Conv1D(_Conv):
-    """A convolution over sequences: `(batch, channels, steps)` -> `(batch, filters, new_steps)`.
+    """A convolution over sequences: `(batch, steps, channels)` -> `(batch, new_steps, filters)`.
 
-    Text is `(batch, steps, features)`, as `Embedding` and the recurrent layers have it: give
-    `data_format='channels_last'` there, to this layer and to the pooling behind it. By default the second axis is the
-    channels', as in torch.
+    That is the order of Keras, of `Embedding` and of the recurrent layers. Data in torch's order, `(batch, channels,
+    steps)`, as `torch.nn.Conv1d` and `BatchNorm1d` have them, need `data_format='channels_first'`, in this layer and in
+    the pooling behind it: the layer cannot tell which axis is which.
 
     Args:
         filters: number of channels of the output.
@@ -221,7 +222,7 @@ class Conv1D(_Conv):
         strides: steps of the window.
         padding: `'valid'`, `'same'` (`ceil(steps / strides)` outputs, the odd zero at the end) or `'causal'` (zeros in
             front only, so that no output sees a later step).
-        data_format: `'channels_first'` (`None` too) or `'channels_last'`.
+        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
         dilation_rate: distance between the steps of the window; above 1 only without strides.
         groups: the channels are cut into as many parts, each with filters of its own.
         activation: name or callable; `None` is linear. A softmax is taken over the channels, in either format.
@@ -239,9 +240,9 @@ class Conv1D(_Conv):
         ValueError: an input of another number of axes, channels that `groups` does not divide, a window larger than
             the input.
 
-    >>> Conv1D(8, 3, padding="causal")(torch.zeros(2, 5, 10)).shape
-    torch.Size([2, 8, 10])
-    >>> Conv1D(8, 3, data_format="channels_last")(torch.zeros(2, 10, 5)).shape
+    >>> Conv1D(8, 3, padding="causal")(torch.zeros(2, 10, 5)).shape
+    torch.Size([2, 10, 8])
+    >>> Conv1D(8, 3, data_format="channels_first")(torch.zeros(2, 5, 10)).shape
     torch.Size([2, 8, 8])
     """
 
@@ -277,6 +278,7 @@ class Conv3D(_Conv):
     Args:
         filters: number of channels of the output.
         kernel_size: depth, height and width of the window; one integer for all.
+        data_format: `'channels_first'` (`None` too), or `'channels_last'`, `(batch, depth, height, width, channels)`.
         groups: see `Conv1D` and `Conv2D`; so are the other arguments.
 
     >>> Conv3D(4, (1, 3, 3))(torch.zeros(2, 1, 5, 8, 8)).shape

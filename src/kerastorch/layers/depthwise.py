@@ -100,7 +100,7 @@ class _DepthwiseConv(Convolutional):
 
 
 class DepthwiseConv1D(_DepthwiseConv):
-    """`depth_multiplier` filters for each channel: `(batch, channels, steps)` -> `(batch, channels * multiplier, ...)`.
+    """`depth_multiplier` filters for each channel: `(batch, steps, channels)` -> `(batch, ..., channels * multiplier)`.
 
     Channels of the output that come from one channel lie next to each other.
 
@@ -109,7 +109,7 @@ class DepthwiseConv1D(_DepthwiseConv):
         strides: steps of the window.
         padding: `'valid'` or `'same'`, as for `Conv1D`.
         depth_multiplier: filters for each channel.
-        data_format: `'channels_first'` (`None` too) or `'channels_last'`.
+        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
         dilation_rate: distance between the steps of the window.
         activation: see `Conv1D`.
         use_bias: whether there is a bias, `(channels * depth_multiplier,)`.
@@ -123,8 +123,8 @@ class DepthwiseConv1D(_DepthwiseConv):
         bias_constraint: what `bias` must satisfy.
         name: see `Layer`; so is `trainable`.
 
-    >>> DepthwiseConv1D(3, depth_multiplier=2)(torch.zeros(2, 5, 10)).shape
-    torch.Size([2, 10, 8])
+    >>> DepthwiseConv1D(3, depth_multiplier=2)(torch.zeros(2, 10, 5)).shape
+    torch.Size([2, 8, 10])
     """
 
     rank = 1
@@ -137,6 +137,7 @@ class DepthwiseConv2D(_DepthwiseConv):
         kernel_size: height and width of the window; one integer for both, as for `strides` and `dilation_rate`.
         strides: see `DepthwiseConv1D`; so are the other arguments. `weight` is
             `(channels * depth_multiplier, 1, *kernel_size)`.
+        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
 
     >>> DepthwiseConv2D(3, padding="same", depth_multiplier=2)(torch.zeros(2, 5, 8, 8)).shape
     torch.Size([2, 10, 8, 8])
@@ -225,7 +226,7 @@ class SeparableConv1D(_SeparableConv):
         filters: number of channels of the output.
         kernel_size: of the depthwise filters; so are `strides`, `padding`, `dilation_rate` and `depth_multiplier`, see
             `DepthwiseConv1D`.
-        data_format: `'channels_first'`, `(batch, channels, steps)` (`None` too), or `'channels_last'`.
+        data_format: `'channels_last'`, `(batch, steps, channels)` (`None` too), or `'channels_first'`.
         activation: see `Conv1D`.
         use_bias: whether there is a bias, `(filters,)`.
         depthwise_initializer: fills `depthwise_weight`, `(channels * depth_multiplier, 1, kernel_size)`.
@@ -234,7 +235,7 @@ class SeparableConv1D(_SeparableConv):
         depthwise_regularizer: penalty on `depthwise_weight`; the other penalties and constraints are named alike.
         name: see `Layer`; so is `trainable`.
 
-    >>> SeparableConv1D(8, 3)(torch.zeros(2, 5, 10)).shape
+    >>> SeparableConv1D(8, 3)(torch.zeros(2, 10, 5)).shape
     torch.Size([2, 8, 8])
     """
 
@@ -248,6 +249,7 @@ class SeparableConv2D(_SeparableConv):
         filters: number of channels of the output.
         kernel_size: height and width of the depthwise filters; one integer for both.
         strides: see `SeparableConv1D`; so are the other arguments, for `(batch, channels, height, width)`.
+        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
 
     >>> SeparableConv2D(8, 3, strides=2, padding="same")(torch.zeros(2, 5, 9, 9)).shape
     torch.Size([2, 8, 5, 5])

@@ -42,17 +42,14 @@ class _GlobalAveragePooling(_GlobalPooling):
 
 
 class GlobalMaxPooling1D(_GlobalMaxPooling):
-    """The largest value of each channel: `(batch, channels, steps)` -> `(batch, channels)`.
-
-    Text is `(batch, steps, features)`, as `Embedding` and the recurrent layers have it: give
-    `data_format='channels_last'` there, or the largest of each step's features is taken.
+    """The largest value of each channel over the steps: `(batch, steps, channels)` -> `(batch, channels)`.
 
     Args:
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, steps, features)`.
+        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
         keepdims: whether the axis stays, with size 1.
         name: see `Layer`; so is `trainable`.
 
-    >>> GlobalMaxPooling1D(data_format="channels_last")(torch.zeros(2, 10, 5)).shape
+    >>> GlobalMaxPooling1D()(torch.zeros(2, 10, 5)).shape
     torch.Size([2, 5])
     """
 
@@ -85,13 +82,10 @@ class GlobalMaxPooling3D(_GlobalMaxPooling):
 
 
 class GlobalAveragePooling1D(_GlobalAveragePooling):
-    """The mean of each channel over the steps: `(batch, channels, steps)` -> `(batch, channels)`.
-
-    Text is `(batch, steps, features)`, as `Embedding` and the recurrent layers have it: give
-    `data_format='channels_last'` there, or the mean of each step's features is taken.
+    """The mean of each channel over the steps: `(batch, steps, channels)` -> `(batch, channels)`.
 
     Args:
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, steps, features)`.
+        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
         keepdims: whether the axis stays, with size 1.
         name: see `Layer`; so is `trainable`.
 
@@ -99,7 +93,7 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
     (Keras gives NaN).
 
     >>> x = torch.tensor([[[1.0], [3.0], [8.0]]])
-    >>> GlobalAveragePooling1D("channels_last")(x, mask=torch.tensor([[True, True, False]]))
+    >>> GlobalAveragePooling1D()(x, mask=torch.tensor([[True, True, False]]))
     tensor([[2.]])
     """
 

@@ -45,8 +45,8 @@ class SpatialDropout1D(_SpatialDropout):
     Args:
         rate: probability, 0 to 1; what is left is scaled by `1 / (1 - rate)`.
         seed: see `Dropout`.
-        data_format: `None` or `'channels_last'`: `(batch, steps, features)`, as in Keras and as an `Embedding` or a
-            recurrent layer gives it. `'channels_first'`: `(batch, features, steps)`, as a `Conv1D` gives it here.
+        data_format: `None` or `'channels_last'`: `(batch, steps, features)`, as in Keras and as an `Embedding`, a
+            `Conv1D` or a recurrent layer gives it. `'channels_first'`: `(batch, features, steps)`, as in torch.
         name: see `Layer`; so is `trainable`.
 
     >>> y = SpatialDropout1D(0.5)(torch.ones(1, 3, 4))

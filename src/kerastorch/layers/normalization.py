@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
 from kerastorch.errors import mismatch, number
-from kerastorch.layers.axes import along, axes_of, axis_of, given_axes, given_axis
+from kerastorch.layers.axes import along, axes_of, channels_of, given_axes, given_axis
 from kerastorch.layers.base import Layer
 
 
@@ -149,8 +149,8 @@ class GroupNormalization(Affine):
 
     Args:
         groups: how many groups; the channels must be a multiple of it. -1: one a channel (instance normalization).
-        axis: that of the channels. The default, 1, is torch's: `(batch, channels, height, width)` and
-            `(batch, features)`; Keras has -1. `(batch, time, features)` needs `axis=-1`.
+        axis: that of the channels. `None` is 1 for images and volumes, `(batch, channels, height, width)`, and the last
+            for `(batch, features)` and `(batch, steps, features)`. Keras has -1.
         epsilon: added to the variance.
         center: whether there is a `bias` (Keras' beta), one number a channel.
         scale: whether there is a `weight` (Keras' gamma).
@@ -171,7 +171,7 @@ class GroupNormalization(Affine):
     def __init__(
         self,
         groups: int = 32,
-        axis: int = 1,
+        axis: int | None = None,
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
@@ -201,10 +201,10 @@ class GroupNormalization(Affine):
         if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
             raise mismatch("groups", groups, "an integer >= 1, or -1 for a group of each channel")
         self.groups = groups
-        self.axis = given_axis(axis)
+        self.axis = None if axis is None else given_axis(axis)
 
     def build(self, input_shape: torch.Size) -> None:
-        channels = input_shape[axis_of(self, self.axis, len(input_shape))]
+        channels = input_shape[channels_of(self, self.axis, len(input_shape))]
         self.make_affine(channels)
         if channels % self.groups:
             raise ValueError(
@@ -212,7 +212,7 @@ class GroupNormalization(Affine):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        axis = axis_of(self, self.axis, x.ndim)
+        axis = channels_of(self, self.axis, x.ndim)
         groups = x.shape[axis] if self.groups == -1 else self.groups
         first = F.group_norm(x if axis == 1 else x.movedim(axis, 1), groups, self.weight, self.bias, self.epsilon)
         return first if axis == 1 else first.movedim(1, axis)

@@ -85,18 +85,18 @@ class _AveragePooling(_Pooling):
 
 
 class MaxPooling1D(_MaxPooling):
-    """The largest value of each window: `(batch, channels, steps)` -> `(batch, channels, new_steps)`.
+    """The largest value of each window: `(batch, steps, channels)` -> `(batch, new_steps, channels)`.
 
     Args:
         pool_size: how many steps a window covers.
         strides: from one window to the next; `None` is `pool_size`.
         padding: `'valid'`: `(steps - pool_size) // strides + 1` windows; `'same'`: `ceil(steps / strides)`, of which
             those at the ends may hang over, as in Keras.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, steps, features)`.
+        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
         name: see `Layer`; so is `trainable`.
 
-    >>> MaxPooling1D(2, padding="same")(torch.tensor([[[1.0, 3.0, 2.0]]]))
-    tensor([[[3., 2.]]])
+    >>> MaxPooling1D(2, padding="same")(torch.tensor([[[1.0], [3.0], [2.0]]])).flatten()
+    tensor([3., 2.])
     """
 
     rank = 1
@@ -130,14 +130,14 @@ class MaxPooling3D(_MaxPooling):
 
 
 class AveragePooling1D(_AveragePooling):
-    """The mean of each window: `(batch, channels, steps)` -> `(batch, channels, new_steps)`.
+    """The mean of each window: `(batch, steps, channels)` -> `(batch, new_steps, channels)`.
 
     Args:
         pool_size: how many steps a window covers.
         strides: see `MaxPooling1D`; so are the other arguments. What hangs over with `padding='same'` does not count.
 
-    >>> AveragePooling1D(2, padding="same")(torch.tensor([[[1.0, 3.0, 2.0]]]))
-    tensor([[[2., 2.]]])
+    >>> AveragePooling1D(2, padding="same")(torch.tensor([[[1.0], [3.0], [2.0]]])).flatten()
+    tensor([2., 2.])
     """
 
     rank = 1

@@ -45,16 +45,16 @@ class _UpSampling(Spatial):
 
 
 class UpSampling1D(_UpSampling):
-    """Repeats each step: `(batch, channels, steps)` -> `(batch, channels, size * steps)`.
+    """Repeats each step: `(batch, steps, channels)` -> `(batch, size * steps, channels)`.
 
     Args:
         size: how often.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, steps, features)`. Keras'
-            layer has no such argument and takes the latter.
+        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`. Keras'
+            layer has no such argument and takes the former.
         name: see `Layer`; so is `trainable`.
 
-    >>> UpSampling1D(2)(torch.tensor([[[1.0, 2.0]]]))
-    tensor([[[1., 1., 2., 2.]]])
+    >>> UpSampling1D(2)(torch.tensor([[[1.0], [2.0]]])).flatten()
+    tensor([1., 1., 2., 2.])
     """
 
     rank = 1
@@ -131,15 +131,15 @@ class _ZeroPadding(Spatial):
 
 
 class ZeroPadding1D(_ZeroPadding):
-    """Zeros in front of and behind the steps: `(batch, channels, steps)` -> `(batch, channels, more_steps)`.
+    """Zeros in front of and behind the steps: `(batch, steps, channels)` -> `(batch, more_steps, channels)`.
 
     Args:
         padding: how many at each end, or `(front, end)`.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, steps, features)`.
+        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
         name: see `Layer`; so is `trainable`.
 
-    >>> ZeroPadding1D((0, 2))(torch.tensor([[[1.0, 2.0]]]))
-    tensor([[[1., 2., 0., 0.]]])
+    >>> ZeroPadding1D((0, 2))(torch.tensor([[[1.0], [2.0]]])).flatten()
+    tensor([1., 2., 0., 0.])
     """
 
     rank = 1
@@ -199,16 +199,16 @@ class _Cropping(Spatial):
 
 
 class Cropping1D(_Cropping):
-    """Without steps at both ends: `(batch, channels, steps)` -> `(batch, channels, fewer_steps)`; a view.
+    """Without steps at both ends: `(batch, steps, channels)` -> `(batch, fewer_steps, channels)`; a view.
 
     Args:
         cropping: how many at each end, or `(front, end)`.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, steps, features)`. Keras'
-            layer has no such argument and takes the latter.
+        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`. Keras'
+            layer has no such argument and takes the former.
         name: see `Layer`; so is `trainable`.
 
-    >>> Cropping1D((0, 1))(torch.tensor([[[1.0, 2.0, 3.0]]]))
-    tensor([[[1., 2.]]])
+    >>> Cropping1D((0, 1))(torch.tensor([[[1.0], [2.0], [3.0]]])).flatten()
+    tensor([1., 2.])
     """
 
     rank = 1

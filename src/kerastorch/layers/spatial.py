@@ -18,7 +18,8 @@ class Spatial(Layer):
 
     Args:
         data_format: `'channels_first'`, `(batch, channels, ...)`; `'channels_last'`, `(batch, ..., channels)`;
-            `None` is the first.
+            `None` is the latter for sequences, as the recurrent layers have them, and the former for images and
+            volumes, as torch has them.
         name: see `Layer`; so are `trainable` and `activity_regularizer`.
     """
 
@@ -33,7 +34,9 @@ class Spatial(Layer):
         activity_regularizer: Any = None,
     ) -> None:
         super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
-        self.data_format = one_of("data_format", "channels_first" if data_format is None else data_format, _FORMATS)
+        if data_format is None:
+            data_format = "channels_last" if self.rank == 1 else "channels_first"
+        self.data_format = one_of("data_format", data_format, _FORMATS)
         self._last = self.data_format == "channels_last"
 
     def check(self, x: Tensor) -> None:

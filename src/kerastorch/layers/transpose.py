@@ -87,9 +87,9 @@ class _ConvTranspose(Convolutional):
         self.make_bias(self.filters)
 
     def forward(self, x: Tensor) -> Tensor:
-        x, weight = self.first(x), self.weight if self._zeros is None else F.pad(self.weight, self._zeros)
+        weight = self.weight if self._zeros is None else F.pad(self.weight, self._zeros)
         transposed = _TRANSPOSED[self.rank]
-        y = transposed(x, weight, self.bias, self.strides, self._padding, self._more, 1, self.dilation_rate)
+        y = transposed(self.first(x), weight, self.bias, self.strides, self._padding, self._more, 1, self.dilation_rate)
         return self.activate(y if self._cut is None else y[self._cut])
 
     def extra_repr(self) -> str:
@@ -112,7 +112,7 @@ def _cut(padding: str, span: int, stride: int, more: int | None) -> tuple[int, i
 
 
 class Conv1DTranspose(_ConvTranspose):
-    """The transpose (the gradient) of a convolution over sequences: `(batch, channels, steps)` -> longer ones.
+    """The transpose (the gradient) of a convolution over sequences: `(batch, steps, channels)` -> longer ones.
 
     Args:
         filters: number of channels of the output.
@@ -122,13 +122,13 @@ class Conv1DTranspose(_ConvTranspose):
             `steps * strides`.
         output_padding: less than `strides`. Given, there are `(steps - 1) * strides + kernel_size + output_padding`
             outputs with `'valid'`; with `'same'`, `kernel_size % 2` stands for `kernel_size`. torch counts otherwise.
-        data_format: `'channels_first'` (`None` too) or `'channels_last'`.
+        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
         dilation_rate: distance between the steps of the window; above 1 only without strides.
         activation: see `Conv1D`; so are the other arguments. `weight` is `(channels, filters, kernel_size)`, as in
             torch; a constraint on the norm of what leads to one output channel needs `dim=(0, 2)`.
 
-    >>> Conv1DTranspose(8, 3, strides=2, padding="same")(torch.zeros(2, 5, 10)).shape
-    torch.Size([2, 8, 20])
+    >>> Conv1DTranspose(8, 3, strides=2, padding="same")(torch.zeros(2, 10, 5)).shape
+    torch.Size([2, 20, 8])
     """
 
     rank = 1
@@ -142,6 +142,7 @@ class Conv2DTranspose(_ConvTranspose):
         kernel_size: height and width of the window; one integer for both.
         strides: see `Conv1DTranspose`, axis by axis; so are the other arguments. `weight` is
             `(channels, filters, *kernel_size)`.
+        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
 
     >>> Conv2DTranspose(8, 3, strides=2, padding="same")(torch.zeros(2, 5, 7, 9)).shape
     torch.Size([2, 8, 14, 18])
@@ -156,7 +157,7 @@ class Conv3DTranspose(_ConvTranspose):
     Args:
         filters: number of channels of the output.
         kernel_size: depth, height and width of the window; one integer for all.
-        strides: see `Conv1DTranspose`, axis by axis; so are the other arguments, of which `data_format` comes before
+        strides: see `Conv2DTranspose`, axis by axis; so are the other arguments, of which `data_format` comes before
             `output_padding` here, as in Keras.
 
     >>> Conv3DTranspose(4, 2, strides=2)(torch.zeros(2, 1, 3, 4, 4)).shape
