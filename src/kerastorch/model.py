@@ -331,15 +331,17 @@ class Model(Visible, Functional):
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
         """The scalar to be minimised: the compiled losses plus penalties."""
-        return self.trainer.objective(y, y_pred, sample_weight, self.trainer.output_mask(x))
+        trainer = self.trainer
+        return trainer.objective(y, y_pred, sample_weight, trainer.output_mask(x))
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Hand a batch to the compiled metrics; they are computed over the whole epoch."""
-        if self.trainer.metrics:
-            mask, names = self.trainer.output_mask(x), self._output_names
+        trainer = self.trainer
+        if trainer.metrics:
+            mask, names = trainer.output_mask(x), self._output_names
             if mask is not None and isinstance(y_pred, Tensor):
                 y_pred, y = y_pred[mask], y[mask]
-            self.trainer.meter.update(outputs(y_pred, names=names), outputs(y, y_pred, names))
+            trainer.meter.update(outputs(y_pred, names=names), outputs(y, y_pred, names))
 
     # --- what is known ----------------------------------------------------------------------------------------
 

@@ -44,3 +44,9 @@ def public_name(thing: Any) -> str:
         inner = inner.func
     name = getattr(inner, "__name__", None)
     return name if isinstance(name, str) else snake_case(type(inner).__name__)
+
+
+def own_name(part: Any) -> str | None:
+    """The name that a layer or model was given."""
+    name = vars(part).get("name")
+    return name if isinstance(name, str) else None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from kerastorch.errors import whole
-from kerastorch.inspection.plot import plot_model
+
+if TYPE_CHECKING:
+    from kerastorch.inspection.plot import plot_model
 
 __all__ = ["plot_model", "set_random_seed"]
 
@@ -24,3 +27,11 @@ def set_random_seed(seed: int) -> None:
     random.seed(whole("seed", seed, 0))
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plot_model":  # on first use: it is much to import, and seldom needed
+        from kerastorch.inspection.plot import plot_model
+
+        return plot_model
+    raise AttributeError(f"module 'kerastorch.utils' has no attribute {name!r}")

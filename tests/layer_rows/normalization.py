@@ -104,7 +104,9 @@ ROWS = {
         _layer([1]),
     ),
     "GroupNormalization": Row(lambda: GroupNormalization(2, **ANY), lambda: (numbers(5, 4, 3, 3),), _group(2)),
-    "GroupNormalization-instance": Row(lambda: GroupNormalization(-1, **ANY), lambda: (numbers(5, 4, 6),), _group(4)),
+    "GroupNormalization-instance": Row(
+        lambda: GroupNormalization(-1, axis=1, **ANY), lambda: (numbers(5, 4, 6),), _group(4)
+    ),
     "GroupNormalization-axis": Row(
         lambda: GroupNormalization(2, axis=-1, epsilon=0.1, **ANY),
         lambda: (numbers(5, 6, 4),),

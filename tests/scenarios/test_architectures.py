@@ -149,9 +149,7 @@ def test_two_inputs_and_three_outputs_learn_together(digits):
 def test_a_frozen_base_of_other_digits_learns_new_ones_from_few_images(digits):
     x, x_test, y, y_test = digits
     small, large, large_test = y < 5, y >= 5, y_test >= 5
-    base = Sequential(
-        [Input((1, 8, 8)), Conv2D(32, 3, padding="same", activation="relu"), MaxPooling2D(2), Flatten()]
-    )
+    base = Sequential([Input((1, 8, 8)), Conv2D(32, 3, padding="same", activation="relu"), MaxPooling2D(2), Flatten()])
     whole = Sequential([base, Dense(5)])
     whole.compile("adam", "cross_entropy")
     whole.fit(x[small], y[small], epochs=10, verbose=0)

@@ -16,7 +16,8 @@ from kerastorch.data.spec import BATCHES, VARYING
 from kerastorch.data.structure import map_structure
 from kerastorch.inspection.calls import Shape, common, shapes, tensors_in
 from kerastorch.inspection.quiet import Subject
-from kerastorch.inspection.rows import kind, own_name
+from kerastorch.inspection.rows import kind
+from kerastorch.names import own_name
 
 
 @dataclass

@@ -11,6 +11,7 @@ from torch import nn
 
 from kerastorch.errors import mismatch
 from kerastorch.inspection.calls import Call, Shape
+from kerastorch.names import own_name
 from kerastorch.tree import modules
 from kerastorch.weights import is_unbuilt
 
@@ -85,12 +86,6 @@ def between(rows: Sequence[Row], layer_range: Sequence[str]) -> list[Row]:
     begin, last = min(begin, last), max(begin, last)
     end = next((index for index in tops if index > last), len(rows))
     return list(rows[begin:end])
-
-
-def own_name(part: nn.Module) -> str | None:
-    """The name that a layer was given."""
-    name = vars(part).get("name")
-    return name if isinstance(name, str) else None
 
 
 def kind(part: nn.Module) -> str:

@@ -15,6 +15,7 @@ from kerastorch.inspection.given import specs, varies
 from kerastorch.inspection.look import Look, look
 from kerastorch.inspection.rows import Row
 from kerastorch.inspection.table import as_html, memory, text
+from kerastorch.names import own_name
 from kerastorch.tree import modules
 from kerastorch.weights import is_unbuilt
 
@@ -75,7 +76,7 @@ def summarize(
         rows = rows_of.between(rows, layer_range)
     totals = _weights(module if seen is None else seen.module)
     totals += _unknown() if seen is None else _costs(seen, given)
-    name = rows_of.own_name(module) or rows_of.kind(module)
+    name = own_name(module) or rows_of.kind(module)
     return Summary(f'Model: "{name}"', rows, totals, show_trainable)
 
 

@@ -10,8 +10,7 @@ from torch import nn
 
 from kerastorch.callbacks.progress import in_notebook
 from kerastorch.errors import unknown, whole
-from kerastorch.inspection.rows import own_name
-from kerastorch.inspection.summary import summarize
+from kerastorch.names import own_name
 from kerastorch.soft import soft_property
 from kerastorch.view import View
 
@@ -87,6 +86,8 @@ class Visible(View):
         Raises:
             ValueError: inputs that the model cannot take, with the layer's name; an unknown layer in `layer_range`.
         """
+        from kerastorch.inspection.summary import summarize  # a good part of what there is to import, seldom needed
+
         width = min(shutil.get_terminal_size((100, 24)).columns, 100) if line_length is None else line_length
         found = summarize(
             self,
