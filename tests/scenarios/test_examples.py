@@ -78,3 +78,21 @@ def test_a_training_step_of_ones_own_learns(run):
 def test_no_example_is_left_out():
     text = pathlib.Path(__file__).read_text()
     assert all(path.name in text for path in EXAMPLES.glob("*.py"))
+
+
+def test_random_shifts_help_where_images_are_few(run):
+    accuracy = run("images.py")["accuracy"]
+    assert accuracy[True] > accuracy[False] > 0.9
+
+
+def test_sentences_are_told_apart(run):
+    assert run("text.py")["accuracy"] >= 0.9
+
+
+def test_the_functional_api_learns_three_answers_and_draws_itself(run, tmp_path, capsys):
+    found = run("functional_api.py")["found"]
+    assert found["digit_accuracy"] >= 0.94
+    assert (tmp_path / "model.png").read_bytes().startswith(b"\x89PNG")
+    out = capsys.readouterr().out
+    assert "concatenate = self.concatenate([look, look_1])" in out
+    assert "look (Dense)" in out
