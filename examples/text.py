@@ -11,8 +11,6 @@ from kerastorch import layers
 
 manuals = [getattr(datasets, f"load_{name}")().DESCR for name in ("iris", "wine", "breast_cancer", "diabetes")]
 about_data = " ".join(manuals)
-    getattr(datasets, f"load_{name}")().DESCR for name in ("iris", "wine", "breast_cancer", "diabetes")
-)
 about_python = " ".join(topics[name] for name in ("assert", "class", "for", "global", "import", "raise", "try", "with"))
 
 

@@ -11,7 +11,19 @@ from torch.nn import functional as F
 
 import kerastorch as kt
 from kerastorch import Input, Model, Sequential
-from kerastorch.layers import Activation, Dense, Dropout, Flatten, Layer
+from kerastorch.layers import (
+    Activation,
+    BatchNormalization,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling2D,
+    Layer,
+    ReLU,
+    RMSNormalization,
+)
 
 
 def _x(*shape, seed=1):
@@ -116,6 +128,17 @@ def test_a_shared_layer_is_one_layer():
     assert not model(x, x).any()
     model(x, _x(5, 4, seed=2)).square().sum().backward()
     assert torch.allclose(model.dense.bias.grad, torch.zeros(3), atol=1e-5)  # what goes in at one side comes off
+
+
+def test_layers_without_a_name_are_called_as_keras_calls_them():
+    x = Input((3, 8, 8))
+    y = ReLU()(BatchNormalization()(Conv2D(4, 3)(x)))
+    y = RMSNormalization()(GlobalAveragePooling2D()(Conv2DTranspose(4, 3)(Conv2D(4, 3)(y))))
+    model = Model(x, kt.call(nn.Linear(4, 1), y))
+    assert [name for name, _ in model.named_children()] == [
+        "conv2d", "batch_normalization", "re_lu", "conv2d_1", "conv2d_transpose", "global_average_pooling2d",
+        "rms_normalization", "linear",
+    ]  # fmt: skip
 
 
 def test_models_nest():

@@ -17,6 +17,11 @@ def snake_case(name: str) -> str:
     return parted.lower()
 
 
+def part_name(part: Any) -> str:
+    """The class of a layer as Keras names layers after it: `'conv2d'`, `'re_lu'`, `'rms_normalization'`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", type(part).__name__).lower()
+
+
 def find(kind: str, name: str, table: Mapping[str, T]) -> T:
     """The entry of `table` under `name`, its snake case or its lower case; else an error that suggests one."""
     for candidate in (name, snake_case(name), name.lower()):
