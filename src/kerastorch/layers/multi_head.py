@@ -15,7 +15,7 @@ from kerastorch.errors import mismatch, number, whole
 from kerastorch.layers.attending import band, causal, joined, softmax
 from kerastorch.layers.base import Layer
 from kerastorch.layers.core import Dense
-from kerastorch.layers.drawing import Noise
+from kerastorch.layers.drawing import Draws
 
 
 class _Heads(Layer):
@@ -54,8 +54,8 @@ class _Heads(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self.use_gate = use_gate
-        self.seed = seed if seed is None else whole("seed", seed, 0)
-        self._noise = Noise(self.seed)
+        self._draws = Draws(seed)
+        self.seed = self._draws.seed
 
     def build(self, query_shape: torch.Size) -> None:
         if len(query_shape) != 3:
@@ -127,7 +127,7 @@ class _Heads(Layer):
                 mask = causal(query.shape[1], value.shape[1], query.device)
             k, v = (one.repeat_interleave(heads // groups, 1) if groups < heads else one for one in (k, v))
             weights = softmax(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]), mask)
-            y = (weights * self._noise(weights.shape, share, weights) if share else weights) @ v
+            y = (weights * self._draws.dropout(weights.shape, share, weights) if share else weights) @ v
         else:
             y = F.scaled_dot_product_attention(
                 q, k, v, attn_mask=mask, dropout_p=share, is_causal=only_causal, enable_gqa=groups < heads
@@ -191,7 +191,7 @@ class MultiHeadAttention(_Heads):
         kernel_constraint: what their weights must satisfy after each step.
         bias_constraint: what their biases must satisfy.
         use_gate: whether what the heads give is multiplied with `sigmoid(gate(query))` (Qiu et al. 2025).
-        seed: draws from a generator of its own instead of torch's global one.
+        seed: see `Dropout`.
         name: see `Layer`; so is `trainable`.
 
     Shape: `(batch, queries, features)`, `(batch, keys, features)` -> `(batch, queries, features)`.

@@ -35,7 +35,7 @@ class SimpleRNN(_Fused, _Simple):
         dropout: share of the inputs that is set to 0 in training, the same ones at all time steps.
         recurrent_dropout: share of the states that is set to 0, the same at all steps, others for each gate. Where it
             is not 0, inputs are dropped for each gate apart, and training goes by a loop instead of torch's kernel.
-        seed: draws from a generator of its own instead of torch's global one.
+        seed: see `Dropout`.
         return_sequences: whether the outputs of all steps come out, not only the last.
         return_state: whether the last state comes out too, behind the output.
         go_backwards: whether it begins at the end; outputs are in the order in which they were computed.
@@ -132,7 +132,7 @@ class LSTM(_Fused, _LongShort):
         dropout: share of the inputs that is set to 0 in training, the same ones at all time steps.
         recurrent_dropout: share of the states that is set to 0, the same at all steps, others for each gate. Where it
             is not 0, inputs are dropped for each gate apart, and training goes by a loop instead of torch's kernel.
-        seed: draws from a generator of its own instead of torch's global one.
+        seed: see `Dropout`.
         return_sequences: whether the outputs of all steps come out, not only the last.
         return_state: whether the last states come out too, behind the output.
         go_backwards: whether it begins at the end; outputs are in the order in which they were computed.
@@ -236,7 +236,7 @@ class GRU(_Fused, _Reset):
         dropout: share of the inputs that is set to 0 in training, the same ones at all time steps.
         recurrent_dropout: share of the states that is set to 0, the same at all steps, others for each gate. Where it
             is not 0, inputs are dropped for each gate apart, and training goes by a loop instead of torch's kernel.
-        seed: draws from a generator of its own instead of torch's global one.
+        seed: see `Dropout`.
         return_sequences: whether the outputs of all steps come out, not only the last.
         return_state: whether the last state comes out too, behind the output.
         go_backwards: whether it begins at the end; outputs are in the order in which they were computed.

@@ -36,7 +36,7 @@ class Spatial(Layer):
         super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
         if data_format is None:
             data_format = "channels_last" if self.rank == 1 else "channels_first"
-        self.data_format = one_of("data_format", data_format, _FORMATS)
+        self.data_format = one_of("data_format", data_format, FORMATS)
         self._last = self.data_format == "channels_last"
 
     def check(self, x: Tensor) -> None:
@@ -70,7 +70,7 @@ class Spatial(Layer):
 
     def other_format(self) -> str:
         """For messages: what to do with data in the other format."""
-        return f"Data in the other order need data_format={_FORMATS[not self._last]!r}."
+        return f"Data in the other order need data_format={FORMATS[not self._last]!r}."
 
     def _refused(self, shape: Sequence[int]) -> ValueError:
         return ValueError(
@@ -78,7 +78,7 @@ class Spatial(Layer):
         )
 
 
-_FORMATS = ("channels_first", "channels_last")
+FORMATS = ("channels_first", "channels_last")
 
 
 def one_of(what: str, given: Any, choice: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
-"""Noise: its numbers in training, nothing in evaluation."""
+"""Layers that act in training only: their numbers there, nothing in evaluation."""
 
+import copy
 import math
 
 import pytest
@@ -52,6 +53,27 @@ def test_a_seed_draws_its_own_numbers_and_leaves_torchs_alone(make, shape):
     assert not torch.equal(second, first)
     assert not torch.equal(third(x), first)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@each
+def test_with_a_seed_it_compiles_whole_and_draws_what_it_draws_uncompiled(make, shape):
+    torch._dynamo.reset()
+    x = _x(*shape).requires_grad_()
+    plain, layer = make(7), make(7)
+    plain(x), layer(x)  # built
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for _ in range(3):
+        expected, found = plain(x), compiled(x)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(*(torch.autograd.grad(y.square().sum(), x)[0] for y in (found, expected)))
+
+
+@each
+def test_a_copy_with_a_seed_goes_on_by_itself(make, shape):
+    x, layer = _x(*shape), make(7)
+    layer(x)
+    other = copy.deepcopy(layer)
+    assert torch.equal(layer(x), other(x))
 
 
 @each
