@@ -212,7 +212,7 @@ def test_activity_regularization_adds_its_penalty_over_the_batch_size():
     ("make", "sentence"),
     [
         (lambda: SpatialDropout1D(1.5), "rate must be"),
-        (lambda: SpatialDropout2D(0.5, "channels_middle"), "data_format must be"),
+        (lambda: SpatialDropout2D(0.5, "channels_middle"), "Unknown data_format"),
         (lambda: AlphaDropout(-0.1), "rate must be"),
         (lambda: AlphaDropout(0.1, (1, 1))(torch.ones(2, 3, 4)), "noise_shape"),
         (lambda: GaussianDropout(1.0), "rate must be a finite number >= 0 and < 1"),

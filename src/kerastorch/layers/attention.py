@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import mismatch, number
+from kerastorch.errors import number, one_of
 from kerastorch.layers.attending import causal, joined, penalty
 from kerastorch.layers.base import Layer
 from kerastorch.layers.drawing import Draws
@@ -51,10 +51,8 @@ class Attention(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        if score_mode not in ("dot", "concat"):
-            raise mismatch("score_mode", score_mode, "'dot' or 'concat'")
         self.use_scale = use_scale
-        self.score_mode = score_mode
+        self.score_mode = one_of("score_mode", score_mode, ("dot", "concat"))
         self.dropout = number("dropout", dropout, least=0, below=1)
         self._draws = Draws(seed)
         self.seed = self._draws.seed

@@ -8,34 +8,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number, whole
-from kerastorch.layers.base import Layer
+from kerastorch.errors import number, one_of, whole
 from kerastorch.layers.drawing import Draws, wide
-from kerastorch.layers.spatial import FORMATS, one_of
+from kerastorch.layers.spatial import Spatial
 
 Range = tuple[float, float]
 
 
-class Drawing(Layer):
+class Drawing(Spatial):
     """A layer that draws numbers in training, from torch's random state or, with a seed, its own."""
 
+    rank = 2
+
     def __init__(self, seed: int | None, data_format: str | None, name: str | None, trainable: bool) -> None:
-        super().__init__(name=name, trainable=trainable)
+        super().__init__(data_format, name=name, trainable=trainable)
         self._draws = Draws(seed)
         self.seed = self._draws.seed
-        self.data_format = None if data_format is None else one_of("data_format", data_format, FORMATS)
 
     def _uniform(self, x: Tensor, between: Range) -> Tensor:
         """A number for each image, `(batch,)`; float32 for narrower images, so that there are enough different ones."""
         drawn = self._draws.uniform(x.new_empty(x.shape[0], dtype=wide(x.dtype)))
         return drawn * (between[1] - between[0]) + between[0]
-
-    def _first(self, x: Tensor) -> Tensor:
-        """With the channels on axis 1: a view."""
-        return x.movedim(-1, 1) if self.data_format == "channels_last" else x
-
-    def _back(self, x: Tensor) -> Tensor:
-        return x.movedim(1, -1) if self.data_format == "channels_last" else x
 
 
 class Augmentation(Drawing):
@@ -45,8 +38,8 @@ class Augmentation(Drawing):
         x = images(x, type(self).__name__)
         change = self.augment if self.training else self.leave
         if x.ndim == 3:
-            return self._back(change(self._first(x[None])))[0]
-        return self._back(change(self._first(x)))
+            return self.back(change(self.first(x[None])))[0]
+        return self.back(change(self.first(x)))
 
     def augment(self, x: Tensor) -> Tensor:
         """Changed images, all of them `(batch, channels, height, width)`."""

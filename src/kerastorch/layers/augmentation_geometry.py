@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number
+from kerastorch.errors import number, one_of
 from kerastorch.layers.augmentation import Augmentation, Range, factor_range
 from kerastorch.layers.drawing import wide
-from kerastorch.layers.spatial import one_of
 
 _FILL = {"reflect": "reflection", "nearest": "border", "constant": "zeros", "wrap": "border"}
 

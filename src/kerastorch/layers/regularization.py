@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import mismatch, number
+from kerastorch.errors import number, one_of
 from kerastorch.layers.base import Layer
 from kerastorch.layers.drawing import Draws
+from kerastorch.layers.spatial import FORMATS
 from kerastorch.regularizers import L1L2
 
 
@@ -75,9 +76,7 @@ class _SpatialDropout(Dropout):
         self, rate: float, data_format: str | None, seed: int | None, name: str | None, trainable: bool
     ) -> None:
         super().__init__(rate, seed=seed, name=name, trainable=trainable)
-        if data_format not in (None, "channels_first", "channels_last"):
-            raise mismatch("data_format", data_format, "'channels_first', 'channels_last' or None")
-        self.data_format = data_format
+        self.data_format = None if data_format is None else one_of("data_format", data_format, FORMATS)
 
     def _shape_of_noise(self, x: Tensor) -> list[int]:
         if x.ndim != self._ndim:

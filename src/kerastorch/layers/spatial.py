@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from kerastorch.errors import mismatch, unknown, whole
+from kerastorch.errors import mismatch, one_of, whole
 from kerastorch.layers.base import Layer
 
+FORMATS = ("channels_first", "channels_last")
 _AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 
 
@@ -76,22 +77,6 @@ class Spatial(Layer):
         return ValueError(
             f"{self.named()} takes {self.rank + 2} axes, {self.axes()}, and got {len(shape)}: {tuple(shape)}."
         )
-
-
-FORMATS = ("channels_first", "channels_last")
-
-
-def one_of(what: str, given: Any, choice: Sequence[str]) -> str:
-    """`given` in lower case, one of `choice`.
-
-    >>> one_of("padding", "SAME", ["valid", "same"])
-    'same'
-    """
-    if not isinstance(given, str):
-        raise mismatch(what, given, "one of " + ", ".join(map(repr, choice)))
-    if given.lower() not in choice:
-        raise unknown(what, given, choice)
-    return given.lower()
 
 
 def sizes(what: str, given: Any, rank: int, least: int = 1) -> tuple[int, ...]:
