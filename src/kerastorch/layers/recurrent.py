@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch.nn import functional as F
-
-from kerastorch import activations
-from kerastorch.layers.fused import _Fused
+from kerastorch.layers.fused import RELU, SIGMOID, TANH, _Fused
 from kerastorch.layers.gated import _LongShort, _Reset, _Simple
 
 
@@ -103,7 +99,7 @@ class SimpleRNN(_Fused, _Simple):
             trainable,
         )
         self._settle(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
-        self._kernel = "rnn_tanh" if _is_tanh(self.activation) else "rnn_relu" if _is_relu(self.activation) else None
+        self._kernel = "rnn_tanh" if self.activation in TANH else "rnn_relu" if self.activation in RELU else None
 
 
 class LSTM(_Fused, _LongShort):
@@ -207,7 +203,7 @@ class LSTM(_Fused, _LongShort):
         self._settle(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
         self.unit_forget_bias = unit_forget_bias
         self.state_size = [self.units, self.units]
-        default = _is_tanh(self.activation) and _is_sigmoid(self.recurrent_activation)
+        default = self.activation in TANH and self.recurrent_activation in SIGMOID
         self._kernel = "lstm" if default else None
         self.use_cudnn = self._checked(use_cudnn, "activation='tanh' and recurrent_activation='sigmoid'")
 
@@ -312,20 +308,8 @@ class GRU(_Fused, _Reset):
         )
         self._settle(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
         self.reset_after = reset_after
-        default = _is_tanh(self.activation) and _is_sigmoid(self.recurrent_activation)
+        default = self.activation in TANH and self.recurrent_activation in SIGMOID
         self._kernel = "gru" if default and reset_after else None
         self.use_cudnn = self._checked(
             use_cudnn, "activation='tanh', recurrent_activation='sigmoid' and reset_after=True"
         )
-
-
-def _is_tanh(function: Any) -> bool:
-    return function in (activations.tanh, torch.tanh, F.tanh)
-
-
-def _is_sigmoid(function: Any) -> bool:
-    return function in (activations.sigmoid, torch.sigmoid, F.sigmoid)
-
-
-def _is_relu(function: Any) -> bool:
-    return function in (activations.relu, torch.relu, F.relu)
