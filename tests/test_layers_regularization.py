@@ -235,3 +235,14 @@ def test_noise_compiles_with_the_training_step():
     model.trainer.say = said.append
     model.fit(_x(160, 4), torch.arange(160) % 2, verbose=0, epochs=2)
     assert any("compiled the training step in" in sentence for sentence in said)
+
+
+@pytest.mark.filterwarnings("ignore:jit_compile")
+def test_a_training_step_with_a_seed_stays_eager_and_draws_as_it_did():
+    losses, x = [], _x(64, 4)
+    for jit in (False, True):
+        torch.manual_seed(0)
+        model = Sequential([Input((4,)), Dense(8), Dropout(0.3, seed=7), Dense(2)])
+        model.compile(kt.optimizers.SGD(0.1), "cross_entropy", jit_compile=jit)
+        losses.append(model.fit(x, torch.arange(64) % 2, verbose=0, epochs=2, shuffle=False).history["loss"])
+    assert losses[0] == losses[1]
