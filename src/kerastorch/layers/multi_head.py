@@ -41,6 +41,7 @@ class MultiHeadAttention(_Heads):
 
     Shape: `(batch, queries, features)`, `(batch, keys, features)` -> `(batch, queries, features)`.
 
+    >>> import torch
     >>> x = torch.zeros(2, 6, 8)
     >>> MultiHeadAttention(num_heads=2, key_dim=4)(x, x).shape
     torch.Size([2, 6, 8])
@@ -114,6 +115,7 @@ class GroupQueryAttention(_Heads):
 
     Shape: `(batch, queries, features)`, `(batch, keys, features)` -> `(batch, queries, features)`.
 
+    >>> import torch
     >>> x = torch.zeros(2, 6, 8)
     >>> GroupQueryAttention(head_dim=4, num_query_heads=4, num_key_value_heads=2)(x, x).shape
     torch.Size([2, 6, 8])

@@ -43,6 +43,7 @@ class SimpleRNN(_Fused, _Simple):
     Shape: `(batch, time, features)` -> `(batch, units)`, or `(batch, time, units)`. Of a `PackedSequence` the last
     outputs by row, or a `PackedSequence`.
 
+    >>> import torch
     >>> SimpleRNN(3, return_sequences=True)(torch.zeros(2, 6, 5)).shape
     torch.Size([2, 6, 3])
     """
@@ -142,6 +143,7 @@ class LSTM(_Fused, _LongShort):
     Shape: `(batch, time, features)` -> `(batch, units)`, or `(batch, time, units)`. Of a `PackedSequence` the last
     outputs by row, or a `PackedSequence`.
 
+    >>> import torch
     >>> LSTM(3, return_sequences=True)(torch.zeros(2, 6, 5)).shape
     torch.Size([2, 6, 3])
     """
@@ -248,6 +250,7 @@ class GRU(_Fused, _Reset):
     Shape: `(batch, time, features)` -> `(batch, units)`, or `(batch, time, units)`. Of a `PackedSequence` the last
     outputs by row, or a `PackedSequence`.
 
+    >>> import torch
     >>> GRU(3, return_sequences=True)(torch.zeros(2, 6, 5)).shape
     torch.Size([2, 6, 3])
     """
