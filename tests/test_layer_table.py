@@ -163,6 +163,45 @@ def test_it_compiles_whole(row):
             _close(found, layer(*inputs))
 
 
+# one of each way in which layers compute: torch's kernels, loops over time, buffers that change, draws, strided windows
+INDUCED = [
+    "Dense",
+    "Conv2D",
+    "BatchNormalization",
+    "LSTM",
+    "LSTM-masked",
+    "GRU",
+    "GRU-masked",
+    "MultiHeadAttention",
+    "Dropout",
+    "Dropout-seed",
+    "RandomRotation",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+@pytest.mark.parametrize("name", INDUCED)
+def test_inductor_gives_the_same(name, training):
+    torch._dynamo.reset()
+    row = TABLE[name]
+    layer, inputs = _made(row, training)
+    reference = copy.deepcopy(layer)
+    found = torch.compile(layer, fullgraph=True, backend="inductor")(*inputs)
+    expected = reference(*inputs)
+    if row.training == "random" and training and layer.seed is None:  # other numbers than uncompiled
+        for one, other in zip(_tensors(found), _tensors(expected), strict=True):
+            assert one.shape == other.shape
+            assert one.isfinite().all()
+        return
+    _close(found, expected, rtol=1e-4, atol=1e-5)
+    _close(list(layer.buffers()), list(reference.buffers()))
+    floats = [x for x in _tensors(inputs) if x.requires_grad]
+    gradients = [_gradients(out, [*one.parameters(), *floats]) for out, one in ((found, layer), (expected, reference))]
+    _close(*gradients, rtol=1e-4, atol=1e-5)
+
+
 @each
 def test_it_exports(row):
     if not row.exports:
@@ -185,6 +224,31 @@ def test_it_follows_to_another_dtype(row):
             assert one.dtype == (torch.float64 if narrow.is_floating_point() else narrow.dtype)
             assert one.shape == narrow.shape
     assert all(p.dtype == torch.float64 for p in other.parameters() if p.is_floating_point())
+
+
+@each
+def test_it_is_built_in_bfloat16_and_computes_in_it(row):
+    if not row.narrows:
+        pytest.skip("says beside its row why not")
+    inputs = _map(lambda x: x.bfloat16() if x.is_floating_point() else x, row.inputs())
+    for training in (False, True):
+        layer = row.make().bfloat16().train(training)
+        found, expected = pytree.tree_leaves(layer(*inputs)), pytree.tree_leaves(_made(row)[0](*row.inputs()))
+        for one, wider in zip(found, expected, strict=True):
+            assert one.dtype == (torch.bfloat16 if wider.is_floating_point() else wider.dtype)
+            assert one.shape == wider.shape
+        assert all(t.dtype == torch.bfloat16 for t in layer.state_dict().values() if t.is_floating_point())
+
+
+@each
+def test_it_is_made_in_the_default_dtype(row):
+    torch.set_default_dtype(torch.float64)
+    try:
+        layer = row.make()
+        found = layer(*_map(lambda x: x.double() if x.is_floating_point() else x, row.inputs()))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(t.dtype == torch.float64 for t in [*_tensors(found), *layer.parameters()] if t.is_floating_point())
 
 
 @each

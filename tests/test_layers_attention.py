@@ -121,7 +121,7 @@ def test_masks_of_symbols_are_found():
         (lambda: MultiHeadAttention(2, 4, sliding_window=0), ValueError, "sliding_window must be an integer >= 1"),
         (lambda: MultiHeadAttention(2, 4)(torch.zeros(2, 4), torch.zeros(2, 4)), ValueError, r"\(batch, time"),
         (lambda: GroupQueryAttention(4, 4, 3), ValueError, "num_key_value_heads must be a divisor"),
-        (lambda: Attention(score_mode="mul"), ValueError, "score_mode must be 'dot' or 'concat', got 'mul'"),
+        (lambda: Attention(score_mode="mul"), ValueError, "Unknown score_mode 'mul'.* Known: concat, dot"),
         (lambda: Attention()([torch.zeros(2, 3, 4)]), TypeError, r"takes a list, \[query, value\].*got 1 of them"),
         (lambda: Attention()(torch.zeros(2, 3, 4)), TypeError, r"takes a list, \[query, value\].*got Tensor"),
     ],

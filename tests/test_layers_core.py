@@ -241,7 +241,7 @@ def test_a_function_of_ones_own_cannot_be_written_down():
         (lambda: RepeatVector(0), None, "n must be an integer >= 1"),
         (lambda: RepeatVector(2), (2, 3, 4), r"takes inputs \(batch, features\)"),
         (lambda: Masking("zero"), None, "mask_value must be"),
-        (lambda: Flatten("channels"), None, "data_format must be"),
+        (lambda: Flatten("channels"), None, "Unknown data_format"),
         (lambda: Softmax("last"), None, "axis must be"),
         (lambda: Embedding(0, 3), None, "input_dim must be an integer >= 1"),
         (lambda: Embedding(3, 2, weights=np.zeros((2, 3))), None, r"the shape of weights must be \(3, 2\)"),

@@ -30,6 +30,20 @@ def mismatch(what: str, given: Any, expected: str, advice: str = "") -> ValueErr
     return ValueError(f"{what} must be {expected}, got {given!r}.{' ' + advice if advice else ''}")
 
 
+def one_of(what: str, given: Any, choice: Iterable[str]) -> str:
+    """`given` in lower case, one of `choice`.
+
+    >>> one_of("padding", "SAME", ["valid", "same"])
+    'same'
+    """
+    choice = list(choice)
+    if not isinstance(given, str):
+        raise mismatch(what, given, "one of " + ", ".join(map(repr, choice)))
+    if given.lower() not in choice:
+        raise unknown(what, given, choice)
+    return given.lower()
+
+
 def whole(name: str, value: Any, least: int = 1) -> int:
     """`value` as an int >= `least`; NumPy integers pass, bools, floats and strings do not.
 

@@ -162,7 +162,11 @@ class Orthogonal(Configurable):
         self.gain, self.seed = gain, seed
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        return init.orthogonal_(tensor, self.gain, generator=_generator(self.seed, tensor.device))
+        # torch has no QR of narrower numbers
+        wide = tensor.detach().to(torch.promote_types(tensor.dtype, torch.float32))
+        init.orthogonal_(wide, self.gain, generator=_generator(self.seed, tensor.device))
+        with torch.no_grad():
+            return tensor.copy_(wide)
 
 
 class Identity(Configurable):

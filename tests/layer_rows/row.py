@@ -45,3 +45,4 @@ class Row:
     exports: bool = True
     compiles: bool = True
     casts: bool = True
+    narrows: bool = True

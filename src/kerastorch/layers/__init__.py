@@ -58,15 +58,6 @@ from kerastorch.layers.merging import (
     subtract,
 )
 from kerastorch.layers.multi_head import GroupQueryAttention, MultiHeadAttention
-from kerastorch.layers.noise import (
-    ActivityRegularization,
-    AlphaDropout,
-    GaussianDropout,
-    GaussianNoise,
-    SpatialDropout1D,
-    SpatialDropout2D,
-    SpatialDropout3D,
-)
 from kerastorch.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from kerastorch.layers.pooling import (
     AveragePooling1D,
@@ -84,7 +75,16 @@ from kerastorch.layers.pooling import (
 )
 from kerastorch.layers.preprocessing import Normalization, Rescaling
 from kerastorch.layers.recurrent import GRU, LSTM, SimpleRNN
-from kerastorch.layers.regularization import Dropout
+from kerastorch.layers.regularization import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
 from kerastorch.layers.reshaping import (
     Cropping1D,
     Cropping2D,

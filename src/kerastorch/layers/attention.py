@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import mismatch, number, whole
+from kerastorch.errors import number, one_of
 from kerastorch.layers.attending import causal, joined, penalty
 from kerastorch.layers.base import Layer
-from kerastorch.layers.drawing import Noise
+from kerastorch.layers.drawing import Draws
 
 
 class Attention(Layer):
@@ -27,7 +27,7 @@ class Attention(Layer):
         use_scale: whether scores are multiplied with a learned `scale`.
         score_mode: `"dot"`, or `"concat"`: `concat_score_weight * sum(tanh(scale * (query + key)))`.
         dropout: share of the weights that is set to 0 in training.
-        seed: draws from a generator of its own instead of torch's global one.
+        seed: see `Dropout`.
         name: see `Layer`; so is `trainable`.
 
     Shape: `[query, value]` or `[query, value, key]`, `(batch, queries, dim)` and twice `(batch, keys, dim)` ->
@@ -51,13 +51,11 @@ class Attention(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        if score_mode not in ("dot", "concat"):
-            raise mismatch("score_mode", score_mode, "'dot' or 'concat'")
         self.use_scale = use_scale
-        self.score_mode = score_mode
+        self.score_mode = one_of("score_mode", score_mode, ("dot", "concat"))
         self.dropout = number("dropout", dropout, least=0, below=1)
-        self.seed = seed if seed is None else whole("seed", seed, 0)
-        self._noise = Noise(self.seed)
+        self._draws = Draws(seed)
+        self.seed = self._draws.seed
 
     def build(self, input_shape: Any) -> None:
         self.scale = self.add_weight((), "ones", name="scale") if self.use_scale else None
@@ -91,7 +89,7 @@ class Attention(Layer):
         if self._summed() or return_attention_scores or (share and self.seed is not None):
             scores = self._scores(query, key)
             weights = (scores if lets is None else scores + penalty(lets, scores.dtype)).softmax(-1)
-            dropped = weights * self._noise(weights.shape, share, weights) if share else weights
+            dropped = weights * self._draws.dropout(weights.shape, share, weights) if share else weights
             output = dropped @ value
         else:
             query = query if self.scale is None else query * self.scale
@@ -130,7 +128,7 @@ class AdditiveAttention(Attention):
     Args:
         use_scale: whether there is a learned `scale`, `(dim,)`.
         dropout: share of the weights that is set to 0 in training.
-        seed: draws from a generator of its own instead of torch's global one.
+        seed: see `Dropout`.
         name: see `Layer`; so is `trainable`.
 
     Shape: as `Attention`'s; so are masks.

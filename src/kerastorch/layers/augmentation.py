@@ -8,41 +8,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number, unknown, whole
-from kerastorch.layers.base import Layer
+from kerastorch.errors import number, one_of, whole
+from kerastorch.layers.drawing import Draws, wide
+from kerastorch.layers.spatial import Spatial
 
 Range = tuple[float, float]
 
 
-class Drawing(Layer):
-    """A layer that draws numbers in training, from torch's random state or, with a seed, from its own."""
+class Drawing(Spatial):
+    """A layer that draws numbers in training, from torch's random state or, with a seed, its own."""
+
+    rank = 2
 
     def __init__(self, seed: int | None, data_format: str | None, name: str | None, trainable: bool) -> None:
-        super().__init__(name=name, trainable=trainable)
-        self.seed = None if seed is None else whole("seed", seed, 0)
-        if data_format not in (None, "channels_first", "channels_last"):
-            raise unknown("data_format", str(data_format), ["channels_first", "channels_last"])
-        self.data_format = data_format
-        self._generators: dict[torch.device, torch.Generator] = {}
-
-    def _generator(self, device: torch.device) -> torch.Generator | None:
-        if self.seed is None:
-            return None
-        if device not in self._generators:
-            self._generators[device] = torch.Generator(device).manual_seed(self.seed)
-        return self._generators[device]
+        super().__init__(data_format, name=name, trainable=trainable)
+        self._draws = Draws(seed)
+        self.seed = self._draws.seed
 
     def _uniform(self, x: Tensor, between: Range) -> Tensor:
         """A number for each image, `(batch,)`; float32 for narrower images, so that there are enough different ones."""
-        drawn = torch.rand(x.shape[0], dtype=wide(x.dtype), device=x.device, generator=self._generator(x.device))
+        drawn = self._draws.uniform(x.new_empty(x.shape[0], dtype=wide(x.dtype)))
         return drawn * (between[1] - between[0]) + between[0]
-
-    def _first(self, x: Tensor) -> Tensor:
-        """With the channels on axis 1: a view."""
-        return x.movedim(-1, 1) if self.data_format == "channels_last" else x
-
-    def _back(self, x: Tensor) -> Tensor:
-        return x.movedim(1, -1) if self.data_format == "channels_last" else x
 
 
 class Augmentation(Drawing):
@@ -52,8 +38,8 @@ class Augmentation(Drawing):
         x = images(x, type(self).__name__)
         change = self.augment if self.training else self.leave
         if x.ndim == 3:
-            return self._back(change(self._first(x[None])))[0]
-        return self._back(change(self._first(x)))
+            return self.back(change(self.first(x[None])))[0]
+        return self.back(change(self.first(x)))
 
     def augment(self, x: Tensor) -> Tensor:
         """Changed images, all of them `(batch, channels, height, width)`."""
@@ -70,7 +56,7 @@ class RandomFlip(Augmentation):
     Args:
         mode: `"horizontal"`: left and right; `"vertical"`: top and bottom; `"horizontal_and_vertical"`: both, each
             with a draw of its own.
-        seed: draws from a generator of its own instead of torch's global one; such a layer does not compile whole.
+        seed: see `Dropout`.
         data_format: `"channels_first"` (`None`) or `"channels_last"`.
         name: see `Layer`; so is `trainable`.
 
@@ -109,7 +95,7 @@ class RandomCrop(Augmentation):
     Args:
         height: of what comes out.
         width: of what comes out.
-        seed: draws from a generator of its own instead of torch's global one; such a layer does not compile whole.
+        seed: see `Dropout`.
         data_format: `"channels_first"` (`None`) or `"channels_last"`.
         name: see `Layer`; so is `trainable`.
 
@@ -175,18 +161,6 @@ def images(x: Any, name: str) -> Tensor:
             f"got shape {tuple(x.shape)}."
         )
     return x if x.is_floating_point() else x.to(torch.get_default_dtype())
-
-
-def wide(dtype: torch.dtype) -> torch.dtype:
-    """float32, or float64 where the images are."""
-    return torch.promote_types(dtype, torch.float32)
-
-
-def one_of(name: str, value: Any, known: tuple[str, ...]) -> str:
-    """`value`, if it is one of the names."""
-    if value not in known:
-        raise unknown(name, str(value), known)
-    return str(value)
 
 
 def factor_range(name: str, factor: Any, least: float, most: float) -> Range:

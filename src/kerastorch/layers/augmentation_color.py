@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from kerastorch.errors import number
-from kerastorch.layers.augmentation import Augmentation, Drawing, Range, factor_range, value_pair, wide
+from kerastorch.layers.augmentation import Augmentation, Drawing, Range, factor_range, value_pair
+from kerastorch.layers.drawing import wide
 
 
 class RandomContrast(Augmentation):
@@ -19,7 +20,7 @@ class RandomContrast(Augmentation):
         factor: the contrast is drawn from `1 - factor` to `1 + factor`; of a pair `(low, high)`, from `1 - low` to
             `1 + high`. 0 to 1.
         value_range: the least and the greatest value of a pixel, which the result is clipped to.
-        seed: draws from a generator of its own instead of torch's global one; such a layer does not compile whole.
+        seed: see `Dropout`.
         data_format: `"channels_first"` (`None`) or `"channels_last"`.
         name: see `Layer`; so is `trainable`.
 
@@ -55,7 +56,7 @@ class RandomBrightness(Augmentation):
     Args:
         factor: the brightness is drawn from `-factor` to `factor`, or between the two numbers of a pair, -1 to 1.
         value_range: the least and the greatest value of a pixel, which the result is clipped to.
-        seed: draws from a generator of its own instead of torch's global one; such a layer does not compile whole.
+        seed: see `Dropout`.
         data_format: `"channels_first"` (`None`) or `"channels_last"`.
         name: see `Layer`; so is `trainable`.
 
@@ -96,7 +97,7 @@ class RandomErasing(Augmentation):
         fill_value: a number, or one for each channel; `None`: noise, normal around 0 with the greatest value as its
             deviation, clipped.
         value_range: the least and the greatest value of a pixel, which the filling is clipped to.
-        seed: draws from a generator of its own instead of torch's global one; such a layer does not compile whole.
+        seed: see `Dropout`.
         data_format: `"channels_first"` (`None`) or `"channels_last"`.
         name: see `Layer`; so is `trainable`.
 
@@ -136,8 +137,7 @@ class RandomErasing(Augmentation):
 
     def _filling(self, x: Tensor) -> Tensor:
         if self.fill_value is None:
-            noise = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=self._generator(x.device))
-            return noise * self.value_range[1]
+            return self._draws.normal(x) * self.value_range[1]
         if isinstance(self.fill_value, tuple) and len(self.fill_value) not in (1, x.shape[1]):
             raise ValueError(f"fill_value has {len(self.fill_value)} numbers, the images {x.shape[1]} channels.")
         return torch.tensor(self.fill_value, dtype=x.dtype, device=x.device).view(1, -1, 1, 1)

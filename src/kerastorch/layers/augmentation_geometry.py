@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number
-from kerastorch.layers.augmentation import Augmentation, Range, factor_range, one_of, wide
+from kerastorch.errors import number, one_of
+from kerastorch.layers.augmentation import Augmentation, Range, factor_range
+from kerastorch.layers.drawing import wide
 
 _FILL = {"reflect": "reflection", "nearest": "border", "constant": "zeros", "wrap": "border"}
 
@@ -47,7 +48,7 @@ class RandomRotation(_Sampling):
         fill_mode: what is beyond the edges: `"reflect"` (`d c b a | a b c d | d c b a`), `"nearest"` (`a a | a b c d
             | d d`), `"wrap"` (`c d | a b c d | a b`), or `"constant"`, `fill_value`.
         interpolation: `"bilinear"` or `"nearest"`.
-        seed: draws from a generator of its own instead of torch's global one; such a layer does not compile whole.
+        seed: see `Dropout`.
         fill_value: for `"constant"`.
         data_format: `"channels_first"` (`None`) or `"channels_last"`.
         name: see `Layer`; so is `trainable`.

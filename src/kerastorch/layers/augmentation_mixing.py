@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from kerastorch.errors import number
-from kerastorch.layers.augmentation import Drawing, Range, factor_range, images, wide
+from kerastorch.layers.augmentation import Drawing, Range, factor_range, images
 from kerastorch.layers.augmentation_color import rectangles
+from kerastorch.layers.drawing import wide
 from kerastorch.symbolic import has_symbols
 
 _WHERE = "It is no layer of a model: call it on a batch, in train_step or in the collate_fn of a DataLoader."
@@ -33,10 +34,10 @@ class _Mixing(Drawing):
         x, labels = self._checked(data)
         if not self.training:
             return {"images": x, "labels": labels}
-        partners = torch.randperm(x.shape[0], device=x.device, generator=self._generator(x.device))
-        x, share = self.mix(self._first(x), partners)
+        partners = self._draws.order(x.shape[0], x)
+        x, share = self.mix(self.first(x), partners)
         weight = share.to(labels.dtype).view(-1, *[1] * (labels.ndim - 1))
-        return {"images": self._back(x), "labels": weight * labels + (1 - weight) * labels[partners]}
+        return {"images": self.back(x), "labels": weight * labels + (1 - weight) * labels[partners]}
 
     def mix(self, x: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
         """Mixed images `(batch, channels, height, width)`, and the share `(batch,)` that is the first's."""
@@ -65,10 +66,9 @@ class _Mixing(Drawing):
         """From Beta(alpha, alpha), for each image."""
         # Of two numbers from Gamma(alpha), the first's part of the sum. By logarithms, since such numbers vanish where
         # alpha is small: log Gamma(alpha) is log Gamma(alpha + 1) + log(uniform) / alpha.
-        generator = self._generator(x.device)
-        alpha = alpha.expand(2, x.shape[0])
-        uniform = 1 - torch.rand(alpha.shape, dtype=alpha.dtype, device=x.device, generator=generator)
-        logs = torch._standard_gamma(alpha + 1, generator=generator).log() + uniform.log() / alpha
+        alpha = alpha.repeat(2, x.shape[0])
+        uniform = 1 - self._draws.uniform(alpha)
+        logs = self._draws.gamma(alpha + 1).log() + uniform.log() / alpha
         return (logs[0] - logs[1]).sigmoid()
 
 
@@ -82,7 +82,7 @@ class MixUp(_Mixing):
         alpha: the share of each image is drawn from Beta(alpha, alpha): the smaller, the more is left as it is. Above
             0, at most 1.
         data_format: `"channels_first"` (`None`) or `"channels_last"`.
-        seed: draws from a generator of its own instead of torch's global one; such a layer does not compile whole.
+        seed: see `Dropout`.
         name: see `Layer`; so is `trainable`.
 
     Shape: images `(batch, channels, height, width)`, labels `(batch, ...)` of floats, as one-hot rows; unchanged.
@@ -119,7 +119,7 @@ class CutMix(_Mixing):
     Args:
         factor: alpha is drawn from 0 to `factor`, or between the two numbers of a pair, for the batch; the share that
             an image keeps from Beta(alpha, alpha). 0 to 1.
-        seed: draws from a generator of its own instead of torch's global one; such a layer does not compile whole.
+        seed: see `Dropout`.
         data_format: `"channels_first"` (`None`) or `"channels_last"`.
         name: see `Layer`; so is `trainable`.
 

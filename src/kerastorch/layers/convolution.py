@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.errors import mismatch, whole
+from kerastorch.errors import mismatch, one_of, whole
 from kerastorch.layers.base import activation_name
 from kerastorch.layers.padding import known, padded
-from kerastorch.layers.spatial import Spatial, one_of, sizes
+from kerastorch.layers.spatial import Spatial, sizes
 
 CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 # they mix the values of one axis, and that is the channels'

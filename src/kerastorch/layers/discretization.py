@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.errors import mismatch, number, whole
+from kerastorch.errors import mismatch, number, one_of, whole
 from kerastorch.layers.adapting import Adapting, array, batches, not_adapted
-from kerastorch.layers.encoding import VECTORS, check_dense, check_mode, vectors
+from kerastorch.layers.encoding import VECTORS, check_dense, vectors
 from kerastorch.layers.quantiles import Quantiles
 
 
@@ -50,7 +50,7 @@ class Discretization(Adapting):
             raise ValueError(f"give one of bin_boundaries ({bin_boundaries!r}) and num_bins ({num_bins!r}).")
         self.num_bins = None if num_bins is None else whole("num_bins", num_bins, 2)
         self.epsilon = number("epsilon", epsilon, above=0, below=1)
-        self.output_mode = check_mode(output_mode, ("int", *VECTORS))
+        self.output_mode = one_of("output_mode", output_mode, ("int", *VECTORS))
         self.sparse = check_dense(sparse)
         self._given = None if bin_boundaries is None else _rising(bin_boundaries)
         self.register_buffer("bin_boundaries", torch.tensor(self._given or (), dtype=torch.get_default_dtype()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kerastorch.errors import mismatch, unknown, whole
+from kerastorch.errors import mismatch, one_of, whole
 from kerastorch.layers.base import Layer
 
 VECTORS = ("one_hot", "multi_hot", "count")
@@ -46,7 +46,7 @@ class CategoryEncoding(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable)
         self.num_tokens = whole("num_tokens", num_tokens)
-        self.output_mode = check_mode(output_mode, VECTORS)
+        self.output_mode = one_of("output_mode", output_mode, VECTORS)
         self.sparse = check_dense(sparse)
         self.register_buffer("_like", torch.empty(0), persistent=False)  # follows .to(): the dtype of the vectors
 
@@ -91,15 +91,6 @@ def check_integers(x: Tensor, name: str) -> None:
     if not isinstance(x, Tensor) or x.is_floating_point() or x.is_complex():
         given = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"{name} takes a tensor of integers, got {given}; use x.long(), or Input(dtype='int64').")
-
-
-def check_mode(mode: str, known: tuple[str, ...]) -> str:
-    """`output_mode`, if there is one of that name."""
-    if not isinstance(mode, str):
-        raise mismatch("output_mode", mode, "a string")
-    if mode not in known:
-        raise unknown("output_mode", mode, known)
-    return mode
 
 
 def check_dense(sparse: bool) -> bool:

@@ -7,13 +7,19 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from kerastorch import activations
 from kerastorch.errors import mismatch
 from kerastorch.layers.gated import _Gated
 from kerastorch.layers.rnn import _OverTime
 from kerastorch.layers.scan import Steps, scan, zeros
 
+# what torch's kernels compute, under each of its names
+TANH = (activations.tanh, torch.tanh, F.tanh)
+SIGMOID = (activations.sigmoid, torch.sigmoid, F.sigmoid)
+RELU = (activations.relu, torch.relu, F.relu)
 # Opens and shuts gates whatever the weights are: sigmoid gives 1 and 0 exactly, in float16 too.
 _WIDE = 3e4
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.errors import number, whole
 from kerastorch.layers.base import Layer, activation_name
-from kerastorch.layers.drawing import Noise
+from kerastorch.layers.drawing import Draws
 
 Drawn = tuple[Tensor | None, Tensor | None]  # factors for the inputs and for the states, (1 or gates, batch, size)
 
@@ -61,9 +61,9 @@ class _Gated(Layer):
         self.bias_constraint = constraints.get(bias_constraint)
         self.dropout = number("dropout", dropout, least=0, below=1)
         self.recurrent_dropout = number("recurrent_dropout", recurrent_dropout, least=0, below=1)
-        self.seed = seed if seed is None else whole("seed", seed, 0)
+        self._draws = Draws(seed)
+        self.seed = self._draws.seed
         self.state_size = self.output_size = self.units
-        self._noise = Noise(self.seed)
 
     # --- weights ----------------------------------------------------------------------------------------------
 
@@ -117,8 +117,12 @@ class _Gated(Layer):
             return None, None
         gates = self._gates if self.recurrent_dropout else 1
         rows, features = x.shape[0], x.shape[-1]
-        inputs = self._noise((gates, rows, features), self.dropout, x) if self.dropout else None
-        states = self._noise((gates, rows, self.units), self.recurrent_dropout, x) if self.recurrent_dropout else None
+        inputs = self._draws.dropout((gates, rows, features), self.dropout, x) if self.dropout else None
+        states = (
+            self._draws.dropout((gates, rows, self.units), self.recurrent_dropout, x)
+            if self.recurrent_dropout
+            else None
+        )
         return inputs, states
 
     def _projected(self, x: Tensor, noise: Tensor | None) -> Tensor:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.errors import whole
+from kerastorch.errors import one_of, whole
 from kerastorch.layers.adapting import Adapting, batches
-from kerastorch.layers.encoding import VECTORS, check_dense, check_mode, vectors
+from kerastorch.layers.encoding import VECTORS, check_dense, vectors
 
 Token = Any  # str or int
 Counts = tuple[Counter[Token], Counter[Token], int]  # of each token; of documents with it; of all documents
@@ -43,16 +43,16 @@ class _Lookup(Adapting):
         self.mask_token = None if mask_token is None else self._token("mask_token", mask_token)
         self.oov_token = None if oov_token is None else self._token("oov_token", oov_token)
         self.invert = invert
-        self.output_mode = check_mode(output_mode, ("int", *VECTORS, "tf_idf"))
+        self.output_mode = one_of("output_mode", output_mode, ("int", *VECTORS, "tf_idf"))
         self.sparse = check_dense(sparse)
         self.pad_to_max_tokens = pad_to_max_tokens
-        if invert and output_mode != "int":
+        if invert and self.output_mode != "int":
             raise ValueError(f"invert=True needs output_mode='int', got {output_mode!r}.")
         if invert and oov_token is None:
             raise ValueError("invert=True needs an oov_token: what an index that is no token's becomes.")
         if pad_to_max_tokens and max_tokens is None:
             raise ValueError("pad_to_max_tokens=True needs max_tokens.")
-        if idf_weights is not None and output_mode != "tf_idf":
+        if idf_weights is not None and self.output_mode != "tf_idf":
             raise ValueError(f"idf_weights are for output_mode='tf_idf', got {output_mode!r}.")
         self.register_buffer("idf_weights", torch.empty(0), persistent=self.output_mode == "tf_idf")
 

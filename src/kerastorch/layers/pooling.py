@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import functional as F
 
+from kerastorch.errors import one_of
 from kerastorch.layers.padding import same
-from kerastorch.layers.spatial import Spatial, one_of, sizes
+from kerastorch.layers.spatial import Spatial, sizes
 
 _MAX: dict[int, Callable[..., torch.Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _AVERAGE: dict[int, Callable[..., torch.Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}

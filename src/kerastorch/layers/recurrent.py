@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch.nn import functional as F
-
-from kerastorch import activations
-from kerastorch.layers.fused import _Fused
+from kerastorch.layers.fused import RELU, SIGMOID, TANH, _Fused
 from kerastorch.layers.gated import _LongShort, _Reset, _Simple
 
 
@@ -35,7 +31,7 @@ class SimpleRNN(_Fused, _Simple):
         dropout: share of the inputs that is set to 0 in training, the same ones at all time steps.
         recurrent_dropout: share of the states that is set to 0, the same at all steps, others for each gate. Where it
             is not 0, inputs are dropped for each gate apart, and training goes by a loop instead of torch's kernel.
-        seed: draws from a generator of its own instead of torch's global one.
+        seed: see `Dropout`.
         return_sequences: whether the outputs of all steps come out, not only the last.
         return_state: whether the last state comes out too, behind the output.
         go_backwards: whether it begins at the end; outputs are in the order in which they were computed.
@@ -47,6 +43,7 @@ class SimpleRNN(_Fused, _Simple):
     Shape: `(batch, time, features)` -> `(batch, units)`, or `(batch, time, units)`. Of a `PackedSequence` the last
     outputs by row, or a `PackedSequence`.
 
+    >>> import torch
     >>> SimpleRNN(3, return_sequences=True)(torch.zeros(2, 6, 5)).shape
     torch.Size([2, 6, 3])
     """
@@ -103,7 +100,7 @@ class SimpleRNN(_Fused, _Simple):
             trainable,
         )
         self._settle(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
-        self._kernel = "rnn_tanh" if _is_tanh(self.activation) else "rnn_relu" if _is_relu(self.activation) else None
+        self._kernel = "rnn_tanh" if self.activation in TANH else "rnn_relu" if self.activation in RELU else None
 
 
 class LSTM(_Fused, _LongShort):
@@ -132,7 +129,7 @@ class LSTM(_Fused, _LongShort):
         dropout: share of the inputs that is set to 0 in training, the same ones at all time steps.
         recurrent_dropout: share of the states that is set to 0, the same at all steps, others for each gate. Where it
             is not 0, inputs are dropped for each gate apart, and training goes by a loop instead of torch's kernel.
-        seed: draws from a generator of its own instead of torch's global one.
+        seed: see `Dropout`.
         return_sequences: whether the outputs of all steps come out, not only the last.
         return_state: whether the last states come out too, behind the output.
         go_backwards: whether it begins at the end; outputs are in the order in which they were computed.
@@ -146,6 +143,7 @@ class LSTM(_Fused, _LongShort):
     Shape: `(batch, time, features)` -> `(batch, units)`, or `(batch, time, units)`. Of a `PackedSequence` the last
     outputs by row, or a `PackedSequence`.
 
+    >>> import torch
     >>> LSTM(3, return_sequences=True)(torch.zeros(2, 6, 5)).shape
     torch.Size([2, 6, 3])
     """
@@ -207,7 +205,7 @@ class LSTM(_Fused, _LongShort):
         self._settle(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
         self.unit_forget_bias = unit_forget_bias
         self.state_size = [self.units, self.units]
-        default = _is_tanh(self.activation) and _is_sigmoid(self.recurrent_activation)
+        default = self.activation in TANH and self.recurrent_activation in SIGMOID
         self._kernel = "lstm" if default else None
         self.use_cudnn = self._checked(use_cudnn, "activation='tanh' and recurrent_activation='sigmoid'")
 
@@ -236,7 +234,7 @@ class GRU(_Fused, _Reset):
         dropout: share of the inputs that is set to 0 in training, the same ones at all time steps.
         recurrent_dropout: share of the states that is set to 0, the same at all steps, others for each gate. Where it
             is not 0, inputs are dropped for each gate apart, and training goes by a loop instead of torch's kernel.
-        seed: draws from a generator of its own instead of torch's global one.
+        seed: see `Dropout`.
         return_sequences: whether the outputs of all steps come out, not only the last.
         return_state: whether the last state comes out too, behind the output.
         go_backwards: whether it begins at the end; outputs are in the order in which they were computed.
@@ -252,6 +250,7 @@ class GRU(_Fused, _Reset):
     Shape: `(batch, time, features)` -> `(batch, units)`, or `(batch, time, units)`. Of a `PackedSequence` the last
     outputs by row, or a `PackedSequence`.
 
+    >>> import torch
     >>> GRU(3, return_sequences=True)(torch.zeros(2, 6, 5)).shape
     torch.Size([2, 6, 3])
     """
@@ -312,20 +311,8 @@ class GRU(_Fused, _Reset):
         )
         self._settle(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
         self.reset_after = reset_after
-        default = _is_tanh(self.activation) and _is_sigmoid(self.recurrent_activation)
+        default = self.activation in TANH and self.recurrent_activation in SIGMOID
         self._kernel = "gru" if default and reset_after else None
         self.use_cudnn = self._checked(
             use_cudnn, "activation='tanh', recurrent_activation='sigmoid' and reset_after=True"
         )
-
-
-def _is_tanh(function: Any) -> bool:
-    return function in (activations.tanh, torch.tanh, F.tanh)
-
-
-def _is_sigmoid(function: Any) -> bool:
-    return function in (activations.sigmoid, torch.sigmoid, F.sigmoid)
-
-
-def _is_relu(function: Any) -> bool:
-    return function in (activations.relu, torch.relu, F.relu)

@@ -1,40 +1,22 @@
-"""Dropout, and the drawing of random numbers."""
+"""Layers that act in training only: dropout in its kinds, Gaussian noise, a penalty on the activity."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number, whole
+from kerastorch.errors import number, one_of
 from kerastorch.layers.base import Layer
+from kerastorch.layers.drawing import Draws
+from kerastorch.layers.spatial import FORMATS
+from kerastorch.regularizers import L1L2
 
 
-class Seeded(Layer):
-    """Draws from a generator of its own where it has a seed, else from torch's global one."""
-
-    supports_masking = True
-
-    def __init__(self, seed: int | None, name: str | None, trainable: bool) -> None:
-        super().__init__(name=name, trainable=trainable)
-        self.seed = None if seed is None else whole("seed", seed, 0)
-        self._generators: dict[torch.device, torch.Generator] = {}
-
-    def _generator(self, device: torch.device) -> torch.Generator | None:
-        if self.seed is None:
-            return None
-        if device not in self._generators:
-            self._generators[device] = torch.Generator(device).manual_seed(self.seed)
-        return self._generators[device]
-
-    def _normal(self, x: Tensor) -> Tensor:
-        """Standard normal numbers in the shape of `x`."""
-        return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=self._generator(x.device))
-
-
-class Dropout(Seeded):
+class Dropout(Layer):
     """Sets each element to 0 with probability `rate` in training and scales the rest by `1 / (1 - rate)`.
 
     In evaluation and prediction it does nothing (Srivastava et al. 2014, in the inverted form).
@@ -42,12 +24,14 @@ class Dropout(Seeded):
     Args:
         rate: probability, 0 to 1.
         noise_shape: shape of the random mask; 1 where it is shared along an axis, `None` where it is the input's.
-        seed: draws from a generator of its own instead of torch's global one.
+        seed: of numbers of its own, the same at each start; `None` draws from torch's global generator.
         name: see `Layer`; so is `trainable`.
 
     >>> Dropout(0.5).eval()(torch.ones(2))
     tensor([1., 1.])
     """
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -58,7 +42,9 @@ class Dropout(Seeded):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed, name, trainable)
+        super().__init__(name=name, trainable=trainable)
+        self._draws = Draws(seed)
+        self.seed = self._draws.seed
         self.rate = number("rate", rate, least=0, most=1)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
@@ -68,12 +54,7 @@ class Dropout(Seeded):
         shape = self._shape_of_noise(x)
         if self.rate == 1 or (shape is None and self.seed is None):
             return F.dropout(x, self.rate)
-        return x * (self._kept(x, shape) / (1 - self.rate))
-
-    def _kept(self, x: Tensor, shape: list[int] | None) -> Tensor:
-        """1 where an element of `x` is kept, 0 where it is dropped."""
-        keep = torch.full(shape or x.shape, 1 - self.rate, dtype=x.dtype, device=x.device)
-        return torch.bernoulli(keep, generator=self._generator(x.device))
+        return x * self._draws.dropout(shape or x.shape, self.rate, x)
 
     def _shape_of_noise(self, x: Tensor) -> list[int] | None:
         if self.noise_shape is None:
@@ -84,3 +65,211 @@ class Dropout(Seeded):
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:g}"
+
+
+class _SpatialDropout(Dropout):
+    """One draw for all positions of a feature."""
+
+    _ndim: int
+
+    def __init__(
+        self, rate: float, data_format: str | None, seed: int | None, name: str | None, trainable: bool
+    ) -> None:
+        super().__init__(rate, seed=seed, name=name, trainable=trainable)
+        self.data_format = None if data_format is None else one_of("data_format", data_format, FORMATS)
+
+    def _shape_of_noise(self, x: Tensor) -> list[int]:
+        if x.ndim != self._ndim:
+            raise ValueError(
+                f"{type(self).__name__} takes inputs of {self._ndim} axes, the batch's among them, "
+                f"got shape {tuple(x.shape)}."
+            )
+        axis = self._axis()
+        return [size if at in (0, axis) else 1 for at, size in enumerate(x.shape)]
+
+    def _axis(self) -> int:
+        return self._ndim - 1 if self.data_format == "channels_last" else 1
+
+
+class SpatialDropout1D(_SpatialDropout):
+    """Sets whole features to 0 over all steps, with probability `rate` in training (Tompson et al. 2015).
+
+    Args:
+        rate: probability, 0 to 1; what is left is scaled by `1 / (1 - rate)`.
+        seed: see `Dropout`.
+        data_format: `None` or `'channels_last'`: `(batch, steps, features)`, as in Keras and as an `Embedding`, a
+            `Conv1D` or a recurrent layer gives it. `'channels_first'`: `(batch, features, steps)`, as in torch.
+        name: see `Layer`; so is `trainable`.
+
+    >>> y = SpatialDropout1D(0.5)(torch.ones(1, 3, 4))
+    >>> torch.equal(y[:, 0], y[:, 2])
+    True
+    """
+
+    _ndim = 3
+
+    def __init__(
+        self,
+        rate: float,
+        seed: int | None = None,
+        *,
+        data_format: str | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(rate, data_format, seed, name, trainable)
+
+    def _axis(self) -> int:
+        return 1 if self.data_format == "channels_first" else 2
+
+
+class SpatialDropout2D(_SpatialDropout):
+    """Sets whole feature maps to 0 with probability `rate` in training (Tompson et al. 2015).
+
+    Args:
+        rate: probability, 0 to 1; what is left is scaled by `1 / (1 - rate)`.
+        data_format: `None` or `'channels_first'`: `(batch, channels, height, width)`; `'channels_last'`: the channels
+            are the last axis.
+        seed: see `Dropout`.
+        name: see `Layer`; so is `trainable`.
+
+    >>> SpatialDropout2D(0.5)(torch.ones(2, 3, 4, 4)).std((2, 3)).max()
+    tensor(0.)
+    """
+
+    _ndim = 4
+
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(rate, data_format, seed, name, trainable)
+
+
+class SpatialDropout3D(SpatialDropout2D):
+    """As `SpatialDropout2D`, of inputs `(batch, channels, depth, height, width)`.
+
+    >>> SpatialDropout3D(0.5)(torch.ones(2, 3, 4, 4, 4)).std((2, 3, 4)).max()
+    tensor(0.)
+    """
+
+    _ndim = 5
+
+
+class AlphaDropout(Dropout):
+    """Dropout for SELU: what is dropped becomes SELU's lowest value; mean and variance stay (Klambauer et al. 2017).
+
+    Args:
+        rate: probability, 0 to 1.
+        noise_shape: see `Dropout`.
+        seed: see `Dropout`.
+        name: see `Layer`; so is `trainable`.
+
+    >>> AlphaDropout(0.5).eval()(torch.ones(2))
+    tensor([1., 1.])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.rate:
+            return x
+        shape = self._shape_of_noise(x)
+        if self.rate == 1 or (shape is None and self.seed is None):
+            return torch.alpha_dropout(x, self.rate, True)
+        keep = self._draws.kept(shape or x.shape, self.rate, x)
+        scale = 1 / math.sqrt((1 + self.rate * _LOWEST**2) * (1 - self.rate))
+        return scale * (x * keep + _LOWEST * (1 - keep) - _LOWEST * self.rate)
+
+
+_LOWEST = -1.7580993408473766  # of SELU: -scale * alpha
+
+
+class GaussianDropout(Layer):
+    """Multiplies by normal noise of mean 1 and standard deviation `sqrt(rate / (1 - rate))` (Srivastava et al. 2014).
+
+    In evaluation it does nothing.
+
+    Args:
+        rate: as of a `Dropout` with the same mean and variance; below 1.
+        seed: of numbers of its own, the same at each start; `None` draws from torch's global generator.
+        name: see `Layer`; so is `trainable`.
+
+    >>> GaussianDropout(0.5).eval()(torch.ones(2))
+    tensor([1., 1.])
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self, rate: float, seed: int | None = None, *, name: str | None = None, trainable: bool = True
+    ) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self._draws = Draws(seed)
+        self.seed = self._draws.seed
+        self.rate = number("rate", rate, least=0, below=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.rate:
+            return x
+        return x * (1 + math.sqrt(self.rate / (1 - self.rate)) * self._draws.normal(x))
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:g}"
+
+
+class GaussianNoise(Layer):
+    """Adds normal noise of mean 0 in training; in evaluation it does nothing.
+
+    Args:
+        stddev: its standard deviation.
+        seed: of numbers of its own, the same at each start; `None` draws from torch's global generator.
+        name: see `Layer`; so is `trainable`.
+
+    >>> GaussianNoise(0.1).eval()(torch.ones(2))
+    tensor([1., 1.])
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self, stddev: float, seed: int | None = None, *, name: str | None = None, trainable: bool = True
+    ) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self._draws = Draws(seed)
+        self.seed = self._draws.seed
+        self.stddev = number("stddev", stddev, least=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.stddev:
+            return x
+        return x + self.stddev * self._draws.normal(x)
+
+    def extra_repr(self) -> str:
+        return f"stddev={self.stddev:g}"
+
+
+class ActivityRegularization(Layer):
+    """Passes its input on and adds `l1 * sum(|x|) + l2 * sum(x^2)`, over the batch size, to the loss.
+
+    Args:
+        l1: factor of the absolute values, >= 0.
+        l2: factor of the squares, >= 0.
+        name: see `Layer`; so is `trainable`.
+
+    >>> ActivityRegularization(l1=0.1)(torch.ones(2))
+    tensor([1., 1.])
+    """
+
+    supports_masking = True
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, *, name: str | None = None, trainable: bool = True) -> None:
+        penalty = L1L2(l1, l2)
+        super().__init__(name=name, trainable=trainable, activity_regularizer=penalty)
+        self.l1, self.l2 = penalty.l1, penalty.l2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.errors import mismatch, number, whole
+from kerastorch.errors import mismatch, number, one_of, whole
 from kerastorch.layers.base import Layer
+from kerastorch.layers.spatial import FORMATS
 
 
 class Flatten(Layer):
@@ -28,9 +29,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
-        if data_format not in (None, "channels_first", "channels_last"):
-            raise mismatch("data_format", data_format, "'channels_first', 'channels_last' or None")
-        self.data_format = data_format
+        self.data_format = None if data_format is None else one_of("data_format", data_format, FORMATS)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 2:

@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from kerastorch.errors import mismatch, unknown, whole
+from kerastorch.errors import mismatch, one_of, whole
 from kerastorch.layers.base import Layer
 
+FORMATS = ("channels_first", "channels_last")
 _AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 
 
@@ -36,7 +37,7 @@ class Spatial(Layer):
         super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
         if data_format is None:
             data_format = "channels_last" if self.rank == 1 else "channels_first"
-        self.data_format = one_of("data_format", data_format, _FORMATS)
+        self.data_format = one_of("data_format", data_format, FORMATS)
         self._last = self.data_format == "channels_last"
 
     def check(self, x: Tensor) -> None:
@@ -70,28 +71,12 @@ class Spatial(Layer):
 
     def other_format(self) -> str:
         """For messages: what to do with data in the other format."""
-        return f"Data in the other order need data_format={_FORMATS[not self._last]!r}."
+        return f"Data in the other order need data_format={FORMATS[not self._last]!r}."
 
     def _refused(self, shape: Sequence[int]) -> ValueError:
         return ValueError(
             f"{self.named()} takes {self.rank + 2} axes, {self.axes()}, and got {len(shape)}: {tuple(shape)}."
         )
-
-
-_FORMATS = ("channels_first", "channels_last")
-
-
-def one_of(what: str, given: Any, choice: Sequence[str]) -> str:
-    """`given` in lower case, one of `choice`.
-
-    >>> one_of("padding", "SAME", ["valid", "same"])
-    'same'
-    """
-    if not isinstance(given, str):
-        raise mismatch(what, given, "one of " + ", ".join(map(repr, choice)))
-    if given.lower() not in choice:
-        raise unknown(what, given, choice)
-    return given.lower()
 
 
 def sizes(what: str, given: Any, rank: int, least: int = 1) -> tuple[int, ...]:

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.errors import mismatch, unknown, whole
+from kerastorch.errors import mismatch, one_of, unknown, whole
 from kerastorch.layers.adapting import batches, not_adapted
 from kerastorch.layers.base import Layer
-from kerastorch.layers.encoding import check_mode
 from kerastorch.layers.string_lookup import StringLookup
 from kerastorch.layers.strings import refuse_tracing, strings
 
@@ -85,18 +84,18 @@ class TextVectorization(Layer):
         self._widths = _widths(ngrams)
         if ragged is not False:
             raise mismatch("ragged", ragged, "False", "Rows are padded with 0.")
-        self.output_mode = check_mode(output_mode, ("int", "one_hot", "multi_hot", "count", "tf_idf"))
+        self.output_mode = one_of("output_mode", output_mode, ("int", "one_hot", "multi_hot", "count", "tf_idf"))
         self.output_sequence_length = output_sequence_length
         if output_sequence_length is not None:
             self.output_sequence_length = whole("output_sequence_length", output_sequence_length)
-            if output_mode != "int":
+            if self.output_mode != "int":
                 raise ValueError(f"output_sequence_length is for output_mode='int', got {output_mode!r}.")
         self.lookup = StringLookup(
             max_tokens,
             mask_token="",
             vocabulary=vocabulary,
             idf_weights=idf_weights,
-            output_mode=output_mode,
+            output_mode=self.output_mode,
             pad_to_max_tokens=pad_to_max_tokens,
             sparse=sparse,
             encoding=encoding,

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from kerastorch.layers.drawing import Draws
 from kerastorch.optimizers.base import Average, Clip, Decay
 from kerastorch.training.jit.constants import has_hooks
 from kerastorch.training.jit.errors import UntraceableError
@@ -16,7 +17,7 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 
 def refuse_model(model: nn.Module) -> None:
-    """Refuse a model with steps or hooks of the user's own.
+    """Refuse a model with steps or hooks of the user's own, or with draws that a captured graph would repeat.
 
     Raises:
         UntraceableError: with the cause.
@@ -28,6 +29,9 @@ def refuse_model(model: nn.Module) -> None:
         hooks = [hook for kind in _HOOKS for hook in getattr(module, kind).values()]
         if not all(_origin(hook).startswith(("kerastorch.", "torch.")) for hook in hooks):
             raise UntraceableError(f"{type(module).__name__} has hooks of your own")
+        if any(isinstance(value, Draws) and value.seed is not None for value in vars(module).values()):
+            # its draws are counted on the CPU, and a CUDA graph does not go there
+            raise UntraceableError(f"{type(module).__name__} has a seed of its own")
     if any(has_hooks(weight) for weight in model.parameters()):
         raise UntraceableError("a weight has a hook on its gradient")
 

@@ -1,5 +1,6 @@
-"""Noise: its numbers in training, nothing in evaluation."""
+"""Layers that act in training only: their numbers there, nothing in evaluation."""
 
+import copy
 import math
 
 import pytest
@@ -52,6 +53,27 @@ def test_a_seed_draws_its_own_numbers_and_leaves_torchs_alone(make, shape):
     assert not torch.equal(second, first)
     assert not torch.equal(third(x), first)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@each
+def test_with_a_seed_it_compiles_whole_and_draws_what_it_draws_uncompiled(make, shape):
+    torch._dynamo.reset()
+    x = _x(*shape).requires_grad_()
+    plain, layer = make(7), make(7)
+    plain(x), layer(x)  # built
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for _ in range(3):
+        expected, found = plain(x), compiled(x)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(*(torch.autograd.grad(y.square().sum(), x)[0] for y in (found, expected)))
+
+
+@each
+def test_a_copy_with_a_seed_goes_on_by_itself(make, shape):
+    x, layer = _x(*shape), make(7)
+    layer(x)
+    other = copy.deepcopy(layer)
+    assert torch.equal(layer(x), other(x))
 
 
 @each
@@ -190,7 +212,7 @@ def test_activity_regularization_adds_its_penalty_over_the_batch_size():
     ("make", "sentence"),
     [
         (lambda: SpatialDropout1D(1.5), "rate must be"),
-        (lambda: SpatialDropout2D(0.5, "channels_middle"), "data_format must be"),
+        (lambda: SpatialDropout2D(0.5, "channels_middle"), "Unknown data_format"),
         (lambda: AlphaDropout(-0.1), "rate must be"),
         (lambda: AlphaDropout(0.1, (1, 1))(torch.ones(2, 3, 4)), "noise_shape"),
         (lambda: GaussianDropout(1.0), "rate must be a finite number >= 0 and < 1"),
@@ -213,3 +235,14 @@ def test_noise_compiles_with_the_training_step():
     model.trainer.say = said.append
     model.fit(_x(160, 4), torch.arange(160) % 2, verbose=0, epochs=2)
     assert any("compiled the training step in" in sentence for sentence in said)
+
+
+@pytest.mark.filterwarnings("ignore:jit_compile")
+def test_a_training_step_with_a_seed_stays_eager_and_draws_as_it_did():
+    losses, x = [], _x(64, 4)
+    for jit in (False, True):
+        torch.manual_seed(0)
+        model = Sequential([Input((4,)), Dense(8), Dropout(0.3, seed=7), Dense(2)])
+        model.compile(kt.optimizers.SGD(0.1), "cross_entropy", jit_compile=jit)
+        losses.append(model.fit(x, torch.arange(64) % 2, verbose=0, epochs=2, shuffle=False).history["loss"])
+    assert losses[0] == losses[1]
