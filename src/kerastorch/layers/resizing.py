@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number, unknown, whole
-from kerastorch.layers.spatial import Spatial, one_of
+from kerastorch.errors import number, one_of, unknown, whole
+from kerastorch.layers.spatial import Spatial
 
 # Keras' names -> torch's; 'nearest-exact' takes pixels for squares, as the others do
 _MODES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}
