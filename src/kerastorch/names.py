@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 
 def snake_case(name: str) -> str:
-    """`'MulticlassF1Score'` -> `'multiclass_f1_score'`, `'BCELoss'` -> `'bce_loss'`."""
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    """`'MulticlassF1Score'` -> `'multiclass_f1_score'`, `'BCELoss'` -> `'bce_loss'`, `'Conv2D'` -> `'conv2d'`."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])", "_", name)
     return parted.lower()
 
 
