@@ -6,7 +6,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from kerastorch.layers import CategoryEncoding, Discretization, IntegerLookup, Normalization, Rescaling
+from kerastorch.layers import (
+    CategoryEncoding,
+    CenterCrop,
+    Discretization,
+    IntegerLookup,
+    Normalization,
+    Rescaling,
+    Resizing,
+)
 from layer_rows.row import Row, integers, numbers
 
 _MEAN, _VARIANCE = [1.0, -2.0, 0.5, 3.0], [4.0, 0.25, 1.0, 9.0]
@@ -42,6 +50,26 @@ ROWS = {
         lambda: Rescaling([1.0, 2.0, 3.0], [0.0, 0.0, 1.0]),
         lambda: (numbers(5, 3, 2, 4),),
         lambda layer, x: torch.stack([x[:, 0], 2 * x[:, 1], 3 * x[:, 2] + 1], 1),
+    ),
+    "Resizing": Row(
+        lambda: Resizing(4, 6),
+        lambda: (numbers(5, 3, 2, 3),),
+        lambda layer, x: F.interpolate(x, (4, 6), mode="bilinear"),
+    ),
+    "Resizing-crop": Row(
+        lambda: Resizing(2, 2, "nearest", crop_to_aspect_ratio=True),
+        lambda: (numbers(5, 3, 2, 4),),
+        lambda layer, x: x[:, :, :, 1:3],
+    ),
+    "Resizing-pad": Row(
+        lambda: Resizing(4, 4, "nearest", pad_to_aspect_ratio=True, fill_value=2.0),
+        lambda: (numbers(5, 3, 2, 4),),
+        lambda layer, x: F.pad(x, (0, 0, 1, 1), value=2.0),
+    ),
+    "CenterCrop": Row(
+        lambda: CenterCrop(2, 3),
+        lambda: (numbers(5, 3, 5, 6),),
+        lambda layer, x: x[:, :, 1:3, 1:4],
     ),
     "Normalization": Row(
         lambda: Normalization(mean=_MEAN, variance=_VARIANCE),

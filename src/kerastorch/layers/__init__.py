@@ -96,6 +96,7 @@ from kerastorch.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from kerastorch.layers.resizing import CenterCrop, Resizing
 from kerastorch.layers.rnn import RNN
 from kerastorch.layers.shaping import Flatten, Identity, Masking, Permute, RepeatVector, Reshape
 from kerastorch.layers.spectral import SpectralNormalization
@@ -131,6 +132,7 @@ __all__ = [
     "BatchNormalization",
     "Bidirectional",
     "CategoryEncoding",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -205,6 +207,7 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "ReversibleEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
