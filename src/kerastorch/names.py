@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 def snake_case(name: str) -> str:
     """`'MulticlassF1Score'` -> `'multiclass_f1_score'`, `'BCELoss'` -> `'bce_loss'`, `'Conv2D'` -> `'conv2d'`."""
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])", "_", name)
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])|(?<=\d)(?=[A-Z]\d)", "_", name)
     return parted.lower()
 
 
