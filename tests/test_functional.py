@@ -545,3 +545,87 @@ def test_a_model_of_ones_own_may_call_its_parts_as_it_likes():
     expected = F.linear(F.linear(x, *model.input.parameters()), *model.output.parameters()) + 4
     torch.testing.assert_close(model(x), expected)
     assert len(list(model.parameters())) == 5
+
+
+# what a Keras script expects
+
+
+def test_parts_are_called_as_keras_calls_them():
+    x = Input((3, 8, 8))
+    h = kt.layers.MaxPooling2D(2)(kt.layers.Conv2D(4, 3, padding="same")(x))
+    h = kt.layers.Conv2DTranspose(4, 2, strides=2)(h)
+    model = Model(x, kt.layers.GlobalAveragePooling2D()(h))
+    names = [name for name, _ in model.named_children()]
+    assert names == ["conv2d", "max_pooling2d", "conv2d_transpose", "global_average_pooling2d"]
+
+
+def test_a_sequential_with_an_input_ends_at_any_of_its_layers():
+    model = Sequential([Input((4,)), Dense(3, "relu"), Dense(2, name="head")])
+    assert (model.input_shape, model.output_shape) == ((None, 4), (None, 2))
+    parts = Model(model.inputs, [layer.output for layer in model.layers])
+    x = _x(5, 4)
+    hidden, head = parts(x)
+    assert torch.equal(hidden, model[0](x))
+    assert torch.equal(head, model(x))
+    model.add(Dense(1))
+    assert model.output_shape == (None, 1)
+    model.pop()
+    assert model.output_shape == (None, 2)
+
+
+def test_a_sequential_without_an_input_has_no_symbols():
+    model = Sequential([Dense(3)])
+    assert not hasattr(model, "inputs")
+    assert not hasattr(model, "output_shape")
+
+
+def test_a_model_goes_on_from_the_output_of_another():
+    x = Input((4,))
+    base = Model(x, Dense(3, name="code")(x))
+    chain = Sequential([Input((4,)), Dense(3)])
+    for given in (base, chain):
+        whole = Model(given.input, Dense(1)(given.output))
+        assert whole.output_shape == (None, 1)
+        assert whole(_x(2, 4)).shape == (2, 1)
+
+
+def test_a_table_of_positions_may_be_shorter_than_a_length_that_varies_is_thought_to_be():
+    class Positions(Layer):
+        def __init__(self):
+            super().__init__()
+            self.words, self.places = kt.layers.Embedding(50, 8), kt.layers.Embedding(20, 8)
+
+        def forward(self, x):
+            return self.words(x) + self.places(torch.arange(x.shape[1]))
+
+    x = Input((None,), dtype="int64")
+    layer = Positions()
+    model = Model(x, layer(x))
+    assert model.output_shape == (None, None, 8)
+    numbers = torch.arange(12).reshape(2, 6)
+    assert torch.equal(model(numbers), layer.words.weight[numbers] + layer.places.weight[:6])
+
+
+def test_training_is_no_argument_and_the_error_says_what_there_is_instead():
+    chain = Sequential([Dense(3), Dropout(0.5)])
+    with pytest.raises(TypeError, match="trainable = False"):
+        chain(Input((4,)), training=False)
+    with pytest.raises(TypeError, match="Dropout takes no training="):
+        Dropout(0.5)(_x(2, 3), training=True)
+
+
+def test_a_forward_of_ones_own_may_take_training():
+    class Noisy(Layer):
+        def forward(self, x, training=False):
+            return x + 1 if training else x
+
+    assert torch.equal(Noisy()(torch.zeros(2), training=True), torch.ones(2))
+
+
+def test_a_layer_with_a_call_is_told_to_have_a_forward():
+    class Double(Layer):
+        def call(self, x):
+            return 2 * x
+
+    with pytest.raises(TypeError, match=r"Double must define forward\(self, x\)\. It has a call\(\)"):
+        Double()(torch.zeros(2))

@@ -11,11 +11,13 @@ from torch.utils.data import DataLoader, TensorDataset
 from kerastorch import Input, Sequential
 from kerastorch.layers import (
     CategoryEncoding,
+    CenterCrop,
     Dense,
     Discretization,
     IntegerLookup,
     Normalization,
     Rescaling,
+    Resizing,
     StringLookup,
     TextVectorization,
 )
@@ -259,3 +261,23 @@ def test_an_input_of_floats_is_told_what_categories_are():
     with pytest.raises(ValueError, match=r"takes a tensor of integers, got torch.float32; .*Input\(dtype='int64'\)"):
         CategoryEncoding(4)(Input((3,)))
     assert CategoryEncoding(4)(Input((3,), "int64")).shape == (None, 4)
+
+
+def test_one_image_is_resized_without_a_batch_and_in_either_order():
+    x = torch.rand(3, 5, 7)
+    assert torch.equal(Resizing(2, 3)(x), Resizing(2, 3)(x[None])[0])
+    last = Resizing(2, 3, data_format="channels_last")(x[None].movedim(1, -1))
+    assert torch.equal(last.movedim(-1, 1)[0], Resizing(2, 3)(x))
+
+
+def test_a_crop_larger_than_the_image_is_resized_from_the_window_of_its_proportions():
+    x = torch.rand(2, 3, 4, 8)
+    expected = torch.nn.functional.interpolate(x[..., 2:6], (6, 6), mode="bilinear")
+    assert torch.equal(CenterCrop(6, 6)(x), expected)
+
+
+def test_resizing_refuses_to_crop_and_pad_and_to_smooth_the_nearest():
+    with pytest.raises(ValueError, match="not both"):
+        Resizing(2, 2, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True)
+    with pytest.raises(ValueError, match="nothing to smooth"):
+        Resizing(2, 2, "nearest", antialias=True)

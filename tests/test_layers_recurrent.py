@@ -379,3 +379,20 @@ def test_a_mask_of_a_functional_model_reaches_a_recurrent_layer_and_ends_there()
     model = kt.Model([x, mask], out)
     expected = torch.cat([layers[1](layers[0](row[k][None])) for row, k in zip(tokens, keep, strict=True)])
     torch.testing.assert_close(model(tokens, keep), expected)
+
+
+def test_a_stateful_layer_behind_a_mask_learns_in_fit():
+    model = kt.Sequential([kt.layers.Embedding(9, 4, mask_zero=True), LSTM(3, stateful=True), kt.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.arange(40).reshape(8, 5) % 9
+    model.fit(x, np.ones(8), batch_size=4, shuffle=False, verbose=0)
+    assert model[1].get_buffer("state_0").shape == (4, 3)
+
+
+def test_a_stateful_layer_with_states_is_called_on_symbols():
+    layer = LSTM(3, stateful=True)
+    layer(numbers(4, 5, 2))
+    kept = layer.get_buffer("state_0").clone()
+    x = kt.Input((5, 2))
+    assert kt.Model(x, layer(x)).output_shape == (None, 3)
+    assert torch.equal(layer.get_buffer("state_0"), kept)

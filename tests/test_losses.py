@@ -703,3 +703,25 @@ def test_a_subclass_that_needs_arguments_is_to_be_passed_as_an_instance():
     with pytest.raises(TypeError, match="needs arguments; pass an instance"):
         losses.get(Scaled)
     assert losses.get(Scaled(3))(torch.zeros(2), torch.ones(2)).item() == 3
+
+
+def test_classes_in_the_place_of_channels_learn_in_either_memory_format():
+    rng = _rng()
+    p = torch.tensor(rng.dirichlet(np.ones(3), size=(2, 4, 4))).permute(0, 3, 1, 2)
+    y = torch.tensor(rng.integers(0, 3, size=(2, 4, 4)))
+    for kept in (p.contiguous(), p.contiguous(memory_format=torch.channels_last)):
+        kept.requires_grad_()
+        loss = losses.SparseCategoricalCrossentropy(axis=1)(y, kept)
+        loss.backward()
+        expected = -p.gather(1, y.unsqueeze(1)).log().mean()
+        torch.testing.assert_close(loss.detach(), expected)
+        assert kept.grad.isfinite().all()
+
+
+def test_an_error_about_classes_says_where_they_may_lie():
+    p = torch.full((2, 3, 4, 4), 1 / 3)
+    for shape in ((2, 4, 4), (2, 1, 4, 4)):
+        with pytest.raises(ValueError, match=r"SparseCategoricalCrossentropy\(axis=1\)"):
+            losses.SparseCategoricalCrossentropy().check(torch.zeros(shape, dtype=torch.int64), p)
+    with pytest.raises(ValueError, match=r"must have shape \(2, 3, 4\)\.$"):
+        losses.SparseCategoricalCrossentropy().check(torch.zeros(2, 5, dtype=torch.int64), p)

@@ -339,3 +339,12 @@ def test_a_summary_is_printed_where_there_is_no_notebook():
     assert found.stdout.startswith('Model: "Sequential"\n┏')
     assert found.stdout.endswith("\n")
     assert found.stderr == ""
+
+
+def test_a_functional_model_in_another_is_shown_as_a_model():
+    x = kt.Input((4,))
+    inner = kt.Model(x, layers.Dense(3)(x), name="inner")
+    y = kt.Input((4,))
+    lines = []
+    kt.Model(y, inner(y)).summary(print_fn=lines.append)
+    assert "inner (Model)" in "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -45,13 +46,21 @@ def goes_by_numbers(error: Exception) -> bool:
     return isinstance(error, known) or any(word in str(error) for word in ("data-dependent", "unbacked"))
 
 
-def build_on_zeros(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
+# How long an axis that varies is at most, in one try after the other: long enough to be halved a few times, as
+# convolutional networks do, but a table of positions may be short.
+_LENGTHS = (2**62, 32, 8, 1)
+
+
+def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, Any]) -> None:
     """Make the parameters of lazy parts, if there are any left, by one call on zeros.
 
     Args:
         module: any.
-        args: what it is called on, with fake tensors.
-        kwargs: the same by name.
+        given: what it is called on, fake tensors among it, and the same by name.
+        other: the same with other sizes where one varies.
+
+    Raises:
+        Exception: what the call on the longest zeros raised, if none of the calls went through.
     """
     lazy = any(
         getattr(part, "built", True) is False
@@ -61,12 +70,24 @@ def build_on_zeros(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> N
     if not lazy:
         return
 
-    def zeros(leaf: Any) -> Any:
-        return torch.zeros(leaf.shape, dtype=leaf.dtype) if isinstance(leaf, torch.Tensor) else leaf
+    def zeros(longest: int, one: Any, two: Any) -> Any:
+        if not isinstance(one, torch.Tensor):
+            return one
+        sizes = [a if a == b else min(a, longest) for a, b in zip(one.shape, two.shape, strict=True)]
+        return torch.zeros(sizes, dtype=one.dtype)
 
-    args, kwargs = torch.utils._pytree.tree_map(zeros, (args, dict(kwargs)))
-    with evaluation_mode(module), torch.no_grad():
-        module(*args, **kwargs)
+    first: Exception | None = None
+    for longest in _LENGTHS:
+        args, kwargs = torch.utils._pytree.tree_map(partial(zeros, longest), given, other)
+        try:
+            with evaluation_mode(module), torch.no_grad():
+                module(*args, **kwargs)
+        except Exception as error:
+            first = first or error
+        else:
+            return
+    assert first is not None
+    raise first
 
 
 @contextmanager

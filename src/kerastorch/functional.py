@@ -9,7 +9,7 @@ from torch import fx
 
 from kerastorch.graph import Plan, graph_module, replay
 from kerastorch.soft import soft_property
-from kerastorch.symbolic import has_symbols
+from kerastorch.symbolic import Symbol, has_symbols, replaced
 from kerastorch.view import View
 
 
@@ -73,6 +73,29 @@ class Functional(View):
         return self.symbols[1]
 
     @soft_property
+    def input(self) -> Any:
+        """The symbols that the model begins with; of a model that has none, the symbol that it was called on."""
+        return self._ends()[0]
+
+    @soft_property
+    def output(self) -> Any:
+        """The symbols that the model ends in; of a model that has none, the symbol that its call made."""
+        return self._ends()[1]
+
+    @soft_property
+    def input_shape(self) -> Any:
+        """The shapes of `inputs`, `None` where a size varies, in their structure."""
+        return _shapes(self.inputs)
+
+    @soft_property
+    def output_shape(self) -> Any:
+        """The shapes of `outputs`, `None` where a size varies, in their structure."""
+        return _shapes(self.outputs)
+
+    def _ends(self) -> tuple[Any, Any]:
+        return self.symbols if self._plan is not None else self._only_call()
+
+    @soft_property
     def symbols(self) -> tuple[Any, Any]:
         """Inputs and outputs; a copy of a model records its own when it is first asked for them."""
         module = self._graph_module()
@@ -101,3 +124,10 @@ class Functional(View):
         if not isinstance(self.module_viewed, fx.GraphModule) or self._plan is None:
             raise AttributeError("only a functional model, Model(inputs, outputs), has this")
         return self.module_viewed
+
+
+def _shapes(ends: Any) -> Any:
+    def shape(symbol: Symbol) -> tuple[int | None, ...]:
+        return tuple(size if isinstance(size, int) else None for size in symbol.shape)
+
+    return replaced(ends, shape)

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from kerastorch.layers.input import Input
-from kerastorch.names import part_name
+from kerastorch.names import snake_case
 from kerastorch.symbolic import Symbol, call, named, replaced, symbols
 
 
@@ -210,7 +210,7 @@ class _Children:
         if module in self._names:
             return self._names[module]
         own = getattr(module, "name", None)
-        name = _identifier(own if isinstance(own, str) else part_name(module))
+        name = _identifier(own if isinstance(own, str) else snake_case(type(module).__name__))
         if isinstance(own, str) and name in self.modules and getattr(self.modules[name], "name", None) == own:
             raise ValueError(f"Model: two layers are named {own!r} ({named(module)} is the second); names are unique.")
         number, free = 0, name

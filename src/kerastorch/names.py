@@ -12,14 +12,9 @@ T = TypeVar("T")
 
 
 def snake_case(name: str) -> str:
-    """`'MulticlassF1Score'` -> `'multiclass_f1_score'`, `'BCELoss'` -> `'bce_loss'`."""
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    """`'MulticlassF1Score'` -> `'multiclass_f1_score'`, `'BCELoss'` -> `'bce_loss'`, `'Conv2D'` -> `'conv2d'`."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])|(?<=\d)(?=[A-Z]\d)", "_", name)
     return parted.lower()
-
-
-def part_name(part: Any) -> str:
-    """The class of a layer as Keras names layers after it: `'conv2d'`, `'re_lu'`, `'rms_normalization'`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", type(part).__name__).lower()
 
 
 def find(kind: str, name: str, table: Mapping[str, T]) -> T:

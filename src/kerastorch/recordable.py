@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ class Recordable(nn.Module):
     """Base of layers and models."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if kwargs and "training" in kwargs:
+            _refuse_training(self)
         if (not args or args[0].__class__ is not Tensor) and has_symbols((args, kwargs)):
             return record(self, args, kwargs)
         compiled = self._compiled_call_impl  # what torch's own __call__ does, without another frame
@@ -43,3 +46,16 @@ class Recordable(nn.Module):
             many = "no symbol: it is in no functional model" if not calls else f"{len(calls)} symbols"
             raise ValueError(f"{named(self)} was called on {many}; it has not one input and one output.")
         return calls[0]
+
+
+def _refuse_training(module: nn.Module) -> None:
+    """Say what there is instead of Keras' argument, unless the module's own `forward` takes it."""
+    inner = getattr(module, "module_viewed", None) or module
+    parameters = inspect.signature(inner.forward).parameters.values()
+    if any(one.name == "training" or one.kind is one.VAR_KEYWORD for one in parameters):
+        return
+    raise TypeError(
+        f"{named(module)} takes no training=: as in torch, a module is in training or evaluation mode, .train() or "
+        ".eval(), which fit, evaluate and predict see to. For training=False of a frozen model, set its "
+        "trainable = False: its batch normalization then rests."
+    )

@@ -15,6 +15,8 @@ from kerastorch.layers.rnn import forget
 from kerastorch.masks import makes_mask, mask_after, takes_mask
 from kerastorch.model import Model
 from kerastorch.modes import evaluation_mode
+from kerastorch.soft import soft_property
+from kerastorch.symbolic import call
 from kerastorch.tree import modules
 
 
@@ -107,6 +109,21 @@ class Sequential(Model):
     def __getitem__(self, index: int) -> nn.Module:
         return self.layers[index]
 
+    @soft_property
+    def symbols(self) -> tuple[Any, Any]:
+        """The `Input` in front, and what the layers make of it; each layer's `output` is known from then on."""
+        if self._input is None:
+            raise AttributeError("only a Sequential with an Input in front, Sequential([Input(shape), ...]), has this")
+        if self._symbols is None:
+            symbol: Any = self._input
+            for layer in self.layers:
+                symbol = call(layer, symbol)
+            self._symbols = self._input, symbol
+        return self._symbols
+
+    def _ends(self) -> tuple[Any, Any]:
+        return self._only_call() if self._input is None else self.symbols
+
     def _append(self, layer: Any) -> None:
         if isinstance(layer, type):
             raise TypeError(f"Sequential takes layers, got the class {layer.__name__}; pass {layer.__name__}(...).")
@@ -123,6 +140,7 @@ class Sequential(Model):
             raise TypeError(f"Sequential takes layers, got {layer!r}.")
 
     def _find_masks(self) -> None:
+        self._symbols = None
         self._makes_masks = any(map(makes_mask, modules(self)))
         self._takes_masks = frozenset(name for name, layer in self._modules.items() if layer and takes_mask(layer))
 

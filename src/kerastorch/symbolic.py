@@ -297,7 +297,7 @@ def _build(module: nn.Module, args: Any, kwargs: Any) -> None:
             if _has_shape(value)
         ]
         ensure(*shapes)
-    build_on_zeros(module, *_values((args, kwargs), 0))
+    build_on_zeros(module, _values((args, kwargs), 0), _values((args, kwargs), 1))
 
 
 def _has_shape(value: Any) -> bool:

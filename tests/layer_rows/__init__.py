@@ -3,9 +3,10 @@
 import importlib
 import pkgutil
 
-TABLE = {
-    name: row
+FAMILIES = [
+    importlib.import_module(f"{__name__}.{module.name}").ROWS
     for module in pkgutil.iter_modules(__path__)
     if module.name != "row"
-    for name, row in importlib.import_module(f"{__name__}.{module.name}").ROWS.items()
-}
+]
+TABLE = {name: row for rows in FAMILIES for name, row in rows.items()}
+assert len(TABLE) == sum(map(len, FAMILIES)), "two rows of one name"

@@ -6,7 +6,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from kerastorch.layers import CategoryEncoding, Discretization, IntegerLookup, Normalization, Rescaling
+from kerastorch.layers import (
+    CategoryEncoding,
+    Discretization,
+    IntegerLookup,
+    Normalization,
+    Rescaling,
+)
 from layer_rows.row import Row, integers, numbers
 
 _MEAN, _VARIANCE = [1.0, -2.0, 0.5, 3.0], [4.0, 0.25, 1.0, 9.0]

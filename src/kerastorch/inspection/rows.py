@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import fx, nn
 
 from kerastorch.errors import mismatch
 from kerastorch.inspection.calls import Call, Shape
@@ -89,8 +89,9 @@ def between(rows: Sequence[Row], layer_range: Sequence[str]) -> list[Row]:
 
 
 def kind(part: nn.Module) -> str:
-    """The name of a module's class; of a view, that of what it is a view of."""
-    return type(vars(part).get("module_viewed") or part).__name__
+    """The name of a module's class; of a view, that of what it is a view of, if that is more than a record of calls."""
+    viewed = vars(part).get("module_viewed")
+    return type(part if viewed is None or isinstance(viewed, fx.GraphModule) else viewed).__name__
 
 
 def shown(shapes: Sequence[Shape]) -> str:

@@ -122,6 +122,11 @@ class Layer(Weights, Configurable):
                 self.weight_constraints[name] = constrained
         return nn.Parameter(weight, requires_grad=trainable)
 
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the layer computes; each layer writes its own."""
+        hint = " It has a call(); name it forward." if hasattr(self, "call") else ""
+        raise TypeError(f"{type(self).__name__} must define forward(self, x).{hint}")
+
     # --- masks ------------------------------------------------------------------------------------------------
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:

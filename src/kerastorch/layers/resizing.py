@@ -28,7 +28,7 @@ class Resizing(Spatial):
         data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
         name: see `Layer`; so is `trainable`.
 
-    Integers become floats.
+    One image alike, `(channels, h, w)`. Integers become floats.
 
     >>> Resizing(2, 3)(torch.zeros(4, 1, 8, 8)).shape
     torch.Size([4, 1, 2, 3])
@@ -68,6 +68,8 @@ class Resizing(Spatial):
         self.antialias = antialias
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 3:  # one image
+            return self.forward(x[None])[0]
         x = self.first(x)
         if not x.is_floating_point():
             x = x.to(torch.get_default_dtype())
@@ -100,7 +102,7 @@ class CenterCrop(Spatial):
         data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
         name: see `Layer`; so is `trainable`.
 
-    Integers become floats.
+    One image alike, `(channels, h, w)`. Integers become floats.
 
     >>> CenterCrop(2, 2)(torch.arange(16.0).view(1, 1, 4, 4)).flatten()
     tensor([ 5.,  6.,  9., 10.])
@@ -122,6 +124,8 @@ class CenterCrop(Spatial):
         self.width = whole("width", width)
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 3:  # one image
+            return self.forward(x[None])[0]
         x = self.first(x)
         if not x.is_floating_point():
             x = x.to(torch.get_default_dtype())

@@ -182,8 +182,17 @@ def align_classes(name: str, y_true: Tensor, y_pred: Tensor, axis: int) -> Tenso
         raise ValueError(
             f"{name}: y has shape {tuple(y_true.shape)} but the model outputs {tuple(y_pred.shape)}, "
             f"{classes} classes on axis {axis}; y must have shape {tuple(expected)}."
+            f"{_other_axis(y_true, y_pred)}"
         )
     return whole_classes(y_true)
+
+
+def _other_axis(y_true: Tensor, y_pred: Tensor) -> str:
+    """What to do where `y` fits outputs with classes in the place of an image's channels."""
+    sizes = list(y_pred.shape)
+    if y_pred.ndim < 3 or list(y_true.shape) not in ([sizes[0], *sizes[2:]], [sizes[0], 1, *sizes[2:]]):
+        return ""
+    return " If the classes are the channels, use loss=SparseCategoricalCrossentropy(axis=1)."
 
 
 def whole_classes(y_true: Tensor) -> Tensor:

@@ -157,6 +157,8 @@ class SparseCategoricalCrossentropy(Loss):
         if scores.ndim > 2:
             scores = scores.movedim(axis, 1)
         function = F.cross_entropy if self.from_logits else F.nll_loss
+        if scores.ndim > 2:
+            scores = scores.contiguous()  # channels-last, torch's nll_loss has no way back
         return function(scores, y_true, ignore_index=ignore, reduction=reduction)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
