@@ -274,10 +274,3 @@ def test_a_crop_larger_than_the_image_is_resized_from_the_window_of_its_proporti
     x = torch.rand(2, 3, 4, 8)
     expected = torch.nn.functional.interpolate(x[..., 2:6], (6, 6), mode="bilinear")
     assert torch.equal(CenterCrop(6, 6)(x), expected)
-
-
-def test_resizing_refuses_to_crop_and_pad_and_to_smooth_the_nearest():
-    with pytest.raises(ValueError, match="not both"):
-        Resizing(2, 2, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True)
-    with pytest.raises(ValueError, match="nothing to smooth"):
-        Resizing(2, 2, "nearest", antialias=True)
