@@ -11,7 +11,16 @@ from torch.nn import functional as F
 
 import kerastorch as kt
 from kerastorch import Input, Model, Sequential
-from kerastorch.layers import Activation, Dense, Dropout, Flatten, Layer
+from kerastorch.layers import (
+    Activation,
+    Add,
+    BatchNormalization,
+    Concatenate,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+)
 
 
 def _x(*shape, seed=1):
@@ -522,3 +531,53 @@ def test_a_model_of_ones_own_may_call_its_parts_as_it_likes():
     expected = F.linear(F.linear(x, *model.input.parameters()), *model.output.parameters()) + 4
     torch.testing.assert_close(model(x), expected)
     assert len(list(model.parameters())) == 5
+
+
+def test_an_unpickled_model_calls_its_layers_and_is_not_made_of_their_insides():
+    a, b = Input((4,)), Input((4,))
+    joined = Concatenate()([a, b])
+    model = Model([a, b], Dropout(0.5)(BatchNormalization()(Dense(8)(joined))))
+    again = pickle.loads(pickle.dumps(model))
+    called = [node.target for node in again.graph.nodes if node.op == "call_module"]
+    assert called == ["concatenate", "dense", "batch_normalization", "dropout"]
+    given = torch.randn(5, 4), torch.randn(5, 4)
+    torch.testing.assert_close(again.eval()(*given), model.eval()(*given))  # dropout and statistics follow eval()
+    torch.testing.assert_close(again.predict(given), model.predict(given))
+
+
+def test_size_comes_apart_as_shape_does():
+    x = Input((None, 3))
+    batch, steps, channels = x.size()
+    model = Model(x, x.reshape(batch * steps, channels))
+    assert channels == 3
+    assert model(torch.ones(4, 5, 3)).shape == (20, 3)
+
+
+def test_a_parameter_given_to_a_layer_beside_a_symbol_is_refused():
+    with pytest.raises(TypeError, match="parameter, which would belong to no module"):
+        Add()([Input((3,)), nn.Parameter(torch.ones(1, 3))])
+
+
+def test_code_that_compares_a_size_that_varies_is_refused():
+    x = Input((None, 3))
+    with pytest.raises(TypeError, match="a size that varies needs the numbers"):
+        _ = x[:, :4] if x.shape[1] > 4 else x
+
+
+def test_dicts_within_lists_of_inputs_go_by_their_keys():
+    a, b = Input((2,)), Input((2,))
+    model = Model([{"a": a, "b": b}], a - b)
+    assert model([{"b": torch.ones(1, 2), "a": torch.zeros(1, 2)}]).tolist() == [[-1, -1]]
+
+
+def test_one_output_in_a_list_is_that_output():
+    x = Input((3,))
+    model = Model([x], [Dense(1)(x)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    model.fit(_x(8, 3), _x(8, 1), verbose=0)
+    assert model.predict(_x(8, 3)).shape == (8, 1)
+
+
+def test_an_input_may_be_named_self():
+    a, b = Input((2,), name="self"), Input((2,), name="b")
+    assert Model([a, b], a - b)({"b": torch.ones(1, 2), "self": torch.zeros(1, 2)}).tolist() == [[-1, -1]]

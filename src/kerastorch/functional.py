@@ -30,6 +30,8 @@ class Functional(View):
                 raise TypeError("Model(inputs, outputs) needs the outputs too; got inputs alone.")
             super().__init__(inputs)
             return
+        if isinstance(outputs, (list, tuple)) and len(outputs) == 1:
+            outputs = outputs[0]  # as in Keras, one output comes alone
         module, plan = graph_module(inputs, outputs, type(self).__name__)
         super().__init__(module)
         self._plan, self._symbols = plan, (inputs, outputs)

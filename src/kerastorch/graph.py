@@ -48,7 +48,7 @@ class Plan(NamedTuple):
             positional = given if isinstance(given, Mapping) else dict(zip(self.keys, args, strict=False))
             given = self._by_name({**positional, **kwargs})
         else:
-            given = pytree.tree_leaves(given)
+            given = pytree.tree_leaves(_in_order(self.structure, given))
         if len(given) != len(self.names):
             raise ValueError(f"The model takes {self._inputs()}; got {len(given)}.")
         for name, sizes, x in zip(self.names, self.sizes, given, strict=True):
@@ -69,6 +69,15 @@ class Plan(NamedTuple):
     def _inputs(self) -> str:
         many = f"{len(self.names)} inputs" if len(self.names) > 1 else "1 input"
         return f"{many}: {', '.join(map(repr, self.keys))}"
+
+
+def _in_order(structure: Any, given: Any) -> Any:
+    """`given` with its dicts in the order of those in `structure`; what has another structure stays."""
+    if isinstance(structure, Mapping) and isinstance(given, Mapping) and set(structure) <= set(given):
+        return {key: _in_order(structure[key], given[key]) for key in structure}
+    if isinstance(structure, (tuple, list)) and isinstance(given, (tuple, list)) and len(structure) == len(given):
+        return [_in_order(one, other) for one, other in zip(structure, given, strict=True)]
+    return given
 
 
 def graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphModule, Plan]:
@@ -223,7 +232,7 @@ class _Children:
 
 def _identifier(name: str) -> str:
     word = re.sub(r"\W", "_", name) or "_"
-    return f"_{word}" if word[0].isdigit() or keyword.iskeyword(word) else word
+    return f"_{word}" if word[0].isdigit() or keyword.iskeyword(word) or word == "self" else word
 
 
 def _keys(inputs: Any, begin: list[Symbol]) -> list[Any]:
