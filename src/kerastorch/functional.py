@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import fx
 
-from kerastorch.graph import Plan, graph_module, replay
+from kerastorch.graph import Plan, graph_module, keep_apart, replay
 from kerastorch.soft import soft_property
 from kerastorch.symbolic import has_symbols
 from kerastorch.view import View
@@ -39,6 +39,12 @@ class Functional(View):
     def __getstate__(self) -> dict[str, Any]:
         # a copy has symbols of its own: see `inputs`
         return {key: value for key, value in self.__dict__.items() if key != "_symbols"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if isinstance(self.module_viewed, fx.GraphModule) and self._plan is not None:
+            keep_apart(self.module_viewed.graph)  # torch has traced it anew
+            self.module_viewed.recompile()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The outputs for inputs in the structure that the model was made with, spread over arguments, or by name."""

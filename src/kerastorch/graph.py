@@ -113,11 +113,11 @@ def graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphModule, 
     return module, plan
 
 
-def mask_graph(inputs: Any, mask: Symbol) -> fx.GraphModule:
-    """What computes a mask of `inputs`, which need not all have to do with it."""
+def mask_graph(inputs: Any, masks: Any) -> fx.GraphModule:
+    """What computes masks of `inputs`, which need not all have to do with them."""
     begin = pytree.tree_leaves(inputs)
-    order, _ = _between(begin, [mask])
-    return _written(begin, _keys(inputs, begin), order, mask, "Mask")[0]
+    order, _ = _between(begin, pytree.tree_leaves(masks))
+    return _written(begin, _keys(inputs, begin), order, masks, "Mask")[0]
 
 
 def replay(module: fx.GraphModule, plan: Plan) -> tuple[Any, Any]:
@@ -163,11 +163,7 @@ def _written(
     """The graph of calls in `order`, and the node of each symbol."""
     graph = fx.Graph()
     made = {symbol: graph.placeholder(_identifier(str(key))) for symbol, key in zip(begin, keys, strict=True)}
-    parameters = {str(node.target) for node in made.values()}
-    for node in made.values():
-        # torch calls a parameter `input`, a builtin's name, `input_1` inside: the name of the second input
-        while node.name != node.target and node.name in parameters:
-            node._rename(f"{node.name}_given")
+    keep_apart(graph)
     children = _Children()
     for symbol in order:
         args, kwargs = (_nodes(given, made, children, graph) for given in (symbol.args, symbol.kwargs))
@@ -181,6 +177,15 @@ def _written(
     graph.output(pytree.tree_map(made.__getitem__, outputs))
     graph.lint()
     return fx.GraphModule(children.modules, graph, class_name=name), made
+
+
+def keep_apart(graph: fx.Graph) -> None:
+    """Rename inputs: torch calls a parameter `input`, a builtin's name, `input_1` inside, which may be the second's."""
+    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+    parameters = {str(node.target) for node in placeholders}
+    for node in placeholders:
+        while node.name != node.target and node.name in parameters:
+            node._rename(f"{node.name}_given")
 
 
 def _nodes(value: Any, made: Mapping[Symbol, fx.Node], children: _Children, graph: fx.Graph) -> Any:
