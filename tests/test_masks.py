@@ -144,3 +144,23 @@ def test_finding_the_mask_of_the_output_changes_no_statistics_and_charges_nothin
     model.train_on_batch(inputs, torch.zeros(4, 3, 1))
     momentum = normal.momentum
     torch.testing.assert_close(normal.running_mean, (1 - momentum) * inputs.mean((0, 1)))
+
+
+@pytest.mark.parametrize("make", [lambda x, y: Model(x, y), lambda x, y: Sequential([Embedding(6, 4, mask_zero=True)])])
+def test_a_mask_that_a_model_makes_goes_on_where_it_is_a_part_of_another(make):
+    x = Input((3,), "int64")
+    encoder = make(x, Embedding(6, 4, mask_zero=True)(x))
+    ids = Input((3,), "int64")
+    model, targets = Model(ids, Dense(2)(encoder(ids))), torch.randn(2, 3, 2)
+    model.compile("sgd", "mse")
+    expected = _cost_of_steps_that_count(model(NUMBERS), targets)
+    assert model.evaluate(NUMBERS, targets, verbose=0) == pytest.approx(expected)
+    assert Model(ids, Counted()(encoder(ids)))(NUMBERS).tolist() == [2, 1]
+    assert Sequential([encoder, Counted()])(NUMBERS).tolist() == [2, 1]
+
+
+def test_a_mask_made_from_the_numbers_of_layers_inside_ends_with_their_model_and_a_warning():
+    x, z = Input((3, 2)), Input((3, 2))
+    inner = Model(x, Masking()(Dense(2)(x)))
+    with pytest.warns(UserWarning, match="ends with it"):
+        assert inner(z).mask is None

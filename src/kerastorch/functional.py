@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from torch import fx
+from torch.utils import _pytree as pytree
 
-from kerastorch.graph import Plan, graph_module, keep_apart, replay
+from kerastorch.graph import Plan, graph_module, keep_apart, masks_on, replay
+from kerastorch.masks import makes_mask
 from kerastorch.soft import soft_property
 from kerastorch.symbolic import has_symbols
+from kerastorch.tree import modules
 from kerastorch.view import View
 
 
@@ -51,6 +55,20 @@ class Functional(View):
         if self._plan is not None:
             return super().forward(*self._plan.arranged(args, kwargs))
         return super().forward(*args, **kwargs)
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """The masks that the model makes of its inputs, as an embedding in it does, where it is a part of another.
+
+        Args:
+            x: the input, or the list or dict of them.
+            mask: of the input; it ends here.
+        """
+        if self._plan is None or not any(map(makes_mask, modules(self))):
+            return None
+        given = pytree.tree_leaves(x)
+        if isinstance(x, (tuple, list, Mapping)) or len(self._plan.names) == 1:
+            given = self._plan.arranged((x,), {})
+        return masks_on(*self.symbols, given, self)
 
     @property
     def is_functional(self) -> bool:

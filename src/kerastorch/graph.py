@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -120,6 +121,32 @@ def mask_graph(inputs: Any, masks: Any) -> fx.GraphModule:
     return _written(begin, _keys(inputs, begin), order, masks, "Mask")[0]
 
 
+def masks_on(inputs: Any, outputs: Any, given: list[Any], model: nn.Module) -> Any:
+    """The masks of the outputs of a model between symbols, for inputs given; a list where there are several outputs.
+
+    Warns:
+        UserWarning: one is made from what layers in the model return, which are not called twice for it.
+    """
+    found: list[Any] = []
+    for end in pytree.tree_leaves(outputs):
+        mask = end.mask
+        if mask is not None:
+            graph = mask_graph(inputs, mask)
+            if all(isinstance(child, Constant) for child in graph.children()) and len(given) == len(
+                _begins(graph.graph)
+            ):
+                mask = fx.Interpreter(graph).run(*given)
+            else:
+                warnings.warn(f"{named(model)}: a mask that is made inside of it ends with it.", stacklevel=2)
+                mask = None
+        found.append(mask)
+    return found[0] if len(found) == 1 else found
+
+
+def _begins(graph: fx.Graph) -> list[fx.Node]:
+    return [node for node in graph.nodes if node.op == "placeholder"]
+
+
 def replay(module: fx.GraphModule, plan: Plan) -> tuple[Any, Any]:
     """The inputs and outputs of a model as symbols, recorded anew: for a copy, which has none of its own."""
     inputs = [Input(*facts) for facts in zip(plan.sizes, plan.dtypes, plan.names, strict=True)]
@@ -181,7 +208,7 @@ def _written(
 
 def keep_apart(graph: fx.Graph) -> None:
     """Rename inputs: torch calls a parameter `input`, a builtin's name, `input_1` inside, which may be the second's."""
-    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+    placeholders = _begins(graph)
     parameters = {str(node.target) for node in placeholders}
     for node in placeholders:
         while node.name != node.target and node.name in parameters:

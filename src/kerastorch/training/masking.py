@@ -19,7 +19,7 @@ from kerastorch.tree import modules
 
 
 class OutputMask:
-    """Called with a batch of inputs: output name -> `(batch, time)`, `True` where a step counts; only those with a mask.
+    """Called with a batch of inputs: output name -> `(batch, time)`, `True` where a step counts, for those with a mask.
 
     Known for chains of layers and functional models; a model with a `forward` of its own uses masks inside, and none of
     them comes out.
