@@ -6,7 +6,7 @@ from torch import nn
 
 import kerastorch as kt
 from kerastorch import Input, Model, Sequential
-from kerastorch.layers import Dense
+from kerastorch.layers import Dense, Layer
 
 
 def _data(rows=64):
@@ -141,3 +141,24 @@ def test_transfer_learning_trains_the_head_then_all():
     base.trainable = True
     model.compile(kt.optimizers.Adam(1e-4), "cross_entropy")
     assert len(_changed(model, lambda: model.fit(x, y, verbose=0))) == 4
+
+
+def test_a_layer_frozen_before_its_first_call_learns_again_when_it_is_thawed():
+    class Scale(Layer):
+        def __init__(self):
+            super().__init__()
+            self.factor = nn.Parameter(torch.ones(3))
+
+        def build(self, input_shape):
+            self.offset = self.add_weight((3,), "zeros", trainable=False)
+
+        def forward(self, x):
+            return x * self.factor + self.offset
+
+    layer = Scale()
+    layer.trainable = False
+    layer(torch.ones(2, 3))
+    assert not layer.factor.requires_grad
+    layer.trainable = True
+    assert layer.factor.requires_grad
+    assert not layer.offset.requires_grad

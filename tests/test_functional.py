@@ -13,7 +13,9 @@ import kerastorch as kt
 from kerastorch import Input, Model, Sequential
 from kerastorch.layers import (
     Activation,
+    Add,
     BatchNormalization,
+    Concatenate,
     Conv2D,
     Conv2DTranspose,
     Dense,
@@ -550,15 +552,6 @@ def test_a_model_of_ones_own_may_call_its_parts_as_it_likes():
 # what a Keras script expects
 
 
-def test_parts_are_called_as_keras_calls_them():
-    x = Input((3, 8, 8))
-    h = kt.layers.MaxPooling2D(2)(kt.layers.Conv2D(4, 3, padding="same")(x))
-    h = kt.layers.Conv2DTranspose(4, 2, strides=2)(h)
-    model = Model(x, kt.layers.GlobalAveragePooling2D()(h))
-    names = [name for name, _ in model.named_children()]
-    assert names == ["conv2d", "max_pooling2d", "conv2d_transpose", "global_average_pooling2d"]
-
-
 def test_a_sequential_with_an_input_ends_at_any_of_its_layers():
     model = Sequential([Input((4,)), Dense(3, "relu"), Dense(2, name="head")])
     assert (model.input_shape, model.output_shape) == ((None, 4), (None, 2))
@@ -629,3 +622,53 @@ def test_a_layer_with_a_call_is_told_to_have_a_forward():
 
     with pytest.raises(TypeError, match=r"Double must define forward\(self, x\)\. It has a call\(\)"):
         Double()(torch.zeros(2))
+
+
+def test_an_unpickled_model_calls_its_layers_and_is_not_made_of_their_insides():
+    a, b = Input((4,)), Input((4,))
+    joined = Concatenate()([a, b])
+    model = Model([a, b], Dropout(0.5)(BatchNormalization()(Dense(8)(joined))))
+    again = pickle.loads(pickle.dumps(model))
+    called = [node.target for node in again.graph.nodes if node.op == "call_module"]
+    assert called == ["concatenate", "dense", "batch_normalization", "dropout"]
+    given = torch.randn(5, 4), torch.randn(5, 4)
+    torch.testing.assert_close(again.eval()(*given), model.eval()(*given))  # dropout and statistics follow eval()
+    torch.testing.assert_close(again.predict(given), model.predict(given))
+
+
+def test_size_comes_apart_as_shape_does():
+    x = Input((None, 3))
+    batch, steps, channels = x.size()
+    model = Model(x, x.reshape(batch * steps, channels))
+    assert channels == 3
+    assert model(torch.ones(4, 5, 3)).shape == (20, 3)
+
+
+def test_a_parameter_given_to_a_layer_beside_a_symbol_is_refused():
+    with pytest.raises(TypeError, match="parameter, which would belong to no module"):
+        Add()([Input((3,)), nn.Parameter(torch.ones(1, 3))])
+
+
+def test_code_that_compares_a_size_that_varies_is_refused():
+    x = Input((None, 3))
+    with pytest.raises(TypeError, match="a size that varies needs the numbers"):
+        _ = x[:, :4] if x.shape[1] > 4 else x
+
+
+def test_dicts_within_lists_of_inputs_go_by_their_keys():
+    a, b = Input((2,)), Input((2,))
+    model = Model([{"a": a, "b": b}], a - b)
+    assert model([{"b": torch.ones(1, 2), "a": torch.zeros(1, 2)}]).tolist() == [[-1, -1]]
+
+
+def test_one_output_in_a_list_is_that_output():
+    x = Input((3,))
+    model = Model([x], [Dense(1)(x)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    model.fit(_x(8, 3), _x(8, 1), verbose=0)
+    assert model.predict(_x(8, 3)).shape == (8, 1)
+
+
+def test_an_input_may_be_named_self():
+    a, b = Input((2,), name="self"), Input((2,), name="b")
+    assert Model([a, b], a - b)({"b": torch.ones(1, 2), "self": torch.zeros(1, 2)}).tolist() == [[-1, -1]]

@@ -657,3 +657,15 @@ def test_the_maxout_layer_is_dense_and_the_activation_maxout():
     x = _x(5, 4)
     y = layer(x)
     assert torch.equal(y, activations.maxout(F.linear(x, layer.weight, layer.bias), 4))
+
+
+def test_the_config_of_a_layer_that_hands_kwargs_on_has_what_they_may_be():
+    class Scaled(Layer):
+        def __init__(self, factor, **kwargs):
+            super().__init__(**kwargs)
+            self.factor = factor
+
+    config = Scaled(3, name="mine", trainable=False).get_config()
+    assert config == {"factor": 3, "name": "mine", "trainable": False, "activity_regularizer": None}
+    again = Scaled.from_config(config)
+    assert (again.factor, again.name, again.trainable) == (3, "mine", False)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from kerastorch import Input, Model, Sequential
-from kerastorch.layers import Dense, Flatten, Layer
+from kerastorch.layers import BatchNormalization, Dense, Embedding, Flatten, Layer, Masking
 
 
 class Padded(Layer):
@@ -105,3 +105,62 @@ def test_without_masks_a_chain_calls_its_layers_as_it_always_did():
     model = Sequential([Flatten(), Dense(2)])
     assert not model._makes_masks
     assert model(torch.ones(2, 3, 4)).shape == (2, 2)
+
+
+def _per_token(*before, outputs=1):
+    x = y = Input((3,), "int64")
+    for layer in (Embedding(6, 4, mask_zero=True), *before):
+        y = layer(y)
+    heads = [Dense(2, name=f"head_{index}")(y) for index in range(outputs)]
+    return Model(x, heads)
+
+
+def _cost_of_steps_that_count(outputs, targets):
+    return (outputs - targets).square().mean(-1)[NUMBERS != 0].mean().item()
+
+
+def test_each_of_several_outputs_is_masked_in_losses_and_metrics_for_every_batch_size():
+    model, targets = _per_token(outputs=2), torch.randn(2, 3, 2)
+    model.compile("sgd", ["mse", "mse"], metrics=[["mse"], ["mse"]])
+    expected = [_cost_of_steps_that_count(one, targets) for one in model(NUMBERS)]
+    for batch_size in (1, 2):
+        found = model.evaluate(NUMBERS, [targets, targets], batch_size=batch_size, verbose=0, return_dict=True)
+        assert found["loss"] == pytest.approx(sum(expected))
+        for index, one in enumerate(expected):
+            assert found[f"head_{index}_loss"] == pytest.approx(one)
+            assert found[f"head_{index}_mse"] == pytest.approx(one)
+
+
+def test_finding_the_mask_of_the_output_changes_no_statistics_and_charges_nothing_twice():
+    normal, charged = BatchNormalization(), Dense(2, activity_regularizer="l2")
+    x = Input((3, 2))
+    model = Model(x, Dense(1)(Masking()(charged(normal(x)))))
+    model.compile("sgd", "mse", metrics=["mse"])
+    inputs = torch.randn(4, 3, 2) + 5
+    with torch.no_grad():
+        penalty = 0.01 * charged(normal.eval()(inputs)).square().sum().item() / 4
+    found = model.evaluate(inputs, torch.zeros(4, 3, 1), verbose=0, return_dict=True)
+    assert found["loss"] - found["data_loss"] == pytest.approx(penalty, rel=1e-4)
+    model.train_on_batch(inputs, torch.zeros(4, 3, 1))
+    momentum = normal.momentum
+    torch.testing.assert_close(normal.running_mean, (1 - momentum) * inputs.mean((0, 1)))
+
+
+@pytest.mark.parametrize("make", [lambda x, y: Model(x, y), lambda x, y: Sequential([Embedding(6, 4, mask_zero=True)])])
+def test_a_mask_that_a_model_makes_goes_on_where_it_is_a_part_of_another(make):
+    x = Input((3,), "int64")
+    encoder = make(x, Embedding(6, 4, mask_zero=True)(x))
+    ids = Input((3,), "int64")
+    model, targets = Model(ids, Dense(2)(encoder(ids))), torch.randn(2, 3, 2)
+    model.compile("sgd", "mse")
+    expected = _cost_of_steps_that_count(model(NUMBERS), targets)
+    assert model.evaluate(NUMBERS, targets, verbose=0) == pytest.approx(expected)
+    assert Model(ids, Counted()(encoder(ids)))(NUMBERS).tolist() == [2, 1]
+    assert Sequential([encoder, Counted()])(NUMBERS).tolist() == [2, 1]
+
+
+def test_a_mask_made_from_the_numbers_of_layers_inside_ends_with_their_model_and_a_warning():
+    x, z = Input((3, 2)), Input((3, 2))
+    inner = Model(x, Masking()(Dense(2)(x)))
+    with pytest.warns(UserWarning, match="ends with it"):
+        assert inner(z).mask is None

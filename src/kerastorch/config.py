@@ -44,7 +44,7 @@ class Configurable:
             TypeError: an argument that cannot be written down, as a function of your own.
         """
         config = {}
-        for name in inspect.signature(type(self)).parameters:
+        for name in _arguments(type(self)):
             if name in self.unwritten:
                 continue
             if not hasattr(self, name):
@@ -61,6 +61,19 @@ class Configurable:
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """A new one from what `get_config` gave."""
         return cls(**{name: decode(value) for name, value in config.items()})
+
+
+def _arguments(kind: type) -> list[str]:
+    """What `__init__` takes by name; for its `**kwargs`, what that of the next class takes."""
+    found: dict[str, None] = {}
+    for one in kind.__mro__:
+        if "__init__" not in vars(one):
+            continue
+        parameters = list(inspect.signature(vars(one)["__init__"]).parameters.values())[1:]
+        found |= {p.name: None for p in parameters if p.kind is not p.VAR_KEYWORD}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return list(found)
 
 
 def encode(value: Any) -> Any:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from torch import fx
+from torch.utils import _pytree as pytree
 
-from kerastorch.graph import Plan, graph_module, replay
+from kerastorch.graph import Plan, graph_module, keep_apart, masks_on, replay
+from kerastorch.masks import makes_mask
 from kerastorch.soft import soft_property
 from kerastorch.symbolic import Symbol, has_symbols, replaced
+from kerastorch.tree import modules
 from kerastorch.view import View
 
 
@@ -30,6 +34,8 @@ class Functional(View):
                 raise TypeError("Model(inputs, outputs) needs the outputs too; got inputs alone.")
             super().__init__(inputs)
             return
+        if isinstance(outputs, (list, tuple)) and len(outputs) == 1:
+            outputs = outputs[0]  # as in Keras, one output comes alone
         module, plan = graph_module(inputs, outputs, type(self).__name__)
         super().__init__(module)
         self._plan, self._symbols = plan, (inputs, outputs)
@@ -38,11 +44,31 @@ class Functional(View):
         # a copy has symbols of its own: see `inputs`
         return {key: value for key, value in self.__dict__.items() if key != "_symbols"}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if isinstance(self.module_viewed, fx.GraphModule) and self._plan is not None:
+            keep_apart(self.module_viewed.graph)  # torch has traced it anew
+            self.module_viewed.recompile()
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The outputs for inputs in the structure that the model was made with, spread over arguments, or by name."""
         if self._plan is not None:
             return super().forward(*self._plan.arranged(args, kwargs))
         return super().forward(*args, **kwargs)
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """The masks that the model makes of its inputs, as an embedding in it does, where it is a part of another.
+
+        Args:
+            x: the input, or the list or dict of them.
+            mask: of the input; it ends here.
+        """
+        if self._plan is None or not any(map(makes_mask, modules(self))):
+            return None
+        given = pytree.tree_leaves(x)
+        if isinstance(x, (tuple, list, Mapping)) or len(self._plan.names) == 1:
+            given = self._plan.arranged((x,), {})
+        return masks_on(*self.symbols, given, self)
 
     @property
     def is_functional(self) -> bool:

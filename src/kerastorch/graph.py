@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ class Plan(NamedTuple):
             positional = given if isinstance(given, Mapping) else dict(zip(self.keys, args, strict=False))
             given = self._by_name({**positional, **kwargs})
         else:
-            given = pytree.tree_leaves(given)
+            given = pytree.tree_leaves(_in_order(self.structure, given))
         if len(given) != len(self.names):
             raise ValueError(f"The model takes {self._inputs()}; got {len(given)}.")
         for name, sizes, x in zip(self.names, self.sizes, given, strict=True):
@@ -69,6 +70,15 @@ class Plan(NamedTuple):
     def _inputs(self) -> str:
         many = f"{len(self.names)} inputs" if len(self.names) > 1 else "1 input"
         return f"{many}: {', '.join(map(repr, self.keys))}"
+
+
+def _in_order(structure: Any, given: Any) -> Any:
+    """`given` with its dicts in the order of those in `structure`; what has another structure stays."""
+    if isinstance(structure, Mapping) and isinstance(given, Mapping) and set(structure) <= set(given):
+        return {key: _in_order(structure[key], given[key]) for key in structure}
+    if isinstance(structure, (tuple, list)) and isinstance(given, (tuple, list)) and len(structure) == len(given):
+        return [_in_order(one, other) for one, other in zip(structure, given, strict=True)]
+    return given
 
 
 def graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphModule, Plan]:
@@ -104,11 +114,37 @@ def graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphModule, 
     return module, plan
 
 
-def mask_graph(inputs: Any, mask: Symbol) -> fx.GraphModule:
-    """What computes a mask of `inputs`, which need not all have to do with it."""
+def mask_graph(inputs: Any, masks: Any) -> fx.GraphModule:
+    """What computes masks of `inputs`, which need not all have to do with them."""
     begin = pytree.tree_leaves(inputs)
-    order, _ = _between(begin, [mask])
-    return _written(begin, _keys(inputs, begin), order, mask, "Mask")[0]
+    order, _ = _between(begin, pytree.tree_leaves(masks))
+    return _written(begin, _keys(inputs, begin), order, masks, "Mask")[0]
+
+
+def masks_on(inputs: Any, outputs: Any, given: list[Any], model: nn.Module) -> Any:
+    """The masks of the outputs of a model between symbols, for inputs given; a list where there are several outputs.
+
+    Warns:
+        UserWarning: one is made from what layers in the model return, which are not called twice for it.
+    """
+    found: list[Any] = []
+    for end in pytree.tree_leaves(outputs):
+        mask = end.mask
+        if mask is not None:
+            graph = mask_graph(inputs, mask)
+            if all(isinstance(child, Constant) for child in graph.children()) and len(given) == len(
+                _begins(graph.graph)
+            ):
+                mask = fx.Interpreter(graph).run(*given)
+            else:
+                warnings.warn(f"{named(model)}: a mask that is made inside of it ends with it.", stacklevel=2)
+                mask = None
+        found.append(mask)
+    return found[0] if len(found) == 1 else found
+
+
+def _begins(graph: fx.Graph) -> list[fx.Node]:
+    return [node for node in graph.nodes if node.op == "placeholder"]
 
 
 def replay(module: fx.GraphModule, plan: Plan) -> tuple[Any, Any]:
@@ -154,11 +190,7 @@ def _written(
     """The graph of calls in `order`, and the node of each symbol."""
     graph = fx.Graph()
     made = {symbol: graph.placeholder(_identifier(str(key))) for symbol, key in zip(begin, keys, strict=True)}
-    parameters = {str(node.target) for node in made.values()}
-    for node in made.values():
-        # torch calls a parameter `input`, a builtin's name, `input_1` inside: the name of the second input
-        while node.name != node.target and node.name in parameters:
-            node._rename(f"{node.name}_given")
+    keep_apart(graph)
     children = _Children()
     for symbol in order:
         args, kwargs = (_nodes(given, made, children, graph) for given in (symbol.args, symbol.kwargs))
@@ -172,6 +204,15 @@ def _written(
     graph.output(pytree.tree_map(made.__getitem__, outputs))
     graph.lint()
     return fx.GraphModule(children.modules, graph, class_name=name), made
+
+
+def keep_apart(graph: fx.Graph) -> None:
+    """Rename inputs: torch calls a parameter `input`, a builtin's name, `input_1` inside, which may be the second's."""
+    placeholders = _begins(graph)
+    parameters = {str(node.target) for node in placeholders}
+    for node in placeholders:
+        while node.name != node.target and node.name in parameters:
+            node._rename(f"{node.name}_given")
 
 
 def _nodes(value: Any, made: Mapping[Symbol, fx.Node], children: _Children, graph: fx.Graph) -> Any:
@@ -223,7 +264,7 @@ class _Children:
 
 def _identifier(name: str) -> str:
     word = re.sub(r"\W", "_", name) or "_"
-    return f"_{word}" if word[0].isdigit() or keyword.iskeyword(word) else word
+    return f"_{word}" if word[0].isdigit() or keyword.iskeyword(word) or word == "self" else word
 
 
 def _keys(inputs: Any, begin: list[Symbol]) -> list[Any]:

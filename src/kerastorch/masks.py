@@ -16,6 +16,9 @@ _STEP_BY_STEP = (
     nn.LogSoftmax, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid,
 )  # fmt: skip
 
+# where a `compute_mask` is written that only goes by others
+_INHERITED = ("kerastorch.layers.base", "kerastorch.functional", "kerastorch.sequential")
+
 
 def any_mask(masks: Any) -> bool:
     """Whether there is a mask among some."""
@@ -33,7 +36,7 @@ def takes_mask(module: nn.Module) -> bool:
 def makes_mask(module: nn.Module) -> bool:
     """Whether a layer has a `compute_mask` of its own."""
     compute = getattr(type(module), "compute_mask", None)
-    return compute is not None and compute.__module__ != "kerastorch.layers.base"
+    return compute is not None and compute.__module__ not in _INHERITED
 
 
 def mask_after(module: nn.Module, x: Any, mask: Any, used: bool) -> Any:

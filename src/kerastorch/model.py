@@ -338,10 +338,11 @@ class Model(Visible, Functional):
         """Hand a batch to the compiled metrics; they are computed over the whole epoch."""
         trainer = self.trainer
         if trainer.metrics:
-            mask, names = trainer.output_mask(x), self._output_names
-            if mask is not None and isinstance(y_pred, Tensor):
-                y_pred, y = y_pred[mask], y[mask]
-            trainer.meter.update(outputs(y_pred, names=names), outputs(y, y_pred, names))
+            names = self._output_names
+            predicted, true = outputs(y_pred, names=names), outputs(y, y_pred, names)
+            for name, mask in trainer.output_mask(x).items():
+                predicted[name], true[name] = predicted[name][mask], true[name][mask]
+            trainer.meter.update(predicted, true)
 
     # --- what is known ----------------------------------------------------------------------------------------
 

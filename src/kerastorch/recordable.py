@@ -17,8 +17,10 @@ class Recordable(nn.Module):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs and "training" in kwargs:
             _refuse_training(self)
-        if (not args or args[0].__class__ is not Tensor) and has_symbols((args, kwargs)):
-            return record(self, args, kwargs)
+        if not args or args[0].__class__ is not Tensor:
+            if has_symbols((args, kwargs)):
+                return record(self, args, kwargs)
+            return super().__call__(*args, **kwargs)  # which torch.fx replaces while it traces, as at unpickling
         compiled = self._compiled_call_impl  # what torch's own __call__ does, without another frame
         return (self._call_impl if compiled is None else compiled)(*args, **kwargs)  # type: ignore[no-untyped-call]
 

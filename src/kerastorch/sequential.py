@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from kerastorch.data.spec import Spec
+from kerastorch.graph import masks_on
 from kerastorch.layers.base import is_built
 from kerastorch.layers.input import Input
 from kerastorch.layers.rnn import forget
@@ -16,7 +17,7 @@ from kerastorch.masks import makes_mask, mask_after, takes_mask
 from kerastorch.model import Model
 from kerastorch.modes import evaluation_mode
 from kerastorch.soft import soft_property
-from kerastorch.symbolic import call
+from kerastorch.symbolic import Symbol, call
 from kerastorch.tree import modules
 
 
@@ -68,6 +69,16 @@ class Sequential(Model):
             y = layer(x, mask=mask) if used else layer(x)
             x, mask = y, mask_after(layer, x, mask, used)
         return x, mask
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """The mask that the chain makes of its input where it is a part of a functional model."""
+        if not self._makes_masks or not isinstance(x, Symbol):
+            return None
+        sizes = tuple(size if isinstance(size, int) else None for size in x.shape[1:])
+        begin = end = Input(sizes, x.dtype)
+        for layer in self:
+            end = call(layer, end)
+        return masks_on(begin, end, [x], self)
 
     def add(self, layer: nn.Module | Input) -> None:
         """Put a layer at the end."""

@@ -46,6 +46,8 @@ class Symbol:
     @property
     def shape(self) -> tuple[Any, ...]:
         """Sizes: a number, or a symbol that shows as `None`."""
+        if not isinstance(self.values[0], Tensor):
+            raise TypeError(f"{self.values[0]!r} is a size, and has no shape.")
         sizes = zip(*(value.shape for value in self.values), strict=True)
         return tuple(one if one == other else self.size(axis) for axis, (one, other) in enumerate(sizes))
 
@@ -96,6 +98,8 @@ class Symbol:
         return iter([self[index] for index in range(len(self))])
 
     def __len__(self) -> int:
+        if isinstance(self.values[0], tuple):  # x.size()
+            return len(self.values[0])
         size = self.shape[0]
         if isinstance(size, int):
             return size
@@ -140,6 +144,8 @@ def _operator(name: str, reflected: bool) -> Callable[..., Any]:
         if name in ("eq", "ne") and others[0] is None:
             # `x.shape == (None, 3)`: a size that varies is None
             return (name == "eq") == (not isinstance(self.values[0], Tensor))
+        if name in ("lt", "le", "gt", "ge") and isinstance(self.values[0], int):
+            raise self._no_numbers(f"{name} of a size that varies")  # two sizes that agree say nothing of others
         return record(function, (*others, self) if reflected else (self, *others), {})
 
     return unary_or_binary
@@ -206,6 +212,7 @@ def record(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         if any_mask(masks) and "mask" not in kwargs and takes_mask(target):
             kwargs["mask"] = masks
         kwargs |= _masks_by_name(target, args, kwargs)
+        _refuse_weights(named(target), args, kwargs)
         _build(target, args, kwargs)
     else:
         _refuse(target, args, kwargs)
@@ -316,6 +323,20 @@ def _sizes(symbol: Symbol | Tensor) -> tuple[int, ...]:
 def _refuse(target: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
     """What a graph of functions cannot hold: parameters, and changes in place."""
     name = named(target)
+    _refuse_weights(name, args, kwargs)
+    in_place = kwargs.get("inplace") or kwargs.get("out") is not None
+    underscored = name.endswith("_") and not name.endswith("__") and getattr(operator, name, None) is not target
+    if in_place or underscored:
+        raise TypeError(
+            f"{name} changes a tensor in place, which a symbol cannot be; use the function that returns a new one."
+        )
+    module = _called_module()
+    if module is not None:
+        raise TypeError(f"{type(module).__name__} was called on a symbol; call it as kerastorch.call(module, x).")
+
+
+def _refuse_weights(name: str, args: Any, kwargs: Mapping[str, Any]) -> None:
+    """Beside symbols: they would be copied into the graph, and learn nothing."""
     given = [leaf for leaf in _leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.requires_grad]
     if any(isinstance(leaf, nn.Parameter) for leaf in given):
         raise TypeError(
@@ -327,15 +348,6 @@ def _refuse(target: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
             f"{name} was called on a symbol together with a tensor made of weights, which would learn nothing there. "
             "Call the layer that made it on a symbol: Embedding(n, d)(torch.arange(n).expand_as(x))."
         )
-    in_place = kwargs.get("inplace") or kwargs.get("out") is not None
-    underscored = name.endswith("_") and not name.endswith("__") and getattr(operator, name, None) is not target
-    if in_place or underscored:
-        raise TypeError(
-            f"{name} changes a tensor in place, which a symbol cannot be; use the function that returns a new one."
-        )
-    module = _called_module()
-    if module is not None:
-        raise TypeError(f"{type(module).__name__} was called on a symbol; call it as kerastorch.call(module, x).")
 
 
 def _called_module() -> nn.Module | None:

@@ -68,12 +68,16 @@ class Layer(Weights, Configurable):
         """Build once; later calls do nothing."""
         if self.built:
             return
+        # what `trainable` froze before is not what was made not to learn
+        frozen = frozenset() if self.trainable else frozenset(self._parameters)
         takes = inspect.signature(self.build).parameters.values()
         several = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in takes)
         self.build(*map(_sizes, input_shapes if several else input_shapes[: len(takes)]))
         self.built = True
         self.weights_never_trained = frozenset(
-            name for name, weight in self._parameters.items() if weight is not None and not weight.requires_grad
+            name
+            for name, weight in self._parameters.items()
+            if weight is not None and not weight.requires_grad and name not in frozen
         )
         if not self.trainable:
             self.trainable = False  # what has just been made too

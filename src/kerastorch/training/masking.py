@@ -1,32 +1,37 @@
-"""The mask of a model's output: time steps that were only padding count in no loss and no metric."""
+"""The masks of a model's outputs: time steps that were only padding count in no loss and no metric."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 
 from kerastorch.functional import Functional
 from kerastorch.graph import mask_graph
 from kerastorch.layers.input import Input
 from kerastorch.masks import makes_mask
+from kerastorch.modes import evaluation_mode
 from kerastorch.symbolic import Symbol, call
 from kerastorch.training.calling import call as call_on
 from kerastorch.tree import modules
 
 
 class OutputMask:
-    """Called with a batch of inputs: `(batch, time)`, `True` where a step of the output counts; `None` where all do.
+    """Called with a batch of inputs: output name -> `(batch, time)`, `True` where a step counts, for those with a mask.
 
-    Known for chains of layers and functional models with one output; a model with a `forward` of its own uses masks
-    inside, and none of them comes out.
+    Known for chains of layers and functional models; a model with a `forward` of its own uses masks inside, and none of
+    them comes out.
 
     Args:
         model: any.
+        names: of its outputs where they are a list and have names.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, names: Sequence[str] | None = None) -> None:
         self._model = model
+        self._names = names
         self._graph: fx.GraphModule | None = None
         self._known = False
 
@@ -34,17 +39,31 @@ class OutputMask:
         """Look anew: the model may have other layers."""
         self._known, self._graph = False, None
 
-    def __call__(self, x: Any) -> Tensor | None:
+    def __call__(self, x: Any) -> Mapping[str, Tensor]:
         if not self._known:
             self._graph, self._known = self._find(x), True
-        return None if self._graph is None else call_on(self._graph, x)
+        if self._graph is None:
+            return {}
+        with torch.no_grad():
+            if not any(True for _ in self._graph.children()):
+                return call_on(self._graph, x)  # type: ignore[no-any-return]
+            # layers that the masks are made from run once more, and it must not show: no statistics, no penalties
+            charges = getattr(self._model, "_charges", None) or []
+            heard = len(charges)
+            with evaluation_mode(self._graph):
+                masks = call_on(self._graph, x)
+            del charges[heard:]
+            return masks  # type: ignore[no-any-return]
 
     def _find(self, x: Any) -> fx.GraphModule | None:
         if not any(map(makes_mask, modules(self._model))):
             return None
-        inputs, output = self._symbols(x)
-        mask = output.mask if isinstance(output, Symbol) else None
-        return None if mask is None else mask_graph(inputs, mask)
+        inputs, found = self._symbols(x)
+        if isinstance(found, (tuple, list)):
+            found = dict(zip(self._names or (), found, strict=False))
+        named = found if isinstance(found, Mapping) else {"": found}
+        masks = {name: one.mask for name, one in named.items() if isinstance(one, Symbol) and one.mask is not None}
+        return mask_graph(inputs, masks) if masks else None
 
     def _symbols(self, x: Any) -> tuple[Any, Any]:
         model = self._model

@@ -32,6 +32,7 @@ class _Pass:
     checked: bool = False  # the first batch was looked at
     counts_rows: bool = False  # a batch counts its rows
     class_numbers: set[str] = field(default_factory=set)  # outputs with targets that are floats, but all of them whole
+    masked: bool = False  # one of several outputs has a mask
     charges: bool = False  # outputs of layers are charged for
     activities: list[Tensor] = field(default_factory=list)  # those of the running step
 
@@ -52,7 +53,7 @@ class Objective:
     """
 
     def __init__(self, loss: Any, loss_weights: Any = None, names: Sequence[str] | None = None) -> None:
-        self._names = names
+        self.names = names
         self._several = isinstance(loss, (list, tuple, Mapping))
         self.losses: dict[str, Loss | None] = {
             name: None if one is None else lookup.get(one) for name, one in by_output(loss, names).items()
@@ -73,7 +74,7 @@ class Objective:
         self._pass = _Pass()
 
     def _outputs(self, data: Any, like: Any = None) -> dict[str, Any]:
-        return outputs(data, like, self._names)
+        return outputs(data, like, self.names)
 
     def parameters(self) -> list[nn.Parameter]:
         """What the losses themselves learn."""
@@ -104,7 +105,9 @@ class Objective:
 
     @property
     def _unalike(self) -> bool:
-        return any(loss is not None and not loss.counts_rows(None) for loss in self.losses.values())
+        return self._pass.masked or any(
+            loss is not None and not loss.counts_rows(None) for loss in self.losses.values()
+        )
 
     def loss_of(self, output: str) -> Loss | None:
         """The loss of an output, `''` being the only one."""
@@ -126,18 +129,21 @@ class Objective:
         if self._pass.activities:
             self._pass.activities.clear()
 
-    def __call__(self, y: Any, y_pred: Any, sample_weight: Tensor | None, mask: Tensor | None = None) -> Tensor:
-        """The loss: a scalar to be minimised; where there is a `mask`, of the values that it has `True` for."""
+    def __call__(
+        self, y: Any, y_pred: Any, sample_weight: Tensor | None, masks: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """The loss: a scalar to be minimised; of an output in `masks`, of the values that are `True` there."""
         if not self._pass.checked:
             self._check(y, y_pred, sample_weight)
         self.parts = {}
+        masks = masks or {}
         try:
             if not self.any_loss:
                 total = self._pass.activities[0].new_zeros(())  # what the model adds by itself is all there is
             elif isinstance(y_pred, Tensor) and not self._several:
-                total = self._single(y, y_pred, sample_weight, mask)
+                total = self._single(y, y_pred, sample_weight, masks.get(""))
             else:
-                total = self._sum(self._outputs(y_pred), self._outputs(y, y_pred), sample_weight)
+                total = self._sum(self._outputs(y_pred), self._outputs(y, y_pred), sample_weight, masks)
         except (IndexError, RuntimeError):
             self._pass.targets = None
             self._check(y, y_pred, None)  # in words, if it is what a first batch is refused for
@@ -165,16 +171,28 @@ class Objective:
                 return now.on_logits(y, logits, sample_weight)
         return loss(y, y_pred, sample_weight)
 
-    def _sum(self, y_pred: dict[str, Tensor], y: dict[str, Any], sample_weight: Tensor | None) -> Tensor:
+    def _sum(
+        self,
+        y_pred: dict[str, Tensor],
+        y: dict[str, Any],
+        sample_weight: Tensor | None,
+        masks: Mapping[str, Tensor],
+    ) -> Tensor:
         total: Tensor | None = None
         for name, loss in self.losses.items():
             if loss is None:
                 continue
             target = y[name].to(torch.int64) if name in self._pass.class_numbers else y[name]
-            value = loss(target, y_pred[name], sample_weight)
+            weights, count = sample_weight, loss.count(target, sample_weight)
+            if name in masks:
+                weights, count = masked(sample_weight, masks[name])
+                self._pass.masked = True
+            value = loss(target, y_pred[name], weights)
             if self.names_parts:
                 self.parts[f"{name}_loss"] = value
-                self.counts[f"{name}_loss"] = loss.count(target, sample_weight)
+                self.counts[f"{name}_loss"] = count
+            else:
+                self.count = count
             weight = self._weights.get(name, 1.0)
             value = value if weight == 1 else weight * value
             total = value if total is None else total + value

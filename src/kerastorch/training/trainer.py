@@ -59,7 +59,7 @@ class Trainer:
         execution: whether steps are compiled, and how many run between two looks of the callbacks.
 
     Attributes:
-        output_mask: tells which steps of an output count.
+        output_mask: tells which steps of each output count.
         say: called with a sentence about what takes long or took long; a callback that shows progress sets it.
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
         minimize: `minimize(loss)` makes one step of the optimizer; for a `train_step` of your own.
@@ -88,7 +88,7 @@ class Trainer:
             self.optimizer = settings
         self.epochs_done = 0
         self.meter = self.new_meter()
-        self.output_mask = OutputMask(model)
+        self.output_mask = OutputMask(model, objective.names)
         self.interrupt = Interrupt()
         self._claimed = threading.Lock()
         self.device = device
