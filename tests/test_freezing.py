@@ -162,3 +162,13 @@ def test_a_layer_frozen_before_its_first_call_learns_again_when_it_is_thawed():
     layer.trainable = True
     assert layer.factor.requires_grad
     assert not layer.offset.requires_grad
+
+
+def test_a_lazy_layer_of_torch_may_be_frozen_before_it_has_weights():
+    lazy, head = nn.LazyLinear(3), Dense(1)
+    model = Sequential([lazy, head])
+    model.trainable = False
+    head.trainable = True
+    model.compile("sgd", "mse")
+    model.fit(torch.randn(8, 4), torch.randn(8, 1), verbose=0)
+    assert [weight.requires_grad for weight in model.parameters()] == [False, False, True, True]

@@ -672,3 +672,9 @@ def test_one_output_in_a_list_is_that_output():
 def test_an_input_may_be_named_self():
     a, b = Input((2,), name="self"), Input((2,), name="b")
     assert Model([a, b], a - b)({"b": torch.ones(1, 2), "self": torch.zeros(1, 2)}).tolist() == [[-1, -1]]
+
+
+def test_a_layer_that_is_on_another_device_already_may_be_called_on_a_symbol():
+    layer = Dense(2)
+    layer(torch.zeros(1, 3))
+    assert layer.to("meta")(Input((3,))).shape == (None, 2)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from kerastorch.modes import evaluation_mode
-from kerastorch.tree import modules
+from kerastorch.tree import modules, tensors
 
 _fake: Any = None
 
@@ -31,11 +31,21 @@ def evaluated(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """What a module (in evaluation mode), a function, or a method by its name gives on fake tensors."""
     with fake_mode(), torch.no_grad(), unlogged():
         if isinstance(target, nn.Module):
+            # symbols are on the CPU, wherever a layer that has been trained already is
+            device = next((tensor.device for tensor in tensors(modules(target))), torch.device("cpu"))
             with evaluation_mode(target):
-                return target(*args, **kwargs)
+                args, kwargs = _moved((args, dict(kwargs)), device)
+                return _moved(target(*args, **kwargs), torch.device("cpu"))
         if isinstance(target, str):
             return getattr(args[0], target)(*args[1:], **kwargs)
         return target(*args, **kwargs)
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    def to(leaf: Any) -> Any:
+        return leaf.to(device) if isinstance(leaf, torch.Tensor) and leaf.device != device else leaf
+
+    return torch.utils._pytree.tree_map(to, value)
 
 
 def goes_by_numbers(error: Exception) -> bool:

@@ -35,7 +35,7 @@ def set_trainable(part: nn.Module, value: bool) -> None:
     never: Any = getattr(part, "weights_never_trained", ())
     for name, weight in part._parameters.items():
         if weight is not None and name not in never:
-            weight.requires_grad_(value)
+            weight.requires_grad = value  # as an attribute also one of torch's lazy ones has it
             if not value:
                 weight.grad = None  # or an optimizer would go on with it
     known = vars(part)
