@@ -67,7 +67,7 @@ def _arguments(kind: type) -> list[str]:
     """What `__init__` takes by name; for its `**kwargs`, what that of the next class takes."""
     found: dict[str, None] = {}
     for one in kind.__mro__:
-        if "__init__" not in vars(one):
+        if one is object or "__init__" not in vars(one):
             continue
         parameters = list(inspect.signature(vars(one)["__init__"]).parameters.values())[1:]
         found |= {p.name: None for p in parameters if p.kind is not p.VAR_KEYWORD}
