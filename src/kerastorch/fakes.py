@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from kerastorch.modes import evaluation_mode
-from kerastorch.tree import modules, tensors
+from kerastorch.tree import is_unbuilt, modules, tensors
 
 _fake: Any = None
 
@@ -72,12 +72,7 @@ def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, 
     Raises:
         Exception: what the call on the longest zeros raised, if none of the calls went through.
     """
-    lazy = any(
-        getattr(part, "built", True) is False
-        or any(weight is not None and nn.parameter.is_lazy(weight) for weight in part._parameters.values())
-        for part in modules(module)
-    )
-    if not lazy:
+    if not any(map(is_unbuilt, modules(module))):
         return
 
     def zeros(longest: int, one: Any, two: Any) -> Any:

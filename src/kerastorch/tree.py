@@ -38,6 +38,13 @@ def is_compiled(part: nn.Module) -> bool:
     return part._compiled_call_impl is not None or hasattr(part, "_orig_mod")
 
 
+def is_unbuilt(part: nn.Module) -> bool:
+    """Whether this module, its children aside, has yet to make parameters: kerastorch's layers and torch's `Lazy*`."""
+    if vars(part).get("built") is False:
+        return True
+    return any(weight is not None and nn.parameter.is_lazy(weight) for weight in part._parameters.values())
+
+
 def tensors(parts: Iterable[nn.Module]) -> list[Tensor]:
     """The parameters of all `parts`, then the buffers; a shared one comes as often as it is held."""
     parameters: list[Tensor | None] = []

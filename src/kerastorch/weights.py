@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kerastorch.part import Part
 from kerastorch.soft import soft_property
-from kerastorch.tree import modules
+from kerastorch.tree import is_unbuilt, modules
 
 
 class Weights(Part):
@@ -85,12 +85,6 @@ class Weights(Part):
         """As torch's."""
         with _freed(self, name, self._modules):
             super().add_module(name, module)
-
-
-def is_unbuilt(part: nn.Module) -> bool:
-    """Whether this module, its children aside, has yet to make parameters: kerastorch's layers and torch's `Lazy*`."""
-    lazy = (weight is not None and nn.parameter.is_lazy(weight) for weight in part._parameters.values())
-    return vars(part).get("built") is False or any(lazy)
 
 
 @contextmanager

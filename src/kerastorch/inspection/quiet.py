@@ -19,8 +19,7 @@ from kerastorch.modes import evaluation_mode
 from kerastorch.training.calling import call
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
-from kerastorch.tree import is_compiled, modules
-from kerastorch.weights import is_unbuilt
+from kerastorch.tree import is_compiled, is_unbuilt, modules
 
 
 class Subject:

@@ -12,8 +12,7 @@ from torch import fx, nn
 from kerastorch.errors import mismatch
 from kerastorch.inspection.calls import Call, Shape
 from kerastorch.names import own_name
-from kerastorch.tree import modules
-from kerastorch.weights import is_unbuilt
+from kerastorch.tree import is_unbuilt, modules
 
 
 @dataclass(frozen=True)

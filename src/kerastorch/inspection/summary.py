@@ -16,8 +16,7 @@ from kerastorch.inspection.look import Look, look
 from kerastorch.inspection.rows import Row
 from kerastorch.inspection.table import as_html, memory, text
 from kerastorch.names import own_name
-from kerastorch.tree import modules
-from kerastorch.weights import is_unbuilt
+from kerastorch.tree import is_unbuilt, modules
 
 
 @dataclass(frozen=True)

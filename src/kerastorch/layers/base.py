@@ -13,7 +13,7 @@ from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.config import Configurable
 from kerastorch.constraints import Constraint
 from kerastorch.regularizers import Regularizer
-from kerastorch.tree import modules
+from kerastorch.tree import is_unbuilt, modules
 from kerastorch.weights import Weights
 
 
@@ -189,12 +189,7 @@ def is_built(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> boo
         module: any.
         parts: its modules, where they are at hand.
     """
-    for child in modules(module) if parts is None else parts:
-        if isinstance(child, Layer) and not child.built:
-            return False
-        if child._parameters and any(p is not None and nn.parameter.is_lazy(p) for p in child._parameters.values()):
-            return False
-    return True
+    return not any(map(is_unbuilt, modules(module) if parts is None else parts))
 
 
 def activation_name(activation: Any) -> str:
