@@ -18,8 +18,7 @@ from kerastorch.layers.input import Input
 from kerastorch.model import Model
 from kerastorch.sequential import Sequential
 from kerastorch.symbolic import call
-
-__version__ = "0.1.0"
+from kerastorch.version import __version__
 
 __all__ = [
     "History",

@@ -79,3 +79,11 @@ def number(
     if not (math.isfinite(given) and above < given < below and least <= given <= most):
         raise mismatch(name, value, expected, advice)
     return given
+
+
+class CheckpointError(Exception):
+    """A file that was saved, or should be, cannot be used; the message names it and says why."""
+
+
+class CheckpointCorruptError(CheckpointError):
+    """The bytes of a file are not those that were written: it was cut off, damaged, or is something else."""

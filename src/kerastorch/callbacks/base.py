@@ -35,8 +35,19 @@ class Callback:
         """Called once, after `set_model`."""
         self.params = params
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a training that is resumed needs of this callback: counts, bests, schedules; not its settings.
+
+        Numbers, text, tensors, arrays, and lists, tuples and dicts of them. A callback whose attributes change while
+        it is used writes this and `load_state_dict`.
+        """
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave; called after `on_train_begin` and `on_epoch_begin`."""
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Before the first epoch."""
+        """Before the first epoch; on a resumed training too, before `load_state_dict`."""
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """After the last epoch, on an interrupt or error too; `logs` are those of the last whole epoch."""

@@ -1,0 +1,87 @@
+"""Generations: the last archives of one thing in a folder; where the newest is bad, the one before it is used."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from kerastorch.archive import disk, file
+from kerastorch.errors import CheckpointError, whole
+
+_NAME = re.compile(r"checkpoint-(\d{6,12})\.kt")
+
+
+class Generations:
+    """`checkpoint-000001.kt`, `checkpoint-000002.kt`, ... in a folder, the older ones deleted.
+
+    Args:
+        folder: made by the first `save`, with its parents.
+        keep: how many there are at most, at least 2.
+
+    Raises:
+        CheckpointError: `folder` is a file.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], keep: int = 2) -> None:
+        self.folder, self._keep = Path(folder), whole("keep", keep, 2)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise CheckpointError(f"{self.folder} is no folder.")
+
+    def save(self, sections: Mapping[str, Any]) -> Path:
+        """Write the next one; after that only, delete what is too old."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        old = self._files()
+        number = _number(old[0]) + 1 if old else 1
+        path = self.folder / f"checkpoint-{number:06d}.kt"
+        file.write(path, sections)
+        for stale in old[self._keep - 1 :]:
+            stale.unlink(missing_ok=True)
+        return path
+
+    def load(self) -> dict[str, Any] | None:
+        """The sections of the newest that is whole; `None` where there is none at all.
+
+        Warns:
+            UserWarning: one is damaged, and the one before it is used.
+
+        Raises:
+            CheckpointError: there are some, and none is whole; the last error found.
+        """
+        error: CheckpointError | None = None
+        for path in self._files():
+            try:
+                found = file.read(path)
+            except CheckpointError as raised:
+                error = raised
+                continue
+            if error is not None:
+                warnings.warn(f"{error} The one before it is used: {path}.", stacklevel=2)
+            return found
+        if error is not None:
+            raise CheckpointError(f"{error} There is no other; delete {self.folder} to begin anew.") from error
+        return None
+
+    def delete(self) -> None:
+        """All of them, and the folder where nothing else is in it."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
+        for path in self.folder.glob(".checkpoint-*.kt.tmp"):  # of a write that was killed
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
+            disk.sync_folder(self.folder.parent)
+
+    def _files(self) -> list[Path]:
+        """The newest first."""
+        names = os.listdir(self.folder) if self.folder.is_dir() else []
+        return sorted((self.folder / name for name in names if _NAME.fullmatch(name)), key=_number, reverse=True)
+
+
+def _number(path: Path) -> int:
+    found = _NAME.fullmatch(path.name)
+    return int(found[1]) if found else 0

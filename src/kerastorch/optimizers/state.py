@@ -1,0 +1,94 @@
+"""The state of an optimizer by the names of parameters, which last longer than their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kerastorch.errors import CheckpointError, suggest
+from kerastorch.optimizers.base import TorchOptimizer
+
+
+def state_by_name(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What `load_state_by_name` takes: `{"groups": [{"params": [names], "lr": ...}], "state": {name: {...}}}`.
+
+    Args:
+        optimizer: whose.
+        names: of the parameters it holds.
+    """
+    known = {id(weight): name for name, weight in names.items()}
+    groups = [
+        {**group, "params": [_name(weight, known) for weight in group["params"]]} for group in optimizer.param_groups
+    ]
+    state = {_name(weight, known): dict(about) for weight, about in optimizer.state.items()}
+    return {"groups": groups, "state": state}
+
+
+def load_state_by_name(
+    optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str
+) -> None:
+    """Put back what `state_by_name` found, group by group; nothing is changed where it does not fit.
+
+    Args:
+        optimizer: one of the same kind over the same parameters.
+        state: as found.
+        names: of the parameters it holds.
+        where: the file, for messages.
+
+    Raises:
+        CheckpointError: it holds other parameters, or of other shapes.
+    """
+    known = {id(weight): name for name, weight in names.items()}
+    groups = [[_name(weight, known) for weight in group["params"]] for group in optimizer.param_groups]
+    saved = [list(group["params"]) for group in state["groups"]]
+    if sorted(map(sorted, groups)) != sorted(map(sorted, saved)):
+        raise CheckpointError(f"{where}: {_difference(groups, saved)}")
+    by_params = {tuple(sorted(group["params"])): group for group in state["groups"]}
+    settings = [by_params[tuple(sorted(group))] for group in groups]
+    numbers = {name: number for number, name in enumerate(name for group in groups for name in group)}
+    for name, about in state["state"].items():
+        _check_shapes(name, names.get(name), about, where)
+    numbered = {
+        "param_groups": [
+            {**setting, "params": [numbers[name] for name in group]}
+            for setting, group in zip(settings, groups, strict=True)
+        ],
+        "state": {numbers[name]: dict(about) for name, about in state["state"].items()},
+    }
+    optimizer.load_state_dict(numbered)
+
+
+def _name(weight: Tensor, known: Mapping[int, str]) -> str:
+    if id(weight) not in known:
+        raise CheckpointError(
+            f"the optimizer holds a parameter of shape {tuple(weight.shape)} that is not one of the model's."
+        )
+    return known[id(weight)]
+
+
+def _difference(groups: list[list[str]], saved: list[list[str]]) -> str:
+    here = {name for group in groups for name in group}
+    there = {name for group in saved for name in group}
+    if here == there:
+        return f"the optimizer has {len(groups)} groups of parameters, the saved one {len(saved)}, divided otherwise."
+    name = sorted(here ^ there)[0]
+    where = "the optimizer does not hold" if name in there else "the saved optimizer did not hold"
+    return f"{where} the parameter {name!r}.{suggest(name, here if name in there else there)}"
+
+
+def _check_shapes(name: str, weight: Tensor | None, about: Mapping[str, Any], where: str) -> None:
+    if weight is None:
+        raise CheckpointError(f"{where}: the model has no parameter {name!r}.")
+    for key, value in about.items():
+        if isinstance(value, torch.Tensor) and value.ndim and key in _LIKE and value.shape != weight.shape:
+            raise CheckpointError(
+                f"{where}: {key} of {name!r} has shape {tuple(value.shape)}, the parameter {tuple(weight.shape)}."
+            )
+
+
+# states that have the parameter's shape
+_LIKE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg", "sum",
+         "acc_delta", "ema", "ax")  # fmt: skip
