@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kerastorch import optimizers
+from kerastorch.callbacks.backup import BackupAndRestore
 from kerastorch.callbacks.base import Callback, CallbackList, check_monitors, listed
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress import Verbose, progress
@@ -139,6 +141,7 @@ class Model(Visible, Functional):
         validation_shuffle: bool = False,
         validation_seed: int | None = None,
         check_finite: bool = True,
+        resume: str | os.PathLike[str] | None = None,
     ) -> History:
         """Train.
 
@@ -164,6 +167,8 @@ class Model(Visible, Functional):
             validation_shuffle: draw the validation rows at random.
             validation_seed: of that draw; 0 if `None`.
             check_finite: refuse NaN and infinity in arrays.
+            resume: a folder for `callbacks.BackupAndRestore`: a training that was killed goes on when the same script
+                is run again.
 
         Returns:
             The curves; also at `model.history`.
@@ -188,7 +193,8 @@ class Model(Visible, Functional):
         )
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": batches.steps()}
-        told = CallbackList([*listed(callbacks), history, *progress(verbose)], self, params)
+        kept = [] if resume is None else [BackupAndRestore(resume)]
+        told = CallbackList([*listed(callbacks), history, *progress(verbose), *kept], self, params)
         if not _overrides(self, "train_step", "test_step"):
             check_monitors(told.callbacks, log_names(self, trainer, validation is not None), validation is not None)
         with trainer.claimed():
@@ -238,7 +244,7 @@ class Model(Visible, Functional):
         with trainer.interrupt.watch() if not trainer.running else nullcontext():
             logs = trainer.evaluate(batches, feed, told)
             if trainer.interrupt.pending and not trainer.running:
-                raise KeyboardInterrupt
+                trainer.interrupt.end()
         return logs if return_dict else in_keras_order(logs)
 
     def predict(

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from kerastorch.archive import disk, tensors
-from kerastorch.archive.packing import pack, unpack
+from kerastorch.archive.packing import Packed, pack, unpack
 from kerastorch.errors import CheckpointCorruptError, CheckpointError
 from kerastorch.version import __version__
 
@@ -39,11 +39,11 @@ def encode(sections: Mapping[str, Any]) -> list[disk.Bytes]:
     """The bytes of an archive, in pieces; those of tensors are views of their memory.
 
     Args:
-        sections: name -> nested state, of what `pack` takes.
+        sections: name -> nested state, of what `pack` takes or has made.
     """
     parts: dict[str, list[disk.Bytes]] = {}
     for name, state in sections.items():
-        packed = pack(state)
+        packed = state if isinstance(state, Packed) else pack(state)
         parts[f"{name}.json"] = [_text({"state": packed.json})]
         if packed.tensors:
             parts[f"{name}.safetensors"] = [*tensors.encode(packed.tensors)]

@@ -32,9 +32,19 @@ class Generations:
         if self.folder.exists() and not self.folder.is_dir():
             raise CheckpointError(f"{self.folder} is no folder.")
 
+    def prepare(self) -> None:
+        """Make the folder, so that one that cannot be made or written to is found out before there is much to lose.
+
+        Raises:
+            OSError: it cannot.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise PermissionError(f"{self.folder} cannot be written to.")
+
     def save(self, sections: Mapping[str, Any]) -> Path:
         """Write the next one; after that only, delete what is too old."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.prepare()
         old = self._files()
         number = _number(old[0]) + 1 if old else 1
         path = self.folder / f"checkpoint-{number:06d}.kt"

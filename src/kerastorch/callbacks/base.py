@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
@@ -24,6 +25,7 @@ class Callback:
     """
 
     monitor: str | None = None
+    comes_last = False  # told of everything after the others, as one that keeps their states
     model: Any = None
     params: Mapping[str, Any] = {}
 
@@ -115,6 +117,7 @@ class CallbackList:
         self.callbacks = list(callbacks)
         for callback in self.callbacks:
             _check(callback)
+        self.callbacks.sort(key=lambda callback: callback.comes_last)
         self._hooks = {hook: [f for c in self.callbacks for f in _overridden(c, hook)] for hook in HOOKS}
         for callback in self.callbacks:
             callback.set_model(model)
@@ -135,6 +138,26 @@ class CallbackList:
                 errors.append(error)
         if errors:
             raise errors[0]
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """The states of those that have one, in order."""
+        states = [{"class": type(one).__name__, "state": one.state_dict()} for one in self.callbacks]
+        return [state for state in states if state["state"]]
+
+    def load_state_dict(self, states: Iterable[Mapping[str, Any]]) -> None:
+        """Hand states to the callbacks of the same classes, in order.
+
+        Warns:
+            UserWarning: there is none for a state.
+        """
+        waiting = list(self.callbacks)
+        for state in states:
+            callback = next((one for one in waiting if type(one).__name__ == state["class"]), None)
+            if callback is None:
+                warnings.warn(f"the checkpoint has the state of a {state['class']}, which is not here.", stacklevel=2)
+                continue
+            waiting.remove(callback)
+            callback.load_state_dict(state["state"])
 
     def listens(self, *hooks: str) -> bool:
         """Whether any callback has any of these hooks."""

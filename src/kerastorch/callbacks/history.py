@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
@@ -25,6 +26,12 @@ class History(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.history, self.epoch, self._at = {}, [], {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history, "epoch": self.epoch, "at": self._at}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.history, self.epoch, self._at = state["history"], state["epoch"], state["at"]
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from kerastorch import randomness
 from kerastorch.data.arrays import tensors
 from kerastorch.data.carry import Carry
 from kerastorch.data.order import EpochSampler, permutation
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.structure import rows as rows_of
+from kerastorch.errors import CheckpointError
 
 PIECE = 64  # batches gathered at once, or fewer, so that a piece stays within
 CACHE = 2**20  # bytes: beyond what a core's cache holds, gathering costs more than the calls it saves
@@ -61,6 +64,23 @@ class Batches(Protocol):
         """The batches of one pass; `number` decides the order where that is ours to choose."""
 
 
+class Resumable(Batches, Protocol):
+    """A source that can go on where another like it was left: what is trained on."""
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """From batch `start` on."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the passes to come depend on, beside their number and the random states of all."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on as the batches did of which this is the state.
+
+        Raises:
+            CheckpointError: it is of other data.
+        """
+
+
 class ArrayBatches:
     """Tensors in memory: gathered by index in large pieces, then sliced.
 
@@ -98,17 +118,24 @@ class ArrayBatches:
         assert self.samples is not None
         return -(-self.samples // self._size)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        pieces = self._pieces(number)
+    def state_dict(self) -> dict[str, Any]:
+        return {"samples": self.samples, "batch_size": self._size, "seed": self._seed}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        refuse_other(state, samples=self.samples, batch_size=self._size)
+        self._seed = state["seed"]
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        pieces = self._pieces(number, start * self._size)
         for part in pieces if self._carry is None else self._carry(pieces):
             yield from _split(part, self._size)
 
-    def _pieces(self, number: int) -> Iterator[Batch]:
+    def _pieces(self, number: int, first: int) -> Iterator[Batch]:
         assert self.samples is not None
         order = self._order(number)
         # moved once, to each device that holds data
         orders = {} if order is None else {device: order.to(device, non_blocking=True) for device in self._devices}
-        for start in range(0, self.samples, self._piece):
+        for start in range(first, self.samples, self._piece):
             here = slice(start, start + self._piece)
             if orders:
                 rows = {device: order[here] for device, order in orders.items()}
@@ -181,10 +208,32 @@ class LoaderBatches:
         except TypeError:  # an IterableDataset without a length
             return None
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def state_dict(self) -> dict[str, Any]:
         if self._sampler is not None:
-            self._sampler.epoch = number
-        return map(unpack, self.loader)
+            return {"samples": self.samples, "batch_size": self.batch_size, "seed": self._sampler.seed}
+        return {"samples": self.samples, "generators": [one.get_state() for one in self._generators()]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if self._sampler is not None:
+            refuse_other(state, samples=self.samples, batch_size=self.batch_size)
+            self._sampler.seed = state["seed"]
+            return
+        refuse_other(state, samples=self.samples)
+        for generator, saved in zip(self._generators(), state["generators"], strict=True):
+            generator.set_state(saved)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        if self._sampler is not None:
+            self._sampler.epoch, self._sampler.start = number, start * (self.batch_size or 1)
+            return map(unpack, self.loader)
+        return passed_over(map(unpack, self.loader), start)  # what is passed over is drawn, or the rest would differ
+
+    def _generators(self) -> list[torch.Generator]:
+        """Those the loader and its samplers draw from, beside torch's own."""
+        batches: Any = self.loader.batch_sampler
+        holders = (self.loader, self.loader.sampler, batches, getattr(batches, "sampler", None))
+        found = [getattr(holder, "generator", None) for holder in holders]
+        return list({id(one): one for one in found if isinstance(one, torch.Generator)}.values())
 
 
 class StreamBatches:
@@ -196,14 +245,37 @@ class StreamBatches:
 
     def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
         self._source = source
+        self._given = 0  # batches
+        self._drawn = 0  # of them, more than a checkpoint knows
 
     def steps(self) -> int | None:
         source: Any = self._source
         return len(source) if hasattr(source, "__len__") else None
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def state_dict(self) -> dict[str, Any]:
+        return {"given": self._given}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if not isinstance(self._source, Iterator):
+            return
+        warnings.warn(
+            "the data is a generator: the batches it gave before are drawn from it again and passed over. Training "
+            "goes on exactly only if they are the same; arrays, a Dataset or a seeded DataLoader make sure of that.",
+            stacklevel=2,
+        )
+        self._drawn = (
+            self._given - state["given"]
+        )  # 1 where the model was built with a batch; below 0 where some are due
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         source = self._source() if callable(self._source) else self._source
-        return (_kept(unpack(item)) for item in source)
+        drawn, self._drawn = self._drawn, 0
+        return passed_over((_kept(unpack(item)) for item in self._counted(source)), max(0, start - drawn))
+
+    def _counted(self, source: Iterable[Any]) -> Iterator[Any]:
+        for item in source:
+            self._given += 1
+            yield item
 
 
 class FirstBatches:
@@ -234,7 +306,7 @@ class GoingOn:
 
     samples: int | None = None
 
-    def __init__(self, batches: Batches, limit: int) -> None:
+    def __init__(self, batches: Resumable, limit: int) -> None:
         known = batches.steps()
         if known is not None and known < limit:
             raise ValueError(f"steps_per_epoch={limit}, but the data has {known} batches.")
@@ -242,21 +314,62 @@ class GoingOn:
         self.batch_size = batches.batch_size
         self._running: Iterator[Batch] = iter(())
         self._passes = 0
+        self._taken = 0  # of the running pass
+        self._began: dict[str, Any] = {}  # what it began with
         self.targets = batches.targets
 
     def steps(self) -> int:
         return self._limit
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def state_dict(self) -> dict[str, Any]:
+        began = self._began or self._beginning()
+        return {"passes": self._passes, "taken": self._taken, **began}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._batches.load_state_dict(state["batches"])
+        self._passes, self._taken = state["passes"], state["taken"]
+        self._running = iter(())
+        self._began = {}
+        if self._taken:
+            randomness.restore(state["random"])
+            self._began = self._beginning()
+            self._running = self._batches.epoch(self._passes - 1, self._taken)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        return passed_over(self._epoch(number), start)
+
+    def _epoch(self, number: int) -> Iterator[Batch]:
         for given in range(self._limit):
             batch = next(self._running, None)
             if batch is None:
+                self._began, self._taken = self._beginning(), 0
                 self._running = self._batches.epoch(max(number, self._passes))
                 self._passes = max(number, self._passes) + 1
                 batch = next(self._running, None)
             if batch is None:
                 raise ValueError(f"data ended after {given} of {self._limit} steps.")
+            self._taken += 1
             yield batch
+
+    def _beginning(self) -> dict[str, Any]:
+        return {"batches": self._batches.state_dict(), "random": randomness.capture()}
+
+
+def passed_over(stream: Iterator[Batch], count: int) -> Iterator[Batch]:
+    """`stream` without its first `count` batches, which are drawn now."""
+    for _ in itertools.islice(stream, count):
+        pass
+    return stream
+
+
+def refuse_other(state: Mapping[str, Any], **facts: Any) -> None:
+    """Refuse to go on with other data than those of which `state` is."""
+    for name, value in facts.items():
+        if state.get(name) != value:
+            raise CheckpointError(
+                f"the checkpoint is of training with {name}={state.get(name)}, this fit has {name}={value}. Run the "
+                "same script, or delete the checkpoint to begin anew."
+            )
 
 
 def _kept(batch: Batch) -> Batch:

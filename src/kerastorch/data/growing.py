@@ -40,12 +40,12 @@ class GrowingBatches:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         self._size, self.settled = FIRST, False
-        start = 0
-        while start < len(self._rows):
+        at = 0
+        while at < len(self._rows):
             size = self._size
-            end = len(self._rows) if self.settled else start + size
-            yield from self._make(size, self._rows[start:end]).epoch(number)
-            start = end
+            end = len(self._rows) if self.settled else at + size
+            yield from self._make(size, self._rows[at:end]).epoch(number)
+            at = end
 
     def grow(self, rows: int, largest: int) -> None:
         """Settle what the next batch takes.

@@ -21,14 +21,14 @@ def permutation(n: int, seed: int, epoch: int) -> Tensor:
 
 
 class EpochSampler(Sampler[int]):
-    """The same order for a `DataLoader`; `epoch` is set before each pass."""
+    """The same order for a `DataLoader`; `epoch` is set before each pass, and `start`, the first row of it."""
 
     def __init__(self, n: int, seed: int, shuffle: bool) -> None:
-        self.n, self.seed, self.shuffle, self.epoch = n, seed, shuffle, 0
+        self.n, self.seed, self.shuffle, self.epoch, self.start = n, seed, shuffle, 0, 0
 
     def __len__(self) -> int:
         return self.n
 
     def __iter__(self) -> Iterator[int]:
         order = permutation(self.n, self.seed, self.epoch) if self.shuffle else torch.arange(self.n)
-        return iter(order.tolist())
+        return iter(order[self.start :].tolist())

@@ -19,7 +19,7 @@ from torch.utils.data import (
 )
 
 from kerastorch.data import arrays
-from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, GoingOn, LoaderBatches, StreamBatches
+from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, LoaderBatches, Resumable, StreamBatches
 from kerastorch.data.carry import Carry
 from kerastorch.data.order import EpochSampler
 from kerastorch.data.split import split_rows, warn_of_unseen_classes
@@ -86,7 +86,7 @@ class Source:
 
     def batches(
         self, batch_size: int | None, *, shuffle: bool | str = False, seed: int = 0, rows: Tensor | None = None
-    ) -> Batches:
+    ) -> Resumable:
         """What to iterate over.
 
         Args:
@@ -135,12 +135,9 @@ class Source:
         return labels.argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.flatten()
 
 
-def limited(batches: Batches, steps: int | None, *, going_on: bool = False, name: str = "steps") -> Batches:
+def limited(batches: Batches, steps: int | None, name: str = "steps") -> Batches:
     """`batches`, no more than `steps` a pass."""
-    if steps is None:
-        return batches
-    limit = whole(name, steps)
-    return GoingOn(batches, limit) if going_on else FirstBatches(batches, limit)
+    return batches if steps is None else FirstBatches(batches, whole(name, steps))
 
 
 def refuse_reordered(x: Any) -> None:

@@ -29,7 +29,7 @@ class Draws:
     def __init__(self, seed: int | None) -> None:
         self.seed = None if seed is None else whole("seed", seed, 0)
         # the seed, and how many draws there were; always on the CPU, where reading waits for nothing
-        self._count = None if self.seed is None else torch.tensor([self.seed % 2**63, 0], device="cpu")
+        self.count = None if self.seed is None else torch.tensor([self.seed % 2**63, 0], device="cpu")
 
     def uniform(self, like: Tensor) -> Tensor:
         """From 0 to 1, without 1."""
@@ -56,9 +56,9 @@ class Draws:
         return self.kept(shape, rate, like) / (1 - rate)
 
     def _drawn(self, kind: str, like: Tensor) -> Tensor:
-        if self._count is None:
+        if self.count is None:
             return _KINDS[kind](like.detach(), None)
-        found: Tensor = _seeded(self._count, kind, like.detach())
+        found: Tensor = _seeded(self.count, kind, like.detach())
         return found
 
 

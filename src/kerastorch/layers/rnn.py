@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -129,6 +129,18 @@ class _OverTime(Layer):
             for index, leaf in enumerate(leaves):
                 self.register_buffer(f"state_{index}", leaf.clone(), persistent=False)
             self._kept = len(leaves)
+
+    @property
+    def kept_states(self) -> dict[str, Tensor]:
+        """The states kept from batch to batch, by the names of their buffers."""
+        return {name: self.get_buffer(name) for name in (f"state_{index}" for index in range(self._kept))}
+
+    @kept_states.setter
+    def kept_states(self, states: Mapping[str, Tensor]) -> None:
+        self.reset_state()
+        for name, state in states.items():
+            self.register_buffer(name, state.clone(), persistent=False)
+        self._kept = len(states)
 
     def reset_state(self) -> None:
         """Forget the states kept from batch to batch: the next one begins with zeros, and may have another size."""

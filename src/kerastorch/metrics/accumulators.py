@@ -14,15 +14,15 @@ class Finished:
     """A torchmetrics metric whose value goes through a function."""
 
     def __init__(self, metric: Any, function: Callable[[Tensor], Tensor]) -> None:
-        self._metric, self._function = metric, function
+        self.metric, self._function = metric, function
         self.update, self.reset = metric.update, metric.reset
 
     def to(self, device: torch.device) -> Finished:
-        self._metric.to(device)
+        self.metric.to(device)
         return self
 
     def compute(self) -> Tensor:
-        return self._function(self._metric.compute())
+        return self._function(self.metric.compute())
 
 
 class Accuracy:

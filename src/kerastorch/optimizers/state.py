@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kerastorch.errors import CheckpointError, suggest
 from kerastorch.optimizers.base import TorchOptimizer
@@ -92,3 +92,8 @@ def _check_shapes(name: str, weight: Tensor | None, about: Mapping[str, Any], wh
 # states that have the parameter's shape
 _LIKE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg", "sum",
          "acc_delta", "ema", "ax")  # fmt: skip
+
+
+def parameter_names(model: nn.Module, others: Iterable[Tensor] = ()) -> dict[str, Tensor]:
+    """The parameters of a model by name, and `others`, which the losses learn, as `loss.0`, `loss.1`, ..."""
+    return {**dict(model.named_parameters()), **{f"loss.{number}": one for number, one in enumerate(others)}}

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from kerastorch.data.batches import Batches
-from kerastorch.data.source import Source, limited
+from kerastorch.data.batches import Batches, GoingOn, Resumable
+from kerastorch.data.source import Source
 from kerastorch.data.split import check_split
+from kerastorch.errors import whole
 from kerastorch.training.feed import Feed
 from kerastorch.training.ready import check_last_batch
 from kerastorch.training.sizing import sized
@@ -28,7 +29,7 @@ class Split(NamedTuple):
 class Assembled(NamedTuple):
     """What a fit runs on."""
 
-    training: Batches
+    training: Resumable
     validation: Batches | None
 
 
@@ -57,7 +58,8 @@ def assemble(
         validation = source
     training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows)
     check_last_batch(model, training)
-    training = limited(training, steps, going_on=True, name="steps_per_epoch")
+    if steps is not None:
+        training = GoingOn(training, whole("steps_per_epoch", steps))
     if validation is None:
         return Assembled(training, None)
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -48,6 +48,20 @@ class Mean:
         # a batch that counts nothing has a mean of nothing, NaN
         total = torch.where(self._weights > 0, self._means * self._weights, 0.0).sum()
         return total + self._sum, self._weights.sum() + self._count
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that was added."""
+        self._totals()
+        return {
+            "means": self._means, "weights": self._weights, "pending": self._pending,
+            "sum": self._sum, "count": self._count,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self._values, self._counts = [], []
+        self._means, self._weights, self._pending = state["means"], state["weights"], state["pending"]
+        self._sum, self._count = state["sum"], state["count"]
 
     def read(self) -> float:
         """The mean so far; NaN before the first batch."""

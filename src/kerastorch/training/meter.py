@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from kerastorch.data.structure import leaves
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import values
 from kerastorch.metrics.metric import Metric
+from kerastorch.metrics.state import load_state, state_of
 from kerastorch.metrics.target import Target
 from kerastorch.training.mean import Mean
 
@@ -32,9 +34,7 @@ class Scores:
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         """One batch."""
         if not self._targets:
-            self._targets = [Target.of(self._loss, y_pred, y_true, metric.classifies) for metric in self._wanted]
-            pairs = zip(self._wanted, self._targets, strict=True)
-            self._accumulators = [metric.build(target, y_pred.device) for metric, target in pairs]
+            self._build([Target.of(self._loss, y_pred, y_true, one.classifies) for one in self._wanted], y_pred.device)
         self._pending.append((y_pred.detach(), y_true))
         self._rows += y_pred.shape[0]
         self._elements += y_pred.numel()
@@ -55,6 +55,31 @@ class Scores:
             if key not in prepared:
                 prepared[key] = target.prepare(y_pred, y_true, metric.sees)
             accumulator.update(*prepared[key])
+
+    def _build(self, targets: list[Target], device: torch.device) -> None:
+        self._targets = targets
+        self._accumulators = [metric.build(one, device) for metric, one in zip(self._wanted, targets, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All rows so far: those handed on, as the metrics keep them, and those that were not."""
+        pending = [torch.cat(rows) for rows in zip(*self._pending, strict=True)]
+        return {
+            "targets": [asdict(target) for target in self._targets],
+            "accumulators": [state_of(one) for one in self._accumulators],
+            "pending": pending,
+            "seen": self._seen,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Go on from there."""
+        if state["targets"]:  # none before the first batch
+            self._build([Target(**target) for target in state["targets"]], device)
+        for accumulator, saved in zip(self._accumulators, state["accumulators"], strict=True):
+            load_state(accumulator, saved)
+        self._seen = state["seen"]
+        self._pending = [(state["pending"][0].to(device), state["pending"][1].to(device))] if state["pending"] else []
+        self._rows = sum(y_pred.shape[0] for y_pred, _ in self._pending)
+        self._elements = sum(y_pred.numel() for y_pred, _ in self._pending)
 
     def read(self) -> dict[str, Any]:
         """The metrics of all that was handed on."""
@@ -93,6 +118,21 @@ class Meter:
             if y_true[name] is None:
                 raise ValueError("metrics need y, got None.")
             scores.update(y_pred[name], y_true[name])
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that was added so far, in any order of reading it."""
+        return {
+            "means": {name: mean.state_dict() for name, mean in self._means.items()},
+            "scores": {name: scores.state_dict() for name, scores in self._scores.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Go on from there, with tensors on `device`."""
+        for name, saved in state["means"].items():
+            self._means[name] = mean = Mean()
+            mean.load_state_dict(saved)
+        for name, scores in self._scores.items():
+            scores.load_state_dict(state["scores"][name], device)
 
     def mean(self, name: str) -> float | None:
         """One running mean, without a look at the metrics; `None` if there is no such mean."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kerastorch.data.arrays import check_weights
 from kerastorch.errors import number
+from kerastorch.layers.state import load_state, state_of
 from kerastorch.losses import lookup
 from kerastorch.losses.base import Loss
 from kerastorch.losses.foreign import TorchLoss
@@ -78,8 +79,11 @@ class Objective:
 
     def parameters(self) -> list[nn.Parameter]:
         """What the losses themselves learn."""
-        modules = [getattr(loss, "function", loss) for loss in self.losses.values()]
-        return [p for module in modules if isinstance(module, nn.Module) for p in module.parameters()]
+        return [p for module in self._modules() for p in module.parameters()]
+
+    def _modules(self) -> list[nn.Module]:
+        functions = [getattr(loss, "function", loss) for loss in self.losses.values()]
+        return [function for function in functions if isinstance(function, nn.Module)]
 
     @property
     def any_loss(self) -> bool:
@@ -122,6 +126,28 @@ class Objective:
         """What the first batch settled for the pass; `None` before it."""
         now = self._pass
         return (now.counts_rows, now.charges, now.on_logits is None, sorted(now.class_numbers)) if now.checked else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the losses learn, and what the first batch settled for this pass."""
+        now = self._pass
+        return {
+            "losses": [state_of(module) for module in self._modules()],
+            "checked": now.checked,
+            "counts_rows": now.counts_rows,
+            "class_numbers": sorted(now.class_numbers),
+            "masked": now.masked,
+            "on_logits": now.on_logits is not None,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there, in a pass that is under way."""
+        for module, saved in zip(self._modules(), state["losses"], strict=True):
+            load_state(module, saved)
+        now = self._pass
+        now.checked, now.counts_rows, now.masked = state["checked"], state["counts_rows"], state["masked"]
+        now.class_numbers = set(state["class_numbers"])
+        if not state["on_logits"]:
+            now.on_logits = None
 
     def forget(self) -> None:
         """Drop what the last step left; called before each."""

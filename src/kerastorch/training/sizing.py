@@ -36,7 +36,7 @@ def sized(
     unsaid = batch_size is None and steps is None
     if unsaid and indexed and samples is not None and samples > FIRST and grows():
         return GrowingBatches(lambda size, some: source.batches(size, rows=some), samples, rows)
-    return limited(source.batches(batch_size, rows=rows), steps, name=name)
+    return limited(source.batches(batch_size, rows=rows), steps, name)
 
 
 def visible(parts: Iterable[nn.Module]) -> bool:

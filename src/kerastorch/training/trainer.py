@@ -14,7 +14,7 @@ from torch import Tensor
 from kerastorch import regularizers
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.constraints import constrained
-from kerastorch.data.batches import Batch, Batches, Several, grouped
+from kerastorch.data.batches import Batch, Batches, Resumable, Several, grouped
 from kerastorch.data.placement import check_place
 from kerastorch.data.spec import described
 from kerastorch.freezing import heed, rest
@@ -36,6 +36,7 @@ from kerastorch.training.masking import OutputMask
 from kerastorch.training.meter import Meter, RunningLogs, Scores, batch_rows
 from kerastorch.training.objective import Objective
 from kerastorch.training.ready import check_owner, check_parameters, find_device, validates_at, with_prefix
+from kerastorch.training.session import Session
 from kerastorch.training.sizing import growing
 from kerastorch.training.tail import find_tail
 from kerastorch.training.update import Update
@@ -62,6 +63,8 @@ class Trainer:
         output_mask: tells which steps of each output count.
         say: called with a sentence about what takes long or took long; a callback that shows progress sets it.
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
+        session: the fit that is under way, or was last.
+        done: how many batches the last pass has gone through.
         minimize: `minimize(loss)` makes one step of the optimizer; for a `train_step` of your own.
     """
 
@@ -86,7 +89,8 @@ class Trainer:
         if isinstance(settings, TorchOptimizer):
             check_owner(model, settings, objective.parameters())
             self.optimizer = settings
-        self.epochs_done = 0
+        self.epochs_done = self.done = 0
+        self.session: Session | None = None
         self.meter = self.new_meter()
         self.output_mask = OutputMask(model, objective.names)
         self.interrupt = Interrupt()
@@ -104,6 +108,12 @@ class Trainer:
         self._execution = execution
         self._compiled: Compiled | None = None
         self._update: Update | None = None
+
+    @property
+    def update(self) -> Update:
+        """Backward and step; there once the model is built."""
+        assert self._update is not None
+        return self._update
 
     @property
     def running(self) -> bool:
@@ -183,7 +193,7 @@ class Trainer:
 
     def fit(
         self,
-        batches: Batches,
+        batches: Resumable,
         feed: Feed,
         callbacks: CallbackList,
         epochs: range,
@@ -202,41 +212,52 @@ class Trainer:
             validation_feed: puts that where the model is.
             frequency: after which epochs.
         """
-        logs: dict[str, Any] = {}
-        number = max(self.epochs_done, epochs.start)
-        stream = self.prepared(batches, feed, number)
+        session = self.session = Session(self, callbacks, batches, epochs.start)
+        session.begin(epochs.start)
+        stream = self.prepared(batches, feed, session.number)
         update = self.setup()
         tail = find_tail(self.model)
         with ExitStack() as stack:
             stack.enter_context(self.objective.listening(self.model, tail, batches.targets))
             stack.enter_context(training_mode(self.model))
             stack.enter_context(self.interrupt.watch())
-            stack.push(_Ending(lambda: self._end(callbacks, logs)))
+            stack.push(_Ending(lambda: self._end(callbacks, session)))
             callbacks.emit("on_train_begin", {})
             update.begin()
             stack.callback(update.finish)
             stack.enter_context(self.interrupt.first())
-            for epoch in epochs:
+            if session.restores and not session.position.done:
+                stream = session.restore()
+            for epoch in session.left(epochs):
                 self.meter = self.new_meter()
                 callbacks.emit("on_epoch_begin", epoch, {})
+                if session.restores:
+                    stream = session.restore()
                 step = self._train_step(update, callbacks)
-                found = self.epoch(self._executions(stream), feed, step, callbacks, "train", epoch)
-                self.epochs_done = number = number + 1
-                if self.interrupt.pending:
-                    raise KeyboardInterrupt
+                done = session.position.done
+                found = self.epoch(self._executions(stream), feed, step, callbacks, "train", epoch, done)
+                session.stop(self.done)
+                self.epochs_done = session.number + 1
+                self._heed_interrupt(session)
                 if validation is not None and validates_at(epoch, frequency):
                     found |= with_prefix(self.evaluate(validation, validation_feed, callbacks))
-                    if self.interrupt.pending:
-                        raise KeyboardInterrupt
+                    self._heed_interrupt(session)
+                session.end(found)
                 callbacks.emit("on_epoch_end", epoch, found)
-                logs = found
                 if self.model.stop_training or epoch == epochs[-1]:
                     break
-                stream = batches.epoch(number)
+                session.begin(epoch + 1)
+                stream = batches.epoch(session.number)
+            session.completed = True
 
-    def _end(self, callbacks: CallbackList, logs: dict[str, Any]) -> None:
+    def _heed_interrupt(self, session: Session) -> None:
+        if self.interrupt.pending:
+            session.keep()
+            self.interrupt.end()
+
+    def _end(self, callbacks: CallbackList, session: Session) -> None:
         self.interrupt.pending = False  # what the callbacks evaluate now is evaluated whole
-        callbacks.emit_to_all("on_train_end", logs)
+        callbacks.emit_to_all("on_train_end", session.logs)
 
     def evaluate(self, batches: Batches, feed: Feed, callbacks: CallbackList) -> dict[str, float]:
         """One pass in evaluation mode: its numbers."""
@@ -271,14 +292,25 @@ class Trainer:
         callbacks: CallbackList,
         phase: str,
         number: int,
+        done: int = 0,
     ) -> dict[str, float]:
-        """One pass over the batches, in training and in evaluation alike: its numbers."""
+        """One pass over the batches, in training and in evaluation alike: its numbers.
+
+        Args:
+            stream: the batches.
+            feed: puts them where the model is.
+            step: what is done with each.
+            callbacks: told of each.
+            phase: `'train'` or `'test'`.
+            number: of the epoch.
+            done: how many batches of it are behind it already.
+        """
         begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
         begins, ends = callbacks.listens(begin), callbacks.listens(end)
         meter, objective, model, interrupt = self.meter, self.objective, self.model, self.interrupt
         training = phase == "train"
         logs = RunningLogs(meter)
-        done, x, ours, every, hooked = 0, None, True, self._execution.every, False
+        x, ours, every, hooked = None, True, self._execution.every, False
         for batch in stream:
             if begins and not hooked:
                 callbacks.emit(begin, done, {})
@@ -309,7 +341,7 @@ class Trainer:
             raise ValueError(
                 f"the data gave no batch{when}. Pass a function that returns a new iterator, a DataLoader, or arrays."
             )
-        self.seen = described(x)
+        self.done, self.seen = done, self.seen if x is None else described(x)
         # a loss that a step or compute_loss of the user's own made something else of is left as it is
         return objective.settled(meter.read()) if ours else meter.read()
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from kerastorch.constraints import Constrained, constrain
-from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average
+from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average, weights
 from kerastorch.training.bare import Bare
 
 
@@ -39,6 +39,19 @@ class Update:
     def begin(self) -> None:
         """Before training: no batch was accumulated yet."""
         self._batches = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many batches have been accumulated, and their gradients."""
+        return {"batches": self._batches, "gradients": self._gradients() if self._batches else []}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self._batches = state["batches"]
+        for weight, gradient in zip(weights(self.optimizer), state["gradients"], strict=False):
+            weight.grad = None if gradient is None else gradient.to(weight.device, copy=True)
+
+    def _gradients(self) -> list[Tensor | None]:
+        return [weight.grad for weight in weights(self.optimizer)]
 
     def step(self, loss: Tensor) -> None:
         """Backward, and a step of the optimizer."""

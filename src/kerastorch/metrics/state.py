@@ -1,0 +1,55 @@
+"""What a metric has accumulated, taken out and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kerastorch.metrics.accumulators import Finished
+
+
+def state_of(accumulator: Any) -> dict[str, Any]:
+    """What `load_state` takes; of a torchmetrics metric the states of all metrics in it."""
+    metrics = dict(_torchmetrics(accumulator))
+    if metrics:
+        return {
+            name: {"count": metric._update_count, **{state: getattr(metric, state) for state in metric._defaults}}
+            for name, metric in metrics.items()
+        }
+    inner = accumulator.metric if isinstance(accumulator, Finished) else accumulator
+    return {name: value for name, value in vars(inner).items() if not callable(value)}
+
+
+def load_state(accumulator: Any, state: Mapping[str, Any]) -> None:
+    """Put back what `state_of` found in another of the same kind."""
+    metrics = dict(_torchmetrics(accumulator))
+    inner = accumulator.metric if isinstance(accumulator, Finished) else accumulator
+    for name, saved in state.items():
+        if not metrics:
+            vars(inner)[name] = _copied(saved)
+            continue
+        metric = metrics[name]
+        metric._update_count = saved["count"]
+        metric._computed = None
+        for part in metric._defaults:
+            setattr(metric, part, _copied(saved[part]))
+
+
+def _torchmetrics(accumulator: Any) -> Iterator[tuple[str, Any]]:
+    inner = accumulator.metric if isinstance(accumulator, Finished) else accumulator
+    if isinstance(inner, torch.nn.Module):
+        for name, metric in inner.named_modules():
+            if hasattr(metric, "_defaults") and hasattr(metric, "_update_count"):
+                yield name, metric
+
+
+def _copied(value: Any) -> Any:
+    """Tensors of its own, since accumulators add in place."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, (list, tuple)):
+        return type(value)(_copied(one) for one in value)
+    return value

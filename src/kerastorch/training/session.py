@@ -1,0 +1,163 @@
+"""Session: one fit as state: all that a later process needs to go on with it, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+from kerastorch import randomness
+from kerastorch.callbacks.base import CallbackList
+from kerastorch.data.batches import Batch, Resumable
+from kerastorch.errors import CheckpointError
+from kerastorch.layers.state import load_state, state_of
+from kerastorch.optimizers.state import load_state_by_name, parameter_names, state_by_name
+
+
+class Position(NamedTuple):
+    """Where a fit is, between two batches.
+
+    Attributes:
+        epoch: its number, from 0.
+        done: how many batches of it have been trained on.
+    """
+
+    epoch: int
+    done: int
+
+
+class Session:
+    """One fit, as a callback that keeps its state sees it.
+
+    Args:
+        trainer: whose fit.
+        callbacks: their states are kept with it.
+        batches: what is trained on.
+        first: the epoch it begins with.
+
+    Attributes:
+        position: where it was between two batches when it was last known: where it began, was stopped or ended.
+        number: of the running pass over the data, counted over all fits since `compile`.
+        completed: training has ended as it should.
+        logs: of the last whole epoch.
+        keepers: called where training is stopped between two batches, to keep its state.
+    """
+
+    def __init__(self, trainer: Any, callbacks: CallbackList, batches: Resumable, first: int) -> None:
+        self._trainer, self._callbacks, self._batches = trainer, callbacks, batches
+        self.position = Position(first, 0)
+        self.number = max(trainer.epochs_done, first)
+        self.completed = False
+        self.logs: dict[str, Any] = {}
+        self.keepers: list[Callable[[], None]] = []
+        self._stopped = False
+        self._loaded: Mapping[str, Any] | None = None
+        self._beginning: dict[str, Any] = {}
+
+    # --- kept -------------------------------------------------------------------------------------------------
+
+    def begin(self, epoch: int) -> None:
+        """The batches of an epoch are about to be drawn."""
+        self.position = Position(epoch, 0)
+        self._beginning = self._now()
+
+    def stop(self, done: int) -> None:
+        """The batches of the epoch have been trained on, or some before somebody stopped training."""
+        self.position = self.position._replace(done=done)
+
+    def end(self, logs: dict[str, Any]) -> None:
+        """The epoch has ended, with its validation; its callbacks are about to be told."""
+        self.number += 1
+        self.position, self.logs = Position(self.position.epoch + 1, 0), logs
+
+    def keep(self) -> None:
+        """Somebody stops training here."""
+        for keeper in self.keepers:
+            keeper()
+
+    def state_dict(self, position: Position | None = None) -> dict[str, dict[str, Any]]:
+        """Everything, by sections; tensors are those in use, to be copied before training goes on.
+
+        Args:
+            position: where training is; `self.position` if `None`.
+        """
+        trainer, model = self._trainer, self._trainer.model
+        position = position or self.position
+        return {
+            "model": state_of(model),
+            "optimizer": state_by_name(trainer.optimizer, self._names()),
+            "fit": {
+                **position._asdict(),
+                "number": self.number,
+                "logs": self.logs,
+                "stop_training": bool(model.stop_training),
+                "beginning": self._beginning if position.done else self._now(),
+                "meter": trainer.meter.state_dict() if position.done else None,
+                "objective": trainer.objective.state_dict(),
+                "update": trainer.update.state_dict(),
+                "callbacks": self._callbacks.state_dict(),
+                "random": randomness.capture(),
+            },
+        }
+
+    def _now(self) -> dict[str, Any]:
+        return {"batches": self._batches.state_dict(), "random": randomness.capture()}
+
+    # --- gone on with -----------------------------------------------------------------------------------------
+
+    def resume(self, state: Mapping[str, Any]) -> Position:
+        """Go on where `state` was taken: called in `on_train_begin`, done once every callback has been told of that.
+
+        Raises:
+            CheckpointError: it is of another model, optimizer, or other data; nothing has been changed.
+        """
+        if self._loaded is not None:
+            raise CheckpointError("two callbacks want to go on from a checkpoint; pass one.")
+        fit = state.get("fit")
+        if not isinstance(fit, Mapping) or not {"model", "optimizer"} <= state.keys():
+            raise CheckpointError("the file holds no state of a fit; was it written by model.save()?")
+        self._loaded = state
+        self.position = Position(fit["epoch"], fit["done"])
+        return self.position
+
+    @property
+    def restores(self) -> bool:
+        """Whether `restore` is due."""
+        return self._loaded is not None
+
+    def restore(self) -> Iterator[Batch]:
+        """Put everything back; the batches that are left of the epoch."""
+        assert self._loaded is not None
+        state, self._loaded = self._loaded, None
+        trainer, fit = self._trainer, state["fit"]
+        load_state(trainer.model, state["model"])
+        load_state_by_name(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
+        trainer.objective.load_state_dict(fit["objective"])
+        trainer.update.load_state_dict(fit["update"])
+        trainer.epochs_done = self.number = fit["number"]
+        trainer.model.stop_training = self._stopped = fit["stop_training"]
+        self.logs = dict(fit["logs"])
+        if fit["meter"] is not None:
+            trainer.meter.load_state_dict(fit["meter"], _device(trainer.model))
+        self._callbacks.load_state_dict(fit["callbacks"])
+        self._batches.load_state_dict(fit["beginning"]["batches"])
+        # a pass draws when it begins: as it did then, and what is passed over was not drawn a second time
+        randomness.restore(fit["beginning"]["random"])
+        self._beginning = dict(fit["beginning"])
+        stream = self._batches.epoch(self.number, self.position.done)
+        if self.position.done:
+            randomness.restore(fit["random"])
+        return iter(()) if self._stopped else stream
+
+    def left(self, epochs: range) -> range:
+        """The epochs still to be trained, the one under way among them."""
+        ended = self._stopped and not self.position.done
+        return range(0) if ended else range(self.position.epoch, epochs.stop)
+
+    def _names(self) -> dict[str, torch.Tensor]:
+        return parameter_names(self._trainer.model, self._trainer.objective.parameters())
+
+
+def _device(model: Any) -> torch.device:
+    return next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
