@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from kerastorch import randomness
-from kerastorch.data.arrays import tensors
 from kerastorch.data.carry import Carry
-from kerastorch.data.order import EpochSampler, permutation
+from kerastorch.data.order import permutation
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.structure import rows as rows_of
 from kerastorch.errors import CheckpointError
@@ -189,95 +184,6 @@ def _split(part: Batch, size: int) -> Iterator[Batch]:
         yield _take(part, slice(start, start + size))
 
 
-class LoaderBatches:
-    """A `DataLoader` (the user's, or ours over a `Dataset`), iterated once an epoch, as it is."""
-
-    targets: Any = None
-
-    def __init__(self, loader: DataLoader[Any], sampler: EpochSampler | None = None) -> None:
-        self.loader, self._sampler = loader, sampler
-        self.samples: int | None = None
-        self.batch_size: int | None = loader.batch_size
-        rows: Any = loader.sampler
-        if loader.batch_size is not None and hasattr(rows, "__len__") and self.steps() is not None:
-            self.samples = len(rows) - (len(rows) % loader.batch_size if loader.drop_last else 0)
-
-    def steps(self) -> int | None:
-        try:
-            return len(self.loader)
-        except TypeError:  # an IterableDataset without a length
-            return None
-
-    def state_dict(self) -> dict[str, Any]:
-        if self._sampler is not None:
-            return {"samples": self.samples, "batch_size": self.batch_size, "seed": self._sampler.seed}
-        return {"samples": self.samples, "generators": [one.get_state() for one in self._generators()]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        if self._sampler is not None:
-            refuse_other(state, samples=self.samples, batch_size=self.batch_size)
-            self._sampler.seed = state["seed"]
-            return
-        refuse_other(state, samples=self.samples)
-        for generator, saved in zip(self._generators(), state["generators"], strict=True):
-            generator.set_state(saved)
-
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        if self._sampler is not None:
-            self._sampler.epoch, self._sampler.start = number, start * (self.batch_size or 1)
-            return map(unpack, self.loader)
-        return passed_over(map(unpack, self.loader), start)  # what is passed over is drawn, or the rest would differ
-
-    def _generators(self) -> list[torch.Generator]:
-        """Those the loader and its samplers draw from, beside torch's own."""
-        batches: Any = self.loader.batch_sampler
-        holders = (self.loader, self.loader.sampler, batches, getattr(batches, "sampler", None))
-        found = [getattr(holder, "generator", None) for holder in holders]
-        return list({id(one): one for one in found if isinstance(one, torch.Generator)}.values())
-
-
-class StreamBatches:
-    """A generator (used once), an iterable, or a function that returns one for each pass."""
-
-    samples: int | None = None
-    batch_size: int | None = None
-    targets: Any = None
-
-    def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
-        self._source = source
-        self._given = 0  # batches
-        self._drawn = 0  # of them, more than a checkpoint knows
-
-    def steps(self) -> int | None:
-        source: Any = self._source
-        return len(source) if hasattr(source, "__len__") else None
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"given": self._given}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        if not isinstance(self._source, Iterator):
-            return
-        warnings.warn(
-            "the data is a generator: the batches it gave before are drawn from it again and passed over. Training "
-            "goes on exactly only if they are the same; arrays, a Dataset or a seeded DataLoader make sure of that.",
-            stacklevel=2,
-        )
-        self._drawn = (
-            self._given - state["given"]
-        )  # 1 where the model was built with a batch; below 0 where some are due
-
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        source = self._source() if callable(self._source) else self._source
-        drawn, self._drawn = self._drawn, 0
-        return passed_over((_kept(unpack(item)) for item in self._counted(source)), max(0, start - drawn))
-
-    def _counted(self, source: Iterable[Any]) -> Iterator[Any]:
-        for item in source:
-            self._given += 1
-            yield item
-
-
 class FirstBatches:
     """The first `limit` batches of each pass: what `validation_steps` and `steps` ask for."""
 
@@ -295,73 +201,6 @@ class FirstBatches:
         return itertools.islice(self._batches.epoch(number), self._limit)
 
 
-class GoingOn:
-    """`limit` batches an epoch, each epoch going on where the last one ended: what `steps_per_epoch` asks for.
-
-    Where a pass ends within an epoch the next pass begins.
-
-    Raises:
-        ValueError: a pass has fewer than `limit` batches.
-    """
-
-    samples: int | None = None
-
-    def __init__(self, batches: Resumable, limit: int) -> None:
-        known = batches.steps()
-        if known is not None and known < limit:
-            raise ValueError(f"steps_per_epoch={limit}, but the data has {known} batches.")
-        self._batches, self._limit = batches, limit
-        self.batch_size = batches.batch_size
-        self._running: Iterator[Batch] = iter(())
-        self._passes = 0
-        self._taken = 0  # of the running pass
-        self._began: dict[str, Any] = {}  # what it began with
-        self.targets = batches.targets
-
-    def steps(self) -> int:
-        return self._limit
-
-    def state_dict(self) -> dict[str, Any]:
-        began = self._began or self._beginning()
-        return {"passes": self._passes, "taken": self._taken, **began}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._batches.load_state_dict(state["batches"])
-        self._passes, self._taken = state["passes"], state["taken"]
-        self._running = iter(())
-        self._began = {}
-        if self._taken:
-            randomness.restore(state["random"])
-            self._began = self._beginning()
-            self._running = self._batches.epoch(self._passes - 1, self._taken)
-
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        return passed_over(self._epoch(number), start)
-
-    def _epoch(self, number: int) -> Iterator[Batch]:
-        for given in range(self._limit):
-            batch = next(self._running, None)
-            if batch is None:
-                self._began, self._taken = self._beginning(), 0
-                self._running = self._batches.epoch(max(number, self._passes))
-                self._passes = max(number, self._passes) + 1
-                batch = next(self._running, None)
-            if batch is None:
-                raise ValueError(f"data ended after {given} of {self._limit} steps.")
-            self._taken += 1
-            yield batch
-
-    def _beginning(self) -> dict[str, Any]:
-        return {"batches": self._batches.state_dict(), "random": randomness.capture()}
-
-
-def passed_over(stream: Iterator[Batch], count: int) -> Iterator[Batch]:
-    """`stream` without its first `count` batches, which are drawn now."""
-    for _ in itertools.islice(stream, count):
-        pass
-    return stream
-
-
 def refuse_other(state: Mapping[str, Any], **facts: Any) -> None:
     """Refuse to go on with other data than those of which `state` is."""
     for name, value in facts.items():
@@ -370,11 +209,6 @@ def refuse_other(state: Mapping[str, Any], **facts: Any) -> None:
                 f"the checkpoint is of training with {name}={state.get(name)}, this fit has {name}={value}. Run the "
                 "same script, or delete the checkpoint to begin anew."
             )
-
-
-def _kept(batch: Batch) -> Batch:
-    """Metrics keep targets for a while; a generator may fill the same array again."""
-    return batch._replace(y=map_structure(lambda y: y.clone() if isinstance(y, Tensor) else copy.copy(y), batch.y))
 
 
 def grouped(stream: Iterable[Batch], size: int) -> Iterator[Batch | Several]:
@@ -408,19 +242,3 @@ def _layout(part: Any) -> tuple[Any, ...]:
     if isinstance(part, Tensor):
         return part.shape, part.stride(), part.dtype
     return getattr(part, "shape", None), getattr(part, "dtype", type(part))
-
-
-def unpack(item: Any) -> Batch:
-    """What a loader or generator yields -> a batch: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; a dict is x."""
-    if isinstance(item, Batch):
-        return item
-    if isinstance(item, (tuple, list)):
-        if not 1 <= len(item) <= 3:
-            raise ValueError(f"a batch has {len(item)} items; expected (x,), (x, y) or (x, y, sample_weight).")
-        return Batch(*(_as_arrays(part) for part in item), *(None,) * (3 - len(item)))
-    return Batch(_as_arrays(item), None, None)
-
-
-def _as_arrays(part: Any) -> Any:
-    """Nested lists of numbers as a tensor; anything else as it is."""
-    return tensors(part, "a batch") if isinstance(part, list) else part

@@ -19,10 +19,11 @@ from torch.utils.data import (
 )
 
 from kerastorch.data import arrays
-from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, LoaderBatches, Resumable, StreamBatches
+from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
 from kerastorch.data.carry import Carry
 from kerastorch.data.order import EpochSampler
 from kerastorch.data.split import split_rows, warn_of_unseen_classes
+from kerastorch.data.streams import LoaderBatches, StreamBatches
 from kerastorch.data.structure import rows as rows_of
 from kerastorch.errors import whole
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from kerastorch.data.batches import Batches, GoingOn, Resumable
+from kerastorch.data.batches import Batches, Resumable
+from kerastorch.data.going_on import GoingOn
 from kerastorch.data.source import Source
 from kerastorch.data.split import check_split
 from kerastorch.errors import whole

@@ -1,0 +1,70 @@
+"""GoingOn: epochs of so many batches, over passes of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kerastorch import randomness
+from kerastorch.data.batches import Batch, Resumable
+from kerastorch.data.streams import passed_over
+
+
+class GoingOn:
+    """`limit` batches an epoch, each epoch going on where the last one ended: what `steps_per_epoch` asks for.
+
+    Where a pass ends within an epoch the next pass begins.
+
+    Raises:
+        ValueError: a pass has fewer than `limit` batches.
+    """
+
+    samples: int | None = None
+
+    def __init__(self, batches: Resumable, limit: int) -> None:
+        known = batches.steps()
+        if known is not None and known < limit:
+            raise ValueError(f"steps_per_epoch={limit}, but the data has {known} batches.")
+        self._batches, self._limit = batches, limit
+        self.batch_size = batches.batch_size
+        self._running: Iterator[Batch] = iter(())
+        self._passes = 0
+        self._taken = 0  # of the running pass
+        self._began: dict[str, Any] = {}  # what it began with
+        self.targets = batches.targets
+
+    def steps(self) -> int:
+        return self._limit
+
+    def state_dict(self) -> dict[str, Any]:
+        began = self._began or self._beginning()
+        return {"passes": self._passes, "taken": self._taken, **began}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._batches.load_state_dict(state["batches"])
+        self._passes, self._taken = state["passes"], state["taken"]
+        self._running = iter(())
+        self._began = {}
+        if self._taken:
+            randomness.restore(state["random"])
+            self._began = self._beginning()
+            self._running = self._batches.epoch(self._passes - 1, self._taken)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        return passed_over(self._epoch(number), start)
+
+    def _epoch(self, number: int) -> Iterator[Batch]:
+        for given in range(self._limit):
+            batch = next(self._running, None)
+            if batch is None:
+                self._began, self._taken = self._beginning(), 0
+                self._running = self._batches.epoch(max(number, self._passes))
+                self._passes = max(number, self._passes) + 1
+                batch = next(self._running, None)
+            if batch is None:
+                raise ValueError(f"data ended after {given} of {self._limit} steps.")
+            self._taken += 1
+            yield batch
+
+    def _beginning(self) -> dict[str, Any]:
+        return {"batches": self._batches.state_dict(), "random": randomness.capture()}

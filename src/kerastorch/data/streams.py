@@ -1,0 +1,177 @@
+"""Batches that somebody else makes: a `DataLoader`, a generator, a function that returns one."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from kerastorch.data.arrays import tensors
+from kerastorch.data.batches import Batch, refuse_other
+from kerastorch.data.order import EpochSampler
+from kerastorch.data.structure import map_structure
+
+
+class LoaderBatches:
+    """A `DataLoader` (the user's, or ours over a `Dataset`), iterated once an epoch, as it is."""
+
+    targets: Any = None
+
+    def __init__(self, loader: DataLoader[Any], sampler: EpochSampler | None = None) -> None:
+        self.loader, self._sampler = loader, sampler
+        self.samples: int | None = None
+        self.batch_size: int | None = loader.batch_size
+        rows: Any = loader.sampler
+        if loader.batch_size is not None and hasattr(rows, "__len__") and self.steps() is not None:
+            self.samples = len(rows) - (len(rows) % loader.batch_size if loader.drop_last else 0)
+
+    def steps(self) -> int | None:
+        try:
+            return len(self.loader)
+        except TypeError:  # an IterableDataset without a length
+            return None
+
+    def state_dict(self) -> dict[str, Any]:
+        if self._sampler is not None:
+            return {"samples": self.samples, "batch_size": self.batch_size, "seed": self._sampler.seed}
+        return {"samples": self.samples, "generators": [one.get_state() for one in self._generators()]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if self._sampler is not None:
+            refuse_other(state, samples=self.samples, batch_size=self.batch_size)
+            self._sampler.seed = state["seed"]
+            return
+        refuse_other(state, samples=self.samples)
+        for generator, saved in zip(self._generators(), state["generators"], strict=True):
+            generator.set_state(saved)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        if self._sampler is not None:
+            self._sampler.epoch, self._sampler.start = number, start * (self.batch_size or 1)
+            return map(unpack, told(self.loader))
+        return passed_over(
+            map(unpack, told(self.loader)), start
+        )  # what is passed over is drawn, or the rest would differ
+
+    def _generators(self) -> list[torch.Generator]:
+        """Those the loader and its samplers draw from, beside torch's own."""
+        batches: Any = self.loader.batch_sampler
+        holders = (self.loader, self.loader.sampler, batches, getattr(batches, "sampler", None))
+        found = [getattr(holder, "generator", None) for holder in holders]
+        return list({id(one): one for one in found if isinstance(one, torch.Generator)}.values())
+
+
+class StreamBatches:
+    """A generator (used once), an iterable, or a function that returns one for each pass."""
+
+    samples: int | None = None
+    batch_size: int | None = None
+    targets: Any = None
+
+    def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
+        self._source = source
+        self._given = 0  # batches
+        self._drawn = 0  # of them, more than a checkpoint knows
+
+    def steps(self) -> int | None:
+        source: Any = self._source
+        return len(source) if hasattr(source, "__len__") else None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"given": self._given}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if not isinstance(self._source, Iterator):
+            return
+        warnings.warn(
+            "the data is a generator: the batches it gave before are drawn from it again and passed over. Training "
+            "goes on exactly only if they are the same; arrays, a Dataset or a seeded DataLoader make sure of that.",
+            stacklevel=2,
+        )
+        self._drawn = (
+            self._given - state["given"]
+        )  # 1 where the model was built with a batch; below 0 where some are due
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        source = self._source() if callable(self._source) else self._source
+        drawn, self._drawn = self._drawn, 0
+        return passed_over((_kept(unpack(item)) for item in self._counted(source)), max(0, start - drawn))
+
+    def _counted(self, source: Iterable[Any]) -> Iterator[Any]:
+        for item in source:
+            self._given += 1
+            yield item
+
+
+def told(loader: DataLoader[Any]) -> Iterator[Any]:
+    """The items of a loader; where its workers fail, the error says what can be done."""
+    items = iter(loader)
+    return _told(items, loader) if loader.num_workers else items
+
+
+def _told(items: Iterator[Any], loader: DataLoader[Any]) -> Iterator[Any]:
+    number = 0
+    while True:
+        number += 1
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            advice = _advice(str(error), loader)
+            if advice is None:
+                error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
+                raise
+            raise RuntimeError(f"the DataLoader gave no batch {number}: {error} {advice}") from error
+        except Exception as error:
+            error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
+            raise
+        yield item
+
+
+def _advice(message: str, loader: DataLoader[Any]) -> str | None:
+    if "exited unexpectedly" in message or "is killed by signal" in message:
+        return (
+            f"One of its {loader.num_workers} workers was killed, as the system does where memory runs out: give it "
+            "fewer workers or smaller batches; num_workers=0 shows an error in the dataset itself."
+        )
+    if "timed out" in message:
+        return (
+            f"No worker answered within its timeout of {loader.timeout:g} s: the dataset waits for something, or needs "
+            "a longer timeout; num_workers=0 shows where."
+        )
+    return None
+
+
+def passed_over(stream: Iterator[Batch], count: int) -> Iterator[Batch]:
+    """`stream` without its first `count` batches, which are drawn now."""
+    for _ in itertools.islice(stream, count):
+        pass
+    return stream
+
+
+def _kept(batch: Batch) -> Batch:
+    """Metrics keep targets for a while; a generator may fill the same array again."""
+    return batch._replace(y=map_structure(lambda y: y.clone() if isinstance(y, Tensor) else copy.copy(y), batch.y))
+
+
+def unpack(item: Any) -> Batch:
+    """What a loader or generator yields -> a batch: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; a dict is x."""
+    if isinstance(item, Batch):
+        return item
+    if isinstance(item, (tuple, list)):
+        if not 1 <= len(item) <= 3:
+            raise ValueError(f"a batch has {len(item)} items; expected (x,), (x, y) or (x, y, sample_weight).")
+        return Batch(*(_as_arrays(part) for part in item), *(None,) * (3 - len(item)))
+    return Batch(_as_arrays(item), None, None)
+
+
+def _as_arrays(part: Any) -> Any:
+    """Nested lists of numbers as a tensor; anything else as it is."""
+    return tensors(part, "a batch") if isinstance(part, list) else part
