@@ -289,8 +289,10 @@ def test_metrics_for_an_output_that_is_not_there_are_told():
 
 def test_what_is_fine_is_let_through():
     fit(batch_size=np.int64(8), epochs=np.int64(2))
-    fit(with_nan(X), check_finite=False)
-    fit(model=module(), x=torch.full((N, 6), 3e38), y=VALUES)  # finite values whose sum is not
+    with pytest.warns(UserWarning, match="the loss is nan in epoch 1, batch 1"):
+        fit(with_nan(X), check_finite=False)
+    with pytest.warns(UserWarning, match="the loss is (inf|nan) in epoch 1, batch 1"):
+        fit(model=module(), x=torch.full((N, 6), 3e38), y=VALUES)  # finite values whose sum is not
     classify(LABELS.float()[:, None])
     classify(changed_labels(-100), nn.CrossEntropyLoss())
     fit(y=VALUES[:, 0])

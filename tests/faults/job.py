@@ -62,9 +62,7 @@ def train(kind, *also, folder=None, save_freq=3, seed=3, epochs=EPOCHS):
         told.append(callbacks.BackupAndRestore(folder, save_freq))
     x, y = data()
     size = {} if kind.startswith("loader") else {"batch_size": BATCH}
-    history = net.fit(
-        *source(kind), epochs=epochs, verbose=0, callbacks=told, validation_data=(x[:30], y[:30]), **size
-    )
+    history = net.fit(*source(kind), epochs=epochs, verbose=0, callbacks=told, validation_data=(x[:30], y[:30]), **size)
     return net, history
 
 

@@ -108,7 +108,9 @@ def test_a_training_killed_at_a_random_moment_ends_with_the_same_bits(kind, trie
     while killed < tries:
         folder = tmp_path / str(killed)
         progress = Progress()
-        if not killed_after(moments.uniform(0.1, 1.2) * seconds, run, kind, progress, folder=folder, save_freq=SAVE_FREQ):
+        if not killed_after(
+            moments.uniform(0.1, 1.2) * seconds, run, kind, progress, folder=folder, save_freq=SAVE_FREQ
+        ):
             shutil.rmtree(folder, ignore_errors=True)
             continue  # it had ended
         killed += 1

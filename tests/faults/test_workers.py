@@ -112,4 +112,6 @@ def test_a_worker_that_fails_is_a_clear_error_and_nothing_is_lost(fault, timeout
         assert kept
         assert left == 0
         assert in_child(train_whole, dataset, here / "kept", timeout).value == whole
-    report("F10", f"a worker {fault.__name__}", tries, "a clear error, the weights of the last step, the same bits after")
+    report(
+        "F10", f"a worker {fault.__name__}", tries, "a clear error, the weights of the last step, the same bits after"
+    )

@@ -19,6 +19,8 @@ class Callback:
         model: the model being trained.
         params: `{"epochs", "steps", "verbose"}` of the running call; `steps` is `None` where unknown.
         monitor: the log this callback needs, checked before the first epoch; `None` if none.
+        adds: the logs this callback adds at the end of each epoch, for those after it to monitor.
+        steers: whether its batch hooks change how the next batch is learned from.
 
     `logs` maps names to numbers: the running means at the end of a batch, those of the epoch (validation
     included, as `val_...`) at its end, where a callback may add entries for those after it.
@@ -26,6 +28,8 @@ class Callback:
 
     monitor: str | None = None
     comes_last = False  # told of everything after the others, as one that keeps their states
+    adds: tuple[str, ...] = ()
+    steers: bool = False
     model: Any = None
     params: Mapping[str, Any] = {}
 
@@ -47,6 +51,10 @@ class Callback:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave; called after `on_train_begin` and `on_epoch_begin`."""
+
+    def needs(self) -> list[str]:
+        """The logs without which this callback cannot do what it is for; `monitor`, if it has one."""
+        return [] if self.monitor is None else [self.monitor]
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch; on a resumed training too, before `load_state_dict`."""
@@ -164,9 +172,13 @@ class CallbackList:
         return any(self._hooks[hook] for hook in hooks)
 
     def steers(self, *hooks: str) -> bool:
-        """Whether any of these hooks is a callback's of the user's own, which may change anything."""
+        """Whether any of these hooks is of the user's own, which may change anything, or one that says it does."""
         functions = [function for hook in hooks for function in self._hooks[hook]]
-        return any(not str(getattr(one, "__module__", None)).startswith("kerastorch.") for one in functions)
+        return any(
+            not str(getattr(one, "__module__", None)).startswith("kerastorch.")
+            or getattr(getattr(one, "__self__", None), "steers", False)
+            for one in functions
+        )
 
 
 def listed(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:
@@ -209,12 +221,19 @@ def check_monitors(callbacks: Iterable[Callback], available: list[str], validate
 
     A callback of the user's own may log more names for those after it: then nothing is refused here.
     """
+    known = list(available)
     for callback in callbacks:
         if _may_log(callback):
             return
-        name = callback.monitor
-        if name is None or name in available or any(name.startswith(f"{known}_") for known in available):
-            continue  # a metric of several values logs each as name_part
-        if name.startswith("val_") and not validates and name.removeprefix("val_") in available:
-            raise ValueError(f"{type(callback).__name__} monitors {name!r}, but no validation data was given.")
-        raise ValueError(f"{type(callback).__name__}: {unknown('metric', name, available)}")
+        for name in callback.needs():
+            _check_monitor(callback, name, known, validates)
+        known += callback.adds
+
+
+def _check_monitor(callback: Callback, name: str, known: list[str], validates: bool) -> None:
+    if name in known or any(name.startswith((f"{one}_", f"{one}/")) for one in known):
+        return  # a metric of several values logs each as name_part
+    if name.startswith("val_") and not validates and name.removeprefix("val_") in known:
+        verb = "monitors" if name == callback.monitor else "needs"
+        raise ValueError(f"{type(callback).__name__} {verb} {name!r}, but no validation data was given.")
+    raise ValueError(f"{type(callback).__name__}: {unknown('metric', name, known)}")

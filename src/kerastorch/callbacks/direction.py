@@ -1,9 +1,15 @@
-"""Which way a monitored quantity gets better."""
+"""A monitored quantity: its value, which way it gets better, and whether it did."""
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
+from kerastorch.errors import unknown
+
+MODES = ("auto", "min", "max")
 _UP = (
     "acc", "auc", "auroc", "average_precision", "cosine_similarity", "dice", "explained_variance", "f1", "iou",
     "jaccard", "kappa", "map", "matthews", "pearson", "precision", "r2", "recall", "roc", "score", "sensitivity",
@@ -32,3 +38,38 @@ def direction(monitor: str, mode: str, model: Any) -> int:
     if any(word in name for word in _UP):
         return 1
     raise ValueError(f"Whether a larger {monitor!r} is better is not known; pass mode='min' or mode='max'.")
+
+
+def check_mode(mode: Any) -> str:
+    """`mode`, one of `MODES`."""
+    if mode not in MODES:
+        raise ValueError(f"mode must be 'auto', 'min' or 'max', got {mode!r}.")
+    return str(mode)
+
+
+def better(value: float, reference: float | None, sign: int, min_delta: float = 0.0) -> bool:
+    """Whether `value` beats `reference` by more than `min_delta`; anything beats `None`, NaN nothing."""
+    if math.isnan(value):
+        return False
+    return reference is None or sign * value - min_delta > sign * reference
+
+
+def look(who: str, monitor: str, epoch: int, logs: Mapping[str, Any]) -> float | None:
+    """The monitored value, with a warning if it is NaN; `None` after an epoch without validation.
+
+    Raises:
+        ValueError: it is no validation's, and was not logged.
+    """
+    if monitor not in logs:
+        if not monitor.startswith("val_"):
+            raise unknown("metric", monitor, logs)
+        return None
+    value = float(logs[monitor])
+    if math.isnan(value):
+        warnings.warn(f"{who}: {monitor} is NaN in epoch {epoch + 1}.", stacklevel=3)
+    return value
+
+
+def never_logged(who: str, monitor: str, logs: Mapping[str, Any]) -> None:
+    """Warn, when training ends, that what was to be monitored never came."""
+    warnings.warn(f"{who}: {monitor} was never logged; logged were {', '.join(logs)}.", stacklevel=3)

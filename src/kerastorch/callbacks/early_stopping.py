@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-import math
-import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.direction import direction
-from kerastorch.errors import number, unknown, whole
+from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
+from kerastorch.errors import number, whole
+
+_STATE = ("_seen", "wait", "stopped_epoch", "best", "best_epoch", "best_weights")
 
 
 class EarlyStopping(Callback):
@@ -46,12 +47,10 @@ class EarlyStopping(Callback):
         self.min_delta = abs(number("min_delta", min_delta))
         self.patience = whole("patience", patience, 0)
         self.verbose = verbose
-        self.mode = mode
+        self.mode = check_mode(mode)
         self.baseline = None if baseline is None else number("baseline", baseline)
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = whole("start_from_epoch", start_from_epoch, 0)
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f"mode must be 'auto', 'min' or 'max', got {mode!r}.")
         self._reset()
 
     def _reset(self) -> None:
@@ -62,6 +61,13 @@ class EarlyStopping(Callback):
         self.best_epoch = 0
         self.best_weights: dict[str, Any] | None = None
 
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _STATE}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name in _STATE:
+            setattr(self, name, state[name])
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()
         self._sign = direction(self.monitor, self.mode, self.model)
@@ -70,21 +76,17 @@ class EarlyStopping(Callback):
         logs = logs or {}
         if epoch < self.start_from_epoch:
             return
-        if self.monitor not in logs:
-            if not self.monitor.startswith("val_"):
-                raise unknown("metric", self.monitor, logs)
-            return  # an epoch without validation
+        current = look("EarlyStopping", self.monitor, epoch, logs)
+        if current is None:
+            return
         self._seen = True
-        current = float(logs[self.monitor])
-        if math.isnan(current):
-            warnings.warn(f"EarlyStopping: {self.monitor} is NaN in epoch {epoch + 1}.", stacklevel=2)
         self.wait += 1
-        if self._better(current, self.best):
+        if better(current, self.best, self._sign, self.min_delta):
             self.best = current
             self.best_epoch = epoch
             if self.restore_best_weights:
                 self._keep(epoch)
-            if self._better(current, self.baseline):
+            if better(current, self.baseline, self._sign, self.min_delta):
                 self.wait = 0
             return
         if self.wait >= self.patience and epoch > 0:
@@ -93,20 +95,13 @@ class EarlyStopping(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if logs and not self._seen and self.model.history.epoch[-1] >= self.start_from_epoch:
-            warnings.warn(
-                f"EarlyStopping: {self.monitor} was never logged; logged were {', '.join(logs)}.", stacklevel=2
-            )
+            never_logged("EarlyStopping", self.monitor, logs)
         if self.verbose and self.stopped_epoch:
             print(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose:
                 print(f"Restoring the weights of the best epoch: {self.best_epoch + 1}.")
             self.model.load_state_dict(self.best_weights)
-
-    def _better(self, value: float, reference: float | None) -> bool:
-        if math.isnan(value):
-            return False
-        return reference is None or self._sign * value - self.min_delta > self._sign * reference
 
     def _keep(self, epoch: int) -> None:
         self.best_epoch = epoch

@@ -24,14 +24,20 @@ class History(Callback):
         self.epoch: list[int] = []
         self._at: dict[str, list[int]] = {}  # with validation_freq a curve has not a value every epoch
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.history, self.epoch, self._at = {}, [], {}
-
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history, "epoch": self.epoch, "at": self._at}
+        return {
+            "history": {name: list(values) for name, values in self.history.items()},
+            "epoch": list(self.epoch),
+            "at": {name: list(epochs) for name, epochs in self._at.items()},
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.history, self.epoch, self._at = state["history"], state["epoch"], state["at"]
+        self.history = {name: list(values) for name, values in state["history"].items()}
+        self.epoch = list(state["epoch"])
+        self._at = {name: list(epochs) for name, epochs in state["at"].items()}
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.history, self.epoch, self._at = {}, [], {}
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}

@@ -1,12 +1,11 @@
-"""LambdaCallback and TerminateOnNaN."""
+"""LambdaCallback: a callback of functions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
-from kerastorch.callbacks.base import HOOKS, Callback, Logs
+from kerastorch.callbacks.base import HOOKS, Callback
 
 
 class LambdaCallback(Callback):
@@ -36,25 +35,3 @@ class LambdaCallback(Callback):
         for hook in HOOKS:
             if given.get(hook) is not None:
                 setattr(self, hook, given[hook])
-
-
-class TerminateOnNaN(Callback):
-    """Stops training when the loss of a batch is NaN or infinite.
-
-    Args:
-        raise_error: raise a `RuntimeError` instead of stopping quietly.
-
-    It reads the loss after every batch, which makes a GPU wait each time.
-    """
-
-    def __init__(self, raise_error: bool = False) -> None:
-        self.raise_error = raise_error
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        loss = (logs or {}).get("loss")
-        if loss is None or math.isfinite(loss):
-            return
-        if self.raise_error:
-            raise RuntimeError(f"NaN or Inf loss encountered at batch {batch}.")
-        print(f"Batch {batch}: invalid loss, terminating training.")
-        self.model.stop_training = True

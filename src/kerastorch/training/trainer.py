@@ -29,6 +29,7 @@ from kerastorch.training.calling import call
 from kerastorch.training.execution import EAGER, Execution
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
+from kerastorch.training.first_nan import FirstNaN
 from kerastorch.training.interrupt import Interrupt
 from kerastorch.training.jit.compiled import Compiled
 from kerastorch.training.layout import Layout
@@ -65,6 +66,7 @@ class Trainer:
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
         session: the fit that is under way, or was last.
         done: how many batches the last pass has gone through.
+        leaving: of the running `evaluate` or `predict`: what is pushed there is undone on every way out of it.
         minimize: `minimize(loss)` makes one step of the optimizer; for a `train_step` of your own.
     """
 
@@ -94,6 +96,8 @@ class Trainer:
         self.meter = self.new_meter()
         self.output_mask = OutputMask(model, objective.names)
         self.interrupt = Interrupt()
+        self.leaving = ExitStack()
+        self._first_nan: FirstNaN | None = None
         self._claimed = threading.Lock()
         self.device = device
         self.layout = layout
@@ -114,6 +118,16 @@ class Trainer:
         """Backward and step; there once the model is built."""
         assert self._update is not None
         return self._update
+
+    @property
+    def guard(self) -> Callable[[Tensor], bool] | None:
+        """Asked with the loss after each backward pass whether a step may follow; set within `fit`."""
+        return None if self._update is None else self._update.guard
+
+    @guard.setter
+    def guard(self, guard: Callable[[Tensor], bool] | None) -> None:
+        if self._update is not None:
+            self._update.guard = guard
 
     @property
     def running(self) -> bool:
@@ -222,6 +236,7 @@ class Trainer:
             stack.enter_context(training_mode(self.model))
             stack.enter_context(self.interrupt.watch())
             stack.push(_Ending(lambda: self._end(callbacks, session)))
+            self._first_nan = FirstNaN()
             callbacks.emit("on_train_begin", {})
             update.begin()
             stack.callback(update.finish)
@@ -256,6 +271,7 @@ class Trainer:
             self.interrupt.end()
 
     def _end(self, callbacks: CallbackList, session: Session) -> None:
+        self._first_nan = None
         self.interrupt.pending = False  # what the callbacks evaluate now is evaluated whole
         callbacks.emit_to_all("on_train_end", session.logs)
 
@@ -264,6 +280,7 @@ class Trainer:
         stream = self.prepared(batches, feed, 0)
         self.find_penalties()
         with (
+            self._undone(),
             self._own_meter(),
             self.objective.listening(self.model, find_tail(self.model), batches.targets),
             evaluation_mode(self.model),
@@ -283,6 +300,16 @@ class Trainer:
             yield
         finally:
             self.meter = outer
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """What callbacks switch for a pass is put back."""
+        with ExitStack() as leaving:
+            outer, self.leaving = self.leaving, leaving
+            try:
+                yield
+            finally:
+                self.leaving = outer
 
     def epoch(
         self,
@@ -309,6 +336,7 @@ class Trainer:
         begins, ends = callbacks.listens(begin), callbacks.listens(end)
         meter, objective, model, interrupt = self.meter, self.objective, self.model, self.interrupt
         training = phase == "train"
+        watch = self._first_nan if training and self.guard is None else None
         logs = RunningLogs(meter)
         x, ours, every, hooked = None, True, self._execution.every, False
         for batch in stream:
@@ -326,6 +354,8 @@ class Trainer:
                 raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
             ours = ours and outcome.get("loss") is objective.total
             meter.add(outcome, batch_rows(x) if objective.count is None else objective.count, objective.counts)
+            if watch is not None:
+                watch(outcome.get("loss"), number, done)
             before = done
             done += len(batch) if isinstance(batch, Several) else 1
             if done // every > before // every:
@@ -348,7 +378,7 @@ class Trainer:
     def predict(self, batches: Batches, feed: Feed, callbacks: CallbackList, take: Callable[[Any, int], None]) -> None:
         """Hand the outputs of each batch, still on the device, to `take`."""
         stream = self.prepared(batches, feed, 0)
-        with evaluation_mode(self.model, feed.parts), torch.no_grad():
+        with self._undone(), evaluation_mode(self.model, feed.parts), torch.no_grad():
             step = growing(self.model.predict_step, batches, row_by_row=True)
             listened = callbacks.listens("on_predict_batch_begin", "on_predict_batch_end")
             callbacks.emit("on_predict_begin", {})
@@ -392,7 +422,7 @@ class Trainer:
         step: Step = self.model.train_step
         if self._compiled is not None:
             self._compiled.prepare(callbacks)
-            if self._compiled.cause is None:
+            if not self._compiled.resting and self._compiled.cause is None:
                 return self._compiled
         if not update.needs_closure:
             return step

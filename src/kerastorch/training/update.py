@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ class Update:
         every: how many batches a step takes.
         scale: what the loss is multiplied by before the backward pass.
         constraints: what weights must satisfy after each step.
+        guard: asked with the loss after each backward pass whether a step may follow; none if `None`.
     """
 
     def __init__(self, optimizer: TorchOptimizer, settings: Any) -> None:
@@ -33,6 +35,8 @@ class Update:
         self.every = (keras and keras.gradient_accumulation_steps) or 1
         self.scale = (keras and keras.loss_scale_factor) or 1.0
         self.constraints: list[Constrained] = []
+        self.guard: Callable[[Tensor], bool] | None = None
+        self._refused = False
         self._batches = 0
         self.needs_closure = isinstance(optimizer, torch.optim.LBFGS)
 
@@ -64,13 +68,18 @@ class Update:
             self._bare.zero_grad()  # before, so that no gradient of anybody else's goes into this step
         if self.needs_closure:
             loss.backward()
+            self._refused = self.guard is not None and not self.guard(loss)
             return
         if self.every == 1 and self.scale == 1.0:
             loss.backward()
+            if self.guard is not None and not self.guard(loss):
+                return
             self._bare.step()
             constrain(self.constraints)
             return
         (loss * self.scale).backward()
+        if self.guard is not None and not self.guard(loss):
+            return
         self._batches += 1
         if self._batches == self.every:
             self._divide(self.scale * self.every)
@@ -97,13 +106,37 @@ class Update:
                 again()
             found = step(batch)
             first.append(found)
+            if self._refused:
+                raise _RefusedError
             loss: Tensor = found["loss"]
             return loss
 
-        self.optimizer.step(closure)  # type: ignore[arg-type]  # it takes the tensor as well
+        self._refused = False
+        before = None if self.guard is None else self._snapshot()
+        try:
+            self.optimizer.step(closure)  # type: ignore[arg-type]  # it takes the tensor as well
+        except _RefusedError:
+            if before is not None:
+                self._go_back(*before)
+            return first[0]
         constrain(self.constraints)
         return first[0]
+
+    def _snapshot(self) -> tuple[list[Tensor], dict[Tensor, Any]]:
+        """Weights and the optimizer's state: a step that asks several times moves them in between."""
+        state = {weight: copy.deepcopy(about) for weight, about in self.optimizer.state.items()}
+        return [weight.detach().clone() for weight in weights(self.optimizer)], state
+
+    @torch.no_grad()
+    def _go_back(self, held: list[Tensor], state: dict[Tensor, Any]) -> None:
+        torch._foreach_copy_(weights(self.optimizer), held)
+        self.optimizer.state.clear()
+        self.optimizer.state.update(state)
 
     def finish(self) -> None:
         """After training: where the optimizer keeps a moving average of the weights, they become it."""
         overwrite_by_average(self.optimizer)
+
+
+class _RefusedError(Exception):
+    """The guard refused a step that is under way."""

@@ -45,11 +45,13 @@ class Compiled:
     Attributes:
         cause: why training goes on uncompiled, `None` if it does not.
         together: how many steps run as one.
+        resting: whether steps are not compiled for now.
     """
 
     def __init__(self, trainer: Any, update: Update, execution: Execution) -> None:
         self.cause: str | None = None
         self._careful = False
+        self.resting = False
         self.together = 1
         self._trainer, self._update, self._execution = trainer, update, execution
         self._steps: dict[Any, Step] = {}
@@ -74,6 +76,13 @@ class Compiled:
 
     def prepare(self, callbacks: CallbackList) -> None:
         """Before an epoch: look whether what was compiled still holds; in it, wherever a callback could change that."""
+        guarded = self._update.guard is not None
+        if guarded and not self.resting and self.cause is None:
+            warnings.warn("jit_compile: training goes on uncompiled while each step is looked at first.", stacklevel=2)
+        self.resting = guarded
+        if guarded:
+            self.together = 1
+            return
         self._careful = callbacks.steers("on_train_batch_begin", "on_train_batch_end")
         if self.cause is None:
             try:

@@ -1,0 +1,117 @@
+"""TerminateOnNaN: no step is made on a loss or a gradient that is NaN or infinite."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.callbacks.finite import all_finite, gradients, is_finite
+from kerastorch.optimizers.base import weights
+
+
+class TerminateOnNaN(Callback):
+    """Stops training at the first batch whose loss, or any gradient, is NaN or infinite, before the optimizer's step.
+
+    Parameters, buffers such as the running statistics of batch normalisation, and the state of the optimizer are then
+    those of the batch before. Epoch and batch are named, both counted from 1.
+
+    Args:
+        raise_error: raise a `RuntimeError` instead of ending `fit` quietly.
+
+    On an accelerator it waits for the device once a batch. While it is there, `jit_compile` has no effect: a compiled
+    step includes the optimizer's. A `train_step` of your own that does not step by `self.trainer.minimize` is stopped
+    after its step, by the loss in the logs.
+    """
+
+    def __init__(self, raise_error: bool = False) -> None:
+        self.raise_error = raise_error
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._cause: str | None = None
+        self._epoch = 0
+        # a step of LBFGS is many looks at the same batch: what it goes back to is the beginning of that
+        self._keeps_each = not isinstance(self.model.optimizer, torch.optim.LBFGS)
+        self._buffers = _Buffers(list(self.model.buffers()))
+        self.model.trainer.guard = self._allow
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self.model.trainer.guard = None
+        del self._buffers
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._asked = False
+        self._buffers.keep()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        before = self._asked
+        if not before:
+            loss = (logs or {}).get("loss")
+            if loss is None or math.isfinite(loss):
+                return
+            self._cause = f"loss ({float(loss)})"
+        if self._cause is None:
+            return
+        self.model.stop_training = True
+        where, cause, self._cause = f"epoch {self._epoch + 1}, batch {batch + 1}", self._cause, None
+        kept = "before its step; the weights are those of the batch before" if before else "after its step"
+        if self.raise_error:
+            raise RuntimeError(f"NaN or Inf {cause} in {where}: terminating training {kept}.")
+        print(f"{where.capitalize()}: invalid {cause}, terminating training {kept}.")
+
+    def _allow(self, loss: Tensor) -> bool:
+        """Whether the step may be made; after the backward pass."""
+        self._asked = True
+        if self._cause is not None:
+            return False
+        held = weights(self.model.optimizer)
+        if all_finite(loss, gradients(held)):
+            if self._keeps_each:
+                self._buffers.keep()
+            return True
+        self._cause = self._find(loss, held)
+        self._buffers.put_back()
+        self.model.stop_training = True  # now: with steps_per_execution the batch hooks come later
+        return False
+
+    def _find(self, loss: Tensor, held: list[Tensor]) -> str:
+        if not is_finite(loss):
+            return f"loss ({loss.item()})"
+        names = {id(weight): name for name, weight in self.model.named_parameters()}
+        wrong = next(weight for weight in held if not all(map(is_finite, gradients([weight]))))
+        return f"gradient of {names.get(id(wrong), 'a parameter of the loss')!r}"
+
+
+class _Buffers:
+    """Buffers as they were; one that no step writes to is copied once."""
+
+    def __init__(self, buffers: list[Tensor]) -> None:
+        self._buffers = buffers
+        self._kept = [buffer.detach().clone() for buffer in buffers]
+        self._versions = [buffer._version for buffer in buffers]
+
+    def _moved(self) -> list[int]:
+        """The places of those written to since: torch counts the writes to a tensor."""
+        now = [buffer._version for buffer in self._buffers]
+        if now == self._versions:
+            return []
+        return [at for at, (new, old) in enumerate(zip(now, self._versions, strict=True)) if new != old]
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        moved = self._moved()
+        if moved:
+            torch._foreach_copy_([self._kept[at] for at in moved], [self._buffers[at] for at in moved])
+            self._versions = [buffer._version for buffer in self._buffers]
+
+    @torch.no_grad()
+    def put_back(self) -> None:
+        moved = self._moved()
+        if moved:
+            torch._foreach_copy_([self._buffers[at] for at in moved], [self._kept[at] for at in moved])
+            self._versions = [buffer._version for buffer in self._buffers]
