@@ -6,6 +6,7 @@ import functools
 import hashlib
 
 import torch
+import torchmetrics.classification  # noqa: F401 - here, and not in every process that trains
 from torch.utils.data import DataLoader, Dataset
 
 import kerastorch as kt

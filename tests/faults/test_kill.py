@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import time
+from functools import partial
 
 import pytest
 from harness import in_child, needs_fork, tries
@@ -116,7 +117,7 @@ def test_a_training_killed_at_a_random_moment_ends_with_the_same_bits(kind, trie
         killed += 1
         # one save may be under way, and training is an interval further at most
         assert batches_kept(folder) >= progress.read() - 2 * SAVE_FREQ
-        assert in_child(run, kind, folder=folder, save_freq=SAVE_FREQ).value == whole
+        assert in_child(partial(run, kind, folder=folder, save_freq=SAVE_FREQ)).value == whole
     report("F1", "kill -9 at a random moment, run again", tries, "every final state bit-identical")
 
 
@@ -127,7 +128,7 @@ def test_a_training_killed_in_the_midst_of_a_save_ends_with_the_same_bits(tries,
         kind = KINDS[number % 3]
         folder = tmp_path / str(number)
         assert killed_in_save(moments.randint(2, 40), folder, kind)
-        assert in_child(run, kind, folder=folder, save_freq=SAVE_FREQ).value == wanted[kind][0]
+        assert in_child(partial(run, kind, folder=folder, save_freq=SAVE_FREQ)).value == wanted[kind][0]
     report("F1", "kill -9 within a save, run again", tries, "every final state bit-identical")
 
 
@@ -140,13 +141,13 @@ def test_a_training_killed_ten_times_over_ends_with_the_same_bits(tries, wanted,
         folder = tmp_path / str(number)
         for _ in range(10):
             killed_after(moments.uniform(0.05, 0.6) * seconds, run, kind, folder=folder, save_freq=1)
-        assert in_child(run, kind, folder=folder, save_freq=1).value == whole
+        assert in_child(partial(run, kind, folder=folder, save_freq=1)).value == whole
     report("F2", "ten kills one after the other, of resuming too", tries, "every final state bit-identical")
 
 
 def test_a_training_that_was_never_killed_is_not_changed_by_being_kept(wanted, tmp_path):
     for kind in KINDS:
-        assert in_child(run, kind, folder=tmp_path / kind, save_freq=1).value == wanted[kind][0]
+        assert in_child(partial(run, kind, folder=tmp_path / kind, save_freq=1)).value == wanted[kind][0]
         assert not (tmp_path / kind).exists()
 
 

@@ -48,8 +48,7 @@ def hanging():
 class Last(callbacks.Callback):
     """The weights after the last step that was finished."""
 
-    def on_train_begin(self, logs=None):
-        self.weights = None
+    weights = None
 
     def on_train_batch_end(self, batch, logs=None):
         self.weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
@@ -112,6 +111,4 @@ def test_a_worker_that_fails_is_a_clear_error_and_nothing_is_lost(fault, timeout
         assert kept
         assert left == 0
         assert in_child(train_whole, dataset, here / "kept", timeout).value == whole
-    report(
-        "F10", f"a worker {fault.__name__}", tries, "a clear error, the weights of the last step, the same bits after"
-    )
+    report("F10", f"a worker {fault.__name__}", tries, "a clear error, weights of the last step, then the same bits")

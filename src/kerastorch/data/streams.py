@@ -128,7 +128,7 @@ def _told(items: Iterator[Any], loader: DataLoader[Any]) -> Iterator[Any]:
             if advice is None:
                 error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
                 raise
-            raise RuntimeError(f"the DataLoader gave no batch {number}: {error} {advice}") from error
+            raise RuntimeError(f"the DataLoader gave no batch {number}: {str(error).rstrip('.')}. {advice}") from error
         except Exception as error:
             error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
             raise

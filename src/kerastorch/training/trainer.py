@@ -239,7 +239,6 @@ class Trainer:
             self._first_nan = FirstNaN()
             callbacks.emit("on_train_begin", {})
             update.begin()
-            stack.callback(update.finish)
             stack.enter_context(self.interrupt.first())
             if session.restores and not session.position.done:
                 stream = session.restore()
@@ -263,6 +262,7 @@ class Trainer:
                     break
                 session.begin(epoch + 1)
                 stream = batches.epoch(session.number)
+            update.finish()
             session.completed = True
 
     def _heed_interrupt(self, session: Session) -> None:
