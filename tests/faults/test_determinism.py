@@ -25,7 +25,7 @@ def dense():
 
 def convolutional():
     return kt.Sequential([
-        layers.Reshape((1, 8)), layers.Conv1D(4, 3), layers.BatchNormalization(axis=1), layers.Flatten(),
+        layers.Reshape((8, 1)), layers.Conv1D(4, 3), layers.BatchNormalization(), layers.Flatten(),
         layers.Dense(2),
     ])  # fmt: skip
 

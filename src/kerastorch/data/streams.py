@@ -115,7 +115,7 @@ def told(loader: DataLoader[Any]) -> Iterator[Any]:
     return _told(items, loader) if loader.num_workers else items
 
 
-def _told(items: Iterator[Any], loader: DataLoader[Any]) -> Iterator[Any]:
+def _told(items: Any, loader: DataLoader[Any]) -> Iterator[Any]:
     number = 0
     while True:
         number += 1
@@ -123,13 +123,13 @@ def _told(items: Iterator[Any], loader: DataLoader[Any]) -> Iterator[Any]:
             item = next(items)
         except StopIteration:
             return
-        except RuntimeError as error:
-            advice = _advice(str(error), loader)
-            if advice is None:
-                error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
-                raise
-            raise RuntimeError(f"the DataLoader gave no batch {number}: {str(error).rstrip('.')}. {advice}") from error
         except Exception as error:
+            if not loader.persistent_workers:
+                items._shutdown_workers()  # or they would live as long as somebody keeps the traceback
+            advice = _advice(str(error), loader) if isinstance(error, RuntimeError) else None
+            if advice is not None:
+                said = str(error).rstrip(".")
+                raise RuntimeError(f"the DataLoader gave no batch {number}: {said}. {advice}") from error
             error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
             raise
         yield item

@@ -134,7 +134,7 @@ class Update:
         self.optimizer.state.update(state)
 
     def finish(self) -> None:
-        """After training that ended as it should: where the optimizer keeps a moving average of the weights, they become it."""
+        """After training that ended as it should: the weights become their moving average, where one is kept."""
         overwrite_by_average(self.optimizer)
 
 
