@@ -102,6 +102,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(make, tries, 
     report("F15", f"{make.__name__} model trained again", 2 * tries, "the same bits; others with another seed")
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4")
 @tries(quick=1, full=5)
 def test_the_same_seed_gives_the_same_bits_for_any_number_of_workers(tries, report):
     for seed in range(tries):

@@ -47,11 +47,11 @@ class BackupAndRestore(Callback):
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
     ) -> None:
-        if save_freq != "epoch" and (isinstance(save_freq, (str, bool)) or save_freq <= 0):
+        if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int | float)):
             raise mismatch("save_freq", save_freq, "'epoch', a number of batches (an integer) or of seconds (a float)")
         self.backup_dir, self.save_freq = backup_dir, save_freq
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
-        if isinstance(save_freq, float):
+        if save_freq != "epoch":
             number("save_freq", save_freq, above=0)
         self._generations = Generations(backup_dir, keep=3 if double_checkpoint else 2)
         self._background = Background()

@@ -34,9 +34,9 @@ def load_state(module: nn.Module, state: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: the module has other weights or buffers, or of other shapes.
     """
+    check_state(module, state)
     parts = list(_parts(module))
     here = dict(_tensors(parts))
-    _check(here, state["tensors"])
     learning = set(state["learning"])
     for name, tensor in here.items():
         tensor.copy_(state["tensors"][name])
@@ -80,7 +80,9 @@ def _has_extra(part: nn.Module) -> bool:
     return type(part).get_extra_state is not nn.Module.get_extra_state
 
 
-def _check(here: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+def check_state(module: nn.Module, state: Mapping[str, Any]) -> None:
+    """Refuse what `load_state` could not put back."""
+    here, saved = dict(_tensors(list(_parts(module)))), state["tensors"]
     for name in here.keys() ^ saved.keys():
         where = "the checkpoint" if name in here else "the model"
         known = saved if name in here else here

@@ -13,7 +13,7 @@ from kerastorch.optimizers.base import TorchOptimizer
 
 
 def state_by_name(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What `load_state_by_name` takes: `{"groups": [{"params": [names], "lr": ...}], "state": {name: {...}}}`.
+    """What `load_state_by_name` takes: `{"kind": "Adam", "groups": [{"params": [names], "lr": ...}], "state": {name: {...}}}`.
 
     Args:
         optimizer: whose.
@@ -24,7 +24,7 @@ def state_by_name(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> dic
         {**group, "params": [_name(weight, known) for weight in group["params"]]} for group in optimizer.param_groups
     ]
     state = {_name(weight, known): dict(about) for weight, about in optimizer.state.items()}
-    return {"groups": groups, "state": state}
+    return {"kind": type(optimizer).__name__, "groups": groups, "state": state}
 
 
 def load_state_by_name(
@@ -41,16 +41,11 @@ def load_state_by_name(
     Raises:
         CheckpointError: it holds other parameters, or of other shapes.
     """
-    known = {id(weight): name for name, weight in names.items()}
-    groups = [[_name(weight, known) for weight in group["params"]] for group in optimizer.param_groups]
-    saved = [list(group["params"]) for group in state["groups"]]
-    if sorted(map(sorted, groups)) != sorted(map(sorted, saved)):
-        raise CheckpointError(f"{where}: {_difference(groups, saved)}")
+    check_state(optimizer, state, names, where)
+    groups = _groups(optimizer, names)
     by_params = {tuple(sorted(group["params"])): group for group in state["groups"]}
     settings = [by_params[tuple(sorted(group))] for group in groups]
     numbers = {name: number for number, name in enumerate(name for group in groups for name in group)}
-    for name, about in state["state"].items():
-        _check_shapes(name, names.get(name), about, where)
     numbered = {
         "param_groups": [
             {**setting, "params": [numbers[name] for name in group]}
@@ -59,6 +54,22 @@ def load_state_by_name(
         "state": {numbers[name]: dict(about) for name, about in state["state"].items()},
     }
     optimizer.load_state_dict(numbered)
+
+
+def check_state(optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str) -> None:
+    """Refuse what `load_state_by_name` could not put back."""
+    if state["kind"] != type(optimizer).__name__:
+        raise CheckpointError(f"{where} is of the optimizer {state['kind']}, this one is {type(optimizer).__name__}.")
+    groups, saved = _groups(optimizer, names), [list(group["params"]) for group in state["groups"]]
+    if sorted(map(sorted, groups)) != sorted(map(sorted, saved)):
+        raise CheckpointError(f"{where}: {_difference(groups, saved)}")
+    for name, about in state["state"].items():
+        _check_shapes(name, names.get(name), about, where)
+
+
+def _groups(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> list[list[str]]:
+    known = {id(weight): name for name, weight in names.items()}
+    return [[_name(weight, known) for weight in group["params"]] for group in optimizer.param_groups]
 
 
 def _name(weight: Tensor, known: Mapping[int, str]) -> str:

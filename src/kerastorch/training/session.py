@@ -11,8 +11,9 @@ from kerastorch import randomness
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, Resumable
 from kerastorch.errors import CheckpointError
-from kerastorch.layers.state import load_state, state_of
-from kerastorch.optimizers.state import load_state_by_name, parameter_names, state_by_name
+from kerastorch.layers.state import check_state, load_state, state_of
+from kerastorch.optimizers import state as optimizers
+from kerastorch.optimizers.state import parameter_names
 
 
 class Position(NamedTuple):
@@ -86,7 +87,7 @@ class Session:
         position = position or self.position
         return {
             "model": state_of(model),
-            "optimizer": state_by_name(trainer.optimizer, self._names()),
+            "optimizer": optimizers.state_by_name(trainer.optimizer, self._names()),
             "fit": {
                 **position._asdict(),
                 "number": self.number,
@@ -131,8 +132,11 @@ class Session:
         assert self._loaded is not None
         state, self._loaded = self._loaded, None
         trainer, fit = self._trainer, state["fit"]
+        check_state(trainer.model, state["model"])
+        optimizers.check_state(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
+        self._batches.load_state_dict(fit["beginning"]["batches"])
         load_state(trainer.model, state["model"])
-        load_state_by_name(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
+        optimizers.load_state_by_name(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
         trainer.objective.load_state_dict(fit["objective"])
         trainer.update.load_state_dict(fit["update"])
         trainer.epochs_done = self.number = fit["number"]
@@ -141,7 +145,6 @@ class Session:
         if fit["meter"] is not None:
             trainer.meter.load_state_dict(fit["meter"], _device(trainer.model))
         self._callbacks.load_state_dict(fit["callbacks"])
-        self._batches.load_state_dict(fit["beginning"]["batches"])
         # a pass draws when it begins: as it did then, and what is passed over was not drawn a second time
         randomness.restore(fit["beginning"]["random"])
         self._beginning = dict(fit["beginning"])

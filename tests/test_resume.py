@@ -1,0 +1,378 @@
+"""A training that was broken off and is run again: the same bits as one that never was."""
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+import kerastorch as kt
+from kerastorch import callbacks, layers
+from kerastorch.archive.generations import Generations
+from kerastorch.errors import CheckpointError
+
+ROWS, BATCH = 53, 10
+X = torch.randn(ROWS, 6, generator=torch.Generator().manual_seed(0))
+Y = (X[:, :2].sum(1) > 0).long()
+
+
+class BrokenOffError(Exception):
+    pass
+
+
+class BreakOff(callbacks.Callback):
+    def __init__(self, batches):
+        self.left = batches
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if not self.left:
+            raise BrokenOffError
+
+
+class Rows(Dataset):
+    def __len__(self):
+        return ROWS
+
+    def __getitem__(self, index):
+        return X[index] + 0.1 * torch.randn(6), Y[index]
+
+
+def dense():
+    return kt.Sequential(
+        [layers.Dense(8, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.4), layers.Dense(2)]
+    )
+
+
+def script(folder, broken=None, make=dense, optimizer="adam", data=lambda: (X, Y), also=(), save_freq=2, **fit):
+    """What a user runs, and runs again: weights, buffers, optimizer, history and random state in the end."""
+    kt.utils.set_random_seed(1)
+    net = make()
+    net.compile(optimizer() if callable(optimizer) else optimizer, "cross_entropy", metrics=["accuracy", "auc"])
+    told = [*also, *([] if broken is None else [BreakOff(broken)])]
+    if folder is not None:
+        told.append(callbacks.BackupAndRestore(folder, save_freq))
+    given = data()
+    fit = {"epochs": 3, "batch_size": BATCH, "verbose": 0, **fit}
+    if not isinstance(given, tuple):
+        given, sized = (given,), isinstance(given, Dataset)
+        fit = fit if sized else {name: value for name, value in fit.items() if name != "batch_size"}
+    history = net.fit(*given, callbacks=told, **fit)
+    tensors = [*net.state_dict().values(), *(v for s in net.optimizer.state.values() for v in s.values())]
+    return [*map(torch.as_tensor, tensors), torch.get_rng_state()], history.history, net
+
+
+def check(tmp_path, broken_at=(1, 4, 6, 11), **about):
+    """Broken off at several batches, in the middle of an epoch and at its end, and run again."""
+    whole, curves, _ = script(None, **about)
+    for number, broken in enumerate(broken_at):
+        folder = tmp_path / str(number)
+        with pytest.raises(BrokenOffError):
+            script(folder, broken, **about)
+        found, again, _ = script(folder, **about)
+        assert again == curves or repr(again) == repr(curves)
+        assert len(found) == len(whole)
+        assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+        assert not folder.exists()
+
+
+SOURCES = {
+    "arrays": lambda: (X, Y),
+    "numpy": lambda: (X.numpy(), Y.numpy()),
+    "dataset": Rows,
+    "tensor dataset": lambda: TensorDataset(X, Y),
+    "shuffled loader": lambda: DataLoader(Rows(), BATCH, shuffle=True),
+    "seeded loader": lambda: DataLoader(Rows(), BATCH, shuffle=True, generator=torch.Generator().manual_seed(3)),
+    "loader that draws rows": lambda: DataLoader(
+        Rows(), BATCH, sampler=torch.utils.data.WeightedRandomSampler([1.0] * ROWS, ROWS)
+    ),
+    "function": lambda: lambda: ((X[at : at + BATCH], Y[at : at + BATCH]) for at in range(0, ROWS, BATCH)),
+}
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 1, 2, 0.0001])
+@pytest.mark.parametrize("source", SOURCES)
+def test_it_goes_on_exactly_for(source, save_freq, tmp_path):
+    check(tmp_path, data=SOURCES[source], save_freq=save_freq, broken_at=(8,))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: kt.optimizers.SGD(0.1, momentum=0.9, gradient_accumulation_steps=4),
+        lambda: kt.optimizers.Adam(use_ema=True, ema_overwrite_frequency=3),
+        lambda: kt.optimizers.RMSprop(clipnorm=1.0),
+        lambda: torch.optim.LBFGS,
+        "adamw",
+    ],
+    ids=["accumulating", "averaging", "clipping", "lbfgs", "adamw"],
+)
+def test_it_goes_on_exactly_with(optimizer, tmp_path):
+    check(tmp_path, optimizer=optimizer, save_freq=1, broken_at=(3, 8))
+
+
+def stateful():
+    return kt.Sequential([layers.Reshape((3, 2)), layers.LSTM(4, stateful=True, dropout=0.2), layers.Dense(2)])
+
+
+def seeded():
+    return kt.Sequential(
+        [layers.GaussianNoise(0.5, seed=3), layers.Dense(4), layers.Dropout(0.5, seed=1), layers.Dense(2)]
+    )
+
+
+def frozen():
+    net = kt.Sequential([layers.Dense(4), layers.BatchNormalization(trainable=False), layers.Dense(2)])
+    net[0].trainable = False
+    return net
+
+
+def functional():
+    x = kt.Input((6,))
+    return kt.Model(x, layers.Dense(2)(torch.cat([x, layers.Dense(3, activation="tanh")(x)], 1)))
+
+
+def wrapped():
+    return kt.Model(nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 2)))
+
+
+class Counting(nn.Module):
+    """Keeps something that no parameter and no persistent buffer is."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = nn.Linear(6, 2)
+        self.register_buffer("scale", torch.ones(()), persistent=False)
+        self.calls = 0
+
+    def forward(self, x):
+        if self.training:
+            self.calls += 1
+            self.scale.mul_(0.99)
+        return self.inside(x) * self.scale * (1 + self.calls / 100)
+
+    def get_extra_state(self):
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state):
+        self.calls = state["calls"]
+
+
+@pytest.mark.parametrize("make", [stateful, seeded, frozen, functional, wrapped, lambda: kt.Model(Counting())])
+def test_it_goes_on_exactly_for_the_model(make, tmp_path):
+    rows = ROWS // BATCH * BATCH  # a stateful layer takes batches of one size
+    check(tmp_path, make=make, data=lambda: (X[:rows], Y[:rows]), broken_at=(3, 8))
+
+
+def test_it_goes_on_exactly_with_validation_and_callbacks_that_steer(tmp_path):
+    def also():
+        return [
+            callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True),
+            callbacks.ReduceLROnPlateau("val_loss", patience=1),
+            callbacks.Schedule(lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 0.1, total_steps=60), interval="batch"),
+        ]
+
+    whole, curves, _ = script(None, also=also(), validation_split=0.3, epochs=8)
+    for broken in (2, 7, 9, 14):
+        folder = tmp_path / str(broken)
+        with pytest.raises(BrokenOffError):
+            script(folder, broken, also=also(), validation_split=0.3, epochs=8)
+        found, again, _ = script(folder, also=also(), validation_split=0.3, epochs=8)
+        assert again == curves
+        assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+def test_epochs_that_go_on_in_a_pass_go_on_there(tmp_path):
+    for source in (lambda: (X, Y), lambda: DataLoader(Rows(), BATCH, shuffle=True)):
+        check(tmp_path / str(id(source)), data=source, steps_per_epoch=4, broken_at=(2, 5, 10), save_freq=1)
+
+
+def test_a_generator_is_drawn_again_with_a_warning(tmp_path):
+    def stream():
+        return ((X[at : at + BATCH], Y[at : at + BATCH]) for at in itertools.cycle(range(0, ROWS, BATCH)))
+
+    whole, _, _ = script(None, data=stream, steps_per_epoch=5)
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 8, data=stream, steps_per_epoch=5)
+    with pytest.warns(UserWarning, match="the data is a generator"):
+        found, _, _ = script(tmp_path, data=stream, steps_per_epoch=5)
+    assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+def test_metrics_of_torchmetrics_and_functions_go_on_too(tmp_path):
+    def mae(y_true, y_pred):
+        return (y_true - y_pred.argmax(1)).abs().float().mean()
+
+    torchmetrics = pytest.importorskip("torchmetrics")
+    kind = torchmetrics.classification.MulticlassF1Score
+
+    def run(folder, broken=None):
+        kt.utils.set_random_seed(2)
+        net = dense()
+        net.compile("adam", "cross_entropy", metrics=[kind(2, average="macro"), mae, "auc"])
+        told = [] if broken is None else [BreakOff(broken)]
+        return net.fit(X, Y, 5, 2, 0, [*told, callbacks.BackupAndRestore(folder, 1)]).history
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(BrokenOffError):
+        run(tmp_path / "broken", 7)
+    assert run(tmp_path / "broken") == whole
+
+
+def test_the_order_of_unseeded_training_goes_on_too(tmp_path):
+    def run(seed, broken=None):
+        torch.manual_seed(seed)  # what a process that seeds nothing begins with
+        net = dense()
+        net.compile("sgd", "cross_entropy")
+        told = [] if broken is None else [BreakOff(broken)]
+        net.fit(X, Y, BATCH, 3, 0, [*told, callbacks.BackupAndRestore(tmp_path / str(broken), 1)])
+        return net.get_weights()
+
+    whole = run(7)
+    with pytest.raises(BrokenOffError):
+        run(7, 8)
+    (tmp_path / "8").rename(tmp_path / "None")
+    assert all(np.array_equal(one, other) for one, other in zip(run(99), whole, strict=True))
+
+
+# --- what it says ---------------------------------------------------------------------------------------------
+
+
+def test_resume_is_the_short_form_and_says_where_it_goes_on(tmp_path, capsys):
+    net = dense()
+    net.compile("adam", "cross_entropy")
+    with pytest.raises(BrokenOffError):
+        net.fit(X, Y, BATCH, 3, 0, BreakOff(8), resume=tmp_path / "kept")
+    history = net.fit(X, Y, BATCH, 3, 2, resume=tmp_path / "kept")
+    assert f"Going on from {tmp_path / 'kept'}: epoch 2." in capsys.readouterr().out
+    assert history.epoch == [0, 1, 2]
+    assert net.history is history
+
+
+def test_after_a_restored_run_the_next_fit_trains_all_its_epochs(tmp_path):
+    *_, net = _broken_and_restored(tmp_path)
+    assert net.fit(X, Y, BATCH, epochs=2, verbose=0).epoch == [0, 1]
+    assert net.fit(X, Y, BATCH, epochs=2, verbose=0, resume=tmp_path / "kept").epoch == [0, 1]
+
+
+def _broken_and_restored(tmp_path, **backup):
+    net = dense()
+    net.compile("adam", "cross_entropy")
+    kept = callbacks.BackupAndRestore(tmp_path / "kept", 1, **backup)
+    with pytest.raises(BrokenOffError):
+        net.fit(X, Y, BATCH, 3, 0, [kept, BreakOff(8)])
+    return kept, net.fit(X, Y, BATCH, 3, 0, kept), net
+
+
+def test_the_checkpoint_of_a_training_that_has_ended_is_kept_but_not_gone_on_with(tmp_path):
+    kept, _, net = _broken_and_restored(tmp_path, delete_checkpoint=False)
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+    assert net.fit(X, Y, BATCH, 2, 0, kept).epoch == [0, 1]
+
+
+def test_more_epochs_go_on_from_the_same_place(tmp_path):
+    net = dense()
+    net.compile("adam", "cross_entropy")
+    with pytest.raises(BrokenOffError):
+        net.fit(X, Y, BATCH, 2, 0, BreakOff(9), resume=tmp_path / "kept")
+    assert net.fit(X, Y, BATCH, 5, 0, resume=tmp_path / "kept").epoch == [0, 1, 2, 3, 4]
+
+
+def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_it_is_used(tmp_path):
+    whole, _, _ = script(None)
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 8)
+    newest = max(tmp_path.iterdir())
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match=f"{newest.name} is damaged.*The one before it is used"):
+        found, _, _ = script(tmp_path)
+    assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+def test_where_all_are_damaged_nothing_is_trained(tmp_path):
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 8)
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="There is no other; delete"):
+        script(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({"make": lambda: kt.Sequential([layers.Dense(3), layers.Dense(2)])}, "Is it of another model"),
+        ({"make": lambda: kt.Sequential([layers.Dense(8), layers.Dense(2)])}, "Is it of another model"),
+        ({"data": lambda: (X[:40], Y[:40])}, "samples=53, this fit has samples=40"),
+        ({"batch_size": 9}, "batch_size=10, this fit has batch_size=9"),
+        ({"optimizer": "sgd"}, "optimizer"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused_and_nothing_is_changed(about, words, tmp_path):
+    with pytest.raises(BrokenOffError):
+        script(tmp_path / "kept", 8)
+    with pytest.raises(CheckpointError, match=words):
+        script(tmp_path / "kept", **about)
+    assert Generations(tmp_path / "kept").load() is not None
+
+
+def test_a_file_of_save_is_no_checkpoint(tmp_path):
+    Generations(tmp_path).save({"weights": {}})
+    with pytest.raises(CheckpointError, match="holds no state of a fit"):
+        script(tmp_path)
+
+
+def test_two_backups_are_refused(tmp_path):
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 8)
+    with pytest.raises(CheckpointError, match="two callbacks"):
+        script(tmp_path, resume=tmp_path)
+
+
+@pytest.mark.parametrize("freq", ["batch", 0, -1, 0.0, True, float("nan"), None])
+def test_save_freq_is_checked(freq, tmp_path):
+    with pytest.raises(ValueError, match="save_freq must be"):
+        callbacks.BackupAndRestore(tmp_path, freq)
+
+
+def test_a_folder_that_cannot_be_is_refused_before_training(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="is no folder"):
+        callbacks.BackupAndRestore(tmp_path / "file")
+    with pytest.raises(OSError, match="file"):
+        script(tmp_path / "file" / "inside")
+
+
+def test_a_save_that_fails_is_an_error_of_the_training(tmp_path):
+    class FullDisk(callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                (tmp_path / "kept").rename(tmp_path / "gone")
+                (tmp_path / "kept").touch()
+
+    with pytest.raises(OSError, match="kept"):
+        script(tmp_path / "kept", also=[FullDisk()])
+
+
+def test_keeping_a_training_does_not_change_it(tmp_path):
+    whole, curves, _ = script(None, validation_split=0.2)
+    found, again, _ = script(tmp_path / "kept", validation_split=0.2, save_freq=1)
+    assert again == curves
+    assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+def test_callbacks_that_are_not_here_any_more_are_told(tmp_path):
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 8, also=[callbacks.EarlyStopping("loss", patience=5)])
+    with pytest.warns(UserWarning, match="the state of a EarlyStopping, which is not here"):
+        script(tmp_path)
+
+
+def test_nothing_is_said_where_there_is_nothing_to_go_on_from(tmp_path, capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        script(tmp_path / "new", verbose=2)
+    assert "Going on" not in capsys.readouterr().out
