@@ -88,30 +88,39 @@ class TerminateOnNaN(Callback):
 
 
 class _Buffers:
-    """Buffers as they were; one that no step writes to is copied once."""
+    """Buffers as they were; a table that no step writes to is copied once.
+
+    torch counts the writes to a tensor, but those of batch normalisation to its statistics, which are vectors, it does
+    not count: vectors are copied each time.
+    """
 
     def __init__(self, buffers: list[Tensor]) -> None:
-        self._buffers = buffers
-        self._kept = [buffer.detach().clone() for buffer in buffers]
-        self._versions = [buffer._version for buffer in buffers]
+        self._pairs = [(buffer, buffer.detach().clone()) for buffer in buffers]
+        self._vectors = [pair for pair in self._pairs if pair[0].ndim < 2]
+        self._tables = [pair for pair in self._pairs if pair[0].ndim >= 2]
+        self._counted = self._counts()
 
-    def _moved(self) -> list[int]:
-        """The places of those written to since: torch counts the writes to a tensor."""
-        now = [buffer._version for buffer in self._buffers]
-        if now == self._versions:
-            return []
-        return [at for at, (new, old) in enumerate(zip(now, self._versions, strict=True)) if new != old]
+    def _counts(self) -> list[int]:
+        return [table._version for table, _ in self._tables]
+
+    def _written(self) -> list[tuple[Tensor, Tensor]]:
+        """What may be other than it was, beside how it was."""
+        counts = self._counts()
+        if counts == self._counted:
+            return self._vectors
+        pairs = zip(self._tables, counts, self._counted, strict=True)
+        return [*self._vectors, *(pair for pair, now, before in pairs if now != before)]
 
     @torch.no_grad()
     def keep(self) -> None:
-        moved = self._moved()
-        if moved:
-            torch._foreach_copy_([self._kept[at] for at in moved], [self._buffers[at] for at in moved])
-            self._versions = [buffer._version for buffer in self._buffers]
+        written = self._written()
+        if written:
+            torch._foreach_copy_([kept for _, kept in written], [buffer for buffer, _ in written])
+            self._counted = self._counts()
 
     @torch.no_grad()
     def put_back(self) -> None:
-        moved = self._moved()
-        if moved:
-            torch._foreach_copy_([self._buffers[at] for at in moved], [self._kept[at] for at in moved])
-            self._versions = [buffer._version for buffer in self._buffers]
+        written = self._written()
+        if written:
+            torch._foreach_copy_([buffer for buffer, _ in written], [kept for _, kept in written])
+            self._counted = self._counts()
