@@ -32,8 +32,10 @@ class TerminateOnNaN(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._cause: str | None = None
         self._epoch = 0
-        # a step of LBFGS is many looks at the same batch: what it goes back to is the beginning of that
-        self._keeps_each = not isinstance(self.model.optimizer, torch.optim.LBFGS)
+        self._asks = 0  # since the last batch hook: several where steps are executed together
+        self._several = True
+        # those of a step of LBFGS are about the same batch, to the beginning of which it goes back
+        self._closure = isinstance(self.model.optimizer, torch.optim.LBFGS)
         self._buffers = _Buffers(list(self.model.buffers()))
         self.model.trainer.guard = self._allow
 
@@ -45,11 +47,12 @@ class TerminateOnNaN(Callback):
         self._epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        self._asked = False
+        self._several = self._asks != 1
+        self._asks = 0
         self._buffers.keep()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        before = self._asked
+        before = self._asks > 0
         if not before:
             loss = (logs or {}).get("loss")
             if loss is None or math.isfinite(loss):
@@ -66,12 +69,12 @@ class TerminateOnNaN(Callback):
 
     def _allow(self, loss: Tensor) -> bool:
         """Whether the step may be made; after the backward pass."""
-        self._asked = True
+        self._asks += 1
         if self._cause is not None:
             return False
         held = weights(self.model.optimizer)
         if all_finite(loss, gradients(held)):
-            if self._keeps_each:
+            if self._several and not self._closure:
                 self._buffers.keep()
             return True
         self._cause = self._find(loss, held)
@@ -111,16 +114,15 @@ class _Buffers:
         pairs = zip(self._tables, counts, self._counted, strict=True)
         return [*self._vectors, *(pair for pair, now, before in pairs if now != before)]
 
-    @torch.no_grad()
     def keep(self) -> None:
-        written = self._written()
-        if written:
-            torch._foreach_copy_([kept for _, kept in written], [buffer for buffer, _ in written])
-            self._counted = self._counts()
+        self._copy([(kept, buffer) for buffer, kept in self._written()])
 
-    @torch.no_grad()
     def put_back(self) -> None:
-        written = self._written()
-        if written:
-            torch._foreach_copy_([buffer for buffer, _ in written], [kept for _, kept in written])
+        self._copy(self._written())
+
+    def _copy(self, pairs: list[tuple[Tensor, Tensor]]) -> None:
+        """The second of each pair to the first."""
+        if pairs:
+            with torch.no_grad():
+                torch._foreach_copy_([to for to, _ in pairs], [source for _, source in pairs])
             self._counted = self._counts()
