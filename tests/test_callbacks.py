@@ -1,12 +1,13 @@
 """Callbacks: hooks, their order, EarlyStopping, TerminateOnNaN, History."""
 
+import inspect
 import math
 import warnings
 
 import numpy as np
 import pytest
 import torch
-from problems import classification, regression, same_weights
+from problems import classification, regression, same_weights, through_a_file
 from torch import nn
 
 import kerastorch as kt
@@ -423,3 +424,83 @@ def test_history_plots_training_beside_validation(tmp_path):
         assert list(training.get_ydata()) == history.history[name]
         assert list(validation.get_ydata()) == history.history[f"val_{name}"]
         assert list(training.get_xdata()) == [1, 2, 3]
+
+
+# --- resuming -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cut", range(8))
+def test_early_stopping_goes_on_from_its_state_with_the_best_weights(tmp_path, cut):
+    values = [5, 3, 4, 2.5, 3, 3, 3, 3]
+
+    def begun(model):
+        callback = EarlyStopping(patience=4, restore_best_weights=True, baseline=2.8)
+        callback.set_model(model)
+        callback.on_train_begin()
+        return callback
+
+    def go(callback, model, epochs):
+        for epoch in epochs:
+            model.state = epoch
+            callback.on_epoch_end(epoch, {"val_loss": values[epoch]})
+            if model.stop_training:
+                break
+
+    whole = Fake()
+    straight = begun(whole)
+    go(straight, whole, range(8))
+    straight.on_train_end()
+    model, again = Fake(), Fake()
+    first = begun(model)
+    go(first, model, range(cut))
+    second = begun(again)
+    second.load_state_dict(through_a_file(first.state_dict(), tmp_path / "state.kt"))
+    go(second, again, range(cut, 8))
+    second.on_train_end()
+    assert (second.wait, second.stopped_epoch, second.best, second.best_epoch) == (4, 7, 2.5, 3)
+    assert (straight.wait, straight.stopped_epoch, straight.best, straight.best_epoch) == (4, 7, 2.5, 3)
+    assert again.state == whole.state == 3
+
+
+def test_the_history_goes_on_from_its_state(tmp_path):
+    x, y = regression(40)
+    straight = model_for_values(["mae"]).fit(x, y, epochs=2, validation_data=(x, y), validation_freq=2, verbose=0)
+    other = History()
+    other.on_train_begin()
+    other.load_state_dict(through_a_file(straight.state_dict(), tmp_path / "state.kt"))
+    assert (other.history, other.epoch) == (straight.history, straight.epoch)
+    assert other.best() == straight.best()
+    other.on_epoch_end(2, {"loss": 1.0})
+    assert other.epoch == [0, 1, 2]
+    assert straight.epoch == [0, 1]
+    assert other.frame()["val_loss"].isna().tolist() == [True, False, True]
+
+
+def test_callbacks_without_a_state_have_an_empty_one():
+    for callback in (TerminateOnNaN(), LambdaCallback(), Callback()):
+        assert callback.state_dict() == {}
+        callback.load_state_dict({})
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        (
+            "ModelCheckpoint",
+            {"filepath": None, "monitor": "val_loss", "verbose": 0, "save_best_only": False,
+             "save_weights_only": False, "mode": "auto", "save_freq": "epoch", "initial_value_threshold": None},
+        ),
+        (
+            "ReduceLROnPlateau",
+            {"monitor": "val_loss", "factor": 0.1, "patience": 10, "verbose": 0, "mode": "auto", "min_delta": 1e-4,
+             "cooldown": 0, "min_lr": 0.0},
+        ),
+        ("LearningRateScheduler", {"schedule": None, "verbose": 0}),
+        ("SwapEMAWeights", {"swap_on_epoch": False}),
+        ("TerminateOnNaN", {"raise_error": False}),
+        ("Schedule", {"scheduler": None, "monitor": None, "interval": "epoch"}),
+    ],
+)  # fmt: skip
+def test_arguments_are_keras_own_in_name_order_and_default(name, arguments):
+    found = inspect.signature(getattr(kt.callbacks, name)).parameters.values()
+    assert [(one.name, None if one.default is one.empty else one.default) for one in found] == [*arguments.items()]

@@ -127,3 +127,17 @@ def test_torch_losses_and_optimizers_keep_torchs_meaning():
     expected = nn.functional.cross_entropy(model(x), y).item()
     model.compile(torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss())
     assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_best_model_is_saved_every_so_many_batches(tmp_path):
+    class Saving(Wrapping):
+        def save(self, filepath, overwrite=True):
+            torch.save(self.state_dict(), filepath)
+
+    x, y = regression()
+    model = Saving()
+    model.compile("sgd", "mse")
+    callback = kt.callbacks.ModelCheckpoint(tmp_path / "m.kt", "loss", save_best_only=True, save_freq=2)
+    model.fit(x, y, epochs=2, verbose=0, callbacks=[callback])
+    assert callback.best is not None
+    assert torch.load(tmp_path / "m.kt")

@@ -46,16 +46,20 @@ def all_finite(loss: Tensor, grads: list[Tensor]) -> bool:
 
 
 def _sums_finite(grads: list[Tensor]) -> bool:
-    small = [grad for grad in grads if _is_small(grad)]
-    sums = [grad.sum() for grad in grads if not _is_small(grad)]
-    if not all(math.isfinite(abs(total.item())) for total in sums):
+    small: list[Tensor] = []
+    large: list[Tensor] = []
+    for grad in grads:
+        (small if grad.numel() <= SMALL else large).append(grad)
+    if not all(math.isfinite(abs(grad.sum().item())) for grad in large):
         return False
     if not small:
         return True
-    found = torch.zeros((), device=small[0].device)
-    torch._amp_foreach_non_finite_check_and_unscale_(small, found, torch.ones_like(found))  # times 1
+    found = torch.zeros(())
+    try:
+        torch._amp_foreach_non_finite_check_and_unscale_(small, found, _ONE)  # times 1: they stay as they are
+    except RuntimeError:  # complex ones, and those that are one number seen many times
+        return False
     return not found.item()
 
 
-def _is_small(grad: Tensor) -> bool:
-    return grad.numel() <= SMALL and grad.is_contiguous() and grad.is_floating_point()
+_ONE = torch.ones(())

@@ -32,8 +32,10 @@ class TerminateOnNaN(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._cause: str | None = None
         self._epoch = 0
-        # a step of LBFGS is many looks at the same batch: what it goes back to is the beginning of that
-        self._keeps_each = not isinstance(self.model.optimizer, torch.optim.LBFGS)
+        self._asks = 0  # since the last batch hook: several where steps are executed together
+        self._several = True
+        # those of a step of LBFGS are about the same batch, to the beginning of which it goes back
+        self._closure = isinstance(self.model.optimizer, torch.optim.LBFGS)
         self._buffers = _Buffers(list(self.model.buffers()))
         self.model.trainer.guard = self._allow
 
@@ -45,11 +47,12 @@ class TerminateOnNaN(Callback):
         self._epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        self._asked = False
+        self._several = self._asks != 1
+        self._asks = 0
         self._buffers.keep()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        before = self._asked
+        before = self._asks > 0
         if not before:
             loss = (logs or {}).get("loss")
             if loss is None or math.isfinite(loss):
@@ -66,12 +69,12 @@ class TerminateOnNaN(Callback):
 
     def _allow(self, loss: Tensor) -> bool:
         """Whether the step may be made; after the backward pass."""
-        self._asked = True
+        self._asks += 1
         if self._cause is not None:
             return False
         held = weights(self.model.optimizer)
         if all_finite(loss, gradients(held)):
-            if self._keeps_each:
+            if self._several and not self._closure:
                 self._buffers.keep()
             return True
         self._cause = self._find(loss, held)
@@ -88,30 +91,38 @@ class TerminateOnNaN(Callback):
 
 
 class _Buffers:
-    """Buffers as they were; one that no step writes to is copied once."""
+    """Buffers as they were; a table that no step writes to is copied once.
+
+    torch counts the writes to a tensor, but those of batch normalisation to its statistics, which are vectors, it does
+    not count: vectors are copied each time.
+    """
 
     def __init__(self, buffers: list[Tensor]) -> None:
-        self._buffers = buffers
-        self._kept = [buffer.detach().clone() for buffer in buffers]
-        self._versions = [buffer._version for buffer in buffers]
+        self._pairs = [(buffer, buffer.detach().clone()) for buffer in buffers]
+        self._vectors = [pair for pair in self._pairs if pair[0].ndim < 2]
+        self._tables = [pair for pair in self._pairs if pair[0].ndim >= 2]
+        self._counted = self._counts()
 
-    def _moved(self) -> list[int]:
-        """The places of those written to since: torch counts the writes to a tensor."""
-        now = [buffer._version for buffer in self._buffers]
-        if now == self._versions:
-            return []
-        return [at for at, (new, old) in enumerate(zip(now, self._versions, strict=True)) if new != old]
+    def _counts(self) -> list[int]:
+        return [table._version for table, _ in self._tables]
 
-    @torch.no_grad()
+    def _written(self) -> list[tuple[Tensor, Tensor]]:
+        """What may be other than it was, beside how it was."""
+        counts = self._counts()
+        if counts == self._counted:
+            return self._vectors
+        pairs = zip(self._tables, counts, self._counted, strict=True)
+        return [*self._vectors, *(pair for pair, now, before in pairs if now != before)]
+
     def keep(self) -> None:
-        moved = self._moved()
-        if moved:
-            torch._foreach_copy_([self._kept[at] for at in moved], [self._buffers[at] for at in moved])
-            self._versions = [buffer._version for buffer in self._buffers]
+        self._copy([(kept, buffer) for buffer, kept in self._written()])
 
-    @torch.no_grad()
     def put_back(self) -> None:
-        moved = self._moved()
-        if moved:
-            torch._foreach_copy_([self._buffers[at] for at in moved], [self._kept[at] for at in moved])
-            self._versions = [buffer._version for buffer in self._buffers]
+        self._copy(self._written())
+
+    def _copy(self, pairs: list[tuple[Tensor, Tensor]]) -> None:
+        """The second of each pair to the first."""
+        if pairs:
+            with torch.no_grad():
+                torch._foreach_copy_([to for to, _ in pairs], [source for _, source in pairs])
+            self._counted = self._counts()
