@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import kerastorch as kt
@@ -61,8 +62,8 @@ def script(folder, broken=None, make=dense, optimizer="adam", data=lambda: (X, Y
         given, sized = (given,), isinstance(given, Dataset)
         fit = fit if sized else {name: value for name, value in fit.items() if name != "batch_size"}
     history = net.fit(*given, callbacks=told, **fit)
-    tensors = [*net.state_dict().values(), *(v for s in net.optimizer.state.values() for v in s.values())]
-    return [*map(torch.as_tensor, tensors), torch.get_rng_state()], history.history, net
+    held = [net.state_dict(), list(net.optimizer.state.values()), torch.get_rng_state()]
+    return [torch.as_tensor(leaf) for leaf in pytree.tree_leaves(held) if leaf is not None], history.history, net
 
 
 def check(tmp_path, broken_at=(1, 4, 6, 11), **about):
@@ -176,7 +177,7 @@ def test_it_goes_on_exactly_with_validation_and_callbacks_that_steer(tmp_path):
         ]
 
     whole, curves, _ = script(None, also=also(), validation_split=0.3, epochs=8)
-    for broken in (2, 7, 9, 14):
+    for broken in (2, 5, 7, 9):
         folder = tmp_path / str(broken)
         with pytest.raises(BrokenOffError):
             script(folder, broken, also=also(), validation_split=0.3, epochs=8)

@@ -63,14 +63,16 @@ class Schedule(Callback):
         self._left: list[float] = []
 
     def state_dict(self) -> dict[str, Any]:
-        return {} if self.scheduler is None else {"scheduler": self.scheduler.state_dict(), "batch": self._batch}
+        if self.scheduler is None:
+            return {}
+        own = {"batch": self._batch, "before": self._before, "began": self._began}
+        return {"scheduler": self.scheduler.state_dict(), **own}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._batch = state["batch"]
+        self._batch, self._before, self._began = state["batch"], state["before"], state["began"]
         held = vars(self.scheduler)
         kept = {name: _as(held.get(name), value) for name, value in state["scheduler"].items()}
         self.scheduler.load_state_dict(kept)
-        set_rates(self.model.optimizer, [float(rate) for rate in self.scheduler.get_last_lr()])
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         optimizer = self.model.optimizer

@@ -13,7 +13,12 @@ from kerastorch.optimizers.base import TorchOptimizer
 
 
 def state_by_name(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What `load_state_by_name` takes: `{"kind": "Adam", "groups": [{"params": [names], "lr": ...}], "state": {name: {...}}}`.
+    """What `load_state_by_name` takes.
+
+    >>> weight = torch.nn.Parameter(torch.zeros(2))
+    >>> state = state_by_name(torch.optim.SGD([weight], lr=0.1), {"weight": weight})
+    >>> state["kind"], state["groups"][0]["params"], state["groups"][0]["lr"]
+    ('SGD', ['weight'], 0.1)
 
     Args:
         optimizer: whose.
