@@ -18,12 +18,14 @@ class Callback:
         model: the model being trained.
         params: `{"epochs", "steps", "verbose"}` of the running call; `steps` is `None` where unknown.
         monitor: the log this callback needs, checked before the first epoch; `None` if none.
+        adds: the logs this callback adds at the end of each epoch, for those after it to monitor.
 
     `logs` maps names to numbers: the running means at the end of a batch, those of the epoch (validation
     included, as `val_...`) at its end, where a callback may add entries for those after it.
     """
 
     monitor: str | None = None
+    adds: tuple[str, ...] = ()
     model: Any = None
     params: Mapping[str, Any] = {}
 
@@ -186,12 +188,18 @@ def check_monitors(callbacks: Iterable[Callback], available: list[str], validate
 
     A callback of the user's own may log more names for those after it: then nothing is refused here.
     """
+    known = list(available)
     for callback in callbacks:
         if _may_log(callback):
             return
-        name = callback.monitor
-        if name is None or name in available or any(name.startswith(f"{known}_") for known in available):
-            continue  # a metric of several values logs each as name_part
-        if name.startswith("val_") and not validates and name.removeprefix("val_") in available:
-            raise ValueError(f"{type(callback).__name__} monitors {name!r}, but no validation data was given.")
-        raise ValueError(f"{type(callback).__name__}: {unknown('metric', name, available)}")
+        if callback.monitor is not None:
+            _check_monitor(callback, callback.monitor, known, validates)
+        known += callback.adds
+
+
+def _check_monitor(callback: Callback, name: str, known: list[str], validates: bool) -> None:
+    if name in known or any(name.startswith((f"{one}_", f"{one}/")) for one in known):
+        return  # a metric of several values logs each as name_part
+    if name.startswith("val_") and not validates and name.removeprefix("val_") in known:
+        raise ValueError(f"{type(callback).__name__} monitors {name!r}, but no validation data was given.")
+    raise ValueError(f"{type(callback).__name__}: {unknown('metric', name, known)}")
