@@ -67,6 +67,7 @@ class _Recorder(TorchDispatchMode):
         self._scope = [""]
         self._names: dict[int, str] = {}
         self._kept: list[Tensor] = []  # so that an `id` is not used again
+        self._kinds = {path: type(module).__name__ for path, module in named_modules(model)}
         self._weights = {id(tensor): name for name, tensor in (*model.named_parameters(), *model.named_buffers())}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -86,7 +87,8 @@ class _Recorder(TorchDispatchMode):
         for tensor in given:
             weight = self._weights.get(id(tensor))
             if weight is not None and id(tensor) not in self._names:
-                self.add(weight.replace(".", "/"), "weight", [], tensor)
+                owner, _, own = weight.rpartition(".")
+                self.add(f"{self._scope_of(owner)}{own}", "weight", [], tensor)
         self._taken[name] += 1
         if self._taken[name] > 1:
             name = f"{name}_{self._taken[name] - 1}"
@@ -107,12 +109,18 @@ class _Recorder(TorchDispatchMode):
         """For the time of one call it knows which module is at work."""
         with ExitStack() as stack:
             for path, module in named_modules(model):
-                scope = f"{path.replace('.', '/')}/" if path else ""
+                scope = self._scope_of(path)
                 begin = module.register_forward_pre_hook(lambda module, args, scope=scope: self._scope.append(scope))
                 stack.callback(begin.remove)
                 end = module.register_forward_hook(lambda module, args, output: self._leave(), always_call=True)
                 stack.callback(end.remove)
             yield
+
+    def _scope_of(self, path: str) -> str:
+        """`Sequential[encoder]/Dense[0]/` of `encoder.0`."""
+        parts = path.split(".") if path else []
+        paths = [".".join(parts[: end + 1]) for end in range(len(parts))]
+        return "".join(f"{self._kinds.get(one, '')}[{part}]/" for one, part in zip(paths, parts, strict=True))
 
     def _leave(self) -> None:
         self._scope.pop()

@@ -23,8 +23,8 @@ class GradientNorm(Callback):
     for the device before the epoch ends.
 
     Args:
-        per_layer: log `gradient_norm/<layer>` for each layer with parameters of its own, too; weights of the model
-            itself are in `gradient_norm` alone.
+        per_layer: log `gradient_norm/<layer>` for each layer with parameters of its own, too, under its name in
+            `state_dict`; weights of the model itself are in `gradient_norm` alone.
         norm_type: which norm: 2 is the Euclidean, `math.inf` the largest absolute value.
 
     Raises:
