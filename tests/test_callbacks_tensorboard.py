@@ -133,11 +133,14 @@ def test_histograms_count_every_weight_every_so_many_epochs(tmp_path):
 
 
 def test_weights_that_are_not_finite_stop_nothing(tmp_path):
-    model = compiled()
-    with torch.no_grad():
-        model.module_viewed.weight[0, 0] = torch.nan
-    with pytest.warns(UserWarning, match="weight, bias: NaN and infinite values are left out"):
-        trained(TensorBoard(tmp_path, histogram_freq=1), model, epochs=1)
+    net = nn.Linear(6, 1)
+    net.register_buffer("some", torch.tensor([1.0, torch.nan, torch.inf]))
+    net.register_buffer("none", torch.tensor([torch.nan]))
+    with pytest.warns(UserWarning, match="TensorBoard: some, none: NaN and infinite values are left out"):
+        trained(TensorBoard(tmp_path, histogram_freq=1, write_images=True), compiled(kt.Model(net)), epochs=1)
+    found = reader(tmp_path / "train")
+    assert found.Histograms("some/histogram")[0].histogram_value.num == 1
+    assert "none/histogram" not in found.Tags()["histograms"]
 
 
 def test_images_of_convolutions_are_their_kernels(tmp_path):
