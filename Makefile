@@ -59,5 +59,5 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[docs,plot]'
+	$(BIN)/pip install --quiet --editable '.[docs,plot,tensorboard]'
 	touch $@

@@ -189,3 +189,16 @@ def test_a_bar_reads_by_the_clock_and_not_by_batches(reads, monkeypatch):
     assert watched(10, 40) - silent <= 4  # 0.4 s
     assert watched(100, 4) - silent <= 4
     assert watched(100, 40) - silent >= 20  # 4 s
+
+
+@pytest.mark.parametrize("update_freq", ["epoch", 1])
+def test_callbacks_that_log_wait_for_no_batch_unless_asked_to(reads, tmp_path, update_freq):
+    pytest.importorskip("tensorboard")
+
+    def logging():
+        board = kt.callbacks.TensorBoard(tmp_path, write_steps_per_second=True, update_freq=update_freq)
+        table = kt.callbacks.CSVLogger(tmp_path / "log.csv")
+        return [kt.callbacks.Timer(), kt.callbacks.GradientNorm(per_layer=True), board, table]
+
+    few, many = reads(10, 1, CLASSES, callbacks=logging), reads(20, 1, CLASSES, callbacks=logging)
+    assert many - few == (0 if update_freq == "epoch" else 10)

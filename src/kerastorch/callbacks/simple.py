@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kerastorch.callbacks.base import HOOKS, Callback
+from kerastorch.errors import mismatch
 
 
 class LambdaCallback(Callback):
@@ -34,4 +35,6 @@ class LambdaCallback(Callback):
         given = locals()
         for hook in HOOKS:
             if given.get(hook) is not None:
+                if not callable(given[hook]):
+                    raise mismatch(hook, given[hook], "a function")
                 setattr(self, hook, given[hook])

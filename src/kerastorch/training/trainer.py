@@ -134,6 +134,11 @@ class Trainer:
         """Whether a fit is under way."""
         return self._claimed.locked()
 
+    @property
+    def compiles(self) -> bool:
+        """Whether training steps are compiled, as far as is known before they are."""
+        return self._compiled is not None and self._compiled.cause is None
+
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """For the time of one fit; a second at the same time is refused."""
