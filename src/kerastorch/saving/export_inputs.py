@@ -56,7 +56,7 @@ class Inputs:
         self._sample = _sample(signature)
         self._specs = _specs(model, signature, self._sample)
         self._run()
-        self.axes = self._open(self.trials[0])
+        self._axes = self._open(self.trials[0])
 
     def call(self, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """`x` as arguments of `target`, by position as far as they go."""
@@ -73,13 +73,21 @@ class Inputs:
         found = inspect.signature(self.target.forward).bind(*args, **kwargs).arguments
         return unique(named(found))
 
+    def leaves(self, x: Any) -> list[Tensor]:
+        """The tensors among the arguments that `x` makes, in their order."""
+        return [leaf for leaf in pytree.tree_leaves(self.call(x)) if isinstance(leaf, Tensor)]
+
+    def varying(self) -> list[list[int]]:
+        """Of each of them the axes that vary."""
+        return [self._axes.get(id(leaf), []) for leaf in self.leaves(self.trials[0])]
+
     def dynamic(self) -> dict[str, Any]:
         """The sizes that vary, as torch.export takes them."""
         args, kwargs = self.call(self.trials[0])
         found = inspect.signature(self.target.forward).bind(*args, **kwargs).arguments
 
         def sizes(leaf: Any) -> Any:
-            return dict.fromkeys(self.axes.get(id(leaf), ()), torch.export.Dim.DYNAMIC) or None
+            return dict.fromkeys(self._axes.get(id(leaf), ()), torch.export.Dim.DYNAMIC) or None
 
         return {name: pytree.tree_map(sizes, value) for name, value in found.items()}
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
-from torch.utils import _pytree as pytree
 
 from kerastorch.errors import ExportError
 from kerastorch.saving.export_inputs import Inputs, named, unique
@@ -42,22 +41,37 @@ def encoded(program: ExportedProgram, inputs: Inputs) -> tuple[bytes, Run]:
     if sum(tensor.nbytes for tensor in program.state_dict.values()) > _MOST:
         raise ExportError("the model has more than 2 GiB of weights, too many for one .onnx file; export it as .pt2.")
     try:
-        made = torch.onnx.export(program, input_names=names, output_names=outputs, dynamo=True, verbose=False)
+        made = torch.onnx.export(
+            program,
+            input_names=names,
+            output_names=outputs,
+            dynamo=True,
+            verbose=False,
+            custom_translation_table={torch.ops.aten.sort.stable: _sorted},
+        )
         assert made is not None
         proto = made.model_proto
         _strip(proto)
+        _name_axes(proto, inputs)
         data: bytes = proto.SerializeToString()
         run = _session(data)
     except Exception as error:
-        line = str(error).strip().partition("\n")[0]
-        raise ExportError(f"this model has no counterpart in ONNX: {line}") from error
+        raise ExportError(f"this model has no counterpart in ONNX: {_cause(error)}") from error
 
     def called(x: Any) -> Any:
-        args, kwargs = inputs.call(x)
-        given = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        return run({name: tensor.detach().cpu().numpy() for name, tensor in zip(names, given, strict=True)})
+        return run({name: one.detach().cpu().numpy() for name, one in zip(names, inputs.leaves(x), strict=True)})
 
     return data, called
+
+
+def _sorted(self: Any, stable: bool | None = True, dim: int = -1, descending: bool = False) -> Any:  # noqa: FBT001
+    """`aten.sort.stable`, which torch has no ONNX for: the first so many of all, of equals the first one first."""
+    from onnxscript import opset18 as op
+
+    whole = self if self.dtype.is_floating_point() else op.Cast(self, to=7)  # int64: TopK takes no uint8, as of masks
+    many = op.Gather(op.Shape(self), op.Constant(value_ints=[dim]))
+    values, places = op.TopK(whole, many, axis=dim, largest=int(descending), sorted=1)
+    return op.CastLike(values, self), places
 
 
 def _session(data: bytes) -> Any:
@@ -67,6 +81,26 @@ def _session(data: bytes) -> Any:
     options.log_severity_level = 3  # errors; what it says of unused initializers is no matter
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     return lambda given: [torch.from_numpy(array) for array in session.run(None, given)]
+
+
+def _cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().partition("\n")[0]
+
+
+def _name_axes(proto: Any, inputs: Inputs) -> None:
+    """`batch`, and `x_1` for another axis that varies, in the place of torch's `s77`."""
+    names: dict[str, str] = {}
+    for value, axes in zip(proto.graph.input, inputs.varying(), strict=True):
+        for number, axis in enumerate(axes):
+            names.setdefault(
+                value.type.tensor_type.shape.dim[axis].dim_param, f"{value.name}_{axis}" if number else "batch"
+            )
+    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info):
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param in names:
+                size.dim_param = names[size.dim_param]
 
 
 def _strip(proto: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,8 @@ def traced(inputs: Inputs) -> ExportedProgram:
     """
     args, kwargs = inputs.call(inputs.trials[0])
     try:
-        program = torch.export.export(inputs.target, args, kwargs, dynamic_shapes=inputs.dynamic())
+        with contextlib.redirect_stderr(io.StringIO()):  # where torch prints what it had before it failed
+            program = torch.export.export(inputs.target, args, kwargs, dynamic_shapes=inputs.dynamic())
     except Exception as error:
         raise ExportError(f"torch cannot export this model. {_cause(error)}") from error
     program.example_inputs = None  # nobody needs them, and they may be the user's data
@@ -55,6 +57,11 @@ def _cause(error: Exception) -> str:
         return (
             f"A size that is None is a fixed number within it: {said}. Give that size a number in input_signature, as "
             "(None, 28, 28), or (1, 28, 28) for a fixed batch."
+        )
+    if "ata-dependent" in text or "DataDependent" in type(error).__name__:
+        return (
+            "Its forward goes by the numbers in its input, as `if x.sum() > 0` does, and a program is made before there "
+            "are any; write it with torch.where or torch.cond."
         )
     line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return f"{type(error).__name__}: {line.strip()}"
