@@ -64,11 +64,13 @@ def encoded(program: ExportedProgram, inputs: Inputs) -> tuple[bytes, Run]:
     return data, called
 
 
-def _sorted(self: Any, stable: bool | None = True, dim: int = -1, descending: bool = False) -> Any:  # noqa: FBT001
+def _sorted(self: Any, stable: Any = True, dim: int = -1, descending: bool = False) -> Any:  # noqa: ARG001
     """`aten.sort.stable`, which torch has no ONNX for: the first so many of all, of equals the first one first."""
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
 
-    whole = self if self.dtype.is_floating_point() else op.Cast(self, to=7)  # int64: TopK takes no uint8, as of masks
+    op: Any = opset18
+
+    whole = self if self.dtype.is_floating_point() else op.Cast(self, to=7)  # int64: TopK has no uint8
     many = op.Gather(op.Shape(self), op.Constant(value_ints=[dim]))
     values, places = op.TopK(whole, many, axis=dim, largest=int(descending), sorted=1)
     return op.CastLike(values, self), places
