@@ -57,7 +57,8 @@ def test_a_file_that_safetensors_wrote_is_loaded(path):
     assert same(net, other)
 
 
-def test_every_flipped_bit_is_found(path):
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 7])
+def test_every_flipped_bit_is_found(path, every):
     class Noted(nn.Module):
         def __init__(self):
             super().__init__()
@@ -76,7 +77,7 @@ def test_every_flipped_bit_is_found(path):
     model = kt.Model(Noted())
     model.save_weights(path)
     whole = path.read_bytes()
-    for bit in range(8 * len(whole)):
+    for bit in range(0, 8 * len(whole), every):
         broken = bytearray(whole)
         broken[bit // 8] ^= 1 << bit % 8
         path.write_bytes(broken)

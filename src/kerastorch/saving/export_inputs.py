@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
@@ -19,6 +18,7 @@ from kerastorch.functional import Functional
 from kerastorch.inspection.given import specs
 from kerastorch.layers.embedding import Embedding
 from kerastorch.saving.weights_names import unwrapped
+from kerastorch.symbolic import has_symbols
 from kerastorch.training.calling import arguments, call
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
@@ -102,7 +102,10 @@ class Inputs:
             except Exception as error:
                 first = first or (error, trials[0])
         assert first is not None
-        raise_explained(first[0], self.model, first[1])
+        try:
+            raise first[0]
+        except Exception as error:
+            raise_explained(error, self.model, first[1])
 
     def _made(self, batch: int, length: int, step: int) -> Any:
         if self._sample is not None:
@@ -140,10 +143,8 @@ def _traceable(model: nn.Module) -> nn.Module:
 
 def _sample(signature: Any) -> Any:
     """The examples in a signature, as tensors; `None` where there are shapes."""
-    found = pytree.tree_leaves(signature)
-    if signature is None or not any(
-        isinstance(leaf, (Tensor, np.ndarray)) or hasattr(leaf, "__array__") for leaf in found
-    ):
+    given = pytree.tree_leaves(signature)
+    if has_symbols(signature) or not any(hasattr(leaf, "__array__") for leaf in given):
         return None
     return as_tensors(signature, "input_signature")
 
