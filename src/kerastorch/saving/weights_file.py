@@ -14,10 +14,16 @@ from torch import Tensor
 
 from kerastorch.archive import disk, tensors
 from kerastorch.archive.packing import pack, unpack
-from kerastorch.errors import CheckpointCorruptError, mismatch
+from kerastorch.errors import CheckpointCorruptError, CheckpointError, mismatch
 from kerastorch.version import __version__
 
 SUFFIX = ".safetensors"
+_FOREIGN = (  # none of these is a length that a header may have
+    (b"PK\x03\x04", "a zip file, as torch.save and Keras write; the pickle in torch's is never read"),
+    (b"\x80\x02", "a pickle, which is never read"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x89kerastorch", "an archive of kerastorch"),
+)
 _WRITER, _SHA, _EXTRA = "kerastorch", "sha256", "extra_state"
 
 
@@ -66,7 +72,11 @@ def read(path: Path) -> dict[str, Any]:
         CheckpointError: no regular file.
         FileNotFoundError: there is none.
     """
-    named, metadata = tensors.decode(disk.read(path, links=True), str(path))
+    data = disk.read(path, links=True)
+    for begin, what in _FOREIGN:
+        if data[: len(begin)] == begin:
+            raise CheckpointError(f"{path} is no safetensors, whatever its name says, but {what}.")
+    named, metadata = tensors.decode(data, str(path))
     if not {_WRITER, _SHA} & set(metadata):  # another's
         return {**named}
     if _WRITER not in metadata or metadata.get(_SHA) != _sha(named, metadata):
