@@ -1,5 +1,6 @@
 """export: programs for torch.export and ONNX that give what the model gives, or no file."""
 
+import copy
 import logging
 import os
 import random
@@ -289,6 +290,36 @@ def test_a_size_that_cannot_vary_is_named(tmp_path):
     with pytest.raises(ExportError, match=r"fixed number within it: .*size\(\)\[1\].*input_signature"):
         model.export(tmp_path / "model.pt2")
     model.export(tmp_path / "model.pt2", input_signature=(None, 6, 3))
+
+
+def test_a_stateful_layer_is_refused_before_its_state_moves(tmp_path):
+    model = kt.Sequential([LSTM(4, stateful=True)])
+    x = torch.randn(2, 5, 3)
+    model(x)
+    other = copy.deepcopy(model)
+    with pytest.raises(ExportError, match="LSTM is stateful"):
+        model.export(tmp_path / "model.pt2", input_signature=(2, 5, 3))
+    assert torch.equal(model(x), other(x))
+
+
+def test_buffers_that_a_forward_writes_are_put_back(tmp_path):
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+            self.register_buffer("mean", torch.zeros(3))
+
+        def forward(self, x):
+            self.calls += 1
+            self.mean = x.mean(0)
+            return x * 2
+
+    net = Counting()
+    mean = net.mean
+    kt.Model(net).export(tmp_path / "model.pt2", input_signature=(None, 3))
+    assert net.calls == 0
+    assert net.mean is mean
+    assert not mean.any()
 
 
 def test_layers_on_strings_cannot_be_exported(tmp_path):

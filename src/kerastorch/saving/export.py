@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import torch
 from torch import nn
 
 from kerastorch.archive import disk
-from kerastorch.errors import mismatch, one_of
+from kerastorch.errors import ExportError, mismatch, one_of
 from kerastorch.inspection.quiet import no_trace
 from kerastorch.modes import evaluation_mode
 from kerastorch.saving.export_check import check
@@ -35,7 +37,9 @@ def export(
         require()
     else:
         from kerastorch.saving.export_torch import encoded
-    with evaluation_mode(model), torch.no_grad(), no_trace(modules(model)), quiet():
+    parts = modules(model)
+    _refuse_stateful(parts)
+    with evaluation_mode(model), torch.no_grad(), no_trace(parts), _buffers_kept(parts), quiet():
         inputs = Inputs(model, signature)
         data, run = encoded(traced(inputs), inputs)
         worst = check(run, inputs, kind)
@@ -43,6 +47,27 @@ def export(
     disk.write(path, [data])
     if verbose:
         print(f"{path}: {len(data) / 2**20:.1f} MiB; it gives what the model gives, up to {worst:.1e} of the largest.")
+
+
+def _refuse_stateful(parts: Sequence[nn.Module]) -> None:
+    found = next((part for part in parts if getattr(part, "stateful", False) is True), None)
+    if found is not None:
+        raise ExportError(
+            f"{type(found).__name__} is stateful: it goes on from call to call where the last one ended, which a "
+            "program does not. Export a model with stateful=False and the same weights."
+        )
+
+
+@contextmanager
+def _buffers_kept(parts: Sequence[nn.Module]) -> Iterator[None]:
+    """What a forward writes into buffers, even in evaluation mode, is undone."""
+    held = [(part, name, one, one.clone()) for part in parts for name, one in part._buffers.items() if one is not None]
+    try:
+        yield
+    finally:
+        for part, name, one, numbers in held:
+            part._buffers[name] = one
+            one.copy_(numbers)
 
 
 def _target(filepath: str | os.PathLike[str], kind: str | None) -> tuple[Path, str]:
