@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.data.spec import VARYING
 from kerastorch.data.structure import map_structure
 from kerastorch.errors import CheckpointError
 from kerastorch.inspection.given import known
@@ -77,7 +78,7 @@ def _build(module: nn.Module, specs: Any) -> None:
     """Make the parameters, whatever their numbers are."""
     parts = modules(module)
     place = next((tensor.device for tensor in tensors(parts)), torch.device("cpu"))
-    x = Feed(parts, place).inputs(map_structure(lambda spec: spec.zeros(2, 1), specs))
+    x = Feed(parts, place).inputs(map_structure(lambda spec: spec.zeros(2, VARYING[0]), specs))
     with no_trace(parts), evaluation_mode(module), torch.no_grad():
         call(module, x)
     forget(module)
