@@ -300,6 +300,14 @@ def test_the_public_names_and_signatures_are_frozen():
     ]  # fmt: skip
 
 
+def test_what_gives_a_model_away_has_keras_arguments():
+    assert list(inspect.signature(kt.Model.save_weights).parameters) == ["self", "filepath", "overwrite"]
+    assert list(inspect.signature(kt.Model.load_weights).parameters) == ["self", "filepath", "skip_mismatch"]
+    assert list(inspect.signature(kt.Model.export).parameters) == [
+        "self", "filepath", "format", "verbose", "input_signature",
+    ]  # fmt: skip
+
+
 def test_what_shows_a_model_has_keras_arguments():
     assert list(inspect.signature(kt.Model.summary).parameters) == [
         "self", "line_length", "print_fn", "expand_nested", "show_trainable", "layer_range", "depth", "input_shape",

@@ -87,3 +87,7 @@ class CheckpointError(Exception):
 
 class CheckpointCorruptError(CheckpointError):
     """The bytes of a file are not those that were written: it was cut off, damaged, or is something else."""
+
+
+class ExportError(Exception):
+    """A model cannot be exported, or what was exported does not give what the model gives; no file was written."""

@@ -20,6 +20,7 @@ from kerastorch.data.source import Source, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
 from kerastorch.functional import Functional
 from kerastorch.inspection.visible import Visible
+from kerastorch.saving.portable import Portable
 from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
 from kerastorch.training.charges import may_add
@@ -34,7 +35,7 @@ from kerastorch.training.trainer import Trainer
 from kerastorch.tree import modules
 
 
-class Model(Visible, Functional):
+class Model(Portable, Visible, Functional):
     """A functional model, a view of an existing module, or the base of one with its own `__init__` and `forward`.
 
     Args:

@@ -39,7 +39,7 @@ class Weights(Part):
         Raises:
             ValueError: not built yet.
         """
-        _refuse_unbuilt(self)
+        refuse_unbuilt(self)
         return sum(weight.numel() for weight in self.parameters())
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
@@ -48,7 +48,7 @@ class Weights(Part):
         Raises:
             ValueError: not built yet.
         """
-        _refuse_unbuilt(self)
+        refuse_unbuilt(self)
         return [_array(value) for value in _held(self).values()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
@@ -57,7 +57,7 @@ class Weights(Part):
         Raises:
             ValueError: another number of arrays, or another shape, with the name of the weight; then nothing is set.
         """
-        _refuse_unbuilt(self)
+        refuse_unbuilt(self)
         held = _held(self)
         if len(held) != len(weights):
             what = "model" if hasattr(self, "fit") else "layer"
@@ -110,7 +110,8 @@ def _array(value: Tensor) -> np.ndarray[Any, Any]:
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy().copy()
 
 
-def _refuse_unbuilt(module: nn.Module) -> None:
+def refuse_unbuilt(module: nn.Module) -> None:
+    """Say what builds a module that has yet to make parameters."""
     for part in modules(module):
         if is_unbuilt(part):
             where = "It" if part is module else type(part).__name__

@@ -28,6 +28,8 @@ def specs(module: nn.Module, input_shape: Any, input_data: Any) -> Any:
     """
     if input_shape is not None and input_data is not None:
         raise ValueError("Give one of input_shape and input_data.")
+    if has_symbols(input_shape):
+        return replaced(input_shape, _of_symbol)
     if input_data is not None:
         return described(tensors(input_data, "input_data"))
     return known(module) if input_shape is None else _said(input_shape)

@@ -17,11 +17,17 @@ def call(module: nn.Module, x: Any) -> Any:
     """
     if isinstance(x, Tensor):
         return module(x)
-    if isinstance(x, Mapping):
-        return module(**x) if _takes_names(module, x) else module(x)
+    args, kwargs = arguments(module, x)
+    return module(*args, **kwargs)
+
+
+def arguments(module: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What `call` calls `module` with, by position and by name."""
+    if isinstance(x, Mapping) and _takes_names(module, x):
+        return (), dict(x)
     if isinstance(x, (tuple, list)) and (len(x) == 1 or _takes_positions(module, len(x))):
-        return module(*x)
-    return module(x)
+        return tuple(x), {}
+    return (x,), {}
 
 
 def _parameters(module: nn.Module) -> list[inspect.Parameter]:

@@ -1,0 +1,1 @@
+"""Models as files: weights, whole models, and programs for where kerastorch is not."""

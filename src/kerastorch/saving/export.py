@@ -1,0 +1,84 @@
+"""A model as a program for others: traced by torch, compared with the model, then written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from kerastorch.archive import disk
+from kerastorch.errors import ExportError, mismatch, one_of
+from kerastorch.inspection.quiet import no_trace
+from kerastorch.modes import evaluation_mode
+from kerastorch.saving.export_check import check
+from kerastorch.saving.export_inputs import Inputs
+from kerastorch.saving.export_quiet import quiet
+from kerastorch.saving.export_torch import traced
+from kerastorch.tree import modules
+from kerastorch.weights import refuse_unbuilt
+
+_ENDINGS = {".pt2": "torch", ".onnx": "onnx"}
+
+
+def export(
+    model: nn.Module, filepath: str | os.PathLike[str], kind: str | None, verbose: bool | None, signature: Any
+) -> None:
+    """Write `model` as a program; see `Model.export`."""
+    path, kind = _target(filepath, kind)
+    refuse_unbuilt(model)
+    if kind == "onnx":
+        from kerastorch.saving.export_onnx import encoded, require
+
+        require()
+    else:
+        from kerastorch.saving.export_torch import encoded
+    parts = modules(model)
+    _refuse_stateful(parts)
+    with evaluation_mode(model), torch.no_grad(), no_trace(parts), _buffers_kept(parts), quiet():
+        inputs = Inputs(model, signature)
+        data, run = encoded(traced(inputs), inputs)
+        worst = check(run, inputs, kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    disk.write(path, [data])
+    if verbose:
+        print(f"{path}: {len(data) / 2**20:.1f} MiB; it gives what the model gives, up to {worst:.1e} of the largest.")
+
+
+def _refuse_stateful(parts: Sequence[nn.Module]) -> None:
+    found = next((part for part in parts if getattr(part, "stateful", False) is True), None)
+    if found is not None:
+        raise ExportError(
+            f"{type(found).__name__} is stateful: it goes on from call to call where the last one ended, which a "
+            "program does not. Export a model with stateful=False and the same weights."
+        )
+
+
+@contextmanager
+def _buffers_kept(parts: Sequence[nn.Module]) -> Iterator[None]:
+    """What a forward writes into buffers, even in evaluation mode, is undone."""
+    held = [(part, name, one, one.clone()) for part in parts for name, one in part._buffers.items() if one is not None]
+    try:
+        yield
+    finally:
+        for part, name, one, numbers in held:
+            part._buffers[name] = one
+            one.copy_(numbers)
+
+
+def _target(filepath: str | os.PathLike[str], kind: str | None) -> tuple[Path, str]:
+    if not isinstance(filepath, (str, os.PathLike)):
+        raise TypeError(f"filepath must be a path, got {filepath!r}.")
+    path = Path(filepath)
+    expected = _ENDINGS.get(path.suffix.lower())
+    if expected is None:
+        raise mismatch("filepath", str(path), "a file name that ends in .pt2 (torch.export) or .onnx")
+    if kind is not None and one_of("format", kind, _ENDINGS.values()) != expected:
+        raise ValueError(f"format={kind!r} does not go with {path.name}, whose ending means {expected!r}.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file.")
+    return path, expected

@@ -1,0 +1,117 @@
+"""The weights of a model in a file, and back: all of them, or those that fit, or none."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kerastorch.data.spec import VARYING
+from kerastorch.data.structure import map_structure
+from kerastorch.errors import CheckpointError
+from kerastorch.inspection.given import known
+from kerastorch.inspection.quiet import Subject, no_trace
+from kerastorch.layers.adapting import Adapting
+from kerastorch.layers.rnn import forget
+from kerastorch.modes import evaluation_mode
+from kerastorch.saving import weights_file
+from kerastorch.saving.weights_match import Match
+from kerastorch.saving.weights_names import bare_names
+from kerastorch.training.calling import call
+from kerastorch.training.feed import Feed
+from kerastorch.tree import is_unbuilt, modules, tensors
+
+
+def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Write parameters and buffers; see `Model.save_weights`."""
+    path = weights_file.path_of(filepath)
+    if not _is_built(modules(module)):
+        raise ValueError(f"save_weights: there is nothing to save. {_BUILD}")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file.")
+    if not overwrite and path.exists():
+        raise FileExistsError(f"{path} is there already, and overwrite=False.")
+    state = module.state_dict()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights_file.write(path, {bare: state[name] for bare, name in bare_names(module, state).items()})
+
+
+def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+    """Put back what `save_weights` wrote, or anybody as safetensors; see `Model.load_weights`."""
+    path = weights_file.path_of(filepath)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file.")
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}.")
+    specs = None
+    target = module
+    if not _is_built(modules(module)):
+        specs = known(module)
+        if specs is None:
+            raise ValueError(f"load_weights: the model has no parameters yet that could take any. {_BUILD}")
+        target = Subject(module, specs, fake=False).module  # a copy, built: the model itself only when all is well
+    found = Match(target, weights_file.read(path))
+    if found.differences and not (skip_mismatch and found.state):
+        advice = "" if skip_mismatch else " (skip_mismatch=True loads what fits)"
+        many = f"{len(found.state)} of the model's {len(target.state_dict())} weights do"
+        raise CheckpointError(f"{path} does not fit the model; {many}{advice}:\n{found.words()}")
+    if target is not module:
+        _build(module, specs)
+    _put(module, found.state, str(path))
+    _warn(found, str(path))
+
+
+_BUILD = "Build the model first: model.build(input_shape), an Input in front, or one call on data."
+
+
+def _is_built(parts: Iterable[nn.Module]) -> bool:
+    """Whether there is every parameter; what `adapt` learns need not be there yet."""
+    return not any(is_unbuilt(part) and not isinstance(part, Adapting) for part in parts)
+
+
+def _build(module: nn.Module, specs: Any) -> None:
+    """Make the parameters, whatever their numbers are."""
+    parts = modules(module)
+    place = next((tensor.device for tensor in tensors(parts)), torch.device("cpu"))
+    x = Feed(parts, place).inputs(map_structure(lambda spec: spec.zeros(2, VARYING[0]), specs))
+    with no_trace(parts), evaluation_mode(module), torch.no_grad():
+        call(module, x)
+    forget(module)
+
+
+def _put(module: nn.Module, state: dict[str, Any], name: str) -> None:
+    """Copy numbers into the module's own tensors; if one of its parts refuses, what was there is put back."""
+    own = module.state_dict()
+    before = _copied(own) if any(map(_loads_itself, modules(module))) else None
+    try:
+        module.load_state_dict({**own, **state})
+    except Exception as error:
+        if before is not None:
+            module.load_state_dict(before)
+        raise CheckpointError(f"{name}: the model does not take what it holds: {error}") from error
+
+
+def _loads_itself(part: nn.Module) -> bool:
+    """Whether a part has a way of its own to load, which may refuse."""
+    kind = type(part)
+    ways = {kind._load_from_state_dict.__module__.partition(".")[0], kind.load_state_dict.__module__.partition(".")[0]}
+    own = kind.set_extra_state is not nn.Module.set_extra_state
+    return own or bool(part._load_state_dict_pre_hooks) or not ways <= {"torch", "kerastorch"}
+
+
+def _copied(state: dict[str, Any]) -> dict[str, Any]:
+    return {n: v.detach().clone() if isinstance(v, Tensor) else copy.deepcopy(v) for n, v in state.items()}
+
+
+def _warn(found: Match, name: str) -> None:
+    if found.differences:
+        warnings.warn(f"{name}: left out, because it does not fit:\n{found.words(None)}", stacklevel=4)
+    if found.rounded:
+        listed = ", ".join(map(repr, found.rounded[:5])) + (", ..." if len(found.rounded) > 5 else "")
+        many = "1 weight was" if len(found.rounded) == 1 else f"{len(found.rounded)} weights were"
+        warnings.warn(f"{name}: {many} rounded to the narrower dtype of the model: {listed}.", stacklevel=4)
