@@ -61,9 +61,12 @@ def read(path: Path, *, links: bool = False) -> memoryview:
         CheckpointError: no regular file.
         FileNotFoundError: there is none.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | (0 if links else getattr(os, "O_NOFOLLOW", 0))
-    if not links and os.path.islink(path):
+    kind = os.stat(path, follow_symlinks=links).st_mode
+    if stat.S_ISLNK(kind):
         raise CheckpointError(f"{path} is a symbolic link; give the file itself.")
+    if not stat.S_ISREG(kind):  # not even opened: to open a device may do something
+        raise CheckpointError(f"{path} is no file.")
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | (0 if links else getattr(os, "O_NOFOLLOW", 0))
     file = os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
         about = os.fstat(file)

@@ -25,7 +25,8 @@ DTYPES = {
 }  # fmt: skip
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 HEADER = 100_000_000  # bytes a header may have, as in the format's own reader; a text of ours, too
-VALUES = 2**22  # a text may hold: three bytes of it can become 70 of memory
+MEMORY = 2**28  # bytes that a text may take once it is read: a file could make dicts of three bytes each
+_TAKES = {b"{": 400, b"[": 140, b",": 70}  # the most that what begins there takes, in the JSON and out of it
 AXES = 64  # a tensor may have
 METADATA = "__metadata__"
 
@@ -168,8 +169,10 @@ def _limit(written: bytes | memoryview, name: str) -> None:
     if len(written) > HEADER:
         raise CheckpointError(f"{name} has a text of {len(written)} bytes; at most {HEADER} are read.")
     held = bytes(written)
-    if sum(map(held.count, (b",", b"[", b"{"))) > VALUES:
-        raise CheckpointError(f"{name} has a text of more than {VALUES} values, which is not read.")
+    if sum(size * held.count(sign) for sign, size in _TAKES.items()) > MEMORY:
+        raise CheckpointError(
+            f"{name} has a text of too many values: it could take more than {MEMORY} bytes of memory."
+        )
 
 
 def parse(data: memoryview, name: str) -> dict[str, Any]:
