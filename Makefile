@@ -8,7 +8,7 @@ BENCH_OWN := naive expert expert-channels-last kerastorch kerastorch-compiled
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help quickstart test bench bench-peers format docs slow clean
+.PHONY: help quickstart test faults bench bench-peers format docs slow clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -21,10 +21,13 @@ test: $(VENV)/.dev ## format check, lint, types, import layers, unit tests, doct
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not faults"
 
 slow: $(VENV)/.dev ## the tests that take long
 	$(BIN)/python -m pytest -m slow
+
+faults: $(VENV)/.dev ## break it on purpose, with the full numbers; the table goes into docs/reliability.md
+	$(BIN)/python -m pytest -m "faults or not faults" tests/faults --faults-table docs/reliability.md
 
 bench: $(VENV)/.installed ## measure it beside hand-written loops, in a few minutes
 	$(BIN)/python benchmarks/run.py --rounds 5 --tasks $(BENCH_TASKS) --contenders $(BENCH_OWN) --json bench.json

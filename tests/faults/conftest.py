@@ -33,15 +33,16 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture
-def report(record_property):
+def report(record_property, request):
     """`report(fault, what, tried, result)`: a row of the table."""
-    return lambda fault, what, tried, result: record_property("fault", (fault, what, tried, result))
+    full = request.node.get_closest_marker("faults") is not None
+    return lambda fault, what, tried, result: record_property("fault", (full, fault, what, tried, result))
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
-    passed = terminalreporter.stats.get("passed", [])
-    rows = _rows([one for one in passed if "faults" not in one.keywords])
-    rows |= _rows([one for one in passed if "faults" in one.keywords])
+    reports = terminalreporter.stats.get("passed", [])
+    found = [row for one in reports for key, row in one.user_properties if key == "fault"]
+    rows = _rows(found, full=False) | _rows(found, full=True)
     page = config.getoption("faults_table", None)
     if not page:
         return
@@ -55,14 +56,13 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
     Path(page).write_text(found.sub(lambda _: f"{BEGIN}\n{table}\n{END}", text))
 
 
-def _rows(reports):
+def _rows(found, *, full):
     """(fault, what) -> row; the tries of tests that did the same to different things are added up."""
     rows = {}
-    for one in reports:
-        for key, row in one.user_properties:
-            if key == "fault":
-                fault, what, tried, result = row
-                rows[fault, what] = (fault, what, tried + rows.get((fault, what), (0, 0, 0))[2], result)
+    for of_full, fault, what, tried, result in found:
+        if of_full == full:
+            before = rows.get((fault, what), (fault, what, 0, result))
+            rows[fault, what] = (fault, what, before[2] + tried, result)
     return rows
 
 

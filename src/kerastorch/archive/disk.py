@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ except ImportError:  # not on Windows: there two writers of one file are not tol
 
 Bytes = bytes | bytearray | memoryview
 CHUNK = 2**23  # bytes written or read by one call
+_CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}  # of file systems that lack locks, or more
 
 
 def write(path: Path, parts: Iterable[Bytes]) -> None:
@@ -59,15 +61,18 @@ def read(path: Path, *, links: bool = False) -> memoryview:
         CheckpointError: no regular file.
         FileNotFoundError: there is none.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | (0 if links else getattr(os, "O_NOFOLLOW", 0))
-    if not links and os.path.islink(path):
+    kind = os.stat(path, follow_symlinks=links).st_mode
+    if stat.S_ISLNK(kind):
         raise CheckpointError(f"{path} is a symbolic link; give the file itself.")
+    if not stat.S_ISREG(kind):  # not even opened: to open a device may do something
+        raise CheckpointError(f"{path} is no file.")
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | (0 if links else getattr(os, "O_NOFOLLOW", 0))
     file = os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
         about = os.fstat(file)
         if not stat.S_ISREG(about.st_mode):
             raise CheckpointError(f"{path} is no file.")
-        held = memoryview(bytearray(about.st_size))
+        held = _memory(about.st_size, path)
         if _read_all(file, held) < len(held):
             raise CheckpointCorruptError(f"{path} became shorter while it was read.")
         return held
@@ -81,6 +86,9 @@ def sync_folder(folder: Path) -> None:
         file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(file)
+        except OSError as error:
+            if error.errno not in _CANNOT:
+                raise
         finally:
             os.close(file)
 
@@ -106,10 +114,21 @@ def _lock(file: int, path: Path) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise CheckpointError(f"{path.parent / path.name[1:-4]} is being written by somebody else.") from None
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        return True
     try:
         return os.path.samestat(os.fstat(file), os.stat(path))
     except FileNotFoundError:
         return False
+
+
+def _memory(size: int, path: Path) -> memoryview:
+    try:
+        return memoryview(bytearray(size))
+    except (MemoryError, OverflowError):
+        raise CheckpointError(f"{path} has {size} bytes, more than there is memory for.") from None
 
 
 def _write_all(file: int, part: memoryview) -> None:
@@ -139,6 +158,6 @@ def _verify(file: int, parts: Iterable[memoryview], path: Path) -> None:
     for part in parts:
         for start in range(0, len(part), CHUNK):
             wanted = part[start : start + CHUNK]
-            held = memoryview(bytearray(len(wanted)))
-            if _read_all(file, held) != len(wanted) or held != wanted:
+            held = bytearray(len(wanted))  # two memoryviews would be compared a number at a time
+            if _read_all(file, memoryview(held)) != len(wanted) or held != wanted:
                 raise CheckpointError(f"{path}: the disk does not give back what was written; the old file stays.")

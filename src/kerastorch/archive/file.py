@@ -3,13 +3,13 @@
     magic, 12 bytes | format, 4 | length of the header, 8 | header | SHA-256 of all that, 32 | parts, end to end
 
 The header is JSON: the name, size and SHA-256 of each part. A section is a part `name.json` and, where it has tensors,
-a part `name.safetensors`. Numbers are little-endian.
+a part `name.safetensors`. Numbers are little-endian. Each part begins at a multiple of 8 bytes, so that tensors can be
+views of what was read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -19,8 +19,9 @@ from typing import Any
 import torch
 
 from kerastorch.archive import disk, tensors
+from kerastorch.archive.damaged import damaged
 from kerastorch.archive.packing import Packed, pack, unpack
-from kerastorch.errors import CheckpointCorruptError, CheckpointError
+from kerastorch.errors import CheckpointError
 from kerastorch.version import __version__
 
 MAGIC = b"\x89kerastorch\n"
@@ -39,16 +40,23 @@ def encode(sections: Mapping[str, Any]) -> list[disk.Bytes]:
     """The bytes of an archive, in pieces; those of tensors are views of their memory.
 
     Args:
-        sections: name -> nested state, of what `pack` takes or has made.
+        sections: name -> nested state, of what `pack` takes or has made. Names are of small letters and `_`, at most 40.
+
+    Raises:
+        CheckpointError: more, or more deeply nested, than would be read again.
+        TypeError: something that cannot be saved, with its place.
+        ValueError: a section of another name.
     """
     parts: dict[str, list[disk.Bytes]] = {}
     for name, state in sections.items():
+        if not _NAME.fullmatch(f"{name}.json"):
+            raise ValueError(f"A section is named by at most 40 small letters and '_', got {name!r}.")
         packed = state if isinstance(state, Packed) else pack(state)
-        parts[f"{name}.json"] = [_text({"state": packed.json})]
+        parts[f"{name}.json"] = [tensors.text({"state": packed.json})]
         if packed.tensors:
             parts[f"{name}.safetensors"] = [*tensors.encode(packed.tensors)]
     listed = [{"name": name, "size": sum(map(len, pieces)), "sha256": _sha(pieces)} for name, pieces in parts.items()]
-    header = _text({"kerastorch": __version__, "torch": str(torch.__version__), "parts": listed})
+    header = tensors.text({"kerastorch": __version__, "torch": str(torch.__version__), "parts": listed})
     start = MAGIC + FORMAT.to_bytes(4, "little") + len(header).to_bytes(8, "little") + header
     return [start, hashlib.sha256(start).digest(), *(piece for pieces in parts.values() for piece in pieces)]
 
@@ -83,10 +91,17 @@ def decode(data: memoryview, name: str) -> dict[str, Any]:
         if kind == "json":
             numbers = parts.get(f"{section}.safetensors")
             named = {} if numbers is None else tensors.decode(numbers, f"{name} ({section})").tensors
-            sections[section] = unpack(tensors.parse(held, f"{name} ({part})").get("state"), named, name)
+            sections[section] = unpack(_state(held, f"{name} ({part})"), named, f"{name} ({part})")
         elif f"{section}.json" not in parts:
-            raise _bad(name, f"the part {part} stands alone")
+            raise damaged(name, f"the part {part} stands alone")
     return sections
+
+
+def _state(data: memoryview, name: str) -> Any:
+    found = tensors.parse(data, name)
+    if "state" not in found:
+        raise damaged(name, "it holds no state")
+    return found["state"]
 
 
 def _parts(data: memoryview, name: str) -> dict[str, memoryview]:
@@ -94,33 +109,35 @@ def _parts(data: memoryview, name: str) -> dict[str, memoryview]:
     if data[: len(MAGIC)] != MAGIC:
         _refuse_foreign(bytes(data[:_START]), name)
     if len(data) < _START + _SHA:
-        raise _bad(name, f"it has only {len(data)} bytes")
+        raise damaged(name, f"it has only {len(data)} bytes")
     number = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 4], "little")
+    if number == 0:
+        raise damaged(name, "it has no format")
     if number > FORMAT:
         raise CheckpointError(f"{name} has format {number}; this kerastorch reads up to {FORMAT}. Upgrade kerastorch.")
     end = _START + int.from_bytes(data[len(MAGIC) + 4 : _START], "little")
     if end + _SHA > len(data):
-        raise _bad(name, "it was cut off")
+        raise damaged(name, "it was cut off")
     if hashlib.sha256(data[:end]).digest() != data[end : end + _SHA]:
-        raise _bad(name, "its header does not have the SHA-256 that was written")
+        raise damaged(name, "its header does not have the SHA-256 that was written")
     return _checked(tensors.parse(data[_START:end], name).get("parts"), data[end + _SHA :], name)
 
 
 def _checked(listed: Any, rest: memoryview, name: str) -> dict[str, memoryview]:
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-        raise _bad(name, "its parts are not listed")
+        raise damaged(name, "its parts are not listed")
     found: dict[str, memoryview] = {}
     for one in listed:
         part, size, sha = one.get("name"), one.get("size"), one.get("sha256")
         if not isinstance(part, str) or not _NAME.fullmatch(part) or part in found:
-            raise _bad(name, f"it lists a part {part!r}")
+            raise damaged(name, f"it lists a part {part!r}")
         if type(size) is not int or not 0 <= size <= len(rest):
-            raise _bad(name, f"it ends before its part {part} does")
+            raise damaged(name, f"it ends before its part {part} does")
         found[part], rest = rest[:size], rest[size:]
         if _sha([found[part]]) != sha:
-            raise _bad(name, f"its part {part} does not have the SHA-256 that was written")
+            raise damaged(name, f"its part {part} does not have the SHA-256 that was written")
     if len(rest):
-        raise _bad(name, f"{len(rest)} bytes follow its last part")
+        raise damaged(name, f"{len(rest)} bytes follow its last part")
     return found
 
 
@@ -128,11 +145,7 @@ def _refuse_foreign(start: bytes, name: str) -> None:
     known = next((what for begin, what in _FOREIGN if start.startswith(begin)), None)
     if known is not None:
         raise CheckpointError(f"{name} is no archive of kerastorch but {known}.")
-    raise _bad(name, "it does not begin as an archive of kerastorch does")
-
-
-def _text(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    raise damaged(name, "it does not begin as an archive of kerastorch does")
 
 
 def _sha(pieces: list[disk.Bytes] | list[memoryview]) -> str:
@@ -140,7 +153,3 @@ def _sha(pieces: list[disk.Bytes] | list[memoryview]) -> str:
     for piece in pieces:
         digest.update(piece)
     return digest.hexdigest()
-
-
-def _bad(name: str, why: str) -> CheckpointCorruptError:
-    return CheckpointCorruptError(f"{name} is damaged, or not what it should be: {why}.")

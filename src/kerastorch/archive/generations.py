@@ -33,12 +33,15 @@ class Generations:
             raise CheckpointError(f"{self.folder} is no folder.")
 
     def prepare(self) -> None:
-        """Make the folder, so that one that cannot be made or written to is found out before there is much to lose.
+        """Make the folder, each name forced to disk; one that cannot be is found out before there is much to lose.
 
         Raises:
-            OSError: it cannot.
+            OSError: it cannot be made, or written to.
         """
+        missing = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
+        for one in missing:
+            disk.sync_folder(one.parent)
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise PermissionError(f"{self.folder} cannot be written to.")
 
@@ -57,34 +60,43 @@ class Generations:
         """The sections of the newest that is whole; `None` where there is none at all.
 
         Warns:
-            UserWarning: one is damaged, and the one before it is used.
+            UserWarning: one cannot be used, and the one before it is.
 
         Raises:
             CheckpointError: there are some, and none is whole; the last error found.
         """
-        error: CheckpointError | None = None
-        for path in self._files():
+        while True:
+            errors: list[Exception] = []
             try:
-                found = file.read(path)
-            except CheckpointError as raised:
-                error = raised
+                found = self._newest(errors)
+            except FileNotFoundError:  # another process has saved, and deleted what was listed here
                 continue
-            if error is not None:
-                warnings.warn(f"{error} The one before it is used: {path}.", stacklevel=2)
+            if errors and found is None:
+                told = " ".join(map(str, errors))
+                raise CheckpointError(f"{told} There is no other; delete {self.folder} to begin anew.") from errors[-1]
+            for error in errors:
+                warnings.warn(f"{error} One before it is used.", stacklevel=2)
             return found
-        if error is not None:
-            raise CheckpointError(f"{error} There is no other; delete {self.folder} to begin anew.") from error
-        return None
 
     def delete(self) -> None:
         """All of them, and the folder where nothing else is in it."""
-        for path in self._files():
+        for path in reversed(self._files()):  # killed in between, the newest is left
             path.unlink(missing_ok=True)
         for path in self.folder.glob(".checkpoint-*.kt.tmp"):  # of a write that was killed
             path.unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
             disk.sync_folder(self.folder.parent)
+
+    def _newest(self, errors: list[Exception]) -> dict[str, Any] | None:
+        for path in self._files():
+            try:
+                return file.read(path)
+            except FileNotFoundError:
+                raise
+            except (CheckpointError, OSError) as error:  # OSError: a disk that cannot read its own sectors
+                errors.append(error)
+        return None
 
     def _files(self) -> list[Path]:
         """The newest first."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.errors import CheckpointCorruptError
+from kerastorch.archive.damaged import damaged
+from kerastorch.errors import CheckpointError
 
 KIND, VALUE = "$", "value"  # of what JSON has no word for: {"$": "tuple", "value": [...]}
+_COLLISIONS = 64  # keys that may share a hash with another: a file could make a dict search for hours
 
 
 class Packed(NamedTuple):
@@ -29,13 +31,17 @@ def pack(value: Any) -> Packed:
     scalars, dtypes and devices. What comes back is of the same types, mappings as `dict`, NumPy scalars as Python's.
 
     Raises:
+        CheckpointError: it is nested too deeply, or holds itself.
         TypeError: something else, with its place.
 
     >>> pack({"a": (1, torch.zeros(2))}).json
     {'a': {'$': 'tuple', 'value': [1, {'$': 'tensor', 'value': 'a.1'}]}}
     """
     tensors: dict[str, Tensor] = {}
-    return Packed(_packed(value, "", tensors), tensors)
+    try:
+        return Packed(_packed(value, "", tensors), tensors)
+    except RecursionError:
+        raise CheckpointError("What is to be saved is nested too deeply, or holds itself.") from None
 
 
 def _packed(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
@@ -59,7 +65,7 @@ def _packed(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, (Sequence, Set)) and not isinstance(value, (bytes, bytearray, memoryview)):
         items = [_packed(item, _inside(place, at), tensors) for at, item in enumerate(value)]
         if isinstance(value, Set):
-            return {KIND: "set", VALUE: items}
+            return {KIND: "frozenset" if isinstance(value, frozenset) else "set", VALUE: items}
         return {KIND: "tuple", VALUE: items} if isinstance(value, tuple) else items
     raise TypeError(f"{place or 'the state'} is a {type(value).__name__}, which cannot be saved.")
 
@@ -105,7 +111,7 @@ def unpack(json: Any, tensors: Mapping[str, Tensor], name: str) -> Any:
     try:
         return _unpacked(json, tensors)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:
-        raise CheckpointCorruptError(f"{name} is damaged, or not what it should be: {error!r}.") from error
+        raise damaged(name, repr(error)) from error
 
 
 def _unpacked(json: Any, tensors: Mapping[str, Tensor]) -> Any:
@@ -120,17 +126,33 @@ def _unpacked(json: Any, tensors: Mapping[str, Tensor]) -> Any:
         return tensors[value]
     if kind == "array":
         return tensors[value].numpy()
-    if kind in ("tuple", "set"):
-        return {"tuple": tuple, "set": set}[kind](_unpacked(item, tensors) for item in value)
-    if kind == "map":
-        return {_unpacked(key, tensors): _unpacked(item, tensors) for key, item in value}
+    if isinstance(value, list):
+        return _gathered(kind, [_unpacked(item, tensors) for item in value])
     if kind == "float" and value in ("nan", "inf", "-inf"):
         return float(value)
     if kind == "dtype":
         return _DTYPES[value]
-    if kind == "device":
+    if kind == "device" and isinstance(value, str):
         return torch.device(value)
     raise ValueError(f"{kind!r} is not known")
+
+
+def _gathered(kind: Any, items: list[Any]) -> Any:
+    if kind == "tuple":
+        return tuple(items)
+    if kind in ("set", "frozenset"):
+        _tell_apart(items)
+        return set(items) if kind == "set" else frozenset(items)
+    if kind == "map" and all(isinstance(pair, list) and len(pair) == 2 for pair in items):
+        _tell_apart(key for key, _ in items)
+        return dict(items)
+    raise ValueError(f"{kind!r} is not known")
+
+
+def _tell_apart(keys: Iterable[Any]) -> None:
+    hashes = [hash(key) for key in keys]
+    if len(hashes) - len(set(hashes)) > _COLLISIONS:
+        raise ValueError("too many keys have the same hash")
 
 
 _DTYPES = {str(found).removeprefix("torch."): found for found in vars(torch).values() if isinstance(found, torch.dtype)}

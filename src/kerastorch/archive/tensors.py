@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from kerastorch.errors import CheckpointCorruptError
+from kerastorch.archive.damaged import damaged
+from kerastorch.errors import CheckpointError
 
 DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "U16": torch.uint16,
@@ -23,7 +24,9 @@ DTYPES = {
     "F8_E5M2": torch.float8_e5m2, "C64": torch.complex64,
 }  # fmt: skip
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
-HEADER = 100_000_000  # bytes a header may have, as in the format's own reader
+HEADER = 100_000_000  # bytes a header may have, as in the format's own reader; a text of ours, too
+MEMORY = 2**28  # bytes that a text may take once it is read: a file could make dicts of three bytes each
+_TAKES = {b"{": 400, b"[": 140, b",": 70}  # the most that what begins there takes, in the JSON and out of it
 AXES = 64  # a tensor may have
 METADATA = "__metadata__"
 
@@ -39,8 +42,11 @@ def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = N
     """The parts of a file; those of the tensors are views of their memory where it is in order.
 
     Raises:
+        CheckpointError: more tensors than would be read again.
         TypeError: a tensor that is sparse, or of a dtype that the format has not.
     """
+    if METADATA in tensors:
+        raise TypeError(f"no tensor can be saved under the name {METADATA!r}.")
     header: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
     parts = []
     at = 0
@@ -53,14 +59,15 @@ def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = N
         }
         at += len(numbers)
         parts.append(numbers)
-    written = json.dumps(header, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    written += b" " * (-len(written) % 8)
+    written = text(header)
     return [memoryview(len(written).to_bytes(8, "little") + written), *parts]
 
 
 def _bytes(name: str, tensor: Tensor) -> memoryview:
-    if tensor.layout != torch.strided or tensor.is_quantized:
-        raise TypeError(f"{name} is a sparse or quantized tensor, which cannot be saved; make it dense first.")
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
+        raise TypeError(f"{name} is a sparse, quantized or nested tensor, which cannot be saved; make it dense first.")
+    if tensor.is_meta:
+        raise TypeError(f"{name} is on the meta device: it has no numbers to save.")
     if tensor.dtype not in _NAMES:
         raise TypeError(f"{name} has dtype {tensor.dtype}, which cannot be saved.")
     if sys.byteorder != "little":
@@ -85,44 +92,44 @@ def decode(data: memoryview, name: str) -> Decoded:
     header, numbers = _header(data, name)
     metadata = header.pop(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _bad(name, "its metadata is not text")
+        raise damaged(name, "its metadata is not text")
     found, spans = {}, []
     for key, about in header.items():
         dtype, shape, begin, end = _about(key, about, name)
         spans.append((begin, end))
         if end > len(numbers):
-            raise _bad(name, f"{key!r} lies beyond its end")
+            raise damaged(name, f"{key!r} lies beyond its end")
         found[key] = _tensor(numbers[begin:end], dtype, shape, key, name)
     at = 0
     for begin, end in sorted(spans):
         if begin != at:
-            raise _bad(name, "its tensors overlap or leave gaps")
+            raise damaged(name, "its tensors overlap or leave gaps")
         at = end
     if at != len(numbers):
-        raise _bad(name, f"{len(numbers) - at} bytes belong to no tensor")
+        raise damaged(name, f"{len(numbers) - at} bytes belong to no tensor")
     return Decoded(found, metadata)
 
 
 def _header(data: memoryview, name: str) -> tuple[dict[str, Any], memoryview]:
     if len(data) < 8:
-        raise _bad(name, "it is too short")
+        raise damaged(name, "it is too short")
     size = int.from_bytes(data[:8], "little")
     if size > min(HEADER, len(data) - 8):
-        raise _bad(name, f"its header should have {size} bytes")
+        raise damaged(name, f"its header should have {size} bytes")
     return parse(data[8 : 8 + size], name), data[8 + size :]
 
 
 def _about(key: str, about: Any, name: str) -> tuple[torch.dtype, list[int], int, int]:
     if not isinstance(about, dict) or set(about) != {"dtype", "shape", "data_offsets"}:
-        raise _bad(name, f"{key!r} is not described")
+        raise damaged(name, f"{key!r} is not described")
     dtype, shape, offsets = about["dtype"], about["shape"], about["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise _bad(name, f"{key!r} has the dtype {dtype!r}")
+        raise damaged(name, f"{key!r} has the dtype {dtype!r}")
     if not _sizes(shape) or len(shape) > AXES or not _sizes(offsets) or len(offsets) != 2:
-        raise _bad(name, f"{key!r} has no proper shape and offsets")
+        raise damaged(name, f"{key!r} has no proper shape and offsets")
     begin, end = offsets
     if begin > end or math.prod(shape) * DTYPES[dtype].itemsize != end - begin:
-        raise _bad(name, f"{key!r} of shape {shape} cannot have {end - begin} bytes")
+        raise damaged(name, f"{key!r} of shape {shape} cannot have {end - begin} bytes")
     return DTYPES[dtype], shape, begin, end
 
 
@@ -134,14 +141,38 @@ def _tensor(numbers: memoryview, dtype: torch.dtype, shape: list[int], key: str,
     try:
         if not len(numbers):
             return torch.empty(shape, dtype=dtype)
-        if dtype == torch.bool and max(numbers) > 1:
-            raise _bad(name, f"{key!r} holds numbers that are neither true nor false")
         held = torch.frombuffer(numbers, dtype=torch.uint8)
+        if dtype == torch.bool and held.max() > 1:
+            raise damaged(name, f"{key!r} holds numbers that are neither true nor false")
         if held.data_ptr() % dtype.itemsize:
             held = held.clone()  # numbers begin at a multiple of their size in memory, in a file anywhere
         return held.view(dtype).view(shape)
     except (RuntimeError, ValueError, OverflowError) as error:
-        raise _bad(name, f"{key!r}: {error}") from error
+        raise damaged(name, f"{key!r}: {error}") from error
+
+
+def text(value: dict[str, Any]) -> bytes:
+    """JSON as `parse` reads it, a multiple of 8 bytes.
+
+    Raises:
+        CheckpointError: it would not be read again.
+    """
+    try:
+        written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except RecursionError:
+        raise CheckpointError("What is to be saved is nested too deeply, or holds itself.") from None
+    _limit(written, "What is to be saved")
+    return written + b" " * (-len(written) % 8)
+
+
+def _limit(written: bytes | memoryview, name: str) -> None:
+    if len(written) > HEADER:
+        raise CheckpointError(f"{name} has a text of {len(written)} bytes; at most {HEADER} are read.")
+    held = bytes(written)
+    if sum(size * held.count(sign) for sign, size in _TAKES.items()) > MEMORY:
+        raise CheckpointError(
+            f"{name} has a text of too many values: it could take more than {MEMORY} bytes of memory."
+        )
 
 
 def parse(data: memoryview, name: str) -> dict[str, Any]:
@@ -149,13 +180,15 @@ def parse(data: memoryview, name: str) -> dict[str, Any]:
 
     Raises:
         CheckpointCorruptError: it is not that.
+        CheckpointError: it is longer than any that is written.
     """
+    _limit(data, name)
     try:
         found = json.loads(str(data, "utf-8"), object_pairs_hook=_once, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError too
-        raise _bad(name, f"its text cannot be read: {error}") from error
+        raise damaged(name, f"its text cannot be read: {error}") from error
     if not isinstance(found, dict):
-        raise _bad(name, "its text is no JSON object")
+        raise damaged(name, "its text is no JSON object")
     return found
 
 
@@ -168,7 +201,3 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is no number")
-
-
-def _bad(name: str, why: str) -> CheckpointCorruptError:
-    return CheckpointCorruptError(f"{name} is damaged, or not what it should be: {why}.")

@@ -1,0 +1,152 @@
+"""F6: files that were made to do harm, read in a process that hears all it does."""
+
+import os
+import resource
+import sys
+import tracemalloc
+from pathlib import Path
+
+import malice
+import pytest
+from forge import archive, holding
+from harness import in_child, needs_fork
+
+from kerastorch.archive import file, tensors
+from kerastorch.errors import CheckpointError
+
+pytestmark = needs_fork
+FIXED = 48 * 2**20  # bytes beside twice the file
+HEARD = (
+    "open", "exec", "compile", "import", "marshal.", "pickle.", "subprocess.", "socket.", "ctypes.", "os.", "shutil.",
+    "tempfile.", "code.", "function.", "cpython.", "urllib.", "webbrowser.", "mmap.", "builtins.input", "sqlite3.",
+)  # fmt: skip
+
+
+def read_archive(path):
+    return file.read(path)
+
+
+READERS = {"archive": read_archive}
+
+
+def read_heard(read, path, traced=True):
+    """Read it; the name of the error, what the process did, and the bytes it took."""
+    heard, on = [], [False]
+
+    def hear(event, args):
+        if on[0] and event.startswith(HEARD):
+            heard.append((event, str(args[0]) if args else ""))
+
+    sys.addaudithook(hear)
+    if traced:  # which takes memory, too
+        tracemalloc.start()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, _addresses()
+    on[0] = True
+    try:
+        read(path)
+        raised = None
+    except Exception as error:
+        raised = error
+    on[0] = False
+    python = tracemalloc.get_traced_memory()[1]
+    resident = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before[0])
+    known = isinstance(raised, CheckpointError)
+    return type(raised).__name__, known, len(str(raised)), heard, max(python, resident), _addresses() - before[1]
+
+
+def _addresses():
+    """The most that this process ever had, in bytes."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmPeak:")[1].split()[0])
+
+
+def prepared(make, folder):
+    """The path of the file, and its size."""
+    made = make(folder)
+    if isinstance(made, bytes):
+        (folder / "made.kt").write_bytes(made)
+        made = folder / "made.kt"
+    return made, os.path.getsize(made) if os.path.isfile(made) else 0
+
+
+def check(read, make, folder):
+    """What each of them must hold to; the name of the error and whether it is one of ours."""
+    read(malice.good(folder))  # what is loaded on first use is loaded
+    (folder / "good.kt").unlink()
+    path, size = prepared(make, folder)
+    ended = in_child(read_heard, read, path, timeout=30)
+    assert not ended.hung
+    assert ended.code == 0
+    name, known, length, heard, memory, addresses = ended.value
+    assert set(heard) <= {("open", str(path))}
+    assert not (folder / malice.CANARY).exists()
+    assert not (folder.parent / malice.CANARY).exists()
+    assert memory <= 2 * size + FIXED
+    assert addresses <= 2 * size + FIXED + 128 * 2**20  # of which the allocator takes 64 MiB at a time
+    assert length < 2000
+    return name, known
+
+
+@pytest.mark.parametrize("name", malice.REFUSED, ids=lambda name: name[:60])
+def test_a_file_made_to_do_harm_is_refused_and_does_nothing(name, tmp_path, report):
+    for reader, read in READERS.items():
+        folder = tmp_path / reader
+        folder.mkdir()
+        raised, known = check(read, malice.REFUSED[name], folder)
+        assert known, raised
+    report(
+        "F6",
+        "files made to do harm, their SHA-256 right",
+        1,
+        "refused; nothing run, opened, imported; memory < 2 x file + 48 MiB",
+    )
+
+
+@pytest.mark.parametrize("name", malice.INERT, ids=lambda name: name[:60])
+def test_names_of_code_in_a_state_are_text(name, tmp_path, report):
+    raised, _ = check(read_archive, malice.INERT[name], tmp_path)
+    assert raised == "NoneType"
+    report("F6", "state with names of code in it", 1, "given back as text; nothing run, opened, imported")
+
+
+VALUES = {
+    "empty lists": b"[],", "empty dicts": b"{},", "dicts": b'{"a":1},', "short text": b'"ab",', "floats": b"0.5,",
+    "sets": b'{"$":"set","value":[]},', "tuples": b'{"$":"tuple","value":[]},',
+    "maps": b'{"$":"map","value":[[1,{}]]},', "infinities": b'{"$":"float","value":"inf"},',
+}  # fmt: skip
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", VALUES)
+def test_the_largest_text_that_is_read_takes_the_memory_that_it_may(name, tmp_path, report):
+    value = VALUES[name]
+    count = tensors.MEMORY // sum(size * value.count(sign) for sign, size in tensors._TAKES.items()) - 10
+    path, size = prepared(lambda _: archive(("a.json", b'{"state":[' + value * count + b"1]}")), tmp_path)
+    raised, _, _, heard, memory, _ = in_child(read_heard, read_archive, path, False).value
+    assert raised == "NoneType"
+    assert len(heard) == 1
+    assert memory <= 2 * size + FIXED + tensors.MEMORY
+    report("F6", "the longest lists of small values that are read", 1, "memory < 2 x file + 48 MiB + 256 MiB")
+
+
+def test_there_are_enough_of_them_and_the_canary_sings(tmp_path):
+    assert len(malice.REFUSED) >= 40
+    import pickle
+
+    pickle.loads(malice.pickled(2)(tmp_path))
+    assert (tmp_path / malice.CANARY).exists()
+
+
+def test_the_ear_hears(tmp_path):
+    """An import, a call to the system and a file opened are heard; a good archive makes none of them."""
+
+    def bad(path):
+        import this  # noqa: F401
+
+        os.system("true")
+        open(tmp_path / "other", "w").close()
+
+    events = {event for event, _ in in_child(read_heard, bad, tmp_path).value[3]}
+    assert {"import", "os.system", "open"} <= events
+    (tmp_path / "a.kt").write_bytes(holding([1, {"$": "tuple", "value": [2]}]))
+    assert in_child(read_heard, read_archive, tmp_path / "a.kt").value[3] == [("open", str(tmp_path / "a.kt"))]
