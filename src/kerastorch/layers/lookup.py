@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -222,5 +222,18 @@ class _Lookup(Adapting):
         )
         return own | {name: getattr(self, name) for name in names.split()}
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """See `Configurable`; no file is opened because a config names it."""
+        refuse_path(config, cls)
+        return super().from_config(config)
+
     def extra_repr(self) -> str:
         return f"{self.vocabulary_size()} indices, {self.output_mode}{'' if self._tokens() else ', not adapted'}"
+
+
+def refuse_path(config: Mapping[str, Any], kind: type) -> None:
+    """A config has the tokens themselves."""
+    given = config.get("vocabulary")
+    if given is not None and not isinstance(given, (list, tuple)):
+        raise ValueError(f"{kind.__name__}: the vocabulary of a config is a list of tokens, got {given!r}.")
