@@ -62,6 +62,7 @@ class Trainer:
         output_mask: tells which steps of each output count.
         say: called with a sentence about what takes long or took long; a callback that shows progress sets it.
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
+        given: what `compile` was given, as it was, for whoever saves it.
         minimize: `minimize(loss)` makes one step of the optimizer; for a `train_step` of your own.
     """
 
@@ -86,6 +87,7 @@ class Trainer:
         if isinstance(settings, TorchOptimizer):
             check_owner(model, settings, objective.parameters())
             self.optimizer = settings
+        self.given: dict[str, Any] = {}
         self.epochs_done = 0
         self.meter = self.new_meter()
         self.output_mask = OutputMask(model, objective.names)
@@ -133,6 +135,8 @@ class Trainer:
         device = find_device(found, self.device)
         if found - {device}:
             self.model.to(device)
+            if self.optimizer is not None and self.optimizer.state:
+                self.optimizer.load_state_dict(self.optimizer.state_dict())  # its state goes where the weights went
         arrange = None if self.layout is None else self.layout.arrange(device)
         return Feed(parts, device, class_weight, arrange, self.data_device)
 
@@ -146,16 +150,21 @@ class Trainer:
                     raise_explained(error, self.model, x)
             forget(self.model)
 
-    def setup(self) -> Update:
-        """Of a built model: optimizer, penalties and constraints; again at each fit, for what changed in between."""
-        heed(modules(self.model))
+    def attached(self) -> TorchOptimizer:
+        """The optimizer, over the weights of a built model."""
         if self.optimizer is None:
             learned = [*self.model.parameters(), *self.objective.parameters()]
             sparse = any(getattr(module, "sparse", False) is True for module in modules(self.model))
             self.optimizer = attach(self._settings, learned, sparse=sparse)
-        check_parameters(self.model, self.optimizer, self.objective.parameters())
+        return self.optimizer
+
+    def setup(self) -> Update:
+        """Of a built model: optimizer, penalties and constraints; again at each fit, for what changed in between."""
+        heed(modules(self.model))
+        optimizer = self.attached()
+        check_parameters(self.model, optimizer, self.objective.parameters())
         if self._update is None:
-            self._update = Update(self.optimizer, self._settings)
+            self._update = Update(optimizer, self._settings)
             self.minimize = self._update.step
             self._compiled = Compiled(self, self._update, self._execution) if self._execution.jit else None
         self.find_penalties()
