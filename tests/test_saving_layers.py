@@ -124,7 +124,7 @@ MODULES = [
     (nn.TransformerEncoderLayer(4, 2, 8, activation="gelu", batch_first=True, norm_first=True), x(2, 3, 4)),
     (nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 2, nn.LayerNorm(4)), x(2, 3, 4)),
     (nn.Sequential(nn.Linear(4, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 2))), x(2, 4)),
-    (nn.LSTM(4, 3, 2, batch_first=True, bidirectional=True, proj_size=2), x(2, 5, 4)),
+    (nn.LSTM(4, 3, 2, batch_first=True, bidirectional=True), x(2, 5, 4)),
     (nn.GRU(4, 3, bias=False), x(2, 5, 4)),
     (nn.RNN(4, 3, nonlinearity="relu"), x(2, 5, 4)),
     (nn.LSTMCell(4, 3), x(2, 4)),

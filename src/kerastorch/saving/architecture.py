@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from kerastorch.config import decode, encode, using
 from kerastorch.errors import CheckpointError
@@ -29,7 +32,7 @@ def describe(model: nn.Module) -> Any:
     except (AttributeError, ValueError, RecursionError) as error:
         raise TypeError(str(error)) from error
     try:
-        with fake_mode(), unlogged():
+        with _without_numbers():
             other = _made(written, writer.custom)
     except Exception as error:
         if goes_by_numbers(error):
@@ -63,7 +66,7 @@ def rebuild(written: Any, weights: Mapping[str, Any], custom: Mapping[str, Any],
         )
     try:
         try:
-            with fake_mode(), unlogged():
+            with _without_numbers():
                 wrong = misfit(_made(written, custom), weights)
         except Exception as error:
             if not goes_by_numbers(error):
@@ -76,6 +79,25 @@ def rebuild(written: Any, weights: Mapping[str, Any], custom: Mapping[str, Any],
         raise
     except Exception as error:
         raise CheckpointError(f"{where}: the architecture cannot be made: {error}") from error
+
+
+@contextmanager
+def _without_numbers() -> Iterator[None]:
+    """Tensors have shapes alone, and take no memory."""
+    with fake_mode(), unlogged(), _Copies():
+        yield
+
+
+class _Copies(TorchFunctionMode):
+    """A deep copy of a tensor without numbers, which torch's own would read."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.__deepcopy__:
+            tensor, memo = args
+            if id(tensor) not in memo:
+                memo[id(tensor)] = tensor.detach().clone().requires_grad_(tensor.requires_grad)
+            return memo[id(tensor)]
+        return func(*args, **(kwargs or {}))
 
 
 def _made(written: Any, custom: Mapping[str, Any]) -> nn.Module:

@@ -47,9 +47,7 @@ def _held(optimizer: TorchOptimizer, named: Mapping[str, Tensor]) -> dict[str, A
     return {"held": name, "groups": state_by_name(optimizer, named)["groups"]}
 
 
-def settings(
-    written: Mapping[str, Any], model: nn.Module, custom: Mapping[str, Any], where: str
-) -> dict[str, Any]:
+def settings(written: Mapping[str, Any], model: nn.Module, custom: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The arguments of `compile` again.
 
     Raises:

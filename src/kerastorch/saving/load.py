@@ -131,5 +131,3 @@ def _compile(model: Any, sections: Mapping[str, Any], custom: Mapping[str, Any],
             return
         _base().compile(model, **compiled.settings(written, model, custom, where))
     compiled.restore(model._trainer, sections["optimizer"], where)
-
-

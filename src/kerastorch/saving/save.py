@@ -44,7 +44,9 @@ def checked(filepath: str | os.PathLike[str]) -> Path:
         raise TypeError(f"filepath must be a path, got {filepath!r}.")
     path = Path(filepath)
     if path.suffix != SUFFIX:
-        raise ValueError(f"the file of a model ends in {SUFFIX}, got {os.fspath(filepath)!r}; use {path.stem + SUFFIX!r}.")
+        raise ValueError(
+            f"the file of a model ends in {SUFFIX}, got {os.fspath(filepath)!r}; use {path.stem + SUFFIX!r}."
+        )
     return path
 
 

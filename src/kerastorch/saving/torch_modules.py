@@ -132,7 +132,9 @@ def make(name: str, config: Mapping[str, Any]) -> nn.Module:
             raise unknown(f"argument of {name}", str(argument), listed)
     if isinstance(config.get("num_layers"), int) and config["num_layers"] > MOST_PARTS:
         raise ValueError(f"{name} has num_layers={config['num_layers']}; at most {MOST_PARTS} are made from a file.")
-    if any(isinstance(value, Tensor) and argument not in ("weight", "pos_weight") for argument, value in config.items()):
+    if any(
+        isinstance(value, Tensor) and argument not in ("weight", "pos_weight") for argument, value in config.items()
+    ):
         raise ValueError(f"{name} takes no tensors but weights of classes.")
     made: nn.Module = kind(**config)
     return made

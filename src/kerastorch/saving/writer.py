@@ -44,6 +44,10 @@ class Writer:
         Raises:
             TypeError: it has no name that it could be found by, or is nothing that can be written.
         """
+        if type(value).__module__.startswith("torchmetrics."):
+            from kerastorch.saving.torch_metrics import config_of
+
+            return {"torchmetric": type(value).__name__, "config": encode(config_of(value))}
         if isinstance(value, nn.Module):
             return self._module(value)
         if isinstance(value, Symbol):
@@ -56,8 +60,6 @@ class Writer:
             return {"partial": [encode(one) for one in given]}
         if isinstance(value, type) or isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
             return self._named(value)
-        if _is_torchmetric(value):
-            return {"torchmetric": type(value).__name__, "config": encode(_metric_config(value))}
         if callable(getattr(value, "get_config", None)):
             return {"class_name": self._class(type(value)), "config": self._config(value)}
         return NotImplemented
@@ -172,14 +174,3 @@ def built_on(module: nn.Module) -> dict[str, Any]:
 def is_ours(kind: Any) -> bool:
     """Whether a class has its `get_config` from kerastorch: what that returns is written already."""
     return str(getattr(kind.get_config, "__module__", "")).startswith("kerastorch.")
-
-
-def _is_torchmetric(value: Any) -> bool:
-    return type(value).__module__.startswith("torchmetrics.")
-
-
-def _metric_config(metric: Any) -> dict[str, Any]:
-    from kerastorch.saving.torch_metrics import config_of
-
-    return config_of(metric)
-
