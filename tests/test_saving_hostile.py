@@ -1,5 +1,6 @@
 """Files that somebody has written to do harm: each is refused, and nothing in them runs."""
 
+import contextlib
 import sys
 
 import pytest
@@ -67,7 +68,7 @@ def test_an_attribute_that_is_not_in_the_table_is_refused(name, path):
 HARM = "__import__('builtins').__dict__.setdefault('kt_harmed', 1)"
 
 
-@pytest.mark.parametrize("name", [f"dim={HARM}, keepdim", "a b", "class", "__x__", "x\n", "ｋeepdim", ""])
+@pytest.mark.parametrize("name", [f"dim={HARM}, keepdim", "a b", "class", "__x__", "x\n", "\uff4beepdim", ""])
 def test_an_argument_whose_name_is_no_identifier_is_refused(name, path):
     def change(architecture):
         architecture["config"]["calls"][1]["kwargs"] = {name: True}
@@ -200,10 +201,8 @@ def test_what_stands_beside_the_architecture_may_be_anything(section, path):
     sections = file.read(path)
     sections["model"][section] = {"draws": 3}
     file.write(path, sections)
-    try:
+    with contextlib.suppress(CheckpointError):
         kt.load_model(path)
-    except CheckpointError:
-        pass
 
 
 def test_an_optimizer_that_is_not_in_the_table_is_refused(path):

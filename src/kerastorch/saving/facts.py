@@ -75,7 +75,7 @@ def _calls(model: nn.Module) -> dict[str, Any]:
     found = {}
     for name, part in model.named_modules():
         if getattr(part, "_plan", None) is not None:
-            found[name] = part._plan, part.code  # type: ignore[union-attr]
+            found[name] = part._plan, part.code
     return found
 
 

@@ -23,9 +23,6 @@ class Reader:
 
     Args:
         custom: what a user's names stand for.
-        functions: whether functions are wanted that only graphs call.
-
-    Attributes:
         builds: whether models are built by their inputs as they are made; not where their shapes are written.
     """
 
@@ -154,7 +151,7 @@ def names_in(value: Any) -> Iterator[str]:
 
 
 def _from(kind: Any, what: str) -> Any:
-    def check(reader: Reader, value: Any) -> Any:
+    def check(reader: Reader, value: Any) -> Any:  # noqa: ARG001
         if not isinstance(value, kind):
             raise ValueError(f"{what} is written as {type(value).__name__}.")
         return value
@@ -162,14 +159,14 @@ def _from(kind: Any, what: str) -> Any:
     return check
 
 
-def _torch(reader: Reader, name: Any) -> Any:
+def _torch(reader: Reader, name: Any) -> Any:  # noqa: ARG001
     table = torch_names.VALUES | torch_modules.KINDS
     if not isinstance(name, str) or name not in table:
         raise unknown("function of torch", str(name), table)
     return table[name]
 
 
-def _partial(reader: Reader, value: Any) -> Any:
+def _partial(reader: Reader, value: Any) -> Any:  # noqa: ARG001
     function, args, kwargs = map(decode, value)
     if not callable(function):
         raise ValueError(f"a partial of {function!r}, which is no function.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _REGISTERED: dict[str, Any] = {}
 _NAMES: dict[Any, str] = {}
-_scope: ContextVar[Mapping[str, Any]] = ContextVar("scope", default={})
+_scope: ContextVar[Mapping[str, Any]] = ContextVar("scope", default=MappingProxyType({}))
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:

@@ -30,8 +30,8 @@ ARGUMENTS: dict[str, str] = {
     "Embedding": "num_embeddings embedding_dim padding_idx max_norm norm_type scale_grad_by_freq sparse",
     "EmbeddingBag": "num_embeddings embedding_dim max_norm norm_type scale_grad_by_freq mode sparse "
     "include_last_offset padding_idx",
-    **{name: "p inplace" for name in
-       ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")},
+    **dict.fromkeys(("Dropout", "Dropout1d", "Dropout2d", "Dropout3d"), "p inplace"),
+    **dict.fromkeys(("AlphaDropout", "FeatureAlphaDropout"), "p inplace"),
     "CELU": "alpha inplace", "ELU": "alpha inplace", "GELU": "approximate", "GLU": "dim", "Hardshrink": "lambd",
     "Hardsigmoid": "inplace", "Hardswish": "inplace", "Hardtanh": "min_val max_val inplace",
     "LeakyReLU": "negative_slope inplace", "LogSigmoid": "", "LogSoftmax": "dim", "Mish": "inplace",

@@ -25,7 +25,7 @@ _MATHS = """
     less_equal lgamma log log10 log1p log2 log_softmax logaddexp logaddexp2 logcumsumexp logdet logical_and logical_not
     logical_or logical_xor logit logsumexp lt masked_fill masked_scatter masked_select matmul matrix_exp matrix_power
     max maximum mean median min minimum mm mode moveaxis movedim msort mul multiply mv mvlgamma nan_to_num nanmean
-    nanmedian nanquantile nansum narrow ne neg negative nextafter nonzero norm not_equal numel ormqr outer permute pinverse
+    nanmedian nanquantile nansum narrow ne neg negative nextafter nonzero norm not_equal numel outer permute pinverse
     polygamma positive pow prod qr quantile rad2deg ravel real reciprocal relu remainder renorm repeat_interleave
     reshape resolve_conj roll rot90 round rsqrt scatter scatter_add scatter_reduce select sgn sigmoid sign signbit sin
     sinc sinh slogdet softmax sort split sqrt square squeeze std sub subtract sum svd swapaxes swapdims t take

@@ -20,9 +20,11 @@ from kerastorch.tree import is_unbuilt
 
 # keys of what stands for something else: a mapping of the user's with such a key is written as pairs
 TAGS = frozenset(
-    "module again symbol tuple pairs tensor array slice ellipsis torch custom kind partial device class_name config "
-    "function dtype torchmetric".split()
-)
+    {
+        "module", "again", "symbol", "tuple", "pairs", "tensor", "array", "slice", "ellipsis", "torch", "custom",
+        "kind", "partial", "device", "class_name", "config", "function", "dtype", "torchmetric",
+    }
+)  # fmt: skip
 
 
 class Writer:
@@ -58,7 +60,7 @@ class Writer:
         if isinstance(value, functools.partial):
             given = (value.func, tuple(value.args), dict(value.keywords))
             return {"partial": [encode(one) for one in given]}
-        if isinstance(value, type) or isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
+        if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
             return self._named(value)
         if callable(getattr(value, "get_config", None)):
             return {"class_name": self._class(type(value)), "config": self._config(value)}
