@@ -278,7 +278,7 @@ def test_the_public_names_and_signatures_are_frozen():
     assert sorted(kt.__all__) == [
         "History", "Input", "Model", "Sequential", "__version__", "activations", "call", "callbacks", "constraints",
         "data", "initializers",
-        "layers", "losses", "metrics", "optimizers", "regularizers", "utils",
+        "layers", "load_model", "losses", "metrics", "optimizers", "regularizers", "saving", "utils",
     ]  # fmt: skip
     assert str(inspect.signature(kt.Model.compile)) == (
         "(self, optimizer: 'Any' = 'rmsprop', loss: 'Any' = None, loss_weights: 'Any' = None, metrics: 'Any' = None, "

@@ -11,11 +11,13 @@ from kerastorch import (
     metrics,
     optimizers,
     regularizers,
+    saving,
     utils,
 )
 from kerastorch.callbacks.history import History
 from kerastorch.layers.input import Input
 from kerastorch.model import Model
+from kerastorch.saving.load import load_model
 from kerastorch.sequential import Sequential
 from kerastorch.symbolic import call
 from kerastorch.version import __version__
@@ -33,9 +35,11 @@ __all__ = [
     "data",
     "initializers",
     "layers",
+    "load_model",
     "losses",
     "metrics",
     "optimizers",
     "regularizers",
+    "saving",
     "utils",
 ]

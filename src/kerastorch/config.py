@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol, Self
 
 import torch
 
@@ -12,6 +14,35 @@ from kerastorch.errors import unknown
 
 _TABLE: dict[str, Any] = {}  # "layers.Dense" -> the class, "activations.relu" -> the function
 _NAMES: dict[Any, str] = {}
+_DTYPES = {str(found).removeprefix("torch."): found for found in vars(torch).values() if isinstance(found, torch.dtype)}
+
+
+class Codec(Protocol):
+    """Writes and reads more than this file knows: whole models, which refer to their parts."""
+
+    def encode(self, value: Any) -> Any:
+        """`value` in JSON's types and tensors, or `NotImplemented`."""
+
+    def decode(self, value: Mapping[Any, Any]) -> Any:
+        """What `encode` was given, or `NotImplemented`."""
+
+
+_codec: ContextVar[Codec | None] = ContextVar("codec", default=None)
+
+
+def current() -> Codec | None:
+    """The codec in use."""
+    return _codec.get()
+
+
+@contextmanager
+def using(codec: Codec) -> Iterator[None]:
+    """`encode` and `decode` ask this codec first."""
+    token = _codec.set(codec)
+    try:
+        yield
+    finally:
+        _codec.reset(token)
 
 
 def register(thing: Any, name: str) -> Any:
@@ -43,24 +74,33 @@ class Configurable:
         Raises:
             TypeError: an argument that cannot be written down, as a function of your own.
         """
-        config = {}
-        for name in _arguments(type(self)):
-            if name in self.unwritten:
-                continue
-            if not hasattr(self, name):
-                raise TypeError(
-                    f"{type(self).__name__} has no attribute {name!r} for its argument; set it, or write get_config()."
-                )
-            try:
-                config[name] = encode(getattr(self, name))
-            except TypeError as error:
-                raise TypeError(f"{type(self).__name__}: {name} cannot be written down. {error}") from None
-        return config
+        return arguments_of(self, self.unwritten)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """A new one from what `get_config` gave."""
         return cls(**{name: decode(value) for name, value in config.items()})
+
+
+def arguments_of(thing: Any, unwritten: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """What `__init__` of `thing` takes, from the attributes of the same names, encoded.
+
+    Raises:
+        TypeError: there is no such attribute, or it cannot be written down.
+    """
+    config = {}
+    for name in _arguments(type(thing)):
+        if name in unwritten:
+            continue
+        if not hasattr(thing, name):
+            raise TypeError(
+                f"{type(thing).__name__} has no attribute {name!r} for its argument; set it, or write get_config()."
+            )
+        try:
+            config[name] = encode(getattr(thing, name))
+        except TypeError as error:
+            raise TypeError(f"{type(thing).__name__}: {name} cannot be written down. {error}") from None
+    return config
 
 
 def _arguments(kind: type) -> list[str]:
@@ -84,6 +124,9 @@ def encode(value: Any) -> Any:
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    codec = current()
+    if codec is not None and (found := codec.encode(value)) is not NotImplemented:
+        return found
     if isinstance(value, (tuple, list)):
         return [encode(one) for one in value]
     if isinstance(value, Mapping):
@@ -110,19 +153,37 @@ def decode(value: Any) -> Any:
         return [decode(one) for one in value]
     if not isinstance(value, Mapping):
         return value
+    codec = current()
+    if codec is not None and (found := codec.decode(value)) is not NotImplemented:
+        return found
     if set(value) == {"class_name", "config"}:
-        return _find(value["class_name"]).from_config(value["config"])
+        return find_class(value["class_name"]).from_config(value["config"])
     if set(value) == {"function"}:
-        return _find(value["function"])
+        return _find("function", value["function"], {name: one for name, one in _TABLE.items() if not _is_class(one)})
     if set(value) == {"dtype"}:
-        dtype = getattr(torch, str(value["dtype"]), None)
-        if not isinstance(dtype, torch.dtype):
-            raise unknown("dtype", str(value["dtype"]), [])
-        return dtype
+        return _find("dtype", value["dtype"], _DTYPES)
     return {key: decode(one) for key, one in value.items()}
 
 
-def _find(name: Any) -> Any:
-    if not isinstance(name, str) or name not in _TABLE:
-        raise unknown("class", str(name), _TABLE)
-    return _TABLE[name]
+def name_of(kind: Any) -> str | None:
+    """The name in the table of a class or function, if it is there."""
+    return _NAMES.get(kind)
+
+
+def find_class(name: Any) -> Any:
+    """The class under this name in the table.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return _find("class", name, {known: one for known, one in _TABLE.items() if _is_class(one)})
+
+
+def _is_class(thing: Any) -> bool:
+    return isinstance(thing, type)
+
+
+def _find(kind: str, name: Any, table: Mapping[str, Any]) -> Any:
+    if not isinstance(name, str) or name not in table:
+        raise unknown(kind, str(name), table)
+    return table[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -95,7 +96,7 @@ def graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphModule, 
             raise TypeError(f"Model: {kind} are what Input(...) and calls on it return, got {wrong!r}.")
     if len(set(begin)) < len(begin):
         raise ValueError("Model: an input is given twice.")
-    order, unused = _between(begin, end)
+    order, unused = between(begin, end)
     if unused:
         name_of = getattr(unused[0], "name", None) or str(unused[0])
         raise ValueError(f"Model: no output is computed from the input {name_of!r}; leave it out.")
@@ -117,7 +118,7 @@ def graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphModule, 
 def mask_graph(inputs: Any, masks: Any) -> fx.GraphModule:
     """What computes masks of `inputs`, which need not all have to do with them."""
     begin = pytree.tree_leaves(inputs)
-    order, _ = _between(begin, pytree.tree_leaves(masks))
+    order, _ = between(begin, pytree.tree_leaves(masks))
     return _written(begin, _keys(inputs, begin), order, masks, "Mask")[0]
 
 
@@ -163,7 +164,7 @@ class _Recorder(fx.Interpreter):
 # --- the graph -------------------------------------------------------------------------------------------------
 
 
-def _between(begin: list[Symbol], end: list[Symbol]) -> tuple[list[Symbol], list[Symbol]]:
+def between(begin: list[Symbol], end: list[Symbol]) -> tuple[list[Symbol], list[Symbol]]:
     """What has to be computed, in the order in which it was recorded, and the inputs that nothing is computed from."""
     known = set(begin)
     found: set[Symbol] = set()
@@ -263,8 +264,10 @@ class _Children:
 
 
 def _identifier(name: str) -> str:
-    word = re.sub(r"\W", "_", name) or "_"
-    return f"_{word}" if word[0].isdigit() or keyword.iskeyword(word) or word == "self" else word
+    word = re.sub(r"\W", "_", unicodedata.normalize("NFKC", name)) or "_"  # as Python reads names
+    if not f"_{word}".isidentifier():
+        word = re.sub(r"[^A-Za-z0-9_]", "_", word)
+    return f"_{word}" if not word.isidentifier() or keyword.iskeyword(word) or word == "self" else word
 
 
 def _keys(inputs: Any, begin: list[Symbol]) -> list[Any]:

@@ -18,9 +18,9 @@ from kerastorch.callbacks.progress import Verbose, progress
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.source import Source, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
-from kerastorch.functional import Functional
 from kerastorch.inspection.visible import Visible
 from kerastorch.saving.portable import Portable
+from kerastorch.saving.savable import Savable
 from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
 from kerastorch.training.charges import may_add
@@ -35,7 +35,7 @@ from kerastorch.training.trainer import Trainer
 from kerastorch.tree import modules
 
 
-class Model(Portable, Visible, Functional):
+class Model(Portable, Visible, Savable):
     """A functional model, a view of an existing module, or the base of one with its own `__init__` and `forward`.
 
     Args:
@@ -118,6 +118,11 @@ class Model(Portable, Visible, Functional):
         layout = Layout(self, memory_format, own_steps=_overrides(self, *_STEPS))
         penalised, scored = regularizers or {}, metrics_by_output(metrics, self._output_names)
         self._trainer = Trainer(self, settings, objective, scored, penalised, device, layout, data_device, execution)
+        self._trainer.given = {
+            "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+            "regularizers": regularizers, "memory_format": memory_format, "jit_compile": jit_compile,
+            "steps_per_execution": steps_per_execution,
+        }  # fmt: skip
 
     def fit(
         self,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
 
+from kerastorch.config import decode, encode
 from kerastorch.data.spec import Spec
 from kerastorch.graph import masks_on
 from kerastorch.layers.base import is_built
@@ -16,6 +17,8 @@ from kerastorch.layers.rnn import forget
 from kerastorch.masks import makes_mask, mask_after, takes_mask
 from kerastorch.model import Model
 from kerastorch.modes import evaluation_mode
+from kerastorch.saving.graphs import input_config, input_from
+from kerastorch.saving.reader import Reader
 from kerastorch.soft import soft_property
 from kerastorch.symbolic import Symbol, call
 from kerastorch.tree import modules
@@ -36,6 +39,7 @@ class Sequential(Model):
     """
 
     is_chain = True
+    holds_layers = True
 
     def __init__(self, layers: Iterable[nn.Module | Input] | None = None, *, name: str | None = None) -> None:
         super().__init__(name=name)
@@ -131,6 +135,24 @@ class Sequential(Model):
                 symbol = call(layer, symbol)
             self._symbols = self._input, symbol
         return self._symbols
+
+    def _config(self) -> dict[str, Any]:
+        if self._own_init():
+            return super()._config()
+        given = None if self._input is None else input_config(self._input)
+        layers = [encode(layer) for layer in self.layers]
+        return {"name": self.__dict__.get("name"), "input": given, "layers": layers}
+
+    @classmethod
+    def _from(cls, reader: Reader, config: dict[str, Any]) -> Self:
+        if "layers" not in config:
+            return super()._from(reader, config)
+        made = cls([decode(layer) for layer in config["layers"]], name=config["name"])
+        if config["input"] is not None:
+            made._input = input_from(config["input"])
+            if reader.builds:
+                made._build_from_input()
+        return made
 
     def _ends(self) -> tuple[Any, Any]:
         return self._only_call() if self._input is None else self.symbols

@@ -40,7 +40,7 @@ def encode(sections: Mapping[str, Any]) -> list[disk.Bytes]:
     """The bytes of an archive, in pieces; those of tensors are views of their memory.
 
     Args:
-        sections: name -> nested state, of what `pack` takes or has made. Names are of small letters and `_`, at most 40.
+        sections: name -> nested state, of what `pack` takes or has made; a name is of at most 40 small letters and `_`.
 
     Raises:
         CheckpointError: more, or more deeply nested, than would be read again.

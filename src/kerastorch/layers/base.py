@@ -42,6 +42,7 @@ class Layer(Weights, Configurable):
 
     weight_regularizers: dict[str, Regularizer]
     weight_constraints: dict[str, Constraint]
+    built_on: tuple[Any, ...] | None = None  # the shapes that `ensure_built` was given
     supports_masking = False  # whether a mask of the input is one of the output
     _place: Tensor
 
@@ -73,7 +74,7 @@ class Layer(Weights, Configurable):
         takes = inspect.signature(self.build).parameters.values()
         several = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in takes)
         self.build(*map(_sizes, input_shapes if several else input_shapes[: len(takes)]))
-        self.built = True
+        self.built, self.built_on = True, tuple(map(_plain, input_shapes))
         self.weights_never_trained = frozenset(
             name
             for name, weight in self._parameters.items()
@@ -161,6 +162,13 @@ def _sizes(shape: Any) -> Any:
     if shape and isinstance(shape[0], (tuple, list)):
         return tuple(map(_sizes, shape))
     return torch.Size(-1 if size is None else size for size in shape)
+
+
+def _plain(shape: Any) -> Any:
+    """The same as tuples of integers."""
+    if isinstance(shape, (tuple, list)):
+        return tuple(map(_plain, shape))
+    return shape if type(shape) is int else -1
 
 
 def _build_first(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from kerastorch.errors import one_of, whole
 from kerastorch.layers.adapting import Adapting, batches
@@ -118,7 +119,8 @@ class _Lookup(Adapting):
         tokens = [self._token("a token of the vocabulary", one) for one in given[front:]]
         self._check(tokens)
         if self.output_mode == "tf_idf":
-            weights = torch.as_tensor(idf_weights).double().cpu().numpy()
+            given_weights = idf_weights.detach().cpu() if isinstance(idf_weights, Tensor) else idf_weights
+            weights = np.asarray(given_weights, np.float64)
             if weights.shape != (len(given),):
                 raise ValueError(f"idf_weights have shape {weights.shape}, the vocabulary has {len(given)} tokens.")
             self._keep_weights(weights[front:], weights[:front])
@@ -147,9 +149,10 @@ class _Lookup(Adapting):
         """Those of the tokens; what is unknown gets their mean if nothing else is known, padding nothing."""
         front = special if len(special) else np.full(len(self._special()), np.mean(weights))
         found = np.concatenate([front, weights])
+        kept = torch.from_numpy(found).to(self.idf_weights)
         if self.pad_to_max_tokens and self.max_tokens is not None:
-            found = np.pad(found, (0, self.max_tokens - len(found)))
-        self.idf_weights = torch.from_numpy(found).to(self.idf_weights)
+            kept = F.pad(kept, (0, self.max_tokens - len(found)))
+        self.idf_weights = kept
 
     # --- learning it --------------------------------------------------------------------------------------------
 
@@ -222,5 +225,18 @@ class _Lookup(Adapting):
         )
         return own | {name: getattr(self, name) for name in names.split()}
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """See `Configurable`; no file is opened because a config names it."""
+        refuse_path(config, cls)
+        return super().from_config(config)
+
     def extra_repr(self) -> str:
         return f"{self.vocabulary_size()} indices, {self.output_mode}{'' if self._tokens() else ', not adapted'}"
+
+
+def refuse_path(config: Mapping[str, Any], kind: type) -> None:
+    """A config has the tokens themselves."""
+    given = config.get("vocabulary")
+    if given is not None and not isinstance(given, (list, tuple)):
+        raise ValueError(f"{kind.__name__}: the vocabulary of a config is a list of tokens, got {given!r}.")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from kerastorch.errors import mismatch, one_of, unknown, whole
 from kerastorch.layers.adapting import batches, not_adapted
 from kerastorch.layers.base import Layer
+from kerastorch.layers.lookup import refuse_path
 from kerastorch.layers.string_lookup import StringLookup
 from kerastorch.layers.strings import refuse_tracing, strings
 
@@ -181,6 +182,12 @@ class TextVectorization(Layer):
         passed_on = ("max_tokens", "pad_to_max_tokens", "vocabulary", "idf_weights", "sparse", "encoding")
         own |= {name: inner[name] for name in passed_on}
         return own | {"ragged": False, "name": self.name, "trainable": self.trainable}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """See `Configurable`; no file is opened because a config names it."""
+        refuse_path(config, cls)
+        return super().from_config(config)
 
 
 def _known(name: str, value: Any, table: dict[str, Any]) -> Any:

@@ -9,13 +9,14 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from kerastorch.config import Configurable
 from kerastorch.names import snake_case
 
 Task = Literal["regression", "binary", "multiclass"]
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
 
-class Loss:
+class Loss(Configurable):
     """Base of the losses; subclass it and write `call(y_true, y_pred)` for one of your own.
 
     Args:
@@ -45,6 +46,7 @@ class Loss:
         self.name = name or snake_case(type(self).__name__)
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         if "call" in vars(cls) and "mean" not in vars(cls):
             cls.mean = Loss.mean  # type: ignore[method-assign]  # the mean of this call, not of an inherited one
 

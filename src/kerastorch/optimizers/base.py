@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from kerastorch.config import Configurable
 from kerastorch.errors import number, whole
 
 TorchOptimizer = torch.optim.Optimizer
@@ -33,7 +34,7 @@ _BOUNDS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(eq=False)
-class Optimizer:
+class Optimizer(Configurable):
     """Base of the optimizers: call it with parameters to get the `torch.optim` optimizer it stands for.
 
     It takes torch's fused kernel where there is one. Sparse gradients (`nn.Embedding(sparse=True)`) have none: `fit`

@@ -1,1 +1,17 @@
-"""Models as files: weights, whole models, and programs for where kerastorch is not."""
+"""Saving models: `load_model`, and names for what is your own."""
+
+from kerastorch.saving.load import load_model
+from kerastorch.saving.registry import (
+    CustomObjectScope,
+    custom_object_scope,
+    get_registered_name,
+    register_keras_serializable,
+)
+
+__all__ = [
+    "CustomObjectScope",
+    "custom_object_scope",
+    "get_registered_name",
+    "load_model",
+    "register_keras_serializable",
+]

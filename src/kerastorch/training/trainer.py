@@ -67,6 +67,7 @@ class Trainer:
         session: the fit that is under way, or was last.
         done: how many batches the last pass has gone through.
         leaving: of the running `evaluate` or `predict`: what is pushed there is undone on every way out of it.
+        given: what `compile` was given, as it was, for whoever saves it.
         minimize: `minimize(loss)` makes one step of the optimizer; for a `train_step` of your own.
     """
 
@@ -93,6 +94,7 @@ class Trainer:
             self.optimizer = settings
         self.epochs_done = self.done = 0
         self.session: Session | None = None
+        self.given: dict[str, Any] = {}
         self.meter = self.new_meter()
         self.output_mask = OutputMask(model, objective.names)
         self.interrupt = Interrupt()
@@ -162,6 +164,8 @@ class Trainer:
         device = find_device(found, self.device)
         if found - {device}:
             self.model.to(device)
+            if self.optimizer is not None and self.optimizer.state:
+                self.optimizer.load_state_dict(self.optimizer.state_dict())  # its state goes where the weights went
         arrange = None if self.layout is None else self.layout.arrange(device)
         return Feed(parts, device, class_weight, arrange, self.data_device)
 
@@ -175,16 +179,21 @@ class Trainer:
                     raise_explained(error, self.model, x)
             forget(self.model)
 
-    def setup(self) -> Update:
-        """Of a built model: optimizer, penalties and constraints; again at each fit, for what changed in between."""
-        heed(modules(self.model))
+    def attached(self) -> TorchOptimizer:
+        """The optimizer, over the weights of a built model."""
         if self.optimizer is None:
             learned = [*self.model.parameters(), *self.objective.parameters()]
             sparse = any(getattr(module, "sparse", False) is True for module in modules(self.model))
             self.optimizer = attach(self._settings, learned, sparse=sparse)
-        check_parameters(self.model, self.optimizer, self.objective.parameters())
+        return self.optimizer
+
+    def setup(self) -> Update:
+        """Of a built model: optimizer, penalties and constraints; again at each fit, for what changed in between."""
+        heed(modules(self.model))
+        optimizer = self.attached()
+        check_parameters(self.model, optimizer, self.objective.parameters())
         if self._update is None:
-            self._update = Update(self.optimizer, self._settings)
+            self._update = Update(optimizer, self._settings)
             self.minimize = self._update.step
             self._compiled = Compiled(self, self._update, self._execution) if self._execution.jit else None
         self.find_penalties()

@@ -1,0 +1,109 @@
+"""What `compile` was given, and where its optimizer is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from kerastorch.config import decode, encode, using
+from kerastorch.errors import CheckpointError
+from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.optimizers.state import load_state_by_name, state_by_name
+from kerastorch.saving import torch_names
+from kerastorch.saving.reader import Reader
+from kerastorch.saving.writer import Writer
+from kerastorch.training.trainer import Trainer
+
+
+def describe(trainer: Trainer) -> dict[str, Any]:
+    """The arguments of `compile`, encoded.
+
+    Raises:
+        TypeError: one of them cannot be written, and why.
+    """
+    given = dict(trainer.given)
+    optimizer = given.pop("optimizer", None)
+    with using(Writer()):
+        written: dict[str, Any] = {}
+        for name, value in given.items():
+            try:
+                written[name] = encode(value)
+            except (TypeError, ValueError, AttributeError) as error:
+                raise TypeError(f"{name}: {error}") from error
+        held = isinstance(optimizer, TorchOptimizer)
+        written["optimizer"] = _held(optimizer, names(trainer)) if held else encode(optimizer)
+    return written
+
+
+def _held(optimizer: TorchOptimizer, named: Mapping[str, Tensor]) -> dict[str, Any]:
+    """An optimizer of torch's that was made over the model's parameters."""
+    name = torch_names.name_of(type(optimizer))
+    if name is None:
+        raise TypeError(f"optimizer: {type(optimizer).__name__} is not one of torch.optim.")
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+        raise TypeError("optimizer: it has step hooks, which are functions.")
+    return {"held": name, "groups": state_by_name(optimizer, named)["groups"]}
+
+
+def settings(written: Mapping[str, Any], model: nn.Module, custom: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The arguments of `compile` again.
+
+    Raises:
+        CheckpointError: names that nobody knows, or what no `compile` was given.
+    """
+    known = ("optimizer", "loss", "loss_weights", "metrics", "regularizers", "memory_format", "jit_compile",
+             "steps_per_execution")  # fmt: skip
+    try:
+        with using(Reader(custom)):
+            found = {name: decode(value) for name, value in written.items() if name in known and name != "optimizer"}
+            optimizer = written["optimizer"]
+            held = isinstance(optimizer, Mapping) and set(optimizer) == {"held", "groups"}
+            found["optimizer"] = _made(optimizer, model) if held else decode(optimizer)
+    except Exception as error:
+        raise CheckpointError(
+            f"{where}: what compile() was given cannot be made: {error} Give load_model custom_objects, or "
+            "compile=False."
+        ) from error
+    return found
+
+
+def _made(written: Mapping[str, Any], model: nn.Module) -> TorchOptimizer:
+    kind: Callable[..., TorchOptimizer] = torch_names.OPTIMIZERS[written["held"]]
+    named = dict(model.named_parameters())
+    optimizer = kind([{"params": [named[name] for name in group["params"]]} for group in written["groups"]], lr=1e-3)
+    for group, saved in zip(optimizer.param_groups, written["groups"], strict=True):
+        group.update({key: value for key, value in saved.items() if key != "params"})
+    return optimizer
+
+
+def names(trainer: Trainer) -> dict[str, Tensor]:
+    """The parameters that the optimizer may hold: the model's, and what the losses themselves learn."""
+    own = {f"loss:{number}": weight for number, weight in enumerate(trainer.objective.parameters())}
+    return {**dict(trainer.model.named_parameters()), **own}
+
+
+def progress(trainer: Trainer) -> dict[str, Any]:
+    """The optimizer's state, what the losses have learned, and how many epochs were trained."""
+    return {
+        "optimizer": None if trainer.optimizer is None else state_by_name(trainer.optimizer, names(trainer)),
+        "losses": [weight.detach() for weight in trainer.objective.parameters()],
+        "epochs_done": trainer.epochs_done,
+    }
+
+
+def restore(trainer: Trainer, found: Mapping[str, Any], where: str) -> None:
+    """Put back what `progress` found.
+
+    Raises:
+        CheckpointError: the optimizer holds other parameters, or the losses learn something else.
+    """
+    own, saved = trainer.objective.parameters(), found["losses"]
+    if [weight.shape for weight in own] != [weight.shape for weight in saved]:
+        raise CheckpointError(f"{where}: what the losses learn is not what was saved.")
+    for weight, value in zip(own, saved, strict=True):
+        weight.data.copy_(value)
+    if found["optimizer"] is not None:
+        load_state_by_name(trainer.attached(), found["optimizer"], names(trainer), where)
+    trainer.epochs_done = int(found["epochs_done"])

@@ -1,0 +1,128 @@
+"""Facts of a model by which another one is known to be like it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from kerastorch.layers.adapting import Adapting
+from kerastorch.layers.rnn import _OverTime
+from kerastorch.tree import named_modules
+
+MIB = 2**20
+MOST_BESIDE = 64 * MIB  # bytes of buffers that are not in the file, as masks and tables, beside those of the file
+
+
+def difference(model: nn.Module, other: nn.Module) -> str | None:
+    """What a model made from the config of `model` has otherwise, as a sentence; `None` where they are alike."""
+    for what, facts in _FACTS.items():
+        here, there = facts(model), facts(other)
+        if facts is _settings:
+            here, there = ({name: shown[name] for name in here.keys() & there.keys()} for shown in (here, there))
+        if here != there:
+            place = next(name for name in {**here, **there} if here.get(name) != there.get(name))
+            return f"made again from its config it has another {what} at {place!r}: {there.get(place)}, not " + (
+                f"{here.get(place)}."
+            )
+    return None
+
+
+def _classes(model: nn.Module) -> dict[str, Any]:
+    return {name: type(part) for name, part in model.named_modules(remove_duplicate=False)}
+
+
+def _settings(model: nn.Module) -> dict[str, Any]:
+    """What `repr` shows of each part; a tensor among it shows other digits in a copy without numbers."""
+    shown: dict[str, Any] = {}
+    for name, part in named_modules(model):
+        try:
+            text = part.extra_repr()
+        except Exception:  # a layer that shows its numbers
+            continue
+        if "ensor(" not in text:
+            shown[name] = re.sub(r" at 0x[0-9a-f]+", "", text)
+    return shown
+
+
+def _weights(model: nn.Module) -> dict[str, Any]:
+    found = {}
+    for name, value in model.state_dict(keep_vars=True).items():
+        if isinstance(value, Tensor):
+            found[name] = tuple(value.shape), value.is_floating_point()
+    return {name: fact for name, fact in found.items() if name not in adapted(model)}
+
+
+def _beside(model: nn.Module) -> dict[str, Any]:
+    return {name: tuple(value.shape) for name, value in buffers_beside(model) if name not in adapted(model)}
+
+
+def _ties(model: nn.Module) -> dict[str, Any]:
+    """Each name of a parameter -> the first name of the same."""
+    first: dict[int, str] = {}
+    named: Iterable[tuple[str, Any]] = model.named_parameters(remove_duplicate=False)
+    return {name: first.setdefault(id(weight), name) for name, weight in named}
+
+
+def _sharing(model: nn.Module) -> dict[str, Any]:
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(part), name) for name, part in model.named_modules(remove_duplicate=False)}
+
+
+def _calls(model: nn.Module) -> dict[str, Any]:
+    found = {}
+    for name, part in model.named_modules():
+        if getattr(part, "_plan", None) is not None:
+            found[name] = part._plan, part.code
+    return found
+
+
+_FACTS = {
+    "class": _classes, "weight": _weights, "tie of weights": _ties, "sharing of parts": _sharing,
+    "buffer": _beside, "setting": _settings, "way of the tensors": _calls,
+}  # fmt: skip
+
+
+def adapted(model: nn.Module) -> set[str]:
+    """The names of buffers that have what size they were saved with: what layers learned by `adapt`."""
+    return {
+        f"{place}.{name}".lstrip(".")
+        for place, part in model.named_modules()
+        if isinstance(part, Adapting)
+        for name in part._buffers
+    }
+
+
+def buffers_beside(model: nn.Module) -> list[tuple[str, Tensor]]:
+    """Buffers that are no part of the state dict, the states of recurrent layers aside."""
+    found = []
+    for place, part in model.named_modules():
+        kept = {f"state_{index}" for index in range(part._kept)} if isinstance(part, _OverTime) else set()
+        for name in sorted(part._non_persistent_buffers_set - kept):
+            value = part._buffers.get(name)
+            if value is not None:
+                found.append((f"{place}.{name}".lstrip("."), value))
+    return found
+
+
+def misfit(model: nn.Module, weights: Mapping[str, Any]) -> str | None:
+    """Why weights do not belong to a model, by names and shapes; nothing is computed."""
+    own = {name: value for name, value in model.state_dict(keep_vars=True).items() if isinstance(value, Tensor)}
+    skipped = adapted(model)
+    for name, value in own.items():
+        if name not in weights:
+            return f"the weights in the file lack {name!r}."
+        lazy = nn.parameter.is_lazy(value)
+        if name not in skipped and not lazy and tuple(weights[name].shape) != tuple(value.shape):
+            return f"{name!r} has shape {tuple(value.shape)}, in the file {tuple(weights[name].shape)}."
+    known = set(model.state_dict(keep_vars=True))
+    for name in weights:
+        if name not in known:
+            return f"the file has weights {name!r} that the model does not."
+    beside = sum(value.numel() * value.element_size() for _, value in buffers_beside(model))
+    held = sum(value.numel() * value.element_size() for value in weights.values() if isinstance(value, Tensor))
+    if beside > MOST_BESIDE + 4 * held:
+        return f"it would take {beside // MIB} MiB for buffers that are not in the file."
+    return None

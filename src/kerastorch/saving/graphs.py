@@ -1,0 +1,158 @@
+"""Functional models as a list of calls, and made again by calling on symbols in that order."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from kerastorch.config import decode, encode
+from kerastorch.errors import unknown
+from kerastorch.graph import between
+from kerastorch.layers.input import Input
+from kerastorch.saving import torch_names
+from kerastorch.saving.reader import Reader
+from kerastorch.saving.writer import Writer
+from kerastorch.symbolic import Symbol, has_symbols, record
+
+
+def written(writer: Writer, inputs: Any, outputs: Any) -> dict[str, Any]:
+    """What lies between symbols.
+
+    Raises:
+        TypeError: something on the way cannot be written.
+    """
+    begin = pytree.tree_leaves(inputs)
+    order, _ = between(begin, pytree.tree_leaves(outputs))
+    writer.begin([*begin, *order])
+    try:
+        return {
+            "given": [input_config(symbol) for symbol in begin],
+            "calls": [_call(symbol) for symbol in order],
+            "inputs": encode(inputs),
+            "outputs": encode(outputs),
+        }
+    finally:
+        writer.end()
+
+
+def input_config(symbol: Any) -> dict[str, Any]:
+    """What makes an `Input`; a symbol in the middle of another model becomes one."""
+    sizes = [size if isinstance(size, int) else None for size in symbol.shape[1:]]
+    name = symbol.__dict__.get("name")
+    return {"shape": sizes, "dtype": str(symbol.dtype).removeprefix("torch."), "name": name}
+
+
+def input_from(config: Mapping[str, Any]) -> Input:
+    """See `input_config`."""
+    dtype = decode({"dtype": config["dtype"]})
+    return Input(config["shape"], dtype, config["name"])
+
+
+def _call(symbol: Symbol) -> dict[str, Any]:
+    target = symbol.target
+    if isinstance(target, nn.Module):
+        return {"call": encode(target), "args": encode(tuple(symbol.args)), "kwargs": encode(dict(symbol.kwargs))}
+    name = f"Tensor.{target}" if isinstance(target, str) else torch_names.name_of(target)
+    if name is None or (isinstance(target, str) and target not in torch_names.METHODS):
+        raise TypeError(
+            f"{getattr(target, '__name__', target)}, which it calls on a symbol, is not in the list of functions that "
+            "are written; put it into the forward of a layer."
+        )
+    return {"call": name, "args": encode(tuple(symbol.args)), "kwargs": encode(dict(symbol.kwargs))}
+
+
+def symbols_from(reader: Reader, config: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Inputs and outputs, recorded anew."""
+    table: list[Any] = [input_from(one) for one in config["given"]]
+    reader.begin(table)
+    try:
+        for call in config["calls"]:
+            table.append(_called(call["call"], decode(call["args"]), decode(call["kwargs"])))
+        inputs, outputs = decode(config["inputs"]), decode(config["outputs"])
+    finally:
+        reader.end()
+    for ends in (inputs, outputs):
+        _check_ends(ends)
+    return inputs, outputs
+
+
+def _called(target: Any, args: Any, kwargs: Any) -> Any:
+    """One call, on symbols: all that comes into torch's generated code is checked here."""
+    if type(args) is not tuple or type(kwargs) is not dict:
+        raise ValueError("a call has a tuple of arguments and a dict of them by name.")
+    if target == "operator.getitem" and isinstance(args[0], (tuple, list, dict)) and not kwargs:
+        return args[0][args[1]]  # a part of what a module returned, which was taken apart already
+    for name in kwargs:
+        if not _is_name(name):
+            raise ValueError(f"{name!r} is no name of an argument.")
+    for one in (*args, *kwargs.values()):
+        _check_argument(one)
+    if isinstance(target, str):
+        function = _function(target)
+        if function is getattr and not (len(args) == 2 and args[1] in torch_names.ATTRIBUTES and not kwargs):
+            raise unknown("attribute of a tensor", str(args[1:]), torch_names.ATTRIBUTES)
+    else:
+        function = decode(target)
+        if not isinstance(function, nn.Module):
+            raise ValueError(f"{function!r} is called, and is no module.")
+    if not has_symbols((args, kwargs)):
+        raise ValueError(f"{target if isinstance(target, str) else type(function).__name__} is called on no symbol.")
+    return record(function, args, kwargs)
+
+
+def _function(name: str) -> Any:
+    room, _, method = name.rpartition(".")
+    if room == "Tensor" and method in torch_names.METHODS:
+        return method
+    if name not in torch_names.FUNCTIONS:
+        raise unknown("function of a graph", name, torch_names.FUNCTIONS)
+    return torch_names.FUNCTIONS[name]
+
+
+def _is_name(name: Any) -> bool:
+    known = isinstance(name, str) and name.isascii() and name.isidentifier()
+    return known and not keyword.iskeyword(name) and not name.startswith("__")
+
+
+_LEAVES = (type(None), bool, int, float, str, torch.dtype, torch.device, torch.memory_format, torch.layout)
+
+
+def _check_argument(value: Any) -> None:
+    """Of what torch writes into the text of a program, only what it writes as itself."""
+    if type(value) in (tuple, list):
+        for one in value:
+            _check_argument(one)
+    elif type(value) is dict:
+        for key, one in value.items():
+            _check_key(key)
+            _check_argument(one)
+    elif type(value) is slice:
+        for one in (value.start, value.stop, value.step):
+            _check_argument(one)
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):  # what a module of the user's returned
+        for one in value:
+            _check_argument(one)
+    elif not (isinstance(value, (Symbol, Tensor)) or value is Ellipsis or type(value) in _LEAVES):
+        raise ValueError(f"{type(value).__name__} is no argument of a call in a graph.")
+
+
+def _check_ends(value: Any) -> None:
+    if type(value) in (tuple, list):
+        for one in value:
+            _check_ends(one)
+    elif type(value) is dict:
+        for key, one in value.items():
+            _check_key(key)
+            _check_ends(one)
+    elif not isinstance(value, Symbol):
+        raise ValueError(f"a model begins and ends in symbols, not in {type(value).__name__}.")
+
+
+def _check_key(key: Any) -> None:
+    if type(key) not in (str, int):
+        raise ValueError(f"{key!r} is no key in a graph.")

@@ -1,0 +1,133 @@
+"""Reading a model from a file."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from kerastorch.archive import file
+from kerastorch.config import find_class
+from kerastorch.errors import CheckpointCorruptError, CheckpointError
+from kerastorch.inspection.quiet import no_trace
+from kerastorch.saving import architecture, compiled, state
+from kerastorch.saving.reader import build
+from kerastorch.saving.registry import checked, known
+from kerastorch.saving.save import SUFFIX
+
+
+def load_model(
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,  # noqa: A002  # Keras' name
+    *,
+    module: nn.Module | None = None,
+) -> Any:
+    """The model that `model.save` wrote, on the CPU, ready to go on where it was.
+
+    What is read is data: nothing is imported, opened or run because the file says so.
+
+    Args:
+        filepath: of a `.kt` file.
+        custom_objects: your own classes and functions, by the names that they were saved under; what is registered by
+            `register_keras_serializable` need not be given.
+        compile: whether the model is compiled as it was, with the optimizer's state.
+        module: a model made by your own code, which takes on what is in the file: a `torch.nn.Module` is wrapped by
+            `Model(module)`, a `Model` is used as it is, and if it is compiled stays so.
+
+    Returns:
+        A `Sequential`, a `Model`, or one of your own class.
+
+    Raises:
+        CheckpointError: no such file of kerastorch's; names that nobody knows; a file without an architecture, where no
+            `module` is given; weights that are not those of the model. A damaged file is `CheckpointCorruptError`.
+        FileNotFoundError: there is no such file.
+
+    Warns:
+        UserWarning: what `compile` was given is not in the file.
+
+    >>> import tempfile, kerastorch as kt
+    >>> model = kt.Sequential([kt.Input((3,)), kt.layers.Dense(2)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(folder + "/model.kt")
+    ...     again = kt.load_model(folder + "/model.kt")
+    >>> bool((again.predict([[1.0, 2.0, 3.0]]) == model.predict([[1.0, 2.0, 3.0]])).all())
+    True
+    """
+    custom = {**known(), **checked(custom_objects)}
+    if module is not None and not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module, got {module!r}.")
+    where = os.fspath(filepath)
+    sections = _read(where)
+    try:
+        with no_trace([]):
+            model = _model(sections, custom, module, where)
+            if compile and "compile" in sections:
+                _compile(model, sections, custom, where)
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise CheckpointCorruptError(f"{where} is damaged, or not what it should be: {error!r}.") from error
+    return model
+
+
+def _read(where: str) -> dict[str, Any]:
+    if os.path.isdir(where):
+        raise CheckpointError(f"{where} is a folder; load_model takes a {SUFFIX} file that model.save wrote.")
+    if where.endswith(".safetensors"):
+        raise CheckpointError(f"{where} has weights alone; make the model and call load_weights on it.")
+    sections = file.read(where)
+    if "model" not in sections or "weights" not in sections:
+        raise CheckpointError(f"{where} is an archive of kerastorch, but not of a model; it has {sorted(sections)}.")
+    return sections
+
+
+def _model(sections: Mapping[str, Any], custom: Mapping[str, Any], module: nn.Module | None, where: str) -> Any:
+    about, weights = sections["model"], sections["weights"]
+    if module is not None:
+        model = module if isinstance(module, _base()) else _base()(module)
+        _build(model, about["built"])
+    elif about["architecture"] is None:
+        raise CheckpointError(
+            f"{where} has no architecture: {about['why_not']} Make the model as you did before and pass it: "
+            f"load_model({where!r}, module=<your {about['class']}>)."
+        )
+    else:
+        model = architecture.rebuild(about["architecture"], weights, custom, where)
+    if not isinstance(model, _base()):
+        raise CheckpointError(f"{where} holds {type(model).__name__}, which is no Model.")
+    own = module is not None
+    state.load_weights(model, weights, about["condition"]["dtypes"], where)
+    state.restore(model, about["condition"], own=own)
+    seen = state.specs_from(about["seen"])
+    if seen is not None:
+        model._seen = seen
+    return model
+
+
+def _base() -> Any:
+    return find_class("kerastorch.Model")
+
+
+def _build(model: nn.Module, shapes: Mapping[str, Any]) -> None:
+    """Layers of a caller's model that wait for data are built as those that were saved."""
+    held = dict(model.named_modules())
+    while waiting := [place for place in shapes if place in held and held[place].__dict__.get("built") is False]:
+        for place in waiting:
+            build(model, {place: shapes[place]})
+        held = dict(model.named_modules())
+
+
+def _compile(model: Any, sections: Mapping[str, Any], custom: Mapping[str, Any], where: str) -> None:
+    written, why = sections["compile"]["settings"], sections["compile"]["why_not"]
+    if model._trainer is None:
+        if written is None:
+            warnings.warn(
+                f"{where} does not have what compile() was given: {why} Call compile(); or give load_model "
+                "module=<your compiled model>, and the optimizer goes on where it was.",
+                stacklevel=4,
+            )
+            return
+        _base().compile(model, **compiled.settings(written, model, custom, where))
+    compiled.restore(model._trainer, sections["optimizer"], where)

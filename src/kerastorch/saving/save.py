@@ -1,0 +1,102 @@
+"""Writing a model to a file."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from kerastorch.archive import file
+from kerastorch.inspection.quiet import no_trace
+from kerastorch.saving import architecture, compiled, state
+from kerastorch.saving.writer import built_on
+from kerastorch.tree import modules
+from kerastorch.version import __version__
+
+SUFFIX = ".kt"
+
+
+def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """See `Model.save`."""
+    path = checked(filepath)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists. Pass overwrite=True to replace it, or choose another name.")
+    for name, weight in (*model.named_parameters(), *model.named_buffers()):
+        if nn.parameter.is_lazy(weight):
+            raise ValueError(f"{name} has no size yet. Build the model before saving it: call it, or fit, on data.")
+    with no_trace(modules(model)):
+        sections = _sections(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file.write(path, sections)
+
+
+def checked(filepath: str | os.PathLike[str]) -> Path:
+    """The path of a model.
+
+    Raises:
+        TypeError: no path.
+        ValueError: another suffix than `.kt`.
+    """
+    if not isinstance(filepath, (str, os.PathLike)):
+        raise TypeError(f"filepath must be a path, got {filepath!r}.")
+    path = Path(filepath)
+    if path.suffix != SUFFIX:
+        raise ValueError(
+            f"the file of a model ends in {SUFFIX}, got {os.fspath(filepath)!r}; use {path.stem + SUFFIX!r}."
+        )
+    return path
+
+
+def _sections(model: Any) -> dict[str, Any]:
+    written, why = _architecture(model)
+    seen = vars(model).get("_seen") or getattr(vars(model).get("_trainer"), "seen", None)
+    sections: dict[str, Any] = {
+        "model": {
+            "kerastorch": __version__,
+            "class": type(model).__name__,
+            "architecture": written,
+            "why_not": why,
+            "built": built_on(model),
+            "seen": state.specs(seen),
+            "condition": state.condition(model),
+        },
+        "weights": dict(model.state_dict()),
+    }
+    trainer = vars(model).get("_trainer")
+    if trainer is not None:
+        settings, why_not = _settings(model, trainer)
+        sections["compile"] = {"settings": settings, "why_not": why_not}
+        sections["optimizer"] = compiled.progress(trainer)
+    return sections
+
+
+def _architecture(model: Any) -> tuple[Any, str | None]:
+    try:
+        return architecture.describe(model), None
+    except TypeError as error:
+        why = str(error)
+    foreign = model.module_viewed is not None and not model.is_functional
+    if not foreign:  # a view of somebody's module is expected to need that
+        warnings.warn(
+            f"the architecture cannot be written: {why} Weights and all else are; load them with "
+            "load_model(path, module=<your model>).",
+            stacklevel=5,
+        )
+    return None, why
+
+
+def _settings(model: Any, trainer: Any) -> tuple[Any, str | None]:
+    try:
+        if not type(model).compile.__module__.startswith("kerastorch."):
+            raise TypeError(f"{type(model).__name__} has a compile() of its own.")
+        return compiled.describe(trainer), None
+    except TypeError as error:
+        warnings.warn(
+            f"compile state cannot be written: {error} Call compile() after loading; the optimizer's state is in the "
+            "file for load_model(path, module=<your compiled model>).",
+            stacklevel=5,
+        )
+        return None, str(error)
