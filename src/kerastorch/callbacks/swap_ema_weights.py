@@ -57,7 +57,9 @@ class SwapEMAWeights(Callback):
         self._for_this_pass()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self._trained = None  # the average has become the weights
+        if self.model.trainer.session.completed:
+            self._trained = None  # the average has become the weights
+        self._put_back()
 
     def _for_this_pass(self) -> None:
         if self._trained is None:

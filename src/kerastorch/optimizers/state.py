@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from kerastorch.errors import CheckpointError, suggest
 from kerastorch.optimizers.base import TorchOptimizer
@@ -56,9 +57,14 @@ def load_state_by_name(
             {**setting, "params": [numbers[name] for name in group]}
             for setting, group in zip(settings, groups, strict=True)
         ],
-        "state": {numbers[name]: dict(about) for name, about in state["state"].items()},
+        # copies: sums come out otherwise in memory that begins elsewhere, as that of a file does
+        "state": {numbers[name]: pytree.tree_map(_copy, dict(about)) for name, about in state["state"].items()},
     }
     optimizer.load_state_dict(numbered)
+
+
+def _copy(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value
 
 
 def check_state(optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
+from torch.utils import _pytree as pytree
 
 from kerastorch import randomness
 from kerastorch.callbacks.base import CallbackList
@@ -118,7 +119,7 @@ class Session:
         fit = state.get("fit")
         if not isinstance(fit, Mapping) or not {"model", "optimizer"} <= state.keys():
             raise CheckpointError("the file holds no state of a fit; was it written by model.save()?")
-        self._loaded = state
+        self._loaded = {**state, "fit": pytree.tree_map(_copy, fit)}  # of torch's own memory, not that of a file
         self.position = Position(fit["epoch"], fit["done"])
         return self.position
 
@@ -160,6 +161,10 @@ class Session:
 
     def _names(self) -> dict[str, torch.Tensor]:
         return parameter_names(self._trainer.model, self._trainer.objective.parameters())
+
+
+def _copy(value: Any) -> Any:
+    return value.clone() if isinstance(value, torch.Tensor) else value
 
 
 def _device(model: Any) -> torch.device:
