@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import select
@@ -57,6 +58,7 @@ def in_child(function, *args, timeout=60):
 
 
 def _run(function, args, receive, send):
+    gc.freeze()  # what the parent made is not looked through again, which would copy all of it
     try:
         os.close(receive)
         try:

@@ -6,7 +6,8 @@ import functools
 import hashlib
 
 import torch
-import torchmetrics.classification  # noqa: F401 - here, and not in every process that trains
+import torch._dynamo  # as an optimizer does, but here and not in every process that trains
+import torchmetrics.classification  # noqa: F401
 from torch.utils.data import DataLoader, Dataset
 
 import kerastorch as kt
