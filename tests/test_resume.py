@@ -77,6 +77,7 @@ def check(tmp_path, broken_at=(1, 4, 6, 11), **about):
         assert again == curves or repr(again) == repr(curves)
         assert len(found) == len(whole)
         assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+        assert [leaf.dtype for leaf in found] == [leaf.dtype for leaf in whole]
         assert not folder.exists()
 
 
@@ -166,6 +167,30 @@ class Counting(nn.Module):
 def test_it_goes_on_exactly_for_the_model(make, tmp_path):
     rows = ROWS // BATCH * BATCH  # a stateful layer takes batches of one size
     check(tmp_path, make=make, data=lambda: (X[:rows], Y[:rows]), broken_at=(3, 8))
+
+
+def channels_last():
+    net = nn.Sequential(nn.Conv2d(3, 4, (1, 2)), nn.Conv2d(4, 3, (2, 1)), nn.Flatten(), nn.Linear(48, 2))
+    return kt.Model(net.to(memory_format=torch.channels_last))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    ["adam", lambda: kt.optimizers.SGD(0.1, momentum=0.9, gradient_accumulation_steps=4)],
+    ids=["adam", "accumulating"],
+)
+def test_it_goes_on_exactly_where_weights_are_not_in_the_order_of_their_axes(optimizer, tmp_path):
+    images = torch.randn(ROWS, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    check(tmp_path, make=channels_last, optimizer=optimizer, data=lambda: (images, Y), save_freq=1, broken_at=(3, 8))
+
+
+@pytest.mark.parametrize("kind", [torch.optim.NAdam, torch.optim.ASGD])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_it_goes_on_exactly_where_an_optimizer_counts_in_another_dtype_than_the_weights(kind, dtype, tmp_path):
+    def make():
+        return kt.Model(nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 2)).to(dtype))
+
+    check(tmp_path, make=make, optimizer=lambda: kind, broken_at=(8,))
 
 
 def test_it_goes_on_exactly_with_validation_and_callbacks_that_steer(tmp_path):

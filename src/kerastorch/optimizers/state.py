@@ -61,10 +61,32 @@ def load_state_by_name(
         "state": {numbers[name]: pytree.tree_map(_copy, dict(about)) for name, about in state["state"].items()},
     }
     optimizer.load_state_dict(numbered)
+    for name, about in state["state"].items():
+        _lay_out(optimizer.state[names[name]], about, names[name])
 
 
 def _copy(value: Any) -> Any:
     return value.clone() if isinstance(value, Tensor) else value
+
+
+def _lay_out(held: dict[str, Any], saved: Mapping[str, Any], weight: Tensor) -> None:
+    """Give a parameter's state the dtypes it was saved with, and the parameter's strides.
+
+    torch casts a state to the dtype of the parameter, also where it was made wider. A file knows no strides, and fused
+    kernels walk through a parameter and its state in the order of memory.
+    """
+    for key, value in saved.items():
+        if not isinstance(value, Tensor):
+            continue
+        if value.shape == weight.shape:
+            held[key] = like(weight, value)
+        elif held[key].dtype != value.dtype:
+            held[key] = value.to(held[key].device, copy=True)
+
+
+def like(weight: Tensor, value: Tensor) -> Tensor:
+    """A copy of `value` in its own dtype, where `weight` is and with its strides."""
+    return torch.empty_like(weight, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def check_state(optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kerastorch.constraints import Constrained, constrain
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average, weights
+from kerastorch.optimizers.state import like
 from kerastorch.training.bare import Bare
 
 
@@ -52,7 +53,7 @@ class Update:
         """Go on from there."""
         self._batches = state["batches"]
         for weight, gradient in zip(weights(self.optimizer), state["gradients"], strict=False):
-            weight.grad = None if gradient is None else gradient.to(weight.device, copy=True)
+            weight.grad = None if gradient is None else like(weight, gradient)
 
     def _gradients(self) -> list[Tensor | None]:
         return [weight.grad for weight in weights(self.optimizer)]
