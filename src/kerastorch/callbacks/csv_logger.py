@@ -43,7 +43,7 @@ class CSVLogger(Callback):
         if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':
             raise mismatch("separator", separator, "one character, no quote and no line break")
         self.filename, self.separator, self.append = os.fspath(filename), separator, bool(append)
-        self._path = Path(self.filename)
+        self._path = Path(self.filename).expanduser().absolute()  # while training runs, the working folder may change
         self._file: BinaryIO | None = None
         self._reset()
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.destination import Destination
 from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
+from kerastorch.callbacks.say import say
 from kerastorch.errors import mismatch, number, whole
 
 _STATE = ("best", "_seen", "_since", "_batch")
@@ -169,10 +170,23 @@ class ModelCheckpoint(Callback):
 
     def _say(self, epoch: int, sentence: str) -> None:
         if self.verbose > 0:
-            print(f"Epoch {epoch + 1}: {sentence}")
+            say(f"Epoch {epoch + 1}: {sentence}")
 
 
-_ENDINGS = (".weights.h5", ".keras", ".h5", ".hdf5", ".safetensors", ".kt", ".pth", ".pt", ".ckpt")
+_ENDINGS = (
+    ".weights.h5",
+    ".keras",
+    ".h5",
+    ".hdf5",
+    ".safetensors",
+    ".kt",
+    ".pth",
+    ".pt",
+    ".ckpt",
+    ".pt2",
+    ".onnx",
+    ".pkl",
+)
 
 
 def _short(value: float | None) -> str:

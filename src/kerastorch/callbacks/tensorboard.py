@@ -23,6 +23,7 @@ from kerastorch.callbacks.extras import need
 from kerastorch.callbacks.steps import Steps, UpdateFreq
 from kerastorch.callbacks.window import Window
 from kerastorch.errors import mismatch, whole
+from kerastorch.paths import refuse_no_folder
 
 
 class TensorBoard(Callback):
@@ -79,8 +80,9 @@ class TensorBoard(Callback):
             warnings.warn("TensorBoard: write_images writes nothing without histogram_freq.", stacklevel=2)
         self._labels = check_metadata(embeddings_metadata)
         self._steps = Steps(update_freq)
-        self._window = Window(profile_batch, os.path.join(self.log_dir, "train"))
-        self._files = BoardFiles(self.log_dir)
+        folder = os.path.abspath(os.path.expanduser(self.log_dir))  # wherever the working folder goes meanwhile
+        self._window = Window(profile_batch, os.path.join(folder, "train"))
+        self._files = BoardFiles(folder)
         self._fitting, self._drawn = False, not write_graph
         self._embeddings: dict[str, tuple[Any, Path | None]] = {}
         self._mark()
@@ -98,6 +100,7 @@ class TensorBoard(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._fitting, self._drawn = True, not self.write_graph
         self._steps.begin()
+        refuse_no_folder(self._files.folder / "train")
         self._files.begin()
         self._window.begin(0)
         self._embeddings = find_embeddings(self.model, self._labels) if self.embeddings_freq else {}

@@ -19,6 +19,7 @@ from kerastorch.inspection.quiet import Subject, no_trace
 from kerastorch.layers.adapting import Adapting
 from kerastorch.layers.rnn import forget
 from kerastorch.modes import evaluation_mode
+from kerastorch.paths import refuse_missing, refuse_unwritable
 from kerastorch.saving import weights_file
 from kerastorch.saving.weights_match import Match
 from kerastorch.saving.weights_names import bare_names
@@ -32,12 +33,10 @@ def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite:
     path = weights_file.path_of(filepath)
     if not _is_built(modules(module)):
         raise ValueError(f"save_weights: there is nothing to save. {_BUILD}")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name a file.")
+    refuse_unwritable(path)
     if not overwrite and path.exists():
-        raise FileExistsError(f"{path} is there already, and overwrite=False.")
+        raise FileExistsError(f"{path} is there already. Pass overwrite=True to replace it, or choose another name.")
     state = module.state_dict()
-    path.parent.mkdir(parents=True, exist_ok=True)
     weights_file.write(path, {bare: state[name] for bare, name in bare_names(module, state).items()})
 
 
@@ -46,8 +45,7 @@ def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_misma
     path = weights_file.path_of(filepath)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file.")
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}.")
+    refuse_missing(path)
     specs = None
     target = module
     if not _is_built(modules(module)):
