@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kerastorch.archive import disk, file
-from kerastorch.errors import CheckpointError, whole
+from kerastorch.errors import CheckpointError, warn, whole
 from kerastorch.paths import refuse_no_folder
 
 _NAME = re.compile(r"checkpoint-(\d{6,12})\.kt")
@@ -77,7 +76,7 @@ class Generations:
                 told = " ".join(map(str, errors))
                 raise CheckpointError(f"{told} There is no other; delete {self.folder} to begin anew.") from errors[-1]
             for error in errors:
-                warnings.warn(f"{error} One before it is used.", stacklevel=2)
+                warn(f"{error} One before it is used.")
             return found
 
     def delete(self) -> None:

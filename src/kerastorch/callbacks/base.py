@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
-from kerastorch.errors import suggest, unknown
+from kerastorch.errors import suggest, unknown, warn
 
 Logs = MutableMapping[str, Any]
 
@@ -162,7 +161,7 @@ class CallbackList:
         for state in states:
             callback = next((one for one in waiting if type(one).__name__ == state["class"]), None)
             if callback is None:
-                warnings.warn(f"the checkpoint has the state of a {state['class']}, which is not here.", stacklevel=2)
+                warn(f"the checkpoint has the state of a {state['class']}, which is not here.")
                 continue
             waiting.remove(callback)
             callback.load_state_dict(state["state"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from kerastorch.callbacks.board_weights import (
 from kerastorch.callbacks.extras import need
 from kerastorch.callbacks.steps import Steps, UpdateFreq
 from kerastorch.callbacks.window import Window
-from kerastorch.errors import mismatch, whole
+from kerastorch.errors import mismatch, warn, whole
 from kerastorch.paths import refuse_no_folder
 
 
@@ -77,7 +76,7 @@ class TensorBoard(Callback):
         self.embeddings_freq = whole("embeddings_freq", embeddings_freq, 0)
         self.embeddings_metadata = embeddings_metadata
         if write_images and not histogram_freq:
-            warnings.warn("TensorBoard: write_images writes nothing without histogram_freq.", stacklevel=2)
+            warn("TensorBoard: write_images writes nothing without histogram_freq.")
         self._labels = check_metadata(embeddings_metadata)
         self._steps = Steps(update_freq)
         folder = os.path.abspath(os.path.expanduser(self.log_dir))  # wherever the working folder goes meanwhile
@@ -187,8 +186,7 @@ class TensorBoard(Callback):
                 raise TypeError("its inputs are not tensors")
             self._files.writer("train").file_writer.add_event(board_graph.event_of(self.model, seen))
         except Exception as error:
-            warnings.warn(
+            warn(
                 f"TensorBoard: there is no graph, the model could not be called on zeros: {error}. "
-                "write_graph=False leaves it out.",
-                stacklevel=2,
+                "write_graph=False leaves it out."
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from torch import nn
 
 from kerastorch.archive import file
 from kerastorch.config import find_class
-from kerastorch.errors import CheckpointCorruptError, CheckpointError
+from kerastorch.errors import CheckpointCorruptError, CheckpointError, warn
 from kerastorch.inspection.quiet import no_trace
 from kerastorch.paths import given, refuse_missing
 from kerastorch.saving import architecture, compiled, state
@@ -142,10 +141,9 @@ def _compile(model: Any, sections: Mapping[str, Any], custom: Mapping[str, Any],
     written, why = sections["compile"]["settings"], sections["compile"]["why_not"]
     if model._trainer is None:
         if written is None:
-            warnings.warn(
+            warn(
                 f"{where} does not have what compile() was given: {why} Call compile(); or give load_model "
-                "module=<your compiled model>, and the optimizer goes on where it was.",
-                stacklevel=4,
+                "module=<your compiled model>, and the optimizer goes on where it was."
             )
             return
         _base().compile(model, **compiled.settings(written, model, custom, where))

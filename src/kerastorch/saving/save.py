@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from kerastorch.archive import file
+from kerastorch.errors import warn
 from kerastorch.inspection.quiet import no_trace
 from kerastorch.paths import given, refuse_unwritable
 from kerastorch.saving import architecture, compiled, state
@@ -92,10 +92,9 @@ def _architecture(model: Any) -> tuple[Any, str | None]:
         why = str(error)
     foreign = model.module_viewed is not None and not model.is_functional
     if not foreign:  # a view of somebody's module is expected to need that
-        warnings.warn(
+        warn(
             f"the architecture cannot be written: {why} Weights and all else are; load them with "
-            "load_model(path, module=<your model>).",
-            stacklevel=5,
+            "load_model(path, module=<your model>)."
         )
     return None, why
 
@@ -106,9 +105,8 @@ def _settings(model: Any, trainer: Any) -> tuple[Any, str | None]:
             raise TypeError(f"{type(model).__name__} has a compile() of its own.")
         return compiled.describe(trainer), None
     except TypeError as error:
-        warnings.warn(
+        warn(
             f"compile state cannot be written: {error} Call compile() after loading; the optimizer's state is in the "
-            "file for load_model(path, module=<your compiled model>).",
-            stacklevel=5,
+            "file for load_model(path, module=<your compiled model>)."
         )
         return None, str(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from kerastorch.data.spec import VARYING
 from kerastorch.data.structure import map_structure
-from kerastorch.errors import CheckpointError
+from kerastorch.errors import CheckpointError, warn
 from kerastorch.inspection.given import known
 from kerastorch.inspection.quiet import Subject, no_trace
 from kerastorch.layers.adapting import Adapting
@@ -108,8 +107,8 @@ def _copied(state: dict[str, Any]) -> dict[str, Any]:
 
 def _warn(found: Match, name: str) -> None:
     if found.differences:
-        warnings.warn(f"{name}: left out, because it does not fit:\n{found.words(None)}", stacklevel=4)
+        warn(f"{name}: left out, because it does not fit:\n{found.words(None)}")
     if found.rounded:
         listed = ", ".join(map(repr, found.rounded[:5])) + (", ..." if len(found.rounded) > 5 else "")
         many = "1 weight was" if len(found.rounded) == 1 else f"{len(found.rounded)} weights were"
-        warnings.warn(f"{name}: {many} rounded to the narrower dtype of the model: {listed}.", stacklevel=4)
+        warn(f"{name}: {many} rounded to the narrower dtype of the model: {listed}.")
