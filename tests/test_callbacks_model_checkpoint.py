@@ -3,14 +3,17 @@
 import math
 import os
 import stat
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from problems import Told, fit_told, regression, same_weights, through_a_file
 from torch import nn
 
 import kerastorch as kt
+from kerastorch import layers
 from kerastorch.callbacks import Callback, LambdaCallback, ModelCheckpoint
 
 
@@ -315,3 +318,33 @@ def test_the_weights_it_saves_are_the_weights(tmp_path):
     model.fit(x, y, epochs=2, verbose=0, callbacks=[callback])
     other.load_weights(tmp_path / "m.safetensors")
     assert same_weights(model, other)
+
+
+ENDS = {
+    "dense": lambda: [layers.Dense(3, "softmax")],
+    "layer": lambda: [layers.Dense(3), layers.Softmax()],
+    "activation": lambda: [layers.Dense(3), layers.Activation("softmax")],
+    "torch": lambda: [layers.Dense(3), nn.Softmax(-1)],
+    "torch inside": lambda: [layers.Dense(3, activation=nn.Softmax(-1))],
+}
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 1])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_model_whose_loss_is_fused_with_its_end_is_saved_whole_while_it_is_trained(end, save_freq, tmp_path):
+    x = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(12) % 3
+    model = kt.Sequential([layers.Dense(4, "relu", activity_regularizer="l2"), *ENDS[end]()])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    shown = []
+    look = LambdaCallback(on_epoch_end=lambda epoch, logs: shown.append(repr(model)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        keep = ModelCheckpoint(tmp_path / "model.kt", save_freq=save_freq)
+        model.fit(x, y, batch_size=4, verbose=0, callbacks=[look, keep])
+    again = kt.load_model(tmp_path / "model.kt")
+    assert np.array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert shown == [repr(model)]
+    assert repr(again) == repr(model)
+    if save_freq == "epoch":  # else the file is of an epoch that had not ended
+        assert again.fit(x, y, batch_size=4, verbose=0).history == model.fit(x, y, batch_size=4, verbose=0).history

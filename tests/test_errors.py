@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import kerastorch as kt
 from kerastorch.errors import mismatch, number, suggest, unknown, whole
 from kerastorch.names import find, public_name, resolve, snake_case
 
@@ -180,3 +181,20 @@ def _named():
 )
 def test_a_thing_is_named_as_its_user_would(thing, name):
     assert public_name(thing) == name
+
+
+def test_warnings_point_at_the_users_line(tmp_path):
+    model = kt.Sequential([kt.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((8, 2))
+    told = [kt.callbacks.RemoteMonitor("http://127.0.0.1:9"), kt.callbacks.EarlyStopping("loss")]
+    with pytest.warns(UserWarning, match="Training goes on") as caught:
+        model.fit(x, x[:, :1], verbose=0, callbacks=told)
+    assert {warning.filename for warning in caught} == {__file__}
+    with pytest.warns(UserWarning) as caught:  # of the loss itself, and of what is monitored
+        model.fit(x, x[:, :1] * np.nan, verbose=0, callbacks=told[1:], check_finite=False)
+    assert {warning.filename for warning in caught} == {__file__}
+    model.add(kt.layers.Lambda(lambda x: x))
+    with pytest.warns(UserWarning, match="architecture") as caught:
+        model.save(tmp_path / "model.kt")
+    assert {warning.filename for warning in caught} == {__file__}

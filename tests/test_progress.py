@@ -70,6 +70,17 @@ def test_a_terminal_gets_a_bar_that_runs_and_a_line_that_stays(monkeypatch):
         assert re.match(rf"Epoch {number + 1}/2 - 8 steps, .* - loss: [\d.]+ - mae: .* - val_mae: [\d.]+", line)
 
 
+def test_what_callbacks_say_stands_on_a_line_of_its_own(monkeypatch, tmp_path):
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    slow = kt.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: time.sleep(0.05))
+    keep = kt.callbacks.ModelCheckpoint(tmp_path / "model.kt", verbose=1, save_freq=4)
+    compiled().fit(X, Y, epochs=1, batch_size=10, callbacks=[slow, keep])
+    said = [text for text in out.getvalue().split("\n") if "saving" in text]
+    assert [text.split("\r")[-1] for text in said] == [f"Epoch 1: saving model to {tmp_path / 'model.kt'}"] * 2
+    assert all(text.split("\r")[-2].strip() == "" for text in said)  # the bar was wiped away
+
+
 def test_the_bar_looks_at_the_numbers_at_most_ten_times_a_second(monkeypatch):
     from kerastorch.training.meter import Meter
 

@@ -340,7 +340,7 @@ def test_where_all_are_damaged_nothing_is_trained(tmp_path):
 def test_a_checkpoint_of_something_else_is_refused_and_nothing_is_changed(about, words, tmp_path):
     with pytest.raises(BrokenOffError):
         script(tmp_path / "kept", 8)
-    with pytest.raises(CheckpointError, match=words):
+    with pytest.raises(CheckpointError, match=f"kept: .*{words}.*Run the same script, or delete it to begin anew"):
         script(tmp_path / "kept", **about)
     assert Generations(tmp_path / "kept").load() is not None
 
@@ -356,6 +356,8 @@ def test_two_backups_are_refused(tmp_path):
         script(tmp_path, 8)
     with pytest.raises(CheckpointError, match="two callbacks"):
         script(tmp_path, resume=tmp_path)
+    with pytest.raises(CheckpointError, match="two callbacks"):  # before there is anything to go on from
+        script(tmp_path / "new", resume=tmp_path / "other")
 
 
 @pytest.mark.parametrize("freq", ["batch", 0, -1, 0.0, True, float("nan"), None])

@@ -469,3 +469,27 @@ def test_what_is_no_model_is_refused(tmp_path):
     (tmp_path / "m.kt").write_bytes(whole[:-5])
     with pytest.raises(CheckpointCorruptError):
         kt.load_model(tmp_path / "m.kt")
+
+
+def test_a_config_with_a_class_of_ones_own_takes_custom_objects():
+    class Twice(layers.Layer):
+        def forward(self, x):
+            return 2 * x
+
+    config = Sequential([Input((4,)), Twice()]).get_config()
+    again = Sequential.from_config(config, custom_objects={"Twice": Twice})
+    assert torch.equal(again(torch.ones(1, 4)), torch.full((1, 4), 2.0))
+    with pytest.raises(ValueError, match=r"Unknown class or function 'Twice'; custom_objects=\{'Twice': Twice\}"):
+        Sequential.from_config(config)
+
+
+def test_a_loss_of_ones_own_that_is_missing_is_named(tmp_path):
+    def squares(y_true, y_pred):
+        return ((y_true - y_pred) ** 2).mean()
+
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", squares)
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "model.kt")
+    with pytest.raises(CheckpointError, match=r"custom_objects=\{'squares': squares\}.*compile=False"):
+        kt.load_model(tmp_path / "model.kt")

@@ -27,6 +27,12 @@ class Codec(Protocol):
         """What `encode` was given, or `NotImplemented`."""
 
 
+class StandIn:
+    """In the place of something for a while, as of an activation that a loss listens to; what is written is that."""
+
+    original: Any
+
+
 _codec: ContextVar[Codec | None] = ContextVar("codec", default=None)
 
 
@@ -124,6 +130,8 @@ def encode(value: Any) -> Any:
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, StandIn):
+        return encode(value.original)
     codec = current()
     if codec is not None and (found := codec.encode(value)) is not NotImplemented:
         return found

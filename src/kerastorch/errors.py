@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -79,6 +81,17 @@ def number(
     if not (math.isfinite(given) and above < given < below and least <= given <= most):
         raise mismatch(name, value, expected, advice)
     return given
+
+
+def warn(sentence: str) -> None:
+    """A `UserWarning` that points at the user's own line, however deep inside it is given."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _INSIDE:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, stacklevel=level)
+
+
+_INSIDE = ("kerastorch", "torch", "contextlib")
 
 
 class CheckpointError(Exception):

@@ -19,6 +19,7 @@ from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.source import Source, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
 from kerastorch.inspection.visible import Visible
+from kerastorch.paths import given
 from kerastorch.saving.portable import Portable
 from kerastorch.saving.savable import Savable
 from kerastorch.training.assembly import Split, assemble, validation_source
@@ -199,7 +200,7 @@ class Model(Portable, Visible, Savable):
         )
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": batches.steps()}
-        kept = [] if resume is None else [BackupAndRestore(resume)]
+        kept = [] if resume is None else [BackupAndRestore(given("resume", resume))]
         told = CallbackList([*listed(callbacks), history, *progress(verbose), *kept], self, params)
         if not _overrides(self, "train_step", "test_step"):
             check_monitors(told.callbacks, log_names(self, trainer, validation is not None), validation is not None)

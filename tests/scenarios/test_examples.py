@@ -6,6 +6,8 @@ import sys
 import warnings
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -73,6 +75,14 @@ def test_a_training_step_of_ones_own_learns(run):
     found = run("own_training_step.py")
     assert found["accuracy"] >= 0.95
     assert found["history"].history["apart"][-1] > 0
+
+
+def test_the_best_model_is_kept_and_loaded(run, tmp_path):
+    found = run("save_and_load.py")
+    assert found["accuracy"] >= 0.94
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.kt", "best.weights.safetensors"]
+    weights = load_file(tmp_path / "best.weights.safetensors")
+    assert all(torch.equal(weights[name], value) for name, value in found["best"].state_dict().items())
 
 
 def test_no_example_is_left_out():

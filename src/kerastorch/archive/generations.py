@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kerastorch.archive import disk, file
-from kerastorch.errors import CheckpointError, whole
+from kerastorch.errors import CheckpointError, warn, whole
+from kerastorch.paths import refuse_no_folder
 
 _NAME = re.compile(r"checkpoint-(\d{6,12})\.kt")
 
@@ -30,20 +30,21 @@ class Generations:
     def __init__(self, folder: str | os.PathLike[str], keep: int = 2) -> None:
         self.folder, self._keep = Path(folder), whole("keep", keep, 2)
         if self.folder.exists() and not self.folder.is_dir():
-            raise CheckpointError(f"{self.folder} is no folder.")
+            raise CheckpointError(f"{self.folder} is no folder; give one for this training alone.")
 
     def prepare(self) -> None:
         """Make the folder, each name forced to disk; one that cannot be is found out before there is much to lose.
 
         Raises:
-            OSError: it cannot be made, or written to.
+            OSError: it cannot be made, or written to, or a file is in its place.
         """
+        refuse_no_folder(self.folder)
         missing = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
         for one in missing:
             disk.sync_folder(one.parent)
         if not os.access(self.folder, os.W_OK | os.X_OK):
-            raise PermissionError(f"{self.folder} cannot be written to.")
+            raise PermissionError(f"{self.folder}: no permission to write there.")
 
     def save(self, sections: Mapping[str, Any]) -> Path:
         """Write the next one; after that only, delete what is too old."""
@@ -75,7 +76,7 @@ class Generations:
                 told = " ".join(map(str, errors))
                 raise CheckpointError(f"{told} There is no other; delete {self.folder} to begin anew.") from errors[-1]
             for error in errors:
-                warnings.warn(f"{error} One before it is used.", stacklevel=2)
+                warn(f"{error} One before it is used.")
             return found
 
     def delete(self) -> None:

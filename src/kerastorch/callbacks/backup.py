@@ -10,7 +10,9 @@ from kerastorch.archive.background import Background
 from kerastorch.archive.generations import Generations
 from kerastorch.archive.packing import Packed, pack
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.errors import mismatch, number
+from kerastorch.callbacks.say import say
+from kerastorch.errors import CheckpointError, mismatch, number
+from kerastorch.paths import given
 
 
 class BackupAndRestore(Callback):
@@ -49,11 +51,12 @@ class BackupAndRestore(Callback):
     ) -> None:
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int | float)):
             raise mismatch("save_freq", save_freq, "'epoch', a number of batches (an integer) or of seconds (a float)")
-        self.backup_dir, self.save_freq = backup_dir, save_freq
+        # of one place, wherever the working folder is while training runs
+        self.backup_dir, self.save_freq = given("backup_dir", backup_dir), save_freq
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         if save_freq != "epoch":
             number("save_freq", save_freq, above=0)
-        self._generations = Generations(backup_dir, keep=3 if double_checkpoint else 2)
+        self._generations = Generations(self.backup_dir.absolute(), keep=3 if double_checkpoint else 2)
         self._background = Background()
         self._since = 0  # batches
         self._saved_at = 0.0  # seconds
@@ -62,15 +65,17 @@ class BackupAndRestore(Callback):
         self._background = Background()
         self._since, self._saved_at = 0, time.monotonic()
         session = self.model.trainer.session
+        if session.keepers:
+            raise CheckpointError("two callbacks would keep this training; pass resume= or one BackupAndRestore.")
         session.keepers.append(self._save)
         self._generations.prepare()
         found = self._generations.load()
         if found is None or found.get("ended"):
             return
-        position = session.resume(found)
+        position = session.resume(found, os.fspath(self.backup_dir))
         if self.params.get("verbose"):
             batch = f", batch {position.done + 1}" if position.done else ""
-            print(f"Going on from {os.fspath(self.backup_dir)}: epoch {position.epoch + 1}{batch}.")
+            say(f"Going on from {os.fspath(self.backup_dir)}: epoch {position.epoch + 1}{batch}.")
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
-from kerastorch.errors import suggest, unknown
+from kerastorch.errors import suggest, unknown, warn
 
 Logs = MutableMapping[str, Any]
 
@@ -162,7 +161,7 @@ class CallbackList:
         for state in states:
             callback = next((one for one in waiting if type(one).__name__ == state["class"]), None)
             if callback is None:
-                warnings.warn(f"the checkpoint has the state of a {state['class']}, which is not here.", stacklevel=2)
+                warn(f"the checkpoint has the state of a {state['class']}, which is not here.")
                 continue
             waiting.remove(callback)
             callback.load_state_dict(state["state"])
@@ -185,7 +184,8 @@ def listed(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:
     """What was given as `callbacks`: several, one, or none."""
     if callbacks is None:
         return []
-    return list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    given: Any = callbacks
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
 
 
 def _overridden(callback: Callback, hook: str) -> list[Callable[..., None]]:
@@ -202,7 +202,10 @@ def _check(callback: Any) -> None:
     if inspect.isclass(callback):
         raise TypeError(f"callbacks: pass {callback.__name__}(), not the class {callback.__name__}.")
     if not isinstance(callback, Callback):
-        raise TypeError(f"callbacks: {callback!r} is no kerastorch.callbacks.Callback.")
+        raise TypeError(
+            f"callbacks: {callback!r} is no kerastorch.callbacks.Callback. Pass instances of it, as "
+            "callbacks=[kerastorch.callbacks.EarlyStopping(patience=3)]."
+        )
     for name in dir(type(callback)):
         if name.startswith("on_") and name not in HOOKS and callable(getattr(callback, name, None)):
             raise TypeError(

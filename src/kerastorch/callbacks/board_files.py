@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import uuid
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from kerastorch.errors import warn
 
 PROJECTOR = "train/projector_config.pbtxt"
 
@@ -74,10 +75,9 @@ class BoardFiles:
                 os.truncate(path, sizes[name])
         lost = [name for name, size in sizes.items() if self._size(name) < size]
         if lost:
-            warnings.warn(
+            warn(
                 f"TensorBoard: {', '.join(lost)} in {self.folder} is gone or shorter than when training was "
-                "interrupted; the curves before that are not whole.",
-                stacklevel=2,
+                "interrupted; the curves before that are not whole."
             )
 
     def _own(self) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.callbacks.board_files import PROJECTOR, BoardFiles
-from kerastorch.errors import mismatch, unknown
+from kerastorch.errors import mismatch, unknown, warn
 from kerastorch.layers.embedding import Embedding
 
 Metadata = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None
@@ -36,9 +35,7 @@ def write_weights(writer: Any, model: nn.Module, epoch: int, images: bool) -> No
         if image is not None:
             writer.add_images(f"{tag}/image", image, epoch)
     if spoilt:
-        warnings.warn(
-            f"TensorBoard: {', '.join(spoilt)}: NaN and infinite values are left out of the histograms.", stacklevel=2
-        )
+        warn(f"TensorBoard: {', '.join(spoilt)}: NaN and infinite values are left out of the histograms.")
 
 
 def _image(values: Tensor) -> Tensor | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.errors import mismatch
+from kerastorch.errors import mismatch, warn
 
 MISSING = "NA"  # in a column that an epoch has no number for
 
@@ -43,7 +42,7 @@ class CSVLogger(Callback):
         if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':
             raise mismatch("separator", separator, "one character, no quote and no line break")
         self.filename, self.separator, self.append = os.fspath(filename), separator, bool(append)
-        self._path = Path(self.filename)
+        self._path = Path(self.filename).expanduser().absolute()  # while training runs, the working folder may change
         self._file: BinaryIO | None = None
         self._reset()
 
@@ -61,10 +60,9 @@ class CSVLogger(Callback):
         position, columns = state["position"], state["columns"]
         size = self._path.stat().st_size if self._path.exists() else 0
         if size < position or (position and columns is not None and self._header() != columns):
-            warnings.warn(
+            warn(
                 f"CSVLogger: {self.filename} is not the file that the interrupted training wrote ({size} bytes, "
-                f"{position} expected): " + ("rows are added to it." if self._position else "a new one is begun."),
-                stacklevel=2,
+                f"{position} expected): " + ("rows are added to it." if self._position else "a new one is begun.")
             )
             return
         self._position, self._columns = position, columns
@@ -147,10 +145,9 @@ class CSVLogger(Callback):
         lost = sorted(set(logs) - set(self._columns or ()))
         if lost and not self._told:
             self._told = True
-            warnings.warn(
+            warn(
                 f"CSVLogger: {self.filename} has no column for {', '.join(lost)}, which the first epoch did not log: "
-                "left out.",
-                stacklevel=2,
+                "left out."
             )
 
 

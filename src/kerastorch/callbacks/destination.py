@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from string import Formatter
 from typing import Any
+
+from kerastorch.paths import given
 
 
 class Destination:
@@ -28,9 +29,7 @@ class Destination:
 
     def __init__(self, who: str, template: Any) -> None:
         self._who = who
-        self.template: str = os.fspath(template) if isinstance(template, (str, os.PathLike)) else ""
-        if not isinstance(self.template, str) or not self.template:
-            raise TypeError(f"filepath must be a path, got {template!r}.")
+        self.template = str(given("filepath", template))
         try:
             fields = [field for _, field, _, _ in Formatter().parse(self.template) if field is not None]
             self.names = [re.split(r"[.\[]", field)[0] for field in fields]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from kerastorch.errors import unknown
+from kerastorch.errors import unknown, warn
 
 MODES = ("auto", "min", "max")
 _UP = (
@@ -66,10 +65,10 @@ def look(who: str, monitor: str, epoch: int, logs: Mapping[str, Any]) -> float |
         return None
     value = float(logs[monitor])
     if math.isnan(value):
-        warnings.warn(f"{who}: {monitor} is NaN in epoch {epoch + 1}.", stacklevel=3)
+        warn(f"{who}: {monitor} is NaN in epoch {epoch + 1}.")
     return value
 
 
 def never_logged(who: str, monitor: str, logs: Mapping[str, Any]) -> None:
     """Warn, when training ends, that what was to be monitored never came."""
-    warnings.warn(f"{who}: {monitor} was never logged; logged were {', '.join(logs)}.", stacklevel=3)
+    warn(f"{who}: {monitor} was never logged; logged were {', '.join(logs)}.")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
+from kerastorch.callbacks.say import say
 from kerastorch.errors import number, whole
 
 _STATE = ("_seen", "wait", "stopped_epoch", "best", "best_epoch", "best_weights")
@@ -97,10 +98,10 @@ class EarlyStopping(Callback):
         if logs and not self._seen and self.model.history.epoch[-1] >= self.start_from_epoch:
             never_logged("EarlyStopping", self.monitor, logs)
         if self.verbose and self.stopped_epoch:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose:
-                print(f"Restoring the weights of the best epoch: {self.best_epoch + 1}.")
+                say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}.")
             self.model.load_state_dict(self.best_weights)
 
     def _keep(self, epoch: int) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.rate import get_rate, set_rate
+from kerastorch.callbacks.say import say
 from kerastorch.errors import mismatch, number
 
 
@@ -47,7 +48,7 @@ class LearningRateScheduler(Callback):
         rate = number("LearningRateScheduler: what schedule returned", found, least=0)
         set_rate(self.model.optimizer, rate)
         if self.verbose > 0:
-            print(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
+            say(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate:.6g}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +10,8 @@ from typing import Any, Literal
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.destination import Destination
 from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
-from kerastorch.errors import mismatch, number, whole
+from kerastorch.callbacks.say import say
+from kerastorch.errors import mismatch, number, warn, whole
 
 _STATE = ("best", "_seen", "_since", "_batch")
 
@@ -162,17 +162,30 @@ class ModelCheckpoint(Callback):
             if name not in logs:
                 if not name.startswith("val_"):
                     raise ValueError(f"filepath {self.filepath!r}: {name!r} is not logged; logged are {list(logs)}.")
-                warnings.warn(f"ModelCheckpoint: epoch {epoch + 1} has no {name} and is not saved.", stacklevel=2)
+                warn(f"ModelCheckpoint: epoch {epoch + 1} has no {name} and is not saved.")
                 return None
             numbers[name] = logs[name]
         return self._where.fill(numbers)
 
     def _say(self, epoch: int, sentence: str) -> None:
         if self.verbose > 0:
-            print(f"Epoch {epoch + 1}: {sentence}")
+            say(f"Epoch {epoch + 1}: {sentence}")
 
 
-_ENDINGS = (".weights.h5", ".keras", ".h5", ".hdf5", ".safetensors", ".kt", ".pth", ".pt", ".ckpt")
+_ENDINGS = (
+    ".weights.h5",
+    ".keras",
+    ".h5",
+    ".hdf5",
+    ".safetensors",
+    ".kt",
+    ".pth",
+    ".pt",
+    ".ckpt",
+    ".pt2",
+    ".onnx",
+    ".pkl",
+)
 
 
 def _short(value: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
 from kerastorch.callbacks.rate import get_rate, set_rate
+from kerastorch.callbacks.say import say
 from kerastorch.errors import number, whole
 
 _STATE = ("_seen", "best", "wait", "cooldown_counter")
@@ -106,6 +107,6 @@ class ReduceLROnPlateau(Callback):
         rate = max(now * self.factor, self.min_lr)
         set_rate(self.model.optimizer, rate)
         if self.verbose > 0:
-            print(f"Epoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate}.")
+            say(f"Epoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate:.6g}.")
         self.cooldown_counter = self.cooldown
         self.wait = 0

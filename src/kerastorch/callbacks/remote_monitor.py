@@ -7,13 +7,12 @@ import math
 import urllib.error
 import urllib.parse
 import urllib.request
-import warnings
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.errors import mismatch
+from kerastorch.errors import mismatch, warn
 
 TIMEOUT = 3.0  # seconds that an epoch waits for the server
 
@@ -73,7 +72,7 @@ class RemoteMonitor(Callback):
     def _tell(self, sentence: str) -> None:
         if not self._told:
             self._told = True
-            warnings.warn(f"RemoteMonitor: {sentence}. Training goes on.", stacklevel=3)
+            warn(f"RemoteMonitor: {sentence}. Training goes on.")
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from kerastorch.callbacks.board_weights import (
 from kerastorch.callbacks.extras import need
 from kerastorch.callbacks.steps import Steps, UpdateFreq
 from kerastorch.callbacks.window import Window
-from kerastorch.errors import mismatch, whole
+from kerastorch.errors import mismatch, warn, whole
+from kerastorch.paths import refuse_no_folder
 
 
 class TensorBoard(Callback):
@@ -76,11 +76,12 @@ class TensorBoard(Callback):
         self.embeddings_freq = whole("embeddings_freq", embeddings_freq, 0)
         self.embeddings_metadata = embeddings_metadata
         if write_images and not histogram_freq:
-            warnings.warn("TensorBoard: write_images writes nothing without histogram_freq.", stacklevel=2)
+            warn("TensorBoard: write_images writes nothing without histogram_freq.")
         self._labels = check_metadata(embeddings_metadata)
         self._steps = Steps(update_freq)
-        self._window = Window(profile_batch, os.path.join(self.log_dir, "train"))
-        self._files = BoardFiles(self.log_dir)
+        folder = os.path.abspath(os.path.expanduser(self.log_dir))  # wherever the working folder goes meanwhile
+        self._window = Window(profile_batch, os.path.join(folder, "train"))
+        self._files = BoardFiles(folder)
         self._fitting, self._drawn = False, not write_graph
         self._embeddings: dict[str, tuple[Any, Path | None]] = {}
         self._mark()
@@ -98,6 +99,7 @@ class TensorBoard(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._fitting, self._drawn = True, not self.write_graph
         self._steps.begin()
+        refuse_no_folder(self._files.folder / "train")
         self._files.begin()
         self._window.begin(0)
         self._embeddings = find_embeddings(self.model, self._labels) if self.embeddings_freq else {}
@@ -184,8 +186,7 @@ class TensorBoard(Callback):
                 raise TypeError("its inputs are not tensors")
             self._files.writer("train").file_writer.add_event(board_graph.event_of(self.model, seen))
         except Exception as error:
-            warnings.warn(
+            warn(
                 f"TensorBoard: there is no graph, the model could not be called on zeros: {error}. "
-                "write_graph=False leaves it out.",
-                stacklevel=2,
+                "write_graph=False leaves it out."
             )

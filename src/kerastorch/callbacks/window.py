@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
-from kerastorch.errors import mismatch, whole
+from kerastorch.errors import mismatch, warn, whole
 
 
 class Window:
@@ -37,7 +36,7 @@ class Window:
             profiler.start()
         except RuntimeError as error:  # the user's own is at work
             self.over = True
-            warnings.warn(f"TensorBoard: profile_batch: the profiler did not start: {error}", stacklevel=2)
+            warn(f"TensorBoard: profile_batch: the profiler did not start: {error}")
             return
         self._profiler = profiler
 

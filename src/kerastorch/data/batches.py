@@ -206,8 +206,7 @@ def refuse_other(state: Mapping[str, Any], **facts: Any) -> None:
     for name, value in facts.items():
         if state.get(name) != value:
             raise CheckpointError(
-                f"the checkpoint is of training with {name}={state.get(name)}, this fit has {name}={value}. Run the "
-                "same script, or delete the checkpoint to begin anew."
+                f"the checkpoint is of training with {name}={state.get(name)}, this fit has {name}={value}."
             )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.errors import mismatch
+from kerastorch.errors import mismatch, warn
 
 
 def check_split(split: Any) -> float:
@@ -60,8 +59,7 @@ def warn_of_unseen_classes(train: Tensor, validation: Tensor) -> None:
     missing = sorted(set(validation.unique().tolist()) - set(train.unique().tolist()))
     if missing:
         shown = ", ".join(f"{label:g}" for label in missing[:10])
-        warnings.warn(
+        warn(
             f"validation rows contain classes never seen in training: {{{shown}}}. "
-            "Shuffle first, or pass validation_shuffle=True or validation_stratify=True.",
-            stacklevel=5,  # the line that called fit
+            "Shuffle first, or pass validation_shuffle=True or validation_stratify=True.",  # the line that called fit
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from kerastorch.data.arrays import tensors
 from kerastorch.data.batches import Batch, refuse_other
 from kerastorch.data.order import EpochSampler
 from kerastorch.data.structure import map_structure
+from kerastorch.errors import warn
 
 
 class LoaderBatches:
@@ -89,10 +89,9 @@ class StreamBatches:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if not isinstance(self._source, Iterator):
             return
-        warnings.warn(
+        warn(
             "the data is a generator: the batches it gave before are drawn from it again and passed over. Training "
-            "goes on exactly only if they are the same; arrays, a Dataset or a seeded DataLoader make sure of that.",
-            stacklevel=2,
+            "goes on exactly only if they are the same; arrays, a Dataset or a seeded DataLoader make sure of that."
         )
         self._drawn = (
             self._given - state["given"]

@@ -63,8 +63,8 @@ def settings(written: Mapping[str, Any], model: nn.Module, custom: Mapping[str, 
             found["optimizer"] = _made(optimizer, model) if held else decode(optimizer)
     except Exception as error:
         raise CheckpointError(
-            f"{where}: what compile() was given cannot be made: {error} Give load_model custom_objects, or "
-            "compile=False."
+            f"{where}: what compile() was given cannot be made: {error} load_model takes custom_objects, or "
+            "compile=False and nothing of that."
         ) from error
     return found
 

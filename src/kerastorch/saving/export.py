@@ -15,6 +15,7 @@ from kerastorch.archive import disk
 from kerastorch.errors import ExportError, mismatch, one_of
 from kerastorch.inspection.quiet import no_trace
 from kerastorch.modes import evaluation_mode
+from kerastorch.paths import given, refuse_unwritable
 from kerastorch.saving.export_check import check
 from kerastorch.saving.export_inputs import Inputs
 from kerastorch.saving.export_quiet import quiet
@@ -30,6 +31,7 @@ def export(
 ) -> None:
     """Write `model` as a program; see `Model.export`."""
     path, kind = _target(filepath, kind)
+    refuse_unwritable(path)
     refuse_unbuilt(model)
     if kind == "onnx":
         from kerastorch.saving.export_onnx import encoded, require
@@ -43,7 +45,6 @@ def export(
         inputs = Inputs(model, signature)
         data, run = encoded(traced(inputs), inputs)
         worst = check(run, inputs, kind)
-    path.parent.mkdir(parents=True, exist_ok=True)
     disk.write(path, [data])
     if verbose:
         print(f"{path}: {len(data) / 2**20:.1f} MiB; it gives what the model gives, up to {worst:.1e} of the largest.")
@@ -71,14 +72,10 @@ def _buffers_kept(parts: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def _target(filepath: str | os.PathLike[str], kind: str | None) -> tuple[Path, str]:
-    if not isinstance(filepath, (str, os.PathLike)):
-        raise TypeError(f"filepath must be a path, got {filepath!r}.")
-    path = Path(filepath)
+    path = given("filepath", filepath)
     expected = _ENDINGS.get(path.suffix.lower())
     if expected is None:
         raise mismatch("filepath", str(path), "a file name that ends in .pt2 (torch.export) or .onnx")
     if kind is not None and one_of("format", kind, _ENDINGS.values()) != expected:
         raise ValueError(f"format={kind!r} does not go with {path.name}, whose ending means {expected!r}.")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name a file.")
     return path, expected

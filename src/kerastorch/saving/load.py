@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from kerastorch.archive import file
 from kerastorch.config import find_class
-from kerastorch.errors import CheckpointCorruptError, CheckpointError
+from kerastorch.errors import CheckpointCorruptError, CheckpointError, warn
 from kerastorch.inspection.quiet import no_trace
+from kerastorch.paths import given, refuse_missing
 from kerastorch.saving import architecture, compiled, state
 from kerastorch.saving.reader import build
 from kerastorch.saving.registry import checked, known
@@ -60,7 +61,8 @@ def load_model(
     custom = {**known(), **checked(custom_objects)}
     if module is not None and not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch.nn.Module, got {module!r}.")
-    where = os.fspath(filepath)
+    path = given("filepath", filepath)
+    where = str(path)
     sections = _read(where)
     try:
         with no_trace([]):
@@ -72,12 +74,28 @@ def load_model(
     return model
 
 
+_NOT_MODELS = {
+    (".safetensors",): "has weights alone; make the model and call load_weights on it.",
+    (".keras", ".h5", ".hdf5"): "is a file of Keras, which is not read; write the weights as .safetensors there.",
+    (".pt2", ".onnx"): "is a program that export wrote; no model comes back from it. Keep what model.save writes.",
+    (".pt", ".pth", ".bin", ".pkl", ".ckpt"): "is a pickle, or one in a zip file, as torch.save writes, and never "
+    "read; if you trust it, make the model, and model.load_state_dict(torch.load(path, weights_only=True)).",
+}
+
+
 def _read(where: str) -> dict[str, Any]:
     if os.path.isdir(where):
         raise CheckpointError(f"{where} is a folder; load_model takes a {SUFFIX} file that model.save wrote.")
-    if where.endswith(".safetensors"):
-        raise CheckpointError(f"{where} has weights alone; make the model and call load_weights on it.")
+    for endings, why in _NOT_MODELS.items():
+        if where.endswith(endings):
+            raise CheckpointError(f"{where} {why}")
+    refuse_missing(Path(where))
     sections = file.read(where)
+    if "fit" in sections:
+        raise CheckpointError(
+            f"{where} is of a training, as BackupAndRestore keeps it; fit(resume=<its folder>) in the same script goes "
+            "on with it."
+        )
     if "model" not in sections or "weights" not in sections:
         raise CheckpointError(f"{where} is an archive of kerastorch, but not of a model; it has {sorted(sections)}.")
     return sections
@@ -123,10 +141,9 @@ def _compile(model: Any, sections: Mapping[str, Any], custom: Mapping[str, Any],
     written, why = sections["compile"]["settings"], sections["compile"]["why_not"]
     if model._trainer is None:
         if written is None:
-            warnings.warn(
+            warn(
                 f"{where} does not have what compile() was given: {why} Call compile(); or give load_model "
-                "module=<your compiled model>, and the optimizer goes on where it was.",
-                stacklevel=4,
+                "module=<your compiled model>, and the optimizer goes on where it was."
             )
             return
         _base().compile(model, **compiled.settings(written, model, custom, where))

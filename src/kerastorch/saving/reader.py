@@ -62,7 +62,11 @@ class Reader:
         """What a user's name stands for."""
         found = find(name, self._custom) if isinstance(name, str) else None
         if found is None:
-            raise unknown("class or function", str(name), self._custom)
+            known = f" Known: {', '.join(sorted(self._custom))}." if self._custom else ""
+            bare = str(name).rpartition(">")[2]
+            raise ValueError(
+                f"Unknown class or function {name!r}; custom_objects={{{name!r}: {bare}}} names it.{known}"
+            )
         return found
 
     def _kind(self, name: Any) -> Any:

@@ -13,7 +13,7 @@ from kerastorch.config import arguments_of, current, decode, encode, register, u
 from kerastorch.functional import Functional
 from kerastorch.saving.graphs import symbols_from, written
 from kerastorch.saving.reader import Reader
-from kerastorch.saving.registry import known
+from kerastorch.saving.registry import custom_object_scope, known
 from kerastorch.saving.writer import Writer
 
 
@@ -62,16 +62,18 @@ class Savable(Functional):
             return config | ({"trainable": False} if not self.trainable else {})
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """A new model from what `get_config` gave, with new weights.
 
         Args:
-            config: what is not kerastorch's own in it must be registered, or in a `custom_object_scope`.
+            config: what is not kerastorch's own in it must be registered, or in `custom_objects`, or in a
+                `custom_object_scope`.
+            custom_objects: your own classes and functions, by the names that they were written under.
 
         Raises:
             ValueError: a name that nobody knows.
         """
-        with reading() as reader:
+        with custom_object_scope(custom_objects or {}), reading() as reader:
             given = dict(config)
             trainable = given.pop("trainable", True)
             made = cls._from(reader, given)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from kerastorch.archive import file
+from kerastorch.errors import warn
 from kerastorch.inspection.quiet import no_trace
+from kerastorch.paths import given, refuse_unwritable
 from kerastorch.saving import architecture, compiled, state
 from kerastorch.saving.writer import built_on
 from kerastorch.tree import modules
@@ -22,6 +23,7 @@ SUFFIX = ".kt"
 def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """See `Model.save`."""
     path = checked(filepath)
+    refuse_unwritable(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists. Pass overwrite=True to replace it, or choose another name.")
     for name, weight in (*model.named_parameters(), *model.named_buffers()):
@@ -29,7 +31,6 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
             raise ValueError(f"{name} has no size yet. Build the model before saving it: call it, or fit, on data.")
     with no_trace(modules(model)):
         sections = _sections(model)
-    path.parent.mkdir(parents=True, exist_ok=True)
     file.write(path, sections)
 
 
@@ -40,14 +41,19 @@ def checked(filepath: str | os.PathLike[str]) -> Path:
         TypeError: no path.
         ValueError: another suffix than `.kt`.
     """
-    if not isinstance(filepath, (str, os.PathLike)):
-        raise TypeError(f"filepath must be a path, got {filepath!r}.")
-    path = Path(filepath)
+    path = given("filepath", filepath)
     if path.suffix != SUFFIX:
+        ending = next((end for end in _OTHERS if path.name.endswith(end)), "")
+        weights = " For weights alone there is save_weights." if ending in _OF_WEIGHTS else ""
         raise ValueError(
-            f"the file of a model ends in {SUFFIX}, got {os.fspath(filepath)!r}; use {path.stem + SUFFIX!r}."
+            f"the file of a model ends in {SUFFIX}, got {os.fspath(filepath)!r}; use "
+            f"{path.name.removesuffix(ending) + SUFFIX!r}.{weights}"
         )
     return path
+
+
+_OF_WEIGHTS = (".weights.h5", ".weights.safetensors", ".safetensors")
+_OTHERS = (*_OF_WEIGHTS, ".keras", ".h5", ".hdf5", ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pt2", ".onnx")
 
 
 def _sections(model: Any) -> dict[str, Any]:
@@ -56,7 +62,7 @@ def _sections(model: Any) -> dict[str, Any]:
     sections: dict[str, Any] = {
         "model": {
             "kerastorch": __version__,
-            "class": type(model).__name__,
+            "class": type(_of_the_user(model)).__name__,
             "architecture": written,
             "why_not": why,
             "built": built_on(model),
@@ -73,6 +79,12 @@ def _sections(model: Any) -> dict[str, Any]:
     return sections
 
 
+def _of_the_user(model: Any) -> nn.Module:
+    """What a user would pass as `module`: of a view, what is viewed."""
+    viewed = model.module_viewed
+    return viewed if isinstance(viewed, nn.Module) and not model.is_functional else model
+
+
 def _architecture(model: Any) -> tuple[Any, str | None]:
     try:
         return architecture.describe(model), None
@@ -80,10 +92,9 @@ def _architecture(model: Any) -> tuple[Any, str | None]:
         why = str(error)
     foreign = model.module_viewed is not None and not model.is_functional
     if not foreign:  # a view of somebody's module is expected to need that
-        warnings.warn(
+        warn(
             f"the architecture cannot be written: {why} Weights and all else are; load them with "
-            "load_model(path, module=<your model>).",
-            stacklevel=5,
+            "load_model(path, module=<your model>)."
         )
     return None, why
 
@@ -94,9 +105,8 @@ def _settings(model: Any, trainer: Any) -> tuple[Any, str | None]:
             raise TypeError(f"{type(model).__name__} has a compile() of its own.")
         return compiled.describe(trainer), None
     except TypeError as error:
-        warnings.warn(
+        warn(
             f"compile state cannot be written: {error} Call compile() after loading; the optimizer's state is in the "
-            "file for load_model(path, module=<your compiled model>).",
-            stacklevel=5,
+            "file for load_model(path, module=<your compiled model>)."
         )
         return None, str(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,12 +12,13 @@ from torch import Tensor, nn
 
 from kerastorch.data.spec import VARYING
 from kerastorch.data.structure import map_structure
-from kerastorch.errors import CheckpointError
+from kerastorch.errors import CheckpointError, warn
 from kerastorch.inspection.given import known
 from kerastorch.inspection.quiet import Subject, no_trace
 from kerastorch.layers.adapting import Adapting
 from kerastorch.layers.rnn import forget
 from kerastorch.modes import evaluation_mode
+from kerastorch.paths import refuse_missing, refuse_unwritable
 from kerastorch.saving import weights_file
 from kerastorch.saving.weights_match import Match
 from kerastorch.saving.weights_names import bare_names
@@ -32,12 +32,10 @@ def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite:
     path = weights_file.path_of(filepath)
     if not _is_built(modules(module)):
         raise ValueError(f"save_weights: there is nothing to save. {_BUILD}")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name a file.")
+    refuse_unwritable(path)
     if not overwrite and path.exists():
-        raise FileExistsError(f"{path} is there already, and overwrite=False.")
+        raise FileExistsError(f"{path} is there already. Pass overwrite=True to replace it, or choose another name.")
     state = module.state_dict()
-    path.parent.mkdir(parents=True, exist_ok=True)
     weights_file.write(path, {bare: state[name] for bare, name in bare_names(module, state).items()})
 
 
@@ -46,8 +44,7 @@ def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_misma
     path = weights_file.path_of(filepath)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file.")
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}.")
+    refuse_missing(path)
     specs = None
     target = module
     if not _is_built(modules(module)):
@@ -110,8 +107,8 @@ def _copied(state: dict[str, Any]) -> dict[str, Any]:
 
 def _warn(found: Match, name: str) -> None:
     if found.differences:
-        warnings.warn(f"{name}: left out, because it does not fit:\n{found.words(None)}", stacklevel=4)
+        warn(f"{name}: left out, because it does not fit:\n{found.words(None)}")
     if found.rounded:
         listed = ", ".join(map(repr, found.rounded[:5])) + (", ..." if len(found.rounded) > 5 else "")
         many = "1 weight was" if len(found.rounded) == 1 else f"{len(found.rounded)} weights were"
-        warnings.warn(f"{name}: {many} rounded to the narrower dtype of the model: {listed}.", stacklevel=4)
+        warn(f"{name}: {many} rounded to the narrower dtype of the model: {listed}.")

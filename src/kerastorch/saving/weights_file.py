@@ -15,6 +15,7 @@ from torch import Tensor
 from kerastorch.archive import disk, tensors
 from kerastorch.archive.packing import pack, unpack
 from kerastorch.errors import CheckpointCorruptError, CheckpointError, mismatch
+from kerastorch.paths import given
 from kerastorch.version import __version__
 
 SUFFIX = ".safetensors"
@@ -34,13 +35,14 @@ def path_of(filepath: str | os.PathLike[str]) -> Path:
         TypeError: no path.
         ValueError: it does not end in `.safetensors`.
     """
-    if not isinstance(filepath, (str, os.PathLike)):
-        raise TypeError(f"filepath must be a path, got {filepath!r}.")
-    path = Path(filepath)
+    path = given("filepath", filepath)
     if path.name.endswith(".index.json"):
         raise ValueError(f"{path} lists the pieces of weights in several files, which are not read; join them to one.")
     if path.suffix.lower() != SUFFIX:
-        advice = "Files of weights are safetensors: name it as 'model.weights.safetensors'."
+        name = path.name.removesuffix(path.suffix).removesuffix(".weights") + ".weights" + SUFFIX
+        advice = f"Files of weights are safetensors: name it as {name!r}."
+        if path.suffix == ".kt":
+            advice += " A .kt file holds a whole model: see Model.save and kerastorch.load_model."
         if path.suffix.lower() in (".pt", ".pth", ".bin", ".pkl", ".ckpt"):
             advice += " Pickles are never read."
         raise mismatch("filepath", str(path), f"a file name that ends in {SUFFIX}", advice)

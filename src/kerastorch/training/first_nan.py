@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from torch import Tensor
 
 from kerastorch.callbacks.finite import free_to_read
+from kerastorch.errors import warn
 
 
 class FirstNaN:
@@ -28,8 +28,7 @@ class FirstNaN:
         if not wrong:
             return  # only the sum is not
         self._told = True
-        warnings.warn(
+        warn(
             f"the loss is {loss.detach().reshape(-1)[wrong[0]].item()} in epoch {epoch + 1}, "
-            f"batch {batch + wrong[0] + 1}; callbacks.TerminateOnNaN() stops before such a step.",
-            stacklevel=2,
+            f"batch {batch + wrong[0] + 1}; callbacks.TerminateOnNaN() stops before such a step."
         )

@@ -55,6 +55,7 @@ class Session:
         self.keepers: list[Callable[[], None]] = []
         self._stopped = False
         self._loaded: Mapping[str, Any] | None = None
+        self._from = ""
         self._beginning: dict[str, Any] = {}
 
     # --- kept -------------------------------------------------------------------------------------------------
@@ -108,8 +109,12 @@ class Session:
 
     # --- gone on with -----------------------------------------------------------------------------------------
 
-    def resume(self, state: Mapping[str, Any]) -> Position:
+    def resume(self, state: Mapping[str, Any], where: str = "the checkpoint") -> Position:
         """Go on where `state` was taken: called in `on_train_begin`, done once every callback has been told of that.
+
+        Args:
+            state: what `state_dict` gave.
+            where: it was kept, for messages.
 
         Raises:
             CheckpointError: it is of another model, optimizer, or other data; nothing has been changed.
@@ -119,6 +124,7 @@ class Session:
         fit = state.get("fit")
         if not isinstance(fit, Mapping) or not {"model", "optimizer"} <= state.keys():
             raise CheckpointError("the file holds no state of a fit; was it written by model.save()?")
+        self._from = where
         self._loaded = {**state, "fit": pytree.tree_map(_copy, fit)}  # of torch's own memory, not that of a file
         self.position = Position(fit["epoch"], fit["done"])
         return self.position
@@ -133,9 +139,12 @@ class Session:
         assert self._loaded is not None
         state, self._loaded = self._loaded, None
         trainer, fit = self._trainer, state["fit"]
-        check_state(trainer.model, state["model"])
-        optimizers.check_state(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
-        self._batches.load_state_dict(fit["beginning"]["batches"])
+        try:
+            check_state(trainer.model, state["model"])
+            optimizers.check_state(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
+            self._batches.load_state_dict(fit["beginning"]["batches"])
+        except CheckpointError as error:
+            raise CheckpointError(f"{self._from}: {error} Run the same script, or delete it to begin anew.") from error
         load_state(trainer.model, state["model"])
         optimizers.load_state_by_name(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
         trainer.objective.load_state_dict(fit["objective"])

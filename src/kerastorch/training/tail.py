@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from kerastorch import activations
+from kerastorch.config import StandIn
 from kerastorch.layers.activation import Softmax
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Activation, Dense
@@ -78,11 +79,12 @@ def _axis(module: nn.Module) -> int | None:
     return softmax.dim if isinstance(softmax, (nn.Softmax, nn.LogSoftmax)) else -1
 
 
-class Tap:
+class Tap(StandIn):
     """Keeps the last input and output of an activation: `logits(output)` is what `output` was made from."""
 
     def __init__(self, function: Callable[[Tensor], Tensor] | None = None) -> None:
-        self.function = function
+        self.function = self.original = function
+        self.__name__ = getattr(function, "__name__", repr(function))  # what a layer shows
         self._input: Tensor | None = None
         self._output: Tensor | None = None
 

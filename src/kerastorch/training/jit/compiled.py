@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, Several, shape_of
+from kerastorch.errors import warn
 from kerastorch.optimizers.base import weights
 from kerastorch.training.execution import Execution
 from kerastorch.training.jit.cells import Cell, cells
@@ -78,7 +78,7 @@ class Compiled:
         """Before an epoch: look whether what was compiled still holds; in it, wherever a callback could change that."""
         guarded = self._update.guard is not None
         if guarded and not self.resting and self.cause is None:
-            warnings.warn("jit_compile: training goes on uncompiled while each step is looked at first.", stacklevel=2)
+            warn("jit_compile: training goes on uncompiled while each step is looked at first.")
         self.resting = guarded
         if guarded:
             self.together = 1
@@ -116,7 +116,7 @@ class Compiled:
     def give_up(self, cause: str) -> None:
         """Go on uncompiled; said once."""
         self._steps, self._constants, self.cause = {}, None, cause
-        warnings.warn(f"jit_compile: training goes on uncompiled: {cause}.", stacklevel=2)
+        warn(f"jit_compile: training goes on uncompiled: {cause}.")
 
     def _eager(self, batch: Batch | Several) -> Mapping[str, Any]:
         """What the compiled step stands for."""

@@ -1,0 +1,14 @@
+"""Sentences of callbacks: printed above a bar that is being drawn, not into it."""
+
+from __future__ import annotations
+
+import sys
+
+
+def say(sentence: str) -> None:
+    """Print a line."""
+    tqdm = sys.modules.get("tqdm")  # where it was never loaded there is no bar
+    if tqdm is None:
+        print(sentence, flush=True)
+    else:
+        tqdm.tqdm.write(sentence, file=sys.stdout)
