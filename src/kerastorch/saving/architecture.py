@@ -101,7 +101,7 @@ class _Copies(TorchFunctionMode):
 
 
 def _made(written: Any, custom: Mapping[str, Any]) -> nn.Module:
-    with using(Reader(custom, builds=False)):
+    with using(Reader(custom, complete=True)):
         made = decode(written)
     if not isinstance(made, nn.Module):
         raise ValueError(f"there is {type(made).__name__} in the place of a model.")
