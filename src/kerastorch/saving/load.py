@@ -10,8 +10,9 @@ from typing import Any
 from torch import nn
 
 from kerastorch.archive import file
+from kerastorch.archive.damaged import damaged
 from kerastorch.config import find_class
-from kerastorch.errors import CheckpointCorruptError, CheckpointError
+from kerastorch.errors import CheckpointError
 from kerastorch.inspection.quiet import no_trace
 from kerastorch.saving import architecture, compiled, state
 from kerastorch.saving.reader import build
@@ -67,9 +68,16 @@ def load_model(
             model = _model(sections, custom, module, where)
             if compile and "compile" in sections:
                 _compile(model, sections, custom, where)
-    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise CheckpointCorruptError(f"{where} is damaged, or not what it should be: {error!r}.") from error
+    except CheckpointError:
+        raise
+    except _MALFORMED as error:
+        raise damaged(where, repr(error)) from error
     return model
+
+
+# what comes of content that no `save` writes; with a caller's module also what its code does not take
+_MALFORMED = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError,
+              ValueError)  # fmt: skip
 
 
 def _read(where: str) -> dict[str, Any]:
