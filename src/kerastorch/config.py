@@ -18,7 +18,13 @@ _DTYPES = {str(found).removeprefix("torch."): found for found in vars(torch).val
 
 
 class Codec(Protocol):
-    """Writes and reads more than this file knows: whole models, which refer to their parts."""
+    """Writes and reads more than this file knows: whole models, which refer to their parts.
+
+    Attributes:
+        fills: whether layers that are made meanwhile get the numbers that they start from.
+    """
+
+    fills: bool
 
     def encode(self, value: Any) -> Any:
         """`value` in JSON's types and tensors, or `NotImplemented`."""

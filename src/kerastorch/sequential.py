@@ -39,7 +39,6 @@ class Sequential(Model):
     """
 
     is_chain = True
-    holds_layers = True
 
     def __init__(self, layers: Iterable[nn.Module | Input] | None = None, *, name: str | None = None) -> None:
         super().__init__(name=name)
@@ -150,7 +149,7 @@ class Sequential(Model):
         made = cls([decode(layer) for layer in config["layers"]], name=config["name"])
         if config["input"] is not None:
             made._input = input_from(config["input"])
-            if reader.builds:
+            if not reader.complete:
                 made._build_from_input()
         return made
 

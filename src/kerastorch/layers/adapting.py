@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -17,6 +17,21 @@ from kerastorch.layers.base import Layer
 
 class Adapting(Layer):
     """A layer with buffers whose sizes only the data knows: empty until `adapt`, and loaded whatever size they have."""
+
+    def _learned(self, *names: str) -> dict[str, Any]:
+        """For the config: what `adapt` found, so that a layer made from it has the same sizes."""
+        found = {name: buffer for name in names if (buffer := self._buffers[name]) is not None and buffer.numel()}
+        return {"learned": {name: buffer.tolist() for name, buffer in found.items()}} if found else {}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """See `Configurable`; what was learned is there again."""
+        given = dict(config)
+        learned = given.pop("learned", {})
+        made = super().from_config(given)
+        for name, numbers in learned.items():
+            made._buffers[name] = torch.tensor(numbers).to(made.get_buffer(name))
+        return made
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if not self.built and any(key.startswith(prefix) for key in state_dict):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.config import Configurable
+from kerastorch.config import Configurable, current
 from kerastorch.constraints import Constraint
 from kerastorch.regularizers import Regularizer
 from kerastorch.tree import is_unbuilt, modules
@@ -116,9 +116,13 @@ class Layer(Weights, Configurable):
             )
         if name is None and (regularizer is not None or constraint is not None):
             raise ValueError("add_weight: a regularizer or constraint needs the name of the attribute, name=...")
-        weight = torch.empty(tuple(shape), dtype=self._place.dtype, device=self._place.device)
-        with torch.no_grad():
-            initializers.get(initializer)(weight)
+        codec = current()
+        if codec is not None and not codec.fills:
+            weight = torch.zeros(tuple(shape), dtype=self._place.dtype, device=self._place.device)
+        else:
+            weight = torch.empty(tuple(shape), dtype=self._place.dtype, device=self._place.device)
+            with torch.no_grad():
+                initializers.get(initializer)(weight)
         if name is not None:
             penalty, constrained = regularizers.get(regularizer), constraints.get(constraint)
             if penalty is not None:

@@ -87,6 +87,7 @@ class Discretization(Adapting):
 
     def get_config(self) -> dict[str, Any]:
         own = {"bin_boundaries": self._given, "num_bins": self.num_bins, "epsilon": self.epsilon}
+        own |= self._learned("bin_boundaries") if self._given is None else {}
         modes = {"output_mode": self.output_mode, "sparse": self.sparse}
         return {**own, **modes, "name": self.name, "trainable": self.trainable}
 

@@ -228,15 +228,22 @@ class _Lookup(Adapting):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """See `Configurable`; no file is opened because a config names it."""
-        refuse_path(config, cls)
+        check_config(config, cls)
         return super().from_config(config)
 
     def extra_repr(self) -> str:
         return f"{self.vocabulary_size()} indices, {self.output_mode}{'' if self._tokens() else ', not adapted'}"
 
 
-def refuse_path(config: Mapping[str, Any], kind: type) -> None:
-    """A config has the tokens themselves."""
+_MOST = 2**20  # unknown tokens, padded ones, or lengths of n-grams that a config may ask for: memory is taken for them
+
+
+def check_config(config: Mapping[str, Any], kind: type) -> None:
+    """A config has the tokens themselves, not the path of a file, and no sizes that only memory limits."""
+    for name in ("num_oov_indices", "ngrams", *(("max_tokens",) if config.get("pad_to_max_tokens") else ())):
+        size = config.get(name)
+        if isinstance(size, int) and size > _MOST:
+            raise ValueError(f"{kind.__name__}: {name} of a config is at most {_MOST}, got {size}.")
     given = config.get("vocabulary")
     if given is not None and not isinstance(given, (list, tuple)):
         raise ValueError(f"{kind.__name__}: the vocabulary of a config is a list of tokens, got {given!r}.")

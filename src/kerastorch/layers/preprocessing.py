@@ -164,6 +164,7 @@ class Normalization(Adapting):
         mean, variance = (None, None) if self._given is None else self._given
         axis = list(self.axis) if isinstance(self.axis, tuple) else self.axis
         own = {"axis": axis, "mean": mean, "variance": variance, "invert": self.invert}
+        own |= self._learned("mean", "variance") if self._given is None else {}
         return {**own, "name": self.name, "trainable": self.trainable}
 
     def extra_repr(self) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from kerastorch.errors import mismatch, one_of, unknown, whole
 from kerastorch.layers.adapting import batches, not_adapted
 from kerastorch.layers.base import Layer
-from kerastorch.layers.lookup import refuse_path
+from kerastorch.layers.lookup import check_config
 from kerastorch.layers.string_lookup import StringLookup
 from kerastorch.layers.strings import refuse_tracing, strings
 
@@ -186,7 +186,7 @@ class TextVectorization(Layer):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """See `Configurable`; no file is opened because a config names it."""
-        refuse_path(config, cls)
+        check_config(config, cls)
         return super().from_config(config)
 
 

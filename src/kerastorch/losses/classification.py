@@ -97,7 +97,7 @@ class CategoricalCrossentropy(Loss):
         super().__init__(reduction, name)
         self.from_logits = from_logits
         self.label_smoothing = number("label_smoothing", label_smoothing, least=0, most=1)
-        self.class_axis = axis
+        self.axis = self.class_axis = axis
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if y_true.ndim < y_pred.ndim or y_true.shape[-1] == 1 != y_pred.shape[-1]:
@@ -145,7 +145,7 @@ class SparseCategoricalCrossentropy(Loss):
         super().__init__(reduction, name)
         self.from_logits = from_logits
         self.ignore_class = self.ignored = ignore_class
-        self.class_axis = axis
+        self.axis = self.class_axis = axis
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return align_classes(self.name, y_true, y_pred, self.class_axis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from kerastorch.config import decode, encode, using
 from kerastorch.errors import CheckpointError
 from kerastorch.fakes import fake_mode, goes_by_numbers, unlogged
-from kerastorch.saving.facts import difference, misfit
+from kerastorch.saving.facts import difference, misfit, reset
 from kerastorch.saving.reader import Reader, names_in
 from kerastorch.saving.registry import find
 from kerastorch.saving.writer import Writer
@@ -41,6 +42,12 @@ def describe(model: nn.Module) -> Any:
     found = difference(model, other)
     if found is not None:
         raise TypeError(found)
+    if lost := reset(model, other):
+        warnings.warn(
+            f"an attribute is not in the file: {lost[0]}, when the model is loaded. Make it an argument of "
+            "__init__, or a buffer.",
+            stacklevel=6,
+        )
     return written
 
 
@@ -101,7 +108,7 @@ class _Copies(TorchFunctionMode):
 
 
 def _made(written: Any, custom: Mapping[str, Any]) -> nn.Module:
-    with using(Reader(custom, builds=False)):
+    with using(Reader(custom, complete=True)):
         made = decode(written)
     if not isinstance(made, nn.Module):
         raise ValueError(f"there is {type(made).__name__} in the place of a model.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from kerastorch.errors import CheckpointError
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.state import load_state_by_name, state_by_name
 from kerastorch.saving import torch_names
+from kerastorch.saving.hooks import foreign, hooks_of
 from kerastorch.saving.reader import Reader
 from kerastorch.saving.writer import Writer
 from kerastorch.training.trainer import Trainer
@@ -25,6 +27,8 @@ def describe(trainer: Trainer) -> dict[str, Any]:
     """
     given = dict(trainer.given)
     optimizer = given.pop("optimizer", None)
+    if trainer.optimizer is not None and any(map(foreign, hooks_of(trainer.optimizer))):
+        raise TypeError("optimizer: it has step hooks, which are functions.")
     with using(Writer()):
         written: dict[str, Any] = {}
         for name, value in given.items():
@@ -42,8 +46,6 @@ def _held(optimizer: TorchOptimizer, named: Mapping[str, Tensor]) -> dict[str, A
     name = torch_names.name_of(type(optimizer))
     if name is None:
         raise TypeError(f"optimizer: {type(optimizer).__name__} is not one of torch.optim.")
-    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
-        raise TypeError("optimizer: it has step hooks, which are functions.")
     return {"held": name, "groups": state_by_name(optimizer, named)["groups"]}
 
 
@@ -60,13 +62,22 @@ def settings(written: Mapping[str, Any], model: nn.Module, custom: Mapping[str, 
             found = {name: decode(value) for name, value in written.items() if name in known and name != "optimizer"}
             optimizer = written["optimizer"]
             held = isinstance(optimizer, Mapping) and set(optimizer) == {"held", "groups"}
-            found["optimizer"] = _made(optimizer, model) if held else decode(optimizer)
+            found["optimizer"] = _made(optimizer, model) if held else _makes_one(decode(optimizer))
     except Exception as error:
         raise CheckpointError(
             f"{where}: what compile() was given cannot be made: {error} load_model takes custom_objects, or "
             "compile=False and nothing of that."
         ) from error
     return found
+
+
+def _makes_one(optimizer: Any) -> Any:
+    """`optimizer`, if it is no function of torch's: compile calls it on the weights, and there are large products."""
+    made = optimizer.func if isinstance(optimizer, functools.partial) else optimizer
+    name = None if isinstance(made, str) else torch_names.name_of(made)
+    if name is not None and name not in torch_names.OPTIMIZERS:
+        raise ValueError(f"{name} is no optimizer.")
+    return optimizer
 
 
 def _made(written: Mapping[str, Any], model: nn.Module) -> TorchOptimizer:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kerastorch.layers.adapting import Adapting
 from kerastorch.layers.rnn import _OverTime
+from kerastorch.saving.hooks import hung_on
 from kerastorch.tree import named_modules
 
 MIB = 2**20
@@ -24,6 +25,8 @@ def difference(model: nn.Module, other: nn.Module) -> str | None:
             here, there = ({name: shown[name] for name in here.keys() & there.keys()} for shown in (here, there))
         if here != there:
             place = next(name for name in {**here, **there} if here.get(name) != there.get(name))
+            if facts is hung_on and place not in there:
+                return f"{place or 'the model'} has {', '.join(here[place])}, which is a function and is not written."
             return f"made again from its config it has another {what} at {place!r}: {there.get(place)}, not " + (
                 f"{here.get(place)}."
             )
@@ -71,6 +74,18 @@ def _sharing(model: nn.Module) -> dict[str, Any]:
     return {name: first.setdefault(id(part), name) for name, part in model.named_modules(remove_duplicate=False)}
 
 
+def _shared_buffers(model: nn.Module) -> dict[str, Any]:
+    """Each name of a buffer -> the first name of the same; constants of a graph, which nothing writes to, aside."""
+    first: dict[int, str] = {}
+    found = {}
+    for place, part in model.named_modules():
+        for name, buffer in part._buffers.items() if getattr(part, "_plan", None) is None else ():
+            if buffer is not None:
+                key = f"{place}.{name}".lstrip(".")
+                found[key] = first.setdefault(id(buffer), key)
+    return {name: one for name, one in found.items() if one != name}
+
+
 def _calls(model: nn.Module) -> dict[str, Any]:
     found = {}
     for name, part in model.named_modules():
@@ -80,9 +95,27 @@ def _calls(model: nn.Module) -> dict[str, Any]:
 
 
 _FACTS = {
-    "class": _classes, "weight": _weights, "tie of weights": _ties, "sharing of parts": _sharing,
-    "buffer": _beside, "setting": _settings, "way of the tensors": _calls,
+    "class": _classes, "weight": _weights, "tie of weights": _ties, "tie of buffers": _shared_buffers,
+    "sharing of parts": _sharing, "function on it": hung_on, "buffer": _beside, "setting": _settings,
+    "way of the tensors": _calls,
 }  # fmt: skip
+
+
+def reset(model: nn.Module, other: nn.Module) -> list[str]:
+    """The numbers and texts in attributes of a user's parts that a model made again begins with anew."""
+    found, others = [], dict(other.named_modules())
+    for place, part in model.named_modules():
+        if type(part).__module__.startswith(("kerastorch.", "torch.")):
+            continue
+        known = vars(others[place])
+        for name, value in vars(part).items():
+            simple = isinstance(value, (bool, int, float, str)) and not name.startswith("_") and name not in _RESTORED
+            if simple and name in known and known[name] != value:
+                found.append(f"{f'{place}.{name}'.lstrip('.')} is {value!r}, and will be {known[name]!r}")
+    return found
+
+
+_RESTORED = {"training", "trainable", "built", "name", "stop_training"}
 
 
 def adapted(model: nn.Module) -> set[str]:

@@ -72,7 +72,7 @@ def symbols_from(reader: Reader, config: Mapping[str, Any]) -> tuple[Any, Any]:
     reader.begin(table)
     try:
         for call in config["calls"]:
-            table.append(_called(call["call"], decode(call["args"]), decode(call["kwargs"])))
+            table.append(_called(reader, call["call"], decode(call["args"]), decode(call["kwargs"])))
         inputs, outputs = decode(config["inputs"]), decode(config["outputs"])
     finally:
         reader.end()
@@ -81,7 +81,7 @@ def symbols_from(reader: Reader, config: Mapping[str, Any]) -> tuple[Any, Any]:
     return inputs, outputs
 
 
-def _called(target: Any, args: Any, kwargs: Any) -> Any:
+def _called(reader: Reader, target: Any, args: Any, kwargs: Any) -> Any:
     """One call, on symbols: all that comes into torch's generated code is checked here."""
     if type(args) is not tuple or type(kwargs) is not dict:
         raise ValueError("a call has a tuple of arguments and a dict of them by name.")
@@ -102,6 +102,7 @@ def _called(target: Any, args: Any, kwargs: Any) -> Any:
             raise ValueError(f"{function!r} is called, and is no module.")
     if not has_symbols((args, kwargs)):
         raise ValueError(f"{target if isinstance(target, str) else type(function).__name__} is called on no symbol.")
+    reader.spend(function)
     return record(function, args, kwargs)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from torch import nn
 
 from kerastorch.archive import file
+from kerastorch.archive.damaged import damaged
 from kerastorch.config import find_class
-from kerastorch.errors import CheckpointCorruptError, CheckpointError, warn
+from kerastorch.errors import CheckpointError, warn
 from kerastorch.inspection.quiet import no_trace
 from kerastorch.paths import given, refuse_missing
 from kerastorch.saving import architecture, compiled, state
@@ -69,8 +70,10 @@ def load_model(
             model = _model(sections, custom, module, where)
             if compile and "compile" in sections:
                 _compile(model, sections, custom, where)
-    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise CheckpointCorruptError(f"{where} is damaged, or not what it should be: {error!r}.") from error
+    except CheckpointError:
+        raise
+    except _MALFORMED as error:
+        raise damaged(where, repr(error)) from error
     return model
 
 
@@ -81,6 +84,10 @@ _NOT_MODELS = {
     (".pt", ".pth", ".bin", ".pkl", ".ckpt"): "is a pickle, or one in a zip file, as torch.save writes, and never "
     "read; if you trust it, make the model, and model.load_state_dict(torch.load(path, weights_only=True)).",
 }
+
+# what comes of content that no `save` writes; with a caller's module also what its code does not take
+_MALFORMED = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError,
+              ValueError)  # fmt: skip
 
 
 def _read(where: str) -> dict[str, Any]:

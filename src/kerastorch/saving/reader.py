@@ -17,18 +17,27 @@ from kerastorch.saving import torch_modules, torch_names
 from kerastorch.saving.registry import find
 from kerastorch.saving.writer import is_ours
 
+MOST_WORK = 100_000  # calls of one model: parts that hold one part twice, and so on, double them each time
+
 
 class Reader:
     """The codec that reads.
 
     Args:
         custom: what a user's names stand for.
-        builds: whether models are built by their inputs as they are made; not where their shapes are written.
+        complete: whether all shapes are written, and the weights are loaded afterwards, as for a file: then nothing is
+            built by running it, no weight gets numbers, and the work that is asked for is bounded.
+
+    Attributes:
+        fills: see `Codec`.
     """
 
-    def __init__(self, custom: Mapping[str, Any], *, builds: bool = True) -> None:
-        self.builds = builds
+    def __init__(self, custom: Mapping[str, Any], *, complete: bool = False) -> None:
+        self.complete = complete
+        self.fills = not complete
         self._custom = custom
+        self._work: dict[nn.Module, int] = {}
+        self._called = [0]
         self._made: dict[int, nn.Module] = {}
         self._tables: list[list[Any]] = []
 
@@ -88,7 +97,9 @@ class Reader:
     # --- modules ----------------------------------------------------------------------------------------------
 
     def _module(self, value: Mapping[str, Any]) -> nn.Module:
+        self._called.append(0)
         made = self._object(value["class_name"], value["config"])
+        called = self._called.pop()
         if not isinstance(made, nn.Module):
             raise ValueError(f"{value['class_name']} made {type(made).__name__}, which is no module.")
         build(made, decode(value.get("built", {})))
@@ -96,12 +107,38 @@ class Reader:
         if type(number) is not int or number in self._made:
             raise ValueError(f"two modules have the number {number!r}.")
         self._made[number] = made
+        self._work[made] = max(called, self._of_parts(made))
+        self._bound(self._work[made])
         return made
 
     def _again(self, number: Any) -> nn.Module:
         if type(number) is not int or number not in self._made:
             raise ValueError(f"module {number!r} is referred to before it was made.")
         return self._made[number]
+
+    def spend(self, target: Any) -> None:
+        """Count a call in the graph that is being made.
+
+        Raises:
+            ValueError: of a module whose parameters are not there; the graph calls more than any model does.
+        """
+        if self.complete and isinstance(target, nn.Module) and _waits(target):
+            raise ValueError(f"{type(target).__name__} is called, and the shapes of its parameters are not written.")
+        self._called[-1] += self._of(target) if isinstance(target, nn.Module) else 1
+        self._bound(self._called[-1])
+
+    def _of(self, module: nn.Module) -> int:
+        """How many modules and functions a call of it runs, or a walk through its parts comes by, at most."""
+        if module not in self._work:
+            self._work[module] = self._of_parts(module)
+        return self._work[module]
+
+    def _of_parts(self, module: nn.Module) -> int:
+        return 1 + sum(self._of(part) for part in module._modules.values() if part is not None)
+
+    def _bound(self, work: int) -> None:
+        if work > MOST_WORK:
+            raise ValueError(f"a model that calls its parts more than {MOST_WORK} times, one inside the other.")
 
     # --- symbols ----------------------------------------------------------------------------------------------
 
@@ -118,6 +155,13 @@ class Reader:
         if type(number) is not int or not 0 <= number < len(table):
             raise ValueError(f"symbol {number!r} is referred to before it was made.")
         return table[number]
+
+
+def _waits(module: nn.Module) -> bool:
+    """Whether a layer of kerastorch's has no parameters yet, other than inside of what is a user's own."""
+    if not type(module).__module__.startswith(("kerastorch.", "torch.")):
+        return False
+    return vars(module).get("built") is False or any(_waits(part) for part in module._modules.values() if part)
 
 
 def build(module: nn.Module, shapes: Any) -> None:

@@ -20,8 +20,6 @@ from kerastorch.saving.writer import Writer
 class Savable(Functional):
     """A model that has a config, and can be saved whole."""
 
-    holds_layers = False  # whether all there is to it is the layers it holds
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.__module__.startswith("kerastorch."):
@@ -103,6 +101,10 @@ class Savable(Functional):
                 raise ValueError(f"a model is a view of a module, got {viewed!r}.")
             return cls(viewed, name=config["name"])  # type: ignore[call-arg]
         return cls(**{name: decode(value) for name, value in config.items()})
+
+    def _holds_layers(self) -> bool:
+        """Whether its config is that of the layers in it, and nothing more: then each of them knows its own shapes."""
+        return (getattr(self, "is_chain", False) or self.is_functional) and not self._own_init()
 
     def _own_init(self) -> bool:
         """Whether a class of the user's says what the arguments are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ def condition(model: nn.Module) -> dict[str, Any]:
             if any(vars(part).get(key, True) is not True for key in _FLAGS)
         ],
         "evaluating": [name for name, part in model.named_modules() if not part.training],
+        "formats": {name: kind for name, tensor in _all(model) if (kind := _format(tensor)) is not None},
         "dtypes": {name: value.dtype for name, value in buffers_beside(model)},
         "draws": {f"{name}:{key}": draws.count for name, key, draws in _draws(model) if draws.count is not None},
         "states": {
@@ -36,6 +37,23 @@ def condition(model: nn.Module) -> dict[str, Any]:
             if isinstance(part, _OverTime) and part._kept
         },
     }
+
+
+_FORMATS = {"channels_last": torch.channels_last, "channels_last_3d": torch.channels_last_3d}
+
+
+def _all(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+def _format(tensor: Tensor) -> str | None:
+    """The order of its numbers in memory, where it is one that has a name and is not the usual one."""
+    if nn.parameter.is_lazy(tensor) or tensor.layout != torch.strided or tensor.is_contiguous():
+        return None
+    axes = {4: "channels_last", 5: "channels_last_3d"}
+    name = axes.get(tensor.ndim)
+    return name if name is not None and tensor.is_contiguous(memory_format=_FORMATS[name]) else None
 
 
 _FLAGS = ("_trainable", "trainable")
@@ -86,6 +104,9 @@ def restore(model: nn.Module, found: Mapping[str, Any], *, own: bool) -> None:
             if isinstance(value, bool) and (name in flags or key in vars(part)):
                 vars(part)[key] = value
     if not own:
+        for name, tensor in _all(model):
+            if (kind := _FORMATS.get(found["formats"].get(name))) and tensor.ndim == (5 if "3d" in str(kind) else 4):
+                tensor.data = tensor.data.contiguous(memory_format=kind)
         evaluating = set(found["evaluating"])
         for name, part in named_modules(model):
             part.training = name not in evaluating

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from kerastorch.errors import unknown
+
+MOST = 2**28  # bytes that a metric of a file may take
 
 
 def _kinds() -> dict[str, Any]:
@@ -64,7 +67,18 @@ def make(name: Any, config: Mapping[str, Any]) -> Any:
     for argument in config:
         if argument not in listed:
             raise unknown(f"argument of {name}", str(argument), listed)
-    if any(isinstance(value, int) and value > 2**20 for value in config.values()):
-        raise ValueError(f"{name}: a number in {dict(config)} is larger than any number of classes.")
+    if _size(kind, config) > MOST:
+        raise ValueError(f"{name} would take more than {MOST >> 20} MiB: {str(dict(config))[:200]}.")
     with torch.random.fork_rng(devices=[]):
         return kind(**config)
+
+
+def _size(kind: Any, config: Mapping[str, Any]) -> int:
+    """Bytes of the tensors that a metric holds; where only numbers could tell, a guess that is too high."""
+    try:
+        with torch.device("meta"):
+            made = kind(**config)
+    except (NotImplementedError, RuntimeError):
+        return 8 * math.prod(max(value, 1) ** 2 for value in config.values() if isinstance(value, int))
+    held = [*made._defaults.values(), *vars(made).values(), *made.buffers()]
+    return sum(value.numel() * value.element_size() for value in held if isinstance(value, Tensor))

@@ -36,6 +36,7 @@ class Writer:
 
     def __init__(self) -> None:
         self.custom: dict[str, Any] = {}
+        self.fills = True
         self._numbers: dict[nn.Module, int] = {}
         self._symbols: list[dict[Any, int]] = []
         self._inside = 0  # how many modules with shapes of their own are being written
@@ -103,7 +104,8 @@ class Writer:
             return {"again": self._numbers[module]}
         number = self._numbers[module] = len(self._numbers)
         written: dict[str, Any] = {"module": number, "class_name": self._class(type(module))}
-        container = getattr(module, "holds_layers", False) or isinstance(module, (nn.Sequential, nn.ModuleList))
+        own: Any = getattr(module, "_holds_layers", None)
+        container = own() if own is not None else isinstance(module, (nn.Sequential, nn.ModuleList))
         shapes = {} if container or self._inside else built_on(module)
         self._inside += not container
         try:
