@@ -332,8 +332,12 @@ def test_where_all_are_damaged_nothing_is_trained(tmp_path):
     [
         ({"make": lambda: kt.Sequential([layers.Dense(3), layers.Dense(2)])}, "Is it of another model"),
         ({"make": lambda: kt.Sequential([layers.Dense(8), layers.Dense(2)])}, "Is it of another model"),
-        ({"data": lambda: (X[:40], Y[:40])}, "samples=53, this fit has samples=40"),
-        ({"batch_size": 9}, "batch_size=10, this fit has batch_size=9"),
+        ({"data": lambda: (X[:40], Y[:40])}, "samples 53, this one has 40"),
+        ({"data": lambda: (X + 1, Y)}, "sums of the arrays"),
+        ({"data": lambda: DataLoader(TensorDataset(X, Y), BATCH)}, "it is of a fit with"),
+        ({"initial_epoch": 1}, "initial_epoch 0, this one has 1"),
+        ({"steps_per_epoch": 3}, "steps_per_epoch None, this one has 3"),
+        ({"batch_size": 9}, "batch_size 10, this one has 9"),
         ({"optimizer": "sgd"}, "optimizer"),
     ],
 )
@@ -349,6 +353,38 @@ def test_a_file_of_save_is_no_checkpoint(tmp_path):
     Generations(tmp_path).save({"weights": {}})
     with pytest.raises(CheckpointError, match="holds no state of a fit"):
         script(tmp_path)
+
+
+def two_fits(folders, broken=None):
+    """A script of two fits: what it ends with."""
+    kt.utils.set_random_seed(5)
+    net = dense()
+    net.compile("adam", "cross_entropy")
+    net.fit(X, Y, BATCH, 2, 0, resume=folders[0])
+    net.fit(X, Y, BATCH, 3, 0, [] if broken is None else BreakOff(broken), resume=folders[1])
+    return net.get_weights()
+
+
+def test_a_script_of_two_fits_goes_on_with_a_folder_for_each(tmp_path):
+    folders = tmp_path / "first", tmp_path / "second"
+    whole = two_fits(folders)
+    with pytest.raises(BrokenOffError):
+        two_fits(folders, 9)
+    assert all(np.array_equal(one, other) for one, other in zip(two_fits(folders), whole, strict=True))
+
+
+def test_a_script_of_two_fits_with_one_folder_is_told_so(tmp_path):
+    with pytest.raises(BrokenOffError):
+        two_fits((tmp_path, tmp_path), 9)
+    with pytest.raises(CheckpointError, match=r"number of fits before it 1, this one has 0.*a folder of its own"):
+        two_fits((tmp_path, tmp_path))
+
+
+def test_fewer_epochs_than_were_trained_are_refused(tmp_path):
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 10)
+    with pytest.raises(CheckpointError, match="it is of epoch 2; fit has epochs=1"):
+        script(tmp_path, epochs=1)
 
 
 def test_two_backups_are_refused(tmp_path):

@@ -13,7 +13,6 @@ from kerastorch.data.carry import Carry
 from kerastorch.data.order import permutation
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.structure import rows as rows_of
-from kerastorch.errors import CheckpointError
 
 PIECE = 64  # batches gathered at once, or fewer, so that a piece stays within
 CACHE = 2**20  # bytes: beyond what a core's cache holds, gathering costs more than the calls it saves
@@ -65,15 +64,14 @@ class Resumable(Batches, Protocol):
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """From batch `start` on."""
 
+    def facts(self) -> dict[str, Any]:
+        """By what these data are told from others, as far as it can be told without going through them."""
+
     def state_dict(self) -> dict[str, Any]:
         """What the passes to come depend on, beside their number and the random states of all."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on as the batches did of which this is the state.
-
-        Raises:
-            CheckpointError: it is of other data.
-        """
+        """Go on as the batches did of which this is the state, and which had the same facts."""
 
 
 class ArrayBatches:
@@ -113,11 +111,15 @@ class ArrayBatches:
         assert self.samples is not None
         return -(-self.samples // self._size)
 
+    def facts(self) -> dict[str, Any]:
+        tensors = [leaf for _, leaf in leaves(self._data)] + ([] if self._rows is None else [self._rows])
+        sums = [_sum(tensor) for tensor in tensors]
+        return {"samples": self.samples, "batch_size": self._size, "the sums of the arrays": sums}
+
     def state_dict(self) -> dict[str, Any]:
-        return {"samples": self.samples, "batch_size": self._size, "seed": self._seed}
+        return {"seed": self._seed}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        refuse_other(state, samples=self.samples, batch_size=self._size)
         self._seed = state["seed"]
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
@@ -201,13 +203,8 @@ class FirstBatches:
         return itertools.islice(self._batches.epoch(number), self._limit)
 
 
-def refuse_other(state: Mapping[str, Any], **facts: Any) -> None:
-    """Refuse to go on with other data than those of which `state` is."""
-    for name, value in facts.items():
-        if state.get(name) != value:
-            raise CheckpointError(
-                f"the checkpoint is of training with {name}={state.get(name)}, this fit has {name}={value}."
-            )
+def _sum(tensor: Tensor) -> str:
+    return repr(tensor.sum(dtype=torch.float64 if tensor.is_floating_point() else torch.int64).item())
 
 
 def grouped(stream: Iterable[Batch], size: int) -> Iterator[Batch | Several]:

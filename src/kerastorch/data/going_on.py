@@ -36,6 +36,9 @@ class GoingOn:
     def steps(self) -> int:
         return self._limit
 
+    def facts(self) -> dict[str, Any]:
+        return {**self._batches.facts(), "steps_per_epoch": self._limit}
+
     def state_dict(self) -> dict[str, Any]:
         began = self._began or self._beginning()
         return {"passes": self._passes, "taken": self._taken, **began}

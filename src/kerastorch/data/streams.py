@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kerastorch.data.arrays import tensors
-from kerastorch.data.batches import Batch, refuse_other
+from kerastorch.data.batches import Batch
 from kerastorch.data.order import EpochSampler
 from kerastorch.data.structure import map_structure
 from kerastorch.errors import warn
@@ -37,17 +37,16 @@ class LoaderBatches:
         except TypeError:  # an IterableDataset without a length
             return None
 
+    def facts(self) -> dict[str, Any]:
+        return {"samples": self.samples, "batch_size": self.batch_size, "generators": len(self._generators())}
+
     def state_dict(self) -> dict[str, Any]:
-        if self._sampler is not None:
-            return {"samples": self.samples, "batch_size": self.batch_size, "seed": self._sampler.seed}
-        return {"samples": self.samples, "generators": [one.get_state() for one in self._generators()]}
+        seed = None if self._sampler is None else self._sampler.seed
+        return {"seed": seed, "generators": [one.get_state() for one in self._generators()]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if self._sampler is not None:
-            refuse_other(state, samples=self.samples, batch_size=self.batch_size)
             self._sampler.seed = state["seed"]
-            return
-        refuse_other(state, samples=self.samples)
         for generator, saved in zip(self._generators(), state["generators"], strict=True):
             generator.set_state(saved)
 
@@ -82,6 +81,9 @@ class StreamBatches:
     def steps(self) -> int | None:
         source: Any = self._source
         return len(source) if hasattr(source, "__len__") else None
+
+    def facts(self) -> dict[str, Any]:
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         return {"given": self._given}

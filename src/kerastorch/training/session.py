@@ -36,7 +36,7 @@ class Session:
         trainer: whose fit.
         callbacks: their states are kept with it.
         batches: what is trained on.
-        first: the epoch it begins with.
+        epochs: their numbers.
 
     Attributes:
         position: where it was between two batches when it was last known: where it began, was stopped or ended.
@@ -46,10 +46,12 @@ class Session:
         keepers: called where training is stopped between two batches, to keep its state.
     """
 
-    def __init__(self, trainer: Any, callbacks: CallbackList, batches: Resumable, first: int) -> None:
+    def __init__(self, trainer: Any, callbacks: CallbackList, batches: Resumable, epochs: range) -> None:
         self._trainer, self._callbacks, self._batches = trainer, callbacks, batches
-        self.position = Position(first, 0)
-        self.number = max(trainer.epochs_done, first)
+        self._epochs = epochs
+        self._known: dict[str, Any] | None = None
+        self.position = Position(epochs.start, 0)
+        self.number = max(trainer.epochs_done, epochs.start)
         self.completed = False
         self.logs: dict[str, Any] = {}
         self.keepers: list[Callable[[], None]] = []
@@ -92,6 +94,7 @@ class Session:
             "optimizer": optimizers.state_by_name(trainer.optimizer, self._names()),
             "fit": {
                 **position._asdict(),
+                "facts": self._facts(),
                 "number": self.number,
                 "logs": self.logs,
                 "stop_training": bool(model.stop_training),
@@ -103,6 +106,13 @@ class Session:
                 "random": randomness.capture(),
             },
         }
+
+    def _facts(self) -> dict[str, Any]:
+        """What must be the same in the fit that goes on."""
+        if self._known is None:
+            before = {"the number of fits before it": self._trainer.fits, "initial_epoch": self._epochs.start}
+            self._known = {**before, **self._batches.facts()}
+        return self._known
 
     def _now(self) -> dict[str, Any]:
         return {"batches": self._batches.state_dict(), "random": randomness.capture()}
@@ -124,10 +134,22 @@ class Session:
         fit = state.get("fit")
         if not isinstance(fit, Mapping) or not {"model", "optimizer"} <= state.keys():
             raise CheckpointError("the file holds no state of a fit; was it written by model.save()?")
+        self._refuse_other(fit, where)
         self._from = where
         self._loaded = {**state, "fit": pytree.tree_map(_copy, fit)}  # of torch's own memory, not that of a file
         self.position = Position(fit["epoch"], fit["done"])
         return self.position
+
+    def _refuse_other(self, fit: Mapping[str, Any], where: str) -> None:
+        here, saved = self._facts(), fit["facts"]
+        for name in {**here, **saved}:
+            if here.get(name) != saved.get(name):
+                raise CheckpointError(
+                    f"{where}: it is of a fit with {name} {saved.get(name)}, this one has {here.get(name)}. Run the "
+                    "same script, or delete it to begin anew. Each fit of a script needs a folder of its own."
+                )
+        if (fit["epoch"], fit["done"]) > (self._epochs.stop, 0):
+            raise CheckpointError(f"{where}: it is of epoch {fit['epoch'] + 1}; fit has epochs={self._epochs.stop}.")
 
     @property
     def restores(self) -> bool:
@@ -163,10 +185,10 @@ class Session:
             randomness.restore(fit["random"])
         return iter(()) if self._stopped else stream
 
-    def left(self, epochs: range) -> range:
+    def left(self) -> range:
         """The epochs still to be trained, the one under way among them."""
         ended = self._stopped and not self.position.done
-        return range(0) if ended else range(self.position.epoch, epochs.stop)
+        return range(0) if ended else range(self.position.epoch, self._epochs.stop)
 
     def _names(self) -> dict[str, torch.Tensor]:
         return parameter_names(self._trainer.model, self._trainer.objective.parameters())

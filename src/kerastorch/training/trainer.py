@@ -64,6 +64,7 @@ class Trainer:
         output_mask: tells which steps of each output count.
         say: called with a sentence about what takes long or took long; a callback that shows progress sets it.
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
+        fits: how many fits have ended as they should since `compile`.
         session: the fit that is under way, or was last.
         done: how many batches the last pass has gone through.
         leaving: of the running `evaluate` or `predict`: what is pushed there is undone on every way out of it.
@@ -92,7 +93,7 @@ class Trainer:
         if isinstance(settings, TorchOptimizer):
             check_owner(model, settings, objective.parameters())
             self.optimizer = settings
-        self.epochs_done = self.done = 0
+        self.epochs_done = self.fits = self.done = 0
         self.session: Session | None = None
         self.given: dict[str, Any] = {}
         self.meter = self.new_meter()
@@ -240,7 +241,7 @@ class Trainer:
             validation_feed: puts that where the model is.
             frequency: after which epochs.
         """
-        session = self.session = Session(self, callbacks, batches, epochs.start)
+        session = self.session = Session(self, callbacks, batches, epochs)
         session.begin(epochs.start)
         stream = self.prepared(batches, feed, session.number)
         update = self.setup()
@@ -256,7 +257,7 @@ class Trainer:
             stack.enter_context(self.interrupt.first())
             if session.restores and not session.position.done:
                 stream = session.restore()
-            for epoch in session.left(epochs):
+            for epoch in session.left():
                 self.meter = self.new_meter()
                 callbacks.emit("on_epoch_begin", epoch, {})
                 if session.restores:
@@ -278,6 +279,7 @@ class Trainer:
                 stream = batches.epoch(session.number)
             update.finish()
             session.completed = True
+            self.fits += 1
 
     def _heed_interrupt(self, session: Session) -> None:
         if self.interrupt.pending:
