@@ -27,9 +27,27 @@ def fake_mode() -> Any:
     return _fake
 
 
+_asked = False
+
+
+def only_shapes() -> bool:
+    """Whether a symbol is being worked out: of a long loop, all of whose steps give one shape, two are enough."""
+    return _asked
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    global _asked
+    before, _asked = _asked, True
+    try:
+        yield
+    finally:
+        _asked = before
+
+
 def evaluated(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """What a module (in evaluation mode), a function, or a method by its name gives on fake tensors."""
-    with fake_mode(), torch.no_grad(), unlogged():
+    with fake_mode(), torch.no_grad(), unlogged(), _asking():
         if isinstance(target, nn.Module):
             # symbols are on the CPU, wherever a layer that has been trained already is
             device = next((tensor.device for tensor in tensors(modules(target))), torch.device("cpu"))

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from kerastorch import activations
 from kerastorch.errors import mismatch
+from kerastorch.fakes import only_shapes
 from kerastorch.layers.gated import _Gated
 from kerastorch.layers.rnn import _OverTime
 from kerastorch.layers.scan import Steps, scan, zeros
@@ -58,7 +59,7 @@ class _Fused(_OverTime, _Gated):
         return scan(lambda z, states: self._step(z, states, recurrent), self._projected(x, inputs), states, mask)
 
     def _takes_kernel(self, x: Tensor) -> bool:
-        if self._kernel is None or self.use_cudnn is False:
+        if self._kernel is None or self.use_cudnn is False or only_shapes():
             return False
         # torch 2.13 compiles its LSTM for the CPU, but not its gradient
         return not (self._kernel == "lstm" and _compiling() and torch.is_grad_enabled() and not x.is_cuda)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerastorch.fakes import only_shapes
+
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 
@@ -20,6 +22,13 @@ def scan(step: Step, x: Tensor, states: Any, mask: Tensor | None) -> tuple[Tenso
         states: tensors, in lists of lists.
         mask: `(batch, time)`; where it is `False`, the states stay and the output is the one before, 0 at first.
     """
+    if only_shapes() and x.shape[1] > 2:
+        outputs, states = scan(step, x[:, :2], states, None if mask is None else mask[:, :2])
+        return torch.cat([outputs, outputs[:, :1].expand(-1, x.shape[1] - 2, *outputs.shape[2:])], 1), states
+    return _loop(step, x, states, mask)
+
+
+def _loop(step: Step, x: Tensor, states: Any, mask: Tensor | None) -> tuple[Tensor, Any]:
     outputs: list[Tensor] = []
     keeps = [None] * x.shape[1] if mask is None else mask.unbind(1)
     for x_t, keep in zip(x.unbind(1), keeps, strict=True):

@@ -6,11 +6,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from kerastorch.archive.packing import pack
 from kerastorch.config import decode, encode, using
 from kerastorch.errors import CheckpointError
 from kerastorch.fakes import fake_mode, goes_by_numbers, unlogged
@@ -33,8 +35,7 @@ def describe(model: nn.Module) -> Any:
     except (AttributeError, ValueError, RecursionError) as error:
         raise TypeError(str(error)) from error
     try:
-        with _without_numbers():
-            other = _made(written, writer.custom)
+        other = _again(model, written, writer.custom)
     except Exception as error:
         if goes_by_numbers(error):
             return written  # what its class computes when it is made needs numbers
@@ -49,6 +50,20 @@ def describe(model: nn.Module) -> Any:
             stacklevel=6,
         )
     return written
+
+
+_tried: WeakKeyDictionary[nn.Module, tuple[Any, nn.Module]] = WeakKeyDictionary()
+
+
+def _again(model: nn.Module, written: Any, custom: Mapping[str, Any]) -> nn.Module:
+    """The model that is made of what was written, without numbers; the last one, where the same was written then."""
+    plain = pack(written)
+    if model in _tried and not plain.tensors and _tried[model][0] == plain.json:
+        return _tried[model][1]
+    with _without_numbers():
+        other = _made(written, custom)
+    _tried[model] = plain.json, other
+    return other
 
 
 def rebuild(written: Any, weights: Mapping[str, Any], custom: Mapping[str, Any], where: str) -> nn.Module:
