@@ -1,6 +1,7 @@
 """A training that was broken off and is run again: the same bits as one that never was."""
 
 import itertools
+import signal
 import warnings
 
 import numpy as np
@@ -440,3 +441,19 @@ def test_nothing_is_said_where_there_is_nothing_to_go_on_from(tmp_path, capsys):
         warnings.simplefilter("error")
         script(tmp_path / "new", verbose=2)
     assert "Going on" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verbose", [0, 2])
+def test_ctrl_c_says_where_it_goes_on(tmp_path, capsys, verbose):
+    class CtrlC(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    whole, _, _ = script(None)
+    with pytest.raises(KeyboardInterrupt):
+        script(tmp_path / "kept", also=[CtrlC()], save_freq="epoch", verbose=verbose)
+    assert (f"Stopped; the same script goes on from {tmp_path / 'kept'}.\n" in capsys.readouterr().out) == bool(verbose)
+    found, _, _ = script(tmp_path / "kept", verbose=verbose)
+    assert ("epoch 1, batch 4." in capsys.readouterr().out) == bool(verbose)
+    assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))

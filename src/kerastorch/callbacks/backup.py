@@ -67,7 +67,7 @@ class BackupAndRestore(Callback):
         session = self.model.trainer.session
         if session.keepers:
             raise CheckpointError("two callbacks would keep this training; pass resume= or one BackupAndRestore.")
-        session.keepers.append(self._save)
+        session.keepers.append(self._stop)
         self._generations.prepare()
         found = self._generations.load()
         if found is None or found.get("ended"):
@@ -102,6 +102,12 @@ class BackupAndRestore(Callback):
             self._generations.delete()
         else:
             self._generations.save({**session.state_dict(), "ended": True})
+
+    def _stop(self) -> None:
+        """Somebody ends training here."""
+        self._save()
+        if self.params.get("verbose"):
+            say(f"Stopped; the same script goes on from {os.fspath(self.backup_dir)}.")
 
     def _save(self) -> None:
         """Copy everything now, write it meanwhile."""

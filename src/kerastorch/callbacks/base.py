@@ -18,6 +18,7 @@ class Callback:
         model: the model being trained.
         params: `{"epochs", "steps", "verbose"}` of the running call; `steps` is `None` where unknown.
         monitor: the log this callback needs, checked before the first epoch; `None` if none.
+        kept: the attributes that change while it is used, as counts and bests; a resumed training goes on with them.
         adds: the logs this callback adds at the end of each epoch, for those after it to monitor.
         steers: whether its batch hooks change how the next batch is learned from.
 
@@ -26,6 +27,7 @@ class Callback:
     """
 
     monitor: str | None = None
+    kept: tuple[str, ...] = ()
     comes_last = False  # told of everything after the others, as one that keeps their states
     adds: tuple[str, ...] = ()
     steers: bool = False
@@ -41,15 +43,16 @@ class Callback:
         self.params = params
 
     def state_dict(self) -> dict[str, Any]:
-        """What a training that is resumed needs of this callback: counts, bests, schedules; not its settings.
+        """What a training that is resumed needs of this callback: the attributes named in `kept`.
 
-        Numbers, text, tensors, arrays, and lists, tuples and dicts of them. A callback whose attributes change while
-        it is used writes this and `load_state_dict`.
+        Numbers, text, tensors, arrays, and lists, tuples and dicts of them.
         """
-        return {}
+        return {name: getattr(self, name) for name in self.kept}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave; called after `on_train_begin` and `on_epoch_begin`."""
+        for name in self.kept:
+            setattr(self, name, state[name])
 
     def needs(self) -> list[str]:
         """The logs without which this callback cannot do what it is for; `monitor`, if it has one."""
@@ -147,9 +150,8 @@ class CallbackList:
             raise errors[0]
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """The states of those that have one, in order."""
-        states = [{"class": type(one).__name__, "state": one.state_dict()} for one in self.callbacks]
-        return [state for state in states if state["state"]]
+        """The state of each, in order."""
+        return [{"class": type(one).__name__, "state": one.state_dict()} for one in self.callbacks]
 
     def load_state_dict(self, states: Iterable[Mapping[str, Any]]) -> None:
         """Hand states to the callbacks of the same classes, in order.
@@ -160,11 +162,11 @@ class CallbackList:
         waiting = list(self.callbacks)
         for state in states:
             callback = next((one for one in waiting if type(one).__name__ == state["class"]), None)
-            if callback is None:
+            if callback is not None:
+                waiting.remove(callback)
+                callback.load_state_dict(state["state"])
+            elif state["state"]:
                 warn(f"the checkpoint has the state of a {state['class']}, which is not here.")
-                continue
-            waiting.remove(callback)
-            callback.load_state_dict(state["state"])
 
     def listens(self, *hooks: str) -> bool:
         """Whether any callback has any of these hooks."""

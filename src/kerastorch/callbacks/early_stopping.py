@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -12,8 +11,6 @@ from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
 from kerastorch.callbacks.say import say
 from kerastorch.errors import number, whole
-
-_STATE = ("_seen", "wait", "stopped_epoch", "best", "best_epoch", "best_weights")
 
 
 class EarlyStopping(Callback):
@@ -32,6 +29,8 @@ class EarlyStopping(Callback):
 
     A NaN is never the best: it counts as no improvement, with a warning.
     """
+
+    kept = ("_seen", "wait", "stopped_epoch", "best", "best_epoch", "best_weights")
 
     def __init__(
         self,
@@ -61,13 +60,6 @@ class EarlyStopping(Callback):
         self.best: float | None = None
         self.best_epoch = 0
         self.best_weights: dict[str, Any] | None = None
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _STATE}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name in _STATE:
-            setattr(self, name, state[name])
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()

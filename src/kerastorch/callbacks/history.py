@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
@@ -19,22 +18,12 @@ class History(Callback):
         model: the model trained.
     """
 
+    kept = ("history", "epoch", "_at")
+
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
         self._at: dict[str, list[int]] = {}  # with validation_freq a curve has not a value every epoch
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "history": {name: list(values) for name, values in self.history.items()},
-            "epoch": list(self.epoch),
-            "at": {name: list(epochs) for name, epochs in self._at.items()},
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.history = {name: list(values) for name, values in state["history"].items()}
-        self.epoch = list(state["epoch"])
-        self._at = {name: list(epochs) for name, epochs in state["at"].items()}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.history, self.epoch, self._at = {}, [], {}

@@ -13,8 +13,6 @@ from kerastorch.callbacks.direction import better, check_mode, direction, look, 
 from kerastorch.callbacks.say import say
 from kerastorch.errors import mismatch, number, warn, whole
 
-_STATE = ("best", "_seen", "_since", "_batch")
-
 
 class ModelCheckpoint(Callback):
     """Saves the model after each epoch, or every so many batches.
@@ -40,6 +38,8 @@ class ModelCheckpoint(Callback):
         ValueError: another ending of the path, a name in it that nothing fills in, or other arguments out of range.
         OSError: before the first epoch, if the path cannot be written.
     """
+
+    kept = ("best", "_seen", "_since", "_batch")
 
     def __init__(
         self,
@@ -97,13 +97,6 @@ class ModelCheckpoint(Callback):
     def needs(self) -> list[str]:
         names = [name for name in self._where.names if name not in ("epoch", "batch")]
         return [self.monitor, *names] if self.save_best_only else names
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _STATE}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name in _STATE:
-            setattr(self, name, state[name])
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._seen = False

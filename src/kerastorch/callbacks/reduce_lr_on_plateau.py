@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
 from kerastorch.callbacks.rate import get_rate, set_rate
 from kerastorch.callbacks.say import say
 from kerastorch.errors import number, whole
-
-_STATE = ("_seen", "best", "wait", "cooldown_counter")
 
 
 class ReduceLROnPlateau(Callback):
@@ -31,6 +26,7 @@ class ReduceLROnPlateau(Callback):
     the optimizer have one rate; for others there is `Schedule`.
     """
 
+    kept = ("_seen", "best", "wait", "cooldown_counter")
     adds = ("learning_rate",)
 
     def __init__(
@@ -63,13 +59,6 @@ class ReduceLROnPlateau(Callback):
     def in_cooldown(self) -> bool:
         """Whether epochs are not counted now."""
         return self.cooldown_counter > 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _STATE}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name in _STATE:
-            setattr(self, name, state[name])
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()
