@@ -457,3 +457,28 @@ def test_ctrl_c_says_where_it_goes_on(tmp_path, capsys, verbose):
     found, _, _ = script(tmp_path / "kept", verbose=verbose)
     assert ("epoch 1, batch 4." in capsys.readouterr().out) == bool(verbose)
     assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+class Counts(callbacks.Callback):
+    """A user's own, whose count steers."""
+
+    kept = ("batches",)
+
+    def on_train_begin(self, logs=None):
+        self.batches = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches += 1
+        if self.batches == 12:
+            self.model.optimizer.param_groups[0]["lr"] /= 10
+
+
+def test_what_a_callback_of_ones_own_keeps_goes_on(tmp_path):
+    whole, curves, _ = script(None, also=[Counts()])
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 8, also=[Counts()])
+    again = Counts()
+    found, curves_again, _ = script(tmp_path, also=[again])
+    assert again.batches == 18
+    assert curves_again == curves
+    assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
