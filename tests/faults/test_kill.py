@@ -27,10 +27,17 @@ class Progress(callbacks.Callback):
     """Counts batches where another process can read it."""
 
     def __init__(self):
-        self.shared = mmap.mmap(-1, 8)
+        self.shared = mmap.mmap(-1, 9)
 
     def on_train_batch_end(self, batch, logs=None):
         self.shared[:8] = (self.read() + 1).to_bytes(8, "little")
+
+    def on_train_end(self, logs=None):
+        self.shared[8:] = b"1"  # from now on the checkpoint may be gone
+
+    @property
+    def ended(self):
+        return self.shared[8:] == b"1"
 
     def read(self):
         return int.from_bytes(self.shared[:8], "little")
