@@ -116,11 +116,11 @@ def test_a_training_killed_at_a_random_moment_ends_with_the_same_bits(kind, trie
     while killed < tries:
         folder = tmp_path / str(killed)
         progress = Progress()
-        if not killed_after(
-            moments.uniform(0.1, 1.2) * seconds, run, kind, progress, folder=folder, save_freq=SAVE_FREQ
-        ):
+        moment = moments.uniform(0.1, 1.2) * seconds
+        running = killed_after(moment, run, kind, progress, folder=folder, save_freq=SAVE_FREQ)
+        if not running or progress.ended:
             shutil.rmtree(folder, ignore_errors=True)
-            continue  # it had ended
+            continue
         killed += 1
         # one save may be under way, and training is an interval further at most
         assert batches_kept(folder) >= progress.read() - 2 * SAVE_FREQ
