@@ -36,8 +36,8 @@ class BackupAndRestore(Callback):
         CheckpointError: at the start of `fit`: the newest is damaged and so is the one before; it is of another model,
             optimizer or data.
 
-    A save takes the time of a copy; it is written in the background, and an error of that is raised at the next save
-    or at the end. Ctrl-C and SIGTERM save where training stops.
+    A save within an epoch takes the time of a copy; it is written in the background, and an error of that is raised at
+    the next save or at the end of the epoch, which waits for it. Ctrl-C and SIGTERM save where training stops.
     """
 
     comes_last = True
@@ -92,6 +92,7 @@ class BackupAndRestore(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
             self._save()
+        self._background.wait()  # a loader forks its workers now, and no thread should be in the midst of something
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._background.wait()
