@@ -678,3 +678,11 @@ def test_a_layer_that_is_on_another_device_already_may_be_called_on_a_symbol():
     layer = Dense(2)
     layer(torch.zeros(1, 3))
     assert layer.to("meta")(Input((3,))).shape == (None, 2)
+
+
+def test_a_copy_of_a_model_shares_the_mode_of_its_symbols():
+    """A copy of the mode would free weak references to storages a second time."""
+    model = Model(x := Input((4,)), torch.relu(x))
+    value = copy.deepcopy(model).symbols[0].values[0]
+    assert value.fake_mode is model.symbols[0].values[0].fake_mode
+    assert copy.deepcopy(value.fake_mode) is value.fake_mode

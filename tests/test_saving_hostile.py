@@ -215,3 +215,150 @@ def test_an_optimizer_that_is_not_in_the_table_is_refused(path):
         file.write(path, sections)
         with pytest.raises(CheckpointError):
             kt.load_model(path)
+
+
+# --- memory and time -------------------------------------------------------------------------------------------
+
+
+def doubled(architecture):
+    layer = architecture["config"]["layers"][0]
+    for number in range(100, 140):
+        again = {"again": layer["module"]}
+        config = {"name": None, "input": None, "layers": [layer, again]}
+        layer = {"module": number, "class_name": "kerastorch.Sequential", "config": config}
+    architecture["config"]["layers"][0] = layer
+
+
+def test_parts_that_hold_one_part_twice_and_so_on_are_refused(path):
+    with pytest.raises(CheckpointError, match="more than 100000 times"):
+        kt.load_model(changed(path, chain(), doubled))
+
+
+def test_graphs_that_call_one_graph_twice_and_so_on_are_refused(path):
+    inner = Model(x := Input((4,)), torch.relu(x))
+    for _ in range(3):
+        inner = Model(x := Input((4,)), inner(inner(x)))
+    model = Model(x := Input((4,)), layers.Dense(2)(inner(x)))
+    assert isinstance(kt.load_model(changed(path, model, lambda _: None)), Model)
+
+    def deeper(architecture):
+        calls = architecture["config"]["calls"]
+        for number in range(100, 130):
+            module = calls[0]["call"]
+            twice = [
+                {"call": what, "args": {"tuple": [{"symbol": at}]}, "kwargs": {}}
+                for at, what in enumerate((module, {"again": module["module"]}))
+            ]
+            config = module["config"] | {"calls": twice, "outputs": {"symbol": 2}}
+            calls[0]["call"] = {"module": number, "class_name": "kerastorch.Model", "config": config}
+
+    with pytest.raises(CheckpointError, match="more than 100000 times"):
+        kt.load_model(changed(path, model, deeper))
+
+
+def test_no_function_of_the_file_fills_the_weights(path):
+    def change(architecture):
+        large = {"partial": [{"torch": "torch.tile"}, {"tuple": []}, {"dims": [10**9]}]}
+        architecture["config"]["layers"][0]["config"]["kernel_initializer"] = large
+
+    kt.load_model(changed(path, chain(), change))  # 32 GiB, if it did
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("IntegerLookup", {"vocabulary": [1], "num_oov_indices": 10**9}),
+        ("StringLookup", {"vocabulary": ["a"], "num_oov_indices": 10**9}),
+        ("StringLookup", {"vocabulary": ["a"], "max_tokens": 10**9, "pad_to_max_tokens": True,
+                          "output_mode": "tf_idf", "idf_weights": [1.0]}),
+        ("TextVectorization", {"vocabulary": ["a"], "ngrams": 10**9}),
+    ],
+)  # fmt: skip
+def test_sizes_of_lookups_that_only_memory_limits_are_refused(kind, config, path):
+    def change(architecture):
+        architecture["config"]["layers"][0] = {"module": 9, "class_name": f"layers.{kind}", "config": config}
+
+    with pytest.raises(CheckpointError, match="at most 1048576"):
+        kt.load_model(changed(path, chain(), change))
+
+
+@pytest.mark.parametrize("name", ["torch.unbind", "torch.split", "Tensor.chunk", "torch.tensor_split"])
+def test_a_function_that_takes_a_tensor_into_a_million_pieces_is_refused(name, path):
+    def change(architecture):
+        architecture["config"]["given"][0]["shape"] = [10**7]
+        more = {"torch.unbind": [], "torch.split": [1]}.get(name, [10**7])
+        architecture["config"]["calls"][0] |= {"call": name, "args": {"tuple": [{"symbol": 0}, *more, 1]}}
+
+    with pytest.raises(CheckpointError, match="more than 10000 tensors"):
+        kt.load_model(changed(path, graph(), change))
+
+
+def test_a_recurrent_layer_over_a_million_steps_is_made_in_no_more_than_two(path):
+    x = Input((5, 4))
+
+    def change(architecture):
+        architecture["config"]["given"][0]["shape"] = [10**6, 4]
+
+    model = Model(x, layers.Bidirectional(layers.SimpleRNN(2, return_sequences=True))(x))
+    assert kt.load_model(changed(path, model, change)).outputs.shape == (None, 10**6, 4)
+
+
+def compiled(path, change):
+    model = chain()
+    model.compile("adam", "mse")
+    model.save(path)
+    sections = file.read(path)
+    change(sections)
+    file.write(path, sections)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("MulticlassConfusionMatrix", {"num_classes": 10**5}),
+        ("MulticlassPrecisionRecallCurve", {"num_classes": 10**4, "thresholds": 10**5}),
+    ],
+)
+def test_metrics_as_large_as_the_memory_are_refused(name, config, path):
+    def change(sections):
+        sections["compile"]["settings"]["metrics"] = [{"torchmetric": name, "config": config}]
+
+    with pytest.raises(CheckpointError, match="would take more than"):
+        kt.load_model(compiled(path, change))
+
+
+def test_a_function_of_torch_is_no_optimizer(path):
+    def change(sections):
+        outer = {"partial": [{"torch": "torch.einsum"}, {"tuple": ["ij,k->ijk"]}, {}]}
+        sections["compile"]["settings"]["optimizer"] = outer
+
+    with pytest.raises(CheckpointError, match=r"torch\.einsum is no optimizer"):
+        kt.load_model(compiled(path, change))
+
+
+# --- content that no save writes -------------------------------------------------------------------------------
+
+MALFORMED = {
+    "flags": ("model", "condition", "trainable", [()]),
+    "flags that are short": ("model", "condition", "trainable", [("0", True)]),
+    "frozen": ("model", "condition", "frozen", [[]]),
+    "formats": ("model", "condition", "formats", {"0.weight": []}),
+    "loss": ("compile", "settings", "loss", "nothing"),
+    "format": ("compile", "settings", "memory_format", "sideways"),
+    "steps": ("compile", "settings", "steps_per_execution", -1),
+    "epochs": ("optimizer", None, "epochs_done", float("inf")),
+    "learned": ("optimizer", None, "losses", [torch.ones(2)]),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_what_no_save_writes_is_an_error_of_the_file(name, path):
+    section, part, key, value = MALFORMED[name]
+
+    def change(sections):
+        held = sections[section]
+        (held if part is None else held[part])[key] = value
+
+    with pytest.raises(CheckpointError):
+        kt.load_model(compiled(path, change))

@@ -23,7 +23,13 @@ def fake_mode() -> Any:
     if _fake is None:
         from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and not everybody needs it
 
-        _fake = FakeTensorMode(allow_non_fake_inputs=True)
+        class Shared(FakeTensorMode):
+            """A tensor refers to it, and a copy of a tensor would copy it, with weak references that are freed once."""
+
+            def __deepcopy__(self, memo: Any) -> Any:
+                return self
+
+        _fake = Shared(allow_non_fake_inputs=True)
     return _fake
 
 

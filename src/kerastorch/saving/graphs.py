@@ -94,6 +94,8 @@ def _called(reader: Reader, target: Any, args: Any, kwargs: Any) -> Any:
         _check_argument(one)
     if isinstance(target, str):
         function = _function(target)
+        if _pieces(target.rpartition(".")[2], args, kwargs) > _MOST_PIECES:
+            raise ValueError(f"{target} makes more than {_MOST_PIECES} tensors of one.")
         if function is getattr and not (len(args) == 2 and args[1] in torch_names.ATTRIBUTES and not kwargs):
             raise unknown("attribute of a tensor", str(args[1:]), torch_names.ATTRIBUTES)
     else:
@@ -104,6 +106,22 @@ def _called(reader: Reader, target: Any, args: Any, kwargs: Any) -> Any:
         raise ValueError(f"{target if isinstance(target, str) else type(function).__name__} is called on no symbol.")
     reader.spend(function)
     return record(function, args, kwargs)
+
+
+_MOST_PIECES = 10_000
+_SECTIONS = ("chunk", "tensor_split", "hsplit", "vsplit", "dsplit")
+
+
+def _pieces(name: str, args: Any, kwargs: Any) -> int:
+    """How many tensors a function makes of one, at most."""
+    whole = args[0] if args else next(iter(kwargs.values()), None)
+    sizes = whole.values[0].shape if isinstance(whole, Symbol) and isinstance(whole.values[0], Tensor) else ()
+    numbers = [abs(one) for one in (*args[1:], *kwargs.values()) if type(one) is int]
+    if name in ("unbind", "split"):
+        step = kwargs.get("split_size_or_sections", kwargs.get("split_size", 1))
+        step = args[1] if name == "split" and len(args) > 1 else step
+        return max(sizes, default=0) // step if type(step) is int and step > 0 else 0
+    return max(numbers, default=0) if name in _SECTIONS else 0
 
 
 def _function(name: str) -> Any:
