@@ -24,6 +24,7 @@ from kerastorch.metrics.metric import Metric
 from kerastorch.modes import evaluation_mode, training_mode
 from kerastorch.optimizers.base import TorchOptimizer, unfuse_beginners
 from kerastorch.optimizers.lookup import attach
+from kerastorch.randomness import Randomness
 from kerastorch.regularizers import penalties
 from kerastorch.training.calling import call
 from kerastorch.training.execution import EAGER, Execution
@@ -64,7 +65,7 @@ class Trainer:
         output_mask: tells which steps of each output count.
         say: called with a sentence about what takes long or took long; a callback that shows progress sets it.
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
-        fits: how many fits have ended as they should since `compile`.
+        fits: how many fits of the model have ended as they should, under an earlier `compile` too.
         session: the fit that is under way, or was last.
         done: how many batches the last pass has gone through.
         leaving: of the running `evaluate` or `predict`: what is pushed there is undone on every way out of it.
@@ -229,6 +230,7 @@ class Trainer:
         validation: Batches | None,
         validation_feed: Feed,
         frequency: Any,
+        random: Randomness,
     ) -> None:
         """Epochs and their events.
 
@@ -240,8 +242,9 @@ class Trainer:
             validation: what to evaluate on after an epoch.
             validation_feed: puts that where the model is.
             frequency: after which epochs.
+            random: what is drawn from.
         """
-        session = self.session = Session(self, callbacks, batches, epochs)
+        session = self.session = Session(self, callbacks, batches, epochs, validation, random)
         session.begin(epochs.start)
         stream = self.prepared(batches, feed, session.number)
         update = self.setup()
@@ -269,10 +272,12 @@ class Trainer:
                 self.epochs_done = session.number + 1
                 self._heed_interrupt(session)
                 if validation is not None and validates_at(epoch, frequency):
+                    session.hold()
                     found |= with_prefix(self.evaluate(validation, validation_feed, callbacks))
                     self._heed_interrupt(session)
                 session.end(found)
                 callbacks.emit("on_epoch_end", epoch, found)
+                self._heed_interrupt(session)
                 if self.model.stop_training or epoch == epochs[-1]:
                     break
                 session.begin(epoch + 1)
@@ -280,6 +285,8 @@ class Trainer:
             update.finish()
             session.completed = True
             self.fits += 1
+        for ender in session.enders:
+            ender()
 
     def _heed_interrupt(self, session: Session) -> None:
         if self.interrupt.pending:
