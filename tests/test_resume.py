@@ -523,6 +523,12 @@ def test_an_error_of_another_callback_at_the_end_leaves_the_checkpoint(tmp_path)
         def on_train_end(self, logs=None):
             raise BrokenOffError
 
+    net = dense()
+    net.compile("adam", "cross_entropy")
+    with pytest.raises(BrokenOffError):
+        net.fit(X, Y, BATCH, 2, 0, FullDisk(), resume=tmp_path)
+    assert net.fit(X, Y, BATCH, 2, 0, BreakOff(1), resume=tmp_path).epoch == [0, 1]  # nothing is left to be trained
+
     whole, curves, _ = script(None)
     with pytest.raises(BrokenOffError):
         script(tmp_path, also=[FullDisk()], save_freq="epoch")
