@@ -88,6 +88,49 @@ def test_a_fit_with_an_initial_epoch_leaves_nothing_behind_for_the_next():
     assert len(model.fit(x, y, epochs=2, verbose=0).epoch) == 2
 
 
+class PowerCutError(Exception):
+    pass
+
+
+class PowerCut(kt.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.history.epoch == [0, 1] and batch == 1:
+            raise PowerCutError
+
+
+def interrupted(folder):
+    """A model that was broken off in the third epoch, its data and the weights it had at the end of each epoch."""
+    x, y = regression()
+    model = view()
+    model.compile("sgd", "mse")
+    held = []
+    keep = kt.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: held.append(model.get_weights()))
+    with pytest.raises(PowerCutError):
+        model.fit(x, y, epochs=4, verbose=0, callbacks=[keep, PowerCut()], resume=folder)
+    return model, x, y, held
+
+
+def test_a_training_that_was_gone_on_with_leaves_nothing_behind_for_the_next(tmp_path):
+    model, x, y, _ = interrupted(tmp_path)
+    assert model.fit(x, y, epochs=4, verbose=0, resume=tmp_path).epoch == [0, 1, 2, 3]
+    assert model.fit(x, y, epochs=2, verbose=0).epoch == [0, 1]
+    assert model.fit(x, y, epochs=2, verbose=0, resume=tmp_path).epoch == [0, 1]
+
+
+@pytest.mark.parametrize("cut", [0, 0.5, 0.99])
+def test_a_crash_within_a_write_never_pairs_an_epoch_with_the_weights_of_another(tmp_path, cut):
+    model, x, y, held = interrupted(tmp_path)
+    newest = max(tmp_path.glob("*.kt"))
+    newest.write_bytes(newest.read_bytes()[: int(newest.stat().st_size * cut)])
+    began = []
+    look = kt.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: began.append((epoch, model.get_weights())))
+    with pytest.warns(UserWarning, match="One before it is used"):
+        model.fit(x, y, epochs=4, verbose=0, callbacks=[look], resume=tmp_path)
+    epoch, weights = began[0]
+    assert epoch == 1
+    assert all(np.array_equal(one, other) for one, other in zip(weights, held[0], strict=True))
+
+
 def test_the_loss_includes_penalties_and_says_what_it_is_without_them():
     x, y = regression()
     model = kt.Sequential([kt.Input((6,)), kt.layers.Dense(1, kernel_regularizer=kt.regularizers.L2(0.1))])

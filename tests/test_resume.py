@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import kerastorch as kt
 from kerastorch import callbacks, layers
 from kerastorch.archive.generations import Generations
+from kerastorch.data.source import Source
 from kerastorch.errors import CheckpointError
 
 ROWS, BATCH = 53, 10
@@ -82,7 +83,39 @@ def check(tmp_path, broken_at=(1, 4, 6, 11), **about):
         assert not folder.exists()
 
 
+class OwnNoise(Dataset):
+    """Draws from a generator of its own, of torch or NumPy."""
+
+    def __init__(self, generator):
+        self.generator = generator
+
+    def __len__(self):
+        return ROWS
+
+    def __getitem__(self, index):
+        drawn = self.generator
+        if isinstance(drawn, torch.Generator):
+            return X[index] + 0.1 * torch.randn(6, generator=drawn), Y[index]
+        return X[index] + 0.1 * torch.tensor(drawn.standard_normal(6), dtype=torch.float32), Y[index]
+
+
+class OwnOrder(torch.utils.data.Sampler):
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+
+    def __len__(self):
+        return ROWS
+
+    def __iter__(self):
+        return iter(self.rng.permutation(ROWS).tolist())
+
+
 SOURCES = {
+    "dataset with a generator": lambda: OwnNoise(torch.Generator().manual_seed(3)),
+    "dataset with one of numpy": lambda: OwnNoise(np.random.default_rng(3)),
+    "dataset with an older one of numpy": lambda: OwnNoise(np.random.RandomState(3)),
+    "loader of a dataset with a generator": lambda: DataLoader(OwnNoise(np.random.default_rng(3)), BATCH),
+    "sampler with a generator": lambda: DataLoader(Rows(), BATCH, sampler=OwnOrder()),
     "arrays": lambda: (X, Y),
     "numpy": lambda: (X.numpy(), Y.numpy()),
     "dataset": Rows,
@@ -164,7 +197,21 @@ class Counting(nn.Module):
         self.calls = state["calls"]
 
 
-@pytest.mark.parametrize("make", [stateful, seeded, frozen, functional, wrapped, lambda: kt.Model(Counting())])
+class Noisy(nn.Module):
+    """Draws from a generator of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = nn.Linear(6, 2)
+        self.generator = torch.Generator().manual_seed(2)
+
+    def forward(self, x):
+        return self.inside(x + torch.rand(x.shape, generator=self.generator))
+
+
+@pytest.mark.parametrize(
+    "make", [stateful, seeded, frozen, functional, wrapped, lambda: kt.Model(Counting()), lambda: kt.Model(Noisy())]
+)
 def test_it_goes_on_exactly_for_the_model(make, tmp_path):
     rows = ROWS // BATCH * BATCH  # a stateful layer takes batches of one size
     check(tmp_path, make=make, data=lambda: (X[:rows], Y[:rows]), broken_at=(3, 8))
@@ -215,6 +262,70 @@ def test_it_goes_on_exactly_with_validation_and_callbacks_that_steer(tmp_path):
 def test_epochs_that_go_on_in_a_pass_go_on_there(tmp_path):
     for source in (lambda: (X, Y), lambda: DataLoader(Rows(), BATCH, shuffle=True)):
         check(tmp_path / str(id(source)), data=source, steps_per_epoch=4, broken_at=(2, 5, 10), save_freq=1)
+
+
+def test_passes_that_begin_within_an_epoch_begin_with_the_random_state_of_then(tmp_path):
+    data = lambda: DataLoader(Rows(), BATCH, shuffle=True)  # noqa: E731
+    check(tmp_path, data=data, steps_per_epoch=4, epochs=4, broken_at=(9, 13), save_freq=2)
+
+
+def test_validation_goes_on_where_it_was(tmp_path):
+    loader = DataLoader(Rows(), 7, shuffle=True, generator=torch.Generator().manual_seed(5))
+    state = loader.generator.get_state()
+
+    def also():
+        loader.generator.set_state(state)  # as in another process
+        return []
+
+    whole, curves, _ = script(None, also=also(), validation_data=loader, validation_steps=2)
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 9, also=also(), validation_data=loader, validation_steps=2)
+    found, again, _ = script(tmp_path, also=also(), validation_data=loader, validation_steps=2)
+    assert again == curves
+    assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+def test_a_generator_that_validates_is_drawn_again_with_a_warning(tmp_path):
+    def stream():
+        return ((X[at : at + BATCH], Y[at : at + BATCH]) for at in itertools.cycle(range(0, ROWS, BATCH)))
+
+    _, curves, _ = script(None, validation_data=stream(), validation_steps=2)
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 9, validation_data=stream(), validation_steps=2)
+    with pytest.warns(UserWarning, match="the data is a generator"):
+        _, again, _ = script(tmp_path, validation_data=stream(), validation_steps=2)
+    assert again == curves
+
+
+@pytest.mark.parametrize("interval", ["epoch", "batch"])
+def test_a_schedule_of_schedules_goes_on(tmp_path, interval):
+    schedulers = torch.optim.lr_scheduler
+
+    def make(optimizer):
+        parts = [schedulers.ConstantLR(optimizer, 0.5, 3), schedulers.MultiStepLR(optimizer, [1, 2, 4])]
+        return schedulers.SequentialLR(optimizer, parts, [2 if interval == "epoch" else 9])
+
+    whole, curves, _ = script(None, also=[callbacks.Schedule(make, interval=interval)], epochs=4)
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 9, also=[callbacks.Schedule(make, interval=interval)], epochs=4)
+    found, again, _ = script(tmp_path, also=[callbacks.Schedule(make, interval=interval)], epochs=4)
+    assert again == curves
+    assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+def test_batches_are_counted_where_steps_are_executed_together(tmp_path):
+    saved = []
+
+    class Looks(callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            backup._background.wait()
+            saved.append((batch, len(list(tmp_path.iterdir()))))
+
+    net = dense()
+    net.compile("sgd", "cross_entropy", steps_per_execution=2)
+    backup = callbacks.BackupAndRestore(tmp_path, save_freq=4)
+    net.fit(X, Y, BATCH, 1, 0, [Looks(), backup])
+    assert saved == [(0, 0), (2, 0), (4, 1)]
 
 
 def test_a_generator_is_drawn_again_with_a_warning(tmp_path):
@@ -379,6 +490,108 @@ def test_a_script_of_two_fits_with_one_folder_is_told_so(tmp_path):
         two_fits((tmp_path, tmp_path), 9)
     with pytest.raises(CheckpointError, match=r"number of fits before it 1, this one has 0.*a folder of its own"):
         two_fits((tmp_path, tmp_path))
+
+
+def test_another_compile_does_not_make_another_fit_the_first_one(tmp_path):
+    def run(broken=None):
+        net = dense()
+        net.compile("adam", "cross_entropy")
+        net.fit(X, Y, BATCH, 2, 0, resume=tmp_path)
+        net.compile(kt.optimizers.Adam(1e-4), "cross_entropy")
+        net.fit(X, Y, BATCH, 3, 0, [] if broken is None else BreakOff(broken), resume=tmp_path)
+
+    with pytest.raises(BrokenOffError):
+        run(9)
+    with pytest.raises(CheckpointError, match="number of fits before it 1, this one has 0"):
+        run()
+
+
+def test_arrays_are_known_again_with_any_number_of_threads():
+    x = torch.randn(400_001, 3, generator=torch.Generator().manual_seed(0))
+    facts = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        facts.append(Source(x).batches(32).facts())
+    torch.set_num_threads(1)
+    assert facts[0] == facts[1]
+    x[7, 1] += 1e-3
+    assert Source(x).batches(32).facts() != facts[0]
+
+
+def test_an_error_of_another_callback_at_the_end_leaves_the_checkpoint(tmp_path):
+    class FullDisk(callbacks.Callback):
+        def on_train_end(self, logs=None):
+            raise BrokenOffError
+
+    net = dense()
+    net.compile("adam", "cross_entropy")
+    with pytest.raises(BrokenOffError):
+        net.fit(X, Y, BATCH, 2, 0, FullDisk(), resume=tmp_path)
+    assert net.fit(X, Y, BATCH, 2, 0, BreakOff(1), resume=tmp_path).epoch == [0, 1]  # nothing is left to be trained
+
+    whole, curves, _ = script(None)
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, also=[FullDisk()], save_freq="epoch")
+    found, again, _ = script(tmp_path, save_freq="epoch", also=[BreakOff(1)])  # nothing is left to be trained
+    assert again == curves
+    assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+class Signal(callbacks.Callback):
+    """Ctrl-C or SIGTERM when a hook is called for the n-th time."""
+
+    def __init__(self, hook, number, which):
+        calls = itertools.count(1)
+        setattr(self, hook, lambda *_: signal.raise_signal(which) if next(calls) == number else None)
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("hook", "number"),
+    [("on_test_begin", 2), ("on_test_batch_end", 3), ("on_test_end", 2), ("on_epoch_end", 3), ("on_train_end", 1)],
+)
+def test_it_goes_on_exactly_after_a_signal_in(hook, number, which, tmp_path):
+    def run(folder, *also):
+        validation = DataLoader(Rows(), 20, shuffle=True)
+        return script(folder, also=also, validation_data=validation, save_freq="epoch")
+
+    whole, curves, _ = run(None)
+    with pytest.raises(KeyboardInterrupt if which == signal.SIGINT else SystemExit):
+        run(tmp_path, Signal(hook, number, which))
+    found, again, _ = run(tmp_path)
+    assert again == curves
+    assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+def test_states_that_a_validation_moves_are_kept_from_before_it(tmp_path):
+    def run(folder, *also):
+        return script(folder, also=also, make=stateful, data=lambda: (X[:50], Y[:50]), validation_data=(X[:20], Y[:20]))
+
+    whole, curves, _ = run(None)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Signal("on_test_batch_end", 3, signal.SIGINT))
+    found, again, _ = run(tmp_path)
+    assert again == curves
+    assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+class Sometimes(callbacks.Callback):
+    """Has a state, or none."""
+
+    def __init__(self, keeps):
+        self.kept = ("seen",) if keeps else ()
+        self.seen = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen += 1
+
+
+def test_states_go_to_the_callbacks_they_are_of_where_some_of_a_class_have_none(tmp_path):
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 8, also=[Sometimes(False), Sometimes(True)])
+    again = [Sometimes(False), Sometimes(True)]
+    script(tmp_path, also=again)
+    assert [one.seen for one in again] == [12, 18]
 
 
 def test_fewer_epochs_than_were_trained_are_refused(tmp_path):

@@ -118,7 +118,9 @@ class Model(Portable, Visible, Savable):
         execution = Execution.of(jit_compile, steps_per_execution)
         layout = Layout(self, memory_format, own_steps=_overrides(self, *_STEPS))
         penalised, scored = regularizers or {}, metrics_by_output(metrics, self._output_names)
+        fits = 0 if self._trainer is None else self._trainer.fits
         self._trainer = Trainer(self, settings, objective, scored, penalised, device, layout, data_device, execution)
+        self._trainer.fits = fits
         self._trainer.given = {
             "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
             "regularizers": regularizers, "memory_format": memory_format, "jit_compile": jit_compile,
@@ -186,7 +188,7 @@ class Model(Portable, Visible, Savable):
         feed = trainer.feed(class_weights(class_weight, sample_weight))
         plain = trainer.feed()
         source = Source(x, y, sample_weight, finite=check_finite, cast=plain.once, carry=plain.carry)
-        batches, validation = assemble(
+        batches, validation, random = assemble(
             self,
             source,
             validation_source(validation_data, plain, check_finite, validation_steps),
@@ -206,7 +208,7 @@ class Model(Portable, Visible, Savable):
             check_monitors(told.callbacks, log_names(self, trainer, validation is not None), validation is not None)
         with trainer.claimed():
             self.history, self.stop_training, trainer.columns = history, False, source.columns
-            trainer.fit(batches, feed, told, numbers, validation, plain, validation_freq)
+            trainer.fit(batches, feed, told, numbers, validation, plain, validation_freq, random)
         return history
 
     def evaluate(

@@ -59,6 +59,7 @@ class BackupAndRestore(Callback):
         self._generations = Generations(self.backup_dir.absolute(), keep=3 if double_checkpoint else 2)
         self._background = Background()
         self._since = 0  # batches
+        self._batch = -1  # the last heard of in this epoch
         self._saved_at = 0.0  # seconds
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -68,6 +69,7 @@ class BackupAndRestore(Callback):
         if session.keepers:
             raise CheckpointError("two callbacks would keep this training; pass resume= or one BackupAndRestore.")
         session.keepers.append(self._stop)
+        session.enders.append(self._end)
         self._generations.prepare()
         found = self._generations.load()
         if found is None or found.get("ended"):
@@ -77,10 +79,14 @@ class BackupAndRestore(Callback):
             batch = f", batch {position.done + 1}" if position.done else ""
             say(f"Going on from {os.fspath(self.backup_dir)}: epoch {position.epoch + 1}{batch}.")
 
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._batch = self.model.trainer.session.position.done - 1
+
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
             return
-        self._since += 1
+        self._since += batch - self._batch  # more than one where steps are executed together
+        self._batch = batch
         if isinstance(self.save_freq, int):
             due = self._since >= self.save_freq
         else:
@@ -96,13 +102,13 @@ class BackupAndRestore(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._background.wait()
-        session = self.model.trainer.session
-        if not session.completed:
-            return
+
+    def _end(self) -> None:
+        """All is done, by the other callbacks too: an error of theirs leaves the checkpoint."""
         if self.delete_checkpoint:
             self._generations.delete()
         else:
-            self._generations.save({**session.state_dict(), "ended": True})
+            self._generations.save({**self.model.trainer.session.state_dict(), "ended": True})
 
     def _stop(self) -> None:
         """Somebody ends training here."""

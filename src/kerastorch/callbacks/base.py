@@ -164,8 +164,11 @@ class CallbackList:
             callback = next((one for one in waiting if type(one).__name__ == state["class"]), None)
             if callback is not None:
                 waiting.remove(callback)
+            if not state["state"]:
+                continue
+            if callback is not None:
                 callback.load_state_dict(state["state"])
-            elif state["state"]:
+            else:
                 warn(f"the checkpoint has the state of a {state['class']}, which is not here.")
 
     def listens(self, *hooks: str) -> bool:

@@ -70,9 +70,7 @@ class Schedule(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._batch, self._before, self._began = state["batch"], state["before"], state["began"]
-        held = vars(self.scheduler)
-        kept = {name: _as(held.get(name), value) for name, value in state["scheduler"].items()}
-        self.scheduler.load_state_dict(kept)
+        self.scheduler.load_state_dict(_as(self.scheduler, state["scheduler"]))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         optimizer = self.model.optimizer
@@ -157,5 +155,11 @@ def _factory(scheduler: Any) -> Callable[[Any], Any]:
 
 
 def _as(held: Any, value: Any) -> Any:
-    """A counter, which is a plain dict once it was saved, as a counter again."""
-    return Counter(value) if isinstance(held, Counter) else value
+    """A counter, which is a plain dict once it was saved, as a counter again; in schedulers of schedulers, too."""
+    if isinstance(held, Counter):
+        return Counter(value)
+    if isinstance(held, (LRScheduler, ReduceLROnPlateau)):
+        return {name: _as(vars(held).get(name), one) for name, one in value.items()}
+    if isinstance(held, (list, tuple)) and isinstance(value, (list, tuple)) and len(held) == len(value):
+        return type(value)(_as(one, other) for one, other in zip(held, value, strict=True))
+    return value

@@ -59,7 +59,13 @@ class Batches(Protocol):
 
 
 class Resumable(Batches, Protocol):
-    """A source that can go on where another like it was left: what is trained on."""
+    """A source that can go on where another like it was left: what is trained on.
+
+    Attributes:
+        knows_place: its state tells where it is within an epoch; else that is to be taken when an epoch begins.
+    """
+
+    knows_place: bool
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """From batch `start` on."""
@@ -85,6 +91,8 @@ class ArrayBatches:
         rows: which rows are used, `None` for all.
         carry: brings pieces from the CPU to where they are wanted.
     """
+
+    knows_place = False
 
     def __init__(
         self,
@@ -192,19 +200,25 @@ class FirstBatches:
     samples: int | None = None
 
     def __init__(self, batches: Batches, limit: int) -> None:
-        self._batches, self._limit = batches, limit
+        self.batches, self._limit = batches, limit
         self.batch_size = batches.batch_size
         self.targets = batches.targets
 
     def steps(self) -> int:
-        return min(self._limit, self._batches.steps() or self._limit)
+        return min(self._limit, self.batches.steps() or self._limit)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        return itertools.islice(self._batches.epoch(number), self._limit)
+        return itertools.islice(self.batches.epoch(number), self._limit)
 
 
 def _sum(tensor: Tensor) -> str:
-    return repr(tensor.sum(dtype=torch.float64 if tensor.is_floating_point() else torch.int64).item())
+    """Of the bits as whole numbers, which is the same in any order, with any number of threads and on any device."""
+    bits = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    bits = bits.view(_WHOLE[bits.element_size()]) if bits.is_floating_point() else bits
+    return str(bits.sum(dtype=torch.int64).item())
+
+
+_WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
 
 def grouped(stream: Iterable[Batch], size: int) -> Iterator[Batch | Several]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kerastorch import randomness
 from kerastorch.data.batches import Batch, Resumable
-from kerastorch.data.streams import passed_over
+from kerastorch.randomness import Randomness
 
 
 class GoingOn:
@@ -15,17 +14,23 @@ class GoingOn:
 
     Where a pass ends within an epoch the next pass begins.
 
+    Args:
+        batches: a pass.
+        limit: batches of an epoch.
+        random: what passes draw from when they begin.
+
     Raises:
         ValueError: a pass has fewer than `limit` batches.
     """
 
     samples: int | None = None
+    knows_place = True
 
-    def __init__(self, batches: Resumable, limit: int) -> None:
+    def __init__(self, batches: Resumable, limit: int, random: Randomness) -> None:
         known = batches.steps()
         if known is not None and known < limit:
             raise ValueError(f"steps_per_epoch={limit}, but the data has {known} batches.")
-        self._batches, self._limit = batches, limit
+        self._batches, self._limit, self._random = batches, limit, random
         self.batch_size = batches.batch_size
         self._running: Iterator[Batch] = iter(())
         self._passes = 0
@@ -49,15 +54,12 @@ class GoingOn:
         self._running = iter(())
         self._began = {}
         if self._taken:
-            randomness.restore(state["random"])
+            self._random.restore(state["random"])
             self._began = self._beginning()
             self._running = self._batches.epoch(self._passes - 1, self._taken)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        return passed_over(self._epoch(number), start)
-
-    def _epoch(self, number: int) -> Iterator[Batch]:
-        for given in range(self._limit):
+        for given in range(start, self._limit):
             batch = next(self._running, None)
             if batch is None:
                 self._began, self._taken = self._beginning(), 0
@@ -70,4 +72,4 @@ class GoingOn:
             yield batch
 
     def _beginning(self) -> dict[str, Any]:
-        return {"batches": self._batches.state_dict(), "random": randomness.capture()}
+        return {"batches": self._batches.state_dict(), "random": self._random.capture()}

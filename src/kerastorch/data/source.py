@@ -74,6 +74,11 @@ class Source:
             self.samples = len(x) if self.kind == "Dataset" else None
 
     @property
+    def holder(self) -> Any:
+        """What may hold generators of its own; `None` for arrays."""
+        return None if self.kind == "arrays" else self._data
+
+    @property
     def takes_batch_size(self) -> bool:
         """Whether batches are ours to make."""
         return self.kind in ("arrays", "Dataset", "IterableDataset")

@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -22,6 +21,7 @@ class LoaderBatches:
     """A `DataLoader` (the user's, or ours over a `Dataset`), iterated once an epoch, as it is."""
 
     targets: Any = None
+    knows_place = False
 
     def __init__(self, loader: DataLoader[Any], sampler: EpochSampler | None = None) -> None:
         self.loader, self._sampler = loader, sampler
@@ -38,32 +38,35 @@ class LoaderBatches:
             return None
 
     def facts(self) -> dict[str, Any]:
-        return {"samples": self.samples, "batch_size": self.batch_size, "generators": len(self._generators())}
+        return {"samples": self.samples, "batch_size": self.batch_size}
 
     def state_dict(self) -> dict[str, Any]:
         seed = None if self._sampler is None else self._sampler.seed
-        return {"seed": seed, "generators": [one.get_state() for one in self._generators()]}
+        return {"seed": seed, "working": getattr(self.loader, "_iterator", None) is not None}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if self._sampler is not None:
             self._sampler.seed = state["seed"]
-        for generator, saved in zip(self._generators(), state["generators"], strict=True):
-            generator.set_state(saved)
+        if self.loader.persistent_workers:
+            self._begin_workers(state["working"])
+
+    def _begin_workers(self, working: bool) -> None:
+        """Workers that stay: as torch draws their seed when they begin, the next pass begins them where it did then."""
+        if not working:
+            self.loader._iterator = None
+        elif self.loader._iterator is None:
+            iter(self.loader)
+        warn(
+            "the DataLoader has persistent_workers=True: the random states of its workers are not kept, they begin "
+            "with others. Training goes on exactly only if the dataset draws no random numbers in them."
+        )
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         if self._sampler is not None:
             self._sampler.epoch, self._sampler.start = number, start * (self.batch_size or 1)
             return map(unpack, told(self.loader))
-        return passed_over(
-            map(unpack, told(self.loader)), start
-        )  # what is passed over is drawn, or the rest would differ
-
-    def _generators(self) -> list[torch.Generator]:
-        """Those the loader and its samplers draw from, beside torch's own."""
-        batches: Any = self.loader.batch_sampler
-        holders = (self.loader, self.loader.sampler, batches, getattr(batches, "sampler", None))
-        found = [getattr(holder, "generator", None) for holder in holders]
-        return list({id(one): one for one in found if isinstance(one, torch.Generator)}.values())
+        # what is passed over is drawn, or the rest would differ
+        return passed_over(map(unpack, told(self.loader)), start)
 
 
 class StreamBatches:
@@ -72,6 +75,7 @@ class StreamBatches:
     samples: int | None = None
     batch_size: int | None = None
     targets: Any = None
+    knows_place = False
 
     def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
         self._source = source
@@ -95,9 +99,8 @@ class StreamBatches:
             "the data is a generator: the batches it gave before are drawn from it again and passed over. Training "
             "goes on exactly only if they are the same; arrays, a Dataset or a seeded DataLoader make sure of that."
         )
-        self._drawn = (
-            self._given - state["given"]
-        )  # 1 where the model was built with a batch; below 0 where some are due
+        # 1 where the model was built with a batch; below 0 where some are due
+        self._drawn = self._given - state["given"]
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         source = self._source() if callable(self._source) else self._source

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -58,22 +57,16 @@ def load_state_by_name(
             {**setting, "params": [numbers[name] for name in group]}
             for setting, group in zip(settings, groups, strict=True)
         ],
-        # copies: sums come out otherwise in memory that begins elsewhere, as that of a file does; and in the order in
-        # memory that the weight has, which fused kernels take for granted
-        "state": {
-            numbers[name]: pytree.tree_map(partial(_like, names[name]), dict(about))
-            for name, about in state["state"].items()
-        },
+        # copies: sums come out otherwise in memory that begins elsewhere, as that of a file does
+        "state": {numbers[name]: pytree.tree_map(_copy, dict(about)) for name, about in state["state"].items()},
     }
     optimizer.load_state_dict(numbered)
     for name, about in state["state"].items():
         _lay_out(optimizer.state[names[name]], about, names[name])
 
 
-def _like(weight: Tensor, value: Any) -> Any:
-    if not isinstance(value, Tensor) or value.shape != weight.shape or value.layout != weight.layout:
-        return value.clone() if isinstance(value, Tensor) else value
-    return torch.empty_like(weight, dtype=value.dtype, device=value.device, requires_grad=False).copy_(value)
+def _copy(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value
 
 
 def _lay_out(held: dict[str, Any], saved: Mapping[str, Any], weight: Tensor) -> None:

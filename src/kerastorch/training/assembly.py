@@ -13,6 +13,7 @@ from kerastorch.data.going_on import GoingOn
 from kerastorch.data.source import Source
 from kerastorch.data.split import check_split
 from kerastorch.errors import whole
+from kerastorch.randomness import Randomness
 from kerastorch.training.feed import Feed
 from kerastorch.training.ready import check_last_batch
 from kerastorch.training.sizing import sized
@@ -32,6 +33,7 @@ class Assembled(NamedTuple):
 
     training: Resumable
     validation: Batches | None
+    random: Randomness
 
 
 def assemble(
@@ -57,15 +59,16 @@ def assemble(
     if share:
         rows, held_out = source.split(share, stratify=split.stratify, shuffle=split.shuffle, seed=split.seed)
         validation = source
+    random = Randomness(model=model, data=source.holder, validation=None if validation is None else validation.holder)
     training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows)
     check_last_batch(model, training)
     if steps is not None:
-        training = GoingOn(training, whole("steps_per_epoch", steps))
+        training = GoingOn(training, whole("steps_per_epoch", steps), random)
     if validation is None:
-        return Assembled(training, None)
+        return Assembled(training, None, random)
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
     held = sized(validation, size, validation_steps, grows=grows, rows=held_out, name="validation_steps")
-    return Assembled(training, held)
+    return Assembled(training, held, random)
 
 
 def validation_source(data: Any, feed: Feed, finite: bool, steps: int | None) -> Source | None:

@@ -27,7 +27,11 @@ class Interrupt:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Take both over where nobody else has, in the main thread; give them back afterwards."""
+        """Take both over where nobody else has, in the main thread; give them back afterwards.
+
+        Raises:
+            KeyboardInterrupt: at the end, of what nobody has heeded; `SystemExit` for SIGTERM.
+        """
         self.pending = False
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -39,6 +43,8 @@ class Interrupt:
                     stack.callback(signal.signal, number, own)
                     signal.signal(number, self._handle)
             yield
+        if self.pending:
+            self.end()
 
     @contextmanager
     def first(self) -> Iterator[None]:

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils import _pytree as pytree
 
-from kerastorch import randomness
 from kerastorch.callbacks.base import CallbackList
-from kerastorch.data.batches import Batch, Resumable
+from kerastorch.data.batches import Batch, Batches, FirstBatches, Resumable
+from kerastorch.data.streams import StreamBatches
 from kerastorch.errors import CheckpointError
 from kerastorch.layers.state import check_state, load_state, state_of
 from kerastorch.optimizers import state as optimizers
 from kerastorch.optimizers.state import parameter_names
+from kerastorch.randomness import Randomness
 
 
 class Position(NamedTuple):
@@ -37,6 +38,8 @@ class Session:
         callbacks: their states are kept with it.
         batches: what is trained on.
         epochs: their numbers.
+        validation: what validates.
+        random: what is drawn from.
 
     Attributes:
         position: where it was between two batches when it was last known: where it began, was stopped or ended.
@@ -44,17 +47,30 @@ class Session:
         completed: training has ended as it should.
         logs: of the last whole epoch.
         keepers: called where training is stopped between two batches, to keep its state.
+        enders: called when training and all that callbacks do at its end went as it should.
     """
 
-    def __init__(self, trainer: Any, callbacks: CallbackList, batches: Resumable, epochs: range) -> None:
+    def __init__(
+        self,
+        trainer: Any,
+        callbacks: CallbackList,
+        batches: Resumable,
+        epochs: range,
+        validation: Batches | None,
+        random: Randomness,
+    ) -> None:
         self._trainer, self._callbacks, self._batches = trainer, callbacks, batches
-        self._epochs = epochs
+        self._epochs, self._random = epochs, random
+        one = validation.batches if isinstance(validation, FirstBatches) else validation
+        self._validation = one if isinstance(one, StreamBatches) else None
         self._known: dict[str, Any] | None = None
         self.position = Position(epochs.start, 0)
         self.number = max(trainer.epochs_done, epochs.start)
         self.completed = False
         self.logs: dict[str, Any] = {}
         self.keepers: list[Callable[[], None]] = []
+        self.enders: list[Callable[[], None]] = []
+        self._held: dict[str, dict[str, Any]] | None = None
         self._stopped = False
         self._loaded: Mapping[str, Any] | None = None
         self._from = ""
@@ -71,8 +87,21 @@ class Session:
         """The batches of the epoch have been trained on, or some before somebody stopped training."""
         self.position = self.position._replace(done=done)
 
+    def hold(self) -> None:
+        """Validation comes: if it is broken off, what is kept is from before it, as it moves states, too."""
+        if not self.keepers:
+            return
+        state = self.state_dict()
+        # a pass of evaluation moves buffers, but no parameter; what callbacks gave may be lists they go on with
+        self._held = {
+            **state,
+            "model": pytree.tree_map(_own, state["model"]),
+            "fit": pytree.tree_map(_same, state["fit"]),
+        }
+
     def end(self, logs: dict[str, Any]) -> None:
         """The epoch has ended, with its validation; its callbacks are about to be told."""
+        self._held = None
         self.number += 1
         self.position, self.logs = Position(self.position.epoch + 1, 0), logs
 
@@ -81,31 +110,37 @@ class Session:
         for keeper in self.keepers:
             keeper()
 
-    def state_dict(self, position: Position | None = None) -> dict[str, dict[str, Any]]:
-        """Everything, by sections; tensors are those in use, to be copied before training goes on.
-
-        Args:
-            position: where training is; `self.position` if `None`.
-        """
+    def state_dict(self) -> dict[str, dict[str, Any]]:
+        """Everything, by sections; tensors are those in use, to be copied before training goes on."""
+        if self._held is not None:
+            return self._held
         trainer, model = self._trainer, self._trainer.model
-        position = position or self.position
         return {
             "model": state_of(model),
             "optimizer": optimizers.state_by_name(trainer.optimizer, self._names()),
             "fit": {
-                **position._asdict(),
+                **self.position._asdict(),
                 "facts": self._facts(),
                 "number": self.number,
                 "logs": self.logs,
                 "stop_training": bool(model.stop_training),
-                "beginning": self._beginning if position.done else self._now(),
-                "meter": trainer.meter.state_dict() if position.done else None,
+                "beginning": self._began(),
+                "validation": None if self._validation is None else self._validation.state_dict(),
+                "meter": trainer.meter.state_dict() if self.position.done else None,
                 "objective": trainer.objective.state_dict(),
                 "update": trainer.update.state_dict(),
                 "callbacks": self._callbacks.state_dict(),
-                "random": randomness.capture(),
+                "random": self._random.capture(),
             },
         }
+
+    def _began(self) -> dict[str, Any]:
+        """What the batches of this epoch began with, those of the next one will, or these are at."""
+        if not self.position.done:
+            return self._now()
+        return (
+            {**self._beginning, "batches": self._batches.state_dict()} if self._batches.knows_place else self._beginning
+        )
 
     def _facts(self) -> dict[str, Any]:
         """What must be the same in the fit that goes on."""
@@ -115,7 +150,7 @@ class Session:
         return self._known
 
     def _now(self) -> dict[str, Any]:
-        return {"batches": self._batches.state_dict(), "random": randomness.capture()}
+        return {"batches": self._batches.state_dict(), "random": self._random.capture()}
 
     # --- gone on with -----------------------------------------------------------------------------------------
 
@@ -169,6 +204,8 @@ class Session:
             raise CheckpointError(f"{self._from}: {error} Run the same script, or delete it to begin anew.") from error
         load_state(trainer.model, state["model"])
         optimizers.load_state_by_name(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
+        if self._validation is not None and fit["validation"] is not None:
+            self._validation.load_state_dict(fit["validation"])
         trainer.objective.load_state_dict(fit["objective"])
         trainer.update.load_state_dict(fit["update"])
         trainer.epochs_done = self.number = fit["number"]
@@ -178,11 +215,11 @@ class Session:
             trainer.meter.load_state_dict(fit["meter"], _device(trainer.model))
         self._callbacks.load_state_dict(fit["callbacks"])
         # a pass draws when it begins: as it did then, and what is passed over was not drawn a second time
-        randomness.restore(fit["beginning"]["random"])
+        self._random.restore(fit["beginning"]["random"])
         self._beginning = dict(fit["beginning"])
         stream = self._batches.epoch(self.number, self.position.done)
         if self.position.done:
-            randomness.restore(fit["random"])
+            self._random.restore(fit["random"])
         return iter(()) if self._stopped else stream
 
     def left(self) -> range:
@@ -196,6 +233,14 @@ class Session:
 
 def _copy(value: Any) -> Any:
     return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+def _own(value: Any) -> Any:
+    return _copy(value) if not isinstance(value, torch.nn.Parameter) else value
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _device(model: Any) -> torch.device:

@@ -24,6 +24,7 @@ from kerastorch.metrics.metric import Metric
 from kerastorch.modes import evaluation_mode, training_mode
 from kerastorch.optimizers.base import TorchOptimizer, unfuse_beginners
 from kerastorch.optimizers.lookup import attach
+from kerastorch.randomness import Randomness
 from kerastorch.regularizers import penalties
 from kerastorch.training.calling import call
 from kerastorch.training.execution import EAGER, Execution
@@ -64,7 +65,7 @@ class Trainer:
         output_mask: tells which steps of each output count.
         say: called with a sentence about what takes long or took long; a callback that shows progress sets it.
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
-        fits: how many fits have ended as they should since `compile`.
+        fits: how many fits of the model have ended as they should, under an earlier `compile` too.
         session: the fit that is under way, or was last.
         done: how many batches the last pass has gone through.
         leaving: of the running `evaluate` or `predict`: what is pushed there is undone on every way out of it.
@@ -229,6 +230,7 @@ class Trainer:
         validation: Batches | None,
         validation_feed: Feed,
         frequency: Any,
+        random: Randomness,
     ) -> None:
         """Epochs and their events.
 
@@ -240,46 +242,52 @@ class Trainer:
             validation: what to evaluate on after an epoch.
             validation_feed: puts that where the model is.
             frequency: after which epochs.
+            random: what is drawn from.
         """
-        session = self.session = Session(self, callbacks, batches, epochs)
+        session = self.session = Session(self, callbacks, batches, epochs, validation, random)
         session.begin(epochs.start)
         stream = self.prepared(batches, feed, session.number)
         update = self.setup()
         tail = find_tail(self.model)
-        with ExitStack() as stack:
-            stack.enter_context(self.objective.listening(self.model, tail, batches.targets))
-            stack.enter_context(training_mode(self.model))
-            stack.enter_context(self.interrupt.watch())
-            stack.push(_Ending(lambda: self._end(callbacks, session)))
-            self._first_nan = FirstNaN()
-            callbacks.emit("on_train_begin", {})
-            update.begin()
-            stack.enter_context(self.interrupt.first())
-            if session.restores and not session.position.done:
-                stream = session.restore()
-            for epoch in session.left():
-                self.meter = self.new_meter()
-                callbacks.emit("on_epoch_begin", epoch, {})
-                if session.restores:
+        with self.interrupt.watch():
+            with ExitStack() as stack:
+                stack.enter_context(self.objective.listening(self.model, tail, batches.targets))
+                stack.enter_context(training_mode(self.model))
+                stack.push(_Ending(lambda: self._end(callbacks, session)))
+                self._first_nan = FirstNaN()
+                callbacks.emit("on_train_begin", {})
+                update.begin()
+                stack.enter_context(self.interrupt.first())
+                if session.restores and not session.position.done:
                     stream = session.restore()
-                step = self._train_step(update, callbacks)
-                done = session.position.done
-                found = self.epoch(self._executions(stream), feed, step, callbacks, "train", epoch, done)
-                session.stop(self.done)
-                self.epochs_done = session.number + 1
-                self._heed_interrupt(session)
-                if validation is not None and validates_at(epoch, frequency):
-                    found |= with_prefix(self.evaluate(validation, validation_feed, callbacks))
+                for epoch in session.left():
+                    self.meter = self.new_meter()
+                    callbacks.emit("on_epoch_begin", epoch, {})
+                    if session.restores:
+                        stream = session.restore()
+                    step = self._train_step(update, callbacks)
+                    done = session.position.done
+                    found = self.epoch(self._executions(stream), feed, step, callbacks, "train", epoch, done)
+                    session.stop(self.done)
+                    self.epochs_done = session.number + 1
                     self._heed_interrupt(session)
-                session.end(found)
-                callbacks.emit("on_epoch_end", epoch, found)
-                if self.model.stop_training or epoch == epochs[-1]:
-                    break
-                session.begin(epoch + 1)
-                stream = batches.epoch(session.number)
-            update.finish()
-            session.completed = True
-            self.fits += 1
+                    if validation is not None and validates_at(epoch, frequency):
+                        session.hold()
+                        found |= with_prefix(self.evaluate(validation, validation_feed, callbacks))
+                        self._heed_interrupt(session)
+                    session.end(found)
+                    callbacks.emit("on_epoch_end", epoch, found)
+                    self._heed_interrupt(session)
+                    if self.model.stop_training or epoch == epochs[-1]:
+                        break
+                    session.begin(epoch + 1)
+                    stream = batches.epoch(session.number)
+                update.finish()
+                session.completed = True
+            if not self.interrupt.pending:
+                self.fits += 1
+                for ender in session.enders:
+                    ender()
 
     def _heed_interrupt(self, session: Session) -> None:
         if self.interrupt.pending:
@@ -288,8 +296,12 @@ class Trainer:
 
     def _end(self, callbacks: CallbackList, session: Session) -> None:
         self._first_nan = None
-        self.interrupt.pending = False  # what the callbacks evaluate now is evaluated whole
-        callbacks.emit_to_all("on_train_end", session.logs)
+        # what the callbacks evaluate now is evaluated whole; who came after the last epoch is heeded after them
+        late, self.interrupt.pending = self.interrupt.pending and session.completed, False
+        try:
+            callbacks.emit_to_all("on_train_end", session.logs)
+        finally:
+            self.interrupt.pending |= late
 
     def evaluate(self, batches: Batches, feed: Feed, callbacks: CallbackList) -> dict[str, float]:
         """One pass in evaluation mode: its numbers."""
