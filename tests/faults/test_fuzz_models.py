@@ -90,7 +90,7 @@ def load_all(files, path):
     return found
 
 
-@tries(quick=150, full=10_000)
+@tries(quick=150, full=4_000)
 @pytest.mark.parametrize("make", [graph, chain])
 def test_a_changed_model_is_loaded_or_refused_and_soon(make, tries, tmp_path, report):
     path = tmp_path / "m.kt"
@@ -110,4 +110,4 @@ def test_a_changed_model_is_loaded_or_refused_and_soon(make, tries, tmp_path, re
         assert not ended.hung
         assert ended.code == 0
         assert ended.value == []
-    report("F7", "models changed at random", tries, "loaded, or CheckpointError; none took a second")
+    report("F7", "models changed at random", tries, "loaded, or CheckpointError")
