@@ -216,7 +216,7 @@ def test_a_shape_that_comes_once_an_epoch_stays_eager_and_one_that_comes_often_g
 
 def test_a_shape_that_is_faster_uncompiled_leaves_the_others_compiled():
     model, _ = trained(network, "sgd", jit=True, epochs=1)
-    compiled = model.trainer._compiled
+    compiled = model.trainer.compiled
     (main,) = compiled._steps
     compiled._drop("another", "it is slower")
     assert compiled.cause is None

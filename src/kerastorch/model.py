@@ -22,10 +22,12 @@ from kerastorch.inspection.visible import Visible
 from kerastorch.paths import given
 from kerastorch.saving.portable import Portable
 from kerastorch.saving.savable import Savable
+from kerastorch.training import passes
 from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
 from kerastorch.training.charges import may_add
 from kerastorch.training.execution import Execution
+from kerastorch.training.fitting import Fit
 from kerastorch.training.layout import Layout
 from kerastorch.training.naming import in_keras_order, log_names, metrics_by_output
 from kerastorch.training.objective import Objective, outputs
@@ -188,7 +190,7 @@ class Model(Portable, Visible, Savable):
         feed = trainer.feed(class_weights(class_weight, sample_weight))
         plain = trainer.feed()
         source = Source(x, y, sample_weight, finite=check_finite, cast=plain.once, carry=plain.carry)
-        batches, validation, random = assemble(
+        data = assemble(
             self,
             source,
             validation_source(validation_data, plain, check_finite, validation_steps),
@@ -201,14 +203,15 @@ class Model(Portable, Visible, Savable):
             grows=self._row_by_row,
         )
         history = History()
-        params = {"verbose": verbose, "epochs": epochs, "steps": batches.steps()}
+        params = {"verbose": verbose, "epochs": epochs, "steps": data.training.steps()}
         kept = [] if resume is None else [BackupAndRestore(given("resume", resume))]
         told = CallbackList([*listed(callbacks), history, *progress(verbose), *kept], self, params)
         if not _overrides(self, "train_step", "test_step"):
-            check_monitors(told.callbacks, log_names(self, trainer, validation is not None), validation is not None)
+            validates = data.validation is not None
+            check_monitors(told.callbacks, log_names(self, trainer, validates), validates)
         with trainer.claimed():
             self.history, self.stop_training, trainer.columns = history, False, source.columns
-            trainer.fit(batches, feed, told, numbers, validation, plain, validation_freq, random)
+            Fit(trainer, data, told, numbers, feed=feed, validation_feed=plain, frequency=validation_freq).run()
         return history
 
     def evaluate(
@@ -251,7 +254,7 @@ class Model(Portable, Visible, Savable):
         batches = sized(source, batch_size, steps, grows=self._row_by_row)
         told = CallbackList([*listed(callbacks), *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
         with trainer.interrupt.watch() if not trainer.running else nullcontext():
-            logs = trainer.evaluate(batches, feed, told)
+            logs = passes.evaluate(trainer, batches, feed, told)
             if trainer.interrupt.pending and not trainer.running:
                 trainer.interrupt.end()
         return logs if return_dict else in_keras_order(logs)
@@ -285,7 +288,7 @@ class Model(Portable, Visible, Savable):
         batches = sized(source, batch_size, steps, grows=lambda: visible(modules(self)))
         told = CallbackList([*listed(callbacks), *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
         collected = Collected(batches.samples)
-        trainer.predict(batches, feed, told, collected.add)
+        passes.predict(trainer, batches, feed, told, collected.add)
         return collected.result()
 
     def train_on_batch(
@@ -300,14 +303,14 @@ class Model(Portable, Visible, Savable):
         trainer = self._compiled("train_on_batch")
         feed = trainer.feed(class_weights(class_weight, sample_weight))
         batch = Source(x, y, sample_weight, finite=False).batches(2**62)
-        logs = trainer.on_batch(batch, feed, training=True)
+        logs = passes.train_on_batch(trainer, batch, feed)
         return logs if return_dict else in_keras_order(logs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch, in evaluation mode, as `evaluate` returns them."""
         trainer = self._compiled("test_on_batch")
         batch = Source(x, y, sample_weight, finite=False).batches(2**62)
-        logs = trainer.on_batch(batch, trainer.feed(), training=False)
+        logs = passes.evaluate(trainer, batch, trainer.feed(), CallbackList([], self, {}))
         return logs if return_dict else in_keras_order(logs)
 
     def predict_on_batch(self, x: Any) -> Any:

@@ -9,13 +9,13 @@ import torch
 from torch.utils import _pytree as pytree
 
 from kerastorch.callbacks.base import CallbackList
-from kerastorch.data.batches import Batch, Batches, FirstBatches, Resumable
+from kerastorch.data.batches import Batch, FirstBatches
 from kerastorch.data.streams import StreamBatches
 from kerastorch.errors import CheckpointError
 from kerastorch.layers.state import check_state, load_state, state_of
 from kerastorch.optimizers import state as optimizers
 from kerastorch.optimizers.state import parameter_names
-from kerastorch.randomness import Randomness
+from kerastorch.training.assembly import Assembled
 
 
 class Position(NamedTuple):
@@ -35,11 +35,9 @@ class Session:
 
     Args:
         trainer: whose fit.
+        data: what is trained on, what validates, and what is drawn from.
         callbacks: their states are kept with it.
-        batches: what is trained on.
         epochs: their numbers.
-        validation: what validates.
-        random: what is drawn from.
 
     Attributes:
         position: where it was between two batches when it was last known: where it began, was stopped or ended.
@@ -50,18 +48,10 @@ class Session:
         enders: called when training and all that callbacks do at its end went as it should.
     """
 
-    def __init__(
-        self,
-        trainer: Any,
-        callbacks: CallbackList,
-        batches: Resumable,
-        epochs: range,
-        validation: Batches | None,
-        random: Randomness,
-    ) -> None:
-        self._trainer, self._callbacks, self._batches = trainer, callbacks, batches
-        self._epochs, self._random = epochs, random
-        one = validation.batches if isinstance(validation, FirstBatches) else validation
+    def __init__(self, trainer: Any, data: Assembled, callbacks: CallbackList, epochs: range) -> None:
+        self._trainer, self._callbacks, self._epochs = trainer, callbacks, epochs
+        self._batches, self._random = data.training, data.random
+        one = data.validation.batches if isinstance(data.validation, FirstBatches) else data.validation
         self._validation = one if isinstance(one, StreamBatches) else None
         self._known: dict[str, Any] | None = None
         self.position = Position(epochs.start, 0)
@@ -96,7 +86,7 @@ class Session:
         self._held = {
             **state,
             "model": pytree.tree_map(_own, state["model"]),
-            "fit": pytree.tree_map(_same, state["fit"]),
+            "fit": pytree.tree_map(lambda one: one, state["fit"]),
         }
 
     def end(self, logs: dict[str, Any]) -> None:
@@ -138,9 +128,9 @@ class Session:
         """What the batches of this epoch began with, those of the next one will, or these are at."""
         if not self.position.done:
             return self._now()
-        return (
-            {**self._beginning, "batches": self._batches.state_dict()} if self._batches.knows_place else self._beginning
-        )
+        if self._batches.knows_place:
+            return {**self._beginning, "batches": self._batches.state_dict()}
+        return self._beginning
 
     def _facts(self) -> dict[str, Any]:
         """What must be the same in the fit that goes on."""
@@ -236,11 +226,7 @@ def _copy(value: Any) -> Any:
 
 
 def _own(value: Any) -> Any:
-    return _copy(value) if not isinstance(value, torch.nn.Parameter) else value
-
-
-def _same(value: Any) -> Any:
-    return value
+    return value if isinstance(value, torch.nn.Parameter) else _copy(value)
 
 
 def _device(model: Any) -> torch.device:

@@ -1,0 +1,204 @@
+"""Passes over data: one function goes through the batches, in training and in evaluation alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+from kerastorch.callbacks.base import CallbackList
+from kerastorch.data.batches import Batch, Batches, Several, grouped
+from kerastorch.data.spec import described
+from kerastorch.freezing import heed, rest
+from kerastorch.modes import evaluation_mode, training_mode
+from kerastorch.optimizers.base import unfuse_beginners
+from kerastorch.training.explain import raise_explained
+from kerastorch.training.feed import Feed
+from kerastorch.training.meter import Meter, RunningLogs, batch_rows
+from kerastorch.training.sizing import growing
+from kerastorch.training.tail import find_tail
+from kerastorch.training.trainer import Trainer
+from kerastorch.tree import modules
+
+Step = Callable[[Any], Mapping[str, Any]]
+
+
+def epoch(
+    trainer: Trainer,
+    stream: Iterator[Batch | Several],
+    feed: Feed,
+    step: Step,
+    callbacks: CallbackList,
+    phase: str,
+    number: int,
+    done: int = 0,
+) -> dict[str, float]:
+    """One pass over the batches: its numbers.
+
+    Args:
+        trainer: of the model.
+        stream: the batches.
+        feed: puts them where the model is.
+        step: what is done with each.
+        callbacks: told of each.
+        phase: `'train'` or `'test'`.
+        number: of the epoch.
+        done: how many batches of it are behind it already.
+    """
+    begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
+    begins, ends = callbacks.listens(begin), callbacks.listens(end)
+    meter, objective, model, interrupt = trainer.meter, trainer.objective, trainer.model, trainer.interrupt
+    training = phase == "train"
+    watch = trainer.first_nan if training and trainer.guard is None else None
+    logs = RunningLogs(meter)
+    x, ours, every, hooked = None, True, trainer.execution.every, False
+    for batch in stream:
+        if begins and not hooked:
+            callbacks.emit(begin, done, {})
+        hooked = True  # the end of this execution is yet to be told
+        batch = feed(batch)
+        x = batch.x
+        objective.forget()
+        try:
+            outcome = step(batch)
+        except Exception as error:
+            raise_explained(error, model, x)
+        if outcome is None:
+            raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
+        ours = ours and outcome.get("loss") is objective.total
+        meter.add(outcome, batch_rows(x) if objective.count is None else objective.count, objective.counts)
+        if watch is not None:
+            watch(outcome.get("loss"), number, done)
+        before = done
+        done += len(batch) if isinstance(batch, Several) else 1
+        if done // every > before // every:
+            hooked = False
+            if ends:
+                callbacks.emit(end, done - 1, logs.expire())
+        if interrupt.pending or (training and model.stop_training):
+            break
+    if ends and hooked:
+        callbacks.emit(end, done - 1, logs.expire())
+    if not done:
+        when = f" in epoch {number + 1}" if training else ""
+        raise ValueError(
+            f"the data gave no batch{when}. Pass a function that returns a new iterator, a DataLoader, or arrays."
+        )
+    trainer.done, trainer.seen = done, trainer.seen if x is None else described(x)
+    # a loss that a step or compute_loss of the user's own made something else of is left as it is
+    return objective.settled(meter.read()) if ours else meter.read()
+
+
+def evaluate(trainer: Trainer, batches: Batches, feed: Feed, callbacks: CallbackList) -> dict[str, float]:
+    """One pass in evaluation mode: its numbers."""
+    stream = trainer.prepared(batches, feed, 0)
+    trainer.find_penalties()
+    model = trainer.model
+    with (
+        _undone(trainer),
+        _own_meter(trainer),
+        trainer.objective.listening(model, find_tail(model), batches.targets),
+        evaluation_mode(model),
+        torch.no_grad(),
+    ):
+        callbacks.emit("on_test_begin", {})
+        step = growing(model.test_step, batches, row_by_row=False)
+        logs = epoch(trainer, stream, feed, step, callbacks, "test", 0)
+        callbacks.emit("on_test_end", logs)
+        return logs
+
+
+def predict(
+    trainer: Trainer, batches: Batches, feed: Feed, callbacks: CallbackList, take: Callable[[Any, int], None]
+) -> None:
+    """Hand the outputs of each batch, still on the device, to `take`."""
+    stream = trainer.prepared(batches, feed, 0)
+    with _undone(trainer), evaluation_mode(trainer.model, feed.parts), torch.no_grad():
+        step = growing(trainer.model.predict_step, batches, row_by_row=True)
+        listened = callbacks.listens("on_predict_batch_begin", "on_predict_batch_end")
+        callbacks.emit("on_predict_begin", {})
+        for index, batch in enumerate(stream):
+            if listened:
+                callbacks.emit("on_predict_batch_begin", index, {})
+            x = feed.inputs(batch.x)
+            try:
+                outputs = step(x)
+            except Exception as error:
+                raise_explained(error, trainer.model, x)
+            take(outputs, batch_rows(x))
+            if listened:
+                callbacks.emit("on_predict_batch_end", index, {"outputs": outputs})
+        callbacks.emit("on_predict_end", {})
+
+
+def train_on_batch(trainer: Trainer, batches: Batches, feed: Feed) -> dict[str, float]:
+    """One step, outside any fit: its numbers."""
+    stream = trainer.prepared(batches, feed, 0)
+    trainer.setup()
+    model, nobody = trainer.model, CallbackList([], trainer.model, {})
+    with (
+        _own_meter(trainer),
+        trainer.objective.listening(model, find_tail(model), batches.targets),
+        training_mode(model),
+    ):
+        return epoch(trainer, stream, feed, train_step(trainer, nobody), nobody, "train", 0)
+
+
+def executions(trainer: Trainer, stream: Iterator[Batch]) -> Iterator[Batch | Several]:
+    """Batches whose steps run as one, together."""
+    size = 1 if trainer.compiled is None else trainer.compiled.together
+    return stream if size == 1 else grouped(stream, size)
+
+
+def train_step(trainer: Trainer, callbacks: CallbackList) -> Step:
+    """What an epoch of training does with a batch: the model's own step, compiled, or within a closure."""
+    parts = modules(trainer.model)  # callbacks may have frozen some, or thawed them
+    heed(parts)
+    rest(parts)
+    update, compiled = trainer.update, trainer.compiled
+    unfuse_beginners(update.optimizer)
+    step: Step = trainer.model.train_step
+    if compiled is not None:
+        compiled.prepare(callbacks)
+        if not compiled.resting and compiled.cause is None:
+            return compiled
+    if not update.needs_closure:
+        return step
+
+    def uncounted() -> None:
+        """Before a second look of one step at the loss: what it finds is not counted."""
+        trainer.objective.forget()
+        trainer.meter = Meter({})
+
+    def by_closure(batch: Batch) -> Mapping[str, Any]:
+        meter = trainer.meter
+        try:
+            found: Mapping[str, Any] = update.by_closure(step, batch, uncounted)
+            return found
+        finally:
+            trainer.meter = meter
+
+    return by_closure
+
+
+@contextmanager
+def _own_meter(trainer: Trainer) -> Iterator[None]:
+    """A meter for a pass within another, whose meter comes back."""
+    outer, trainer.meter = trainer.meter, trainer.new_meter()
+    try:
+        yield
+    finally:
+        trainer.meter = outer
+
+
+@contextmanager
+def _undone(trainer: Trainer) -> Iterator[None]:
+    """What callbacks switch for a pass is put back."""
+    with ExitStack() as leaving:
+        outer, trainer.leaving = trainer.leaving, leaving
+        try:
+            yield
+        finally:
+            trainer.leaving = outer
