@@ -57,6 +57,26 @@ def in_child(function, *args, timeout=60):
     return Ended(value, code, hung)
 
 
+def exit_code(child, timeout=60):
+    """How a fork of this process ended: its exit code, less than nothing for the signal that killed it.
+
+    Raises:
+        AssertionError: it goes on and on; where it is, is printed.
+    """
+    handle = os.pidfd_open(child)
+    try:
+        hung = not select.select([handle], [], [], timeout)[0]
+    finally:
+        os.close(handle)
+    if hung:
+        os.kill(child, signal.SIGABRT)  # pytest's faulthandler tells where it is
+        time.sleep(1)
+        os.kill(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert not hung, f"a process has not ended after {timeout} seconds"
+    return code
+
+
 def _run(function, args, receive, send):
     gc.freeze()  # what the parent made is not looked through again, which would copy all of it
     try:

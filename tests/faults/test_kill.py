@@ -11,7 +11,7 @@ import time
 from functools import partial
 
 import pytest
-from harness import in_child, needs_fork, tries
+from harness import exit_code, in_child, needs_fork, tries
 from job import EPOCHS, STEPS, run
 
 from kerastorch import callbacks
@@ -53,7 +53,7 @@ def killed_after(seconds, function, *args, **about):
             os._exit(0)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    return exit_code(child) < 0
 
 
 def killed_in_save(call, folder, kind):
@@ -89,7 +89,7 @@ def was_killed(function):
             function()
         finally:
             os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    return exit_code(child) < 0
 
 
 @pytest.fixture(scope="module")

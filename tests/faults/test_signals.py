@@ -9,7 +9,7 @@ import time
 from functools import partial
 
 import numpy as np
-from harness import in_child, needs_fork, tries
+from harness import exit_code, in_child, needs_fork, tries
 from job import data, model, run, train
 
 from kerastorch import callbacks
@@ -62,7 +62,7 @@ def signalled(number, wait, kind, folder, again=False):
     sent = time.monotonic()
     for _ in range(2 if again else 1):
         os.kill(child, number)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = exit_code(child)
     taken = time.monotonic() - sent
     said = os.read(receive, 100).decode()
     over = b"e" in os.read(begun, 2**16)
