@@ -14,6 +14,7 @@ from kerastorch.data.arrays import tensors
 from kerastorch.data.batches import Batch
 from kerastorch.data.order import EpochSampler
 from kerastorch.data.structure import map_structure
+from kerastorch.data.workers import told
 from kerastorch.errors import warn
 
 
@@ -111,46 +112,6 @@ class StreamBatches:
         for item in source:
             self._given += 1
             yield item
-
-
-def told(loader: DataLoader[Any]) -> Iterator[Any]:
-    """The items of a loader; where its workers fail, the error says what can be done."""
-    items = iter(loader)
-    return _told(items, loader) if loader.num_workers else items
-
-
-def _told(items: Any, loader: DataLoader[Any]) -> Iterator[Any]:
-    number = 0
-    while True:
-        number += 1
-        try:
-            item = next(items)
-        except StopIteration:
-            return
-        except Exception as error:
-            if not loader.persistent_workers:
-                items._shutdown_workers()  # or they would live as long as somebody keeps the traceback
-            advice = _advice(str(error), loader) if isinstance(error, RuntimeError) else None
-            if advice is not None:
-                said = str(error).rstrip(".")
-                raise RuntimeError(f"the DataLoader gave no batch {number}: {said}. {advice}") from error
-            error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
-            raise
-        yield item
-
-
-def _advice(message: str, loader: DataLoader[Any]) -> str | None:
-    if "exited unexpectedly" in message or "is killed by signal" in message:
-        return (
-            f"One of its {loader.num_workers} workers was killed, as the system does where memory runs out: give it "
-            "fewer workers or smaller batches; num_workers=0 shows an error in the dataset itself."
-        )
-    if "timed out" in message:
-        return (
-            f"No worker answered within its timeout of {loader.timeout:g} s: the dataset waits for something, or needs "
-            "a longer timeout; num_workers=0 shows where."
-        )
-    return None
 
 
 def passed_over(stream: Iterator[Batch], count: int) -> Iterator[Batch]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch
+from kerastorch.data.workers import heard
 from kerastorch.modes import training_mode
 from kerastorch.training import passes
 from kerastorch.training.assembly import Assembled
@@ -73,6 +74,7 @@ class Fit:
             self._callbacks.emit("on_train_begin", {})
             trainer.update.begin()
             stack.enter_context(trainer.interrupt.first())
+            stack.enter_context(heard())
             yield
 
     def _run(self, stream: Iterator[Batch]) -> None:

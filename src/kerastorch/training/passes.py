@@ -11,6 +11,7 @@ import torch
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, Batches, Several, grouped
 from kerastorch.data.spec import described
+from kerastorch.data.workers import heard
 from kerastorch.freezing import heed, rest
 from kerastorch.modes import evaluation_mode, training_mode
 from kerastorch.optimizers.base import unfuse_beginners
@@ -97,6 +98,7 @@ def evaluate(trainer: Trainer, batches: Batches, feed: Feed, callbacks: Callback
     trainer.find_penalties()
     model = trainer.model
     with (
+        heard(),
         _undone(trainer),
         _own_meter(trainer),
         trainer.objective.listening(model, find_tail(model), batches.targets),
@@ -115,7 +117,7 @@ def predict(
 ) -> None:
     """Hand the outputs of each batch, still on the device, to `take`."""
     stream = trainer.prepared(batches, feed, 0)
-    with _undone(trainer), evaluation_mode(trainer.model, feed.parts), torch.no_grad():
+    with heard(), _undone(trainer), evaluation_mode(trainer.model, feed.parts), torch.no_grad():
         step = growing(trainer.model.predict_step, batches, row_by_row=True)
         listened = callbacks.listens("on_predict_batch_begin", "on_predict_batch_end")
         callbacks.emit("on_predict_begin", {})
