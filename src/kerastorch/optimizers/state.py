@@ -11,6 +11,7 @@ from torch.utils import _pytree as pytree
 
 from kerastorch.errors import CheckpointError, suggest
 from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.tree import named_modules
 
 
 def state_by_name(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -136,6 +137,22 @@ def _check_shapes(name: str, weight: Tensor | None, about: Mapping[str, Any], wh
 # states that have the parameter's shape
 _LIKE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg", "sum",
          "acc_delta", "ema", "ax")  # fmt: skip
+
+
+def held(model: nn.Module, known: TorchOptimizer) -> dict[str, TorchOptimizer]:
+    """The optimizers that modules hold as attributes, by place, but the one that is known: a GAN has two.
+
+    >>> net = torch.nn.Linear(2, 1)
+    >>> net.own = torch.optim.SGD(net.parameters(), lr=0.1)
+    >>> list(held(net, torch.optim.Adam(net.parameters())))
+    ['own']
+    """
+    found: dict[int, tuple[str, TorchOptimizer]] = {id(known): ("", known)}
+    for path, part in named_modules(model):
+        for name, value in vars(part).items():
+            if isinstance(value, TorchOptimizer):
+                found.setdefault(id(value), (f"{path}.{name}" if path else name, value))
+    return dict(one for one in found.values() if one[1] is not known)
 
 
 def parameter_names(model: nn.Module, others: Iterable[Tensor] = ()) -> dict[str, Tensor]:

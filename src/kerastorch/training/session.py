@@ -109,6 +109,10 @@ class Session:
             "model": state_of(model),
             "optimizer": optimizers.state_by_name(trainer.optimizer, self._names()),
             "fit": {
+                "optimizers": {
+                    name: optimizers.state_by_name(one, self._names())
+                    for name, one in optimizers.held(model, trainer.optimizer).items()
+                },
                 **self.position._asdict(),
                 "facts": self._facts(),
                 "number": self.number,
@@ -189,11 +193,14 @@ class Session:
         try:
             check_state(trainer.model, state["model"])
             optimizers.check_state(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
+            others = self._others(fit["optimizers"])
             self._batches.load_state_dict(fit["beginning"]["batches"])
         except CheckpointError as error:
             raise CheckpointError(f"{self._from}: {error} Run the same script, or delete it to begin anew.") from error
         load_state(trainer.model, state["model"])
         optimizers.load_state_by_name(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
+        for name, one in others.items():
+            optimizers.load_state_by_name(one, fit["optimizers"][name], self._names(), f"the checkpoint, {name}")
         if self._validation is not None and fit["validation"] is not None:
             self._validation.load_state_dict(fit["validation"])
         trainer.objective.load_state_dict(fit["objective"])
@@ -211,6 +218,15 @@ class Session:
         if self.position.done:
             self._random.restore(fit["random"])
         return iter(()) if self._stopped else stream
+
+    def _others(self, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """The optimizers that the model holds beside that of `compile`, those of the checkpoint."""
+        here = optimizers.held(self._trainer.model, self._trainer.optimizer)
+        for name in here.keys() ^ saved.keys():
+            raise CheckpointError(f"{'the checkpoint' if name in here else 'the model'} has no optimizer {name!r}.")
+        for name, one in here.items():
+            optimizers.check_state(one, saved[name], self._names(), f"the checkpoint, {name}")
+        return here
 
     def left(self) -> range:
         """The epochs still to be trained, the one under way among them."""
