@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -143,33 +143,32 @@ _LEAVES = (type(None), bool, int, float, str, torch.dtype, torch.device, torch.m
 
 def _check_argument(value: Any) -> None:
     """Of what torch writes into the text of a program, only what it writes as itself."""
-    if type(value) in (tuple, list):
-        for one in value:
-            _check_argument(one)
-    elif type(value) is dict:
-        for key, one in value.items():
-            _check_key(key)
-            _check_argument(one)
-    elif type(value) is slice:
-        for one in (value.start, value.stop, value.step):
-            _check_argument(one)
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):  # what a module of the user's returned
-        for one in value:
-            _check_argument(one)
-    elif not (isinstance(value, (Symbol, Tensor)) or value is Ellipsis or type(value) in _LEAVES):
-        raise ValueError(f"{type(value).__name__} is no argument of a call in a graph.")
+    for one in _held(value):
+        if type(one) is slice:
+            _check_argument((one.start, one.stop, one.step))
+        elif isinstance(one, tuple) and hasattr(one, "_fields"):  # what a module of the user's returned
+            _check_argument(tuple(one))
+        elif not (isinstance(one, (Symbol, Tensor)) or one is Ellipsis or type(one) in _LEAVES):
+            raise ValueError(f"{type(one).__name__} is no argument of a call in a graph.")
 
 
 def _check_ends(value: Any) -> None:
+    for one in _held(value):
+        if not isinstance(one, Symbol):
+            raise ValueError(f"a model begins and ends in symbols, not in {type(one).__name__}.")
+
+
+def _held(value: Any) -> Iterator[Any]:
+    """What plain tuples, lists and dicts hold, within each other too."""
+    if type(value) is dict:
+        for key in value:
+            _check_key(key)
+        value = list(value.values())
     if type(value) in (tuple, list):
         for one in value:
-            _check_ends(one)
-    elif type(value) is dict:
-        for key, one in value.items():
-            _check_key(key)
-            _check_ends(one)
-    elif not isinstance(value, Symbol):
-        raise ValueError(f"a model begins and ends in symbols, not in {type(value).__name__}.")
+            yield from _held(one)
+    else:
+        yield value
 
 
 def _check_key(key: Any) -> None:
