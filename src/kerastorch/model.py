@@ -27,7 +27,7 @@ from kerastorch.training.assembly import Split, assemble, validation_source
 from kerastorch.training.calling import call
 from kerastorch.training.charges import may_add
 from kerastorch.training.execution import Execution
-from kerastorch.training.fitting import Fit
+from kerastorch.training.fitting import fit
 from kerastorch.training.layout import Layout
 from kerastorch.training.naming import in_keras_order, log_names, metrics_by_output
 from kerastorch.training.objective import Objective, outputs
@@ -211,7 +211,7 @@ class Model(Portable, Visible, Savable):
             check_monitors(told.callbacks, log_names(self, trainer, validates), validates)
         with trainer.claimed():
             self.history, self.stop_training, trainer.columns = history, False, source.columns
-            Fit(trainer, data, told, numbers, feed=feed, validation_feed=plain, frequency=validation_freq).run()
+            fit(trainer, data, told, numbers, feed=feed, validation_feed=plain, frequency=validation_freq)
         return history
 
     def evaluate(
