@@ -1,14 +1,13 @@
 """ModelCheckpoint: what is saved when, under which name, and what is refused before training."""
 
 import math
-import os
-import stat
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from harness import as_anybody, needs_fork
 from problems import Told, fit_told, regression, same_weights, through_a_file
 from torch import nn
 
@@ -244,14 +243,15 @@ def test_a_folder_and_a_file_for_a_folder_are_refused_before_the_first_batch(tmp
         fit_told(Told([1]), 1, [ModelCheckpoint(tmp_path / "file" / "{epoch}.kt"), Never()])
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="this user may write anywhere")
+@needs_fork
 def test_a_folder_that_may_not_be_written_is_refused_before_the_first_batch(tmp_path):
-    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    try:
+    (tmp_path / "closed").mkdir(mode=0o500)
+
+    def attempt():
         with pytest.raises(PermissionError, match="ModelCheckpoint cannot write"):
-            fit_told(Told([1]), 1, [ModelCheckpoint(tmp_path / "new" / "m.kt"), Never()])
-    finally:
-        tmp_path.chmod(stat.S_IRWXU)
+            fit_told(Told([1]), 1, [ModelCheckpoint(tmp_path / "closed" / "new" / "m.kt"), Never()])
+
+    as_anybody(attempt)
 
 
 def test_looking_whether_it_can_be_written_leaves_nothing_behind(tmp_path):

@@ -695,3 +695,55 @@ def test_what_a_callback_of_ones_own_keeps_goes_on(tmp_path):
     assert again.batches == 18
     assert curves_again == curves
     assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+class Careless(callbacks.Callback):
+    batches, seen = 0, None
+
+    def __init__(self, label="given"):
+        self.label = label
+
+    def on_train_begin(self, logs=None):
+        self.began = 1.5
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches += 1
+        self.seen = [*(self.seen or []), batch]
+
+
+def test_a_callback_that_forgets_what_it_has_counted_is_told(tmp_path):
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 8, also=[Careless()])
+    with pytest.warns(UserWarning, match="Careless begins anew: the checkpoint has not kept its batches, seen. Name"):
+        script(tmp_path, also=[Careless()])
+
+
+def test_a_callback_that_says_that_it_keeps_nothing_is_left_alone(tmp_path):
+    class Knowing(Careless):
+        kept = ()
+
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 8, also=[Knowing()])
+    script(tmp_path, also=[Knowing()])
+
+
+class Warming(nn.Module):
+    """Does another thing in its first calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.calls, self.width = nn.Linear(6, 2), 0, 6
+
+    def forward(self, x):
+        self.calls += self.training
+        return self.layer(x if self.calls > 8 else 0.5 * x)
+
+
+def test_a_module_that_forgets_what_it_has_counted_is_told(tmp_path):
+    def make():
+        return kt.Sequential([nn.Identity(), Warming()])
+
+    with pytest.raises(BrokenOffError):
+        script(tmp_path, 8, make=make)
+    with pytest.warns(UserWarning, match="'1' begins anew: the checkpoint has not kept its calls. Keep numbers in"):
+        script(tmp_path, make=make)

@@ -24,10 +24,13 @@ def refuse_no_folder(path: Path) -> None:
 
     Raises:
         NotADirectoryError: it, or something on its way, is a file.
+        PermissionError: nothing may be written there.
     """
-    found = next((one for one in (path, *path.parents) if one.exists()), path.parent)
-    if found.exists() and not found.is_dir():
+    found = next((one for one in (path, *path.parents) if one.exists()), Path())
+    if not found.is_dir():
         raise NotADirectoryError(f"{path} can be no folder: {found} is a file.")
+    if not os.access(found, os.W_OK | os.X_OK):
+        raise PermissionError(f"nothing can be written in {path}: no permission to write in {found}.")
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -41,12 +44,7 @@ def refuse_unwritable(path: Path) -> None:
             f"{path} is a folder; give the name of a file, as {str(path / ('model' + path.suffix))!r}."
         )
     refuse_no_folder(path.parent)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except PermissionError as error:
-        raise PermissionError(f"{path} cannot be written: no permission to make the folder {error.filename}.") from None
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"{path} cannot be written: no permission to write in {path.parent}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def refuse_missing(path: Path) -> None:

@@ -43,8 +43,6 @@ class Generations:
         self.folder.mkdir(parents=True, exist_ok=True)
         for one in missing:
             disk.sync_folder(one.parent)
-        if not os.access(self.folder, os.W_OK | os.X_OK):
-            raise PermissionError(f"{self.folder}: no permission to write there.")
 
     def save(self, sections: Mapping[str, Any]) -> Path:
         """Write the next one; after that only, delete what is too old."""

@@ -11,7 +11,7 @@ from kerastorch.archive.generations import Generations
 from kerastorch.archive.packing import Packed, pack
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.say import say
-from kerastorch.errors import CheckpointError, mismatch, number
+from kerastorch.errors import mismatch, number
 from kerastorch.paths import given
 
 
@@ -66,10 +66,7 @@ class BackupAndRestore(Callback):
         self._background = Background()
         self._since, self._saved_at = 0, time.monotonic()
         session = self.model.trainer.session
-        if session.keepers:
-            raise CheckpointError("two callbacks would keep this training; pass resume= or one BackupAndRestore.")
-        session.keepers.append(self._stop)
-        session.enders.append(self._end)
+        session.kept_by(self)
         self._generations.prepare()
         found = self._generations.load()
         if found is None or found.get("ended"):
@@ -103,15 +100,15 @@ class BackupAndRestore(Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._background.wait()
 
-    def _end(self) -> None:
+    def finish(self) -> None:
         """All is done, by the other callbacks too: an error of theirs leaves the checkpoint."""
         if self.delete_checkpoint:
             self._generations.delete()
         else:
             self._generations.save({**self.model.trainer.session.state_dict(), "ended": True})
 
-    def _stop(self) -> None:
-        """Somebody ends training here."""
+    def keep(self) -> None:
+        """Somebody ends training here, between two batches."""
         self._save()
         if self.params.get("verbose"):
             say(f"Stopped; the same script goes on from {os.fspath(self.backup_dir)}.")

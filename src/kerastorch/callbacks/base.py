@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from kerastorch.errors import suggest, unknown, warn
+from kerastorch.unkept import changed, seen, speaks
 
 Logs = MutableMapping[str, Any]
 
@@ -19,6 +20,7 @@ class Callback:
         params: `{"epochs", "steps", "verbose"}` of the running call; `steps` is `None` where unknown.
         monitor: the log this callback needs, checked before the first epoch; `None` if none.
         kept: the attributes that change while it is used, as counts and bests; a resumed training goes on with them.
+            Of a class that says nothing of it, changes are noticed, and there is a warning when training goes on.
         adds: the logs this callback adds at the end of each epoch, for those after it to monitor.
         steers: whether its batch hooks change how the next batch is learned from.
 
@@ -108,6 +110,7 @@ class Callback:
 
 
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+_GIVEN = ("model", "params")  # to each callback
 _OLDER = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
 
 
@@ -132,6 +135,11 @@ class CallbackList:
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params(params)
+        self.remember()
+
+    def remember(self) -> None:
+        """Training begins: from now on what changes in callbacks is what would be lost with them."""
+        self._seen = [seen(one, _GIVEN) for one in self.callbacks]
 
     def emit(self, hook: str, *args: Any) -> None:
         """Call `hook` of every callback that has it."""
@@ -150,26 +158,38 @@ class CallbackList:
             raise errors[0]
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """The state of each, in order."""
-        return [{"class": type(one).__name__, "state": one.state_dict()} for one in self.callbacks]
+        """The state of each, in order, with the names of attributes that have changed and are not in it."""
+        return [
+            {
+                "class": type(one).__name__,
+                "state": one.state_dict(),
+                "unkept": [] if speaks(one, Callback, ("kept", "state_dict")) else changed(one, before, _GIVEN),
+            }
+            for one, before in zip(self.callbacks, self._seen, strict=True)
+        ]
 
     def load_state_dict(self, states: Iterable[Mapping[str, Any]]) -> None:
         """Hand states to the callbacks of the same classes, in order.
 
         Warns:
-            UserWarning: there is none for a state.
+            UserWarning: there is none for a state; one has forgotten what it does not keep.
         """
         waiting = list(self.callbacks)
         for state in states:
-            callback = next((one for one in waiting if type(one).__name__ == state["class"]), None)
-            if callback is not None:
-                waiting.remove(callback)
-            if not state["state"]:
+            name = state["class"]
+            callback = next((one for one in waiting if type(one).__name__ == name), None)
+            if callback is None:
+                if state["state"]:
+                    warn(f"the checkpoint has the state of a {name}, which is not here.")
                 continue
-            if callback is not None:
+            waiting.remove(callback)
+            if state["state"]:
                 callback.load_state_dict(state["state"])
-            else:
-                warn(f"the checkpoint has the state of a {state['class']}, which is not here.")
+            if state["unkept"]:
+                warn(
+                    f"the callback {name} begins anew: the checkpoint has not kept its {', '.join(state['unkept'])}. "
+                    "Name in `kept` what it is to go on with; `kept = ()` says that it is right to begin anew."
+                )
 
     def listens(self, *hooks: str) -> bool:
         """Whether any callback has any of these hooks."""

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.errors import mismatch, warn
+from kerastorch.paths import refuse_unwritable
 
 MISSING = "NA"  # in a column that an epoch has no number for
 
@@ -29,8 +30,8 @@ class CSVLogger(Callback):
             ends.
 
     Raises:
-        ValueError: before the first epoch, where the file cannot be written; where `append=True` and the file is no
-            such table, or has no column for a number of this model.
+        OSError: before the first epoch: the file cannot be written.
+        ValueError: as early: `append=True` and the file is no such table, or has no column for a number of this model.
 
     A training that is resumed takes away the rows written after its checkpoint, so the file ends as if training had
     never been interrupted.
@@ -71,11 +72,8 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.open("ab").close()  # as it was: a training that is resumed goes on in it
-        except OSError as error:
-            raise ValueError(f"CSVLogger cannot write {self.filename!r}: {error.strerror or error}.") from error
+        refuse_unwritable(self._path)
+        self._path.open("ab").close()  # as it was: a training that is resumed goes on in it
         if self.append and self._path.stat().st_size:
             self._columns, self._position = self._header(), self._path.stat().st_size
             self._check_columns(self._columns)

@@ -73,9 +73,7 @@ def fit(
             trainer.update.finish()
             session.completed = True
         if not trainer.interrupt.pending:
-            trainer.fits += 1
-            for ender in session.enders:
-                ender()
+            session.finish()
 
 
 @contextmanager

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import torch
+from torch import nn
 from torch.utils import _pytree as pytree
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, FirstBatches
 from kerastorch.data.streams import StreamBatches
-from kerastorch.errors import CheckpointError
+from kerastorch.errors import CheckpointError, warn
 from kerastorch.layers.state import check_state, load_state, state_of
 from kerastorch.optimizers import state as optimizers
 from kerastorch.optimizers.state import parameter_names
 from kerastorch.training.assembly import Assembled
+from kerastorch.tree import named_modules
+from kerastorch.unkept import Seen, changed, seen, speaks
 
 
 class Position(NamedTuple):
@@ -28,6 +31,16 @@ class Position(NamedTuple):
 
     epoch: int
     done: int
+
+
+class Keeper(Protocol):
+    """A callback that keeps the states of a fit."""
+
+    def keep(self) -> None:
+        """Training is stopped here, between two batches."""
+
+    def finish(self) -> None:
+        """Training has ended as it should, and all other callbacks are done."""
 
 
 class Session:
@@ -44,8 +57,6 @@ class Session:
         number: of the running pass over the data, counted over all fits since `compile`.
         completed: training has ended as it should.
         logs: of the last whole epoch.
-        keepers: called where training is stopped between two batches, to keep its state.
-        enders: called when training and all that callbacks do at its end went as it should.
     """
 
     def __init__(self, trainer: Any, data: Assembled, callbacks: CallbackList, epochs: range) -> None:
@@ -58,8 +69,8 @@ class Session:
         self.number = max(trainer.epochs_done, epochs.start)
         self.completed = False
         self.logs: dict[str, Any] = {}
-        self.keepers: list[Callable[[], None]] = []
-        self.enders: list[Callable[[], None]] = []
+        self._keeper: Keeper | None = None
+        self._parts: dict[str, tuple[nn.Module, Seen]] = {}
         self._held: dict[str, dict[str, Any]] | None = None
         self._stopped = False
         self._loaded: Mapping[str, Any] | None = None
@@ -67,6 +78,19 @@ class Session:
         self._beginning: dict[str, Any] = {}
 
     # --- kept -------------------------------------------------------------------------------------------------
+
+    def kept_by(self, keeper: Keeper) -> None:
+        """Take on who keeps this fit: called in its `on_train_begin`, after that of all other callbacks.
+
+        Raises:
+            CheckpointError: there is one already.
+        """
+        if self._keeper is not None:
+            raise CheckpointError("two callbacks would keep this training; pass resume= or one BackupAndRestore.")
+        self._keeper = keeper
+        self._callbacks.remember()
+        parts = named_modules(self._trainer.model)
+        self._parts = {path: (part, seen(part, _NOT_COUNTED)) for path, part in parts if not speaks(part, *_MODULES)}
 
     def begin(self, epoch: int) -> None:
         """The batches of an epoch are about to be drawn."""
@@ -79,7 +103,7 @@ class Session:
 
     def hold(self) -> None:
         """Validation comes: if it is broken off, what is kept is from before it, as it moves states, too."""
-        if not self.keepers:
+        if self._keeper is None:
             return
         state = self.state_dict()
         # a pass of evaluation moves buffers, but no parameter; what callbacks gave may be lists they go on with
@@ -97,8 +121,14 @@ class Session:
 
     def keep(self) -> None:
         """Somebody stops training here."""
-        for keeper in self.keepers:
-            keeper()
+        if self._keeper is not None:
+            self._keeper.keep()
+
+    def finish(self) -> None:
+        """Training, and all that callbacks do at its end, went as it should."""
+        self._trainer.fits += 1
+        if self._keeper is not None:
+            self._keeper.finish()
 
     def state_dict(self) -> dict[str, dict[str, Any]]:
         """Everything, by sections; tensors are those in use, to be copied before training goes on."""
@@ -124,6 +154,11 @@ class Session:
                 "objective": trainer.objective.state_dict(),
                 "update": trainer.update.state_dict(),
                 "callbacks": self._callbacks.state_dict(),
+                "unkept": {
+                    path: names
+                    for path, (part, before) in self._parts.items()
+                    if (names := changed(part, before, _NOT_COUNTED))
+                },
                 "random": self._random.capture(),
             },
         }
@@ -211,6 +246,11 @@ class Session:
         if fit["meter"] is not None:
             trainer.meter.load_state_dict(fit["meter"], _device(trainer.model))
         self._callbacks.load_state_dict(fit["callbacks"])
+        for path, names in fit["unkept"].items():
+            warn(
+                f"{repr(path) if path else 'the model'} begins anew: the checkpoint has not kept its "
+                f"{', '.join(names)}. Keep numbers in buffers, or write get_extra_state and set_extra_state."
+            )
         # a pass draws when it begins: as it did then, and what is passed over was not drawn a second time
         self._random.restore(fit["beginning"]["random"])
         self._beginning = dict(fit["beginning"])
@@ -237,12 +277,16 @@ class Session:
         return parameter_names(self._trainer.model, self._trainer.objective.parameters())
 
 
+_MODULES = (nn.Module, ("get_extra_state",))
+_NOT_COUNTED = {*vars(nn.Module()), "stop_training"}  # of a module: what is kept, or its settings
+
+
 def _copy(value: Any) -> Any:
     return value.clone() if isinstance(value, torch.Tensor) else value
 
 
 def _own(value: Any) -> Any:
-    return value if isinstance(value, torch.nn.Parameter) else _copy(value)
+    return value if isinstance(value, nn.Parameter) else _copy(value)
 
 
 def _device(model: Any) -> torch.device:
