@@ -190,6 +190,8 @@ class Model(Portable, Visible, Savable):
         feed = trainer.feed(class_weights(class_weight, sample_weight))
         plain = trainer.feed()
         source = Source(x, y, sample_weight, finite=check_finite, cast=plain.once, carry=plain.carry)
+        kept = [] if resume is None else [BackupAndRestore(given("resume", resume))]
+        own = [*listed(callbacks), *kept]
         data = assemble(
             self,
             source,
@@ -201,11 +203,12 @@ class Model(Portable, Visible, Savable):
             validation_batch_size=validation_batch_size,
             validation_steps=validation_steps,
             grows=self._row_by_row,
+            drawing={"model": self, "losses": trainer.objective, "callbacks": own},
+            kept=any(getattr(one, "keeps_states", False) for one in own),
         )
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": data.training.steps()}
-        kept = [] if resume is None else [BackupAndRestore(given("resume", resume))]
-        told = CallbackList([*listed(callbacks), history, *progress(verbose), *kept], self, params)
+        told = CallbackList([*own, history, *progress(verbose)], self, params)
         if not _overrides(self, "train_step", "test_step"):
             validates = data.validation is not None
             check_monitors(told.callbacks, log_names(self, trainer, validates), validates)
@@ -254,9 +257,8 @@ class Model(Portable, Visible, Savable):
         batches = sized(source, batch_size, steps, grows=self._row_by_row)
         told = CallbackList([*listed(callbacks), *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
         with trainer.interrupt.watch() if not trainer.running else nullcontext():
-            logs = passes.evaluate(trainer, batches, feed, told)
-            if trainer.interrupt.pending and not trainer.running:
-                trainer.interrupt.end()
+            # what a callback evaluates within a fit is evaluated whole: it may keep the numbers
+            logs = passes.evaluate(trainer, batches, feed, told, heeds=not trainer.running)
         return logs if return_dict else in_keras_order(logs)
 
     def predict(

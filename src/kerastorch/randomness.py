@@ -2,48 +2,57 @@
 
 from __future__ import annotations
 
+import functools
 import random
+from collections import deque
 from collections.abc import Iterator, Mapping
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import Tensor
 
-DEPTH = 4  # attributes of attributes of ... are looked at
-ITEMS = 64  # longer lists hold data
+from kerastorch.errors import warn
+
+MOST = 20_000  # objects that are looked at: more hold data
+ITEMS = 1000  # longer lists hold data
 
 
 class Randomness:
     """All generators that a training draws from: those of everybody, and those that its parts hold.
 
     Args:
-        parts: a model, datasets, loaders and their samplers: what is looked through for generators of torch, NumPy and
-            Python, each time, as some are made when they are first drawn from.
+        wanted: whether anybody keeps them; else there is nothing to capture.
+        parts: data, a model, losses, callbacks: what is looked through for generators of torch, NumPy and Python,
+            in attributes, lists, dicts and closures; each time, as some are made when they are first drawn from.
     """
 
-    def __init__(self, **parts: Any) -> None:
-        self._parts = parts
+    def __init__(self, wanted: bool = True, **parts: Any) -> None:
+        self._wanted, self._parts = wanted, parts
 
     def capture(self) -> dict[str, Any]:
         """As they are now."""
-        return {**capture(), "held": {place: _state(one) for place, one in self._held().items()}}
+        if not self._wanted:
+            return {}
+        return {**capture(), "held": {place: _state(one) for place, one in _found(self._parts).items()}}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Put them back; what is not here any more is passed over."""
+        """Put them back.
+
+        Warns:
+            UserWarning: one is not here, or not yet.
+        """
         restore(state)
-        held = self._held()
+        held = _found(self._parts)
         for place, saved in state["held"].items():
             if place in held:
                 _put_back(held[place], saved)
-
-    def _held(self) -> dict[str, Any]:
-        found: dict[int, tuple[str, Any]] = {}
-        for place, generator in _walk(self._parts, "", DEPTH + 1, set()):
-            found.setdefault(id(generator), (place, generator))
-        return dict(found.values())
+            else:
+                warn(
+                    f"{place[1:]}: the random generator of the checkpoint is not here, or not yet, and begins anew. "
+                    "Make it before fit, not when it is first drawn from."
+                )
 
 
 def capture() -> dict[str, Any]:
@@ -75,36 +84,67 @@ def restore(state: Mapping[str, Any]) -> None:
 
 
 _KINDS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
-_TORCHS = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
+_LEAVES = (int, float, complex, str, bytes, type(None), type, ModuleType, Tensor, np.ndarray, np.generic)
 
 
-def _walk(value: Any, place: str, depth: int, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, _KINDS):
-        if not isinstance(value, random.SystemRandom):  # which has no state
-            yield place, value
-        return
-    if depth == 0 or id(value) in seen or isinstance(value, (type, ModuleType, Tensor, np.ndarray)):
-        return
-    seen.add(id(value))
-    if isinstance(value, nn.Module):
-        for name, part in value.named_modules():
-            for key, one in vars(part).items():
-                if key not in _TORCHS:
-                    yield from _walk(one, f"{place}.{name}.{key}", 1, seen)
-        return
-    for key, one in _inside(value):
-        yield from _walk(one, f"{place}.{key}", depth - 1, seen)
+def _found(parts: dict[str, Any]) -> dict[str, Any]:
+    """Place -> generator, those first that are nearest."""
+    found: dict[str, Any] = {}
+    seen: dict[int, Any] = {}  # held, so that no number is given twice
+    due = deque(("." + name, part) for name, part in parts.items())
+    while due and len(seen) < MOST:
+        place, value = due.popleft()
+        if isinstance(value, _LEAVES) or id(value) in seen:
+            continue
+        seen[id(value)] = value
+        if isinstance(value, _KINDS):
+            if not isinstance(value, random.SystemRandom):  # which has no state
+                found[place] = value
+            continue
+        due.extend((f"{place}.{name}", one) for name, one in _inside(value))
+    return found
 
 
-def _inside(value: Any) -> list[tuple[Any, Any]]:
-    if isinstance(value, DataLoader):
-        names = ("generator", "batch_sampler", "sampler", "dataset", "collate_fn")
-        return [(name, getattr(value, name, None)) for name in names]
+def _inside(value: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(value, (list, tuple)):
-        return list(enumerate(value)) if len(value) <= ITEMS else []
+        return iter(enumerate(value) if len(value) <= ITEMS else ())
     if isinstance(value, dict):
-        return list(value.items()) if len(value) <= ITEMS else []
-    return list(vars(value).items()) if hasattr(value, "__dict__") else []
+        return ((key if isinstance(key, str) else repr(key), one) for key, one in _few(value))
+    if isinstance(value, (FunctionType, MethodType, functools.partial)):
+        return enumerate(_behind(value))
+    slots = {name for part in type(value).__mro__ for name in _names(vars(part).get("__slots__", ()))}
+    own = {**{name: getattr(value, name, None) for name in slots}, **getattr(value, "__dict__", {})}
+    return ((name, one) for name, one in own.items() if name not in _NOT_LOOKED_AT)
+
+
+def _few(value: dict[Any, Any]) -> list[tuple[Any, Any]]:
+    return list(value.items()) if len(value) <= ITEMS else []
+
+
+def _names(slots: Any) -> list[str]:
+    names = [slots] if isinstance(slots, str) else list(slots)
+    return [name for name in names if name not in ("__dict__", "__weakref__")]
+
+
+def _behind(function: Any) -> list[Any]:
+    """What a function was made with."""
+    if isinstance(function, functools.partial):
+        return [function.func, function.args, function.keywords]
+    if isinstance(function, MethodType):
+        return [function.__self__, function.__func__]
+    cells = [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
+    return [cells, function.__defaults__, function.__kwdefaults__]
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:  # a name that has no value yet
+        return False
+
+
+# weights; what a loader's workers know; what a model knows of its training
+_NOT_LOOKED_AT = {"_parameters", "_buffers", "_iterator", "_trainer", "history"}
 
 
 def _state(generator: Any) -> Any:

@@ -40,7 +40,7 @@ class BackupAndRestore(Callback):
     the next save or at the end of the epoch, which waits for it. Ctrl-C and SIGTERM save where training stops.
     """
 
-    comes_last = True
+    keeps_states = True
 
     def __init__(
         self,
@@ -92,10 +92,13 @@ class BackupAndRestore(Callback):
             self.model.trainer.session.stop(batch + 1)
             self._save()
 
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        self._background.wait()  # a loader forks its workers now, and no thread should be in the midst of something
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
             self._save()
-        self._background.wait()  # a loader forks its workers now, and no thread should be in the midst of something
+        self._background.wait()  # as the next epoch forks workers
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._background.wait()
@@ -110,6 +113,7 @@ class BackupAndRestore(Callback):
     def keep(self) -> None:
         """Somebody ends training here, between two batches."""
         self._save()
+        self._background.wait()
         if self.params.get("verbose"):
             say(f"Stopped; the same script goes on from {os.fspath(self.backup_dir)}.")
 

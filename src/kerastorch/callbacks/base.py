@@ -30,7 +30,7 @@ class Callback:
 
     monitor: str | None = None
     kept: tuple[str, ...] = ()
-    comes_last = False  # told of everything after the others, as one that keeps their states
+    keeps_states = False  # of all others, and so is told of everything after them
     adds: tuple[str, ...] = ()
     steers: bool = False
     model: Any = None
@@ -130,7 +130,7 @@ class CallbackList:
         self.callbacks = list(callbacks)
         for callback in self.callbacks:
             _check(callback)
-        self.callbacks.sort(key=lambda callback: callback.comes_last)
+        self.callbacks.sort(key=lambda callback: callback.keeps_states)
         self._hooks = {hook: [f for c in self.callbacks for f in _overridden(c, hook)] for hook in HOOKS}
         for callback in self.callbacks:
             callback.set_model(model)

@@ -14,7 +14,7 @@ from kerastorch.data.arrays import tensors
 from kerastorch.data.batches import Batch
 from kerastorch.data.order import EpochSampler
 from kerastorch.data.structure import map_structure
-from kerastorch.data.workers import told
+from kerastorch.data.workers import begun, told
 from kerastorch.errors import warn
 
 
@@ -56,7 +56,7 @@ class LoaderBatches:
         if not working:
             self.loader._iterator = None
         elif self.loader._iterator is None:
-            iter(self.loader)
+            begun(self.loader)
         warn(
             "the DataLoader has persistent_workers=True: the random states of its workers are not kept, they begin "
             "with others. Training goes on exactly only if the dataset draws no random numbers in them."

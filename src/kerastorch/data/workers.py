@@ -1,67 +1,113 @@
-"""Workers of a `DataLoader` that are killed, that raise, that hang: errors that say what can be done."""
+"""Workers of a `DataLoader`: begun, and where they are killed, raise or hang, an error that says what can be done."""
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from torch.utils.data import DataLoader
 
-_KILLED = (
-    "A worker was killed, as the system does where memory runs out: give the loader fewer workers or smaller batches; "
-    "num_workers=0 shows an error in the dataset itself."
-)
-
 
 def told(loader: DataLoader[Any]) -> Iterator[Any]:
     """The items of a loader; where its workers fail, the error says what can be done."""
-    items = iter(loader)
+    items = begun(loader)
     return _told(items, loader) if loader.num_workers else items
+
+
+def begun(loader: DataLoader[Any]) -> Any:
+    """The loader's iterator, with workers that leave Ctrl-C to this process: the batch that is due still comes."""
+    if not loader.num_workers or not hasattr(signal, "pthread_sigmask"):
+        return iter(loader)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what they are born with
+    try:
+        return iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _told(items: Any, loader: DataLoader[Any]) -> Iterator[Any]:
     number = 0
-    while True:
-        number += 1
-        try:
-            item = next(items)
-        except StopIteration:
-            return
-        except Exception as error:
-            if not loader.persistent_workers:
-                items._shutdown_workers()  # or they would live as long as somebody keeps the traceback
-            advice = _advice(str(error), loader) if isinstance(error, RuntimeError) else None
-            if advice is not None:
-                said = str(error).rstrip(".")
-                raise RuntimeError(f"the DataLoader gave no batch {number}: {said}. {advice}") from error
-            error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
-            raise
-        yield item
+    with _DEATHS:
+        while True:
+            number += 1
+            try:
+                _DEATHS.hear()
+                item = next(items)
+            except StopIteration:
+                return
+            except Exception as error:
+                if not loader.persistent_workers:
+                    items._shutdown_workers()  # or they would live as long as somebody keeps the traceback
+                advice = _advice(str(error), loader) if isinstance(error, RuntimeError) else None
+                if advice is not None:
+                    said = str(error).rstrip(".")
+                    raise RuntimeError(f"the DataLoader gave no batch {number}: {said}. {advice}") from error
+                if "in DataLoader worker process" in str(error):
+                    error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
+                raise
+            finally:
+                _DEATHS.asked = False
+            yield item
+
+
+class _Deaths:
+    """torch tells of a worker that dies by raising wherever we are. Here it is heard when a batch is asked for.
+
+    A step is not broken off in the middle then, and what is known between two batches can be kept.
+
+    Attributes:
+        asked: whether a batch is being waited for.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._missed = False
+        self._streams = 0
+        self._tell: Any = None
+
+    def __enter__(self) -> None:
+        self._streams += 1
+        known = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
+        if callable(known) and known != self._handle and threading.current_thread() is threading.main_thread():
+            self._tell = known  # torch's, which it sets for good with its first workers
+            signal.signal(signal.SIGCHLD, self._handle)
+
+    def __exit__(self, *error: object) -> None:
+        self._streams -= 1
+
+    def hear(self) -> None:
+        """A batch is asked for: who died since the last one is told now.
+
+        Raises:
+            RuntimeError: torch's, which names the worker.
+        """
+        self.asked = True
+        if self._missed:
+            self._missed = False
+            self._tell(signal.SIGCHLD, None)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.asked or not self._streams:
+            self._tell(number, frame)
+        else:
+            self._missed = True
+
+
+_DEATHS = _Deaths()
 
 
 def _advice(message: str, loader: DataLoader[Any]) -> str | None:
     if "exited unexpectedly" in message or "is killed by signal" in message:
-        return _KILLED
+        return (
+            f"One of its {loader.num_workers} workers was killed, as the system does where memory runs out: give it "
+            "fewer workers or smaller batches; num_workers=0 shows an error in the dataset itself."
+        )
     if "timed out" in message:
         return (
             f"No worker answered within its timeout of {loader.timeout:g} s: the dataset waits for something, or needs "
             "a longer timeout; num_workers=0 shows where."
         )
     return None
-
-
-@contextmanager
-def heard() -> Iterator[None]:
-    """Where torch hears of a killed worker by a signal it raises at once, in the midst of whatever runs: said there."""
-    try:
-        yield
-    except RuntimeError as error:
-        if by_signal(error) and _KILLED not in getattr(error, "__notes__", ()):
-            error.add_note(_KILLED)
-        raise
-
-
-def by_signal(error: BaseException) -> bool:
-    """Whether it is torch's of a killed worker, with no more said than that."""
-    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")

@@ -150,9 +150,28 @@ def held(model: nn.Module, known: TorchOptimizer) -> dict[str, TorchOptimizer]:
     found: dict[int, tuple[str, TorchOptimizer]] = {id(known): ("", known)}
     for path, part in named_modules(model):
         for name, value in vars(part).items():
-            if isinstance(value, TorchOptimizer):
-                found.setdefault(id(value), (f"{path}.{name}" if path else name, value))
+            for at, one in _several(value):
+                if isinstance(one, TorchOptimizer):
+                    found.setdefault(id(one), (".".join(filter(None, (path, name, at))), one))
     return dict(one for one in found.values() if one[1] is not known)
+
+
+def _several(value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, (list, tuple)):
+        return ((str(at), one) for at, one in enumerate(value))
+    return ((str(at), one) for at, one in value.items()) if isinstance(value, dict) else [("", value)]
+
+
+def check_held(optimizer: TorchOptimizer, names: Mapping[str, Tensor], place: str) -> None:
+    """Refuse one whose state could not be told by names.
+
+    Raises:
+        CheckpointError: it holds a tensor that is no parameter of the model.
+    """
+    try:
+        _groups(optimizer, names)
+    except CheckpointError as error:
+        raise CheckpointError(f"{place}: {error} Make it an nn.Parameter of the model, so that it is kept.") from None
 
 
 def parameter_names(model: nn.Module, others: Iterable[Tensor] = ()) -> dict[str, Tensor]:

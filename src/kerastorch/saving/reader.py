@@ -17,7 +17,7 @@ from kerastorch.saving import torch_modules, torch_names
 from kerastorch.saving.registry import find
 from kerastorch.saving.writer import is_ours
 
-MOST_WORK = 100_000  # calls of one model: parts that hold one part twice, and so on, double them each time
+MOST_WORK = 20_000  # calls of one model: parts that hold one part twice, and so on, double them each time
 
 
 class Reader:

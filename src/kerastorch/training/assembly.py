@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -48,8 +48,25 @@ def assemble(
     validation_batch_size: int | None,
     validation_steps: int | None,
     grows: Callable[[], bool],
+    drawing: Mapping[str, Any],
+    kept: bool,
 ) -> Assembled:
-    """Split, batch and limit the sources; refuse what cannot be trained on."""
+    """Split, batch and limit the sources; refuse what cannot be trained on.
+
+    Args:
+        model: that is trained.
+        source: what it is trained on.
+        validation: what validates.
+        split: of `source`, where that validates.
+        batch_size: as for `fit`; so are the next four.
+        shuffle: see there.
+        steps: see there.
+        validation_batch_size: see there.
+        validation_steps: see there.
+        grows: whether batches of the validation may be of any size.
+        drawing: what may hold random generators beside the data.
+        kept: whether somebody keeps the states of this fit.
+    """
     share = check_split(split.share)
     if share and validation is not None:
         raise ValueError("pass one of validation_split and validation_data.")
@@ -59,7 +76,8 @@ def assemble(
     if share:
         rows, held_out = source.split(share, stratify=split.stratify, shuffle=split.shuffle, seed=split.seed)
         validation = source
-    random = Randomness(model=model, data=source.holder, validation=None if validation is None else validation.holder)
+    held = None if validation is None else validation.holder
+    random = Randomness(kept, data=source.holder, validation=held, **drawing)
     training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows)
     check_last_batch(model, training)
     if steps is not None:
@@ -67,8 +85,8 @@ def assemble(
     if validation is None:
         return Assembled(training, None, random)
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
-    held = sized(validation, size, validation_steps, grows=grows, rows=held_out, name="validation_steps")
-    return Assembled(training, held, random)
+    validating = sized(validation, size, validation_steps, grows=grows, rows=held_out, name="validation_steps")
+    return Assembled(training, validating, random)
 
 
 def validation_source(data: Any, feed: Feed, finite: bool, steps: int | None) -> Source | None:

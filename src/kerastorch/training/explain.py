@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.data.structure import leaves
-from kerastorch.data.workers import by_signal
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
 from kerastorch.tree import named_modules
@@ -27,7 +26,7 @@ def raise_explained(error: Exception, model: nn.Module, x: Any) -> NoReturn:
 
 def explained(error: Exception, model: nn.Module, x: Any) -> Exception:
     """`error` itself, or one that names the layer it came from and why; only errors raised within `model`."""
-    layer = None if by_signal(error) else _innermost(error.__traceback__, model)
+    layer = _innermost(error.__traceback__, model)
     if layer is None or isinstance(error, (NotImplementedError, ValueError, torch.OutOfMemoryError)):
         return error
     name, module, given = layer

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from kerastorch.callbacks.base import CallbackList
-from kerastorch.data.workers import heard
+from kerastorch.data.batches import Batch, Several
+from kerastorch.errors import warn
 from kerastorch.modes import training_mode
 from kerastorch.training import passes
 from kerastorch.training.assembly import Assembled
@@ -44,7 +45,7 @@ def fit(
     session.begin(epochs.start)
     stream = trainer.prepared(data.training, feed, session.number)
     trainer.setup()
-    with trainer.interrupt.watch():
+    with trainer.interrupt.watch(), _closing(trainer):
         with _training(trainer, session, callbacks, data.training.targets):
             if session.restores and not session.position.done:
                 stream = session.restore()
@@ -54,18 +55,18 @@ def fit(
                 if session.restores:
                     stream = session.restore()
                 step, done = passes.train_step(trainer, callbacks), session.position.done
-                batches = passes.executions(trainer, stream)
+                batches = _placed(trainer, session, passes.executions(trainer, stream), done)
                 found = passes.epoch(trainer, batches, feed, step, callbacks, "train", epoch, done)
                 session.stop(trainer.done)
                 trainer.epochs_done = session.number + 1
-                _heed_interrupt(trainer, session)
+                _heed(trainer, session)
                 if data.validation is not None and validates_at(epoch, frequency):
                     session.hold()
-                    found |= with_prefix(passes.evaluate(trainer, data.validation, validation_feed, callbacks))
-                    _heed_interrupt(trainer, session)
+                    with _held(trainer, session):
+                        found |= with_prefix(passes.evaluate(trainer, data.validation, validation_feed, callbacks))
                 session.end(found)
                 callbacks.emit("on_epoch_end", epoch, found)
-                _heed_interrupt(trainer, session)
+                _heed(trainer, session)
                 if trainer.model.stop_training or epoch == epochs[-1]:
                     break
                 session.begin(epoch + 1)
@@ -87,8 +88,7 @@ def _training(trainer: Trainer, session: Session, callbacks: CallbackList, targe
         trainer.first_nan = FirstNaN()
         callbacks.emit("on_train_begin", {})
         trainer.update.begin()
-        with trainer.interrupt.first(), heard():
-            yield
+        yield
 
 
 @contextmanager
@@ -100,22 +100,54 @@ def _told_of_the_end(trainer: Trainer, session: Session, callbacks: CallbackList
         try:
             _end(trainer, session, callbacks)
         except Exception as second:
+            if isinstance(error, SystemExit):  # whose notes nobody sees
+                warn(f"on_train_end failed: {second!r}")
             error.add_note(f"on_train_end failed too: {second!r}")
         raise
     _end(trainer, session, callbacks)
 
 
 def _end(trainer: Trainer, session: Session, callbacks: CallbackList) -> None:
-    trainer.first_nan, interrupt = None, trainer.interrupt
-    # what the callbacks evaluate now is evaluated whole; who came after the last epoch is heeded after them
-    late, interrupt.pending = interrupt.pending and session.completed, False
+    trainer.first_nan = None
+    callbacks.emit_to_all("on_train_end", session.logs)
+
+
+@contextmanager
+def _closing(trainer: Trainer) -> Iterator[None]:
+    """A fit that has ended holds neither data nor workers."""
     try:
-        callbacks.emit_to_all("on_train_end", session.logs)
+        yield
     finally:
-        interrupt.pending |= late
+        trainer.session = None
 
 
-def _heed_interrupt(trainer: Trainer, session: Session) -> None:
+def _heed(trainer: Trainer, session: Session, cause: Exception | None = None) -> None:
+    """Where somebody wants training to end, its state is kept, which is that between two batches."""
     if trainer.interrupt.pending:
         session.keep()
-        trainer.interrupt.end()
+        trainer.interrupt.end(cause)
+
+
+def _placed(
+    trainer: Trainer, session: Session, stream: Iterator[Batch | Several], done: int
+) -> Iterator[Batch | Several]:
+    """The batches; what fails here fails between two of them, as workers of a loader that were told to end, too."""
+    try:
+        for batch in stream:
+            yield batch
+            done += len(batch) if isinstance(batch, Several) else 1
+    except Exception as error:
+        session.stop(done)
+        _heed(trainer, session, error)
+        raise
+
+
+@contextmanager
+def _held(trainer: Trainer, session: Session) -> Iterator[None]:
+    """A validation: what is kept where it is broken off is from before it."""
+    try:
+        yield
+    except Exception as error:
+        _heed(trainer, session, error)
+        raise
+    _heed(trainer, session)

@@ -5,24 +5,29 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
+from kerastorch.errors import warn
+
 _OWN: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+AGAIN = 1.0  # seconds: a SIGTERM as soon after the first was sent to the group of processes, too
 
 
 class Interrupt:
     """Whether somebody wants the process to end.
 
     Attributes:
-        pending: Ctrl-C was pressed, or SIGTERM has come.
+        pending: Ctrl-C was pressed, or SIGTERM has come, and nobody has heeded it.
     """
 
     def __init__(self) -> None:
         self.pending = False
-        self._signal: int = signal.SIGINT
+        self._signal: int | None = None  # the first one
+        self._at = 0.0
         self._process = os.getpid()
 
     @contextmanager
@@ -30,9 +35,10 @@ class Interrupt:
         """Take both over where nobody else has, in the main thread; give them back afterwards.
 
         Raises:
-            KeyboardInterrupt: at the end, of what nobody has heeded; `SystemExit` for SIGTERM.
+            KeyboardInterrupt: at the end, of what nobody has heeded, and in place of an error of what fails meanwhile;
+                `SystemExit` for SIGTERM.
         """
-        self.pending = False
+        self.pending, self._signal = False, None
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -42,30 +48,28 @@ class Interrupt:
                 if signal.getsignal(number) is own:
                     stack.callback(signal.signal, number, own)
                     signal.signal(number, self._handle)
-            yield
+            try:
+                yield
+            except Exception as error:
+                self._heed(error)
+                raise
+        self._heed()
+
+    def _heed(self, cause: BaseException | None = None) -> None:
         if self.pending:
-            self.end()
+            if cause is not None and self._signal == signal.SIGTERM:  # whose exit shows no cause
+                warn(f"SIGTERM has come, and what ran failed: {cause!r}")
+            self.end(cause)
 
-    @contextmanager
-    def first(self) -> Iterator[None]:
-        """What fails because of it, as workers of a loader do, is how the process was asked to end too."""
-        try:
-            yield
-        except Exception as error:
-            if self.pending:
-                raise self._exception() from error
-            raise
-
-    def end(self) -> NoReturn:
+    def end(self, cause: BaseException | None = None) -> NoReturn:
         """End as the process was asked to: `KeyboardInterrupt`, or `SystemExit(143)` for SIGTERM."""
-        raise self._exception()
-
-    def _exception(self) -> BaseException:
-        return KeyboardInterrupt() if self._signal == signal.SIGINT else SystemExit(128 + self._signal)
+        self.pending = False
+        raise (SystemExit(128 + signal.SIGTERM) if self._signal == signal.SIGTERM else KeyboardInterrupt()) from cause
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(number, _OWN[number])
-        if os.getpid() != self._process:  # a child that was forked while training ran
+        child = os.getpid() != self._process  # forked while training ran
+        if self._signal is None and not child:
+            self.pending, self._signal, self._at = True, number, time.monotonic()
+        elif child or number == signal.SIGINT or time.monotonic() - self._at > AGAIN:
+            signal.signal(number, _OWN[number])
             os.kill(os.getpid(), number)
-            return
-        self.pending, self._signal = True, number

@@ -11,7 +11,6 @@ import torch
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, Batches, Several, grouped
 from kerastorch.data.spec import described
-from kerastorch.data.workers import heard
 from kerastorch.freezing import heed, rest
 from kerastorch.modes import evaluation_mode, training_mode
 from kerastorch.optimizers.base import unfuse_beginners
@@ -35,6 +34,7 @@ def epoch(
     phase: str,
     number: int,
     done: int = 0,
+    heeds: bool = True,
 ) -> dict[str, float]:
     """One pass over the batches: its numbers.
 
@@ -47,6 +47,7 @@ def epoch(
         phase: `'train'` or `'test'`.
         number: of the epoch.
         done: how many batches of it are behind it already.
+        heeds: whether Ctrl-C ends it after the running batch.
     """
     begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
     begins, ends = callbacks.listens(begin), callbacks.listens(end)
@@ -78,7 +79,7 @@ def epoch(
             hooked = False
             if ends:
                 callbacks.emit(end, done - 1, logs.expire())
-        if interrupt.pending or (training and model.stop_training):
+        if (heeds and interrupt.pending) or (training and model.stop_training):
             break
     if ends and hooked:
         callbacks.emit(end, done - 1, logs.expire())
@@ -92,13 +93,14 @@ def epoch(
     return objective.settled(meter.read()) if ours else meter.read()
 
 
-def evaluate(trainer: Trainer, batches: Batches, feed: Feed, callbacks: CallbackList) -> dict[str, float]:
-    """One pass in evaluation mode: its numbers."""
+def evaluate(
+    trainer: Trainer, batches: Batches, feed: Feed, callbacks: CallbackList, heeds: bool = True
+) -> dict[str, float]:
+    """One pass in evaluation mode: its numbers; whole despite Ctrl-C where it does not heed that."""
     stream = trainer.prepared(batches, feed, 0)
     trainer.find_penalties()
     model = trainer.model
     with (
-        heard(),
         _undone(trainer),
         _own_meter(trainer),
         trainer.objective.listening(model, find_tail(model), batches.targets),
@@ -107,7 +109,7 @@ def evaluate(trainer: Trainer, batches: Batches, feed: Feed, callbacks: Callback
     ):
         callbacks.emit("on_test_begin", {})
         step = growing(model.test_step, batches, row_by_row=False)
-        logs = epoch(trainer, stream, feed, step, callbacks, "test", 0)
+        logs = epoch(trainer, stream, feed, step, callbacks, "test", 0, heeds=heeds)
         callbacks.emit("on_test_end", logs)
         return logs
 
@@ -117,7 +119,7 @@ def predict(
 ) -> None:
     """Hand the outputs of each batch, still on the device, to `take`."""
     stream = trainer.prepared(batches, feed, 0)
-    with heard(), _undone(trainer), evaluation_mode(trainer.model, feed.parts), torch.no_grad():
+    with _undone(trainer), evaluation_mode(trainer.model, feed.parts), torch.no_grad():
         step = growing(trainer.model.predict_step, batches, row_by_row=True)
         listened = callbacks.listens("on_predict_batch_begin", "on_predict_batch_end")
         callbacks.emit("on_predict_begin", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -11,7 +12,7 @@ from torch.utils import _pytree as pytree
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, FirstBatches
-from kerastorch.data.streams import StreamBatches
+from kerastorch.data.streams import LoaderBatches, StreamBatches
 from kerastorch.errors import CheckpointError, warn
 from kerastorch.layers.state import check_state, load_state, state_of
 from kerastorch.optimizers import state as optimizers
@@ -63,7 +64,7 @@ class Session:
         self._trainer, self._callbacks, self._epochs = trainer, callbacks, epochs
         self._batches, self._random = data.training, data.random
         one = data.validation.batches if isinstance(data.validation, FirstBatches) else data.validation
-        self._validation = one if isinstance(one, StreamBatches) else None
+        self._validation = one if isinstance(one, (StreamBatches, LoaderBatches)) else None
         self._known: dict[str, Any] | None = None
         self.position = Position(epochs.start, 0)
         self.number = max(trainer.epochs_done, epochs.start)
@@ -87,6 +88,9 @@ class Session:
         """
         if self._keeper is not None:
             raise CheckpointError("two callbacks would keep this training; pass resume= or one BackupAndRestore.")
+        names, known = self._names(), self._trainer.optimizer
+        for place, one in {"optimizer": known, **optimizers.held(self._trainer.model, known)}.items():
+            optimizers.check_held(one, names, place)
         self._keeper = keeper
         self._callbacks.remember()
         parts = named_modules(self._trainer.model)
@@ -106,11 +110,12 @@ class Session:
         if self._keeper is None:
             return
         state = self.state_dict()
-        # a pass of evaluation moves buffers, but no parameter; what callbacks gave may be lists they go on with
+        # a pass of evaluation moves buffers, but no parameter; what callbacks gave they may go on with
+        callbacks = copy.deepcopy(state["fit"]["callbacks"])
         self._held = {
             **state,
             "model": pytree.tree_map(_own, state["model"]),
-            "fit": pytree.tree_map(lambda one: one, state["fit"]),
+            "fit": {**pytree.tree_map(lambda one: one, state["fit"]), "callbacks": callbacks},
         }
 
     def end(self, logs: dict[str, Any]) -> None:
