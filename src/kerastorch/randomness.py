@@ -109,7 +109,7 @@ def _inside(value: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(value, (list, tuple)):
         return iter(enumerate(value) if len(value) <= ITEMS else ())
     if isinstance(value, dict):
-        return ((key if isinstance(key, str) else repr(key), one) for key, one in _few(value))
+        return ((repr(key), one) for key, one in _few(value))
     if isinstance(value, (FunctionType, MethodType, functools.partial)):
         return enumerate(_behind(value))
     slots = {name for part in type(value).__mro__ for name in _names(vars(part).get("__slots__", ()))}
