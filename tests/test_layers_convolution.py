@@ -327,3 +327,25 @@ def test_a_sigmoid_that_ends_a_model_does_not_lose_what_rounds_to_one():
     x, y = torch.full((2, 1, 3, 3), 40.0), torch.zeros(2, 1, 3, 3)
     model.compile("sgd", "binary_crossentropy")
     assert model.evaluate(x, y, verbose=0) == pytest.approx(40.0)
+
+
+@pytest.mark.parametrize("depth", [1, 5])
+def test_images_of_any_size_build_a_chain(depth):
+    blocks = [made for _ in range(depth) for made in (kt.layers.Conv2D(4, 3), kt.layers.MaxPooling2D())]
+    ends = [kt.layers.GlobalAveragePooling2D(), kt.layers.Dense(2)]
+    net = kt.Sequential([kt.Input((3, None, None)), *blocks, *ends])
+    assert net.count_params() == 4 * (3 * 9 + 1) + (depth - 1) * 4 * (4 * 9 + 1) + 10
+    assert net(torch.zeros(2, 3, 100, 120)).shape == (2, 2)
+
+
+def test_a_table_of_few_places_builds_where_the_length_varies():
+    class Places(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Parameter(torch.zeros(8, 5))
+
+        def forward(self, x):
+            return x + self.table[: x.shape[1]]
+
+    net = kt.Sequential([kt.Input((None, 5)), Places(), kt.layers.Dense(2)])
+    assert net(torch.zeros(3, 8, 5)).shape == (3, 8, 2)

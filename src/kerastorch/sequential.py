@@ -23,6 +23,8 @@ from kerastorch.soft import soft_property
 from kerastorch.symbolic import Symbol, call
 from kerastorch.tree import modules
 
+_VARYING = (32, 192, 1)  # tried in turn
+
 
 class Sequential(Model):
     """Layers one after the other: kerastorch's and any `nn.Module`, torch's `Lazy*` among them.
@@ -106,7 +108,7 @@ class Sequential(Model):
         if not input_shape:
             raise ValueError("input_shape needs the batch axis and at least one more: (None, 64).")
         given = Input(tuple(input_shape)[1:])
-        self._build_on(given.example())
+        self._build_on(given)
         self._seen = Spec((None, *given.sample_shape), given.dtype)
 
     @property
@@ -178,11 +180,22 @@ class Sequential(Model):
 
     def _build_from_input(self) -> None:
         if self._input is not None and len(self):
-            self._build_on(self._input.example())
+            self._build_on(self._input)
 
-    def _build_on(self, example: torch.Tensor) -> None:
+    def _build_on(self, given: Input) -> None:
+        """Where sizes vary, one that all layers can take: windows want large ones, tables of positions small ones."""
         if is_built(self):
             return
+        errors = []
+        for varying in _VARYING if None in given.sample_shape else _VARYING[:1]:
+            try:
+                self._run_on(given.example(varying))
+                return
+            except ValueError as error:
+                errors.append(error)
+        raise errors[0]
+
+    def _run_on(self, example: torch.Tensor) -> None:
         place = next((p for p in (*self.parameters(), *self.buffers()) if p.is_floating_point()), None)
         if place is not None:
             example = example.to(place.device, place.dtype if example.is_floating_point() else example.dtype)

@@ -56,9 +56,9 @@ class Input(Symbol):
         super().__init__(None, (), {}, (one, other))
         self.name = name
 
-    def example(self) -> torch.Tensor:
-        """One sample of zeros, varying sizes being 1."""
-        return torch.zeros((1, *(size or 1 for size in self.sample_shape)), dtype=self.dtype)
+    def example(self, varying: int = 1) -> torch.Tensor:
+        """One sample of zeros, sizes that vary being `varying`."""
+        return torch.zeros((1, *(size or varying for size in self.sample_shape)), dtype=self.dtype)
 
     def __repr__(self) -> str:
         return f"Input(shape={self.sample_shape}, dtype={self.dtype})"
