@@ -23,6 +23,7 @@ class Callback:
             Of a class that says nothing of it, changes are noticed, and there is a warning when training goes on.
         adds: the logs this callback adds at the end of each epoch, for those after it to monitor.
         steers: whether its batch hooks change how the next batch is learned from.
+        keeps_states: whether it keeps the states of the others, and so is told of everything after them.
 
     `logs` maps names to numbers: the running means at the end of a batch, those of the epoch (validation
     included, as `val_...`) at its end, where a callback may add entries for those after it.
@@ -30,7 +31,7 @@ class Callback:
 
     monitor: str | None = None
     kept: tuple[str, ...] = ()
-    keeps_states = False  # of all others, and so is told of everything after them
+    keeps_states: bool = False
     adds: tuple[str, ...] = ()
     steers: bool = False
     model: Any = None
