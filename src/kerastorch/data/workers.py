@@ -34,22 +34,18 @@ def _told(items: Any, loader: DataLoader[Any]) -> Iterator[Any]:
         while True:
             number += 1
             try:
-                _DEATHS.hear()
-                item = next(items)
+                try:
+                    _DEATHS.hear()
+                    item = next(items)
+                finally:
+                    _DEATHS.asked = False
             except StopIteration:
                 return
             except Exception as error:
-                if not loader.persistent_workers:
-                    items._shutdown_workers()  # or they would live as long as somebody keeps the traceback
-                advice = _advice(str(error), loader) if isinstance(error, RuntimeError) else None
-                if advice is not None:
-                    said = str(error).rstrip(".")
-                    raise RuntimeError(f"the DataLoader gave no batch {number}: {said}. {advice}") from error
-                if "in DataLoader worker process" in str(error):
-                    error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
-                raise
-            finally:
-                _DEATHS.asked = False
+                other = _explained(error, items, loader, number)
+                if other is error:
+                    raise
+                raise other from error
             yield item
 
 
@@ -97,6 +93,29 @@ class _Deaths:
 
 
 _DEATHS = _Deaths()
+
+
+def _explained(error: Exception, items: Any, loader: DataLoader[Any], number: int) -> Exception:
+    """In words that say what can be done, if they are torch's; else itself."""
+    said = str(error).rstrip(".")
+    if isinstance(error, (EOFError, ConnectionError)):  # the other end of a pipe is gone, before there was a signal
+        said = next((f"worker (pid {one.pid}) is killed by signal {-code}" for one, code in _killed(items)), said)
+    if not loader.persistent_workers:
+        items._shutdown_workers()  # or they would live as long as somebody keeps the traceback
+    advice = _advice(said, loader) if isinstance(error, (RuntimeError, EOFError, ConnectionError)) else None
+    if advice is not None:
+        return RuntimeError(f"the DataLoader gave no batch {number}: {said}. {advice}")
+    if "in DataLoader worker process" in said:
+        error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
+    return error
+
+
+def _killed(items: Any) -> Iterator[tuple[Any, int]]:
+    """The workers that a signal has killed, and its number below nothing."""
+    for one in items._workers:
+        one.join(0.1)  # that it has ended is known a little later
+        if one.exitcode is not None and one.exitcode < 0:
+            yield one, one.exitcode
 
 
 def _advice(message: str, loader: DataLoader[Any]) -> str | None:
