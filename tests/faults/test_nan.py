@@ -91,8 +91,10 @@ def run(case):
     return where, str(error.value), f"in epoch {epoch + 1}, batch {batch + 1}:", bits(look.before) == bits(look.after)
 
 
-def test_every_fault_is_stopped_before_the_step_with_everything_as_the_batch_before():
+def test_every_fault_is_stopped_before_the_step_with_everything_as_the_batch_before(report):
     found = [run(case) for case in range(CASES)]
     assert [told for _, said, told, _ in found if told not in said] == []
     assert sum(equal for *_, equal in found) == CASES
     assert {where for where, *_ in found} == {"x", "loss", "gradient"}
+    what = "NaN or infinity in x, loss or a gradient, under `TerminateOnNaN`"
+    report("F11", what, CASES, "stopped before the step, epoch and batch named")
