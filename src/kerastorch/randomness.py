@@ -109,12 +109,17 @@ def _inside(value: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(value, (list, tuple)):
         return iter(enumerate(value) if len(value) <= ITEMS else ())
     if isinstance(value, dict):
-        return ((repr(key), one) for key, one in _few(value))
+        return ((_key(key, number), one) for number, (key, one) in enumerate(_few(value)))
     if isinstance(value, (FunctionType, MethodType, functools.partial)):
         return enumerate(_behind(value))
-    slots = {name for part in type(value).__mro__ for name in _names(vars(part).get("__slots__", ()))}
+    slots = [name for part in type(value).__mro__ for name in _names(vars(part).get("__slots__", ()))]
     own = {**{name: getattr(value, name, None) for name in slots}, **getattr(value, "__dict__", {})}
     return ((name, one) for name, one in own.items() if name not in _NOT_LOOKED_AT)
+
+
+def _key(key: Any, number: int) -> str:
+    """The same in another process, where an object shows another address; and a tensor takes long to show."""
+    return repr(key) if isinstance(key, (str, int)) else f"key {number}"
 
 
 def _few(value: dict[Any, Any]) -> list[tuple[Any, Any]]:

@@ -1,4 +1,4 @@
-"""Trainer: the loops below `Model`. A plain object, no module: the model's state is the user's alone."""
+"""Trainer: what `compile` made of its arguments, made ready. A plain object: the model's state is the user's alone."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Trainer:
         say: called with a sentence about what takes long or took long; a callback that shows progress sets it.
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
         fits: how many fits of the model have ended as they should, under an earlier `compile` too.
-        session: the fit that is under way, or was last.
+        session: the fit that is under way; `None` where there is none.
         done: how many batches the last pass has gone through.
         leaving: of the running `evaluate` or `predict`: what is pushed there is undone on every way out of it.
         given: what `compile` was given, as it was, for whoever saves it.
