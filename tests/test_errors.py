@@ -2,6 +2,7 @@
 
 import functools
 import math
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.errors import mismatch, number, suggest, unknown, whole
+from kerastorch.errors import each_warning_once, mismatch, number, suggest, unknown, warn, whole
 from kerastorch.names import find, public_name, resolve, snake_case
 
 
@@ -198,3 +199,21 @@ def test_warnings_point_at_the_users_line(tmp_path):
     with pytest.warns(UserWarning, match="architecture") as caught:
         model.save(tmp_path / "model.kt")
     assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_a_sentence_is_given_once_in_a_scope_and_again_in_the_next():
+    def give():
+        with each_warning_once():
+            warn("first")
+            with each_warning_once():
+                warn("first")
+                warn("second")
+            warn("second")
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        give()
+        give()
+        warn("first")
+        warn("first")
+    assert [str(one.message) for one in found] == ["first", "second", "first", "second", "first", "first"]

@@ -7,7 +7,9 @@ import math
 import numbers
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 
@@ -83,8 +85,29 @@ def number(
     return given
 
 
+_given: ContextVar[set[str] | None] = ContextVar("sentences that `warn` has given", default=None)
+
+
+@contextmanager
+def each_warning_once() -> Iterator[None]:
+    """Give each sentence passed to `warn` only once while this runs; one within another counts as the outer one."""
+    if _given.get() is not None:
+        yield
+        return
+    token = _given.set(set())
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
 def warn(sentence: str) -> None:
-    """A `UserWarning` that points at the user's own line, however deep inside it is given."""
+    """Give a `UserWarning` that points at the user's own line, once within `each_warning_once`."""
+    given = _given.get()
+    if given is not None:
+        if sentence in given:
+            return
+        given.add(sentence)
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _INSIDE:
         frame, level = frame.f_back, level + 1

@@ -18,6 +18,7 @@ from kerastorch.callbacks.progress import Verbose, progress
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.source import Source, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
+from kerastorch.errors import each_warning_once
 from kerastorch.inspection.visible import Visible
 from kerastorch.paths import given
 from kerastorch.saving.portable import Portable
@@ -75,6 +76,7 @@ class Model(Portable, Visible, Savable):
 
     # --- the verbs --------------------------------------------------------------------------------------------
 
+    @each_warning_once()
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -129,6 +131,7 @@ class Model(Portable, Visible, Savable):
             "steps_per_execution": steps_per_execution,
         }  # fmt: skip
 
+    @each_warning_once()
     def fit(
         self,
         x: Any = None,
@@ -217,6 +220,7 @@ class Model(Portable, Visible, Savable):
             fit(trainer, data, told, numbers, feed=feed, validation_feed=plain, frequency=validation_freq)
         return history
 
+    @each_warning_once()
     def evaluate(
         self,
         x: Any = None,
@@ -261,6 +265,7 @@ class Model(Portable, Visible, Savable):
             logs = passes.evaluate(trainer, batches, feed, told, heeds=not trainer.running)
         return logs if return_dict else in_keras_order(logs)
 
+    @each_warning_once()
     def predict(
         self,
         x: Any,
@@ -293,6 +298,7 @@ class Model(Portable, Visible, Savable):
         passes.predict(trainer, batches, feed, told, collected.add)
         return collected.result()
 
+    @each_warning_once()
     def train_on_batch(
         self,
         x: Any,
@@ -308,6 +314,7 @@ class Model(Portable, Visible, Savable):
         logs = passes.train_on_batch(trainer, batch, feed)
         return logs if return_dict else in_keras_order(logs)
 
+    @each_warning_once()
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch, in evaluation mode, as `evaluate` returns them."""
         trainer = self._compiled("test_on_batch")
