@@ -318,7 +318,7 @@ def test_targets_of_yes_or_no_outside_the_unit_interval_are_refused(name):
         ("bce_with_logits", "binary", True),
         (F.binary_cross_entropy_with_logits, "binary", True),
         (nn.MSELoss(), "regression", False),
-        (lambda outputs, y: (outputs - y).mean(), "regression", False),
+        (lambda outputs, y: (outputs - y).mean(), None, False),
     ],
 )
 def test_a_loss_knows_its_task_and_whether_it_takes_logits(given, task, from_logits):

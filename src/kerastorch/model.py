@@ -31,7 +31,8 @@ from kerastorch.training.execution import Execution
 from kerastorch.training.fitting import fit
 from kerastorch.training.layout import Layout
 from kerastorch.training.naming import in_keras_order, log_names, metrics_by_output
-from kerastorch.training.objective import Objective, outputs
+from kerastorch.training.objective import Objective
+from kerastorch.training.output_names import by_output, targets_by_output
 from kerastorch.training.ready import check_columns, check_frequency, epoch_numbers
 from kerastorch.training.results import Collected
 from kerastorch.training.sizing import sized, visible
@@ -366,7 +367,8 @@ class Model(Portable, Visible, Savable):
         trainer = self.trainer
         if trainer.metrics:
             names = self._output_names
-            predicted, true = outputs(y_pred, names=names), outputs(y, y_pred, names)
+            predicted = by_output(y_pred, names)
+            true = targets_by_output(y, y_pred, names, trainer.metrics)
             for name, mask in trainer.output_mask(x).items():
                 predicted[name], true[name] = predicted[name][mask], true[name][mask]
             trainer.meter.update(predicted, true)

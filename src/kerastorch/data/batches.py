@@ -37,6 +37,11 @@ class Several(tuple[Batch, ...]):
         """The inputs of the first: what an error is explained with."""
         return self[0].x
 
+    @property
+    def y(self) -> Any:
+        """The targets of the first."""
+        return self[0].y
+
 
 class Batches(Protocol):
     """A source of batches.

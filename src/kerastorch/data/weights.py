@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.errors import number, whole
-from kerastorch.losses.base import whole_classes
+from kerastorch.losses.alignment import whole_classes
 
 
 def class_weights(class_weight: Any, sample_weight: Any) -> ClassWeights | None:

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 from kerastorch.config import Configurable
+from kerastorch.losses.alignment import align_targets, align_values
+from kerastorch.losses.broadcasting import BroadcastGuard
+from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.names import snake_case
 
 Task = Literal["regression", "binary", "multiclass"]
@@ -25,19 +28,23 @@ class Loss(Configurable):
         name: what it is called in messages.
 
     Attributes:
-        task: what the targets are; metrics given as strings go by it.
+        task: what the targets are: `'regression'`, `'binary'` (one output a yes-or-no question), `'multiclass'`, or
+            `None` if that is not known. Metrics given by name depend on it; set it in a subclass.
         link: the activation whose output the loss expects (`'sigmoid'`, `'softmax'`), `None` for any values.
-        from_logits: the loss applies `link` itself.
-        class_axis: where the classes lie in `y_pred` (multiclass only).
+        from_logits: the loss applies `link` itself. Metrics given by name apply it to the outputs, too.
+        margins: the outputs are margins: positive ones stand for the second class, as in `Hinge`.
+        class_axis: where the classes lie in `y_pred` (multiclass only); `None` if outputs and targets are to tell.
         ignored: the class number whose samples count nothing, if there is one.
     """
 
-    task: Task = "regression"
+    task: Task | None = None
     link: Literal["sigmoid", "softmax"] | None = None
     from_logits = False
-    class_axis = -1
+    class_axis: int | None = None
     ignored: int | None = None
+    margins = False
     reduction: str | None
+    _compared: frozenset[tuple[torch.Size, torch.Size]] = frozenset()  # shapes of y and outputs seen together
 
     def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
         if reduction not in REDUCTIONS:
@@ -68,8 +75,18 @@ class Loss(Configurable):
         """
         y_true = self.align(torch.as_tensor(y_true), y_pred)
         if sample_weight is None and self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight"):
-            return self.mean(y_true, y_pred)
-        return self.reduce(self.call(y_true, y_pred), sample_weight)
+            return self._guarded(self.mean, y_true, y_pred)
+        return self.reduce(self._guarded(self.call, y_true, y_pred), sample_weight)
+
+    def _guarded(self, compute: Callable[[Tensor, Tensor], Tensor], y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Call `compute`; where shapes differ, refuse it at the first batch that has them if it broadcasts."""
+        shapes = y_true.shape[1:], y_pred.shape[1:]
+        if y_true.shape == y_pred.shape or shapes in self._compared:
+            return compute(y_true, y_pred)
+        with BroadcastGuard(self.name, y_true, y_pred):
+            values = compute(y_true, y_pred)
+        self._compared |= {shapes}
+        return values
 
     def reduce(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
         """Weigh the values and reduce them."""
@@ -99,12 +116,26 @@ class Loss(Configurable):
         return ours and self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight", "batchmean")
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """`y_true` in the dtype and shape that `call` needs, where nothing is lost by it; else an error."""
-        return align_values(self.name, y_true, y_pred)
+        """Return targets in the dtype and shape that `call` needs; see `align_targets` for what is done by default."""
+        return align_targets(self.name, y_true, y_pred)
 
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:
-        """Refuse targets and outputs that cannot be meant; called once, with as many targets as are at hand."""
-        align_values(self.name, y_true[: len(y_pred)], y_pred)
+        """Raise an error for targets and outputs that cannot be meant; called once a pass.
+
+        Args:
+            y_true: all targets if they are in memory, else those of the first batch.
+            y_pred: the outputs of the first batch.
+        """
+
+    def class_axis_of(self, y_true: Tensor, y_pred: Tensor) -> int:
+        """Return the axis of the classes: `class_axis`, or as outputs and targets tell it."""
+        return find_class_axis(self.name, y_true, y_pred) if self.class_axis is None else self.class_axis
+
+    def on_axis(self, axis: int) -> Self:
+        """Return the same loss with its classes on this axis."""
+        twin = copy.copy(self)
+        twin.class_axis = axis
+        return twin
 
     def on_logits(self) -> Self | None:
         """The same loss on what comes before its activation, where that is the more stable way; else `None`."""
@@ -115,8 +146,20 @@ class Loss(Configurable):
         return twin
 
 
+class ValueLoss(Loss):
+    """Base of the losses that compare each output with a target of its own: `y_true` has the shape of `y_pred`."""
+
+    task: Task | None = "regression"
+
+    def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return align_values(self.name, y_true, y_pred)
+
+    def check(self, y_true: Tensor, y_pred: Tensor) -> None:
+        align_values(self.name, y_true[: len(y_pred)], y_pred)
+
+
 class FunctionLoss(Loss):
-    """A plain function `(y_true, y_pred)`, in Keras' order, that returns a scalar or one value a sample."""
+    """Call a plain function in Keras' order, `(y_true, y_pred)`; it returns a scalar or one value a sample."""
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], name: str) -> None:
         super().__init__(name=name)
@@ -125,14 +168,11 @@ class FunctionLoss(Loss):
     def averages(self) -> bool:
         return False  # of some functions, such as a root of a mean, it is not
 
-    def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return y_true
-
-    def check(self, y_true: Tensor, y_pred: Tensor) -> None:
-        return
-
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return self.function(y_true, y_pred)
+        values = self.function(y_true, y_pred)
+        if not isinstance(values, Tensor):
+            raise TypeError(f"{self.name} must return a tensor, got {type(values).__name__}.")
+        return values
 
     def reduce(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
         if sample_weight is not None and values.ndim == 0:
@@ -152,91 +192,3 @@ def spread(sample_weight: Tensor, values: Tensor) -> Tensor:
         )
     weight = weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
     return weight.expand_as(values)
-
-
-def align_values(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Targets in the outputs' dtype and shape; a trailing 1 may come or go, nothing is ever broadcast."""
-    if y_true.dtype != y_pred.dtype:
-        y_true = y_true.to(y_pred.dtype)
-    if y_true.shape == y_pred.shape:
-        return y_true
-    longer, shorter = sorted((y_true.shape, y_pred.shape), key=len, reverse=True)
-    if len(longer) == len(shorter) + 1 and longer[-1] == 1 and longer[:-1] == shorter:
-        return y_true.reshape(y_pred.shape)
-    raise ValueError(
-        f"{name}: y has shape {tuple(y_true.shape)} but the model outputs {tuple(y_pred.shape)}. "
-        "Shapes must match; kerastorch never broadcasts a loss."
-    )
-
-
-def align_classes(name: str, y_true: Tensor, y_pred: Tensor, axis: int) -> Tensor:
-    """Class numbers as int64 without the class axis of `y_pred`; `(N, 1)` is squeezed, one-hot is refused."""
-    expected = list(y_pred.shape)
-    classes = expected.pop(axis if y_pred.ndim > 1 else 0)
-    if y_true.ndim == y_pred.ndim and y_true.shape[axis] == 1:
-        y_true = y_true.squeeze(axis)
-    if list(y_true.shape) != expected:
-        if y_true.shape == y_pred.shape:
-            raise ValueError(
-                f"{name}: y looks one-hot (shape {tuple(y_true.shape)}, one column a class). "
-                f"Use y.argmax({axis}) or loss='categorical_crossentropy'."
-            )
-        raise ValueError(
-            f"{name}: y has shape {tuple(y_true.shape)} but the model outputs {tuple(y_pred.shape)}, "
-            f"{classes} classes on axis {axis}; y must have shape {tuple(expected)}."
-            f"{_other_axis(y_true, y_pred)}"
-        )
-    return whole_classes(y_true)
-
-
-def _other_axis(y_true: Tensor, y_pred: Tensor) -> str:
-    """What to do where `y` fits outputs with classes in the place of an image's channels."""
-    sizes = list(y_pred.shape)
-    if y_pred.ndim < 3 or list(y_true.shape) not in ([sizes[0], *sizes[2:]], [sizes[0], 1, *sizes[2:]]):
-        return ""
-    return " If the classes are the channels, use loss=SparseCategoricalCrossentropy(axis=1)."
-
-
-def whole_classes(y_true: Tensor) -> Tensor:
-    """Class numbers as int64; floats pass where they are whole."""
-    if y_true.dtype == torch.int64:
-        return y_true
-    if y_true.is_floating_point():
-        broken = (y_true != y_true.round()).flatten()
-        if bool(broken.any()):
-            at = int(broken.to(torch.uint8).argmax())
-            raise ValueError(f"y must hold whole class numbers; y[{at}] = {float(y_true.flatten()[at]):g}.")
-    return y_true.to(torch.int64)
-
-
-def check_classes(y_true: Tensor, classes: int, ignore: int | None) -> None:
-    """Refuse class numbers outside `0..classes - 1`, other than `ignore`."""
-    labels = whole_classes(y_true).flatten()
-    wrong = (labels < 0) | (labels >= classes)
-    if ignore is not None:
-        wrong &= labels != ignore
-    if bool(wrong.any()):
-        at = int(wrong.to(torch.uint8).argmax())
-        hint = " Labels starting at 1? Use y - 1." if int(labels.max()) == classes and int(labels.min()) > 0 else ""
-        raise ValueError(
-            f"y[{at}] = {int(labels[at])}, but the model has {classes} outputs (valid: 0..{classes - 1}).{hint}"
-        )
-
-
-def check_unit(name: str, y_true: Tensor) -> None:
-    """Refuse targets outside 0..1."""
-    values = y_true.flatten()
-    wrong = (values < 0) | (values > 1)
-    if bool(wrong.any()):
-        at = int(wrong.to(torch.uint8).argmax())
-        raise ValueError(f"{name} needs targets in [0, 1]; found {float(values[at]):g} at y[{at}].")
-
-
-def check_probabilities(name: str, y_pred: Tensor) -> None:
-    """Refuse outputs that cannot be probabilities."""
-    low, high = float(y_pred.min()), float(y_pred.max())
-    if low < 0 or high > 1.0001:
-        raise ValueError(
-            f"{name} expects probabilities, the model output ranges {low:.3g}..{high:.3g}. "
-            "End the model in a softmax or sigmoid, or pass from_logits=True."
-        )

@@ -9,19 +9,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.errors import number
-from kerastorch.losses.base import (
-    Loss,
+from kerastorch.losses.alignment import (
     align_classes,
     align_values,
     check_classes,
     check_probabilities,
     check_unit,
-    spread,
 )
+from kerastorch.losses.base import Loss, ValueLoss, spread
 from kerastorch.losses.regression import EPSILON
 
 
-class BinaryCrossentropy(Loss):
+class BinaryCrossentropy(ValueLoss):
     """`-(y log p + (1 - y) log(1 - p))`, mean over `axis`: targets 0..1, one output a yes-or-no question.
 
     Args:
@@ -78,7 +77,7 @@ class CategoricalCrossentropy(Loss):
     Args:
         from_logits: `y_pred` has not been through a softmax.
         label_smoothing: `s` turns targets `y` into `y * (1 - s) + s / classes`.
-        axis: where the classes lie.
+        axis: where the classes lie; `None` is the last axis, of channels-first images axis 1.
         reduction: see `Loss`.
         name: see `Loss`.
     """
@@ -90,7 +89,7 @@ class CategoricalCrossentropy(Loss):
         self,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
-        axis: int = -1,
+        axis: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
     ) -> None:
@@ -108,10 +107,10 @@ class CategoricalCrossentropy(Loss):
         return align_values(self.name, y_true, y_pred)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        axis = self.class_axis_of(y_true, y_pred)
         if self.label_smoothing:
-            y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / y_true.shape[self.class_axis]
-        log_p = log_probabilities(y_pred, self.class_axis, self.from_logits)
-        return -(y_true * log_p).sum(self.class_axis)
+            y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / y_true.shape[axis]
+        return -(y_true * log_probabilities(y_pred, axis, self.from_logits)).sum(axis)
 
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:
         self.align(y_true[: len(y_pred)], y_pred)
@@ -127,7 +126,7 @@ class SparseCategoricalCrossentropy(Loss):
         from_logits: `y_pred` has not been through a softmax.
         ignore_class: samples of this class number count nothing.
         reduction: see `Loss`.
-        axis: where the classes lie.
+        axis: where the classes lie; `None` is the last axis, of channels-first images axis 1.
         name: see `Loss`.
     """
 
@@ -139,7 +138,7 @@ class SparseCategoricalCrossentropy(Loss):
         from_logits: bool = False,
         ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
-        axis: int = -1,
+        axis: int | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(reduction, name)
@@ -148,11 +147,11 @@ class SparseCategoricalCrossentropy(Loss):
         self.axis = self.class_axis = axis
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return align_classes(self.name, y_true, y_pred, self.class_axis)
+        return align_classes(self.name, y_true, y_pred, self.class_axis_of(y_true, y_pred))
 
     def _values(self, y_true: Tensor, y_pred: Tensor, reduction: str) -> Tensor:
         # torch ignores some class number always: one that no target is
-        axis, ignore = self.class_axis, -(2**62) if self.ignore_class is None else self.ignore_class
+        axis, ignore = self.class_axis_of(y_true, y_pred), -(2**62) if self.ignore_class is None else self.ignore_class
         scores = y_pred if self.from_logits else log_probabilities(y_pred, axis, from_logits=False)
         if scores.ndim > 2:
             scores = scores.movedim(axis, 1)
@@ -195,8 +194,9 @@ class SparseCategoricalCrossentropy(Loss):
         return self._counted(y_true)
 
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:
-        self.align(y_true[: len(y_pred)], y_pred)
-        check_classes(y_true, y_pred.shape[self.class_axis], self.ignore_class)
+        first = y_true[: len(y_pred)]
+        self.align(first, y_pred)
+        check_classes(y_true, y_pred.shape[self.class_axis_of(first, y_pred)], self.ignore_class)
         if not self.from_logits:
             check_probabilities(self.name, y_pred)
 

@@ -12,16 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kerastorch.losses.base import (
-    FunctionLoss,
-    Loss,
-    Task,
-    align_classes,
-    align_values,
-    check_classes,
-    check_unit,
-    spread,
-)
+from kerastorch.losses.alignment import align_classes, align_targets, align_values, check_classes, check_unit
+from kerastorch.losses.argument_order import settled_order
+from kerastorch.losses.base import FunctionLoss, Loss, Task, spread
 from kerastorch.names import public_name, snake_case
 
 MODULES: dict[str, type[nn.Module]] = {
@@ -85,6 +78,7 @@ class TorchLoss(Loss):
             function, (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss)
         )
         self.class_axis = 1
+        self.margins = isinstance(function, nn.SoftMarginLoss)
         self.ignored = function.ignore_index if ignores and isinstance(function, _CLASS_LOSSES) else None
         self._each: Any = None
         self.reduction = getattr(function, "reduction", "mean")
@@ -97,7 +91,7 @@ class TorchLoss(Loss):
         y_true = self.align(y_true, y_pred)
         if sample_weight is not None:
             return self._weighted(y_true, y_pred, sample_weight)
-        loss = self.function(y_pred, y_true)
+        loss = self._guarded(lambda y, outputs: self.function(outputs, y), y_true, y_pred)
         if not isinstance(loss, Tensor):
             raise TypeError(f"{self.name} must return a tensor, got {type(loss).__name__}.")
         if loss.ndim and loss.numel() > 1:
@@ -111,11 +105,12 @@ class TorchLoss(Loss):
             if self._each is None:
                 self._each = copy.copy(self.function)  # shares what the loss may learn
                 self._each.reduction = "none"
-            values: Tensor = self._each(y_pred, y_true)
+            function = self._each
         else:
-            values = self.function(y_pred, y_true)
-            if values.ndim == 0:
-                raise ValueError(f"{self.name} returns a scalar; sample weights need one value for each sample.")
+            function = self.function
+        values = self._guarded(lambda y, outputs: function(outputs, y), y_true, y_pred)
+        if values.ndim == 0:
+            raise ValueError(f"{self.name} returns a scalar; sample weights need one value for each sample.")
         values = values * spread(sample_weight, values)
         if self.reduction == "sum":
             return values.sum()
@@ -160,7 +155,9 @@ class TorchLoss(Loss):
             return align_classes(self.name, y_true, y_pred, 1 if y_pred.ndim > 1 else 0)
         if isinstance(self.function, _BINARY_LOSSES + _VALUE_LOSSES):
             return align_values(self.name, y_true, y_pred)
-        return y_true
+        if isinstance(self.function, nn.MultiLabelMarginLoss):
+            return y_true  # class numbers in the shape of the outputs
+        return align_targets(self.name, y_true, y_pred)
 
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:
         aligned = self.align(y_true[: len(y_pred)], y_pred)
@@ -175,10 +172,12 @@ class TorchLoss(Loss):
         return None
 
 
-def _task(function: Any) -> Task:
+def _task(function: Any) -> Task | None:
     if isinstance(function, (*_CLASS_LOSSES, nn.MultiMarginLoss)):
         return "multiclass"
-    return "binary" if isinstance(function, _BINARY_LOSSES) else "regression"
+    if isinstance(function, (*_BINARY_LOSSES, nn.SoftMarginLoss)):
+        return "binary"
+    return "regression" if isinstance(function, _VALUE_LOSSES) else None
 
 
 def _link(function: Any) -> Literal["sigmoid", "softmax"] | None:
@@ -188,7 +187,7 @@ def _link(function: Any) -> Literal["sigmoid", "softmax"] | None:
 
 
 def wrap(function: Callable[..., Any]) -> Loss:
-    """Any callable as a `Loss`: in Keras' order if its first parameter is named `y_true`, else in torch's."""
+    """Return any callable as a `Loss`, called in the order that the names of its parameters say."""
     if isinstance(function, Hashable) and function in _BY_FUNCTION:
         return TorchLoss(_BY_FUNCTION[function](), function.__name__)
     if isinstance(function, functools.partial) and function.func in _BY_FUNCTION and not function.args:
@@ -196,12 +195,7 @@ def wrap(function: Callable[..., Any]) -> Loss:
         if set(function.keywords) <= set(inspect.signature(kind).parameters):
             return TorchLoss(kind(**function.keywords), function.func.__name__)
     name = public_name(function)
-    call = function.forward if isinstance(function, nn.Module) else function
-    try:
-        parameters = list(inspect.signature(call).parameters)
-    except (TypeError, ValueError):
-        parameters = []
-    if parameters[:1] == ["y_true"]:
+    if settled_order(function, name, "loss") == "keras":
         return FunctionLoss(function, name)
     return TorchLoss(function, name)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.errors import number
-from kerastorch.losses.base import Loss
+from kerastorch.losses.base import ValueLoss
 
 EPSILON = 1e-7
 
@@ -20,7 +20,7 @@ def last_mean(values: Tensor) -> Tensor:
     return values.mean(-1) if values.ndim > 1 else values
 
 
-class MeanSquaredError(Loss):
+class MeanSquaredError(ValueLoss):
     """`mean((y_true - y_pred)^2)`.
 
     >>> MeanSquaredError()(torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [3.0]]))
@@ -34,7 +34,7 @@ class MeanSquaredError(Loss):
         return F.mse_loss(y_pred, y_true)
 
 
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(ValueLoss):
     """`mean(|y_true - y_pred|)`, also called L1."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -44,21 +44,21 @@ class MeanAbsoluteError(Loss):
         return F.l1_loss(y_pred, y_true)
 
 
-class MeanAbsolutePercentageError(Loss):
+class MeanAbsolutePercentageError(ValueLoss):
     """`100 * mean(|y_true - y_pred| / max(|y_true|, 1e-7))`."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return 100 * last_mean((y_true - y_pred).abs() / y_true.abs().clamp(min=EPSILON))
 
 
-class MeanSquaredLogarithmicError(Loss):
+class MeanSquaredLogarithmicError(ValueLoss):
     """`mean((log(y_true + 1) - log(y_pred + 1))^2)`, values below 1e-7 raised to it."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return last_mean((y_pred.clamp(min=EPSILON).log1p() - y_true.clamp(min=EPSILON).log1p()).square())
 
 
-class Huber(Loss):
+class Huber(ValueLoss):
     """Half the square within `delta`, linear beyond (Huber 1964)."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Huber(Loss):
         return last_mean(F.huber_loss(y_pred, y_true, reduction="none", delta=self.delta))
 
 
-class LogCosh(Loss):
+class LogCosh(ValueLoss):
     """`mean(log(cosh(y_pred - y_true)))`, computed without overflow."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -79,22 +79,23 @@ class LogCosh(Loss):
         return last_mean(error + F.softplus(-2 * error) - math.log(2))
 
 
-class Poisson(Loss):
+class Poisson(ValueLoss):
     """`mean(y_pred - y_true * log(y_pred + 1e-7))`."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return last_mean(y_pred - y_true * (y_pred + EPSILON).log())
 
 
-class KLDivergence(Loss):
-    """`sum(y_true * log(y_true / y_pred))` over the last axis, both clipped to 1e-7..1."""
+class KLDivergence(ValueLoss):
+    """`sum(y_true * log(y_true / y_pred))` over the classes, both clipped to 1e-7..1."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        axis = self.class_axis_of(y_true, y_pred)
         y_true, y_pred = y_true.clamp(EPSILON, 1), y_pred.clamp(EPSILON, 1)
-        return (y_true * (y_true / y_pred).log()).sum(-1)
+        return (y_true * (y_true / y_pred).log()).sum(axis)
 
 
-class CosineSimilarity(Loss):
+class CosineSimilarity(ValueLoss):
     """Minus the cosine between `y_true` and `y_pred` along `axis`: -1 where they point the same way."""
 
     def __init__(self, axis: int = -1, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
@@ -105,26 +106,35 @@ class CosineSimilarity(Loss):
         return -(F.normalize(y_true, dim=self.axis) * F.normalize(y_pred, dim=self.axis)).sum(self.axis)
 
 
-class Hinge(Loss):
+class Hinge(ValueLoss):
     """`mean(max(1 - y_true * y_pred, 0))` for labels -1 and 1; a batch of labels 0 and 1 is turned into those."""
+
+    task = "binary"
+    margins = True
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return last_mean(_margin(y_true, y_pred))
 
 
-class SquaredHinge(Loss):
+class SquaredHinge(ValueLoss):
     """`mean(max(1 - y_true * y_pred, 0)^2)`, labels as in `Hinge`."""
+
+    task = "binary"
+    margins = True
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return last_mean(_margin(y_true, y_pred).square())
 
 
-class CategoricalHinge(Loss):
+class CategoricalHinge(ValueLoss):
     """`max(0, neg - pos + 1)`: `pos` the output of the one-hot class, `neg` the best of the others."""
 
+    task = "multiclass"
+
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        positive = (y_true * y_pred).sum(-1)
-        negative = ((1 - y_true) * y_pred).amax(-1)
+        axis = self.class_axis_of(y_true, y_pred)
+        positive = (y_true * y_pred).sum(axis)
+        negative = ((1 - y_true) * y_pred).amax(axis)
         return (negative - positive + 1).clamp(min=0)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from kerastorch.losses.alignment import align_targets
+from kerastorch.losses.argument_order import Order
+from kerastorch.losses.base import Loss
+from kerastorch.losses.broadcasting import BroadcastGuard
 
 
 class Finished:
@@ -67,13 +71,60 @@ def _yes(y_pred: Tensor) -> Tensor:
     return torch.where(within, y_pred, torch.sigmoid(y_pred)) > 0.5  # without waiting for the device
 
 
-class WholeEpoch:
-    """A function of all rows as a metric: it keeps them and is called when the value is asked for."""
+class LossMean:
+    """The mean of a loss over all rows, so that a metric and the loss of its name are one formula.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        parameters = _parameters(function)
-        self.keras_order = parameters[:1] == ["y_true"]
+    Args:
+        loss: `call` gives one value a sample.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+        self._sum: Tensor | float = 0.0
+        self._count = 0
+
+    def to(self, device: torch.device) -> LossMean:
+        return self
+
+    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
+        found = self.loss.call(self.loss.align(y_true, y_pred), y_pred)
+        precise = torch.float32 if found.device.type == "mps" else torch.float64
+        self._sum = self._sum + found.sum(dtype=precise)
+        self._count += found.numel()
+
+    def compute(self) -> Tensor:
+        return torch.as_tensor(self._sum / self._count if self._count else float("nan"))
+
+    def reset(self) -> None:
+        self._sum, self._count = 0.0, 0
+
+
+class LargestClass:
+    """The share of rows whose largest output and largest target are in the same column."""
+
+    def __init__(self) -> None:
+        self._accuracy = Accuracy(classes=True)
+        self.compute, self.reset = self._accuracy.compute, self._accuracy.reset
+
+    def to(self, device: torch.device) -> LargestClass:
+        self._accuracy.to(device)
+        return self
+
+    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
+        self._accuracy.update(y_pred.argmax(-1), y_true.argmax(-1))
+
+
+class WholeEpoch:
+    """A function of all rows as a metric: it keeps them and is called when the value is asked for.
+
+    Args:
+        function: takes targets and outputs.
+        order: in which it takes them.
+        name: for messages.
+    """
+
+    def __init__(self, function: Callable[..., Any], order: Order, name: str) -> None:
+        self.function, self._order, self._name = function, order, name
         self.rows: list[tuple[Tensor, Tensor]] = []
 
     def to(self, device: torch.device) -> WholeEpoch:
@@ -84,19 +135,44 @@ class WholeEpoch:
 
     def compute(self) -> Tensor:
         y_pred = torch.cat([row[0] for row in self.rows])
-        y_true = torch.cat([row[1] for row in self.rows])
-        value = self.function(y_true, y_pred) if self.keras_order else self.function(y_pred, y_true)
+        y_true = align_targets(self._name, torch.cat([row[1] for row in self.rows]), y_pred)
+        if y_true.shape == y_pred.shape:
+            value = self._call(y_true, y_pred)
+        else:
+            with BroadcastGuard(self._name, y_true, y_pred):
+                value = self._call(y_true, y_pred)
         return torch.as_tensor(value).float().mean()
+
+    def _call(self, y_true: Tensor, y_pred: Tensor) -> Any:
+        return self.function(y_true, y_pred) if self._order == "keras" else self.function(y_pred, y_true)
 
     def reset(self) -> None:
         self.rows = []
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
-    try:
-        return list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        return []
+class KerasProtocol:
+    """An object with Keras' methods `update_state(y_true, y_pred)`, `result()` and `reset_state()` as a metric.
+
+    Args:
+        metric: the object itself, so that it can be looked at after a pass.
+        name: for messages.
+    """
+
+    def __init__(self, metric: Any, name: str) -> None:
+        self.metric, self._name = metric, name
+        self.reset()
+
+    def to(self, device: torch.device) -> KerasProtocol:
+        return self
+
+    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
+        self.metric.update_state(align_targets(self._name, y_true, y_pred), y_pred)
+
+    def compute(self) -> Any:
+        return self.metric.result()
+
+    def reset(self) -> None:
+        (getattr(self.metric, "reset_state", None) or self.metric.reset_states)()
 
 
 def values(name: str, value: Any) -> Mapping[str, Any]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
-from kerastorch.metrics.accumulators import Accuracy, Finished, WholeEpoch
+from kerastorch.losses import regression as regression_losses
+from kerastorch.losses.argument_order import settled_order
+from kerastorch.losses.base import Loss
+from kerastorch.metrics.accumulators import Accuracy, Finished, KerasProtocol, LargestClass, LossMean, WholeEpoch
 from kerastorch.metrics.target import Sees, Target
 from kerastorch.names import find, public_name, snake_case
 
@@ -27,65 +30,80 @@ _TOP_K = {
     "top_k_categorical_accuracy": 5, "sparse_top_k_categorical_accuracy": 5, "top5": 5, "top_5": 5,
     "top_5_accuracy": 5, "top3": 3, "top_3": 3, "top_3_accuracy": 3, "top2": 2, "top_2": 2, "top_2_accuracy": 2,
 }  # fmt: skip
-# name -> (class of torchmetrics.regression, its arguments)
-_REGRESSION: dict[str, tuple[str, dict[str, Any]]] = {
-    "mean_squared_error": ("MeanSquaredError", {}), "mse": ("MeanSquaredError", {}),
-    "root_mean_squared_error": ("MeanSquaredError", {"squared": False}),
-    "rmse": ("MeanSquaredError", {"squared": False}),
-    "mean_absolute_error": ("MeanAbsoluteError", {}), "mae": ("MeanAbsoluteError", {}),
-    "mean_absolute_percentage_error": ("MeanAbsolutePercentageError", {}), "mape": ("MeanAbsolutePercentageError", {}),
-    "mean_squared_logarithmic_error": ("MeanSquaredLogError", {}), "msle": ("MeanSquaredLogError", {}),
-    "r2": ("R2Score", {}), "r2_score": ("R2Score", {}), "explained_variance": ("ExplainedVariance", {}),
-    "cosine_similarity": ("CosineSimilarity", {"reduction": "mean"}), "log_cosh": ("LogCoshError", {}),
-    "pearson": ("PearsonCorrCoef", {}), "spearman": ("SpearmanCorrCoef", {}),
+# names that are losses, too: one formula
+_LOSSES: dict[str, Any] = regression_losses.table()
+# name -> class of torchmetrics.regression
+_REGRESSION = {
+    "r2": "R2Score", "r2_score": "R2Score", "explained_variance": "ExplainedVariance",
+    "pearson": "PearsonCorrCoef", "spearman": "SpearmanCorrCoef",
 }  # fmt: skip
-NAMES = (*_CLASSIFICATION, *_TOP_K, *_REGRESSION)
-
+_ROOTS = ("root_mean_squared_error", "rmse")
+NAMES = (*_CLASSIFICATION, *_TOP_K, *_LOSSES, *_ROOTS, *_REGRESSION)
 
 # these take the number of outputs
-_BY_OUTPUT = ("PearsonCorrCoef", "SpearmanCorrCoef", "LogCoshError")
-# what is made of a value: Keras' percentage, one number of several outputs'
-_AFTER: dict[str, Callable[[Tensor], Tensor]] = {
-    "MeanAbsolutePercentageError": lambda value: 100 * value,
-    "LogCoshError": torch.mean,
-}
+_BY_OUTPUT = ("PearsonCorrCoef", "SpearmanCorrCoef")
+# these compare whole rows, of which each output is a class
+_OF_CLASSES = ("kl_divergence", "kld", "kullback_leibler_divergence", "categorical_hinge", "hinge", "squared_hinge")
+# these depend on the order of the outputs alone
+_RANKS = ("auc", "auroc", "roc_auc", "average_precision")
 
 
+@dataclass(frozen=True)
 class Metric:
-    """One metric of one output: how it is called, and its accumulator.
+    """One metric of one output: its name, and how to make its accumulator.
 
-    Args:
+    Attributes:
         name: its name in the logs, without the output's.
         make: `Target -> torchmetrics metric`; called at the first batch.
         sees: how outputs and targets are prepared for it: see `Target.prepare`.
-        higher: whether larger is better, where that is known.
+        higher: whether larger is better, if that is known.
         classifies: it is about classes, not values.
+        by_batch: it is given each batch as it comes, not many rows at once.
+        if_unknown: what to do if outputs are probabilities or logits and nothing says which: `'ask'` raises an error;
+            `'sigmoid'` treats them as logits, which changes nothing for a metric of their order; `'raw'` leaves it to
+            the metric.
     """
 
-    def __init__(
-        self,
-        name: str,
-        make: Callable[[Target], Any],
-        sees: Sees = "task",
-        higher: bool | None = None,
-        classifies: bool = False,
-    ) -> None:
-        self.name, self._make, self.sees, self.higher, self.classifies = name, make, sees, higher, classifies
+    name: str
+    make: Callable[[Target], Any]
+    sees: Sees = "task"
+    higher: bool | None = None
+    classifies: bool = False
+    by_batch: bool = False
+    if_unknown: Literal["ask", "sigmoid", "raw"] = "raw"
 
-    def renamed(self, name: str) -> Metric:
-        """The same metric under another name."""
-        return Metric(name, self._make, self.sees, self.higher, self.classifies)
+    def settle(self, target: Target, loss: Loss | None) -> Target:
+        """Return the target as this metric takes it if it is unknown whether outputs are probabilities or logits.
+
+        Raises:
+            ValueError: the metric needs to know it.
+        """
+        if target.link != "unknown":
+            return target
+        if self.if_unknown == "ask":
+            raise ValueError(unknown_outputs(self.name, loss))
+        return replace(target, link="sigmoid" if self.if_unknown == "sigmoid" else None)
 
     def build(self, target: Target, device: torch.device) -> Any:
-        """A fresh accumulator: `update(y_pred, y_true)`, `compute()`, `reset()`."""
-        return self._make(target).to(device)
+        """Return a fresh accumulator: `update(y_pred, y_true)`, `compute()`, `reset()`."""
+        return self.make(target).to(device)
+
+
+def unknown_outputs(metric: str, loss: Loss | None) -> str:
+    """Return the sentence that asks what the outputs are."""
+    given = "there is no loss that says it" if loss is None else f"the loss {loss.name!r} does not say"
+    return (
+        f"metric {metric!r} needs to know whether the outputs are probabilities or logits, and {given}. End the model in a "
+        "sigmoid layer; or make the loss a subclass of kerastorch.losses.Loss with task = 'binary' and from_logits = True "
+        "(or False); or pass a torchmetrics object, such as torchmetrics.classification.BinaryAccuracy()."
+    )
 
 
 def get(identifier: Any) -> Metric:
-    """A name, a torchmetrics metric (object or class) or a function as a `Metric`.
+    """Return a name, a torchmetrics metric, an object with Keras' methods or a function as a `Metric`.
 
-    A function is called once, on all rows of an epoch: `(y_true, y_pred)` if its first parameter is named so,
-    else torch's `(input, target)`.
+    A function is called once, on all rows of an epoch, in the order that the names of its parameters say: Keras'
+    `(y_true, y_pred)` or torch's `(input, target)`.
 
     >>> get("acc").name
     'acc'
@@ -99,7 +117,7 @@ def get(identifier: Any) -> Metric:
         return _named(identifier)
     if isinstance(identifier, type):
         identifier = identifier()
-    if _is_torchmetric(identifier):
+    if _has_methods(identifier, "update", "compute", "reset"):
         fresh = copy.deepcopy(identifier)
         fresh.reset()
         return Metric(
@@ -109,13 +127,29 @@ def get(identifier: Any) -> Metric:
             higher=getattr(identifier, "higher_is_better", None),
             classifies=".classification" in type(identifier).__module__,
         )
+    if hasattr(identifier, "update_state") or hasattr(identifier, "result"):
+        return _with_keras_methods(identifier)
     if callable(identifier):
-        return Metric(public_name(identifier), lambda target: WholeEpoch(identifier), sees="raw")
+        name = public_name(identifier)
+        order = settled_order(identifier, name, "metric")
+        return Metric(name, lambda target: WholeEpoch(identifier, order, name), sees="raw")
     raise TypeError(f"A metric is a name, a torchmetrics metric or a function, got {identifier!r}.")
 
 
-def _is_torchmetric(thing: Any) -> bool:
-    return all(callable(getattr(thing, verb, None)) for verb in ("update", "compute", "reset"))
+def _with_keras_methods(metric: Any) -> Metric:
+    complete = _has_methods(metric, "update_state", "result")
+    if not complete or not (_has_methods(metric, "reset_state") or _has_methods(metric, "reset_states")):
+        raise TypeError(
+            f"{type(metric).__name__} has some of Keras' methods of a metric; it needs update_state(y_true, y_pred), "
+            "result() and reset_state()."
+        )
+    given = getattr(metric, "name", None)
+    name = given if isinstance(given, str) and given else snake_case(type(metric).__name__)
+    return Metric(name, lambda target: KerasProtocol(metric, name), sees="raw", by_batch=True)
+
+
+def _has_methods(thing: Any, *names: str) -> bool:
+    return all(callable(getattr(thing, name, None)) for name in names)
 
 
 def _sees(metric: Any) -> Sees:
@@ -127,31 +161,32 @@ def _sees(metric: Any) -> Sees:
 
 def _named(name: str) -> Metric:
     key = find("metric", name, {known: known for known in NAMES})
-    return Metric(name, functools.partial(_make, key), higher=key not in _LOWER, classifies=key not in _REGRESSION)
+    of_values = key in _LOSSES or key in _ROOTS or key in _REGRESSION
+    return Metric(
+        name,
+        functools.partial(_make, key),
+        sees="values" if key in _LOSSES or key in _ROOTS else "elements" if key == "binary_accuracy" else "task",
+        higher=key == "cosine_similarity" or not (key in _LOSSES or key in _ROOTS or key in _LOWER),
+        classifies=not of_values,
+        if_unknown="raw" if of_values else "sigmoid" if key in _RANKS else "ask",
+    )
 
 
-_LOWER = {
-    name for name, (kind, _) in _REGRESSION.items() if "Error" in kind or "LogCosh" in kind
-} | {"calibration_error", "hinge_loss"}  # fmt: skip
+_LOWER = ("calibration_error", "hinge_loss")
 
 
 def _make(key: str, target: Target) -> Any:
-    if key in _REGRESSION:
-        from torchmetrics import regression
-
-        if target.kind in ("multiclass", "multilabel"):
-            raise ValueError(f"metric {key!r} is for values, the loss is for classes. Use 'accuracy', 'f1', 'auc', ...")
-        kind, arguments = _REGRESSION[key]
-        if kind in _BY_OUTPUT and target.classes > 1:
-            arguments = {**arguments, "num_outputs": target.classes}
-        metric = getattr(regression, kind)(**arguments)
-        after = _AFTER.get(kind)
-        return metric if after is None else Finished(metric, after)
+    if key in _LOSSES or key in _ROOTS or key in _REGRESSION:
+        return _make_of_values(key, target)
     if target.kind == "regression":
         raise ValueError(
             f"metric {key!r} is for classification, the loss is for regression. Use 'mae', 'mse', 'rmse', 'r2', ..."
         )
     binary = target.kind == "binary" or (target.kind == "multiclass" and target.classes == 2)
+    if key == "binary_accuracy":
+        return Accuracy(classes=False)
+    if key in ("categorical_accuracy", "sparse_categorical_accuracy") and target.kind != "multiclass":
+        return _make_of_columns(key, target)
     word = _CLASSIFICATION.get(key)
     if word == "Accuracy":
         return Accuracy(classes=target.kind == "multiclass" and not binary)
@@ -167,3 +202,26 @@ def _make(key: str, target: Target) -> Any:
     if wanted is None:
         raise ValueError(f"metric {key!r} is not defined for {target.kind} outputs.")
     return wanted(*([] if binary else [target.classes]), validate_args=False)
+
+
+def _make_of_columns(key: str, target: Target) -> LargestClass:
+    """Return the accuracy of the largest column for outputs that are yes-or-no questions."""
+    if target.classes == 1 or key == "sparse_categorical_accuracy":
+        columns = "one column" if target.classes == 1 else "columns that are yes-or-no questions"
+        raise ValueError(f"metric {key!r} compares classes, the outputs have {columns}. Use 'binary_accuracy'.")
+    return LargestClass()
+
+
+def _make_of_values(key: str, target: Target) -> Any:
+    if target.kind in ("multiclass", "multilabel") and key not in _OF_CLASSES:
+        raise ValueError(f"metric {key!r} is for values, the loss is for classes. Use 'accuracy', 'f1', 'auc', ...")
+    if key in _ROOTS:
+        return Finished(LossMean(regression_losses.MeanSquaredError()), torch.sqrt)
+    if key in _LOSSES:
+        mean = LossMean(_LOSSES[key]())
+        return Finished(mean, torch.neg) if key == "cosine_similarity" else mean  # as Keras: a metric is the cosine
+    from torchmetrics import regression
+
+    kind = _REGRESSION[key]
+    arguments = {"num_outputs": target.classes} if kind in _BY_OUTPUT and target.classes > 1 else {}
+    return getattr(regression, kind)(**arguments)

@@ -2,81 +2,149 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from kerastorch.losses.alignment import align_values
 from kerastorch.losses.base import Loss
+from kerastorch.losses.class_axis import find_class_axis, is_one_hot
+from kerastorch.losses.foreign import TorchLoss
 
 Kind = Literal["binary", "multiclass", "multilabel", "regression"]
-Sees = Literal["task", "classes", "raw"]
+Link = Literal["sigmoid", "softmax", "half", "unknown"]
+Sees = Literal["task", "classes", "elements", "values", "raw"]
 
 
 @dataclass(frozen=True)
 class Target:
-    """What metrics must know of one output: the task, how many classes, and how to make probabilities of it."""
+    """What metrics must know of one output: the task, how many classes, and how to make probabilities of it.
+
+    Attributes:
+        kind: the task.
+        classes: columns of the outputs.
+        link: what makes probabilities of the outputs: an activation; `'half'`, if they are values compared with 0.5;
+            `'unknown'`, if they are probabilities or logits and nothing says which; `None`, if they are probabilities.
+        class_axis: the axis of the classes.
+        ignored: a class number whose rows are not counted.
+        signed: the labels of yes-or-no questions are -1 and 1.
+        margins: the outputs are margins, which no activation makes probabilities of.
+    """
 
     kind: Kind
     classes: int
-    link: Literal["sigmoid", "softmax"] | None  # what still has to be applied to the outputs
+    link: Link | None
     class_axis: int
-    ignored: int | None = None  # a class number whose rows count nothing
+    ignored: int | None = None
+    signed: bool = False
+    margins: bool = False
 
     @staticmethod
-    def of(loss: Loss | None, y_pred: Tensor, y_true: Tensor, classifies: bool = False) -> Target:
-        """Read from the loss.
+    def of(
+        loss: Loss | None,
+        y_pred: Tensor,
+        y_true: Tensor,
+        classifies: bool = False,
+        ends_in: str | None = None,
+        channel_axis: int | None = None,
+    ) -> Target:
+        """Return what the loss, the end of the model and the first batch say of an output.
 
-        Where the loss does not tell (there is none, it is a function, or one of values), it is a matter of values,
-        or of classes for a metric that `classifies`: then, as in Keras, the shapes tell, and outputs are taken for
-        probabilities.
+        A loss whose task is not known (there is none, or it is a function) leaves values to metrics of values. Metrics
+        that classify then depend on shapes: an argmax over several columns, a yes-or-no question for one column.
+
+        Args:
+            loss: of the output.
+            y_pred: outputs of the first batch.
+            y_true: targets of the first batch.
+            classifies: the metric is about classes.
+            ends_in: the activation that the model ends in, if that is known.
+            channel_axis: the axis of the channels, if the output is known to come from layers that have one.
         """
         width = y_pred.shape[-1] if y_pred.ndim > 1 else 1
-        if loss is None or loss.task == "regression":
-            whole = not y_true.is_floating_point() or bool((y_true == y_true.round()).all())
-            if not classifies or not whole:
-                return Target("regression", width, None, -1)
-            return Target("binary" if width == 1 else "multiclass", width, None, -1)
-        link = loss.link if loss.from_logits else None
-        if loss.task == "binary":
-            several = y_pred.ndim == 2 and width > 1
-            return Target("multilabel" if several else "binary", width if several else 1, link, -1)
-        axis = loss.class_axis if y_pred.ndim > 1 else 0
-        # without a link of its own the loss takes log-probabilities or margins: softmax(log p) is p, the order stays
-        return Target("multiclass", y_pred.shape[axis], link if loss.link else "softmax", axis, loss.ignored)
+        task = None if loss is None else loss.task
+        if loss is not None and task == "binary":
+            return _yes_or_no(loss, y_pred, y_true, ends_in)
+        if loss is not None and task == "multiclass":
+            axis = _class_axis(loss, y_pred, y_true, channel_axis)
+            # without a link of its own the loss takes log-probabilities or margins: softmax(log p) is p, the order stays
+            link = (loss.link if loss.from_logits else None) if loss.link else "softmax"
+            return Target("multiclass", y_pred.shape[axis], link, axis, loss.ignored)
+        whole = not y_true.is_floating_point() or bool((y_true == y_true.round()).all())
+        if not classifies or not whole:
+            return Target("regression", width, None, -1)
+        if y_pred[0].numel() == 1:
+            return Target("binary", 1, _link_of_values(task, ends_in), -1, signed=_signed(y_true))
+        same_shape = y_true.shape == y_pred.shape
+        axis = _class_axis(loss, y_pred, y_true, channel_axis)
+        if same_shape and not is_one_hot(y_true, axis):
+            several = y_pred.ndim == 2
+            kind: Kind = "multilabel" if several else "binary"
+            return Target(kind, width if several else 1, _link_of_values(task, ends_in), -1, signed=_signed(y_true))
+        stochastic = ends_in == "softmax" or _sums_to_one(y_pred, axis)
+        return Target("multiclass", y_pred.shape[axis], None if stochastic else "softmax", axis)
+
+    def for_labels(self, y_true: Tensor) -> Target:
+        """Return the target for labels of these rows, coded 0 and 1 or -1 and 1.
+
+        Raises:
+            ValueError: other labels.
+        """
+        if self.kind not in ("binary", "multilabel") or not y_true.numel():
+            return self
+        labels = y_true.round() if y_true.is_floating_point() else y_true.to(torch.int64)
+        low, high = (float(one) for one in labels.aminmax())
+        if low < -1 or high > 1 or (low == -1 and bool((labels == 0).any())):
+            raise ValueError(
+                f"classification metrics of one output, or of outputs that are yes-or-no questions, need labels 0 and 1, "
+                f"or -1 and 1; y has values from {low:g} to {high:g}."
+            )
+        return replace(self, signed=True) if low == -1 and not self.signed else self
 
     def prepare(self, y_pred: Tensor, y_true: Tensor, sees: Sees = "task") -> tuple[Tensor, Tensor]:
-        """Outputs as probabilities and targets as class numbers, in the shapes that torchmetrics takes.
+        """Return outputs as probabilities and targets as class numbers, in the shapes that torchmetrics takes.
 
         Args:
             y_pred: outputs of any number of rows.
             y_true: their targets.
-            sees: `'task'`: of two classes the second's probabilities; `'classes'`: of all; `'raw'`: as they are.
+            sees: `'task'`: of two classes the second's probabilities; `'classes'`: of all; `'elements'`: each
+                probability with 0 or 1; `'values'`: probabilities or values, and targets of the same shape; `'raw'`:
+                both as they are.
         """
         if sees == "raw":
             return y_pred, y_true
-        if self.link == "sigmoid":
-            y_pred = torch.sigmoid(y_pred)
-        elif self.link == "softmax":
-            y_pred = torch.softmax(y_pred, self.class_axis)
-        if self.kind == "binary":
-            return y_pred.flatten(), _labels(y_true.flatten())
-        if self.kind == "multilabel":
-            return y_pred, _labels(y_true)
+        if sees == "values" or self.kind == "regression":
+            return self._values(y_pred, y_true, flat=sees != "values")
+        y_pred = self._probabilities(y_pred)
         if self.kind == "multiclass":
-            return self._classes(y_pred, y_true, sees)
-        if y_true.shape != y_pred.shape:
-            y_true = y_true.reshape(y_pred.shape)
-        y_true = y_true.to(y_pred.dtype)
-        if y_pred.ndim == 2 and y_pred.shape[1] == 1:
+            return self._elements(y_pred, y_true) if sees == "elements" else self._classes(y_pred, y_true, sees)
+        labels = _zero_or_one(align_values("metrics", y_true, y_pred))
+        return (y_pred.flatten(), labels.flatten()) if self.kind == "binary" else (y_pred, labels)
+
+    def _probabilities(self, y_pred: Tensor) -> Tensor:
+        if self.link == "softmax":
+            return torch.softmax(y_pred, self.class_axis)
+        if self.link == "sigmoid" or (self.link == "half" and self.signed):
+            return torch.sigmoid(y_pred)
+        if self.link == "half":
+            return torch.sigmoid(y_pred - 0.5)  # keeps the order, and what lies above 0.5
+        return y_pred
+
+    def _values(self, y_pred: Tensor, y_true: Tensor, flat: bool) -> tuple[Tensor, Tensor]:
+        if self.link in ("sigmoid", "softmax") and not self.margins:
+            y_pred = self._probabilities(y_pred)
+        y_true = align_values("metrics", y_true, y_pred)
+        if flat and y_pred.ndim == 2 and y_pred.shape[1] == 1:
             return y_pred.squeeze(1), y_true.squeeze(1)
         return y_pred, y_true
 
-    def _classes(self, y_pred: Tensor, y_true: Tensor, sees: Sees) -> tuple[Tensor, Tensor]:
+    def _class_numbers(self, y_pred: Tensor, y_true: Tensor) -> tuple[Tensor, Tensor]:
+        """Return one row of scores `(places, classes)` and one class number for each place."""
         axis = self.class_axis % y_pred.ndim
         if y_true.shape == y_pred.shape:  # one-hot or probabilities
-            y_true = y_true.argmax(axis)
+            y_true = (y_true.to(torch.uint8) if y_true.dtype == torch.bool else y_true).argmax(axis)
         elif y_true.ndim == y_pred.ndim:
             y_true = y_true.squeeze(axis)
         y_true = y_true.long()
@@ -86,11 +154,52 @@ class Target:
         if self.ignored is not None:
             counted = y_true != self.ignored
             y_pred, y_true = y_pred[counted], y_true[counted]
+        return y_pred, y_true
+
+    def _classes(self, y_pred: Tensor, y_true: Tensor, sees: Sees) -> tuple[Tensor, Tensor]:
+        y_pred, y_true = self._class_numbers(y_pred, y_true)
         if self.classes == 2 and sees == "task":
             return y_pred[:, 1], y_true
         return y_pred, y_true
 
+    def _elements(self, y_pred: Tensor, y_true: Tensor) -> tuple[Tensor, Tensor]:
+        y_pred, y_true = self._class_numbers(y_pred, y_true)
+        return y_pred.flatten(), torch.nn.functional.one_hot(y_true, self.classes).flatten()
 
-def _labels(y_true: Tensor) -> Tensor:
-    """Targets of yes-or-no questions as 0 and 1, smoothed ones rounded."""
-    return (y_true.round() if y_true.is_floating_point() else y_true).long()
+
+def _yes_or_no(loss: Loss, y_pred: Tensor, y_true: Tensor, ends_in: str | None) -> Target:
+    several = y_pred.ndim == 2 and y_pred.shape[1] > 1
+    link: Link | None = "sigmoid" if loss.from_logits or (loss.margins and ends_in != "sigmoid") else None
+    kind: Kind = "multilabel" if several else "binary"
+    return Target(kind, y_pred.shape[1] if several else 1, link, -1, signed=_signed(y_true), margins=loss.margins)
+
+
+def _class_axis(loss: Loss | None, y_pred: Tensor, y_true: Tensor, channel_axis: int | None) -> int:
+    if loss is not None and loss.class_axis is not None:
+        return loss.class_axis if y_pred.ndim > 1 else 0
+    name = "metrics" if loss is None else f"metrics beside loss {loss.name!r}"
+    # a function in torch's order has torch's class axis, if the targets do not tell
+    default = 1 if isinstance(loss, TorchLoss) else None
+    return find_class_axis(name, y_true, y_pred, known=channel_axis, default=default)
+
+
+def _link_of_values(task: str | None, ends_in: str | None) -> Link | None:
+    """Return what makes probabilities of single outputs: a loss of values compares them with 0.5 itself."""
+    if ends_in == "sigmoid":
+        return None
+    return "half" if task == "regression" else "unknown"
+
+
+def _signed(y_true: Tensor) -> bool:
+    return y_true.dtype != torch.bool and bool((y_true == -1).any())
+
+
+def _zero_or_one(y_true: Tensor) -> Tensor:
+    """Return labels of yes-or-no questions as 0 and 1; smoothed ones are rounded, -1 becomes 0."""
+    return (y_true.round() > 0).long()
+
+
+def _sums_to_one(y_pred: Tensor, axis: int) -> bool:
+    """Return whether outputs are probabilities of classes along an axis."""
+    sums = y_pred.float().sum(axis)
+    return bool((y_pred >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all())

@@ -21,10 +21,23 @@ ROWS, ELEMENTS = 4096, 2**22  # rows (on the CPU, whose cache they fit), or elem
 
 
 class Scores:
-    """The metrics of one output. Rows are collected and handed on in large pieces."""
+    """The metrics of one output. Rows are collected and handed on in large pieces.
 
-    def __init__(self, wanted: list[Metric], loss: Loss | None) -> None:
-        self._wanted, self._loss = wanted, loss
+    Args:
+        wanted: the metrics.
+        loss: of the output; it says what the outputs are.
+        ends_in: the activation that the model ends in, if that is known.
+        channel_axis: the axis of the output's channels, if that is known.
+    """
+
+    def __init__(
+        self,
+        wanted: list[Metric],
+        loss: Loss | None,
+        ends_in: str | None = None,
+        channel_axis: int | None = None,
+    ) -> None:
+        self._wanted, self._loss, self._ends_in, self._channel_axis = wanted, loss, ends_in, channel_axis
         self._targets: list[Target] = []
         self._accumulators: list[Any] = []
         self._pending: list[tuple[Tensor, Tensor]] = []
@@ -32,15 +45,27 @@ class Scores:
         self._seen = False
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
-        """One batch."""
+        """Add one batch."""
+        y_pred = y_pred.detach()
         if not self._targets:
-            self._build([Target.of(self._loss, y_pred, y_true, one.classifies) for one in self._wanted], y_pred.device)
-        self._pending.append((y_pred.detach(), y_true))
+            self._build(self._read_targets(y_pred, y_true), y_pred.device)
+        self._pending.append((y_pred, y_true))
+        for metric, accumulator in zip(self._wanted, self._accumulators, strict=True):
+            if metric.by_batch:
+                accumulator.update(y_pred, y_true)
         self._rows += y_pred.shape[0]
         self._elements += y_pred.numel()
         # elsewhere few large pieces are better: some metrics make the device wait at each
         if self._elements >= ELEMENTS or (self._rows >= ROWS and y_pred.device.type == "cpu"):
             self.flush()
+
+    def _read_targets(self, y_pred: Tensor, y_true: Tensor) -> list[Target]:
+        return [
+            one.settle(
+                Target.of(self._loss, y_pred, y_true, one.classifies, self._ends_in, self._channel_axis), self._loss
+            )
+            for one in self._wanted
+        ]
 
     def flush(self) -> None:
         """Hand on what is pending."""
@@ -48,13 +73,25 @@ class Scores:
             return
         y_pred = torch.cat([pair[0] for pair in self._pending])
         y_true = torch.cat([pair[1] for pair in self._pending])
+        self._targets = [self._for_labels(one, y_true) for one in self._targets]
         self._pending, self._rows, self._elements, self._seen = [], 0, 0, True
         prepared: dict[Any, tuple[Tensor, Tensor]] = {}
         for metric, target, accumulator in zip(self._wanted, self._targets, self._accumulators, strict=True):
+            if metric.by_batch:
+                continue
             key = target, metric.sees
             if key not in prepared:
                 prepared[key] = target.prepare(y_pred, y_true, metric.sees)
             accumulator.update(*prepared[key])
+
+    def _for_labels(self, target: Target, y_true: Tensor) -> Target:
+        found = target.for_labels(y_true)
+        if self._seen and found != target and target.link == "half":
+            raise ValueError(
+                "the first labels were 0 and 1, or all 1, so outputs were compared with 0.5; now there is a label -1. "
+                "Give classification metrics labels 0 and 1, or shuffle the data."
+            )
+        return found
 
     def _build(self, targets: list[Target], device: torch.device) -> None:
         self._targets = targets
@@ -115,8 +152,8 @@ class Meter:
         for name, scores in self._scores.items():
             if name not in y_pred:
                 raise ValueError(f"metrics are for output {name!r}, the model has {', '.join(map(repr, y_pred))}.")
-            if y_true[name] is None:
-                raise ValueError("metrics need y, got None.")
+            if y_true.get(name) is None:
+                raise ValueError(f"metrics{f' of output {name!r}' if name else ''} need y, got None.")
             scores.update(y_pred[name], y_true[name])
 
     def state_dict(self) -> dict[str, Any]:
@@ -210,3 +247,12 @@ def batch_rows(x: Any) -> int:
     if isinstance(x, Tensor):
         return x.shape[0] if x.ndim else 1
     return next((len(leaf) for _, leaf in leaves(x)), 1)
+
+
+def counted_rows(batch: Any) -> int:
+    """Return how many rows a batch, or the first of several, counts in a mean: those of its targets, if it has any."""
+    y = batch.y
+    if isinstance(y, Tensor):
+        return batch_rows(y)
+    rows = {batch_rows(leaf) for _, leaf in leaves(y) if isinstance(leaf, Tensor)}
+    return rows.pop() if len(rows) == 1 else batch_rows(batch.x)

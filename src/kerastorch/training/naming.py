@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kerastorch.metrics import metric as metric_room
 from kerastorch.metrics.metric import Metric
-from kerastorch.training.objective import by_output
+from kerastorch.training.output_names import by_output
 from kerastorch.training.trainer import Trainer
 from kerastorch.tree import modules
 
@@ -29,7 +30,7 @@ def unique(wanted: Iterable[Metric]) -> list[Metric]:
         while name in names:
             number += 1
             name = f"{metric.name}_{number}"
-        found.append(metric.renamed(name))
+        found.append(replace(metric, name=name))
     return found
 
 

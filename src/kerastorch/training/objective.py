@@ -15,10 +15,12 @@ from kerastorch.errors import number
 from kerastorch.layers.state import load_state, state_of
 from kerastorch.losses import lookup
 from kerastorch.losses.base import Loss
+from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.losses.foreign import TorchLoss
 from kerastorch.regularizers import Penalty
 from kerastorch.training.charges import heard
 from kerastorch.training.masking import masked
+from kerastorch.training.output_names import by_output, check_outputs, quoted, targets_by_output
 from kerastorch.training.tail import Tail, Tap, tapped
 
 
@@ -29,6 +31,8 @@ class _Pass:
     tail: Tail | None = None  # the activation the model ends in
     tap: Tap | None = None  # hears what goes into it
     on_logits: Loss | None = None  # the loss on that
+    axes: Mapping[str, int] = field(default_factory=dict)  # of the channels, of outputs where they are known
+    losses: dict[str, Loss] = field(default_factory=dict)  # with the axis of their classes
     targets: Any = None  # all of them, where they are in memory
     checked: bool = False  # the first batch was looked at
     counts_rows: bool = False  # a batch counts its rows
@@ -59,23 +63,13 @@ class Objective:
         self.losses: dict[str, Loss | None] = {
             name: None if one is None else lookup.get(one) for name, one in by_output(loss, names).items()
         }
-        self._weights = {
-            name: 1.0 if weight is None else number("loss_weights", weight, advice="Metrics go to metrics=[...].")
-            for name, weight in by_output(loss_weights, names).items()
-        }
-        if loss_weights is not None and set(self._weights) != set(self.losses):
-            raise ValueError(
-                f"loss_weights are for {_names(self._weights)}, losses for {_names(self.losses)}; give both alike."
-            )
+        self._weights = _weights(loss_weights, self.losses, names)
         self.penalties: list[Penalty] = []
         self.parts: dict[str, Tensor] = {}
         self.count: int | Tensor | None = None
         self.counts: dict[str, int | Tensor] = {}
         self.total: Tensor | None = None
         self._pass = _Pass()
-
-    def _outputs(self, data: Any, like: Any = None) -> dict[str, Any]:
-        return outputs(data, like, self.names)
 
     def parameters(self) -> list[nn.Parameter]:
         """What the losses themselves learn."""
@@ -137,6 +131,7 @@ class Objective:
             "class_numbers": sorted(now.class_numbers),
             "masked": now.masked,
             "on_logits": now.on_logits is not None,
+            "class_axes": {name: loss.class_axis for name, loss in now.losses.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -146,6 +141,12 @@ class Objective:
         now = self._pass
         now.checked, now.counts_rows, now.masked = state["checked"], state["counts_rows"], state["masked"]
         now.class_numbers = set(state["class_numbers"])
+        for name, axis in state.get("class_axes", {}).items():
+            loss = self.losses[name]
+            assert loss is not None
+            now.losses[name] = loss if axis is None else loss.on_axis(axis)
+            if now.on_logits is not None and axis is not None:
+                now.on_logits = now.on_logits.on_axis(axis)
         if not state["on_logits"]:
             now.on_logits = None
 
@@ -169,7 +170,7 @@ class Objective:
             elif isinstance(y_pred, Tensor) and not self._several:
                 total = self._single(y, y_pred, sample_weight, masks.get(""))
             else:
-                total = self._sum(self._outputs(y_pred), self._outputs(y, y_pred), sample_weight, masks)
+                total = self._sum(by_output(y_pred, self.names), self._targets(y, y_pred), sample_weight, masks)
         except (IndexError, RuntimeError):
             self._pass.targets = None
             self._check(y, y_pred, None)  # in words, if it is what a first batch is refused for
@@ -182,10 +183,14 @@ class Objective:
         self.total = total
         return total
 
+    def _targets(self, y: Any, y_pred: Any) -> dict[str, Any]:
+        return targets_by_output(y, y_pred, self.names, [name for name, loss in self.losses.items() if loss])
+
     def _single(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None, mask: Tensor | None) -> Tensor:
-        loss = self.losses[""]
-        assert loss is not None
         now = self._pass
+        loss = now.losses.get("") or self.losses[""]
+        assert loss is not None
+        y = y if isinstance(y, Tensor) else self._targets(y, y_pred)[""]
         if "" in now.class_numbers:
             y = y.to(torch.int64)  # so that no batch needs a look
         self.count = None if now.counts_rows else loss.count(y, sample_weight)
@@ -194,8 +199,10 @@ class Objective:
         if now.tap is not None and now.on_logits is not None:
             logits = now.tap.logits(y_pred)
             if logits is not None:
-                return now.on_logits(y, logits, sample_weight)
-        return loss(y, y_pred, sample_weight)
+                loss, y_pred = now.on_logits, logits
+        weight = self._weights.get("", 1.0)
+        value = loss(y, y_pred, sample_weight)
+        return value if weight == 1 else weight * value
 
     def _sum(
         self,
@@ -208,6 +215,7 @@ class Objective:
         for name, loss in self.losses.items():
             if loss is None:
                 continue
+            loss = self._pass.losses.get(name, loss)
             target = y[name].to(torch.int64) if name in self._pass.class_numbers else y[name]
             weights, count = sample_weight, loss.count(target, sample_weight)
             if name in masks:
@@ -250,7 +258,7 @@ class Objective:
         """At the first batch: outputs and targets that cannot be meant are refused in words."""
         now = self._pass
         now.checked = True
-        check_outputs(y_pred)
+        check_outputs(y_pred, [name for name, loss in self.losses.items() if loss], self.names)
         if not self.any_loss:
             if not now.activities:
                 raise ValueError("compile() was given no loss; give one, call add_loss, or override compute_loss.")
@@ -260,15 +268,18 @@ class Objective:
             raise ValueError(f"loss {names!r} needs y, got None.")
         if sample_weight is not None and bool(((sample_weight < 0) | ~torch.isfinite(sample_weight)).any()):
             check_weights(sample_weight)
-        predicted = self._outputs(y_pred)
+        predicted = by_output(y_pred, self.names)
         if set(predicted) != set(self.losses):
             raise ValueError(
-                f"The model has outputs {_names(predicted)}, compile() was given losses for {_names(self.losses)}."
+                f"The model has outputs {quoted(predicted)}, compile() was given losses for {quoted(self.losses)}."
             )
-        targets = self._outputs(y if now.targets is None else now.targets, y_pred)
+        targets = self._targets(y if now.targets is None else now.targets, y_pred)
         for name, loss in self.losses.items():
             if loss is None:
                 continue
+            if targets[name] is None:
+                raise ValueError(f"loss {loss.name!r}{f' of output {name!r}' if name else ''} needs y, got None.")
+            loss = now.losses[name] = self._with_class_axis(loss, targets[name], predicted[name], now.axes.get(name))
             self._check_tail(loss, predicted[name].ndim)
             if not self._several:
                 now.counts_rows = loss.counts_rows(None if now.targets is None else targets[name])
@@ -279,14 +290,22 @@ class Objective:
                 if whole and loss.align(given[: len(seen)], seen).dtype == torch.int64:
                     now.class_numbers.add(name)
 
+    def _with_class_axis(self, loss: Loss, y: Tensor, y_pred: Tensor, known: int | None) -> Loss:
+        """Return the loss with the axis of its classes, as this pass has it."""
+        if loss.task != "multiclass" or loss.class_axis is not None:
+            return loss
+        return loss.on_axis(find_class_axis(loss.name, y[: len(y_pred)], y_pred, known=known))
+
     def _check_tail(self, loss: Loss, axes: int) -> None:
         tail = self._pass.tail
         if (
             tail is not None
             and tail.kind == "softmax"
-            and (tail.axis is None or tail.axis % axes != loss.class_axis % axes)
+            and (tail.axis is None or loss.class_axis is None or tail.axis % axes != loss.class_axis % axes)
         ):
             self._pass.on_logits = None  # a softmax over something else than the classes
+        elif self._pass.on_logits is not None and loss.class_axis is not None:
+            self._pass.on_logits = self._pass.on_logits.on_axis(loss.class_axis)
         if tail is None or not loss.from_logits or self._several:
             return
         ends = tail.kind
@@ -301,46 +320,14 @@ class Objective:
 _PROBABILITY_LOSS = {"softmax": "sparse_categorical_crossentropy", "sigmoid": "binary_crossentropy"}
 
 
-def by_output(given: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Something given alone, in a list or in a dict -> by output name; `''` is the name of the only one.
-
-    Args:
-        given: losses, metrics, outputs, targets.
-        names: of the outputs, where they are a list; `output_0`, `output_1`, ... if `None`.
-    """
-    if isinstance(given, Mapping):
-        return dict(given)
-    if isinstance(given, (list, tuple)):
-        if names is None or len(names) != len(given):
-            names = [f"output_{index}" for index in range(len(given))]
-        return dict(zip(names, given, strict=True))
-    return {"": given}
-
-
-def outputs(data: Any, like: Any = None, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Outputs, or targets in the structure of the outputs `like`, by output name."""
-    if names is not None and isinstance(like, (tuple, list)) and isinstance(data, Mapping):
-        like = by_output(like, names)
-    if isinstance(like, Tensor) and isinstance(data, Mapping):
-        raise ValueError(f"The model has one output, y is a dict with {_names(data)}; pass the target itself.")
-    if like is not None and isinstance(like, Mapping):
-        if not isinstance(data, Mapping) or not set(like) <= set(data):
-            given = _names(data) if isinstance(data, Mapping) else type(data).__name__
-            raise ValueError(f"The model's outputs are {_names(like)}; y must be a dict with these, got {given}.")
-        return {name: data[name] for name in like}
-    if isinstance(like, (tuple, list)) and isinstance(data, Sequence) and len(like) != len(data):
-        raise ValueError(f"The model has {len(like)} outputs, y has {len(data)} parts.")
-    return by_output(data, names)
-
-
-def check_outputs(y_pred: Any) -> None:
-    """Refuse what no loss can be computed of."""
-    if y_pred is None:
-        raise ValueError("forward() returned None; is a return missing?")
-    for name, one in outputs(y_pred).items():
-        if not isinstance(one, Tensor):
-            raise TypeError(f"forward() returned a {type(one).__name__}{' as ' + name if name else ''}, not a tensor.")
-
-
-def _names(mapping: Mapping[str, Any]) -> str:
-    return ", ".join(repr(name) if name else "one output" for name in sorted(mapping))
+def _weights(given: Any, losses: Mapping[str, Any], names: Sequence[str] | None) -> dict[str, float]:
+    """Return `loss_weights` by output; that of the only output may stand alone, in a list or in a dict."""
+    found = by_output(given, names)
+    if len(found) == len(losses) == 1:
+        found = dict(zip(losses, found.values(), strict=True))
+    if given is not None and set(found) != set(losses):
+        raise ValueError(f"loss_weights are for {quoted(found)}, losses for {quoted(losses)}; give both alike.")
+    return {
+        name: 1.0 if weight is None else number("loss_weights", weight, advice="Metrics go to metrics=[...].")
+        for name, weight in found.items()
+    }

@@ -16,7 +16,7 @@ from kerastorch.modes import evaluation_mode, training_mode
 from kerastorch.optimizers.base import unfuse_beginners
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
-from kerastorch.training.meter import Meter, RunningLogs, batch_rows
+from kerastorch.training.meter import Meter, RunningLogs, batch_rows, counted_rows
 from kerastorch.training.sizing import growing
 from kerastorch.training.tail import find_tail
 from kerastorch.training.trainer import Trainer
@@ -70,7 +70,7 @@ def epoch(
         if outcome is None:
             raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
         ours = ours and outcome.get("loss") is objective.total
-        meter.add(outcome, batch_rows(x) if objective.count is None else objective.count, objective.counts)
+        meter.add(outcome, counted_rows(batch) if objective.count is None else objective.count, objective.counts)
         if watch is not None:
             watch(outcome.get("loss"), number, done)
         before = done

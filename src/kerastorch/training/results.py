@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.data.structure import leaves, map_structure
-from kerastorch.training.objective import check_outputs
+from kerastorch.training.output_names import check_outputs
 
 
 class Collected:

@@ -36,6 +36,7 @@ from kerastorch.training.meter import Meter, Scores
 from kerastorch.training.objective import Objective
 from kerastorch.training.ready import check_owner, check_parameters, find_device
 from kerastorch.training.session import Session
+from kerastorch.training.tail import find_tail
 from kerastorch.training.update import Update
 from kerastorch.tree import modules, tensors
 
@@ -149,8 +150,17 @@ class Trainer:
             self._claimed.release()
 
     def new_meter(self) -> Meter:
-        """A meter with fresh accumulators."""
-        return Meter({name: Scores(some, self.objective.loss_of(name)) for name, some in self.metrics.items()})
+        """Return a meter with fresh accumulators."""
+        if not self.metrics:
+            return Meter({})
+        tail = find_tail(self.model)
+        ends_in = {"": None if tail is None else tail.kind}
+        return Meter(
+            {
+                name: Scores(some, self.objective.loss_of(name), ends_in.get(name))
+                for name, some in self.metrics.items()
+            }
+        )
 
     def feed(self, class_weight: Any = None) -> Feed:
         """Puts batches where the model is; the model goes to the device first."""

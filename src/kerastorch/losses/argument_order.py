@@ -1,0 +1,80 @@
+"""The order in which a function takes targets and outputs, read from the names of its parameters."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+from torch import nn
+
+from kerastorch.errors import warn
+
+Order = Literal["keras", "torch"]  # (y_true, y_pred) or (input, target)
+
+_TARGETS = frozenset("true truth target targets label labels actual actuals expected gold gt ytrue".split())
+_OUTPUTS = frozenset(
+    "input inputs pred preds predicted prediction predictions output outputs logit logits score scores prob probs "
+    "probability probabilities hat yhat ypred estimate estimates estimated recon reconstruction forecast".split()
+)
+_WEAK_TARGETS = frozenset(("y", "t", "ys"))  # means the targets unless another parameter says more clearly that it does
+
+
+def argument_order(function: Callable[..., Any]) -> Order | None:
+    """Return whether a function takes `(y_true, y_pred)` or `(input, target)`; `None` if the names do not tell.
+
+    >>> argument_order(lambda y_true, y_pred: 0)
+    'keras'
+    >>> argument_order(lambda logits, labels: 0)
+    'torch'
+    >>> argument_order(lambda a, b: 0)
+    """
+    names = _positional(function)
+    kinds = [_kind(name) for name in names[:2]]
+    if len(kinds) < 2 or kinds[0] == kinds[1]:
+        return None
+    first, second = kinds
+    if first == "weak":
+        return "torch" if second == "target" else "keras"
+    if second == "weak":
+        return "keras" if first == "target" else "torch"
+    return "keras" if first == "target" or second == "output" else "torch"
+
+
+def settled_order(function: Callable[..., Any], name: str, kind: str) -> Order:
+    """Return the order in which to call a function; torch's, with a warning, if its names do not tell.
+
+    Args:
+        function: takes targets and outputs.
+        name: of the function, for the warning.
+        kind: `'loss'` or `'metric'`.
+    """
+    order = argument_order(function)
+    if order is None:
+        warn(
+            f"{kind} {name!r} is called in torch's order, (outputs, targets): the names of its parameters do not say "
+            "which order they have. To choose, name them: (y_true, y_pred) for Keras' order, (input, target) for torch's."
+        )
+        return "torch"
+    return order
+
+
+def _positional(function: Callable[..., Any]) -> list[str]:
+    """Return the names of the parameters that can be given by position, without a `*args`."""
+    call = function.forward if isinstance(function, nn.Module) else function
+    try:
+        parameters = inspect.signature(call).parameters.values()
+    except (TypeError, ValueError):  # some functions written in C have no signature
+        return []
+    return [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+
+
+def _kind(name: str) -> Literal["target", "output", "weak"] | None:
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().strip("_")
+    if name in _WEAK_TARGETS:
+        return "weak"
+    words = set(name.split("_"))
+    if words & _TARGETS and not words & _OUTPUTS:
+        return "target"
+    return "output" if words & _OUTPUTS and not words & _TARGETS else None

@@ -1,0 +1,63 @@
+"""The axis of an output on which its classes lie, where nobody has named it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def find_class_axis(
+    name: str, y_true: Tensor, y_pred: Tensor, *, known: int | None = None, default: int | None = None
+) -> int:
+    """Return the axis of `y_pred` on which the classes lie: the last, or axis 1 of images that are channels-first.
+
+    Outputs of up to three axes have their classes on the last one. For images and volumes the targets tell: class numbers
+    by their shape, one-hot targets by what sums to one.
+
+    Args:
+        name: of the loss or metric, for messages.
+        y_true: class numbers, or one-hot targets in the shape of `y_pred`.
+        y_pred: outputs, `(batch, ...)`.
+        known: the axis of the channels, if it is known which layers the outputs come from.
+        default: the axis if the targets fit both.
+
+    Raises:
+        ValueError: the targets fit both axes and nothing tells which is meant; or they fit another axis than `known`.
+    """
+    if y_pred.ndim < 3 or (y_pred.ndim == 3 and default is None):
+        return -1
+    fitting = [axis for axis in (1, -1) if _fits(y_true, y_pred, axis)]
+    if known is not None and fitting and known not in fitting:
+        raise ValueError(
+            f"{name}: the model's outputs {tuple(y_pred.shape)} have their channels on axis {known}, but y of shape "
+            f"{tuple(y_true.shape)} has its classes on axis {fitting[0]}. Move the axis, or name it: axis={fitting[0]}."
+        )
+    if known is not None:
+        return known
+    if len(fitting) == 1:
+        return fitting[0]
+    if default is not None:
+        return default
+    raise ValueError(
+        f"{name}: outputs of shape {tuple(y_pred.shape)} and y of shape {tuple(y_true.shape)} do not tell on which axis "
+        f"the classes lie. Name it: axis=1 (channels-first) or axis=-1, as in CategoricalCrossentropy(axis=1)."
+    )
+
+
+def is_one_hot(y_true: Tensor, axis: int) -> bool:
+    """Return whether targets are zeros and a single one along an axis."""
+    if y_true.ndim < 2:
+        return False
+    values = y_true.long() if not y_true.is_floating_point() else y_true
+    return bool(((values == 0) | (values == 1)).all()) and bool((values.sum(axis) == 1).all())
+
+
+def _fits(y_true: Tensor, y_pred: Tensor, axis: int) -> bool:
+    """Return whether targets can have their classes on an axis of the outputs."""
+    if y_true.shape == y_pred.shape:
+        return bool(((y_true.float().sum(axis) - 1).abs() < 1e-3).all())
+    sizes = list(y_pred.shape)
+    if y_true.ndim == y_pred.ndim:
+        sizes[axis] = 1
+    else:
+        sizes.pop(axis)
+    return list(y_true.shape) == sizes
