@@ -3,12 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := benchmarks/.venv
+EXAMPLES ?= 300
 BENCH_TASKS := tiny-32 tiny-256 dense conv evaluate predict predict-one metrics import first-epoch
 BENCH_OWN := naive expert expert-channels-last kerastorch kerastorch-compiled
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Small models do not gain from more threads, and each of the two workers of pytest has a core of its own.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest
 
-.PHONY: help quickstart test faults bench bench-peers format docs slow clean
+.PHONY: help quickstart test slow faults fuzz bench bench-peers format docs clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -21,13 +25,16 @@ test: $(VENV)/.dev ## format check, lint, types, import layers, unit tests, doct
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow and not faults"
+	$(PYTEST) -m "not slow and not faults" -n 2 --dist worksteal --durations 10
 
 slow: $(VENV)/.dev ## the tests that take long
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow --timeout 1200
 
 faults: $(VENV)/.dev ## break it on purpose, with the full numbers; the table goes into docs/reliability.md
-	$(BIN)/python -m pytest -m "faults or not faults" tests/faults --faults-table docs/reliability.md
+	$(PYTEST) -m "faults or not faults" tests/faults --faults-table docs/reliability.md
+
+fuzz: $(VENV)/.dev ## random models, losses, data and options beside hand-written loops, many times; EXAMPLES=300 each
+	$(PYTEST) tests/fuzz -n 2 --timeout 3600 --fuzz-examples $(EXAMPLES)
 
 bench: $(VENV)/.installed ## measure it beside hand-written loops, in a few minutes
 	$(BIN)/python benchmarks/run.py --rounds 5 --tasks $(BENCH_TASKS) --contenders $(BENCH_OWN) --json bench.json

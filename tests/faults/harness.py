@@ -22,7 +22,8 @@ needs_fork = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ne
 
 def tries(quick, full):
     """The argument `tries` of a test: few in `make test`, all of them in `make faults`."""
-    both = [pytest.param(quick, id="quick"), pytest.param(full, id="full", marks=pytest.mark.faults)]
+    long = [pytest.mark.faults, pytest.mark.timeout(7200)]
+    both = [pytest.param(quick, id="quick"), pytest.param(full, id="full", marks=long)]
     return pytest.mark.parametrize("tries", both)
 
 
