@@ -212,7 +212,7 @@ CASES = {
     79: (lambda: Returns(lambda out: None).fit(X, VALUES, verbose=0), ValueError, r"forward\(\) returned None; is a return missing"),
     80: (lambda: Returns(lambda out: out.detach()).fit(X, VALUES, verbose=0), ValueError, "the loss has no gradient path to any parameter"),
     81: (lambda: fit(loss=own_loss), ValueError, r"own_loss must return a scalar tensor, got shape \(32, 1\)\. Use reduction='mean'"),
-    81.1: (lambda: fit(loss=lambda a, b: 1.0), TypeError, "must return a tensor, got float"),
+    81.1: (lambda: fit(loss=lambda output, target: 1.0), TypeError, "must return a tensor, got float"),
     "no loss": (lambda: fit(model=module(None)), ValueError, r"fit\(\) needs a loss"),
     "a metric of the wrong task": (lambda: fit(model=module("mse", metrics=["accuracy"])), ValueError, "metric 'accuracy' is for classification, the loss is for regression"),
     "a pattern that matches nothing": (lambda: module(regularizers={"weigth": "l2"}), ValueError, "'weigth' matches no parameter. Did you mean 'weight'"),

@@ -1,6 +1,7 @@
 """Metrics: every name is that of scikit-learn on the whole set, whatever the loss makes of the outputs."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn import metrics as sk
 from torch import nn
 
 from kerastorch import losses, metrics
+from kerastorch.losses import regression
 from kerastorch.metrics.accumulators import values
 from kerastorch.metrics.metric import NAMES
 from kerastorch.metrics.target import Target
@@ -116,9 +118,13 @@ SPECIFICITY = (
 CLASSIFICATION = {
     "accuracy": ACCURACY,
     "acc": ACCURACY,
-    "binary_accuracy": ACCURACY,
-    "categorical_accuracy": ACCURACY,
-    "sparse_categorical_accuracy": ACCURACY,
+    "binary_accuracy": (
+        ACCURACY[0],
+        lambda y, p: ((p > 0.5) == np.eye(p.shape[1])[y]).mean(),
+        ACCURACY[2],
+    ),
+    "categorical_accuracy": (None, ACCURACY[1], lambda y, p: (y.argmax(1) == p.argmax(1)).mean()),
+    "sparse_categorical_accuracy": (None, ACCURACY[1], None),
     "precision": _macro(sk.precision_score),
     "recall": _macro(sk.recall_score),
     "f1": _macro(sk.f1_score),
@@ -176,8 +182,8 @@ REGRESSION = {
     "pearson": lambda y, p: _columns(lambda a, b: stats.pearsonr(a, b).statistic, y, p),
     "spearman": lambda y, p: _columns(lambda a, b: stats.spearmanr(a, b).statistic, y, p),
 }
-# in percent, as the loss of that name
-PERCENT = {"mean_absolute_percentage_error", "mape"}
+# names that are losses, too
+BOTH = regression.table()
 
 
 def _columns(score, y, p):
@@ -303,7 +309,7 @@ ROWS = [
 
 
 def test_every_name_has_a_row_in_these_tests():
-    assert set(NAMES) == {*CLASSIFICATION, *TOP, *REGRESSION, *PERCENT, "cosine_similarity"}
+    assert set(NAMES) == {*CLASSIFICATION, *TOP, *REGRESSION, *BOTH}
 
 
 @pytest.mark.parametrize(("name", "oracle", "data"), ROWS)
@@ -319,7 +325,7 @@ def test_top_k_is_that_of_scikit_learn(name, k, data):
     assert float(_value(name, loss, outputs, given)) == pytest.approx(sk.top_k_accuracy_score(y, p, k=k))
 
 
-@pytest.mark.parametrize("name", [name for name, oracles in CLASSIFICATION.items() if oracles[2] is None])
+@pytest.mark.parametrize("name", ["cohen_kappa", "calibration_error", "hinge_loss"])
 def test_a_name_that_several_yes_or_no_outputs_do_not_have_is_refused(name):
     loss, outputs, given, _, _ = _as_label_logits()
     with pytest.raises(ValueError, match=f"metric '{name}' is not defined for multilabel outputs"):
@@ -370,19 +376,59 @@ def test_cosine_similarity_is_the_mean_cosine_of_the_rows():
     assert float(_value("cosine_similarity", "mse", p, y)) == pytest.approx(cosines.mean(), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["mse", "mae", "msle", "mape", "log_cosh", "mean_absolute_percentage_error"])
-@pytest.mark.parametrize("shape", [(N,), (N, 1)])
-def test_a_metric_and_a_loss_of_one_name_are_one_number(name, shape):
-    y, p = _quantities(shape)
-    wanted = losses.get(name)(_tensor(y), _tensor(p))
-    torch.testing.assert_close(_value(name, "mse", p, y), wanted, rtol=1e-5, atol=1e-6, check_dtype=False)
+ODD = {
+    "values below zero": (np.array([[0.0], [1.0], [2.0]]), np.array([[-1.5], [0.5], [90.0]])),
+    "a vector": (np.array([0.0, -1.0, 3.0, 0.0]), np.array([0.2, -80.0, 1e4, 0.0])),
+    "signs": (np.array([[1.0], [-1.0], [1.0]]), np.array([[0.3], [0.2], [-4.0]])),
+    "rows": (np.array([[0.2, 0.8], [1.0, 0.0]]), np.array([[0.5, 0.5], [0.0, 1.0]])),
+    "sequences": (_rng().uniform(0, 1, (5, 4, 3)), _rng().uniform(-1, 2, (5, 4, 3))),
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "pieces"), [*((one, 1) for one in ODD), ("signs", 3), ("sequences", 2)], ids=lambda value: str(value)
+)
+@pytest.mark.parametrize("name", BOTH)
+def test_a_metric_and_a_loss_of_one_name_are_one_number_on_odd_inputs(name, data, pieces):
+    y, p = ODD[data]
+    loss = losses.get(name)
+    # as Keras: the loss is minus the cosine, the metric the cosine
+    sign = -1 if name == "cosine_similarity" else 1
+    wanted = sign * float(loss(_tensor(y), _tensor(p)))
+    assert float(_value(name, name if loss.task == "regression" else "mse", p, y, pieces)) == pytest.approx(
+        wanted, rel=1e-6, nan_ok=True
+    )
+
+
+@pytest.mark.parametrize("name", ["hinge", "squared_hinge"])
+@pytest.mark.parametrize("coded", [(0, 1), (-1, 1)])
+def test_a_metric_of_margins_is_that_of_the_loss_beside_it(name, coded):
+    y, z = _binary_scores()
+    sign = 2 * y - 1
+    wanted = np.maximum(1 - sign * z, 0) ** (2 if name == "squared_hinge" else 1)
+    assert float(_value(name, name, z[:, None], np.where(y == 1, coded[1], coded[0]), 1)) == pytest.approx(
+        wanted.mean()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("msle", lambda y, p: (np.log1p(np.maximum(y, 1e-7)) - np.log1p(np.maximum(p, 1e-7))) ** 2),
+        ("mape", lambda y, p: 100 * np.abs(y - p) / np.maximum(np.abs(y), 1e-7)),
+        ("log_cosh", lambda y, p: np.logaddexp(p - y, y - p) - np.log(2)),
+    ],
+)
+def test_a_metric_is_its_formula_where_values_are_odd(name, formula):
+    y, p = ODD["values below zero"]
+    assert float(_value(name, "mse", p, y)) == pytest.approx(formula(y, p).mean(), rel=1e-6)
 
 
 @pytest.mark.parametrize(
     ("name", "higher"),
     [
         *((name, True) for name in ("accuracy", "auc", "top5", "r2", "pearson", "cosine_similarity")),
-        *((name, False) for name in ("mse", "rmse", "mae", "mape", "msle", "log_cosh")),
+        *((name, False) for name in ("mse", "rmse", "mae", "mape", "msle", "log_cosh", "huber", "hinge")),
         *((name, False) for name in ("hinge_loss", "calibration_error")),
     ],
 )
@@ -486,7 +532,7 @@ def test_a_function_is_called_in_keras_order_where_its_first_parameter_is_y_true
     assert float(_value(function, "mse", p, y)) == pytest.approx((y - 2 * p).mean())
 
 
-def test_a_function_sees_all_rows_at_once_and_as_they_are():
+def test_a_function_sees_all_rows_at_once_and_targets_in_the_shape_of_the_outputs():
     seen = []
 
     def spread(outputs, y):
@@ -495,7 +541,7 @@ def test_a_function_sees_all_rows_at_once_and_as_they_are():
 
     y, p = _rng().normal(size=(2, N, 1))
     assert float(_value(spread, "bce_with_logits", p, y[:, 0], pieces=5)) == pytest.approx(p.std(ddof=1))
-    assert seen == [((N, 1), (N,))]
+    assert seen == [((N, 1), (N, 1))]
 
 
 def test_a_function_may_be_one_of_scikit_learn_or_give_one_value_a_row():
@@ -612,7 +658,7 @@ def test_what_is_no_metric_is_refused(wrong):
 
 def test_a_metric_may_be_renamed_and_stays_what_it_was():
     metric = metrics.get("rmse")
-    other = metric.renamed("error")
+    other = dataclasses.replace(metric, name="error")
     assert (other.name, metric.name, other.higher) == ("error", "rmse", False)
     assert metrics.get(other) is other
 

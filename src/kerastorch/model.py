@@ -33,7 +33,7 @@ from kerastorch.training.layout import Layout
 from kerastorch.training.naming import in_keras_order, log_names, metrics_by_output
 from kerastorch.training.objective import Objective
 from kerastorch.training.output_names import by_output, targets_by_output
-from kerastorch.training.ready import check_columns, check_frequency, epoch_numbers
+from kerastorch.training.ready import check_columns, check_frequency, check_outputs_are_known, epoch_numbers
 from kerastorch.training.results import Collected
 from kerastorch.training.sizing import sized, visible
 from kerastorch.training.trainer import Trainer
@@ -116,13 +116,15 @@ class Model(Portable, Visible, Savable):
 
         Raises:
             ValueError: an unknown name, with the nearest right one; another memory format; a `data_device` that is
-                not here.
+                not here; a metric by name that must know whether a single output is a probability or a logit, and a
+                loss that does not say it.
         """
         objective = Objective(loss, loss_weights, self._output_names)
         settings = optimizers.get(optimizer)
         execution = Execution.of(jit_compile, steps_per_execution)
         layout = Layout(self, memory_format, own_steps=_overrides(self, *_STEPS))
         penalised, scored = regularizers or {}, metrics_by_output(metrics, self._output_names)
+        check_outputs_are_known(self, scored.get("", ()), objective.loss_of(""))
         fits = 0 if self._trainer is None else self._trainer.fits
         self._trainer = Trainer(self, settings, objective, scored, penalised, device, layout, data_device, execution)
         self._trainer.fits = fits

@@ -9,9 +9,9 @@ from torch import Tensor
 def align_targets(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return targets ready for a function of `(y_true, y_pred)` whose formula is not known.
 
-    Targets with the elements of the outputs get their shape and dtype, so `(n,)` beside `(n, 1)` is never broadcast and
-    bool targets can be subtracted. Integers of any other shape are class numbers and become int64. Other targets (several
-    columns for a function that takes them apart) stay as they are.
+    Targets with as many elements as the outputs get their shape and dtype: `(n,)` beside `(n, 1)` is never broadcast,
+    and bool targets can be subtracted. Integers of any other shape are class numbers and become int64. Other targets,
+    such as several columns for a function that takes them apart, stay as they are.
 
     Args:
         name: of the loss or metric, for messages.

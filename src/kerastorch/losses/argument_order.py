@@ -13,12 +13,15 @@ from kerastorch.errors import warn
 
 Order = Literal["keras", "torch"]  # (y_true, y_pred) or (input, target)
 
-_TARGETS = frozenset("true truth target targets label labels actual actuals expected gold gt ytrue".split())
-_OUTPUTS = frozenset(
-    "input inputs pred preds predicted prediction predictions output outputs logit logits score scores prob probs "
-    "probability probabilities hat yhat ypred estimate estimates estimated recon reconstruction forecast".split()
-)
-_WEAK_TARGETS = frozenset(("y", "t", "ys"))  # means the targets unless another parameter says more clearly that it does
+_TARGETS = frozenset({
+    "true", "truth", "target", "targets", "label", "labels", "actual", "actuals", "expected", "gold", "gt", "ytrue",
+})  # fmt: skip
+_OUTPUTS = frozenset({
+    "input", "inputs", "pred", "preds", "predicted", "prediction", "predictions", "output", "outputs", "logit",
+    "logits", "score", "scores", "prob", "probs", "probability", "probabilities", "hat", "yhat", "ypred", "estimate",
+    "estimates", "estimated", "recon", "reconstruction", "forecast",
+})  # fmt: skip
+_WEAK_TARGETS = frozenset(("y", "t", "ys"))  # the targets, unless the other parameter is more clearly that
 
 
 def argument_order(function: Callable[..., Any]) -> Order | None:
@@ -54,7 +57,7 @@ def settled_order(function: Callable[..., Any], name: str, kind: str) -> Order:
     if order is None:
         warn(
             f"{kind} {name!r} is called in torch's order, (outputs, targets): the names of its parameters do not say "
-            "which order they have. To choose, name them: (y_true, y_pred) for Keras' order, (input, target) for torch's."
+            "which order they have. To choose, name them: (y_true, y_pred) is Keras' order, (input, target) torch's."
         )
         return "torch"
     return order

@@ -7,19 +7,21 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-_ELEMENTWISE = frozenset(
-    "add sub subtract mul multiply div divide truediv true_divide floordiv floor_divide pow float_power maximum minimum "
-    "fmax fmin eq ne lt le gt ge where logical_and logical_or logical_xor and or xor xlogy atan2 fmod mod remainder lerp "
-    "hypot logaddexp addcmul addcdiv clamp isclose mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy "
-    "binary_cross_entropy_with_logits kl_div poisson_nll_loss soft_margin_loss hinge_embedding_loss".split()
-)
+_ELEMENTWISE = frozenset({
+    "add", "sub", "subtract", "mul", "multiply", "div", "divide", "truediv", "true_divide", "floordiv",
+    "floor_divide", "pow", "float_power", "maximum", "minimum", "fmax", "fmin", "eq", "ne", "lt", "le", "gt", "ge",
+    "where", "logical_and", "logical_or", "logical_xor", "and", "or", "xor", "xlogy", "atan2", "fmod", "mod",
+    "remainder", "lerp", "hypot", "logaddexp", "addcmul", "addcdiv", "clamp", "isclose", "mse_loss", "l1_loss",
+    "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div",
+    "poisson_nll_loss", "soft_margin_loss", "hinge_embedding_loss",
+})  # fmt: skip
 
 
 class BroadcastGuard(TorchFunctionMode):
     """Raise an error if an elementwise function broadcasts all targets with all outputs while this is active.
 
-    It follows both through functions that keep their shape. Parts of them, such as single columns, may be combined in any
-    way: a function that takes a mean and a variance from two columns of the outputs is right beside one column of targets.
+    It follows both through functions that keep their shape. Parts of them, such as single columns, may be combined in
+    any way: a function that takes a mean and a variance from two columns of the outputs may have one column of targets.
 
     Args:
         name: of the loss or metric, for messages.

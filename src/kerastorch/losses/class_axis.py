@@ -10,8 +10,8 @@ def find_class_axis(
 ) -> int:
     """Return the axis of `y_pred` on which the classes lie: the last, or axis 1 of images that are channels-first.
 
-    Outputs of up to three axes have their classes on the last one. For images and volumes the targets tell: class numbers
-    by their shape, one-hot targets by what sums to one.
+    Outputs of up to three axes have their classes on the last one. For images and volumes the targets tell: class
+    numbers by their shape, one-hot targets by what sums to one.
 
     Args:
         name: of the loss or metric, for messages.
@@ -38,8 +38,8 @@ def find_class_axis(
     if default is not None:
         return default
     raise ValueError(
-        f"{name}: outputs of shape {tuple(y_pred.shape)} and y of shape {tuple(y_true.shape)} do not tell on which axis "
-        f"the classes lie. Name it: axis=1 (channels-first) or axis=-1, as in CategoricalCrossentropy(axis=1)."
+        f"{name}: outputs of shape {tuple(y_pred.shape)} and y of shape {tuple(y_true.shape)} do not tell on which "
+        "axis the classes lie. Name it: axis=1 (channels-first) or axis=-1, as in CategoricalCrossentropy(axis=1)."
     )
 
 

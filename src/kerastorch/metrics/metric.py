@@ -93,9 +93,9 @@ def unknown_outputs(metric: str, loss: Loss | None) -> str:
     """Return the sentence that asks what the outputs are."""
     given = "there is no loss that says it" if loss is None else f"the loss {loss.name!r} does not say"
     return (
-        f"metric {metric!r} needs to know whether the outputs are probabilities or logits, and {given}. End the model in a "
-        "sigmoid layer; or make the loss a subclass of kerastorch.losses.Loss with task = 'binary' and from_logits = True "
-        "(or False); or pass a torchmetrics object, such as torchmetrics.classification.BinaryAccuracy()."
+        f"metric {metric!r} needs to know whether the outputs are probabilities or logits, and {given}. End the model "
+        "in a sigmoid layer; or make the loss a subclass of kerastorch.losses.Loss with task = 'binary' and "
+        "from_logits = True (or False); or pass an object such as torchmetrics.classification.BinaryAccuracy()."
     )
 
 

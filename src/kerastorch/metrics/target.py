@@ -69,7 +69,7 @@ class Target:
             return _yes_or_no(loss, y_pred, y_true, ends_in)
         if loss is not None and task == "multiclass":
             axis = _class_axis(loss, y_pred, y_true, channel_axis)
-            # without a link of its own the loss takes log-probabilities or margins: softmax(log p) is p, the order stays
+            # a loss without a link takes log-probabilities or margins: softmax(log p) is p, and the order stays
             link = (loss.link if loss.from_logits else None) if loss.link else "softmax"
             return Target("multiclass", y_pred.shape[axis], link, axis, loss.ignored)
         whole = not y_true.is_floating_point() or bool((y_true == y_true.round()).all())
@@ -98,8 +98,8 @@ class Target:
         low, high = (float(one) for one in labels.aminmax())
         if low < -1 or high > 1 or (low == -1 and bool((labels == 0).any())):
             raise ValueError(
-                f"classification metrics of one output, or of outputs that are yes-or-no questions, need labels 0 and 1, "
-                f"or -1 and 1; y has values from {low:g} to {high:g}."
+                "classification metrics of a single output, or of outputs that are yes-or-no questions, need labels 0 "
+                f"and 1, or -1 and 1; y has values from {low:g} to {high:g}."
             )
         return replace(self, signed=True) if low == -1 and not self.signed else self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ class Mean:
 
         Sums are formed every `FOLD` batches, so that looking on never changes the result.
         """
-        self._values.append(value.detach() if isinstance(value, Tensor) and value.requires_grad else value)
+        self._values.append(_own(value))
         self._counts.append(count)
         self._pending += 1
         if self._pending == FOLD:
@@ -68,6 +69,14 @@ class Mean:
         # one look at the device for both
         total, count = torch.stack([torch.as_tensor(number) for number in self._totals()]).tolist()
         return float(total / count) if count else float("nan")
+
+
+def _own(value: Any) -> Any:
+    """Return a number that nobody else can change: a parameter or buffer among the logs may be written to later."""
+    if isinstance(value, Tensor):
+        made = value.requires_grad and not value.is_leaf and not value._is_view()  # by a function, for this batch
+        return value.detach() if made else value.detach().clone()
+    return value if isinstance(value, (int, float)) else copy.copy(value)
 
 
 def _precise(device: torch.device) -> torch.dtype:

@@ -323,7 +323,7 @@ _PROBABILITY_LOSS = {"softmax": "sparse_categorical_crossentropy", "sigmoid": "b
 def _weights(given: Any, losses: Mapping[str, Any], names: Sequence[str] | None) -> dict[str, float]:
     """Return `loss_weights` by output; that of the only output may stand alone, in a list or in a dict."""
     found = by_output(given, names)
-    if len(found) == len(losses) == 1:
+    if len(found) == len(losses) == 1 and ("" in losses or not isinstance(given, Mapping)):
         found = dict(zip(losses, found.values(), strict=True))
     if given is not None and set(found) != set(losses):
         raise ValueError(f"loss_weights are for {quoted(found)}, losses for {quoted(losses)}; give both alike.")

@@ -13,7 +13,11 @@ from kerastorch.data.batches import Batches
 from kerastorch.errors import whole
 from kerastorch.layers.batch_normalization import BatchNormalization
 from kerastorch.layers.convolution import Convolutional
+from kerastorch.layers.core import Dense
+from kerastorch.losses.base import Loss
+from kerastorch.metrics.metric import Metric, unknown_outputs
 from kerastorch.optimizers.base import TorchOptimizer, weights
+from kerastorch.training.tail import find_tail, last_module
 from kerastorch.tree import modules
 
 
@@ -110,3 +114,15 @@ def validates_at(epoch: int, frequency: Any) -> bool:
 def with_prefix(logs: Mapping[str, Any]) -> dict[str, Any]:
     """As validation logs them."""
     return {f"val_{name}": value for name, value in logs.items()}
+
+
+def check_outputs_are_known(model: nn.Module, metrics: Iterable[Metric], loss: Loss | None) -> None:
+    """Raise an error if a metric thresholds a single output and nothing says whether it is a probability or a logit."""
+    if loss is None or loss.task is not None:
+        return
+    last, tail = last_module(model), find_tail(model)
+    single = (isinstance(last, nn.Linear) and last.out_features == 1) or (isinstance(last, Dense) and last.units == 1)
+    if single and (tail is None or tail.kind != "sigmoid"):
+        for metric in metrics:
+            if metric.if_unknown == "ask":
+                raise ValueError(unknown_outputs(metric.name, loss))

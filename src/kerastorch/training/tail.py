@@ -38,23 +38,27 @@ class Tail(NamedTuple):
 
 
 def find_tail(module: nn.Module) -> Tail | None:
-    """The activation that a chain of modules ends in; `None` where the end cannot be told (a `forward` of its own)."""
-    kind = _MODULES.get(type(module)) or _kind_of_layer(module)
-    if kind is not None:
-        return Tail(module, kind, _axis(module))
+    """Return the activation that a chain of modules ends in; `None` if its end cannot be told or is no activation."""
+    last = last_module(module)
+    kind = _MODULES.get(type(last)) or _kind_of_layer(last)
+    return None if kind is None else Tail(last, kind, _axis(last))
+
+
+def last_module(module: nn.Module) -> nn.Module:
+    """Return the module that computes the output: of chains and graphs the last one, else the module itself."""
     inner = getattr(module, "module_viewed", None)
     if inner is not None:
-        return find_tail(inner)
+        return last_module(inner)
     if isinstance(module, fx.GraphModule):
         last = next(reversed(module.graph.nodes)).args[0]
         if not isinstance(last, fx.Node) or last.op != "call_module":
-            return None
+            return module
         calls = [node for node in module.graph.nodes if node.op == "call_module" and node.target == last.target]
-        return find_tail(module.get_submodule(str(last.target))) if len(calls) == 1 else None
+        return last_module(module.get_submodule(str(last.target))) if len(calls) == 1 else module
     if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
         children = [child for child in module._modules.values() if not isinstance(child, (nn.Identity, Identity))]
-        return find_tail(children[-1]) if children and children[-1] is not None else None
-    return None
+        return last_module(children[-1]) if children and children[-1] is not None else module
+    return module
 
 
 def _kind_of_layer(module: nn.Module) -> Kind | None:

@@ -156,10 +156,7 @@ class Trainer:
         tail = find_tail(self.model)
         ends_in = {"": None if tail is None else tail.kind}
         return Meter(
-            {
-                name: Scores(some, self.objective.loss_of(name), ends_in.get(name))
-                for name, some in self.metrics.items()
-            }
+            {name: Scores(some, self.objective.loss_of(name), ends_in.get(name)) for name, some in self.metrics.items()}
         )
 
     def feed(self, class_weight: Any = None) -> Feed:
