@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -76,7 +76,7 @@ def _own(value: Any) -> Any:
     if isinstance(value, Tensor):
         made = value.requires_grad and not value.is_leaf and not value._is_view()  # by a function, for this batch
         return value.detach() if made else value.detach().clone()
-    return value if isinstance(value, (int, float)) else copy.copy(value)
+    return torch.as_tensor(value).clone() if isinstance(value, np.ndarray) else value
 
 
 def _precise(device: torch.device) -> torch.dtype:
