@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, Batches, Several, grouped
@@ -145,9 +146,9 @@ def train_on_batch(trainer: Trainer, batches: Batches, feed: Feed) -> dict[str, 
     with (
         _own_meter(trainer),
         trainer.objective.listening(model, find_tail(model), batches.targets),
-        training_mode(model),
+        training_mode(model) as in_eval,
     ):
-        return epoch(trainer, stream, feed, train_step(trainer, nobody), nobody, "train", 0)
+        return epoch(trainer, stream, feed, train_step(trainer, nobody, in_eval), nobody, "train", 0)
 
 
 def executions(trainer: Trainer, stream: Iterator[Batch]) -> Iterator[Batch | Several]:
@@ -156,11 +157,17 @@ def executions(trainer: Trainer, stream: Iterator[Batch]) -> Iterator[Batch | Se
     return stream if size == 1 else grouped(stream, size)
 
 
-def train_step(trainer: Trainer, callbacks: CallbackList) -> Step:
-    """What an epoch of training does with a batch: the model's own step, compiled, or within a closure."""
+def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn.Module]) -> Step:
+    """Choose what an epoch of training does with a batch: the model's own step, compiled, or within a closure.
+
+    Args:
+        trainer: of the model.
+        callbacks: told of each batch.
+        in_eval: modules that stay in eval mode.
+    """
     parts = modules(trainer.model)  # callbacks may have frozen some, or thawed them
     heed(parts)
-    rest(parts)
+    rest(parts, in_eval)
     update, compiled = trainer.update, trainer.compiled
     unfuse_beginners(update.optimizer)
     step: Step = trainer.model.train_step

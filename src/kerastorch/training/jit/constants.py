@@ -19,6 +19,7 @@ _PASSING = (
     "stop_training",
     "name",
     "_charges",
+    "_charges_thread",
     "_symbols",
 )  # attributes of models that no step computes with
 
