@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from torch import nn
@@ -56,9 +56,14 @@ def heed(parts: Iterable[nn.Module]) -> None:
                 set_trainable(child, value)
 
 
-def rest(parts: Iterable[nn.Module]) -> None:
-    """In training mode: torch's batch normalization, where it is frozen, goes into inference mode."""
+def rest(parts: Iterable[nn.Module], in_eval: Collection[nn.Module] = ()) -> None:
+    """Put torch's batch normalization, if it is frozen, into inference mode while the model trains.
+
+    Args:
+        parts: modules of the model.
+        in_eval: those that the user has put into eval mode, which stay there whether they are frozen or not.
+    """
     for part in parts:
         known = vars(part).get("_trainable")
-        if known is not None and isinstance(part, _BatchNorm):
+        if known is not None and isinstance(part, _BatchNorm) and part not in in_eval:
             part.training = known or any(w.requires_grad for w in part._parameters.values() if w is not None)

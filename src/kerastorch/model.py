@@ -30,6 +30,7 @@ from kerastorch.training.charges import may_add
 from kerastorch.training.execution import Execution
 from kerastorch.training.fitting import fit
 from kerastorch.training.layout import Layout
+from kerastorch.training.model_lock import is_fitting, model_lock
 from kerastorch.training.naming import in_keras_order, log_names, metrics_by_output
 from kerastorch.training.objective import Objective
 from kerastorch.training.output_names import by_output, targets_by_output
@@ -218,7 +219,7 @@ class Model(Portable, Visible, Savable):
         if not _overrides(self, "train_step", "test_step"):
             validates = data.validation is not None
             check_monitors(told.callbacks, log_names(self, trainer, validates), validates)
-        with trainer.claimed():
+        with model_lock(self, "fit"):
             self.history, self.stop_training, trainer.columns = history, False, source.columns
             fit(trainer, data, told, numbers, feed=feed, validation_feed=plain, frequency=validation_freq)
         return history
@@ -262,10 +263,12 @@ class Model(Portable, Visible, Savable):
         source = Source(x, y, sample_weight, finite=check_finite, cast=feed.once, carry=feed.carry)
         check_columns(trainer.columns, source.columns)
         batches = sized(source, batch_size, steps, grows=self._row_by_row)
-        told = CallbackList([*listed(callbacks), *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
-        with trainer.interrupt.watch() if not trainer.running else nullcontext():
-            # what a callback evaluates within a fit is evaluated whole: it may keep the numbers
-            logs = passes.evaluate(trainer, batches, feed, told, heeds=not trainer.running)
+        own = listed(callbacks)
+        told = CallbackList([*own, *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
+        with model_lock(self, "evaluate", alone=bool(own)):
+            within_fit = is_fitting(self)  # a callback evaluates the whole: it may keep the numbers
+            with nullcontext() if within_fit else trainer.interrupt.watch():
+                logs = passes.evaluate(trainer, batches, feed, told, heeds=not within_fit)
         return logs if return_dict else in_keras_order(logs)
 
     @each_warning_once()
@@ -296,9 +299,11 @@ class Model(Portable, Visible, Savable):
         source = Source(x, cast=feed.once, carry=feed.carry, finite=False)
         check_columns(trainer.columns, source.columns)
         batches = sized(source, batch_size, steps, grows=lambda: visible(modules(self)))
-        told = CallbackList([*listed(callbacks), *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
+        own = listed(callbacks)
+        told = CallbackList([*own, *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
         collected = Collected(batches.samples)
-        passes.predict(trainer, batches, feed, told, collected.add)
+        with model_lock(self, "predict", alone=bool(own)):
+            passes.predict(trainer, batches, feed, told, collected.add)
         return collected.result()
 
     @each_warning_once()
@@ -314,7 +319,8 @@ class Model(Portable, Visible, Savable):
         trainer = self._compiled("train_on_batch")
         feed = trainer.feed(class_weights(class_weight, sample_weight))
         batch = Source(x, y, sample_weight, finite=False).batches(2**62)
-        logs = passes.train_on_batch(trainer, batch, feed)
+        with model_lock(self, "train_on_batch"):
+            logs = passes.train_on_batch(trainer, batch, feed)
         return logs if return_dict else in_keras_order(logs)
 
     @each_warning_once()
@@ -322,7 +328,8 @@ class Model(Portable, Visible, Savable):
         """Loss and metrics of one batch, in evaluation mode, as `evaluate` returns them."""
         trainer = self._compiled("test_on_batch")
         batch = Source(x, y, sample_weight, finite=False).batches(2**62)
-        logs = passes.evaluate(trainer, batch, trainer.feed(), CallbackList([], self, {}))
+        with model_lock(self, "evaluate"):
+            logs = passes.evaluate(trainer, batch, trainer.feed(), CallbackList([], self, {}))
         return logs if return_dict else in_keras_order(logs)
 
     def predict_on_batch(self, x: Any) -> Any:

@@ -8,21 +8,67 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from kerastorch.errors import warn
 from kerastorch.freezing import rest
-from kerastorch.tree import modules
+from kerastorch.tree import modules, named_modules
 
 
 @contextmanager
-def training_mode(module: nn.Module) -> Iterator[None]:
-    """`module.train()` for a while; afterwards each submodule is in the mode it had."""
+def training_mode(module: nn.Module) -> Iterator[frozenset[nn.Module]]:
+    """Switch a module to training mode for a while; yield the submodules that the user has put into eval mode.
+
+    Those stay in eval mode, unless the model is in eval mode as a whole: then all of it trains. Only modules without
+    children say whether it is, since containers are in training mode when they are made. Afterwards each submodule is
+    in the mode it had.
+    """
     parts = modules(module)
     before = _modes(parts)
+    in_eval = _left_in_eval(before)
     module.train()
-    rest(parts)
+    for part in in_eval:
+        if part.training:
+            _leave_training(part)
+    rest(parts, in_eval)
     try:
-        yield
+        _warn_of_learning(module, in_eval)
+        yield in_eval
     finally:
         _restore(before)
+
+
+def _left_in_eval(modes: list[tuple[nn.Module, bool]]) -> frozenset[nn.Module]:
+    """The modules in eval mode; none if all are."""
+    if not any(training and _has_own_mode(part) for part, training in modes):
+        return frozenset()
+    return frozenset(part for part, training in modes if not training)
+
+
+def _has_own_mode(part: nn.Module) -> bool:
+    """Whether the mode of a module says something of it: not of a container, nor of a view, which is new."""
+    return not part._modules and vars(part).get("module_viewed") is None
+
+
+def _warn_of_learning(module: nn.Module, in_eval: frozenset[nn.Module]) -> None:
+    """Say which larger parts stay in eval mode though they learn: pretrained networks often come in eval mode."""
+    names: list[str] = []
+    for name, part in named_modules(module) if in_eval else ():
+        inside = any(name.startswith(f"{outer}.") or not outer for outer in names)
+        if part in in_eval and part._modules and not inside and any(p.requires_grad for p in part.parameters()):
+            names.append(name)
+    if names:
+        said = ", ".join(repr(name) if name else "the model itself" for name in names)
+        warn(
+            f"{said}: in eval mode, and left there while the model trains, though weights in it learn. It has no "
+            "dropout and keeps its batch statistics. Call .train() on it before fit to train it as usual, or "
+            "requires_grad_(False) to freeze its weights too."
+        )
+
+
+def _leave_training(part: nn.Module) -> None:
+    if _switches_itself(part):
+        part.eval()
+    else:
+        _set_mode(part, False)
 
 
 @contextmanager

@@ -151,7 +151,8 @@ class ArrayBatches:
                 rows = {device: order[here] for device, order in orders.items()}
                 yield Batch(*(_rows_by_device(field, rows) for field in self._data))
                 continue
-            part = self._data if self._piece >= self.samples else _take(self._data, here)
+            whole = start == 0 and self._piece >= self.samples
+            part = self._data if whole else _take(self._data, here)
             # a model may work on its input in place; the user's array is not ours to change
             yield Batch(map_structure(torch.clone, part.x), part.y, part.sample_weight)
 

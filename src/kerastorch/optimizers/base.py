@@ -37,8 +37,9 @@ _BOUNDS: dict[str, dict[str, Any]] = {
 class Optimizer(Configurable):
     """Base of the optimizers: call it with parameters to get the `torch.optim` optimizer it stands for.
 
-    It takes torch's fused kernel where there is one. Sparse gradients (`nn.Embedding(sparse=True)`) have none: `fit`
-    does without it there, in a loop of your own set `group["fused"] = False`.
+    It takes torch's fused kernel if there is one. Sparse gradients (`nn.Embedding(sparse=True)`) have none: `fit` does
+    without it then, in a loop of your own set `group["fused"] = False`. Under `torch.amp.GradScaler` clipping sees
+    unscaled gradients, and a step that the scaler skips changes nothing.
 
     Args:
         learning_rate: step size, > 0.
@@ -50,7 +51,8 @@ class Optimizer(Configurable):
         ema_momentum: how much of the average each step keeps.
         ema_overwrite_frequency: replace the weights by the average every so many steps.
         loss_scale_factor: `fit` multiplies the loss by it and divides the gradients by it.
-        gradient_accumulation_steps: `fit` steps once in so many batches, on the mean of their gradients.
+        gradient_accumulation_steps: `fit` steps once in so many batches, on the mean of their gradients. Those of
+            the last batches wait for the next `fit` or `train_on_batch`, as in Keras.
         name: for messages.
     """
 
@@ -106,6 +108,7 @@ class Optimizer(Configurable):
             built.register_step_pre_hook(Decay(self.weight_decay))
         if self.use_ema:
             built.register_step_post_hook(Average(self.ema_momentum, self.ema_overwrite_frequency))
+        _let_scalers_unscale(built)
         return built
 
 
@@ -124,6 +127,18 @@ def with_kernel(kind: type[TorchOptimizer], params: Iterable[Any], **arguments: 
     if "foreach" in known and all(tensor.is_floating_point() for tensor in tensors):
         return kind(params, **arguments, foreach=True)  # type: ignore[call-arg]
     return kind(params, **arguments)
+
+
+def _let_scalers_unscale(optimizer: TorchOptimizer) -> None:
+    """Have `torch.amp.GradScaler` divide gradients before the step, and leave a step out that it skips.
+
+    For a fused kernel a scaler leaves both to the kernel, and calls `step` in any case: step hooks would see scaled
+    gradients, and act in skipped steps. SGD's kernel leaves its momentum uninitialised if the first step is skipped.
+    The cost is that the scaler looks at the device before each step.
+    """
+    hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+    if hooked or any(group.get("momentum") for group in optimizer.param_groups):
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # of fused ones, where it is True
 
 
 def _listed(params: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -21,28 +22,34 @@ def heard(module: nn.Module, charges: list[Tensor]) -> Iterator[bool]:
         module: the model.
         charges: emptied by the caller before each step.
     """
-    penalised = False
+    penalised, thread = False, threading.get_ident()
     with ExitStack() as stack:
         for part in modules(module):
             regularizer = getattr(part, "activity_regularizer", None)
             if regularizer is not None:
                 penalised = True
-                handle = part.register_forward_hook(_Charge(regularizer, charges))
+                handle = part.register_forward_hook(_Charge(regularizer, charges, thread))
                 stack.callback(handle.remove)
             if isinstance(part, Part):
-                outer = part._charges
-                part._charges = charges
-                stack.callback(setattr, part, "_charges", outer)
+                outer = part._charges, part._charges_thread
+                part._charges, part._charges_thread = charges, thread
+                stack.callback(_restore, part, *outer)
         yield penalised
+
+
+def _restore(part: Part, charges: list[Tensor] | None, thread: int) -> None:
+    part._charges, part._charges_thread = charges, thread
 
 
 class _Charge:
     """A forward hook: what a layer's output costs, over the batch size, as Keras has it."""
 
-    def __init__(self, regularizer: Regularizer, charges: list[Tensor]) -> None:
-        self._regularizer, self._charges = regularizer, charges
+    def __init__(self, regularizer: Regularizer, charges: list[Tensor], thread: int) -> None:
+        self._regularizer, self._charges, self._thread = regularizer, charges, thread
 
     def __call__(self, layer: nn.Module, args: Any, output: Any) -> None:
+        if threading.get_ident() != self._thread:  # `predict` runs in another thread
+            return
         for one in output if isinstance(output, (tuple, list)) else [output]:  # a recurrent layer's states too
             self._charges.append(self._regularizer(one) / max(one.shape[0], 1))
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from torch import nn
+
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, Several
 from kerastorch.errors import warn
@@ -46,7 +48,7 @@ def fit(
     stream = trainer.prepared(data.training, feed, session.number)
     trainer.setup()
     with trainer.interrupt.watch(), _closing(trainer):
-        with _training(trainer, session, callbacks, data.training.targets):
+        with _training(trainer, session, callbacks, data.training.targets) as in_eval:
             if session.restores and not session.position.done:
                 stream = session.restore()
             for epoch in session.left():
@@ -54,7 +56,7 @@ def fit(
                 callbacks.emit("on_epoch_begin", epoch, {})
                 if session.restores:
                     stream = session.restore()
-                step, done = passes.train_step(trainer, callbacks), session.position.done
+                step, done = passes.train_step(trainer, callbacks, in_eval), session.position.done
                 batches = _placed(trainer, session, passes.executions(trainer, stream), done)
                 found = passes.epoch(trainer, batches, feed, step, callbacks, "train", epoch, done)
                 session.stop(trainer.done)
@@ -78,17 +80,19 @@ def fit(
 
 
 @contextmanager
-def _training(trainer: Trainer, session: Session, callbacks: CallbackList, targets: Any) -> Iterator[None]:
-    """What is switched while a model trains; its beginning and its end are told, however it ends."""
+def _training(
+    trainer: Trainer, session: Session, callbacks: CallbackList, targets: Any
+) -> Iterator[frozenset[nn.Module]]:
+    """Switch modes and hooks while a model trains, and tell callbacks; yield the modules that stay in eval mode."""
     with (
         trainer.objective.listening(trainer.model, find_tail(trainer.model), targets),
-        training_mode(trainer.model),
+        training_mode(trainer.model) as in_eval,
         _told_of_the_end(trainer, session, callbacks),
     ):
         trainer.first_nan = FirstNaN()
         callbacks.emit("on_train_begin", {})
         trainer.update.begin()
-        yield
+        yield in_eval
 
 
 @contextmanager

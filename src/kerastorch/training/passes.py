@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, Batches, Several, grouped
@@ -59,6 +60,7 @@ def epoch(
     for batch in stream:
         if begins and not hooked:
             callbacks.emit(begin, done, {})
+            torch.clear_autocast_cache()  # a callback may have called the model without gradients, or moved its weights
         hooked = True  # the end of this execution is yet to be told
         batch = feed(batch)
         x = batch.x
@@ -79,6 +81,7 @@ def epoch(
             hooked = False
             if ends:
                 callbacks.emit(end, done - 1, logs.expire())
+                torch.clear_autocast_cache()
         if (heeds and interrupt.pending) or (training and model.stop_training):
             break
     if ends and hooked:
@@ -102,6 +105,7 @@ def evaluate(
     model = trainer.model
     with (
         _undone(trainer),
+        _own_casts(),
         _own_meter(trainer),
         trainer.objective.listening(model, find_tail(model), batches.targets),
         evaluation_mode(model),
@@ -119,7 +123,7 @@ def predict(
 ) -> None:
     """Hand the outputs of each batch, still on the device, to `take`."""
     stream = trainer.prepared(batches, feed, 0)
-    with _undone(trainer), evaluation_mode(trainer.model, feed.parts), torch.no_grad():
+    with _undone(trainer), _own_casts(), evaluation_mode(trainer.model, feed.parts), torch.no_grad():
         step = growing(trainer.model.predict_step, batches, row_by_row=True)
         listened = callbacks.listens("on_predict_batch_begin", "on_predict_batch_end")
         callbacks.emit("on_predict_begin", {})
@@ -145,9 +149,9 @@ def train_on_batch(trainer: Trainer, batches: Batches, feed: Feed) -> dict[str, 
     with (
         _own_meter(trainer),
         trainer.objective.listening(model, find_tail(model), batches.targets),
-        training_mode(model),
+        training_mode(model) as in_eval,
     ):
-        return epoch(trainer, stream, feed, train_step(trainer, nobody), nobody, "train", 0)
+        return epoch(trainer, stream, feed, train_step(trainer, nobody, in_eval), nobody, "train", 0)
 
 
 def executions(trainer: Trainer, stream: Iterator[Batch]) -> Iterator[Batch | Several]:
@@ -156,11 +160,18 @@ def executions(trainer: Trainer, stream: Iterator[Batch]) -> Iterator[Batch | Se
     return stream if size == 1 else grouped(stream, size)
 
 
-def train_step(trainer: Trainer, callbacks: CallbackList) -> Step:
-    """What an epoch of training does with a batch: the model's own step, compiled, or within a closure."""
+def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn.Module]) -> Step:
+    """Choose what an epoch of training does with a batch: the model's own step, compiled, or within a closure.
+
+    Args:
+        trainer: of the model.
+        callbacks: told of each batch.
+        in_eval: modules that stay in eval mode.
+    """
     parts = modules(trainer.model)  # callbacks may have frozen some, or thawed them
     heed(parts)
-    rest(parts)
+    rest(parts, in_eval)
+    torch.clear_autocast_cache()
     update, compiled = trainer.update, trainer.compiled
     unfuse_beginners(update.optimizer)
     step: Step = trainer.model.train_step
@@ -195,6 +206,20 @@ def _own_meter(trainer: Trainer) -> Iterator[None]:
         yield
     finally:
         trainer.meter = outer
+
+
+@contextmanager
+def _own_casts() -> Iterator[None]:
+    """Within a user's `torch.autocast`: casts of weights are neither taken over from before a pass nor left behind.
+
+    torch keeps them until the outermost autocast ends, whatever becomes of the weights; and those that are made without
+    gradients would let nothing learn.
+    """
+    torch.clear_autocast_cache()
+    try:
+        yield
+    finally:
+        torch.clear_autocast_cache()
 
 
 @contextmanager

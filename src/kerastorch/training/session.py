@@ -283,7 +283,12 @@ class Session:
 
 
 _MODULES = (nn.Module, ("get_extra_state",))
-_NOT_COUNTED = {*vars(nn.Module()), "stop_training"}  # of a module: what is kept, or its settings
+_NOT_COUNTED = {
+    *vars(nn.Module()),
+    "stop_training",
+    "_charges",
+    "_charges_thread",
+}  # of a module: what is kept, or its settings
 
 
 def _copy(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
@@ -91,6 +92,7 @@ class Tap(StandIn):
         self.__name__ = getattr(function, "__name__", repr(function))  # what a layer shows
         self._input: Tensor | None = None
         self._output: Tensor | None = None
+        self._thread = threading.get_ident()  # `predict` in another thread calls the model too
 
     def __call__(self, x: Tensor) -> Tensor:
         """In the place of an activation function."""
@@ -106,10 +108,12 @@ class Tap(StandIn):
         told = mask is None or (mask.ndim > 1 and mask.shape == output.shape[:-1])
         if told:
             self._keep(args[0], output)
-        else:
+        elif threading.get_ident() == self._thread:
             self._input = self._output = None
 
     def _keep(self, x: Tensor, output: Tensor) -> None:
+        if threading.get_ident() != self._thread:
+            return
         if not hasattr(output, "fake_mode"):  # a call of the model without numbers, to learn of its masks
             self._input, self._output = x, output
 

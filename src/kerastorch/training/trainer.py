@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -98,7 +97,6 @@ class Trainer:
         self.interrupt = Interrupt()
         self.leaving = ExitStack()
         self.first_nan: FirstNaN | None = None
-        self._claimed = threading.Lock()
         self.device = device
         self.layout = layout
         self.data_device = check_place(data_device)
@@ -130,24 +128,9 @@ class Trainer:
             self._update.guard = guard
 
     @property
-    def running(self) -> bool:
-        """Whether a fit is under way."""
-        return self._claimed.locked()
-
-    @property
     def compiles(self) -> bool:
         """Whether training steps are compiled, as far as is known before they are."""
         return self.compiled is not None and self.compiled.cause is None
-
-    @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """For the time of one fit; a second at the same time is refused."""
-        if not self._claimed.acquire(blocking=False):
-            raise RuntimeError("fit() is already running on this model.")
-        try:
-            yield
-        finally:
-            self._claimed.release()
 
     def new_meter(self) -> Meter:
         """Return a meter with fresh accumulators."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.constraints import Constrained, constrain
+from kerastorch.errors import warn
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average, weights
 from kerastorch.optimizers.state import like
 from kerastorch.training.bare import Bare
@@ -38,25 +39,25 @@ class Update:
         self.constraints: list[Constrained] = []
         self.guard: Callable[[Tensor], bool] | None = None
         self._refused = False
-        self._batches = 0
+        self._batches = 0  # accumulated since the last step
+        self._sums: dict[Tensor, Tensor] = {}  # their gradients, apart from `.grad`, where others may leave theirs
+        self._stepped = False  # since `begin`
         self.needs_closure = isinstance(optimizer, torch.optim.LBFGS)
 
     def begin(self) -> None:
-        """Before training: no batch was accumulated yet."""
-        self._batches = 0
+        """Before a fit: what an earlier one has accumulated stays."""
+        self._stepped = False
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches have been accumulated, and their gradients."""
-        return {"batches": self._batches, "gradients": self._gradients() if self._batches else []}
+        sums = [self._sums.get(weight) for weight in weights(self.optimizer)]
+        return {"batches": self._batches, "gradients": sums if self._batches else []}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self._batches = state["batches"]
-        for weight, gradient in zip(weights(self.optimizer), state["gradients"], strict=False):
-            weight.grad = None if gradient is None else like(weight, gradient)
-
-    def _gradients(self) -> list[Tensor | None]:
-        return [weight.grad for weight in weights(self.optimizer)]
+        pairs = zip(weights(self.optimizer), state["gradients"], strict=False)
+        self._sums = {weight: like(weight, gradient) for weight, gradient in pairs if gradient is not None}
 
     def step(self, loss: Tensor) -> None:
         """Backward, and a step of the optimizer."""
@@ -65,8 +66,7 @@ class Update:
                 "the loss has no gradient path to any parameter. Is the output detached (argmax, .data, no_grad), "
                 "or is every parameter frozen?"
             )
-        if not self._batches:
-            self._bare.zero_grad()  # before, so that no gradient of anybody else's goes into this step
+        self._bare.zero_grad()  # before, so that no gradient of anybody else's goes into this step
         if self.needs_closure:
             loss.backward()
             self._refused = self.guard is not None and not self.guard(loss)
@@ -75,18 +75,39 @@ class Update:
             loss.backward()
             if self.guard is not None and not self.guard(loss):
                 return
-            self._bare.step()
-            constrain(self.constraints)
+            self._step()
             return
-        (loss * self.scale).backward()
+        self._accumulate(loss * self.scale)
+
+    def _step(self) -> None:
+        self._bare.step()
+        constrain(self.constraints)
+        torch.clear_autocast_cache()  # within `torch.autocast` it holds casts of the weights as they were
+
+    def _accumulate(self, loss: Tensor) -> None:
+        """Backward, and a step after so many batches."""
+        sums = self._sums
+        if sums and self.guard is not None:  # a batch that is refused must leave nothing in the sums
+            sums = {weight: total.clone() for weight, total in sums.items()}
+        for weight, total in sums.items():
+            if weight.requires_grad:  # it may have been frozen since
+                weight.grad = total.to(weight.device, weight.dtype)
+        try:
+            loss.backward()
+        except BaseException:
+            self._batches, self._sums = 0, {}  # a part of this batch may be in them
+            raise
         if self.guard is not None and not self.guard(loss):
+            self._bare.zero_grad()
             return
         self._batches += 1
-        if self._batches == self.every:
-            self._divide(self.scale * self.every)
-            self._bare.step()
-            constrain(self.constraints)
-            self._batches = 0
+        if self._batches < self.every:
+            self._sums = {weight: weight.grad for weight in weights(self.optimizer) if weight.grad is not None}
+            self._bare.zero_grad()
+            return
+        self._batches, self._sums, self._stepped = 0, {}, True
+        self._divide(self.scale * self.every)
+        self._step()
 
     def _divide(self, by: float) -> None:
         grads = [p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -105,6 +126,7 @@ class Update:
         def closure() -> Tensor:
             if first:
                 again()
+            torch.clear_autocast_cache()
             found = step(batch)
             first.append(found)
             if self._refused:
@@ -121,6 +143,7 @@ class Update:
                 self._go_back(*before)
             return first[0]
         constrain(self.constraints)
+        torch.clear_autocast_cache()
         return first[0]
 
     def _snapshot(self) -> tuple[list[Tensor], dict[Tensor, Any]]:
@@ -135,8 +158,17 @@ class Update:
         self.optimizer.state.update(state)
 
     def finish(self) -> None:
-        """After training that ended as it should: the weights become their moving average, where one is kept."""
+        """After a fit that ended as it should: the weights become their moving average, if one is kept.
+
+        Warns:
+            UserWarning: gradients are accumulated, and the fit was too short for a single step.
+        """
         overwrite_by_average(self.optimizer)
+        if self._batches and not self._stepped:
+            warn(
+                f"this fit made no step of the optimizer: gradient_accumulation_steps={self.every}, and the gradients of "
+                f"{self._batches} batches are accumulated. The next fit uses them; without one they change no weight."
+            )
 
 
 class _RefusedError(Exception):

@@ -19,6 +19,7 @@ _PASSING = (
     "stop_training",
     "name",
     "_charges",
+    "_charges_thread",
     "_symbols",
 )  # attributes of models that no step computes with
 
@@ -48,7 +49,7 @@ class Constants:
                 len(optimizer._optimizer_step_post_hooks),
             ),
             "the targets": objective.settled_facts(),
-            "torch's settings": (torch.is_autocast_enabled(), torch.get_default_dtype()),
+            "torch's settings": (_autocast(trainer.model), torch.get_default_dtype()),
         }
 
     def changed(self, since: Constants) -> str | None:
@@ -102,6 +103,16 @@ class Constants:
     def _identity(self, value: Any) -> int:
         self._kept.append(value)
         return id(value)
+
+
+def _autocast(model: nn.Module) -> Any:
+    """What `torch.autocast` is set to on the devices of the weights."""
+    kinds = sorted({weight.device.type for weight in model.parameters()})
+    return [
+        (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
+        for kind in kinds
+        if torch.amp.is_autocast_available(kind)
+    ]
 
 
 def _differ(key: Any, other: Any) -> bool:
