@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch import activations, constraints, initializers, regularizers
+from kerastorch.channels import Channels
 from kerastorch.config import Configurable, current
 from kerastorch.constraints import Constraint
 from kerastorch.regularizers import Regularizer
@@ -44,6 +45,7 @@ class Layer(Weights, Configurable):
     weight_constraints: dict[str, Constraint]
     built_on: tuple[Any, ...] | None = None  # the shapes that `ensure_built` was given
     supports_masking = False  # whether a mask of the input is one of the output
+    keeps_axes = False  # whether each axis of the output means what it means in the input
     _place: Tensor
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, activity_regularizer: Any = None) -> None:
@@ -146,6 +148,16 @@ class Layer(Weights, Configurable):
             mask: of the input, or a list of masks.
         """
         return mask if self.supports_masking else None
+
+    # --- channels ---------------------------------------------------------------------------------------------
+
+    def channels_after(self, given: Channels | None) -> Channels | None:
+        """Return what is known of the channels of the output, in a chain or a functional model.
+
+        Args:
+            given: what is known of those of the input.
+        """
+        return given if self.keeps_axes else None
 
     # --- as a torch module ------------------------------------------------------------------------------------
 

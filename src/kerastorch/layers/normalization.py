@@ -28,6 +28,7 @@ class Affine(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
     weight: torch.nn.Parameter | None
     bias: torch.nn.Parameter | None
 
@@ -236,6 +237,7 @@ class RMSNormalization(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
     weight: torch.nn.Parameter
 
     def __init__(
@@ -275,6 +277,7 @@ class UnitNormalization(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(self, axis: int | Sequence[int] = -1, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)

@@ -32,6 +32,7 @@ class Dropout(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(
         self,
@@ -203,6 +204,7 @@ class GaussianDropout(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(
         self, rate: float, seed: int | None = None, *, name: str | None = None, trainable: bool = True
@@ -234,6 +236,7 @@ class GaussianNoise(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(
         self, stddev: float, seed: int | None = None, *, name: str | None = None, trainable: bool = True
@@ -265,6 +268,7 @@ class ActivityRegularization(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, *, name: str | None = None, trainable: bool = True) -> None:
         penalty = L1L2(l1, l2)

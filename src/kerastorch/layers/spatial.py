@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from kerastorch.channels import Channels
 from kerastorch.errors import mismatch, one_of, whole
 from kerastorch.layers.base import Layer
 
@@ -39,6 +40,10 @@ class Spatial(Layer):
             data_format = "channels_last" if self.rank == 1 else "channels_first"
         self.data_format = one_of("data_format", data_format, FORMATS)
         self._last = self.data_format == "channels_last"
+
+    def channels_after(self, given: Channels | None) -> Channels | None:
+        """Return the channel axis that `data_format` says."""
+        return Channels(-1 if self._last else 1, self.rank + 2, self.named())
 
     def check(self, x: Tensor) -> None:
         """Raises where the number of axes is another."""
