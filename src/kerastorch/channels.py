@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
@@ -136,6 +138,26 @@ def _through_graph(
     return known
 
 
+# --- while a module is built for a symbol ----------------------------------------------------------------------
+
+_input: ContextVar[Channels | None] = ContextVar("what is known of the input of the module that is built", default=None)
+
+
+@contextmanager
+def building_for(given: Sequence[Channels | None]) -> Iterator[None]:
+    """Let `known_of_input` tell what is known of the input, while a module is built for it."""
+    token = _input.set(_agreed(given))
+    try:
+        yield
+    finally:
+        _input.reset(token)
+
+
+def known_of_input() -> Channels | None:
+    """Return what is known of the channels of the symbol that a module is being built for."""
+    return _input.get()
+
+
 # --- single modules and functions ------------------------------------------------------------------------------
 
 _KINDS = (
@@ -166,6 +188,14 @@ def _after_module(module: nn.Module, before: Channels | None) -> Channels | None
         return Channels(1, rank + 2, type(module).__name__)
     kept = type(module).__module__ in _KEEP_AXES and not isinstance(module, nn.MultiheadAttention)
     return before if kept or isinstance(module, _KEEP_AXES_TOO) else None
+
+
+def fixes_channels_first(module: nn.Module) -> bool:
+    """Whether a module of torch raises on images that are channels-last, as its weights have a number of channels."""
+    rank = next((_RANKS[kind] for kind in type(module).__mro__ if kind in _RANKS), 0)
+    weights = [*module._parameters.values(), *module._buffers.values()]
+    known = [weight for weight in weights if weight is not None and not nn.parameter.is_lazy(weight)]
+    return rank > 1 and bool(known)
 
 
 def _after_function(target: Any, before: Channels | None) -> Channels | None:

@@ -13,6 +13,7 @@ from kerastorch import constraints, initializers, regularizers
 from kerastorch.errors import mismatch, number
 from kerastorch.layers.axes import along, axes_of, channels_of, given_axes, given_axis
 from kerastorch.layers.base import Layer
+from kerastorch.layers.channels_check import warn_if_channels_last
 
 
 class Affine(Layer):
@@ -203,6 +204,16 @@ class GroupNormalization(Affine):
             raise mismatch("groups", groups, "an integer >= 1, or -1 for a group of each channel")
         self.groups = groups
         self.axis = None if axis is None else given_axis(axis)
+
+    def check_shapes(self, *input_shapes: Any) -> None:
+        """Warn of images and volumes that look channels-last, unless `axis` was given."""
+        if self.axis is None and len(input_shapes[0]) in (4, 5):
+            warn_if_channels_last(self, input_shapes[0], "axis")
+
+    @property
+    def takes_channels_first(self) -> bool:
+        """Whether it takes axis 1 of images and volumes for the channels."""
+        return self.axis in (None, 1) and self.built_on is not None and len(self.built_on[0]) in (4, 5)
 
     def build(self, input_shape: torch.Size) -> None:
         channels = input_shape[channels_of(self, self.axis, len(input_shape))]
