@@ -39,6 +39,7 @@ from kerastorch.training.results import Collected
 from kerastorch.training.sizing import sized, visible
 from kerastorch.training.trainer import Trainer
 from kerastorch.tree import modules
+from kerastorch.unregistered import check_registered, warn_unregistered
 
 
 class Model(Portable, Visible, Savable):
@@ -117,9 +118,11 @@ class Model(Portable, Visible, Savable):
 
         Raises:
             ValueError: an unknown name, with the nearest right one; another memory format; a `data_device` that is
-                not here; a metric by name that must know whether a single output is a probability or a logit, and a
-                loss that does not say it.
+                not here; layers in a plain list, which torch does not see; a metric by name that must know whether a
+                single output is a probability or a logit, and a loss that does not say it.
         """
+        check_registered(self)
+        warn_unregistered(self)
         objective = Objective(loss, loss_weights, self._output_names)
         settings = optimizers.get(optimizer)
         execution = Execution.of(jit_compile, steps_per_execution)
@@ -292,6 +295,8 @@ class Model(Portable, Visible, Savable):
         Returns:
             A NumPy array `(rows, ...)`, or the structure of them that the model returns.
         """
+        if self._trainer is None:
+            check_registered(self)
         trainer = self._trainer or Trainer(self, None, Objective(None), {}, {}, "auto")
         feed = trainer.feed()
         refuse_reordered(x)
@@ -390,6 +395,7 @@ class Model(Portable, Visible, Savable):
                 f"call compile(loss=..., optimizer=...) before {verb}{'' if verb == 'training' else '()'}."
             )
         if verb in ("fit", "evaluate", "train_on_batch", "test_on_batch"):
+            check_registered(self)
             step = "train_step" if verb in ("fit", "train_on_batch") else "test_step"
             own = _overrides(self, step, "compute_loss") or may_add(self)
             if not self._trainer.objective.any_loss and not own:

@@ -12,6 +12,7 @@ from kerastorch.config import decode, encode
 from kerastorch.data.spec import Spec
 from kerastorch.graph import masks_on
 from kerastorch.layers.base import is_built
+from kerastorch.layers.channels_check import ChannelsLastError
 from kerastorch.layers.input import Input
 from kerastorch.layers.rnn import forget
 from kerastorch.masks import makes_mask, mask_after, takes_mask
@@ -191,6 +192,8 @@ class Sequential(Model):
             try:
                 self._run_on(given.example(varying))
                 return
+            except ChannelsLastError:
+                raise  # sizes of 1 would pass for channels
             except ValueError as error:
                 errors.append(error)
         raise errors[0]

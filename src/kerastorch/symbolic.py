@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.fx.graph import magic_methods, reflectable_magic_methods
 from torch.overrides import get_default_nowrap_functions, is_tensor_method_or_property
 
+from kerastorch.channels import Channels, building_for, channels_after
 from kerastorch.fakes import build_on_zeros, evaluated, goes_by_numbers
 from kerastorch.masks import any_mask, mask_after, takes_mask
 
@@ -36,6 +37,7 @@ class Symbol:
     """
 
     mask: Symbol | None = None
+    channels: Channels | None = None  # what is known of its channel axis
 
     def __init__(self, target: Any, args: Any, kwargs: Mapping[str, Any], values: tuple[Any, Any]) -> None:
         self.target, self.args, self.kwargs, self.values = target, args, kwargs, values
@@ -206,6 +208,7 @@ def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
 def record(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """What `target` makes of symbols: symbols again, in the structure that it returns."""
     kwargs = dict(kwargs)
+    given = [symbol.channels for symbol in symbols((args, kwargs))]
     masks = None
     if isinstance(target, nn.Module):
         masks = replaced(_first(args, kwargs), lambda symbol: symbol.mask)
@@ -213,11 +216,13 @@ def record(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
             kwargs["mask"] = masks
         kwargs |= _masks_by_name(target, args, kwargs)
         _refuse_weights(named(target), args, kwargs)
-        _build(target, args, kwargs)
+        with building_for(given):
+            _build(target, args, kwargs)
     else:
         _refuse(target, args, kwargs)
     values = (_evaluated(target, args, kwargs, 0), _evaluated(target, args, kwargs, 1))
     whole = Symbol(target, args, kwargs, values)
+    whole.channels = channels_after(target, given)
     made = _symbolic(whole, *values)
     if isinstance(target, nn.Module):
         _recorded.setdefault(target, []).append(weakref.ref(whole))

@@ -9,6 +9,7 @@ from torch import nn
 from kerastorch.errors import mismatch
 from kerastorch.freezing import rest
 from kerastorch.tree import modules
+from kerastorch.unregistered import check_registered
 from kerastorch.weights import Weights
 
 
@@ -45,7 +46,12 @@ class View(Weights):
         return self.module_viewed(*args, **kwargs)
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode, as torch's, for the viewed module too; frozen batch normalization stays in inference mode."""
+        """Training mode, as torch's, for the viewed module too; frozen batch normalization stays in inference mode.
+
+        Raises:
+            ValueError: layers in a plain list, which would stay in their mode.
+        """
+        check_registered(self)
         if self.module_viewed is None:
             super().train(mode)
         else:

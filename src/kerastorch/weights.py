@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kerastorch.part import Part
 from kerastorch.soft import soft_property
 from kerastorch.tree import is_unbuilt, modules
+from kerastorch.unregistered import check_registered
 
 
 class Weights(Part):
@@ -68,6 +69,27 @@ class Weights(Part):
                 expected = tuple(held[name].shape)
                 raise ValueError(f"{name!r} (weight {index}) has shape {expected}, got {tuple(value.shape)}.")
         self.load_state_dict(self.state_dict() | given)
+
+    # what lies in a plain list is not left out without a word
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
+        """As torch's; layers in a plain list raise an error."""
+        if recurse:
+            check_registered(self)
+        return super().named_parameters(prefix, recurse, remove_duplicate)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As torch's; layers in a plain list raise an error."""
+        if not args and kwargs.get("destination") is None:  # else it is a part of a state dict
+            check_registered(self)
+        return super().state_dict(*args, **kwargs)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As torch's; layers in a plain list raise an error."""
+        check_registered(self)
+        return super().load_state_dict(state_dict, strict, assign)
 
     # torch refuses a name that an attribute has; one that is only worked out gives way
 

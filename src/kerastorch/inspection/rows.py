@@ -126,7 +126,8 @@ def _row(depth: int, name: str, part: nn.Module, shape: str, again: int) -> Row:
 
 
 def _count(part: nn.Module) -> int:
-    return sum(weight.numel() for weight in part.parameters())
+    weights = {id(weight): weight for one in modules(part) for weight in one._parameters.values() if weight is not None}
+    return sum(weight.numel() for weight in weights.values())
 
 
 def _rest(root: nn.Module, called: set[int]) -> list[Row]:

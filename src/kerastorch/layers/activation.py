@@ -18,6 +18,7 @@ class ReLU(Layer):
     """`max(x, 0)`, with Keras' arguments: see `activations.relu`."""
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class LeakyReLU(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(self, negative_slope: float = 0.3, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
@@ -69,6 +71,7 @@ class PReLU(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(
         self,
@@ -104,6 +107,7 @@ class ELU(Layer):
     """`x` if positive, else `alpha * (exp(x) - 1)`."""
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(self, alpha: float = 1.0, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
@@ -131,6 +135,7 @@ class Softmax(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(self, axis: int | Sequence[int] = -1, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)

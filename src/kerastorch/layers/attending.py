@@ -6,6 +6,39 @@ import torch
 from torch import Tensor
 
 
+def check_steps(name: str, query: Tensor, value: Tensor, key: Tensor, **masks: Tensor | None) -> None:
+    """Raise if key, value and masks do not have as many steps as each other; kernels of torch's do not look.
+
+    Args:
+        name: of the layer, for the message.
+        query: `(batch, queries, dim)`.
+        value: `(batch, keys, dim)`.
+        key: `(batch, keys, dim)`.
+        masks: by name, `(batch, queries)` for `query_mask`, `(batch, keys)` for others, `(..., queries, keys)` for
+            `attention_mask`, in which a size may be 1; each may be `None`.
+
+    Raises:
+        ValueError: with the shapes.
+    """
+    queries, keys = query.shape[-2], value.shape[-2]
+    if key.shape[-2] != keys:
+        raise ValueError(
+            f"{name} needs a key for each value: value has shape {tuple(value.shape)}, key {tuple(key.shape)}, which "
+            f"are {keys} and {key.shape[-2]} steps. Arguments are in the order query, value, key."
+        )
+    for which, mask in masks.items():
+        if mask is None:
+            continue
+        expected = (queries, keys) if which == "attention_mask" else (queries if which == "query_mask" else keys,)
+        given = mask.shape[-len(expected) :]
+        fits = all(a == b or (a == 1 and len(expected) == 2) for a, b in zip(given, expected, strict=False))
+        if len(given) < len(expected) or not fits:
+            raise ValueError(
+                f"{name} got {which} of shape {tuple(mask.shape)}, which must end in {expected}, for a query of shape "
+                f"{tuple(query.shape)} and a value of shape {tuple(value.shape)}."
+            )
+
+
 def joined(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     """What both masks let through; `None` lets everything."""
     if one is None or other is None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.errors import number, one_of
-from kerastorch.layers.attending import causal, joined, penalty
+from kerastorch.layers.attending import causal, check_steps, joined, penalty
 from kerastorch.layers.base import Layer
 from kerastorch.layers.drawing import Draws
 
@@ -80,6 +80,7 @@ class Attention(Layer):
         """
         query, value, key = _three(self, inputs)
         query_mask, value_mask = (None, None) if mask is None else (mask[0], mask[1])
+        check_steps(self.named(), query, value, key, query_mask=query_mask, value_mask=value_mask)
         lets = None if value_mask is None else value_mask.bool().unsqueeze(-2)
         only_causal = use_causal_mask and lets is None
         if use_causal_mask:

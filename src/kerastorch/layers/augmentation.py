@@ -10,15 +10,13 @@ from torch.nn import functional as F
 
 from kerastorch.errors import number, one_of, whole
 from kerastorch.layers.drawing import Draws, wide
-from kerastorch.layers.spatial import Spatial
+from kerastorch.layers.images import ImageLayer
 
 Range = tuple[float, float]
 
 
-class Drawing(Spatial):
+class Drawing(ImageLayer):
     """A layer that draws numbers in training, from torch's random state or, with a seed, its own."""
-
-    rank = 2
 
     def __init__(self, seed: int | None, data_format: str | None, name: str | None, trainable: bool) -> None:
         super().__init__(data_format, name=name, trainable=trainable)

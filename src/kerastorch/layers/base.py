@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch import activations, constraints, initializers, regularizers
+from kerastorch.channels import Channels
 from kerastorch.config import Configurable, current
 from kerastorch.constraints import Constraint
 from kerastorch.regularizers import Regularizer
@@ -44,6 +45,7 @@ class Layer(Weights, Configurable):
     weight_constraints: dict[str, Constraint]
     built_on: tuple[Any, ...] | None = None  # the shapes that `ensure_built` was given
     supports_masking = False  # whether a mask of the input is one of the output
+    keeps_axes = False  # whether each axis of the output means what it means in the input
     _place: Tensor
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, activity_regularizer: Any = None) -> None:
@@ -65,6 +67,9 @@ class Layer(Weights, Configurable):
     def build(self, input_shape: Any) -> None:
         """Make the parameters for inputs of this shape, the batch axis included; -1 where a size varies."""
 
+    def check_shapes(self, *input_shapes: Any) -> None:
+        """Refuse or warn of inputs that the layer is not meant for; called after `build`, with the same shapes."""
+
     def ensure_built(self, *input_shapes: Any) -> None:
         """Build once; later calls do nothing."""
         if self.built:
@@ -74,6 +79,8 @@ class Layer(Weights, Configurable):
         takes = inspect.signature(self.build).parameters.values()
         several = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in takes)
         self.build(*map(_sizes, input_shapes if several else input_shapes[: len(takes)]))
+        if current() is None:  # else it is made anew, from a file or config: what there is to say was said at first
+            self.check_shapes(*map(_sizes, input_shapes))
         self.built, self.built_on = True, tuple(map(_plain, input_shapes))
         self.weights_never_trained = frozenset(
             name
@@ -147,6 +154,21 @@ class Layer(Weights, Configurable):
         """
         return mask if self.supports_masking else None
 
+    # --- channels ---------------------------------------------------------------------------------------------
+
+    @property
+    def takes_channels_first(self) -> bool:
+        """Whether it takes axis 1 of images and volumes for the channels, and has a say in that."""
+        return False
+
+    def channels_after(self, given: Channels | None) -> Channels | None:
+        """Return what is known of the channels of the output, in a chain or a functional model.
+
+        Args:
+            given: what is known of those of the input.
+        """
+        return given if self.keeps_axes else None
+
     # --- as a torch module ------------------------------------------------------------------------------------
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
@@ -156,6 +178,10 @@ class Layer(Weights, Configurable):
                 "before loading: model.build(input_shape), an Input in front, or one call on data."
             )
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def named(self) -> str:
+        """Return the class, and the name if there is one, for messages."""
+        return type(self).__name__ + ("" if self.name is None else f" {self.name!r}")
 
     def extra_repr(self) -> str:
         return "" if self.built else "unbuilt"

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from kerastorch import initializers
 from kerastorch.errors import number
 from kerastorch.layers.axes import channels_of, given_axis
+from kerastorch.layers.channels_check import warn_if_channels_last
 from kerastorch.layers.normalization import Affine
 
 
@@ -96,6 +97,16 @@ class BatchNormalization(Affine):
         if synchronized:
             raise ValueError("BatchNormalization has no synchronized=True; use torch.nn.SyncBatchNorm.")
         self.synchronized = synchronized
+
+    def check_shapes(self, *input_shapes: Any) -> None:
+        """Warn of images and volumes that look channels-last, unless `axis` was given."""
+        if self.axis is None and len(input_shapes[0]) in (4, 5):
+            warn_if_channels_last(self, input_shapes[0], "axis")
+
+    @property
+    def takes_channels_first(self) -> bool:
+        """Whether it takes axis 1 of images and volumes for the channels."""
+        return self.axis in (None, 1) and self.built_on is not None and len(self.built_on[0]) in (4, 5)
 
     def build(self, input_shape: torch.Size) -> None:
         channels = input_shape[channels_of(self, self.axis, len(input_shape))]

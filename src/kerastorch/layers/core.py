@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import activations, constraints, initializers, regularizers
+from kerastorch.channels import Channels
 from kerastorch.errors import whole
 from kerastorch.layers.base import Layer, activation_name
 
@@ -90,6 +91,10 @@ class Dense(Layer):
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(F.linear(x, self.weight, self.bias))
 
+    def channels_after(self, given: Channels | None) -> Channels | None:
+        """Return what is known of the units: they are on the last axis, where the channels were or were not."""
+        return given if given is not None and given.axis == -1 else None
+
     def extra_repr(self) -> str:
         features = f"{self.weight.shape[-1]} -> " if self.built else ""
         return f"{features}{self.units}{activation_name(self.activation)}{'' if self.built else ', unbuilt'}"
@@ -156,6 +161,7 @@ class Activation(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(self, activation: Any, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)

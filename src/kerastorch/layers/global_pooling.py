@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from kerastorch.channels import Channels
 from kerastorch.errors import mismatch
 from kerastorch.layers.spatial import Spatial
 
@@ -24,6 +25,10 @@ class _GlobalPooling(Spatial):
         self.keepdims = keepdims
         start = 1 if self._last else 2
         self._over = tuple(range(start, start + self.rank))
+
+    def channels_after(self, given: Channels | None) -> Channels | None:
+        """Return the channel axis if the other axes are kept."""
+        return super().channels_after(given) if self.keepdims else None
 
     def extra_repr(self) -> str:
         return "keepdims=True" if self.keepdims else ""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
 from kerastorch.errors import number, whole
-from kerastorch.layers.attending import band, causal, joined, softmax
+from kerastorch.layers.attending import band, causal, check_steps, joined, softmax
 from kerastorch.layers.base import Layer
 from kerastorch.layers.core import Dense
 from kerastorch.layers.drawing import Draws
@@ -19,6 +19,7 @@ from kerastorch.layers.drawing import Draws
 
 class _Heads(Layer):
     supports_masking = True  # the output has the steps of the query, whose mask comes first
+    takes_channels_last = True
     _sizes: tuple[int, int, int, int]  # heads of the query, heads of key and value, size of a key, of a value
     _shape_out: tuple[int, ...] | None = None
 
@@ -112,6 +113,8 @@ class _Heads(Layer):
         """
         key = value if key is None else key
         heads, groups, *_ = self._sizes
+        masks = {"query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask}
+        check_steps(self.named(), query, value, key, **masks, attention_mask=attention_mask)
         mask = self._mask(query, value, query_mask, value_mask, key_mask, attention_mask)
         only_causal = use_causal_mask and mask is None and not return_attention_scores
         if use_causal_mask and not only_causal:

@@ -74,6 +74,8 @@ class Dot(Merge):
     tensor([[11.]])
     """
 
+    keeps_axes = False
+
     def __init__(
         self,
         axes: int | Sequence[int],

@@ -19,6 +19,7 @@ class Merge(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         return self.merge(self.together(inputs))

@@ -13,6 +13,7 @@ from kerastorch import constraints, initializers, regularizers
 from kerastorch.errors import mismatch, number
 from kerastorch.layers.axes import along, axes_of, channels_of, given_axes, given_axis
 from kerastorch.layers.base import Layer
+from kerastorch.layers.channels_check import warn_if_channels_last
 
 
 class Affine(Layer):
@@ -28,6 +29,7 @@ class Affine(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
     weight: torch.nn.Parameter | None
     bias: torch.nn.Parameter | None
 
@@ -203,6 +205,16 @@ class GroupNormalization(Affine):
         self.groups = groups
         self.axis = None if axis is None else given_axis(axis)
 
+    def check_shapes(self, *input_shapes: Any) -> None:
+        """Warn of images and volumes that look channels-last, unless `axis` was given."""
+        if self.axis is None and len(input_shapes[0]) in (4, 5):
+            warn_if_channels_last(self, input_shapes[0], "axis")
+
+    @property
+    def takes_channels_first(self) -> bool:
+        """Whether it takes axis 1 of images and volumes for the channels."""
+        return self.axis in (None, 1) and self.built_on is not None and len(self.built_on[0]) in (4, 5)
+
     def build(self, input_shape: torch.Size) -> None:
         channels = input_shape[channels_of(self, self.axis, len(input_shape))]
         self.make_affine(channels)
@@ -236,6 +248,7 @@ class RMSNormalization(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
     weight: torch.nn.Parameter
 
     def __init__(
@@ -275,6 +288,7 @@ class UnitNormalization(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(self, axis: int | Sequence[int] = -1, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)

@@ -31,6 +31,7 @@ class Rescaling(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class Normalization(Adapting):
     """
 
     supports_masking = True
+    keeps_axes = True
     mean: Tensor
     variance: Tensor
 

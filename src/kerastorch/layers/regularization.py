@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 from kerastorch.errors import number, one_of
 from kerastorch.layers.base import Layer
+from kerastorch.layers.channels_check import warn_if_channels_last
 from kerastorch.layers.drawing import Draws
 from kerastorch.layers.spatial import FORMATS
 from kerastorch.regularizers import L1L2
@@ -32,6 +34,7 @@ class Dropout(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(
         self,
@@ -77,6 +80,16 @@ class _SpatialDropout(Dropout):
     ) -> None:
         super().__init__(rate, seed=seed, name=name, trainable=trainable)
         self.data_format = None if data_format is None else one_of("data_format", data_format, FORMATS)
+
+    def check_shapes(self, *input_shapes: Any) -> None:
+        """Warn of images and volumes that look channels-last, unless `data_format` was given."""
+        if self.data_format is None and self._ndim > 3 and len(input_shapes[0]) == self._ndim:
+            warn_if_channels_last(self, input_shapes[0], "data_format")
+
+    @property
+    def takes_channels_first(self) -> bool:
+        """Whether it takes axis 1 of images and volumes for the channels."""
+        return self._ndim > 3 and self._axis() == 1
 
     def _shape_of_noise(self, x: Tensor) -> list[int]:
         if x.ndim != self._ndim:
@@ -203,6 +216,7 @@ class GaussianDropout(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(
         self, rate: float, seed: int | None = None, *, name: str | None = None, trainable: bool = True
@@ -234,6 +248,7 @@ class GaussianNoise(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(
         self, stddev: float, seed: int | None = None, *, name: str | None = None, trainable: bool = True
@@ -265,6 +280,7 @@ class ActivityRegularization(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, *, name: str | None = None, trainable: bool = True) -> None:
         penalty = L1L2(l1, l2)

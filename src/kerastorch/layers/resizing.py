@@ -7,13 +7,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.errors import number, one_of, unknown, whole
-from kerastorch.layers.spatial import Spatial
+from kerastorch.layers.images import ImageLayer
 
 # Keras' names -> torch's; 'nearest-exact' takes pixels for squares, as the others do
 _MODES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}
 
 
-class Resizing(Spatial):
+class Resizing(ImageLayer):
     """Images of one size: `(batch, channels, h, w)` -> `(batch, channels, height, width)`.
 
     Args:
@@ -33,8 +33,6 @@ class Resizing(Spatial):
     >>> Resizing(2, 3)(torch.zeros(4, 1, 8, 8)).shape
     torch.Size([4, 1, 2, 3])
     """
-
-    rank = 2
 
     def __init__(
         self,
@@ -91,7 +89,7 @@ class Resizing(Spatial):
         return f"{self.height}x{self.width}, interpolation={self.interpolation}"
 
 
-class CenterCrop(Spatial):
+class CenterCrop(ImageLayer):
     """The middle of images: `(batch, channels, h, w)` -> `(batch, channels, height, width)`.
 
     Of an image that is smaller, the largest window of that shape in its middle, resized with `'bilinear'`.
@@ -107,8 +105,6 @@ class CenterCrop(Spatial):
     >>> CenterCrop(2, 2)(torch.arange(16.0).view(1, 1, 4, 4)).flatten()
     tensor([ 5.,  6.,  9., 10.])
     """
-
-    rank = 2
 
     def __init__(
         self,

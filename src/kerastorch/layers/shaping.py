@@ -137,6 +137,7 @@ class Masking(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def __init__(self, mask_value: float = 0.0, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
@@ -160,6 +161,7 @@ class Identity(Layer):
     """
 
     supports_masking = True
+    keeps_axes = True
 
     def forward(self, x: Any) -> Any:
         return x

@@ -7,8 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from kerastorch.channels import Channels
 from kerastorch.errors import mismatch, one_of, whole
 from kerastorch.layers.base import Layer
+from kerastorch.layers.channels_check import warn_if_channels_last
 
 FORMATS = ("channels_first", "channels_last")
 _AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
@@ -35,10 +37,31 @@ class Spatial(Layer):
         activity_regularizer: Any = None,
     ) -> None:
         super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
+        self.data_format_given = data_format is not None
         if data_format is None:
             data_format = "channels_last" if self.rank == 1 else "channels_first"
         self.data_format = one_of("data_format", data_format, FORMATS)
         self._last = self.data_format == "channels_last"
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make another one like this; a `data_format` that was not given is `None`."""
+        config = super().get_config()
+        return config if self.data_format_given else config | {"data_format": None}
+
+    def check_shapes(self, *input_shapes: Any) -> None:
+        """Warn of images and volumes that look channels-last, unless `data_format` was given."""
+        shape = input_shapes[0] if input_shapes else ()
+        if self.rank > 1 and not self.data_format_given and len(shape) == self.rank + 2:
+            warn_if_channels_last(self, shape, "data_format")
+
+    @property
+    def takes_channels_first(self) -> bool:
+        """Whether it takes axis 1 of images and volumes for the channels."""
+        return self.rank > 1 and not self._last
+
+    def channels_after(self, given: Channels | None) -> Channels | None:
+        """Return the channel axis that `data_format` says."""
+        return Channels(-1 if self._last else 1, self.rank + 2, self.named())
 
     def check(self, x: Tensor) -> None:
         """Raises where the number of axes is another."""
@@ -60,10 +83,6 @@ class Spatial(Layer):
             raise self._refused(input_shape)
         sizes = input_shape[1:-1] if self._last else input_shape[2:]
         return input_shape[-1] if self._last else input_shape[1], tuple(sizes)
-
-    def named(self) -> str:
-        """For messages: the class, and the name where there is one."""
-        return type(self).__name__ + ("" if self.name is None else f" {self.name!r}")
 
     def axes(self) -> str:
         """For messages: `(batch, channels, height, width)`, or as `data_format` has them."""

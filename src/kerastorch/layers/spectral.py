@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from kerastorch.channels import Channels, channels_after
 from kerastorch.errors import mismatch, whole
 from kerastorch.layers.base import Layer
 
@@ -80,6 +81,10 @@ class SpectralNormalization(Layer):
             u, v = u.clone(), v.clone()  # or a backward pass after a step in training would find them changed
         sigma = torch.dot(u, torch.mv(matrix, v))
         return functional_call(self.layer, {"weight": weight / sigma}, (x,))
+
+    def channels_after(self, given: Channels | None) -> Channels | None:
+        """Return what is known behind the layer within."""
+        return channels_after(self.layer, [given])
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         return self.layer.compute_mask(x, mask) if isinstance(self.layer, Layer) else None

@@ -80,6 +80,8 @@ class Optimizer(Configurable):
                 whole(key, getattr(self, key), least)
         if len(self._clips()) > 1:
             raise ValueError(f"pass one of clipnorm, clipvalue and global_clipnorm, got {' and '.join(self._clips())}.")
+        if self.ema_overwrite_frequency is not None and not self.use_ema:
+            raise ValueError("ema_overwrite_frequency does nothing without use_ema=True.")
         self.name = self.name or type(self).__name__
 
     def _clips(self) -> dict[str, float]:

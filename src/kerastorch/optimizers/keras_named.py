@@ -35,8 +35,13 @@ class SGD(Optimizer):
     momentum: float = 0.0
     nesterov: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov=True does nothing without momentum; give it, as momentum=0.9.")
+
     def arguments(self) -> dict[str, Any]:
-        return {"momentum": self.momentum, "nesterov": self.nesterov and self.momentum > 0}
+        return {"momentum": self.momentum, "nesterov": self.nesterov}
 
 
 @dataclass(eq=False)

@@ -168,6 +168,8 @@ class Trainer:
         """The optimizer, over the weights of a built model."""
         if self.optimizer is None:
             learned = [*self.model.parameters(), *self.objective.parameters()]
+            if not learned:
+                raise ValueError("the model has no parameters, so there is nothing to train.")
             sparse = any(getattr(module, "sparse", False) is True for module in modules(self.model))
             self.optimizer = attach(self._settings, learned, sparse=sparse)
         return self.optimizer
