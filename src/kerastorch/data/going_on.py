@@ -37,6 +37,7 @@ class GoingOn:
         self._taken = 0  # of the running pass
         self._began: dict[str, Any] = {}  # what it began with
         self.targets = batches.targets
+        self.transient = batches.transient
 
     def steps(self) -> int:
         return self._limit

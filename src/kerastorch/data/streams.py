@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -23,6 +24,7 @@ class LoaderBatches:
 
     targets: Any = None
     knows_place = False
+    transient = True
 
     def __init__(self, loader: DataLoader[Any], sampler: EpochSampler | None = None) -> None:
         self.loader, self._sampler = loader, sampler
@@ -63,11 +65,14 @@ class LoaderBatches:
         )
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        batches = map(unpack, told(self.loader))
+        if not (self.loader.pin_memory and torch.accelerator.is_available()):  # pinned ones are copies already
+            batches = map(with_own_targets, batches)
         if self._sampler is not None:
             self._sampler.epoch, self._sampler.start = number, start * (self.batch_size or 1)
-            return map(unpack, told(self.loader))
+            return batches
         # what is passed over is drawn, or the rest would differ
-        return passed_over(map(unpack, told(self.loader)), start)
+        return passed_over(batches, start)
 
 
 class StreamBatches:
@@ -77,6 +82,7 @@ class StreamBatches:
     batch_size: int | None = None
     targets: Any = None
     knows_place = False
+    transient = True
 
     def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
         self._source = source
@@ -106,7 +112,7 @@ class StreamBatches:
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         source = self._source() if callable(self._source) else self._source
         drawn, self._drawn = self._drawn, 0
-        return passed_over((_kept(unpack(item)) for item in self._counted(source)), max(0, start - drawn))
+        return passed_over(map(with_own_targets, map(unpack, self._counted(source))), max(0, start - drawn))
 
     def _counted(self, source: Iterable[Any]) -> Iterator[Any]:
         for item in source:
@@ -121,9 +127,21 @@ def passed_over(stream: Iterator[Batch], count: int) -> Iterator[Batch]:
     return stream
 
 
-def _kept(batch: Batch) -> Batch:
-    """Metrics keep targets for a while; a generator may fill the same array again."""
-    return batch._replace(y=map_structure(lambda y: y.clone() if isinstance(y, Tensor) else copy.copy(y), batch.y))
+def with_own_targets(batch: Batch) -> Batch:
+    """Copy the targets of a batch, which metrics keep for a while.
+
+    A loader may fill the same tensors again, and each tensor of a worker holds a file open as long as it lives.
+    """
+    return batch._replace(y=map_structure(_copy, batch.y))
+
+
+def with_own_tensors(batch: Batch) -> Batch:
+    """Copy all of a batch, for whoever draws the next one before this one is used."""
+    return Batch(*(map_structure(_copy, part) for part in batch))
+
+
+def _copy(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else copy.copy(value)
 
 
 def unpack(item: Any) -> Batch:

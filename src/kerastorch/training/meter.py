@@ -35,7 +35,7 @@ class Scores:
         """One batch."""
         if not self._targets:
             self._build([Target.of(self._loss, y_pred, y_true, one.classifies) for one in self._wanted], y_pred.device)
-        self._pending.append((y_pred.detach(), y_true))
+        self._pending.append((_kept(y_pred), y_true))
         self._rows += y_pred.shape[0]
         self._elements += y_pred.numel()
         # elsewhere few large pieces are better: some metrics make the device wait at each
@@ -89,6 +89,13 @@ class Scores:
         for metric, accumulator in zip(self._wanted, self._accumulators, strict=True):
             found |= values(metric.name, accumulator.compute())
         return found
+
+
+def _kept(y_pred: Tensor) -> Tensor:
+    """Take an output such that it stays as it is: one that may be a batch's own input, or a buffer, is copied."""
+    if y_pred.grad_fn is not None and not y_pred._is_view():
+        return y_pred.detach()
+    return y_pred.detach().clone()
 
 
 class Meter:
