@@ -212,7 +212,9 @@ class FirstBatches:
         return min(self._limit, self.batches.steps() or self._limit)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        return itertools.islice(self.batches.epoch(number), self._limit)
+        known = self.batches.steps()
+        stream = self.batches.epoch(number)
+        return stream if known is not None and known <= self._limit else itertools.islice(stream, self._limit)
 
 
 def _sum(tensor: Tensor) -> str:

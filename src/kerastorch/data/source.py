@@ -22,12 +22,14 @@ from kerastorch.data import arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
 from kerastorch.data.carry import Carry
 from kerastorch.data.order import EpochSampler
+from kerastorch.data.sequences import Samples, SequenceBatches, is_sequence_of_batches, refuse_list_of_items
 from kerastorch.data.split import split_rows, warn_of_unseen_classes
 from kerastorch.data.streams import LoaderBatches, StreamBatches
 from kerastorch.data.structure import rows as rows_of
 from kerastorch.errors import whole
 
 DEFAULT_BATCH_SIZE = 32
+SEQUENCE = "sequence of batches"
 Cast = Callable[[Batch], Batch]
 
 
@@ -57,6 +59,8 @@ class Source:
         carry: Carry | None = None,
     ) -> None:
         self._carry = carry
+        if y is None:
+            refuse_list_of_items(x, names[0])
         self.kind = _kind(x, names[0])
         self.columns = arrays.columns(x)
         if isinstance(x, TensorDataset):
@@ -104,18 +108,24 @@ class Source:
         if not self.takes_batch_size:
             if batch_size is not None:
                 raise ValueError(f"batch_size cannot be given with a {self.kind}; it comes in batches.")
+            if self.kind == SEQUENCE:
+                return SequenceBatches(self._data, self._shuffles(shuffle), seed)
             return LoaderBatches(self._data) if self.kind == "DataLoader" else StreamBatches(self._data)
         size = whole("batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
         if self.kind == "arrays":
             return ArrayBatches(self._data, size, shuffle, seed, rows, self._carry)
-        if shuffle == "batch":
-            raise ValueError(f"shuffle='batch' is for arrays, got a {self.kind}; use True or False.")
+        shuffled = self._shuffles(shuffle)
         if self.kind == "IterableDataset":
-            return LoaderBatches(DataLoader(self._data, size, generator=torch.Generator()))
+            return LoaderBatches(DataLoader(Samples(self._data), size, generator=torch.Generator()))
         dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
-        sampler = EpochSampler(len(self._data) if rows is None else len(rows), seed, bool(shuffle))
+        sampler = EpochSampler(len(self._data) if rows is None else len(rows), seed, shuffled)
         # a generator of its own: a DataLoader draws from torch's global one at the start of every pass otherwise
         return LoaderBatches(DataLoader(dataset, size, sampler=sampler, generator=torch.Generator()), sampler)
+
+    def _shuffles(self, shuffle: bool | str) -> bool:
+        if shuffle == "batch":
+            raise ValueError(f"shuffle='batch' is for arrays, got a {self.kind}; use True or False.")
+        return bool(shuffle)
 
     def split(self, share: float, *, stratify: Any, shuffle: bool, seed: int | None) -> tuple[Tensor, Tensor]:
         """The rows that train and those that validate; warns where training misses a class."""
@@ -177,7 +187,7 @@ def _kind(x: Any, name: str) -> str:
     if arrays.is_array(x):
         return "arrays"
     if hasattr(x, "__getitem__") and hasattr(x, "__len__"):
-        return "Dataset"
+        return SEQUENCE if is_sequence_of_batches(x) else "Dataset"
     if isinstance(x, Iterator):
         return "generator"
     if callable(x):
