@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset
 
 from kerastorch.data.batches import Batch
 from kerastorch.data.order import permutation
-from kerastorch.data.streams import unpack, with_own_targets
+from kerastorch.data.streams import read, with_own_targets
 from kerastorch.data.structure import leaves
 from kerastorch.errors import warn
 from kerastorch.randomness import capture, restore
@@ -28,6 +28,7 @@ class SequenceBatches:
         sequence: `len(sequence)` batches `(x, y)` or `(x, y, sample_weight)`.
         shuffle: draw the batches in an order that depends on the seed and the number of the pass.
         seed: see there.
+        inputs_only: leave targets and weights out.
     """
 
     samples: int | None = None
@@ -36,8 +37,8 @@ class SequenceBatches:
     knows_place = False
     transient = True
 
-    def __init__(self, sequence: Any, shuffle: bool, seed: int) -> None:
-        self._sequence, self._shuffle, self._seed = sequence, shuffle, seed
+    def __init__(self, sequence: Any, shuffle: bool, seed: int, *, inputs_only: bool = False) -> None:
+        self._sequence, self._shuffle, self._seed, self._inputs_only = sequence, shuffle, seed, inputs_only
 
     def steps(self) -> int:
         return len(self._sequence)
@@ -65,8 +66,8 @@ class SequenceBatches:
         self._call("on_epoch_begin")
         count = len(self._sequence)
         order = permutation(count, self._seed, number).tolist() if self._shuffle else range(count)
-        for index in order[start:]:
-            yield with_own_targets(unpack(self._sequence[index]))
+        items = (self._sequence[index] for index in order[start:])
+        yield from map(with_own_targets, read(items, self._inputs_only))
         self._call("on_epoch_end")
 
     def _call(self, hook: str) -> None:

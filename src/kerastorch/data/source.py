@@ -24,7 +24,7 @@ from kerastorch.data.carry import Carry
 from kerastorch.data.order import EpochSampler
 from kerastorch.data.sequences import Samples, SequenceBatches, is_sequence_of_batches, refuse_list_of_items
 from kerastorch.data.split import split_rows, warn_of_unseen_classes
-from kerastorch.data.streams import LoaderBatches, StreamBatches
+from kerastorch.data.streams import LoaderBatches, StreamBatches, ask_about_weights
 from kerastorch.data.structure import rows as rows_of
 from kerastorch.errors import whole
 
@@ -45,6 +45,7 @@ class Source:
         finite: whether NaN and infinity are refused.
         cast: what is done to arrays once, before training.
         carry: brings pieces of arrays that are on the CPU to where they are wanted.
+        inputs_only: leave out targets and weights that come with `x`.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class Source:
         finite: bool = True,
         cast: Cast = lambda batch: batch,
         carry: Carry | None = None,
+        inputs_only: bool = False,
     ) -> None:
-        self._carry = carry
+        self._carry, self._inputs_only = carry, inputs_only
         if y is None:
             refuse_list_of_items(x, names[0])
         self.kind = _kind(x, names[0])
@@ -66,6 +68,8 @@ class Source:
         if isinstance(x, TensorDataset):
             _refuse(self.kind, y=y, sample_weight=sample_weight)
             x, y, sample_weight = (*x.tensors, None, None, None)[:3]
+            if not inputs_only:
+                ask_about_weights(sample_weight)
             self.kind = "arrays"
         if self.kind == "arrays":
             arrays.check_indexes(x, y)
@@ -109,18 +113,21 @@ class Source:
             if batch_size is not None:
                 raise ValueError(f"batch_size cannot be given with a {self.kind}; it comes in batches.")
             if self.kind == SEQUENCE:
-                return SequenceBatches(self._data, self._shuffles(shuffle), seed)
-            return LoaderBatches(self._data) if self.kind == "DataLoader" else StreamBatches(self._data)
+                return SequenceBatches(self._data, self._shuffles(shuffle), seed, inputs_only=self._inputs_only)
+            kind = LoaderBatches if self.kind == "DataLoader" else StreamBatches
+            return kind(self._data, inputs_only=self._inputs_only)
         size = whole("batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
         if self.kind == "arrays":
             return ArrayBatches(self._data, size, shuffle, seed, rows, self._carry)
         shuffled = self._shuffles(shuffle)
         if self.kind == "IterableDataset":
-            return LoaderBatches(DataLoader(Samples(self._data), size, generator=torch.Generator()))
+            samples = DataLoader(Samples(self._data), size, generator=torch.Generator())
+            return LoaderBatches(samples, inputs_only=self._inputs_only)
         dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
         sampler = EpochSampler(len(self._data) if rows is None else len(rows), seed, shuffled)
         # a generator of its own: a DataLoader draws from torch's global one at the start of every pass otherwise
-        return LoaderBatches(DataLoader(dataset, size, sampler=sampler, generator=torch.Generator()), sampler)
+        loader = DataLoader(dataset, size, sampler=sampler, generator=torch.Generator())
+        return LoaderBatches(loader, sampler, inputs_only=self._inputs_only)
 
     def _shuffles(self, shuffle: bool | str) -> bool:
         if shuffle == "batch":
