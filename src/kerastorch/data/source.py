@@ -23,7 +23,7 @@ from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, 
 from kerastorch.data.carry import Carry
 from kerastorch.data.order import EpochSampler
 from kerastorch.data.sequences import Samples, SequenceBatches, is_sequence_of_batches, refuse_list_of_items
-from kerastorch.data.split import split_rows, warn_of_unseen_classes
+from kerastorch.data.split import split_rows, warn_of_unlike_parts
 from kerastorch.data.streams import LoaderBatches, StreamBatches, ask_about_weights
 from kerastorch.data.structure import rows as rows_of
 from kerastorch.errors import whole
@@ -96,7 +96,10 @@ class Source:
         if self.kind == "arrays":
             return self._data.y
         found = getattr(self._data, "targets", None) if self.kind == "Dataset" else None
-        return None if found is None else torch.as_tensor(found)
+        try:
+            return None if found is None else torch.as_tensor(found)
+        except (TypeError, ValueError, RuntimeError):  # text, or something of the dataset's own
+            return None
 
     def batches(
         self, batch_size: int | None, *, shuffle: bool | str = False, seed: int = 0, rows: Tensor | None = None
@@ -135,16 +138,15 @@ class Source:
         return bool(shuffle)
 
     def split(self, share: float, *, stratify: Any, shuffle: bool, seed: int | None) -> tuple[Tensor, Tensor]:
-        """The rows that train and those that validate; warns where training misses a class."""
+        """The rows that train and those that validate; warns where their labels are unlike."""
         if self.samples is None:
             raise ValueError(
                 f"validation_split needs arrays or a map-style Dataset, got a {self.kind}; pass validation_data."
             )
         labels = None if stratify is None or stratify is False else self._labels(stratify)
         train, validation = split_rows(self.samples, share, stratify=labels, shuffle=shuffle, seed=seed)
-        seen = self.targets()
-        if isinstance(seen, Tensor) and not seen.is_floating_point() and seen.ndim == 1:
-            warn_of_unseen_classes(seen[train], seen[validation])
+        as_they_lie = not shuffle and labels is None
+        warn_of_unlike_parts(self.targets(), train, validation, as_they_lie=as_they_lie)
         return train, validation
 
     def _labels(self, stratify: Any) -> Tensor:

@@ -176,8 +176,8 @@ def ask_about_weights(weight: Any) -> None:
         if kind.startswith(("int", "uint")):
             warn(
                 f"the third item of a batch holds integers, {kind} {tuple(leaf.shape)}, and is taken as sample "
-                "weights: a batch is (x, y, sample_weight). If it is an index or the like, leave it out: (x, y). If it is the "
-                "target of a model with two inputs, yield ((a, b), y). If it holds weights, make it float."
+                "weights: a batch is (x, y, sample_weight). If it is an index or the like, leave it out: (x, y). If it "
+                "is the target of a model with two inputs, yield ((a, b), y). If it holds weights, make it float."
             )
 
 
