@@ -92,7 +92,7 @@ def test_arrays_move_as_a_whole_where_they_take_less_than_a_quarter_of_the_free_
 
 def test_all_arrays_are_moved_in_the_dtypes_of_their_batches():
     x, y = torch.randn(10, 6, dtype=torch.float64), torch.arange(10)
-    data = Batch({"a": x, "b": x.int()}, (y, y.double()), torch.ones(10))
+    data = Batch({"a": x, "b": x.half()}, (y, y.double()), torch.ones(10))
     found = Feed([nn.Linear(6, 3)], CPU, data_device=META).once(data)
     tensors = [*found.x.values(), *found.y, found.sample_weight]
     assert {tensor.device for tensor in tensors} == {META}

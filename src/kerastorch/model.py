@@ -301,7 +301,7 @@ class Model(Portable, Visible, Savable):
         feed = trainer.feed()
         refuse_reordered(x)
         refuse_dropped(x, "predict")
-        source = Source(x, cast=feed.once, carry=feed.carry, finite=False)
+        source = Source(x, cast=feed.once, carry=feed.carry, finite=False, inputs_only=True)
         check_columns(trainer.columns, source.columns)
         batches = sized(source, batch_size, steps, grows=lambda: visible(modules(self)))
         own = listed(callbacks)

@@ -50,11 +50,13 @@ class Batches(Protocol):
         samples: how many rows a pass has, `None` where unknown.
         batch_size: rows of a batch, `None` where unknown.
         targets: all targets, where they are in memory, else `None`.
+        transient: whether the tensors of a batch may be filled anew when the next batch is drawn.
     """
 
     samples: int | None
     batch_size: int | None
     targets: Any
+    transient: bool
 
     def steps(self) -> int | None:
         """How many batches a pass has, `None` where unknown."""
@@ -98,6 +100,7 @@ class ArrayBatches:
     """
 
     knows_place = False
+    transient = False
 
     def __init__(
         self,
@@ -209,12 +212,15 @@ class FirstBatches:
         self.batches, self._limit = batches, limit
         self.batch_size = batches.batch_size
         self.targets = batches.targets
+        self.transient = batches.transient
 
     def steps(self) -> int:
         return min(self._limit, self.batches.steps() or self._limit)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        return itertools.islice(self.batches.epoch(number), self._limit)
+        known = self.batches.steps()
+        stream = self.batches.epoch(number)
+        return stream if known is not None and known <= self._limit else itertools.islice(stream, self._limit)
 
 
 def _sum(tensor: Tensor) -> str:

@@ -37,6 +37,7 @@ class GoingOn:
         self._taken = 0  # of the running pass
         self._began: dict[str, Any] = {}  # what it began with
         self.targets = batches.targets
+        self.transient = batches.transient
 
     def steps(self) -> int:
         return self._limit
@@ -70,6 +71,8 @@ class GoingOn:
                 raise ValueError(f"data ended after {given} of {self._limit} steps.")
             self._taken += 1
             yield batch
+        if self._taken == self._batches.steps():
+            next(self._running, None)  # a pass that ends with the epoch ends now
 
     def _beginning(self) -> dict[str, Any]:
         return {"batches": self._batches.state_dict(), "random": self._random.capture()}

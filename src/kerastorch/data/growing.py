@@ -32,7 +32,9 @@ class GrowingBatches:
         self._make = make
         self._rows = torch.arange(samples) if rows is None else rows
         self.samples: int | None = len(self._rows)
-        self.targets: Any = make(FIRST, rows).targets
+        first = make(FIRST, rows)
+        self.targets: Any = first.targets
+        self.transient = first.transient
         self._size, self.settled = FIRST, False
 
     def steps(self) -> None:

@@ -22,12 +22,14 @@ from kerastorch.data import arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
 from kerastorch.data.carry import Carry
 from kerastorch.data.order import EpochSampler
-from kerastorch.data.split import split_rows, warn_of_unseen_classes
-from kerastorch.data.streams import LoaderBatches, StreamBatches
+from kerastorch.data.sequences import Samples, SequenceBatches, is_sequence_of_batches, refuse_list_of_items
+from kerastorch.data.split import split_rows, warn_of_unlike_parts
+from kerastorch.data.streams import LoaderBatches, StreamBatches, ask_about_weights
 from kerastorch.data.structure import rows as rows_of
 from kerastorch.errors import whole
 
 DEFAULT_BATCH_SIZE = 32
+SEQUENCE = "sequence of batches"
 Cast = Callable[[Batch], Batch]
 
 
@@ -43,6 +45,7 @@ class Source:
         finite: whether NaN and infinity are refused.
         cast: what is done to arrays once, before training.
         carry: brings pieces of arrays that are on the CPU to where they are wanted.
+        inputs_only: leave out targets and weights that come with `x`.
     """
 
     def __init__(
@@ -55,13 +58,18 @@ class Source:
         finite: bool = True,
         cast: Cast = lambda batch: batch,
         carry: Carry | None = None,
+        inputs_only: bool = False,
     ) -> None:
-        self._carry = carry
+        self._carry, self._inputs_only = carry, inputs_only
+        if y is None:
+            refuse_list_of_items(x, names[0])
         self.kind = _kind(x, names[0])
         self.columns = arrays.columns(x)
         if isinstance(x, TensorDataset):
             _refuse(self.kind, y=y, sample_weight=sample_weight)
             x, y, sample_weight = (*x.tensors, None, None, None)[:3]
+            if not inputs_only:
+                ask_about_weights(sample_weight)
             self.kind = "arrays"
         if self.kind == "arrays":
             arrays.check_indexes(x, y)
@@ -88,7 +96,10 @@ class Source:
         if self.kind == "arrays":
             return self._data.y
         found = getattr(self._data, "targets", None) if self.kind == "Dataset" else None
-        return None if found is None else torch.as_tensor(found)
+        try:
+            return None if found is None else torch.as_tensor(found)
+        except (TypeError, ValueError, RuntimeError):  # text, or something of the dataset's own
+            return None
 
     def batches(
         self, batch_size: int | None, *, shuffle: bool | str = False, seed: int = 0, rows: Tensor | None = None
@@ -104,30 +115,38 @@ class Source:
         if not self.takes_batch_size:
             if batch_size is not None:
                 raise ValueError(f"batch_size cannot be given with a {self.kind}; it comes in batches.")
-            return LoaderBatches(self._data) if self.kind == "DataLoader" else StreamBatches(self._data)
+            if self.kind == SEQUENCE:
+                return SequenceBatches(self._data, self._shuffles(shuffle), seed, inputs_only=self._inputs_only)
+            kind = LoaderBatches if self.kind == "DataLoader" else StreamBatches
+            return kind(self._data, inputs_only=self._inputs_only)
         size = whole("batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
         if self.kind == "arrays":
             return ArrayBatches(self._data, size, shuffle, seed, rows, self._carry)
+        shuffled = self._shuffles(shuffle)
+        if self.kind == "IterableDataset":
+            samples = DataLoader(Samples(self._data), size, generator=torch.Generator())
+            return LoaderBatches(samples, inputs_only=self._inputs_only)
+        dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
+        sampler = EpochSampler(len(self._data) if rows is None else len(rows), seed, shuffled)
+        # a generator of its own: a DataLoader draws from torch's global one at the start of every pass otherwise
+        loader = DataLoader(dataset, size, sampler=sampler, generator=torch.Generator())
+        return LoaderBatches(loader, sampler, inputs_only=self._inputs_only)
+
+    def _shuffles(self, shuffle: bool | str) -> bool:
         if shuffle == "batch":
             raise ValueError(f"shuffle='batch' is for arrays, got a {self.kind}; use True or False.")
-        if self.kind == "IterableDataset":
-            return LoaderBatches(DataLoader(self._data, size, generator=torch.Generator()))
-        dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
-        sampler = EpochSampler(len(self._data) if rows is None else len(rows), seed, bool(shuffle))
-        # a generator of its own: a DataLoader draws from torch's global one at the start of every pass otherwise
-        return LoaderBatches(DataLoader(dataset, size, sampler=sampler, generator=torch.Generator()), sampler)
+        return bool(shuffle)
 
     def split(self, share: float, *, stratify: Any, shuffle: bool, seed: int | None) -> tuple[Tensor, Tensor]:
-        """The rows that train and those that validate; warns where training misses a class."""
+        """The rows that train and those that validate; warns where their labels are unlike."""
         if self.samples is None:
             raise ValueError(
                 f"validation_split needs arrays or a map-style Dataset, got a {self.kind}; pass validation_data."
             )
         labels = None if stratify is None or stratify is False else self._labels(stratify)
         train, validation = split_rows(self.samples, share, stratify=labels, shuffle=shuffle, seed=seed)
-        seen = self.targets()
-        if isinstance(seen, Tensor) and not seen.is_floating_point() and seen.ndim == 1:
-            warn_of_unseen_classes(seen[train], seen[validation])
+        as_they_lie = not shuffle and labels is None
+        warn_of_unlike_parts(self.targets(), train, validation, as_they_lie=as_they_lie)
         return train, validation
 
     def _labels(self, stratify: Any) -> Tensor:
@@ -177,7 +196,7 @@ def _kind(x: Any, name: str) -> str:
     if arrays.is_array(x):
         return "arrays"
     if hasattr(x, "__getitem__") and hasattr(x, "__len__"):
-        return "Dataset"
+        return SEQUENCE if is_sequence_of_batches(x) else "Dataset"
     if isinstance(x, Iterator):
         return "generator"
     if callable(x):

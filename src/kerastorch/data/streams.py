@@ -7,13 +7,14 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kerastorch.data.arrays import tensors
 from kerastorch.data.batches import Batch
 from kerastorch.data.order import EpochSampler
-from kerastorch.data.structure import map_structure
+from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.workers import begun, told
 from kerastorch.errors import warn
 
@@ -23,9 +24,12 @@ class LoaderBatches:
 
     targets: Any = None
     knows_place = False
+    transient = True
 
-    def __init__(self, loader: DataLoader[Any], sampler: EpochSampler | None = None) -> None:
-        self.loader, self._sampler = loader, sampler
+    def __init__(
+        self, loader: DataLoader[Any], sampler: EpochSampler | None = None, *, inputs_only: bool = False
+    ) -> None:
+        self.loader, self._sampler, self._inputs_only = loader, sampler, inputs_only
         self.samples: int | None = None
         self.batch_size: int | None = loader.batch_size
         rows: Any = loader.sampler
@@ -63,11 +67,14 @@ class LoaderBatches:
         )
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        batches = read(told(self.loader), self._inputs_only)
+        if not (self.loader.pin_memory and torch.accelerator.is_available()):  # pinned ones are copies already
+            batches = map(with_own_targets, batches)
         if self._sampler is not None:
             self._sampler.epoch, self._sampler.start = number, start * (self.batch_size or 1)
-            return map(unpack, told(self.loader))
+            return batches
         # what is passed over is drawn, or the rest would differ
-        return passed_over(map(unpack, told(self.loader)), start)
+        return passed_over(batches, start)
 
 
 class StreamBatches:
@@ -77,9 +84,10 @@ class StreamBatches:
     batch_size: int | None = None
     targets: Any = None
     knows_place = False
+    transient = True
 
-    def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
-        self._source = source
+    def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]], *, inputs_only: bool = False) -> None:
+        self._source, self._inputs_only = source, inputs_only
         self._given = 0  # batches
         self._drawn = 0  # of them, more than a checkpoint knows
 
@@ -106,7 +114,7 @@ class StreamBatches:
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         source = self._source() if callable(self._source) else self._source
         drawn, self._drawn = self._drawn, 0
-        return passed_over((_kept(unpack(item)) for item in self._counted(source)), max(0, start - drawn))
+        return passed_over(map(with_own_targets, read(self._counted(source), self._inputs_only)), max(0, start - drawn))
 
     def _counted(self, source: Iterable[Any]) -> Iterator[Any]:
         for item in source:
@@ -121,22 +129,99 @@ def passed_over(stream: Iterator[Batch], count: int) -> Iterator[Batch]:
     return stream
 
 
-def _kept(batch: Batch) -> Batch:
-    """Metrics keep targets for a while; a generator may fill the same array again."""
-    return batch._replace(y=map_structure(lambda y: y.clone() if isinstance(y, Tensor) else copy.copy(y), batch.y))
+def with_own_targets(batch: Batch) -> Batch:
+    """Copy the targets of a batch, which metrics keep for a while.
+
+    A loader may fill the same tensors again, and each tensor of a worker holds a file open as long as it lives.
+    """
+    return batch._replace(y=map_structure(_copy, batch.y))
+
+
+def with_own_tensors(batch: Batch) -> Batch:
+    """Copy all of a batch, for whoever draws the next one before this one is used."""
+    return Batch(*(map_structure(_copy, part) for part in batch))
+
+
+def _copy(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else copy.copy(value)
+
+
+def read(items: Iterator[Any], inputs_only: bool) -> Iterator[Batch]:
+    """Make batches of what a loader or generator yields; the weights of the first are looked at.
+
+    Args:
+        items: what it yields.
+        inputs_only: leave targets and weights out, whatever they are: for `predict`.
+    """
+    return map(inputs_of, items) if inputs_only else _asked_about(items)
+
+
+def _asked_about(items: Iterator[Any]) -> Iterator[Batch]:
+    for item in items:
+        batch = unpack(item)
+        ask_about_weights(batch.sample_weight)
+        yield batch
+        break
+    yield from map(unpack, items)
+
+
+def ask_about_weights(weight: Any) -> None:
+    """Warn of a third item that holds integers, which are rarely weights.
+
+    Warns:
+        UserWarning: it does.
+    """
+    for _, leaf in leaves(weight):
+        kind = str(getattr(leaf, "dtype", "")).removeprefix("torch.")
+        if kind.startswith(("int", "uint")):
+            warn(
+                f"the third item of a batch holds integers, {kind} {tuple(leaf.shape)}, and is taken as sample "
+                "weights: a batch is (x, y, sample_weight). If it is an index or the like, leave it out: (x, y). If it "
+                "is the target of a model with two inputs, yield ((a, b), y). If it holds weights, make it float."
+            )
+
+
+def inputs_of(item: Any) -> Batch:
+    """Take only the inputs of what a loader or generator yields."""
+    if isinstance(item, Batch):
+        return Batch(item.x, None, None)
+    return Batch(_as_arrays(_parts(item)[0], "x"), None, None)
 
 
 def unpack(item: Any) -> Batch:
     """What a loader or generator yields -> a batch: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; a dict is x."""
     if isinstance(item, Batch):
         return item
-    if isinstance(item, (tuple, list)):
-        if not 1 <= len(item) <= 3:
-            raise ValueError(f"a batch has {len(item)} items; expected (x,), (x, y) or (x, y, sample_weight).")
-        return Batch(*(_as_arrays(part) for part in item), *(None,) * (3 - len(item)))
-    return Batch(_as_arrays(item), None, None)
+    parts = _parts(item)
+    return Batch(*map(_as_arrays, parts, _ITEMS), *(None,) * (3 - len(parts)))
 
 
-def _as_arrays(part: Any) -> Any:
-    """Nested lists of numbers as a tensor; anything else as it is."""
-    return tensors(part, "a batch") if isinstance(part, list) else part
+_ITEMS = ("x", "y", "sample_weight")
+
+
+def _parts(item: Any) -> tuple[Any, ...]:
+    if not isinstance(item, (tuple, list)):
+        return (item,)
+    if not 1 <= len(item) <= 3:
+        raise ValueError(f"a batch has {len(item)} items; expected (x,), (x, y) or (x, y, sample_weight).")
+    return tuple(item)
+
+
+def _as_arrays(part: Any, name: str) -> Any:
+    """Nested lists of numbers as a tensor; anything else as it is.
+
+    Raises:
+        TypeError: weights that are text.
+    """
+    if name == "sample_weight" and _is_text(part):
+        raise TypeError(
+            "the third item of a batch is text, and is taken as sample weights: a batch is (x, y, sample_weight). "
+            "Leave it out: (x, y)."
+        )
+    return tensors(part, f"{name} of a batch") if isinstance(part, list) else part
+
+
+def _is_text(part: Any) -> bool:
+    if isinstance(part, (tuple, list)):
+        return len(part) > 0 and _is_text(part[0])
+    return isinstance(part, (str, bytes)) or getattr(getattr(part, "dtype", None), "kind", "n") in "USOT"

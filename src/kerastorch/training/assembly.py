@@ -12,6 +12,7 @@ from kerastorch.data.batches import Batches, Resumable
 from kerastorch.data.going_on import GoingOn
 from kerastorch.data.source import Source
 from kerastorch.data.split import check_split
+from kerastorch.data.streams import ask_about_weights
 from kerastorch.errors import whole
 from kerastorch.randomness import Randomness
 from kerastorch.training.feed import Feed
@@ -97,6 +98,7 @@ def validation_source(data: Any, feed: Feed, finite: bool, steps: int | None) ->
         if len(data) not in (2, 3):
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} parts.")
         names = ("validation x", "validation y", "validation sample_weight")
+        ask_about_weights(*data[2:] or (None,))
         return Source(*data, names=names, finite=finite, cast=feed.once, carry=feed.carry)
     names = ("validation_data", "y", "sample_weight")
     source = Source(data, names=names, finite=finite, cast=feed.once, carry=feed.carry)

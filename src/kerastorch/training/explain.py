@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -26,6 +28,8 @@ def raise_explained(error: Exception, model: nn.Module, x: Any) -> NoReturn:
 
 def explained(error: Exception, model: nn.Module, x: Any) -> Exception:
     """`error` itself, or one that names the layer it came from and why; only errors raised within `model`."""
+    if isinstance(error, TypeError) and _misses_an_input(error, model):
+        return TypeError(f"{str(error).rstrip('.')}. {_given(model, x)}")
     layer = _innermost(error.__traceback__, model)
     if layer is None or isinstance(error, (NotImplementedError, ValueError, torch.OutOfMemoryError)):
         return error
@@ -41,6 +45,29 @@ def explained(error: Exception, model: nn.Module, x: Any) -> Exception:
         error.add_note(f"In {where}; the batch was {shown}.")
         return error
     return ValueError(f"{where} cannot take its input: {message}. The batch was {shown}.{_advice(module, given)}")
+
+
+def _misses_an_input(error: TypeError, model: nn.Module) -> bool:
+    """Whether it is the model's own `forward` that was called without one of its inputs."""
+    inner = getattr(model, "module_viewed", None) or model
+    start = f"{getattr(type(inner).forward, '__qualname__', '')}() missing"
+    return str(error).startswith(start) and "required positional argument" in str(error)
+
+
+def _given(model: nn.Module, x: Any) -> str:
+    """What the model was called on, and how to give it more."""
+    if isinstance(x, Mapping):
+        inner = getattr(model, "module_viewed", None) or model
+        other = sorted(map(repr, set(x) - set(inspect.signature(inner.forward).parameters)))
+        return (
+            f"The batch is a dict with {', '.join(other)}, which forward() does not take, and so it was given the dict "
+            "as one argument. Yield (x, y), where x has the inputs alone: ({'a': a, 'b': b}, y)."
+        )
+    count = len(x) if isinstance(x, (tuple, list)) else 1
+    return (
+        f"It was given {'one input' if count == 1 else f'{count} inputs'}: a batch is (x, y) or (x, y, sample_weight), "
+        "and the second item is taken as the target. Yield ((a, b), y) for two inputs; with arrays, pass x=(a, b)."
+    )
 
 
 def _is_tensor(leaf: Any) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,16 +14,19 @@ from kerastorch.data.carry import carrier
 from kerastorch.data.placement import placed
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.weights import ClassWeights
-from kerastorch.layers.base import Layer
-from kerastorch.layers.embedding import Embedding
+from kerastorch.training.input_dtypes import (
+    Kind,
+    cast,
+    declared,
+    first_use,
+    first_with_weights,
+    kinds,
+    root,
+    tensors_in,
+)  # fmt: skip
 from kerastorch.tree import tensors
 
 ONCE = 2**30  # bytes: arrays that are larger after conversion are converted batch by batch
-
-_FLOAT_LAYERS = (
-    nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._NormBase, nn.LayerNorm,
-    nn.GroupNorm, nn.MultiheadAttention,
-)  # fmt: skip
 
 
 class Feed:
@@ -55,7 +58,8 @@ class Feed:
         self._data_device = data_device
         self.carry = carrier(device)
         self.dtype = next((t.dtype for t in tensors(parts) if t.is_floating_point()), torch.get_default_dtype())
-        self._takes = _takes(parts)
+        self._model = root(parts)
+        self._kind = self._settled()
         self._class_weight = class_weight
 
     def __call__(self, batch: Batch | Several) -> Batch | Several:
@@ -71,14 +75,17 @@ class Feed:
                 raise ValueError("pass one of sample_weight and class_weight; the data already has weights.")
             sample_weight = self._class_weight(y)  # of targets that did not move yet: looking at them is no wait
         if sample_weight is not None:
-            sample_weight = self._put(self._input(sample_weight))
+            sample_weight = self._put(cast(_tensor(sample_weight, "sample_weight"), "floats", self.dtype))
         if y is not None:
             y = self._put(y) if isinstance(y, Tensor) else map_structure(self._put, y)
         return Batch(x, y, sample_weight)
 
     def inputs(self, x: Any) -> Any:
         """Those of a batch, alone."""
-        x = self._put(self._only(x)) if isinstance(x, Tensor) else map_structure(lambda t: self._put(self._input(t)), x)
+        if isinstance(x, Tensor) and (self._kind is not None or x.is_floating_point()):  # by far the most frequent
+            x = self._put(cast(x, self._kind or "floats", self.dtype))
+        else:
+            x = self._numbers(map_structure(lambda one: self._put(_tensor(one, "x")), x))
         return x if self._arrange is None else self._arrange(x)
 
     def look_at(self, targets: Any) -> None:
@@ -90,48 +97,43 @@ class Feed:
         """Arrays as a whole where they are kept, in the dtypes of their batches unless they would be large in them."""
         size = sum(leaf.numel() for _, leaf in leaves((data.x, data.y))) * self.dtype.itemsize
         if size <= ONCE:
-            x = self._only(data.x) if isinstance(data.x, Tensor) else map_structure(self._input, data.x)
-            data = Batch(x, None if data.y is None else map_structure(self._target, data.y), data.sample_weight)
+            y = None if data.y is None else map_structure(self._target, data.y)
+            data = Batch(self._early(data.x), y, data.sample_weight)
         place = placed(sum(leaf.nbytes for _, leaf in leaves(data)), self._data_device, self.device)
         return data if place is None else map_structure(lambda t: None if t is None else t.to(place), data)
 
-    def _only(self, x: Tensor) -> Tensor:
-        """The input of a model that has one: what is to be looked up becomes the integers it is."""
-        if self._takes != "indices" or x.dtype in (torch.int64, torch.int32):
-            return self._input(x)
-        broken = x != x.round()
-        if bool(broken.any()):
-            raise ValueError(f"x goes into an embedding and must hold whole numbers, got {float(x[broken][0]):g}.")
-        return x.to(torch.int64)
+    def _settled(self) -> Kind | None:
+        """What an input that comes alone is taken as, if that can be told without a call."""
+        symbols = declared(self._model)
+        if symbols is not None:
+            return symbols[0] if len(symbols) == 1 else None
+        found = first_use(self._model)
+        if found is None and first_with_weights(self.parts) == "indices":
+            return "indices"
+        return None if found == "passes" else found
 
-    def _input(self, x: Any) -> Tensor:
-        given: Tensor = x if isinstance(x, Tensor) else as_tensor(x, "x")
-        changes = given.dtype != self.dtype and (given.is_floating_point() or self._takes == "floats")
-        return given.to(self.dtype) if changes else given
+    def _early(self, x: Any) -> Any:
+        """Arrays, all rows of them, as far as can be told before the model is called on the first."""
+        if isinstance(x, Tensor) and self._kind is not None:
+            return cast(x, self._kind, self.dtype)
+        return map_structure(lambda one: cast(one, "floats" if one.is_floating_point() else "integers", self.dtype), x)
+
+    def _numbers(self, x: Any) -> Any:
+        """Inputs on the device, each as what it is used as."""
+        given = tensors_in(x)
+        if all(one.is_floating_point() for one in given):
+            return map_structure(lambda one: cast(one, "floats", self.dtype), x)
+        alone = self._kind if len(given) == 1 and isinstance(x, (tuple, list)) else None
+        found = iter([alone] if alone else kinds(self._model, x, self.dtype))
+        return map_structure(lambda one: cast(one, next(found), self.dtype), x)
 
     def _target(self, y: Any) -> Tensor:
-        given: Tensor = y if isinstance(y, Tensor) else as_tensor(y, "y")
+        given = _tensor(y, "y")
         return given.to(self.dtype) if given.dtype == torch.float64 else given
 
     def _put(self, tensor: Tensor) -> Tensor:
         return tensor if tensor.device == self.device else tensor.to(self.device, non_blocking=True)
 
 
-def _takes(parts: Iterable[nn.Module]) -> Literal["floats", "indices", "anything"]:
-    """What the first layer with parameters computes with; integers become floats only where that needs them.
-
-    An embedding that is not first may be the first to be called all the same: integers stay what they are then.
-    """
-    found: Literal["floats", "anything"] | None = None
-    for child in parts:
-        if isinstance(child, (nn.Embedding, nn.EmbeddingBag, Embedding)):
-            return "indices" if found is None else "anything"
-        if getattr(child, "takes_integers", False):
-            return "anything"
-        if found is not None:
-            continue
-        if isinstance(child, _FLOAT_LAYERS) or (isinstance(child, Layer) and type(child).build is not Layer.build):
-            found = "floats"
-        elif any(p is not None for p in child._parameters.values()) and not hasattr(child, "module_viewed"):
-            found = "anything"
-    return found or "anything"
+def _tensor(value: Any, name: str) -> Tensor:
+    return value if isinstance(value, Tensor) else as_tensor(value, name)

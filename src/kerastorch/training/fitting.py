@@ -57,7 +57,8 @@ def fit(
                 if session.restores:
                     stream = session.restore()
                 step, done = passes.train_step(trainer, callbacks, in_eval), session.position.done
-                batches = _placed(trainer, session, passes.executions(trainer, stream), done)
+                together = passes.executions(trainer, stream, data.training.transient)
+                batches = _placed(trainer, session, together, done)
                 found = passes.epoch(trainer, batches, feed, step, callbacks, "train", epoch, done)
                 session.stop(trainer.done)
                 trainer.epochs_done = session.number + 1

@@ -24,12 +24,16 @@ class Mean:
         self._sum: Tensor | float = 0.0
         self._count: Tensor | float = 0
 
-    def add(self, value: Tensor | float, count: Tensor | float) -> None:
+    def add(self, value: Any, count: Tensor | float) -> None:
         """One batch, or a vector of several that count alike, or as a vector says.
 
         Sums are formed every `FOLD` batches, so that looking on never changes the result.
         """
-        self._values.append(_own(value))
+        if isinstance(value, Tensor):
+            value = unshared(value)
+        elif isinstance(value, np.ndarray):
+            value = torch.as_tensor(value).clone()
+        self._values.append(value)
         self._counts.append(count)
         self._pending += 1
         if self._pending == FOLD:
@@ -71,12 +75,13 @@ class Mean:
         return float(total / count) if count else float("nan")
 
 
-def _own(value: Any) -> Any:
-    """Return a number that nobody else can change: a parameter or buffer among the logs may be written to later."""
-    if isinstance(value, Tensor):
-        made = value.requires_grad and not value.is_leaf and not value._is_view()  # by a function, for this batch
-        return value.detach() if made else value.detach().clone()
-    return torch.as_tensor(value).clone() if isinstance(value, np.ndarray) else value
+def unshared(tensor: Tensor) -> Tensor:
+    """Return a tensor without history that nobody else writes to later: a copy, unless a function has just made it.
+
+    It may be a parameter, a buffer, or a part of the batch that a loader fills again.
+    """
+    made = tensor.grad_fn is not None and not tensor._is_view()
+    return tensor.detach() if made else tensor.detach().clone()
 
 
 def _precise(device: torch.device) -> torch.dtype:

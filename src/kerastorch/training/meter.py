@@ -15,7 +15,7 @@ from kerastorch.metrics.accumulators import values
 from kerastorch.metrics.metric import Metric
 from kerastorch.metrics.state import load_state, state_of
 from kerastorch.metrics.target import Target
-from kerastorch.training.mean import Mean
+from kerastorch.training.mean import Mean, unshared
 
 ROWS, ELEMENTS = 4096, 2**22  # rows (on the CPU, whose cache they fit), or elements, that metrics are given at once
 
@@ -46,7 +46,7 @@ class Scores:
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         """Add one batch."""
-        y_pred = y_pred.detach()
+        y_pred = unshared(y_pred)
         if not self._targets:
             self._build(self._read_targets(y_pred, y_true), y_pred.device)
         self._pending.append((y_pred, y_true))

@@ -12,6 +12,7 @@ from torch import nn
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, Batches, Several, grouped
 from kerastorch.data.spec import described
+from kerastorch.data.streams import with_own_tensors
 from kerastorch.freezing import heed, rest
 from kerastorch.modes import evaluation_mode, training_mode
 from kerastorch.optimizers.base import unfuse_beginners
@@ -154,10 +155,12 @@ def train_on_batch(trainer: Trainer, batches: Batches, feed: Feed) -> dict[str, 
         return epoch(trainer, stream, feed, train_step(trainer, nobody, in_eval), nobody, "train", 0)
 
 
-def executions(trainer: Trainer, stream: Iterator[Batch]) -> Iterator[Batch | Several]:
-    """Batches whose steps run as one, together."""
+def executions(trainer: Trainer, stream: Iterator[Batch], transient: bool) -> Iterator[Batch | Several]:
+    """Put batches together whose steps run as one; `transient` ones, see `Batches`, are copied for that."""
     size = 1 if trainer.compiled is None else trainer.compiled.together
-    return stream if size == 1 else grouped(stream, size)
+    if size == 1:
+        return stream
+    return grouped(map(with_own_tensors, stream) if transient else stream, size)
 
 
 def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn.Module]) -> Step:

@@ -33,11 +33,13 @@ class Collected:
         if self._rows is not None and self._whole is None and not self._parts:
             self._whole = map_structure(lambda array: np.empty((self._rows, *array.shape[1:]), array.dtype), part)
         if self._whole is None:
-            self._parts.append(part)
+            # an output may be the batch's own tensor, which a loader fills again
+            self._parts.append(map_structure(np.copy, part))
         elif self._write(part, rows):
             self._at += rows
         else:  # outputs that are not row by row: kept batch by batch after all
             written = map_structure(lambda array: array[: self._at], self._whole)
+            part = map_structure(np.copy, part)
             self._parts = [written, part] if self._at else [part]
             self._whole = None
 

@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, FirstBatches
+from kerastorch.data.sequences import SequenceBatches
 from kerastorch.data.streams import LoaderBatches, StreamBatches
 from kerastorch.errors import CheckpointError, warn
 from kerastorch.layers.state import check_state, load_state, state_of
@@ -64,7 +65,7 @@ class Session:
         self._trainer, self._callbacks, self._epochs = trainer, callbacks, epochs
         self._batches, self._random = data.training, data.random
         one = data.validation.batches if isinstance(data.validation, FirstBatches) else data.validation
-        self._validation = one if isinstance(one, (StreamBatches, LoaderBatches)) else None
+        self._validation = one if isinstance(one, (StreamBatches, LoaderBatches, SequenceBatches)) else None
         self._known: dict[str, Any] | None = None
         self.position = Position(epochs.start, 0)
         self.number = max(trainer.epochs_done, epochs.start)

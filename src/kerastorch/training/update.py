@@ -166,8 +166,8 @@ class Update:
         overwrite_by_average(self.optimizer)
         if self._batches and not self._stepped:
             warn(
-                f"this fit made no step of the optimizer: gradient_accumulation_steps={self.every}, and the gradients of "
-                f"{self._batches} batches are accumulated. The next fit uses them; without one they change no weight."
+                f"this fit made no step of the optimizer: gradient_accumulation_steps={self.every}, and the gradients "
+                f"of {self._batches} batches are accumulated. The next fit uses them; without one they change no weight."
             )
 
 

@@ -1,0 +1,185 @@
+"""Sequences of batches, as Keras' `PyDataset`; and refusing what may be samples or batches, and does not say which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from kerastorch.data.batches import Batch
+from kerastorch.data.order import permutation
+from kerastorch.data.streams import read, with_own_targets
+from kerastorch.data.structure import leaves
+from kerastorch.errors import warn
+from kerastorch.randomness import capture, restore
+
+_HOOKS = ("on_epoch_begin", "on_epoch_end")
+
+
+class SequenceBatches:
+    """An object whose `[i]` is batch `i`: drawn in order, or in a new order each pass.
+
+    Its `on_epoch_begin` and `on_epoch_end`, if it has them, are called around each pass.
+
+    Args:
+        sequence: `len(sequence)` batches `(x, y)` or `(x, y, sample_weight)`.
+        shuffle: draw the batches in an order that depends on the seed and the number of the pass.
+        seed: see there.
+        inputs_only: leave targets and weights out.
+    """
+
+    samples: int | None = None
+    batch_size: int | None = None
+    targets: Any = None
+    knows_place = False
+    transient = True
+
+    def __init__(self, sequence: Any, shuffle: bool, seed: int, *, inputs_only: bool = False) -> None:
+        self._sequence, self._shuffle, self._seed, self._inputs_only = sequence, shuffle, seed, inputs_only
+
+    def steps(self) -> int:
+        return len(self._sequence)
+
+    def facts(self) -> dict[str, Any]:
+        return {"batches": len(self._sequence)}
+
+    def state_dict(self) -> dict[str, Any]:
+        keeps = hasattr(self._sequence, "state_dict") and hasattr(self._sequence, "load_state_dict")
+        return {"seed": self._seed, "sequence": self._sequence.state_dict() if keeps else None}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._seed = state["seed"]
+        if state["sequence"] is not None:
+            self._sequence.load_state_dict(state["sequence"])
+        elif any(_own_hook(self._sequence, name) for name in _HOOKS):
+            warn(
+                f"{type(self._sequence).__name__} has an on_epoch_begin or on_epoch_end, and what it remembers from "
+                "epoch to epoch is not kept. Training goes on exactly only if that is nothing, or if it has "
+                "state_dict() and load_state_dict(state)."
+            )
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """Not begun before the first batch is asked for."""
+        self._call("on_epoch_begin")
+        count = len(self._sequence)
+        order = permutation(count, self._seed, number).tolist() if self._shuffle else range(count)
+        items = (self._sequence[index] for index in order[start:])
+        yield from map(with_own_targets, read(items, self._inputs_only))
+        self._call("on_epoch_end")
+
+    def _call(self, hook: str) -> None:
+        found = getattr(self._sequence, hook, None)
+        if callable(found):
+            found()
+
+
+def _own_hook(sequence: Any, name: str) -> bool:
+    """Whether there is such a hook, other than the empty one of Keras' base class."""
+    owner = next((kind for kind in type(sequence).__mro__ if name in vars(kind)), None)
+    return owner is not None and owner.__module__.partition(".")[0] != "keras"
+
+
+def is_sequence_of_batches(x: Any) -> bool:
+    """Whether an object with `len` and `[i]`, which is no `torch.utils.data.Dataset`, gives batches and not samples.
+
+    Raises:
+        TypeError: it may be either.
+    """
+    if any(callable(getattr(x, name, None)) for name in _HOOKS) or any(map(_of_keras, type(x).__mro__)):
+        return True
+    if hasattr(x, "__getitems__") or not len(x):  # torch's way to ask for several samples
+        return False
+    before = capture()
+    try:
+        first = x[0]
+    finally:
+        restore(before)  # whoever draws numbers for a sample draws the same ones again
+    if may_be_a_batch(first):
+        raise TypeError(
+            f"{type(x).__name__} has len() and [i], but does not say whether [0], {shown(first)}, is a sample or a "
+            "batch. If it is a sample, make the class a subclass of torch.utils.data.Dataset; if it is a batch, give "
+            f"it a method on_epoch_end, or pass DataLoader({type(x).__name__}(...), batch_size=None)."
+        )
+    return False
+
+
+def _of_keras(kind: type) -> bool:
+    return kind.__name__ == "PyDataset" or (
+        kind.__name__ == "Sequence" and kind.__module__.partition(".")[0] in ("keras", "tensorflow", "tf_keras")
+    )
+
+
+def may_be_a_batch(item: Any) -> bool:
+    """Whether all parts of an item have a first axis of one length above 1, as those of a batch have.
+
+    A vector of floats is no batch, unless everything is one number a row.
+    """
+    parts = [leaf for _, leaf in leaves(item)]
+    shapes = [tuple(getattr(part, "shape", ())) for part in parts]
+    lengths = {shape[0] if shape else 0 for shape in shapes}
+    if len(lengths) != 1 or min(lengths) < 2:
+        return False
+    whole = all(_is_whole(part) for part in parts)
+    return whole or any(len(shape) > 1 for shape in shapes)
+
+
+def _is_whole(part: Any) -> bool:
+    dtype = part.dtype
+    return not dtype.is_floating_point if isinstance(dtype, torch.dtype) else getattr(dtype, "kind", "") in "biu"
+
+
+def shown(item: Any) -> str:
+    """The shapes of an item, for messages."""
+    return " and ".join(str(tuple(leaf.shape)) for _, leaf in leaves(item))
+
+
+class Samples(IterableDataset[Any]):
+    """The samples of an `IterableDataset`; one that may yield batches is refused when the first comes.
+
+    Args:
+        dataset: is iterated over.
+
+    Raises:
+        TypeError: when the first item is drawn.
+    """
+
+    def __init__(self, dataset: IterableDataset[Any]) -> None:
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self._dataset)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:
+        items = iter(self._dataset)
+        for first in items:
+            if may_be_a_batch(first):
+                raise TypeError(
+                    f"the {type(self._dataset).__name__} yields {shown(first)}, which may be a sample or a batch. Pass "
+                    "DataLoader(dataset, batch_size=None) if these are batches, DataLoader(dataset, batch_size=32) if "
+                    "they are samples."
+                )
+            yield first
+            break
+        yield from items
+
+
+def refuse_list_of_items(x: Any, name: str) -> None:
+    """Refuse a list of `(x, y)`, which is neither one array nor several inputs.
+
+    Raises:
+        TypeError: it is one.
+    """
+    if not isinstance(x, (list, tuple)) or not x:
+        return
+    if all(isinstance(item, (tuple, list)) and len(item) in (2, 3) and _has_array(item) for item in x):
+        raise TypeError(
+            f"{name} is a list of pairs, the first {shown(x[0])}. If each is a batch, pass a function that returns the "
+            "list, lambda: batches; if each is a sample, pass DataLoader(samples, batch_size=32)."
+        )
+
+
+def _has_array(item: Any) -> bool:
+    return any(isinstance(part, Tensor) or type(part).__module__ == "numpy" for part in item)
