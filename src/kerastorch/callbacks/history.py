@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.callbacks.extras import need
 from kerastorch.errors import unknown
 
 
@@ -54,13 +55,14 @@ class History(Callback):
 
     def frame(self) -> Any:
         """The curves as a pandas DataFrame, one row an epoch (needs pandas)."""
+        need("History.frame", "pandas")
         import pandas as pd
 
         columns = {n: pd.Series(v, index=self._at[n]) for n, v in self.history.items()}
         return pd.DataFrame(columns, index=pd.Index(self.epoch, name="epoch"))
 
     def plot(self, path: Any = None) -> Any:
-        """Draw each quantity, training beside validation (needs matplotlib: `pip install kerastorch[plot]`).
+        """Draw each quantity, training beside validation (needs matplotlib: `pip install matplotlib`).
 
         Args:
             path: where to save the picture; its ending chooses the format. Nothing is saved if `None`.
@@ -68,6 +70,7 @@ class History(Callback):
         Returns:
             The matplotlib `Figure`; in a notebook it shows itself.
         """
+        need("History.plot", "matplotlib")
         from matplotlib.ticker import MaxNLocator
 
         from kerastorch.callbacks.figure import Figure

@@ -26,7 +26,7 @@ from kerastorch.paths import refuse_no_folder
 
 
 class TensorBoard(Callback):
-    """Writes what `tensorboard --logdir logs` shows (needs `pip install kerastorch[tensorboard]`).
+    """Writes what `tensorboard --logdir logs` shows (needs `pip install tensorboard`).
 
     Curves are `epoch_loss` and so on, in `log_dir/train` and, of validation, in `log_dir/validation`, with
     `epoch_learning_rate`, or one for each group of the optimizer's parameters. The numbers of each validation, and of
@@ -65,7 +65,7 @@ class TensorBoard(Callback):
         embeddings_freq: int = 0,
         embeddings_metadata: Metadata = None,
     ) -> None:
-        need("TensorBoard", "tensorboard", "tensorboard")
+        need("TensorBoard", "tensorboard")
         if not isinstance(log_dir, (str, os.PathLike)) or not os.fspath(log_dir):
             raise mismatch("log_dir", log_dir, "the path of a folder")
         self.log_dir = os.fspath(log_dir)
