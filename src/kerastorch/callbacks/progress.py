@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.callbacks.log_values import as_float
 
 Verbose = int | Literal["auto"]
+LONGEST = 40  # characters of an array that are printed; of a longer one, its shape
 REFRESH = 0.1  # seconds between two looks at the running numbers
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar:10}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}] {postfix}"
 
@@ -52,10 +54,13 @@ def numbers(logs: Mapping[str, Any]) -> str:
 
 
 def short(value: Any) -> str:
-    """Four digits after the point, or an exponent where that would hide the number; words as they are."""
-    if not hasattr(value, "__float__"):
-        return str(value)
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"
+    """Format a number with four digits after the point, or an exponent if that would hide it; others in one line."""
+    number = as_float(value)
+    if number is None:
+        shape = getattr(value, "shape", None)
+        text = " ".join(str(value).split())
+        return text if shape is None or len(text) <= LONGEST else f"{type(value).__name__}{tuple(shape)}"
+    return f"{number:.4f}" if number == 0 or 1e-3 <= abs(number) < 1e5 else f"{number:.4g}"
 
 
 class ProgressBar(Callback):

@@ -19,6 +19,7 @@ from kerastorch.callbacks.board_weights import (
     write_weights,
 )
 from kerastorch.callbacks.extras import need
+from kerastorch.callbacks.log_values import as_float
 from kerastorch.callbacks.steps import Steps, UpdateFreq
 from kerastorch.callbacks.window import Window
 from kerastorch.errors import mismatch, warn, whole
@@ -155,8 +156,9 @@ class TensorBoard(Callback):
 
     def _scalar(self, part: str, tag: str, value: Any, step: int) -> None:
         writer = self._files.writer(part)
-        if hasattr(value, "__float__"):
-            writer.add_scalar(tag, float(value), step)
+        number = as_float(value)
+        if number is not None:
+            writer.add_scalar(tag, number, step)
         else:
             writer.add_text(tag, str(value), step)
 
