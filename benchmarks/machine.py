@@ -5,26 +5,25 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = (
-    *("torch", "kerastorch", "keras", "jax", "tensorflow", "tensorflow-cpu"),
+    *("torch", "keras", "jax", "tensorflow", "tensorflow-cpu"),
     *("poutyne", "skorch", "lightning", "pytorch-ignite", "numpy"),
 )
 
 
 def versions():
-    """Name -> version of what is installed."""
+    """Name -> version of what is installed, kerastorch under its import name."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    if "kerastorch" not in found:  # on the path, not installed
-        try:
-            import kerastorch
+    try:  # imported, not looked up: the distribution of that name is another project
+        import kerastorch
 
-            found["kerastorch"] = kerastorch.__version__
-        except ImportError:
-            pass
+        found["kerastorch"] = kerastorch.__version__
+    except ImportError:
+        pass
     return found
 
 

@@ -119,5 +119,5 @@ def test_wrong_arguments_are_refused_at_once(arguments, words):
 
 def test_a_missing_package_is_said_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(ImportError, match=r"WandbLogger needs wandb: pip install kerastorch\[wandb\]"):
+    with pytest.raises(ImportError, match=r"WandbLogger needs wandb: pip install wandb$"):
         WandbLogger()

@@ -195,7 +195,7 @@ def test_what_cannot_be_drawn_is_told_and_no_file_is_written(arguments, sentence
     assert not list(tmp_path.iterdir())
 
 
-def test_without_matplotlib_the_extra_is_named(tmp_path):
+def test_without_matplotlib_the_package_to_install_is_named(tmp_path):
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
         "import kerastorch as kt\n"
@@ -205,5 +205,5 @@ def test_without_matplotlib_the_extra_is_named(tmp_path):
         "except ImportError as error:\n    print(error)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout == "plot_model draws with matplotlib: pip install kerastorch[plot].\n"
+    assert found.stdout == "plot_model draws with matplotlib: pip install matplotlib\n"
     assert [path.name for path in tmp_path.iterdir()] == ["a.dot"]

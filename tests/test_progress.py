@@ -1,9 +1,11 @@
 """What is printed: nothing, a line an epoch, or a tqdm bar."""
 
+import gc
 import io
 import re
 import sys
 import time
+import types
 
 import pytest
 import torch
@@ -129,30 +131,44 @@ def test_numbers_are_short(value, text):
     assert progress.short(value) == text
 
 
-@pytest.mark.parametrize("steps", [None, 3])
-def test_a_notebooks_widget_is_kept_whatever_its_length(monkeypatch, steps):
-    class Widget:
-        leave, n = True, 0
+@pytest.fixture
+def notebook(monkeypatch):
+    """A session whose output a Jupyter kernel sends on: not a terminal, and IPython says that it has a kernel."""
+    shell = types.ModuleType("IPython")
+    shell.get_ipython = lambda: types.SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    monkeypatch.delitem(sys.modules, "tqdm.notebook", raising=False)
 
-        def __bool__(self):  # tqdm's own has no truth without a length
-            raise TypeError
 
-        def set_postfix_str(self, text, refresh):
-            self.text = text
+@pytest.mark.parametrize("ipywidgets", [True, False])
+def test_a_notebook_keeps_the_final_line_of_each_epoch_as_text(notebook, ipywidgets, monkeypatch, capsys):
+    if not ipywidgets:
+        monkeypatch.setitem(sys.modules, "ipywidgets", None)  # as if it were not installed
+    slow = kt.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: time.sleep(0.05))
+    compiled().fit(X, Y, epochs=3, batch_size=20, validation_split=0.2, callbacks=[slow])
+    gc.collect()  # half-made bars of tqdm.notebook would complain here
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "\rEpoch 1/3:  " in printed.out  # the bar that ran
+    kept = [text.split("\r")[-1] for text in printed.out.split("\n") if text.strip()]
+    assert len(kept) == 3
+    for epoch, line in enumerate(kept):
+        assert re.match(rf"Epoch {epoch + 1}/3 - 4 steps, .* - loss: [\d.]+ - mae: .* - val_mae: [\d.]+$", line)
+    assert "tqdm.notebook" not in sys.modules
 
-        def update(self, by):
-            self.n += by
 
-        def close(self):
-            self.closed = True
+def test_a_notebook_keeps_the_line_of_evaluate_and_nothing_of_a_short_predict(notebook, capsys):
+    model = compiled()
+    model.evaluate(X, Y, batch_size=25)
+    printed = capsys.readouterr()
+    assert re.match(r"Evaluate - 4 steps, .* - loss: [\d.]+ - mae: [\d.]+$", printed.out.split("\r")[-1].rstrip("\n"))
+    model.predict(X)
+    assert capsys.readouterr() == ("", "")
+    assert printed.err == ""
 
-    widget = Widget()
-    monkeypatch.setattr(progress, "_widget", lambda words, delay, steps: widget)
-    monkeypatch.setattr(progress, "in_notebook", lambda: True)
-    bar = progress.ProgressBar()
-    bar.set_params({"steps": steps, "epochs": 1})
-    bar.on_epoch_begin(0)
-    for batch in range(3):
-        bar.on_train_batch_end(batch, {"loss": 1.0})
-    bar.on_epoch_end(0, {"loss": 0.5})
-    assert (widget.n, widget.text, widget.closed) == (3, "loss: 0.5000", True)
+
+def test_what_callbacks_print_in_a_notebook_stands_on_a_line_of_its_own(notebook, capsys):
+    stop = kt.callbacks.EarlyStopping("loss", min_delta=100, patience=1, verbose=1)
+    compiled().fit(X, Y, epochs=5, callbacks=[stop])
+    kept = [text.split("\r")[-1] for text in capsys.readouterr().out.split("\n") if text.strip()]
+    assert [line[:9] for line in kept] == ["Epoch 1/5", "Epoch 2/5", "Epoch 2: "]

@@ -18,7 +18,7 @@ from kerastorch.callbacks.progress import Verbose, progress
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.source import Source, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
-from kerastorch.errors import each_warning_once
+from kerastorch.errors import each_warning_once, warn
 from kerastorch.inspection.visible import Visible
 from kerastorch.paths import given
 from kerastorch.saving.portable import Portable
@@ -31,7 +31,7 @@ from kerastorch.training.execution import Execution
 from kerastorch.training.fitting import fit
 from kerastorch.training.layout import Layout
 from kerastorch.training.model_lock import is_fitting, model_lock
-from kerastorch.training.naming import in_keras_order, log_names, metrics_by_output
+from kerastorch.training.naming import in_keras_order, listed_names, log_names, metrics_by_output
 from kerastorch.training.objective import Objective
 from kerastorch.training.output_names import by_output, targets_by_output
 from kerastorch.training.ready import check_columns, check_frequency, check_outputs_are_known, epoch_numbers
@@ -419,8 +419,24 @@ class Model(Portable, Visible, Savable):
 
     @property
     def metrics_names(self) -> list[str]:
-        """The names of what `evaluate` returns, in its order."""
-        return list(log_names(self, self.trainer, False, listed=True))
+        """The names of what `evaluate` returns, in its order: those that the last evaluation logged.
+
+        Before the first one since `compile`, in `fit` or by itself, they are those of the compiled losses and metrics.
+        A `test_step` of your own may return others, and a metric of several values has a name for each: these are
+        known only afterwards.
+
+        Warns:
+            UserWarning: there was no evaluation yet, and `test_step` is your own.
+        """
+        trainer = self.trainer
+        if trainer.evaluated:
+            return listed_names(trainer.evaluated)
+        if _overrides(self, "test_step"):
+            warn(
+                "metrics_names: what a test_step of your own returns is known after the first evaluation. Until then "
+                "these are the names of the compiled losses and metrics; call evaluate() or test_on_batch() first."
+            )
+        return log_names(self, trainer, False, listed=True)
 
     @property
     def metric_directions(self) -> dict[str, bool]:

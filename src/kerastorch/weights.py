@@ -35,7 +35,11 @@ class Weights(Part):
         return list({id(weight): weight for weight in _held(self).values() if not weight.requires_grad}.values())
 
     def count_params(self) -> int:
-        """How many numbers its parameters hold, those of a shared one once; buffers are not parameters.
+        """Count the numbers in all parameters, trainable or not, each shared one once; buffers are not counted.
+
+        It equals `sum(p.numel() for p in module.parameters())`. Keras counts more for layers with states that no
+        gradient reaches, such as the running mean and variance of batch normalization: to torch they are buffers, and
+        `sum(b.numel() for b in module.buffers())` counts them.
 
         Raises:
             ValueError: not built yet.

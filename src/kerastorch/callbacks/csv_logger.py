@@ -129,7 +129,8 @@ class CSVLogger(Callback):
                 f"CSVLogger(append=True): {self.filename!r} has no header 'epoch{self.separator}...'. "
                 "Pass another filename, its separator, or append=False to replace it."
             )
-        if not type(self.model).train_step.__module__.startswith("kerastorch."):
+        steps = type(self.model).train_step, type(self.model).test_step
+        if not all(step.__module__.startswith("kerastorch.") for step in steps):
             return  # a step of the user's own logs what it likes
         # a metric of several values logs each as name_part
         new = [n for n in self.model.metrics_names if not any(c == n or c.startswith(f"{n}_") for c in columns)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from kerastorch.callbacks.log_values import monitored
 from kerastorch.paths import given
 
 
@@ -41,8 +42,16 @@ class Destination:
             ) from None
 
     def fill(self, numbers: Mapping[str, Any]) -> Path:
-        """The path with these numbers; the folders it is in are made."""
-        path = Path(self.template.format(**numbers))
+        """Fill in these numbers, and create the folders of the path.
+
+        Raises:
+            ValueError: what is filled in is neither a number nor text.
+        """
+        plain = {
+            name: value if isinstance(value, (int, float, str)) else monitored(self._who, name, value)
+            for name, value in numbers.items()
+        }
+        path = Path(self.template.format(**plain))
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from kerastorch.callbacks.log_values import monitored
 from kerastorch.errors import unknown, warn
 
 MODES = ("auto", "min", "max")
@@ -57,13 +58,13 @@ def look(who: str, monitor: str, epoch: int, logs: Mapping[str, Any]) -> float |
     """The monitored value, with a warning if it is NaN; `None` after an epoch without validation.
 
     Raises:
-        ValueError: it is no validation's, and was not logged.
+        ValueError: it is no validation's, and was not logged; it is not a number.
     """
     if monitor not in logs:
         if not monitor.startswith("val_"):
             raise unknown("metric", monitor, logs)
         return None
-    value = float(logs[monitor])
+    value = monitored(who, monitor, logs[monitor])
     if math.isnan(value):
         warn(f"{who}: {monitor} is NaN in epoch {epoch + 1}.")
     return value

@@ -5,11 +5,16 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 
-def need(who: str, package: str, extra: str) -> None:
-    """Refuse to go on without `package`; it is looked for, not imported.
+def need(who: str, package: str, install: str | None = None) -> None:
+    """Check that `package` is installed, without importing it.
+
+    Args:
+        who: the name of the class that needs it.
+        package: its import name.
+        install: its name for pip, if that differs.
 
     Raises:
-        ImportError: it is not there; says which extra brings it.
+        ImportError: the package is missing; the message says how to install it.
     """
     if find_spec(package) is None:
-        raise ImportError(f"{who} needs {package}: pip install kerastorch[{extra}]", name=package)
+        raise ImportError(f"{who} needs {package}: pip install {install or package}", name=package)

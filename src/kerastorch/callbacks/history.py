@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.callbacks.extras import need
+from kerastorch.callbacks.log_values import as_float, as_logged, monitored
 from kerastorch.errors import unknown
 
 
@@ -12,7 +14,8 @@ class History(Callback):
     """What `fit` returns: each epoch's numbers, and ways to look at them.
 
     Attributes:
-        history: name -> one float an epoch, names sorted; validation's as `val_...`.
+        history: name -> one float an epoch, names sorted; validation's as `val_...`. Arrays, lists and other values
+            that callbacks put into the logs are kept as copies.
         epoch: the epochs' numbers, from 0.
         params: `{"epochs", "steps", "verbose"}` of the fit.
         model: the model trained.
@@ -21,7 +24,7 @@ class History(Callback):
     kept = ("history", "epoch", "_at")
 
     def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
         self._at: dict[str, list[int]] = {}  # with validation_freq a curve has not a value every epoch
 
@@ -32,18 +35,20 @@ class History(Callback):
         logs = logs or {}
         self.epoch.append(epoch)
         for name in sorted(logs):
-            value = logs[name]
-            self.history.setdefault(name, []).append(float(value) if hasattr(value, "__float__") else value)
+            self.history.setdefault(name, []).append(as_logged(logs[name]))
             self._at.setdefault(name, []).append(epoch)
 
     def best(self, monitor: str = "val_loss", mode: str = "min") -> tuple[int, float]:
-        """The epoch (from 0) with the best value of `monitor`, and the value; NaN is never best.
+        """Return the epoch (from 0) with the best value of `monitor`, and the value; NaN is never best.
 
         Args:
             monitor: a name of `history`.
             mode: `'min'` or `'max'`.
+
+        Raises:
+            ValueError: an unknown name; values that are not numbers, or all NaN.
         """
-        values = self._curve(monitor)
+        values = [monitored("History.best", monitor, value) for value in self._curve(monitor)]
         sign = 1 if mode == "min" else -1
         real = [(sign * value, epoch) for value, epoch in zip(values, self._at[monitor], strict=True)]
         real = [pair for pair in real if pair[0] == pair[0]]
@@ -53,14 +58,17 @@ class History(Callback):
         return epoch, sign * value
 
     def frame(self) -> Any:
-        """The curves as a pandas DataFrame, one row an epoch (needs pandas)."""
+        """Return the curves as a pandas DataFrame, one row for each epoch (needs pandas)."""
+        need("History.frame", "pandas")
         import pandas as pd
 
         columns = {n: pd.Series(v, index=self._at[n]) for n, v in self.history.items()}
         return pd.DataFrame(columns, index=pd.Index(self.epoch, name="epoch"))
 
     def plot(self, path: Any = None) -> Any:
-        """Draw each quantity, training beside validation (needs matplotlib: `pip install kerastorch[plot]`).
+        """Draw each quantity, training beside validation (needs matplotlib: `pip install matplotlib`).
+
+        What is not one number an epoch, such as an array that a callback logged, is left out.
 
         Args:
             path: where to save the picture; its ending chooses the format. Nothing is saved if `None`.
@@ -68,20 +76,22 @@ class History(Callback):
         Returns:
             The matplotlib `Figure`; in a notebook it shows itself.
         """
+        need("History.plot", "matplotlib")
         from matplotlib.ticker import MaxNLocator
 
         from kerastorch.callbacks.figure import Figure
 
-        names = list(dict.fromkeys(name.removeprefix("val_") for name in self.history))
+        curves = {name: values for name, values in self.history.items() if None not in map(as_float, values)}
+        names = list(dict.fromkeys(name.removeprefix("val_") for name in curves))
         names.sort(key=lambda name: (name != "loss", name))
         if not names:
             raise ValueError("There is no epoch to plot yet.")
         figure = Figure(figsize=(5 * len(names), 3.6), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             for curve, label in ((name, "training"), (f"val_{name}", "validation")):
-                if curve in self.history:
+                if curve in curves:
                     epochs = [epoch + 1 for epoch in self._at[curve]]
-                    axes.plot(epochs, self.history[curve], marker="." if len(epochs) < 30 else None, label=label)
+                    axes.plot(epochs, curves[curve], marker="." if len(epochs) < 30 else None, label=label)
             axes.set(title=name, xlabel="epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
@@ -90,7 +100,7 @@ class History(Callback):
             figure.savefig(path, dpi=120)
         return figure
 
-    def _curve(self, name: str) -> list[float]:
+    def _curve(self, name: str) -> list[Any]:
         if name not in self.history:
             raise unknown("curve", name, self.history)
         return self.history[name]

@@ -13,7 +13,7 @@ from kerastorch.errors import mismatch
 
 
 class MLflowLogger(Callback):
-    """Logs what `fit` was asked to do and the numbers of each epoch to MLflow (`pip install kerastorch[mlflow]`).
+    """Logs what `fit` was asked to do and the numbers of each epoch to MLflow (`pip install mlflow-skinny`).
 
     A run that is active is used and left open. Otherwise one is started with the first batch and closed when training
     ends: as `FINISHED`, after an error as `FAILED`, after Ctrl-C as `KILLED`. Where runs are kept is MLflow's to say:
@@ -32,7 +32,7 @@ class MLflowLogger(Callback):
     def __init__(
         self, experiment_name: str | None = None, run_name: str | None = None, update_freq: UpdateFreq = "epoch"
     ) -> None:
-        need("MLflowLogger", "mlflow", "mlflow")
+        need("MLflowLogger", "mlflow", install="mlflow-skinny")
         for name, given in (("experiment_name", experiment_name), ("run_name", run_name)):
             if given is not None and (not isinstance(given, str) or not given):
                 raise mismatch(name, given, "a name or None")

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from kerastorch.callbacks.log_values import as_float
+
 
 class Outcome:
     """Tells in `on_train_end` which error ended training, if one did."""
@@ -33,8 +35,9 @@ def settings(model: Any, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def numbers(logs: Mapping[str, Any] | None, prefix: str = "") -> dict[str, float]:
-    """The logs that are numbers, with the prefix before their names."""
-    return {f"{prefix}{name}": float(value) for name, value in (logs or {}).items() if hasattr(value, "__float__")}
+    """Return the logs that are numbers, with the prefix before their names."""
+    found = {f"{prefix}{name}": as_float(value) for name, value in (logs or {}).items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _plain(value: Any) -> Any:

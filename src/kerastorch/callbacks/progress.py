@@ -1,4 +1,4 @@
-"""Progress: a tqdm bar an epoch in a terminal or notebook, and one line an epoch when it is over."""
+"""Progress: a tqdm bar for each epoch in a terminal or notebook, and a line of text when it ends."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.callbacks.log_values import as_float
 
 Verbose = int | Literal["auto"]
+LONGEST = 40  # characters of an array that are printed; of a longer one, its shape
 REFRESH = 0.1  # seconds between two looks at the running numbers
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar:10}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}] {postfix}"
 
@@ -39,7 +41,7 @@ def in_terminal() -> bool:
 
 
 def in_notebook() -> bool:
-    """Whether output goes to a Jupyter notebook."""
+    """Return whether output goes to a Jupyter notebook."""
     shell = sys.modules.get("IPython")
     kernel = getattr(shell.get_ipython(), "kernel", None) if shell is not None else None
     return kernel is not None
@@ -52,10 +54,13 @@ def numbers(logs: Mapping[str, Any]) -> str:
 
 
 def short(value: Any) -> str:
-    """Four digits after the point, or an exponent where that would hide the number; words as they are."""
-    if not hasattr(value, "__float__"):
-        return str(value)
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"
+    """Format a number with four digits after the point, or an exponent if that would hide it; others in one line."""
+    number = as_float(value)
+    if number is None:
+        shape = getattr(value, "shape", None)
+        text = " ".join(str(value).split())
+        return text if shape is None or len(text) <= LONGEST else f"{type(value).__name__}{tuple(shape)}"
+    return f"{number:.4f}" if number == 0 or 1e-3 <= abs(number) < 1e5 else f"{number:.4g}"
 
 
 class ProgressBar(Callback):
@@ -77,9 +82,7 @@ class ProgressBar(Callback):
         self._began = self._looked = time.perf_counter()
         self._steps = 0
         if self.style == "bar":
-            steps = self.params.get("steps")
-            widget = _widget(words, delay, steps)
-            self._bar = _text_bar(words, delay, steps) if widget is None else widget
+            self._bar = _text_bar(words, delay, self.params.get("steps"))
 
     def _advance(self, batch: int, logs: Logs | None) -> None:
         self._steps = batch + 1
@@ -94,9 +97,8 @@ class ProgressBar(Callback):
 
     def _close(self, words: str, logs: Mapping[str, Any] | None) -> None:
         text = numbers(logs or {})
-        stays = getattr(self._bar, "leave", False)
         self._end_bar(text)
-        if self.style == "line" or (text and not stays):
+        if self.style == "line" or text:
             seconds = time.perf_counter() - self._began
             pace = f"{seconds:.1f}s, {_pace(seconds / max(self._steps, 1))}"
             print(f"{words} - {self._steps} steps, {pace}{' - ' if text else ''}{text}", flush=True)
@@ -156,20 +158,12 @@ class ProgressBar(Callback):
         self._close(self.what, None)
 
 
-def _widget(words: str, delay: float, steps: int | None) -> Any:
-    """tqdm's own widget in a notebook; `None` elsewhere, or where ipywidgets is missing."""
-    if not in_notebook():
-        return None
-    from tqdm.notebook import tqdm
-
-    try:
-        return tqdm(total=steps, desc=words, unit="batch", mininterval=REFRESH, delay=delay)
-    except ImportError:
-        return None
-
-
 def _text_bar(words: str, delay: float, steps: int | None) -> Any:
-    """A bar that in the end makes room for a line, which a narrow terminal wraps instead of cutting it off."""
+    """Open a bar of text that is wiped away at its end, so that a line of the final numbers takes its place.
+
+    Notebooks get the same bar, not the widget of `tqdm.notebook`. That one needs ipywidgets, and nothing of it is left
+    when a notebook is saved and opened again. A narrow terminal cuts a bar off, but wraps the line.
+    """
     from tqdm import tqdm
 
     return tqdm(

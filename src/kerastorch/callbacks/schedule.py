@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.direction import look
+from kerastorch.callbacks.log_values import monitored
 from kerastorch.callbacks.rate import rates, set_rates
 from kerastorch.errors import mismatch, one_of
 
@@ -102,7 +103,7 @@ class Schedule(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.interval == "epoch":
             return
-        value = None if self.monitor is None else float((logs or {})[self.monitor])
+        value = None if self.monitor is None else monitored("Schedule", self.monitor, (logs or {})[self.monitor])
         for _ in range(batch - self._batch):  # several where steps are executed together
             self._step(value)
         self._batch = batch

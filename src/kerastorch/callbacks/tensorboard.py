@@ -19,6 +19,7 @@ from kerastorch.callbacks.board_weights import (
     write_weights,
 )
 from kerastorch.callbacks.extras import need
+from kerastorch.callbacks.log_values import as_float
 from kerastorch.callbacks.steps import Steps, UpdateFreq
 from kerastorch.callbacks.window import Window
 from kerastorch.errors import mismatch, warn, whole
@@ -26,7 +27,7 @@ from kerastorch.paths import refuse_no_folder
 
 
 class TensorBoard(Callback):
-    """Writes what `tensorboard --logdir logs` shows (needs `pip install kerastorch[tensorboard]`).
+    """Writes what `tensorboard --logdir logs` shows (needs `pip install tensorboard`).
 
     Curves are `epoch_loss` and so on, in `log_dir/train` and, of validation, in `log_dir/validation`, with
     `epoch_learning_rate`, or one for each group of the optimizer's parameters. The numbers of each validation, and of
@@ -65,7 +66,7 @@ class TensorBoard(Callback):
         embeddings_freq: int = 0,
         embeddings_metadata: Metadata = None,
     ) -> None:
-        need("TensorBoard", "tensorboard", "tensorboard")
+        need("TensorBoard", "tensorboard")
         if not isinstance(log_dir, (str, os.PathLike)) or not os.fspath(log_dir):
             raise mismatch("log_dir", log_dir, "the path of a folder")
         self.log_dir = os.fspath(log_dir)
@@ -155,8 +156,9 @@ class TensorBoard(Callback):
 
     def _scalar(self, part: str, tag: str, value: Any, step: int) -> None:
         writer = self._files.writer(part)
-        if hasattr(value, "__float__"):
-            writer.add_scalar(tag, float(value), step)
+        number = as_float(value)
+        if number is not None:
+            writer.add_scalar(tag, number, step)
         else:
             writer.add_text(tag, str(value), step)
 

@@ -13,7 +13,7 @@ from kerastorch.errors import mismatch
 
 
 class WandbLogger(Callback):
-    """Logs what `fit` was asked to do and each epoch's numbers to Weights & Biases (`pip install kerastorch[wandb]`).
+    """Logs what `fit` was asked to do and each epoch's numbers to Weights & Biases (`pip install wandb`).
 
     A run that is active is used and left open. Otherwise one is begun with the first batch and finished when training
     ends, after an error or Ctrl-C as failed. Whether it goes over the network is W&B's to say: `WANDB_MODE=offline`.
@@ -36,7 +36,7 @@ class WandbLogger(Callback):
         config: Mapping[str, Any] | None = None,
         update_freq: UpdateFreq = "epoch",
     ) -> None:
-        need("WandbLogger", "wandb", "wandb")
+        need("WandbLogger", "wandb")
         for what, given in (("project", project), ("name", name)):
             if given is not None and (not isinstance(given, str) or not given):
                 raise mismatch(what, given, "a name or None")

@@ -38,7 +38,7 @@ def plot_model(
     """Draw what happens in a call of a model: its layers, and the functions of torch between them.
 
     It works for any `nn.Module`: the way of the tensors is followed through one call in evaluation mode, on tensors
-    without numbers; nothing is computed or changed. Pictures need matplotlib: `pip install kerastorch[plot]`.
+    without numbers; nothing is computed or changed. Pictures need matplotlib: `pip install matplotlib`.
 
     Args:
         model: the model or module.
@@ -81,7 +81,7 @@ def plot_model(
     try:
         from kerastorch.inspection.draw import drawn, finest
     except ImportError as error:
-        raise ImportError("plot_model draws with matplotlib: pip install kerastorch[plot].") from error
+        raise ImportError("plot_model draws with matplotlib: pip install matplotlib", name="matplotlib") from error
     figure = drawn(graph, labels, rankdir)
     figure.savefig(path, dpi=finest(figure, dpi))
     return _image(path) if in_notebook() and suffix in (".png", ".jpg", ".svg") else path

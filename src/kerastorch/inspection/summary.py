@@ -90,7 +90,7 @@ def _weights(module: nn.Module) -> list[str]:
         f"Non-trainable params: {_counted(rest)}",
     ]
     buffers = [buffer for buffer in module.buffers() if not nn.parameter.is_lazy(buffer) and buffer.numel()]
-    return [*lines, f"Buffers: {_counted(buffers)}"] if buffers else lines
+    return [*lines, f"Buffers: {_counted(buffers)}, not counted as params"] if buffers else lines
 
 
 def _counted(tensors: Iterable[Tensor]) -> str:

@@ -70,6 +70,10 @@ class Visible(View):
         Shapes are those of one call in evaluation mode on tensors that have no numbers: nothing is computed, drawn or
         changed. A model that is not built is built in a copy.
 
+        `Total params` are the numbers in parameters, each shared one once: those that require a gradient are trainable,
+        the others not. Buffers have a line of their own; Keras counts the running means of batch normalization and the
+        like as non-trainable params.
+
         Args:
             line_length: of a line at most; `None` is the terminal's width, 100 at most.
             print_fn: is given the text in the place of `print`.

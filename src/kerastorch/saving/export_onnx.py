@@ -18,16 +18,17 @@ _MOST = 2**31 - 2**20  # bytes of one protobuf
 
 
 def require() -> None:
-    """Say what is missing.
+    """Check that all packages for ONNX can be imported.
 
     Raises:
-        ImportError: one of the packages is not there.
+        ImportError: a package is missing; the message says how to install it.
     """
     for package in _NEEDED:
         try:
             importlib.import_module(package)
         except ImportError as error:
-            raise ImportError(f"Exporting to .onnx needs {package}: pip install kerastorch[onnx].") from error
+            message = f"Exporting to .onnx needs {package}: pip install {' '.join(_NEEDED)}"
+            raise ImportError(message, name=package) from error
 
 
 def encoded(program: ExportedProgram, inputs: Inputs) -> tuple[bytes, Run]:

@@ -76,7 +76,8 @@ class Portable(View):
         the model, for batches of one, two and three rows; one that does not give the same is not written.
 
         Args:
-            filepath: ends in `.pt2` (a program of `torch.export`), or `.onnx` (needs `pip install kerastorch[onnx]`).
+            filepath: ends in `.pt2` (a program of `torch.export`), or `.onnx`
+                (needs `pip install onnx onnxscript onnxruntime`).
             format: `"torch"` or `"onnx"`; `None` goes by the ending.
             verbose: say what was written.
             input_signature: what the model is given: shapes with the batch's axis, `(None, 28, 28)`, or examples as

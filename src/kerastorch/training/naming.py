@@ -58,8 +58,13 @@ def _penalised(module: Any) -> bool:
     return any(getattr(module, name, None) for name in names)
 
 
+def listed_names(logs: Iterable[str]) -> list[str]:
+    """Return the names that `evaluate` lists, in its order: `loss` first, then as logged, without `data_loss`."""
+    names = list(logs)
+    return [name for name in names if name == "loss"] + [name for name in names if name not in ("loss", "data_loss")]
+
+
 def in_keras_order(logs: Mapping[str, float]) -> Any:
-    """`[loss, *others]` in the order they were made, without `data_loss`; the bare loss where it is alone."""
-    values = [logs["loss"]] if "loss" in logs else []
-    values += [value for name, value in logs.items() if name not in ("loss", "data_loss")]
+    """Return the values of `listed_names` as a list, or the only one itself."""
+    values = [logs[name] for name in listed_names(logs)]
     return values[0] if len(values) == 1 else values

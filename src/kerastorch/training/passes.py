@@ -116,6 +116,7 @@ def evaluate(
         step = growing(model.test_step, batches, row_by_row=False)
         logs = epoch(trainer, stream, feed, step, callbacks, "test", 0, heeds=heeds)
         callbacks.emit("on_test_end", logs)
+        trainer.evaluated = tuple(logs)
         return logs
 
 

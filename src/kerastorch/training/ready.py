@@ -37,7 +37,11 @@ def _accelerator() -> torch.device | None:
 
 
 def check_parameters(module: nn.Module, optimizer: TorchOptimizer, learned_by_loss: list[nn.Parameter]) -> None:
-    """The model has something to learn, the optimizer all of it and nothing else."""
+    """Check that the model has trainable parameters, and that the optimizer holds them and those of the losses.
+
+    Raises:
+        ValueError: nothing is trainable, or the optimizer lacks a trainable parameter of the model or of a loss.
+    """
     named = dict(module.named_parameters())
     learning = {name: p for name, p in named.items() if p.requires_grad}
     if named and not learning:
@@ -49,6 +53,13 @@ def check_parameters(module: nn.Module, optimizer: TorchOptimizer, learned_by_lo
         raise ValueError(
             f"trainable parameters missing from the optimizer: {', '.join(missing[:8])}"
             f"{', ...' if len(missing) > 8 else ''}. Call compile() again, or freeze them (requires_grad_(False))."
+        )
+    lacking = sum(p.requires_grad and id(p) not in held for p in learned_by_loss)
+    if lacking:
+        raise ValueError(
+            f"the loss has {lacking} trainable parameters that the optimizer does not hold, so they would not be "
+            "trained. Make the optimizer of [*model.parameters(), *loss.parameters()], give its name to compile(), or "
+            "freeze them (requires_grad_(False))."
         )
 
 

@@ -62,6 +62,7 @@ class Trainer:
         epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
         fits: how many fits of the model have ended as they should, under an earlier `compile` too.
         session: the fit that is under way; `None` where there is none.
+        evaluated: the names that the last evaluation logged; empty before the first.
         done: how many batches the last pass has gone through.
         leaving: of the running `evaluate` or `predict`: what is pushed there is undone on every way out of it.
         given: what `compile` was given, as it was, for whoever saves it.
@@ -101,6 +102,7 @@ class Trainer:
         self.layout = layout
         self.data_device = check_place(data_device)
         self.columns: list[Any] | None = None
+        self.evaluated: tuple[str, ...] = ()
         self.seen: Any = None
         self.patterns = {name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))}
         if self.patterns and is_built(model):

@@ -167,7 +167,7 @@ class Update:
         if self._batches and not self._stepped:
             warn(
                 f"this fit made no step of the optimizer: gradient_accumulation_steps={self.every}, and the gradients "
-                f"of {self._batches} batches are accumulated. The next fit uses them; without one they change no weight."
+                f"of {self._batches} batches are accumulated. The next fit uses them; else they change no weight."
             )
 
 

@@ -1,0 +1,73 @@
+"""Nested data: leaf by leaf, never more or fewer than there are; and arrays in any memory order."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import kerastorch as kt
+from kerastorch.data.arrays import tensor
+from kerastorch.data.structure import map_structure
+
+
+@pytest.mark.parametrize(
+    ("data", "other"),
+    [
+        ([1, 2], [1]),
+        ([1], [1, 2]),
+        ((1, 2, 3), (1, 2)),
+        ({"a": [1, 2]}, {"a": [1]}),
+        ([(1, 2), 3], [(1,), 3]),
+        ([], [1]),
+    ],
+)
+def test_structures_of_different_lengths_are_refused(data, other):
+    with pytest.raises(ValueError, match="zip"):
+        map_structure(lambda a, b: (a, b), data, other)
+
+
+def test_matching_structures_are_mapped_leaf_by_leaf():
+    found = map_structure(lambda a, b: a + b, {"x": [1, (2, 3)]}, {"x": [10, (20, 30)]})
+    assert found == {"x": [11, (22, 33)]}
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_predict_refuses_outputs_whose_number_changes(first):
+    class Changing(nn.Module):
+        def forward(self, x):
+            return [x] * (first if x[0, 0] == 0 else 3 - first)
+
+    def batches():
+        return iter([torch.zeros(2, 1), torch.ones(2, 1)])
+
+    with pytest.raises((ValueError, TypeError)):
+        kt.Model(Changing()).predict(batches, verbose=0)
+
+
+FLIPPED = [axes for n in (1, 2, 3) for axes in itertools.combinations(range(3), n)]
+
+
+@pytest.mark.parametrize("axes", FLIPPED)
+def test_arrays_flipped_along_any_axes_are_taken(axes):
+    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    flipped = np.flip(array, axes)
+    assert any(stride < 0 for stride in flipped.strides)
+    assert tensor(flipped, "x").tolist() == flipped.tolist()
+
+
+@pytest.mark.parametrize("axes", FLIPPED)
+def test_flipped_arrays_are_predicted_and_trained_on_as_their_copies(axes):
+    x = np.flip(np.random.default_rng(0).normal(size=(6, 3, 4)).astype(np.float32), axes)
+    y = np.flip(np.arange(12, dtype=np.float32).reshape(6, 2), 1)
+    found = []
+    for given, target in ((x, y), (x.copy(), y.copy())):
+        torch.manual_seed(0)
+        model = kt.Model(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)))
+        model.compile("sgd", "mse")
+        model.fit(given, target, verbose=0, shuffle=False)
+        found.append(model.predict(given, verbose=0))
+    np.testing.assert_array_equal(*found)
+    with torch.no_grad():
+        np.testing.assert_allclose(found[0], model(torch.tensor(x.copy())).numpy(), rtol=1e-6)
