@@ -54,6 +54,8 @@ class Plan(NamedTuple):
         if len(given) != len(self.names):
             raise ValueError(f"The model takes {self._inputs()}; got {len(given)}.")
         for name, sizes, x in zip(self.names, self.sizes, given, strict=True):
+            if x is None:
+                raise ValueError(f"Input {name!r} is None; the model needs a tensor of shape {(None, *sizes)}.")
             found = x.shape[1:]
             if found != sizes and (
                 len(found) != len(sizes) or any(b is not None and a != b for a, b in zip(found, sizes, strict=True))

@@ -12,9 +12,11 @@ _LEAF = (Tensor, np.ndarray)  # looked for first: whether something is a mapping
 
 
 def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
-    """`function` of every leaf (and the matching leaves of `others`), in the same structure."""
+    """Apply `function` to every leaf (and the matching leaves of `others`), in the same structure; `None` stays."""
     if isinstance(data, _LEAF):
         return function(data, *others)
+    if data is None:
+        return None
     if isinstance(data, Mapping):
         return {key: map_structure(function, data[key], *(other[key] for other in others)) for key in data}
     if isinstance(data, (tuple, list)):
@@ -51,6 +53,6 @@ def is_sequence_of_arrays(data: Any) -> bool:
     return (
         isinstance(data, Sequence)
         and not isinstance(data, str)
-        and len(data) > 0
-        and all(getattr(part, "ndim", 0) >= 1 or isinstance(part, Mapping) for part in data)
+        and any(part is not None for part in data)
+        and all(part is None or getattr(part, "ndim", 0) >= 1 or isinstance(part, Mapping) for part in data)
     )

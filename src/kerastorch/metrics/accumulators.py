@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -99,19 +101,14 @@ class LossMean:
         self._sum, self._count = 0.0, 0
 
 
-class LargestClass:
+class LargestClass(Accuracy):
     """The share of rows whose largest output and largest target are in the same column."""
 
     def __init__(self) -> None:
-        self._accuracy = Accuracy(classes=True)
-        self.compute, self.reset = self._accuracy.compute, self._accuracy.reset
-
-    def to(self, device: torch.device) -> LargestClass:
-        self._accuracy.to(device)
-        return self
+        super().__init__(classes=True)
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
-        self._accuracy.update(y_pred.argmax(-1), y_true.argmax(-1))
+        super().update(y_pred.argmax(-1), y_true.argmax(-1))
 
 
 class WholeEpoch:
@@ -170,6 +167,15 @@ class KerasProtocol:
 
     def compute(self) -> Any:
         return self.metric.result()
+
+    @contextmanager
+    def protected(self) -> Iterator[None]:
+        """Put the object's state back afterwards, whatever another pass counts with it."""
+        before = copy.deepcopy(vars(self.metric))
+        try:
+            yield
+        finally:
+            vars(self.metric).update(before)
 
     def reset(self) -> None:
         (getattr(self.metric, "reset_state", None) or self.metric.reset_states)()

@@ -8,17 +8,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.metrics.accumulators import Finished
+from kerastorch.metrics.accumulators import Finished, KerasProtocol
 
 
 def state_of(accumulator: Any) -> dict[str, Any]:
-    """What `load_state` takes; of a torchmetrics metric the states of all metrics in it."""
+    """Return what `load_state` takes: of a torchmetrics metric the states of all metrics in it, of a user's object with
+    Keras' methods its numbers, text, tensors and lists of them.
+    """
     metrics = dict(_torchmetrics(accumulator))
     if metrics:
         return {
             name: {"count": metric._update_count, **{state: getattr(metric, state) for state in metric._defaults}}
             for name, metric in metrics.items()
         }
+    if isinstance(accumulator, KerasProtocol):
+        return {name: value for name, value in vars(accumulator.metric).items() if _is_plain(value)}
     inner = accumulator.metric if isinstance(accumulator, Finished) else accumulator
     return {name: value for name, value in vars(inner).items() if not callable(value)}
 
@@ -26,7 +30,7 @@ def state_of(accumulator: Any) -> dict[str, Any]:
 def load_state(accumulator: Any, state: Mapping[str, Any]) -> None:
     """Put back what `state_of` found in another of the same kind."""
     metrics = dict(_torchmetrics(accumulator))
-    inner = accumulator.metric if isinstance(accumulator, Finished) else accumulator
+    inner = accumulator.metric if isinstance(accumulator, (Finished, KerasProtocol)) else accumulator
     for name, saved in state.items():
         if not metrics:
             vars(inner)[name] = _copied(saved)
@@ -44,6 +48,13 @@ def _torchmetrics(accumulator: Any) -> Iterator[tuple[str, Any]]:
         for name, metric in inner.named_modules():
             if hasattr(metric, "_defaults") and hasattr(metric, "_update_count"):
                 yield name, metric
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a checkpoint can hold a value of a user's object."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str, Tensor))
 
 
 def _copied(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from kerastorch.data.structure import leaves
 from kerastorch.losses.base import Loss
-from kerastorch.metrics.accumulators import values
+from kerastorch.metrics.accumulators import KerasProtocol, values
 from kerastorch.metrics.metric import Metric
 from kerastorch.metrics.state import load_state, state_of
 from kerastorch.metrics.target import Target
@@ -27,7 +28,7 @@ class Scores:
         wanted: the metrics.
         loss: of the output; it says what the outputs are.
         ends_in: the activation that the model ends in, if that is known.
-        channel_axis: the axis of the output's channels, if that is known.
+        channel_axis: tells the axis of the output's channels, if that is known.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Scores:
         wanted: list[Metric],
         loss: Loss | None,
         ends_in: str | None = None,
-        channel_axis: int | None = None,
+        channel_axis: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._wanted, self._loss, self._ends_in, self._channel_axis = wanted, loss, ends_in, channel_axis
         self._targets: list[Target] = []
@@ -60,10 +61,9 @@ class Scores:
             self.flush()
 
     def _read_targets(self, y_pred: Tensor, y_true: Tensor) -> list[Target]:
+        axis = self._channel_axis() if y_pred.ndim > 3 else None
         return [
-            one.settle(
-                Target.of(self._loss, y_pred, y_true, one.classifies, self._ends_in, self._channel_axis), self._loss
-            )
+            one.settle(Target.of(self._loss, y_pred, y_true, one.classifies, self._ends_in, axis), self._loss)
             for one in self._wanted
         ]
 
@@ -118,6 +118,10 @@ class Scores:
         self._rows = sum(y_pred.shape[0] for y_pred, _ in self._pending)
         self._elements = sum(y_pred.numel() for y_pred, _ in self._pending)
 
+    def objects(self) -> list[KerasProtocol]:
+        """Return the accumulators that are objects of the user's, shared by all passes."""
+        return [one for one in self._accumulators if isinstance(one, KerasProtocol)]
+
     def read(self) -> dict[str, Any]:
         """The metrics of all that was handed on."""
         found: dict[str, Any] = {}
@@ -155,6 +159,15 @@ class Meter:
             if y_true.get(name) is None:
                 raise ValueError(f"metrics{f' of output {name!r}' if name else ''} need y, got None.")
             scores.update(y_pred[name], y_true[name])
+
+    @contextmanager
+    def protected(self) -> Iterator[None]:
+        """Keep what users' metric objects have counted while another pass counts with them."""
+        with ExitStack() as stack:
+            for scores in self._scores.values():
+                for one in scores.objects():
+                    stack.enter_context(one.protected())
+            yield
 
     def state_dict(self) -> dict[str, Any]:
         """All that was added so far, in any order of reading it."""

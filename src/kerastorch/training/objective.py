@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.channels import known_channel_axes
 from kerastorch.data.arrays import check_weights
 from kerastorch.errors import number
 from kerastorch.layers.state import load_state, state_of
@@ -31,7 +32,7 @@ class _Pass:
     tail: Tail | None = None  # the activation the model ends in
     tap: Tap | None = None  # hears what goes into it
     on_logits: Loss | None = None  # the loss on that
-    axes: Mapping[str, int] = field(default_factory=dict)  # of the channels, of outputs where they are known
+    module: nn.Module | None = None  # the model
     losses: dict[str, Loss] = field(default_factory=dict)  # with the axis of their classes
     targets: Any = None  # all of them, where they are in memory
     checked: bool = False  # the first batch was looked at
@@ -244,7 +245,12 @@ class Objective:
         """
         loss = None if self._several else self.losses.get("")
         fuses = loss is not None and tail is not None and loss.link == tail.kind
-        now = _Pass(tail=tail, targets=targets, on_logits=loss.on_logits() if loss is not None and fuses else None)
+        now = _Pass(
+            module=module,
+            tail=tail,
+            targets=targets,
+            on_logits=loss.on_logits() if loss is not None and fuses else None,
+        )
         outer, self._pass = self._pass, now
         try:
             with ExitStack() as stack:
@@ -279,7 +285,7 @@ class Objective:
                 continue
             if targets[name] is None:
                 raise ValueError(f"loss {loss.name!r}{f' of output {name!r}' if name else ''} needs y, got None.")
-            loss = now.losses[name] = self._with_class_axis(loss, targets[name], predicted[name], now.axes.get(name))
+            loss = now.losses[name] = self._with_class_axis(name, loss, targets[name], predicted[name])
             self._check_tail(loss, predicted[name].ndim)
             if not self._several:
                 now.counts_rows = loss.counts_rows(None if now.targets is None else targets[name])
@@ -290,10 +296,12 @@ class Objective:
                 if whole and loss.align(given[: len(seen)], seen).dtype == torch.int64:
                     now.class_numbers.add(name)
 
-    def _with_class_axis(self, loss: Loss, y: Tensor, y_pred: Tensor, known: int | None) -> Loss:
-        """Return the loss with the axis of its classes, as this pass has it."""
+    def _with_class_axis(self, name: str, loss: Loss, y: Tensor, y_pred: Tensor) -> Loss:
+        """Return the loss of an output with the axis of its classes, as this pass has it."""
         if loss.task != "multiclass" or loss.class_axis is not None:
             return loss
+        module = self._pass.module
+        known = known_channel_axes(module).get(name) if module is not None and y_pred.ndim > 3 else None
         return loss.on_axis(find_class_axis(loss.name, y[: len(y_pred)], y_pred, known=known))
 
     def _check_tail(self, loss: Loss, axes: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -107,7 +107,7 @@ def evaluate(
     with (
         _undone(trainer),
         _own_casts(),
-        _own_meter(trainer),
+        _own_meter(trainer, within_step=not heeds),
         trainer.objective.listening(model, find_tail(model), batches.targets),
         evaluation_mode(model),
         torch.no_grad(),
@@ -203,11 +203,17 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
 
 
 @contextmanager
-def _own_meter(trainer: Trainer) -> Iterator[None]:
-    """A meter for a pass within another, whose meter comes back."""
+def _own_meter(trainer: Trainer, within_step: bool = False) -> Iterator[None]:
+    """Give a pass a meter of its own; the meter of the pass around it comes back.
+
+    Args:
+        trainer: of the model.
+        within_step: that pass is under way: what users' metric objects have counted comes back, too.
+    """
     outer, trainer.meter = trainer.meter, trainer.new_meter()
     try:
-        yield
+        with outer.protected() if within_step else nullcontext():
+            yield
     finally:
         trainer.meter = outer
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from kerastorch import regularizers
+from kerastorch.channels import known_channel_axes
 from kerastorch.constraints import constrained
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.placement import check_place
@@ -141,8 +143,14 @@ class Trainer:
         tail = find_tail(self.model)
         ends_in = {"": None if tail is None else tail.kind}
         return Meter(
-            {name: Scores(some, self.objective.loss_of(name), ends_in.get(name)) for name, some in self.metrics.items()}
+            {
+                name: Scores(some, self.objective.loss_of(name), ends_in.get(name), partial(self._channel_axis, name))
+                for name, some in self.metrics.items()
+            }
         )
+
+    def _channel_axis(self, output: str) -> int | None:
+        return known_channel_axes(self.model).get(output)
 
     def feed(self, class_weight: Any = None) -> Feed:
         """Puts batches where the model is; the model goes to the device first."""
