@@ -92,11 +92,14 @@ def test_one_target_is_that_of_the_only_output_with_a_loss(kind, loss):
 @pytest.mark.parametrize("verb", ["fit", "evaluate", "loader", "train_on_batch"])
 def test_targets_in_another_structure_are_refused_in_a_sentence(kind, y, message, verb):
     model = compiled(Two(kind), ["mse", "mse"] if kind is tuple else {"a": "mse", "b": "mse"})
+    run = {
+        "fit": lambda: model.fit(X, y, verbose=0),
+        "evaluate": lambda: model.evaluate(X, y, verbose=0),
+        "loader": lambda: model.fit(iter([(X, y)]), verbose=0),
+        "train_on_batch": lambda: model.train_on_batch(X, y),
+    }[verb]
     with pytest.raises(ValueError, match=message):
-        if verb == "loader":
-            model.fit(iter([(X, y)]), verbose=0)
-        else:
-            getattr(model, verb)(X, y, **({} if verb == "train_on_batch" else {"verbose": 0}))
+        run()
 
 
 @pytest.mark.parametrize("y", [{"o": Y}, [Y, Y]])
