@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.metrics.accumulators import Accuracy, Finished, WholeEpoch
+from kerastorch.metrics.state import torchmetrics_in
 from kerastorch.metrics.target import Sees, Target
 from kerastorch.names import find, public_name, snake_case
 
@@ -78,7 +79,12 @@ class Metric:
 
     def build(self, target: Target, device: torch.device) -> Any:
         """A fresh accumulator: `update(y_pred, y_true)`, `compute()`, `reset()`."""
-        return self._make(target).to(device)
+        accumulator = self._make(target).to(device)
+        for _, part in torchmetrics_in(accumulator):
+            # in a group of processes it would wait for the others to join in, and give a number of all their rows,
+            # beside a loss of this process' rows
+            part.sync_on_compute = part._to_sync = False
+        return accumulator
 
 
 def get(identifier: Any) -> Metric:

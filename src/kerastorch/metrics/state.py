@@ -13,7 +13,7 @@ from kerastorch.metrics.accumulators import Finished
 
 def state_of(accumulator: Any) -> dict[str, Any]:
     """What `load_state` takes; of a torchmetrics metric the states of all metrics in it."""
-    metrics = dict(_torchmetrics(accumulator))
+    metrics = dict(torchmetrics_in(accumulator))
     if metrics:
         return {
             name: {"count": metric._update_count, **{state: getattr(metric, state) for state in metric._defaults}}
@@ -25,7 +25,7 @@ def state_of(accumulator: Any) -> dict[str, Any]:
 
 def load_state(accumulator: Any, state: Mapping[str, Any]) -> None:
     """Put back what `state_of` found in another of the same kind."""
-    metrics = dict(_torchmetrics(accumulator))
+    metrics = dict(torchmetrics_in(accumulator))
     inner = accumulator.metric if isinstance(accumulator, Finished) else accumulator
     for name, saved in state.items():
         if not metrics:
@@ -38,7 +38,8 @@ def load_state(accumulator: Any, state: Mapping[str, Any]) -> None:
             setattr(metric, part, _copied(saved[part]))
 
 
-def _torchmetrics(accumulator: Any) -> Iterator[tuple[str, Any]]:
+def torchmetrics_in(accumulator: Any) -> Iterator[tuple[str, Any]]:
+    """Find all metrics of torchmetrics in an accumulator, by name."""
     inner = accumulator.metric if isinstance(accumulator, Finished) else accumulator
     if isinstance(inner, torch.nn.Module):
         for name, metric in inner.named_modules():
