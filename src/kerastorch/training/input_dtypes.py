@@ -31,7 +31,7 @@ Kind = Literal["floats", "integers", "indices"]
 LARGE = 2**30  # bytes of weights: a larger model is not copied for a trial
 TRIALS = 64  # at most
 _NARROW = (torch.uint8, torch.int8, torch.int16)  # arithmetic on these overflows, and embeddings do not take them
-_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, Embedding)
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, Embedding)
 _FLOAT_LAYERS = (
     nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._NormBase, nn.LayerNorm,
     nn.GroupNorm, nn.MultiheadAttention,
@@ -57,13 +57,13 @@ def first_use(module: nn.Module) -> Kind | Literal["passes"] | None:
         return first_use(inner)
     if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
         return _first_of_chain(module) if _forwards_as_made(module) else None
-    if isinstance(module, _EMBEDDINGS):
+    if isinstance(module, EMBEDDINGS):
         return "indices"
     if getattr(module, "takes_integers", False):
         return "integers"
     if isinstance(module, _FLOAT_LAYERS):
         return "floats"
-    if any(isinstance(part, (Lambda, *_EMBEDDINGS)) or not _is_known(part) for part in modules(module)):
+    if any(isinstance(part, (Lambda, *EMBEDDINGS)) or not _is_known(part) for part in modules(module)):
         return None
     if isinstance(module, Layer):
         return "passes" if type(module).build is Layer.build and not module._modules else "floats"
@@ -107,7 +107,7 @@ def first_with_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indices
     It need not be the first to be called: this is for where nothing better is known.
     """
     for part in parts:
-        if isinstance(part, _EMBEDDINGS):
+        if isinstance(part, EMBEDDINGS):
             return "indices"
         if isinstance(part, _FLOAT_LAYERS) or (isinstance(part, Layer) and type(part).build is not Layer.build):
             return "floats"
@@ -182,31 +182,38 @@ def _by_symbols(model: nn.Module, x: Any, given: list[Tensor]) -> tuple[Kind, ..
 def _tried(model: nn.Module, x: Any, given: list[Tensor], dtype: torch.dtype) -> tuple[Kind, ...]:
     """The fewest changes with which a copy of the model can be called on the batch; none if it never can."""
     as_given: tuple[Kind, ...] = tuple("floats" if one.is_floating_point() else "integers" for one in given)
-    for choice in itertools.islice(_choices(given), TRIALS):
+    looks_up = any(isinstance(part, EMBEDDINGS) for part in modules(model))
+    for choice in itertools.islice(_choices(given, looks_up), TRIALS):
         outputs = _outputs(model, x, given, choice, dtype)
         if outputs is not None:
             _warn_of_overflow(model, x, given, choice, dtype, outputs)
             return choice
-    alone = len(given) == 1 and first_with_weights(modules(model)) == "floats"
-    return ("floats",) if alone else as_given
+    first = first_with_weights(modules(model)) if len(given) == 1 else None
+    return as_given if first is None else (first,)
 
 
-def _choices(given: list[Tensor]) -> Iterator[tuple[Kind, ...]]:
-    """All ways to take the inputs, those with the fewest changes first, and bools as what they are while possible."""
+def _choices(given: list[Tensor], looks_up: bool) -> Iterator[tuple[Kind, ...]]:
+    """All ways to take the inputs, those with the fewest changes first, and bools as what they are while possible.
+
+    Args:
+        given: the inputs.
+        looks_up: the model has embeddings, which floats may be meant for.
+    """
 
     def options(one: Tensor) -> tuple[Kind, ...]:
         if one.is_floating_point():
-            return ("floats",)
+            return ("floats", "indices") if looks_up else ("floats",)
         return ("integers", "floats", "indices") if one.dtype in _NARROW else ("integers", "floats")
 
     def changes(choice: tuple[Kind, ...]) -> tuple[int, int]:
         changed = [
-            one for one, kind in zip(given, choice, strict=True) if not one.is_floating_point() and kind != "integers"
+            one
+            for one, kind in zip(given, choice, strict=True)
+            if kind != ("floats" if one.is_floating_point() else "integers")
         ]
         return sum(one.dtype == torch.bool for one in changed), len(changed)
 
-    many = sum(not one.is_floating_point() for one in given) > 6
-    if not many:
+    if len(given) <= 6:
         yield from sorted(itertools.product(*map(options, given)), key=changes)
         return
     whole: tuple[Kind, ...] = tuple("floats" if one.is_floating_point() else "integers" for one in given)
@@ -241,18 +248,30 @@ def _whole(tensor: Tensor) -> Tensor:
 
 def _outputs(model: nn.Module, x: Any, given: list[Tensor], choice: tuple[Kind, ...], dtype: torch.dtype) -> Any:
     """What a copy of the model returns for inputs taken like this; `None` where it raises."""
-    changed = iter([cast(one, kind, dtype).clone() for one, kind in zip(given, choice, strict=True)])
-    return _called(model, map_structure(lambda one: next(changed) if isinstance(one, Tensor) else one, x))
-
-
-def _called(model: nn.Module, x: Any) -> Any:
     try:
+        changed = iter([cast(one, kind, dtype).clone() for one, kind in zip(given, choice, strict=True)])
         with _unseen(model):
             twin = _copied(model)
-            with evaluation_mode(twin), torch.no_grad():
-                return call(twin, x)
+            with evaluation_mode(twin), torch.no_grad(), _no_floats_looked_up(twin):
+                return call(twin, map_structure(lambda one: next(changed) if isinstance(one, Tensor) else one, x))
     except Exception:  # the call that follows will say what is wrong, if anything is
         return None
+
+
+@contextmanager
+def _no_floats_looked_up(twin: nn.Module) -> Iterator[None]:
+    """Embeddings of kerastorch refuse floats meanwhile, as torch's do; otherwise they cut them to integers."""
+
+    def refuse(_: nn.Module, args: tuple[Any, ...]) -> None:
+        if isinstance(args[0], Tensor) and args[0].is_floating_point():
+            raise TypeError("an embedding is given floats")
+
+    handles = [part.register_forward_pre_hook(refuse) for part in modules(twin) if isinstance(part, Embedding)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager
