@@ -14,16 +14,8 @@ from kerastorch.data.carry import carrier
 from kerastorch.data.placement import placed
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.weights import ClassWeights
-from kerastorch.training.input_dtypes import (
-    EMBEDDINGS,
-    Kind,
-    cast,
-    declared,
-    first_use,
-    kinds,
-    root,
-    tensors_in,
-)  # fmt: skip
+from kerastorch.training.first_use import EMBEDDINGS, Kind, declared, first_use, root
+from kerastorch.training.input_dtypes import cast, kinds, tensors_in
 from kerastorch.tree import tensors
 
 ONCE = 2**30  # bytes: arrays that are larger after conversion are converted batch by batch
