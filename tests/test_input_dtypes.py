@@ -320,3 +320,55 @@ def test_a_step_of_ones_own_without_a_forward_is_given_floats_where_a_layer_need
     model = Twice()
     model.compile("sgd", "mse")
     model.fit(np.arange(4 * N).reshape(N, 4) % 3, Y, verbose=0)
+
+
+@pytest.mark.parametrize("embedding", [nn.Embedding, kt.layers.Embedding])
+def test_an_embedding_of_positions_beside_floats_leaves_the_floats_alone(embedding):
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.positions = embedding(4, 1)
+            self.lin = nn.Linear(4, 1)
+
+        def forward(self, x):
+            return self.lin(x + self.positions(torch.arange(4))[:, 0])
+
+    net = Positions()
+    net(FLOATS)
+    for x in (FLOATS.double(), FLOATS.round(), CODES[:, None].expand(N, 4)):
+        found = kt.Model(net).predict(x, verbose=0)
+        np.testing.assert_allclose(found, net(x.float()).detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("embedding", [nn.Embedding, kt.layers.Embedding])
+def test_whole_floats_are_looked_up_in_a_forward_of_ones_own(embedding):
+    class Words(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lin = nn.Linear(2, 1)
+            self.rows = embedding(2**24 + 10, 2)
+
+        def forward(self, codes):
+            return self.lin(self.rows(codes))
+
+    net = Words()
+    codes = torch.tensor([0, 2**24 + 1, 3])  # the second is no float32
+    expected = net(codes).detach()
+    for dtype in (torch.float64, torch.int64, torch.int32):
+        np.testing.assert_allclose(kt.Model(net).predict(codes.to(dtype), verbose=0), expected)
+    few = codes[[0, 2]]
+    for dtype in (torch.float32, torch.uint8, torch.int16):
+        np.testing.assert_allclose(kt.Model(net).predict(few.to(dtype), verbose=0), expected[[0, 2]])
+
+
+def test_numbers_that_are_not_whole_are_refused_before_an_embedding_of_a_forward_of_ones_own():
+    class Words(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rows = kt.layers.Embedding(5, 2)
+
+        def forward(self, codes):
+            return self.rows(codes)
+
+    with pytest.raises(ValueError, match=r"must hold whole numbers, got 0\.5"):
+        kt.Model(Words()).predict(torch.tensor([0.5, 1.0]), verbose=0)

@@ -21,6 +21,7 @@ from kerastorch.data.weights import class_weights
 from kerastorch.errors import each_warning_once, warn
 from kerastorch.inspection.visible import Visible
 from kerastorch.paths import given
+from kerastorch.processes import warn_without_group
 from kerastorch.saving.portable import Portable
 from kerastorch.saving.savable import Savable
 from kerastorch.training import passes
@@ -195,6 +196,7 @@ class Model(Portable, Visible, Savable):
             The curves; also at `model.history`.
         """
         trainer = self._compiled("fit")
+        warn_without_group()
         numbers = epoch_numbers(initial_epoch, epochs)
         check_frequency(validation_freq)
         feed = trainer.feed(class_weights(class_weight, sample_weight))
@@ -261,6 +263,7 @@ class Model(Portable, Visible, Savable):
             dict has `data_loss`, the loss without penalties, too.
         """
         trainer = self._compiled("evaluate")
+        warn_without_group()
         feed = trainer.feed()
         refuse_dropped(x, "evaluate")
         source = Source(x, y, sample_weight, finite=check_finite, cast=feed.once, carry=feed.carry)

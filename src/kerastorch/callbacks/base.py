@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from kerastorch.errors import suggest, unknown, warn
+from kerastorch.processes import rank
 from kerastorch.unkept import changed, seen, speaks
 
 Logs = MutableMapping[str, Any]
@@ -23,6 +24,8 @@ class Callback:
             Of a class that says nothing of it, changes are noticed, and there is a warning when training goes on.
         adds: the logs this callback adds at the end of each epoch, for those after it to monitor.
         steers: whether its batch hooks change how the next batch is learned from.
+        first_process_only: whether of several processes in a group only the first, of rank 0, has it, as it writes
+            files or sends numbers.
         keeps_states: whether it keeps the states of the others, and so is told of everything after them.
 
     `logs` maps names to numbers: the running means at the end of a batch, those of the epoch (validation
@@ -31,6 +34,7 @@ class Callback:
 
     monitor: str | None = None
     kept: tuple[str, ...] = ()
+    first_process_only: bool = False
     keeps_states: bool = False
     adds: tuple[str, ...] = ()
     steers: bool = False
@@ -128,7 +132,8 @@ class CallbackList:
     """
 
     def __init__(self, callbacks: Iterable[Callback], model: Any, params: Mapping[str, Any]) -> None:
-        self.callbacks = list(callbacks)
+        others = rank() > 0
+        self.callbacks = [one for one in callbacks if not (others and getattr(one, "first_process_only", False))]
         for callback in self.callbacks:
             _check(callback)
         self.callbacks.sort(key=lambda callback: callback.keeps_states)

@@ -37,6 +37,8 @@ class CSVLogger(Callback):
     never been interrupted.
     """
 
+    first_process_only = True
+
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         if not isinstance(filename, (str, os.PathLike)) or not os.fspath(filename):
             raise mismatch("filename", filename, "the path of a file")

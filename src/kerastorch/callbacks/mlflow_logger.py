@@ -29,6 +29,8 @@ class MLflowLogger(Callback):
     MLflow takes nothing back.
     """
 
+    first_process_only = True
+
     def __init__(
         self, experiment_name: str | None = None, run_name: str | None = None, update_freq: UpdateFreq = "epoch"
     ) -> None:

@@ -39,6 +39,7 @@ class ModelCheckpoint(Callback):
         OSError: before the first epoch, if the path cannot be written.
     """
 
+    first_process_only = True
     kept = ("best", "_seen", "_since", "_batch")
 
     def __init__(

@@ -72,6 +72,8 @@ class ProgressBar(Callback):
         delay: seconds before the bar of these appears, so that short calls stay quiet.
     """
 
+    first_process_only = True
+
     def __init__(self, verbose: Verbose = "auto", what: str = "evaluate", delay: float = 0.0) -> None:
         self.style = style(verbose)
         self.what, self.delay = what, delay

@@ -31,6 +31,8 @@ class RemoteMonitor(Callback):
     the first time in a fit there is a warning.
     """
 
+    first_process_only = True
+
     def __init__(
         self,
         root: str = "http://localhost:9000",

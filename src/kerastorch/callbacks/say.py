@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from kerastorch.processes import rank
+
 
 def say(sentence: str) -> None:
-    """Print a line."""
+    """Print a line, in the first of several processes."""
+    if rank():
+        return
     tqdm = sys.modules.get("tqdm")  # where it was never loaded there is no bar
     if tqdm is None:
         print(sentence, flush=True)

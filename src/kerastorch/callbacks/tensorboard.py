@@ -54,6 +54,8 @@ class TensorBoard(Callback):
     that has read it before shows it until it is started again.
     """
 
+    first_process_only = True
+
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",

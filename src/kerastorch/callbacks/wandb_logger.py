@@ -29,6 +29,8 @@ class WandbLogger(Callback):
     in its run; what was logged after its checkpoint is there a second time.
     """
 
+    first_process_only = True
+
     def __init__(
         self,
         project: str | None = None,

@@ -149,6 +149,12 @@ class Samples(IterableDataset[Any]):
     def __init__(self, dataset: IterableDataset[Any]) -> None:
         self._dataset = dataset
 
+    def set_epoch(self, epoch: int) -> None:
+        """Hand on the number of the epoch to a dataset that goes by it."""
+        told_of = getattr(self._dataset, "set_epoch", None)
+        if callable(told_of):
+            told_of(epoch)
+
     def __len__(self) -> int:
         return len(self._dataset)  # type: ignore[arg-type]
 

@@ -17,6 +17,7 @@ from torch.utils.data import (
     TensorDataset,
     WeightedRandomSampler,
 )
+from torch.utils.data.distributed import DistributedSampler
 
 from kerastorch.data import arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
@@ -102,7 +103,13 @@ class Source:
             return None
 
     def batches(
-        self, batch_size: int | None, *, shuffle: bool | str = False, seed: int = 0, rows: Tensor | None = None
+        self,
+        batch_size: int | None,
+        *,
+        shuffle: bool | str = False,
+        seed: int = 0,
+        rows: Tensor | None = None,
+        trains: bool = False,
     ) -> Resumable:
         """What to iterate over.
 
@@ -111,26 +118,28 @@ class Source:
             shuffle: a new order each epoch; not for a source that has its own.
             seed: what that order depends on, beside the epoch.
             rows: use these rows only.
+            trains: passes are epochs of training, whose numbers a loader's samplers are told.
         """
         if not self.takes_batch_size:
             if batch_size is not None:
                 raise ValueError(f"batch_size cannot be given with a {self.kind}; it comes in batches.")
             if self.kind == SEQUENCE:
                 return SequenceBatches(self._data, self._shuffles(shuffle), seed, inputs_only=self._inputs_only)
-            kind = LoaderBatches if self.kind == "DataLoader" else StreamBatches
-            return kind(self._data, inputs_only=self._inputs_only)
+            if self.kind == "DataLoader":
+                return LoaderBatches(self._data, inputs_only=self._inputs_only, trains=trains)
+            return StreamBatches(self._data, inputs_only=self._inputs_only)
         size = whole("batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
         if self.kind == "arrays":
             return ArrayBatches(self._data, size, shuffle, seed, rows, self._carry)
         shuffled = self._shuffles(shuffle)
         if self.kind == "IterableDataset":
             samples = DataLoader(Samples(self._data), size, generator=torch.Generator())
-            return LoaderBatches(samples, inputs_only=self._inputs_only)
+            return LoaderBatches(samples, inputs_only=self._inputs_only, trains=trains)
         dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
         sampler = EpochSampler(len(self._data) if rows is None else len(rows), seed, shuffled)
         # a generator of its own: a DataLoader draws from torch's global one at the start of every pass otherwise
         loader = DataLoader(dataset, size, sampler=sampler, generator=torch.Generator())
-        return LoaderBatches(loader, sampler, inputs_only=self._inputs_only)
+        return LoaderBatches(loader, sampler, inputs_only=self._inputs_only, trains=trains)
 
     def _shuffles(self, shuffle: bool | str) -> bool:
         if shuffle == "batch":
@@ -169,8 +178,15 @@ def refuse_reordered(x: Any) -> None:
     """Refuse, for `predict`, a loader whose rows would not come out in the data's order."""
     if not isinstance(x, DataLoader):
         return
+    for one in (x.sampler, x.batch_sampler, getattr(x.batch_sampler, "sampler", None)):
+        if max(getattr(one, "num_replicas", 1), getattr(one, "num_processes", 1)) > 1:
+            raise ValueError(
+                f"predict(): the DataLoader's {type(one).__name__} leaves out the rows of other processes, and the "
+                "result would not match your data. Use a DataLoader without it."
+            )
     sampler: Any = getattr(x.batch_sampler, "sampler", x.sampler)
-    if isinstance(sampler, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)):
+    shuffles = isinstance(sampler, DistributedSampler) and sampler.shuffle
+    if shuffles or isinstance(sampler, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)):
         raise ValueError("predict(): the DataLoader shuffles, so rows would not match your data. Use shuffle=False.")
 
 

@@ -27,9 +27,14 @@ class LoaderBatches:
     transient = True
 
     def __init__(
-        self, loader: DataLoader[Any], sampler: EpochSampler | None = None, *, inputs_only: bool = False
+        self,
+        loader: DataLoader[Any],
+        sampler: EpochSampler | None = None,
+        *,
+        inputs_only: bool = False,
+        trains: bool = False,
     ) -> None:
-        self.loader, self._sampler, self._inputs_only = loader, sampler, inputs_only
+        self.loader, self._sampler, self._inputs_only, self._trains = loader, sampler, inputs_only, trains
         self.samples: int | None = None
         self.batch_size: int | None = loader.batch_size
         rows: Any = loader.sampler
@@ -67,6 +72,8 @@ class LoaderBatches:
         )
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        if self._trains:
+            tell_epoch(self.loader, number)
         batches = read(told(self.loader), self._inputs_only)
         if not (self.loader.pin_memory and torch.accelerator.is_available()):  # pinned ones are copies already
             batches = map(with_own_targets, batches)
@@ -75,6 +82,16 @@ class LoaderBatches:
             return batches
         # what is passed over is drawn, or the rest would differ
         return passed_over(batches, start)
+
+
+def tell_epoch(loader: DataLoader[Any], number: int) -> None:
+    """Call `set_epoch(number)` of a loader, its samplers and its dataset, each that has it."""
+    sampler: Any = loader.batch_sampler
+    asked = (loader, loader.sampler, sampler, getattr(sampler, "sampler", None), loader.dataset)
+    for one in {id(one): one for one in asked}.values():
+        told_of = getattr(one, "set_epoch", None)
+        if callable(told_of):
+            told_of(number)
 
 
 class StreamBatches:

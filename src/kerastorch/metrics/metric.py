@@ -14,6 +14,7 @@ from kerastorch.losses import regression as regression_losses
 from kerastorch.losses.argument_order import settled_order
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import Accuracy, Finished, KerasProtocol, LargestClass, LossMean, WholeEpoch
+from kerastorch.metrics.state import torchmetrics_in
 from kerastorch.metrics.target import Sees, Target
 from kerastorch.names import find, public_name, snake_case
 
@@ -86,7 +87,12 @@ class Metric:
 
     def build(self, target: Target, device: torch.device) -> Any:
         """Return a fresh accumulator: `update(y_pred, y_true)`, `compute()`, `reset()`."""
-        return self.make(target).to(device)
+        accumulator = self.make(target).to(device)
+        for _, part in torchmetrics_in(accumulator):
+            # In a group of processes it would wait for the others, and give a number of all their rows beside a loss of
+            # this process' rows.
+            part.sync_on_compute = part._to_sync = False
+        return accumulator
 
 
 def unknown_outputs(metric: str, loss: Loss | None) -> str:

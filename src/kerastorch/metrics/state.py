@@ -15,7 +15,7 @@ def state_of(accumulator: Any) -> dict[str, Any]:
     """Return what `load_state` takes: of a torchmetrics metric the states of all metrics in it, of a user's object with
     Keras' methods its numbers, text, tensors and lists of them.
     """
-    metrics = dict(_torchmetrics(accumulator))
+    metrics = dict(torchmetrics_in(accumulator))
     if metrics:
         return {
             name: {"count": metric._update_count, **{state: getattr(metric, state) for state in metric._defaults}}
@@ -29,7 +29,7 @@ def state_of(accumulator: Any) -> dict[str, Any]:
 
 def load_state(accumulator: Any, state: Mapping[str, Any]) -> None:
     """Put back what `state_of` found in another of the same kind."""
-    metrics = dict(_torchmetrics(accumulator))
+    metrics = dict(torchmetrics_in(accumulator))
     inner = accumulator.metric if isinstance(accumulator, (Finished, KerasProtocol)) else accumulator
     for name, saved in state.items():
         if not metrics:
@@ -42,7 +42,8 @@ def load_state(accumulator: Any, state: Mapping[str, Any]) -> None:
             setattr(metric, part, _copied(saved[part]))
 
 
-def _torchmetrics(accumulator: Any) -> Iterator[tuple[str, Any]]:
+def torchmetrics_in(accumulator: Any) -> Iterator[tuple[str, Any]]:
+    """Find all metrics of torchmetrics in an accumulator, by name."""
     inner = accumulator.metric if isinstance(accumulator, Finished) else accumulator
     if isinstance(inner, torch.nn.Module):
         for name, metric in inner.named_modules():

@@ -79,7 +79,7 @@ def assemble(
         validation = source
     held = None if validation is None else validation.holder
     random = Randomness(kept, data=source.holder, validation=held, **drawing)
-    training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows)
+    training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows, trains=True)
     check_last_batch(model, training)
     if steps is not None:
         training = GoingOn(training, whole("steps_per_epoch", steps), random)

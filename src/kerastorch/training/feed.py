@@ -14,16 +14,8 @@ from kerastorch.data.carry import carrier
 from kerastorch.data.placement import placed
 from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.weights import ClassWeights
-from kerastorch.training.input_dtypes import (
-    Kind,
-    cast,
-    declared,
-    first_use,
-    first_with_weights,
-    kinds,
-    root,
-    tensors_in,
-)  # fmt: skip
+from kerastorch.training.first_use import EMBEDDINGS, Kind, declared, first_use, root
+from kerastorch.training.input_dtypes import cast, kinds, tensors_in
 from kerastorch.tree import tensors
 
 ONCE = 2**30  # bytes: arrays that are larger after conversion are converted batch by batch
@@ -60,6 +52,8 @@ class Feed:
         self.dtype = next((t.dtype for t in tensors(parts) if t.is_floating_point()), torch.get_default_dtype())
         self._model = root(parts)
         self._kind = self._settled()
+        # floats that are whole may be meant for an embedding
+        self._may_look_up = self._kind is None and any(isinstance(part, EMBEDDINGS) for part in parts)
         self._class_weight = class_weight
 
     def __call__(self, batch: Batch | Several) -> Batch | Several:
@@ -82,7 +76,8 @@ class Feed:
 
     def inputs(self, x: Any) -> Any:
         """Those of a batch, alone."""
-        if isinstance(x, Tensor) and (self._kind is not None or x.is_floating_point()):  # by far the most frequent
+        known = self._kind is not None or not self._may_look_up
+        if known and isinstance(x, Tensor) and (self._kind or x.is_floating_point()):  # by far the most frequent
             x = self._put(cast(x, self._kind or "floats", self.dtype))
         else:
             x = self._numbers(map_structure(lambda one: self._put(_tensor(one, "x")), x))
@@ -108,20 +103,20 @@ class Feed:
         if symbols is not None:
             return symbols[0] if len(symbols) == 1 else None
         found = first_use(self._model)
-        if found is None and first_with_weights(self.parts) == "indices":
-            return "indices"
         return None if found == "passes" else found
 
     def _early(self, x: Any) -> Any:
         """Arrays, all rows of them, as far as can be told before the model is called on the first."""
         if isinstance(x, Tensor) and self._kind is not None:
             return cast(x, self._kind, self.dtype)
+        if self._may_look_up:
+            return x
         return map_structure(lambda one: cast(one, "floats" if one.is_floating_point() else "integers", self.dtype), x)
 
     def _numbers(self, x: Any) -> Any:
         """Inputs on the device, each as what it is used as."""
         given = tensors_in(x)
-        if all(one.is_floating_point() for one in given):
+        if not self._may_look_up and all(one.is_floating_point() for one in given):
             return map_structure(lambda one: cast(one, "floats", self.dtype), x)
         alone = self._kind if len(given) == 1 and isinstance(x, (tuple, list)) else None
         found = iter([alone] if alone else kinds(self._model, x, self.dtype))

@@ -1,13 +1,13 @@
-"""Which inputs a model computes with as floats, and which it takes as integers: decided for each input by itself."""
+"""Which inputs of a model become floats, and which stay integers: decided for each by itself, by a call of a copy."""
 
 from __future__ import annotations
 
 import copy
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -16,107 +16,17 @@ from torch import Tensor, nn
 from kerastorch.data.structure import map_structure
 from kerastorch.errors import warn
 from kerastorch.functional import Functional
-from kerastorch.layers.base import Layer, is_built
+from kerastorch.layers.base import is_built
 from kerastorch.layers.embedding import Embedding
-from kerastorch.layers.lambda_ import Lambda
 from kerastorch.modes import evaluation_mode
 from kerastorch.randomness import capture, restore
 from kerastorch.training.calling import call
+from kerastorch.training.first_use import EMBEDDINGS, Kind, declared, first_with_weights, within
 from kerastorch.tree import is_compiled, modules
-from kerastorch.view import View
-
-# floats: integers are cast. integers: they stay as they are. indices: whole numbers of any dtype become int64.
-Kind = Literal["floats", "integers", "indices"]
 
 LARGE = 2**30  # bytes of weights: a larger model is not copied for a trial
 TRIALS = 64  # at most
 _NARROW = (torch.uint8, torch.int8, torch.int16)  # arithmetic on these overflows, and embeddings do not take them
-_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, Embedding)
-_FLOAT_LAYERS = (
-    nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._NormBase, nn.LayerNorm,
-    nn.GroupNorm, nn.MultiheadAttention,
-)  # fmt: skip
-
-
-def root(parts: Sequence[nn.Module]) -> nn.Module:
-    """Find the model in the list that `tree.modules` made of it, where a view comes behind what it views."""
-    if len(parts) > 1 and vars(parts[1]).get("module_viewed") is parts[0]:
-        return parts[1]
-    return parts[0]
-
-
-def first_use(module: nn.Module) -> Kind | Literal["passes"] | None:
-    """Tell what the first layer to compute with the input takes, if that can be told without a call.
-
-    Returns:
-        `"passes"` where no layer decides (the module has none with weights), `None` where a `forward` of the user's
-        would have to be run.
-    """
-    inner = _within(module)
-    if inner is not module:
-        return first_use(inner)
-    if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
-        return _first_of_chain(module) if _forwards_as_made(module) else None
-    if isinstance(module, _EMBEDDINGS):
-        return "indices"
-    if getattr(module, "takes_integers", False):
-        return "integers"
-    if isinstance(module, _FLOAT_LAYERS):
-        return "floats"
-    if any(isinstance(part, (Lambda, *_EMBEDDINGS)) or not _is_known(part) for part in modules(module)):
-        return None
-    if isinstance(module, Layer):
-        return "passes" if type(module).build is Layer.build and not module._modules else "floats"
-    return "passes" if next(module.parameters(), None) is None else "floats"
-
-
-def _is_known(part: nn.Module) -> bool:
-    """Whether a module is one of kerastorch's layers or of torch's."""
-    return type(part).__module__.startswith(("kerastorch.layers.", "torch.nn.modules."))
-
-
-def _within(module: nn.Module) -> nn.Module:
-    """What does the work of a view, of a compiled module or of a wrapper for several devices."""
-    viewed = vars(module).get("module_viewed")
-    if viewed is not None and type(module).forward in (View.forward, Functional.forward):
-        return viewed  # type: ignore[no-any-return]
-    if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-        return module.module  # type: ignore[no-any-return]
-    return getattr(module, "_orig_mod", module)
-
-
-def _forwards_as_made(chain: nn.Module) -> bool:
-    """Whether a chain calls its children one after the other: it has no `forward` of the user's."""
-    return type(chain).forward.__module__ in ("torch.nn.modules.container", "kerastorch.sequential")
-
-
-def _first_of_chain(chain: nn.Module) -> Kind | Literal["passes"] | None:
-    declared = getattr(vars(chain).get("_input"), "dtype", None)
-    if declared is not None and not declared.is_floating_point:
-        return "integers"
-    for child in chain._modules.values():
-        found = "passes" if child is None else first_use(child)
-        if found != "passes":
-            return "floats" if found is None and declared is not None else found
-    return "passes" if declared is None else "floats"
-
-
-def first_with_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indices"] | None:
-    """Tell what the first module with weights computes with, in the order in which they were made; `None` for others.
-
-    It need not be the first to be called: this is for where nothing better is known.
-    """
-    for part in parts:
-        if isinstance(part, _EMBEDDINGS):
-            return "indices"
-        if isinstance(part, _FLOAT_LAYERS) or (isinstance(part, Layer) and type(part).build is not Layer.build):
-            return "floats"
-        if any(weight is not None for weight in part._parameters.values()) and not hasattr(part, "module_viewed"):
-            return None
-    return None
-
-
-# --- several inputs, and a forward of the user's ------------------------------------------------------------------
 
 
 def kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[Kind, ...]:
@@ -149,23 +59,6 @@ def tensors_in(x: Any) -> list[Tensor]:
     return found
 
 
-def declared(model: nn.Module) -> tuple[Kind, ...] | None:
-    """Read the kinds of a functional model's inputs off their symbols; an embedding looks up all the same."""
-    plan = model._plan if isinstance(model, Functional) else None
-    graph: Any = getattr(model, "module_viewed", None)
-    if plan is None or graph is None:
-        return None
-    found: list[Kind] = []
-    begins = [node for node in graph.graph.nodes if node.op == "placeholder"]
-    for symbol, node in zip(plan.dtypes, begins, strict=True):
-        users = {first_use(graph.get_submodule(user.target)) for user in node.users if user.op == "call_module"}
-        if "indices" in users:
-            found.append("indices")
-        else:
-            found.append("integers" if "integers" in users or not symbol.is_floating_point else "floats")
-    return tuple(found)
-
-
 def _by_symbols(model: nn.Module, x: Any, given: list[Tensor]) -> tuple[Kind, ...] | None:
     found = declared(model)
     if found is None:
@@ -182,31 +75,38 @@ def _by_symbols(model: nn.Module, x: Any, given: list[Tensor]) -> tuple[Kind, ..
 def _tried(model: nn.Module, x: Any, given: list[Tensor], dtype: torch.dtype) -> tuple[Kind, ...]:
     """The fewest changes with which a copy of the model can be called on the batch; none if it never can."""
     as_given: tuple[Kind, ...] = tuple("floats" if one.is_floating_point() else "integers" for one in given)
-    for choice in itertools.islice(_choices(given), TRIALS):
+    looks_up = any(isinstance(part, EMBEDDINGS) for part in modules(model))
+    for choice in itertools.islice(_choices(given, looks_up), TRIALS):
         outputs = _outputs(model, x, given, choice, dtype)
         if outputs is not None:
             _warn_of_overflow(model, x, given, choice, dtype, outputs)
             return choice
-    alone = len(given) == 1 and first_with_weights(modules(model)) == "floats"
-    return ("floats",) if alone else as_given
+    first = first_with_weights(modules(model)) if len(given) == 1 else None
+    return as_given if first is None else (first,)
 
 
-def _choices(given: list[Tensor]) -> Iterator[tuple[Kind, ...]]:
-    """All ways to take the inputs, those with the fewest changes first, and bools as what they are while possible."""
+def _choices(given: list[Tensor], looks_up: bool) -> Iterator[tuple[Kind, ...]]:
+    """All ways to take the inputs, those with the fewest changes first, and bools as what they are while possible.
+
+    Args:
+        given: the inputs.
+        looks_up: the model has embeddings, which floats may be meant for.
+    """
 
     def options(one: Tensor) -> tuple[Kind, ...]:
         if one.is_floating_point():
-            return ("floats",)
+            return ("floats", "indices") if looks_up else ("floats",)
         return ("integers", "floats", "indices") if one.dtype in _NARROW else ("integers", "floats")
 
     def changes(choice: tuple[Kind, ...]) -> tuple[int, int]:
         changed = [
-            one for one, kind in zip(given, choice, strict=True) if not one.is_floating_point() and kind != "integers"
+            one
+            for one, kind in zip(given, choice, strict=True)
+            if kind != ("floats" if one.is_floating_point() else "integers")
         ]
         return sum(one.dtype == torch.bool for one in changed), len(changed)
 
-    many = sum(not one.is_floating_point() for one in given) > 6
-    if not many:
+    if len(given) <= 6:
         yield from sorted(itertools.product(*map(options, given)), key=changes)
         return
     whole: tuple[Kind, ...] = tuple("floats" if one.is_floating_point() else "integers" for one in given)
@@ -241,18 +141,30 @@ def _whole(tensor: Tensor) -> Tensor:
 
 def _outputs(model: nn.Module, x: Any, given: list[Tensor], choice: tuple[Kind, ...], dtype: torch.dtype) -> Any:
     """What a copy of the model returns for inputs taken like this; `None` where it raises."""
-    changed = iter([cast(one, kind, dtype).clone() for one, kind in zip(given, choice, strict=True)])
-    return _called(model, map_structure(lambda one: next(changed) if isinstance(one, Tensor) else one, x))
-
-
-def _called(model: nn.Module, x: Any) -> Any:
     try:
+        changed = iter([cast(one, kind, dtype).clone() for one, kind in zip(given, choice, strict=True)])
         with _unseen(model):
             twin = _copied(model)
-            with evaluation_mode(twin), torch.no_grad():
-                return call(twin, x)
+            with evaluation_mode(twin), torch.no_grad(), _no_floats_looked_up(twin):
+                return call(twin, map_structure(lambda one: next(changed) if isinstance(one, Tensor) else one, x))
     except Exception:  # the call that follows will say what is wrong, if anything is
         return None
+
+
+@contextmanager
+def _no_floats_looked_up(twin: nn.Module) -> Iterator[None]:
+    """Embeddings of kerastorch refuse floats meanwhile, as torch's do; otherwise they cut them to integers."""
+
+    def refuse(_: nn.Module, args: tuple[Any, ...]) -> None:
+        if isinstance(args[0], Tensor) and args[0].is_floating_point():
+            raise TypeError("an embedding is given floats")
+
+    handles = [part.register_forward_pre_hook(refuse) for part in modules(twin) if isinstance(part, Embedding)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager
@@ -273,9 +185,9 @@ def _unseen(model: nn.Module) -> Iterator[None]:
 
 def _copied(model: nn.Module) -> nn.Module:
     """A copy to be called, whose buffers may change; the model itself where it is large, or cannot be copied."""
-    inner = _within(model)
+    inner = within(model)
     while inner is not model and type(model).forward is not Functional.forward:
-        model, inner = inner, _within(inner)
+        model, inner = inner, within(inner)
     size = sum(weight.nbytes for weight in model.parameters()) if is_built(model) else 0
     if size > LARGE:
         return model

@@ -124,6 +124,8 @@ def _axes(model: nn.Module) -> set[int]:
     found: set[int] = set()
     for module in modules(model):
         hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+        if isinstance(module, nn.parallel.DistributedDataParallel):
+            return set()  # a trial would wait for the other processes
         if any(not isinstance(getattr(hook, "__self__", None), Tap) for hook in hooks):
             return set()  # what a hook of the user's does with activations is not ours to try
         if getattr(module, "activity_regularizer", None) is not None or is_compiled(module):

@@ -16,6 +16,7 @@ from kerastorch.data.streams import with_own_tensors
 from kerastorch.freezing import heed, rest
 from kerastorch.modes import evaluation_mode, training_mode
 from kerastorch.optimizers.base import unfuse_beginners
+from kerastorch.processes import without_exchange
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
 from kerastorch.training.meter import Meter, RunningLogs, batch_rows, counted_rows
@@ -110,6 +111,7 @@ def evaluate(
         _own_meter(trainer, within_step=not heeds),
         trainer.objective.listening(model, find_tail(model), batches.targets),
         evaluation_mode(model),
+        without_exchange(feed.parts),
         torch.no_grad(),
     ):
         callbacks.emit("on_test_begin", {})
@@ -125,7 +127,14 @@ def predict(
 ) -> None:
     """Hand the outputs of each batch, still on the device, to `take`."""
     stream = trainer.prepared(batches, feed, 0)
-    with _undone(trainer), _own_casts(), evaluation_mode(trainer.model, feed.parts), torch.no_grad():
+    parts = feed.parts
+    with (
+        _undone(trainer),
+        _own_casts(),
+        evaluation_mode(trainer.model, parts),
+        without_exchange(parts),
+        torch.no_grad(),
+    ):
         step = growing(trainer.model.predict_step, batches, row_by_row=True)
         listened = callbacks.listens("on_predict_batch_begin", "on_predict_batch_end")
         callbacks.emit("on_predict_begin", {})

@@ -1,0 +1,119 @@
+"""What the first layer to compute with an input takes, as far as the modules of a model tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from torch import nn
+
+from kerastorch.functional import Functional
+from kerastorch.layers.base import Layer
+from kerastorch.layers.embedding import Embedding
+from kerastorch.layers.lambda_ import Lambda
+from kerastorch.tree import modules
+from kerastorch.view import View
+
+# floats: integers are cast. integers: they stay as they are. indices: whole numbers of any dtype become int64.
+Kind = Literal["floats", "integers", "indices"]
+
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, Embedding)
+_FLOAT_LAYERS = (
+    nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._NormBase, nn.LayerNorm,
+    nn.GroupNorm, nn.MultiheadAttention,
+)  # fmt: skip
+
+
+def root(parts: Sequence[nn.Module]) -> nn.Module:
+    """Find the model in the list that `tree.modules` made of it, where a view comes behind what it views."""
+    if len(parts) > 1 and vars(parts[1]).get("module_viewed") is parts[0]:
+        return parts[1]
+    return parts[0]
+
+
+def first_use(module: nn.Module) -> Kind | Literal["passes"] | None:
+    """Tell what the first layer to compute with the input takes, if that can be told without a call.
+
+    Returns:
+        `"passes"` where no layer decides (the module has none with weights), `None` where a `forward` of the user's
+        would have to be run.
+    """
+    inner = within(module)
+    if inner is not module:
+        return first_use(inner)
+    if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
+        return _first_of_chain(module) if _forwards_as_made(module) else None
+    if isinstance(module, EMBEDDINGS):
+        return "indices"
+    if getattr(module, "takes_integers", False):
+        return "integers"
+    if isinstance(module, _FLOAT_LAYERS):
+        return "floats"
+    if any(isinstance(part, (Lambda, *EMBEDDINGS)) or not _is_known(part) for part in modules(module)):
+        return None
+    if isinstance(module, Layer):
+        return "passes" if type(module).build is Layer.build and not module._modules else "floats"
+    return "passes" if next(module.parameters(), None) is None else "floats"
+
+
+def _is_known(part: nn.Module) -> bool:
+    """Whether a module is one of kerastorch's layers or of torch's."""
+    return type(part).__module__.startswith(("kerastorch.layers.", "torch.nn.modules."))
+
+
+def within(module: nn.Module) -> nn.Module:
+    """What does the work of a view, of a compiled module or of a wrapper for several devices."""
+    viewed = vars(module).get("module_viewed")
+    if viewed is not None and type(module).forward in (View.forward, Functional.forward):
+        return viewed  # type: ignore[no-any-return]
+    if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        return module.module  # type: ignore[no-any-return]
+    return getattr(module, "_orig_mod", module)
+
+
+def _forwards_as_made(chain: nn.Module) -> bool:
+    """Whether a chain calls its children one after the other: it has no `forward` of the user's."""
+    return type(chain).forward.__module__ in ("torch.nn.modules.container", "kerastorch.sequential")
+
+
+def _first_of_chain(chain: nn.Module) -> Kind | Literal["passes"] | None:
+    declared = getattr(vars(chain).get("_input"), "dtype", None)
+    if declared is not None and not declared.is_floating_point:
+        return "integers"
+    for child in chain._modules.values():
+        found = "passes" if child is None else first_use(child)
+        if found != "passes":
+            return "floats" if found is None and declared is not None else found
+    return "passes" if declared is None else "floats"
+
+
+def first_with_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indices"] | None:
+    """Tell what the first module with weights computes with, in the order in which they were made; `None` for others.
+
+    It need not be the first to be called: this is for where nothing better is known.
+    """
+    for part in parts:
+        if isinstance(part, EMBEDDINGS):
+            return "indices"
+        if isinstance(part, _FLOAT_LAYERS) or (isinstance(part, Layer) and type(part).build is not Layer.build):
+            return "floats"
+        if any(weight is not None for weight in part._parameters.values()) and not hasattr(part, "module_viewed"):
+            return None
+    return None
+
+
+def declared(model: nn.Module) -> tuple[Kind, ...] | None:
+    """Read the kinds of a functional model's inputs off their symbols; an embedding looks up all the same."""
+    plan = model._plan if isinstance(model, Functional) else None
+    graph: Any = getattr(model, "module_viewed", None)
+    if plan is None or graph is None:
+        return None
+    found: list[Kind] = []
+    begins = [node for node in graph.graph.nodes if node.op == "placeholder"]
+    for symbol, node in zip(plan.dtypes, begins, strict=True):
+        users = {first_use(graph.get_submodule(user.target)) for user in node.users if user.op == "call_module"}
+        if "indices" in users:
+            found.append("indices")
+        else:
+            found.append("integers" if "integers" in users or not symbol.is_floating_point else "floats")
+    return tuple(found)
