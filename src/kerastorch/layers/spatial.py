@@ -54,6 +54,14 @@ class Spatial(Layer):
         if self.rank > 1 and not self.data_format_given and len(shape) == self.rank + 2:
             warn_if_channels_last(self, shape, "data_format")
 
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis taken for the channels if no `data_format` was given."""
+        return None if self.data_format_given or ndim != self.rank + 2 else -1 if self._last else 1
+
+    def axis_advice(self, axis: int) -> str:
+        """Say what to write for the channels on this axis."""
+        return f"data_format={FORMATS[axis == -1]!r}"
+
     @property
     def takes_channels_first(self) -> bool:
         """Whether it takes axis 1 of images and volumes for the channels."""

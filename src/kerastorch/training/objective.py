@@ -18,6 +18,7 @@ from kerastorch.losses.base import Loss
 from kerastorch.losses.foreign import TorchLoss
 from kerastorch.regularizers import Penalty
 from kerastorch.training.charges import heard
+from kerastorch.training.constant_end import warn_of_constant_end
 from kerastorch.training.masking import masked
 from kerastorch.training.tail import Tail, Tap, tapped
 
@@ -271,6 +272,7 @@ class Objective:
                 continue
             self._check_tail(loss, predicted[name].ndim)
             if not self._several:
+                warn_of_constant_end(now.tail, predicted[name])
                 now.counts_rows = loss.counts_rows(None if now.targets is None else targets[name])
             with torch.no_grad():
                 given, seen = targets[name].to(predicted[name].device), predicted[name].detach()
