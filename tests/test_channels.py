@@ -192,6 +192,21 @@ def test_a_loaded_model_computes_what_the_saved_one_did(tmp_path):
     assert torch.equal(kt.load_model(tmp_path / "m.kt")(x), model(x))
 
 
+@pytest.mark.parametrize("put", ["chain", "graph"])
+def test_a_file_in_which_an_axis_is_not_said_still_loads(put, tmp_path):
+    """As one of an older version."""
+    layer = layers.Activation("relu")
+    if put == "chain":
+        model = kt.Sequential([kt.Input((2, 8, 8)), layers.Conv2D(3, 1), layer])
+    else:
+        x = kt.Input((2, 8, 8))
+        model = kt.Model(x, layer(layers.Conv2D(3, 1)(x)))
+    layer.activation = kt.activations.softmax
+    model.save(tmp_path / "m.kt")
+    x = torch.rand(2, 2, 8, 8)
+    torch.testing.assert_close(kt.load_model(tmp_path / "m.kt")(x), model(x))
+
+
 def test_normalization_says_that_it_learns_along_the_width_of_images():
     images = torch.rand(4, 3, 8, 9)
     with pytest.warns(UserWarning, match=r"width of the images \(4, 3, 8, 9\).*axis=1.*axis=-1"):

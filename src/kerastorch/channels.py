@@ -114,7 +114,7 @@ def check_axis(module: nn.Module, given: Channels | None) -> None:
     Warns:
         UserWarning: the layer has no argument for the axis, and takes the last.
     """
-    if given is None or not hasattr(module, "default_channel_axis"):
+    if given is None or _unchecked.get() or not hasattr(module, "default_channel_axis"):
         return
     layer: Any = module
     before = f"{layer.named()} is behind {given.origin}, whose channels are on axis {given.axis}"
@@ -127,6 +127,19 @@ def check_axis(module: nn.Module, given: Channels | None) -> None:
             f"{before}, and works along axis {axis}, because none was given. Write {layer.axis_advice(given.axis)} "
             f"for the channels, or {layer.axis_advice(axis)} if the other axis is meant."
         )
+
+
+_unchecked: ContextVar[bool] = ContextVar("whether `check_axis` does nothing", default=False)
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Let `check_axis` pass everything: a model that is made anew from a file computes what it computed."""
+    token = _unchecked.set(True)
+    try:
+        yield
+    finally:
+        _unchecked.reset(token)
 
 
 def _agreed(given: Sequence[Channels | None]) -> Channels | None:
