@@ -150,7 +150,7 @@ def _agreed(given: Sequence[Channels | None]) -> Channels | None:
 
 def _chain_of(module: nn.Module) -> list[nn.Module] | None:
     """The children of a module that calls one after the other, and does nothing else."""
-    forward = type(module).forward
+    forward = getattr(type(module), "forward", None)  # a scripted module shows none
     own = str(getattr(forward, "__module__", "")).startswith("kerastorch.")
     if forward is nn.Sequential.forward or (getattr(module, "is_chain", False) is True and own):
         return [child for child in module._modules.values() if child is not None]

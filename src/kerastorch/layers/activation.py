@@ -126,7 +126,8 @@ class Softmax(Layer):
     """`exp(x) / sum(exp(x))` along `axis`.
 
     Args:
-        axis: the axis, or several over which one sum is taken.
+        axis: the axis, or several over which one sum is taken; -1, the default, is the last. Behind layers whose
+            channels are on axis 1, as they are known in chains and functional models, it must be given.
         name: see `Layer`; so is `trainable`.
 
     A `mask` says what counts, the rest becomes 0: of the shape of `x` or one that torch repeats to it, as in Keras. One

@@ -19,8 +19,11 @@ class Concatenate(Merge):
 
     Args:
         axis: -1, the default as in Keras, is the last; the channels of images `(batch, channels, height, width)` are
-            `axis=1`.
+            `axis=1`. Behind layers whose channels are known to be on axis 1 it must be given.
         name: see `Layer`; so is `trainable`.
+
+    Raises:
+        ValueError: shapes that differ on other axes; no `axis` behind channels-first layers.
 
     Masks are joined too where time is the axis; elsewhere a step counts where it counts in one of the inputs.
 

@@ -85,7 +85,8 @@ class LayerNormalization(Affine):
     `torch.nn.LayerNorm`, which has an epsilon of 1e-5 where Keras has 1e-3.
 
     Args:
-        axis: the axis, or several; -1 is the last.
+        axis: the axis, or several; -1, the default, is the last. Behind layers whose channels are on axis 1 it must
+            be given: see `Softmax`.
         epsilon: added to the variance.
         center: whether there is a `bias` (Keras' beta), of the sizes of `axis`.
         scale: whether there is a `weight` (Keras' gamma).
@@ -245,7 +246,8 @@ class RMSNormalization(Layer):
     """`weight * x / sqrt(mean(x^2) + epsilon)` along `axis` (Zhang & Sennrich 2019): `torch.nn.RMSNorm`.
 
     Args:
-        axis: the axis, or several; -1 is the last.
+        axis: the axis, or several; -1, the default, is the last. Behind layers whose channels are on axis 1 it must
+            be given: see `Softmax`.
         epsilon: added to the mean of squares.
         name: see `Layer`; so is `trainable`.
 
@@ -290,7 +292,8 @@ class UnitNormalization(Layer):
     """`x / |x|`, the Euclidean norm along `axis`: `torch.nn.functional.normalize`.
 
     Args:
-        axis: the axis, or several over which one norm is taken; -1 is the last.
+        axis: the axis, or several over which one norm is taken; -1, the default, is the last. Behind layers whose
+            channels are on axis 1 it must be given: see `Softmax`.
         name: see `Layer`; so is `trainable`.
 
     Shape: any, and the same.

@@ -22,7 +22,8 @@ class Spatial(Layer):
     Args:
         data_format: `'channels_first'`, `(batch, channels, ...)`; `'channels_last'`, `(batch, ..., channels)`;
             `None` is the latter for sequences, as the recurrent layers have them, and the former for images and
-            volumes, as torch has them.
+            volumes, as torch has them. Images that look channels-last are then warned of, or refused by layers for
+            images alone; a format that is given is obeyed.
         name: see `Layer`; so are `trainable` and `activity_regularizer`.
     """
 
