@@ -20,7 +20,6 @@ PAIRS = {
     "sgd": (SGD(0.05), torch.optim.SGD, {"lr": 0.05}),
     "sgd-momentum": (SGD(0.05, 0.9), torch.optim.SGD, {"lr": 0.05, "momentum": 0.9}),
     "sgd-nesterov": (SGD(0.05, 0.9, True), torch.optim.SGD, {"lr": 0.05, "momentum": 0.9, "nesterov": True}),
-    "sgd-nesterov-without-momentum": (SGD(0.05, nesterov=True), torch.optim.SGD, {"lr": 0.05}),
     "rmsprop": (RMSprop(), torch.optim.RMSprop, {"lr": 0.001, "alpha": 0.9, "eps": 1e-7}),
     "rmsprop-all": (
         RMSprop(0.01, 0.8, 0.5, 1e-3, True),

@@ -196,6 +196,21 @@ def maxout(x: Tensor, pieces: int = 2, axis: int = -1) -> Tensor:
     return grouped.amax(axis if axis < 0 else axis + 1)
 
 
+ALONG_LAST_AXIS = (softmax, log_softmax, sparsemax, glu, maxout)  # they mix values along an axis, by default the last
+_CONSTANT_OVER_ONE = (softmax, log_softmax, sparsemax)
+
+
+def constant_axis(activation: Any) -> int | None:
+    """Return the axis along which `activation` gives a constant if there is one value; `None` if it has none.
+
+    >>> constant_axis(softmax), constant_axis(torch.nn.Softmax(dim=1)), constant_axis(relu)
+    (-1, 1, None)
+    """
+    if isinstance(activation, (torch.nn.Softmax, torch.nn.LogSoftmax)):
+        return activation.dim
+    return -1 if activation in _CONSTANT_OVER_ONE else None
+
+
 _NAMES: dict[str, Activation] = {
     f.__name__: f
     for f in (

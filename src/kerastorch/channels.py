@@ -13,6 +13,8 @@ from torch import fx, nn
 from torch.nn.modules import activation, batchnorm, dropout, normalization
 from torch.utils import _pytree as pytree
 
+from kerastorch.errors import warn
+
 
 class Channels(NamedTuple):
     """The channel axis of a tensor, and how it is known.
@@ -99,6 +101,47 @@ def channels_after(target: Any, given: Sequence[Channels | None], visit: Visit =
     return _after_module(target, before)
 
 
+def check_axis(module: nn.Module, given: Channels | None) -> None:
+    """Raise if a layer takes another axis than that of the channels only because none was given.
+
+    Args:
+        module: any.
+        given: what is known of its input.
+
+    Raises:
+        ValueError: with what to write.
+
+    Warns:
+        UserWarning: the layer has no argument for the axis, and takes the last.
+    """
+    if given is None or _unchecked.get() or not hasattr(module, "default_channel_axis"):
+        return
+    layer: Any = module
+    before = f"{layer.named()} is behind {given.origin}, whose channels are on axis {given.axis}"
+    if layer.takes_channels_last and given.axis == 1:
+        order = (*range(2, given.ndim), 1)
+        warn(f"{before}, and takes the last axis for them. Put Permute({order}) in front of it, or Flatten().")
+    axis = layer.default_channel_axis(given.ndim)
+    if axis is not None and axis % given.ndim != given.axis % given.ndim:
+        raise ValueError(
+            f"{before}, and works along axis {axis}, because none was given. Write {layer.axis_advice(given.axis)} "
+            f"for the channels, or {layer.axis_advice(axis)} if the other axis is meant."
+        )
+
+
+_unchecked: ContextVar[bool] = ContextVar("whether `check_axis` does nothing", default=False)
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Let `check_axis` pass everything: a model that is made anew from a file computes what it computed."""
+    token = _unchecked.set(True)
+    try:
+        yield
+    finally:
+        _unchecked.reset(token)
+
+
 def _agreed(given: Sequence[Channels | None]) -> Channels | None:
     """What is known of tensors that are joined, if all that is known is the same."""
     known = [channels for channels in given if channels is not None]
@@ -107,7 +150,7 @@ def _agreed(given: Sequence[Channels | None]) -> Channels | None:
 
 def _chain_of(module: nn.Module) -> list[nn.Module] | None:
     """The children of a module that calls one after the other, and does nothing else."""
-    forward = type(module).forward
+    forward = getattr(type(module), "forward", None)  # a scripted module shows none
     own = str(getattr(forward, "__module__", "")).startswith("kerastorch.")
     if forward is nn.Sequential.forward or (getattr(module, "is_chain", False) is True and own):
         return [child for child in module._modules.values() if child is not None]

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 
 import torch
 
+from kerastorch.channels import unchecked
 from kerastorch.errors import unknown
 
 _TABLE: dict[str, Any] = {}  # "layers.Dense" -> the class, "activations.relu" -> the function
@@ -52,7 +53,8 @@ def using(codec: Codec) -> Iterator[None]:
     """`encode` and `decode` ask this codec first."""
     token = _codec.set(codec)
     try:
-        yield
+        with unchecked():
+            yield
     finally:
         _codec.reset(token)
 

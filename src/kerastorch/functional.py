@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from torch import fx
+from torch import fx, nn
 from torch.utils import _pytree as pytree
 
+from kerastorch.channels import channels_after, check_axis
 from kerastorch.graph import Plan, graph_module, keep_apart, masks_on, replay
 from kerastorch.masks import makes_mask
 from kerastorch.soft import soft_property
@@ -33,6 +34,8 @@ class Functional(View):
             if has_symbols(inputs):
                 raise TypeError("Model(inputs, outputs) needs the outputs too; got inputs alone.")
             super().__init__(inputs)
+            if isinstance(inputs, nn.Module):
+                channels_after(inputs, [None], check_axis)  # of a chain of torch's
             return
         if isinstance(outputs, (list, tuple)) and len(outputs) == 1:
             outputs = outputs[0]  # as in Keras, one output comes alone

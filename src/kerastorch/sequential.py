@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from kerastorch.channels import channels_after, check_axis
 from kerastorch.config import decode, encode
 from kerastorch.data.spec import Spec
 from kerastorch.graph import masks_on
@@ -169,6 +170,7 @@ class Sequential(Model):
         elif isinstance(layer, nn.Module):
             if self in modules(layer):
                 raise ValueError("A model cannot be a layer of itself.")
+            channels_after(layer, [channels_after(self, [None])], check_axis)
             self.add_module(str(len(self)), layer)
             self._find_masks()
         else:

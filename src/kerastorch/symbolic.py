@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.fx.graph import magic_methods, reflectable_magic_methods
 from torch.overrides import get_default_nowrap_functions, is_tensor_method_or_property
 
-from kerastorch.channels import Channels, building_for, channels_after
+from kerastorch.channels import Channels, building_for, channels_after, check_axis
 from kerastorch.fakes import build_on_zeros, evaluated, goes_by_numbers
 from kerastorch.masks import any_mask, mask_after, takes_mask
 
@@ -209,6 +209,7 @@ def record(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """What `target` makes of symbols: symbols again, in the structure that it returns."""
     kwargs = dict(kwargs)
     given = [symbol.channels for symbol in symbols((args, kwargs))]
+    channels = channels_after(target, given, check_axis)
     masks = None
     if isinstance(target, nn.Module):
         masks = replaced(_first(args, kwargs), lambda symbol: symbol.mask)
@@ -222,7 +223,7 @@ def record(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         _refuse(target, args, kwargs)
     values = (_evaluated(target, args, kwargs, 0), _evaluated(target, args, kwargs, 1))
     whole = Symbol(target, args, kwargs, values)
-    whole.channels = channels_after(target, given)
+    whole.channels = channels
     made = _symbolic(whole, *values)
     if isinstance(target, nn.Module):
         _recorded.setdefault(target, []).append(weakref.ref(whole))

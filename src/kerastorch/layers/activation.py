@@ -11,7 +11,9 @@ from torch.nn import functional as F
 
 from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.errors import mismatch, number
+from kerastorch.layers.axes import LAST
 from kerastorch.layers.base import Layer
+from kerastorch.layers.constant_output import warn_of_constant
 
 
 class ReLU(Layer):
@@ -124,7 +126,8 @@ class Softmax(Layer):
     """`exp(x) / sum(exp(x))` along `axis`.
 
     Args:
-        axis: the axis, or several over which one sum is taken.
+        axis: the axis, or several over which one sum is taken; -1, the default, is the last. Behind layers whose
+            channels are on axis 1, as they are known in chains and functional models, it must be given.
         name: see `Layer`; so is `trainable`.
 
     A `mask` says what counts, the rest becomes 0: of the shape of `x` or one that torch repeats to it, as in Keras. One
@@ -137,12 +140,22 @@ class Softmax(Layer):
     supports_masking = True
     keeps_axes = True
 
-    def __init__(self, axis: int | Sequence[int] = -1, *, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(self, axis: int | Sequence[int] = LAST, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
         axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+        self.axis_given = axis is not LAST
         if not axes or any(isinstance(one, bool) or not isinstance(one, int) for one in axes):
             raise mismatch("axis", axis, "an integer or several, as -1 for the last")
-        self.axis: int | tuple[int, ...] = axes[0] if len(axes) == 1 else axes
+        self.axis: int | tuple[int, ...] = int(axes[0]) if len(axes) == 1 else axes
+
+    def check_shapes(self, *input_shapes: Any) -> None:
+        """Warn of a softmax along an axis of size 1."""
+        if isinstance(self.axis, int):
+            warn_of_constant(self, self.axis, input_shapes[0])
+
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis it works along if none was given."""
+        return None if self.axis_given else -1
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:

@@ -10,6 +10,13 @@ from kerastorch.errors import mismatch
 from kerastorch.layers.base import Layer
 
 
+class _Default(int):
+    """An integer as the default of an argument, by which it is known that the argument was not given."""
+
+
+LAST = _Default(-1)
+
+
 def given_axis(axis: int) -> int:
     """`axis`, if it is one that a layer may work along.
 
@@ -18,7 +25,7 @@ def given_axis(axis: int) -> int:
     """
     if isinstance(axis, bool) or not isinstance(axis, int) or axis == 0:
         raise mismatch("axis", axis, "an integer that is not 0 (the batch), as -1 for the last")
-    return axis
+    return int(axis)
 
 
 def given_axes(axis: int | Sequence[int]) -> int | tuple[int, ...]:

@@ -45,6 +45,7 @@ class Layer(Weights, Configurable):
     weight_constraints: dict[str, Constraint]
     built_on: tuple[Any, ...] | None = None  # the shapes that `ensure_built` was given
     supports_masking = False  # whether a mask of the input is one of the output
+    takes_channels_last = False  # whether it takes the last axis for the channels, and no argument says another
     keeps_axes = False  # whether each axis of the output means what it means in the input
     _place: Tensor
 
@@ -155,6 +156,21 @@ class Layer(Weights, Configurable):
         return mask if self.supports_masking else None
 
     # --- channels ---------------------------------------------------------------------------------------------
+
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis that it works along, or takes for the channels, because no argument says which.
+
+        Args:
+            ndim: how many axes the input has, the batch's among them.
+
+        Returns:
+            `None` if the axis was given, or if the layer works along none.
+        """
+        return None
+
+    def axis_advice(self, axis: int) -> str:
+        """Say what to write so that it works along this axis."""
+        return f"axis={axis}"
 
     @property
     def takes_channels_first(self) -> bool:

@@ -103,6 +103,10 @@ class BatchNormalization(Affine):
         if self.axis is None and len(input_shapes[0]) in (4, 5):
             warn_if_channels_last(self, input_shapes[0], "axis")
 
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis taken for the channels if none was given."""
+        return None if self.axis is not None else channels_of(self, None, ndim)
+
     @property
     def takes_channels_first(self) -> bool:
         """Whether it takes axis 1 of images and volumes for the channels."""

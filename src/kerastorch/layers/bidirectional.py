@@ -37,6 +37,7 @@ class Bidirectional(Layer):
     """
 
     unwritten = frozenset({"weights"})
+    takes_channels_last = True
 
     def __init__(
         self,

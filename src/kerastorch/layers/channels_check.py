@@ -1,4 +1,4 @@
-"""Images that look channels-last in layers that take them channels-first: warned of, or refused."""
+"""Images that look channels-last in layers that take them channels-first, or the reverse: warned of, or refused."""
 
 from __future__ import annotations
 
@@ -48,6 +48,16 @@ def refuse_channels_last(layer: Layer, shape: Sequence[int]) -> None:
     first, between, last = (size if type(size) is int else -1 for size in shape[1:])
     if last in _CHANNELS and first not in _CHANNELS and between != last:
         raise ChannelsLastError(_sentence(layer, shape, "data_format"))
+
+
+def warn_if_channels_first(layer: Layer, shape: Sequence[int]) -> None:
+    """Warn if images that a layer along the last axis learns from look channels-first, and no axis was given."""
+    if len(shape) == 4 and shape[1] in _CHANNELS and min(shape[2:]) >= _LEAST:
+        warn(
+            f"{layer.named()} works along axis -1, because none was given, and that is the width of the images "
+            f"{tuple(shape)}, if they are (batch, channels, height, width). Write axis=1 for the channels, or axis=-1 "
+            "if the last axis is meant."
+        )
 
 
 def _sentence(layer: Layer, shape: Sequence[int], argument: str) -> str:

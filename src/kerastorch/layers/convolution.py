@@ -12,18 +12,11 @@ from torch.nn import functional as F
 from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.errors import mismatch, one_of, whole
 from kerastorch.layers.base import activation_name
+from kerastorch.layers.constant_output import refuse_constant
 from kerastorch.layers.padding import known, padded
 from kerastorch.layers.spatial import Spatial, sizes
 
 CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-# they mix the values of one axis, and that is the channels'
-_OVER_CHANNELS = (
-    activations.softmax,
-    activations.log_softmax,
-    activations.sparsemax,
-    activations.glu,
-    activations.maxout,
-)
 
 
 class Convolutional(Spatial):
@@ -105,7 +98,12 @@ class Convolutional(Spatial):
         return self.in_channels
 
     def make_bias(self, size: int) -> None:
-        """`bias`, `(size,)`, or `None`."""
+        """`bias`, `(size,)`, or `None`, for an output of `size` channels."""
+        axis = activations.constant_axis(self.activation)
+        channels = -1 if self._last else 1
+        if axis is not None and self.turns():
+            axis = channels
+        refuse_constant(self, axis, size, channels, self.rank + 2)
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
@@ -118,7 +116,7 @@ class Convolutional(Spatial):
 
     def turns(self) -> bool:
         """Whether the channels are put last for the activation."""
-        return not self._last and self.activation in _OVER_CHANNELS
+        return not self._last and self.activation in activations.ALONG_LAST_AXIS
 
     def activate(self, y: Tensor) -> Tensor:
         """From torch's `(batch, channels, ...)` to the layer's output."""

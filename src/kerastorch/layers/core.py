@@ -12,6 +12,7 @@ from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.channels import Channels
 from kerastorch.errors import whole
 from kerastorch.layers.base import Layer, activation_name
+from kerastorch.layers.constant_output import refuse_constant, warn_of_constant
 
 
 class Dense(Layer):
@@ -19,7 +20,7 @@ class Dense(Layer):
 
     Args:
         units: size of the last axis of the output.
-        activation: name or callable; `None` is linear.
+        activation: name or callable; `None` is linear. A softmax over one unit, which would be constant, is refused.
         use_bias: whether there is a bias.
         kernel_initializer: fills `weight`, `(units, features)`.
         bias_initializer: fills `bias`, `(units,)`.
@@ -37,6 +38,7 @@ class Dense(Layer):
     """
 
     supports_masking = True
+    takes_channels_last = True
     weight: torch.nn.Parameter
     bias: torch.nn.Parameter | None
 
@@ -68,6 +70,7 @@ class Dense(Layer):
         self.bias_constraint = constraints.get(bias_constraint)
 
     def build(self, input_shape: torch.Size) -> None:
+        refuse_constant(self, activations.constant_axis(self.activation), self.units, -1, len(input_shape))
         self._make(self.units, input_shape[-1])
 
     def _make(self, rows: int, columns: int) -> None:
@@ -169,6 +172,22 @@ class Activation(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(x)
+
+    def check_shapes(self, *input_shapes: Any) -> None:
+        """Warn of a softmax along an axis of size 1."""
+        axis = activations.constant_axis(self.activation)
+        if axis is not None:
+            warn_of_constant(self, axis, input_shapes[0])
+
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis that a softmax and its like work along."""
+        return -1 if self.activation in activations.ALONG_LAST_AXIS else None
+
+    def axis_advice(self, axis: int) -> str:
+        """Say what to write so that it works along this axis."""
+        if self.activation is activations.softmax:
+            return f"Softmax(axis={axis})"
+        return f"Activation(functools.partial(activations.{getattr(self.activation, '__name__', '')}, axis={axis}))"
 
     def extra_repr(self) -> str:
         return getattr(self.activation, "__name__", repr(self.activation))

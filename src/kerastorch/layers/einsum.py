@@ -13,6 +13,7 @@ from torch import Tensor
 from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.errors import mismatch, whole
 from kerastorch.layers.base import Layer, activation_name
+from kerastorch.layers.constant_output import refuse_constant
 
 
 class EinsumDense(Layer):
@@ -79,6 +80,9 @@ class EinsumDense(Layer):
     def build(self, input_shape: torch.Size) -> None:
         of_input, of_weight, of_output, dots = self._parts
         sizes = self._sizes(input_shape)
+        if of_output[-1] in of_weight and dots != "right":
+            ndim = len(of_output) + len(input_shape) - len(of_input)
+            refuse_constant(self, activations.constant_axis(self.activation), sizes[of_output[-1]], -1, ndim)
         outputs = [letter for letter in of_weight if letter in of_output]
         inputs = [letter for letter in of_weight if letter not in of_output]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.errors import mismatch
-from kerastorch.layers.axes import axis_of
+from kerastorch.layers.axes import LAST, axis_of
 from kerastorch.layers.merging import Merge, listed, shapes_differ
 
 
@@ -19,8 +19,11 @@ class Concatenate(Merge):
 
     Args:
         axis: -1, the default as in Keras, is the last; the channels of images `(batch, channels, height, width)` are
-            `axis=1`.
+            `axis=1`. Behind layers whose channels are known to be on axis 1 it must be given.
         name: see `Layer`; so is `trainable`.
+
+    Raises:
+        ValueError: shapes that differ on other axes; no `axis` behind channels-first layers.
 
     Masks are joined too where time is the axis; elsewhere a step counts where it counts in one of the inputs.
 
@@ -28,11 +31,15 @@ class Concatenate(Merge):
     tensor([[0., 0., 1.]])
     """
 
-    def __init__(self, axis: int = -1, *, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(self, axis: int = LAST, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
         if isinstance(axis, bool) or not isinstance(axis, int):
             raise mismatch("axis", axis, "an integer, as -1 for the last")
-        self.axis = axis
+        self.axis, self.axis_given = int(axis), axis is not LAST
+
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis it works along if none was given."""
+        return None if self.axis_given else -1
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         tensors = listed(self, inputs)
@@ -119,7 +126,7 @@ class Dot(Merge):
         return f"axes={self.axes}"
 
 
-def concatenate(inputs: Sequence[Any], axis: int = -1, *, name: str | None = None) -> Any:
+def concatenate(inputs: Sequence[Any], axis: int = LAST, *, name: str | None = None) -> Any:
     """`Concatenate(axis)(inputs)`.
 
     >>> concatenate([torch.zeros(1, 2), torch.ones(1, 1)])

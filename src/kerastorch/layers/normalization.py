@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
 from kerastorch.errors import mismatch, number
-from kerastorch.layers.axes import along, axes_of, channels_of, given_axes, given_axis
+from kerastorch.layers.axes import LAST, along, axes_of, channels_of, given_axes, given_axis
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import warn_if_channels_last
 
@@ -85,7 +85,8 @@ class LayerNormalization(Affine):
     `torch.nn.LayerNorm`, which has an epsilon of 1e-5 where Keras has 1e-3.
 
     Args:
-        axis: the axis, or several; -1 is the last.
+        axis: the axis, or several; -1, the default, is the last. Behind layers whose channels are on axis 1 it must
+            be given: see `Softmax`.
         epsilon: added to the variance.
         center: whether there is a `bias` (Keras' beta), of the sizes of `axis`.
         scale: whether there is a `weight` (Keras' gamma).
@@ -105,7 +106,7 @@ class LayerNormalization(Affine):
 
     def __init__(
         self,
-        axis: int | Sequence[int] = -1,
+        axis: int | Sequence[int] = LAST,
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
@@ -132,7 +133,11 @@ class LayerNormalization(Affine):
             name,
             trainable,
         )
-        self.axis = given_axes(axis)
+        self.axis, self.axis_given = given_axes(axis), axis is not LAST
+
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis it works along if none was given."""
+        return None if self.axis_given else -1
 
     def build(self, input_shape: torch.Size) -> None:
         self.make_affine(*(input_shape[axis] for axis in axes_of(self, self.axis, len(input_shape))))
@@ -210,6 +215,10 @@ class GroupNormalization(Affine):
         if self.axis is None and len(input_shapes[0]) in (4, 5):
             warn_if_channels_last(self, input_shapes[0], "axis")
 
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis taken for the channels if none was given."""
+        return None if self.axis is not None else channels_of(self, None, ndim)
+
     @property
     def takes_channels_first(self) -> bool:
         """Whether it takes axis 1 of images and volumes for the channels."""
@@ -237,7 +246,8 @@ class RMSNormalization(Layer):
     """`weight * x / sqrt(mean(x^2) + epsilon)` along `axis` (Zhang & Sennrich 2019): `torch.nn.RMSNorm`.
 
     Args:
-        axis: the axis, or several; -1 is the last.
+        axis: the axis, or several; -1, the default, is the last. Behind layers whose channels are on axis 1 it must
+            be given: see `Softmax`.
         epsilon: added to the mean of squares.
         name: see `Layer`; so is `trainable`.
 
@@ -253,15 +263,19 @@ class RMSNormalization(Layer):
 
     def __init__(
         self,
-        axis: int | Sequence[int] = -1,
+        axis: int | Sequence[int] = LAST,
         epsilon: float = 1e-6,
         *,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.axis = given_axes(axis)
+        self.axis, self.axis_given = given_axes(axis), axis is not LAST
         self.epsilon = number("epsilon", epsilon, least=0)
+
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis it works along if none was given."""
+        return None if self.axis_given else -1
 
     def build(self, input_shape: torch.Size) -> None:
         sizes = [input_shape[axis] for axis in axes_of(self, self.axis, len(input_shape))]
@@ -278,7 +292,8 @@ class UnitNormalization(Layer):
     """`x / |x|`, the Euclidean norm along `axis`: `torch.nn.functional.normalize`.
 
     Args:
-        axis: the axis, or several over which one norm is taken; -1 is the last.
+        axis: the axis, or several over which one norm is taken; -1, the default, is the last. Behind layers whose
+            channels are on axis 1 it must be given: see `Softmax`.
         name: see `Layer`; so is `trainable`.
 
     Shape: any, and the same.
@@ -290,9 +305,13 @@ class UnitNormalization(Layer):
     supports_masking = True
     keeps_axes = True
 
-    def __init__(self, axis: int | Sequence[int] = -1, *, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(self, axis: int | Sequence[int] = LAST, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.axis = given_axes(axis)
+        self.axis, self.axis_given = given_axes(axis), axis is not LAST
+
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis it works along if none was given."""
+        return None if self.axis_given else -1
 
     def forward(self, x: Tensor) -> Tensor:
         return F.normalize(x, dim=axes_of(self, self.axis, x.ndim))  # type: ignore[arg-type]

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from kerastorch.errors import mismatch, number
 from kerastorch.layers.adapting import Adapting, array, batches, not_adapted
+from kerastorch.layers.axes import LAST
 from kerastorch.layers.base import Layer
+from kerastorch.layers.channels_check import warn_if_channels_first
 
 EPSILON = 1e-7  # the least standard deviation that is divided by
 
@@ -95,7 +97,7 @@ class Normalization(Adapting):
 
     def __init__(
         self,
-        axis: int | Sequence[int] | None = -1,
+        axis: int | Sequence[int] | None = LAST,
         mean: Any = None,
         variance: Any = None,
         invert: bool = False,
@@ -104,12 +106,16 @@ class Normalization(Adapting):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.axis = _axes(axis)
+        self.axis, self.axis_given = _axes(axis), axis is not LAST
         self.invert = invert
         self._given = _given(mean, variance, self.axis)
         found = (torch.empty(0), torch.empty(0)) if self._given is None else map(torch.tensor, self._given)
         for kept, value in zip(("mean", "variance"), found, strict=True):
             self.register_buffer(kept, value.to(torch.get_default_dtype()))
+
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis it works along if none was given."""
+        return None if self.axis_given else -1
 
     def adapt(self, data: Any) -> None:
         """Find mean and variance, in one pass, in float64; what was found before is forgotten.
@@ -126,6 +132,8 @@ class Normalization(Adapting):
         count, mean, squares = 0, np.zeros(()), np.zeros(())
         for batch in batches(data):
             x = array(batch, "Normalization").astype(np.float64, copy=False)
+            if not count and not self.axis_given:
+                warn_if_channels_first(self, x.shape)
             keep = _places(self.axis, x.ndim)
             sizes = tuple(x.shape[axis] for axis in keep)
             if kept not in (None, sizes):

@@ -86,6 +86,14 @@ class _SpatialDropout(Dropout):
         if self.data_format is None and self._ndim > 3 and len(input_shapes[0]) == self._ndim:
             warn_if_channels_last(self, input_shapes[0], "data_format")
 
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis taken for the channels if no `data_format` was given."""
+        return None if self.data_format is not None or ndim != self._ndim else self._axis() or None
+
+    def axis_advice(self, axis: int) -> str:
+        """Say what to write for the channels on this axis."""
+        return f"data_format={FORMATS[axis == -1]!r}"
+
     @property
     def takes_channels_first(self) -> bool:
         """Whether it takes axis 1 of images and volumes for the channels."""

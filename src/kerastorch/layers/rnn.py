@@ -19,6 +19,7 @@ from kerastorch.tree import modules
 
 
 class _OverTime(Layer):
+    takes_channels_last = True
     return_sequences: bool
     return_state: bool
     go_backwards: bool

@@ -22,7 +22,8 @@ class Spatial(Layer):
     Args:
         data_format: `'channels_first'`, `(batch, channels, ...)`; `'channels_last'`, `(batch, ..., channels)`;
             `None` is the latter for sequences, as the recurrent layers have them, and the former for images and
-            volumes, as torch has them.
+            volumes, as torch has them. Images that look channels-last are then warned of, or refused by layers for
+            images alone; a format that is given is obeyed.
         name: see `Layer`; so are `trainable` and `activity_regularizer`.
     """
 
@@ -53,6 +54,14 @@ class Spatial(Layer):
         shape = input_shapes[0] if input_shapes else ()
         if self.rank > 1 and not self.data_format_given and len(shape) == self.rank + 2:
             warn_if_channels_last(self, shape, "data_format")
+
+    def default_channel_axis(self, ndim: int) -> int | None:
+        """Return the axis taken for the channels if no `data_format` was given."""
+        return None if self.data_format_given or ndim != self.rank + 2 else -1 if self._last else 1
+
+    def axis_advice(self, axis: int) -> str:
+        """Say what to write for the channels on this axis."""
+        return f"data_format={FORMATS[axis == -1]!r}"
 
     @property
     def takes_channels_first(self) -> bool:

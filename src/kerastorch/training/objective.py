@@ -20,6 +20,7 @@ from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.losses.foreign import TorchLoss
 from kerastorch.regularizers import Penalty
 from kerastorch.training.charges import heard
+from kerastorch.training.constant_end import warn_of_constant_end
 from kerastorch.training.masking import masked
 from kerastorch.training.output_names import by_output, check_outputs, quoted, targets_by_output
 from kerastorch.training.tail import Tail, Tap, tapped
@@ -288,6 +289,7 @@ class Objective:
             loss = now.losses[name] = self._with_class_axis(name, loss, targets[name], predicted[name])
             self._check_tail(loss, predicted[name].ndim)
             if not self._several:
+                warn_of_constant_end(now.tail, predicted[name])
                 now.counts_rows = loss.counts_rows(None if now.targets is None else targets[name])
             with torch.no_grad():
                 given, seen = targets[name].to(predicted[name].device), predicted[name].detach()
