@@ -111,7 +111,8 @@ class Model(Portable, Visible, Savable):
                 they are: then the next piece is gathered while the model works on this one.
             memory_format: of images on their way into the model, `'channels_last'`, `'contiguous'` or torch's
                 constants; `'auto'` is channels-last where a convolutional model on the CPU gains by it and gives the
-                same outputs. The user's arrays, the weights and what `predict` returns stay as they are.
+                same outputs up to rounding, `'contiguous'` gives the bits of a plain loop. The user's arrays, the
+                weights and what `predict` returns stay as they are.
             jit_compile: `True` compiles the training step, optimizer included, with TorchInductor; what cannot be
                 compiled, gives something else, or is slower goes on uncompiled, with a warning. `'auto'` is `False`.
             steps_per_execution: batches between two calls of the batch hooks; up to 8 of them are one graph where
