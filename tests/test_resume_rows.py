@@ -101,6 +101,6 @@ def test_batches_from_any_place_are_the_last_of_all(rows, some):
     chosen = torch.arange(rows).flip(0) if some else None
     batches = ArrayBatches(data, 2, False, 0, rows=chosen)
     order = list(range(rows)) if chosen is None else chosen.tolist()
-    for start in range(0, -(-rows // 2) + 1):
+    for start in range(-(-rows // 2) + 1):
         found = [row for batch in batches.epoch(0, start) for row in batch.y.tolist()]
         assert found == order[2 * start :]

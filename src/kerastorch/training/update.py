@@ -105,8 +105,8 @@ class Update:
             self._sums = {weight: weight.grad for weight in weights(self.optimizer) if weight.grad is not None}
             self._bare.zero_grad()
             return
+        self._divide(self.scale * self._batches)  # more than `every` only if that was larger in a resumed training
         self._batches, self._sums, self._stepped = 0, {}, True
-        self._divide(self.scale * self.every)
         self._step()
 
     def _divide(self, by: float) -> None:
@@ -166,8 +166,8 @@ class Update:
         overwrite_by_average(self.optimizer)
         if self._batches and not self._stepped:
             warn(
-                f"this fit made no step of the optimizer: gradient_accumulation_steps={self.every}, and the gradients of "
-                f"{self._batches} batches are accumulated. The next fit uses them; without one they change no weight."
+                f"this fit made no step of the optimizer: gradient_accumulation_steps={self.every}, and the gradients "
+                f"of {self._batches} batches are accumulated. The next fit uses them; without it they change no weight."
             )
 
 
