@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
+from torch import Tensor, nn
+
 Seen = dict[str, Any]
+
+DEPTH = 3  # of lists in lists
+MANY = 64  # entries: longer lists and dicts are told by their length
+FEW = 2**16  # bytes
+_OTHER = object()
 
 
 def speaks(holder: Any, base: type, words: Collection[str]) -> bool:
@@ -17,8 +26,9 @@ def speaks(holder: Any, base: type, words: Collection[str]) -> bool:
 
 
 def seen(holder: Any, but: Collection[str] = ()) -> Seen:
-    """The attributes that may count something: numbers, text, and how long lists, sets and dicts are.
+    """The attributes that may be a state: numbers, text, tensors, arrays, and lists, tuples, sets and dicts of them.
 
+    >>> import torch
     >>> class Counter:
     ...     count, names = 0, ()
     >>> counter = Counter()
@@ -26,12 +36,51 @@ def seen(holder: Any, but: Collection[str] = ()) -> Seen:
     >>> counter.count += 1
     >>> changed(counter, before)
     ['count']
+    >>> counter.hidden = (torch.zeros(2), torch.zeros(2))
+    >>> changed(counter, before)
+    ['count', 'hidden']
     """
-    return {
-        name: len(value) if isinstance(value, (list, set, dict)) else value
-        for name, value in vars(holder).items()
-        if isinstance(value, (int, float, str, type(None), list, set, dict)) and name not in but
-    }
+    found = {name: _mark(value, DEPTH) for name, value in vars(holder).items() if name not in but}
+    return {name: mark for name, mark in found.items() if mark is not _OTHER}
+
+
+def _mark(value: Any, depth: int) -> Any:
+    """Something that is equal as long as the value is the same; `_OTHER` of what is no state by itself."""
+    if isinstance(value, (int, float, str, type(None))):
+        return value
+    if isinstance(value, nn.Parameter) or isinstance(getattr(value, "_base", None), nn.Parameter):
+        return _OTHER  # what it is in training is kept with the model
+    if isinstance(value, (Tensor, np.ndarray)):
+        return _Array(value)
+    if isinstance(value, (list, tuple, dict)) and depth and len(value) <= MANY:
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        return len(value), [(str(key), _mark(one, depth - 1)) for key, one in parts]
+    if isinstance(value, (list, set, dict)):
+        return len(value)
+    return _OTHER
+
+
+class _Array:
+    """Equal to another of the same tensor or array that nothing was written to; its numbers are not looked at."""
+
+    def __init__(self, value: Tensor | np.ndarray) -> None:
+        self._value = weakref.ref(value)
+        self._version = _version(value)
+
+    def __eq__(self, other: object) -> bool:
+        own = self._value()
+        return (
+            own is not None and isinstance(other, _Array) and own is other._value() and self._version == other._version
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _version(value: Tensor | np.ndarray) -> Any:
+    """What changes with each write in place; of an array, which counts none, its bytes if they are few."""
+    if isinstance(value, Tensor):
+        return None if value.is_inference() else value._version
+    return value.tobytes() if value.nbytes <= FEW and value.dtype != object else None
 
 
 def changed(holder: Any, before: Seen, but: Collection[str] = ()) -> list[str]:

@@ -130,7 +130,12 @@ class ArrayBatches:
     def facts(self) -> dict[str, Any]:
         tensors = [leaf for _, leaf in leaves(self._data)] + ([] if self._rows is None else [self._rows])
         sums = [_sum(tensor) for tensor in tensors]
-        return {"samples": self.samples, "batch_size": self._size, "the sums of the arrays": sums}
+        return {
+            "samples": self.samples,
+            "batch_size": self._size,
+            "shuffle": self._shuffle,
+            "the sums of the arrays": sums,
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return {"seed": self._seed}

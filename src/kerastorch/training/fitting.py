@@ -47,6 +47,7 @@ def fit(
     session.begin(epochs.start)
     stream = trainer.prepared(data.training, feed, session.number)
     trainer.setup()
+    session.note_settings(trainer.compile_settings())
     with trainer.interrupt.watch(), _closing(trainer):
         with _training(trainer, session, callbacks, data.training.targets) as in_eval:
             if session.restores and not session.position.done:

@@ -19,6 +19,7 @@ from kerastorch.layers.state import check_state, load_state, state_of
 from kerastorch.optimizers import state as optimizers
 from kerastorch.optimizers.state import parameter_names
 from kerastorch.training.assembly import Assembled
+from kerastorch.training.compile_settings import Settings, differences
 from kerastorch.tree import named_modules
 from kerastorch.unkept import Seen, changed, seen, speaks
 
@@ -78,6 +79,7 @@ class Session:
         self._loaded: Mapping[str, Any] | None = None
         self._from = ""
         self._beginning: dict[str, Any] = {}
+        self._settings: Settings = {}
 
     # --- kept -------------------------------------------------------------------------------------------------
 
@@ -96,6 +98,10 @@ class Session:
         self._callbacks.remember()
         parts = named_modules(self._trainer.model)
         self._parts = {path: (part, seen(part, _NOT_COUNTED)) for path, part in parts if not speaks(part, *_MODULES)}
+
+    def note_settings(self, settings: Settings) -> None:
+        """Take what `compile` was given, before any callback changes a learning rate."""
+        self._settings = settings
 
     def begin(self, epoch: int) -> None:
         """The batches of an epoch are about to be drawn."""
@@ -151,6 +157,7 @@ class Session:
                 },
                 **self.position._asdict(),
                 "facts": self._facts(),
+                "settings": self._settings,
                 "number": self.number,
                 "logs": self.logs,
                 "stop_training": bool(model.stop_training),
@@ -252,11 +259,7 @@ class Session:
         if fit["meter"] is not None:
             trainer.meter.load_state_dict(fit["meter"], _device(trainer.model))
         self._callbacks.load_state_dict(fit["callbacks"])
-        for path, names in fit["unkept"].items():
-            warn(
-                f"{repr(path) if path else 'the model'} begins anew: the checkpoint has not kept its "
-                f"{', '.join(names)}. Keep numbers in buffers, or write get_extra_state and set_extra_state."
-            )
+        self._warn_of_differences(fit)
         # a pass draws when it begins: as it did then, and what is passed over was not drawn a second time
         self._random.restore(fit["beginning"]["random"])
         self._beginning = dict(fit["beginning"])
@@ -264,6 +267,20 @@ class Session:
         if self.position.done:
             self._random.restore(fit["random"])
         return iter(()) if self._stopped else stream
+
+    def _warn_of_differences(self, fit: Mapping[str, Any]) -> None:
+        other = differences(fit["settings"], self._settings) if "settings" in fit else []
+        if other:
+            warn(
+                f"{self._from} is of a script with other settings: {', '.join(other)}. Delete it to begin anew with those "
+                "of this script; a callback may set model.optimizer.learning_rate."
+            )
+        for path, names in fit["unkept"].items():
+            warn(
+                f"{repr(path) if path else 'the model'} begins anew: the checkpoint has not kept its "
+                f"{', '.join(names)}. Keep numbers in buffers, and tensors too, or write get_extra_state and "
+                "set_extra_state."
+            )
 
     def _others(self, saved: Mapping[str, Any]) -> dict[str, Any]:
         """The optimizers that the model holds beside that of `compile`, those of the checkpoint."""

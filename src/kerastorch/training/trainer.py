@@ -25,6 +25,7 @@ from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.lookup import attach
 from kerastorch.regularizers import penalties
 from kerastorch.training.calling import call
+from kerastorch.training.compile_settings import Settings, compile_settings, group_settings
 from kerastorch.training.execution import EAGER, Execution
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
@@ -89,9 +90,11 @@ class Trainer:
         self.objective = objective
         self.metrics = metrics
         self.optimizer: TorchOptimizer | None = None
+        self._groups: list[dict[str, str]] = []  # the hyperparameters as compile() gave them
         if isinstance(settings, TorchOptimizer):
             check_owner(model, settings, objective.parameters())
             self.optimizer = settings
+            self._groups = group_settings(settings)
         self.epochs_done = self.fits = self.done = 0
         self.session: Session | None = None
         self.given: dict[str, Any] = {}
@@ -182,7 +185,15 @@ class Trainer:
                 raise ValueError("the model has no parameters, so there is nothing to train.")
             sparse = any(getattr(module, "sparse", False) is True for module in modules(self.model))
             self.optimizer = attach(self._settings, learned, sparse=sparse)
+            self._groups = group_settings(self.optimizer)
         return self.optimizer
+
+    def compile_settings(self) -> Settings:
+        """What `compile` was given, and what the script set before the first step; not what training made of it."""
+        optimizer = self.attached()
+        groups = self._groups if optimizer.state else group_settings(optimizer)
+        weights = self.given.get("loss_weights")
+        return compile_settings(self._settings, groups, self.objective.losses, weights, self.patterns)
 
     def setup(self) -> Update:
         """Of a built model: optimizer, penalties and constraints; again at each fit, for what changed in between."""

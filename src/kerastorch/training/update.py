@@ -105,8 +105,8 @@ class Update:
             self._sums = {weight: weight.grad for weight in weights(self.optimizer) if weight.grad is not None}
             self._bare.zero_grad()
             return
+        self._divide(self.scale * self._batches)  # more than `every` only if that was larger in a resumed training
         self._batches, self._sums, self._stepped = 0, {}, True
-        self._divide(self.scale * self.every)
         self._step()
 
     def _divide(self, by: float) -> None:

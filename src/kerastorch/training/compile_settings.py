@@ -1,0 +1,110 @@
+"""What `compile` was given for the optimizer and the losses, in words, so that two scripts can be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from torch import Tensor, nn
+
+from kerastorch.optimizers.base import Optimizer, TorchOptimizer
+
+Settings = Mapping[str, Mapping[str, str]]  # "state": what comes from a checkpoint; "script": what does not
+
+SMALL = 16  # elements of tensors, lists and dicts that are written out
+_KERNEL = {"params", "initial_lr", "ema_steps", "foreach", "fused", "capturable", "differentiable"}
+_HOOKS = (
+    "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
+    "loss_scale_factor", "gradient_accumulation_steps",
+)  # fmt: skip
+
+
+def group_settings(optimizer: TorchOptimizer) -> list[dict[str, str]]:
+    """The hyperparameters of each parameter group as they are now."""
+    return [
+        {name: described(value) for name, value in group.items() if name not in _KERNEL}
+        for group in optimizer.param_groups
+    ]
+
+
+def compile_settings(
+    settings: Any, groups: list[dict[str, str]], losses: Mapping[str, Any], weights: Any, penalties: Mapping[str, Any]
+) -> Settings:
+    """Describe what a training is made with.
+
+    Args:
+        settings: the optimizer as `optimizers.get` gives it.
+        groups: the `group_settings` that training begins with.
+        losses: by output name.
+        weights: what `compile` was given as `loss_weights`.
+        penalties: regularizers by parameter name.
+    """
+    found = _optimizer(settings, groups)
+    state = {name: value for name, value in found.items() if _is_in_state(settings, name)}
+    script = {name: value for name, value in found.items() if name not in state}
+    script |= {f"loss of {name!r}" if name else "loss": described(loss) for name, loss in losses.items()}
+    script |= {"loss_weights": described(weights), "regularizers": described(penalties)}
+    return {"state": state, "script": script}
+
+
+def differences(saved: Settings, here: Settings) -> list[str]:
+    """What another script gave `compile` otherwise, with what is used when its training is resumed, in words.
+
+    Args:
+        saved: the other script's settings.
+        here: this one's.
+    """
+    found = []
+    for part in ("state", "script"):
+        for name in {**saved[part], **here[part]}:
+            old, new = saved[part].get(name), here[part].get(name)
+            if old != new:
+                found.append(f"{name} ({old} there, {new} here; {old if part == 'state' else new} is used)")
+    return found
+
+
+def _optimizer(settings: Any, groups: list[dict[str, str]]) -> dict[str, str]:
+    """The hyperparameters by name; Keras' names if the optimizer is Keras'."""
+    if isinstance(settings, Optimizer):
+        named = {one.name: described(getattr(settings, one.name)) for one in fields(settings) if one.name != "name"}
+        return named | {"learning_rate": groups[0]["lr"]}
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(name for group in groups for name in group):
+        values = [group.get(name, "None") for group in groups]
+        found["learning_rate" if name == "lr" else name] = values[0] if len(set(values)) == 1 else ", ".join(values)
+    return found
+
+
+def _is_in_state(settings: Any, name: str) -> bool:
+    """Whether a hyperparameter is in the state of the optimizer of torch, and so comes from a checkpoint."""
+    if not isinstance(settings, Optimizer):
+        return True
+    return name not in _HOOKS and (name != "weight_decay" or "weight_decay" in settings.arguments())
+
+
+def described(value: Any, depth: int = 3) -> str:
+    """The same words in each process: no addresses, no large arrays."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return repr(value)
+    if isinstance(value, Tensor):
+        few = value.numel() <= SMALL
+        return repr(value.tolist()) if few else f"tensor of shape {tuple(value.shape)}"
+    if isinstance(value, Mapping) and depth and len(value) <= SMALL:
+        inner = ", ".join(f"{key!r}: {described(one, depth - 1)}" for key, one in value.items())
+        return f"{{{inner}}}"
+    if isinstance(value, (list, tuple)) and depth and len(value) <= SMALL:
+        return f"[{', '.join(described(one, depth - 1) for one in value)}]"
+    name = getattr(value, "__qualname__", None)
+    if isinstance(name, str):
+        return name
+    return f"{type(value).__name__}({_arguments(value, depth)})"
+
+
+def _arguments(value: Any, depth: int) -> str:
+    """The public attributes of an object; the buffers of a module too, as class weights are."""
+    own = {name: one for name, one in getattr(value, "__dict__", {}).items() if not name.startswith("_")}
+    if isinstance(value, nn.Module):
+        own |= dict(value.named_buffers(recurse=False))
+        own.pop("training", None)
+    return ", ".join(f"{name}={described(one, depth - 1)}" for name, one in own.items()) if depth else "..."
