@@ -561,7 +561,7 @@ def test_an_optimizer_that_holds_parameters_is_used_as_it_is():
 )
 def test_a_partial_a_function_and_settings_are_factories(factory):
     built = attach(optimizers.get(factory), list(_net().parameters()))
-    assert type(built) is torch.optim.SGD
+    assert isinstance(built, torch.optim.SGD)
     assert built.param_groups[0]["lr"] == 0.3
 
 

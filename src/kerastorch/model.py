@@ -418,8 +418,12 @@ class Model(Portable, Visible, Savable):
 
     @property
     def optimizer(self) -> torch.optim.Optimizer | None:
-        """The `torch.optim` optimizer; `None` until it has been made, at the first `fit`, if given by name."""
-        return self.trainer.optimizer
+        """The `torch.optim` optimizer: there after `compile` as soon as the model is built, before that `None`.
+
+        `model.optimizer.learning_rate` reads and sets the rate of all its groups, if `compile` was given a name,
+        settings, a class or a partial. On an optimizer of your own set `'lr'` in its `param_groups`.
+        """
+        return self.trainer.optimizer_if_built()
 
     @property
     def metrics_names(self) -> list[str]:

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
-from torch.optim import Optimizer
+from kerastorch.optimizers.learning_rate import rates, set_rates
 
-
-def rates(optimizer: Any) -> list[float]:
-    """The rate of each group.
-
-    Raises:
-        ValueError: it has none.
-    """
-    if not isinstance(optimizer, Optimizer) or any("lr" not in group for group in optimizer.param_groups):
-        raise ValueError(f"{type(optimizer).__name__} has no learning rate: no 'lr' in its param_groups.")
-    return [float(group["lr"]) for group in optimizer.param_groups]
+__all__ = ["get_rate", "rates", "set_rate", "set_rates"]
 
 
 def get_rate(who: str, optimizer: Any) -> float:
@@ -32,15 +22,6 @@ def get_rate(who: str, optimizer: Any) -> float:
             "Use callbacks.Schedule with a scheduler of torch.optim.lr_scheduler, which treats each group by itself."
         )
     return found[0]
-
-
-def set_rates(optimizer: Any, values: list[float]) -> None:
-    """Give each group its rate; one that is a tensor stays that tensor."""
-    for group, value in zip(optimizer.param_groups, values, strict=True):
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(value)
-        else:
-            group["lr"] = value
 
 
 def set_rate(optimizer: Any, value: float) -> None:

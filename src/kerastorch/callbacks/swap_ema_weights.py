@@ -69,7 +69,7 @@ class SwapEMAWeights(Callback):
 
     def _check(self) -> None:
         optimizer = self.model.optimizer
-        if optimizer is None:
+        if optimizer is None or not (optimizer.state or self.model.trainer.session):
             raise ValueError("SwapEMAWeights: there is no average yet, nothing was trained.")
         hooks = optimizer._optimizer_step_post_hooks.values()
         if not any(isinstance(hook, Average) for hook in hooks):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kerastorch.config import Configurable
 from kerastorch.errors import number, whole
+from kerastorch.optimizers.learning_rate import with_learning_rate
 
 TorchOptimizer = torch.optim.Optimizer
 
@@ -116,12 +117,12 @@ class Optimizer(Configurable):
 
 def with_kernel(kind: type[TorchOptimizer], params: Iterable[Any], **arguments: Any) -> TorchOptimizer:
     """The optimizer with torch's fused kernel where it has one for these parameters, else its foreach kernel."""
+    kind = with_learning_rate(kind)
     params = [{**group, "params": _listed(group["params"])} if isinstance(group, dict) else group for group in params]
     known = inspect.signature(kind).parameters
     tensors = [tensor for group in params for tensor in (group["params"] if isinstance(group, dict) else [group])]
     tensors = [tensor[1] if isinstance(tensor, tuple) else tensor for tensor in tensors]
-    fusable = all(tensor.is_floating_point() and tensor.device.type in ("cpu", "cuda", "mps") for tensor in tensors)
-    if "fused" in known and fusable:
+    if "fused" in known and is_fusable(tensors):
         try:
             return kind(params, **arguments, fused=True)  # type: ignore[call-arg]
         except RuntimeError:  # a device without the kernel
@@ -129,6 +130,11 @@ def with_kernel(kind: type[TorchOptimizer], params: Iterable[Any], **arguments: 
     if "foreach" in known and all(tensor.is_floating_point() for tensor in tensors):
         return kind(params, **arguments, foreach=True)  # type: ignore[call-arg]
     return kind(params, **arguments)
+
+
+def is_fusable(tensors: Iterable[Tensor]) -> bool:
+    """Whether torch's fused kernels, where it has them, take these parameters."""
+    return all(tensor.is_floating_point() and tensor.device.type in ("cpu", "cuda", "mps") for tensor in tensors)
 
 
 def _let_scalers_unscale(optimizer: TorchOptimizer) -> None:

@@ -11,7 +11,8 @@ import torch
 
 from kerastorch.names import find
 from kerastorch.optimizers import keras_named
-from kerastorch.optimizers.base import Optimizer, TorchOptimizer, with_kernel
+from kerastorch.optimizers.base import Optimizer, TorchOptimizer, is_fusable, with_kernel
+from kerastorch.optimizers.learning_rate import with_learning_rate
 
 Factory = Callable[[Iterable[Any]], TorchOptimizer]
 
@@ -56,9 +57,30 @@ def attach(
     """The `torch.optim` optimizer for `params`; fused kernels do not take gradients that are `sparse`."""
     if isinstance(optimizer, TorchOptimizer):
         return optimizer
-    built = optimizer.build(params) if isinstance(optimizer, Optimizer) else optimizer(params)
+    built = optimizer.build(params) if isinstance(optimizer, Optimizer) else _knowing_its_rate(optimizer)(params)
     if not isinstance(built, TorchOptimizer):
         raise TypeError(f"optimizer: {optimizer!r} must make a torch.optim optimizer, got {type(built).__name__}.")
     for group in built.param_groups if sparse else ():
         group["fused"] = False
     return built
+
+
+def hold(optimizer: TorchOptimizer, params: list[Any], *, sparse: bool = False) -> None:
+    """Let an optimizer of one group that has not stepped hold `params`, where it holds others.
+
+    It stays the same object with the same settings, as somebody may have it, or a schedule over it.
+    """
+    group = optimizer.param_groups[0]
+    if len(optimizer.param_groups) > 1 or list(map(id, group["params"])) == list(map(id, params)):
+        return
+    group["params"] = params
+    if group.get("fused") and (sparse or not is_fusable(params)):
+        group["fused"] = False
+
+
+def _knowing_its_rate(factory: Factory) -> Factory:
+    """The same factory; a class of torch, or a partial of one, makes optimizers with `learning_rate`."""
+    if isinstance(factory, functools.partial) and isinstance(factory.func, type):
+        return functools.partial(_knowing_its_rate(factory.func), *factory.args, **factory.keywords)
+    known: Any = factory
+    return with_learning_rate(known) if isinstance(known, type) and issubclass(known, TorchOptimizer) else factory

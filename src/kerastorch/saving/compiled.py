@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kerastorch.config import decode, encode, using
 from kerastorch.errors import CheckpointError
 from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.optimizers.learning_rate import torch_class
 from kerastorch.optimizers.state import load_state_by_name, state_by_name
 from kerastorch.saving import torch_names
 from kerastorch.saving.hooks import foreign, hooks_of
@@ -43,7 +44,7 @@ def describe(trainer: Trainer) -> dict[str, Any]:
 
 def _held(optimizer: TorchOptimizer, named: Mapping[str, Tensor]) -> dict[str, Any]:
     """An optimizer of torch's that was made over the model's parameters."""
-    name = torch_names.name_of(type(optimizer))
+    name = torch_names.name_of(torch_class(optimizer))
     if name is None:
         raise TypeError(f"optimizer: {type(optimizer).__name__} is not one of torch.optim.")
     return {"held": name, "groups": state_by_name(optimizer, named)["groups"]}

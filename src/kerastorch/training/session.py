@@ -272,8 +272,8 @@ class Session:
         other = differences(fit["settings"], self._settings) if "settings" in fit else []
         if other:
             warn(
-                f"{self._from} is of a script with other settings: {', '.join(other)}. Delete it to start with those "
-                "of this script; a callback may set model.optimizer.learning_rate."
+                f"{self._from} is of a script with other settings: {', '.join(other)}. Delete it to begin anew with "
+                "those of this script; a callback may set model.optimizer.learning_rate."
             )
         for path, names in fit["unkept"].items():
             warn(

@@ -22,7 +22,7 @@ from kerastorch.layers.rnn import forget
 from kerastorch.metrics.metric import Metric
 from kerastorch.modes import evaluation_mode
 from kerastorch.optimizers.base import TorchOptimizer
-from kerastorch.optimizers.lookup import attach
+from kerastorch.optimizers.lookup import attach, hold
 from kerastorch.regularizers import penalties
 from kerastorch.training.calling import call
 from kerastorch.training.compile_settings import Settings, compile_settings, group_settings
@@ -90,6 +90,7 @@ class Trainer:
         self.objective = objective
         self.metrics = metrics
         self.optimizer: TorchOptimizer | None = None
+        self._made = False  # by us, and not the user's own
         self._groups: list[dict[str, str]] = []  # the hyperparameters as compile() gave them
         if isinstance(settings, TorchOptimizer):
             check_owner(model, settings, objective.parameters())
@@ -178,20 +179,29 @@ class Trainer:
             forget(self.model)
 
     def attached(self) -> TorchOptimizer:
-        """The optimizer, over the weights of a built model."""
+        """The optimizer, over the weights of a built model; until training begins also over those that came since."""
+        learned = [*self.model.parameters(), *self.objective.parameters()]
+        sparse = any(getattr(module, "sparse", False) is True for module in modules(self.model))
         if self.optimizer is None:
-            learned = [*self.model.parameters(), *self.objective.parameters()]
             if not learned:
                 raise ValueError("the model has no parameters, so there is nothing to train.")
-            sparse = any(getattr(module, "sparse", False) is True for module in modules(self.model))
             self.optimizer = attach(self._settings, learned, sparse=sparse)
-            self._groups = group_settings(self.optimizer)
+            self._groups, self._made = group_settings(self.optimizer), True
+        elif self._made and self._update is None:
+            hold(self.optimizer, learned, sparse=sparse)
+        return self.optimizer
+
+    def optimizer_if_built(self) -> TorchOptimizer | None:
+        """The optimizer, made now if the model has all its weights."""
+        if self.optimizer is None and is_built(self.model) and any(True for _ in self.model.parameters()):
+            self.attached()
         return self.optimizer
 
     def compile_settings(self) -> Settings:
         """What `compile` was given, and what the script set before the first step; not what training made of it."""
         optimizer = self.attached()
-        groups = self._groups if optimizer.state else group_settings(optimizer)
+        begun = self.epochs_done or optimizer.state
+        groups = self._groups if begun else group_settings(optimizer)
         weights = self.given.get("loss_weights")
         return compile_settings(self._settings, groups, self.objective.losses, weights, self.patterns)
 

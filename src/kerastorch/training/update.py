@@ -12,6 +12,7 @@ from torch import Tensor
 from kerastorch.constraints import Constrained, constrain
 from kerastorch.errors import warn
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average, weights
+from kerastorch.optimizers.learning_rate import LearningRate, RateWatch
 from kerastorch.optimizers.state import like
 from kerastorch.training.bare import Bare
 
@@ -27,12 +28,14 @@ class Update:
         every: how many batches a step takes.
         scale: what the loss is multiplied by before the backward pass.
         constraints: what weights must satisfy after each step.
+        check_rate: refuses a learning rate set where nothing reads it; `None` for an optimizer that reads it.
         guard: asked with the loss after each backward pass whether a step may follow; none if `None`.
     """
 
     def __init__(self, optimizer: TorchOptimizer, settings: Any) -> None:
         self.optimizer = optimizer
         self._bare = Bare(optimizer)
+        self.check_rate = None if isinstance(optimizer, LearningRate) else RateWatch(optimizer)
         keras = settings if isinstance(settings, Optimizer) else None
         self.every = (keras and keras.gradient_accumulation_steps) or 1
         self.scale = (keras and keras.loss_scale_factor) or 1.0
@@ -66,6 +69,8 @@ class Update:
                 "the loss has no gradient path to any parameter. Is the output detached (argmax, .data, no_grad), "
                 "or is every parameter frozen?"
             )
+        if self.check_rate is not None:
+            self.check_rate()
         self._bare.zero_grad()  # before, so that no gradient of anybody else's goes into this step
         if self.needs_closure:
             loss.backward()
@@ -75,17 +80,14 @@ class Update:
             loss.backward()
             if self.guard is not None and not self.guard(loss):
                 return
-            self._step()
+        elif not self._accumulate(loss * self.scale):
             return
-        self._accumulate(loss * self.scale)
-
-    def _step(self) -> None:
         self._bare.step()
         constrain(self.constraints)
         torch.clear_autocast_cache()  # within `torch.autocast` it holds casts of the weights as they were
 
-    def _accumulate(self, loss: Tensor) -> None:
-        """Backward, and a step after so many batches."""
+    def _accumulate(self, loss: Tensor) -> bool:
+        """Backward, and whether a step is due: then the gradients are the means over so many batches."""
         sums = self._sums
         if sums and self.guard is not None:  # a batch that is refused must leave nothing in the sums
             sums = {weight: total.clone() for weight, total in sums.items()}
@@ -99,15 +101,15 @@ class Update:
             raise
         if self.guard is not None and not self.guard(loss):
             self._bare.zero_grad()
-            return
+            return False
         self._batches += 1
         if self._batches < self.every:
             self._sums = {weight: weight.grad for weight in weights(self.optimizer) if weight.grad is not None}
             self._bare.zero_grad()
-            return
+            return False
         self._divide(self.scale * self._batches)  # more than `every` only if that was larger in a resumed training
         self._batches, self._sums, self._stepped = 0, {}, True
-        self._step()
+        return True
 
     def _divide(self, by: float) -> None:
         grads = [p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.optimizers.base import Clip, TorchOptimizer
+from kerastorch.optimizers.learning_rate import torch_class
 
 SMALL = 2**14  # elements: weights up to this size are joined; copying larger ones costs more than it saves
 
@@ -87,7 +88,7 @@ def cells(optimizer: TorchOptimizer, learned: Iterable[nn.Parameter]) -> list[Ce
         learned: the weights that had a gradient; others are left alone, as the optimizer does.
     """
     wanted = {id(weight) for weight in learned}
-    joins = type(optimizer) in _ELEMENTWISE and not any(
+    joins = torch_class(optimizer) in _ELEMENTWISE and not any(
         isinstance(hook, Clip) and hook.how == "clipnorm" for hook in optimizer._optimizer_step_pre_hooks.values()
     )
     found: dict[Any, list[nn.Parameter]] = {}
