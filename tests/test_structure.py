@@ -33,17 +33,50 @@ def test_matching_structures_are_mapped_leaf_by_leaf():
     assert found == {"x": [11, (22, 33)]}
 
 
-@pytest.mark.parametrize("first", [1, 2])
-def test_predict_refuses_outputs_whose_number_changes(first):
-    class Changing(nn.Module):
-        def forward(self, x):
-            return [x] * (first if x[0, 0] == 0 else 3 - first)
+@pytest.mark.parametrize("other", [{"a": 1}, {"a": 1, "b": 2, "c": 3}, {"a": 1, "c": 2}])
+def test_dicts_of_other_keys_are_refused(other):
+    with pytest.raises(ValueError, match="keys"):
+        map_structure(lambda a, b: (a, b), {"a": 1, "b": 2}, other)
 
-    def batches():
-        return iter([torch.zeros(2, 1), torch.ones(2, 1)])
 
-    with pytest.raises((ValueError, TypeError)):
-        kt.Model(Changing()).predict(batches, verbose=0)
+class Changing(nn.Module):
+    """Outputs of another structure for each batch: its first number chooses."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, x):
+        return self.outputs[int(x[0, 0])](x)
+
+
+def predicted(outputs, **options):
+    x = torch.arange(len(outputs), dtype=torch.float32).repeat_interleave(2)[:, None]
+    return kt.Model(Changing(outputs)).predict(x, batch_size=2, verbose=0, **options), x.numpy()
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        [lambda x: [x], lambda x: [x, x]],
+        [lambda x: [x, x], lambda x: [x]],
+        [lambda x: {"a": x}, lambda x: {"a": x, "b": x}],
+        [lambda x: {"a": x, "b": x}, lambda x: {"a": x}],
+        [lambda x: {"a": x, "b": x}, lambda x: {"a": x, "c": x}],
+        [lambda x: x, lambda x: {"a": x}],
+        [lambda x: {"a": x}, lambda x: x],
+        [lambda x: [x, x], lambda x: {"a": x, "b": x}],
+    ],
+)
+def test_predict_refuses_outputs_whose_structure_changes(outputs):
+    with pytest.raises(ValueError, match="The outputs of the batches have different shapes or structures"):
+        predicted(outputs)
+
+
+def test_predict_goes_by_the_names_of_outputs_not_by_their_order():
+    found, x = predicted([lambda x: {"a": x, "b": -x}, lambda x: {"b": -x, "a": x}, lambda x: {"a": x, "b": -x}])
+    np.testing.assert_array_equal(found["a"], x)
+    np.testing.assert_array_equal(found["b"], -x)
 
 
 FLIPPED = [axes for n in (1, 2, 3) for axes in itertools.combinations(range(3), n)]

@@ -12,12 +12,19 @@ _LEAF = (Tensor, np.ndarray)  # looked for first: whether something is a mapping
 
 
 def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
-    """Apply `function` to every leaf (and the matching leaves of `others`), in the same structure; `None` stays."""
+    """Apply `function` to every leaf, and the matching leaves of `others`, and return the same structure; `None` stays.
+
+    Raises:
+        ValueError: a list or dict in `others` has more, fewer or other parts.
+    """
     if isinstance(data, _LEAF):
         return function(data, *others)
     if data is None:
         return None
     if isinstance(data, Mapping):
+        for other in others:
+            if data.keys() != other.keys():
+                raise ValueError(f"the keys {list(data)} and {list(other)} differ.")
         return {key: map_structure(function, data[key], *(other[key] for other in others)) for key in data}
     if isinstance(data, (tuple, list)):
         parts = [map_structure(function, *items) for items in zip(data, *others, strict=True)]

@@ -48,9 +48,10 @@ class Collected:
         if isinstance(part, np.ndarray) and isinstance(self._whole, np.ndarray):  # by far the most frequent
             wholes, parts = [self._whole], [part]
         else:
-            wholes, parts = ([leaf for _, leaf in leaves(data)] for data in (self._whole, part))
-        if len(wholes) != len(parts):
-            return False
+            named_wholes, named_parts = list(leaves(self._whole)), list(leaves(part))
+            if [name for name, _ in named_wholes] != [name for name, _ in named_parts]:
+                return False
+            wholes, parts = [leaf for _, leaf in named_wholes], [leaf for _, leaf in named_parts]
         for whole, array in zip(wholes, parts, strict=True):
             if array.shape != (rows, *whole.shape[1:]) or array.dtype != whole.dtype:
                 return False
@@ -66,8 +67,8 @@ class Collected:
             raise ValueError("the data gave no batch.")
         try:
             return map_structure(lambda *arrays: np.concatenate(arrays), *self._parts)
-        except ValueError as error:
-            raise ValueError(f"The outputs of the batches have different shapes: {error}") from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"The outputs of the batches have different shapes or structures: {error}") from error
 
 
 def _numpy(output: Tensor) -> np.ndarray[Any, Any]:
