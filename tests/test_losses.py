@@ -718,10 +718,9 @@ def test_classes_in_the_place_of_channels_learn_in_either_memory_format():
         assert kept.grad.isfinite().all()
 
 
-def test_an_error_about_classes_says_where_they_may_lie():
+def test_class_numbers_of_images_tell_the_class_axis_or_are_refused_by_their_shape():
     p = torch.full((2, 3, 4, 4), 1 / 3)
     for shape in ((2, 4, 4), (2, 1, 4, 4)):
-        with pytest.raises(ValueError, match=r"SparseCategoricalCrossentropy\(axis=1\)"):
-            losses.SparseCategoricalCrossentropy().check(torch.zeros(shape, dtype=torch.int64), p)
+        losses.SparseCategoricalCrossentropy().check(torch.zeros(shape, dtype=torch.int64), p)
     with pytest.raises(ValueError, match=r"must have shape \(2, 3, 4\)\.$"):
         losses.SparseCategoricalCrossentropy().check(torch.zeros(2, 5, dtype=torch.int64), p)

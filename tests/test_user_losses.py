@@ -383,3 +383,32 @@ def test_a_model_of_images_learns_the_class_of_each_place(from_logits):
         F.cross_entropy(net(IMAGES), LABELS).backward()
         optimizer.step()
     torch.testing.assert_close(weights_of(model), weights_of(net), rtol=1e-4, atol=1e-6)
+
+
+OUTPUTS_IN_TORCH_SHAPES = {
+    "squeezed outputs": lambda output, target: F.mse_loss(output.squeeze(1), target),
+    "flat outputs": lambda output, target: F.mse_loss(output.view(-1), target),
+    "one column of the outputs": lambda output, target: ((output[:, 0] - target) ** 2).mean(),
+    "a new axis of targets": lambda output, target: F.mse_loss(output, target.unsqueeze(1)),
+    "an index of targets": lambda output, target: ((output - target[:, None]) ** 2).mean(),
+    "both flat": lambda output, target: F.mse_loss(output.flatten(), target.flatten()),
+    "both of one shape": lambda output, target: F.mse_loss(output, target.view_as(output)),
+}
+
+
+@pytest.mark.parametrize("loss", OUTPUTS_IN_TORCH_SHAPES.values(), ids=list(OUTPUTS_IN_TORCH_SHAPES))
+def test_a_function_may_bring_targets_and_outputs_together_itself(loss):
+    wanted = by_hand(linear(), VALUES[:, None], F.mse_loss)
+    model = fitted(linear(), VALUES, loss, metrics=[loss])
+    torch.testing.assert_close(weights_of(model), weights_of(wanted))
+    found = model.evaluate(ROWS, VALUES, batch_size=5, verbose=0)
+    assert found == pytest.approx([F.mse_loss(model(ROWS)[:, 0], VALUES).item()] * 2, rel=1e-5)
+    model.fit(ROWS[:1], VALUES[:1], verbose=0)
+
+
+def test_a_function_may_need_targets_of_their_own_dtype():
+    def masked(output, target):
+        return torch.where(target, (1 - output) ** 2, output**2).mean()
+
+    wanted = by_hand(linear(), (VALUES > 0).float()[:, None], F.mse_loss)
+    torch.testing.assert_close(weights_of(fitted(linear(), (VALUES > 0)[:, None], masked)), weights_of(wanted))

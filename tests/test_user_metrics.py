@@ -449,3 +449,21 @@ def test_numbers_of_a_step_are_those_of_its_moment(verb):
     scale, seen = np.mean(model.values, 0)
     assert len(model.values) == 300
     assert [found[name] for name in ("scale", "view", "seen", "array")] == pytest.approx([scale, scale, seen, seen])
+
+
+def test_a_metric_of_numpy_arrays_is_refused_if_its_value_depends_on_the_shape_of_targets():
+    def squeezed(y_true, y_pred):
+        return np.mean((y_true.numpy() - y_pred.numpy().squeeze(1)) ** 2)
+
+    def plain(y_true, y_pred):
+        return np.mean((y_true.numpy().ravel() - y_pred.numpy().ravel()) ** 2)
+
+    net = nn.Linear(4, 1)
+    y = X[:, 0].clone()
+    model = kt.Model(net)
+    model.compile("sgd", "mse", metrics=[plain])
+    found = model.evaluate(X, y, verbose=0)
+    assert found[1] == pytest.approx(found[0], rel=1e-5)
+    model.compile("sgd", "mse", metrics=[squeezed])
+    with pytest.raises(ValueError, match=r"squeezed gives .* NumPy broadcasts"):
+        model.evaluate(X, y, verbose=0)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
 from kerastorch.config import Configurable
 from kerastorch.losses.alignment import align_targets, align_values
-from kerastorch.losses.broadcasting import BroadcastGuard
+from kerastorch.losses.broadcasting import without_broadcasting
 from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.names import snake_case
 
@@ -44,7 +44,10 @@ class Loss(Configurable):
     ignored: int | None = None
     margins = False
     reduction: str | None
-    _compared: frozenset[tuple[torch.Size, torch.Size]] = frozenset()  # shapes of y and outputs seen together
+    knows_shapes = (
+        False  # `align` alone decides; else functions may bring targets and outputs together in their own way
+    )
+    _as_given: dict[Any, bool] = {}  # shapes and dtypes of y and outputs -> whether only the y that was given works
 
     def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
         if reduction not in REDUCTIONS:
@@ -73,20 +76,22 @@ class Loss(Configurable):
             y_pred: model outputs, `(batch, ...)`.
             sample_weight: one weight for each sample, `(batch,)`, or a shape that the values of `call` have.
         """
-        y_true = self.align(torch.as_tensor(y_true), y_pred)
+        y_true = torch.as_tensor(y_true)
         if sample_weight is None and self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight"):
-            return self._guarded(self.mean, y_true, y_pred)
-        return self.reduce(self._guarded(self.call, y_true, y_pred), sample_weight)
+            return self._aligned_call(self.mean, y_true, y_pred)
+        return self.reduce(self._aligned_call(self.call, y_true, y_pred), sample_weight)
 
-    def _guarded(self, compute: Callable[[Tensor, Tensor], Tensor], y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Call `compute`; where shapes differ, refuse it at the first batch that has them if it broadcasts."""
-        shapes = y_true.shape[1:], y_pred.shape[1:]
-        if y_true.shape == y_pred.shape or shapes in self._compared:
-            return compute(y_true, y_pred)
-        with BroadcastGuard(self.name, y_true, y_pred):
-            values = compute(y_true, y_pred)
-        self._compared |= {shapes}
-        return values
+    def _aligned_call(self, compute: Callable[[Tensor, Tensor], Tensor], y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Call `compute` on aligned targets; on those that were given, if at the first batch only they work."""
+        if self.knows_shapes:
+            return compute(self.align(y_true, y_pred), y_pred)
+        key = y_true.shape[1:], y_true.ndim, y_true.dtype, y_pred.shape[1:], y_pred.ndim
+        as_given = self._as_given.get(key)
+        if as_given is None and y_pred.numel() > 1:  # a single number may be broadcast
+            found = without_broadcasting(self.name, compute, y_true, self.align(y_true, y_pred), y_pred)
+            self._as_given = {**self._as_given, key: found.as_given}
+            return found.value  # type: ignore[no-any-return]
+        return compute(y_true if as_given else self.align(y_true, y_pred), y_pred)
 
     def reduce(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
         """Weigh the values and reduce them."""
@@ -150,6 +155,7 @@ class ValueLoss(Loss):
     """Base of the losses that compare each output with a target of its own: `y_true` has the shape of `y_pred`."""
 
     task: Task | None = "regression"
+    knows_shapes = True
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return align_values(self.name, y_true, y_pred)

@@ -37,6 +37,8 @@ def find_class_axis(
         return fitting[0]
     if default is not None:
         return default
+    if not fitting and y_true.shape != y_pred.shape:
+        return -1  # they fit no axis, so the loss raises an error about their shape
     raise ValueError(
         f"{name}: outputs of shape {tuple(y_pred.shape)} and y of shape {tuple(y_true.shape)} do not tell on which "
         "axis the classes lie. Name it: axis=1 (channels-first) or axis=-1, as in CategoricalCrossentropy(axis=1)."

@@ -84,6 +84,7 @@ class CategoricalCrossentropy(Loss):
 
     task = "multiclass"
     link = "softmax"
+    knows_shapes = True
 
     def __init__(
         self,
@@ -132,6 +133,7 @@ class SparseCategoricalCrossentropy(Loss):
 
     task = "multiclass"
     link = "softmax"
+    knows_shapes = True
 
     def __init__(
         self,

@@ -72,6 +72,7 @@ class TorchLoss(Loss):
         if isinstance(function, nn.Module) and not any(True for _ in function.parameters()):
             function = copy.deepcopy(function)
         self.function = function
+        self.knows_shapes = isinstance(function, tuple(MODULES.values()))
         self.task = _task(function)
         self.link = _link(function)
         self.from_logits = isinstance(
@@ -88,10 +89,9 @@ class TorchLoss(Loss):
         if self._moved != y_pred.device and isinstance(self.function, nn.Module):
             self.function.to(y_pred.device)  # class weights
             self._moved = y_pred.device
-        y_true = self.align(y_true, y_pred)
         if sample_weight is not None:
             return self._weighted(y_true, y_pred, sample_weight)
-        loss = self._guarded(lambda y, outputs: self.function(outputs, y), y_true, y_pred)
+        loss = self._aligned_call(lambda y, outputs: self.function(outputs, y), y_true, y_pred)
         if not isinstance(loss, Tensor):
             raise TypeError(f"{self.name} must return a tensor, got {type(loss).__name__}.")
         if loss.ndim and loss.numel() > 1:
@@ -108,7 +108,7 @@ class TorchLoss(Loss):
             function = self._each
         else:
             function = self.function
-        values = self._guarded(lambda y, outputs: function(outputs, y), y_true, y_pred)
+        values = self._aligned_call(lambda y, outputs: function(outputs, y), y_true, y_pred)
         if values.ndim == 0:
             raise ValueError(f"{self.name} returns a scalar; sample weights need one value for each sample.")
         values = values * spread(sample_weight, values)
@@ -116,7 +116,7 @@ class TorchLoss(Loss):
             return values.sum()
         if self.reduction == "batchmean":
             return values.sum() / values.shape[0]
-        divisor = self._divisor(y_true)
+        divisor = self._divisor(self.align(y_true, y_pred))
         return values.mean() if divisor is None else values.sum() / divisor
 
     def _divisor(self, y_true: Tensor) -> Tensor | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from kerastorch.losses.alignment import align_targets
 from kerastorch.losses.argument_order import Order
 from kerastorch.losses.base import Loss
-from kerastorch.losses.broadcasting import BroadcastGuard
+from kerastorch.losses.broadcasting import without_broadcasting
 
 
 class Finished:
@@ -132,13 +132,26 @@ class WholeEpoch:
 
     def compute(self) -> Tensor:
         y_pred = torch.cat([row[0] for row in self.rows])
-        y_true = align_targets(self._name, torch.cat([row[1] for row in self.rows]), y_pred)
-        if y_true.shape == y_pred.shape:
-            value = self._call(y_true, y_pred)
-        else:
-            with BroadcastGuard(self._name, y_true, y_pred):
-                value = self._call(y_true, y_pred)
-        return torch.as_tensor(value).float().mean()
+        y_true = torch.cat([row[1] for row in self.rows])
+        aligned = align_targets(self._name, y_true, y_pred)
+        found = without_broadcasting(self._name, self._call, y_true, aligned, y_pred)
+        value = torch.as_tensor(found.value).float().mean()
+        if found.used_numpy and not found.as_given and y_true.shape != aligned.shape:
+            self._check_same(value, y_true, aligned, y_pred)
+        return value
+
+    def _check_same(self, value: Tensor, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
+        """Raise an error if a function that computes with NumPy gives another value for targets as they were given."""
+        try:
+            other = torch.as_tensor(self._call(y_true, y_pred)).float().mean()
+        except Exception:  # it needs aligned targets
+            return
+        if not torch.allclose(value, other, rtol=1e-4, atol=1e-6, equal_nan=True):
+            raise ValueError(
+                f"{self._name} gives {value:g} for y of shape {tuple(aligned.shape)} and {other:g} for y of shape "
+                f"{tuple(y_true.shape)}, beside outputs {tuple(y_pred.shape)}: NumPy broadcasts. Bring both to one "
+                "shape in the function: y_true.reshape(y_pred.shape)."
+            )
 
     def _call(self, y_true: Tensor, y_pred: Tensor) -> Any:
         return self.function(y_true, y_pred) if self._order == "keras" else self.function(y_pred, y_true)
