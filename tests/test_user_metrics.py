@@ -467,3 +467,19 @@ def test_a_metric_of_numpy_arrays_is_refused_if_its_value_depends_on_the_shape_o
     model.compile("sgd", "mse", metrics=[squeezed])
     with pytest.raises(ValueError, match=r"squeezed gives .* NumPy broadcasts"):
         model.evaluate(X, y, verbose=0)
+
+
+def test_each_output_of_a_functional_model_answers_by_its_own_end():
+    def own(y_true, y_pred):
+        return (y_true - y_pred).square().mean()
+
+    inputs = kt.Input((4,))
+    outputs = [kt.layers.Dense(1, "sigmoid", name="p")(inputs), kt.layers.Dense(1, name="z")(inputs)]
+    model = kt.Model(inputs, outputs)
+    model.compile("sgd", {"p": own, "z": own}, metrics={"p": ["accuracy"]})
+    chosen = model(X)[0][:, 0] > 0.5
+    found = model.evaluate(X, {"p": LABELS, "z": LABELS}, return_dict=True, verbose=0)
+    assert found["p_accuracy"] == pytest.approx(sk.accuracy_score(LABELS, chosen))
+    model.compile("sgd", {"p": own, "z": own}, metrics={"z": ["accuracy"]})
+    with pytest.raises(ValueError, match="'accuracy' needs to know"):
+        model.evaluate(X, {"p": LABELS, "z": LABELS}, verbose=0)

@@ -54,24 +54,29 @@ def known_channel_axes(model: nn.Module) -> dict[str, int]:
     >>> known_channel_axes(nn.Sequential(nn.Conv2d(1, 3, 1), nn.Flatten()))
     {}
     """
-    graph = _graph_of(model)
+    graph = graph_of(model)
     if graph is None:
         found = channels_after(model, [None])
         return {} if found is None else {"": found.axis}
     known = _through_graph(graph, [], _ignore)
-    names = getattr(model, "_output_names", None)
-    ends = next(reversed(graph.graph.nodes)).args[0]
+    return {
+        name: channels.axis
+        for name, node in output_nodes(model, graph).items()
+        if (channels := known[node]) is not None
+    }
+
+
+def output_nodes(model: nn.Module, graph: fx.GraphModule) -> dict[str, fx.Node]:
+    """Return the nodes of a graph that compute the outputs of `model`, which is the graph or a view of it, by name."""
+    ends: Any = next(reversed(graph.graph.nodes)).args[0]
     if isinstance(ends, Mapping):
         named: Iterable[tuple[Any, Any]] = ends.items()
     elif isinstance(ends, (list, tuple)):
-        named = zip(names or map(str, range(len(ends))), ends, strict=True)
+        names = getattr(model, "_output_names", None)
+        named = zip(names or (f"output_{index}" for index in range(len(ends))), ends, strict=True)
     else:
         named = [("", ends)]
-    return {
-        str(name): channels.axis
-        for name, node in named
-        if isinstance(node, fx.Node) and (channels := known[node]) is not None
-    }
+    return {str(name): node for name, node in named if isinstance(node, fx.Node)}
 
 
 def channels_after(target: Any, given: Sequence[Channels | None], visit: Visit = _ignore) -> Channels | None:
@@ -90,7 +95,7 @@ def channels_after(target: Any, given: Sequence[Channels | None], visit: Visit =
         for child in chain:
             before = channels_after(child, [before], visit)
         return before
-    graph = _graph_of(target)
+    graph = graph_of(target)
     if graph is not None:
         end = next(reversed(graph.graph.nodes)).args[0]
         return _through_graph(graph, given, visit)[end] if isinstance(end, fx.Node) else None
@@ -157,7 +162,8 @@ def _chain_of(module: nn.Module) -> list[nn.Module] | None:
     return None
 
 
-def _graph_of(module: nn.Module) -> fx.GraphModule | None:
+def graph_of(module: nn.Module) -> fx.GraphModule | None:
+    """Return the graph that a module is or views, if there is one."""
     if isinstance(module, fx.GraphModule):
         return module
     viewed = getattr(module, "module_viewed", None)

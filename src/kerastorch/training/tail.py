@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from kerastorch import activations
+from kerastorch.channels import graph_of, output_nodes
 from kerastorch.config import StandIn
 from kerastorch.layers.activation import Softmax
 from kerastorch.layers.convolution import Convolutional
@@ -43,6 +44,20 @@ def find_tail(module: nn.Module) -> Tail | None:
     last = last_module(module)
     kind = _MODULES.get(type(last)) or _kind_of_layer(last)
     return None if kind is None else Tail(last, kind, _axis(last))
+
+
+def final_activations(model: nn.Module) -> dict[str, Kind]:
+    """Return the activations that the outputs of a model end in, by output name; none for those that cannot be told."""
+    graph = graph_of(model)
+    if graph is None:
+        tail = find_tail(model)
+        return {} if tail is None else {"": tail.kind}
+    found = {}
+    for name, node in output_nodes(model, graph).items():
+        tail = find_tail(graph.get_submodule(str(node.target))) if node.op == "call_module" else None
+        if tail is not None:
+            found[name] = tail.kind
+    return found
 
 
 def last_module(module: nn.Module) -> nn.Module:

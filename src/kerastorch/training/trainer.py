@@ -38,7 +38,7 @@ from kerastorch.training.meter import Meter, Scores
 from kerastorch.training.objective import Objective
 from kerastorch.training.ready import check_owner, check_parameters, find_device
 from kerastorch.training.session import Session
-from kerastorch.training.tail import find_tail
+from kerastorch.training.tail import final_activations
 from kerastorch.training.update import Update
 from kerastorch.tree import modules, tensors
 
@@ -144,8 +144,7 @@ class Trainer:
         """Return a meter with fresh accumulators."""
         if not self.metrics:
             return Meter({})
-        tail = find_tail(self.model)
-        ends_in = {"": None if tail is None else tail.kind}
+        ends_in = final_activations(self.model)
         return Meter(
             {
                 name: Scores(some, self.objective.loss_of(name), ends_in.get(name), partial(self._channel_axis, name))
