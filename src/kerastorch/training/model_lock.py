@@ -49,7 +49,7 @@ def model_lock(model: nn.Module, verb: str, alone: bool = False) -> Iterator[Non
 
     Args:
         model: any.
-        verb: `'fit'`, `'train_on_batch'`, `'evaluate'` or `'predict'`.
+        verb: `'fit'`, `'train_on_batch'`, `'evaluate'`, `'predict'` or `'export'`, which runs where `predict` does.
         alone: whether nothing may run beside it in any case, since its callbacks may change the model.
 
     Raises:
