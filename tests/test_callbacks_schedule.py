@@ -23,7 +23,7 @@ SCHEDULES = {
     "exponential": partial(torch_schedules.ExponentialLR, gamma=0.7),
     "cosine": lambda optimizer: torch_schedules.CosineAnnealingLR(optimizer, 10),
     "restarts": partial(torch_schedules.CosineAnnealingWarmRestarts, T_0=3, T_mult=2),
-    "polynomial": partial(torch_schedules.PolynomialLR, total_iters=9, power=2),
+    "polynomial": partial(torch_schedules.PolynomialLR, total_iters=20, power=2),
     "cyclic": partial(torch_schedules.CyclicLR, base_lr=0.01, max_lr=0.1, step_size_up=3),
     "one cycle": partial(torch_schedules.OneCycleLR, max_lr=0.1, total_steps=50),
     "sequence": lambda optimizer: torch_schedules.SequentialLR(

@@ -139,6 +139,7 @@ def test_finding_the_mask_of_the_output_changes_no_statistics_and_charges_nothin
     inputs = torch.randn(4, 3, 2) + 5
     with torch.no_grad():
         penalty = 0.01 * charged(normal.eval()(inputs)).square().sum().item() / 4
+    normal.train()
     found = model.evaluate(inputs, torch.zeros(4, 3, 1), verbose=0, return_dict=True)
     assert found["loss"] - found["data_loss"] == pytest.approx(penalty, rel=1e-4)
     model.train_on_batch(inputs, torch.zeros(4, 3, 1))

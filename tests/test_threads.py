@@ -57,8 +57,8 @@ class _Within(Callback):
             self.found = self.function()
 
 
-@pytest.mark.parametrize("verb", ["predict", "evaluate", "train_on_batch", "test_on_batch", "fit"])
-def test_every_verb_in_another_thread_is_refused_while_fit_runs(verb):
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "train_on_batch", "test_on_batch", "fit", "export"])
+def test_every_verb_in_another_thread_is_refused_while_fit_runs(verb, tmp_path):
     x, y = _data()
     model = _model()
     call = {
@@ -67,6 +67,7 @@ def test_every_verb_in_another_thread_is_refused_while_fit_runs(verb):
         "train_on_batch": lambda: model.train_on_batch(x, y),
         "test_on_batch": lambda: model.test_on_batch(x, y),
         "fit": lambda: model.fit(x, y, verbose=0),
+        "export": lambda: model.export(tmp_path / "model.pt2", verbose=False),
     }[verb]
     within = _Within(lambda: _together(call)[0])
     model.fit(x, y, batch_size=8, verbose=0, callbacks=[within])

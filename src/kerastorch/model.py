@@ -311,7 +311,7 @@ class Model(Portable, Visible, Savable):
         own = listed(callbacks)
         told = CallbackList([*own, *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
         collected = Collected(batches.samples)
-        with model_lock(self, "predict", alone=bool(own)):
+        with model_lock(self, "predict", alone=bool(own), parts=feed.parts):
             passes.predict(trainer, batches, feed, told, collected.add)
         return collected.result()
 

@@ -13,7 +13,8 @@ from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.direction import look
 from kerastorch.callbacks.log_values import monitored
 from kerastorch.callbacks.rate import rates, set_rates
-from kerastorch.errors import mismatch, one_of
+from kerastorch.callbacks.scheduler_limits import began_at, check_length, note_end, warn_of_low_rates
+from kerastorch.errors import mismatch, one_of, warn
 
 
 class Schedule(Callback):
@@ -24,14 +25,19 @@ class Schedule(Callback):
             A function is called when `fit` begins; in another `fit` the schedule begins anew, at the rates it began
             with before, or at those that the optimizer was given in between. A ready scheduler goes on where it is.
         monitor: the log that torch's `ReduceLROnPlateau` looks at, and no other.
-        interval: `'epoch'`, or `'batch'`, as for `OneCycleLR`.
+        interval: `'epoch'`, or `'batch'`, as for `OneCycleLR`. Batches count, not steps of the optimizer: with
+            `gradient_accumulation_steps=4` a scheduler steps four times as often as the optimizer.
 
     The logs get `learning_rate`, the rate of the last batch of the epoch; `learning_rate_0`, `learning_rate_1`, ...
     where the groups of the optimizer have different ones.
 
     Raises:
         TypeError: neither a scheduler nor a function of one argument; a function that makes no scheduler.
-        ValueError: a scheduler over another optimizer; `monitor` missing, or without a use.
+        ValueError: a scheduler over another optimizer; `monitor` missing, or without a use; before the first batch, a
+            scheduler with a fixed number of steps (`OneCycleLR`) that has fewer than the fit.
+
+    Warns:
+        UserWarning: a new schedule begins at a rate that has run out; the rate runs out to 0 while the fit goes on.
 
     >>> from functools import partial
     >>> from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
@@ -62,6 +68,7 @@ class Schedule(Callback):
         self._before: list[float] = []  # of the last batch
         self._began: list[float] = []
         self._left: list[float] = []
+        self._zeros: int | None = None  # steps at a rate of 0 in a row; `None` until one was above 0 in this fit
 
     def state_dict(self) -> dict[str, Any]:
         if self.scheduler is None:
@@ -74,8 +81,16 @@ class Schedule(Callback):
         self.scheduler.load_state_dict(_as(self.scheduler, state["scheduler"]))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        optimizer = self.model.optimizer
-        now = rates(optimizer)
+        self._before, self._zeros = [], None
+        self._attach(self.model.optimizer)
+        session = self.model.trainer.session
+        if session is not None:
+            epochs = self.params["epochs"] - session.position.epoch
+            check_length(self.scheduler, self.interval, epochs, self.params["steps"])
+
+    def _attach(self, optimizer: Any) -> None:
+        """Make the scheduler, if it is a function that makes it, or check that it is over this optimizer."""
+        now, first = rates(optimizer), began_at(optimizer)
         if self._make is None:
             if self.scheduler.optimizer is not optimizer:
                 raise ValueError(
@@ -96,6 +111,7 @@ class Schedule(Callback):
             )
         self.scheduler = made
         self._check_monitor()
+        warn_of_low_rates(optimizer, now, first)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._batch = -1
@@ -121,9 +137,19 @@ class Schedule(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._left = rates(self.model.optimizer)
+        note_end(self.model.optimizer)
 
     def _step(self, value: float | None) -> None:
         self._before = rates(self.model.optimizer)
+        if any(self._before):
+            self._zeros = 0
+        elif self._zeros is not None:
+            self._zeros += 1
+        if self._zeros == 2:  # one may be the turning point of a cosine
+            warn(
+                f"Schedule: the {type(self.scheduler).__name__} has run out to a learning rate of 0 while the fit goes "
+                "on: what comes now is not learned. Give it more steps, or train fewer epochs."
+            )
         # torch warns until the optimizer has stepped; where batches are accumulated, that is yet to come
         self.model.optimizer._opt_called = True
         if value is None:

@@ -20,6 +20,7 @@ from kerastorch.saving.export_check import check
 from kerastorch.saving.export_inputs import Inputs
 from kerastorch.saving.export_quiet import quiet
 from kerastorch.saving.export_torch import traced
+from kerastorch.training.model_lock import model_lock
 from kerastorch.tree import modules
 from kerastorch.weights import refuse_unbuilt
 
@@ -41,7 +42,14 @@ def export(
         from kerastorch.saving.export_torch import encoded
     parts = modules(model)
     _refuse_stateful(parts)
-    with evaluation_mode(model), torch.no_grad(), no_trace(parts), _buffers_kept(parts), quiet():
+    with (
+        model_lock(model, "export"),
+        evaluation_mode(model),
+        torch.no_grad(),
+        no_trace(parts),
+        _buffers_kept(parts),
+        quiet(),
+    ):
         inputs = Inputs(model, signature)
         data, run = encoded(traced(inputs), inputs)
         worst = check(run, inputs, kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class _Use:
 
     model: nn.Module
     verb: str
-    parts: list[nn.Module]
+    parts: Sequence[nn.Module]
     alone: bool  # it changes weights or modes: nothing runs beside it
     thread: int
 
@@ -40,7 +40,9 @@ _changed = threading.Condition()
 
 
 @contextmanager
-def model_lock(model: nn.Module, verb: str, alone: bool = False) -> Iterator[None]:
+def model_lock(
+    model: nn.Module, verb: str, alone: bool = False, parts: Sequence[nn.Module] | None = None
+) -> Iterator[None]:
     """Hold a model, and what it shares with other models, while a verb runs.
 
     `predict` runs beside `predict` and `evaluate` of other threads. Otherwise a verb waits, at most `WAIT` seconds, but
@@ -49,13 +51,14 @@ def model_lock(model: nn.Module, verb: str, alone: bool = False) -> Iterator[Non
 
     Args:
         model: any.
-        verb: `'fit'`, `'train_on_batch'`, `'evaluate'` or `'predict'`.
+        verb: `'fit'`, `'train_on_batch'`, `'evaluate'`, `'predict'` or `'export'`, which runs where `predict` does.
         alone: whether nothing may run beside it in any case, since its callbacks may change the model.
+        parts: its modules, if they are at hand.
 
     Raises:
         RuntimeError: another thread holds the model; or `fit` is called within a `fit` of the same model.
     """
-    parts = modules(model)
+    parts = modules(model) if parts is None else parts
     alone = alone or verb in ("fit", "train_on_batch") or not is_built(model, parts)
     use = _Use(model, verb, parts, alone, threading.get_ident())
     with _changed:
