@@ -308,3 +308,24 @@ def test_one_loss_of_several_outputs_is_named_once():
     model.compile("sgd", ["cross_entropy", None], metrics=[["accuracy"], []])
     assert model.metrics_names == ["loss", "output_0_accuracy"]
     assert len(model.evaluate(x, (y, x), verbose=0)) == 2
+
+
+def test_losses_whose_batches_count_unalike_add_up_beside_a_penalty():
+    class Two(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.linear(x), self.linear(x)
+
+    net, x, y = Two(), torch.randn(7, 3), torch.tensor([0, 0, 1, 1, 0, 1, 1])
+    values, classes = torch.randn(7, 2), torch.nn.CrossEntropyLoss(ignore_index=0)
+    with torch.no_grad():
+        data = classes(net.linear(x), y) + (net.linear(x) - values).square().mean()
+        penalty = 0.1 * net.linear.weight.square().sum()
+    model = kt.Model(net)
+    model.compile("sgd", [classes, "mse"], regularizers={"*weight": kt.regularizers.L2(0.1)})
+    found = model.evaluate(x, (y, values), batch_size=3, verbose=0, return_dict=True)
+    assert found["data_loss"] == pytest.approx(float(data), rel=1e-5)
+    assert found["loss"] == pytest.approx(float(data + penalty), rel=1e-5)

@@ -11,6 +11,7 @@ from scipy import stats
 from sklearn import metrics as sk
 from torch import nn
 
+import kerastorch as kt
 from kerastorch import losses, metrics
 from kerastorch.losses import regression
 from kerastorch.metrics.accumulators import values
@@ -674,3 +675,34 @@ def test_a_metric_may_be_renamed_and_stays_what_it_was():
 )
 def test_a_value_of_several_parts_is_spread_over_names(value, found):
     assert {key: float(part) for key, part in values("m", value).items()} == found
+
+
+@pytest.mark.parametrize("name", ["f1", "top_2_accuracy"])
+def test_a_metric_in_which_no_row_counts_is_not_a_number(name):
+    model = kt.Model(torch.nn.Linear(3, 4))
+    model.compile("sgd", torch.nn.CrossEntropyLoss(ignore_index=0), metrics=[name])
+    x = torch.randn(2, 3)
+    assert np.isnan(model.test_on_batch(x, torch.zeros(2, dtype=torch.int64), return_dict=True)[name])
+    assert np.isfinite(model.test_on_batch(x, torch.tensor([0, 1]), return_dict=True)[name])
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 4, 5), (6, 4, 5)])
+@pytest.mark.parametrize("ones", [False, True])
+def test_masks_of_one_channel_beside_a_loss_of_values_are_yes_or_no_questions(shape, ones):
+    net = torch.nn.Sequential(torch.nn.Conv2d(2, 1, 3, padding=1), torch.nn.Sigmoid())
+    x, y = torch.randn(6, 2, 4, 5), torch.randint(0, 2, (6, 1, 4, 5)).float()
+    if ones:
+        y[:] = 1
+    expected = ((net(x) > 0.5) == (y > 0.5)).float().mean().item()
+
+    class Net(torch.nn.Module):  # one that does not tell where its channels are
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, x):
+            return self.net(x) * 1
+
+    model = kt.Model(Net())
+    model.compile("sgd", "mse", metrics=["accuracy"])
+    assert model.evaluate(x, y.reshape(shape), verbose=0, return_dict=True)["accuracy"] == pytest.approx(expected)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import kerastorch as kt
 from kerastorch import losses
 from kerastorch.losses.foreign import FUNCTIONS, MODULES
 
@@ -527,3 +528,39 @@ def test_a_torch_loss_is_named_as_it_was_asked_for():
     assert losses.get(nn.CrossEntropyLoss()).name == "cross_entropy_loss"
     assert losses.get(functools.partial(F.huber_loss, delta=2)).name == "huber_loss"
     assert losses.get(_torch_order).name == "_torch_order"
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_images_that_are_channels_last_in_memory_learn_by_nll_loss(weighted):
+    layers = [
+        kt.layers.Conv2D(4, 3, padding="same", activation="tanh"),
+        kt.layers.Conv2D(3, 1, activation="log_softmax"),
+    ]
+    model = kt.Sequential([kt.Input(shape=(2, 4, 5)), *layers])
+    x, y = torch.randn(6, 2, 4, 5), torch.randint(0, 3, (6, 4, 5))
+    weight = torch.rand(6) if weighted else None
+    each = nn.functional.nll_loss(model(x).contiguous(), y, reduction="none").flatten(1).mean(1).detach()
+    expected = (each if weight is None else each * weight).mean()
+    model.compile("sgd", nn.NLLLoss())
+    assert model.train_on_batch(x, y, sample_weight=weight) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_batches_count_classes_that_are_not_ignored_if_they_are_floats_too(outputs):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 4)
+
+        def forward(self, x):
+            return self.linear(x) if outputs == 1 else (self.linear(x), self.linear(x))
+
+    net, x, y = Net(), torch.randn(7, 3), torch.tensor([0.0, 0.0, 1.0, 2.0, 0.0, 3.0, 1.0])
+    loss = nn.CrossEntropyLoss(ignore_index=0)
+    expected = outputs * loss(net.linear(x), y.long()).item()
+    model = kt.Model(net)
+    model.compile("sgd", loss if outputs == 1 else [loss, loss])
+    batches = [(x[:3], y[:3]), (x[3:], y[3:])]
+    given = [(part, target if outputs == 1 else (target, target)) for part, target in batches]
+    found = model.evaluate(lambda: iter(given), verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(expected, rel=1e-5)

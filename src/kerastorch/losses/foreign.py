@@ -89,6 +89,8 @@ class TorchLoss(Loss):
         if self._moved != y_pred.device and isinstance(self.function, nn.Module):
             self.function.to(y_pred.device)  # class weights
             self._moved = y_pred.device
+        if isinstance(self.function, _CLASS_LOSSES) and y_pred.ndim > 2:
+            y_pred = y_pred.contiguous()  # of outputs that are channels-last in memory, nll_loss has no gradient
         if sample_weight is not None:
             return self._weighted(y_true, y_pred, sample_weight)
         loss = self._aligned_call(lambda y, outputs: self.function(outputs, y), y_true, y_pred)

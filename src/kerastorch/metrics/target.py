@@ -77,12 +77,11 @@ class Target:
             return Target("regression", width, None, -1)
         if y_pred[0].numel() == 1:
             return Target("binary", 1, _link_of_values(task, ends_in), -1, signed=_signed(y_true))
-        same_shape = y_true.shape == y_pred.shape
+        if not _may_be_one_hot(y_pred, y_true) and y_true.numel() == y_pred.numel():
+            return _questions(y_pred, y_true, _link_of_values(task, ends_in))
         axis = _class_axis(loss, y_pred, y_true, channel_axis)
-        if same_shape and not is_one_hot(y_true, axis):
-            several = y_pred.ndim == 2
-            kind: Kind = "multilabel" if several else "binary"
-            return Target(kind, width if several else 1, _link_of_values(task, ends_in), -1, signed=_signed(y_true))
+        if y_true.shape == y_pred.shape and not is_one_hot(y_true, axis):
+            return _questions(y_pred, y_true, _link_of_values(task, ends_in))
         stochastic = ends_in == "softmax" or _sums_to_one(y_pred, axis)
         return Target("multiclass", y_pred.shape[axis], None if stochastic else "softmax", axis)
 
@@ -172,6 +171,19 @@ def _yes_or_no(loss: Loss, y_pred: Tensor, y_true: Tensor, ends_in: str | None) 
     link: Link | None = "sigmoid" if loss.from_logits or (loss.margins and ends_in != "sigmoid") else None
     kind: Kind = "multilabel" if several else "binary"
     return Target(kind, y_pred.shape[1] if several else 1, link, -1, signed=_signed(y_true), margins=loss.margins)
+
+
+def _questions(y_pred: Tensor, y_true: Tensor, link: Link | None) -> Target:
+    """Return the target of outputs that are each a yes-or-no question, where no loss says so."""
+    several = y_pred.ndim == 2
+    return Target(
+        "multilabel" if several else "binary", y_pred.shape[1] if several else 1, link, -1, signed=_signed(y_true)
+    )
+
+
+def _may_be_one_hot(y_pred: Tensor, y_true: Tensor) -> bool:
+    """Return whether targets may have their classes on axis 1 or the last, of the outputs' shape."""
+    return y_true.shape == y_pred.shape and any(y_pred.shape[axis] > 1 and is_one_hot(y_true, axis) for axis in (1, -1))
 
 
 def _class_axis(loss: Loss | None, y_pred: Tensor, y_true: Tensor, channel_axis: int | None) -> int:

@@ -82,7 +82,8 @@ class Scores:
             key = target, metric.sees
             if key not in prepared:
                 prepared[key] = target.prepare(y_pred, y_true, metric.sees)
-            accumulator.update(*prepared[key])
+            if len(prepared[key][1]):  # else all rows are of a class that is ignored
+                accumulator.update(*prepared[key])
 
     def _for_labels(self, target: Target, y_true: Tensor) -> Target:
         found = target.for_labels(y_true)
@@ -128,7 +129,8 @@ class Scores:
         if not self._seen:
             return found
         for metric, accumulator in zip(self._wanted, self._accumulators, strict=True):
-            found |= values(metric.name, accumulator.compute())
+            empty = not getattr(accumulator, "update_called", True)  # a metric of torchmetrics that no row counts in
+            found |= values(metric.name, float("nan") if empty else accumulator.compute())
         return found
 
 

@@ -15,6 +15,7 @@ from kerastorch.data.arrays import check_weights
 from kerastorch.errors import number
 from kerastorch.layers.state import load_state, state_of
 from kerastorch.losses import lookup
+from kerastorch.losses.alignment import whole_classes
 from kerastorch.losses.base import Loss
 from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.losses.foreign import TorchLoss
@@ -38,7 +39,7 @@ class _Pass:
     targets: Any = None  # all of them, where they are in memory
     checked: bool = False  # the first batch was looked at
     counts_rows: bool = False  # a batch counts its rows
-    class_numbers: set[str] = field(default_factory=set)  # outputs with targets that are floats, but all of them whole
+    class_numbers: set[str] = field(default_factory=set)  # outputs whose targets are class numbers in floats
     masked: bool = False  # one of several outputs has a mask
     charges: bool = False  # outputs of layers are charged for
     activities: list[Tensor] = field(default_factory=list)  # those of the running step
@@ -99,9 +100,12 @@ class Objective:
     def settled(self, logs: dict[str, float]) -> dict[str, float]:
         """The numbers of a pass, the loss of several outputs being made of theirs, whose batches may count unalike."""
         names = [name for name, loss in self.losses.items() if loss is not None and f"{name}_loss" in logs]
-        if not self._unalike or len(names) < 2 or "data_loss" in logs:
+        if not self._unalike or len(names) < 2:
             return logs
-        return logs | {"loss": sum(self._weights.get(name, 1.0) * logs[f"{name}_loss"] for name in names)}
+        total = sum(self._weights.get(name, 1.0) * logs[f"{name}_loss"] for name in names)
+        if "data_loss" not in logs:
+            return logs | {"loss": total}
+        return logs | {"loss": total + logs["loss"] - logs["data_loss"], "data_loss": total}
 
     @property
     def _unalike(self) -> bool:
@@ -194,7 +198,7 @@ class Objective:
         assert loss is not None
         y = y if isinstance(y, Tensor) else self._targets(y, y_pred)[""]
         if "" in now.class_numbers:
-            y = y.to(torch.int64)  # so that no batch needs a look
+            y = self._class_numbers(y)
         self.count = None if now.counts_rows else loss.count(y, sample_weight)
         if mask is not None:
             sample_weight, self.count = masked(sample_weight, mask)
@@ -218,7 +222,7 @@ class Objective:
             if loss is None:
                 continue
             loss = self._pass.losses.get(name, loss)
-            target = y[name].to(torch.int64) if name in self._pass.class_numbers else y[name]
+            target = self._class_numbers(y[name]) if name in self._pass.class_numbers else y[name]
             weights, count = sample_weight, loss.count(target, sample_weight)
             if name in masks:
                 weights, count = masked(sample_weight, masks[name])
@@ -234,6 +238,10 @@ class Objective:
             total = value if total is None else total + value
         assert total is not None
         return total
+
+    def _class_numbers(self, y: Tensor) -> Tensor:
+        """Return class numbers that are floats as int64; those in memory were looked at already."""
+        return whole_classes(y) if self._pass.targets is None else y.to(torch.int64)
 
     @contextmanager
     def listening(self, module: nn.Module, tail: Tail | None, targets: Any) -> Iterator[None]:
@@ -294,8 +302,7 @@ class Objective:
             with torch.no_grad():
                 given, seen = targets[name].to(predicted[name].device), predicted[name].detach()
                 loss.check(given, seen)
-                whole = now.targets is not None and given.is_floating_point()
-                if whole and loss.align(given[: len(seen)], seen).dtype == torch.int64:
+                if given.is_floating_point() and loss.align(given[: len(seen)], seen).dtype == torch.int64:
                     now.class_numbers.add(name)
 
     def _with_class_axis(self, name: str, loss: Loss, y: Tensor, y_pred: Tensor) -> Loss:

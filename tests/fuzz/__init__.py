@@ -1,0 +1,1 @@
+"""Random trainings beside loops written in plain torch."""
