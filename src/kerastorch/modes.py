@@ -24,12 +24,12 @@ def training_mode(module: nn.Module) -> Iterator[frozenset[nn.Module]]:
     parts = modules(module)
     before = _modes(parts)
     in_eval = _left_in_eval(before)
-    module.train()
-    for part in in_eval:
-        if part.training:
-            _leave_training(part)
-    rest(parts, in_eval)
     try:
+        module.train()
+        for part in in_eval:
+            if part.training:
+                _leave_training(part)
+        rest(parts, in_eval)
         _warn_of_learning(module, in_eval)
         yield in_eval
     finally:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 Seen = dict[str, Any]
 
 DEPTH = 3  # of lists in lists
-MANY = 64  # entries: longer lists and dicts are told by their length
+MANY = 64  # entries: of longer lists and dicts only the length is compared
 FEW = 2**16  # bytes
 _OTHER = object()
 

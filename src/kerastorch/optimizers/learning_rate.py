@@ -106,7 +106,7 @@ def _bare(kind: type[torch.optim.Optimizer]) -> Any:
 
 
 class RateWatch:
-    """Refuses a `learning_rate` that somebody sets on an optimizer of torch that does not know it.
+    """Refuses a `learning_rate` that is set on an optimizer of torch that does not know it.
 
     Called before each step of such an optimizer, the user's own or made by a function of the user's.
 

@@ -68,7 +68,7 @@ def attach(
 def hold(optimizer: TorchOptimizer, params: list[Any], *, sparse: bool = False) -> None:
     """Let an optimizer of one group that has not stepped hold `params`, where it holds others.
 
-    It stays the same object with the same settings, as somebody may have it, or a schedule over it.
+    It stays the same object with the same settings, since the user may hold it, or a schedule over it.
     """
     group = optimizer.param_groups[0]
     if len(optimizer.param_groups) > 1 or list(map(id, group["params"])) == list(map(id, params)):

@@ -1,4 +1,4 @@
-"""What `compile` was given for the optimizer and the losses, in words, so that two scripts can be told apart."""
+"""What `compile` was given for the optimizer and the losses, in words, to compare two scripts."""
 
 from __future__ import annotations
 

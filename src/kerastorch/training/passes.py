@@ -178,7 +178,7 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
 
     Args:
         trainer: of the model.
-        callbacks: told of each batch.
+        callbacks: called for each batch.
         in_eval: modules that stay in eval mode.
     """
     parts = modules(trainer.model)  # callbacks may have frozen some, or thawed them

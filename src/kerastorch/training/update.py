@@ -71,7 +71,7 @@ class Update:
             )
         if self.check_rate is not None:
             self.check_rate()
-        self._bare.zero_grad()  # before, so that no gradient of anybody else's goes into this step
+        self._bare.zero_grad()  # before, so that no other gradient goes into this step
         if self.needs_closure:
             loss.backward()
             self._refused = self.guard is not None and not self.guard(loss)
