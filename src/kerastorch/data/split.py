@@ -130,9 +130,10 @@ def _warned_of_distance(name: str, train: Labels, validation: Labels) -> bool:
 
 
 def _are_classes(*parts: Labels) -> bool:
-    """Whether there are few different numbers, all of them whole."""
-    kinds = np.unique(np.concatenate(parts))
-    return len(kinds) <= CLASSES and bool((kinds == np.round(kinds)).all())
+    """Return whether there are few different numbers, all of them whole, of which each is there twice on average."""
+    together = np.concatenate(parts)
+    kinds = np.unique(together)
+    return len(kinds) <= min(CLASSES, len(together) // 2) and bool((kinds == np.round(kinds)).all())
 
 
 def _terciles(*parts: Labels) -> list[Labels]:
