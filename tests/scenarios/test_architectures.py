@@ -190,8 +190,8 @@ def test_a_siamese_model_with_one_encoder_tells_whether_two_images_show_the_same
     model = Model([one, other], Dense(1, "sigmoid")(difference))
     assert len(list(model.parameters())) == 6
     model.compile(kt.optimizers.Adam(0.002), "binary_crossentropy", metrics=["accuracy"])
-    pairs, same = _pairs(x, y, 6000, 0)
-    model.fit(pairs, same, epochs=15, batch_size=64, verbose=0)
+    pairs, same = _pairs(x, y, 12000, 0)
+    model.fit(pairs, same, epochs=15, batch_size=32, verbose=0)
     pairs, same = _pairs(x_test, y_test, 1000, 1)
     assert model.evaluate(pairs, same, verbose=0)[1] >= 0.93
 
