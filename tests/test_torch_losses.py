@@ -282,6 +282,13 @@ def test_one_hot_floats_are_class_probabilities_to_cross_entropy():
     torch.testing.assert_close(losses.get("cross_entropy")(one_hot, outputs), F.cross_entropy(outputs, y))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_one_hot_targets_are_refused_by_nll_loss(dtype):
+    outputs, y = _log_classes()
+    with pytest.raises(ValueError, match="nll_loss: y looks one-hot"):
+        losses.get("nll_loss")(F.one_hot(y, CLASSES).to(dtype), outputs)
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", nn.CrossEntropyLoss(), "nll_loss"])
 @pytest.mark.parametrize(
     ("y", "message"),

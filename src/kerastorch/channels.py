@@ -176,6 +176,7 @@ def _through_graph(
     """What is known of each node of a graph."""
     known: dict[fx.Node, Channels | None] = {}
     begins = iter(given)
+    after: dict[Any, Channels | None] = {}  # a part that is called again is not walked through again
     for node in module.graph.nodes:
         if node.op == "placeholder":
             known[node] = next(begins, None)
@@ -183,7 +184,10 @@ def _through_graph(
         inputs = [known[one] for one in pytree.tree_leaves((node.args, node.kwargs)) if isinstance(one, fx.Node)]
         called = node.op in ("call_module", "call_function", "call_method")
         target = module.get_submodule(str(node.target)) if node.op == "call_module" else node.target
-        known[node] = channels_after(target, inputs, visit) if called else None
+        key = target, tuple(inputs)
+        if called and key not in after:
+            after[key] = channels_after(target, inputs, visit)
+        known[node] = after[key] if called else None
     return known
 
 

@@ -150,7 +150,8 @@ class TorchLoss(Loss):
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if isinstance(self.function, _CLASS_LOSSES):
-            if y_true.is_floating_point() and y_true.shape == y_pred.shape and y_pred.ndim > 1:
+            takes_probabilities = isinstance(self.function, nn.CrossEntropyLoss) and y_pred.ndim > 1
+            if takes_probabilities and y_true.is_floating_point() and y_true.shape == y_pred.shape:
                 return y_true.to(y_pred.dtype)  # class probabilities
             return align_classes(self.name, y_true, y_pred, 1 if y_pred.ndim > 1 else 0)
         if isinstance(self.function, nn.MultiMarginLoss):
