@@ -151,3 +151,33 @@ def test_one_hot_targets_of_any_dtype_have_an_accuracy(dtype):
     found = model.evaluate(X, F.one_hot(labels, 2).to(dtype), verbose=0)
     right = (net(X).argmax(1) == labels).float().mean().item()
     assert found == pytest.approx([F.nll_loss(net(X).log(), labels).item(), right, right], rel=1e-5)
+
+
+def test_a_batch_of_ignored_classes_adds_nothing_to_the_loss_of_several_outputs():
+    class Heads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 1), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.a(x), self.b(x)
+
+    net = Heads()
+    classes = torch.tensor([0, 1, -100, 1] * 5)
+    model = compiled(net, ["mse", nn.CrossEntropyLoss()], regularizers={"a.weight": kt.regularizers.L2(0.1)})
+    wanted = F.mse_loss(net.a(X), Y) + F.cross_entropy(net.b(X), classes) + 0.1 * net.a.weight.square().sum()
+    assert model.evaluate(X, [Y, classes], batch_size=1, verbose=0)[0] == pytest.approx(wanted.item(), rel=1e-5)
+    model.fit(X, [Y, classes], batch_size=1, verbose=0)
+    assert all(bool(p.isfinite().all()) for p in net.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float32])
+def test_class_weights_take_one_hot_targets_of_any_dtype(dtype):
+    labels = (X[:, 0] > 0).long()
+    net = nn.Linear(3, 2)
+    loss = kt.losses.CategoricalCrossentropy(from_logits=True)
+    wanted = (F.cross_entropy(net(X), labels, reduction="none") * torch.tensor([1.0, 3.0])[labels]).mean().item()
+    history = compiled(net, loss).fit(
+        X, F.one_hot(labels, 2).to(dtype), batch_size=20, class_weight={0: 1.0, 1: 3.0}, verbose=0
+    )
+    assert history.history["loss"] == pytest.approx([wanted], rel=1e-5)

@@ -166,7 +166,7 @@ class Source:
             raise ValueError("validation_stratify=True needs one target with class numbers; pass the labels instead.")
         if len(labels) != self.samples:
             raise ValueError(f"x has {self.samples} samples, validation_stratify has {len(labels)}.")
-        return labels.argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.flatten()
+        return labels.to(torch.float64).argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.flatten()
 
 
 def limited(batches: Batches, steps: int | None, name: str = "steps") -> Batches:

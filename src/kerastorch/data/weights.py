@@ -70,5 +70,5 @@ def _labels(y: Tensor, looked: bool) -> Tensor:
     if y.ndim == 1 or y.shape[1:].numel() == 1:
         return y.flatten()
     if y.ndim == 2 and (looked or bool((((y == 0) | (y == 1)).all(1) & (y.sum(1) == 1)).all())):
-        return y.argmax(1)
+        return y.to(torch.uint8).argmax(1)
     raise ValueError(f"class_weight needs one class for each row, y has shape {tuple(y.shape)}; use sample_weight.")

@@ -233,6 +233,8 @@ class Objective:
                 self.counts[f"{name}_loss"] = count
             else:
                 self.count = count
+            if self.names_parts and isinstance(count, Tensor):
+                value = torch.where(count > 0, value, 0.0)  # a mean of nothing is NaN, and adds nothing
             weight = self._weights.get(name, 1.0)
             value = value if weight == 1 else weight * value
             total = value if total is None else total + value
