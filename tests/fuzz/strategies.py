@@ -91,7 +91,7 @@ def cases(draw: Any, outs: st.SearchStrategy[tuple[Output, ...]], body: str | No
     found["x_dtype"] = draw(_x_dtypes(body))
     found["rows"] = draw(choice(12, 7, 8, 16, 33, 40))
     least_two = any("r2" in output.metrics for output in some)  # of one row there is none
-    found["batch_size"] = draw(choice(4, *(() if least_two else (1,)), 3, 5, 8, 64, None))
+    found["batch_size"] = draw(choice(4, *(() if least_two or body == "norm" else (1,)), 3, 5, 8, 64, None))
     containers = ("numpy", "tensor", "list", "Dataset", "TensorDataset", *BATCHED)
     if several:
         containers = tuple(one for one in containers if one not in ("list", "TensorDataset"))
