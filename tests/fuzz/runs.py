@@ -161,7 +161,7 @@ def compare(found: Numbers, expected: Numbers, case: Case) -> None:
 
 
 def same_logs(part: str, found: Any, expected: Any, near: Any) -> None:
-    """The same names, the same numbers; rounding may swap two rows of nearly equal scores, which moves `auc` a little."""
+    """The same names, the same numbers; rounding may swap rows of nearly equal scores, which moves `auc` a little."""
     assert set(found) == set(expected), part
     for name in expected:
         bounds = {**near, "atol": 0.01} if name.endswith("auc") else near
