@@ -706,3 +706,32 @@ def test_masks_of_one_channel_beside_a_loss_of_values_are_yes_or_no_questions(sh
     model = kt.Model(Net())
     model.compile("sgd", "mse", metrics=["accuracy"])
     assert model.evaluate(x, y.reshape(shape), verbose=0, return_dict=True)["accuracy"] == pytest.approx(expected)
+
+
+def test_a_first_batch_that_looks_one_hot_does_not_decide_what_columns_are():
+    net = nn.Sequential(nn.Linear(3, 2), nn.Sigmoid())
+    x, y = torch.randn(6, 3), torch.tensor([[1.0, 0], [1, 1], [0, 1], [0, 0], [1, 1], [1, 0]])
+    expected = ((net(x) > 0.5) == (y > 0.5)).float().mean().item()
+    model = kt.Model(net)
+    model.compile("sgd", "mse", metrics=["accuracy"])
+    for size in (1, 2, 6):
+        found = model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True)
+        assert found["accuracy"] == pytest.approx(expected)
+
+    class Reads(kt.callbacks.Callback):
+        def on_test_batch_end(self, batch, logs=None):
+            logs["accuracy"]
+
+    with pytest.raises(ValueError, match="the first targets were one-hot"):
+        model.evaluate(x, y, batch_size=1, verbose=0, callbacks=[Reads()])
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e5])
+@pytest.mark.parametrize("name", ["auc", "average_precision"])
+def test_large_logits_are_ranked_as_they_are(name, scale):
+    x, y = torch.tensor([[20.0], [22.0], [24.0], [26.0], [-1.0]]) * scale, torch.tensor([0, 1, 0, 1, 0])
+    x += torch.tensor([[0.0], [-2.0], [-4.0], [-6.0], [0.0]]) * (scale - 1)  # few units apart, far from 0
+    model = kt.Model(nn.Flatten())
+    model.compile("sgd", "binary_cross_entropy_with_logits", metrics=[name])
+    expected = {"auc": sk.roc_auc_score, "average_precision": sk.average_precision_score}[name](y, x[:, 0])
+    assert model.evaluate(x, y, verbose=0, return_dict=True)[name] == pytest.approx(expected)

@@ -571,3 +571,10 @@ def test_batches_count_classes_that_are_not_ignored_if_they_are_floats_too(outpu
     given = [(part, target if outputs == 1 else (target, target)) for part, target in batches]
     found = model.evaluate(lambda: iter(given), verbose=0, return_dict=True)
     assert found["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_ignored_class_beside_one_hot_targets_is_refused():
+    model = kt.Model(nn.Linear(3, 4))
+    model.compile("sgd", nn.CrossEntropyLoss(ignore_index=0))
+    with pytest.raises(ValueError, match=r"ignore_index=0, which is for class numbers"):
+        model.fit(torch.randn(8, 3), torch.eye(4)[torch.randint(0, 4, (8,))], verbose=0)

@@ -47,7 +47,7 @@ def check(case: Case) -> None:
 def _diverged(expected: Numbers) -> bool:
     """Whether losses grew beyond what float32 compares, in a training whose learning rate is too large for it."""
     weights = torch.cat([torch.as_tensor(one).double().flatten() for one in expected["weights"]])
-    return not bool((weights.abs() < 1e6).all())
+    return not bool((weights.abs() < 1e3).all())
 
 
 def _alike(error: Exception, other: Exception) -> bool:
@@ -161,8 +161,7 @@ def compare(found: Numbers, expected: Numbers, case: Case) -> None:
 
 
 def same_logs(part: str, found: Any, expected: Any, near: Any) -> None:
-    """The same names, the same numbers; rounding may swap rows of nearly equal scores, which moves `auc` a little."""
+    """The same names, the same numbers."""
     assert set(found) == set(expected), part
     for name in expected:
-        bounds = {**near, "atol": 0.01} if name.endswith("auc") else near
-        np.testing.assert_allclose(found[name], expected[name], err_msg=f"{part}: {name}", **bounds)
+        np.testing.assert_allclose(found[name], expected[name], err_msg=f"{part}: {name}", **near)

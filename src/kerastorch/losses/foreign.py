@@ -152,6 +152,11 @@ class TorchLoss(Loss):
         if isinstance(self.function, _CLASS_LOSSES):
             takes_probabilities = isinstance(self.function, nn.CrossEntropyLoss) and y_pred.ndim > 1
             if takes_probabilities and y_true.is_floating_point() and y_true.shape == y_pred.shape:
+                if self.function.ignore_index >= 0:
+                    raise ValueError(
+                        f"{self.name} has ignore_index={self.function.ignore_index}, which is for class numbers; y is "
+                        f"one-hot, of shape {tuple(y_true.shape)}. Use y.argmax(1)."
+                    )
                 return y_true.to(y_pred.dtype)  # class probabilities
             return align_classes(self.name, y_true, y_pred, 1 if y_pred.ndim > 1 else 0)
         if isinstance(self.function, nn.MultiMarginLoss):

@@ -171,11 +171,17 @@ def _named(name: str) -> Metric:
     return Metric(
         name,
         functools.partial(_make, key),
-        sees="values" if key in _LOSSES or key in _ROOTS else "elements" if key == "binary_accuracy" else "task",
+        sees=_sees_named(key),
         higher=key == "cosine_similarity" or not (key in _LOSSES or key in _ROOTS or key in _LOWER),
         classifies=not of_values,
         if_unknown="raw" if of_values else "sigmoid" if key in _RANKS else "ask",
     )
+
+
+def _sees_named(key: str) -> Sees:
+    if key in _LOSSES or key in _ROOTS:
+        return "values"
+    return "elements" if key == "binary_accuracy" else "order" if key in _RANKS else "task"
 
 
 _LOWER = ("calibration_error", "hinge_loss")

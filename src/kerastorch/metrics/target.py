@@ -15,7 +15,7 @@ from kerastorch.losses.foreign import TorchLoss
 
 Kind = Literal["binary", "multiclass", "multilabel", "regression"]
 Link = Literal["sigmoid", "softmax", "half", "unknown"]
-Sees = Literal["task", "classes", "elements", "values", "raw"]
+Sees = Literal["task", "order", "classes", "elements", "values", "raw"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Target:
         ignored: a class number whose rows are not counted.
         signed: the labels of yes-or-no questions are -1 and 1.
         margins: the outputs are margins, which no activation makes probabilities of.
+        looks_one_hot: only the targets tell that there are classes: they are one-hot.
     """
 
     kind: Kind
@@ -40,6 +41,7 @@ class Target:
     ignored: int | None = None
     signed: bool = False
     margins: bool = False
+    looks_one_hot: bool = False
 
     @staticmethod
     def of(
@@ -83,14 +85,21 @@ class Target:
         if y_true.shape == y_pred.shape and not is_one_hot(y_true, axis):
             return _questions(y_pred, y_true, _link_of_values(task, ends_in))
         stochastic = ends_in == "softmax" or _sums_to_one(y_pred, axis)
-        return Target("multiclass", y_pred.shape[axis], None if stochastic else "softmax", axis)
+        link = None if stochastic else "softmax"
+        return Target("multiclass", y_pred.shape[axis], link, axis, looks_one_hot=y_true.shape == y_pred.shape)
 
     def for_labels(self, y_true: Tensor) -> Target:
         """Return the target for labels of these rows, coded 0 and 1 or -1 and 1.
 
         Raises:
-            ValueError: other labels.
+            ValueError: other labels; targets that are not one-hot, if those of the rows before were.
         """
+        if self.looks_one_hot and not is_one_hot(y_true, self.class_axis):
+            raise ValueError(
+                "the first targets were one-hot, so the outputs were taken for scores of classes; now a row has "
+                "no 1 or several. Use a loss that says what they are, such as 'binary_crossentropy', or no metric of "
+                "classes."
+            )
         if self.kind not in ("binary", "multilabel") or not y_true.numel():
             return self
         labels = y_true.round() if y_true.is_floating_point() else y_true.to(torch.int64)
@@ -108,15 +117,18 @@ class Target:
         Args:
             y_pred: outputs of any number of rows.
             y_true: their targets.
-            sees: `'task'`: of two classes the second's probabilities; `'classes'`: of all; `'elements'`: each
-                probability with 0 or 1; `'values'`: probabilities or values, and targets of the same shape; `'raw'`:
-                both as they are.
+            sees: `'task'`: of two classes the second's probabilities; `'order'`: the same, or other numbers in their
+                order; `'classes'`: of all; `'elements'`: each probability with 0 or 1; `'values'`: probabilities or
+                values, and targets of the same shape; `'raw'`: both as they are.
         """
         if sees == "raw":
             return y_pred, y_true
         if sees == "values" or self.kind == "regression":
             return self._values(y_pred, y_true, flat=sees != "values")
-        y_pred = self._probabilities(y_pred)
+        if sees == "order" and self.kind != "multiclass" and self.link is not None:
+            y_pred = _in_order(y_pred)
+        else:
+            y_pred = self._probabilities(y_pred)
         if self.kind == "multiclass":
             return self._elements(y_pred, y_true) if sees == "elements" else self._classes(y_pred, y_true, sees)
         labels = _zero_or_one(align_values("metrics", y_true, y_pred))
@@ -157,7 +169,7 @@ class Target:
 
     def _classes(self, y_pred: Tensor, y_true: Tensor, sees: Sees) -> tuple[Tensor, Tensor]:
         y_pred, y_true = self._class_numbers(y_pred, y_true)
-        if self.classes == 2 and sees == "task":
+        if self.classes == 2 and sees in ("task", "order"):
             return y_pred[:, 1], y_true
         return y_pred, y_true
 
@@ -209,6 +221,12 @@ def _signed(y_true: Tensor) -> bool:
 def _zero_or_one(y_true: Tensor) -> Tensor:
     """Return labels of yes-or-no questions as 0 and 1; smoothed ones are rounded, -1 becomes 0."""
     return (y_true.round() > 0).long()
+
+
+def _in_order(y_pred: Tensor) -> Tensor:
+    """Return numbers in 0..1 in the order of `y_pred`; a sigmoid makes large logits equal, also in float64."""
+    precise = y_pred if y_pred.device.type == "mps" else y_pred.double()  # in float32 logits beyond 1000 would be ties
+    return (torch.nn.functional.softsign(precise) + 1) / 2
 
 
 def _sums_to_one(y_pred: Tensor, axis: int) -> bool:

@@ -67,12 +67,22 @@ class Scores:
             for one in self._wanted
         ]
 
+    def _read_again(self, y_pred: Tensor, y_true: Tensor) -> None:
+        """Read the targets of all rows at hand, before any is handed on: one batch may look one-hot by chance."""
+        found = self._read_targets(y_pred, y_true)
+        for index, (metric, target) in enumerate(zip(self._wanted, found, strict=True)):
+            if target != self._targets[index] and not metric.by_batch:
+                self._accumulators[index] = metric.build(target, y_pred.device)
+        self._targets = found
+
     def flush(self) -> None:
         """Hand on what is pending."""
         if not self._pending:
             return
         y_pred = torch.cat([pair[0] for pair in self._pending])
         y_true = torch.cat([pair[1] for pair in self._pending])
+        if not self._seen:
+            self._read_again(y_pred, y_true)
         self._targets = [self._for_labels(one, y_true) for one in self._targets]
         self._pending, self._rows, self._elements, self._seen = [], 0, 0, True
         prepared: dict[Any, tuple[Tensor, Tensor]] = {}
