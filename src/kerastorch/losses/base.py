@@ -33,7 +33,7 @@ class Loss(Configurable):
         link: the activation whose output the loss expects (`'sigmoid'`, `'softmax'`), `None` for any values.
         from_logits: the loss applies `link` itself. Metrics given by name apply it to the outputs, too.
         margins: the outputs are margins: positive ones stand for the second class, as in `Hinge`.
-        class_axis: where the classes lie in `y_pred` (multiclass only); `None` if outputs and targets are to tell.
+        class_axis: where the classes lie in `y_pred`, of losses that have one; `None` if outputs and targets tell it.
         ignored: the class number whose samples count nothing, if there is one.
     """
 
@@ -131,6 +131,11 @@ class Loss(Configurable):
             y_true: all targets if they are in memory, else those of the first batch.
             y_pred: the outputs of the first batch.
         """
+
+    @property
+    def has_class_axis(self) -> bool:
+        """Return whether the loss works along the axis of the classes."""
+        return self.task == "multiclass"
 
     def class_axis_of(self, y_true: Tensor, y_pred: Tensor) -> int:
         """Return the axis of the classes: `class_axis`, or as outputs and targets tell it."""

@@ -89,6 +89,8 @@ class Poisson(ValueLoss):
 class KLDivergence(ValueLoss):
     """`sum(y_true * log(y_true / y_pred))` over the classes, both clipped to 1e-7..1."""
 
+    has_class_axis = True
+
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         axis = self.class_axis_of(y_true, y_pred)
         y_true, y_pred = y_true.clamp(EPSILON, 1), y_pred.clamp(EPSILON, 1)

@@ -309,7 +309,7 @@ class Objective:
 
     def _with_class_axis(self, name: str, loss: Loss, y: Tensor, y_pred: Tensor) -> Loss:
         """Return the loss of an output with the axis of its classes, as this pass has it."""
-        if loss.task != "multiclass" or loss.class_axis is not None:
+        if not loss.has_class_axis or loss.class_axis is not None:
             return loss
         module = self._pass.module
         known = known_channel_axes(module).get(name) if module is not None and y_pred.ndim > 3 else None
