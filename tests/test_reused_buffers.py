@@ -159,8 +159,8 @@ SCRIPT = """
     from torch.utils.data import DataLoader, Dataset
     import kerastorch as kt
 
-    resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
-    x = torch.randn(800, 3)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+    x = torch.randn(400, 3)
     y = (x[:, 0] > 0).long()
     class Rows(Dataset):
         def __len__(self):
@@ -194,4 +194,4 @@ def test_workers_files_are_let_go(given):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SCRIPT).format(**given)], capture_output=True, text=True, timeout=120
     )
-    assert done.stdout == "800\n", done.stderr[-2000:]
+    assert done.stdout == "400\n", done.stderr[-2000:]

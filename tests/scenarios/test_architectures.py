@@ -182,6 +182,7 @@ def _pairs(x, y, count, seed):
     return [x[first], x[second]], same
 
 
+@pytest.mark.slow
 def test_a_siamese_model_with_one_encoder_tells_whether_two_images_show_the_same_digit(digits):
     x, x_test, y, y_test = digits
     encoder = Sequential([Flatten(), Dense(128, "relu"), Dense(32)], name="encoder")
@@ -196,6 +197,7 @@ def test_a_siamese_model_with_one_encoder_tells_whether_two_images_show_the_same
     assert model.evaluate(pairs, same, verbose=0)[1] >= 0.93
 
 
+@pytest.mark.slow
 def test_augmentation_beats_the_same_model_without_it_on_200_images(digits):
     x, x_test, y, y_test = digits
     few, _, labels, _ = train_test_split(x, y, train_size=200, stratify=y, random_state=0)
