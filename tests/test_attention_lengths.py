@@ -59,5 +59,5 @@ def test_attention_without_heads_refuses_masks_of_another_length(make):
     five, seven = torch.ones(2, 5, dtype=torch.bool), torch.ones(2, 7, dtype=torch.bool)
     make()([Q, V], mask=[five, seven])
     for mask in ([seven, None], [None, five]):
-        with pytest.raises(ValueError, match="which must end in"):
+        with pytest.raises(ValueError, match="which must be"):
             make()([Q, V], mask=mask)

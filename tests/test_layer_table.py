@@ -154,7 +154,9 @@ def test_a_copy_and_a_pickle_give_the_same(row):
 def test_it_compiles_whole(name, row):
     if not row.compiles:
         pytest.skip("says beside its row why not")
-    backend = "eager" if "-" in name else "aot_eager"  # Dynamo finds graph breaks; AOT autograd takes five times as long
+    backend = (
+        "eager" if "-" in name else "aot_eager"
+    )  # Dynamo finds graph breaks; AOT autograd takes five times as long
     for training in (False, True):
         torch._dynamo.reset()
         layer, inputs = _made(row, training)

@@ -235,17 +235,33 @@ _FUNCTIONS = frozenset((
 def _after_module(module: nn.Module, before: Channels | None) -> Channels | None:
     own = getattr(module, "channels_after", None)
     if own is not None:
-        return own(before)  # type: ignore[no-any-return]
-    rank = next((_RANKS[kind] for kind in type(module).__mro__ if kind in _RANKS), None)
-    if rank is not None:
+        return own(before) if _describes_its_forward(type(module)) else None
+    rank = _rank(module)
+    if rank:
         return Channels(1, rank + 2, type(module).__name__)
     kept = type(module).__module__ in _KEEP_AXES and not isinstance(module, nn.MultiheadAttention)
     return before if kept or isinstance(module, _KEEP_AXES_TOO) else None
 
 
+def _rank(module: nn.Module) -> int:
+    """Return how many axes a module of torch takes beside batch and channels; 0 if that is not known."""
+    kind: Any = next((kind for kind in type(module).__mro__ if kind in _RANKS), None)
+    return _RANKS[kind] if kind is not None and type(module).forward is kind.forward else 0
+
+
+def _describes_its_forward(kind: type) -> bool:
+    """Return whether a class says itself what its `forward` does to the axes, and does not inherit it of another."""
+    for one in kind.__mro__:
+        if "channels_after" in vars(one) or "keeps_axes" in vars(one):
+            return True
+        if "forward" in vars(one):
+            return one.__module__.startswith("kerastorch.")
+    return False
+
+
 def fixes_channels_first(module: nn.Module) -> bool:
-    """Whether a module of torch raises on images that are channels-last, as its weights have a number of channels."""
-    rank = next((_RANKS[kind] for kind in type(module).__mro__ if kind in _RANKS), 0)
+    """Return whether the weights of a module of torch fix the channels, so that it raises on channels-last images."""
+    rank = _rank(module)
     weights = [*module._parameters.values(), *module._buffers.values()]
     known = [weight for weight in weights if weight is not None and not nn.parameter.is_lazy(weight)]
     return rank > 1 and bool(known)

@@ -29,18 +29,23 @@ def check_steps(name: str, query: Tensor, value: Tensor, key: Tensor, **masks: T
     for which, mask in masks.items():
         if mask is None:
             continue
-        expected = (queries, keys) if which == "attention_mask" else (queries if which == "query_mask" else keys,)
-        given = mask.shape[-len(expected) :]
-        fits = all(a == b or (a == 1 and len(expected) == 2) for a, b in zip(given, expected, strict=False))
-        if len(given) < len(expected) or not fits:
+        if which == "attention_mask":
+            expected = f"end in {(queries, keys)}"
+            fits = mask.ndim > 1 and all(a in (b, 1) for a, b in zip(mask.shape[-2:], (queries, keys), strict=True))
+        else:
+            steps = (query if which == "query_mask" else value).shape[:-1]
+            expected = f"be {tuple(steps)}"
+            fits = mask.ndim == len(steps) and mask.shape[-1] == steps[-1]
+            fits = fits and all(a in (b, 1) for a, b in zip(mask.shape[:-1], steps[:-1], strict=True))
+        if not fits:
             raise ValueError(
-                f"{name} got {which} of shape {tuple(mask.shape)}, which must end in {expected}, for a query of shape "
+                f"{name} got {which} of shape {tuple(mask.shape)}, which must {expected}, for a query of shape "
                 f"{tuple(query.shape)} and a value of shape {tuple(value.shape)}."
             )
 
 
 def joined(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    """What both masks let through; `None` lets everything."""
+    """Join two masks: what both let through; `None` lets everything through."""
     if one is None or other is None:
         return other if one is None else one
     return one & other

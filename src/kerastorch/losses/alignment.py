@@ -116,6 +116,16 @@ def check_unit(name: str, y_true: Tensor) -> None:
         raise ValueError(f"{name} needs targets in [0, 1]; found {float(values[at]):g} at y[{at}].")
 
 
+def check_signs(name: str, y_true: Tensor) -> None:
+    """Refuse labels other than -1 and 1."""
+    values = y_true.flatten()
+    wrong = values.abs() != 1
+    if bool(wrong.any()):
+        at = int(wrong.to(torch.uint8).argmax())
+        hint = " Labels 0 and 1? Use 2 * y - 1." if bool(((values == 0) | (values == 1)).all()) else ""
+        raise ValueError(f"{name} needs labels -1 and 1; found {float(values[at]):g} at y[{at}].{hint}")
+
+
 def check_probabilities(name: str, y_pred: Tensor) -> None:
     """Refuse outputs that cannot be probabilities."""
     low, high = float(y_pred.min()), float(y_pred.max())

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from kerastorch.errors import warn
@@ -66,6 +67,9 @@ def settled_order(function: Callable[..., Any], name: str, kind: str) -> Order:
 def _positional(function: Callable[..., Any]) -> list[str]:
     """Return the names of the parameters that can be given by position, without a `*args`."""
     call = function.forward if isinstance(function, nn.Module) else function
+    schema = getattr(call, "schema", None)
+    if isinstance(schema, torch.FunctionSchema):  # a scripted function
+        return [one.name for one in schema.arguments if one.name != "self"]
     try:
         parameters = inspect.signature(call).parameters.values()
     except (TypeError, ValueError):  # some functions written in C have no signature

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, Self
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from kerastorch.config import Configurable
 from kerastorch.losses.alignment import align_targets, align_values
+from kerastorch.losses.argument_order import argument_order
 from kerastorch.losses.broadcasting import without_broadcasting
 from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.names import snake_case
@@ -33,6 +35,7 @@ class Loss(Configurable):
         link: the activation whose output the loss expects (`'sigmoid'`, `'softmax'`), `None` for any values.
         from_logits: the loss applies `link` itself. Metrics given by name apply it to the outputs, too.
         margins: the outputs are margins: positive ones stand for the second class, as in `Hinge`.
+        log_outputs: the outputs are logarithms of what the targets are. Metrics given by name apply `exp` to them.
         class_axis: where the classes lie in `y_pred`, of losses that have one; `None` if outputs and targets tell it.
         ignored: the class number whose samples count nothing, if there is one.
     """
@@ -43,6 +46,7 @@ class Loss(Configurable):
     class_axis: int | None = None
     ignored: int | None = None
     margins = False
+    log_outputs = False
     reduction: str | None
     knows_shapes = (
         False  # `align` alone decides; else functions may bring targets and outputs together in their own way
@@ -57,6 +61,11 @@ class Loss(Configurable):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if "call" in vars(cls) and argument_order(partial(cls.call, None)) == "torch":  # type: ignore[arg-type]
+            raise TypeError(
+                f"{cls.__name__}.call names the outputs before the targets, but is called with (y_true, y_pred). Write "
+                "call(self, y_true, y_pred), or pass a function (input, target), whose order is read from its names."
+            )
         if "call" in vars(cls) and "mean" not in vars(cls):
             cls.mean = Loss.mean  # type: ignore[method-assign]  # the mean of this call, not of an inherited one
 

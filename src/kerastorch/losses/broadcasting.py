@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-_ELEMENTWISE = frozenset({
+_BROADCASTING = frozenset({
     "add", "sub", "subtract", "mul", "multiply", "div", "divide", "truediv", "true_divide", "floordiv",
     "floor_divide", "pow", "float_power", "maximum", "minimum", "fmax", "fmin", "eq", "ne", "lt", "le", "gt", "ge",
     "where", "logical_and", "logical_or", "logical_xor", "and", "or", "xor", "xlogy", "atan2", "fmod", "mod",
-    "remainder", "lerp", "hypot", "logaddexp", "addcmul", "addcdiv", "clamp", "isclose", "cosine_similarity",
-    "pairwise_distance", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
-    "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss", "soft_margin_loss", "hinge_embedding_loss",
+    "remainder", "lerp", "hypot", "logaddexp", "addcmul", "addcdiv", "clamp", "isclose", "copysign", "dist",
+    "cosine_similarity", "pairwise_distance", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss", "gaussian_nll_loss",
+    "soft_margin_loss", "hinge_embedding_loss", "margin_ranking_loss", "cosine_embedding_loss",
 })  # fmt: skip
+# their first argument has the values; what stands beside it says which of them, or in which shape
+_SELECTING = frozenset({
+    "getitem", "index_select", "masked_select", "gather", "take", "take_along_dim", "reshape_as", "view_as",
+    "expand_as", "type_as", "to", "masked_fill",
+})  # fmt: skip
+_MAKING_NEW = ("_like", "new_")  # the argument gives the shape of a new tensor
 
 
 class Call(NamedTuple):
@@ -61,12 +71,31 @@ def without_broadcasting(
     raise first_error
 
 
-class BroadcastGuard(TorchFunctionMode):
-    """Raise an error if an elementwise function broadcasts all targets with all outputs while this is active.
+class _Origin(NamedTuple):
+    """What a tensor was computed from.
 
-    It follows both through functions that keep the number of their elements. Parts of them, such as single columns, may
-    be combined in any way: a function that takes a mean and a variance from two columns of the outputs may have one
-    column of targets.
+    Attributes:
+        tensor: the tensor itself; it is held so that no other tensor takes its identity.
+        targets: it was computed from targets.
+        outputs: it was computed from outputs.
+        axes: how many axes the targets or outputs had.
+        whole: it has as many elements as the targets, or the outputs, and was computed from those alone.
+    """
+
+    tensor: Tensor
+    targets: bool
+    outputs: bool
+    axes: int
+    whole: bool
+
+
+class BroadcastGuard(TorchFunctionMode):
+    """Raise an error if a function of torch broadcasts targets with outputs while this is active.
+
+    It follows what is computed from either. Refused are two tensors of as many elements in other shapes, such as
+    `(n,)` and `(n, 1)`, all targets with all outputs in any other shape, and two of which the result is larger than
+    both. Allowed are a single number, one column or a mean beside a whole, and tensors with as many axes of which one
+    has got a new axis, as in `y_pred[:, :, None] - y_true[:, None, :]`.
 
     Args:
         name: of the loss or metric, for messages.
@@ -83,40 +112,87 @@ class BroadcastGuard(TorchFunctionMode):
     def __init__(self, name: str, y_true: Tensor, y_pred: Tensor) -> None:
         super().__init__()
         self._name = name
-        self._targets, self._outputs = [y_true], [y_pred]
+        self._origins = {
+            id(y_true): _Origin(y_true, True, False, y_true.ndim, True),
+            id(y_pred): _Origin(y_pred, False, True, y_pred.ndim, True),
+        }
         self.used_numpy = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        tensors = [one for one in (*args, *kwargs.values()) if isinstance(one, Tensor)]
-        target, output = _first(self._targets, tensors), _first(self._outputs, tensors)
         name = _operation(func)
-        if target is not None and output is not None:
-            if name in _ELEMENTWISE and target.shape != output.shape:
-                raise ValueError(
-                    f"{self._name}: y of shape {tuple(target.shape)} would be broadcast with outputs of shape "
-                    f"{tuple(output.shape)}. Shapes must match; kerastorch never broadcasts a loss or metric. If it is "
-                    "meant, expand one of them in the function: y_true.expand_as(y_pred)."
-                )
-            return func(*args, **kwargs)
+        tensors = _tensors((*args, *kwargs.values()))
+        origins = [self._origins[id(one)] for one in tensors if id(one) in self._origins]
+        if name in _BROADCASTING or name == "broadcast_tensors":
+            self._check(origins, explicit=name == "broadcast_tensors")
         result = func(*args, **kwargs)
-        for source, followed in ((target, self._targets), (output, self._outputs)):
-            if source is None:
-                continue
-            if isinstance(result, Tensor) and result.numel() == source.numel():
-                followed.append(result)
+        if origins:
             self.used_numpy = self.used_numpy or name in ("numpy", "array")
+            self._follow(name, origins, tensors, result)
         return result
 
+    def _check(self, origins: list[_Origin], explicit: bool) -> None:
+        for one, other in itertools.combinations(origins, 2):
+            same = one.targets == other.targets and one.outputs == other.outputs
+            if not same and _is_broadcast(one, other, explicit):
+                target, output = (one, other) if one.targets and not other.targets else (other, one)
+                raise ValueError(
+                    f"{self._name}: y of shape {tuple(target.tensor.shape)} would be broadcast with outputs of shape "
+                    f"{tuple(output.tensor.shape)}. Shapes must match; kerastorch never broadcasts a loss or metric. "
+                    "If it is meant, expand one of them in the function: y_true.expand_as(y_pred)."
+                )
 
-def _first(followed: list[Tensor], tensors: list[Tensor]) -> Tensor | None:
-    return next((one for one in tensors if any(one is other for other in followed)), None)
+    def _follow(self, name: str, origins: list[_Origin], tensors: list[Tensor], result: Any) -> None:
+        if name.endswith(_MAKING_NEW[0]) or name.startswith(_MAKING_NEW[1]):
+            return
+        if name in _SELECTING:
+            if id(tensors[0]) not in self._origins:
+                return
+            origins = [self._origins[id(tensors[0])]]
+        targets, outputs = any(one.targets for one in origins), any(one.outputs for one in origins)
+        axes, size = max(one.axes for one in origins), max(one.tensor.numel() for one in origins)
+        whole = all(one.whole for one in origins) and not (targets and outputs)
+        for one in _tensors((result,)):
+            self._origins[id(one)] = _Origin(one, targets, outputs, axes, whole and one.numel() == size)
+
+
+def _is_broadcast(one: _Origin, other: _Origin, explicit: bool) -> bool:
+    """Return whether two shapes differ in a way that nobody means.
+
+    Args:
+        one: a tensor.
+        other: the tensor beside it.
+        explicit: a function asks for one shape by name, so that one column may go with a whole.
+    """
+    a, b = one.tensor, other.tensor
+    if a.shape == b.shape or 1 in (a.numel(), b.numel()):
+        return False
+    if a.ndim == b.ndim and (a.ndim > one.axes or b.ndim > other.axes):
+        return False
+    if (one.whole and other.whole and not explicit) or a.numel() == b.numel():
+        return True
+    try:
+        result = torch.broadcast_shapes(a.shape, b.shape)
+    except RuntimeError:  # torch's own error follows
+        return False
+    return bool(math.prod(result) > max(a.numel(), b.numel()))
+
+
+def _tensors(values: Iterable[Any]) -> list[Tensor]:
+    """Return the tensors among values, and within their lists and tuples."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found += _tensors(value)
+    return found
 
 
 def _operation(func: Any) -> str:
     """Return the name of a torch function: `sub` for `Tensor.__rsub__`, `Tensor.sub_` and `torch.sub`."""
     name = str(getattr(func, "__name__", ""))
     plain = name.strip("_")
-    if name.startswith("__") and plain[:1] in ("r", "i") and plain[1:] in _ELEMENTWISE:
+    if name.startswith("__") and plain[:1] in ("r", "i") and plain[1:] in _BROADCASTING:
         return plain[1:]
     return plain

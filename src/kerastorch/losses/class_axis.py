@@ -10,8 +10,8 @@ def find_class_axis(
 ) -> int:
     """Return the axis of `y_pred` on which the classes lie: the last, or axis 1 of images that are channels-first.
 
-    Outputs of up to three axes have their classes on the last one. For images and volumes the targets tell: class
-    numbers by their shape, one-hot targets by what sums to one.
+    Outputs of up to three axes have their classes on the last one if nothing is known of their channels. For images and
+    volumes the targets tell: class numbers by their shape, one-hot targets by what sums to one.
 
     Args:
         name: of the loss or metric, for messages.
@@ -23,7 +23,7 @@ def find_class_axis(
     Raises:
         ValueError: the targets fit both axes and nothing tells which is meant; or they fit another axis than `known`.
     """
-    if y_pred.ndim < 3 or (y_pred.ndim == 3 and default is None):
+    if y_pred.ndim < 3 or (y_pred.ndim == 3 and known is None and default is None):
         return -1
     fitting = [axis for axis in (1, -1) if _fits(y_true, y_pred, axis)]
     if known is not None and fitting and known not in fitting:

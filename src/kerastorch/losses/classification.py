@@ -114,8 +114,13 @@ class CategoricalCrossentropy(Loss):
         return -(y_true * log_probabilities(y_pred, axis, self.from_logits)).sum(axis)
 
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:
-        self.align(y_true[: len(y_pred)], y_pred)
+        first = self.align(y_true[: len(y_pred)], y_pred)
         check_unit(self.name, y_true)
+        if y_pred.ndim > 1 and y_pred.shape[self.class_axis_of(first, y_pred)] == 1:
+            raise ValueError(
+                f"{self.name} over one output is 0 whatever the model gives: outputs have shape {tuple(y_pred.shape)}. "
+                "Give the model an output for each class, or use 'binary_crossentropy'."
+            )
         if not self.from_logits:
             check_probabilities(self.name, y_pred)
 
@@ -172,7 +177,7 @@ class SparseCategoricalCrossentropy(Loss):
         return self._values(y_true, y_pred, "sum") / self._counted(y_true).clamp(min=1)
 
     def _counted(self, y_true: Tensor) -> Tensor:
-        return torch.ne(y_true, self.ignore_class or 0).sum()
+        return torch.ne(y_true, self.ignore_class).sum()  # type: ignore[arg-type]
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         y_true = torch.as_tensor(y_true)

@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kerastorch.losses.alignment import align_classes, align_targets, align_values, check_classes, check_unit
+from kerastorch.losses.alignment import (
+    align_classes,
+    align_targets,
+    align_values,
+    check_classes,
+    check_signs,
+    check_unit,
+)
 from kerastorch.losses.argument_order import settled_order
 from kerastorch.losses.base import FunctionLoss, Loss, Task, spread
 from kerastorch.names import public_name, snake_case
@@ -52,6 +59,7 @@ _VALUE_LOSSES = (
     nn.SoftMarginLoss,
     nn.HingeEmbeddingLoss,
 )
+_SIGNED_LOSSES = (nn.SoftMarginLoss, nn.HingeEmbeddingLoss)
 
 
 class TorchLoss(Loss):
@@ -80,6 +88,7 @@ class TorchLoss(Loss):
         )
         self.class_axis = 1
         self.margins = isinstance(function, nn.SoftMarginLoss)
+        self.log_outputs = _takes_logarithms(function)
         self.ignored = function.ignore_index if ignores and isinstance(function, _CLASS_LOSSES) else None
         self._each: Any = None
         self.reduction = getattr(function, "reduction", "mean")
@@ -164,7 +173,7 @@ class TorchLoss(Loss):
         if isinstance(self.function, _BINARY_LOSSES + _VALUE_LOSSES):
             return align_values(self.name, y_true, y_pred)
         if isinstance(self.function, nn.MultiLabelMarginLoss):
-            return y_true  # class numbers in the shape of the outputs
+            return y_true if y_true.is_floating_point() else y_true.to(torch.int64)  # class numbers, -1 ends a row
         return align_targets(self.name, y_true, y_pred)
 
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:
@@ -175,6 +184,8 @@ class TorchLoss(Loss):
                 check_classes(y_true, y_pred.shape[1 if y_pred.ndim > 1 else 0], ignore)
         elif isinstance(self.function, _BINARY_LOSSES):
             check_unit(self.name, y_true)
+        elif isinstance(self.function, _SIGNED_LOSSES):
+            check_signs(self.name, y_true)
 
     def on_logits(self) -> None:
         return None
@@ -192,6 +203,13 @@ def _link(function: Any) -> Literal["sigmoid", "softmax"] | None:
     if isinstance(function, nn.CrossEntropyLoss):
         return "softmax"
     return "sigmoid" if isinstance(function, _BINARY_LOSSES) else None
+
+
+def _takes_logarithms(function: Any) -> bool:
+    """Return whether outputs are logarithms of what the targets are."""
+    if isinstance(function, nn.PoissonNLLLoss):
+        return function.log_input
+    return isinstance(function, nn.KLDivLoss) and not function.log_target
 
 
 def wrap(function: Callable[..., Any]) -> Loss:

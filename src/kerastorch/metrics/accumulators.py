@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from kerastorch.losses.alignment import align_targets
 from kerastorch.losses.argument_order import Order
@@ -23,9 +24,8 @@ class Finished:
         self.metric, self._function = metric, function
         self.update, self.reset = metric.update, metric.reset
 
-    def to(self, device: torch.device) -> Finished:
+    def to(self, device: torch.device) -> None:
         self.metric.to(device)
-        return self
 
     def compute(self) -> Tensor:
         return self._function(self.metric.compute())
@@ -43,9 +43,8 @@ class Accuracy:
         self._classes = classes
         self._right = self._counted = torch.tensor(0)
 
-    def to(self, device: torch.device) -> Accuracy:
+    def to(self, device: torch.device) -> None:
         self._right, self._counted = self._right.to(device), self._counted.to(device)
-        return self
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         if self._classes:
@@ -85,8 +84,8 @@ class LossMean:
         self._sum: Tensor | float = 0.0
         self._count = 0
 
-    def to(self, device: torch.device) -> LossMean:
-        return self
+    def to(self, device: torch.device) -> None:
+        pass
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         found = self.loss.call(self.loss.align(y_true, y_pred), y_pred)
@@ -124,40 +123,62 @@ class WholeEpoch:
         self.function, self._order, self._name = function, order, name
         self.rows: list[tuple[Tensor, Tensor]] = []
 
-    def to(self, device: torch.device) -> WholeEpoch:
-        return self
+    def to(self, device: torch.device) -> None:
+        pass
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         self.rows.append((y_pred, y_true))
 
-    def compute(self) -> Tensor:
+    def compute(self) -> Any:
         y_pred = torch.cat([row[0] for row in self.rows])
         y_true = torch.cat([row[1] for row in self.rows])
         aligned = align_targets(self._name, y_true, y_pred)
         found = without_broadcasting(self._name, self._call, y_true, aligned, y_pred)
-        value = torch.as_tensor(found.value).float().mean()
+        value = _means(found.value)
         if found.used_numpy and not found.as_given and y_true.shape != aligned.shape:
             self._check_same(value, y_true, aligned, y_pred)
         return value
 
-    def _check_same(self, value: Tensor, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
+    def _check_same(self, value: Any, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
         """Raise an error if a function that computes with NumPy gives another value for targets as they were given."""
         try:
-            other = torch.as_tensor(self._call(y_true, y_pred)).float().mean()
+            other = _means(self._call(y_true, y_pred))
         except Exception:  # it needs aligned targets
             return
-        if not torch.allclose(value, other, rtol=1e-4, atol=1e-6, equal_nan=True):
-            raise ValueError(
-                f"{self._name} gives {value:g} for y of shape {tuple(aligned.shape)} and {other:g} for y of shape "
-                f"{tuple(y_true.shape)}, beside outputs {tuple(y_pred.shape)}: NumPy broadcasts. Bring both to one "
-                "shape in the function: y_true.reshape(y_pred.shape)."
-            )
+        pairs = zip(pytree.tree_leaves(value), pytree.tree_leaves(other), strict=True)
+        for one, two in pairs:
+            if not torch.allclose(one, two, rtol=1e-4, atol=1e-6, equal_nan=True):
+                raise ValueError(
+                    f"{self._name} gives {one:g} for y of shape {tuple(aligned.shape)} and {two:g} for y of shape "
+                    f"{tuple(y_true.shape)}, beside outputs {tuple(y_pred.shape)}: NumPy broadcasts. Bring both to one "
+                    "shape in the function: y_true.reshape(y_pred.shape)."
+                )
 
     def _call(self, y_true: Tensor, y_pred: Tensor) -> Any:
         return self.function(y_true, y_pred) if self._order == "keras" else self.function(y_pred, y_true)
 
     def reset(self) -> None:
         self.rows = []
+
+
+class UpdateProtocol:
+    """An object with `update`, `compute` and `reset` that is not of torchmetrics.
+
+    Args:
+        metric: the object.
+        order: in which its `update` takes targets and outputs.
+    """
+
+    def __init__(self, metric: Any, order: Order) -> None:
+        self.metric, self._order = metric, order
+        self.compute, self.reset = metric.compute, metric.reset
+
+    def to(self, device: torch.device) -> None:
+        if hasattr(self.metric, "to"):
+            self.metric.to(device)
+
+    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
+        self.metric.update(*((y_true, y_pred) if self._order == "keras" else (y_pred, y_true)))
 
 
 class KerasProtocol:
@@ -172,8 +193,8 @@ class KerasProtocol:
         self.metric, self._name = metric, name
         self.reset()
 
-    def to(self, device: torch.device) -> KerasProtocol:
-        return self
+    def to(self, device: torch.device) -> None:
+        pass
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         self.metric.update_state(align_targets(self._name, y_true, y_pred), y_pred)
@@ -194,8 +215,15 @@ class KerasProtocol:
         (getattr(self.metric, "reset_state", None) or self.metric.reset_states)()
 
 
+def _means(value: Any) -> Any:
+    """Return what a function gave as a number, or its numbers by name."""
+    if isinstance(value, Mapping):
+        return {str(key): _means(one) for key, one in value.items()}
+    return torch.as_tensor(value).float().mean()
+
+
 def values(name: str, value: Any) -> Mapping[str, Any]:
-    """What one `compute` gave, as scalars: dicts and vectors are spread over `name_part`."""
+    """Return the value of one `compute` as scalars by name: dicts and vectors are spread over `name_part`."""
     if isinstance(value, Mapping):
         return {f"{name}_{key}": part for key, part in value.items()}
     if isinstance(value, Tensor) and value.numel() > 1:

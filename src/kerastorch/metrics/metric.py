@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -13,7 +13,15 @@ import torch
 from kerastorch.losses import regression as regression_losses
 from kerastorch.losses.argument_order import settled_order
 from kerastorch.losses.base import Loss
-from kerastorch.metrics.accumulators import Accuracy, Finished, KerasProtocol, LargestClass, LossMean, WholeEpoch
+from kerastorch.metrics.accumulators import (
+    Accuracy,
+    Finished,
+    KerasProtocol,
+    LargestClass,
+    LossMean,
+    UpdateProtocol,
+    WholeEpoch,
+)
 from kerastorch.metrics.state import torchmetrics_in
 from kerastorch.metrics.target import Sees, Target
 from kerastorch.names import find, public_name, snake_case
@@ -44,7 +52,10 @@ NAMES = (*_CLASSIFICATION, *_TOP_K, *_LOSSES, *_ROOTS, *_REGRESSION)
 # these take the number of outputs
 _BY_OUTPUT = ("PearsonCorrCoef", "SpearmanCorrCoef")
 # these compare whole rows, of which each output is a class
-_OF_CLASSES = ("kl_divergence", "kld", "kullback_leibler_divergence", "categorical_hinge", "hinge", "squared_hinge")
+_MARGINS = ("categorical_hinge", "hinge", "squared_hinge")
+_OF_CLASSES = ("kl_divergence", "kld", "kullback_leibler_divergence", *_MARGINS)
+# of these a lower number is better
+_LOWER = ("calibration_error", "hinge_loss")
 # these depend on the order of the outputs alone
 _RANKS = ("auc", "auroc", "roc_auc", "average_precision")
 
@@ -63,6 +74,7 @@ class Metric:
         if_unknown: what to do if outputs are probabilities or logits and nothing says which: `'ask'` raises an error;
             `'sigmoid'` treats them as logits, which changes nothing for a metric of their order; `'raw'` leaves it to
             the metric.
+        left_out: a label whose rows it leaves out itself: `ignore_index` of a torchmetrics object.
     """
 
     name: str
@@ -72,6 +84,7 @@ class Metric:
     classifies: bool = False
     by_batch: bool = False
     if_unknown: Literal["ask", "sigmoid", "raw"] = "raw"
+    left_out: int | None = None
 
     def settle(self, target: Target, loss: Loss | None) -> Target:
         """Return the target as this metric takes it if it is unknown whether outputs are probabilities or logits.
@@ -79,6 +92,8 @@ class Metric:
         Raises:
             ValueError: the metric needs to know it.
         """
+        if self.left_out is not None:
+            target = replace(target, left_out=self.left_out)
         if target.link != "unknown":
             return target
         if self.if_unknown == "ask":
@@ -87,7 +102,8 @@ class Metric:
 
     def build(self, target: Target, device: torch.device) -> Any:
         """Return a fresh accumulator: `update(y_pred, y_true)`, `compute()`, `reset()`."""
-        accumulator = self.make(target).to(device)
+        accumulator = self.make(target)
+        accumulator.to(device)
         for _, part in torchmetrics_in(accumulator):
             # In a group of processes it would wait for the others, and give a number of all their rows beside a loss of
             # this process' rows.
@@ -121,18 +137,10 @@ def get(identifier: Any) -> Metric:
         return identifier
     if isinstance(identifier, str):
         return _named(identifier)
-    if isinstance(identifier, type):
+    if isinstance(identifier, type) or (isinstance(identifier, partial) and isinstance(identifier.func, type)):
         identifier = identifier()
     if _has_methods(identifier, "update", "compute", "reset"):
-        fresh = copy.deepcopy(identifier)
-        fresh.reset()
-        return Metric(
-            snake_case(type(identifier).__name__),
-            lambda target: copy.deepcopy(fresh),
-            sees=_sees(identifier),
-            higher=getattr(identifier, "higher_is_better", None),
-            classifies=".classification" in type(identifier).__module__,
-        )
+        return _with_methods_of_torchmetrics(identifier)
     if hasattr(identifier, "update_state") or hasattr(identifier, "result"):
         return _with_keras_methods(identifier)
     if callable(identifier):
@@ -140,6 +148,29 @@ def get(identifier: Any) -> Metric:
         order = settled_order(identifier, name, "metric")
         return Metric(name, lambda target: WholeEpoch(identifier, order, name), sees="raw")
     raise TypeError(f"A metric is a name, a torchmetrics metric or a function, got {identifier!r}.")
+
+
+def _with_methods_of_torchmetrics(metric: Any) -> Metric:
+    fresh = copy.deepcopy(metric)
+    fresh.reset()
+    name = snake_case(type(metric).__name__)
+    owner = next((one for one in type(metric).__mro__ if "update" in vars(one)), type(metric))
+    own = owner.__module__.partition(".")[0] == "torchmetrics"
+    order = "torch" if own else settled_order(metric.update, f"{name}.update", "metric")
+    # a collection is prepared for as its members are
+    members = list(metric.values()) if own and type(metric).__name__ == "MetricCollection" else [metric]
+    ways = {(_sees(one), getattr(one, "ignore_index", None)) for one in members}
+    if len(ways) > 1:
+        raise TypeError(f"{name} has metrics that need different outputs. List them: metrics=[*collection.values()].")
+    sees, left_out = ways.pop()
+    return Metric(
+        name,
+        lambda target: copy.deepcopy(fresh) if own else UpdateProtocol(copy.deepcopy(fresh), order),
+        sees=sees,
+        higher=getattr(metric, "higher_is_better", None),
+        classifies=any(".classification" in type(one).__module__ for one in members),
+        left_out=left_out if isinstance(left_out, int) else None,
+    )
 
 
 def _with_keras_methods(metric: Any) -> Metric:
@@ -159,7 +190,7 @@ def _has_methods(thing: Any, *names: str) -> bool:
 
 
 def _sees(metric: Any) -> Sees:
-    """What a torchmetrics object is given: those of other rooms than these two know best themselves."""
+    """Return what an object is given; only those of torchmetrics' classification and regression get prepared rows."""
     if ".classification" in type(metric).__module__:
         return "classes" if type(metric).__name__.startswith("Multiclass") else "task"
     return "task" if ".regression" in type(metric).__module__ else "raw"
@@ -170,7 +201,7 @@ def _named(name: str) -> Metric:
     of_values = key in _LOSSES or key in _ROOTS or key in _REGRESSION
     return Metric(
         name,
-        functools.partial(_make, key),
+        partial(_make, key),
         sees=_sees_named(key),
         higher=key == "cosine_similarity" or not (key in _LOSSES or key in _ROOTS or key in _LOWER),
         classifies=not of_values,
@@ -179,12 +210,11 @@ def _named(name: str) -> Metric:
 
 
 def _sees_named(key: str) -> Sees:
+    if key in _MARGINS:
+        return "margins"
     if key in _LOSSES or key in _ROOTS:
         return "values"
     return "elements" if key == "binary_accuracy" else "order" if key in _RANKS else "task"
-
-
-_LOWER = ("calibration_error", "hinge_loss")
 
 
 def _make(key: str, target: Target) -> Any:
@@ -230,7 +260,8 @@ def _make_of_values(key: str, target: Target) -> Any:
     if key in _ROOTS:
         return Finished(LossMean(regression_losses.MeanSquaredError()), torch.sqrt)
     if key in _LOSSES:
-        mean = LossMean(_LOSSES[key]())
+        loss = _LOSSES[key]()
+        mean = LossMean(loss.on_axis(target.class_axis) if loss.has_class_axis and target.class_axis != -1 else loss)
         return Finished(mean, torch.neg) if key == "cosine_similarity" else mean  # as Keras: a metric is the cosine
     from torchmetrics import regression
 

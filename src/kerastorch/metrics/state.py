@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.metrics.accumulators import Finished, KerasProtocol
+from kerastorch.metrics.accumulators import Finished, KerasProtocol, UpdateProtocol
 
 
 def state_of(accumulator: Any) -> dict[str, Any]:
@@ -21,16 +21,15 @@ def state_of(accumulator: Any) -> dict[str, Any]:
             name: {"count": metric._update_count, **{state: getattr(metric, state) for state in metric._defaults}}
             for name, metric in metrics.items()
         }
-    if isinstance(accumulator, KerasProtocol):
+    if isinstance(accumulator, (KerasProtocol, UpdateProtocol)):
         return {name: value for name, value in vars(accumulator.metric).items() if _is_plain(value)}
-    inner = accumulator.metric if isinstance(accumulator, Finished) else accumulator
-    return {name: value for name, value in vars(inner).items() if not callable(value)}
+    return {name: value for name, value in vars(_inner(accumulator)).items() if not callable(value)}
 
 
 def load_state(accumulator: Any, state: Mapping[str, Any]) -> None:
     """Put back what `state_of` found in another of the same kind."""
     metrics = dict(torchmetrics_in(accumulator))
-    inner = accumulator.metric if isinstance(accumulator, (Finished, KerasProtocol)) else accumulator
+    inner = _inner(accumulator)
     for name, saved in state.items():
         if not metrics:
             vars(inner)[name] = _copied(saved)
@@ -44,11 +43,15 @@ def load_state(accumulator: Any, state: Mapping[str, Any]) -> None:
 
 def torchmetrics_in(accumulator: Any) -> Iterator[tuple[str, Any]]:
     """Find all metrics of torchmetrics in an accumulator, by name."""
-    inner = accumulator.metric if isinstance(accumulator, Finished) else accumulator
+    inner = _inner(accumulator)
     if isinstance(inner, torch.nn.Module):
         for name, metric in inner.named_modules():
             if hasattr(metric, "_defaults") and hasattr(metric, "_update_count"):
                 yield name, metric
+
+
+def _inner(accumulator: Any) -> Any:
+    return accumulator.metric if isinstance(accumulator, (Finished, KerasProtocol, UpdateProtocol)) else accumulator
 
 
 def _is_plain(value: Any) -> bool:

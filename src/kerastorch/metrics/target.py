@@ -14,8 +14,8 @@ from kerastorch.losses.class_axis import find_class_axis, is_one_hot
 from kerastorch.losses.foreign import TorchLoss
 
 Kind = Literal["binary", "multiclass", "multilabel", "regression"]
-Link = Literal["sigmoid", "softmax", "half", "unknown"]
-Sees = Literal["task", "order", "classes", "elements", "values", "raw"]
+Link = Literal["sigmoid", "softmax", "exp", "half", "unknown"]
+Sees = Literal["task", "order", "classes", "elements", "values", "margins", "raw"]
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,15 @@ class Target:
     Attributes:
         kind: the task.
         classes: columns of the outputs.
-        link: what makes probabilities of the outputs: an activation; `'half'`, if they are values compared with 0.5;
+        link: what makes probabilities of the outputs: an activation; `'exp'`, if they are logarithms of what the
+            targets are; `'half'`, if they are values compared with 0.5;
             `'unknown'`, if they are probabilities or logits and nothing says which; `None`, if they are probabilities.
         class_axis: the axis of the classes.
         ignored: a class number whose rows are not counted.
         signed: the labels of yes-or-no questions are -1 and 1.
         margins: the outputs are margins, which no activation makes probabilities of.
         looks_one_hot: only the targets tell that there are classes: they are one-hot.
+        left_out: a label of yes-or-no questions whose rows the metric itself leaves out.
     """
 
     kind: Kind
@@ -42,6 +44,7 @@ class Target:
     signed: bool = False
     margins: bool = False
     looks_one_hot: bool = False
+    left_out: int | None = None
 
     @staticmethod
     def of(
@@ -71,12 +74,17 @@ class Target:
             return _yes_or_no(loss, y_pred, y_true, ends_in)
         if loss is not None and task == "multiclass":
             axis = _class_axis(loss, y_pred, y_true, channel_axis)
-            # a loss without a link takes log-probabilities or margins: softmax(log p) is p, and the order stays
-            link = (loss.link if loss.from_logits else None) if loss.link else "softmax"
-            return Target("multiclass", y_pred.shape[axis], link, axis, loss.ignored)
+            if loss.link:
+                link: Link | None = loss.link if loss.from_logits else None
+            else:  # it takes log-probabilities or margins: softmax(log p) is p, and the order stays
+                link = None if _are_probabilities(y_pred, axis, ends_in) else "softmax"
+            return Target("multiclass", y_pred.shape[axis], link, axis, loss.ignored, margins=loss.margins)
         whole = not y_true.is_floating_point() or bool((y_true == y_true.round()).all())
         if not classifies or not whole:
-            return Target("regression", width, None, -1)
+            link = "exp" if loss is not None and loss.log_outputs else None
+            along_classes = loss is not None and loss.has_class_axis
+            axis = _class_axis(loss, y_pred, y_true, channel_axis) if along_classes else -1
+            return Target("regression", width, link, axis)
         if y_pred[0].numel() == 1:
             return Target("binary", 1, _link_of_values(task, ends_in), -1, signed=_signed(y_true))
         if not _may_be_one_hot(y_pred, y_true) and y_true.numel() == y_pred.numel():
@@ -84,8 +92,7 @@ class Target:
         axis = _class_axis(loss, y_pred, y_true, channel_axis)
         if y_true.shape == y_pred.shape and not is_one_hot(y_true, axis):
             return _questions(y_pred, y_true, _link_of_values(task, ends_in))
-        stochastic = ends_in == "softmax" or _sums_to_one(y_pred, axis)
-        link = None if stochastic else "softmax"
+        link = None if _are_probabilities(y_pred, axis, ends_in) else "softmax"
         return Target("multiclass", y_pred.shape[axis], link, axis, looks_one_hot=y_true.shape == y_pred.shape)
 
     def for_labels(self, y_true: Tensor) -> Target:
@@ -103,6 +110,10 @@ class Target:
         if self.kind not in ("binary", "multilabel") or not y_true.numel():
             return self
         labels = y_true.round() if y_true.is_floating_point() else y_true.to(torch.int64)
+        if self.left_out is not None:
+            labels = labels[labels != self.left_out]
+            if not labels.numel():
+                return self
         low, high = (float(one) for one in labels.aminmax())
         if low < -1 or high > 1 or (low == -1 and bool((labels == 0).any())):
             raise ValueError(
@@ -119,19 +130,22 @@ class Target:
             y_true: their targets.
             sees: `'task'`: of two classes the second's probabilities; `'order'`: the same, or other numbers in their
                 order; `'classes'`: of all; `'elements'`: each probability with 0 or 1; `'values'`: probabilities or
-                values, and targets of the same shape; `'raw'`: both as they are.
+                values, and targets of the same shape; `'margins'`: outputs as they are, and targets of the same
+                shape; `'raw'`: both as they are.
         """
         if sees == "raw":
             return y_pred, y_true
+        if sees == "margins":
+            return y_pred, align_values("metrics", y_true, y_pred)
         if sees == "values" or self.kind == "regression":
             return self._values(y_pred, y_true, flat=sees != "values")
-        if sees == "order" and self.kind != "multiclass" and self.link is not None:
-            y_pred = _in_order(y_pred)
+        if sees == "order" and self.link is not None and (self.kind != "multiclass" or self.classes == 2):
+            y_pred = self._ranks(y_pred)
         else:
             y_pred = self._probabilities(y_pred)
         if self.kind == "multiclass":
             return self._elements(y_pred, y_true) if sees == "elements" else self._classes(y_pred, y_true, sees)
-        labels = _zero_or_one(align_values("metrics", y_true, y_pred))
+        labels = _zero_or_one(align_values("metrics", y_true, y_pred), self.left_out)
         return (y_pred.flatten(), labels.flatten()) if self.kind == "binary" else (y_pred, labels)
 
     def _probabilities(self, y_pred: Tensor) -> Tensor:
@@ -139,12 +153,22 @@ class Target:
             return torch.softmax(y_pred, self.class_axis)
         if self.link == "sigmoid" or (self.link == "half" and self.signed):
             return torch.sigmoid(y_pred)
+        if self.link == "exp":
+            return y_pred.exp()
         if self.link == "half":
             return torch.sigmoid(y_pred - 0.5)  # keeps the order, and what lies above 0.5
         return y_pred
 
+    def _ranks(self, y_pred: Tensor) -> Tensor:
+        """Return numbers in 0..1 in the order of the outputs; of two classes, the second's in the order of its odds."""
+        if self.kind != "multiclass":
+            return _in_order(y_pred)
+        first, second = _precise(y_pred).unbind(self.class_axis)
+        ranks = _in_order(second - first)
+        return torch.stack((1 - ranks, ranks), self.class_axis)
+
     def _values(self, y_pred: Tensor, y_true: Tensor, flat: bool) -> tuple[Tensor, Tensor]:
-        if self.link in ("sigmoid", "softmax") and not self.margins:
+        if self.link == "exp" or (self.link in ("sigmoid", "softmax") and not self.margins):
             y_pred = self._probabilities(y_pred)
         y_true = align_values("metrics", y_true, y_pred)
         if flat and y_pred.ndim == 2 and y_pred.shape[1] == 1:
@@ -218,18 +242,25 @@ def _signed(y_true: Tensor) -> bool:
     return y_true.dtype != torch.bool and bool((y_true == -1).any())
 
 
-def _zero_or_one(y_true: Tensor) -> Tensor:
+def _zero_or_one(y_true: Tensor, left_out: int | None) -> Tensor:
     """Return labels of yes-or-no questions as 0 and 1; smoothed ones are rounded, -1 becomes 0."""
-    return (y_true.round() > 0).long()
+    labels = (y_true.round() > 0).long()
+    return labels if left_out is None else labels.where(y_true != left_out, left_out)
 
 
 def _in_order(y_pred: Tensor) -> Tensor:
     """Return numbers in 0..1 in the order of `y_pred`; a sigmoid makes large logits equal, also in float64."""
-    precise = y_pred if y_pred.device.type == "mps" else y_pred.double()  # in float32 logits beyond 1000 would be ties
+    precise = _precise(y_pred)  # in float32 logits beyond 1000 would be ties
     return (torch.nn.functional.softsign(precise) + 1) / 2
 
 
-def _sums_to_one(y_pred: Tensor, axis: int) -> bool:
+def _precise(y_pred: Tensor) -> Tensor:
+    return y_pred if y_pred.device.type == "mps" else y_pred.double()
+
+
+def _are_probabilities(y_pred: Tensor, axis: int, ends_in: str | None) -> bool:
     """Return whether outputs are probabilities of classes along an axis."""
+    if ends_in == "softmax":
+        return True
     sums = y_pred.float().sum(axis)
     return bool((y_pred >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all())

@@ -61,7 +61,7 @@ class Scores:
             self.flush()
 
     def _read_targets(self, y_pred: Tensor, y_true: Tensor) -> list[Target]:
-        axis = self._channel_axis() if y_pred.ndim > 3 else None
+        axis = self._channel_axis() if y_pred.ndim > 2 else None
         return [
             one.settle(Target.of(self._loss, y_pred, y_true, one.classifies, self._ends_in, axis), self._loss)
             for one in self._wanted

@@ -312,7 +312,7 @@ class Objective:
         if not loss.has_class_axis or loss.class_axis is not None:
             return loss
         module = self._pass.module
-        known = known_channel_axes(module).get(name) if module is not None and y_pred.ndim > 3 else None
+        known = known_channel_axes(module).get(name) if module is not None and y_pred.ndim > 2 else None
         return loss.on_axis(find_class_axis(loss.name, y[: len(y_pred)], y_pred, known=known))
 
     def _check_tail(self, loss: Loss, axes: int) -> None:
