@@ -386,6 +386,11 @@ class Model(Portable, Visible, Savable):
         if trainer.metrics:
             names = self._output_names
             predicted = by_output(y_pred, names)
+            if "" in trainer.metrics and "" not in predicted:
+                raise ValueError(
+                    "metrics are a list, but the model returns its outputs by name; pass "
+                    f"metrics={{{next(iter(predicted), 'name')!r}: [...]}}."
+                )
             true = targets_by_output(y, y_pred, names, trainer.metrics)
             for name, mask in trainer.output_mask(x).items():
                 predicted[name], true[name] = predicted[name][mask], true[name][mask]

@@ -51,12 +51,17 @@ class Batches(Protocol):
         batch_size: rows of a batch, `None` where unknown.
         targets: all targets, where they are in memory, else `None`.
         transient: whether the tensors of a batch may be filled anew when the next batch is drawn.
+        exact: whether a pass surely has as many batches as `steps` says.
     """
 
     samples: int | None
     batch_size: int | None
     targets: Any
     transient: bool
+
+    @property
+    def exact(self) -> bool:
+        """See above."""
 
     def steps(self) -> int | None:
         """How many batches a pass has, `None` where unknown."""
@@ -101,6 +106,7 @@ class ArrayBatches:
 
     knows_place = False
     transient = False
+    exact = True
 
     def __init__(
         self,
@@ -223,9 +229,13 @@ class FirstBatches:
         return min(self._limit, self.batches.steps() or self._limit)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        known = self.batches.steps()
         stream = self.batches.epoch(number)
-        return stream if known is not None and known <= self._limit else itertools.islice(stream, self._limit)
+        return stream if self.exact else itertools.islice(stream, self._limit)
+
+    @property
+    def exact(self) -> bool:
+        known = self.batches.steps()
+        return self.batches.exact and known is not None and known <= self._limit
 
 
 def _sum(tensor: Tensor) -> str:

@@ -25,6 +25,7 @@ class GoingOn:
 
     samples: int | None = None
     knows_place = True
+    exact = True
 
     def __init__(self, batches: Resumable, limit: int, random: Randomness) -> None:
         known = batches.steps()
@@ -71,7 +72,7 @@ class GoingOn:
                 raise ValueError(f"data ended after {given} of {self._limit} steps.")
             self._taken += 1
             yield batch
-        if self._taken == self._batches.steps():
+        if self._batches.exact and self._taken == self._batches.steps():
             next(self._running, None)  # a pass that ends with the epoch ends now
 
     def _beginning(self) -> dict[str, Any]:

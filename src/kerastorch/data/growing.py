@@ -35,6 +35,7 @@ class GrowingBatches:
         first = make(FIRST, rows)
         self.targets: Any = first.targets
         self.transient = first.transient
+        self.exact = True
         self._size, self.settled = FIRST, False
 
     def steps(self) -> None:

@@ -27,7 +27,7 @@ class SequenceBatches:
     Args:
         sequence: `len(sequence)` batches `(x, y)` or `(x, y, sample_weight)`.
         shuffle: draw the batches in an order that depends on the seed and the number of the pass.
-        seed: see there.
+        seed: what that order depends on, beside the number of the pass.
         inputs_only: leave targets and weights out.
     """
 
@@ -36,6 +36,7 @@ class SequenceBatches:
     targets: Any = None
     knows_place = False
     transient = True
+    exact = True
 
     def __init__(self, sequence: Any, shuffle: bool, seed: int, *, inputs_only: bool = False) -> None:
         self._sequence, self._shuffle, self._seed, self._inputs_only = sequence, shuffle, seed, inputs_only
@@ -62,8 +63,11 @@ class SequenceBatches:
             )
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Not begun before the first batch is asked for."""
+        """Call `on_epoch_begin` now, since it may draw random numbers, and `on_epoch_end` after the last batch."""
         self._call("on_epoch_begin")
+        return self._items(number, start)
+
+    def _items(self, number: int, start: int) -> Iterator[Batch]:
         count = len(self._sequence)
         order = permutation(count, self._seed, number).tolist() if self._shuffle else range(count)
         items = (self._sequence[index] for index in order[start:])
@@ -83,7 +87,7 @@ def _own_hook(sequence: Any, name: str) -> bool:
 
 
 def is_sequence_of_batches(x: Any) -> bool:
-    """Whether an object with `len` and `[i]`, which is no `torch.utils.data.Dataset`, gives batches and not samples.
+    """Decide whether an object with `len` and `[i]` that is no `torch.utils.data.Dataset` gives batches or samples.
 
     Raises:
         TypeError: it may be either.
@@ -113,7 +117,7 @@ def _of_keras(kind: type) -> bool:
 
 
 def may_be_a_batch(item: Any) -> bool:
-    """Whether all parts of an item have a first axis of one length above 1, as those of a batch have.
+    """Tell whether an item may be a batch: all its parts have a first axis of one length above 1.
 
     A vector of floats is no batch, unless everything is one number a row.
     """
@@ -137,7 +141,7 @@ def shown(item: Any) -> str:
 
 
 class Samples(IterableDataset[Any]):
-    """The samples of an `IterableDataset`; one that may yield batches is refused when the first comes.
+    """Iterate over the samples of an `IterableDataset`; refuse one that may yield batches.
 
     Args:
         dataset: is iterated over.
@@ -188,4 +192,5 @@ def refuse_list_of_items(x: Any, name: str) -> None:
 
 
 def _has_array(item: Any) -> bool:
-    return any(isinstance(part, Tensor) or type(part).__module__ == "numpy" for part in item)
+    arrays = (part for part in item if isinstance(part, Tensor) or type(part).__module__ == "numpy")
+    return any(getattr(part, "ndim", 0) > 0 for part in arrays)  # a row of NumPy's numbers is a list of numbers

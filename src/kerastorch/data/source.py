@@ -68,7 +68,12 @@ class Source:
         self.columns = arrays.columns(x)
         if isinstance(x, TensorDataset):
             _refuse(self.kind, y=y, sample_weight=sample_weight)
-            x, y, sample_weight = (*x.tensors, None, None, None)[:3]
+            if len(x.tensors) > 3:
+                raise ValueError(
+                    f"{names[0]} is a TensorDataset of {len(x.tensors)} tensors; expected (x,), (x, y) or "
+                    "(x, y, sample_weight). Several inputs are a list: fit([a, b], y)."
+                )
+            x, y, sample_weight = (*x.tensors, None, None)[:3]
             if not inputs_only:
                 ask_about_weights(sample_weight)
             self.kind = "arrays"
@@ -98,9 +103,10 @@ class Source:
             return self._data.y
         found = getattr(self._data, "targets", None) if self.kind == "Dataset" else None
         try:
-            return None if found is None else torch.as_tensor(found)
+            given = None if found is None else torch.as_tensor(found)
         except (TypeError, ValueError, RuntimeError):  # text, or something of the dataset's own
             return None
+        return given if given is not None and given.ndim and len(given) == self.samples else None
 
     def batches(
         self,

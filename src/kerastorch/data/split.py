@@ -72,7 +72,8 @@ def warn_of_unlike_parts(targets: Any, train: Tensor, validation: Tensor, *, as_
     for name, leaf in leaves(targets):
         if not isinstance(leaf, Tensor) or leaf.ndim > 2:
             continue
-        for labels in _labels(leaf.detach().cpu().numpy()):
+        known = leaf.detach().cpu()
+        for labels in _labels((known.float() if known.dtype == torch.bfloat16 else known).numpy()):
             parts = labels[train.cpu().numpy()], labels[validation.cpu().numpy()]
             if _warned_of_unseen_classes(*parts) or (as_they_lie and _warned_of_distance(name, *parts)):
                 return
@@ -146,13 +147,13 @@ def _terciles(*parts: Labels) -> list[Labels]:
 
 
 def _distance(whole: Labels, held: Labels) -> Any:
-    """The total variation between the rows held out, by counts of each kind, and the others; for each row of `held`."""
+    """Compute the total variation between rows held out, by counts of each kind, and the others, a number a row."""
     others = whole - held
     sizes = np.maximum(held.sum(-1, keepdims=True), 1), np.maximum(others.sum(-1, keepdims=True), 1)
     return np.abs(held / sizes[0] - others / sizes[1]).sum(-1) / 2
 
 
 def _is_rare(whole: Labels, held: Labels, found: float) -> bool:
-    """Whether random splits of these counts are hardly ever so far apart: with few rows, or many classes, they are."""
+    """Tell whether few random splits of these counts are as far apart; with few rows, or many classes, many are."""
     drawn = np.random.default_rng(0).multivariate_hypergeometric(whole, int(held.sum()), size=DRAWS, method="marginals")
     return int((_distance(whole, drawn) >= found - 1e-9).sum()) < RARE

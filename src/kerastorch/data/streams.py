@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from kerastorch.data.arrays import tensors
 from kerastorch.data.batches import Batch
@@ -36,6 +36,7 @@ class LoaderBatches:
     ) -> None:
         self.loader, self._sampler, self._inputs_only, self._trains = loader, sampler, inputs_only, trains
         self.samples: int | None = None
+        self.exact = not isinstance(loader.dataset, IterableDataset)  # workers may each have a batch more
         self.batch_size: int | None = loader.batch_size
         rows: Any = loader.sampler
         if loader.batch_size is not None and hasattr(rows, "__len__") and self.steps() is not None:
@@ -102,6 +103,7 @@ class StreamBatches:
     targets: Any = None
     knows_place = False
     transient = True
+    exact = False
 
     def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]], *, inputs_only: bool = False) -> None:
         self._source, self._inputs_only = source, inputs_only

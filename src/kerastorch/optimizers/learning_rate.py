@@ -105,13 +105,18 @@ def _bare(kind: type[torch.optim.Optimizer]) -> Any:
     return made.__new__(made)
 
 
+def watch_rate(optimizer: torch.optim.Optimizer) -> RateWatch | None:
+    """Return what refuses a `learning_rate` that nothing reads; `None` for an optimizer that reads it."""
+    return None if isinstance(optimizer, LearningRate) else RateWatch(optimizer)
+
+
 class RateWatch:
     """Refuses a `learning_rate` that is set on an optimizer of torch that does not know it.
 
     Called before each step of such an optimizer, the user's own or made by a function of the user's.
 
     Args:
-        optimizer: as it was when `compile` or its function gave it.
+        optimizer: before a script could set an attribute on it.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:

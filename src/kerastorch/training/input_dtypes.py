@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from kerastorch.data.structure import map_structure
+from kerastorch.data.structure import leaves, map_structure
 from kerastorch.errors import warn
 from kerastorch.functional import Functional
 from kerastorch.layers.base import is_built
@@ -42,7 +42,11 @@ def kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[Kind, ...]:
             overflow.
     """
     given = tensors_in(x)
-    key = (tuple(map(id, modules(model))), type(x), tuple(one.dtype for one in given))
+    key = (
+        tuple(map(id, modules(model))),
+        type(x),
+        tuple((name, one.dtype) for name, one in leaves(x) if isinstance(one, Tensor)),
+    )
     known = _KNOWN.setdefault(model, {})
     if key not in known:
         known[key] = _by_symbols(model, x, given) or _tried(model, x, given, dtype)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.data.structure import leaves
+from kerastorch.errors import CheckpointError
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import KerasProtocol, values
 from kerastorch.metrics.metric import Metric
@@ -48,6 +49,8 @@ class Scores:
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         """Add one batch."""
         y_pred = unshared(y_pred)
+        if y_pred.dtype in (torch.bfloat16, torch.float16):
+            y_pred = y_pred.float()  # else targets would be rounded to its few digits
         if not self._targets:
             self._build(self._read_targets(y_pred, y_true), y_pred.device)
         self._pending.append((y_pred, y_true))
@@ -116,7 +119,13 @@ class Scores:
             "accumulators": [state_of(one) for one in self._accumulators],
             "pending": pending,
             "seen": self._seen,
+            "names": [metric.name for metric in self._wanted],
         }
+
+    def names_of(self, state: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+        """Return the names of the metrics in a state, if it has them, and of those that are here."""
+        here = [metric.name for metric in self._wanted]
+        return list(state.get("names", here[: len(state["accumulators"])])), here
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Go on from there."""
@@ -189,12 +198,28 @@ class Meter:
         }
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Go on from there, with tensors on `device`."""
+        """Go on from there, with tensors on `device`; see `check_state`."""
         for name, saved in state["means"].items():
             self._means[name] = mean = Mean()
             mean.load_state_dict(saved)
         for name, scores in self._scores.items():
             scores.load_state_dict(state["scores"][name], device)
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Refuse the numbers of a pass that has counted other metrics.
+
+        Raises:
+            CheckpointError: with the names of both.
+        """
+        saved, here = {}, {}
+        for name in {**state["scores"], **self._scores}:
+            if name in self._scores and name in state["scores"]:
+                saved[name], here[name] = self._scores[name].names_of(state["scores"][name])
+            else:
+                (here if name in self._scores else saved)[name] = ["some"]
+        if saved != here:
+            words = [", ".join(f"{k}: {v}" if k else str(v) for k, v in one.items()) or "none" for one in (saved, here)]
+            raise CheckpointError(f"it is of a training within an epoch, with metrics {words[0]}; here are {words[1]}.")
 
     def mean(self, name: str) -> float | None:
         """One running mean, without a look at the metrics; `None` if there is no such mean."""

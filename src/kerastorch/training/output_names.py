@@ -74,7 +74,7 @@ def _only(y: Any) -> Any:
 
 
 def check_outputs(y_pred: Any, wanted: Collection[str] | None = None, names: Sequence[str] | None = None) -> None:
-    """Raise an error for outputs that no loss can be computed of.
+    """Check that outputs are tensors.
 
     Args:
         y_pred: what the model returned.

@@ -242,6 +242,8 @@ class Session:
             check_state(trainer.model, state["model"])
             optimizers.check_state(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
             others = self._others(fit["optimizers"])
+            if fit["meter"] is not None:
+                trainer.meter.check_state(fit["meter"])
             self._batches.load_state_dict(fit["beginning"]["batches"])
         except CheckpointError as error:
             raise CheckpointError(f"{self._from}: {error} Run the same script, or delete it to begin anew.") from error

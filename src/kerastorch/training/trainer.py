@@ -22,6 +22,7 @@ from kerastorch.layers.rnn import forget
 from kerastorch.metrics.metric import Metric
 from kerastorch.modes import evaluation_mode
 from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.optimizers.learning_rate import RateWatch, watch_rate
 from kerastorch.optimizers.lookup import attach, hold
 from kerastorch.regularizers import penalties
 from kerastorch.training.calling import call
@@ -91,11 +92,13 @@ class Trainer:
         self.metrics = metrics
         self.optimizer: TorchOptimizer | None = None
         self._made = False  # by us, and not the user's own
+        self._check_rate: RateWatch | None = None
         self._groups: list[dict[str, str]] = []  # the hyperparameters as compile() gave them
         if isinstance(settings, TorchOptimizer):
             check_owner(model, settings, objective.parameters())
             self.optimizer = settings
             self._groups = group_settings(settings)
+            self._check_rate = watch_rate(settings)
         self.epochs_done = self.fits = self.done = 0
         self.session: Session | None = None
         self.given: dict[str, Any] = {}
@@ -186,6 +189,7 @@ class Trainer:
                 raise ValueError("the model has no parameters, so there is nothing to train.")
             self.optimizer = attach(self._settings, learned, sparse=sparse)
             self._groups, self._made = group_settings(self.optimizer), True
+            self._check_rate = watch_rate(self.optimizer)
         elif self._made and self._update is None:
             hold(self.optimizer, learned, sparse=sparse)
         return self.optimizer
@@ -210,7 +214,7 @@ class Trainer:
         optimizer = self.attached()
         check_parameters(self.model, optimizer, self.objective.parameters())
         if self._update is None:
-            self._update = Update(optimizer, self._settings)
+            self._update = Update(optimizer, self._settings, self._check_rate)
             self.minimize = self._update.step
             self.compiled = Compiled(self, self._update, self.execution) if self.execution.jit else None
         self.find_penalties()

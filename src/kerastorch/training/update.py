@@ -12,7 +12,6 @@ from torch import Tensor
 from kerastorch.constraints import Constrained, constrain
 from kerastorch.errors import warn
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average, weights
-from kerastorch.optimizers.learning_rate import LearningRate, RateWatch
 from kerastorch.optimizers.state import like
 from kerastorch.training.bare import Bare
 
@@ -23,19 +22,19 @@ class Update:
     Args:
         optimizer: holds the weights.
         settings: what `compile` was given: says how often to step and how to scale.
+        check_rate: called before each step: refuses a learning rate set where nothing reads it.
 
     Attributes:
         every: how many batches a step takes.
         scale: what the loss is multiplied by before the backward pass.
         constraints: what weights must satisfy after each step.
-        check_rate: refuses a learning rate set where nothing reads it; `None` for an optimizer that reads it.
         guard: asked with the loss after each backward pass whether a step may follow; none if `None`.
     """
 
-    def __init__(self, optimizer: TorchOptimizer, settings: Any) -> None:
+    def __init__(self, optimizer: TorchOptimizer, settings: Any, check_rate: Callable[[], None] | None = None) -> None:
         self.optimizer = optimizer
         self._bare = Bare(optimizer)
-        self.check_rate = None if isinstance(optimizer, LearningRate) else RateWatch(optimizer)
+        self._check_rate = check_rate
         keras = settings if isinstance(settings, Optimizer) else None
         self.every = (keras and keras.gradient_accumulation_steps) or 1
         self.scale = (keras and keras.loss_scale_factor) or 1.0
@@ -48,19 +47,22 @@ class Update:
         self.needs_closure = isinstance(optimizer, torch.optim.LBFGS)
 
     def begin(self) -> None:
-        """Before a fit: what an earlier one has accumulated stays."""
+        """Start a fit; keep what an earlier one has accumulated."""
         self._stepped = False
 
     def state_dict(self) -> dict[str, Any]:
-        """How many batches have been accumulated, and their gradients."""
+        """Return how many batches have been accumulated, their gradients, and what these were multiplied by."""
         sums = [self._sums.get(weight) for weight in weights(self.optimizer)]
-        return {"batches": self._batches, "gradients": sums if self._batches else []}
+        return {"batches": self._batches, "gradients": sums if self._batches else [], "scale": self.scale}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self._batches = state["batches"]
         pairs = zip(weights(self.optimizer), state["gradients"], strict=False)
         self._sums = {weight: like(weight, gradient) for weight, gradient in pairs if gradient is not None}
+        before = state.get("scale", self.scale)
+        if before != self.scale:
+            self._sums = {weight: gradient * (self.scale / before) for weight, gradient in self._sums.items()}
 
     def step(self, loss: Tensor) -> None:
         """Backward, and a step of the optimizer."""
@@ -69,14 +71,14 @@ class Update:
                 "the loss has no gradient path to any parameter. Is the output detached (argmax, .data, no_grad), "
                 "or is every parameter frozen?"
             )
-        if self.check_rate is not None:
-            self.check_rate()
+        if self._check_rate is not None:
+            self._check_rate()
         self._bare.zero_grad()  # before, so that no other gradient goes into this step
         if self.needs_closure:
             loss.backward()
             self._refused = self.guard is not None and not self.guard(loss)
             return
-        if self.every == 1 and self.scale == 1.0:
+        if self.every == 1 and self.scale == 1.0 and not self._batches:
             loss.backward()
             if self.guard is not None and not self.guard(loss):
                 return
@@ -160,7 +162,7 @@ class Update:
         self.optimizer.state.update(state)
 
     def finish(self) -> None:
-        """After a fit that ended as it should: the weights become their moving average, if one is kept.
+        """End a fit: replace the weights by their moving average, if one is kept.
 
         Warns:
             UserWarning: gradients are accumulated, and the fit was too short for a single step.
