@@ -61,3 +61,10 @@ def test_attention_without_heads_refuses_masks_of_another_length(make):
     for mask in ([seven, None], [None, five]):
         with pytest.raises(ValueError, match="which must be"):
             make()([Q, V], mask=mask)
+
+
+@pytest.mark.parametrize("make", ALONE.values(), ids=list(ALONE))
+@pytest.mark.parametrize("shape", [(2, 1, 7), (3, 7), (7,)])
+def test_masks_of_another_rank_or_batch_are_refused(make, shape):
+    with pytest.raises(ValueError, match=r"which must be \(2, 7\)"):
+        make()([Q, V], mask=[None, torch.ones(shape, dtype=torch.bool)])

@@ -105,3 +105,53 @@ def test_one_hot_targets_with_their_classes_elsewhere_are_refused(loss):
     model.compile("sgd", loss)
     with pytest.raises(ValueError, match=r"have their channels on axis 1, but y .* has its classes on axis -1"):
         model.evaluate(X, one_hot, verbose=0)
+
+
+@pytest.mark.parametrize("length", [7, SIZE])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_sequences_that_are_channels_first_too(length, one_hot):
+    x = torch.randn(6, 2, length, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(0, SIZE, (6, length), generator=torch.Generator().manual_seed(1))
+    net = nn.Conv1d(2, SIZE, 1)
+    model = kt.Model(net)
+    loss = "CategoricalCrossentropy" if one_hot else "SparseCategoricalCrossentropy"
+    model.compile("sgd", getattr(kt.losses, loss)(from_logits=True), metrics=["accuracy"])
+    targets = F.one_hot(labels, SIZE).movedim(-1, 1).float() if one_hot else labels
+    found = model.evaluate(x, targets, verbose=0)
+    scores = net(x).detach()
+    assert found[0] == pytest.approx(float(F.cross_entropy(scores, labels)), rel=1e-5)
+    assert found[1] == pytest.approx(float((scores.argmax(1) == labels).float().mean()))
+
+
+class ClassesLast(nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x).permute(0, 2, 3, 1)
+
+
+class OursClassesLast(Conv2D):
+    def forward(self, x):
+        return super().forward(x).permute(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: ClassesLast(2, SIZE, 1), lambda: OursClassesLast(SIZE, 1)], ids=["torch", "own"]
+)
+def test_nothing_is_known_of_a_subclass_with_a_forward_of_its_own(make):
+    model = kt.Sequential([make(), kt.layers.LayerNormalization()])
+    model.build((None, 2, SIZE, SIZE))
+    targets = F.one_hot(LABELS, SIZE).float()
+    model.compile("sgd", kt.losses.CategoricalCrossentropy(from_logits=True, axis=-1), metrics=["accuracy"])
+    scores = model(X).detach()
+    assert model.evaluate(X, targets, verbose=0)[1] == pytest.approx(
+        float((scores.argmax(-1) == LABELS).float().mean())
+    )
+
+
+def test_kl_divergence_is_one_formula_as_loss_and_as_metric():
+    model = kt.Model(nn.Sequential(nn.Conv2d(2, SIZE, 1), nn.Softmax(1)))
+    model.compile("sgd", "kl_divergence", metrics=["kl_divergence"])
+    targets = torch.rand(6, SIZE, SIZE, SIZE, generator=torch.Generator().manual_seed(2))
+    found = model.evaluate(X, targets, verbose=0)
+    p, q = targets.clamp(1e-7, 1), model(X).detach().clamp(1e-7, 1)
+    expected = float((p * (p / q).log()).sum(1).mean())
+    assert found == pytest.approx([expected, expected], rel=1e-5)

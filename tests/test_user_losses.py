@@ -412,3 +412,144 @@ def test_a_function_may_need_targets_of_their_own_dtype():
 
     wanted = by_hand(linear(), (VALUES > 0).float()[:, None], F.mse_loss)
     torch.testing.assert_close(weights_of(fitted(linear(), (VALUES > 0)[:, None], masked)), weights_of(wanted))
+
+
+def masked_part(output, target):
+    outputs = output.squeeze(1)
+    chosen = outputs > 0
+    return (outputs[chosen] - target[chosen]).abs().mean()
+
+
+def differences(output, target):
+    outputs = output.squeeze(1)
+    return ((outputs[1:] - outputs[:-1]) - (target[1:] - target[:-1])).abs().mean()
+
+
+def sorted_distance(output, target):
+    return (output.squeeze(1).sort()[0] - target.sort()[0]).abs().mean()
+
+
+def distance(output, target):
+    return torch.dist(output.squeeze(1), target)
+
+
+def poisson(output, target):
+    rate = torch.distributions.Poisson(output.squeeze(1).exp(), validate_args=False)
+    return -rate.log_prob(target).mean()
+
+
+def normal(output, target):
+    return -torch.distributions.Normal(output.squeeze(1), 1.0).log_prob(target).mean()
+
+
+def correlation(output, target):
+    return -torch.corrcoef(torch.stack([output.squeeze(1), target]))[0, 1]
+
+
+def best_five(output, target):
+    outputs = output.squeeze(1)
+    chosen = outputs.topk(5).indices
+    return (outputs[chosen] - target[chosen]).square().mean()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [masked_part, differences, sorted_distance, distance, poisson, normal, correlation, best_five],
+    ids=lambda one: one.__name__,
+)
+def test_a_function_that_squeezes_the_outputs_itself_gives_what_it_gives_alone(function):
+    outputs = torch.randn(N, 1, generator=torch.Generator().manual_seed(1))
+    model = kt.Model(nn.Identity())
+    model.compile("sgd", "mse", metrics=[function])
+    assert model.evaluate(outputs, VALUES, N, 0)[1] == pytest.approx(float(function(outputs, VALUES)), rel=1e-5)
+    assert float(losses.get(function)(VALUES, outputs)) == pytest.approx(float(function(outputs, VALUES)), rel=1e-5)
+
+
+COLUMN = VALUES[:, None]
+TWO = torch.randn(N, 2, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize(
+    ("function", "targets"),
+    [
+        (lambda y_true, y_pred: ((y_true - y_pred[:, 0]) ** 2).mean(), COLUMN),
+        (lambda y_true, y_pred: (y_true - y_pred.mean(1)).abs().mean(), COLUMN),
+        (lambda y_true, y_pred: (y_true - y_pred[:, :1]).abs().mean(), VALUES),
+        (lambda y_true, y_pred: F.gaussian_nll_loss(y_pred[:, 0], y_true, y_pred[:, 1].exp()), COLUMN),
+        (lambda y_true, y_pred: -torch.distributions.Normal(y_pred[:, 0], 1.0).log_prob(y_true).mean(), COLUMN),
+        (lambda y_true, y_pred: ((y_true[:5] - y_pred[:7, 0]) ** 2).mean(), COLUMN),
+        (lambda y_true, y_pred: ((y_pred.sum(1) * 2 - y_true) ** 2).sum(), COLUMN),
+    ],
+    ids=["column", "mean", "column of rank 2", "gaussian", "normal", "other lengths", "through a sum"],
+)
+def test_a_column_of_outputs_is_not_broadcast_with_targets(function, targets):
+    with pytest.raises(ValueError, match="would be broadcast with outputs"):
+        losses.get(function)(targets, TWO)
+    model = kt.Model(nn.Identity())
+    model.compile("sgd", "mse", metrics=[function])
+    model.compile("sgd", function)
+    with pytest.raises(ValueError, match="would be broadcast with outputs"):
+        model.evaluate(TWO, targets, N, 0)
+
+
+@pytest.mark.parametrize(
+    ("function", "targets"),
+    [
+        (lambda y_true, y_pred: (y_pred[:, :, None] - y_true[:, None, :]).abs().amin(1).mean(), TWO.flip(0)),
+        (lambda y_true, y_pred: (y_true - y_pred.mean(0)).abs().mean(), TWO.flip(0)),
+        (lambda y_true, y_pred: (y_true[:, None] - y_true[None]).abs().mean() * y_pred.mean(), VALUES),
+        (lambda y_true, y_pred: F.gaussian_nll_loss(y_pred[:, 0], y_true, y_pred[:, 1].exp()), VALUES),
+        (lambda y_true, y_pred: (y_true - y_pred[:, :1]).abs().mean(), COLUMN),
+        (lambda y_true, y_pred: (y_pred[:, :1] * y_true).mean(), TWO.flip(0)),
+        (lambda y_true, y_pred: torch.cdist(y_pred, y_true).mean(), TWO.flip(0)),
+    ],
+    ids=["new axes", "mean over rows", "targets alone", "gaussian", "column", "column and whole", "all pairs"],
+)
+def test_what_is_combined_on_purpose_gives_what_it_gives_alone(function, targets):
+    assert torch.equal(losses.get(function)(targets, TWO), function(targets, TWO))
+
+
+def test_a_scripted_function_is_called_in_the_order_of_its_names():
+    def first(y_true, y_pred):
+        return y_true.mean() + 0 * y_pred.mean()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates the function
+        scripted = torch.jit.script(first)
+    assert argument_order(scripted) == "keras"
+    assert losses.get(scripted)(VALUES, torch.zeros(N, 1)) == pytest.approx(float(VALUES.mean()))
+
+
+def test_a_loss_class_in_torchs_order_is_refused():
+    with pytest.raises(TypeError, match=r"Wrong.call names the outputs before the targets"):
+
+        class Wrong(losses.Loss):
+            def call(self, output, target):
+                return output - target
+
+
+@pytest.mark.parametrize("name", ["soft_margin_loss", "hinge_embedding_loss"])
+def test_labels_0_and_1_are_refused_by_losses_of_signs(name):
+    labels = (COLUMN > 0).float()
+    model = kt.Model(nn.Identity())
+    model.compile("sgd", name)
+    with pytest.raises(
+        ValueError, match=r"needs labels -1 and 1; found 0 at y\[\d+\]. Labels 0 and 1\? Use 2 \* y - 1"
+    ):
+        model.evaluate(COLUMN, labels, verbose=0)
+    kind = {"soft_margin_loss": nn.SoftMarginLoss, "hinge_embedding_loss": nn.HingeEmbeddingLoss}[name]
+    signs = 2 * labels - 1
+    assert model.evaluate(COLUMN, signs, N, 0) == pytest.approx(float(kind()(COLUMN, signs)))
+
+
+def test_class_numbers_of_any_integer_dtype_are_taken_by_multi_label_margin_loss():
+    numbers = torch.tensor([[0, -1], [1, 0]] * (N // 2), dtype=torch.int32)
+    loss = losses.get("multi_label_margin_loss")
+    assert torch.equal(loss(numbers, TWO), nn.MultiLabelMarginLoss()(TWO, numbers.long()))
+
+
+def test_categorical_crossentropy_over_one_output_is_refused():
+    model = kt.Model(nn.Sigmoid())
+    model.compile("sgd", "categorical_crossentropy")
+    with pytest.raises(ValueError, match=r"over one output is 0 whatever the model gives.*binary_crossentropy"):
+        model.evaluate(COLUMN, (COLUMN > 0).float(), verbose=0)

@@ -483,3 +483,151 @@ def test_each_output_of_a_functional_model_answers_by_its_own_end():
     model.compile("sgd", {"p": own, "z": own}, metrics={"z": ["accuracy"]})
     with pytest.raises(ValueError, match="'accuracy' needs to know"):
         model.evaluate(X, {"p": LABELS, "z": LABELS}, verbose=0)
+
+
+def _evaluated(loss, metrics, outputs, targets, end=None):
+    model = kt.Model(nn.Identity() if end is None else end)
+    model.compile("sgd", loss, metrics=metrics)
+    return model.evaluate(outputs, targets, N, 0, return_dict=True)
+
+
+LOGITS = torch.randn(N, 3, generator=torch.Generator().manual_seed(3))
+ONE_HOT = F.one_hot(CLASSES, 3).float()
+
+
+class MeanOutput:
+    """An object with torchmetrics' methods, in Keras' order, that is no module."""
+
+    def reset(self):
+        self.sum, self.count = 0.0, 0
+
+    def update(self, y_true, y_pred):
+        self.sum, self.count = self.sum + float(y_pred.sum()), self.count + len(y_pred)
+
+    def compute(self):
+        return self.sum / self.count
+
+
+def test_update_is_called_in_the_order_of_its_names():
+    outputs = X[:, :1]
+    found = _evaluated("mse", [MeanOutput()], outputs, torch.full((N, 1), 7.0))
+    assert found["mean_output"] == pytest.approx(float(outputs.mean()), rel=1e-5)
+
+
+def test_a_subclass_of_torchmetrics_with_an_update_of_its_own_is_too():
+    from torchmetrics import Metric
+
+    class Mean(Metric):
+        def __init__(self):
+            super().__init__()
+            self.add_state("total", torch.tensor(0.0), "sum")
+
+        def update(self, y_true, y_pred):
+            self.total += y_pred.mean()
+
+        def compute(self):
+            return self.total
+
+    found = _evaluated("mse", [Mean()], X[:, :1], torch.full((N, 1), 7.0))
+    assert found["mean"] == pytest.approx(float(X[:, :1].mean()), rel=1e-5)
+
+
+def test_a_collection_is_given_what_its_members_are():
+    from torchmetrics import MetricCollection
+    from torchmetrics.classification import BinaryAccuracy, BinaryF1Score, MulticlassAccuracy
+
+    collection = MetricCollection([BinaryAccuracy(), BinaryF1Score()])
+    found = _evaluated("bce_with_logits", [collection], X[:, :1], LABELS.float())
+    predicted = (X[:, 0] > 0).long()
+    assert found["metric_collection_BinaryF1Score"] == pytest.approx(sk.f1_score(LABELS, predicted))
+    with pytest.raises(TypeError, match="need different outputs"):
+        kt.metrics.get(MetricCollection([BinaryAccuracy(), MulticlassAccuracy(3)]))
+
+
+def test_a_function_may_return_numbers_by_name():
+    def both(y_true, y_pred):
+        return {"least": y_pred.min(), "most": y_pred.max()}
+
+    found = _evaluated("mse", [both], X[:, :1], X[:, 1:2])
+    assert found["both_least"] == pytest.approx(float(X[:, 0].min()))
+    assert found["both_most"] == pytest.approx(float(X[:, 0].max()))
+
+
+def test_a_partial_of_a_class_is_an_object_of_it():
+    import functools
+
+    from torchmetrics.classification import BinaryFBetaScore
+
+    found = _evaluated("bce_with_logits", [functools.partial(BinaryFBetaScore, 2.0)], X[:, :1], LABELS.float())
+    assert found["binary_f_beta_score"] == pytest.approx(sk.fbeta_score(LABELS, X[:, 0] > 0, beta=2.0))
+
+
+@pytest.mark.parametrize("ignored", [-1, 255])
+def test_rows_that_an_object_ignores_are_not_counted(ignored):
+    from torchmetrics.classification import BinaryAccuracy
+
+    labels = LABELS.clone()
+    labels[::3] = ignored
+    kept = labels != ignored
+    net = nn.Sequential(nn.Linear(4, 1))
+
+    def loss(y_true, y_pred):
+        return y_pred.mean() + 0 * y_true.mean()
+
+    found = _evaluated(loss, [BinaryAccuracy(ignore_index=ignored)], X, labels, net)
+    predicted = (net(X).detach()[:, 0] > 0).long()
+    assert found["binary_accuracy"] == pytest.approx(sk.accuracy_score(labels[kept], predicted[kept]))
+
+
+def test_two_outputs_with_large_logits_are_ranked_as_one_is():
+    logits = torch.stack([torch.zeros(N), torch.linspace(20, 60, N)], 1)
+    labels = (torch.arange(N) > 40).long()
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+    found = _evaluated(loss, ["auc", "average_precision"], logits, labels)
+    assert found["auc"] == pytest.approx(1.0) == found["average_precision"]
+
+
+def test_categorical_hinge_is_its_loss():
+    found = _evaluated("categorical_hinge", ["categorical_hinge"], LOGITS, ONE_HOT)
+    pos, neg = (ONE_HOT * LOGITS).sum(1), ((1 - ONE_HOT) * LOGITS).amax(1)
+    assert found["categorical_hinge"] == pytest.approx(float((neg - pos + 1).clamp(min=0).mean()), rel=1e-5)
+    assert found["loss"] == pytest.approx(found["categorical_hinge"], rel=1e-5)
+
+
+def test_hinge_is_of_margins_beside_a_loss_of_logits_too():
+    found = _evaluated(losses.BinaryCrossentropy(from_logits=True), ["hinge"], X[:, :1], LABELS.float())
+    assert found["hinge"] == pytest.approx(float((1 - (2 * LABELS - 1) * X[:, 0]).clamp(min=0).mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("end", [nn.Softmax(-1), None], ids=["the model's", "given"])
+def test_probabilities_beside_a_loss_of_ones_own_get_no_second_softmax(end):
+    class Likelihood(losses.Loss):
+        task = "multiclass"
+
+        def call(self, y_true, y_pred):
+            return -y_pred.gather(1, y_true[:, None]).log()[:, 0]
+
+    found = _evaluated(Likelihood(), ["auc"], LOGITS if end else LOGITS.softmax(1), CLASSES, end)
+    expected = sk.roc_auc_score(CLASSES, LOGITS.softmax(1), multi_class="ovr", average="macro")
+    assert found["auc"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_outputs_that_are_logarithms_are_compared_as_what_they_stand_for():
+    p = LOGITS.flip(0).softmax(1)
+    found = _evaluated(nn.KLDivLoss(reduction="batchmean"), ["kl_divergence"], LOGITS, p, nn.LogSoftmax(1))
+    assert found["kl_divergence"] == pytest.approx(found["loss"], rel=1e-4)
+    counts = torch.arange(N).remainder(4).float()[:, None]
+    found = _evaluated(nn.PoissonNLLLoss(), ["poisson", "mae"], X[:, :1], counts)
+    assert found["poisson"] == pytest.approx(found["loss"], rel=1e-4)
+    assert found["mae"] == pytest.approx(float((X[:, :1].exp() - counts).abs().mean()), rel=1e-5)
+
+
+def test_a_list_of_metrics_for_an_output_by_name_is_refused_with_the_name():
+    class Named(nn.Module):
+        def forward(self, x):
+            return {"out": x}
+
+    model = kt.Model(Named())
+    model.compile("sgd", {"out": "mse"}, metrics=["mae"])
+    with pytest.raises(ValueError, match=r"pass metrics=\{'out': \[...\]\}"):
+        model.evaluate(X[:, :1], {"out": X[:, 1:2]}, verbose=0)
