@@ -206,3 +206,44 @@ def test_sparse_gradients_are_accumulated_too():
         ((F.mse_loss(expected(rows[:2]), y[:2]) + F.mse_loss(expected(rows[2:]), y[2:])) / 2).backward()
         optimizer.step()
     _same(found, expected)
+
+
+def _resumed(tmp_path, before, after):
+    """The network of a training that is left after two batches of which each third is a step, and resumed."""
+
+    class Stop(Callback):
+        left = 3  # what is kept then is from before this batch
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.left -= 1
+            if not self.left:
+                raise SystemError
+
+    x, y = _data(6)
+    with pytest.raises(SystemError):
+        _fit(_model(**before)[0], x, y, callbacks=[Stop(), BackupAndRestore(tmp_path, save_freq=1)])
+    model, net = _model(**after)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        _fit(model, x, y, callbacks=[BackupAndRestore(tmp_path, save_freq=1)])
+    assert not [one for one in said if "no step" in str(one.message)]
+    return net, _batches(x, y)
+
+
+@pytest.mark.parametrize("scales", [(1.0, 1024.0), (1024.0, 1.0)])
+def test_what_is_accumulated_is_scaled_anew_on_resume_with_another_scale(scales, tmp_path):
+    before, after = ({"every": 3, "loss_scale_factor": scale} for scale in scales)
+    net, batches = _resumed(tmp_path, before, after)
+    _same(net, _loop(batches, 3))
+
+
+def test_what_is_accumulated_goes_into_the_first_step_of_a_resume_without_accumulation(tmp_path):
+    net, batches = _resumed(tmp_path, {"every": 3}, {"every": None})
+    expected = _net()
+    optimizer = torch.optim.Adam(expected.parameters(), 0.1, eps=1e-7, fused=True)
+    for some in (batches[:3], *([one] for one in batches[3:])):
+        optimizer.zero_grad()
+        for x, y in some:
+            (F.mse_loss(expected(x), y) / len(some)).backward()
+        optimizer.step()
+    _same(net, expected)

@@ -372,3 +372,23 @@ def test_numbers_that_are_not_whole_are_refused_before_an_embedding_of_a_forward
 
     with pytest.raises(ValueError, match=r"must hold whole numbers, got 0\.5"):
         kt.Model(Words()).predict(torch.tensor([0.5, 1.0]), verbose=0)
+
+
+def test_inputs_by_name_may_come_in_another_order():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.head = nn.Embedding(5, 2), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.table(x["ids"]) + self.head(x["values"])
+
+    net = Named()
+    model = kt.Model(net)
+    model.compile("sgd", "mse")
+    ids, values = torch.arange(10) % 5, torch.arange(30).reshape(10, 3)
+    y = torch.zeros(10, 2)
+    model.fit({"ids": ids, "values": values}, y, validation_data=({"values": values, "ids": ids}, y), verbose=0)
+    expected = net({"ids": ids, "values": values.float()}).detach()
+    for x in ({"values": values, "ids": ids}, {"ids": ids, "values": values}):
+        torch.testing.assert_close(torch.as_tensor(model.predict(x, verbose=0)), expected)

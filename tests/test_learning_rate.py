@@ -260,3 +260,17 @@ def test_an_optimizer_made_by_hand_from_settings_is_used_and_saved(tmp_path):
     assert model.optimizer is optimizer
     model.save(tmp_path / "model.kt")
     assert kt.load_model(tmp_path / "model.kt").optimizer.param_groups[0]["lr"] == 0.125
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "lr"])
+@pytest.mark.parametrize("made", [False, True], ids=["the user's own", "made by a function"])
+def test_a_rate_set_on_a_torch_optimizer_before_the_first_fit_is_refused(name, made):
+    net = nn.Linear(3, 1)
+    model = kt.Model(net)
+    model.compile(
+        (lambda weights: torch.optim.SGD(weights, 0.1)) if made else torch.optim.SGD(net.parameters(), 0.1), "mse"
+    )
+    setattr(model.optimizer, name, 0.0)
+    for _ in range(2):
+        with pytest.raises(AttributeError, match=f"optimizer.{name} was set on your own SGD"):
+            model.fit(_X, _Y, verbose=0)

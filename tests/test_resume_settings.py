@@ -178,3 +178,27 @@ def test_a_callback_that_holds_tensors_is_named_too(tmp_path):
         _script(tmp_path, also=[Remembers()], stops=True)
     with pytest.warns(UserWarning, match="Remembers begins anew: the checkpoint has not kept its hidden"):
         _script(tmp_path, also=[Remembers()])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ([], ["mae"], r"metrics none; here are \['mae'\]"),
+        (["mae"], [], r"metrics \['mae'\]; here are none"),
+        (["mae"], ["mae", "mape"], r"metrics \['mae'\]; here are \['mae', 'mape'\]"),
+        (["mae"], ["mape"], r"metrics \['mae'\]; here are \['mape'\]"),
+    ],
+)
+def test_other_metrics_within_an_epoch_are_refused_and_nothing_is_changed(before, after, words, tmp_path):
+    with pytest.raises(_StopError):
+        _script(tmp_path, metrics=before, stops=True)
+    net = nn.Linear(3, 1)
+    weights = [one.clone() for one in net.parameters()]
+    with pytest.raises(CheckpointError, match=words):
+        _script(tmp_path, net=net, metrics=after)
+    assert all(map(torch.equal, net.parameters(), weights))
+
+
+def test_a_loss_of_another_kind_within_an_epoch_is_told(tmp_path):
+    messages, _ = _resumed(tmp_path, {"loss": "mse"}, {"loss": nn.L1Loss()})
+    assert any("loss (MeanSquaredError" in message for message in messages)

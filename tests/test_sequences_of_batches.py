@@ -254,3 +254,103 @@ def test_a_list_of_pairs_is_refused_in_words(items):
     with pytest.raises(TypeError, match=r"x is a list of pairs.*lambda: batches.*DataLoader\(samples, batch_size=32\)"):
         compiled().fit(items)
     compiled().fit(lambda: items) if items is BATCHES else compiled().fit(DataLoader(items, batch_size=32), verbose=0)
+
+
+class Shuffled:
+    """Draws the order of its rows at the beginning of each pass, and notes the rows of each batch."""
+
+    def __init__(self, seen):
+        self.rows, self.seen = np.arange(len(X)), seen
+
+    def __len__(self):
+        return 4
+
+    def on_epoch_begin(self):
+        self.rows = np.random.permutation(len(X))
+
+    def __getitem__(self, index):
+        rows = self.rows[index * 10 : (index + 1) * 10]
+        self.seen.append(sorted(rows.tolist()))
+        return X[rows], Y[rows]
+
+    def state_dict(self):
+        return {"rows": torch.as_tensor(self.rows.copy())}
+
+    def load_state_dict(self, state):
+        self.rows = state["rows"].numpy()
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5, 6])
+def test_an_order_that_is_drawn_when_a_pass_begins_is_drawn_again_on_resume(cut, tmp_path):
+    class Stop(kt.callbacks.Callback):
+        left = cut
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.left -= 1
+            if not self.left:
+                raise SystemError
+
+    def run(*callbacks):
+        seen = []
+        kt.utils.set_random_seed(0)
+        compiled().fit(Shuffled(seen), epochs=2, verbose=0, shuffle=False, callbacks=list(callbacks))
+        return seen
+
+    whole = run()
+    keeps = kt.callbacks.BackupAndRestore(tmp_path / "kept", save_freq=1)
+    with pytest.raises(SystemError):
+        run(Stop(), keeps)
+    resumed = run(kt.callbacks.BackupAndRestore(tmp_path / "kept", save_freq=1))
+    assert resumed == whole[-len(resumed) :]
+    assert len(resumed) >= len(whole) - cut
+
+
+def test_rows_that_are_lists_of_numpys_numbers_are_one_array():
+    rows = [list(row) for row in X[:, :2].numpy()]
+    net = nn.Linear(2, 1)
+    torch.testing.assert_close(torch.as_tensor(kt.Model(net).predict(rows, verbose=0)), net(X[:, :2]).detach())
+
+
+def test_a_dataset_of_more_than_three_tensors_is_refused_as_a_loader_of_it_is():
+    four = torch.utils.data.TensorDataset(X, Y, Y, Y)
+    for source in (four, DataLoader(four, batch_size=10)):
+        with pytest.raises(ValueError, match=r"expected \(x,\), \(x, y\) or \(x, y, sample_weight\)"):
+            compiled().fit(source, verbose=0)
+
+
+class Sharded(IterableDataset):
+    """Gives each worker a part of ten rows, so that there may be a batch more than its length says."""
+
+    def __len__(self):
+        return 10
+
+    def __iter__(self):
+        worker = torch.utils.data.get_worker_info()
+        rows = range(10) if worker is None else range(worker.id, 10, worker.num_workers)
+        for row in rows:
+            yield torch.tensor([float(row), 0.0, 0.0]), Y[row]
+
+
+@pytest.mark.filterwarnings("ignore:Length of IterableDataset:UserWarning")
+def test_no_more_steps_are_made_than_asked_for_and_no_batch_is_dropped():
+    rows = []
+
+    class Notes(kt.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = kt.layers.Dense(1)
+
+        def forward(self, x):
+            rows.append(x[:, 0].tolist())
+            return self.head(x)
+
+    model = Notes()
+    model(torch.zeros(1, 3))
+    model.compile("sgd", "mse")
+    loader = DataLoader(Sharded(), batch_size=4, num_workers=2)  # two batches each, and len(loader) is three
+    rows.clear()
+    model.evaluate(loader, steps=3, verbose=0)
+    assert len(rows) == 3
+    rows.clear()
+    model.fit(loader, steps_per_epoch=2, epochs=2, verbose=0)
+    assert sorted(row for batch in rows for row in batch) == list(map(float, range(10)))

@@ -146,3 +146,23 @@ def test_the_warning_moves_no_random_state():
     before = np.random.get_state()[1].copy()
     assert len(said(two_classes().astype("float32"), validation_seed=None)) == 1
     np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+@pytest.mark.parametrize("targets", [[3, 4], [0.3, 0.4], 5])
+def test_targets_of_another_length_are_passed_over(targets):
+    class Rows(Dataset):
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, index):
+            return torch.zeros(2), torch.zeros(1)
+
+    rows = Rows()
+    rows.targets = targets
+    model = kt.Model(nn.Linear(2, 1))
+    model.compile("sgd", "mse")
+    model.fit(rows, validation_split=0.2, verbose=0)
+
+
+def test_sorted_targets_of_16_bits_are_told():
+    assert any("sorted" in sentence for sentence in said(torch.linspace(0, 1, 100).bfloat16()))

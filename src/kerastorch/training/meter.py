@@ -119,13 +119,13 @@ class Scores:
             "accumulators": [state_of(one) for one in self._accumulators],
             "pending": pending,
             "seen": self._seen,
-            "names": [metric.name for metric in self._wanted],
+            "names": self.names,
         }
 
-    def names_of(self, state: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-        """Return the names of the metrics in a state, if it has them, and of those that are here."""
-        here = [metric.name for metric in self._wanted]
-        return list(state.get("names", here[: len(state["accumulators"])])), here
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the metrics."""
+        return [metric.name for metric in self._wanted]
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Go on from there."""
@@ -211,12 +211,11 @@ class Meter:
         Raises:
             CheckpointError: with the names of both.
         """
-        saved, here = {}, {}
-        for name in {**state["scores"], **self._scores}:
-            if name in self._scores and name in state["scores"]:
-                saved[name], here[name] = self._scores[name].names_of(state["scores"][name])
-            else:
-                (here if name in self._scores else saved)[name] = ["some"]
+        here = {name: scores.names for name, scores in self._scores.items()}
+        saved = {
+            name: list(one.get("names", here.get(name, [])[: len(one["accumulators"])]))  # 0.1 wrote no names
+            for name, one in state["scores"].items()
+        }
         if saved != here:
             words = [", ".join(f"{k}: {v}" if k else str(v) for k, v in one.items()) or "none" for one in (saved, here)]
             raise CheckpointError(f"it is of a training within an epoch, with metrics {words[0]}; here are {words[1]}.")
