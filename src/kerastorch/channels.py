@@ -148,7 +148,7 @@ def unchecked() -> Iterator[None]:
 
 
 def _agreed(given: Sequence[Channels | None]) -> Channels | None:
-    """What is known of tensors that are joined, if all that is known is the same."""
+    """Return what is known of joined tensors, if all that is known agrees."""
     known = [channels for channels in given if channels is not None]
     return known[0] if len({channels[:2] for channels in known}) == 1 else None
 
@@ -173,7 +173,7 @@ def graph_of(module: nn.Module) -> fx.GraphModule | None:
 def _through_graph(
     module: fx.GraphModule, given: Sequence[Channels | None], visit: Visit
 ) -> dict[fx.Node, Channels | None]:
-    """What is known of each node of a graph."""
+    """Return what is known of each node of a graph."""
     known: dict[fx.Node, Channels | None] = {}
     begins = iter(given)
     after: dict[Any, Channels | None] = {}  # a part that is called again is not walked through again
@@ -268,7 +268,7 @@ def fixes_channels_first(module: nn.Module) -> bool:
 
 
 def _after_function(target: Any, before: Channels | None) -> Channels | None:
-    """The same for a function of torch, an operator, or the name of a method."""
+    """Return what is known behind a function of torch, an operator, or the name of a method."""
     if isinstance(target, str):
         return before if target in _FUNCTIONS else None
     from_torch = str(getattr(target, "__module__", "torch")).partition(".")[0] in ("torch", "_operator", "None")

@@ -81,7 +81,7 @@ class SequenceBatches:
 
 
 def _own_hook(sequence: Any, name: str) -> bool:
-    """Whether there is such a hook, other than the empty one of Keras' base class."""
+    """Return whether there is such a hook, other than the empty one of Keras' base class."""
     owner = next((kind for kind in type(sequence).__mro__ if name in vars(kind)), None)
     return owner is not None and owner.__module__.partition(".")[0] != "keras"
 
@@ -136,7 +136,7 @@ def _is_whole(part: Any) -> bool:
 
 
 def shown(item: Any) -> str:
-    """The shapes of an item, for messages."""
+    """Return the shapes of an item, for messages."""
     return " and ".join(str(tuple(leaf.shape)) for _, leaf in leaves(item))
 
 

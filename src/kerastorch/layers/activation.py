@@ -153,10 +153,6 @@ class Softmax(Layer):
         if isinstance(self.axis, int):
             warn_of_constant(self, self.axis, input_shapes[0])
 
-    def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis it works along if none was given."""
-        return None if self.axis_given else -1
-
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:
             return self._softmax(x)

@@ -61,7 +61,7 @@ def channels_of(layer: Layer, axis: int | None, ndim: int) -> int:
 
 
 def axes_of(layer: Layer, axes: int | Sequence[int], ndim: int) -> tuple[int, ...]:
-    """Several, in rising order.
+    """Count several axes from the front, in ascending order.
 
     >>> axes_of(Layer(), (-1, 1), 4)
     (1, 3)

@@ -46,6 +46,7 @@ class Layer(Weights, Configurable):
     built_on: tuple[Any, ...] | None = None  # the shapes that `ensure_built` was given
     supports_masking = False  # whether a mask of the input is one of the output
     takes_channels_last = False  # whether it takes the last axis for the channels, and no argument says another
+    axis_given = True  # False: it works along the last axis, because the call named none
     keeps_axes = False  # whether each axis of the output means what it means in the input
     _place: Tensor
 
@@ -166,7 +167,7 @@ class Layer(Weights, Configurable):
         Returns:
             `None` if the axis was given, or if the layer works along none.
         """
-        return None
+        return None if self.axis_given else -1
 
     def axis_advice(self, axis: int) -> str:
         """Say what to write so that it works along this axis."""

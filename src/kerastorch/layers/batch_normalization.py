@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from kerastorch import initializers
 from kerastorch.errors import number
 from kerastorch.layers.axes import channels_of, given_axis
-from kerastorch.layers.channels_check import warn_if_channels_last
+from kerastorch.layers.channel_axis import ChannelAxis
 from kerastorch.layers.normalization import Affine
 
 
-class BatchNormalization(Affine):
+class BatchNormalization(Affine, ChannelAxis):
     """Mean 0 and variance 1 of each channel over the batch, then `weight * x + bias` (Ioffe & Szegedy 2015).
 
     In training the mean and variance are those of the batch, and `running_mean` and `running_var` follow them; in
@@ -97,20 +97,6 @@ class BatchNormalization(Affine):
         if synchronized:
             raise ValueError("BatchNormalization has no synchronized=True; use torch.nn.SyncBatchNorm.")
         self.synchronized = synchronized
-
-    def check_shapes(self, *input_shapes: Any) -> None:
-        """Warn of images and volumes that look channels-last, unless `axis` was given."""
-        if self.axis is None and len(input_shapes[0]) in (4, 5):
-            warn_if_channels_last(self, input_shapes[0], "axis")
-
-    def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis taken for the channels if none was given."""
-        return None if self.axis is not None else channels_of(self, None, ndim)
-
-    @property
-    def takes_channels_first(self) -> bool:
-        """Whether it takes axis 1 of images and volumes for the channels."""
-        return self.axis in (None, 1) and self.built_on is not None and len(self.built_on[0]) in (4, 5)
 
     def build(self, input_shape: torch.Size) -> None:
         channels = input_shape[channels_of(self, self.axis, len(input_shape))]

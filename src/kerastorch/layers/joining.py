@@ -37,10 +37,6 @@ class Concatenate(Merge):
             raise mismatch("axis", axis, "an integer, as -1 for the last")
         self.axis, self.axis_given = int(axis), axis is not LAST
 
-    def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis it works along if none was given."""
-        return None if self.axis_given else -1
-
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         tensors = listed(self, inputs)
         ndim = tensors[0].ndim

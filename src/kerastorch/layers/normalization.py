@@ -13,7 +13,7 @@ from kerastorch import constraints, initializers, regularizers
 from kerastorch.errors import mismatch, number
 from kerastorch.layers.axes import LAST, along, axes_of, channels_of, given_axes, given_axis
 from kerastorch.layers.base import Layer
-from kerastorch.layers.channels_check import warn_if_channels_last
+from kerastorch.layers.channel_axis import ChannelAxis
 
 
 class Affine(Layer):
@@ -135,10 +135,6 @@ class LayerNormalization(Affine):
         )
         self.axis, self.axis_given = given_axes(axis), axis is not LAST
 
-    def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis it works along if none was given."""
-        return None if self.axis_given else -1
-
     def build(self, input_shape: torch.Size) -> None:
         self.make_affine(*(input_shape[axis] for axis in axes_of(self, self.axis, len(input_shape))))
 
@@ -149,7 +145,7 @@ class LayerNormalization(Affine):
         return along(x, axes_of(self, self.axis, x.ndim), normalized)
 
 
-class GroupNormalization(Affine):
+class GroupNormalization(Affine, ChannelAxis):
     """Mean 0 and variance 1 over a group of channels and all positions, then `weight * x + bias` (Wu & He 2018).
 
     `torch.nn.GroupNorm`, which has an epsilon of 1e-5 where Keras has 1e-3.
@@ -210,20 +206,6 @@ class GroupNormalization(Affine):
         self.groups = groups
         self.axis = None if axis is None else given_axis(axis)
 
-    def check_shapes(self, *input_shapes: Any) -> None:
-        """Warn of images and volumes that look channels-last, unless `axis` was given."""
-        if self.axis is None and len(input_shapes[0]) in (4, 5):
-            warn_if_channels_last(self, input_shapes[0], "axis")
-
-    def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis taken for the channels if none was given."""
-        return None if self.axis is not None else channels_of(self, None, ndim)
-
-    @property
-    def takes_channels_first(self) -> bool:
-        """Whether it takes axis 1 of images and volumes for the channels."""
-        return self.axis in (None, 1) and self.built_on is not None and len(self.built_on[0]) in (4, 5)
-
     def build(self, input_shape: torch.Size) -> None:
         channels = input_shape[channels_of(self, self.axis, len(input_shape))]
         self.make_affine(channels)
@@ -273,10 +255,6 @@ class RMSNormalization(Layer):
         self.axis, self.axis_given = given_axes(axis), axis is not LAST
         self.epsilon = number("epsilon", epsilon, least=0)
 
-    def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis it works along if none was given."""
-        return None if self.axis_given else -1
-
     def build(self, input_shape: torch.Size) -> None:
         sizes = [input_shape[axis] for axis in axes_of(self, self.axis, len(input_shape))]
         self.weight = self.add_weight(sizes, "ones")
@@ -308,10 +286,6 @@ class UnitNormalization(Layer):
     def __init__(self, axis: int | Sequence[int] = LAST, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
         self.axis, self.axis_given = given_axes(axis), axis is not LAST
-
-    def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis it works along if none was given."""
-        return None if self.axis_given else -1
 
     def forward(self, x: Tensor) -> Tensor:
         return F.normalize(x, dim=axes_of(self, self.axis, x.ndim))  # type: ignore[arg-type]

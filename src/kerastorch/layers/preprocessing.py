@@ -113,10 +113,6 @@ class Normalization(Adapting):
         for kept, value in zip(("mean", "variance"), found, strict=True):
             self.register_buffer(kept, value.to(torch.get_default_dtype()))
 
-    def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis it works along if none was given."""
-        return None if self.axis_given else -1
-
     def adapt(self, data: Any) -> None:
         """Find mean and variance, in one pass, in float64; what was found before is forgotten.
 

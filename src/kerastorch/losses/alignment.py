@@ -62,7 +62,7 @@ def _without_one(one: torch.Size, other: torch.Size) -> bool:
 
 
 def align_classes(name: str, y_true: Tensor, y_pred: Tensor, axis: int) -> Tensor:
-    """Class numbers as int64 without the class axis of `y_pred`; `(N, 1)` is squeezed, one-hot is refused."""
+    """Return class numbers as int64 without the class axis of `y_pred`; `(N, 1)` is squeezed, one-hot is refused."""
     expected = list(y_pred.shape)
     classes = expected.pop(axis if y_pred.ndim > 1 else 0)
     if y_true.ndim == y_pred.ndim and y_true.shape[axis] == 1:
@@ -82,7 +82,7 @@ def align_classes(name: str, y_true: Tensor, y_pred: Tensor, axis: int) -> Tenso
 
 
 def _other_axis(y_true: Tensor, y_pred: Tensor) -> str:
-    """What to do where `y` fits outputs with classes in the place of an image's channels."""
+    """Return advice for `y` that fits outputs with classes on axis 1."""
     sizes = list(y_pred.shape)
     if y_pred.ndim < 3 or list(y_true.shape) not in ([sizes[0], *sizes[2:]], [sizes[0], 1, *sizes[2:]]):
         return ""
@@ -90,7 +90,7 @@ def _other_axis(y_true: Tensor, y_pred: Tensor) -> str:
 
 
 def whole_classes(y_true: Tensor) -> Tensor:
-    """Class numbers as int64; floats pass where they are whole."""
+    """Return class numbers as int64; floats pass where they are whole."""
     if y_true.dtype == torch.int64:
         return y_true
     if y_true.is_floating_point():

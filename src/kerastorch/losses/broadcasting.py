@@ -1,4 +1,4 @@
-"""Refuse functions of targets and outputs that broadcast the one over the other."""
+"""Refuse functions that broadcast targets with outputs."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class TorchLoss(Loss):
         return values.mean() if divisor is None else values.sum() / divisor
 
     def _divisor(self, y_true: Tensor) -> Tensor | None:
-        """What torch's mean divides by where it is not the number of values: ignored and weighted classes."""
+        """Return what torch's mean divides by, if not the number of values: ignored and weighted classes."""
         function = self.function
         if not isinstance(function, _CLASS_LOSSES) or y_true.is_floating_point():
             return None

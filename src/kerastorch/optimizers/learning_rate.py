@@ -31,6 +31,18 @@ def set_rates(optimizer: Any, values: list[float]) -> None:
             group["lr"] = value
 
 
+def one_rate(optimizer: Any, problem: str, cure: str) -> float:
+    """Return the learning rate of all groups.
+
+    Raises:
+        ValueError: they have different ones; the message is the problem, the rates and the cure.
+    """
+    found = rates(optimizer)
+    if len(set(found)) > 1:
+        raise ValueError(f"{problem}: {', '.join(map(repr, found))}. {cure}")
+    return found[0]
+
+
 class LearningRate:
     """Mixin of optimizers of torch: `learning_rate` is the `'lr'` of all parameter groups."""
 
@@ -62,13 +74,11 @@ class LearningRate:
         raise AttributeError(_OTHER_NAME)
 
     def _one_rate(self) -> float:
-        found = rates(self)
-        if len(set(found)) > 1:
-            raise ValueError(
-                f"the groups of the optimizer have several learning rates: {', '.join(map(repr, found))}. Read and set "
-                "them one by one: optimizer.param_groups[0]['lr'], ..."
-            )
-        return found[0]
+        return one_rate(
+            self,
+            "the groups of the optimizer have several learning rates",
+            "Read and set them one by one: optimizer.param_groups[0]['lr'], ...",
+        )
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         # the class is found by the one it was made of, since no module holds it
