@@ -216,3 +216,13 @@ def test_normalization_says_that_it_learns_along_the_width_of_images():
         layer.adapt(images)
         assert layer.mean.shape == sizes
     layers.Normalization().adapt(images.permute(0, 2, 3, 1))
+
+
+def test_a_layer_that_is_called_twice_says_of_each_call_what_is_known_there():
+    inputs = kt.Input((2, 4, 4))
+    relu = kt.layers.ReLU()
+    known = relu(kt.layers.Conv2D(4, 1)(inputs))
+    model = kt.Model(inputs, relu(kt.layers.Permute((2, 3, 1))(known)))
+    model.compile("sgd", kt.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(ValueError, match="do not tell on which axis the classes lie"):
+        model.evaluate(torch.zeros(4, 2, 4, 4), torch.zeros(4, 4, 4, dtype=torch.long), verbose=0)

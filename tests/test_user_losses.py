@@ -502,8 +502,18 @@ def test_a_column_of_outputs_is_not_broadcast_with_targets(function, targets):
         (lambda y_true, y_pred: (y_true - y_pred[:, :1]).abs().mean(), COLUMN),
         (lambda y_true, y_pred: (y_pred[:, :1] * y_true).mean(), TWO.flip(0)),
         (lambda y_true, y_pred: torch.cdist(y_pred, y_true).mean(), TWO.flip(0)),
+        (lambda y_true, y_pred: (y_pred[y_true > 0].sum(1) - y_pred.sum(1, keepdim=True)).abs().mean(), VALUES),
     ],
-    ids=["new axes", "mean over rows", "targets alone", "gaussian", "column", "column and whole", "all pairs"],
+    ids=[
+        "new axes",
+        "mean over rows",
+        "targets alone",
+        "gaussian",
+        "column",
+        "column and whole",
+        "all pairs",
+        "pairs of outputs",
+    ],
 )
 def test_what_is_combined_on_purpose_gives_what_it_gives_alone(function, targets):
     assert torch.equal(losses.get(function)(targets, TWO), function(targets, TWO))

@@ -92,10 +92,10 @@ class _Origin(NamedTuple):
 class BroadcastGuard(TorchFunctionMode):
     """Raise an error if a function of torch broadcasts targets with outputs while this is active.
 
-    It follows what is computed from either. Refused are two tensors of as many elements in other shapes, such as
-    `(n,)` and `(n, 1)`, all targets with all outputs in any other shape, and two of which the result is larger than
-    both. Allowed are a single number, one column or a mean beside a whole, and tensors with as many axes of which one
-    has got a new axis, as in `y_pred[:, :, None] - y_true[:, None, :]`.
+    It follows what is computed from either. Refused are all targets with all outputs in another shape, and two tensors
+    of which the result is larger than both, as that of `(n,)` and `(n, 1)` is. Allowed are a single number, one column
+    or a mean beside a whole, and tensors with as many axes of which one has got a new axis, as in
+    `y_pred[:, :, None] - y_true[:, None, :]`.
 
     Args:
         name: of the loss or metric, for messages.
@@ -169,7 +169,7 @@ def _is_broadcast(one: _Origin, other: _Origin, explicit: bool) -> bool:
         return False
     if a.ndim == b.ndim and (a.ndim > one.axes or b.ndim > other.axes):
         return False
-    if (one.whole and other.whole and not explicit) or a.numel() == b.numel():
+    if one.whole and other.whole and not explicit:
         return True
     try:
         result = torch.broadcast_shapes(a.shape, b.shape)
