@@ -132,7 +132,6 @@ class CategoricalHinge(ValueLoss):
     """`max(0, neg - pos + 1)`: `pos` the output of the one-hot class, `neg` the best of the others."""
 
     task = "multiclass"
-    margins = True
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         axis = self.class_axis_of(y_true, y_pred)

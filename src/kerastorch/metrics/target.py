@@ -78,7 +78,7 @@ class Target:
                 link: Link | None = loss.link if loss.from_logits else None
             else:  # it takes log-probabilities or margins: softmax(log p) is p, and the order stays
                 link = None if _are_probabilities(y_pred, axis, ends_in) else "softmax"
-            return Target("multiclass", y_pred.shape[axis], link, axis, loss.ignored, margins=loss.margins)
+            return Target("multiclass", y_pred.shape[axis], link, axis, loss.ignored)
         whole = not y_true.is_floating_point() or bool((y_true == y_true.round()).all())
         if not classifies or not whole:
             link = "exp" if loss is not None and loss.log_outputs else None
