@@ -351,6 +351,8 @@ def test_no_more_steps_are_made_than_asked_for_and_no_batch_is_dropped():
     rows.clear()
     model.evaluate(loader, steps=3, verbose=0)
     assert len(rows) == 3
-    rows.clear()
-    model.fit(loader, steps_per_epoch=2, epochs=2, verbose=0)
-    assert sorted(row for batch in rows for row in batch) == list(map(float, range(10)))
+    for steps in (2, 3):
+        rows.clear()
+        model.fit(loader, steps_per_epoch=steps, epochs=2, verbose=0)
+        assert len(rows) == 2 * steps
+        assert sorted(row for batch in rows[:4] for row in batch) == list(map(float, range(10)))
