@@ -229,3 +229,32 @@ def test_a_function_gets_the_targets_that_were_given():
     with _autocast():
         model.evaluate(x, y, _ROWS, 0)
     assert torch.equal(given[0], y)
+
+
+class CastsWithin(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = _net()
+
+    def forward(self, x):
+        with _autocast():
+            return self.net(x)
+
+
+@pytest.mark.parametrize(
+    "loss", ["mse", "mae", "huber", nn.MSELoss(), lambda y_true, y_pred: (y_true - y_pred).abs().mean()]
+)
+@pytest.mark.parametrize(
+    "make", [CastsWithin, lambda: _net().bfloat16()], ids=["autocast in forward", "bfloat16 model"]
+)
+def test_targets_are_not_rounded_beside_outputs_of_16_bits(make, loss):
+    x, y = _data()
+    y, net = y + 100, make()
+    model = kt.Model(net)
+    model.compile("sgd", loss, metrics=["mae"])
+    outputs = model(x.to(next(net.parameters()).dtype)).float().detach()
+    found = model.evaluate(x, y, _ROWS, 0)
+    plain = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}.get(loss if isinstance(loss, str) else "")
+    expected = plain(outputs, y) if plain else loss(outputs, y)
+    assert found[0] == pytest.approx(float(expected), rel=1e-5)
+    assert found[1] == pytest.approx(float((outputs - y).abs().mean()), rel=1e-5)

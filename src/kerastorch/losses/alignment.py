@@ -26,12 +26,11 @@ def align_targets(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
 def align_values(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return targets in the dtype and shape of the outputs; one axis of size 1 may come or go.
 
-    Within `torch.autocast` they are float32 beside outputs of 16 bits, as torch's own losses compute in float32 there.
-
     Raises:
         ValueError: the shapes differ otherwise; nothing is ever broadcast.
     """
-    y_true = y_true.to(_target_dtype(y_pred))
+    if y_true.dtype != y_pred.dtype:
+        y_true = y_true.to(y_pred.dtype)
     if y_true.shape == y_pred.shape:
         return y_true
     if _without_one(y_true.shape, y_pred.shape):
@@ -40,13 +39,6 @@ def align_values(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
         f"{name}: y has shape {tuple(y_true.shape)} but the model outputs {tuple(y_pred.shape)}. "
         "Shapes must match; kerastorch never broadcasts a loss."
     )
-
-
-def _target_dtype(y_pred: Tensor) -> torch.dtype:
-    """Return the dtype for targets: that of the outputs, but float32 if `torch.autocast` made these of few digits."""
-    if y_pred.dtype in (torch.bfloat16, torch.float16) and torch.is_autocast_enabled(y_pred.device.type):
-        return torch.float32
-    return y_pred.dtype
 
 
 def _without_one(one: torch.Size, other: torch.Size) -> bool:

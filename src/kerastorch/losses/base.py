@@ -18,6 +18,7 @@ from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.names import snake_case
 
 Task = Literal["regression", "binary", "multiclass"]
+_SHORT = (torch.bfloat16, torch.float16)
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
 
@@ -91,7 +92,12 @@ class Loss(Configurable):
         return self.reduce(self._aligned_call(self.call, y_true, y_pred), sample_weight)
 
     def _aligned_call(self, compute: Callable[[Tensor, Tensor], Tensor], y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Call `compute` on aligned targets; on those that were given, if at the first batch only they work."""
+        """Call `compute` on aligned targets; on those that were given, if at the first batch only they work.
+
+        Outputs of 16 bits become float32 beside targets that are more precise: else these would be rounded.
+        """
+        if y_pred.dtype in _SHORT and y_true.is_floating_point() and y_true.dtype not in _SHORT:
+            y_pred = y_pred.float()
         if self.knows_shapes:
             return compute(self.align(y_true, y_pred), y_pred)
         key = y_true.shape[1:], y_true.ndim, y_true.dtype, y_pred.shape[1:], y_pred.ndim
