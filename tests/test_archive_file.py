@@ -8,13 +8,15 @@ import threading
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
+from support.optional import optional
 
 from kerastorch.archive import disk, file
 from kerastorch.archive.background import Background
 from kerastorch.archive.generations import Generations
 from kerastorch.errors import CheckpointCorruptError, CheckpointError
+
+safetensors_torch = optional("safetensors.torch")
 
 STATE = {"model": {"weight": torch.arange(6.0).reshape(2, 3)}, "epoch": 3, "order": (np.arange(3), None)}
 
@@ -46,7 +48,7 @@ def test_the_layout_is_as_described(tmp_path):
         if part["name"] == "training.json":
             assert json.loads(held)["state"]["epoch"] == 3
         else:
-            assert torch.equal(safetensors.torch.load(held)["model.weight"], STATE["model"]["weight"])
+            assert torch.equal(safetensors_torch.load(held)["model.weight"], STATE["model"]["weight"])
         at += part["size"]
     assert at == len(data)
 

@@ -3,15 +3,17 @@
 import functools
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from problems import classification, regression
+from support.optional import optional
+from support.problems import classification, regression
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, SubsetRandomSampler, TensorDataset
 
 import kerastorch as kt
 from kerastorch import layers
+
+pd = optional("pandas")
 
 N = 40
 X, LABELS = classification(N)

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from problems import classification, regression, same_weights, through_a_file
+from support.problems import classification, regression, same_weights, through_a_file
 from torch import nn
 
 import kerastorch as kt

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from problems import regression, same_weights
+from support.problems import regression, same_weights
 from torch import nn
 from torch.optim import optimizer as torch_optimizer
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from problems import Told, fit_told, same_weights
+from support.problems import Told, fit_told, same_weights
 
 from kerastorch.callbacks import LearningRateScheduler
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from problems import regression
+from support.problems import regression
 from torch import nn
 
 import kerastorch as kt

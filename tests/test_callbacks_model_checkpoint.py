@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from harness import as_anybody, needs_fork
-from problems import Told, fit_told, regression, same_weights, through_a_file
+from support.problems import Told, fit_told, regression, same_weights, through_a_file
 from torch import nn
 
 import kerastorch as kt

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from problems import Told, fit_told, through_a_file
+from support.problems import Told, fit_told, through_a_file
 
 from kerastorch.callbacks import LambdaCallback, ReduceLROnPlateau
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import numpy as np
 import pytest
 import torch
-from problems import regression
+from support.problems import regression
 from torch import nn
 
 import kerastorch as kt

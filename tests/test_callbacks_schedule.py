@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from problems import Told, fit_told, through_a_file
+from support.problems import Told, fit_told, through_a_file
 from torch import nn
 from torch.optim import lr_scheduler as torch_schedules
 

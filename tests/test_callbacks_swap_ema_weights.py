@@ -5,7 +5,7 @@ import signal
 
 import pytest
 import torch
-from problems import regression, same_weights, through_a_file
+from support.problems import regression, same_weights, through_a_file
 from torch import nn
 
 import kerastorch as kt

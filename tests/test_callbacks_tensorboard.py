@@ -6,7 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 import torch
-from problems import classification, regression, same_weights
+from support.problems import classification, regression, same_weights
+from support.tensorboard_files import curves, reader
 from torch import nn
 
 import kerastorch as kt
@@ -26,19 +27,6 @@ def trained(board, model=None, epochs=2, before=(), **options):
     model = compiled() if model is None else model
     model.fit(x, y, batch_size=10, epochs=epochs, verbose=0, callbacks=[*before, board], **options)
     return model
-
-
-def reader(folder):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "histograms": 0, "images": 0})
-    found.Reload()
-    return found
-
-
-def curves(folder):
-    found = reader(folder)
-    return {tag: [(one.step, one.value) for one in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
 
 
 def validation():

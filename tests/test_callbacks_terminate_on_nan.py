@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from problems import regression, same_weights
+from support.problems import regression, same_weights
 from torch import nn
 
 import kerastorch as kt

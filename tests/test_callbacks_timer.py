@@ -1,7 +1,7 @@
 """Timer: that times are told, and where; never how long they are."""
 
 import pytest
-from problems import regression
+from support.problems import regression
 from torch import nn
 
 import kerastorch as kt

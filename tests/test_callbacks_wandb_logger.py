@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from problems import regression
+from support.problems import regression
 from torch import nn
 
 import kerastorch as kt

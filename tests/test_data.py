@@ -1,11 +1,11 @@
 """Every kind of data, put right where nothing is lost."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse
 import torch
-from problems import classification, net, regression, same_weights
+from support.optional import optional
+from support.problems import classification, net, regression, same_weights
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
@@ -13,6 +13,8 @@ import kerastorch as kt
 from kerastorch.data.batches import ArrayBatches, Batch
 from kerastorch.data.source import Source
 from kerastorch.data.split import split_rows
+
+pd = optional("pandas")
 
 
 class Rows(Dataset):

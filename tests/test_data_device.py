@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from problems import classification, hand_loop, net, same_weights
+from support.problems import classification, hand_loop, net, same_weights
 from torch import nn
 
 import kerastorch as kt

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from problems import classification, net, regression
 from sklearn import metrics as sk
+from support.problems import classification, net, regression
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 

@@ -11,6 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from support.optional import is_installed
 from torch import nn
 
 import kerastorch as kt
@@ -31,7 +32,8 @@ from kerastorch.layers import (
     StringLookup,
 )
 
-BOTH = pytest.mark.parametrize("ending", ["pt2", "onnx"])
+needs_onnx = pytest.mark.skipif(not is_installed("onnx", "onnxscript", "onnxruntime"), reason="needs the extra onnx")
+BOTH = pytest.mark.parametrize("ending", ["pt2", pytest.param("onnx", marks=needs_onnx)])
 
 
 def run(path, *args):

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from problems import classification, hand_loop, net, regression, same_weights
+from support.problems import classification, hand_loop, net, regression, same_weights
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset

@@ -1,14 +1,16 @@
 """Inputs reach a model in the dtypes that a loop in plain torch would give them."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from support.optional import optional
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import kerastorch as kt
+
+pd = optional("pandas")
 
 N = 24
 FLOATS = torch.randn(N, 4, generator=torch.Generator().manual_seed(0))

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 import torch
-from problems import regression, same_weights
+from support.problems import regression, same_weights
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 

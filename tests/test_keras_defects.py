@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from problems import classification, regression
+from support.problems import classification, regression
 from torch import nn
 
 import kerastorch as kt

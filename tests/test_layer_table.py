@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 import torch
-from layer_rows import TABLE
+from support.layer_rows import TABLE
 from torch.utils import _pytree as pytree
 
 from kerastorch import Input, layers

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from layer_rows.row import numbers
+from support.layer_rows.row import numbers
 from torch import nn
 
 import kerastorch as kt

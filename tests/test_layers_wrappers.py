@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from layer_rows.row import numbers
+from support.layer_rows.row import numbers
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from problems import hand_loop
+from support.problems import hand_loop
 from torch import nn
 from torch.nn import functional as F
 

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from problems import classification, net, regression, same_weights
+from support.problems import classification, net, regression, same_weights
 from torch import nn
 from torch.nn import functional as F
 

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from problems import net
+from support.problems import net
 from torch import nn
 
 import kerastorch as kt

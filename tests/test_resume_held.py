@@ -10,7 +10,7 @@ import textwrap
 import numpy as np
 import pytest
 import torch
-from test_resume import ROWS, BrokenOffError, Rows, Signal, X, Y, check, dense, script
+from support.interrupted_training import ROWS, BrokenOffError, Rows, Signal, X, Y, check, dense, script
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, default_collate
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from test_callbacks_tensorboard import curves
-from test_resume import BrokenOffError, X, Y, check, dense, script
+from support.interrupted_training import BrokenOffError, X, Y, check, dense, script
+from support.tensorboard_files import curves
 from torch import nn
 
 import kerastorch as kt

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from layer_rows import TABLE
+from support.layer_rows import TABLE
 from torch import nn
 from torch.utils import _pytree as pytree
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from test_saving_models import X, Y, go_on, same_outputs, same_state, saved
+from support.saved_models import X, Y, go_on, same_outputs, same_state, saved
 from torch import nn
 
 import kerastorch as kt

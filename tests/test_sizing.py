@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from problems import classification, net, regression
+from support.problems import classification, net, regression
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from problems import same_weights
+from support.problems import same_weights
 from torch import nn
 from torch.nn import functional as F
 

@@ -7,15 +7,16 @@ import random
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
-from safetensors import safe_open
+from support.optional import optional
 from torch import nn
 
 import kerastorch as kt
 from kerastorch.errors import CheckpointCorruptError, CheckpointError
 from kerastorch.layers import BatchNormalization, Dense, Normalization, StringLookup
 from kerastorch.saving import weights_file
+
+safetensors, safetensors_torch = optional("safetensors"), optional("safetensors.torch")
 
 
 def network():
@@ -43,16 +44,16 @@ def test_weights_come_back_as_they_were(path):
 def test_torch_opens_the_file_with_the_names_of_the_bare_module(path):
     net, other = network(), network()
     kt.Model(net).save_weights(str(path))
-    other.load_state_dict(safetensors.torch.load_file(path))
+    other.load_state_dict(safetensors_torch.load_file(path))
     assert same(net, other)
-    with safe_open(path, "pt") as file:
+    with safetensors.safe_open(path, "pt") as file:
         assert file.metadata()["format"] == "pt"
         assert file.metadata()["kerastorch"] == kt.__version__
 
 
 def test_a_file_that_safetensors_wrote_is_loaded(path):
     net, other = network(), network()
-    safetensors.torch.save_file(net.state_dict(), path)
+    safetensors_torch.save_file(net.state_dict(), path)
     kt.Model(other).load_weights(path)
     assert same(net, other)
 
@@ -98,7 +99,7 @@ def test_a_file_that_was_cut_off_anywhere_is_refused(path):
 def test_a_file_that_another_tool_wrote_anew_without_our_metadata_loads(path):
     model, other = kt.Model(network()), kt.Model(network())
     model.save_weights(path)
-    safetensors.torch.save_file(safetensors.torch.load_file(path), path)
+    safetensors_torch.save_file(safetensors_torch.load_file(path), path)
     other.load_weights(path)
     assert same(model, other)
 
@@ -163,7 +164,7 @@ def test_nothing_changes_unless_everything_fits(path):
 
 
 def test_the_first_five_differences_are_told_the_rest_counted_and_near_names_suggested(path):
-    safetensors.torch.save_file({f"layer{i}.wait": torch.zeros(1) for i in range(9)}, path)
+    safetensors_torch.save_file({f"layer{i}.wait": torch.zeros(1) for i in range(9)}, path)
     module = nn.Module()
     module.layer0 = nn.Module()
     module.layer0.weight = nn.Parameter(torch.zeros(1))
@@ -204,7 +205,7 @@ def test_wider_floats_are_rounded_with_a_warning_and_narrower_ones_taken_exactly
 
 
 def test_integers_do_not_become_floats(path):
-    safetensors.torch.save_file({"weight": torch.zeros(3, 4, dtype=torch.int64), "bias": torch.zeros(3)}, path)
+    safetensors_torch.save_file({"weight": torch.zeros(3, 4, dtype=torch.int64), "bias": torch.zeros(3)}, path)
     with pytest.raises(CheckpointError, match=r"'weight' is torch.int64 in the file, torch.float32 in the model"):
         kt.Model(nn.Linear(4, 3)).load_weights(path)
 
@@ -212,7 +213,7 @@ def test_integers_do_not_become_floats(path):
 def test_a_narrower_integer_that_holds_the_number_is_taken(path):
     net = network()
     state = net.state_dict() | {"1.num_batches_tracked": torch.tensor(7, dtype=torch.int32)}
-    safetensors.torch.save_file(state, path)
+    safetensors_torch.save_file(state, path)
     kt.Model(net).load_weights(path)
     assert net[1].num_batches_tracked == 7
     assert net[1].num_batches_tracked.dtype == torch.int64
@@ -258,13 +259,13 @@ class Tied(nn.Module):
 def test_a_shared_tensor_is_saved_under_every_name_and_loaded_from_any(path):
     net, other = Tied(), Tied()
     kt.Model(net).save_weights(path)
-    found = safetensors.torch.load_file(path)
+    found = safetensors_torch.load_file(path)
     assert sorted(found) == ["head.weight", "words.weight"]
-    safetensors.torch.save_file({"head.weight": found["head.weight"]}, path)
+    safetensors_torch.save_file({"head.weight": found["head.weight"]}, path)
     kt.Model(other).load_weights(path)
     assert torch.equal(other.words.weight, net.words.weight)
     assert other.head.weight is other.words.weight
-    safetensors.torch.save_file({**found, "head.weight": found["head.weight"] + 1}, path)
+    safetensors_torch.save_file({**found, "head.weight": found["head.weight"] + 1}, path)
     with pytest.raises(CheckpointError, match=r"'words.weight' and 'head.weight' are one tensor"):
         kt.Model(other).load_weights(path)
 
@@ -274,7 +275,7 @@ def test_what_torch_compile_puts_before_names_is_left_out(path):
     compiled = torch.compile(net, backend="eager")
     assert next(iter(compiled.state_dict())) == "_orig_mod.0.weight"
     kt.Model(compiled).save_weights(path)
-    assert set(safetensors.torch.load_file(path)) == set(net.state_dict())
+    assert set(safetensors_torch.load_file(path)) == set(net.state_dict())
     kt.Model(torch.compile(other, backend="eager")).load_weights(path)
     assert same(net, other)
     inner = nn.Sequential(nn.Flatten(), torch.compile(net, backend="eager"))
@@ -308,7 +309,7 @@ def test_wrappers_names_in_a_file_are_passed_over(path, where):
     def put(name):
         return where.format(name if not where.startswith("0.") else name.removeprefix("0."))
 
-    safetensors.torch.save_file({put(name): value for name, value in net.state_dict().items()}, path)
+    safetensors_torch.save_file({put(name): value for name, value in net.state_dict().items()}, path)
     kt.Model(other).load_weights(path)
     assert same(net, other)
 
@@ -332,8 +333,8 @@ class Holder(nn.Module):
 def test_a_child_that_is_really_called_module_keeps_its_name(path, own, before):
     net, other = Holder(own), Holder(own)
     kt.Model(net).save_weights(path)
-    assert "module.weight" in safetensors.torch.load_file(path)
-    safetensors.torch.save_file({before + name: value for name, value in net.state_dict().items()}, path)
+    assert "module.weight" in safetensors_torch.load_file(path)
+    safetensors_torch.save_file({before + name: value for name, value in net.state_dict().items()}, path)
     kt.Model(other).load_weights(path)
     assert same(net, other)
 
@@ -460,14 +461,14 @@ def test_the_memory_format_of_the_model_stays(path):
     assert other.weight.stride() == strides
     assert torch.equal(other.weight, net.weight)
     kt.Model(other).save_weights(path)
-    assert torch.equal(safetensors.torch.load_file(path)["weight"], net.weight)
+    assert torch.equal(safetensors_torch.load_file(path)["weight"], net.weight)
 
 
 def test_a_functional_model_and_a_subclass_keep_torchs_names(path):
     x = kt.Input((4,))
     model = kt.Model(x, Dense(2, name="out")(x))
     model.save_weights(path)
-    assert sorted(safetensors.torch.load_file(path)) == ["out.bias", "out.weight"]
+    assert sorted(safetensors_torch.load_file(path)) == ["out.bias", "out.weight"]
     other = kt.Model(x, Dense(2, name="out")(x))
     other.load_weights(path)
     assert same(model, other)

@@ -11,6 +11,7 @@ import torch
 from forge import archive as archived
 from forge import numbers, sealed, taken_apart
 from harness import in_child, needs_fork, tries
+from json_values import VALUES
 
 from kerastorch.archive import file, tensors
 from kerastorch.errors import CheckpointError
@@ -21,15 +22,6 @@ PATIENCE = 10  # seconds for one try: a child that takes longer is killed
 PLAIN = (
     type(None), bool, int, float, str, list, tuple, dict, set, frozenset, torch.Tensor, np.ndarray,
     torch.dtype, torch.device,
-)  # fmt: skip
-VALUES = (
-    None, True, False, 0, -1, 1, 2, 7, 8, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, 2**64, 10**12, 10**30, 0.0, -0.0, 1.5,
-    1e308,
-    "", "a", "F32", "BF16", "U8", "BOOL", "F8_E4M3", "C64", "O", "tuple", "set", "map", "tensor", "array", "float",
-    "dtype",
-    "device", "nan", "inf", "cpu", "cuda", "float32", "os.system", "../x", "\x00", "😀", "__metadata__", "$", "value",
-    [], [[]], [0], [0, 0], [0, 4], [1] * 65, [-1, 2], {}, {"$": "tuple"}, {"$": "tensor", "value": "a"},
-    {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
 )  # fmt: skip
 PIECES = (
     b"NaN", b"Infinity", b"-", b"1e999", b"0" * 50, b"9" * 5000, b"\xff", b"\xed\xa0\x80", b"\\ud800",

@@ -9,8 +9,7 @@ import pytest
 import torch
 from forge import archive, taken_apart
 from harness import in_child, needs_fork, tries
-from test_fuzz import VALUES
-from test_malice_models import at, dicts, leaves, replaced
+from json_values import VALUES, at, dicts, leaves, replaced
 
 import kerastorch as kt
 from kerastorch import config, layers

@@ -10,9 +10,10 @@ import random
 import malice
 import pytest
 import torch
+from audited_read import FIXED, read_heard
 from forge import archive, taken_apart
 from harness import in_child, needs_fork, tries
-from test_malice import FIXED, read_heard
+from json_values import at, dicts, leaves, replaced
 
 import kerastorch as kt
 from kerastorch import layers
@@ -33,33 +34,6 @@ def model():
     return made
 
 
-def leaves(value, place=()):
-    """(place, leaf) of all that is in a JSON value."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from leaves(item, (*place, key))
-    elif isinstance(value, list):
-        for at, item in enumerate(value):
-            yield from leaves(item, (*place, at))
-    else:
-        yield place, value
-
-
-def dicts(value, place=()):
-    """The places of all dicts in a JSON value."""
-    if isinstance(value, dict):
-        yield place
-    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-        if isinstance(item, (dict, list)):
-            yield from dicts(item, (*place, key))
-
-
-def at(value, place):
-    for key in place:
-        value = value[key]
-    return value
-
-
 def keys_of_code(value, code):
     """JSON values with a key that is code in each dict: as one more, and in the place of each."""
     for place in dicts(value):
@@ -68,12 +42,6 @@ def keys_of_code(value, code):
             within = at(changed, place)
             within[code] = 1 if key is None else within.pop(key)
             yield changed
-
-
-def replaced(value, place, other):
-    value = copy.deepcopy(value)
-    at(value, place[:-1])[place[-1]] = other
-    return value
 
 
 def read_model(path):

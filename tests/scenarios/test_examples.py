@@ -7,12 +7,14 @@ import warnings
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from support.optional import optional
+
+safetensors_torch = optional("safetensors.torch")
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
@@ -81,7 +83,7 @@ def test_the_best_model_is_kept_and_loaded(run, tmp_path):
     found = run("save_and_load.py")
     assert found["accuracy"] >= 0.94
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.kt", "best.weights.safetensors"]
-    weights = load_file(tmp_path / "best.weights.safetensors")
+    weights = safetensors_torch.load_file(tmp_path / "best.weights.safetensors")
     assert all(torch.equal(weights[name], value) for name, value in found["best"].state_dict().items())
 
 

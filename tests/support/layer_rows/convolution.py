@@ -15,7 +15,7 @@ from kerastorch.layers import (
     SeparableConv1D,
     SeparableConv2D,
 )
-from layer_rows.row import Row, numbers
+from support.layer_rows.row import Row, numbers
 
 _CONV = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
 _TRANSPOSED = {3: F.conv_transpose1d, 4: F.conv_transpose2d, 5: F.conv_transpose3d}

@@ -3,7 +3,7 @@
 import torch
 
 from kerastorch.layers import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
-from layer_rows.row import Row, numbers
+from support.layer_rows.row import Row, numbers
 
 VALUES = torch.tensor(
     [[1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1], [1, 0, 0, 1, 0, 1], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]]

@@ -13,7 +13,7 @@ from kerastorch.layers import (
     Normalization,
     Rescaling,
 )
-from layer_rows.row import Row, integers, numbers
+from support.layer_rows.row import Row, integers, numbers
 
 _MEAN, _VARIANCE = [1.0, -2.0, 0.5, 3.0], [4.0, 0.25, 1.0, 9.0]
 _VOCABULARY = [40, 7, 1000, 3]

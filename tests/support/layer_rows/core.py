@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from kerastorch.layers import Activation, Dense, Maxout
-from layer_rows.row import Row, numbers
+from support.layer_rows.row import Row, numbers
 
 
 def _dense(activation):

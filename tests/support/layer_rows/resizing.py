@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from kerastorch.layers import CenterCrop, Resizing
-from layer_rows.row import Row, numbers
+from support.layer_rows.row import Row, numbers
 
 
 def _lines(size, new):

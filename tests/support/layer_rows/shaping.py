@@ -16,7 +16,7 @@ from kerastorch.layers import (
     Reshape,
     ReversibleEmbedding,
 )
-from layer_rows.row import Row, integers, numbers
+from support.layer_rows.row import Row, integers, numbers
 
 
 def _some_masked():

@@ -5,8 +5,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from kerastorch.layers import GRU, LSTM, RNN, Bidirectional, Dense, LSTMCell, TimeDistributed
-from layer_rows.recurrent import masked, x
-from layer_rows.row import Row, numbers
+from support.layer_rows.recurrent import masked, x
+from support.layer_rows.row import Row, numbers
 
 
 def _both(kind, sequences=False, states=False, merge=lambda a, b: torch.cat([a, b], -1)):

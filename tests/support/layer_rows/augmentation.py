@@ -3,7 +3,7 @@
 from torch.nn import functional as F
 
 from kerastorch import layers
-from layer_rows.row import Row, numbers
+from support.layer_rows.row import Row, numbers
 
 
 def _images():

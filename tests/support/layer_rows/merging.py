@@ -3,7 +3,7 @@
 import torch
 
 from kerastorch.layers import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
-from layer_rows.row import Row, numbers
+from support.layer_rows.row import Row, numbers
 
 
 def _three():

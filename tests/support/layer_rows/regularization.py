@@ -10,7 +10,7 @@ from kerastorch.layers import (
     SpatialDropout2D,
     SpatialDropout3D,
 )
-from layer_rows.row import Row, numbers
+from support.layer_rows.row import Row, numbers
 
 
 def _row(make, *shape, training="random"):

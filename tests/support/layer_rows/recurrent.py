@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from kerastorch.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell, StackedRNNCells
-from layer_rows.row import Row, numbers
+from support.layer_rows.row import Row, numbers
 
 
 def x():

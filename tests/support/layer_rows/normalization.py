@@ -11,7 +11,7 @@ from kerastorch.layers import (
     SpectralNormalization,
     UnitNormalization,
 )
-from layer_rows.row import Row, numbers
+from support.layer_rows.row import Row, numbers
 
 ANY = {"beta_initializer": "random_normal", "gamma_initializer": "random_normal"}
 

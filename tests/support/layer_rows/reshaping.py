@@ -13,7 +13,7 @@ from kerastorch.layers import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from layer_rows.row import Row, numbers
+from support.layer_rows.row import Row, numbers
 
 
 def _repeated(factors, first):

@@ -5,7 +5,7 @@ import itertools
 import torch
 
 from kerastorch import layers
-from layer_rows.row import Row, numbers
+from support.layer_rows.row import Row, numbers
 
 
 def _windows(size, pool, stride, same):

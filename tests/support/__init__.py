@@ -1,0 +1,1 @@
+"""What test files share: data, models, trainings that are interrupted, and how they are compared."""
