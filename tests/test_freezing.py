@@ -28,8 +28,15 @@ def _chain():
     return model
 
 
-@pytest.mark.parametrize("jit", [False, True], ids=["eager", "compiled"])
-@pytest.mark.parametrize("number", [0, 1], ids=["kerastorch's layer", "torch's module"])
+@pytest.mark.parametrize(
+    ("number", "jit"),
+    [
+        pytest.param(0, False, id="kerastorch's layer-eager"),
+        pytest.param(1, False, id="torch's module-eager"),
+        pytest.param(0, True, id="kerastorch's layer-compiled"),
+        pytest.param(1, True, id="torch's module-compiled", marks=pytest.mark.slow),
+    ],
+)
 def test_trainable_set_after_compile_is_honoured_both_ways(number, jit):
     x, y = _data()
     model = _chain()

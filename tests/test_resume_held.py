@@ -322,8 +322,15 @@ GROUP = """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs groups of processes")
-@pytest.mark.parametrize(("busy", "slow"), [(0.5, 0.0), (0.0, 0.2)], ids=["while busy", "while waiting for data"])
-@pytest.mark.parametrize(("which", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("which", "code", "busy", "slow"),
+    [
+        pytest.param(signal.SIGINT, -signal.SIGINT, 0.0, 0.2, id="SIGINT while waiting for data"),
+        pytest.param(signal.SIGTERM, 143, 0.5, 0.0, id="SIGTERM while busy"),
+        pytest.param(signal.SIGINT, -signal.SIGINT, 0.5, 0.0, id="SIGINT while busy", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, 0.0, 0.2, id="SIGTERM while waiting for data", marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_that_workers_get_too_keeps_the_training(which, code, busy, slow, tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(GROUP), str(tmp_path / "kept"), str(busy), str(slow)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)

@@ -95,6 +95,7 @@ def _encoder_block(x, heads, width):
     return x + Dense(width)(Dense(2 * width, "gelu")(normal))
 
 
+@pytest.mark.slow
 def test_a_transformer_encoder_tells_text_from_reversed_text(text):
     x, x_test, y, y_test = text
     numbers = Input((24,), "int64", name="characters")
