@@ -401,6 +401,7 @@ def test_history_has_floats_sorted_names_and_zero_based_epochs():
 
 
 def test_history_finds_the_best_epoch_and_makes_a_frame():
+    pytest.importorskip("pandas")
     history = History()
     history.on_train_begin()
     for epoch, value in enumerate([3.0, 1.0, math.nan, 2.0]):
@@ -463,6 +464,7 @@ def test_early_stopping_goes_on_from_its_state_with_the_best_weights(tmp_path, c
 
 
 def test_the_history_goes_on_from_its_state(tmp_path):
+    pytest.importorskip("pandas")
     x, y = regression(40)
     straight = model_for_values(["mae"]).fit(x, y, epochs=2, validation_data=(x, y), validation_freq=2, verbose=0)
     other = History()

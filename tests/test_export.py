@@ -345,6 +345,7 @@ def test_other_endings_and_formats_are_refused(tmp_path):
     assert not os.listdir(tmp_path)
 
 
+@needs_onnx
 def test_a_missing_package_is_named_with_what_installs_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ImportError, match=r"needs onnxscript: pip install onnx onnxscript onnxruntime$"):

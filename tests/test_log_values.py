@@ -116,6 +116,7 @@ def test_csv_logger_writes_arrays_as_lists(tmp_path):
 
 
 def test_tensorboard_writes_them_as_text(tmp_path):
+    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     trained(VALUES, callbacks.TensorBoard(tmp_path, write_graph=False))
@@ -177,6 +178,7 @@ def test_a_plot_leaves_out_what_is_no_curve(tmp_path):
 
 
 def test_a_frame_holds_arrays_as_they_are():
+    pytest.importorskip("pandas")
     frame = trained({"array": VALUES["array"]}).frame()
     assert list(frame["array"][1]) == [0, 1, 2]
 

@@ -483,7 +483,7 @@ TWO = torch.randn(N, 2, generator=torch.Generator().manual_seed(2))
     ids=["column", "mean", "column of rank 2", "gaussian", "normal", "other lengths", "through a sum"],
 )
 def test_a_column_of_outputs_is_not_broadcast_with_targets(function, targets):
-    with pytest.raises(ValueError, match="would be broadcast with outputs"):
+    with pytest.raises(ValueError, match=r"would be broadcast with outputs.*(reshape\(\(24,|expand_as)"):
         losses.get(function)(targets, TWO)
     model = kt.Model(nn.Identity())
     model.compile("sgd", "mse", metrics=[function])

@@ -136,10 +136,14 @@ class BroadcastGuard(TorchFunctionMode):
             same = one.targets == other.targets and one.outputs == other.outputs
             if not same and _is_broadcast(one, other, explicit):
                 target, output = (one, other) if one.targets and not other.targets else (other, one)
+                if target.tensor.numel() == output.tensor.numel():
+                    cure = f"Give both one shape in the function, as y_true.reshape({tuple(output.tensor.shape)}) does."
+                else:
+                    cure = "If it is meant, expand one of them in the function: y_true.expand_as(y_pred)."
                 raise ValueError(
                     f"{self._name}: y of shape {tuple(target.tensor.shape)} would be broadcast with outputs of shape "
                     f"{tuple(output.tensor.shape)}. Shapes must match; kerastorch never broadcasts a loss or metric. "
-                    "If it is meant, expand one of them in the function: y_true.expand_as(y_pred)."
+                    f"{cure}"
                 )
 
     def _follow(self, name: str, origins: list[_Origin], tensors: list[Tensor], result: Any) -> None:
