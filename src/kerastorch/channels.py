@@ -250,7 +250,7 @@ def _rank(module: nn.Module) -> int:
 
 
 def _describes_its_forward(kind: type) -> bool:
-    """Return whether a class says itself what its `forward` does to the axes, and does not inherit it of another."""
+    """Return whether a class declares its axes for the `forward` that it runs, not for one that it overrides."""
     for one in kind.__mro__:
         if "channels_after" in vars(one) or "keeps_axes" in vars(one):
             return True

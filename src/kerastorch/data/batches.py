@@ -51,7 +51,6 @@ class Batches(Protocol):
         batch_size: rows of a batch, `None` where unknown.
         targets: all targets, where they are in memory, else `None`.
         transient: whether the tensors of a batch may be filled anew when the next batch is drawn.
-        exact: whether a pass surely has as many batches as `steps` says.
     """
 
     samples: int | None
@@ -61,7 +60,7 @@ class Batches(Protocol):
 
     @property
     def exact(self) -> bool:
-        """See above."""
+        """Return whether a pass has exactly as many batches as `steps` says."""
 
     def steps(self) -> int | None:
         """How many batches a pass has, `None` where unknown."""

@@ -10,8 +10,8 @@ def find_class_axis(
 ) -> int:
     """Return the axis of `y_pred` on which the classes lie: the last, or axis 1 of images that are channels-first.
 
-    Outputs of up to three axes have their classes on the last one if nothing is known of their channels. For images and
-    volumes the targets tell: class numbers by their shape, one-hot targets by what sums to one.
+    Outputs of up to three axes have their classes on the last axis if their channel axis is not known. For images and
+    volumes the targets decide: class numbers by their shape, one-hot targets by the axis along which they sum to one.
 
     Args:
         name: of the loss or metric, for messages.

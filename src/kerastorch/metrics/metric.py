@@ -51,10 +51,11 @@ NAMES = (*_CLASSIFICATION, *_TOP_K, *_LOSSES, *_ROOTS, *_REGRESSION)
 
 # these take the number of outputs
 _BY_OUTPUT = ("PearsonCorrCoef", "SpearmanCorrCoef")
-# these compare whole rows, of which each output is a class
+# these take the outputs as margins, whatever activation the loss applies
 _MARGINS = ("categorical_hinge", "hinge", "squared_hinge")
+# these compare whole rows, of which each output is a class
 _OF_CLASSES = ("kl_divergence", "kld", "kullback_leibler_divergence", *_MARGINS)
-# of these a lower number is better
+# these are better when lower
 _LOWER = ("calibration_error", "hinge_loss")
 # these depend on the order of the outputs alone
 _RANKS = ("auc", "auroc", "roc_auc", "average_precision")

@@ -143,7 +143,7 @@ class Objective:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there, in a pass that is under way."""
         if len(self._modules()) != len(state["losses"]) or not state.get("class_axes", {}).keys() <= self.losses.keys():
-            return  # of other losses, which the settings of the fit tell of; the first batch is looked at again
+            return  # other losses, which the resumed fit warns about; the first batch is checked again
         for module, saved in zip(self._modules(), state["losses"], strict=True):
             load_state(module, saved)
         now = self._pass
