@@ -9,11 +9,10 @@ import sys
 
 import numpy as np
 import torch
-from golden_states import FOLDER
+from golden_states import FOLDER, LABEL
 
 import kerastorch as kt
 from kerastorch import layers
-from kerastorch.version import __version__
 
 
 def inputs():
@@ -50,7 +49,7 @@ def trained():
 
 
 if __name__ == "__main__":
-    path = FOLDER / f"model-{__version__}.kt"
+    path = FOLDER / f"model-{LABEL}.kt"
     if path.exists():
         sys.exit(f"{path} is there already.")
     model = trained()

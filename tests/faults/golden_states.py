@@ -17,6 +17,7 @@ from kerastorch.archive.tensors import DTYPES
 from kerastorch.version import __version__
 
 FOLDER = Path(__file__).parent / "golden"
+LABEL = f"{__version__}-2026-11"  # files of one release from different months lie side by side
 
 
 def of_format_1():
@@ -48,7 +49,7 @@ def _bits(dtype, shape):
 
 
 if __name__ == "__main__":
-    path = FOLDER / f"archive-{__version__}.kt"
+    path = FOLDER / f"archive-{LABEL}.kt"
     if path.exists():
         sys.exit(f"{path} is there already.")
     file.write(path, {"golden": of_format_1()})

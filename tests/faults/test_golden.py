@@ -1,5 +1,8 @@
 """F14: files that releases have written are read bit for bit by this one."""
 
+import shutil
+
+import golden_checkpoint
 import numpy as np
 import pytest
 from golden_model import inputs, targets
@@ -55,3 +58,24 @@ def test_a_model_that_a_release_has_written_is_read_bit_for_bit_and_trains_on(pa
     assert set(model.evaluate(inputs(), targets(), verbose=0, return_dict=True)) >= {"loss", "kind_accuracy"}
     model.fit(inputs(), targets(), verbose=0)
     report("F14", "models that releases have written: weights and optimizer", 1, "read bit for bit, and train on")
+
+
+FITS = sorted(FOLDER.glob("fit-*"))
+
+
+def test_there_is_a_golden_checkpoint_and_it_is_small():
+    assert FITS
+    assert all(file.stat().st_size < 50_000 for path in FITS for file in path.iterdir())
+
+
+@pytest.mark.parametrize("path", FITS, ids=lambda path: path.name)
+def test_a_fit_that_a_release_has_interrupted_is_resumed(path, tmp_path, report):
+    folder = shutil.copytree(path, tmp_path / "fit")
+    uninterrupted, whole, batches = golden_checkpoint.fit()
+    model, history, left = golden_checkpoint.fit(folder)
+    assert (batches, left) == (28, 18)  # interrupted after 12 batches, saved after 10
+    assert history.epoch == whole.epoch == [0, 1, 2, 3]
+    assert all(np.allclose(history.history[name], whole.history[name], rtol=1e-3, atol=1e-4) for name in whole.history)
+    expected = uninterrupted.state_dict()
+    assert all(np.allclose(value, expected[name], rtol=1e-3, atol=1e-4) for name, value in model.state_dict().items())
+    report("F14", "fits that releases have interrupted", 1, "resumed, with the weights of an uninterrupted run")
