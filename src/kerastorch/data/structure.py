@@ -63,3 +63,10 @@ def is_sequence_of_arrays(data: Any) -> bool:
         and any(part is not None for part in data)
         and all(part is None or getattr(part, "ndim", 0) >= 1 or isinstance(part, Mapping) for part in data)
     )
+
+
+def batch_rows(x: Any) -> int:
+    """Return the number of rows of a batch: the length of its first leaf, or 1 if it has none."""
+    if isinstance(x, Tensor):
+        return x.shape[0] if x.ndim else 1
+    return next((len(leaf) for _, leaf in leaves(x)), 1)

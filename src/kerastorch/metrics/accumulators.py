@@ -229,3 +229,17 @@ def values(name: str, value: Any) -> Mapping[str, Any]:
     if isinstance(value, Tensor) and value.numel() > 1:
         return {f"{name}_{index}": part for index, part in enumerate(value.flatten())}
     return {name: value}
+
+
+def torchmetrics_in(accumulator: Any) -> Iterator[tuple[str, Any]]:
+    """Find all metrics of torchmetrics in an accumulator, by name."""
+    inner = inner_metric(accumulator)
+    if isinstance(inner, torch.nn.Module):
+        for name, metric in inner.named_modules():
+            if hasattr(metric, "_defaults") and hasattr(metric, "_update_count"):
+                yield name, metric
+
+
+def inner_metric(accumulator: Any) -> Any:
+    """Return the metric object that an accumulator wraps, or the accumulator itself."""
+    return accumulator.metric if isinstance(accumulator, (Finished, KerasProtocol, UpdateProtocol)) else accumulator

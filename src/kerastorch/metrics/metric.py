@@ -21,8 +21,8 @@ from kerastorch.metrics.accumulators import (
     LossMean,
     UpdateProtocol,
     WholeEpoch,
+    torchmetrics_in,
 )
-from kerastorch.metrics.state import torchmetrics_in
 from kerastorch.metrics.target import Sees, Target
 from kerastorch.names import find, public_name, snake_case
 

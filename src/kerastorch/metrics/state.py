@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from kerastorch.metrics.accumulators import Finished, KerasProtocol, UpdateProtocol
+from kerastorch.metrics.accumulators import KerasProtocol, UpdateProtocol, inner_metric, torchmetrics_in
 
 
 def state_of(accumulator: Any) -> dict[str, Any]:
@@ -23,13 +22,13 @@ def state_of(accumulator: Any) -> dict[str, Any]:
         }
     if isinstance(accumulator, (KerasProtocol, UpdateProtocol)):
         return {name: value for name, value in vars(accumulator.metric).items() if _is_plain(value)}
-    return {name: value for name, value in vars(_inner(accumulator)).items() if not callable(value)}
+    return {name: value for name, value in vars(inner_metric(accumulator)).items() if not callable(value)}
 
 
 def load_state(accumulator: Any, state: Mapping[str, Any]) -> None:
     """Put back what `state_of` found in another of the same kind."""
     metrics = dict(torchmetrics_in(accumulator))
-    inner = _inner(accumulator)
+    inner = inner_metric(accumulator)
     for name, saved in state.items():
         if not metrics:
             vars(inner)[name] = _copied(saved)
@@ -39,19 +38,6 @@ def load_state(accumulator: Any, state: Mapping[str, Any]) -> None:
         metric._computed = None
         for part in metric._defaults:
             setattr(metric, part, _copied(saved[part]))
-
-
-def torchmetrics_in(accumulator: Any) -> Iterator[tuple[str, Any]]:
-    """Find all metrics of torchmetrics in an accumulator, by name."""
-    inner = _inner(accumulator)
-    if isinstance(inner, torch.nn.Module):
-        for name, metric in inner.named_modules():
-            if hasattr(metric, "_defaults") and hasattr(metric, "_update_count"):
-                yield name, metric
-
-
-def _inner(accumulator: Any) -> Any:
-    return accumulator.metric if isinstance(accumulator, (Finished, KerasProtocol, UpdateProtocol)) else accumulator
 
 
 def _is_plain(value: Any) -> bool:

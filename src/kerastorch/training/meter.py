@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.data.structure import leaves
+from kerastorch.data.structure import batch_rows, leaves
 from kerastorch.errors import CheckpointError
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import KerasProtocol, values
@@ -289,13 +289,6 @@ class RunningLogs(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return repr(self._all())
-
-
-def batch_rows(x: Any) -> int:
-    """How many rows a batch has."""
-    if isinstance(x, Tensor):
-        return x.shape[0] if x.ndim else 1
-    return next((len(leaf) for _, leaf in leaves(x)), 1)
 
 
 def counted_rows(batch: Any) -> int:

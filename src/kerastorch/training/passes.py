@@ -13,13 +13,14 @@ from kerastorch.callbacks.base import CallbackList
 from kerastorch.data.batches import Batch, Batches, Several, grouped
 from kerastorch.data.spec import described
 from kerastorch.data.streams import with_own_tensors
+from kerastorch.data.structure import batch_rows
 from kerastorch.freezing import heed, rest
 from kerastorch.modes import evaluation_mode, training_mode
 from kerastorch.optimizers.base import unfuse_beginners
 from kerastorch.processes import without_exchange
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
-from kerastorch.training.meter import Meter, RunningLogs, batch_rows, counted_rows
+from kerastorch.training.meter import Meter, RunningLogs, counted_rows
 from kerastorch.training.sizing import growing
 from kerastorch.training.tail import find_tail
 from kerastorch.training.trainer import Trainer

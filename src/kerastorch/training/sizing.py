@@ -12,8 +12,7 @@ from torch.overrides import TorchFunctionMode
 from kerastorch.data.batches import Batches
 from kerastorch.data.growing import FIRST, GrowingBatches
 from kerastorch.data.source import Source, limited
-from kerastorch.data.structure import leaves
-from kerastorch.training.meter import batch_rows
+from kerastorch.data.structure import batch_rows, leaves
 from kerastorch.tree import is_compiled
 
 
