@@ -14,7 +14,7 @@ from support.optional import optional
 from kerastorch.archive import disk, file
 from kerastorch.archive.background import Background
 from kerastorch.archive.generations import Generations
-from kerastorch.errors import CheckpointCorruptError, CheckpointError
+from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 safetensors_torch = optional("safetensors.torch")
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kerastorch.archive.packing import pack, unpack
-from kerastorch.errors import CheckpointCorruptError, CheckpointError
+from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 
 def back(value):

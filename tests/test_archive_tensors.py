@@ -7,7 +7,7 @@ import torch
 from support.optional import optional
 
 from kerastorch.archive import tensors
-from kerastorch.errors import CheckpointCorruptError, CheckpointError
+from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 safetensors_torch = optional("safetensors.torch")
 

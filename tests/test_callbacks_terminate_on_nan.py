@@ -10,7 +10,8 @@ from support.problems import regression, same_weights
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.callbacks import Callback, LambdaCallback, TerminateOnNaN, finite
+from kerastorch.callbacks import Callback, LambdaCallback, TerminateOnNaN
+from kerastorch.core import finite_check as finite
 
 BAD = [math.nan, math.inf, -math.inf]
 

@@ -8,7 +8,7 @@ from torch import nn
 
 import kerastorch as kt
 from kerastorch import layers
-from kerastorch.channels import known_channel_axes
+from kerastorch.core.channel_tracking import known_channel_axes
 
 
 def chain(*some):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from kerastorch import config, constraints, initializers, regularizers
+from kerastorch import constraints, initializers, regularizers
 from kerastorch.constraints import MaxNorm, MinMaxNorm, NonNeg, UnitNorm
+from kerastorch.core import serialization as config
 
 SHAPES = {(5, 4): (1,), (5, 4, 3): (1, 2), (5, 4, 3, 2): (1, 2, 3), (5,): (0,)}
 each_shape = pytest.mark.parametrize(("shape", "axes"), SHAPES.items(), ids=str)

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.errors import each_warning_once, mismatch, number, suggest, unknown, warn, whole
-from kerastorch.names import find, public_name, resolve, snake_case
+from kerastorch.core.errors import each_warning_once, mismatch, number, suggest, unknown, warn, whole
+from kerastorch.core.name_lookup import find, public_name, resolve, snake_case
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from support.optional import is_installed
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.errors import ExportError
+from kerastorch.core.errors import ExportError
 from kerastorch.layers import (
     GRU,
     LSTM,

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.callbacks.finite import SMALL, all_finite
+from kerastorch.core.finite_check import SMALL, all_finite
 
 SIZES = {"small": 3, "the largest small": SMALL, "large": SMALL + 1}
 

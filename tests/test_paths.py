@@ -10,7 +10,7 @@ from harness import as_anybody, needs_fork
 
 import kerastorch as kt
 from kerastorch import callbacks, layers
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
 
 X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
 Y = X.sum(1, keepdim=True)

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import kerastorch as kt
 from kerastorch import callbacks, layers
 from kerastorch.archive.generations import Generations
+from kerastorch.core.errors import CheckpointError
 from kerastorch.data.source import Source
-from kerastorch.errors import CheckpointError
 
 
 class OwnNoise(Dataset):

@@ -11,7 +11,7 @@ from torch import nn
 
 import kerastorch as kt
 from kerastorch.callbacks import BackupAndRestore, Callback, LearningRateScheduler, Schedule
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
 from kerastorch.optimizers import SGD, Adam
 
 _X = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))

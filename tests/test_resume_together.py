@@ -9,7 +9,7 @@ from torch import nn
 
 import kerastorch as kt
 from kerastorch import callbacks, layers
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
 
 
 def writers(folder):

@@ -9,7 +9,7 @@ import torch
 import kerastorch as kt
 from kerastorch import Input, Model, Sequential, layers
 from kerastorch.archive import file
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
 from kerastorch.saving import reader
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 import kerastorch as kt
 from kerastorch import Input, Model, Sequential, layers
-from kerastorch.errors import CheckpointCorruptError, CheckpointError
+from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 
 def chain(optimizer="adam", **given):

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import kerastorch as kt
+from kerastorch.core.nested import map_structure
 from kerastorch.data.arrays import tensor
-from kerastorch.data.structure import map_structure
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from support.optional import optional
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.errors import CheckpointCorruptError, CheckpointError
+from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 from kerastorch.layers import BatchNormalization, Dense, Normalization, StringLookup
 from kerastorch.saving import weights_file
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.config import register
-from kerastorch.names import resolve
+from kerastorch.core.name_lookup import resolve
+from kerastorch.core.serialization import register
 
 Activation = Callable[[Tensor], Tensor]
 

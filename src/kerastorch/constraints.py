@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kerastorch.config import Configurable
-from kerastorch.errors import number, whole
-from kerastorch.names import resolve
-from kerastorch.tree import modules
+from kerastorch.core.errors import number, whole
+from kerastorch.core.module_tree import modules
+from kerastorch.core.name_lookup import resolve
+from kerastorch.core.serialization import Configurable
 
 Constraint = Callable[[Tensor], Tensor]
 

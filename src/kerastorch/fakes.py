@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from kerastorch.modes import evaluation_mode
-from kerastorch.tree import is_unbuilt, modules, tensors
+from kerastorch.core.module_tree import is_unbuilt, modules, tensors
+from kerastorch.core.train_mode import evaluation_mode
 
 _fake: Any = None
 

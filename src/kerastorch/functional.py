@@ -9,12 +9,12 @@ from typing import Any
 from torch import fx, nn
 from torch.utils import _pytree as pytree
 
-from kerastorch.channels import channels_after, check_axis
+from kerastorch.core.channel_tracking import channels_after, check_axis
+from kerastorch.core.module_tree import modules
+from kerastorch.core.overridable_property import soft_property
 from kerastorch.graph import Plan, graph_module, keep_apart, masks_on, replay
 from kerastorch.masks import makes_mask
-from kerastorch.soft import soft_property
 from kerastorch.symbolic import Symbol, has_symbols, replaced
-from kerastorch.tree import modules
 from kerastorch.view import View
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from kerastorch.core.name_lookup import snake_case
 from kerastorch.layers.input import Input
-from kerastorch.names import snake_case
 from kerastorch.symbolic import Symbol, call, named, replaced, symbols
 
 

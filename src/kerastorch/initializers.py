@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
-from kerastorch.config import Configurable
-from kerastorch.errors import number
-from kerastorch.names import resolve
+from kerastorch.core.errors import number
+from kerastorch.core.name_lookup import resolve
+from kerastorch.core.serialization import Configurable
 
 Initializer = Callable[[Tensor], Any]
 

@@ -15,13 +15,14 @@ from kerastorch.callbacks.backup import BackupAndRestore
 from kerastorch.callbacks.base import Callback, CallbackList, check_monitors, listed
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress import Verbose, progress
+from kerastorch.core.errors import each_warning_once, warn
+from kerastorch.core.module_tree import modules
+from kerastorch.core.path_checks import given
+from kerastorch.core.process_group import warn_without_group
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.source import Source, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
-from kerastorch.errors import each_warning_once, warn
 from kerastorch.inspection.visible import Visible
-from kerastorch.paths import given
-from kerastorch.processes import warn_without_group
 from kerastorch.saving.portable import Portable
 from kerastorch.saving.savable import Savable
 from kerastorch.training import passes
@@ -39,7 +40,6 @@ from kerastorch.training.ready import check_columns, check_frequency, check_outp
 from kerastorch.training.results import Collected
 from kerastorch.training.sizing import sized, visible
 from kerastorch.training.trainer import Trainer
-from kerastorch.tree import modules
 from kerastorch.unregistered import check_registered, warn_unregistered
 
 

@@ -6,7 +6,7 @@ import threading
 
 from torch import Tensor
 
-from kerastorch.freezing import Freezable
+from kerastorch.core.trainable import Freezable
 from kerastorch.recordable import Recordable
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kerastorch.soft import soft_property
+from kerastorch.core.overridable_property import soft_property
 from kerastorch.symbolic import calls_of, has_symbols, named, record
 
 

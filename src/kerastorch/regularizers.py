@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kerastorch.config import Configurable
-from kerastorch.errors import number, suggest
-from kerastorch.names import resolve
-from kerastorch.tree import named_modules
+from kerastorch.core.errors import number, suggest
+from kerastorch.core.module_tree import named_modules
+from kerastorch.core.name_lookup import resolve
+from kerastorch.core.serialization import Configurable
 
 Regularizer = Callable[[Tensor], Tensor]
 

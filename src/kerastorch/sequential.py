@@ -8,9 +8,12 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from kerastorch.channels import channels_after, check_axis
-from kerastorch.config import decode, encode
-from kerastorch.data.spec import Spec
+from kerastorch.core.channel_tracking import channels_after, check_axis
+from kerastorch.core.module_tree import modules
+from kerastorch.core.overridable_property import soft_property
+from kerastorch.core.serialization import decode, encode
+from kerastorch.core.tensor_spec import Spec
+from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.graph import masks_on
 from kerastorch.layers.base import is_built
 from kerastorch.layers.channels_check import ChannelsLastError
@@ -18,12 +21,9 @@ from kerastorch.layers.input import Input
 from kerastorch.layers.rnn import forget
 from kerastorch.masks import makes_mask, mask_after, takes_mask
 from kerastorch.model import Model
-from kerastorch.modes import evaluation_mode
 from kerastorch.saving.graphs import input_config, input_from
 from kerastorch.saving.reader import Reader
-from kerastorch.soft import soft_property
 from kerastorch.symbolic import Symbol, call
-from kerastorch.tree import modules
 
 _VARYING = (32, 192, 1)  # tried in turn
 

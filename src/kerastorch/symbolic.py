@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.fx.graph import magic_methods, reflectable_magic_methods
 from torch.overrides import get_default_nowrap_functions, is_tensor_method_or_property
 
-from kerastorch.channels import Channels, building_for, channels_after, check_axis
+from kerastorch.core.channel_tracking import Channels, building_for, channels_after, check_axis
 from kerastorch.fakes import build_on_zeros, evaluated, goes_by_numbers
 from kerastorch.masks import any_mask, mask_after, takes_mask
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
+from kerastorch.core.module_tree import is_unbuilt, modules, tensors
 from kerastorch.part import Part
-from kerastorch.tree import is_unbuilt, modules, tensors
 
 _OF_TORCH = frozenset(vars(nn.Module()))  # torch's own attributes, dicts among them
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from kerastorch.errors import unknown, whole
+from kerastorch.core.errors import unknown, whole
 
 if TYPE_CHECKING:
     from kerastorch.inspection.plot import plot_model

@@ -6,9 +6,9 @@ from typing import Any, Self
 
 from torch import nn
 
-from kerastorch.errors import mismatch
-from kerastorch.freezing import rest
-from kerastorch.tree import modules
+from kerastorch.core.errors import mismatch
+from kerastorch.core.module_tree import modules
+from kerastorch.core.trainable import rest
 from kerastorch.unregistered import check_registered
 from kerastorch.weights import Weights
 

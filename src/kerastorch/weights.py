@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.module_tree import is_unbuilt, modules
+from kerastorch.core.overridable_property import soft_property
 from kerastorch.part import Part
-from kerastorch.soft import soft_property
-from kerastorch.tree import is_unbuilt, modules
 from kerastorch.unregistered import check_registered
 
 

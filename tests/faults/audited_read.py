@@ -5,7 +5,7 @@ import sys
 import tracemalloc
 from pathlib import Path
 
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
 
 FIXED = 48 * 2**20  # bytes beside twice the file
 HEARD = (

@@ -10,7 +10,7 @@ from harness import in_child, needs_fork, same, tries
 
 from kerastorch.archive import file
 from kerastorch.archive.generations import Generations
-from kerastorch.errors import CheckpointCorruptError, CheckpointError
+from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 KIB, BLOCK = 1024, 4096
 

@@ -14,7 +14,7 @@ from harness import in_child, needs_fork, tries
 from json_values import VALUES
 
 from kerastorch.archive import file, tensors
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
 
 pytestmark = needs_fork
 CHUNK = 1000  # tries of one child

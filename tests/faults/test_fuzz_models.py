@@ -12,8 +12,9 @@ from harness import in_child, needs_fork, tries
 from json_values import VALUES, at, dicts, leaves, replaced
 
 import kerastorch as kt
-from kerastorch import config, layers
-from kerastorch.errors import CheckpointError
+from kerastorch import layers
+from kerastorch.core import serialization as config
+from kerastorch.core.errors import CheckpointError
 from kerastorch.saving import torch_modules, torch_names
 
 pytestmark = needs_fork

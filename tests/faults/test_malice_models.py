@@ -17,7 +17,7 @@ from json_values import at, dicts, leaves, replaced
 
 import kerastorch as kt
 from kerastorch import layers
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
 
 pytestmark = [needs_fork, pytest.mark.skipif(not hasattr(kt, "load_model"), reason="no models are loaded yet")]
 HUGE = (10**12, 2**63 - 1, -1)

@@ -8,7 +8,7 @@ from harness import in_child, needs_fork, same, state, tries
 
 from kerastorch.archive import file
 from kerastorch.archive.generations import Generations
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
 
 pytestmark = needs_fork
 

@@ -35,7 +35,7 @@ def _raises(path: Path) -> list[range]:
 
 @contextmanager
 def foreign_warnings() -> Iterator[list[str]]:
-    """Collect the warnings that are not given by `kerastorch.errors.warn`, nor by a metric of torchmetrics."""
+    """Collect the warnings that are not given by `kerastorch.core.errors.warn`, nor by a metric of torchmetrics."""
     found: list[str] = []
 
     def show(message: Warning | str, category: type[Warning], *place: object) -> None:
@@ -43,7 +43,7 @@ def foreign_warnings() -> Iterator[list[str]]:
         while frame is not None and frame.f_globals.get("__name__") == "warnings":
             frame = frame.f_back
         name = "" if frame is None else str(frame.f_globals.get("__name__"))
-        if name != "kerastorch.errors" and not name.startswith(("torchmetrics.", "lightning_utilities.")):
+        if name != "kerastorch.core.errors" and not name.startswith(("torchmetrics.", "lightning_utilities.")):
             found.append(f"{category.__name__}: {message}")
 
     with warnings.catch_warnings():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerastorch.errors import CheckpointCorruptError
+from kerastorch.core.errors import CheckpointCorruptError
 
 _LONGEST = 300  # characters of a reason: it may quote what stands in the file
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from kerastorch.errors import CheckpointCorruptError, CheckpointError
+from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 fcntl: Any
 try:

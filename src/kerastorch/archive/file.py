@@ -21,7 +21,7 @@ import torch
 from kerastorch.archive import disk, tensors
 from kerastorch.archive.damaged import damaged
 from kerastorch.archive.packing import Packed, pack, unpack
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
 from kerastorch.version import __version__
 
 MAGIC = b"\x89kerastorch\n"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kerastorch.archive import disk, file
-from kerastorch.errors import CheckpointError, warn, whole
-from kerastorch.paths import refuse_no_folder
+from kerastorch.core.errors import CheckpointError, warn, whole
+from kerastorch.core.path_checks import refuse_no_folder
 
 _NAME = re.compile(r"checkpoint-(\d{6,12})\.kt")
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.archive.damaged import damaged
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
 
 KIND, VALUE = "$", "value"  # of what JSON has no word for: {"$": "tuple", "value": [...]}
 _COLLISIONS = 64  # keys that may share a hash with another: a file could make a dict search for hours

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.archive.damaged import damaged
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
 
 DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "U16": torch.uint16,

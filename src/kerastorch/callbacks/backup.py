@@ -10,9 +10,9 @@ from kerastorch.archive.background import Background
 from kerastorch.archive.generations import Generations
 from kerastorch.archive.packing import Packed, pack
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.say import say
-from kerastorch.errors import mismatch, number
-from kerastorch.paths import given
+from kerastorch.core.console import say
+from kerastorch.core.errors import mismatch, number
+from kerastorch.core.path_checks import given
 
 
 class BackupAndRestore(Callback):

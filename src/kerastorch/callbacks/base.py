@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
-from kerastorch.errors import suggest, unknown, warn
-from kerastorch.processes import rank
-from kerastorch.unkept import changed, seen, speaks
+from kerastorch.core.errors import suggest, unknown, warn
+from kerastorch.core.process_group import rank
+from kerastorch.core.unsaved_attributes import changed, seen, speaks
 
 Logs = MutableMapping[str, Any]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
 
 PROJECTOR = "train/projector_config.pbtxt"
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from kerastorch.data.spec import BATCHES
-from kerastorch.data.structure import leaves, map_structure
-from kerastorch.modes import evaluation_mode
-from kerastorch.tree import is_compiled, modules, named_modules
+from kerastorch.core.module_tree import is_compiled, modules, named_modules
+from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.tensor_spec import BATCHES
+from kerastorch.core.train_mode import evaluation_mode
 
 
 def event_of(model: Any, seen: Any) -> Any:

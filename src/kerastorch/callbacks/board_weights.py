@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.callbacks.board_files import PROJECTOR, BoardFiles
-from kerastorch.errors import mismatch, unknown, warn
+from kerastorch.core.errors import mismatch, unknown, warn
 from kerastorch.layers.embedding import Embedding
 
 Metadata = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None

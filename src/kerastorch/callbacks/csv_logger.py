@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.errors import mismatch, warn
-from kerastorch.paths import refuse_unwritable
+from kerastorch.core.errors import mismatch, warn
+from kerastorch.core.path_checks import refuse_unwritable
 
 MISSING = "NA"  # in a column that an epoch has no number for
 

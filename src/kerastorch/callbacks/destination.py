@@ -10,7 +10,7 @@ from string import Formatter
 from typing import Any
 
 from kerastorch.callbacks.log_values import monitored
-from kerastorch.paths import given
+from kerastorch.core.path_checks import given
 
 
 class Destination:

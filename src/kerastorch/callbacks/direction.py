@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerastorch.callbacks.log_values import monitored
-from kerastorch.errors import unknown, warn
+from kerastorch.core.errors import unknown, warn
 
 MODES = ("auto", "min", "max")
 _UP = (

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
-from kerastorch.callbacks.say import say
-from kerastorch.errors import number, whole
+from kerastorch.core.console import say
+from kerastorch.core.errors import number, whole
 
 
 class EarlyStopping(Callback):

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.errors import mismatch, number
+from kerastorch.core.errors import mismatch, number
 from kerastorch.optimizers.base import TorchOptimizer, weights
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.extras import need
 from kerastorch.callbacks.log_values import as_float, as_logged, monitored
-from kerastorch.errors import unknown
+from kerastorch.core.errors import unknown
+from kerastorch.core.optional_dependency import need
 
 
 class History(Callback):

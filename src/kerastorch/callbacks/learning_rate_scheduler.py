@@ -10,8 +10,8 @@ from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.rate import get_rate, set_rate
-from kerastorch.callbacks.say import say
-from kerastorch.errors import mismatch, number
+from kerastorch.core.console import say
+from kerastorch.core.errors import mismatch, number
 
 
 class LearningRateScheduler(Callback):

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.extras import need
 from kerastorch.callbacks.outcome import Outcome, numbers, settings
 from kerastorch.callbacks.steps import Steps, UpdateFreq
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
+from kerastorch.core.optional_dependency import need
 
 
 class MLflowLogger(Callback):

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.destination import Destination
 from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
-from kerastorch.callbacks.say import say
-from kerastorch.errors import mismatch, number, warn, whole
+from kerastorch.core.console import say
+from kerastorch.core.errors import mismatch, number, warn, whole
 
 
 class ModelCheckpoint(Callback):

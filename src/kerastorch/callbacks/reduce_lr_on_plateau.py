@@ -5,8 +5,8 @@ from __future__ import annotations
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
 from kerastorch.callbacks.rate import get_rate, set_rate
-from kerastorch.callbacks.say import say
-from kerastorch.errors import number, whole
+from kerastorch.core.console import say
+from kerastorch.core.errors import number, whole
 
 
 class ReduceLROnPlateau(Callback):

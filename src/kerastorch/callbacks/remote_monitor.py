@@ -12,7 +12,7 @@ from http.client import HTTPException
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.errors import mismatch, warn
+from kerastorch.core.errors import mismatch, warn
 
 TIMEOUT = 3.0  # seconds that an epoch waits for the server
 

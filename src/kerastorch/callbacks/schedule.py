@@ -14,7 +14,7 @@ from kerastorch.callbacks.direction import look
 from kerastorch.callbacks.log_values import monitored
 from kerastorch.callbacks.rate import rates, set_rates
 from kerastorch.callbacks.scheduler_limits import began_at, check_length, note_end, warn_of_low_rates
-from kerastorch.errors import mismatch, one_of, warn
+from kerastorch.core.errors import mismatch, one_of, warn
 
 
 class Schedule(Callback):

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, SequentialLR
 
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
 from kerastorch.optimizers.learning_rate import rates
 
 LOW = 0.01  # of the rate that training began at: a schedule that begins below may have been meant to begin anew

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kerastorch.callbacks.base import HOOKS, Callback
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
 
 
 class LambdaCallback(Callback):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from kerastorch.errors import mismatch, whole
+from kerastorch.core.errors import mismatch, whole
 
 UpdateFreq = int | Literal["epoch", "batch"]
 

@@ -18,12 +18,12 @@ from kerastorch.callbacks.board_weights import (
     write_embeddings,
     write_weights,
 )
-from kerastorch.callbacks.extras import need
 from kerastorch.callbacks.log_values import as_float
 from kerastorch.callbacks.steps import Steps, UpdateFreq
 from kerastorch.callbacks.window import Window
-from kerastorch.errors import mismatch, warn, whole
-from kerastorch.paths import refuse_no_folder
+from kerastorch.core.errors import mismatch, warn, whole
+from kerastorch.core.optional_dependency import need
+from kerastorch.core.path_checks import refuse_no_folder
 
 
 class TensorBoard(Callback):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.finite import all_finite, gradients, is_finite
-from kerastorch.callbacks.say import say
+from kerastorch.core.console import say
+from kerastorch.core.finite_check import all_finite, gradients, is_finite
 from kerastorch.optimizers.base import weights
 
 

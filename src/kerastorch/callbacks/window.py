@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerastorch.errors import mismatch, warn, whole
+from kerastorch.core.errors import mismatch, warn, whole
 
 
 class Window:

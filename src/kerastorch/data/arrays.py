@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.data.structure import is_sequence_of_arrays, leaves
+from kerastorch.core.nested import is_sequence_of_arrays, leaves
 
 
 def is_array(data: Any) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerastorch.core.nested import map_structure
 from kerastorch.data.ahead import ahead
-from kerastorch.data.structure import map_structure
 
 Carry = Callable[[Iterator[Any]], Iterator[Any]]
 

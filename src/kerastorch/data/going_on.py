@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kerastorch.core.rng_state import Randomness
 from kerastorch.data.batches import Batch, Resumable
-from kerastorch.randomness import Randomness
 
 
 class GoingOn:

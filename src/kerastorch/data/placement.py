@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
 
 SHARE = 0.25  # of an accelerator's free memory: arrays that take less than this are moved there
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from kerastorch.core.errors import warn
+from kerastorch.core.nested import leaves
+from kerastorch.core.rng_state import capture, restore
 from kerastorch.data.batches import Batch
 from kerastorch.data.order import permutation
 from kerastorch.data.streams import read, with_own_targets
-from kerastorch.data.structure import leaves
-from kerastorch.errors import warn
-from kerastorch.randomness import capture, restore
 
 _HOOKS = ("on_epoch_begin", "on_epoch_end")
 

@@ -19,6 +19,8 @@ from torch.utils.data import (
 )
 from torch.utils.data.distributed import DistributedSampler
 
+from kerastorch.core.errors import whole
+from kerastorch.core.nested import rows as rows_of
 from kerastorch.data import arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
 from kerastorch.data.carry import Carry
@@ -26,8 +28,6 @@ from kerastorch.data.order import EpochSampler
 from kerastorch.data.sequences import Samples, SequenceBatches, is_sequence_of_batches, refuse_list_of_items
 from kerastorch.data.split import split_rows, warn_of_unlike_parts
 from kerastorch.data.streams import LoaderBatches, StreamBatches, ask_about_weights
-from kerastorch.data.structure import rows as rows_of
-from kerastorch.errors import whole
 
 DEFAULT_BATCH_SIZE = 32
 SEQUENCE = "sequence of batches"

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.data.structure import leaves
-from kerastorch.errors import mismatch, warn
+from kerastorch.core.errors import mismatch, warn
+from kerastorch.core.nested import leaves
 
 
 def check_split(split: Any) -> float:

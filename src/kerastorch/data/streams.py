@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from kerastorch.core.errors import warn
+from kerastorch.core.nested import leaves, map_structure
 from kerastorch.data.arrays import tensors
 from kerastorch.data.batches import Batch
 from kerastorch.data.order import EpochSampler
-from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.workers import begun, told
-from kerastorch.errors import warn
 
 
 class LoaderBatches:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.errors import number, whole
+from kerastorch.core.errors import number, whole
 from kerastorch.losses.alignment import whole_classes
 
 

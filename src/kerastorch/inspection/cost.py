@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from kerastorch.data.structure import leaves
+from kerastorch.core.nested import leaves
 
 
 class MultiplyAdds(TorchDispatchMode):

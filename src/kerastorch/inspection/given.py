@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
+from kerastorch.core.errors import mismatch, whole
+from kerastorch.core.nested import map_structure
+from kerastorch.core.tensor_spec import Spec, described
 from kerastorch.data.arrays import tensors
-from kerastorch.data.spec import Spec, described
-from kerastorch.data.structure import map_structure
-from kerastorch.errors import mismatch, whole
 from kerastorch.layers.input import Input
 from kerastorch.symbolic import Symbol, has_symbols, replaced
 

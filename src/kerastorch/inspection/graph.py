@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from kerastorch.data.spec import BATCHES, VARYING
-from kerastorch.data.structure import map_structure
+from kerastorch.core.name_lookup import own_name
+from kerastorch.core.nested import map_structure
+from kerastorch.core.tensor_spec import BATCHES, VARYING
 from kerastorch.inspection.calls import Shape, common, shapes, tensors_in
 from kerastorch.inspection.quiet import Subject
 from kerastorch.inspection.rows import kind
-from kerastorch.names import own_name
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.data.spec import BATCHES, VARYING
+from kerastorch.core.tensor_spec import BATCHES, VARYING
 from kerastorch.inspection.calls import Call, listening, merged
 from kerastorch.inspection.cost import Kept, MultiplyAdds
 from kerastorch.inspection.given import varies

@@ -9,12 +9,12 @@ from typing import Any
 from torch import nn
 
 from kerastorch.callbacks.progress import in_notebook
-from kerastorch.errors import mismatch, whole
+from kerastorch.core.errors import mismatch, whole
+from kerastorch.core.module_tree import modules
+from kerastorch.core.name_lookup import public_name
 from kerastorch.inspection.given import specs
 from kerastorch.inspection.graph import Graph, Node, graph_of
 from kerastorch.inspection.rows import shown, trainable
-from kerastorch.names import public_name
-from kerastorch.tree import modules
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg", ".dot")
 _DIRECTIONS = ("TB", "BT", "LR", "RL")

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from kerastorch.data.spec import VARYING
-from kerastorch.data.structure import map_structure
+from kerastorch.core.module_tree import is_compiled, is_unbuilt, modules
+from kerastorch.core.nested import map_structure
+from kerastorch.core.tensor_spec import VARYING
+from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.fakes import fake_mode, unlogged
-from kerastorch.modes import evaluation_mode
 from kerastorch.training.calling import call
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
-from kerastorch.tree import is_compiled, is_unbuilt, modules
 
 
 class Subject:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
+from kerastorch.core.module_tree import is_unbuilt, modules
+from kerastorch.core.name_lookup import own_name
 from kerastorch.inspection.calls import Call, Shape
-from kerastorch.names import own_name
-from kerastorch.tree import is_unbuilt, modules
 
 
 @dataclass(frozen=True)

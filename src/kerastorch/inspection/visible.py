@@ -9,9 +9,9 @@ from typing import Any
 from torch import nn
 
 from kerastorch.callbacks.progress import in_notebook
-from kerastorch.errors import unknown, whole
-from kerastorch.names import own_name
-from kerastorch.soft import soft_property
+from kerastorch.core.errors import unknown, whole
+from kerastorch.core.name_lookup import own_name
+from kerastorch.core.overridable_property import soft_property
 from kerastorch.view import View
 
 ALL = 2**31

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.errors import mismatch, number
+from kerastorch.core.errors import mismatch, number
 from kerastorch.layers.axes import LAST
 from kerastorch.layers.base import Layer
 from kerastorch.layers.constant_output import warn_of_constant

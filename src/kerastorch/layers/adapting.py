@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from kerastorch.errors import whole
+from kerastorch.core.errors import whole
 from kerastorch.layers.base import Layer
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number, one_of
+from kerastorch.core.errors import number, one_of
 from kerastorch.layers.attending import causal, check_steps, joined, penalty
 from kerastorch.layers.base import Layer
 from kerastorch.layers.drawing import Draws

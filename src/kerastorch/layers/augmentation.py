@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number, one_of, whole
+from kerastorch.core.errors import number, one_of, whole
 from kerastorch.layers.drawing import Draws, wide
 from kerastorch.layers.images import ImageLayer
 

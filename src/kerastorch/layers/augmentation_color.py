@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.errors import number
+from kerastorch.core.errors import number
 from kerastorch.layers.augmentation import Augmentation, Drawing, Range, factor_range, value_pair
 from kerastorch.layers.drawing import wide
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number, one_of
+from kerastorch.core.errors import number, one_of
 from kerastorch.layers.augmentation import Augmentation, Range, factor_range
 from kerastorch.layers.drawing import wide
 

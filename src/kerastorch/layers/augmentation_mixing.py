@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.errors import number
+from kerastorch.core.errors import number
 from kerastorch.layers.augmentation import Drawing, Range, factor_range, images
 from kerastorch.layers.augmentation_color import rectangles
 from kerastorch.layers.drawing import wide

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
 from kerastorch.layers.base import Layer
 
 

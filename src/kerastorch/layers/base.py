@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.channels import Channels
-from kerastorch.config import Configurable, current
 from kerastorch.constraints import Constraint
+from kerastorch.core.channel_tracking import Channels
+from kerastorch.core.module_tree import is_unbuilt, modules
+from kerastorch.core.serialization import Configurable, current
 from kerastorch.regularizers import Regularizer
-from kerastorch.tree import is_unbuilt, modules
 from kerastorch.weights import Weights
 
 

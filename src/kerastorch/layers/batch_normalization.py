@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import initializers
-from kerastorch.errors import number
+from kerastorch.core.errors import number
 from kerastorch.layers.axes import channels_of, given_axis
 from kerastorch.layers.channel_axis import ChannelAxis
 from kerastorch.layers.normalization import Affine

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from kerastorch.config import encode
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
+from kerastorch.core.serialization import encode
 from kerastorch.layers.base import Layer
 
 _MODES = ("sum", "mul", "concat", "ave", None)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kerastorch.config import encode
+from kerastorch.core.serialization import encode
 from kerastorch.layers.base import Layer
 from kerastorch.layers.gated import Drawn, _Gated, _LongShort, _Reset, _Simple
 

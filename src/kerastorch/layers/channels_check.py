@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from kerastorch.channels import fixes_channels_first, known_of_input
-from kerastorch.errors import warn
+from kerastorch.core.channel_tracking import fixes_channels_first, known_of_input
+from kerastorch.core.errors import warn
+from kerastorch.core.module_tree import modules
 from kerastorch.layers.base import Layer
-from kerastorch.tree import modules
 
 _CHANNELS = (1, 3, 4)  # of gray images, of colours, and of colours with transparency
 _LEAST = 5  # height and width of an image: feature maps are as small as 1, 3 and 4 behind a few poolings

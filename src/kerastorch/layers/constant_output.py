@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kerastorch.config import current
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
+from kerastorch.core.serialization import current
 from kerastorch.layers.base import Layer
 
 _CURE = "For one output, a probability, take a sigmoid; for two classes also two outputs and a softmax."

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.errors import mismatch, one_of, whole
+from kerastorch.core.errors import mismatch, one_of, whole
 from kerastorch.layers.base import activation_name
 from kerastorch.layers.constant_output import refuse_constant
 from kerastorch.layers.padding import known, padded

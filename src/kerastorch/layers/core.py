@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.channels import Channels
-from kerastorch.errors import whole
+from kerastorch.core.channel_tracking import Channels
+from kerastorch.core.errors import whole
 from kerastorch.layers.base import Layer, activation_name
 from kerastorch.layers.constant_output import refuse_constant, warn_of_constant
 

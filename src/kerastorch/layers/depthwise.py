@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kerastorch import constraints, initializers, regularizers
-from kerastorch.errors import whole
+from kerastorch.core.errors import whole
 from kerastorch.initializers import Initializer
 from kerastorch.layers.convolution import CONVOLUTIONS, Convolutional
 from kerastorch.layers.padding import known, padded

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.errors import mismatch, number, one_of, whole
+from kerastorch.core.errors import mismatch, number, one_of, whole
 from kerastorch.layers.adapting import Adapting, array, batches, not_adapted
 from kerastorch.layers.encoding import VECTORS, check_dense, vectors
 from kerastorch.layers.quantiles import Quantiles

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.errors import whole
+from kerastorch.core.errors import whole
 
 
 class Draws:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.errors import mismatch, whole
+from kerastorch.core.errors import mismatch, whole
 from kerastorch.layers.base import Layer, activation_name
 from kerastorch.layers.constant_output import refuse_constant
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
-from kerastorch.errors import mismatch, number, whole
+from kerastorch.core.errors import mismatch, number, whole
 from kerastorch.layers.base import Layer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kerastorch.errors import mismatch, one_of, whole
+from kerastorch.core.errors import mismatch, one_of, whole
 from kerastorch.layers.base import Layer
 
 VECTORS = ("one_hot", "multi_hot", "count")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from kerastorch import activations
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
 from kerastorch.fakes import only_shapes
 from kerastorch.layers.gated import _Gated
 from kerastorch.layers.rnn import _OverTime

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.errors import number, whole
+from kerastorch.core.errors import number, whole
 from kerastorch.layers.base import Layer, activation_name
 from kerastorch.layers.drawing import Draws
 

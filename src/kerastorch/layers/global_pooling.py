@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kerastorch.channels import Channels
-from kerastorch.errors import mismatch
+from kerastorch.core.channel_tracking import Channels
+from kerastorch.core.errors import mismatch
 from kerastorch.layers.spatial import Spatial
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
-from kerastorch.errors import number, whole
+from kerastorch.core.errors import number, whole
 from kerastorch.layers.attending import band, causal, check_steps, joined, softmax
 from kerastorch.layers.base import Layer
 from kerastorch.layers.core import Dense

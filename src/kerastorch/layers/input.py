@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from kerastorch.errors import mismatch, whole
+from kerastorch.core.errors import mismatch, whole
 from kerastorch.fakes import fake_mode
 from kerastorch.symbolic import Symbol
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
 from kerastorch.layers.adapting import array, not_adapted
 from kerastorch.layers.encoding import check_integers, refuse_where
 from kerastorch.layers.lookup import Counts, _Lookup

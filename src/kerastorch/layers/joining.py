@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
 from kerastorch.layers.axes import LAST, axis_of
 from kerastorch.layers.merging import Merge, listed, shapes_differ
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
 from kerastorch.layers.base import Layer
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import one_of, whole
+from kerastorch.core.errors import one_of, whole
 from kerastorch.layers.adapting import Adapting, batches
 from kerastorch.layers.encoding import VECTORS, check_dense, vectors
 

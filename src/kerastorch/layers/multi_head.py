@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kerastorch.errors import mismatch, whole
+from kerastorch.core.errors import mismatch, whole
 from kerastorch.layers.heads import _Heads
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
-from kerastorch.errors import mismatch, number
+from kerastorch.core.errors import mismatch, number
 from kerastorch.layers.axes import LAST, along, axes_of, channels_of, given_axes, given_axis
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channel_axis import ChannelAxis

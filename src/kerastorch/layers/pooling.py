@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import functional as F
 
-from kerastorch.errors import one_of
+from kerastorch.core.errors import one_of
 from kerastorch.layers.padding import same
 from kerastorch.layers.spatial import Spatial, sizes
 

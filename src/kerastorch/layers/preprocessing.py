@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.errors import mismatch, number
+from kerastorch.core.errors import mismatch, number
 from kerastorch.layers.adapting import Adapting, array, batches, not_adapted
 from kerastorch.layers.axes import LAST
 from kerastorch.layers.base import Layer

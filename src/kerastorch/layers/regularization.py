@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number, one_of
+from kerastorch.core.errors import number, one_of
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import warn_if_channels_last
 from kerastorch.layers.drawing import Draws

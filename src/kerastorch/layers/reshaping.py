@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from kerastorch.errors import mismatch, one_of, whole
+from kerastorch.core.errors import mismatch, one_of, whole
 from kerastorch.layers.spatial import Spatial, sizes
 
 # Keras' names -> torch's; 'nearest-exact' is the one that repeats for every factor

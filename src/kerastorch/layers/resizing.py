@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number, one_of, unknown, whole
+from kerastorch.core.errors import number, one_of, unknown, whole
 from kerastorch.layers.images import ImageLayer
 
 # Keras' names -> torch's; 'nearest-exact' takes pixels for squares, as the others do

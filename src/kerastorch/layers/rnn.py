@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from torch.utils import _pytree as pytree
 
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
+from kerastorch.core.module_tree import modules
 from kerastorch.layers.base import Layer
 from kerastorch.layers.cells import StackedRNNCells, check_cell
 from kerastorch.layers.gated import _Gated
 from kerastorch.layers.scan import backwards, scan, zeros
-from kerastorch.tree import modules
 
 
 class _OverTime(Layer):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.errors import mismatch, number, one_of, whole
+from kerastorch.core.errors import mismatch, number, one_of, whole
 from kerastorch.layers.base import Layer
 from kerastorch.layers.spatial import FORMATS
 

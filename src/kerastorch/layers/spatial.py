@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from kerastorch.channels import Channels
-from kerastorch.errors import mismatch, one_of, whole
+from kerastorch.core.channel_tracking import Channels
+from kerastorch.core.errors import mismatch, one_of, whole
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import warn_if_channels_last
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from kerastorch.channels import Channels, channels_after
-from kerastorch.errors import mismatch, whole
+from kerastorch.core.channel_tracking import Channels, channels_after
+from kerastorch.core.errors import mismatch, whole
 from kerastorch.layers.base import Layer
 
 _WARM = 15  # power iterations on the first weight, so that it is scaled right from the start; as many as torch makes

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kerastorch.errors import CheckpointError, suggest
+from kerastorch.core.errors import CheckpointError, suggest
+from kerastorch.core.module_tree import named_modules
 from kerastorch.layers.drawing import Draws
 from kerastorch.layers.rnn import _OverTime
-from kerastorch.tree import named_modules
 
 
 def state_of(module: nn.Module) -> dict[str, Any]:

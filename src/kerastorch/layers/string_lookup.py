@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
 from kerastorch.layers.adapting import not_adapted
 from kerastorch.layers.lookup import Counts, _Lookup
 from kerastorch.layers.strings import strings

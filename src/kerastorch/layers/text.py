@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.errors import mismatch, one_of, unknown, whole
+from kerastorch.core.errors import mismatch, one_of, unknown, whole
 from kerastorch.layers.adapting import batches, not_adapted
 from kerastorch.layers.base import Layer
 from kerastorch.layers.lookup import check_config

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from kerastorch.config import encode
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
+from kerastorch.core.serialization import encode
 from kerastorch.layers.base import Layer
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
-from kerastorch.errors import mismatch, whole
+from kerastorch.core.errors import mismatch, whole
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.spatial import sizes
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
 
 Order = Literal["keras", "torch"]  # (y_true, y_pred) or (input, target)
 

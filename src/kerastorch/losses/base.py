@@ -10,12 +10,12 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
-from kerastorch.config import Configurable
+from kerastorch.core.name_lookup import snake_case
+from kerastorch.core.serialization import Configurable
 from kerastorch.losses.alignment import align_targets, align_values
 from kerastorch.losses.argument_order import argument_order
 from kerastorch.losses.broadcasting import without_broadcasting
 from kerastorch.losses.class_axis import find_class_axis
-from kerastorch.names import snake_case
 
 Task = Literal["regression", "binary", "multiclass"]
 _SHORT = (torch.bfloat16, torch.float16)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number
+from kerastorch.core.errors import number
 from kerastorch.losses.alignment import (
     align_classes,
     align_values,

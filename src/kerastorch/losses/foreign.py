@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kerastorch.core.name_lookup import public_name, snake_case
 from kerastorch.losses.alignment import (
     align_classes,
     align_targets,
@@ -22,7 +23,6 @@ from kerastorch.losses.alignment import (
 )
 from kerastorch.losses.argument_order import settled_order
 from kerastorch.losses.base import FunctionLoss, Loss, Task, spread
-from kerastorch.names import public_name, snake_case
 
 MODULES: dict[str, type[nn.Module]] = {
     snake_case(name): getattr(nn, name)

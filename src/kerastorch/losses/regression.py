@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.errors import number
+from kerastorch.core.errors import number
 from kerastorch.losses.base import ValueLoss
 
 EPSILON = 1e-7

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from kerastorch.core.name_lookup import find, public_name, snake_case
 from kerastorch.losses import regression as regression_losses
 from kerastorch.losses.argument_order import settled_order
 from kerastorch.losses.base import Loss
@@ -24,7 +25,6 @@ from kerastorch.metrics.accumulators import (
     torchmetrics_in,
 )
 from kerastorch.metrics.target import Sees, Target
-from kerastorch.names import find, public_name, snake_case
 
 # name -> the class of torchmetrics, after Binary, Multiclass or Multilabel
 _CLASSIFICATION = {

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from kerastorch.config import Configurable
-from kerastorch.errors import number, whole
+from kerastorch.core.errors import number, whole
+from kerastorch.core.serialization import Configurable
 from kerastorch.optimizers.learning_rate import with_learning_rate
 
 TorchOptimizer = torch.optim.Optimizer

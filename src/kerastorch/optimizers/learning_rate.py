@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.errors import number
+from kerastorch.core.errors import number
 
 
 def rates(optimizer: Any) -> list[float]:

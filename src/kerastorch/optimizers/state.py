@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from kerastorch.errors import CheckpointError, suggest
+from kerastorch.core.errors import CheckpointError, suggest
+from kerastorch.core.module_tree import named_modules
 from kerastorch.optimizers.base import TorchOptimizer
-from kerastorch.tree import named_modules
 
 
 def state_by_name(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from kerastorch.archive.packing import pack
-from kerastorch.config import decode, encode, using
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
+from kerastorch.core.serialization import decode, encode, using
 from kerastorch.fakes import fake_mode, goes_by_numbers, unlogged
 from kerastorch.saving.facts import difference, misfit, reset
 from kerastorch.saving.reader import Reader, names_in

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kerastorch.config import decode, encode, using
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
+from kerastorch.core.serialization import decode, encode, using
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import torch_class
 from kerastorch.optimizers.state import load_state_by_name, state_by_name

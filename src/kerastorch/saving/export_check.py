@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from kerastorch.errors import ExportError
+from kerastorch.core.errors import ExportError
 from kerastorch.saving.export_inputs import Inputs
 
 # The largest difference allowed, as a share of the largest number in an output (or of 0.01, where that is less).

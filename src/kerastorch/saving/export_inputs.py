@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from kerastorch.core.module_tree import modules, tensors
+from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.tensor_spec import Spec, described
 from kerastorch.data.arrays import tensors as as_tensors
-from kerastorch.data.spec import Spec, described
-from kerastorch.data.structure import leaves, map_structure
 from kerastorch.functional import Functional
 from kerastorch.inspection.given import specs
 from kerastorch.layers.embedding import Embedding
@@ -22,7 +23,6 @@ from kerastorch.symbolic import has_symbols
 from kerastorch.training.calling import arguments, call
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
-from kerastorch.tree import modules, tensors
 from kerastorch.view import View
 
 # How long axes beside the batch's are that vary: in two runs, and how much more each further one has. Several tries:

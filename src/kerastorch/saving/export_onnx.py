@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from kerastorch.errors import ExportError
+from kerastorch.core.errors import ExportError
 from kerastorch.saving.export_inputs import Inputs, named, unique
 from kerastorch.saving.export_torch import Run
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from kerastorch.errors import ExportError
+from kerastorch.core.errors import ExportError
 from kerastorch.saving.export_inputs import Inputs
 
 Run = Callable[[Any], Any]  # from what the model is called on to what the program gives

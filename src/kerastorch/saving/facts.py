@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kerastorch.core.module_tree import named_modules
 from kerastorch.layers.adapting import Adapting
 from kerastorch.layers.rnn import _OverTime
 from kerastorch.saving.hooks import hung_on
-from kerastorch.tree import named_modules
 
 MIB = 2**20
 MOST_BESIDE = 64 * MIB  # bytes of buffers that are not in the file, as masks and tables, beside those of the file

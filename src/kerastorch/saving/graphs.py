@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from kerastorch.config import decode, encode
-from kerastorch.errors import unknown
+from kerastorch.core.errors import unknown
+from kerastorch.core.serialization import decode, encode
 from kerastorch.graph import between
 from kerastorch.layers.input import Input
 from kerastorch.saving import torch_names

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.tree import named_modules
+from kerastorch.core.module_tree import named_modules
 
 
 def hooks_of(thing: Any) -> Iterator[Any]:

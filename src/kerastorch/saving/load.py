@@ -11,10 +11,10 @@ from torch import nn
 
 from kerastorch.archive import file
 from kerastorch.archive.damaged import damaged
-from kerastorch.config import find_class
-from kerastorch.errors import CheckpointError, warn
+from kerastorch.core.errors import CheckpointError, warn
+from kerastorch.core.path_checks import given, refuse_missing
+from kerastorch.core.serialization import find_class
 from kerastorch.inspection.quiet import no_trace
-from kerastorch.paths import given, refuse_missing
 from kerastorch.saving import architecture, compiled, state
 from kerastorch.saving.reader import build
 from kerastorch.saving.registry import checked, known

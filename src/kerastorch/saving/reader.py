@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kerastorch.config import decode, find_class
-from kerastorch.errors import unknown
+from kerastorch.core.errors import unknown
+from kerastorch.core.serialization import decode, find_class
 from kerastorch.layers.base import Layer
 from kerastorch.saving import torch_modules, torch_names
 from kerastorch.saving.registry import find

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from torch import nn
 
-from kerastorch.config import arguments_of, current, decode, encode, register, using
+from kerastorch.core.serialization import arguments_of, current, decode, encode, register, using
 from kerastorch.functional import Functional
 from kerastorch.saving.graphs import symbols_from, written
 from kerastorch.saving.reader import Reader

@@ -9,12 +9,12 @@ from typing import Any
 from torch import nn
 
 from kerastorch.archive import file
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
+from kerastorch.core.module_tree import modules
+from kerastorch.core.path_checks import given, refuse_unwritable
 from kerastorch.inspection.quiet import no_trace
-from kerastorch.paths import given, refuse_unwritable
 from kerastorch.saving import architecture, compiled, state
 from kerastorch.saving.writer import built_on
-from kerastorch.tree import modules
 from kerastorch.version import __version__
 
 SUFFIX = ".kt"

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kerastorch.data.spec import Spec
-from kerastorch.data.structure import map_structure
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
+from kerastorch.core.module_tree import named_modules
+from kerastorch.core.nested import map_structure
+from kerastorch.core.tensor_spec import Spec
 from kerastorch.layers.drawing import Draws
 from kerastorch.layers.rnn import _OverTime
 from kerastorch.saving.facts import buffers_beside
-from kerastorch.tree import named_modules
 
 
 def condition(model: nn.Module) -> dict[str, Any]:

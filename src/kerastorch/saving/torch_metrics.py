@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.errors import unknown
+from kerastorch.core.errors import unknown
 
 MOST = 2**28  # bytes that a metric of a file may take
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kerastorch.errors import unknown
+from kerastorch.core.errors import unknown
 
 _CONV = "in_channels out_channels kernel_size stride padding dilation groups bias padding_mode"
 _NORM = "num_features eps momentum affine track_running_stats bias"

@@ -10,21 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kerastorch.data.spec import VARYING
-from kerastorch.data.structure import map_structure
-from kerastorch.errors import CheckpointError, warn
+from kerastorch.core.errors import CheckpointError, warn
+from kerastorch.core.module_tree import is_unbuilt, modules, tensors
+from kerastorch.core.nested import map_structure
+from kerastorch.core.path_checks import refuse_missing, refuse_unwritable
+from kerastorch.core.tensor_spec import VARYING
+from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.inspection.given import known
 from kerastorch.inspection.quiet import Subject, no_trace
 from kerastorch.layers.adapting import Adapting
 from kerastorch.layers.rnn import forget
-from kerastorch.modes import evaluation_mode
-from kerastorch.paths import refuse_missing, refuse_unwritable
 from kerastorch.saving import weights_file
 from kerastorch.saving.weights_match import Match
 from kerastorch.saving.weights_names import bare_names
 from kerastorch.training.calling import call
 from kerastorch.training.feed import Feed
-from kerastorch.tree import is_unbuilt, modules, tensors
 
 
 def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:

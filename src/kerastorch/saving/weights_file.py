@@ -14,8 +14,8 @@ from torch import Tensor
 
 from kerastorch.archive import disk, tensors
 from kerastorch.archive.packing import pack, unpack
-from kerastorch.errors import CheckpointCorruptError, CheckpointError, mismatch
-from kerastorch.paths import given
+from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, mismatch
+from kerastorch.core.path_checks import given
 from kerastorch.version import __version__
 
 SUFFIX = ".safetensors"

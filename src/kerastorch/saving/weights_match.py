@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kerastorch.errors import suggest
+from kerastorch.core.errors import suggest
 from kerastorch.layers.adapting import Adapting
 from kerastorch.saving.weights_names import bare_names, matched
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kerastorch.config import encode, name_of
+from kerastorch.core.module_tree import is_unbuilt
+from kerastorch.core.serialization import encode, name_of
 from kerastorch.layers.base import Layer
 from kerastorch.saving import torch_modules, torch_names
 from kerastorch.saving.registry import get_registered_name
 from kerastorch.symbolic import Symbol
-from kerastorch.tree import is_unbuilt
 
 # keys of what stands for something else: a mapping of the user's with such a key is written as pairs
 TAGS = frozenset(

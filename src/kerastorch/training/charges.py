@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kerastorch.core.module_tree import modules
 from kerastorch.part import Part
 from kerastorch.regularizers import Regularizer
-from kerastorch.tree import modules
 
 
 @contextmanager

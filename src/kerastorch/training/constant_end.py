@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
 from kerastorch.layers.base import Layer
 from kerastorch.training.tail import Tail
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal, NamedTuple, Self
 
-from kerastorch.errors import whole
+from kerastorch.core.errors import whole
 
 TOGETHER = 8  # steps in one graph at most: more take longer to compile than they save
 WEIGHTS = 48  # of all steps in one graph; a step with more has enough to do to make the call of it cheap

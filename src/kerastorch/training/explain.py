@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from kerastorch.data.structure import leaves
+from kerastorch.core.module_tree import named_modules
+from kerastorch.core.nested import leaves
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
-from kerastorch.tree import named_modules
 
 _SHAPE_WORDS = ("shape", "size", "expected", "dimension", "channels", "mat1", "match")
 

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.module_tree import tensors
+from kerastorch.core.nested import leaves, map_structure
 from kerastorch.data.arrays import tensor as as_tensor
 from kerastorch.data.batches import Batch, Several
 from kerastorch.data.carry import carrier
 from kerastorch.data.placement import placed
-from kerastorch.data.structure import leaves, map_structure
 from kerastorch.data.weights import ClassWeights
 from kerastorch.training.first_use import EMBEDDINGS, Kind, declared, first_use, root
 from kerastorch.training.input_dtypes import cast, kinds, tensors_in
-from kerastorch.tree import tensors
 
 ONCE = 2**30  # bytes: arrays that are larger after conversion are converted batch by batch
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from kerastorch.callbacks.finite import free_to_read
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
+from kerastorch.core.finite_check import free_to_read
 
 
 class FirstNaN:

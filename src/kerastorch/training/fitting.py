@@ -9,9 +9,9 @@ from typing import Any
 from torch import nn
 
 from kerastorch.callbacks.base import CallbackList
+from kerastorch.core.errors import warn
+from kerastorch.core.train_mode import training_mode
 from kerastorch.data.batches import Batch, Several
-from kerastorch.errors import warn
-from kerastorch.modes import training_mode
 from kerastorch.training import passes
 from kerastorch.training.assembly import Assembled
 from kerastorch.training.feed import Feed

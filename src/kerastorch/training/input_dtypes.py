@@ -13,16 +13,16 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from kerastorch.data.structure import leaves, map_structure
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
+from kerastorch.core.module_tree import is_compiled, modules
+from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.rng_state import capture, restore
+from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional import Functional
 from kerastorch.layers.base import is_built
 from kerastorch.layers.embedding import Embedding
-from kerastorch.modes import evaluation_mode
-from kerastorch.randomness import capture, restore
 from kerastorch.training.calling import call
 from kerastorch.training.first_use import EMBEDDINGS, Kind, declared, first_with_weights, within
-from kerastorch.tree import is_compiled, modules
 
 LARGE = 2**30  # bytes of weights: a larger model is not copied for a trial
 TRIALS = 64  # at most

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
 
 _OWN: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 AGAIN = 1.0  # seconds: a SIGTERM as soon after the first was sent to the group of processes, too

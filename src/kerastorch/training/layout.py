@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kerastorch.data.structure import leaves, map_structure
-from kerastorch.errors import mismatch
+from kerastorch.core.errors import mismatch
+from kerastorch.core.module_tree import is_compiled, modules
+from kerastorch.core.nested import leaves, map_structure
 from kerastorch.layers.base import is_built
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.training.rehearsal import agrees
 from kerastorch.training.tail import Tap
-from kerastorch.tree import is_compiled, modules
 
 Arrange = Callable[[Any], Any]
 

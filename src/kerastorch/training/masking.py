@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from kerastorch.core.module_tree import modules
+from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional import Functional
 from kerastorch.graph import mask_graph
 from kerastorch.layers.input import Input
 from kerastorch.masks import makes_mask
-from kerastorch.modes import evaluation_mode
 from kerastorch.symbolic import Symbol, call
 from kerastorch.training.calling import call as call_on
-from kerastorch.tree import modules
 
 
 class OutputMask:

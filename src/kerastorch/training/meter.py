@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.data.structure import batch_rows, leaves
-from kerastorch.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError
+from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import KerasProtocol, values
 from kerastorch.metrics.metric import Metric

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from kerastorch.core.module_tree import modules
 from kerastorch.metrics import metric as metric_room
 from kerastorch.metrics.metric import Metric
 from kerastorch.training.output_names import by_output
 from kerastorch.training.trainer import Trainer
-from kerastorch.tree import modules
 
 
 def metrics_by_output(given: Any, names: Sequence[str] | None = None) -> dict[str, list[Metric]]:

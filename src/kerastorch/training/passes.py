@@ -10,21 +10,21 @@ import torch
 from torch import nn
 
 from kerastorch.callbacks.base import CallbackList
+from kerastorch.core.module_tree import modules
+from kerastorch.core.nested import batch_rows
+from kerastorch.core.process_group import without_exchange
+from kerastorch.core.tensor_spec import described
+from kerastorch.core.train_mode import evaluation_mode, training_mode
+from kerastorch.core.trainable import heed, rest
 from kerastorch.data.batches import Batch, Batches, Several, grouped
-from kerastorch.data.spec import described
 from kerastorch.data.streams import with_own_tensors
-from kerastorch.data.structure import batch_rows
-from kerastorch.freezing import heed, rest
-from kerastorch.modes import evaluation_mode, training_mode
 from kerastorch.optimizers.base import unfuse_beginners
-from kerastorch.processes import without_exchange
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
 from kerastorch.training.meter import Meter, RunningLogs, counted_rows
 from kerastorch.training.sizing import growing
 from kerastorch.training.tail import find_tail
 from kerastorch.training.trainer import Trainer
-from kerastorch.tree import modules
 
 Step = Callable[[Any], Mapping[str, Any]]
 

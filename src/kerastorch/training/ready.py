@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from kerastorch.core.errors import whole
+from kerastorch.core.module_tree import modules
 from kerastorch.data.batches import Batches
-from kerastorch.errors import whole
 from kerastorch.layers.batch_normalization import BatchNormalization
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
@@ -18,7 +19,6 @@ from kerastorch.losses.base import Loss
 from kerastorch.metrics.metric import Metric, unknown_outputs
 from kerastorch.optimizers.base import TorchOptimizer, weights
 from kerastorch.training.tail import find_tail, last_module
-from kerastorch.tree import modules
 
 
 def find_device(found: Iterable[torch.device], wanted: Any) -> torch.device:

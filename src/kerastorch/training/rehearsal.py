@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from kerastorch.data.structure import leaves, map_structure
+from kerastorch.core.nested import leaves, map_structure
 from kerastorch.training.calling import call
 
 ROWS = 4  # more than one, so that a view that folds channels into the batch is found out

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.data.structure import leaves, map_structure
+from kerastorch.core.nested import leaves, map_structure
 from kerastorch.training.output_names import check_outputs
 
 

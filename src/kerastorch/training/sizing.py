@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from kerastorch.core.module_tree import is_compiled
+from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.data.batches import Batches
 from kerastorch.data.growing import FIRST, GrowingBatches
 from kerastorch.data.source import Source, limited
-from kerastorch.data.structure import batch_rows, leaves
-from kerastorch.tree import is_compiled
 
 
 def sized(

@@ -12,8 +12,8 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from kerastorch import activations
-from kerastorch.channels import graph_of, output_nodes
-from kerastorch.config import StandIn
+from kerastorch.core.channel_tracking import graph_of, output_nodes
+from kerastorch.core.serialization import StandIn
 from kerastorch.layers.activation import Softmax
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Activation, Dense

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from kerastorch import regularizers
-from kerastorch.channels import known_channel_axes
 from kerastorch.constraints import constrained
+from kerastorch.core.channel_tracking import known_channel_axes
+from kerastorch.core.module_tree import modules, tensors
+from kerastorch.core.train_mode import evaluation_mode
+from kerastorch.core.trainable import heed
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.placement import check_place
-from kerastorch.freezing import heed
 from kerastorch.layers.base import is_built
 from kerastorch.layers.rnn import forget
 from kerastorch.metrics.metric import Metric
-from kerastorch.modes import evaluation_mode
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import RateWatch, watch_rate
 from kerastorch.optimizers.lookup import attach, hold
@@ -41,7 +42,6 @@ from kerastorch.training.ready import check_owner, check_parameters, find_device
 from kerastorch.training.session import Session
 from kerastorch.training.tail import final_activations
 from kerastorch.training.update import Update
-from kerastorch.tree import modules, tensors
 
 Step = Callable[[Any], Mapping[str, Any]]
 

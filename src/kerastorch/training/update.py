@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.constraints import Constrained, constrain
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average, weights
 from kerastorch.optimizers.state import like
 from kerastorch.training.bare import Bare

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from kerastorch.callbacks.base import CallbackList
+from kerastorch.core.errors import warn
 from kerastorch.data.batches import Batch, Several, shape_of
-from kerastorch.errors import warn
 from kerastorch.optimizers.base import weights
 from kerastorch.training.execution import Execution
 from kerastorch.training.jit.cells import Cell, cells

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.module_tree import modules
 from kerastorch.training.tail import Tap
-from kerastorch.tree import modules
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
 LONG = 64  # entries of a list or dict: longer ones are data

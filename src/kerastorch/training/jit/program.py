@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerastorch.core.nested import leaves
 from kerastorch.data.batches import Batch, Several
-from kerastorch.data.structure import leaves
 from kerastorch.training.jit.cells import Cell
 from kerastorch.training.jit.found import Found
 from kerastorch.training.jit.trace import Trace, trace

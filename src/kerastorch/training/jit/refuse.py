@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import nn
 
+from kerastorch.core.module_tree import modules
 from kerastorch.layers.drawing import Draws
 from kerastorch.optimizers.base import Average, Clip, Decay
 from kerastorch.training.jit.constants import has_hooks
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.update import Update
-from kerastorch.tree import modules
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 

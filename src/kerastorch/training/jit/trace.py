@@ -13,8 +13,9 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from kerastorch.constraints import constrain
+from kerastorch.core.module_tree import modules
+from kerastorch.core.nested import leaves, map_structure
 from kerastorch.data.batches import Batch
-from kerastorch.data.structure import leaves, map_structure
 from kerastorch.training.jit.cells import Cell
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.found import Found, assembler, joined, returned
@@ -22,7 +23,6 @@ from kerastorch.training.jit.rewrite import compute_once, draw_apart
 from kerastorch.training.jit.twin import State, learn
 from kerastorch.training.jit.watch import watched
 from kerastorch.training.update import Update
-from kerastorch.tree import modules
 
 LARGEST = 4000  # operations: beyond, compiling takes many minutes
 

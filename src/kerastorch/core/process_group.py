@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from torch import distributed, nn
 
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
 
 
 def rank() -> int:

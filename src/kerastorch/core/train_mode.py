@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from kerastorch.errors import warn
-from kerastorch.freezing import rest
-from kerastorch.tree import modules, named_modules
+from kerastorch.core.errors import warn
+from kerastorch.core.module_tree import modules, named_modules
+from kerastorch.core.trainable import rest
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from kerastorch.processes import rank
+from kerastorch.core.process_group import rank
 
 
 def say(sentence: str) -> None:

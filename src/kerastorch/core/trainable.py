@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from kerastorch.tree import modules
+from kerastorch.core.module_tree import modules
 
 
 class Freezable(nn.Module):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from kerastorch.errors import unknown
+from kerastorch.core.errors import unknown
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
 
 MOST = 20_000  # objects that are looked at: more hold data
 ITEMS = 1000  # longer lists hold data

@@ -13,7 +13,7 @@ from torch import fx, nn
 from torch.nn.modules import activation, batchnorm, dropout, normalization
 from torch.utils import _pytree as pytree
 
-from kerastorch.errors import warn
+from kerastorch.core.errors import warn
 
 
 class Channels(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from kerastorch.data.structure import leaves, map_structure
+from kerastorch.core.nested import leaves, map_structure
 
 BATCHES = (2, 3)  # run with both, what differs afterwards is known to vary
 VARYING = (192, 320)  # the same for other axes that vary; they can be halved a few times

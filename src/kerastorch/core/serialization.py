@@ -10,8 +10,8 @@ from typing import Any, Protocol, Self
 
 import torch
 
-from kerastorch.channels import unchecked
-from kerastorch.errors import unknown
+from kerastorch.core.channel_tracking import unchecked
+from kerastorch.core.errors import unknown
 
 _TABLE: dict[str, Any] = {}  # "layers.Dense" -> the class, "activations.relu" -> the function
 _NAMES: dict[Any, str] = {}
