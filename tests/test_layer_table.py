@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 from kerastorch import Input, layers
 from kerastorch.layers import Layer
 from kerastorch.layers.base import is_built
-from kerastorch.symbolic import Symbol
+from kerastorch.symbolic.symbolic_tensor import Symbol
 
 each = pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))
 trains_alike = pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from kerastorch import (
     utils,
 )
 from kerastorch.callbacks.history import History
-from kerastorch.layers.input import Input
 from kerastorch.model import Model
 from kerastorch.saving.load import load_model
 from kerastorch.sequential import Sequential
-from kerastorch.symbolic import call
+from kerastorch.symbolic.input import Input
+from kerastorch.symbolic.symbolic_tensor import call
 from kerastorch.version import __version__
 
 __all__ = [

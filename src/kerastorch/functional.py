@@ -13,8 +13,8 @@ from kerastorch.core.channel_tracking import channels_after, check_axis
 from kerastorch.core.module_tree import modules
 from kerastorch.core.overridable_property import soft_property
 from kerastorch.graph import Plan, graph_module, keep_apart, masks_on, replay
-from kerastorch.masks import makes_mask
-from kerastorch.symbolic import Symbol, has_symbols, replaced
+from kerastorch.symbolic.masks import makes_mask
+from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, replaced
 from kerastorch.view import View
 
 

@@ -14,8 +14,8 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from kerastorch.core.name_lookup import snake_case
-from kerastorch.layers.input import Input
-from kerastorch.symbolic import Symbol, call, named, replaced, symbols
+from kerastorch.symbolic.input import Input
+from kerastorch.symbolic.symbolic_tensor import Symbol, call, named, replaced, symbols
 
 
 class Plan(NamedTuple):

@@ -7,7 +7,7 @@ import threading
 from torch import Tensor
 
 from kerastorch.core.trainable import Freezable
-from kerastorch.recordable import Recordable
+from kerastorch.symbolic.symbolic_call import Recordable
 
 
 class Part(Recordable, Freezable):

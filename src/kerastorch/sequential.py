@@ -17,13 +17,13 @@ from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.graph import masks_on
 from kerastorch.layers.base import is_built
 from kerastorch.layers.channels_check import ChannelsLastError
-from kerastorch.layers.input import Input
 from kerastorch.layers.rnn import forget
-from kerastorch.masks import makes_mask, mask_after, takes_mask
 from kerastorch.model import Model
 from kerastorch.saving.graphs import input_config, input_from
 from kerastorch.saving.reader import Reader
-from kerastorch.symbolic import Symbol, call
+from kerastorch.symbolic.input import Input
+from kerastorch.symbolic.masks import makes_mask, mask_after, takes_mask
+from kerastorch.symbolic.symbolic_tensor import Symbol, call
 
 _VARYING = (32, 192, 1)  # tried in turn
 

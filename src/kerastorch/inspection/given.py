@@ -11,8 +11,8 @@ from kerastorch.core.errors import mismatch, whole
 from kerastorch.core.nested import map_structure
 from kerastorch.core.tensor_spec import Spec, described
 from kerastorch.data.arrays import tensors
-from kerastorch.layers.input import Input
-from kerastorch.symbolic import Symbol, has_symbols, replaced
+from kerastorch.symbolic.input import Input
+from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, replaced
 
 
 def specs(module: nn.Module, input_shape: Any, input_data: Any) -> Any:

@@ -39,7 +39,6 @@ from kerastorch.layers.global_pooling import (
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
 )
-from kerastorch.layers.input import Input
 from kerastorch.layers.integer_lookup import IntegerLookup
 from kerastorch.layers.joining import Concatenate, Dot, concatenate, dot
 from kerastorch.layers.lambda_ import Lambda
@@ -104,6 +103,7 @@ from kerastorch.layers.string_lookup import StringLookup
 from kerastorch.layers.text import TextVectorization
 from kerastorch.layers.time_distributed import TimeDistributed
 from kerastorch.layers.transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
+from kerastorch.symbolic.input import Input
 
 __all__ = [
     "ELU",

@@ -12,10 +12,10 @@ from torch.nn.utils.rnn import PackedSequence
 
 from kerastorch import activations
 from kerastorch.core.errors import mismatch
-from kerastorch.fakes import only_shapes
 from kerastorch.layers.gated import _Gated
 from kerastorch.layers.rnn import _OverTime
 from kerastorch.layers.scan import Steps, scan, zeros
+from kerastorch.symbolic.fake_tensors import only_shapes
 
 # what torch's kernels compute, under each of its names
 TANH = (activations.tanh, torch.tanh, F.tanh)

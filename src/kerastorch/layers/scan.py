@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.fakes import only_shapes
+from kerastorch.symbolic.fake_tensors import only_shapes
 
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 

@@ -15,11 +15,11 @@ from torch.overrides import TorchFunctionMode
 from kerastorch.archive.packing import pack
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.serialization import decode, encode, using
-from kerastorch.fakes import fake_mode, goes_by_numbers, unlogged
 from kerastorch.saving.facts import difference, misfit, reset
 from kerastorch.saving.reader import Reader, names_in
 from kerastorch.saving.registry import find
 from kerastorch.saving.writer import Writer
+from kerastorch.symbolic.fake_tensors import fake_mode, goes_by_numbers, unlogged
 
 
 def describe(model: nn.Module) -> Any:

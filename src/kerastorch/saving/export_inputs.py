@@ -19,7 +19,7 @@ from kerastorch.functional import Functional
 from kerastorch.inspection.given import specs
 from kerastorch.layers.embedding import Embedding
 from kerastorch.saving.weights_names import unwrapped
-from kerastorch.symbolic import has_symbols
+from kerastorch.symbolic.symbolic_tensor import has_symbols
 from kerastorch.training.calling import arguments, call
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed

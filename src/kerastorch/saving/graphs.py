@@ -13,11 +13,11 @@ from torch.utils import _pytree as pytree
 from kerastorch.core.errors import unknown
 from kerastorch.core.serialization import decode, encode
 from kerastorch.graph import between
-from kerastorch.layers.input import Input
 from kerastorch.saving import torch_names
 from kerastorch.saving.reader import Reader
 from kerastorch.saving.writer import Writer
-from kerastorch.symbolic import Symbol, has_symbols, record
+from kerastorch.symbolic.input import Input
+from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, record
 
 
 def written(writer: Writer, inputs: Any, outputs: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from kerastorch.core.serialization import encode, name_of
 from kerastorch.layers.base import Layer
 from kerastorch.saving import torch_modules, torch_names
 from kerastorch.saving.registry import get_registered_name
-from kerastorch.symbolic import Symbol
+from kerastorch.symbolic.symbolic_tensor import Symbol
 
 # keys of what stands for something else: a mapping of the user's with such a key is written as pairs
 TAGS = frozenset(

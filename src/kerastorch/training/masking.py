@@ -12,9 +12,9 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional import Functional
 from kerastorch.graph import mask_graph
-from kerastorch.layers.input import Input
-from kerastorch.masks import makes_mask
-from kerastorch.symbolic import Symbol, call
+from kerastorch.symbolic.input import Input
+from kerastorch.symbolic.masks import makes_mask
+from kerastorch.symbolic.symbolic_tensor import Symbol, call
 from kerastorch.training.calling import call as call_on
 
 

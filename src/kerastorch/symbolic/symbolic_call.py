@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.overridable_property import soft_property
-from kerastorch.symbolic import calls_of, has_symbols, named, record
+from kerastorch.symbolic.symbolic_tensor import calls_of, has_symbols, named, record
 
 
 class Recordable(nn.Module):

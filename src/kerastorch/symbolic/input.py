@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from kerastorch.core.errors import mismatch, whole
-from kerastorch.fakes import fake_mode
-from kerastorch.symbolic import Symbol
+from kerastorch.symbolic.fake_tensors import fake_mode
+from kerastorch.symbolic.symbolic_tensor import Symbol
 
 # Two sizes for each axis that varies, so that what differs afterwards is known to vary. The axes after the batch's can
 # be halved a few times, as convolutional networks do.

@@ -16,8 +16,8 @@ from torch.fx.graph import magic_methods, reflectable_magic_methods
 from torch.overrides import get_default_nowrap_functions, is_tensor_method_or_property
 
 from kerastorch.core.channel_tracking import Channels, building_for, channels_after, check_axis
-from kerastorch.fakes import build_on_zeros, evaluated, goes_by_numbers
-from kerastorch.masks import any_mask, mask_after, takes_mask
+from kerastorch.symbolic.fake_tensors import build_on_zeros, evaluated, goes_by_numbers
+from kerastorch.symbolic.masks import any_mask, mask_after, takes_mask
 
 _serial = itertools.count()
 _recorded: weakref.WeakKeyDictionary[nn.Module, list[weakref.ref[Symbol]]] = weakref.WeakKeyDictionary()

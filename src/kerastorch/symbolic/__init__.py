@@ -1,0 +1,1 @@
+"""Symbolic tensors: what the functional API computes with before there is data."""
