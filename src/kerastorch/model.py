@@ -23,6 +23,7 @@ from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.source import Source, refuse_dropped, refuse_reordered
 from kerastorch.data.weights import class_weights
 from kerastorch.inspection.visible import Visible
+from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
 from kerastorch.saving.portable import Portable
 from kerastorch.saving.savable import Savable
 from kerastorch.training import passes
@@ -40,7 +41,6 @@ from kerastorch.training.ready import check_columns, check_frequency, check_outp
 from kerastorch.training.results import Collected
 from kerastorch.training.sizing import sized, visible
 from kerastorch.training.trainer import Trainer
-from kerastorch.unregistered import check_registered, warn_unregistered
 
 
 class Model(Portable, Visible, Savable):

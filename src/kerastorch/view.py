@@ -9,8 +9,8 @@ from torch import nn
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import modules
 from kerastorch.core.trainable import rest
-from kerastorch.unregistered import check_registered
-from kerastorch.weights import Weights
+from kerastorch.module.unregistered_modules import check_registered
+from kerastorch.module.weights_mixin import Weights
 
 
 class View(Weights):

@@ -14,8 +14,8 @@ from kerastorch.constraints import Constraint
 from kerastorch.core.channel_tracking import Channels
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.serialization import Configurable, current
+from kerastorch.module.weights_mixin import Weights
 from kerastorch.regularizers import Regularizer
-from kerastorch.weights import Weights
 
 
 class Layer(Weights, Configurable):

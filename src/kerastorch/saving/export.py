@@ -17,12 +17,12 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import given, refuse_unwritable
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.inspection.quiet import no_trace
+from kerastorch.module.weights_mixin import refuse_unbuilt
 from kerastorch.saving.export_check import check
 from kerastorch.saving.export_inputs import Inputs
 from kerastorch.saving.export_quiet import quiet
 from kerastorch.saving.export_torch import traced
 from kerastorch.training.model_lock import model_lock
-from kerastorch.weights import refuse_unbuilt
 
 _ENDINGS = {".pt2": "torch", ".onnx": "onnx"}
 

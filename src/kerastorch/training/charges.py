@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import modules
-from kerastorch.part import Part
+from kerastorch.module.base_module import Part
 from kerastorch.regularizers import Regularizer
 
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.overridable_property import soft_property
-from kerastorch.part import Part
-from kerastorch.unregistered import check_registered
+from kerastorch.module.base_module import Part
+from kerastorch.module.unregistered_modules import check_registered
 
 
 class Weights(Part):

@@ -9,7 +9,7 @@ from torch import nn
 
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import is_unbuilt, modules, tensors
-from kerastorch.part import Part
+from kerastorch.module.base_module import Part
 
 _OF_TORCH = frozenset(vars(nn.Module()))  # torch's own attributes, dicts among them
 

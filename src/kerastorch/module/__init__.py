@@ -1,0 +1,1 @@
+"""What layers and models share: recordable calls, frozen weights, access to weights."""
