@@ -14,7 +14,7 @@ from kerastorch.core.overridable_property import soft_property
 from kerastorch.core.serialization import decode, encode
 from kerastorch.core.tensor_spec import Spec
 from kerastorch.core.train_mode import evaluation_mode
-from kerastorch.graph import masks_on
+from kerastorch.functional.graph_builder import masks_on
 from kerastorch.layers.base import is_built
 from kerastorch.layers.channels_check import ChannelsLastError
 from kerastorch.layers.rnn import forget

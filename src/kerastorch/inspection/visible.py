@@ -12,7 +12,7 @@ from kerastorch.callbacks.progress import in_notebook
 from kerastorch.core.errors import unknown, whole
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.overridable_property import soft_property
-from kerastorch.view import View
+from kerastorch.functional.module_view import View
 
 ALL = 2**31
 

@@ -15,7 +15,8 @@ from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.tensor_spec import Spec, described
 from kerastorch.data.arrays import tensors as as_tensors
-from kerastorch.functional import Functional
+from kerastorch.functional.functional_model import Functional
+from kerastorch.functional.module_view import View
 from kerastorch.inspection.given import specs
 from kerastorch.layers.embedding import Embedding
 from kerastorch.saving.weights_names import unwrapped
@@ -23,7 +24,6 @@ from kerastorch.symbolic.symbolic_tensor import has_symbols
 from kerastorch.training.calling import arguments, call
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed
-from kerastorch.view import View
 
 # How long axes beside the batch's are that vary: in two runs, and how much more each further one has. Several tries:
 # convolutional networks halve them a few times, a table of positions may be short, some axes must be alike.

@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 
 from kerastorch.core.errors import unknown
 from kerastorch.core.serialization import decode, encode
-from kerastorch.graph import between
+from kerastorch.functional.graph_builder import between
 from kerastorch.saving import torch_names
 from kerastorch.saving.reader import Reader
 from kerastorch.saving.writer import Writer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from kerastorch.view import View
+from kerastorch.functional.module_view import View
 
 
 class Portable(View):

@@ -10,7 +10,7 @@ from typing import Any, Self
 from torch import nn
 
 from kerastorch.core.serialization import arguments_of, current, decode, encode, register, using
-from kerastorch.functional import Functional
+from kerastorch.functional.functional_model import Functional
 from kerastorch.saving.graphs import symbols_from, written
 from kerastorch.saving.reader import Reader
 from kerastorch.saving.registry import custom_object_scope, known

@@ -17,7 +17,7 @@ _STEP_BY_STEP = (
 )  # fmt: skip
 
 # where a `compute_mask` is written that only goes by others
-_INHERITED = ("kerastorch.layers.base", "kerastorch.functional", "kerastorch.sequential")
+_INHERITED = ("kerastorch.layers.base", "kerastorch.functional.functional_model", "kerastorch.sequential")
 
 
 def any_mask(masks: Any) -> bool:

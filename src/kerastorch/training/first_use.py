@@ -8,11 +8,11 @@ from typing import Any, Literal
 from torch import nn
 
 from kerastorch.core.module_tree import modules
-from kerastorch.functional import Functional
+from kerastorch.functional.functional_model import Functional
+from kerastorch.functional.module_view import View
 from kerastorch.layers.base import Layer
 from kerastorch.layers.embedding import Embedding
 from kerastorch.layers.lambda_ import Lambda
-from kerastorch.view import View
 
 # floats: integers are cast. integers: they stay as they are. indices: whole numbers of any dtype become int64.
 Kind = Literal["floats", "integers", "indices"]

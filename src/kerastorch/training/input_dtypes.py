@@ -18,7 +18,7 @@ from kerastorch.core.module_tree import is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.rng_state import capture, restore
 from kerastorch.core.train_mode import evaluation_mode
-from kerastorch.functional import Functional
+from kerastorch.functional.functional_model import Functional
 from kerastorch.layers.base import is_built
 from kerastorch.layers.embedding import Embedding
 from kerastorch.training.calling import call

@@ -10,8 +10,8 @@ from torch import Tensor, fx, nn
 
 from kerastorch.core.module_tree import modules
 from kerastorch.core.train_mode import evaluation_mode
-from kerastorch.functional import Functional
-from kerastorch.graph import mask_graph
+from kerastorch.functional.functional_model import Functional
+from kerastorch.functional.graph_builder import mask_graph
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.masks import makes_mask
 from kerastorch.symbolic.symbolic_tensor import Symbol, call

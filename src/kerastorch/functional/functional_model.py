@@ -12,10 +12,10 @@ from torch.utils import _pytree as pytree
 from kerastorch.core.channel_tracking import channels_after, check_axis
 from kerastorch.core.module_tree import modules
 from kerastorch.core.overridable_property import soft_property
-from kerastorch.graph import Plan, graph_module, keep_apart, masks_on, replay
+from kerastorch.functional.graph_builder import Plan, graph_module, keep_apart, masks_on, replay
+from kerastorch.functional.module_view import View
 from kerastorch.symbolic.masks import makes_mask
 from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, replaced
-from kerastorch.view import View
 
 
 class Functional(View):

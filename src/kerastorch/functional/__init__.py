@@ -1,0 +1,1 @@
+"""The functional API: from symbolic tensors to a module."""
