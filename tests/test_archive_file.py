@@ -11,9 +11,10 @@ import pytest
 import torch
 from support.optional import optional
 
-from kerastorch.archive import disk, file
-from kerastorch.archive.background import Background
-from kerastorch.archive.generations import Generations
+from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import atomic_file as disk
+from kerastorch.checkpoint.async_writer import Background
+from kerastorch.checkpoint.rotation import Generations
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 safetensors_torch = optional("safetensors.torch")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from kerastorch.archive.packing import pack, unpack
+from kerastorch.checkpoint.state_json import pack, unpack
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 

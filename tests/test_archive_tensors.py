@@ -6,7 +6,7 @@ import pytest
 import torch
 from support.optional import optional
 
-from kerastorch.archive import tensors
+from kerastorch.checkpoint import safetensors_codec as tensors
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 safetensors_torch = optional("safetensors.torch")

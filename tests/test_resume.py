@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import kerastorch as kt
 from kerastorch import callbacks, layers
-from kerastorch.archive.generations import Generations
+from kerastorch.checkpoint.rotation import Generations
 from kerastorch.core.errors import CheckpointError
 from kerastorch.data.source import Source
 

@@ -8,7 +8,7 @@ import torch
 
 import kerastorch as kt
 from kerastorch import Input, Model, Sequential, layers
-from kerastorch.archive import file
+from kerastorch.checkpoint import archive_format as file
 from kerastorch.core.errors import CheckpointError
 from kerastorch.saving import reader
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from kerastorch.archive import file
+from kerastorch.checkpoint import archive_format as file
 
 
 def text(value):

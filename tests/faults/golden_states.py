@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kerastorch.archive import file
-from kerastorch.archive.tensors import DTYPES
+from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint.safetensors_codec import DTYPES
 from kerastorch.version import __version__
 
 FOLDER = Path(__file__).parent / "golden"

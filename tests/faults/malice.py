@@ -159,7 +159,7 @@ def tensors(data, **described):
 
 def started(size):
     """An archive whose header should be as long."""
-    from kerastorch.archive.file import MAGIC
+    from kerastorch.checkpoint.archive_format import MAGIC
 
     return always(MAGIC + struct.pack("<IQ", 1, size) + b"{}" + b"\0" * 100)
 

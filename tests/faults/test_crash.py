@@ -7,8 +7,8 @@ import warnings
 import pytest
 from harness import in_child, needs_fork, same, state, tries
 
-from kerastorch.archive import file
-from kerastorch.archive.generations import Generations
+from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint.rotation import Generations
 
 pytestmark = needs_fork
 CALLS = (

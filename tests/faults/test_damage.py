@@ -8,8 +8,8 @@ import pytest
 import torch
 from harness import in_child, needs_fork, same, tries
 
-from kerastorch.archive import file
-from kerastorch.archive.generations import Generations
+from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint.rotation import Generations
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 KIB, BLOCK = 1024, 4096

@@ -13,7 +13,8 @@ from forge import numbers, sealed, taken_apart
 from harness import in_child, needs_fork, tries
 from json_values import VALUES
 
-from kerastorch.archive import file, tensors
+from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import safetensors_codec as tensors
 from kerastorch.core.errors import CheckpointError
 
 pytestmark = needs_fork

@@ -10,8 +10,8 @@ from golden_states import FOLDER, of_format_1
 from harness import same
 
 import kerastorch as kt
-from kerastorch.archive import file
-from kerastorch.archive.packing import pack, unpack
+from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint.state_json import pack, unpack
 
 FILES = sorted(FOLDER.glob("archive-*.kt"))
 

@@ -15,8 +15,9 @@ from harness import exit_code, in_child, needs_fork, tries
 from job import EPOCHS, STEPS, run
 
 from kerastorch import callbacks
-from kerastorch.archive import disk, file
-from kerastorch.archive.generations import Generations
+from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import atomic_file as disk
+from kerastorch.checkpoint.rotation import Generations
 
 pytestmark = needs_fork
 KINDS = ["arrays", "dataset", "loader0", "loader2"]

@@ -10,7 +10,8 @@ from forge import archive, holding, taken_apart
 from harness import in_child, needs_fork
 
 import kerastorch as kt
-from kerastorch.archive import file, tensors
+from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import safetensors_codec as tensors
 
 pytestmark = needs_fork
 

@@ -6,8 +6,8 @@ import signal
 import pytest
 from harness import in_child, needs_fork, same, state, tries
 
-from kerastorch.archive import file
-from kerastorch.archive.generations import Generations
+from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint.rotation import Generations
 from kerastorch.core.errors import CheckpointError
 
 pytestmark = needs_fork

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.archive import file
+from kerastorch.checkpoint import archive_format as file
 from kerastorch.data import permutation
 
 

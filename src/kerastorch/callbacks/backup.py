@@ -6,10 +6,10 @@ import os
 import time
 from typing import Any
 
-from kerastorch.archive.background import Background
-from kerastorch.archive.generations import Generations
-from kerastorch.archive.packing import Packed, pack
 from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.checkpoint.async_writer import Background
+from kerastorch.checkpoint.rotation import Generations
+from kerastorch.checkpoint.state_json import Packed, pack
 from kerastorch.core.console import say
 from kerastorch.core.errors import mismatch, number
 from kerastorch.core.path_checks import given

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from kerastorch.archive.packing import pack
+from kerastorch.checkpoint.state_json import pack
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.serialization import decode, encode, using
 from kerastorch.saving.facts import difference, misfit, reset

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kerastorch.checkpoint.optimizer_state import load_state_by_name, state_by_name
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.serialization import decode, encode, using
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import torch_class
-from kerastorch.optimizers.state import load_state_by_name, state_by_name
 from kerastorch.saving import torch_names
 from kerastorch.saving.hooks import foreign, hooks_of
 from kerastorch.saving.reader import Reader

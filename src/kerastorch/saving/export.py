@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kerastorch.archive import disk
+from kerastorch.checkpoint import atomic_file as disk
 from kerastorch.core.errors import ExportError, mismatch, one_of
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import given, refuse_unwritable

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.archive import file
-from kerastorch.archive.damaged import damaged
+from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint.damaged import damaged
 from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.path_checks import given, refuse_missing
 from kerastorch.core.serialization import find_class

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.archive import file
+from kerastorch.checkpoint import archive_format as file
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import given, refuse_unwritable

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.archive import disk, tensors
-from kerastorch.archive.packing import pack, unpack
+from kerastorch.checkpoint import atomic_file as disk
+from kerastorch.checkpoint import safetensors_codec as tensors
+from kerastorch.checkpoint.state_json import pack, unpack
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, mismatch
 from kerastorch.core.path_checks import given
 from kerastorch.version import __version__

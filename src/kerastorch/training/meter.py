@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerastorch.checkpoint.metric_state import load_state, state_of
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import KerasProtocol, values
 from kerastorch.metrics.metric import Metric
-from kerastorch.metrics.state import load_state, state_of
 from kerastorch.metrics.target import Target
 from kerastorch.training.mean import Mean, unshared
 

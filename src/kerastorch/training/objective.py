@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.checkpoint.module_state import load_state, state_of
 from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.core.errors import number
 from kerastorch.data.arrays import check_weights
-from kerastorch.layers.state import load_state, state_of
 from kerastorch.losses import lookup
 from kerastorch.losses.alignment import whole_classes
 from kerastorch.losses.base import Loss

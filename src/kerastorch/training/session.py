@@ -11,15 +11,15 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from kerastorch.callbacks.base import CallbackList
+from kerastorch.checkpoint import optimizer_state as optimizers
+from kerastorch.checkpoint.module_state import check_state, load_state, state_of
+from kerastorch.checkpoint.optimizer_state import parameter_names
 from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.unsaved_attributes import Seen, changed, seen, speaks
 from kerastorch.data.batches import Batch, FirstBatches
 from kerastorch.data.sequences import SequenceBatches
 from kerastorch.data.streams import LoaderBatches, StreamBatches
-from kerastorch.layers.state import check_state, load_state, state_of
-from kerastorch.optimizers import state as optimizers
-from kerastorch.optimizers.state import parameter_names
 from kerastorch.training.assembly import Assembled
 from kerastorch.training.compile_settings import Settings, differences
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerastorch.checkpoint.optimizer_state import like
 from kerastorch.constraints import Constrained, constrain
 from kerastorch.core.errors import warn
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average, weights
-from kerastorch.optimizers.state import like
 from kerastorch.training.bare import Bare
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from kerastorch.archive.damaged import damaged
+from kerastorch.checkpoint.damaged import damaged
 from kerastorch.core.errors import CheckpointError
 
 DTYPES = {

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kerastorch.archive import disk, file
+from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import atomic_file as disk
 from kerastorch.core.errors import CheckpointError, warn, whole
 from kerastorch.core.path_checks import refuse_no_folder
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.archive.damaged import damaged
+from kerastorch.checkpoint.damaged import damaged
 from kerastorch.core.errors import CheckpointError
 
 KIND, VALUE = "$", "value"  # of what JSON has no word for: {"$": "tuple", "value": [...]}

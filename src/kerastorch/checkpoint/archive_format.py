@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 
-from kerastorch.archive import disk, tensors
-from kerastorch.archive.damaged import damaged
-from kerastorch.archive.packing import Packed, pack, unpack
+from kerastorch.checkpoint import atomic_file as disk
+from kerastorch.checkpoint import safetensors_codec as tensors
+from kerastorch.checkpoint.damaged import damaged
+from kerastorch.checkpoint.state_json import Packed, pack, unpack
 from kerastorch.core.errors import CheckpointError
 from kerastorch.version import __version__
 

@@ -1,1 +1,0 @@
-"""Bytes on disk: nested state, tensors among it, as one file that is checked before any of it is decoded."""
