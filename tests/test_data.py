@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import kerastorch as kt
 from kerastorch.data.batches import ArrayBatches, Batch
-from kerastorch.data.source import Source
-from kerastorch.data.split import split_rows
+from kerastorch.data.data_adapter import Source
+from kerastorch.data.validation_split import split_rows
 
 pd = optional("pandas")
 

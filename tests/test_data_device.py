@@ -11,10 +11,10 @@ from torch import nn
 
 import kerastorch as kt
 from kerastorch.data import permutation
-from kerastorch.data.ahead import ahead
 from kerastorch.data.batches import ArrayBatches, Batch
-from kerastorch.data.carry import carried, carrier
-from kerastorch.data.placement import free_memory, placed
+from kerastorch.data.data_device import free_memory, placed
+from kerastorch.data.device_prefetch import carried, carrier
+from kerastorch.data.prefetch import ahead
 from kerastorch.training.feed import Feed
 
 CPU, CUDA, META = torch.device("cpu"), torch.device("cuda"), torch.device("meta")

@@ -15,7 +15,7 @@ import kerastorch as kt
 from kerastorch import callbacks, layers
 from kerastorch.checkpoint.rotation import Generations
 from kerastorch.core.errors import CheckpointError
-from kerastorch.data.source import Source
+from kerastorch.data.data_adapter import Source
 
 
 class OwnNoise(Dataset):

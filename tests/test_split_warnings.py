@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
 import kerastorch as kt
-from kerastorch.data.split import warn_of_unlike_parts
+from kerastorch.data.validation_split import warn_of_unlike_parts
 
 
 def said(y, split=0.2, x=None, **how):

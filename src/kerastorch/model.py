@@ -20,8 +20,8 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import given
 from kerastorch.core.process_group import warn_without_group
 from kerastorch.data.batches import Batch, Batches
-from kerastorch.data.source import Source, refuse_dropped, refuse_reordered
-from kerastorch.data.weights import class_weights
+from kerastorch.data.class_weight import class_weights
+from kerastorch.data.data_adapter import Source, refuse_dropped, refuse_reordered
 from kerastorch.inspection.visible import Visible
 from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
 from kerastorch.saving.portable import Portable

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.nested import rows as rows_of
-from kerastorch.data.carry import Carry
-from kerastorch.data.order import permutation
+from kerastorch.data.device_prefetch import Carry
+from kerastorch.data.shuffle import permutation
 
 PIECE = 64  # batches gathered at once, or fewer, so that a piece stays within
 CACHE = 2**20  # bytes: beyond what a core's cache holds, gathering costs more than the calls it saves

@@ -13,8 +13,8 @@ from kerastorch.core.errors import warn
 from kerastorch.core.nested import leaves
 from kerastorch.core.rng_state import capture, restore
 from kerastorch.data.batches import Batch
-from kerastorch.data.order import permutation
-from kerastorch.data.streams import read, with_own_targets
+from kerastorch.data.loaders import read, with_own_targets
+from kerastorch.data.shuffle import permutation
 
 _HOOKS = ("on_epoch_begin", "on_epoch_end")
 

@@ -11,10 +11,10 @@ from torch import nn
 from kerastorch.core.errors import whole
 from kerastorch.core.rng_state import Randomness
 from kerastorch.data.batches import Batches, Resumable
-from kerastorch.data.going_on import GoingOn
-from kerastorch.data.source import Source
-from kerastorch.data.split import check_split
-from kerastorch.data.streams import ask_about_weights
+from kerastorch.data.data_adapter import Source
+from kerastorch.data.loaders import ask_about_weights
+from kerastorch.data.spanning_batches import GoingOn
+from kerastorch.data.validation_split import check_split
 from kerastorch.training.feed import Feed
 from kerastorch.training.ready import check_last_batch
 from kerastorch.training.sizing import sized

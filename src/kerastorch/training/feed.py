@@ -12,9 +12,9 @@ from kerastorch.core.module_tree import tensors
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.data.arrays import tensor as as_tensor
 from kerastorch.data.batches import Batch, Several
-from kerastorch.data.carry import carrier
-from kerastorch.data.placement import placed
-from kerastorch.data.weights import ClassWeights
+from kerastorch.data.class_weight import ClassWeights
+from kerastorch.data.data_device import placed
+from kerastorch.data.device_prefetch import carrier
 from kerastorch.training.first_use import EMBEDDINGS, Kind, declared, first_use, root
 from kerastorch.training.input_dtypes import cast, kinds, tensors_in
 

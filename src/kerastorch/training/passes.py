@@ -17,7 +17,7 @@ from kerastorch.core.tensor_spec import described
 from kerastorch.core.train_mode import evaluation_mode, training_mode
 from kerastorch.core.trainable import heed, rest
 from kerastorch.data.batches import Batch, Batches, Several, grouped
-from kerastorch.data.streams import with_own_tensors
+from kerastorch.data.loaders import with_own_tensors
 from kerastorch.optimizers.base import unfuse_beginners
 from kerastorch.training.explain import raise_explained
 from kerastorch.training.feed import Feed

@@ -18,8 +18,8 @@ from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.unsaved_attributes import Seen, changed, seen, speaks
 from kerastorch.data.batches import Batch, FirstBatches
+from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.sequences import SequenceBatches
-from kerastorch.data.streams import LoaderBatches, StreamBatches
 from kerastorch.training.assembly import Assembled
 from kerastorch.training.compile_settings import Settings, differences
 

@@ -11,9 +11,9 @@ from torch.overrides import TorchFunctionMode
 
 from kerastorch.core.module_tree import is_compiled
 from kerastorch.core.nested import batch_rows, leaves
+from kerastorch.data.adaptive_batch_size import FIRST, GrowingBatches
 from kerastorch.data.batches import Batches
-from kerastorch.data.growing import FIRST, GrowingBatches
-from kerastorch.data.source import Source, limited
+from kerastorch.data.data_adapter import Source, limited
 
 
 def sized(

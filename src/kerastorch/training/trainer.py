@@ -18,7 +18,7 @@ from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.core.trainable import heed
 from kerastorch.data.batches import Batch, Batches
-from kerastorch.data.placement import check_place
+from kerastorch.data.data_device import check_place
 from kerastorch.layers.base import is_built
 from kerastorch.layers.rnn import forget
 from kerastorch.metrics.metric import Metric

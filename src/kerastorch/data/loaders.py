@@ -15,8 +15,8 @@ from kerastorch.core.errors import warn
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.data.arrays import tensors
 from kerastorch.data.batches import Batch
-from kerastorch.data.order import EpochSampler
-from kerastorch.data.workers import begun, told
+from kerastorch.data.dataloader_workers import begun, told
+from kerastorch.data.shuffle import EpochSampler
 
 
 class LoaderBatches:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.nested import map_structure
-from kerastorch.data.ahead import ahead
+from kerastorch.data.prefetch import ahead
 
 Carry = Callable[[Iterator[Any]], Iterator[Any]]
 

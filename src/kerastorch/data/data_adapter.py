@@ -23,11 +23,11 @@ from kerastorch.core.errors import whole
 from kerastorch.core.nested import rows as rows_of
 from kerastorch.data import arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
-from kerastorch.data.carry import Carry
-from kerastorch.data.order import EpochSampler
+from kerastorch.data.device_prefetch import Carry
+from kerastorch.data.loaders import LoaderBatches, StreamBatches, ask_about_weights
 from kerastorch.data.sequences import Samples, SequenceBatches, is_sequence_of_batches, refuse_list_of_items
-from kerastorch.data.split import split_rows, warn_of_unlike_parts
-from kerastorch.data.streams import LoaderBatches, StreamBatches, ask_about_weights
+from kerastorch.data.shuffle import EpochSampler
+from kerastorch.data.validation_split import split_rows, warn_of_unlike_parts
 
 DEFAULT_BATCH_SIZE = 32
 SEQUENCE = "sequence of batches"
