@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.errors import CheckpointError, suggest
 from kerastorch.core.module_tree import named_modules
-from kerastorch.layers.drawing import Draws
+from kerastorch.layers.random_generator import Draws
 from kerastorch.layers.rnn import _OverTime
 
 

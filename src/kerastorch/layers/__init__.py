@@ -17,14 +17,26 @@ from kerastorch.layers.augmentation_mixing import CutMix, MixUp
 from kerastorch.layers.base import Layer
 from kerastorch.layers.batch_normalization import BatchNormalization
 from kerastorch.layers.bidirectional import Bidirectional
-from kerastorch.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from kerastorch.layers.category_encoding import CategoryEncoding
+from kerastorch.layers.concatenate import Concatenate, Dot, concatenate, dot
+from kerastorch.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from kerastorch.layers.convolution import Conv1D, Conv2D, Conv3D
 from kerastorch.layers.core import Activation, Dense, Maxout
 from kerastorch.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from kerastorch.layers.discretization import Discretization
+from kerastorch.layers.dropout import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
 from kerastorch.layers.einsum import EinsumDense
 from kerastorch.layers.embedding import Embedding, ReversibleEmbedding
-from kerastorch.layers.encoding import CategoryEncoding
+from kerastorch.layers.feature_normalization import Normalization, Rescaling
 from kerastorch.layers.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -40,7 +52,6 @@ from kerastorch.layers.global_pooling import (
     GlobalMaxPooling3D,
 )
 from kerastorch.layers.integer_lookup import IntegerLookup
-from kerastorch.layers.joining import Concatenate, Dot, concatenate, dot
 from kerastorch.layers.lambda_ import Lambda
 from kerastorch.layers.merging import (
     Add,
@@ -72,19 +83,16 @@ from kerastorch.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from kerastorch.layers.preprocessing import Normalization, Rescaling
 from kerastorch.layers.recurrent import GRU, LSTM, SimpleRNN
-from kerastorch.layers.regularization import (
-    ActivityRegularization,
-    AlphaDropout,
-    Dropout,
-    GaussianDropout,
-    GaussianNoise,
-    SpatialDropout1D,
-    SpatialDropout2D,
-    SpatialDropout3D,
-)
-from kerastorch.layers.reshaping import (
+from kerastorch.layers.reshaping import Flatten, Identity, Masking, Permute, RepeatVector, Reshape
+from kerastorch.layers.resizing import CenterCrop, Resizing
+from kerastorch.layers.rnn import RNN
+from kerastorch.layers.rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from kerastorch.layers.spectral_normalization import SpectralNormalization
+from kerastorch.layers.string_lookup import StringLookup
+from kerastorch.layers.text_vectorization import TextVectorization
+from kerastorch.layers.time_distributed import TimeDistributed
+from kerastorch.layers.upsampling import (
     Cropping1D,
     Cropping2D,
     Cropping3D,
@@ -95,14 +103,6 @@ from kerastorch.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from kerastorch.layers.resizing import CenterCrop, Resizing
-from kerastorch.layers.rnn import RNN
-from kerastorch.layers.shaping import Flatten, Identity, Masking, Permute, RepeatVector, Reshape
-from kerastorch.layers.spectral import SpectralNormalization
-from kerastorch.layers.string_lookup import StringLookup
-from kerastorch.layers.text import TextVectorization
-from kerastorch.layers.time_distributed import TimeDistributed
-from kerastorch.layers.transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from kerastorch.symbolic.input import Input
 
 __all__ = [

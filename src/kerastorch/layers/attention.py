@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.core.errors import number, one_of
-from kerastorch.layers.attending import causal, check_steps, joined, penalty
+from kerastorch.layers.attention_masks import causal, check_steps, joined, penalty
 from kerastorch.layers.base import Layer
-from kerastorch.layers.drawing import Draws
+from kerastorch.layers.random_generator import Draws
 
 
 class Attention(Layer):

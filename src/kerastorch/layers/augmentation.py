@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.core.errors import number, one_of, whole
-from kerastorch.layers.drawing import Draws, wide
 from kerastorch.layers.images import ImageLayer
+from kerastorch.layers.random_generator import Draws, wide
 
 Range = tuple[float, float]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kerastorch.core.errors import number
 from kerastorch.layers.augmentation import Augmentation, Drawing, Range, factor_range, value_pair
-from kerastorch.layers.drawing import wide
+from kerastorch.layers.random_generator import wide
 
 
 class RandomContrast(Augmentation):

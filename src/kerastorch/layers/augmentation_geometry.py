@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from kerastorch.core.errors import number, one_of
 from kerastorch.layers.augmentation import Augmentation, Range, factor_range
-from kerastorch.layers.drawing import wide
+from kerastorch.layers.random_generator import wide
 
 _FILL = {"reflect": "reflection", "nearest": "border", "constant": "zeros", "wrap": "border"}
 

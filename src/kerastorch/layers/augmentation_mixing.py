@@ -11,7 +11,7 @@ from torch import Tensor
 from kerastorch.core.errors import number
 from kerastorch.layers.augmentation import Drawing, Range, factor_range, images
 from kerastorch.layers.augmentation_color import rectangles
-from kerastorch.layers.drawing import wide
+from kerastorch.layers.random_generator import wide
 from kerastorch.symbolic.symbolic_tensor import has_symbols
 
 _WHERE = "It is no layer of a model: call it on a batch, in train_step or in the collate_fn of a DataLoader."

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch, number, one_of, whole
-from kerastorch.layers.adapting import Adapting, array, batches, not_adapted
-from kerastorch.layers.encoding import VECTORS, check_dense, vectors
+from kerastorch.layers.adaptable import Adapting, array, batches, not_adapted
+from kerastorch.layers.category_encoding import VECTORS, check_dense, vectors
 from kerastorch.layers.quantiles import Quantiles
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch
-from kerastorch.layers.adapting import array, not_adapted
-from kerastorch.layers.encoding import check_integers, refuse_where
-from kerastorch.layers.lookup import Counts, _Lookup
+from kerastorch.layers.adaptable import array, not_adapted
+from kerastorch.layers.category_encoding import check_integers, refuse_where
+from kerastorch.layers.vocabulary import Counts, _Lookup
 
 
 class IntegerLookup(_Lookup):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerastorch.core.errors import mismatch, whole
-from kerastorch.layers.heads import _Heads
+from kerastorch.layers.multi_head_base import _Heads
 
 
 class MultiHeadAttention(_Heads):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerastorch.layers.fused import RELU, SIGMOID, TANH, _Fused
-from kerastorch.layers.gated import _LongShort, _Reset, _Simple
+from kerastorch.layers.fused_rnn import RELU, SIGMOID, TANH, _Fused
+from kerastorch.layers.rnn_gates import _LongShort, _Reset, _Simple
 
 
 class SimpleRNN(_Fused, _Simple):

@@ -1,261 +1,167 @@
-"""UpSampling, ZeroPadding and Cropping: sequences, images and volumes made larger and smaller."""
+"""Layers that move numbers and change none: other shapes, masks, nothing at all."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.nn import functional as F
+from torch import Tensor
 
-from kerastorch.core.errors import mismatch, one_of, whole
-from kerastorch.layers.spatial import Spatial, sizes
-
-# Keras' names -> torch's; 'nearest-exact' is the one that repeats for every factor
-_INTERPOLATIONS: dict[str, dict[str, Any]] = {
-    "nearest": {"mode": "nearest-exact"},
-    "bilinear": {"mode": "bilinear"},
-    "bicubic": {"mode": "bicubic"},
-    "lanczos3": {"mode": "lanczos", "antialias": True},
-}
+from kerastorch.core.errors import mismatch, number, one_of, whole
+from kerastorch.layers.base import Layer
+from kerastorch.layers.spatial import FORMATS
 
 
-class _UpSampling(Spatial):
-    interpolation = "nearest"
-
-    def __init__(
-        self,
-        size: int | Sequence[int] = 2,
-        data_format: str | None = None,
-        *,
-        name: str | None = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(data_format, name=name, trainable=trainable)
-        self.size = sizes("size", size, self.rank)
-        self._factors = tuple(map(float, self.size))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.back(
-            F.interpolate(self.first(x), scale_factor=self._factors, **_INTERPOLATIONS[self.interpolation])
-        )
-
-    def extra_repr(self) -> str:
-        return f"size={self.size}"
-
-
-class UpSampling1D(_UpSampling):
-    """Repeats each step: `(batch, steps, channels)` -> `(batch, size * steps, channels)`.
+class Flatten(Layer):
+    """All axes but the first in one: `(batch, a, b, ...)` -> `(batch, a * b * ...)`; `(batch,)` -> `(batch, 1)`.
 
     Args:
-        size: how often.
-        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`. Keras'
-            layer has no such argument and takes the former.
+        data_format: `None` or `'channels_last'`: in the order in which the numbers come, as `torch.nn.Flatten`.
+            `'channels_first'`: the channels, axis 1, go last first, so that weights of a `Dense` of a model that was
+            channels-last fit.
         name: see `Layer`; so is `trainable`.
 
-    >>> UpSampling1D(2)(torch.tensor([[[1.0], [2.0]]])).flatten()
-    tensor([1., 1., 2., 2.])
+    >>> Flatten()(torch.zeros(2, 3, 4)).shape
+    torch.Size([2, 12])
     """
 
-    rank = 1
+    def __init__(self, data_format: str | None = None, *, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self.data_format = None if data_format is None else one_of("data_format", data_format, FORMATS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim < 2:
+            return x.unsqueeze(1)
+        return (x.movedim(1, -1) if self.data_format == "channels_first" else x).flatten(1)
 
 
-class UpSampling2D(_UpSampling):
-    """Larger images: `(batch, channels, height, width)` -> `(batch, channels, size[0] * height, size[1] * width)`.
+class Reshape(Layer):
+    """`(batch, ...)` -> `(batch, *target_shape)`.
 
     Args:
-        size: factors for height and width; one integer for both.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
-        interpolation: `'nearest'` repeats; `'bilinear'`, `'bicubic'` (torch's, a = -0.75, as Keras on torch has it) and
-            `'lanczos3'` (on the CPU, from torch 2.13 on) take pixels for squares. torch has no `'lanczos5'`.
+        target_shape: sizes without the batch axis; one of them may be -1, for what is left.
         name: see `Layer`; so is `trainable`.
 
-    >>> UpSampling2D((1, 2))(torch.tensor([[[[1.0, 2.0]]]]))
-    tensor([[[[1., 1., 2., 2.]]]])
+    >>> Reshape((-1, 2))(torch.zeros(5, 12)).shape
+    torch.Size([5, 6, 2])
     """
 
-    rank = 2
+    def __init__(self, target_shape: Sequence[int], *, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable)
+        expected = "sizes >= 1 without the batch axis, one of them perhaps -1"
+        if not isinstance(target_shape, (tuple, list)) or list(target_shape).count(-1) > 1:
+            raise mismatch("target_shape", target_shape, expected)
+        try:
+            self.target_shape = tuple(-1 if size == -1 else whole("size", size) for size in target_shape)
+        except ValueError:
+            raise mismatch("target_shape", target_shape, expected) from None
 
-    def __init__(
-        self,
-        size: int | Sequence[int] = 2,
-        data_format: str | None = None,
-        interpolation: str = "nearest",
-        *,
-        name: str | None = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(size, data_format, name=name, trainable=trainable)
-        self.interpolation = one_of("interpolation", interpolation, tuple(_INTERPOLATIONS))
-
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, interpolation={self.interpolation}"
-
-
-class UpSampling3D(_UpSampling):
-    """Repeats along depth, height and width: `(batch, channels, depth, height, width)`.
-
-    Args:
-        size: how often on each axis; one integer for all.
-        data_format: `'channels_first'` (`None` too) or `'channels_last'`.
-        name: see `Layer`; so is `trainable`.
-
-    >>> UpSampling3D((1, 2, 3))(torch.zeros(1, 2, 3, 3, 3)).shape
-    torch.Size([1, 2, 3, 6, 9])
-    """
-
-    rank = 3
-
-
-class _ZeroPadding(Spatial):
-    def __init__(
-        self,
-        padding: Any = 1,
-        data_format: str | None = None,
-        *,
-        name: str | None = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(data_format, name=name, trainable=trainable)
-        self.padding = _ends("padding", padding, self.rank)
-        pairs = [self.padding] if self.rank == 1 else self.padding
-        # F.pad begins with the last axis
-        self._amounts = [0, 0] * self._last + [amount for both in reversed(pairs) for amount in both]
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.check(x)
-        return F.pad(x, self._amounts)
-
-    def extra_repr(self) -> str:
-        return f"padding={self.padding}"
-
-
-class ZeroPadding1D(_ZeroPadding):
-    """Zeros in front of and behind the steps: `(batch, steps, channels)` -> `(batch, more_steps, channels)`.
-
-    Args:
-        padding: how many at each end, or `(front, end)`.
-        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
-        name: see `Layer`; so is `trainable`.
-
-    >>> ZeroPadding1D((0, 2))(torch.tensor([[[1.0], [2.0]]])).flatten()
-    tensor([1., 2., 0., 0.])
-    """
-
-    rank = 1
-
-
-class ZeroPadding2D(_ZeroPadding):
-    """Zeros around images: `(batch, channels, height, width)`.
-
-    Args:
-        padding: how many at each side, `(height, width)`, or `((top, bottom), (left, right))`.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
-        name: see `Layer`; so is `trainable`.
-
-    >>> ZeroPadding2D(((0, 1), (2, 2)))(torch.zeros(1, 3, 4, 4)).shape
-    torch.Size([1, 3, 5, 8])
-    """
-
-    rank = 2
-
-
-class ZeroPadding3D(_ZeroPadding):
-    """Zeros around volumes, `(batch, channels, depth, height, width)`; see `ZeroPadding2D`.
-
-    >>> ZeroPadding3D((0, 1, 2))(torch.zeros(1, 3, 4, 4, 4)).shape
-    torch.Size([1, 3, 4, 6, 8])
-    """
-
-    rank = 3
-
-
-class _Cropping(Spatial):
-    def __init__(
-        self,
-        cropping: Any = 1,
-        data_format: str | None = None,
-        *,
-        name: str | None = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(data_format, name=name, trainable=trainable)
-        self.cropping = _ends("cropping", cropping, self.rank)
-        self._pairs = (self.cropping,) if self.rank == 1 else self.cropping
-        cuts = [slice(front, -end if end else None) for front, end in self._pairs]
-        self._kept = (slice(None), *cuts) if self._last else (slice(None), slice(None), *cuts)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        _, spatial = self.split(x.shape)
-        if any(size <= front + end for size, (front, end) in zip(spatial, self._pairs, strict=True)):
+    def forward(self, x: Tensor) -> Tensor:
+        given, known = math.prod(x.shape[1:]), math.prod([size for size in self.target_shape if size != -1])
+        if given % known if -1 in self.target_shape else given != known:
             raise ValueError(
-                f"{self.named()} has cropping={self.cropping} and got {tuple(x.shape)}, {self.axes()}: nothing would "
-                f"be left. {self.other_format()}"
+                f"Reshape: {tuple(x.shape[1:])} has {given} numbers and cannot become {self.target_shape}."
             )
-        return x[self._kept]
+        return x.reshape(x.shape[0], *(given // known if size == -1 else size for size in self.target_shape))
 
     def extra_repr(self) -> str:
-        return f"cropping={self.cropping}"
+        return f"{self.target_shape}"
 
 
-class Cropping1D(_Cropping):
-    """Without steps at both ends: `(batch, steps, channels)` -> `(batch, fewer_steps, channels)`; a view.
-
-    Args:
-        cropping: how many at each end, or `(front, end)`.
-        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`. Keras'
-            layer has no such argument and takes the former.
-        name: see `Layer`; so is `trainable`.
-
-    >>> Cropping1D((0, 1))(torch.tensor([[[1.0], [2.0], [3.0]]])).flatten()
-    tensor([1., 2.])
-    """
-
-    rank = 1
-
-
-class Cropping2D(_Cropping):
-    """Without the margins of images, `(batch, channels, height, width)`; a view.
+class Permute(Layer):
+    """The axes in another order.
 
     Args:
-        cropping: how much at each side, `(height, width)`, or `((top, bottom), (left, right))`.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
+        dims: for each axis of the output, the batch's left out, that of the input; the first after the batch is 1.
         name: see `Layer`; so is `trainable`.
 
-    >>> Cropping2D(((0, 1), (2, 2)))(torch.zeros(1, 3, 8, 8)).shape
-    torch.Size([1, 3, 7, 4])
+    >>> Permute((2, 1))(torch.zeros(5, 10, 64)).shape
+    torch.Size([5, 64, 10])
     """
 
-    rank = 2
+    def __init__(self, dims: Sequence[int], *, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable)
+        if not isinstance(dims, (tuple, list)) or sorted(dims) != list(range(1, len(dims) + 1)):
+            raise mismatch("dims", dims, "each of 1, 2, ... once: axes counted from 1, the first after the batch")
+        self.dims = tuple(dims)
 
-    def __init__(
-        self,
-        cropping: Any = 0,
-        data_format: str | None = None,
-        *,
-        name: str | None = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(cropping, data_format, name=name, trainable=trainable)
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != len(self.dims) + 1:
+            raise ValueError(
+                f"Permute({self.dims}) takes inputs of {len(self.dims) + 1} axes, got shape {tuple(x.shape)}."
+            )
+        return x.permute(0, *self.dims)
+
+    def extra_repr(self) -> str:
+        return f"{self.dims}"
 
 
-class Cropping3D(_Cropping):
-    """Without the margins of volumes, `(batch, channels, depth, height, width)`; see `Cropping2D`.
+class RepeatVector(Layer):
+    """`(batch, features)` -> `(batch, n, features)`, the same `n` times.
 
-    >>> Cropping3D((0, 1, 2))(torch.zeros(1, 3, 8, 8, 8)).shape
-    torch.Size([1, 3, 8, 6, 4])
+    Args:
+        n: how many times.
+        name: see `Layer`; so is `trainable`.
+
+    >>> RepeatVector(3)(torch.zeros(5, 2)).shape
+    torch.Size([5, 3, 2])
     """
 
-    rank = 3
+    def __init__(self, n: int, *, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self.n = whole("n", n)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 2:
+            raise ValueError(f"RepeatVector takes inputs (batch, features), got shape {tuple(x.shape)}.")
+        return x.unsqueeze(1).repeat(1, self.n, 1)
+
+    def extra_repr(self) -> str:
+        return f"{self.n}"
 
 
-def _ends(what: str, given: Any, rank: int) -> Any:
-    """How much at the front and the end: a pair, or for images and volumes one for each axis."""
-    if not isinstance(given, Sequence):
-        both = whole(what, given, 0)
-        return (both, both) if rank == 1 else ((both, both),) * rank
-    if rank == 1:
-        return sizes(what, given, 2, 0)
-    if len(given) != rank:
-        raise mismatch(what, given, f"an integer, {rank} of them, or {rank} pairs")
-    return tuple(sizes(f"each of {what}", one, 2, 0) for one in given)
+class Masking(Layer):
+    """Leaves out time steps whose features are all `mask_value`: they become 0, and the mask says so.
+
+    Args:
+        mask_value: the number that stands for nothing.
+        name: see `Layer`; so is `trainable`.
+
+    Shape: `(batch, time, ..., features)`, and the same; the mask has all axes but the last.
+
+    >>> Masking(-1.0)(torch.tensor([[[1.0, -1.0], [-1.0, -1.0]]]))
+    tensor([[[ 1., -1.],
+             [ 0.,  0.]]])
+    """
+
+    supports_masking = True
+    keeps_axes = True
+
+    def __init__(self, mask_value: float = 0.0, *, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self.mask_value = number("mask_value", mask_value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(self.compute_mask(x).unsqueeze(-1), x, 0)
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        return x.ne(self.mask_value).any(-1)
+
+    def extra_repr(self) -> str:
+        return f"mask_value={self.mask_value:g}"
+
+
+class Identity(Layer):
+    """Passes its input on.
+
+    >>> Identity()(torch.ones(2))
+    tensor([1., 1.])
+    """
+
+    supports_masking = True
+    keeps_axes = True
+
+    def forward(self, x: Any) -> Any:
+        return x

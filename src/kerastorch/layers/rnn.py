@@ -13,8 +13,8 @@ from torch.utils import _pytree as pytree
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import modules
 from kerastorch.layers.base import Layer
-from kerastorch.layers.cells import StackedRNNCells, check_cell
-from kerastorch.layers.gated import _Gated
+from kerastorch.layers.rnn_cells import StackedRNNCells, check_cell
+from kerastorch.layers.rnn_gates import _Gated
 from kerastorch.layers.scan import backwards, scan, zeros
 
 
@@ -171,7 +171,7 @@ class RNN(_OverTime):
 
     Shape: `(batch, time, ...)` -> `(batch, output_size)`, or `(batch, time, output_size)`.
 
-    >>> from kerastorch.layers.cells import GRUCell, LSTMCell
+    >>> from kerastorch.layers.rnn_cells import GRUCell, LSTMCell
     >>> RNN([GRUCell(4), LSTMCell(3)], return_sequences=True)(torch.zeros(2, 6, 5)).shape
     torch.Size([2, 6, 3])
     """

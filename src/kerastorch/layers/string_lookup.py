@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch
-from kerastorch.layers.adapting import not_adapted
-from kerastorch.layers.lookup import Counts, _Lookup
+from kerastorch.layers.adaptable import not_adapted
 from kerastorch.layers.strings import strings
+from kerastorch.layers.vocabulary import Counts, _Lookup
 
 
 class StringLookup(_Lookup):

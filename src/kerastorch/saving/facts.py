@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import named_modules
-from kerastorch.layers.adapting import Adapting
+from kerastorch.layers.adaptable import Adapting
 from kerastorch.layers.rnn import _OverTime
 from kerastorch.saving.hooks import hung_on
 

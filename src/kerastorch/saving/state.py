@@ -12,7 +12,7 @@ from kerastorch.core.errors import CheckpointError
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.nested import map_structure
 from kerastorch.core.tensor_spec import Spec
-from kerastorch.layers.drawing import Draws
+from kerastorch.layers.random_generator import Draws
 from kerastorch.layers.rnn import _OverTime
 from kerastorch.saving.facts import buffers_beside
 

@@ -18,7 +18,7 @@ from kerastorch.core.tensor_spec import VARYING
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.inspection.given import known
 from kerastorch.inspection.quiet import Subject, no_trace
-from kerastorch.layers.adapting import Adapting
+from kerastorch.layers.adaptable import Adapting
 from kerastorch.layers.rnn import forget
 from kerastorch.saving import weights_file
 from kerastorch.saving.weights_match import Match

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import suggest
-from kerastorch.layers.adapting import Adapting
+from kerastorch.layers.adaptable import Adapting
 from kerastorch.saving.weights_names import bare_names, matched
 
 _EXTRA = "_extra_state"  # what torch calls the entry of a module's get_extra_state

@@ -17,7 +17,7 @@ from kerastorch.core.serialization import StandIn
 from kerastorch.layers.activation import Softmax
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Activation, Dense
-from kerastorch.layers.shaping import Identity
+from kerastorch.layers.reshaping import Identity
 
 Kind = Literal["softmax", "sigmoid", "log_softmax", "log_sigmoid"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from kerastorch.core.module_tree import modules
-from kerastorch.layers.drawing import Draws
+from kerastorch.layers.random_generator import Draws
 from kerastorch.optimizers.base import Average, Clip, Decay
 from kerastorch.training.jit.constants import has_hooks
 from kerastorch.training.jit.errors import UntraceableError

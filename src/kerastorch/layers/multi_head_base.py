@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
 from kerastorch.core.errors import number, whole
-from kerastorch.layers.attending import band, causal, check_steps, joined, softmax
+from kerastorch.layers.attention_masks import band, causal, check_steps, joined, softmax
 from kerastorch.layers.base import Layer
 from kerastorch.layers.core import Dense
-from kerastorch.layers.drawing import Draws
+from kerastorch.layers.random_generator import Draws
 
 
 class _Heads(Layer):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch, number
-from kerastorch.layers.adapting import Adapting, array, batches, not_adapted
+from kerastorch.layers.adaptable import Adapting, array, batches, not_adapted
 from kerastorch.layers.axes import LAST
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import warn_if_channels_first

@@ -12,8 +12,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from kerastorch import activations
 from kerastorch.core.errors import mismatch
-from kerastorch.layers.gated import _Gated
 from kerastorch.layers.rnn import _OverTime
+from kerastorch.layers.rnn_gates import _Gated
 from kerastorch.layers.scan import Steps, scan, zeros
 from kerastorch.symbolic.fake_tensors import only_shapes
 

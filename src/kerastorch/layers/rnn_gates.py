@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.core.errors import number, whole
 from kerastorch.layers.base import Layer, activation_name
-from kerastorch.layers.drawing import Draws
+from kerastorch.layers.random_generator import Draws
 
 Drawn = tuple[Tensor | None, Tensor | None]  # factors for the inputs and for the states, (1 or gates, batch, size)
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch, one_of, unknown, whole
-from kerastorch.layers.adapting import batches, not_adapted
+from kerastorch.layers.adaptable import batches, not_adapted
 from kerastorch.layers.base import Layer
-from kerastorch.layers.lookup import check_config
 from kerastorch.layers.string_lookup import StringLookup
 from kerastorch.layers.strings import refuse_tracing, strings
+from kerastorch.layers.vocabulary import check_config
 
 _PUNCTUATION = re.compile(r"""[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~']""")
 _STANDARDIZE: dict[str, Callable[[str], str]] = {

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.core.errors import one_of, whole
-from kerastorch.layers.adapting import Adapting, batches
-from kerastorch.layers.encoding import VECTORS, check_dense, vectors
+from kerastorch.layers.adaptable import Adapting, batches
+from kerastorch.layers.category_encoding import VECTORS, check_dense, vectors
 
 Token = Any  # str or int
 Counts = tuple[Counter[Token], Counter[Token], int]  # of each token; of documents with it; of all documents

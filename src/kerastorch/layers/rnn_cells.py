@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.serialization import encode
 from kerastorch.layers.base import Layer
-from kerastorch.layers.gated import Drawn, _Gated, _LongShort, _Reset, _Simple
+from kerastorch.layers.rnn_gates import Drawn, _Gated, _LongShort, _Reset, _Simple
 
 
 class _Cell(_Gated):

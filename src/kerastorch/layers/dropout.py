@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from kerastorch.core.errors import number, one_of
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import warn_if_channels_last
-from kerastorch.layers.drawing import Draws
+from kerastorch.layers.random_generator import Draws
 from kerastorch.layers.spatial import FORMATS
 from kerastorch.regularizers import L1L2
 
