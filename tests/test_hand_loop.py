@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import kerastorch as kt
-from kerastorch.optimizers.keras_named import Adam
+from kerastorch.optimizers.keras_optimizers import Adam
 
 
 def network(base):

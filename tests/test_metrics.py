@@ -16,7 +16,7 @@ from kerastorch import losses, metrics
 from kerastorch.losses import regression
 from kerastorch.metrics.accumulators import values
 from kerastorch.metrics.metric import NAMES
-from kerastorch.metrics.target import Target
+from kerastorch.metrics.task import Target
 
 N, CLASSES, LABELS = 400, 7, 3
 

@@ -12,7 +12,7 @@ from torch import nn
 from kerastorch import optimizers
 from kerastorch.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
 from kerastorch.optimizers.base import Optimizer, overwrite_by_average
-from kerastorch.optimizers.lookup import attach
+from kerastorch.optimizers.registry import attach
 from kerastorch.regularizers import L2
 
 # settings, and the optimizer of torch they stand for

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import kerastorch as kt
 from kerastorch import losses
-from kerastorch.losses.foreign import FUNCTIONS, MODULES
+from kerastorch.losses.torch_losses import FUNCTIONS, MODULES
 
 N, CLASSES = 9, 4
 

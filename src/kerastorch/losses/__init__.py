@@ -6,7 +6,7 @@ from kerastorch.losses.classification import (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
 )
-from kerastorch.losses.lookup import get
+from kerastorch.losses.registry import get
 from kerastorch.losses.regression import (
     CategoricalHinge,
     CosineSimilarity,

@@ -24,7 +24,7 @@ from kerastorch.metrics.accumulators import (
     WholeEpoch,
     torchmetrics_in,
 )
-from kerastorch.metrics.target import Sees, Target
+from kerastorch.metrics.task import Sees, Target
 
 # name -> the class of torchmetrics, after Binary, Multiclass or Multilabel
 _CLASSIFICATION = {

@@ -1,7 +1,7 @@
 """Optimizers under Keras' names, as settings for `torch.optim`; and `get`."""
 
 from kerastorch.optimizers.base import Optimizer
-from kerastorch.optimizers.keras_named import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
-from kerastorch.optimizers.lookup import get
+from kerastorch.optimizers.keras_optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
+from kerastorch.optimizers.registry import get
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Nadam", "Optimizer", "RMSprop", "get"]

@@ -16,7 +16,7 @@ from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import KerasProtocol, values
 from kerastorch.metrics.metric import Metric
-from kerastorch.metrics.target import Target
+from kerastorch.metrics.task import Target
 from kerastorch.training.mean import Mean, unshared
 
 ROWS, ELEMENTS = 4096, 2**22  # rows (on the CPU, whose cache they fit), or elements, that metrics are given at once

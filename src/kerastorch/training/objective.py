@@ -14,11 +14,11 @@ from kerastorch.checkpoint.module_state import load_state, state_of
 from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.core.errors import number
 from kerastorch.data.arrays import check_weights
-from kerastorch.losses import lookup
+from kerastorch.losses import registry as lookup
 from kerastorch.losses.alignment import whole_classes
 from kerastorch.losses.base import Loss
 from kerastorch.losses.class_axis import find_class_axis
-from kerastorch.losses.foreign import TorchLoss
+from kerastorch.losses.torch_losses import TorchLoss
 from kerastorch.regularizers import Penalty
 from kerastorch.training.charges import heard
 from kerastorch.training.constant_end import warn_of_constant_end

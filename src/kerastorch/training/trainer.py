@@ -24,7 +24,7 @@ from kerastorch.layers.rnn import forget
 from kerastorch.metrics.metric import Metric
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import RateWatch, watch_rate
-from kerastorch.optimizers.lookup import attach, hold
+from kerastorch.optimizers.registry import attach, hold
 from kerastorch.regularizers import penalties
 from kerastorch.training.calling import call
 from kerastorch.training.compile_settings import Settings, compile_settings, group_settings

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from kerastorch.core.name_lookup import find
-from kerastorch.optimizers import keras_named
+from kerastorch.optimizers import keras_optimizers as keras_named
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, is_fusable, with_kernel
 from kerastorch.optimizers.learning_rate import with_learning_rate
 

@@ -10,7 +10,7 @@ from torch import nn
 from kerastorch.core.name_lookup import find
 from kerastorch.losses import classification, regression
 from kerastorch.losses.base import Loss
-from kerastorch.losses.foreign import FUNCTIONS, MODULES, TorchLoss, wrap
+from kerastorch.losses.torch_losses import FUNCTIONS, MODULES, TorchLoss, wrap
 
 _NAMES: dict[str, Any] = MODULES | FUNCTIONS | regression.table() | classification.table()
 

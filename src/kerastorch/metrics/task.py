@@ -11,7 +11,7 @@ from torch import Tensor
 from kerastorch.losses.alignment import align_values
 from kerastorch.losses.base import Loss
 from kerastorch.losses.class_axis import find_class_axis, is_one_hot
-from kerastorch.losses.foreign import TorchLoss
+from kerastorch.losses.torch_losses import TorchLoss
 
 Kind = Literal["binary", "multiclass", "multilabel", "regression"]
 Link = Literal["sigmoid", "softmax", "exp", "half", "unknown"]
