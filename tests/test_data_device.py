@@ -15,7 +15,7 @@ from kerastorch.data.batches import ArrayBatches, Batch
 from kerastorch.data.data_device import free_memory, placed
 from kerastorch.data.device_prefetch import carried, carrier
 from kerastorch.data.prefetch import ahead
-from kerastorch.training.feed import Feed
+from kerastorch.runtime.batch_transfer import Feed
 
 CPU, CUDA, META = torch.device("cpu"), torch.device("cuda"), torch.device("meta")
 

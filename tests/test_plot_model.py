@@ -12,8 +12,8 @@ from torch.nn import functional as F
 import kerastorch as kt
 from kerastorch import layers
 from kerastorch.inspection.arrange import arrange
-from kerastorch.inspection.given import specs
 from kerastorch.inspection.graph import graph_of
+from kerastorch.runtime.input_specs import specs
 
 plot_model = kt.utils.plot_model
 

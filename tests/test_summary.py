@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 import kerastorch as kt
 from kerastorch import layers
-from kerastorch.inspection.given import specs
 from kerastorch.inspection.look import look
 from kerastorch.inspection.summary import summarize
+from kerastorch.runtime.input_specs import specs
 
 
 class Residual(nn.Module):

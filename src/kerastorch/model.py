@@ -24,16 +24,16 @@ from kerastorch.data.class_weight import class_weights
 from kerastorch.data.data_adapter import Source, refuse_dropped, refuse_reordered
 from kerastorch.inspection.visible import Visible
 from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
+from kerastorch.runtime.call_module import call
+from kerastorch.runtime.model_lock import is_fitting, model_lock
 from kerastorch.saving.portable import Portable
 from kerastorch.saving.savable import Savable
 from kerastorch.training import passes
 from kerastorch.training.assembly import Split, assemble, validation_source
-from kerastorch.training.calling import call
 from kerastorch.training.charges import may_add
 from kerastorch.training.execution import Execution
 from kerastorch.training.fitting import fit
 from kerastorch.training.layout import Layout
-from kerastorch.training.model_lock import is_fitting, model_lock
 from kerastorch.training.naming import in_keras_order, listed_names, log_names, metrics_by_output
 from kerastorch.training.objective import Objective
 from kerastorch.training.output_names import by_output, targets_by_output

@@ -16,8 +16,8 @@ from kerastorch.core.name_lookup import own_name
 from kerastorch.core.nested import map_structure
 from kerastorch.core.tensor_spec import BATCHES, VARYING
 from kerastorch.inspection.calls import Shape, common, shapes, tensors_in
-from kerastorch.inspection.quiet import Subject
 from kerastorch.inspection.rows import kind
+from kerastorch.runtime.dry_run import Subject
 
 
 @dataclass

@@ -10,8 +10,8 @@ from torch import nn
 from kerastorch.core.tensor_spec import BATCHES, VARYING
 from kerastorch.inspection.calls import Call, listening, merged
 from kerastorch.inspection.cost import Kept, MultiplyAdds
-from kerastorch.inspection.given import varies
-from kerastorch.inspection.quiet import Subject
+from kerastorch.runtime.dry_run import Subject
+from kerastorch.runtime.input_specs import varies
 
 
 @dataclass

@@ -12,9 +12,9 @@ from kerastorch.callbacks.progress import in_notebook
 from kerastorch.core.errors import mismatch, whole
 from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import public_name
-from kerastorch.inspection.given import specs
 from kerastorch.inspection.graph import Graph, Node, graph_of
 from kerastorch.inspection.rows import shown, trainable
+from kerastorch.runtime.input_specs import specs
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg", ".dot")
 _DIRECTIONS = ("TB", "BT", "LR", "RL")

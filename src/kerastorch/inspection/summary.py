@@ -13,10 +13,10 @@ from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.tensor_spec import VARYING
 from kerastorch.inspection import rows as rows_of
-from kerastorch.inspection.given import specs, varies
 from kerastorch.inspection.look import Look, look
 from kerastorch.inspection.rows import Row
 from kerastorch.inspection.table import as_html, memory, text
+from kerastorch.runtime.input_specs import specs, varies
 
 
 @dataclass(frozen=True)

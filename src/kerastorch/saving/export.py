@@ -16,13 +16,13 @@ from kerastorch.core.errors import ExportError, mismatch, one_of
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import given, refuse_unwritable
 from kerastorch.core.train_mode import evaluation_mode
-from kerastorch.inspection.quiet import no_trace
 from kerastorch.module.weights_mixin import refuse_unbuilt
+from kerastorch.runtime.dry_run import no_trace
+from kerastorch.runtime.model_lock import model_lock
 from kerastorch.saving.export_check import check
 from kerastorch.saving.export_inputs import Inputs
 from kerastorch.saving.export_quiet import quiet
 from kerastorch.saving.export_torch import traced
-from kerastorch.training.model_lock import model_lock
 
 _ENDINGS = {".pt2": "torch", ".onnx": "onnx"}
 

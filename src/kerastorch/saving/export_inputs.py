@@ -17,13 +17,13 @@ from kerastorch.core.tensor_spec import Spec, described
 from kerastorch.data.arrays import tensors as as_tensors
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.module_view import View
-from kerastorch.inspection.given import specs
 from kerastorch.layers.embedding import Embedding
+from kerastorch.runtime.batch_transfer import Feed
+from kerastorch.runtime.call_module import arguments, call
+from kerastorch.runtime.error_context import raise_explained
+from kerastorch.runtime.input_specs import specs
 from kerastorch.saving.weights_names import unwrapped
 from kerastorch.symbolic.symbolic_tensor import has_symbols
-from kerastorch.training.calling import arguments, call
-from kerastorch.training.explain import raise_explained
-from kerastorch.training.feed import Feed
 
 # How long axes beside the batch's are that vary: in two runs, and how much more each further one has. Several tries:
 # convolutional networks halve them a few times, a table of positions may be short, some axes must be alike.

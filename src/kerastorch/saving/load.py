@@ -14,7 +14,7 @@ from kerastorch.checkpoint.damaged import damaged
 from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.path_checks import given, refuse_missing
 from kerastorch.core.serialization import find_class
-from kerastorch.inspection.quiet import no_trace
+from kerastorch.runtime.dry_run import no_trace
 from kerastorch.saving import architecture, compiled, state
 from kerastorch.saving.reader import build
 from kerastorch.saving.registry import checked, known

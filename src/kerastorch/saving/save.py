@@ -12,7 +12,7 @@ from kerastorch.checkpoint import archive_format as file
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import given, refuse_unwritable
-from kerastorch.inspection.quiet import no_trace
+from kerastorch.runtime.dry_run import no_trace
 from kerastorch.saving import architecture, compiled, state
 from kerastorch.saving.writer import built_on
 from kerastorch.version import __version__

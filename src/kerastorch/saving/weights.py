@@ -16,15 +16,15 @@ from kerastorch.core.nested import map_structure
 from kerastorch.core.path_checks import refuse_missing, refuse_unwritable
 from kerastorch.core.tensor_spec import VARYING
 from kerastorch.core.train_mode import evaluation_mode
-from kerastorch.inspection.given import known
-from kerastorch.inspection.quiet import Subject, no_trace
 from kerastorch.layers.adaptable import Adapting
 from kerastorch.layers.rnn import forget
+from kerastorch.runtime.batch_transfer import Feed
+from kerastorch.runtime.call_module import call
+from kerastorch.runtime.dry_run import Subject, no_trace
+from kerastorch.runtime.input_specs import known
 from kerastorch.saving import weights_file
 from kerastorch.saving.weights_match import Match
 from kerastorch.saving.weights_names import bare_names
-from kerastorch.training.calling import call
-from kerastorch.training.feed import Feed
 
 
 def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:

@@ -12,9 +12,9 @@ from kerastorch.callbacks.base import CallbackList
 from kerastorch.core.errors import warn
 from kerastorch.core.train_mode import training_mode
 from kerastorch.data.batches import Batch, Several
+from kerastorch.runtime.batch_transfer import Feed
 from kerastorch.training import passes
 from kerastorch.training.assembly import Assembled
-from kerastorch.training.feed import Feed
 from kerastorch.training.first_nan import FirstNaN
 from kerastorch.training.ready import validates_at, with_prefix
 from kerastorch.training.session import Session

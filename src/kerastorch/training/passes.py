@@ -19,8 +19,8 @@ from kerastorch.core.trainable import heed, rest
 from kerastorch.data.batches import Batch, Batches, Several, grouped
 from kerastorch.data.loaders import with_own_tensors
 from kerastorch.optimizers.base import unfuse_beginners
-from kerastorch.training.explain import raise_explained
-from kerastorch.training.feed import Feed
+from kerastorch.runtime.batch_transfer import Feed
+from kerastorch.runtime.error_context import raise_explained
 from kerastorch.training.meter import Meter, RunningLogs, counted_rows
 from kerastorch.training.sizing import growing
 from kerastorch.training.tail import find_tail

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.training.calling import call
+from kerastorch.runtime.call_module import call
 
 ROWS = 4  # more than one, so that a view that folds channels into the batch is found out
 # torch's functions that channels-last makes faster in training; convolutions alone gain little, or lose

@@ -26,11 +26,11 @@ from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import RateWatch, watch_rate
 from kerastorch.optimizers.registry import attach, hold
 from kerastorch.regularizers import penalties
-from kerastorch.training.calling import call
+from kerastorch.runtime.batch_transfer import Feed
+from kerastorch.runtime.call_module import call
+from kerastorch.runtime.error_context import raise_explained
 from kerastorch.training.compile_settings import Settings, compile_settings, group_settings
 from kerastorch.training.execution import EAGER, Execution
-from kerastorch.training.explain import raise_explained
-from kerastorch.training.feed import Feed
 from kerastorch.training.first_nan import FirstNaN
 from kerastorch.training.interrupt import Interrupt
 from kerastorch.training.jit.compiled import Compiled

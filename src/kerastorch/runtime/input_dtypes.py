@@ -21,8 +21,8 @@ from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional.functional_model import Functional
 from kerastorch.layers.base import is_built
 from kerastorch.layers.embedding import Embedding
-from kerastorch.training.calling import call
-from kerastorch.training.first_use import EMBEDDINGS, Kind, declared, first_with_weights, within
+from kerastorch.runtime.call_module import call
+from kerastorch.runtime.first_layers import EMBEDDINGS, Kind, declared, first_with_weights, within
 
 LARGE = 2**30  # bytes of weights: a larger model is not copied for a trial
 TRIALS = 64  # at most

@@ -16,10 +16,10 @@ from kerastorch.core.module_tree import is_compiled, is_unbuilt, modules
 from kerastorch.core.nested import map_structure
 from kerastorch.core.tensor_spec import VARYING
 from kerastorch.core.train_mode import evaluation_mode
+from kerastorch.runtime.batch_transfer import Feed
+from kerastorch.runtime.call_module import call
+from kerastorch.runtime.error_context import raise_explained
 from kerastorch.symbolic.fake_tensors import fake_mode, unlogged
-from kerastorch.training.calling import call
-from kerastorch.training.explain import raise_explained
-from kerastorch.training.feed import Feed
 
 
 class Subject:

@@ -15,8 +15,8 @@ from kerastorch.data.batches import Batch, Several
 from kerastorch.data.class_weight import ClassWeights
 from kerastorch.data.data_device import placed
 from kerastorch.data.device_prefetch import carrier
-from kerastorch.training.first_use import EMBEDDINGS, Kind, declared, first_use, root
-from kerastorch.training.input_dtypes import cast, kinds, tensors_in
+from kerastorch.runtime.first_layers import EMBEDDINGS, Kind, declared, first_use, root
+from kerastorch.runtime.input_dtypes import cast, kinds, tensors_in
 
 ONCE = 2**30  # bytes: arrays that are larger after conversion are converted batch by batch
 
