@@ -119,7 +119,7 @@ def test_a_callback_may_add_to_the_logs_for_those_after_it_and_for_the_history()
 
 
 def test_batch_logs_are_read_only_when_asked_for(monkeypatch):
-    from kerastorch.training.meter import Meter
+    from kerastorch.training.metrics_tracker import Meter
 
     reads = []
     read = Meter.read

@@ -83,7 +83,7 @@ def test_steps_that_run_together_are_counted_one_by_one(tmp_path):
 
 
 def test_batch_logs_are_not_read_unless_asked_for(tmp_path, monkeypatch):
-    from kerastorch.training.meter import Meter
+    from kerastorch.training.metrics_tracker import Meter
 
     reads = []
     read = Meter.read

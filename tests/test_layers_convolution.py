@@ -20,8 +20,8 @@ from kerastorch.layers import (
     MaxPooling2D,
     SeparableConv2D,
 )
-from kerastorch.training.layout import Layout
-from kerastorch.training.tail import find_tail
+from kerastorch.training.fused_activation import find_tail
+from kerastorch.training.memory_format import Layout
 
 # --- sizes -------------------------------------------------------------------------------------------------------
 

@@ -84,7 +84,7 @@ def test_what_callbacks_say_stands_on_a_line_of_its_own(monkeypatch, tmp_path):
 
 
 def test_the_bar_looks_at_the_numbers_at_most_ten_times_a_second(monkeypatch):
-    from kerastorch.training.meter import Meter
+    from kerastorch.training.metrics_tracker import Meter
 
     monkeypatch.setattr(sys, "stdout", Terminal())
     clock = iter(range(10**6))

@@ -28,17 +28,17 @@ from kerastorch.runtime.call_module import call
 from kerastorch.runtime.model_lock import is_fitting, model_lock
 from kerastorch.saving.portable import Portable
 from kerastorch.saving.savable import Savable
-from kerastorch.training import passes
-from kerastorch.training.assembly import Split, assemble, validation_source
-from kerastorch.training.charges import may_add
-from kerastorch.training.execution import Execution
-from kerastorch.training.fitting import fit
-from kerastorch.training.layout import Layout
-from kerastorch.training.naming import in_keras_order, listed_names, log_names, metrics_by_output
-from kerastorch.training.objective import Objective
+from kerastorch.training import loops as passes
+from kerastorch.training.auxiliary_losses import may_add
+from kerastorch.training.compile_options import Execution
+from kerastorch.training.compiled_loss import Objective
+from kerastorch.training.fit_data import Split, assemble, validation_source
+from kerastorch.training.fit_loop import fit
+from kerastorch.training.log_names import in_keras_order, listed_names, log_names, metrics_by_output
+from kerastorch.training.memory_format import Layout
 from kerastorch.training.output_names import by_output, targets_by_output
-from kerastorch.training.ready import check_columns, check_frequency, check_outputs_are_known, epoch_numbers
-from kerastorch.training.results import Collected
+from kerastorch.training.predictions import Collected
+from kerastorch.training.preflight import check_columns, check_frequency, check_outputs_are_known, epoch_numbers
 from kerastorch.training.sizing import sized, visible
 from kerastorch.training.trainer import Trainer
 

@@ -29,19 +29,19 @@ from kerastorch.regularizers import penalties
 from kerastorch.runtime.batch_transfer import Feed
 from kerastorch.runtime.call_module import call
 from kerastorch.runtime.error_context import raise_explained
+from kerastorch.training.compile_options import EAGER, Execution
 from kerastorch.training.compile_settings import Settings, compile_settings, group_settings
-from kerastorch.training.execution import EAGER, Execution
-from kerastorch.training.first_nan import FirstNaN
-from kerastorch.training.interrupt import Interrupt
+from kerastorch.training.compiled_loss import Objective
+from kerastorch.training.fused_activation import final_activations
 from kerastorch.training.jit.compiled import Compiled
-from kerastorch.training.layout import Layout
-from kerastorch.training.masking import OutputMask
-from kerastorch.training.meter import Meter, Scores
-from kerastorch.training.objective import Objective
-from kerastorch.training.ready import check_owner, check_parameters, find_device
-from kerastorch.training.session import Session
-from kerastorch.training.tail import final_activations
-from kerastorch.training.update import Update
+from kerastorch.training.memory_format import Layout
+from kerastorch.training.metrics_tracker import Meter, Scores
+from kerastorch.training.nan_warning import FirstNaN
+from kerastorch.training.optimizer_step import Update
+from kerastorch.training.output_masks import OutputMask
+from kerastorch.training.preflight import check_owner, check_parameters, find_device
+from kerastorch.training.signals import Interrupt
+from kerastorch.training.train_checkpoint import Session
 
 Step = Callable[[Any], Mapping[str, Any]]
 

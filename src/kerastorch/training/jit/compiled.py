@@ -12,14 +12,14 @@ from kerastorch.callbacks.base import CallbackList
 from kerastorch.core.errors import warn
 from kerastorch.data.batches import Batch, Several, shape_of
 from kerastorch.optimizers.base import weights
-from kerastorch.training.execution import Execution
+from kerastorch.training.compile_options import Execution
 from kerastorch.training.jit.cells import Cell, cells
 from kerastorch.training.jit.compare import difference
 from kerastorch.training.jit.constants import Constants
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.program import Program
 from kerastorch.training.jit.refuse import refuse_model, refuse_optimizer
-from kerastorch.training.update import Update
+from kerastorch.training.optimizer_step import Update
 
 SHAPES = 4  # of batches, compiled at most
 OFTEN = 8  # batches of another shape in one epoch before that is compiled too

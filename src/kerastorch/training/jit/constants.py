@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import modules
-from kerastorch.training.tail import Tap
+from kerastorch.training.fused_activation import Tap
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
 LONG = 64  # entries of a list or dict: longer ones are data

@@ -17,7 +17,7 @@ from kerastorch.data.batches import Batch, Several
 from kerastorch.training.jit.cells import Cell
 from kerastorch.training.jit.found import Found
 from kerastorch.training.jit.trace import Trace, trace
-from kerastorch.training.update import Update
+from kerastorch.training.optimizer_step import Update
 
 _OPTIONS = {
     "cpp_wrapper": True,  # halves the cost of a call

@@ -11,7 +11,7 @@ from kerastorch.layers.random_generator import Draws
 from kerastorch.optimizers.base import Average, Clip, Decay
 from kerastorch.training.jit.constants import has_hooks
 from kerastorch.training.jit.errors import UntraceableError
-from kerastorch.training.update import Update
+from kerastorch.training.optimizer_step import Update
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 

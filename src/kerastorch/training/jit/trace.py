@@ -22,7 +22,7 @@ from kerastorch.training.jit.found import Found, assembler, joined, returned
 from kerastorch.training.jit.rewrite import compute_once, draw_apart
 from kerastorch.training.jit.twin import State, learn
 from kerastorch.training.jit.watch import watched
-from kerastorch.training.update import Update
+from kerastorch.training.optimizer_step import Update
 
 LARGEST = 4000  # operations: beyond, compiling takes many minutes
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training.jit.cells import Cell
 from kerastorch.training.jit.errors import UntraceableError
-from kerastorch.training.update import Update
+from kerastorch.training.optimizer_step import Update
 
 State = tuple[dict[str, Tensor], dict[str, Tensor]]  # of a cell: what `rows` and `scalars` are in the recording
 

@@ -16,7 +16,7 @@ from kerastorch.data.loaders import ask_about_weights
 from kerastorch.data.spanning_batches import GoingOn
 from kerastorch.data.validation_split import check_split
 from kerastorch.runtime.batch_transfer import Feed
-from kerastorch.training.ready import check_last_batch
+from kerastorch.training.preflight import check_last_batch
 from kerastorch.training.sizing import sized
 
 

@@ -20,8 +20,8 @@ from kerastorch.core.unsaved_attributes import Seen, changed, seen, speaks
 from kerastorch.data.batches import Batch, FirstBatches
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.sequences import SequenceBatches
-from kerastorch.training.assembly import Assembled
 from kerastorch.training.compile_settings import Settings, differences
+from kerastorch.training.fit_data import Assembled
 
 
 class Position(NamedTuple):

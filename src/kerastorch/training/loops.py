@@ -21,9 +21,9 @@ from kerastorch.data.loaders import with_own_tensors
 from kerastorch.optimizers.base import unfuse_beginners
 from kerastorch.runtime.batch_transfer import Feed
 from kerastorch.runtime.error_context import raise_explained
-from kerastorch.training.meter import Meter, RunningLogs, counted_rows
+from kerastorch.training.fused_activation import find_tail
+from kerastorch.training.metrics_tracker import Meter, RunningLogs, counted_rows
 from kerastorch.training.sizing import growing
-from kerastorch.training.tail import find_tail
 from kerastorch.training.trainer import Trainer
 
 Step = Callable[[Any], Mapping[str, Any]]

@@ -18,7 +18,7 @@ from kerastorch.layers.core import Dense
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.metric import Metric, unknown_outputs
 from kerastorch.optimizers.base import TorchOptimizer, weights
-from kerastorch.training.tail import find_tail, last_module
+from kerastorch.training.fused_activation import find_tail, last_module
 
 
 def find_device(found: Iterable[torch.device], wanted: Any) -> torch.device:

@@ -20,11 +20,11 @@ from kerastorch.losses.base import Loss
 from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.losses.torch_losses import TorchLoss
 from kerastorch.regularizers import Penalty
-from kerastorch.training.charges import heard
-from kerastorch.training.constant_end import warn_of_constant_end
-from kerastorch.training.masking import masked
+from kerastorch.training.auxiliary_losses import heard
+from kerastorch.training.constant_output_check import warn_of_constant_end
+from kerastorch.training.fused_activation import Tail, Tap, tapped
+from kerastorch.training.output_masks import masked
 from kerastorch.training.output_names import by_output, check_outputs, quoted, targets_by_output
-from kerastorch.training.tail import Tail, Tap, tapped
 
 
 @dataclass

@@ -13,12 +13,12 @@ from kerastorch.core.errors import warn
 from kerastorch.core.train_mode import training_mode
 from kerastorch.data.batches import Batch, Several
 from kerastorch.runtime.batch_transfer import Feed
-from kerastorch.training import passes
-from kerastorch.training.assembly import Assembled
-from kerastorch.training.first_nan import FirstNaN
-from kerastorch.training.ready import validates_at, with_prefix
-from kerastorch.training.session import Session
-from kerastorch.training.tail import find_tail
+from kerastorch.training import loops as passes
+from kerastorch.training.fit_data import Assembled
+from kerastorch.training.fused_activation import find_tail
+from kerastorch.training.nan_warning import FirstNaN
+from kerastorch.training.preflight import validates_at, with_prefix
+from kerastorch.training.train_checkpoint import Session
 from kerastorch.training.trainer import Trainer
 
 

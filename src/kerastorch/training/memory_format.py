@@ -15,8 +15,8 @@ from kerastorch.core.module_tree import is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.layers.base import is_built
 from kerastorch.layers.convolution import Convolutional
+from kerastorch.training.fused_activation import Tap
 from kerastorch.training.rehearsal import agrees
-from kerastorch.training.tail import Tap
 
 Arrange = Callable[[Any], Any]
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from kerastorch.core.errors import warn
 from kerastorch.layers.base import Layer
-from kerastorch.training.tail import Tail
+from kerastorch.training.fused_activation import Tail
 
 
 def warn_of_constant_end(tail: Tail | None, y_pred: Tensor) -> None:
