@@ -14,7 +14,7 @@ from torch import nn
 
 import kerastorch as kt
 from kerastorch.data.batches import Batch, Several, grouped
-from kerastorch.training.jit.cells import SMALL, cells
+from kerastorch.training.jit.parameter_buckets import SMALL, cells
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")
 
@@ -196,7 +196,7 @@ def test_a_second_fit_uses_what_the_first_compiled():
 
 
 def test_a_shape_that_comes_once_an_epoch_stays_eager_and_one_that_comes_often_gets_a_graph():
-    from kerastorch.training.jit.compiled import OFTEN
+    from kerastorch.training.jit.compiled_step import OFTEN
 
     x, y = data(4 * 32 + 5)
     loader = [(x[i : i + 32], y[i : i + 32]) for i in range(0, len(x), 32)]
@@ -502,7 +502,7 @@ def test_a_compiler_that_fails_is_no_reason_to_stop(monkeypatch):
 
 
 def test_a_graph_that_would_take_minutes_to_compile_is_not(monkeypatch):
-    from kerastorch.training.jit import trace
+    from kerastorch.training.jit import graph_capture as trace
 
     monkeypatch.setattr(trace, "LARGEST", 10)
     uncompiled(network, "adam", "operations, which would take many minutes")

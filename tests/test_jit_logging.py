@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.training.jit import program
+from kerastorch.training.jit import executable as program
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")
 X, Y = torch.randn(64, 4), torch.randn(64, 1)

@@ -33,7 +33,7 @@ from kerastorch.training.compile_options import EAGER, Execution
 from kerastorch.training.compile_settings import Settings, compile_settings, group_settings
 from kerastorch.training.compiled_loss import Objective
 from kerastorch.training.fused_activation import final_activations
-from kerastorch.training.jit.compiled import Compiled
+from kerastorch.training.jit.compiled_step import Compiled
 from kerastorch.training.memory_format import Layout
 from kerastorch.training.metrics_tracker import Meter, Scores
 from kerastorch.training.nan_warning import FirstNaN

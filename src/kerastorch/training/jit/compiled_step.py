@@ -13,12 +13,12 @@ from kerastorch.core.errors import warn
 from kerastorch.data.batches import Batch, Several, shape_of
 from kerastorch.optimizers.base import weights
 from kerastorch.training.compile_options import Execution
-from kerastorch.training.jit.cells import Cell, cells
-from kerastorch.training.jit.compare import difference
-from kerastorch.training.jit.constants import Constants
+from kerastorch.training.jit.eligibility import refuse_model, refuse_optimizer
 from kerastorch.training.jit.errors import UntraceableError
-from kerastorch.training.jit.program import Program
-from kerastorch.training.jit.refuse import refuse_model, refuse_optimizer
+from kerastorch.training.jit.executable import Program
+from kerastorch.training.jit.guards import Constants
+from kerastorch.training.jit.parameter_buckets import Cell, cells
+from kerastorch.training.jit.verify import difference
 from kerastorch.training.optimizer_step import Update
 
 SHAPES = 4  # of batches, compiled at most

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from kerastorch.core.nested import leaves
 from kerastorch.data.batches import Batch, Several
-from kerastorch.training.jit.cells import Cell
-from kerastorch.training.jit.found import Found
-from kerastorch.training.jit.trace import Trace, trace
+from kerastorch.training.jit.graph_capture import Trace, trace
+from kerastorch.training.jit.parameter_buckets import Cell
+from kerastorch.training.jit.step_outputs import Found
 from kerastorch.training.optimizer_step import Update
 
 _OPTIONS = {

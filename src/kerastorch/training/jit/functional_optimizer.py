@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from kerastorch.optimizers.base import TorchOptimizer
-from kerastorch.training.jit.cells import Cell
 from kerastorch.training.jit.errors import UntraceableError
+from kerastorch.training.jit.parameter_buckets import Cell
 from kerastorch.training.optimizer_step import Update
 
 State = tuple[dict[str, Tensor], dict[str, Tensor]]  # of a cell: what `rows` and `scalars` are in the recording

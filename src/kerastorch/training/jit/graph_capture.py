@@ -16,12 +16,12 @@ from kerastorch.constraints import constrain
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.data.batches import Batch
-from kerastorch.training.jit.cells import Cell
 from kerastorch.training.jit.errors import UntraceableError
-from kerastorch.training.jit.found import Found, assembler, joined, returned
-from kerastorch.training.jit.rewrite import compute_once, draw_apart
-from kerastorch.training.jit.twin import State, learn
-from kerastorch.training.jit.watch import watched
+from kerastorch.training.jit.functional_optimizer import State, learn
+from kerastorch.training.jit.graph_passes import compute_once, draw_apart
+from kerastorch.training.jit.parameter_buckets import Cell
+from kerastorch.training.jit.side_effects import watched
+from kerastorch.training.jit.step_outputs import Found, assembler, joined, returned
 from kerastorch.training.optimizer_step import Update
 
 LARGEST = 4000  # operations: beyond, compiling takes many minutes

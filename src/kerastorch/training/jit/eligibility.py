@@ -9,8 +9,8 @@ from torch import nn
 from kerastorch.core.module_tree import modules
 from kerastorch.layers.random_generator import Draws
 from kerastorch.optimizers.base import Average, Clip, Decay
-from kerastorch.training.jit.constants import has_hooks
 from kerastorch.training.jit.errors import UntraceableError
+from kerastorch.training.jit.guards import has_hooks
 from kerastorch.training.optimizer_step import Update
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
