@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import kerastorch as kt
-from kerastorch.callbacks import progress
+from kerastorch.callbacks import progress_bar as progress
 from kerastorch.core import finite_check as finite
 
 # what brings numbers to Python, or has a shape that depends on numbers: either way the device must be waited for

@@ -149,7 +149,7 @@ def test_remote_monitor_sends_them_as_lists():
 
 
 def test_loggers_that_take_numbers_leave_out_the_others():
-    from kerastorch.callbacks.outcome import numbers
+    from kerastorch.callbacks.experiment_logger import numbers
 
     assert numbers(VALUES | {"loss": torch.tensor([0.5])}, "batch_") == {"batch_loss": 0.5}
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.callbacks import progress
+from kerastorch.callbacks import progress_bar as progress
 
 
 class Terminal(io.StringIO):

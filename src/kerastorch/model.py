@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from kerastorch import optimizers
-from kerastorch.callbacks.backup import BackupAndRestore
+from kerastorch.callbacks.backup_and_restore import BackupAndRestore
 from kerastorch.callbacks.base import Callback, CallbackList, check_monitors, listed
 from kerastorch.callbacks.history import History
-from kerastorch.callbacks.progress import Verbose, progress
+from kerastorch.callbacks.progress_bar import Verbose, progress
 from kerastorch.core.errors import each_warning_once, warn
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import given

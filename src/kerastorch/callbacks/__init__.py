@@ -1,21 +1,21 @@
 """Callbacks under their Keras names."""
 
-from kerastorch.callbacks.backup import BackupAndRestore
+from kerastorch.callbacks.backup_and_restore import BackupAndRestore
 from kerastorch.callbacks.base import Callback, CallbackList
 from kerastorch.callbacks.csv_logger import CSVLogger
 from kerastorch.callbacks.early_stopping import EarlyStopping
 from kerastorch.callbacks.gradient_norm import GradientNorm
 from kerastorch.callbacks.history import History
+from kerastorch.callbacks.lambda_callback import LambdaCallback
 from kerastorch.callbacks.learning_rate_scheduler import LearningRateScheduler
+from kerastorch.callbacks.lr_scheduler import Schedule
 from kerastorch.callbacks.mlflow_logger import MLflowLogger
 from kerastorch.callbacks.model_checkpoint import ModelCheckpoint
-from kerastorch.callbacks.progress import ProgressBar
+from kerastorch.callbacks.progress_bar import ProgressBar
 from kerastorch.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from kerastorch.callbacks.remote_monitor import RemoteMonitor
-from kerastorch.callbacks.schedule import Schedule
-from kerastorch.callbacks.simple import LambdaCallback
 from kerastorch.callbacks.swap_ema_weights import SwapEMAWeights
-from kerastorch.callbacks.tensorboard import TensorBoard
+from kerastorch.callbacks.tensorboard.tensorboard import TensorBoard
 from kerastorch.callbacks.terminate_on_nan import TerminateOnNaN
 from kerastorch.callbacks.timer import Timer
 from kerastorch.callbacks.wandb_logger import WandbLogger

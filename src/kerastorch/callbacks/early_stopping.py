@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
+from kerastorch.callbacks.monitor import better, check_mode, direction, look, never_logged
 from kerastorch.core.console import say
 from kerastorch.core.errors import number, whole
 

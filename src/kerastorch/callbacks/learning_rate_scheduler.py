@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.rate import get_rate, set_rate
+from kerastorch.callbacks.learning_rate import get_rate, set_rate
 from kerastorch.core.console import say
 from kerastorch.core.errors import mismatch, number
 

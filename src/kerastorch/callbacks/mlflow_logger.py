@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.outcome import Outcome, numbers, settings
-from kerastorch.callbacks.steps import Steps, UpdateFreq
+from kerastorch.callbacks.experiment_logger import Outcome, numbers, settings
+from kerastorch.callbacks.global_step import Steps, UpdateFreq
 from kerastorch.core.errors import mismatch
 from kerastorch.core.optional_dependency import need
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.destination import Destination
-from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
+from kerastorch.callbacks.filepath_template import Destination
+from kerastorch.callbacks.monitor import better, check_mode, direction, look, never_logged
 from kerastorch.core.console import say
 from kerastorch.core.errors import mismatch, number, warn, whole
 

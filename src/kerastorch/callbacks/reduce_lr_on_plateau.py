@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.direction import better, check_mode, direction, look, never_logged
-from kerastorch.callbacks.rate import get_rate, set_rate
+from kerastorch.callbacks.learning_rate import get_rate, set_rate
+from kerastorch.callbacks.monitor import better, check_mode, direction, look, never_logged
 from kerastorch.core.console import say
 from kerastorch.core.errors import number, whole
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.callbacks.progress import in_notebook
+from kerastorch.callbacks.progress_bar import in_notebook
 from kerastorch.core.errors import mismatch, whole
 from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import public_name

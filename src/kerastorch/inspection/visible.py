@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.callbacks.progress import in_notebook
+from kerastorch.callbacks.progress_bar import in_notebook
 from kerastorch.core.errors import unknown, whole
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.overridable_property import soft_property

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kerastorch.callbacks.board_files import PROJECTOR, BoardFiles
+from kerastorch.callbacks.tensorboard.event_files import PROJECTOR, BoardFiles
 from kerastorch.core.errors import mismatch, unknown, warn
 from kerastorch.layers.embedding import Embedding
 

@@ -8,19 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kerastorch.callbacks import board_graph
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.board_files import BoardFiles
-from kerastorch.callbacks.board_weights import (
+from kerastorch.callbacks.global_step import Steps, UpdateFreq
+from kerastorch.callbacks.log_values import as_float
+from kerastorch.callbacks.tensorboard.event_files import BoardFiles
+from kerastorch.callbacks.tensorboard.profiler import Window
+from kerastorch.callbacks.tensorboard.tensorboard import graph as board_graph
+from kerastorch.callbacks.tensorboard.weights import (
     Metadata,
     check_metadata,
     find_embeddings,
     write_embeddings,
     write_weights,
 )
-from kerastorch.callbacks.log_values import as_float
-from kerastorch.callbacks.steps import Steps, UpdateFreq
-from kerastorch.callbacks.window import Window
 from kerastorch.core.errors import mismatch, warn, whole
 from kerastorch.core.optional_dependency import need
 from kerastorch.core.path_checks import refuse_no_folder

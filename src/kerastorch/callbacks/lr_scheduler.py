@@ -10,9 +10,9 @@ from typing import Any, Literal
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.direction import look
+from kerastorch.callbacks.learning_rate import rates, set_rates
 from kerastorch.callbacks.log_values import monitored
-from kerastorch.callbacks.rate import rates, set_rates
+from kerastorch.callbacks.monitor import look
 from kerastorch.callbacks.scheduler_limits import began_at, check_length, note_end, warn_of_low_rates
 from kerastorch.core.errors import mismatch, one_of, warn
 
