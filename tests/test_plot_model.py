@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 import kerastorch as kt
 from kerastorch import layers
-from kerastorch.inspection.arrange import arrange
-from kerastorch.inspection.graph import graph_of
+from kerastorch.inspection.graph_layout import arrange
+from kerastorch.inspection.module_graph import graph_of
 from kerastorch.runtime.input_specs import specs
 
 plot_model = kt.utils.plot_model

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import kerastorch as kt
 from kerastorch import layers
-from kerastorch.inspection.look import look
+from kerastorch.inspection.module_profile import look
 from kerastorch.inspection.summary import summarize
 from kerastorch.runtime.input_specs import specs
 

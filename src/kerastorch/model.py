@@ -22,7 +22,7 @@ from kerastorch.core.process_group import warn_without_group
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.class_weight import class_weights
 from kerastorch.data.data_adapter import Source, refuse_dropped, refuse_reordered
-from kerastorch.inspection.visible import Visible
+from kerastorch.inspection.summary_mixin import Visible
 from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
 from kerastorch.runtime.call_module import call
 from kerastorch.runtime.model_lock import is_fitting, model_lock

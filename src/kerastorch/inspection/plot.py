@@ -12,8 +12,8 @@ from kerastorch.callbacks.progress_bar import in_notebook
 from kerastorch.core.errors import mismatch, whole
 from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import public_name
-from kerastorch.inspection.graph import Graph, Node, graph_of
-from kerastorch.inspection.rows import shown, trainable
+from kerastorch.inspection.module_graph import Graph, Node, graph_of
+from kerastorch.inspection.summary_rows import shown, trainable
 from kerastorch.runtime.input_specs import specs
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg", ".dot")
@@ -79,7 +79,7 @@ def plot_model(
         path.write_text(dot(graph, labels, rankdir), encoding="utf-8")
         return path
     try:
-        from kerastorch.inspection.draw import drawn, finest
+        from kerastorch.inspection.render import drawn, finest
     except ImportError as error:
         raise ImportError("plot_model draws with matplotlib: pip install matplotlib", name="matplotlib") from error
     figure = drawn(graph, labels, rankdir)

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.tensor_spec import VARYING
-from kerastorch.inspection import rows as rows_of
-from kerastorch.inspection.look import Look, look
-from kerastorch.inspection.rows import Row
-from kerastorch.inspection.table import as_html, memory, text
+from kerastorch.inspection import summary_rows as rows_of
+from kerastorch.inspection.module_profile import Look, look
+from kerastorch.inspection.summary_rows import Row
+from kerastorch.inspection.text_table import as_html, memory, text
 from kerastorch.runtime.input_specs import specs, varies
 
 

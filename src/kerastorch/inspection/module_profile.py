@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from kerastorch.core.tensor_spec import BATCHES, VARYING
-from kerastorch.inspection.calls import Call, listening, merged
-from kerastorch.inspection.cost import Kept, MultiplyAdds
+from kerastorch.inspection.call_recorder import Call, listening, merged
+from kerastorch.inspection.flops_and_memory import Kept, MultiplyAdds
 from kerastorch.runtime.dry_run import Subject
 from kerastorch.runtime.input_specs import varies
 

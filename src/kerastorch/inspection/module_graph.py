@@ -15,8 +15,8 @@ from torch.overrides import TorchFunctionMode
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.nested import map_structure
 from kerastorch.core.tensor_spec import BATCHES, VARYING
-from kerastorch.inspection.calls import Shape, common, shapes, tensors_in
-from kerastorch.inspection.rows import kind
+from kerastorch.inspection.call_recorder import Shape, common, shapes, tensors_in
+from kerastorch.inspection.summary_rows import kind
 from kerastorch.runtime.dry_run import Subject
 
 

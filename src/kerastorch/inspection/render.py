@@ -13,8 +13,8 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from kerastorch.inspection.arrange import Point, arrange
-from kerastorch.inspection.graph import Graph
+from kerastorch.inspection.graph_layout import Point, arrange
+from kerastorch.inspection.module_graph import Graph
 
 POINT = 1 / 72  # inches
 SIZE = 9.0  # of letters, in points

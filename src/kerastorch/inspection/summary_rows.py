@@ -12,7 +12,7 @@ from torch import fx, nn
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.name_lookup import own_name
-from kerastorch.inspection.calls import Call, Shape
+from kerastorch.inspection.call_recorder import Call, Shape
 
 
 @dataclass(frozen=True)
