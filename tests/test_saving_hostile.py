@@ -10,7 +10,7 @@ import kerastorch as kt
 from kerastorch import Input, Model, Sequential, layers
 from kerastorch.checkpoint import archive_format as file
 from kerastorch.core.errors import CheckpointError
-from kerastorch.saving import reader
+from kerastorch.saving import deserializer as reader
 
 
 @pytest.fixture

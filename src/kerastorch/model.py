@@ -26,8 +26,8 @@ from kerastorch.inspection.summary_mixin import Visible
 from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
 from kerastorch.runtime.call_module import call
 from kerastorch.runtime.model_lock import is_fitting, model_lock
-from kerastorch.saving.portable import Portable
-from kerastorch.saving.savable import Savable
+from kerastorch.saving.saving_mixin import Savable
+from kerastorch.saving.weights_file_mixin import Portable
 from kerastorch.training import loops as passes
 from kerastorch.training.auxiliary_losses import may_add
 from kerastorch.training.compile_options import Execution

@@ -19,8 +19,8 @@ from kerastorch.layers.base import is_built
 from kerastorch.layers.channels_check import ChannelsLastError
 from kerastorch.layers.rnn import forget
 from kerastorch.model import Model
-from kerastorch.saving.graphs import input_config, input_from
-from kerastorch.saving.reader import Reader
+from kerastorch.saving.deserializer import Reader
+from kerastorch.saving.functional_config import input_config, input_from
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.masks import makes_mask, mask_after, takes_mask
 from kerastorch.symbolic.symbolic_tensor import Symbol, call

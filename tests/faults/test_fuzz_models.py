@@ -15,7 +15,8 @@ import kerastorch as kt
 from kerastorch import layers
 from kerastorch.core import serialization as config
 from kerastorch.core.errors import CheckpointError
-from kerastorch.saving import torch_modules, torch_names
+from kerastorch.saving import torch_allowlist as torch_names
+from kerastorch.saving import torch_modules
 
 pytestmark = needs_fork
 SIZES = (10**12, 10**9, 10**7, 2**63 - 1, 2**31, 300, -1, 0, 1, 2, 1.5, True, 10**30)

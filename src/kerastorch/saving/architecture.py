@@ -15,10 +15,10 @@ from torch.overrides import TorchFunctionMode
 from kerastorch.checkpoint.state_json import pack
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.serialization import decode, encode, using
-from kerastorch.saving.facts import difference, misfit, reset
-from kerastorch.saving.reader import Reader, names_in
+from kerastorch.saving.deserializer import Reader, names_in
+from kerastorch.saving.model_diff import difference, misfit, reset
 from kerastorch.saving.registry import find
-from kerastorch.saving.writer import Writer
+from kerastorch.saving.serializer import Writer
 from kerastorch.symbolic.fake_tensors import fake_mode, goes_by_numbers, unlogged
 
 

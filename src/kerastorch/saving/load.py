@@ -15,8 +15,9 @@ from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.path_checks import given, refuse_missing
 from kerastorch.core.serialization import find_class
 from kerastorch.runtime.dry_run import no_trace
-from kerastorch.saving import architecture, compiled, state
-from kerastorch.saving.reader import build
+from kerastorch.saving import architecture, state
+from kerastorch.saving import compile_config as compiled
+from kerastorch.saving.deserializer import build
 from kerastorch.saving.registry import checked, known
 from kerastorch.saving.save import SUFFIX
 

@@ -13,8 +13,9 @@ from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import given, refuse_unwritable
 from kerastorch.runtime.dry_run import no_trace
-from kerastorch.saving import architecture, compiled, state
-from kerastorch.saving.writer import built_on
+from kerastorch.saving import architecture, state
+from kerastorch.saving import compile_config as compiled
+from kerastorch.saving.serializer import built_on
 from kerastorch.version import __version__
 
 SUFFIX = ".kt"

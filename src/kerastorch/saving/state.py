@@ -14,7 +14,7 @@ from kerastorch.core.nested import map_structure
 from kerastorch.core.tensor_spec import Spec
 from kerastorch.layers.random_generator import Draws
 from kerastorch.layers.rnn import _OverTime
-from kerastorch.saving.facts import buffers_beside
+from kerastorch.saving.model_diff import buffers_beside
 
 
 def condition(model: nn.Module) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from kerastorch.runtime.batch_transfer import Feed
 from kerastorch.runtime.call_module import arguments, call
 from kerastorch.runtime.error_context import raise_explained
 from kerastorch.runtime.input_specs import specs
-from kerastorch.saving.weights_names import unwrapped
+from kerastorch.saving.wrapper_prefixes import unwrapped
 from kerastorch.symbolic.symbolic_tensor import has_symbols
 
 # How long axes beside the batch's are that vary: in two runs, and how much more each further one has. Several tries:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from kerastorch.core.errors import ExportError
-from kerastorch.saving.export_inputs import Inputs
+from kerastorch.export.inputs import Inputs
 
 # The largest difference allowed, as a share of the largest number in an output (or of 0.01, where that is less).
 # What torch.export writes are the model's own operations; onnxruntime's kernels add in another order.

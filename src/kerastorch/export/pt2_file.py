@@ -11,7 +11,7 @@ import torch
 from torch.export import ExportedProgram
 
 from kerastorch.core.errors import ExportError
-from kerastorch.saving.export_inputs import Inputs
+from kerastorch.export.inputs import Inputs
 
 Run = Callable[[Any], Any]  # from what the model is called on to what the program gives
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from kerastorch.core.module_tree import is_unbuilt
 from kerastorch.core.serialization import encode, name_of
 from kerastorch.layers.base import Layer
-from kerastorch.saving import torch_modules, torch_names
+from kerastorch.saving import torch_allowlist as torch_names
+from kerastorch.saving import torch_modules
 from kerastorch.saving.registry import get_registered_name
 from kerastorch.symbolic.symbolic_tensor import Symbol
 

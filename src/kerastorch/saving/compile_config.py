@@ -13,10 +13,10 @@ from kerastorch.core.errors import CheckpointError
 from kerastorch.core.serialization import decode, encode, using
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import torch_class
-from kerastorch.saving import torch_names
-from kerastorch.saving.hooks import foreign, hooks_of
-from kerastorch.saving.reader import Reader
-from kerastorch.saving.writer import Writer
+from kerastorch.saving import torch_allowlist as torch_names
+from kerastorch.saving.deserializer import Reader
+from kerastorch.saving.hook_detection import foreign, hooks_of
+from kerastorch.saving.serializer import Writer
 from kerastorch.training.trainer import Trainer
 
 

@@ -13,9 +13,9 @@ from torch.utils import _pytree as pytree
 from kerastorch.core.errors import unknown
 from kerastorch.core.serialization import decode, encode
 from kerastorch.functional.graph_builder import between
-from kerastorch.saving import torch_names
-from kerastorch.saving.reader import Reader
-from kerastorch.saving.writer import Writer
+from kerastorch.saving import torch_allowlist as torch_names
+from kerastorch.saving.deserializer import Reader
+from kerastorch.saving.serializer import Writer
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, record
 

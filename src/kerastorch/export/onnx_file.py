@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from kerastorch.core.errors import ExportError
-from kerastorch.saving.export_inputs import Inputs, named, unique
-from kerastorch.saving.export_torch import Run
+from kerastorch.export.inputs import Inputs, named, unique
+from kerastorch.export.pt2_file import Run
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 _MOST = 2**31 - 2**20  # bytes of one protobuf

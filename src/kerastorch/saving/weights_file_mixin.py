@@ -36,7 +36,7 @@ class Portable(View):
         >>> bool((model.weights[0] == other.weights[0]).all())
         True
         """
-        from kerastorch.saving.weights import save_weights
+        from kerastorch.saving.model_weights import save_weights
 
         save_weights(self, filepath, overwrite)
 
@@ -59,7 +59,7 @@ class Portable(View):
         Warns:
             UserWarning: weights were rounded, because the model has a narrower dtype; what `skip_mismatch` left out.
         """
-        from kerastorch.saving.weights import load_weights
+        from kerastorch.saving.model_weights import load_weights
 
         load_weights(self, filepath, skip_mismatch)
 
@@ -89,6 +89,6 @@ class Portable(View):
             ImportError: onnx, onnxscript or onnxruntime is missing.
             ValueError: another ending; inputs that nobody knows, or that the model cannot take.
         """
-        from kerastorch.saving.export import export
+        from kerastorch.export.export import export
 
         export(self, filepath, format, verbose, input_signature)

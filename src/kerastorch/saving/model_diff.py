@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kerastorch.core.module_tree import named_modules
 from kerastorch.layers.adaptable import Adapting
 from kerastorch.layers.rnn import _OverTime
-from kerastorch.saving.hooks import hung_on
+from kerastorch.saving.hook_detection import hung_on
 
 MIB = 2**20
 MOST_BESIDE = 64 * MIB  # bytes of buffers that are not in the file, as masks and tables, beside those of the file

@@ -23,8 +23,8 @@ from kerastorch.runtime.call_module import call
 from kerastorch.runtime.dry_run import Subject, no_trace
 from kerastorch.runtime.input_specs import known
 from kerastorch.saving import weights_file
-from kerastorch.saving.weights_match import Match
-from kerastorch.saving.weights_names import bare_names
+from kerastorch.saving.weights_compatibility import Match
+from kerastorch.saving.wrapper_prefixes import bare_names
 
 
 def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:

@@ -16,13 +16,13 @@ from kerastorch.core.errors import ExportError, mismatch, one_of
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import given, refuse_unwritable
 from kerastorch.core.train_mode import evaluation_mode
+from kerastorch.export.check import check
+from kerastorch.export.inputs import Inputs
+from kerastorch.export.pt2_file import traced
+from kerastorch.export.quiet import quiet
 from kerastorch.module.weights_mixin import refuse_unbuilt
 from kerastorch.runtime.dry_run import no_trace
 from kerastorch.runtime.model_lock import model_lock
-from kerastorch.saving.export_check import check
-from kerastorch.saving.export_inputs import Inputs
-from kerastorch.saving.export_quiet import quiet
-from kerastorch.saving.export_torch import traced
 
 _ENDINGS = {".pt2": "torch", ".onnx": "onnx"}
 
@@ -35,11 +35,11 @@ def export(
     refuse_unwritable(path)
     refuse_unbuilt(model)
     if kind == "onnx":
-        from kerastorch.saving.export_onnx import encoded, require
+        from kerastorch.export.onnx_file import encoded, require
 
         require()
     else:
-        from kerastorch.saving.export_torch import encoded
+        from kerastorch.export.pt2_file import encoded
     parts = modules(model)
     _refuse_stateful(parts)
     with (

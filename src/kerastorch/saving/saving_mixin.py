@@ -11,10 +11,10 @@ from torch import nn
 
 from kerastorch.core.serialization import arguments_of, current, decode, encode, register, using
 from kerastorch.functional.functional_model import Functional
-from kerastorch.saving.graphs import symbols_from, written
-from kerastorch.saving.reader import Reader
+from kerastorch.saving.deserializer import Reader
+from kerastorch.saving.functional_config import symbols_from, written
 from kerastorch.saving.registry import custom_object_scope, known
-from kerastorch.saving.writer import Writer
+from kerastorch.saving.serializer import Writer
 
 
 class Savable(Functional):

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from kerastorch.core.errors import unknown
 from kerastorch.core.serialization import decode, find_class
 from kerastorch.layers.base import Layer
-from kerastorch.saving import torch_modules, torch_names
+from kerastorch.saving import torch_allowlist as torch_names
+from kerastorch.saving import torch_modules
 from kerastorch.saving.registry import find
-from kerastorch.saving.writer import is_ours
+from kerastorch.saving.serializer import is_ours
 
 MOST_WORK = 20_000  # calls of one model: parts that hold one part twice, and so on, double them each time
 
