@@ -11,8 +11,7 @@ import pytest
 import torch
 from support.optional import optional
 
-from kerastorch.checkpoint import archive_format as file
-from kerastorch.checkpoint import atomic_file as disk
+from kerastorch.checkpoint import archive_format, atomic_file
 from kerastorch.checkpoint.async_writer import Background
 from kerastorch.checkpoint.rotation import Generations
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
@@ -23,8 +22,8 @@ STATE = {"model": {"weight": torch.arange(6.0).reshape(2, 3)}, "epoch": 3, "orde
 
 
 def test_sections_come_back(tmp_path):
-    file.write(tmp_path / "a.kt", {"training": STATE, "model": [1, 2], "empty": None})
-    found = file.read(tmp_path / "a.kt")
+    archive_format.write(tmp_path / "a.kt", {"training": STATE, "model": [1, 2], "empty": None})
+    found = archive_format.read(tmp_path / "a.kt")
     assert list(found) == ["training", "model", "empty"]
     assert torch.equal(found["training"]["model"]["weight"], STATE["model"]["weight"])
     assert found["training"]["order"][0].tolist() == [0, 1, 2]
@@ -35,7 +34,7 @@ def test_sections_come_back(tmp_path):
 
 def test_the_layout_is_as_described(tmp_path):
     """Read by hand, with json, hashlib and safetensors."""
-    file.write(tmp_path / "a.kt", {"training": STATE})
+    archive_format.write(tmp_path / "a.kt", {"training": STATE})
     data = (tmp_path / "a.kt").read_bytes()
     assert data[:12] == b"\x89kerastorch\n"
     assert int.from_bytes(data[12:16], "little") == 1
@@ -57,24 +56,24 @@ def test_the_layout_is_as_described(tmp_path):
 @pytest.mark.parametrize("name", ["", "Model", "a.json", "../a", "a" * 41, "a b", "ä"])
 def test_a_section_whose_name_would_not_be_read_is_not_written(name, tmp_path):
     with pytest.raises(ValueError, match="A section is named"):
-        file.write(tmp_path / "a.kt", {name: 1})
+        archive_format.write(tmp_path / "a.kt", {name: 1})
     assert os.listdir(tmp_path) == []
 
 
 def test_what_cannot_be_saved_leaves_the_old_file(tmp_path):
-    file.write(tmp_path / "a.kt", {"model": 1})
+    archive_format.write(tmp_path / "a.kt", {"model": 1})
     with pytest.raises(TypeError, match="b is a function"):
-        file.write(tmp_path / "a.kt", {"model": {"a": torch.zeros(3), "b": lambda: 1}})
-    assert file.read(tmp_path / "a.kt") == {"model": 1}
+        archive_format.write(tmp_path / "a.kt", {"model": {"a": torch.zeros(3), "b": lambda: 1}})
+    assert archive_format.read(tmp_path / "a.kt") == {"model": 1}
     assert os.listdir(tmp_path) == ["a.kt"]
 
 
 def test_a_later_format_asks_for_an_upgrade(tmp_path):
-    data = bytearray(b"".join(file.encode({"model": 1})))
+    data = bytearray(b"".join(archive_format.encode({"model": 1})))
     data[12] = 2
     (tmp_path / "a.kt").write_bytes(data)
     with pytest.raises(CheckpointError, match=r"format 2; this kerastorch reads up to 1\. Upgrade"):
-        file.read(tmp_path / "a.kt")
+        archive_format.read(tmp_path / "a.kt")
 
 
 @pytest.mark.parametrize(
@@ -84,52 +83,52 @@ def test_a_later_format_asks_for_an_upgrade(tmp_path):
 def test_files_of_others_are_told_by_name(data, what, tmp_path):
     (tmp_path / "a.kt").write_bytes(data)
     with pytest.raises(CheckpointError, match=what):
-        file.read(tmp_path / "a.kt")
+        archive_format.read(tmp_path / "a.kt")
 
 
 def test_a_part_without_state_is_refused():
-    data = b"".join(file.encode({"model": 1}))
+    data = b"".join(archive_format.encode({"model": 1}))
     end = 24 + int.from_bytes(data[16:24], "little")
     header, part = json.loads(data[24:end]), b'{"other":1}'
     header["parts"][0] |= {"size": len(part), "sha256": hashlib.sha256(part).hexdigest()}
     text = json.dumps(header).encode()
     start = data[:16] + len(text).to_bytes(8, "little") + text
     with pytest.raises(CheckpointCorruptError, match="holds no state"):
-        file.decode(memoryview(bytearray(start + hashlib.sha256(start).digest() + part)), "here")
+        archive_format.decode(memoryview(bytearray(start + hashlib.sha256(start).digest() + part)), "here")
 
 
 def test_tensors_are_views_of_what_was_read():
     """Nothing is held twice: each part begins where numbers of eight bytes may."""
-    data = memoryview(bytearray(b"".join(file.encode({"odd": "x" * 13, "model": torch.zeros(5)}))))
-    found = file.decode(data, "here")["model"]
+    data = memoryview(bytearray(b"".join(archive_format.encode({"odd": "x" * 13, "model": torch.zeros(5)}))))
+    found = archive_format.decode(data, "here")["model"]
     start = torch.frombuffer(data, dtype=torch.uint8).data_ptr()
     assert start <= found.data_ptr() < start + len(data)
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
-        file.read(tmp_path / "a.kt")
+        archive_format.read(tmp_path / "a.kt")
 
 
 def test_a_link_is_read_only_where_that_is_asked_for(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     (tmp_path / "b").symlink_to(tmp_path / "a")
     with pytest.raises(CheckpointError, match="symbolic link"):
-        disk.read(tmp_path / "b")
-    assert disk.read(tmp_path / "b", links=True) == b"abc"
+        atomic_file.read(tmp_path / "b")
+    assert atomic_file.read(tmp_path / "b", links=True) == b"abc"
 
 
 def test_a_write_does_not_follow_a_link_laid_in_its_way(tmp_path):
     (tmp_path / "mine").write_bytes(b"mine")
     (tmp_path / ".a.kt.tmp").symlink_to(tmp_path / "mine")
     with pytest.raises(OSError, match="symbolic link"):
-        disk.write(tmp_path / "a.kt", [b"other"])
+        atomic_file.write(tmp_path / "a.kt", [b"other"])
     assert (tmp_path / "mine").read_bytes() == b"mine"
 
 
 def test_a_write_takes_what_one_that_was_killed_has_left(tmp_path):
     (tmp_path / ".a.kt.tmp").write_bytes(b"half of something that was longer")
-    disk.write(tmp_path / "a.kt", [b"new"])
+    atomic_file.write(tmp_path / "a.kt", [b"new"])
     assert (tmp_path / "a.kt").read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["a.kt"]
 
@@ -141,7 +140,7 @@ def test_a_sparse_file_larger_than_memory_is_refused(tmp_path):
         except OSError:
             pytest.skip("no file of this size here")
     with pytest.raises(CheckpointError, match="more than there is memory for"):
-        limited(lambda: file.read(tmp_path / "a.kt"))
+        limited(lambda: archive_format.read(tmp_path / "a.kt"))
 
 
 def limited(function):
@@ -157,7 +156,7 @@ def limited(function):
 
 def test_a_file_has_the_permissions_of_any_other(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
-    disk.write(tmp_path / "a.kt", [b"x"])
+    atomic_file.write(tmp_path / "a.kt", [b"x"])
     assert stat.S_IMODE((tmp_path / "a.kt").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
@@ -171,7 +170,7 @@ def test_the_last_generations_are_kept(keep, tmp_path):
     assert generations.load() is None
     for number in range(1, 6):
         path = generations.save({"training": number})
-        assert generations.load() == file.read(path) == {"training": number}
+        assert generations.load() == archive_format.read(path) == {"training": number}
     assert numbers(tmp_path / "a" / "b") == list(range(6 - keep, 6))
 
 

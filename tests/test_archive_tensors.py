@@ -6,18 +6,18 @@ import pytest
 import torch
 from support.optional import optional
 
-from kerastorch.checkpoint import safetensors_codec as tensors
+from kerastorch.checkpoint import safetensors_codec
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 safetensors_torch = optional("safetensors.torch")
 
 
 def joined(named, metadata=None):
-    return b"".join(tensors.encode(named, metadata))
+    return b"".join(safetensors_codec.encode(named, metadata))
 
 
 def decoded(data):
-    return tensors.decode(memoryview(bytearray(data)), "here")
+    return safetensors_codec.decode(memoryview(bytearray(data)), "here")
 
 
 def crafted(header, numbers=b""):
@@ -40,17 +40,21 @@ def random_bits(dtype, shape):
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (0,), (3, 0, 2), (7,), (2, 3, 5), (1,) * 9])
-@pytest.mark.parametrize("name", tensors.DTYPES)
+@pytest.mark.parametrize("name", safetensors_codec.DTYPES)
 def test_any_bits_of_any_dtype_come_back_here_and_in_safetensors(name, shape):
-    tensor = random_bits(tensors.DTYPES[name], shape)
+    tensor = random_bits(safetensors_codec.DTYPES[name], shape)
     data = joined({"before": torch.ones(1, dtype=torch.uint8), "a": tensor})
     same_bits(decoded(data).tensors["a"], tensor)
     same_bits(safetensors_torch.load(data)["a"], tensor)
 
 
-@pytest.mark.parametrize("name", tensors.DTYPES)
+@pytest.mark.parametrize("name", safetensors_codec.DTYPES)
 def test_what_safetensors_writes_is_read(name):
-    named = {"z": random_bits(tensors.DTYPES[name], (3, 2)), "a": torch.arange(5.0), "empty": torch.empty(0, 4)}
+    named = {
+        "z": random_bits(safetensors_codec.DTYPES[name], (3, 2)),
+        "a": torch.arange(5.0),
+        "empty": torch.empty(0, 4),
+    }
     found = decoded(safetensors_torch.save(named, {"format": "pt"}))
     assert found.metadata == {"format": "pt"}
     assert set(found.tensors) == set(named)
@@ -94,12 +98,12 @@ def test_no_tensors_are_a_part_too():
 def test_metadata_comes_back_and_the_word_for_it_names_no_tensor():
     assert decoded(joined({}, {"a": "b"})).metadata == {"a": "b"}
     with pytest.raises(TypeError, match="__metadata__"):
-        tensors.encode({"__metadata__": torch.zeros(1)})
+        safetensors_codec.encode({"__metadata__": torch.zeros(1)})
 
 
 def test_what_was_read_can_be_written_to_and_is_not_copied():
     data = bytearray(joined({"a": torch.zeros(2)}))
-    found = tensors.decode(memoryview(data), "here").tensors["a"]
+    found = safetensors_codec.decode(memoryview(data), "here").tensors["a"]
     found += 1
     assert decoded(bytes(data)).tensors["a"].tolist() == [1, 1]
 
@@ -114,7 +118,7 @@ def test_what_was_read_can_be_written_to_and_is_not_copied():
 )
 def test_what_the_format_has_not_is_refused_by_name(tensor, why):
     with pytest.raises(TypeError, match=why):
-        tensors.encode({"layer.kernel": tensor})
+        safetensors_codec.encode({"layer.kernel": tensor})
 
 
 FOUR = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
@@ -174,5 +178,5 @@ def test_text_that_would_take_much_memory_is_neither_read_nor_written():
     with pytest.raises(CheckpointError, match="too many values"):
         decoded(crafted(b'{"a":[' + b"[]," * 2 * 10**6 + b"[]]}"))
     with pytest.raises(CheckpointError, match="too many values"):
-        tensors.text({"a": [{}] * 10**6})
-    assert len(tensors.text({"a": [0.5] * 10**6})) > 10**6
+        safetensors_codec.text({"a": [{}] * 10**6})
+    assert len(safetensors_codec.text({"a": [0.5] * 10**6})) > 10**6

@@ -11,7 +11,7 @@ from torch import nn
 
 import kerastorch as kt
 from kerastorch.callbacks import Callback, LambdaCallback, TerminateOnNaN
-from kerastorch.core import finite_check as finite
+from kerastorch.core import finite_check
 
 BAD = [math.nan, math.inf, -math.inf]
 
@@ -179,15 +179,15 @@ def test_large_gradients_are_looked_at_too_and_sums_that_overflow_are_no_infinit
 
 def test_gradients_that_are_complex_or_one_number_seen_often_are_looked_at_as_well():
     for grad in (torch.ones(3, dtype=torch.complex64), torch.ones(1).expand(4)):
-        assert finite.all_finite(torch.tensor(1.0), [grad])
-        assert not finite.all_finite(torch.tensor(1.0), [grad * math.nan])
+        assert finite_check.all_finite(torch.tensor(1.0), [grad])
+        assert not finite_check.all_finite(torch.tensor(1.0), [grad * math.nan])
 
 
 @pytest.mark.parametrize("free", [("cpu",), ()])
 @pytest.mark.parametrize("bad", [None, *BAD])
 @pytest.mark.parametrize("size", [3, 2**15])
 def test_all_finite_is_isfinite_of_everything(monkeypatch, free, bad, size):
-    monkeypatch.setattr(finite, "FREE", free)  # without the CPU as on an accelerator
+    monkeypatch.setattr(finite_check, "FREE", free)  # without the CPU as on an accelerator
     generator = torch.Generator().manual_seed(size)
     for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
         grads = [torch.randn(size, generator=generator).to(dtype), torch.zeros(0), torch.ones(4, 4).t()[::2]]
@@ -195,8 +195,8 @@ def test_all_finite_is_isfinite_of_everything(monkeypatch, free, bad, size):
         if bad is not None:
             grads[0][size // 2] = bad
             expected = [grad.clone() for grad in grads]
-        assert finite.all_finite(torch.tensor(1.0), grads) is (bad is None)
-        assert finite.all_finite(torch.tensor(math.nan), grads) is False
+        assert finite_check.all_finite(torch.tensor(1.0), grads) is (bad is None)
+        assert finite_check.all_finite(torch.tensor(math.nan), grads) is False
         assert all(same(a, b) for a, b in zip(grads, expected, strict=True))
 
 

@@ -8,7 +8,7 @@ import torch
 
 from kerastorch import constraints, initializers, regularizers
 from kerastorch.constraints import MaxNorm, MinMaxNorm, NonNeg, UnitNorm
-from kerastorch.core import serialization as config
+from kerastorch.core import serialization
 
 SHAPES = {(5, 4): (1,), (5, 4, 3): (1, 2), (5, 4, 3, 2): (1, 2, 3), (5,): (0,)}
 each_shape = pytest.mark.parametrize(("shape", "axes"), SHAPES.items(), ids=str)
@@ -160,10 +160,10 @@ MADE = [
 
 @pytest.mark.parametrize("made", MADE, ids=lambda made: type(made).__name__)
 def test_each_is_made_again_from_its_config(made):
-    written = json.loads(json.dumps(config.encode(made)))
-    again = config.decode(written)
+    written = json.loads(json.dumps(serialization.encode(made)))
+    again = serialization.decode(written)
     assert type(again) is type(made)
-    assert config.encode(again) == written
+    assert serialization.encode(again) == written
     start = _weight(5, 4)[1]
     torch.testing.assert_close(again(start.clone()), made(start.clone()), rtol=0, atol=0)
     assert type(made).from_config(made.get_config()).get_config() == made.get_config()

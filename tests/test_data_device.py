@@ -13,8 +13,7 @@ import kerastorch as kt
 from kerastorch.data import permutation
 from kerastorch.data.batches import ArrayBatches, Batch
 from kerastorch.data.data_device import free_memory, placed
-from kerastorch.data.device_prefetch import carried, carrier
-from kerastorch.data.prefetch import ahead
+from kerastorch.data.prefetch import ahead, carried, carrier
 from kerastorch.runtime.batch_transfer import Feed
 
 CPU, CUDA, META = torch.device("cpu"), torch.device("cuda"), torch.device("meta")

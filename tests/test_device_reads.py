@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import kerastorch as kt
-from kerastorch.callbacks import progress_bar as progress
-from kerastorch.core import finite_check as finite
+from kerastorch.callbacks import progress_bar
+from kerastorch.core import finite_check
 
 # what brings numbers to Python, or has a shape that depends on numbers: either way the device must be waited for
 WAITS = {
@@ -67,7 +67,7 @@ def reads(monkeypatch):
         model.compile(**compiled)
         mode = Reads()
         with monkeypatch.context() as patch, mode:
-            patch.setattr(finite, "FREE", ())  # the CPU stands for a device that must be waited for
+            patch.setattr(finite_check, "FREE", ())  # the CPU stands for a device that must be waited for
             for name in COPIES:
                 patch.setattr(Tensor, name, _counted(mode, getattr(Tensor, name)))
             model.fit(
@@ -183,7 +183,7 @@ def test_a_bar_reads_by_the_clock_and_not_by_batches(reads, monkeypatch):
     def watched(batches, milliseconds):
         clock = iter(range(10**6))
         with monkeypatch.context() as patch:
-            patch.setattr(progress.time, "perf_counter", lambda: next(clock) * milliseconds / 1000)
+            patch.setattr(progress_bar.time, "perf_counter", lambda: next(clock) * milliseconds / 1000)
             return reads(batches, 1, CLASSES, verbose=1)
 
     silent = reads(10, 1, CLASSES)

@@ -502,9 +502,9 @@ def test_a_compiler_that_fails_is_no_reason_to_stop(monkeypatch):
 
 
 def test_a_graph_that_would_take_minutes_to_compile_is_not(monkeypatch):
-    from kerastorch.training.jit import graph_capture as trace
+    from kerastorch.training.jit import graph_capture
 
-    monkeypatch.setattr(trace, "LARGEST", 10)
+    monkeypatch.setattr(graph_capture, "LARGEST", 10)
     uncompiled(network, "adam", "operations, which would take many minutes")
 
 

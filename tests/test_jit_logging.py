@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.training.jit import executable as program
+from kerastorch.training.jit import executable
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")
 X, Y = torch.randn(64, 4), torch.randn(64, 1)
@@ -86,6 +86,6 @@ def test_what_the_user_logs_while_a_step_is_trained_is_logged(mine):
 
 
 def test_remarks_are_silenced_only_while_it_compiles():
-    with program._quiet():
+    with executable._quiet():
         assert not logging.getLogger("mine").isEnabledFor(logging.WARNING)
     assert logging.getLogger("mine").isEnabledFor(logging.WARNING)

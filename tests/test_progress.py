@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.callbacks import progress_bar as progress
+from kerastorch.callbacks import progress_bar
 
 
 class Terminal(io.StringIO):
@@ -88,7 +88,7 @@ def test_the_bar_looks_at_the_numbers_at_most_ten_times_a_second(monkeypatch):
 
     monkeypatch.setattr(sys, "stdout", Terminal())
     clock = iter(range(10**6))
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock) * 0.01)  # a batch takes 10 ms
+    monkeypatch.setattr(progress_bar.time, "perf_counter", lambda: next(clock) * 0.01)  # a batch takes 10 ms
     looks = []
     peek = Meter.peek
     monkeypatch.setattr(Meter, "peek", lambda self: looks.append(1) or peek(self))
@@ -128,7 +128,7 @@ def test_a_bad_verbose_is_refused(verbose):
     [(0.31, "0.3100"), (0, "0.0000"), (1e-6, "1e-06"), (123456.0, "1.235e+05"), (float("nan"), "nan")],
 )
 def test_numbers_are_short(value, text):
-    assert progress.short(value) == text
+    assert progress_bar.short(value) == text
 
 
 @pytest.fixture

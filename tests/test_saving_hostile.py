@@ -8,9 +8,9 @@ import torch
 
 import kerastorch as kt
 from kerastorch import Input, Model, Sequential, layers
-from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import archive_format
 from kerastorch.core.errors import CheckpointError
-from kerastorch.saving import deserializer as reader
+from kerastorch.saving import deserializer
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def path(tmp_path):
 def changed(path, model, change):
     """A file of `model` whose architecture somebody has changed; the checks of bytes pass."""
     model.save(path)
-    sections = file.read(path)
+    sections = archive_format.read(path)
     change(sections["model"]["architecture"])
-    file.write(path, sections)
+    archive_format.write(path, sections)
     return path
 
 
@@ -199,9 +199,9 @@ def test_an_architecture_that_is_none_is_refused(change, path):
 @pytest.mark.parametrize("section", ["condition", "built", "seen"])
 def test_what_stands_beside_the_architecture_may_be_anything(section, path):
     chain().save(path)
-    sections = file.read(path)
+    sections = archive_format.read(path)
     sections["model"][section] = {"draws": 3}
-    file.write(path, sections)
+    archive_format.write(path, sections)
     with contextlib.suppress(CheckpointError):
         kt.load_model(path)
 
@@ -210,10 +210,10 @@ def test_an_optimizer_that_is_not_in_the_table_is_refused(path):
     model = chain()
     model.compile("adam", "mse")
     model.save(path)
-    sections = file.read(path)
+    sections = archive_format.read(path)
     for given in ({"held": "os.system", "groups": []}, {"partial": [{"torch": "torch.load"}, {"tuple": []}, {}]}):
         sections["compile"]["settings"]["optimizer"] = given
-        file.write(path, sections)
+        archive_format.write(path, sections)
         with pytest.raises(CheckpointError):
             kt.load_model(path)
 
@@ -235,9 +235,9 @@ def test_parts_that_hold_one_part_twice_and_so_on_are_refused(path):
         kt.load_model(changed(path, chain(), doubled))
 
 
-@pytest.mark.parametrize("most", [1_000, pytest.param(reader.MOST_WORK, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("most", [1_000, pytest.param(deserializer.MOST_WORK, marks=pytest.mark.slow)])
 def test_graphs_that_call_one_graph_twice_and_so_on_are_refused(most, path, monkeypatch):
-    monkeypatch.setattr(reader, "MOST_WORK", most)
+    monkeypatch.setattr(deserializer, "MOST_WORK", most)
     inner = Model(x := Input((4,)), torch.relu(x))
     for _ in range(3):
         inner = Model(x := Input((4,)), inner(inner(x)))
@@ -310,9 +310,9 @@ def compiled(path, change):
     model = chain()
     model.compile("adam", "mse")
     model.save(path)
-    sections = file.read(path)
+    sections = archive_format.read(path)
     change(sections)
-    file.write(path, sections)
+    archive_format.write(path, sections)
     return path
 
 

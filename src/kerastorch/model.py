@@ -19,16 +19,18 @@ from kerastorch.core.errors import each_warning_once, warn
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import given
 from kerastorch.core.process_group import warn_without_group
+from kerastorch.data.adaptive_batch_size import sized, visible
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.class_weight import class_weights
 from kerastorch.data.data_adapter import Source, refuse_dropped, refuse_reordered
-from kerastorch.inspection.summary_mixin import Visible
+from kerastorch.export.export_mixin import ExportMixin
+from kerastorch.inspection.summary_mixin import SummaryMixin
 from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
 from kerastorch.runtime.call_module import call
 from kerastorch.runtime.model_lock import is_fitting, model_lock
-from kerastorch.saving.saving_mixin import Savable
-from kerastorch.saving.weights_file_mixin import Portable
-from kerastorch.training import loops as passes
+from kerastorch.saving.saving_mixin import SavingMixin
+from kerastorch.saving.weights_file_mixin import WeightsFileMixin
+from kerastorch.training import loops
 from kerastorch.training.auxiliary_losses import may_add
 from kerastorch.training.compile_options import Execution
 from kerastorch.training.compiled_loss import Objective
@@ -39,11 +41,10 @@ from kerastorch.training.memory_format import Layout
 from kerastorch.training.output_names import by_output, targets_by_output
 from kerastorch.training.predictions import Collected
 from kerastorch.training.preflight import check_columns, check_frequency, check_outputs_are_known, epoch_numbers
-from kerastorch.training.sizing import sized, visible
 from kerastorch.training.trainer import Trainer
 
 
-class Model(Portable, Visible, Savable):
+class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
     """A functional model, a view of an existing module, or the base of one with its own `__init__` and `forward`.
 
     Args:
@@ -275,7 +276,7 @@ class Model(Portable, Visible, Savable):
         with model_lock(self, "evaluate", alone=bool(own)):
             within_fit = is_fitting(self)  # a callback evaluates the whole: it may keep the numbers
             with nullcontext() if within_fit else trainer.interrupt.watch():
-                logs = passes.evaluate(trainer, batches, feed, told, heeds=not within_fit)
+                logs = loops.evaluate(trainer, batches, feed, told, heeds=not within_fit)
         return logs if return_dict else in_keras_order(logs)
 
     @each_warning_once()
@@ -312,7 +313,7 @@ class Model(Portable, Visible, Savable):
         told = CallbackList([*own, *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
         collected = Collected(batches.samples)
         with model_lock(self, "predict", alone=bool(own), parts=feed.parts):
-            passes.predict(trainer, batches, feed, told, collected.add)
+            loops.predict(trainer, batches, feed, told, collected.add)
         return collected.result()
 
     @each_warning_once()
@@ -329,7 +330,7 @@ class Model(Portable, Visible, Savable):
         feed = trainer.feed(class_weights(class_weight, sample_weight))
         batch = Source(x, y, sample_weight, finite=False).batches(2**62)
         with model_lock(self, "train_on_batch"):
-            logs = passes.train_on_batch(trainer, batch, feed)
+            logs = loops.train_on_batch(trainer, batch, feed)
         return logs if return_dict else in_keras_order(logs)
 
     @each_warning_once()
@@ -338,7 +339,7 @@ class Model(Portable, Visible, Savable):
         trainer = self._compiled("test_on_batch")
         batch = Source(x, y, sample_weight, finite=False).batches(2**62)
         with model_lock(self, "evaluate"):
-            logs = passes.evaluate(trainer, batch, trainer.feed(), CallbackList([], self, {}))
+            logs = loops.evaluate(trainer, batch, trainer.feed(), CallbackList([], self, {}))
         return logs if return_dict else in_keras_order(logs)
 
     def predict_on_batch(self, x: Any) -> Any:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import archive_format
 
 
 def text(value):
@@ -21,7 +21,7 @@ def listed(parts):
 def sealed(header, rest=b""):
     """A header and what follows it; the header's own SHA-256 is right."""
     header = text(header)
-    start = file.MAGIC + (1).to_bytes(4, "little") + len(header).to_bytes(8, "little") + header
+    start = archive_format.MAGIC + (1).to_bytes(4, "little") + len(header).to_bytes(8, "little") + header
     return start + hashlib.sha256(start).digest() + rest
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import archive_format
 from kerastorch.checkpoint.safetensors_codec import DTYPES
 from kerastorch.version import __version__
 
@@ -52,4 +52,4 @@ if __name__ == "__main__":
     path = FOLDER / f"archive-{LABEL}.kt"
     if path.exists():
         sys.exit(f"{path} is there already.")
-    file.write(path, {"golden": of_format_1()})
+    archive_format.write(path, {"golden": of_format_1()})

@@ -7,7 +7,7 @@ import warnings
 import pytest
 from harness import in_child, needs_fork, same, state, tries
 
-from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import archive_format
 from kerastorch.checkpoint.rotation import Generations
 
 pytestmark = needs_fork
@@ -100,15 +100,15 @@ def loaded(path):
     if path.suffix != ".kt":
         return Generations(path).load()
     try:
-        return file.read(path)
+        return archive_format.read(path)
     except FileNotFoundError:
         return None
 
 
 def a_file(path, saves, tensors):
     for number in range(saves):
-        file.write(path, {"training": state(number, tensors)})
-    return lambda: file.write(path, {"training": state(saves, tensors)})
+        archive_format.write(path, {"training": state(number, tensors)})
+    return lambda: archive_format.write(path, {"training": state(saves, tensors)})
 
 
 def a_folder(path, saves, tensors):
@@ -191,13 +191,13 @@ def test_a_file_that_does_not_read_back_as_it_was_written_does_not_take_the_name
 
         os.write = flip
         try:
-            file.write(tmp_path / "a.kt", {"training": state(1)})
+            archive_format.write(tmp_path / "a.kt", {"training": state(1)})
         except Exception as error:
             return f"{type(error).__name__}: {error}"
 
-    file.write(tmp_path / "a.kt", {"training": state(0)})
+    archive_format.write(tmp_path / "a.kt", {"training": state(0)})
     assert "CheckpointError" in in_child(run).value
-    assert same(file.read(tmp_path / "a.kt"), {"training": state(0)})
+    assert same(archive_format.read(tmp_path / "a.kt"), {"training": state(0)})
     assert os.listdir(tmp_path) == ["a.kt"]
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from harness import in_child, needs_fork, same, tries
 
-from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import archive_format
 from kerastorch.checkpoint.rotation import Generations
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
@@ -61,7 +61,7 @@ def test_a_file_that_was_cut_off_is_never_loaded_and_the_one_before_it_is(tries,
     for length in lengths:
         newest.write_bytes(data[:length])
         with pytest.raises(CheckpointCorruptError, match=newest.name):
-            file.read(newest)
+            archive_format.read(newest)
         with pytest.warns(UserWarning, match=newest.name) as caught:
             assert same(folder.load(), {"training": training(0)})
         assert len(caught) == 1
@@ -72,12 +72,12 @@ def test_a_file_that_was_cut_off_is_never_loaded_and_the_one_before_it_is(tries,
 @tries(quick=12, full=200)
 def test_a_file_with_a_changed_bit_or_block_is_never_loaded(tries, tmp_path, report):
     path = tmp_path / "a.kt"
-    file.write(path, {"training": training()})
+    archive_format.write(path, {"training": training()})
     data, tried = path.read_bytes(), 0
     for changed in changed_files(data, 10 * tries, tries, random.Random(0)):
         path.write_bytes(changed)
         with pytest.raises(CheckpointError, match=r"a\.kt"):
-            file.read(path)
+            archive_format.read(path)
         tried += 1
     assert tried == 11 * tries
     report("F5", "one bit flipped (10 of 11) or 4 KiB zeroed, anywhere: kerastorch", tried, "0 loaded")
@@ -164,6 +164,6 @@ def test_how_many_of_the_same_changes_others_load(name, ways, tmp_path, report):
 
 def test_a_file_that_is_whole_is_loaded_wherever_it_lies(tmp_path):
     """So that the tests above do not pass by refusing everything."""
-    file.write(tmp_path / "a.kt", {"training": training()})
+    archive_format.write(tmp_path / "a.kt", {"training": training()})
     shutil.copy(tmp_path / "a.kt", tmp_path / "b")
-    assert same(file.read(tmp_path / "b"), {"training": training()})
+    assert same(archive_format.read(tmp_path / "b"), {"training": training()})

@@ -7,7 +7,7 @@ import random
 import pytest
 from harness import in_child, needs_fork, same, state, tries
 
-from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import archive_format
 from kerastorch.checkpoint.rotation import Generations
 
 resource = pytest.importorskip("resource")
@@ -45,22 +45,22 @@ def refused(save):
 
 
 def size(number):
-    return sum(map(len, file.encode({"training": state(number)})))
+    return sum(map(len, archive_format.encode({"training": state(number)})))
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT], ids=["ENOSPC", "EIO", "EDQUOT"])
 @tries(quick=5, full=50)
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(code, tries, tmp_path, monkeypatch, report):
     path, draw = tmp_path / "a.kt", random.Random(0)
-    file.write(path, {"training": state(0)})
+    archive_format.write(path, {"training": state(0)})
     before = path.read_bytes()
     for _ in range(tries):
         with monkeypatch.context() as patched:
             patched.setattr(os, "write", failing("write", code, draw.randrange(size(1))))
             with pytest.raises(OSError, match=os.strerror(code)):
-                file.write(path, {"training": state(1)})
+                archive_format.write(path, {"training": state(1)})
         assert path.read_bytes() == before
-        assert same(file.read(path), {"training": state(0)})
+        assert same(archive_format.read(path), {"training": state(0)})
         assert os.listdir(tmp_path) == ["a.kt"]
     report(
         "F8",
@@ -97,29 +97,29 @@ def test_a_real_limit_on_the_size_of_files_leaves_the_old_one(tries, tmp_path, r
 @pytest.mark.parametrize("name", ["open", "ftruncate", "fsync", "replace"])
 def test_any_call_that_fails_before_the_new_file_has_its_name_leaves_the_old_one(name, tmp_path, monkeypatch):
     path = tmp_path / "a.kt"
-    file.write(path, {"training": state(0)})
+    archive_format.write(path, {"training": state(0)})
     with monkeypatch.context() as patched:
         patched.setattr(os, name, failing(name, errno.EIO, 0))
         with pytest.raises(OSError, match="Input/output"):
-            file.write(path, {"training": state(1)})
-    assert same(file.read(path), {"training": state(0)})
+            archive_format.write(path, {"training": state(1)})
+    assert same(archive_format.read(path), {"training": state(0)})
     assert os.listdir(tmp_path) == ["a.kt"]
 
 
 def test_a_folder_that_cannot_be_forced_to_disk_is_told_and_the_new_file_is_there(tmp_path, monkeypatch):
     path = tmp_path / "a.kt"
-    file.write(path, {"training": state(0)})
+    archive_format.write(path, {"training": state(0)})
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", failing("fsync", errno.EIO, 1))
         with pytest.raises(OSError, match="Input/output"):
-            file.write(path, {"training": state(1)})
-    assert same(file.read(path), {"training": state(1)})
+            archive_format.write(path, {"training": state(1)})
+    assert same(archive_format.read(path), {"training": state(1)})
 
 
 def test_a_file_system_that_cannot_force_folders_to_disk_is_borne(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", failing("fsync", errno.EINVAL, 1))
-    file.write(tmp_path / "a.kt", {"training": state(1)})
-    assert same(file.read(tmp_path / "a.kt"), {"training": state(1)})
+    archive_format.write(tmp_path / "a.kt", {"training": state(1)})
+    assert same(archive_format.read(tmp_path / "a.kt"), {"training": state(1)})
 
 
 @tries(quick=5, full=50)
@@ -130,5 +130,5 @@ def test_a_system_that_takes_and_gives_less_than_asked_for_changes_nothing(tries
         os, "readv", lambda opened, held: readv(opened, [held[0][: draw.randrange(1, len(held[0]) + 1)]])
     )
     for number in range(tries):
-        file.write(tmp_path / "a.kt", {"training": state(number)})
-        assert same(file.read(tmp_path / "a.kt"), {"training": state(number)})
+        archive_format.write(tmp_path / "a.kt", {"training": state(number)})
+        assert same(archive_format.read(tmp_path / "a.kt"), {"training": state(number)})

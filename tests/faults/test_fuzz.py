@@ -13,8 +13,7 @@ from forge import numbers, sealed, taken_apart
 from harness import in_child, needs_fork, tries
 from json_values import VALUES
 
-from kerastorch.checkpoint import archive_format as file
-from kerastorch.checkpoint import safetensors_codec as tensors
+from kerastorch.checkpoint import archive_format, safetensors_codec
 from kerastorch.core.errors import CheckpointError
 
 pytestmark = needs_fork
@@ -89,7 +88,7 @@ def changed(data, draw):
     return (with_changed_values if draw.random() < 0.5 else with_changed_bytes)(data, draw)
 
 
-WHOLE = b"".join(file.encode({"training": STATE}))
+WHOLE = b"".join(archive_format.encode({"training": STATE}))
 HEADER, PARTS = taken_apart(WHOLE)
 SIZE = int.from_bytes(PARTS["training.safetensors"][:8], "little")
 NAMED, DATA = PARTS["training.safetensors"][8 : 8 + SIZE], PARTS["training.safetensors"][8 + SIZE :]
@@ -122,11 +121,11 @@ def of_lengths(draw):
 
 
 def decode(data):
-    return file.decode(memoryview(bytearray(data)), "fuzz")
+    return archive_format.decode(memoryview(bytearray(data)), "fuzz")
 
 
 def decode_safetensors(data):
-    return dict(tensors.decode(memoryview(bytearray(data)), "fuzz").tensors)
+    return dict(safetensors_codec.decode(memoryview(bytearray(data)), "fuzz").tensors)
 
 
 WAYS = (

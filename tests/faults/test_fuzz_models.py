@@ -13,15 +13,19 @@ from json_values import VALUES, at, dicts, leaves, replaced
 
 import kerastorch as kt
 from kerastorch import layers
-from kerastorch.core import serialization as config
+from kerastorch.core import serialization
 from kerastorch.core.errors import CheckpointError
-from kerastorch.saving import torch_allowlist as torch_names
-from kerastorch.saving import torch_modules
+from kerastorch.saving import torch_allowlist, torch_modules
 
 pytestmark = needs_fork
 SIZES = (10**12, 10**9, 10**7, 2**63 - 1, 2**31, 300, -1, 0, 1, 2, 1.5, True, 10**30)
 CHUNK = 50
-NAMES = [*config._TABLE, *torch_names.VALUES, *torch_modules.KINDS, *(f"Tensor.{one}" for one in torch_names.METHODS)]
+NAMES = [
+    *serialization._TABLE,
+    *torch_allowlist.VALUES,
+    *torch_modules.KINDS,
+    *(f"Tensor.{one}" for one in torch_allowlist.METHODS),
+]
 
 
 def graph():

@@ -10,7 +10,7 @@ from golden_states import FOLDER, of_format_1
 from harness import same
 
 import kerastorch as kt
-from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import archive_format
 from kerastorch.checkpoint.state_json import pack, unpack
 
 FILES = sorted(FOLDER.glob("archive-*.kt"))
@@ -18,7 +18,7 @@ FILES = sorted(FOLDER.glob("archive-*.kt"))
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_what_a_release_has_written_is_read_bit_for_bit(path, report):
-    assert same(file.read(path), {"golden": of_format_1()})
+    assert same(archive_format.read(path), {"golden": of_format_1()})
     report("F14", "archives that releases have written, with every kind of value and dtype", 1, "read bit for bit")
 
 
@@ -42,7 +42,7 @@ def test_there_is_a_golden_model_and_it_is_small():
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.name)
 def test_a_model_that_a_release_has_written_is_read_bit_for_bit_and_trains_on(path, tmp_path, report):
-    model, written = kt.load_model(path), file.read(path)
+    model, written = kt.load_model(path), archive_format.read(path)
     assert same(dict(model.state_dict()), written["weights"])
     for name, weight in model.named_parameters():
         for key, value in written["optimizer"]["optimizer"]["state"][name].items():
@@ -54,7 +54,7 @@ def test_a_model_that_a_release_has_written_is_read_bit_for_bit_and_trains_on(pa
             assert np.allclose(found, expected[name], rtol=1e-4, atol=1e-5)
     assert model.get_layer("kind").units == 3
     model.save(tmp_path / "again.kt")
-    assert same(file.read(tmp_path / "again.kt")["weights"], written["weights"])
+    assert same(archive_format.read(tmp_path / "again.kt")["weights"], written["weights"])
     assert set(model.evaluate(inputs(), targets(), verbose=0, return_dict=True)) >= {"loss", "kind_accuracy"}
     model.fit(inputs(), targets(), verbose=0)
     report("F14", "models that releases have written: weights and optimizer", 1, "read bit for bit, and train on")

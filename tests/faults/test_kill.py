@@ -15,8 +15,7 @@ from harness import exit_code, in_child, needs_fork, tries
 from job import EPOCHS, STEPS, run
 
 from kerastorch import callbacks
-from kerastorch.checkpoint import archive_format as file
-from kerastorch.checkpoint import atomic_file as disk
+from kerastorch.checkpoint import archive_format, atomic_file
 from kerastorch.checkpoint.rotation import Generations
 
 pytestmark = needs_fork
@@ -67,7 +66,7 @@ def killed_in_save(call, folder, kind):
             def run(*args):
                 left[0] -= 1
                 if not left[0]:
-                    if function is disk.os.write and len(args[1]) > 1:
+                    if function is atomic_file.os.write and len(args[1]) > 1:
                         function(args[0], args[1][: len(args[1]) // 2])
                     os.kill(os.getpid(), signal.SIGKILL)
                 return function(*args)
@@ -76,7 +75,7 @@ def killed_in_save(call, folder, kind):
 
         names = ("write", "fsync", "replace", "unlink", "ftruncate")
         for name, function in {name: getattr(os, name) for name in names}.items():
-            setattr(disk.os, name, counted(function))
+            setattr(atomic_file.os, name, counted(function))
         run(kind, folder=folder, save_freq=SAVE_FREQ)
 
     return was_killed(die_at)
@@ -162,7 +161,7 @@ def test_a_training_that_was_never_killed_is_not_changed_by_being_kept(wanted, t
 def test_the_file_is_read_as_any_archive(tmp_path):
     folder = tmp_path / "kept"
     assert was_killed(lambda: run("arrays", Die(STEPS + 4), folder=folder, save_freq=STEPS))
-    state = file.read(next(folder.iterdir()))
+    state = archive_format.read(next(folder.iterdir()))
     assert state["fit"]["epoch"] * STEPS + state["fit"]["done"] == STEPS
     assert EPOCHS > 1
 

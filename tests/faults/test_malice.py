@@ -10,14 +10,13 @@ from forge import archive, holding, taken_apart
 from harness import in_child, needs_fork
 
 import kerastorch as kt
-from kerastorch.checkpoint import archive_format as file
-from kerastorch.checkpoint import safetensors_codec as tensors
+from kerastorch.checkpoint import archive_format, safetensors_codec
 
 pytestmark = needs_fork
 
 
 def read_archive(path):
-    return file.read(path)
+    return archive_format.read(path)
 
 
 def read_weights(path):
@@ -110,12 +109,15 @@ VALUES = {
 @pytest.mark.parametrize("name", VALUES)
 def test_the_largest_text_that_is_read_takes_the_memory_that_it_may(name, tmp_path, report):
     value = VALUES[name]
-    count = tensors.MEMORY // sum(size * value.count(sign) for sign, size in tensors._TAKES.items()) - 10
+    count = (
+        safetensors_codec.MEMORY // sum(size * value.count(sign) for sign, size in safetensors_codec._TAKES.items())
+        - 10
+    )
     path, size = prepared(lambda _: archive(("a.json", b'{"state":[' + value * count + b"1]}")), tmp_path)
     raised, _, _, heard, memory, _ = in_child(read_heard, read_archive, path, False).value
     assert raised == "NoneType"
     assert len(heard) == 1
-    assert memory <= 2 * size + FIXED + tensors.MEMORY
+    assert memory <= 2 * size + FIXED + safetensors_codec.MEMORY
     report("F6", "the longest lists of small values that are read", 1, "memory < 2 x file + 48 MiB + 256 MiB")
 
 

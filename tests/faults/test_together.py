@@ -6,7 +6,7 @@ import signal
 import pytest
 from harness import in_child, needs_fork, same, state, tries
 
-from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import archive_format
 from kerastorch.checkpoint.rotation import Generations
 from kerastorch.core.errors import CheckpointError
 
@@ -25,11 +25,11 @@ def started(function):
 
 
 def save_file(path, number):
-    file.write(path / "a.kt", {"training": state(number)})
+    archive_format.write(path / "a.kt", {"training": state(number)})
 
 
 def load_file(path):
-    return file.read(path / "a.kt")["training"]
+    return archive_format.read(path / "a.kt")["training"]
 
 
 def save_generation(path, number):

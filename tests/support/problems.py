@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import archive_format
 from kerastorch.data import permutation
 
 
@@ -81,5 +81,5 @@ def fit_told(model, epochs, callbacks, **given):
 
 def through_a_file(state, path):
     """What a state is once it was saved and read."""
-    file.write(path, {"state": state})
-    return file.read(path)["state"]
+    archive_format.write(path, {"state": state})
+    return archive_format.read(path)["state"]

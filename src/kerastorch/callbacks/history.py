@@ -79,7 +79,7 @@ class History(Callback):
         need("History.plot", "matplotlib")
         from matplotlib.ticker import MaxNLocator
 
-        from kerastorch.callbacks.figure import Figure
+        from kerastorch.callbacks.notebook_figure import Figure
 
         curves = {name: values for name, values in self.history.items() if None not in map(as_float, values)}
         names = list(dict.fromkeys(name.removeprefix("val_") for name in curves))

@@ -18,11 +18,9 @@ from typing import Any
 
 import torch
 
-from kerastorch.checkpoint import atomic_file as disk
-from kerastorch.checkpoint import safetensors_codec as tensors
-from kerastorch.checkpoint.damaged import damaged
+from kerastorch.checkpoint import atomic_file, safetensors_codec
 from kerastorch.checkpoint.state_json import Packed, pack, unpack
-from kerastorch.core.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError, damaged
 from kerastorch.version import __version__
 
 MAGIC = b"\x89kerastorch\n"
@@ -37,7 +35,7 @@ _FOREIGN = (
 )
 
 
-def encode(sections: Mapping[str, Any]) -> list[disk.Bytes]:
+def encode(sections: Mapping[str, Any]) -> list[atomic_file.Bytes]:
     """The bytes of an archive, in pieces; those of tensors are views of their memory.
 
     Args:
@@ -48,23 +46,23 @@ def encode(sections: Mapping[str, Any]) -> list[disk.Bytes]:
         TypeError: something that cannot be saved, with its place.
         ValueError: a section of another name.
     """
-    parts: dict[str, list[disk.Bytes]] = {}
+    parts: dict[str, list[atomic_file.Bytes]] = {}
     for name, state in sections.items():
         if not _NAME.fullmatch(f"{name}.json"):
             raise ValueError(f"A section is named by at most 40 small letters and '_', got {name!r}.")
         packed = state if isinstance(state, Packed) else pack(state)
-        parts[f"{name}.json"] = [tensors.text({"state": packed.json})]
+        parts[f"{name}.json"] = [safetensors_codec.text({"state": packed.json})]
         if packed.tensors:
-            parts[f"{name}.safetensors"] = [*tensors.encode(packed.tensors)]
+            parts[f"{name}.safetensors"] = [*safetensors_codec.encode(packed.tensors)]
     listed = [{"name": name, "size": sum(map(len, pieces)), "sha256": _sha(pieces)} for name, pieces in parts.items()]
-    header = tensors.text({"kerastorch": __version__, "torch": str(torch.__version__), "parts": listed})
+    header = safetensors_codec.text({"kerastorch": __version__, "torch": str(torch.__version__), "parts": listed})
     start = MAGIC + FORMAT.to_bytes(4, "little") + len(header).to_bytes(8, "little") + header
     return [start, hashlib.sha256(start).digest(), *(piece for pieces in parts.values() for piece in pieces)]
 
 
 def write(path: str | os.PathLike[str], sections: Mapping[str, Any]) -> None:
     """Write an archive: `encode` says what, `disk.write` how."""
-    disk.write(Path(path), encode(sections))
+    atomic_file.write(Path(path), encode(sections))
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -75,7 +73,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         CheckpointError: no archive, or one of a later format.
         FileNotFoundError: there is no such file.
     """
-    return decode(disk.read(Path(path)), os.fspath(path))
+    return decode(atomic_file.read(Path(path)), os.fspath(path))
 
 
 def decode(data: memoryview, name: str) -> dict[str, Any]:
@@ -91,7 +89,7 @@ def decode(data: memoryview, name: str) -> dict[str, Any]:
         section, _, kind = part.partition(".")
         if kind == "json":
             numbers = parts.get(f"{section}.safetensors")
-            named = {} if numbers is None else tensors.decode(numbers, f"{name} ({section})").tensors
+            named = {} if numbers is None else safetensors_codec.decode(numbers, f"{name} ({section})").tensors
             sections[section] = unpack(_state(held, f"{name} ({part})"), named, f"{name} ({part})")
         elif f"{section}.json" not in parts:
             raise damaged(name, f"the part {part} stands alone")
@@ -99,7 +97,7 @@ def decode(data: memoryview, name: str) -> dict[str, Any]:
 
 
 def _state(data: memoryview, name: str) -> Any:
-    found = tensors.parse(data, name)
+    found = safetensors_codec.parse(data, name)
     if "state" not in found:
         raise damaged(name, "it holds no state")
     return found["state"]
@@ -121,7 +119,7 @@ def _parts(data: memoryview, name: str) -> dict[str, memoryview]:
         raise damaged(name, "it was cut off")
     if hashlib.sha256(data[:end]).digest() != data[end : end + _SHA]:
         raise damaged(name, "its header does not have the SHA-256 that was written")
-    return _checked(tensors.parse(data[_START:end], name).get("parts"), data[end + _SHA :], name)
+    return _checked(safetensors_codec.parse(data[_START:end], name).get("parts"), data[end + _SHA :], name)
 
 
 def _checked(listed: Any, rest: memoryview, name: str) -> dict[str, memoryview]:
@@ -149,7 +147,7 @@ def _refuse_foreign(start: bytes, name: str) -> None:
     raise damaged(name, "it does not begin as an archive of kerastorch does")
 
 
-def _sha(pieces: list[disk.Bytes] | list[memoryview]) -> str:
+def _sha(pieces: list[atomic_file.Bytes] | list[memoryview]) -> str:
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)

@@ -9,8 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kerastorch.checkpoint import archive_format as file
-from kerastorch.checkpoint import atomic_file as disk
+from kerastorch.checkpoint import archive_format, atomic_file
 from kerastorch.core.errors import CheckpointError, warn, whole
 from kerastorch.core.path_checks import refuse_no_folder
 
@@ -43,7 +42,7 @@ class Generations:
         missing = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
         for one in missing:
-            disk.sync_folder(one.parent)
+            atomic_file.sync_folder(one.parent)
 
     def save(self, sections: Mapping[str, Any]) -> Path:
         """Write the next one; after that only, delete what is too old."""
@@ -51,7 +50,7 @@ class Generations:
         old = self._files()
         number = _number(old[0]) + 1 if old else 1
         path = self.folder / f"checkpoint-{number:06d}.kt"
-        file.write(path, sections)
+        archive_format.write(path, sections)
         for stale in old[self._keep - 1 :]:
             stale.unlink(missing_ok=True)
         return path
@@ -86,12 +85,12 @@ class Generations:
             path.unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
-            disk.sync_folder(self.folder.parent)
+            atomic_file.sync_folder(self.folder.parent)
 
     def _newest(self, errors: list[Exception]) -> dict[str, Any] | None:
         for path in self._files():
             try:
-                return file.read(path)
+                return archive_format.read(path)
             except FileNotFoundError:
                 raise
             except (CheckpointError, OSError) as error:  # OSError: a disk that cannot read its own sectors

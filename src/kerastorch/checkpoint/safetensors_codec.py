@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from kerastorch.checkpoint.damaged import damaged
-from kerastorch.core.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError, damaged
 
 DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "U16": torch.uint16,

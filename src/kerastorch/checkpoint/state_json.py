@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.checkpoint.damaged import damaged
-from kerastorch.core.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError, damaged
 
 KIND, VALUE = "$", "value"  # of what JSON has no word for: {"$": "tuple", "value": [...]}
 _COLLISIONS = 64  # keys that may share a hash with another: a file could make a dict search for hours

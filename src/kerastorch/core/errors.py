@@ -127,3 +127,12 @@ class CheckpointCorruptError(CheckpointError):
 
 class ExportError(Exception):
     """A model cannot be exported, or what was exported does not give what the model gives; no file was written."""
+
+
+_LONGEST_REASON = 300  # characters: a reason may quote what stands in the file
+
+
+def damaged(name: str, why: str) -> CheckpointCorruptError:
+    """Return the error `name is damaged, or not what it should be: why.`."""
+    why = why if len(why) <= _LONGEST_REASON else f"{why[:_LONGEST_REASON]}..."
+    return CheckpointCorruptError(f"{name} is damaged, or not what it should be: {why}.")

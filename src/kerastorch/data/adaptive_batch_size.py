@@ -1,14 +1,18 @@
-"""Batches that begin small and grow while what is made of them is small: where nobody said how many rows to take."""
+"""The batch size of `evaluate` and `predict` if none was given: it grows while every tensor stays small."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from kerastorch.core.module_tree import is_compiled
+from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.data.batches import Batch, Batches
+from kerastorch.data.data_adapter import Source, limited
 
 FIRST, MOST = 32, 4096  # rows of the first batch, and of the largest
 FASTER = 8  # how many times as large as the last one a batch may be
@@ -65,3 +69,77 @@ class GrowingBatches:
     def stay(self) -> None:
         """Take no more rows than now."""
         self.settled = True
+
+
+def sized(
+    source: Source, batch_size: int | None, steps: int | None, *, grows: Callable[[], bool], rows: Tensor | None = None,
+    name: str = "steps",
+) -> Batches:  # fmt: skip
+    """The batches of one pass without training.
+
+    Args:
+        source: the data.
+        batch_size: rows of a batch, `None` where nobody said.
+        steps: at most so many batches; where there is a limit, a batch nobody said a size of has 32 rows.
+        grows: whether batches may be of any size; asked where it matters.
+        rows: use these rows only.
+        name: what messages call `steps`.
+    """
+    samples = source.samples if rows is None else len(rows)
+    indexed = source.kind in ("arrays", "Dataset")
+    unsaid = batch_size is None and steps is None
+    if unsaid and indexed and samples is not None and samples > FIRST and grows():
+        return GrowingBatches(lambda size, some: source.batches(size, rows=some), samples, rows)
+    return limited(source.batches(batch_size, rows=rows), steps, name)
+
+
+def visible(parts: Iterable[nn.Module]) -> bool:
+    """Whether what a model of these modules makes can be looked at without changing it."""
+    return not any(map(_hides, parts))
+
+
+def _hides(part: nn.Module) -> bool:
+    if isinstance(part, torch.jit.ScriptModule) or is_compiled(part):
+        return True
+    # torch leaves its path over nested tensors, which cuts padding off, while it is looked at
+    return isinstance(part, nn.TransformerEncoder) and bool(part.use_nested_tensor)
+
+
+def growing(step: Callable[[Any], Any], batches: Batches, row_by_row: bool) -> Callable[[Any], Any]:
+    """`step`, such that `batches` learn from the first of them what size they may have.
+
+    Args:
+        step: works on a batch.
+        batches: of any kind; those with a size of their own are left alone.
+        row_by_row: what `step` returns are outputs: batches stay as they are if these are not row by row.
+    """
+    if not isinstance(batches, GrowingBatches):
+        return step
+
+    def measured(batch: Any) -> Any:
+        if batches.settled:
+            return step(batch)
+        with _Largest() as made:
+            outcome = step(batch)
+        given = [leaf for _, leaf in leaves(batch) if isinstance(leaf, Tensor)]
+        rows = len(given[0])
+        if row_by_row and any(batch_rows(leaf) != rows for _, leaf in leaves(outcome)):
+            batches.stay()
+        else:
+            batches.grow(rows, made.bytes and max(made.bytes, *(leaf.nbytes for leaf in given)))
+        return outcome
+
+    return measured
+
+
+class _Largest(TorchFunctionMode):
+    """How many bytes the largest tensor has that any function of torch returned."""
+
+    bytes = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for one in found if isinstance(found, (tuple, list)) else (found,):
+            if isinstance(one, Tensor):
+                self.bytes = max(self.bytes, one.nbytes)
+        return found

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.nested import rows as rows_of
-from kerastorch.data.device_prefetch import Carry
+from kerastorch.data.prefetch import Carry
 from kerastorch.data.shuffle import permutation
 
 PIECE = 64  # batches gathered at once, or fewer, so that a piece stays within

@@ -23,8 +23,8 @@ from kerastorch.core.errors import whole
 from kerastorch.core.nested import rows as rows_of
 from kerastorch.data import arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
-from kerastorch.data.device_prefetch import Carry
 from kerastorch.data.loaders import LoaderBatches, StreamBatches, ask_about_weights
+from kerastorch.data.prefetch import Carry
 from kerastorch.data.sequences import Samples, SequenceBatches, is_sequence_of_batches, refuse_list_of_items
 from kerastorch.data.shuffle import EpochSampler
 from kerastorch.data.validation_split import split_rows, warn_of_unlike_parts

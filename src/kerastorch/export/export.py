@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from kerastorch.checkpoint import atomic_file as disk
+from kerastorch.checkpoint import atomic_file
 from kerastorch.core.errors import ExportError, mismatch, one_of
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import given, refuse_unwritable
@@ -19,11 +21,12 @@ from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.export.check import check
 from kerastorch.export.inputs import Inputs
 from kerastorch.export.pt2_file import traced
-from kerastorch.export.quiet import quiet
 from kerastorch.module.weights_mixin import refuse_unbuilt
 from kerastorch.runtime.dry_run import no_trace
 from kerastorch.runtime.model_lock import model_lock
 
+_LOGGERS = ("torch.onnx", "torch.export", "torch._export", "torch._dynamo", "torch.fx", "onnxscript", "onnx_ir")
+_MODULES = r"(torch|onnx|onnxscript|onnx_ir|onnxruntime)(\.|$)"  # warnings of the user's own modules are shown
 _ENDINGS = {".pt2": "torch", ".onnx": "onnx"}
 
 
@@ -48,12 +51,12 @@ def export(
         torch.no_grad(),
         no_trace(parts),
         _buffers_kept(parts),
-        quiet(),
+        _mute_exporters(),
     ):
         inputs = Inputs(model, signature)
         data, run = encoded(traced(inputs), inputs)
         worst = check(run, inputs, kind)
-    disk.write(path, [data])
+    atomic_file.write(path, [data])
     if verbose:
         print(f"{path}: {len(data) / 2**20:.1f} MiB; it gives what the model gives, up to {worst:.1e} of the largest.")
 
@@ -87,3 +90,17 @@ def _target(filepath: str | os.PathLike[str], kind: str | None) -> tuple[Path, s
     if kind is not None and one_of("format", kind, _ENDINGS.values()) != expected:
         raise ValueError(f"format={kind!r} does not go with {path.name}, whose ending means {expected!r}.")
     return path, expected
+
+
+@contextmanager
+def _mute_exporters() -> Iterator[None]:
+    """Mute the logs and warnings of torch and onnx during an export; errors are still raised."""
+    with ExitStack() as stack, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=_MODULES)
+        # torch imports copyreg, whose use of LeafSpec torch itself warns about
+        warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+        for name in _LOGGERS:
+            logger = logging.getLogger(name)
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.ERROR)
+        yield

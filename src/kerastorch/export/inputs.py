@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.tensor_spec import Spec, described
+from kerastorch.core.wrapper_prefixes import unwrapped
 from kerastorch.data.arrays import tensors as as_tensors
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.module_view import View
@@ -22,7 +23,6 @@ from kerastorch.runtime.batch_transfer import Feed
 from kerastorch.runtime.call_module import arguments, call
 from kerastorch.runtime.error_context import raise_explained
 from kerastorch.runtime.input_specs import specs
-from kerastorch.saving.wrapper_prefixes import unwrapped
 from kerastorch.symbolic.symbolic_tensor import has_symbols
 
 # How long axes beside the batch's are that vary: in two runs, and how much more each further one has. Several tries:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.tensor_spec import VARYING
-from kerastorch.inspection import summary_rows as rows_of
+from kerastorch.inspection import summary_rows
 from kerastorch.inspection.module_profile import Look, look
 from kerastorch.inspection.summary_rows import Row
 from kerastorch.inspection.text_table import as_html, memory, text
@@ -70,12 +70,14 @@ def summarize(
     """Look at a module; the arguments are those of `Model.summary`."""
     given = specs(module, input_shape, input_data)
     seen = None if given is None else look(module, given)
-    rows = rows_of.of_tree(module, depth) if seen is None else rows_of.of_calls(seen.module, seen.calls, depth)
+    rows = (
+        summary_rows.of_tree(module, depth) if seen is None else summary_rows.of_calls(seen.module, seen.calls, depth)
+    )
     if layer_range is not None:
-        rows = rows_of.between(rows, layer_range)
+        rows = summary_rows.between(rows, layer_range)
     totals = _weights(module if seen is None else seen.module)
     totals += _unknown() if seen is None else _costs(seen, given)
-    name = own_name(module) or rows_of.kind(module)
+    name = own_name(module) or summary_rows.kind(module)
     return Summary(f'Model: "{name}"', rows, totals, show_trainable)
 
 

@@ -17,7 +17,7 @@ from kerastorch.functional.module_view import View
 ALL = 2**31
 
 
-class Visible(View):
+class SummaryMixin(View):
     """A view whose layers can be seen."""
 
     _seen: Any = None  # the specs of what it was built for

@@ -36,7 +36,7 @@ from kerastorch.layers.dropout import (
 )
 from kerastorch.layers.einsum import EinsumDense
 from kerastorch.layers.embedding import Embedding, ReversibleEmbedding
-from kerastorch.layers.feature_normalization import Normalization, Rescaling
+from kerastorch.layers.feature_normalization import Normalization
 from kerastorch.layers.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -84,6 +84,7 @@ from kerastorch.layers.pooling import (
     MaxPooling3D,
 )
 from kerastorch.layers.recurrent import GRU, LSTM, SimpleRNN
+from kerastorch.layers.rescaling import Rescaling
 from kerastorch.layers.reshaping import Flatten, Identity, Masking, Permute, RepeatVector, Reshape
 from kerastorch.layers.resizing import CenterCrop, Resizing
 from kerastorch.layers.rnn import RNN

@@ -1,4 +1,4 @@
-"""Rescaling and Normalization: numbers to the scale that a network likes."""
+"""Normalization: values with the mean and spread of the data given to `adapt` become 0 and 1."""
 
 from __future__ import annotations
 
@@ -9,65 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import mismatch, number
+from kerastorch.core.errors import mismatch
 from kerastorch.layers.adaptable import Adapting, array, batches, not_adapted
 from kerastorch.layers.axes import LAST
-from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import warn_if_channels_first
 
 EPSILON = 1e-7  # the least standard deviation that is divided by
-
-
-class Rescaling(Layer):
-    """`x * scale + offset`; integers become floats.
-
-    Args:
-        scale: a number, or one for each channel.
-        offset: the same.
-        name: see `Layer`; so is `trainable`.
-
-    Shape: any; where there is a number for each channel, `(batch, channels, ...)`.
-
-    >>> Rescaling(1 / 255)(torch.tensor([0, 51], dtype=torch.uint8))
-    tensor([0.0000, 0.2000])
-    """
-
-    supports_masking = True
-    keeps_axes = True
-
-    def __init__(
-        self,
-        scale: float | Sequence[float],
-        offset: float | Sequence[float] = 0.0,
-        *,
-        name: str | None = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, trainable=trainable)
-        self.scale = _number_or_several("scale", scale)
-        self.offset = _number_or_several("offset", offset)
-        for given, kept in ((self.scale, "_scale"), (self.offset, "_offset")):
-            several = torch.tensor(given) if isinstance(given, tuple) else None
-            self.register_buffer(kept, several, persistent=False)
-
-    _scale: Tensor | None
-    _offset: Tensor | None
-
-    def forward(self, x: Tensor) -> Tensor:
-        scale = self.scale if self._scale is None else self._channels(self._scale, x)
-        offset = self.offset if self._offset is None else self._channels(self._offset, x)
-        return x * scale + offset
-
-    def _channels(self, several: Tensor, x: Tensor) -> Tensor:
-        if x.ndim < 2 or x.shape[1] != len(several):
-            raise ValueError(
-                f"Rescaling has {len(several)} numbers for the channels of (batch, channels, ...), "
-                f"the input has shape {tuple(x.shape)}."
-            )
-        return several.view(-1, *[1] * (x.ndim - 2))
-
-    def extra_repr(self) -> str:
-        return f"{self.scale}, {self.offset}"
 
 
 class Normalization(Adapting):
@@ -175,12 +122,6 @@ class Normalization(Adapting):
 
     def extra_repr(self) -> str:
         return f"axis={self.axis}{'' if self.mean.shape != (0,) else ', not adapted'}"
-
-
-def _number_or_several(name: str, value: Any) -> Any:
-    if isinstance(value, (list, tuple, np.ndarray, Tensor)) and np.ndim(value) == 1:
-        return tuple(number(name, float(one)) for one in value)
-    return number(name, value)
 
 
 def _axes(axis: Any) -> int | tuple[int, ...] | None:

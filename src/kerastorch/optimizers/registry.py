@@ -10,14 +10,14 @@ from typing import Any
 import torch
 
 from kerastorch.core.name_lookup import find
-from kerastorch.optimizers import keras_optimizers as keras_named
+from kerastorch.optimizers import keras_optimizers
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, is_fusable, with_kernel
 from kerastorch.optimizers.learning_rate import with_learning_rate
 
 Factory = Callable[[Iterable[Any]], TorchOptimizer]
 
 _KERAS = ("SGD", "RMSprop", "Adagrad", "Adadelta", "Adam", "AdamW", "Adamax", "Nadam")
-_NAMES: dict[str, Any] = {name.lower(): getattr(keras_named, name) for name in _KERAS}
+_NAMES: dict[str, Any] = {name.lower(): getattr(keras_optimizers, name) for name in _KERAS}
 # every other class of torch.optim, with torch's defaults
 _NAMES |= {
     name.lower(): kind

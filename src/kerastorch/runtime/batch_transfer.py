@@ -14,7 +14,7 @@ from kerastorch.data.arrays import tensor as as_tensor
 from kerastorch.data.batches import Batch, Several
 from kerastorch.data.class_weight import ClassWeights
 from kerastorch.data.data_device import placed
-from kerastorch.data.device_prefetch import carrier
+from kerastorch.data.prefetch import carrier
 from kerastorch.runtime.first_layers import EMBEDDINGS, Kind, declared, first_use, root
 from kerastorch.runtime.input_dtypes import cast, kinds, tensors_in
 

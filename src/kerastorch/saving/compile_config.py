@@ -13,7 +13,7 @@ from kerastorch.core.errors import CheckpointError
 from kerastorch.core.serialization import decode, encode, using
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import torch_class
-from kerastorch.saving import torch_allowlist as torch_names
+from kerastorch.saving import torch_allowlist
 from kerastorch.saving.deserializer import Reader
 from kerastorch.saving.hook_detection import foreign, hooks_of
 from kerastorch.saving.serializer import Writer
@@ -44,7 +44,7 @@ def describe(trainer: Trainer) -> dict[str, Any]:
 
 def _held(optimizer: TorchOptimizer, named: Mapping[str, Tensor]) -> dict[str, Any]:
     """An optimizer of torch's that was made over the model's parameters."""
-    name = torch_names.name_of(torch_class(optimizer))
+    name = torch_allowlist.name_of(torch_class(optimizer))
     if name is None:
         raise TypeError(f"optimizer: {type(optimizer).__name__} is not one of torch.optim.")
     return {"held": name, "groups": state_by_name(optimizer, named)["groups"]}
@@ -75,14 +75,14 @@ def settings(written: Mapping[str, Any], model: nn.Module, custom: Mapping[str, 
 def _makes_one(optimizer: Any) -> Any:
     """`optimizer`, if it is no function of torch's: compile calls it on the weights, and there are large products."""
     made = optimizer.func if isinstance(optimizer, functools.partial) else optimizer
-    name = None if isinstance(made, str) else torch_names.name_of(made)
-    if name is not None and name not in torch_names.OPTIMIZERS:
+    name = None if isinstance(made, str) else torch_allowlist.name_of(made)
+    if name is not None and name not in torch_allowlist.OPTIMIZERS:
         raise ValueError(f"{name} is no optimizer.")
     return optimizer
 
 
 def _made(written: Mapping[str, Any], model: nn.Module) -> TorchOptimizer:
-    kind: Callable[..., TorchOptimizer] = torch_names.OPTIMIZERS[written["held"]]
+    kind: Callable[..., TorchOptimizer] = torch_allowlist.OPTIMIZERS[written["held"]]
     named = dict(model.named_parameters())
     optimizer = kind([{"params": [named[name] for name in group["params"]]} for group in written["groups"]], lr=1e-3)
     for group, saved in zip(optimizer.param_groups, written["groups"], strict=True):

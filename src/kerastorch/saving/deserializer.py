@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from kerastorch.core.errors import unknown
 from kerastorch.core.serialization import decode, find_class
 from kerastorch.layers.base import Layer
-from kerastorch.saving import torch_allowlist as torch_names
-from kerastorch.saving import torch_modules
+from kerastorch.saving import torch_allowlist, torch_modules
 from kerastorch.saving.registry import find
 from kerastorch.saving.serializer import is_ours
 
@@ -209,7 +208,7 @@ def _from(kind: Any, what: str) -> Any:
 
 
 def _torch(reader: Reader, name: Any) -> Any:  # noqa: ARG001
-    table = torch_names.VALUES | torch_modules.KINDS
+    table = torch_allowlist.VALUES | torch_modules.KINDS
     if not isinstance(name, str) or name not in table:
         raise unknown("function of torch", str(name), table)
     return table[name]

@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 from kerastorch.core.errors import unknown
 from kerastorch.core.serialization import decode, encode
 from kerastorch.functional.graph_builder import between
-from kerastorch.saving import torch_allowlist as torch_names
+from kerastorch.saving import torch_allowlist
 from kerastorch.saving.deserializer import Reader
 from kerastorch.saving.serializer import Writer
 from kerastorch.symbolic.input import Input
@@ -57,8 +57,8 @@ def _call(symbol: Symbol) -> dict[str, Any]:
     target = symbol.target
     if isinstance(target, nn.Module):
         return {"call": encode(target), "args": encode(tuple(symbol.args)), "kwargs": encode(dict(symbol.kwargs))}
-    name = f"Tensor.{target}" if isinstance(target, str) else torch_names.name_of(target)
-    if name is None or (isinstance(target, str) and target not in torch_names.METHODS):
+    name = f"Tensor.{target}" if isinstance(target, str) else torch_allowlist.name_of(target)
+    if name is None or (isinstance(target, str) and target not in torch_allowlist.METHODS):
         raise TypeError(
             f"{getattr(target, '__name__', target)}, which it calls on a symbol, is not in the list of functions that "
             "are written; put it into the forward of a layer."
@@ -96,8 +96,8 @@ def _called(reader: Reader, target: Any, args: Any, kwargs: Any) -> Any:
         function = _function(target)
         if _pieces(target.rpartition(".")[2], args, kwargs) > _MOST_PIECES:
             raise ValueError(f"{target} makes more than {_MOST_PIECES} tensors of one.")
-        if function is getattr and not (len(args) == 2 and args[1] in torch_names.ATTRIBUTES and not kwargs):
-            raise unknown("attribute of a tensor", str(args[1:]), torch_names.ATTRIBUTES)
+        if function is getattr and not (len(args) == 2 and args[1] in torch_allowlist.ATTRIBUTES and not kwargs):
+            raise unknown("attribute of a tensor", str(args[1:]), torch_allowlist.ATTRIBUTES)
     else:
         function = decode(target)
         if not isinstance(function, nn.Module):
@@ -126,11 +126,11 @@ def _pieces(name: str, args: Any, kwargs: Any) -> int:
 
 def _function(name: str) -> Any:
     room, _, method = name.rpartition(".")
-    if room == "Tensor" and method in torch_names.METHODS:
+    if room == "Tensor" and method in torch_allowlist.METHODS:
         return method
-    if name not in torch_names.FUNCTIONS:
-        raise unknown("function of a graph", name, torch_names.FUNCTIONS)
-    return torch_names.FUNCTIONS[name]
+    if name not in torch_allowlist.FUNCTIONS:
+        raise unknown("function of a graph", name, torch_allowlist.FUNCTIONS)
+    return torch_allowlist.FUNCTIONS[name]
 
 
 def _is_name(name: Any) -> bool:

@@ -9,14 +9,12 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.checkpoint import archive_format as file
-from kerastorch.checkpoint.damaged import damaged
-from kerastorch.core.errors import CheckpointError, warn
+from kerastorch.checkpoint import archive_format
+from kerastorch.core.errors import CheckpointError, damaged, warn
 from kerastorch.core.path_checks import given, refuse_missing
 from kerastorch.core.serialization import find_class
 from kerastorch.runtime.dry_run import no_trace
-from kerastorch.saving import architecture, state
-from kerastorch.saving import compile_config as compiled
+from kerastorch.saving import architecture, compile_config, state
 from kerastorch.saving.deserializer import build
 from kerastorch.saving.registry import checked, known
 from kerastorch.saving.save import SUFFIX
@@ -98,7 +96,7 @@ def _read(where: str) -> dict[str, Any]:
         if where.endswith(endings):
             raise CheckpointError(f"{where} {why}")
     refuse_missing(Path(where))
-    sections = file.read(where)
+    sections = archive_format.read(where)
     if "fit" in sections:
         raise CheckpointError(
             f"{where} is of a training, as BackupAndRestore keeps it; fit(resume=<its folder>) in the same script goes "
@@ -154,5 +152,5 @@ def _compile(model: Any, sections: Mapping[str, Any], custom: Mapping[str, Any],
                 "module=<your compiled model>, and the optimizer goes on where it was."
             )
             return
-        _base().compile(model, **compiled.settings(written, model, custom, where))
-    compiled.restore(model._trainer, sections["optimizer"], where)
+        _base().compile(model, **compile_config.settings(written, model, custom, where))
+    compile_config.restore(model._trainer, sections["optimizer"], where)

@@ -16,6 +16,7 @@ from kerastorch.core.nested import map_structure
 from kerastorch.core.path_checks import refuse_missing, refuse_unwritable
 from kerastorch.core.tensor_spec import VARYING
 from kerastorch.core.train_mode import evaluation_mode
+from kerastorch.core.wrapper_prefixes import bare_names
 from kerastorch.layers.adaptable import Adapting
 from kerastorch.layers.rnn import forget
 from kerastorch.runtime.batch_transfer import Feed
@@ -24,7 +25,6 @@ from kerastorch.runtime.dry_run import Subject, no_trace
 from kerastorch.runtime.input_specs import known
 from kerastorch.saving import weights_file
 from kerastorch.saving.weights_compatibility import Match
-from kerastorch.saving.wrapper_prefixes import bare_names
 
 
 def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:

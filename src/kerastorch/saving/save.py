@@ -8,13 +8,12 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.checkpoint import archive_format as file
+from kerastorch.checkpoint import archive_format
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import given, refuse_unwritable
 from kerastorch.runtime.dry_run import no_trace
-from kerastorch.saving import architecture, state
-from kerastorch.saving import compile_config as compiled
+from kerastorch.saving import architecture, compile_config, state
 from kerastorch.saving.serializer import built_on
 from kerastorch.version import __version__
 
@@ -32,7 +31,7 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
             raise ValueError(f"{name} has no size yet. Build the model before saving it: call it, or fit, on data.")
     with no_trace(modules(model)):
         sections = _sections(model)
-    file.write(path, sections)
+    archive_format.write(path, sections)
 
 
 def checked(filepath: str | os.PathLike[str]) -> Path:
@@ -76,7 +75,7 @@ def _sections(model: Any) -> dict[str, Any]:
     if trainer is not None:
         settings, why_not = _settings(model, trainer)
         sections["compile"] = {"settings": settings, "why_not": why_not}
-        sections["optimizer"] = compiled.progress(trainer)
+        sections["optimizer"] = compile_config.progress(trainer)
     return sections
 
 
@@ -104,7 +103,7 @@ def _settings(model: Any, trainer: Any) -> tuple[Any, str | None]:
     try:
         if not type(model).compile.__module__.startswith("kerastorch."):
             raise TypeError(f"{type(model).__name__} has a compile() of its own.")
-        return compiled.describe(trainer), None
+        return compile_config.describe(trainer), None
     except TypeError as error:
         warn(
             f"compile state cannot be written: {error} Call compile() after loading; the optimizer's state is in the "

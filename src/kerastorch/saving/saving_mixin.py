@@ -17,7 +17,7 @@ from kerastorch.saving.registry import custom_object_scope, known
 from kerastorch.saving.serializer import Writer
 
 
-class Savable(Functional):
+class SavingMixin(Functional):
     """A model that has a config, and can be saved whole."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

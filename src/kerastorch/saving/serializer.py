@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from kerastorch.core.module_tree import is_unbuilt
 from kerastorch.core.serialization import encode, name_of
 from kerastorch.layers.base import Layer
-from kerastorch.saving import torch_allowlist as torch_names
-from kerastorch.saving import torch_modules
+from kerastorch.saving import torch_allowlist, torch_modules
 from kerastorch.saving.registry import get_registered_name
 from kerastorch.symbolic.symbolic_tensor import Symbol
 
@@ -91,7 +90,7 @@ class Writer:
         ours = name_of(thing)
         if ours is not None:
             return {"kind" if isinstance(thing, type) else "function": ours}
-        torchs = torch_names.name_of(thing) or torch_modules.NAMES.get(thing)
+        torchs = torch_allowlist.name_of(thing) or torch_modules.NAMES.get(thing)
         if torchs is not None:
             return {"torch": torchs}
         if isinstance(thing, types.BuiltinFunctionType) or str(getattr(thing, "__module__", "")).startswith("torch."):
@@ -162,8 +161,8 @@ def _simple(value: Any) -> Any:
         return value.item()
     if isinstance(value, torch.device):
         return {"device": str(value)}
-    if isinstance(value, (torch.memory_format, torch.layout)) and torch_names.name_of(value):
-        return {"torch": torch_names.name_of(value)}
+    if isinstance(value, (torch.memory_format, torch.layout)) and torch_allowlist.name_of(value):
+        return {"torch": torch_allowlist.name_of(value)}
     return NotImplemented
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import suggest
+from kerastorch.core.wrapper_prefixes import bare_names, matched
 from kerastorch.layers.adaptable import Adapting
-from kerastorch.saving.wrapper_prefixes import bare_names, matched
 
 _EXTRA = "_extra_state"  # what torch calls the entry of a module's get_extra_state
 _COUNT = "num_batches_tracked"  # of torch's batch normalization, which old files and kerastorch's own do not have

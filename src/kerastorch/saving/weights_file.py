@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.checkpoint import atomic_file as disk
-from kerastorch.checkpoint import safetensors_codec as tensors
+from kerastorch.checkpoint import atomic_file, safetensors_codec
 from kerastorch.checkpoint.state_json import pack, unpack
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, mismatch
 from kerastorch.core.path_checks import given
@@ -64,7 +63,7 @@ def write(path: Path, state: Mapping[str, Any]) -> None:
         metadata[_EXTRA] = json.dumps(packed.json, ensure_ascii=False, allow_nan=False)
         named |= {name: _on_cpu(name, value) for name, value in packed.tensors.items()}
     metadata[_SHA] = _sha(named, metadata)
-    disk.write(path, tensors.encode(named, metadata))
+    atomic_file.write(path, safetensors_codec.encode(named, metadata))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -75,18 +74,18 @@ def read(path: Path) -> dict[str, Any]:
         CheckpointError: no regular file.
         FileNotFoundError: there is none.
     """
-    data = disk.read(path, links=True)
+    data = atomic_file.read(path, links=True)
     for begin, what in _FOREIGN:
         if data[: len(begin)] == begin:
             raise CheckpointError(f"{path} is no safetensors, whatever its name says, but {what}.")
-    named, metadata = tensors.decode(data, str(path))
+    named, metadata = safetensors_codec.decode(data, str(path))
     if not {_WRITER, _SHA} & set(metadata):  # another's
         return {**named}
     if _WRITER not in metadata or metadata.get(_SHA) != _sha(named, metadata):
         raise CheckpointCorruptError(f"{path} is damaged: it does not have the SHA-256 that was written.")
     if _EXTRA not in metadata:
         return {**named}
-    written = tensors.parse(memoryview(metadata[_EXTRA].encode()), str(path))
+    written = safetensors_codec.parse(memoryview(metadata[_EXTRA].encode()), str(path))
     extra: dict[str, Any] = unpack(written, named, str(path))
     inside = tuple(f"{name}." for name in extra)
     return {name: value for name, value in named.items() if not name.startswith(inside)} | extra
@@ -104,6 +103,6 @@ def _sha(named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     order = sorted(named)
     listed = [[name, str(named[name].dtype), list(named[name].shape)] for name in order]
     digest = hashlib.sha256(json.dumps([about, listed], sort_keys=True).encode())
-    for part in tensors.encode({name: named[name] for name in order})[1:]:
+    for part in safetensors_codec.encode({name: named[name] for name in order})[1:]:
         digest.update(part)
     return digest.hexdigest()

@@ -1,15 +1,14 @@
-"""What a model gives away: its weights as a file, and itself as a program for others."""
+"""WeightsFileMixin: `save_weights` and `load_weights` of a model."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from kerastorch.functional.module_view import View
 
 
-class Portable(View):
-    """A view whose weights are saved and loaded, and that can be exported."""
+class WeightsFileMixin(View):
+    """A view whose weights are saved to a file and loaded from one."""
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write parameters and buffers as safetensors, whole or not at all, with a checksum.
@@ -62,33 +61,3 @@ class Portable(View):
         from kerastorch.saving.model_weights import load_weights
 
         load_weights(self, filepath, skip_mismatch)
-
-    def export(
-        self,
-        filepath: str | os.PathLike[str],
-        format: str | None = None,  # noqa: A002
-        verbose: bool | None = None,
-        input_signature: Any = None,
-    ) -> None:
-        """Write the model, as it is in evaluation mode, as a program that runs without kerastorch.
-
-        The batch's size, and others that are `None`, vary in it. Before the file is there, the program is run beside
-        the model, for batches of one, two and three rows; one that does not give the same is not written.
-
-        Args:
-            filepath: ends in `.pt2` (a program of `torch.export`), or `.onnx`
-                (needs `pip install onnx onnxscript onnxruntime`).
-            format: `"torch"` or `"onnx"`; `None` goes by the ending.
-            verbose: say what was written.
-            input_signature: what the model is given: shapes with the batch's axis, `(None, 28, 28)`, or examples as
-                arrays, which it is compared on; a list or dict of them for several inputs. `None`: as the model
-                knows from its `Input`, `build` or `fit`.
-
-        Raises:
-            ExportError: torch cannot export it, or the program gives something else than the model.
-            ImportError: onnx, onnxscript or onnxruntime is missing.
-            ValueError: another ending; inputs that nobody knows, or that the model cannot take.
-        """
-        from kerastorch.export.export import export
-
-        export(self, filepath, format, verbose, input_signature)

@@ -14,7 +14,7 @@ from kerastorch.checkpoint.module_state import load_state, state_of
 from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.core.errors import number
 from kerastorch.data.arrays import check_weights
-from kerastorch.losses import registry as lookup
+from kerastorch.losses import registry
 from kerastorch.losses.alignment import whole_classes
 from kerastorch.losses.base import Loss
 from kerastorch.losses.class_axis import find_class_axis
@@ -64,7 +64,7 @@ class Objective:
         self.names = names
         self._several = isinstance(loss, (list, tuple, Mapping))
         self.losses: dict[str, Loss | None] = {
-            name: None if one is None else lookup.get(one) for name, one in by_output(loss, names).items()
+            name: None if one is None else registry.get(one) for name, one in by_output(loss, names).items()
         }
         self._weights = _weights(loss_weights, self.losses, names)
         self.penalties: list[Penalty] = []

@@ -10,6 +10,7 @@ from torch import nn
 
 from kerastorch.core.errors import whole
 from kerastorch.core.rng_state import Randomness
+from kerastorch.data.adaptive_batch_size import sized
 from kerastorch.data.batches import Batches, Resumable
 from kerastorch.data.data_adapter import Source
 from kerastorch.data.loaders import ask_about_weights
@@ -17,7 +18,6 @@ from kerastorch.data.spanning_batches import GoingOn
 from kerastorch.data.validation_split import check_split
 from kerastorch.runtime.batch_transfer import Feed
 from kerastorch.training.preflight import check_last_batch
-from kerastorch.training.sizing import sized
 
 
 class Split(NamedTuple):

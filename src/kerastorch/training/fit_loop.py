@@ -13,7 +13,7 @@ from kerastorch.core.errors import warn
 from kerastorch.core.train_mode import training_mode
 from kerastorch.data.batches import Batch, Several
 from kerastorch.runtime.batch_transfer import Feed
-from kerastorch.training import loops as passes
+from kerastorch.training import loops
 from kerastorch.training.fit_data import Assembled
 from kerastorch.training.fused_activation import find_tail
 from kerastorch.training.nan_warning import FirstNaN
@@ -57,17 +57,17 @@ def fit(
                 callbacks.emit("on_epoch_begin", epoch, {})
                 if session.restores:
                     stream = session.restore()
-                step, done = passes.train_step(trainer, callbacks, in_eval), session.position.done
-                together = passes.executions(trainer, stream, data.training.transient)
+                step, done = loops.train_step(trainer, callbacks, in_eval), session.position.done
+                together = loops.executions(trainer, stream, data.training.transient)
                 batches = _placed(trainer, session, together, done)
-                found = passes.epoch(trainer, batches, feed, step, callbacks, "train", epoch, done)
+                found = loops.epoch(trainer, batches, feed, step, callbacks, "train", epoch, done)
                 session.stop(trainer.done)
                 trainer.epochs_done = session.number + 1
                 _heed(trainer, session)
                 if data.validation is not None and validates_at(epoch, frequency):
                     session.hold()
                     with _held(trainer, session):
-                        found |= with_prefix(passes.evaluate(trainer, data.validation, validation_feed, callbacks))
+                        found |= with_prefix(loops.evaluate(trainer, data.validation, validation_feed, callbacks))
                 session.end(found)
                 callbacks.emit("on_epoch_end", epoch, found)
                 _heed(trainer, session)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from kerastorch.core.module_tree import modules
-from kerastorch.metrics import metric as metric_room
 from kerastorch.metrics.metric import Metric
+from kerastorch.metrics.metric import get as get_metric
 from kerastorch.training.output_names import by_output
 from kerastorch.training.trainer import Trainer
 
@@ -18,7 +18,7 @@ def metrics_by_output(given: Any, names: Sequence[str] | None = None) -> dict[st
     flat = isinstance(given, (list, tuple)) and not any(isinstance(one, (list, tuple)) for one in given)
     by_name = {"": given} if flat else by_output(given, names)
     listed = {name: some if isinstance(some, (list, tuple)) else [some] for name, some in by_name.items()}
-    return {name: unique(map(metric_room.get, some)) for name, some in listed.items() if some and some[0] is not None}
+    return {name: unique(map(get_metric, some)) for name, some in listed.items() if some and some[0] is not None}
 
 
 def unique(wanted: Iterable[Metric]) -> list[Metric]:

@@ -16,6 +16,7 @@ from kerastorch.core.process_group import without_exchange
 from kerastorch.core.tensor_spec import described
 from kerastorch.core.train_mode import evaluation_mode, training_mode
 from kerastorch.core.trainable import heed, rest
+from kerastorch.data.adaptive_batch_size import growing
 from kerastorch.data.batches import Batch, Batches, Several, grouped
 from kerastorch.data.loaders import with_own_tensors
 from kerastorch.optimizers.base import unfuse_beginners
@@ -23,7 +24,6 @@ from kerastorch.runtime.batch_transfer import Feed
 from kerastorch.runtime.error_context import raise_explained
 from kerastorch.training.fused_activation import find_tail
 from kerastorch.training.metrics_tracker import Meter, RunningLogs, counted_rows
-from kerastorch.training.sizing import growing
 from kerastorch.training.trainer import Trainer
 
 Step = Callable[[Any], Mapping[str, Any]]

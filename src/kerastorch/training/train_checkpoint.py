@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from kerastorch.callbacks.base import CallbackList
-from kerastorch.checkpoint import optimizer_state as optimizers
+from kerastorch.checkpoint import optimizer_state
 from kerastorch.checkpoint.module_state import check_state, load_state, state_of
 from kerastorch.checkpoint.optimizer_state import parameter_names
 from kerastorch.core.errors import CheckpointError, warn
@@ -92,8 +92,8 @@ class Session:
         if self._keeper is not None:
             raise CheckpointError("two callbacks would keep this training; pass resume= or one BackupAndRestore.")
         names, known = self._names(), self._trainer.optimizer
-        for place, one in {"optimizer": known, **optimizers.held(self._trainer.model, known)}.items():
-            optimizers.check_held(one, names, place)
+        for place, one in {"optimizer": known, **optimizer_state.held(self._trainer.model, known)}.items():
+            optimizer_state.check_held(one, names, place)
         self._keeper = keeper
         self._callbacks.remember()
         parts = named_modules(self._trainer.model)
@@ -149,11 +149,11 @@ class Session:
         trainer, model = self._trainer, self._trainer.model
         return {
             "model": state_of(model),
-            "optimizer": optimizers.state_by_name(trainer.optimizer, self._names()),
+            "optimizer": optimizer_state.state_by_name(trainer.optimizer, self._names()),
             "fit": {
                 "optimizers": {
-                    name: optimizers.state_by_name(one, self._names())
-                    for name, one in optimizers.held(model, trainer.optimizer).items()
+                    name: optimizer_state.state_by_name(one, self._names())
+                    for name, one in optimizer_state.held(model, trainer.optimizer).items()
                 },
                 **self.position._asdict(),
                 "facts": self._facts(),
@@ -240,7 +240,7 @@ class Session:
         trainer, fit = self._trainer, state["fit"]
         try:
             check_state(trainer.model, state["model"])
-            optimizers.check_state(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
+            optimizer_state.check_state(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
             others = self._others(fit["optimizers"])
             if fit["meter"] is not None:
                 trainer.meter.check_state(fit["meter"])
@@ -248,9 +248,9 @@ class Session:
         except CheckpointError as error:
             raise CheckpointError(f"{self._from}: {error} Run the same script, or delete it to begin anew.") from error
         load_state(trainer.model, state["model"])
-        optimizers.load_state_by_name(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
+        optimizer_state.load_state_by_name(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
         for name, one in others.items():
-            optimizers.load_state_by_name(one, fit["optimizers"][name], self._names(), f"the checkpoint, {name}")
+            optimizer_state.load_state_by_name(one, fit["optimizers"][name], self._names(), f"the checkpoint, {name}")
         if self._validation is not None and fit["validation"] is not None:
             self._validation.load_state_dict(fit["validation"])
         trainer.objective.load_state_dict(fit["objective"])
@@ -286,11 +286,11 @@ class Session:
 
     def _others(self, saved: Mapping[str, Any]) -> dict[str, Any]:
         """The optimizers that the model holds beside that of `compile`, those of the checkpoint."""
-        here = optimizers.held(self._trainer.model, self._trainer.optimizer)
+        here = optimizer_state.held(self._trainer.model, self._trainer.optimizer)
         for name in here.keys() ^ saved.keys():
             raise CheckpointError(f"{'the checkpoint' if name in here else 'the model'} has no optimizer {name!r}.")
         for name, one in here.items():
-            optimizers.check_state(one, saved[name], self._names(), f"the checkpoint, {name}")
+            optimizer_state.check_state(one, saved[name], self._names(), f"the checkpoint, {name}")
         return here
 
     def left(self) -> range:

@@ -12,8 +12,8 @@ from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.global_step import Steps, UpdateFreq
 from kerastorch.callbacks.log_values import as_float
 from kerastorch.callbacks.tensorboard.event_files import BoardFiles
+from kerastorch.callbacks.tensorboard.graph import event_of
 from kerastorch.callbacks.tensorboard.profiler import Window
-from kerastorch.callbacks.tensorboard.tensorboard import graph as board_graph
 from kerastorch.callbacks.tensorboard.weights import (
     Metadata,
     check_metadata,
@@ -188,7 +188,7 @@ class TensorBoard(Callback):
         try:
             if seen is None:
                 raise TypeError("its inputs are not tensors")
-            self._files.writer("train").file_writer.add_event(board_graph.event_of(self.model, seen))
+            self._files.writer("train").file_writer.add_event(event_of(self.model, seen))
         except Exception as error:
             warn(
                 f"TensorBoard: there is no graph, the model could not be called on zeros: {error}. "
