@@ -90,4 +90,4 @@ def test_what_is_no_number_is_refused():
 def test_it_is_not_heard_outside():
     layer = Charging()
     layer(torch.ones(2, 3))
-    assert layer._charges is None
+    assert layer._aux_losses is None

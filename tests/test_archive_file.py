@@ -12,8 +12,8 @@ import torch
 from support.optional import optional
 
 from kerastorch.checkpoint import archive_format, atomic_file
-from kerastorch.checkpoint.async_writer import Background
-from kerastorch.checkpoint.rotation import Generations
+from kerastorch.checkpoint.async_writer import AsyncWriter
+from kerastorch.checkpoint.rotation import CheckpointRotation
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 safetensors_torch = optional("safetensors.torch")
@@ -166,7 +166,7 @@ def numbers(folder):
 
 @pytest.mark.parametrize("keep", [2, 3])
 def test_the_last_generations_are_kept(keep, tmp_path):
-    generations = Generations(tmp_path / "a" / "b", keep)
+    generations = CheckpointRotation(tmp_path / "a" / "b", keep)
     assert generations.load() is None
     for number in range(1, 6):
         path = generations.save({"training": number})
@@ -175,7 +175,7 @@ def test_the_last_generations_are_kept(keep, tmp_path):
 
 
 def test_where_the_newest_are_bad_each_is_named_and_the_one_before_is_used(tmp_path):
-    generations = Generations(tmp_path, keep=3)
+    generations = CheckpointRotation(tmp_path, keep=3)
     for number in range(1, 4):
         generations.save({"training": number})
     (tmp_path / "checkpoint-000003.kt").write_bytes(b"")
@@ -188,7 +188,7 @@ def test_where_the_newest_are_bad_each_is_named_and_the_one_before_is_used(tmp_p
 
 
 def test_where_all_are_bad_that_is_an_error_which_names_them(tmp_path):
-    generations = Generations(tmp_path)
+    generations = CheckpointRotation(tmp_path)
     for number in range(2):
         generations.save({"training": number})
     for path in tmp_path.iterdir():
@@ -198,7 +198,7 @@ def test_where_all_are_bad_that_is_an_error_which_names_them(tmp_path):
 
 
 def test_delete_takes_what_is_ours_only(tmp_path):
-    generations = Generations(tmp_path / "a")
+    generations = CheckpointRotation(tmp_path / "a")
     generations.save({"training": 1})
     (tmp_path / "a" / ".checkpoint-000002.kt.tmp").write_bytes(b"")
     (tmp_path / "a" / "notes.txt").write_text("mine")
@@ -213,13 +213,13 @@ def test_delete_takes_what_is_ours_only(tmp_path):
 def test_generations_want_a_folder_and_at_least_two(tmp_path):
     (tmp_path / "a").write_bytes(b"")
     with pytest.raises(CheckpointError, match="is no folder"):
-        Generations(tmp_path / "a")
+        CheckpointRotation(tmp_path / "a")
     with pytest.raises(ValueError, match="keep must be an integer >= 2"):
-        Generations(tmp_path, keep=1)
+        CheckpointRotation(tmp_path, keep=1)
 
 
 def test_what_fails_in_the_background_is_raised_at_the_next_or_at_the_end():
-    background, done = Background(), []
+    background, done = AsyncWriter(), []
     background.run(lambda: done.append(threading.current_thread().name))
     background.run(lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):

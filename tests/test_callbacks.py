@@ -119,11 +119,11 @@ def test_a_callback_may_add_to_the_logs_for_those_after_it_and_for_the_history()
 
 
 def test_batch_logs_are_read_only_when_asked_for(monkeypatch):
-    from kerastorch.training.metrics_tracker import Meter
+    from kerastorch.training.metrics_tracker import MetricsTracker
 
     reads = []
-    read = Meter.read
-    monkeypatch.setattr(Meter, "read", lambda self: reads.append(1) or read(self))
+    read = MetricsTracker.read
+    monkeypatch.setattr(MetricsTracker, "read", lambda self: reads.append(1) or read(self))
     x, y = regression(100)
     for look, times in ((None, 1), ("loss", 1), ("mae", 11)):
         reads.clear()

@@ -83,11 +83,11 @@ def test_steps_that_run_together_are_counted_one_by_one(tmp_path):
 
 
 def test_batch_logs_are_not_read_unless_asked_for(tmp_path, monkeypatch):
-    from kerastorch.training.metrics_tracker import Meter
+    from kerastorch.training.metrics_tracker import MetricsTracker
 
     reads = []
-    read = Meter.read
-    monkeypatch.setattr(Meter, "read", lambda self: reads.append(1) or read(self))
+    read = MetricsTracker.read
+    monkeypatch.setattr(MetricsTracker, "read", lambda self: reads.append(1) or read(self))
     trained(TensorBoard(tmp_path, write_steps_per_second=True), epochs=3)
     assert len(reads) == 3
 

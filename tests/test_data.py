@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import kerastorch as kt
 from kerastorch.data.batches import ArrayBatches, Batch
-from kerastorch.data.data_adapter import Source
+from kerastorch.data.data_adapter import DataAdapter
 from kerastorch.data.validation_split import split_rows
 
 pd = optional("pandas")
@@ -386,7 +386,7 @@ def test_validation_freq_is_a_number_or_a_list_of_epochs():
 
 def test_a_source_of_arrays_shares_their_memory():
     x = np.ones((10, 2), "float32")
-    assert Source(x, x).targets().data_ptr() == x.__array_interface__["data"][0]
+    assert DataAdapter(x, x).targets().data_ptr() == x.__array_interface__["data"][0]
 
 
 def test_a_model_that_works_in_place_leaves_the_users_array_alone(tmp_path):
@@ -428,7 +428,7 @@ def test_a_generator_may_yield_nested_lists():
 
 def test_validation_split_copies_no_inputs():
     x = torch.zeros(1000, 6)
-    batches = Source(x, x[:, :1]).batches(32, rows=torch.arange(900))
+    batches = DataAdapter(x, x[:, :1]).batches(32, rows=torch.arange(900))
     assert batches.targets.shape == (900, 1)
     assert batches._data.x.data_ptr() == x.data_ptr()
 

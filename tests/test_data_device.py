@@ -12,9 +12,9 @@ from torch import nn
 import kerastorch as kt
 from kerastorch.data import permutation
 from kerastorch.data.batches import ArrayBatches, Batch
-from kerastorch.data.data_device import free_memory, placed
-from kerastorch.data.prefetch import ahead, carried, carrier
-from kerastorch.runtime.batch_transfer import Feed
+from kerastorch.data.data_device import choose_data_device, free_memory
+from kerastorch.data.prefetch import device_prefetcher, prefetch, prefetch_to_device
+from kerastorch.runtime.batch_transfer import BatchTransfer
 
 CPU, CUDA, META = torch.device("cpu"), torch.device("cuda"), torch.device("meta")
 
@@ -32,7 +32,7 @@ def test_items_come_in_their_order_and_one_ahead():
             yield number
 
     taken = []
-    for item in ahead(items()):
+    for item in prefetch(items()):
         taken.append(item)
         deadline = time.monotonic() + 60
         while len(made) < min(item + 2, 5):  # the next is made without being asked for, and no other
@@ -40,12 +40,12 @@ def test_items_come_in_their_order_and_one_ahead():
             time.sleep(0.001)
         assert len(made) == min(item + 2, 5)
     assert taken == [0, 1, 2, 3, 4]
-    assert list(ahead(iter(()))) == []
+    assert list(prefetch(iter(()))) == []
     assert not running()
 
 
 def test_items_are_made_in_another_thread():
-    names = list(ahead(threading.current_thread().name for _ in range(3)))
+    names = list(prefetch(threading.current_thread().name for _ in range(3)))
     assert threading.current_thread().name not in names
 
 
@@ -57,19 +57,19 @@ def test_an_error_is_raised_in_its_place():
 
     taken = []
     with pytest.raises(ValueError, match="the third is broken"):
-        taken.extend(ahead(items()))
+        taken.extend(prefetch(items()))
     assert taken == [1, 2]
     assert not running()
 
 
 def test_a_loop_that_ends_early_leaves_no_thread():
-    stream = ahead(iter(range(100)))
+    stream = prefetch(iter(range(100)))
     for item in stream:
         if item == 3:
             break
     stream.close()
     assert not running()
-    kept = ahead(iter(range(100)))  # not closed, as where an error keeps the frames of a loop alive
+    kept = prefetch(iter(range(100)))  # not closed, as where an error keeps the frames of a loop alive
     assert next(kept) == 0
     for thread in running():
         thread.join(60)
@@ -81,22 +81,22 @@ def test_arrays_move_as_a_whole_where_they_take_less_than_a_quarter_of_the_free_
     def free(device):
         return 1000 if device.type == "cuda" else None
 
-    assert placed(249, "auto", CUDA, free) == CUDA
-    assert placed(250, "auto", CUDA, free) is None
-    assert placed(1, "auto", CPU, free) is None  # on the CPU nothing is to be done
-    assert placed(10**9, CPU, CUDA, free) == CPU
-    assert placed(10**9, CUDA, CPU, free) == CUDA
+    assert choose_data_device(249, "auto", CUDA, free) == CUDA
+    assert choose_data_device(250, "auto", CUDA, free) is None
+    assert choose_data_device(1, "auto", CPU, free) is None  # on the CPU nothing is to be done
+    assert choose_data_device(10**9, CPU, CUDA, free) == CPU
+    assert choose_data_device(10**9, CUDA, CPU, free) == CUDA
     assert free_memory(CPU) is free_memory(torch.device("mps")) is None
 
 
 def test_all_arrays_are_moved_in_the_dtypes_of_their_batches():
     x, y = torch.randn(10, 6, dtype=torch.float64), torch.arange(10)
     data = Batch({"a": x, "b": x.half()}, (y, y.double()), torch.ones(10))
-    found = Feed([nn.Linear(6, 3)], CPU, data_device=META).once(data)
+    found = BatchTransfer([nn.Linear(6, 3)], CPU, data_device=META).convert_arrays(data)
     tensors = [*found.x.values(), *found.y, found.sample_weight]
     assert {tensor.device for tensor in tensors} == {META}
     assert [t.dtype for t in tensors] == [torch.float32, torch.float32, torch.int64, torch.float32, torch.float32]
-    plain = Feed([nn.Linear(6, 3)], CPU).once(Batch(x.float(), y, None))
+    plain = BatchTransfer([nn.Linear(6, 3)], CPU).convert_arrays(Batch(x.float(), y, None))
     assert plain.y.data_ptr() == y.data_ptr()
     assert plain.sample_weight is None
 
@@ -122,10 +122,10 @@ def test_carried_batches_are_those_of_the_loop_without(shuffle):
         return tensor.clone()
 
     def carry(pieces):
-        return carried(pieces, device=CPU, pin=pin)
+        return prefetch_to_device(pieces, device=CPU, pin=pin)
 
     data = Batch({"a": x}, (y, None), torch.rand(1000))
-    with_thread = ArrayBatches(data, 3, shuffle, 7, carry=carry).epoch(2)
+    with_thread = ArrayBatches(data, 3, shuffle, 7, prefetcher=carry).epoch(2)
     for ours, plain in zip(with_thread, ArrayBatches(data, 3, shuffle, 7).epoch(2), strict=True):
         assert torch.equal(ours.x["a"], plain.x["a"])
         assert torch.equal(ours.y[0], plain.y[0])
@@ -137,10 +137,12 @@ def test_carried_batches_are_those_of_the_loop_without(shuffle):
 
 def test_pieces_arrive_on_the_device():
     x = torch.randn(10, 6)
-    batches = list(ArrayBatches(Batch(x, None, None), 4, True, 0, carry=lambda p: carried(p, device=META)).epoch(0))
+    batches = list(
+        ArrayBatches(Batch(x, None, None), 4, True, 0, prefetcher=lambda p: prefetch_to_device(p, device=META)).epoch(0)
+    )
     assert [(batch.x.device, len(batch.x)) for batch in batches] == [(META, 4), (META, 4), (META, 2)]
-    assert carrier(CPU) is carrier(torch.device("mps")) is None
-    assert carrier(CUDA).keywords["device"] == CUDA
+    assert device_prefetcher(CPU) is device_prefetcher(torch.device("mps")) is None
+    assert device_prefetcher(CUDA).keywords["device"] == CUDA
 
 
 @pytest.mark.parametrize("data_device", ["auto", "cpu", CPU])

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.core.errors import each_warning_once, mismatch, number, suggest, unknown, warn, whole
-from kerastorch.core.name_lookup import find, public_name, resolve, snake_case
+from kerastorch.core.errors import check_float, check_int, deduplicate_warnings, mismatch, suggest, unknown, warn
+from kerastorch.core.name_lookup import look_up, public_name, resolve, snake_case
 
 
 @pytest.mark.parametrize(
@@ -59,26 +59,26 @@ def test_a_mismatch_says_what_was_expected_what_was_given_and_what_to_do(argumen
 
 @pytest.mark.parametrize("value", [1, 7, np.int64(7), np.uint8(7), 10**30])
 def test_a_whole_number_comes_back_as_an_int(value):
-    assert whole("n", value) == value
-    assert type(whole("n", value)) is int
+    assert check_int("n", value) == value
+    assert type(check_int("n", value)) is int
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, "1", True, None, np.float64(2), np.bool_(True), torch.tensor(3), [1]])
 def test_what_is_no_whole_number_from_one_is_refused(value):
     with pytest.raises(ValueError, match=r"^n must be an integer >= 1, got .*\.$"):
-        whole("n", value)
+        check_int("n", value)
 
 
 def test_the_least_whole_number_may_be_another():
-    assert whole("n", 0, 0) == 0
+    assert check_int("n", 0, 0) == 0
     with pytest.raises(ValueError, match="n must be an integer >= 2, got 1"):
-        whole("n", 1, 2)
+        check_int("n", 1, 2)
 
 
 @pytest.mark.parametrize("value", [0, 1, -2.5, np.float32(0.5), np.int32(3), Fraction(1, 2), 1e308])
 def test_a_number_comes_back_as_a_float(value):
-    assert number("a", value) == float(value)
-    assert type(number("a", value)) is float
+    assert check_float("a", value) == float(value)
+    assert type(check_float("a", value)) is float
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_number_comes_back_as_a_float(value):
 )
 def test_what_is_no_finite_number_is_refused(value):
     with pytest.raises(ValueError, match="a must be a finite number, got "):
-        number("a", value)
+        check_float("a", value)
 
 
 @pytest.mark.parametrize(
@@ -103,16 +103,16 @@ def test_what_is_no_finite_number_is_refused(value):
 )
 def test_bounds_are_kept_and_named(bounds, inside, outside, words):
     for value in inside:
-        assert number("a", value, **bounds) == value
+        assert check_float("a", value, **bounds) == value
     for value in outside:
         with pytest.raises(ValueError, match=f"^a must be a finite number {words}, got {value}"):
-            number("a", value, **bounds)
+            check_float("a", value, **bounds)
 
 
 @pytest.mark.parametrize("value", [2, "2", math.nan])
 def test_advice_follows_every_refusal(value):
     with pytest.raises(ValueError, match=r"got .*\. Divide by 100\.$"):
-        number("a", value, most=1, advice="Divide by 100.")
+        check_float("a", value, most=1, advice="Divide by 100.")
 
 
 # names
@@ -140,11 +140,11 @@ def test_camel_case_becomes_snake_case(camel, snake):
 
 @pytest.mark.parametrize("name", ["mean_error", "MeanError", "MEAN_ERROR", "Mean_Error"])
 def test_a_name_is_found_in_any_case(name):
-    assert find("loss", name, {"mean_error": 1, "other": 2}) == 1
+    assert look_up("loss", name, {"mean_error": 1, "other": 2}) == 1
 
 
 def test_a_name_as_it_is_comes_before_its_other_cases():
-    assert find("loss", "A", {"A": 1, "a": 2}) == 1
+    assert look_up("loss", "A", {"A": 1, "a": 2}) == 1
 
 
 def test_resolve_makes_classes_and_keeps_the_rest():
@@ -203,9 +203,9 @@ def test_warnings_point_at_the_users_line(tmp_path):
 
 def test_a_sentence_is_given_once_in_a_scope_and_again_in_the_next():
     def give():
-        with each_warning_once():
+        with deduplicate_warnings():
             warn("first")
-            with each_warning_once():
+            with deduplicate_warnings():
                 warn("first")
                 warn("second")
             warn("second")

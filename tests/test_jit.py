@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.data.batches import Batch, Several, grouped
-from kerastorch.training.jit.parameter_buckets import SMALL, cells
+from kerastorch.data.batches import Batch, BatchGroup, group_batches
+from kerastorch.training.jit.parameter_buckets import SMALL, make_buckets
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")
 
@@ -219,12 +219,12 @@ def test_a_shape_that_is_faster_uncompiled_leaves_the_others_compiled():
     compiled = model.trainer.compiled
     (main,) = compiled._steps
     compiled._drop("another", "it is slower")
-    assert compiled.cause is None
+    assert compiled.fallback_reason is None
     assert compiled._steps["another"] == compiled._eager
     compiled._steps.pop("another")
     with pytest.warns(UserWarning, match="jit_compile: training goes on uncompiled: it is slower"):
         compiled._drop(main, "it is slower")
-    assert compiled.cause == "it is slower"
+    assert compiled.fallback_reason == "it is slower"
 
 
 def test_sample_weights_and_ignored_classes_count_as_in_eager_mode():
@@ -549,9 +549,9 @@ def test_the_compiler_is_not_imported_unless_asked_for():
 def test_batches_of_one_shape_are_grouped_and_the_others_come_alone():
     sizes = [4, 4, 4, 4, 4, 2, 4, 4]
     stream = [Batch(torch.full((size, 1), at), torch.zeros(size), None) for at, size in enumerate(sizes)]
-    found = list(grouped(stream, 2))
-    assert [len(one) if isinstance(one, Several) else 0 for one in found] == [2, 2, 0, 0, 2]
-    flat = [batch for one in found for batch in (one if isinstance(one, Several) else [one])]
+    found = list(group_batches(stream, 2))
+    assert [len(one) if isinstance(one, BatchGroup) else 0 for one in found] == [2, 2, 0, 0, 2]
+    flat = [batch for one in found for batch in (one if isinstance(one, BatchGroup) else [one])]
     assert all(a is b for a, b in zip(flat, stream, strict=True))
 
 
@@ -562,7 +562,7 @@ def test_small_weights_share_one_state_and_large_ones_keep_theirs():
         weight.grad = torch.ones_like(weight)
     optimizer.step()
     before = {id(w): {k: v.clone() for k, v in optimizer.state[w].items()} for w in weights}
-    joined, alone = cells(optimizer, weights)
+    joined, alone = make_buckets(optimizer, weights)
     assert [len(joined.weights), len(alone.weights)] == [2, 1]
     assert joined.rows["exp_avg"].shape == (9,)
     for weight in weights:

@@ -20,8 +20,8 @@ from kerastorch.layers import (
     MaxPooling2D,
     SeparableConv2D,
 )
-from kerastorch.training.fused_activation import find_tail
-from kerastorch.training.memory_format import Layout
+from kerastorch.training.fused_activation import find_final_activation
+from kerastorch.training.memory_format import MemoryFormat
 
 # --- sizes -------------------------------------------------------------------------------------------------------
 
@@ -262,7 +262,7 @@ class _Theirs(nn.Module):
 
 
 def _format_of(model, x):
-    arrange = Layout(model).arrange(torch.device("cpu"))
+    arrange = MemoryFormat(model).arrange(torch.device("cpu"))
     return (x if arrange is None else arrange(x)).is_contiguous(memory_format=torch.channels_last)
 
 
@@ -318,7 +318,7 @@ def test_a_last_batch_of_one_sequence_is_enough_for_normalisation_after_a_convol
     ],
 )
 def test_an_activation_that_ends_a_model_is_found_for_the_loss(activation, data_format, kind):
-    tail = find_tail(nn.Sequential(Conv2D(2, 1, activation=activation, data_format=data_format)))
+    tail = find_final_activation(nn.Sequential(Conv2D(2, 1, activation=activation, data_format=data_format)))
     assert (None if tail is None else tail.kind) == kind
 
 

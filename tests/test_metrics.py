@@ -16,7 +16,7 @@ from kerastorch import losses, metrics
 from kerastorch.losses import regression
 from kerastorch.metrics.accumulators import values
 from kerastorch.metrics.metric import NAMES
-from kerastorch.metrics.task import Target
+from kerastorch.metrics.task import TaskSpec
 
 N, CLASSES, LABELS = 400, 7, 3
 
@@ -60,10 +60,10 @@ def _value(metric, loss, outputs, y, pieces=3):
     """As an epoch does it: the target is read from the first batch, the value from all."""
     outputs, y = _tensor(outputs), _tensor(y)
     made = metrics.get(metric)
-    target = Target.of(None if loss is None else losses.get(loss), outputs, y, made.classifies)
+    target = TaskSpec.of(None if loss is None else losses.get(loss), outputs, y, made.is_classification)
     accumulator = made.build(target, outputs.device)
     for part, truth in zip(outputs.tensor_split(pieces), y.tensor_split(pieces), strict=True):
-        accumulator.update(*target.prepare(part, truth, made.sees))
+        accumulator.update(*target.prepare(part, truth, made.input_format))
     return accumulator.compute()
 
 
@@ -433,8 +433,8 @@ def test_a_metric_is_its_formula_where_values_are_odd(name, formula):
         *((name, False) for name in ("hinge_loss", "calibration_error")),
     ],
 )
-def test_a_name_knows_whether_more_is_better(name, higher):
-    assert metrics.get(name).higher is higher
+def test_a_name_knows_whether_more_is_better(name, higher_is_better):
+    assert metrics.get(name).higher_is_better is higher_is_better
 
 
 # outputs as the loss takes them
@@ -505,7 +505,7 @@ def test_the_accuracy_of_masks_is_over_all_elements(shape):
     ],
 )
 def test_the_task_is_read_from_the_loss_and_the_shapes(loss, y_shape, p_shape, kind, classes):
-    target = Target.of(None if loss is None else losses.get(loss), torch.zeros(p_shape), torch.zeros(y_shape))
+    target = TaskSpec.of(None if loss is None else losses.get(loss), torch.zeros(p_shape), torch.zeros(y_shape))
     assert (target.kind, target.classes) == (kind, classes)
 
 
@@ -552,7 +552,7 @@ def test_a_function_may_be_one_of_scikit_learn_or_give_one_value_a_row():
 
 
 def test_a_function_starts_anew_after_a_reset():
-    accumulator = metrics.get(_gap).build(Target("regression", 1, None, -1), torch.device("cpu"))
+    accumulator = metrics.get(_gap).build(TaskSpec("regression", 1, None, -1), torch.device("cpu"))
     accumulator.update(torch.ones(3), torch.zeros(3))
     accumulator.reset()
     accumulator.update(torch.zeros(3), torch.ones(3))
@@ -605,7 +605,7 @@ def test_an_object_for_values_is_given_values(y_shape, p_shape):
 def test_a_class_of_torchmetrics_is_made_without_arguments():
     y, p = _quantities((N,))
     made = metrics.get(torchmetrics.MeanAbsoluteError)
-    assert (made.name, made.higher) == ("mean_absolute_error", False)
+    assert (made.name, made.higher_is_better) == ("mean_absolute_error", False)
     assert float(_value(torchmetrics.MeanAbsoluteError, "mse", p, y)) == pytest.approx(np.abs(y - p).mean(), rel=1e-5)
 
 
@@ -619,7 +619,7 @@ def test_an_object_is_copied_and_starts_empty():
 
 
 def test_two_accumulators_of_one_metric_are_apart():
-    target, device = Target("regression", 1, None, -1), torch.device("cpu")
+    target, device = TaskSpec("regression", 1, None, -1), torch.device("cpu")
     for given in ("mae", torchmetrics.MeanAbsoluteError(), _gap):
         metric = metrics.get(given)
         one, other = metric.build(target, device), metric.build(target, device)
@@ -660,7 +660,7 @@ def test_what_is_no_metric_is_refused(wrong):
 def test_a_metric_may_be_renamed_and_stays_what_it_was():
     metric = metrics.get("rmse")
     other = dataclasses.replace(metric, name="error")
-    assert (other.name, metric.name, other.higher) == ("error", "rmse", False)
+    assert (other.name, metric.name, other.higher_is_better) == ("error", "rmse", False)
     assert metrics.get(other) is other
 
 

@@ -13,7 +13,7 @@ import kerastorch as kt
 from kerastorch import layers
 from kerastorch.inspection.graph_layout import arrange
 from kerastorch.inspection.module_graph import graph_of
-from kerastorch.runtime.input_specs import specs
+from kerastorch.runtime.input_specs import resolve_input_specs
 
 plot_model = kt.utils.plot_model
 
@@ -45,7 +45,9 @@ DATA = {"text": torch.zeros(2, 5, dtype=torch.int64), "signal": torch.zeros(2, 4
 
 
 def drawn(module, expand=False, **given):
-    graph = graph_of(module, specs(module, given.get("input_shape"), given.get("input_data")), expand=expand)
+    graph = graph_of(
+        module, resolve_input_specs(module, given.get("input_shape"), given.get("input_data")), expand=expand
+    )
     names = [node.name or node.kind for node in graph.nodes]
     assert all(source < target for source, target in graph.edges)
     return graph, names, [(names[source], names[target]) for source, target in graph.edges]

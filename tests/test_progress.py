@@ -84,14 +84,14 @@ def test_what_callbacks_say_stands_on_a_line_of_its_own(monkeypatch, tmp_path):
 
 
 def test_the_bar_looks_at_the_numbers_at_most_ten_times_a_second(monkeypatch):
-    from kerastorch.training.metrics_tracker import Meter
+    from kerastorch.training.metrics_tracker import MetricsTracker
 
     monkeypatch.setattr(sys, "stdout", Terminal())
     clock = iter(range(10**6))
     monkeypatch.setattr(progress_bar.time, "perf_counter", lambda: next(clock) * 0.01)  # a batch takes 10 ms
     looks = []
-    peek = Meter.peek
-    monkeypatch.setattr(Meter, "peek", lambda self: looks.append(1) or peek(self))
+    peek = MetricsTracker.peek
+    monkeypatch.setattr(MetricsTracker, "peek", lambda self: looks.append(1) or peek(self))
     compiled().fit(X, Y, batch_size=1, epochs=1)
     assert 5 <= len(looks) <= 11  # one second of batches, and the epoch's end
 

@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import kerastorch as kt
 from kerastorch import callbacks, layers
-from kerastorch.checkpoint.rotation import Generations
+from kerastorch.checkpoint.rotation import CheckpointRotation
 from kerastorch.core.errors import CheckpointError
-from kerastorch.data.data_adapter import Source
+from kerastorch.data.data_adapter import DataAdapter
 
 
 class OwnNoise(Dataset):
@@ -393,11 +393,11 @@ def test_a_checkpoint_of_something_else_is_refused_and_nothing_is_changed(about,
         script(tmp_path / "kept", 8)
     with pytest.raises(CheckpointError, match=f"kept: .*{words}.*Run the same script, or delete it to begin anew"):
         script(tmp_path / "kept", **about)
-    assert Generations(tmp_path / "kept").load() is not None
+    assert CheckpointRotation(tmp_path / "kept").load() is not None
 
 
 def test_a_file_of_save_is_no_checkpoint(tmp_path):
-    Generations(tmp_path).save({"weights": {}})
+    CheckpointRotation(tmp_path).save({"weights": {}})
     with pytest.raises(CheckpointError, match="holds no state of a fit"):
         script(tmp_path)
 
@@ -446,11 +446,11 @@ def test_arrays_are_known_again_with_any_number_of_threads():
     facts = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        facts.append(Source(x).batches(32).facts())
+        facts.append(DataAdapter(x).batches(32).fingerprint())
     torch.set_num_threads(1)
     assert facts[0] == facts[1]
     x[7, 1] += 1e-3
-    assert Source(x).batches(32).facts() != facts[0]
+    assert DataAdapter(x).batches(32).fingerprint() != facts[0]
 
 
 def test_an_error_of_another_callback_at_the_end_leaves_the_checkpoint(tmp_path):

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 import kerastorch as kt
 from kerastorch import layers
-from kerastorch.inspection.module_profile import look
+from kerastorch.inspection.module_profile import profile_module
 from kerastorch.inspection.summary import summarize
-from kerastorch.runtime.input_specs import specs
+from kerastorch.runtime.input_specs import resolve_input_specs
 
 
 class Residual(nn.Module):
@@ -55,7 +55,7 @@ def printed(model, **arguments):
 
 
 def costs(module, shape):
-    return look(module, specs(module, shape, None))
+    return profile_module(module, resolve_input_specs(module, shape, None))
 
 
 def test_counts_are_plain_sums_and_a_shared_layer_counts_once():

@@ -1,4 +1,4 @@
-"""The reference shows what `soft_property` decorates as the property that it is to a user."""
+"""The reference shows what `overridable_property` decorates as the property that it is to a user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Properties(griffe.Extension):
     def on_class_members(self, *, cls: griffe.Class, **kwargs: Any) -> None:
         for name, member in list(cls.members.items()):
             if isinstance(member, griffe.Function) and any(
-                str(one.value) == "soft_property" for one in member.decorators
+                str(one.value) == "overridable_property" for one in member.decorators
             ):
                 shown = griffe.Attribute(
                     name, lineno=member.lineno, endlineno=member.endlineno, annotation=member.returns,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kerastorch.core.errors import number, whole
+from kerastorch.core.errors import check_float, check_int
 from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import Configurable
@@ -37,7 +37,7 @@ class NonNeg(Configurable):
 class _Norm(Configurable):
     def __init__(self, dim: int | Sequence[int] | None = None) -> None:
         given = dim if isinstance(dim, (tuple, list)) or dim is None else (dim,)
-        self.dim = None if given is None else tuple(whole("dim", one, -16) for one in given)
+        self.dim = None if given is None else tuple(check_int("dim", one, -16) for one in given)
 
     def _norm(self, weight: Tensor) -> Tensor:
         axes = tuple(range(1, weight.ndim)) or (0,) if self.dim is None else self.dim
@@ -59,7 +59,7 @@ class MaxNorm(_Norm):
 
     def __init__(self, max_value: float = 2, *, dim: int | Sequence[int] | None = None) -> None:
         super().__init__(dim)
-        self.max_value = number("max_value", max_value, least=0)
+        self.max_value = check_float("max_value", max_value, least=0)
 
     def __call__(self, weight: Tensor) -> Tensor:
         norm = self._norm(weight)
@@ -99,9 +99,9 @@ class MinMaxNorm(_Norm):
         dim: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__(dim)
-        self.min_value = number("min_value", min_value, least=0)
-        self.max_value = number("max_value", max_value, least=self.min_value)
-        self.rate = number("rate", rate, least=0, most=1)
+        self.min_value = check_float("min_value", min_value, least=0)
+        self.max_value = check_float("max_value", max_value, least=self.min_value)
+        self.rate = check_float("rate", rate, least=0, most=1)
 
     def __call__(self, weight: Tensor) -> Tensor:
         norm = self._norm(weight)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
-from kerastorch.core.errors import number
+from kerastorch.core.errors import check_float
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import Configurable
 
@@ -94,7 +94,7 @@ class VarianceScaling(Configurable):
             raise ValueError(
                 f"distribution must be 'truncated_normal', 'untruncated_normal' or 'uniform', got {distribution!r}."
             )
-        scale = number("scale", scale, above=0)
+        scale = check_float("scale", scale, above=0)
         self.scale, self.mode, self.distribution, self.seed = scale, mode, distribution, seed
 
     def __call__(self, tensor: Tensor) -> Tensor:

@@ -15,31 +15,31 @@ from kerastorch.callbacks.backup_and_restore import BackupAndRestore
 from kerastorch.callbacks.base import Callback, CallbackList, check_monitors, listed
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose, progress
-from kerastorch.core.errors import each_warning_once, warn
+from kerastorch.core.errors import deduplicate_warnings, warn
 from kerastorch.core.module_tree import modules
-from kerastorch.core.path_checks import given
-from kerastorch.core.process_group import warn_without_group
-from kerastorch.data.adaptive_batch_size import sized, visible
+from kerastorch.core.path_checks import parse_path
+from kerastorch.core.process_group import warn_if_no_process_group
+from kerastorch.data.adaptive_batch_size import can_be_measured, eval_batches
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.class_weight import class_weights
-from kerastorch.data.data_adapter import Source, refuse_dropped, refuse_reordered
+from kerastorch.data.data_adapter import DataAdapter, check_keeps_all_rows, check_keeps_order
 from kerastorch.export.export_mixin import ExportMixin
 from kerastorch.inspection.summary_mixin import SummaryMixin
 from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
-from kerastorch.runtime.call_module import call
+from kerastorch.runtime.call_module import call_module
 from kerastorch.runtime.model_lock import is_fitting, model_lock
 from kerastorch.saving.saving_mixin import SavingMixin
 from kerastorch.saving.weights_file_mixin import WeightsFileMixin
 from kerastorch.training import loops
-from kerastorch.training.auxiliary_losses import may_add
-from kerastorch.training.compile_options import Execution
-from kerastorch.training.compiled_loss import Objective
+from kerastorch.training.auxiliary_losses import may_call_add_loss
+from kerastorch.training.compile_options import CompileOptions
+from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.fit_data import Split, assemble, validation_source
 from kerastorch.training.fit_loop import fit
 from kerastorch.training.log_names import in_keras_order, listed_names, log_names, metrics_by_output
-from kerastorch.training.memory_format import Layout
+from kerastorch.training.memory_format import MemoryFormat
 from kerastorch.training.output_names import by_output, targets_by_output
-from kerastorch.training.predictions import Collected
+from kerastorch.training.predictions import PredictionCollector
 from kerastorch.training.preflight import check_columns, check_frequency, check_outputs_are_known, epoch_numbers
 from kerastorch.training.trainer import Trainer
 
@@ -81,7 +81,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
 
     # --- the verbs --------------------------------------------------------------------------------------------
 
-    @each_warning_once()
+    @deduplicate_warnings()
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -126,22 +126,22 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         """
         check_registered(self)
         warn_unregistered(self)
-        objective = Objective(loss, loss_weights, self._output_names)
+        objective = CompiledLoss(loss, loss_weights, self._output_names)
         settings = optimizers.get(optimizer)
-        execution = Execution.of(jit_compile, steps_per_execution)
-        layout = Layout(self, memory_format, own_steps=_overrides(self, *_STEPS))
+        execution = CompileOptions.of(jit_compile, steps_per_execution)
+        layout = MemoryFormat(self, memory_format, own_steps=_overrides(self, *_STEPS))
         penalised, scored = regularizers or {}, metrics_by_output(metrics, self._output_names)
         check_outputs_are_known(self, scored.get("", ()), objective.loss_of(""))
-        fits = 0 if self._trainer is None else self._trainer.fits
+        fits = 0 if self._trainer is None else self._trainer.completed_fits
         self._trainer = Trainer(self, settings, objective, scored, penalised, device, layout, data_device, execution)
-        self._trainer.fits = fits
-        self._trainer.given = {
+        self._trainer.completed_fits = fits
+        self._trainer.compile_args = {
             "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
             "regularizers": regularizers, "memory_format": memory_format, "jit_compile": jit_compile,
             "steps_per_execution": steps_per_execution,
         }  # fmt: skip
 
-    @each_warning_once()
+    @deduplicate_warnings()
     def fit(
         self,
         x: Any = None,
@@ -198,13 +198,15 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             The curves; also at `model.history`.
         """
         trainer = self._compiled("fit")
-        warn_without_group()
+        warn_if_no_process_group()
         numbers = epoch_numbers(initial_epoch, epochs)
         check_frequency(validation_freq)
         feed = trainer.feed(class_weights(class_weight, sample_weight))
         plain = trainer.feed()
-        source = Source(x, y, sample_weight, finite=check_finite, cast=plain.once, carry=plain.carry)
-        kept = [] if resume is None else [BackupAndRestore(given("resume", resume))]
+        source = DataAdapter(
+            x, y, sample_weight, finite=check_finite, cast=plain.convert_arrays, prefetcher=plain.prefetcher
+        )
+        kept = [] if resume is None else [BackupAndRestore(parse_path("resume", resume))]
         own = [*listed(callbacks), *kept]
         data = assemble(
             self,
@@ -231,7 +233,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             fit(trainer, data, told, numbers, feed=feed, validation_feed=plain, frequency=validation_freq)
         return history
 
-    @each_warning_once()
+    @deduplicate_warnings()
     def evaluate(
         self,
         x: Any = None,
@@ -265,21 +267,23 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             dict has `data_loss`, the loss without penalties, too.
         """
         trainer = self._compiled("evaluate")
-        warn_without_group()
+        warn_if_no_process_group()
         feed = trainer.feed()
-        refuse_dropped(x, "evaluate")
-        source = Source(x, y, sample_weight, finite=check_finite, cast=feed.once, carry=feed.carry)
+        check_keeps_all_rows(x, "evaluate")
+        source = DataAdapter(
+            x, y, sample_weight, finite=check_finite, cast=feed.convert_arrays, prefetcher=feed.prefetcher
+        )
         check_columns(trainer.columns, source.columns)
-        batches = sized(source, batch_size, steps, grows=self._row_by_row)
+        batches = eval_batches(source, batch_size, steps, grows=self._row_by_row)
         own = listed(callbacks)
         told = CallbackList([*own, *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
         with model_lock(self, "evaluate", alone=bool(own)):
             within_fit = is_fitting(self)  # a callback evaluates the whole: it may keep the numbers
             with nullcontext() if within_fit else trainer.interrupt.watch():
-                logs = loops.evaluate(trainer, batches, feed, told, heeds=not within_fit)
+                logs = loops.evaluate(trainer, batches, feed, told, interruptible=not within_fit)
         return logs if return_dict else in_keras_order(logs)
 
-    @each_warning_once()
+    @deduplicate_warnings()
     def predict(
         self,
         x: Any,
@@ -302,21 +306,21 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         """
         if self._trainer is None:
             check_registered(self)
-        trainer = self._trainer or Trainer(self, None, Objective(None), {}, {}, "auto")
+        trainer = self._trainer or Trainer(self, None, CompiledLoss(None), {}, {}, "auto")
         feed = trainer.feed()
-        refuse_reordered(x)
-        refuse_dropped(x, "predict")
-        source = Source(x, cast=feed.once, carry=feed.carry, finite=False, inputs_only=True)
+        check_keeps_order(x)
+        check_keeps_all_rows(x, "predict")
+        source = DataAdapter(x, cast=feed.convert_arrays, prefetcher=feed.prefetcher, finite=False, inputs_only=True)
         check_columns(trainer.columns, source.columns)
-        batches = sized(source, batch_size, steps, grows=lambda: visible(modules(self)))
+        batches = eval_batches(source, batch_size, steps, grows=lambda: can_be_measured(modules(self)))
         own = listed(callbacks)
         told = CallbackList([*own, *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
-        collected = Collected(batches.samples)
+        collected = PredictionCollector(batches.samples)
         with model_lock(self, "predict", alone=bool(own), parts=feed.parts):
             loops.predict(trainer, batches, feed, told, collected.add)
         return collected.result()
 
-    @each_warning_once()
+    @deduplicate_warnings()
     def train_on_batch(
         self,
         x: Any,
@@ -328,16 +332,16 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         """One step on one batch, which is not searched for NaN; its loss and metrics, as `evaluate` returns them."""
         trainer = self._compiled("train_on_batch")
         feed = trainer.feed(class_weights(class_weight, sample_weight))
-        batch = Source(x, y, sample_weight, finite=False).batches(2**62)
+        batch = DataAdapter(x, y, sample_weight, finite=False).batches(2**62)
         with model_lock(self, "train_on_batch"):
             logs = loops.train_on_batch(trainer, batch, feed)
         return logs if return_dict else in_keras_order(logs)
 
-    @each_warning_once()
+    @deduplicate_warnings()
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch, in evaluation mode, as `evaluate` returns them."""
         trainer = self._compiled("test_on_batch")
-        batch = Source(x, y, sample_weight, finite=False).batches(2**62)
+        batch = DataAdapter(x, y, sample_weight, finite=False).batches(2**62)
         with model_lock(self, "evaluate"):
             logs = loops.evaluate(trainer, batch, trainer.feed(), CallbackList([], self, {}))
         return logs if return_dict else in_keras_order(logs)
@@ -358,7 +362,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             Numbers for the logs, each averaged over the samples of the epoch.
         """
         x, y, sample_weight = batch
-        y_pred = call(self, x)
+        y_pred = call_module(self, x)
         loss = self.compute_loss(x, y, y_pred, sample_weight)
         self.trainer.minimize(loss)
         self.compute_metrics(x, y, y_pred, sample_weight)
@@ -367,14 +371,14 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
     def test_step(self, batch: Batch) -> Mapping[str, Any]:
         """As `train_step`, without learning: what `evaluate` and validation do with a batch."""
         x, y, sample_weight = batch
-        y_pred = call(self, x)
+        y_pred = call_module(self, x)
         loss = self.compute_loss(x, y, y_pred, sample_weight)
         self.compute_metrics(x, y, y_pred, sample_weight)
         return {"loss": loss, **self.trainer.objective.parts}
 
     def predict_step(self, x: Any) -> Any:
         """What `predict` does with a batch of inputs."""
-        return call(self, x)
+        return call_module(self, x)
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
         """The scalar to be minimised: the compiled losses plus penalties."""
@@ -407,7 +411,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         if verb in ("fit", "evaluate", "train_on_batch", "test_on_batch"):
             check_registered(self)
             step = "train_step" if verb in ("fit", "train_on_batch") else "test_step"
-            own = _overrides(self, step, "compute_loss") or may_add(self)
+            own = _overrides(self, step, "compute_loss") or may_call_add_loss(self)
             if not self._trainer.objective.any_loss and not own:
                 raise ValueError(f"{verb}() needs a loss; call compile(loss=...).")
         return self._trainer
@@ -415,7 +419,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
     def _row_by_row(self) -> bool:
         """Whether `evaluate` may take as many rows at once as it likes: what it finds is known to be means of rows."""
         own = _overrides(self, "test_step", "compute_loss")
-        return not own and self.trainer.objective.averages and visible(modules(self))
+        return not own and self.trainer.objective.averages and can_be_measured(modules(self))
 
     @property
     def trainer(self) -> Trainer:
@@ -456,10 +460,10 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
     def metric_directions(self) -> dict[str, bool]:
         """Name in the logs -> whether larger is better, for the metrics that know."""
         return {
-            f"{output}_{metric.name}" if output else metric.name: metric.higher
+            f"{output}_{metric.name}" if output else metric.name: metric.higher_is_better
             for output, some in self.trainer.metrics.items()
             for metric in some
-            if metric.higher is not None
+            if metric.higher_is_better is not None
         }
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kerastorch.core.errors import number, suggest
+from kerastorch.core.errors import check_float, suggest
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import Configurable
@@ -29,8 +29,8 @@ class L1L2(Configurable):
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1 = number("l1", l1, least=0)
-        self.l2 = number("l2", l2, least=0)
+        self.l1 = check_float("l1", l1, least=0)
+        self.l2 = check_float("l2", l2, least=0)
 
     def __call__(self, weight: Tensor) -> Tensor:
         if not self.l1:
@@ -75,7 +75,7 @@ class OrthogonalRegularizer(Configurable):
     """`factor * mean(|cosine|)` between the rows (or columns) of a matrix: small when they are orthogonal."""
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
-        self.factor = number("factor", factor, least=0)
+        self.factor = check_float("factor", factor, least=0)
         if mode not in ("rows", "columns"):
             raise ValueError(f"mode must be 'rows' or 'columns', got {mode!r}.")
         self.mode = mode

@@ -10,14 +10,14 @@ from torch import nn
 
 from kerastorch.core.channel_tracking import channels_after, check_axis
 from kerastorch.core.module_tree import modules
-from kerastorch.core.overridable_property import soft_property
+from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.serialization import decode, encode
-from kerastorch.core.tensor_spec import Spec
+from kerastorch.core.tensor_spec import TensorSpec
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional.graph_builder import masks_on
 from kerastorch.layers.base import is_built
 from kerastorch.layers.channels_check import ChannelsLastError
-from kerastorch.layers.rnn import forget
+from kerastorch.layers.rnn import reset_all_states
 from kerastorch.model import Model
 from kerastorch.saving.deserializer import Reader
 from kerastorch.saving.functional_config import input_config, input_from
@@ -111,7 +111,7 @@ class Sequential(Model):
             raise ValueError("input_shape needs the batch axis and at least one more: (None, 64).")
         given = Input(tuple(input_shape)[1:])
         self._build_on(given)
-        self._seen = Spec((None, *given.sample_shape), given.dtype)
+        self._seen = TensorSpec((None, *given.sample_shape), given.dtype)
 
     @property
     def layers(self) -> list[nn.Module]:
@@ -127,7 +127,7 @@ class Sequential(Model):
     def __getitem__(self, index: int) -> nn.Module:
         return self.layers[index]
 
-    @soft_property
+    @overridable_property
     def symbols(self) -> tuple[Any, Any]:
         """The `Input` in front, and what the layers make of it; each layer's `output` is known from then on."""
         if self._input is None:
@@ -213,4 +213,4 @@ class Sequential(Model):
                     raise ValueError(
                         f"layer {index} ({layer}) cannot take its input of shape {shape}: {error}"
                     ) from error
-        forget(self)
+        reset_all_states(self)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from kerastorch.core.errors import unknown, whole
+from kerastorch.core.errors import check_int, unknown
 
 if TYPE_CHECKING:
     from kerastorch.inspection.plot import plot_model
@@ -25,7 +25,7 @@ def set_random_seed(seed: int) -> None:
 
     >>> set_random_seed(0)
     """
-    random.seed(whole("seed", seed, 0))
+    random.seed(check_int("seed", seed, 0))
     np.random.seed(seed)
     torch.manual_seed(seed)
 
@@ -51,7 +51,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, np
     numbers = given.astype(np.int64)
     if numbers.ndim > 1 and numbers.shape[-1] == 1:
         given, numbers = given[..., 0], numbers[..., 0]
-    count = int(numbers.max(initial=-1)) + 1 if num_classes is None else whole("num_classes", num_classes)
+    count = int(numbers.max(initial=-1)) + 1 if num_classes is None else check_int("num_classes", num_classes)
     wrong = given[(given != numbers) | (numbers < 0) | (numbers >= count)]
     if wrong.size:
         raise ValueError(f"to_categorical takes whole numbers from 0 to {count - 1}, got {wrong.flat[0]}.")
@@ -88,7 +88,7 @@ def pad_sequences(
         if place not in ("pre", "post"):
             raise unknown(name, str(place), ("pre", "post"))
     given = [np.asarray(one) for one in sequences]
-    length = max((len(one) for one in given), default=0) if maxlen is None else whole("maxlen", maxlen)
+    length = max((len(one) for one in given), default=0) if maxlen is None else check_int("maxlen", maxlen)
     inner = next((one.shape[1:] for one in given if len(one)), ())
     padded = np.full((len(given), length, *inner), value, dtype=dtype)
     for row, one in zip(padded, given, strict=True):

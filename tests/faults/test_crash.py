@@ -8,7 +8,7 @@ import pytest
 from harness import in_child, needs_fork, same, state, tries
 
 from kerastorch.checkpoint import archive_format
-from kerastorch.checkpoint.rotation import Generations
+from kerastorch.checkpoint.rotation import CheckpointRotation
 
 pytestmark = needs_fork
 CALLS = (
@@ -98,7 +98,7 @@ def ended_after(save, last, how):
 def loaded(path):
     """What is there: of a file, or of a folder of generations; a warning is an error."""
     if path.suffix != ".kt":
-        return Generations(path).load()
+        return CheckpointRotation(path).load()
     try:
         return archive_format.read(path)
     except FileNotFoundError:
@@ -113,8 +113,8 @@ def a_file(path, saves, tensors):
 
 def a_folder(path, saves, tensors):
     for number in range(saves):
-        Generations(path).save({"training": state(number, tensors)})
-    return lambda: Generations(path).save({"training": state(saves, tensors)})
+        CheckpointRotation(path).save({"training": state(number, tensors)})
+    return lambda: CheckpointRotation(path).save({"training": state(saves, tensors)})
 
 
 @tries(quick=1, full=20)
@@ -204,8 +204,8 @@ def test_a_file_that_does_not_read_back_as_it_was_written_does_not_take_the_name
 def test_a_backup_that_is_deleted_half_leaves_the_newest(tmp_path):
     def folder(name):
         for number in range(3):
-            Generations(tmp_path / name, keep=3).save({"training": state(number)})
-        return Generations(tmp_path / name).delete
+            CheckpointRotation(tmp_path / name, keep=3).save({"training": state(number)})
+        return CheckpointRotation(tmp_path / name).delete
 
     calls = calls_of(folder("whole"))
     for last in range(1, len(calls) + 1):
@@ -216,7 +216,7 @@ def test_a_backup_that_is_deleted_half_leaves_the_newest(tmp_path):
 
 def test_a_newest_that_the_disk_cannot_read_is_passed_over_with_a_warning(tmp_path, monkeypatch):
     for number in range(2):
-        Generations(tmp_path).save({"training": state(number)})
+        CheckpointRotation(tmp_path).save({"training": state(number)})
     true = os.open
 
     def opened(path, *args):
@@ -227,6 +227,6 @@ def test_a_newest_that_the_disk_cannot_read_is_passed_over_with_a_warning(tmp_pa
     monkeypatch.setattr(os, "open", opened)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = Generations(tmp_path).load()
+        found = CheckpointRotation(tmp_path).load()
     assert same(found, {"training": state(0)})
     assert "000002.kt" in str(caught[0].message)

@@ -9,7 +9,7 @@ import torch
 from harness import in_child, needs_fork, same, tries
 
 from kerastorch.checkpoint import archive_format
-from kerastorch.checkpoint.rotation import Generations
+from kerastorch.checkpoint.rotation import CheckpointRotation
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 KIB, BLOCK = 1024, 4096
@@ -51,7 +51,7 @@ def changed_files(data, bits, blocks, draw):
 
 @tries(quick=12, full=256)
 def test_a_file_that_was_cut_off_is_never_loaded_and_the_one_before_it_is(tries, tmp_path, report):
-    folder = Generations(tmp_path)
+    folder = CheckpointRotation(tmp_path)
     for number in range(2):
         newest = folder.save({"training": training(number)})
     data = newest.read_bytes()
@@ -85,7 +85,7 @@ def test_a_file_with_a_changed_bit_or_block_is_never_loaded(tries, tmp_path, rep
 
 @tries(quick=12, full=200)
 def test_generations_pass_a_damaged_one_over(tries, tmp_path):
-    folder = Generations(tmp_path)
+    folder = CheckpointRotation(tmp_path)
     for number in range(2):
         newest = folder.save({"training": training(number)})
     for changed in changed_files(newest.read_bytes(), tries, tries, random.Random(0)):

@@ -8,7 +8,7 @@ import pytest
 from harness import in_child, needs_fork, same, state, tries
 
 from kerastorch.checkpoint import archive_format
-from kerastorch.checkpoint.rotation import Generations
+from kerastorch.checkpoint.rotation import CheckpointRotation
 
 resource = pytest.importorskip("resource")
 pytestmark = needs_fork
@@ -72,7 +72,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(code, tries, tmp_pa
 
 @tries(quick=5, full=50)
 def test_a_real_limit_on_the_size_of_files_leaves_the_old_one(tries, tmp_path, report):
-    folder, draw = Generations(tmp_path), random.Random(0)
+    folder, draw = CheckpointRotation(tmp_path), random.Random(0)
     for number in range(2):
         folder.save({"training": state(number)})
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

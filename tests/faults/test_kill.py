@@ -16,7 +16,7 @@ from job import EPOCHS, STEPS, run
 
 from kerastorch import callbacks
 from kerastorch.checkpoint import archive_format, atomic_file
-from kerastorch.checkpoint.rotation import Generations
+from kerastorch.checkpoint.rotation import CheckpointRotation
 
 pytestmark = needs_fork
 KINDS = ["arrays", "dataset", "loader0", "loader2"]
@@ -103,7 +103,7 @@ def wanted():
 
 
 def batches_kept(folder):
-    state = Generations(folder).load()
+    state = CheckpointRotation(folder).load()
     return 0 if state is None else state["fit"]["epoch"] * STEPS + state["fit"]["done"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from harness import in_child, needs_fork, same, state, tries
 
 from kerastorch.checkpoint import archive_format
-from kerastorch.checkpoint.rotation import Generations
+from kerastorch.checkpoint.rotation import CheckpointRotation
 from kerastorch.core.errors import CheckpointError
 
 pytestmark = needs_fork
@@ -33,11 +33,11 @@ def load_file(path):
 
 
 def save_generation(path, number):
-    Generations(path).save({"training": state(number)})
+    CheckpointRotation(path).save({"training": state(number)})
 
 
 def load_generation(path):
-    return Generations(path).load()["training"]
+    return CheckpointRotation(path).load()["training"]
 
 
 FILE_OR_FOLDER = pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import time
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.checkpoint.async_writer import Background
-from kerastorch.checkpoint.rotation import Generations
+from kerastorch.checkpoint.async_writer import AsyncWriter
+from kerastorch.checkpoint.rotation import CheckpointRotation
 from kerastorch.checkpoint.state_json import Packed, pack
-from kerastorch.core.console import say
-from kerastorch.core.errors import mismatch, number
-from kerastorch.core.path_checks import given
+from kerastorch.core.console import print_message
+from kerastorch.core.errors import check_float, mismatch
+from kerastorch.core.path_checks import parse_path
 
 
 class BackupAndRestore(Callback):
@@ -52,18 +52,18 @@ class BackupAndRestore(Callback):
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int | float)):
             raise mismatch("save_freq", save_freq, "'epoch', a number of batches (an integer) or of seconds (a float)")
         # of one place, wherever the working folder is while training runs
-        self.backup_dir, self.save_freq = given("backup_dir", backup_dir), save_freq
+        self.backup_dir, self.save_freq = parse_path("backup_dir", backup_dir), save_freq
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         if save_freq != "epoch":
-            number("save_freq", save_freq, above=0)
-        self._generations = Generations(self.backup_dir.absolute(), keep=3 if double_checkpoint else 2)
-        self._background = Background()
+            check_float("save_freq", save_freq, above=0)
+        self._generations = CheckpointRotation(self.backup_dir.absolute(), keep=3 if double_checkpoint else 2)
+        self._background = AsyncWriter()
         self._since = 0  # batches
         self._batch = -1  # the last heard of in this epoch
         self._saved_at = 0.0  # seconds
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._background = Background()
+        self._background = AsyncWriter()
         self._since, self._saved_at = 0, time.monotonic()
         session = self.model.trainer.session
         session.kept_by(self)
@@ -74,7 +74,7 @@ class BackupAndRestore(Callback):
         position = session.resume(found, os.fspath(self.backup_dir))
         if self.params.get("verbose"):
             batch = f", batch {position.done + 1}" if position.done else ""
-            say(f"Going on from {os.fspath(self.backup_dir)}: epoch {position.epoch + 1}{batch}.")
+            print_message(f"Going on from {os.fspath(self.backup_dir)}: epoch {position.epoch + 1}{batch}.")
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._batch = self.model.trainer.session.position.done - 1
@@ -115,7 +115,7 @@ class BackupAndRestore(Callback):
         self._save()
         self._background.wait()
         if self.params.get("verbose"):
-            say(f"Stopped; the same script goes on from {os.fspath(self.backup_dir)}.")
+            print_message(f"Stopped; the same script goes on from {os.fspath(self.backup_dir)}.")
 
     def _save(self) -> None:
         """Copy everything now, write it meanwhile."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from kerastorch.core.errors import suggest, unknown, warn
 from kerastorch.core.process_group import rank
-from kerastorch.core.unsaved_attributes import changed, seen, speaks
+from kerastorch.core.unsaved_attributes import changed_attributes, declares_state, snapshot
 
 Logs = MutableMapping[str, Any]
 
@@ -141,11 +141,11 @@ class CallbackList:
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params(params)
-        self.remember()
+        self.snapshot_attributes()
 
-    def remember(self) -> None:
+    def snapshot_attributes(self) -> None:
         """Training begins: from now on what changes in callbacks is what would be lost with them."""
-        self._seen = [seen(one, _GIVEN) for one in self.callbacks]
+        self._seen = [snapshot(one, _GIVEN) for one in self.callbacks]
 
     def emit(self, hook: str, *args: Any) -> None:
         """Call `hook` of every callback that has it."""
@@ -169,7 +169,9 @@ class CallbackList:
             {
                 "class": type(one).__name__,
                 "state": one.state_dict(),
-                "unkept": [] if speaks(one, Callback, ("kept", "state_dict")) else changed(one, before, _GIVEN),
+                "unkept": []
+                if declares_state(one, Callback, ("kept", "state_dict"))
+                else changed_attributes(one, before, _GIVEN),
             }
             for one, before in zip(self.callbacks, self._seen, strict=True)
         ]
@@ -197,7 +199,7 @@ class CallbackList:
                     "Name in `kept` what it is to go on with; `kept = ()` says that it is right to begin anew."
                 )
 
-    def listens(self, *hooks: str) -> bool:
+    def has_hook(self, *hooks: str) -> bool:
         """Whether any callback has any of these hooks."""
         return any(self._hooks[hook] for hook in hooks)
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.errors import mismatch, warn
-from kerastorch.core.path_checks import refuse_unwritable
+from kerastorch.core.path_checks import check_writable
 
 MISSING = "NA"  # in a column that an epoch has no number for
 
@@ -74,7 +74,7 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()
-        refuse_unwritable(self._path)
+        check_writable(self._path)
         self._path.open("ab").close()  # as it was: a training that is resumed goes on in it
         if self.append and self._path.stat().st_size:
             self._columns, self._position = self._header(), self._path.stat().st_size

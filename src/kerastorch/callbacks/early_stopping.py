@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.monitor import better, check_mode, direction, look, never_logged
-from kerastorch.core.console import say
-from kerastorch.core.errors import number, whole
+from kerastorch.callbacks.monitor import check_mode, is_improvement, monitor_sign, never_logged, read_monitor
+from kerastorch.core.console import print_message
+from kerastorch.core.errors import check_float, check_int
 
 
 class EarlyStopping(Callback):
@@ -44,13 +44,13 @@ class EarlyStopping(Callback):
         start_from_epoch: int = 0,
     ) -> None:
         self.monitor: str = monitor
-        self.min_delta = abs(number("min_delta", min_delta))
-        self.patience = whole("patience", patience, 0)
+        self.min_delta = abs(check_float("min_delta", min_delta))
+        self.patience = check_int("patience", patience, 0)
         self.verbose = verbose
         self.mode = check_mode(mode)
-        self.baseline = None if baseline is None else number("baseline", baseline)
+        self.baseline = None if baseline is None else check_float("baseline", baseline)
         self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = whole("start_from_epoch", start_from_epoch, 0)
+        self.start_from_epoch = check_int("start_from_epoch", start_from_epoch, 0)
         self._reset()
 
     def _reset(self) -> None:
@@ -63,23 +63,23 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()
-        self._sign = direction(self.monitor, self.mode, self.model)
+        self._sign = monitor_sign(self.monitor, self.mode, self.model)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
         if epoch < self.start_from_epoch:
             return
-        current = look("EarlyStopping", self.monitor, epoch, logs)
+        current = read_monitor("EarlyStopping", self.monitor, epoch, logs)
         if current is None:
             return
         self._seen = True
         self.wait += 1
-        if better(current, self.best, self._sign, self.min_delta):
+        if is_improvement(current, self.best, self._sign, self.min_delta):
             self.best = current
             self.best_epoch = epoch
             if self.restore_best_weights:
                 self._keep(epoch)
-            if better(current, self.baseline, self._sign, self.min_delta):
+            if is_improvement(current, self.baseline, self._sign, self.min_delta):
                 self.wait = 0
             return
         if self.wait >= self.patience and epoch > 0:
@@ -90,10 +90,10 @@ class EarlyStopping(Callback):
         if logs and not self._seen and self.model.history.epoch[-1] >= self.start_from_epoch:
             never_logged("EarlyStopping", self.monitor, logs)
         if self.verbose and self.stopped_epoch:
-            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            print_message(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose:
-                say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}.")
+                print_message(f"Restoring the weights of the best epoch: {self.best_epoch + 1}.")
             self.model.load_state_dict(self.best_weights)
 
     def _keep(self, epoch: int) -> None:

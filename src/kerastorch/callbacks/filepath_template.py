@@ -10,7 +10,7 @@ from string import Formatter
 from typing import Any
 
 from kerastorch.callbacks.log_values import monitored
-from kerastorch.core.path_checks import given
+from kerastorch.core.path_checks import parse_path
 
 
 class Destination:
@@ -30,7 +30,7 @@ class Destination:
 
     def __init__(self, who: str, template: Any) -> None:
         self._who = who
-        self.template = str(given("filepath", template))
+        self.template = str(parse_path("filepath", template))
         try:
             fields = [field for _, field, _, _ in Formatter().parse(self.template) if field is not None]
             self.names = [re.split(r"[.\[]", field)[0] for field in fields]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from kerastorch.core.errors import mismatch, whole
+from kerastorch.core.errors import check_int, mismatch
 
 UpdateFreq = int | Literal["epoch", "batch"]
 
 
-class Steps:
+class GlobalStep:
     """The number of the batch, from 1, over all epochs.
 
     Args:
@@ -27,28 +27,28 @@ class Steps:
 
     def begin(self) -> None:
         """Of a training."""
-        self.now = self._before = 0
+        self.value = self._before = 0
 
     def number(self, batch: int) -> int:
         """Of a batch of this epoch."""
         return self._before + batch + 1
 
-    def reached(self, batch: int) -> bool:
+    def is_due(self, batch: int) -> bool:
         """Whether this batch is due, or one of those that ran with it."""
-        last, self.now = self.now, self.number(batch)
-        return self.every is not None and self.now // self.every > last // self.every
+        last, self.value = self.value, self.number(batch)
+        return self.every is not None and self.value // self.every > last // self.every
 
     def end_epoch(self) -> None:
         """The next batch is the first of an epoch."""
-        self._before = self.now
+        self._before = self.value
 
     def state_dict(self) -> dict[str, Any]:
         """Where it stands."""
-        return {"now": self.now, "before": self._before}
+        return {"now": self.value, "before": self._before}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on there."""
-        self.now, self._before = state["now"], state["before"]
+        self.value, self._before = state["now"], state["before"]
 
 
 def _every(update_freq: Any) -> int | None:
@@ -56,4 +56,4 @@ def _every(update_freq: Any) -> int | None:
         if update_freq not in ("epoch", "batch"):
             raise mismatch("update_freq", update_freq, "'epoch', 'batch' or a number of batches >= 1")
         return 1 if update_freq == "batch" else None
-    return whole("update_freq", update_freq)
+    return check_int("update_freq", update_freq)

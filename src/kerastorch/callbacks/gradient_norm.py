@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.core.errors import mismatch, number
+from kerastorch.core.errors import check_float, mismatch
 from kerastorch.optimizers.base import TorchOptimizer, weights
 
 
@@ -40,7 +40,7 @@ class GradientNorm(Callback):
         if not isinstance(per_layer, bool):
             raise mismatch("per_layer", per_layer, "True or False")
         self.per_layer = per_layer
-        self.norm_type = math.inf if norm_type == math.inf else number("norm_type", norm_type, above=0)
+        self.norm_type = math.inf if norm_type == math.inf else check_float("norm_type", norm_type, above=0)
         self._hook: Any = None
         self._reset()
 

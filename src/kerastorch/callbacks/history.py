@@ -7,7 +7,7 @@ from typing import Any
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.log_values import as_float, as_logged, monitored
 from kerastorch.core.errors import unknown
-from kerastorch.core.optional_dependency import need
+from kerastorch.core.optional_dependency import require_package
 
 
 class History(Callback):
@@ -59,7 +59,7 @@ class History(Callback):
 
     def frame(self) -> Any:
         """Return the curves as a pandas DataFrame, one row for each epoch (needs pandas)."""
-        need("History.frame", "pandas")
+        require_package("History.frame", "pandas")
         import pandas as pd
 
         columns = {n: pd.Series(v, index=self._at[n]) for n, v in self.history.items()}
@@ -76,7 +76,7 @@ class History(Callback):
         Returns:
             The matplotlib `Figure`; in a notebook it shows itself.
         """
-        need("History.plot", "matplotlib")
+        require_package("History.plot", "matplotlib")
         from matplotlib.ticker import MaxNLocator
 
         from kerastorch.callbacks.notebook_figure import Figure

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.learning_rate import get_rate, set_rate
-from kerastorch.core.console import say
-from kerastorch.core.errors import mismatch, number
+from kerastorch.core.console import print_message
+from kerastorch.core.errors import check_float, mismatch
 
 
 class LearningRateScheduler(Callback):
@@ -45,10 +45,10 @@ class LearningRateScheduler(Callback):
         found = self.schedule(epoch, now) if self._takes_rate else self.schedule(epoch)
         if isinstance(found, Tensor) and found.numel() == 1:
             found = found.item()
-        rate = number("LearningRateScheduler: what schedule returned", found, least=0)
+        rate = check_float("LearningRateScheduler: what schedule returned", found, least=0)
         set_rate(self.model.optimizer, rate)
         if self.verbose > 0:
-            say(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate:.6g}.")
+            print_message(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate:.6g}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:

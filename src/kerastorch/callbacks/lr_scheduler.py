@@ -12,9 +12,9 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.learning_rate import rates, set_rates
 from kerastorch.callbacks.log_values import monitored
-from kerastorch.callbacks.monitor import look
+from kerastorch.callbacks.monitor import read_monitor
 from kerastorch.callbacks.scheduler_limits import began_at, check_length, note_end, warn_of_low_rates
-from kerastorch.core.errors import mismatch, one_of, warn
+from kerastorch.core.errors import check_choice, mismatch, warn
 
 
 class Schedule(Callback):
@@ -54,7 +54,7 @@ class Schedule(Callback):
         interval: Literal["epoch", "batch"] = "epoch",
     ) -> None:
         self.monitor = monitor
-        self.interval = one_of("interval", interval, ("epoch", "batch"))
+        self.interval = check_choice("interval", interval, ("epoch", "batch"))
         self.steers = self.interval == "batch"
         if self.steers and monitor is not None and monitor.startswith("val_"):
             raise ValueError(f"batches have no {monitor!r}; with interval='batch' monitor a log of training.")
@@ -127,7 +127,7 @@ class Schedule(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
         if self.interval == "epoch":
-            value = None if self.monitor is None else look("Schedule", self.monitor, epoch, logs)
+            value = None if self.monitor is None else read_monitor("Schedule", self.monitor, epoch, logs)
             self._before = rates(self.model.optimizer)
             if self.monitor is None or value is not None:
                 self._step(value)

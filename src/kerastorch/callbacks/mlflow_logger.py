@@ -7,9 +7,9 @@ from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.experiment_logger import Outcome, numbers, settings
-from kerastorch.callbacks.global_step import Steps, UpdateFreq
+from kerastorch.callbacks.global_step import GlobalStep, UpdateFreq
 from kerastorch.core.errors import mismatch
-from kerastorch.core.optional_dependency import need
+from kerastorch.core.optional_dependency import require_package
 
 
 class MLflowLogger(Callback):
@@ -34,12 +34,12 @@ class MLflowLogger(Callback):
     def __init__(
         self, experiment_name: str | None = None, run_name: str | None = None, update_freq: UpdateFreq = "epoch"
     ) -> None:
-        need("MLflowLogger", "mlflow", install="mlflow-skinny")
+        require_package("MLflowLogger", "mlflow", install="mlflow-skinny")
         for name, given in (("experiment_name", experiment_name), ("run_name", run_name)):
             if given is not None and (not isinstance(given, str) or not given):
                 raise mismatch(name, given, "a name or None")
         self.experiment_name, self.run_name, self.update_freq = experiment_name, run_name, update_freq
-        self._steps = Steps(update_freq)
+        self._steps = GlobalStep(update_freq)
         self._outcome = Outcome()
         self._reset()
 
@@ -65,8 +65,8 @@ class MLflowLogger(Callback):
             self._start()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self._steps.reached(batch):
-            self._log(numbers(logs, "batch_"), self._steps.now)
+        if self._steps.is_due(batch):
+            self._log(numbers(logs, "batch_"), self._steps.value)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._log(numbers(logs), epoch)

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.filepath_template import Destination
-from kerastorch.callbacks.monitor import better, check_mode, direction, look, never_logged
-from kerastorch.core.console import say
-from kerastorch.core.errors import mismatch, number, warn, whole
+from kerastorch.callbacks.monitor import check_mode, is_improvement, monitor_sign, never_logged, read_monitor
+from kerastorch.core.console import print_message
+from kerastorch.core.errors import check_float, check_int, mismatch, warn
 
 
 class ModelCheckpoint(Callback):
@@ -62,9 +62,9 @@ class ModelCheckpoint(Callback):
         self.mode = check_mode(mode)
         if isinstance(save_freq, str) and save_freq != "epoch":
             raise mismatch("save_freq", save_freq, "'epoch' or a number of batches")
-        self.save_freq: Any = save_freq if save_freq == "epoch" else whole("save_freq", save_freq)
+        self.save_freq: Any = save_freq if save_freq == "epoch" else check_int("save_freq", save_freq)
         start = initial_value_threshold
-        self.best: float | None = None if start is None else number("initial_value_threshold", start)
+        self.best: float | None = None if start is None else check_float("initial_value_threshold", start)
         self._check_suffix()
         self._check_names()
         self._seen = False
@@ -102,7 +102,7 @@ class ModelCheckpoint(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._seen = False
         if self.save_best_only:
-            self._sign = direction(self.monitor, self.mode, self.model)
+            self._sign = monitor_sign(self.monitor, self.mode, self.model)
         self._where.check()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -129,11 +129,11 @@ class ModelCheckpoint(Callback):
     def _save(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> None:
         current = None
         if self.save_best_only:
-            current = look("ModelCheckpoint", self.monitor, epoch, logs)
+            current = read_monitor("ModelCheckpoint", self.monitor, epoch, logs)
             if current is None:
                 return
             self._seen = True
-            if not better(current, self.best, self._sign):
+            if not is_improvement(current, self.best, self._sign):
                 self._say(epoch, f"{self.monitor} did not improve from {_short(self.best)}")
                 return
         path = self._path(epoch, batch, logs)
@@ -163,7 +163,7 @@ class ModelCheckpoint(Callback):
 
     def _say(self, epoch: int, sentence: str) -> None:
         if self.verbose > 0:
-            say(f"Epoch {epoch + 1}: {sentence}")
+            print_message(f"Epoch {epoch + 1}: {sentence}")
 
 
 _ENDINGS = (

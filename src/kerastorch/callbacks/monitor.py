@@ -21,7 +21,7 @@ _DOWN = (
 )  # fmt: skip
 
 
-def direction(monitor: str, mode: str, model: Any) -> int:
+def monitor_sign(monitor: str, mode: str, model: Any) -> int:
     """1 if larger is better, -1 if smaller; `'auto'` asks the metric itself, then the name.
 
     Raises:
@@ -47,14 +47,14 @@ def check_mode(mode: Any) -> str:
     return str(mode)
 
 
-def better(value: float, reference: float | None, sign: int, min_delta: float = 0.0) -> bool:
+def is_improvement(value: float, reference: float | None, sign: int, min_delta: float = 0.0) -> bool:
     """Whether `value` beats `reference` by more than `min_delta`; anything beats `None`, NaN nothing."""
     if math.isnan(value):
         return False
     return reference is None or sign * value - min_delta > sign * reference
 
 
-def look(who: str, monitor: str, epoch: int, logs: Mapping[str, Any]) -> float | None:
+def read_monitor(who: str, monitor: str, epoch: int, logs: Mapping[str, Any]) -> float | None:
     """The monitored value, with a warning if it is NaN; `None` after an epoch without validation.
 
     Raises:

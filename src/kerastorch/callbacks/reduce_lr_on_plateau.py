@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.learning_rate import get_rate, set_rate
-from kerastorch.callbacks.monitor import better, check_mode, direction, look, never_logged
-from kerastorch.core.console import say
-from kerastorch.core.errors import number, whole
+from kerastorch.callbacks.monitor import check_mode, is_improvement, monitor_sign, never_logged, read_monitor
+from kerastorch.core.console import print_message
+from kerastorch.core.errors import check_float, check_int
 
 
 class ReduceLROnPlateau(Callback):
@@ -41,13 +41,13 @@ class ReduceLROnPlateau(Callback):
         min_lr: float = 0.0,
     ) -> None:
         self.monitor: str = monitor
-        self.factor = number("factor", factor, least=0, below=1)
-        self.patience = whole("patience", patience, 0)
+        self.factor = check_float("factor", factor, least=0, below=1)
+        self.patience = check_int("patience", patience, 0)
         self.verbose = verbose
         self.mode = check_mode(mode)
-        self.min_delta = abs(number("min_delta", min_delta))
-        self.cooldown = whole("cooldown", cooldown, 0)
-        self.min_lr = number("min_lr", min_lr, least=0)
+        self.min_delta = abs(check_float("min_delta", min_delta))
+        self.cooldown = check_int("cooldown", cooldown, 0)
+        self.min_lr = check_float("min_lr", min_lr, least=0)
         self._reset()
 
     def _reset(self) -> None:
@@ -62,20 +62,20 @@ class ReduceLROnPlateau(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()
-        self._sign = direction(self.monitor, self.mode, self.model)
+        self._sign = monitor_sign(self.monitor, self.mode, self.model)
         get_rate("ReduceLROnPlateau", self.model.optimizer)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
         logs["learning_rate"] = get_rate("ReduceLROnPlateau", self.model.optimizer)
-        current = look("ReduceLROnPlateau", self.monitor, epoch, logs)
+        current = read_monitor("ReduceLROnPlateau", self.monitor, epoch, logs)
         if current is None:
             return
         self._seen = True
         if self.in_cooldown():
             self.cooldown_counter -= 1
             self.wait = 0
-        if better(current, self.best, self._sign, self.min_delta):
+        if is_improvement(current, self.best, self._sign, self.min_delta):
             self.best = current
             self.wait = 0
             return
@@ -96,6 +96,6 @@ class ReduceLROnPlateau(Callback):
         rate = max(now * self.factor, self.min_lr)
         set_rate(self.model.optimizer, rate)
         if self.verbose > 0:
-            say(f"Epoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate:.6g}.")
+            print_message(f"Epoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate:.6g}.")
         self.cooldown_counter = self.cooldown
         self.wait = 0

@@ -64,7 +64,7 @@ class SwapEMAWeights(Callback):
     def _for_this_pass(self) -> None:
         if self._trained is None:
             self._check()
-            self.model.trainer.leaving.callback(self._put_back)
+            self.model.trainer.pass_exit_stack.callback(self._put_back)
             self._swap()
 
     def _check(self) -> None:

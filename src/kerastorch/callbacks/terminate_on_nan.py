@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.core.console import say
+from kerastorch.core.console import print_message
 from kerastorch.core.finite_check import all_finite, gradients, is_finite
 from kerastorch.optimizers.base import weights
 
@@ -66,7 +66,7 @@ class TerminateOnNaN(Callback):
         kept = "before its step; the weights are those of the batch before" if before else "after its step"
         if self.raise_error:
             raise RuntimeError(f"NaN or Inf {cause} in {where}: terminating training {kept}.")
-        say(f"{where.capitalize()}: invalid {cause}, terminating training {kept}.")
+        print_message(f"{where.capitalize()}: invalid {cause}, terminating training {kept}.")
 
     def _allow(self, loss: Tensor) -> bool:
         """Whether the step may be made; after the backward pass."""

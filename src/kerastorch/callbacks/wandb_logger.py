@@ -7,9 +7,9 @@ from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.experiment_logger import Outcome, numbers, settings
-from kerastorch.callbacks.global_step import Steps, UpdateFreq
+from kerastorch.callbacks.global_step import GlobalStep, UpdateFreq
 from kerastorch.core.errors import mismatch
-from kerastorch.core.optional_dependency import need
+from kerastorch.core.optional_dependency import require_package
 
 
 class WandbLogger(Callback):
@@ -38,14 +38,14 @@ class WandbLogger(Callback):
         config: Mapping[str, Any] | None = None,
         update_freq: UpdateFreq = "epoch",
     ) -> None:
-        need("WandbLogger", "wandb")
+        require_package("WandbLogger", "wandb")
         for what, given in (("project", project), ("name", name)):
             if given is not None and (not isinstance(given, str) or not given):
                 raise mismatch(what, given, "a name or None")
         if config is not None and not isinstance(config, Mapping):
             raise mismatch("config", config, "a dict or None")
         self.project, self.name, self.config, self.update_freq = project, name, dict(config or {}), update_freq
-        self._steps = Steps(update_freq)
+        self._steps = GlobalStep(update_freq)
         self._outcome = Outcome()
         self._reset()
 
@@ -71,8 +71,8 @@ class WandbLogger(Callback):
             self._run = self._begun()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self._steps.reached(batch):
-            self._run.log({"batch": self._steps.now, **numbers(logs, "batch_")})
+        if self._steps.is_due(batch):
+            self._run.log({"batch": self._steps.value, **numbers(logs, "batch_")})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._run.log({"epoch": epoch, **numbers(logs)})

@@ -20,7 +20,7 @@ import torch
 
 from kerastorch.checkpoint import atomic_file, safetensors_codec
 from kerastorch.checkpoint.state_json import Packed, pack, unpack
-from kerastorch.core.errors import CheckpointError, damaged
+from kerastorch.core.errors import CheckpointError, damaged_file
 from kerastorch.version import __version__
 
 MAGIC = b"\x89kerastorch\n"
@@ -92,14 +92,14 @@ def decode(data: memoryview, name: str) -> dict[str, Any]:
             named = {} if numbers is None else safetensors_codec.decode(numbers, f"{name} ({section})").tensors
             sections[section] = unpack(_state(held, f"{name} ({part})"), named, f"{name} ({part})")
         elif f"{section}.json" not in parts:
-            raise damaged(name, f"the part {part} stands alone")
+            raise damaged_file(name, f"the part {part} stands alone")
     return sections
 
 
 def _state(data: memoryview, name: str) -> Any:
     found = safetensors_codec.parse(data, name)
     if "state" not in found:
-        raise damaged(name, "it holds no state")
+        raise damaged_file(name, "it holds no state")
     return found["state"]
 
 
@@ -108,35 +108,35 @@ def _parts(data: memoryview, name: str) -> dict[str, memoryview]:
     if data[: len(MAGIC)] != MAGIC:
         _refuse_foreign(bytes(data[:_START]), name)
     if len(data) < _START + _SHA:
-        raise damaged(name, f"it has only {len(data)} bytes")
+        raise damaged_file(name, f"it has only {len(data)} bytes")
     number = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 4], "little")
     if number == 0:
-        raise damaged(name, "it has no format")
+        raise damaged_file(name, "it has no format")
     if number > FORMAT:
         raise CheckpointError(f"{name} has format {number}; this kerastorch reads up to {FORMAT}. Upgrade kerastorch.")
     end = _START + int.from_bytes(data[len(MAGIC) + 4 : _START], "little")
     if end + _SHA > len(data):
-        raise damaged(name, "it was cut off")
+        raise damaged_file(name, "it was cut off")
     if hashlib.sha256(data[:end]).digest() != data[end : end + _SHA]:
-        raise damaged(name, "its header does not have the SHA-256 that was written")
+        raise damaged_file(name, "its header does not have the SHA-256 that was written")
     return _checked(safetensors_codec.parse(data[_START:end], name).get("parts"), data[end + _SHA :], name)
 
 
 def _checked(listed: Any, rest: memoryview, name: str) -> dict[str, memoryview]:
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-        raise damaged(name, "its parts are not listed")
+        raise damaged_file(name, "its parts are not listed")
     found: dict[str, memoryview] = {}
     for one in listed:
         part, size, sha = one.get("name"), one.get("size"), one.get("sha256")
         if not isinstance(part, str) or not _NAME.fullmatch(part) or part in found:
-            raise damaged(name, f"it lists a part {part!r}")
+            raise damaged_file(name, f"it lists a part {part!r}")
         if type(size) is not int or not 0 <= size <= len(rest):
-            raise damaged(name, f"it ends before its part {part} does")
+            raise damaged_file(name, f"it ends before its part {part} does")
         found[part], rest = rest[:size], rest[size:]
         if _sha([found[part]]) != sha:
-            raise damaged(name, f"its part {part} does not have the SHA-256 that was written")
+            raise damaged_file(name, f"its part {part} does not have the SHA-256 that was written")
     if len(rest):
-        raise damaged(name, f"{len(rest)} bytes follow its last part")
+        raise damaged_file(name, f"{len(rest)} bytes follow its last part")
     return found
 
 
@@ -144,7 +144,7 @@ def _refuse_foreign(start: bytes, name: str) -> None:
     known = next((what for begin, what in _FOREIGN if start.startswith(begin)), None)
     if known is not None:
         raise CheckpointError(f"{name} is no archive of kerastorch but {known}.")
-    raise damaged(name, "it does not begin as an archive of kerastorch does")
+    raise damaged_file(name, "it does not begin as an archive of kerastorch does")
 
 
 def _sha(pieces: list[atomic_file.Bytes] | list[memoryview]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Background:
+class AsyncWriter:
     """Runs functions in a thread, one after the other."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from kerastorch.metrics.accumulators import KerasProtocol, UpdateProtocol, inner_metric, torchmetrics_in
 
 
-def state_of(accumulator: Any) -> dict[str, Any]:
+def capture_metric_state(accumulator: Any) -> dict[str, Any]:
     """Return what `load_state` takes: of a torchmetrics metric the states of all metrics in it, of a user's object with
     Keras' methods its numbers, text, tensors and lists of them.
     """
@@ -25,7 +25,7 @@ def state_of(accumulator: Any) -> dict[str, Any]:
     return {name: value for name, value in vars(inner_metric(accumulator)).items() if not callable(value)}
 
 
-def load_state(accumulator: Any, state: Mapping[str, Any]) -> None:
+def restore_metric_state(accumulator: Any, state: Mapping[str, Any]) -> None:
     """Put back what `state_of` found in another of the same kind."""
     metrics = dict(torchmetrics_in(accumulator))
     inner = inner_metric(accumulator)

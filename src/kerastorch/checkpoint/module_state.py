@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from kerastorch.core.errors import CheckpointError, suggest
 from kerastorch.core.module_tree import named_modules
-from kerastorch.layers.random_generator import Draws
-from kerastorch.layers.rnn import _OverTime
+from kerastorch.layers.random_generator import RandomGenerator
+from kerastorch.layers.rnn import RecurrentBase
 
 
-def state_of(module: nn.Module) -> dict[str, Any]:
+def capture_module_state(module: nn.Module) -> dict[str, Any]:
     """What `load_state` takes; tensors are the module's own, not copies."""
     parts = list(_parts(module))
     return {
@@ -22,19 +22,19 @@ def state_of(module: nn.Module) -> dict[str, Any]:
         "learning": [name for name, tensor in _tensors(parts) if tensor.requires_grad],
         "trainable": {path: known["_trainable"] for path, part in parts if "_trainable" in (known := vars(part))},
         "draws": {name: draws.count for name, draws in _draws(parts) if draws.count is not None},
-        "kept": {path: part.kept_states for path, part in parts if isinstance(part, _OverTime)},
+        "kept": {path: part.kept_states for path, part in parts if isinstance(part, RecurrentBase)},
         "extra": {path: part.get_extra_state() for path, part in parts if _has_extra(part)},
     }
 
 
 @torch.no_grad()
-def load_state(module: nn.Module, state: Mapping[str, Any]) -> None:
+def restore_module_state(module: nn.Module, state: Mapping[str, Any]) -> None:
     """Put back what `state_of` found; tensors are written in place, nothing where one does not fit.
 
     Raises:
         CheckpointError: the module has other weights or buffers, or of other shapes.
     """
-    check_state(module, state)
+    check_module_state(module, state)
     parts = list(_parts(module))
     here = dict(_tensors(parts))
     learning = set(state["learning"])
@@ -45,7 +45,7 @@ def load_state(module: nn.Module, state: Mapping[str, Any]) -> None:
     for path, part in parts:
         if path in state["trainable"]:
             vars(part)["_trainable"] = state["trainable"][path]
-        if isinstance(part, _OverTime):
+        if isinstance(part, RecurrentBase):
             part.kept_states = state["kept"].get(path, {})
         if path in state["extra"]:
             part.set_extra_state(state["extra"][path])
@@ -63,16 +63,16 @@ def _parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def _tensors(parts: list[tuple[str, nn.Module]]) -> Iterator[tuple[str, Tensor]]:
     for path, part in parts:
-        kept = part.kept_states if isinstance(part, _OverTime) else ()
+        kept = part.kept_states if isinstance(part, RecurrentBase) else ()
         for name, tensor in (*part._parameters.items(), *part._buffers.items()):
             if tensor is not None and name not in kept:
                 yield f"{path}.{name}" if path else name, tensor
 
 
-def _draws(parts: list[tuple[str, nn.Module]]) -> Iterator[tuple[str, Draws]]:
+def _draws(parts: list[tuple[str, nn.Module]]) -> Iterator[tuple[str, RandomGenerator]]:
     for path, part in parts:
         for name, value in vars(part).items():
-            if isinstance(value, Draws):
+            if isinstance(value, RandomGenerator):
                 yield f"{path}.{name}", value
 
 
@@ -80,7 +80,7 @@ def _has_extra(part: nn.Module) -> bool:
     return type(part).get_extra_state is not nn.Module.get_extra_state
 
 
-def check_state(module: nn.Module, state: Mapping[str, Any]) -> None:
+def check_module_state(module: nn.Module, state: Mapping[str, Any]) -> None:
     """Refuse what `load_state` could not put back."""
     here, saved = dict(_tensors(list(_parts(module)))), state["tensors"]
     for name in here.keys() ^ saved.keys():

@@ -14,7 +14,7 @@ from kerastorch.core.module_tree import named_modules
 from kerastorch.optimizers.base import TorchOptimizer
 
 
-def state_by_name(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> dict[str, Any]:
+def capture_optimizer_state(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> dict[str, Any]:
     """What `load_state_by_name` takes.
 
     >>> weight = torch.nn.Parameter(torch.zeros(2))
@@ -34,7 +34,7 @@ def state_by_name(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> dic
     return {"kind": type(optimizer).__name__, "groups": groups, "state": state}
 
 
-def load_state_by_name(
+def restore_optimizer_state(
     optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str
 ) -> None:
     """Put back what `state_by_name` found, group by group; nothing is changed where it does not fit.
@@ -48,7 +48,7 @@ def load_state_by_name(
     Raises:
         CheckpointError: it holds other parameters, or of other shapes.
     """
-    check_state(optimizer, state, names, where)
+    check_optimizer_state(optimizer, state, names, where)
     groups = _groups(optimizer, names)
     by_params = {tuple(sorted(group["params"])): group for group in state["groups"]}
     settings = [by_params[tuple(sorted(group))] for group in groups]
@@ -90,7 +90,9 @@ def like(weight: Tensor, value: Tensor) -> Tensor:
     return torch.empty_like(weight, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
-def check_state(optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str) -> None:
+def check_optimizer_state(
+    optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str
+) -> None:
     """Refuse what `load_state_by_name` could not put back."""
     if state["kind"] != type(optimizer).__name__:
         raise CheckpointError(f"{where} is of the optimizer {state['kind']}, this one is {type(optimizer).__name__}.")

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from kerastorch.checkpoint import archive_format, atomic_file
-from kerastorch.core.errors import CheckpointError, warn, whole
-from kerastorch.core.path_checks import refuse_no_folder
+from kerastorch.core.errors import CheckpointError, check_int, warn
+from kerastorch.core.path_checks import check_parent_folder
 
 _NAME = re.compile(r"checkpoint-(\d{6,12})\.kt")
 
 
-class Generations:
+class CheckpointRotation:
     """`checkpoint-000001.kt`, `checkpoint-000002.kt`, ... in a folder, the older ones deleted.
 
     Args:
@@ -28,7 +28,7 @@ class Generations:
     """
 
     def __init__(self, folder: str | os.PathLike[str], keep: int = 2) -> None:
-        self.folder, self._keep = Path(folder), whole("keep", keep, 2)
+        self.folder, self._keep = Path(folder), check_int("keep", keep, 2)
         if self.folder.exists() and not self.folder.is_dir():
             raise CheckpointError(f"{self.folder} is no folder; give one for this training alone.")
 
@@ -38,7 +38,7 @@ class Generations:
         Raises:
             OSError: it cannot be made, or written to, or a file is in its place.
         """
-        refuse_no_folder(self.folder)
+        check_parent_folder(self.folder)
         missing = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
         for one in missing:

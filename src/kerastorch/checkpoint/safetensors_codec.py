@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import CheckpointError, damaged
+from kerastorch.core.errors import CheckpointError, damaged_file
 
 DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "U16": torch.uint16,
@@ -91,44 +91,44 @@ def decode(data: memoryview, name: str) -> Decoded:
     header, numbers = _header(data, name)
     metadata = header.pop(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise damaged(name, "its metadata is not text")
+        raise damaged_file(name, "its metadata is not text")
     found, spans = {}, []
     for key, about in header.items():
         dtype, shape, begin, end = _about(key, about, name)
         spans.append((begin, end))
         if end > len(numbers):
-            raise damaged(name, f"{key!r} lies beyond its end")
+            raise damaged_file(name, f"{key!r} lies beyond its end")
         found[key] = _tensor(numbers[begin:end], dtype, shape, key, name)
     at = 0
     for begin, end in sorted(spans):
         if begin != at:
-            raise damaged(name, "its tensors overlap or leave gaps")
+            raise damaged_file(name, "its tensors overlap or leave gaps")
         at = end
     if at != len(numbers):
-        raise damaged(name, f"{len(numbers) - at} bytes belong to no tensor")
+        raise damaged_file(name, f"{len(numbers) - at} bytes belong to no tensor")
     return Decoded(found, metadata)
 
 
 def _header(data: memoryview, name: str) -> tuple[dict[str, Any], memoryview]:
     if len(data) < 8:
-        raise damaged(name, "it is too short")
+        raise damaged_file(name, "it is too short")
     size = int.from_bytes(data[:8], "little")
     if size > min(HEADER, len(data) - 8):
-        raise damaged(name, f"its header should have {size} bytes")
+        raise damaged_file(name, f"its header should have {size} bytes")
     return parse(data[8 : 8 + size], name), data[8 + size :]
 
 
 def _about(key: str, about: Any, name: str) -> tuple[torch.dtype, list[int], int, int]:
     if not isinstance(about, dict) or set(about) != {"dtype", "shape", "data_offsets"}:
-        raise damaged(name, f"{key!r} is not described")
+        raise damaged_file(name, f"{key!r} is not described")
     dtype, shape, offsets = about["dtype"], about["shape"], about["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise damaged(name, f"{key!r} has the dtype {dtype!r}")
+        raise damaged_file(name, f"{key!r} has the dtype {dtype!r}")
     if not _sizes(shape) or len(shape) > AXES or not _sizes(offsets) or len(offsets) != 2:
-        raise damaged(name, f"{key!r} has no proper shape and offsets")
+        raise damaged_file(name, f"{key!r} has no proper shape and offsets")
     begin, end = offsets
     if begin > end or math.prod(shape) * DTYPES[dtype].itemsize != end - begin:
-        raise damaged(name, f"{key!r} of shape {shape} cannot have {end - begin} bytes")
+        raise damaged_file(name, f"{key!r} of shape {shape} cannot have {end - begin} bytes")
     return DTYPES[dtype], shape, begin, end
 
 
@@ -142,12 +142,12 @@ def _tensor(numbers: memoryview, dtype: torch.dtype, shape: list[int], key: str,
             return torch.empty(shape, dtype=dtype)
         held = torch.frombuffer(numbers, dtype=torch.uint8)
         if dtype == torch.bool and held.max() > 1:
-            raise damaged(name, f"{key!r} holds numbers that are neither true nor false")
+            raise damaged_file(name, f"{key!r} holds numbers that are neither true nor false")
         if held.data_ptr() % dtype.itemsize:
             held = held.clone()  # numbers begin at a multiple of their size in memory, in a file anywhere
         return held.view(dtype).view(shape)
     except (RuntimeError, ValueError, OverflowError) as error:
-        raise damaged(name, f"{key!r}: {error}") from error
+        raise damaged_file(name, f"{key!r}: {error}") from error
 
 
 def text(value: dict[str, Any]) -> bytes:
@@ -185,9 +185,9 @@ def parse(data: memoryview, name: str) -> dict[str, Any]:
     try:
         found = json.loads(str(data, "utf-8"), object_pairs_hook=_once, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError too
-        raise damaged(name, f"its text cannot be read: {error}") from error
+        raise damaged_file(name, f"its text cannot be read: {error}") from error
     if not isinstance(found, dict):
-        raise damaged(name, "its text is no JSON object")
+        raise damaged_file(name, "its text is no JSON object")
     return found
 
 

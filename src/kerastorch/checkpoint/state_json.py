@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import CheckpointError, damaged
+from kerastorch.core.errors import CheckpointError, damaged_file
 
 KIND, VALUE = "$", "value"  # of what JSON has no word for: {"$": "tuple", "value": [...]}
 _COLLISIONS = 64  # keys that may share a hash with another: a file could make a dict search for hours
@@ -110,7 +110,7 @@ def unpack(json: Any, tensors: Mapping[str, Tensor], name: str) -> Any:
     try:
         return _unpacked(json, tensors)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:
-        raise damaged(name, repr(error)) from error
+        raise damaged_file(name, repr(error)) from error
 
 
 def _unpacked(json: Any, tensors: Mapping[str, Tensor]) -> Any:

@@ -206,7 +206,7 @@ def building_for(given: Sequence[Channels | None]) -> Iterator[None]:
         _input.reset(token)
 
 
-def known_of_input() -> Channels | None:
+def known_input_channels() -> Channels | None:
     """Return what is known of the channels of the symbol that a module is being built for."""
     return _input.get()
 

@@ -7,7 +7,7 @@ import sys
 from kerastorch.core.process_group import rank
 
 
-def say(sentence: str) -> None:
+def print_message(sentence: str) -> None:
     """Print a line, in the first of several processes."""
     if rank():
         return

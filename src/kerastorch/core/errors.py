@@ -34,7 +34,7 @@ def mismatch(what: str, given: Any, expected: str, advice: str = "") -> ValueErr
     return ValueError(f"{what} must be {expected}, got {given!r}.{' ' + advice if advice else ''}")
 
 
-def one_of(what: str, given: Any, choice: Iterable[str]) -> str:
+def check_choice(what: str, given: Any, choice: Iterable[str]) -> str:
     """`given` in lower case, one of `choice`.
 
     >>> one_of("padding", "SAME", ["valid", "same"])
@@ -48,7 +48,7 @@ def one_of(what: str, given: Any, choice: Iterable[str]) -> str:
     return given.lower()
 
 
-def whole(name: str, value: Any, least: int = 1) -> int:
+def check_int(name: str, value: Any, least: int = 1) -> int:
     """`value` as an int >= `least`; NumPy integers pass, bools, floats and strings do not.
 
     >>> whole("batch_size", 0)
@@ -60,7 +60,7 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
-def number(
+def check_float(
     name: str,
     value: Any,
     *,
@@ -89,7 +89,7 @@ _given: ContextVar[set[str] | None] = ContextVar("sentences that `warn` has give
 
 
 @contextmanager
-def each_warning_once() -> Iterator[None]:
+def deduplicate_warnings() -> Iterator[None]:
     """Give each sentence passed to `warn` only once while this runs; one within another counts as the outer one."""
     if _given.get() is not None:
         yield
@@ -132,7 +132,7 @@ class ExportError(Exception):
 _LONGEST_REASON = 300  # characters: a reason may quote what stands in the file
 
 
-def damaged(name: str, why: str) -> CheckpointCorruptError:
+def damaged_file(name: str, why: str) -> CheckpointCorruptError:
     """Return the error `name is damaged, or not what it should be: why.`."""
     why = why if len(why) <= _LONGEST_REASON else f"{why[:_LONGEST_REASON]}..."
     return CheckpointCorruptError(f"{name} is damaged, or not what it should be: {why}.")

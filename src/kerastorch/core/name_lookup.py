@@ -17,7 +17,7 @@ def snake_case(name: str) -> str:
     return parted.lower()
 
 
-def find(kind: str, name: str, table: Mapping[str, T]) -> T:
+def look_up(kind: str, name: str, table: Mapping[str, T]) -> T:
     """The entry of `table` under `name`, its snake case or its lower case; else an error that suggests one."""
     for candidate in (name, snake_case(name), name.lower()):
         if candidate in table:
@@ -29,7 +29,7 @@ def resolve(kind: str, identifier: Any, table: Mapping[str, Any], check: Callabl
     """What a user wrote -> an object that passes `check`: a name and a class are called without arguments."""
     given = identifier
     if isinstance(identifier, str):
-        identifier = find(kind, identifier, table)
+        identifier = look_up(kind, identifier, table)
     if isinstance(identifier, type):
         identifier = identifier()
     if not check(identifier):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 
-def need(who: str, package: str, install: str | None = None) -> None:
+def require_package(who: str, package: str, install: str | None = None) -> None:
     """Check that `package` is installed, without importing it.
 
     Args:

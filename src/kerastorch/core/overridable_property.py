@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, overload
 T = TypeVar("T")
 
 
-class soft_property(Generic[T]):  # noqa: N801
+class overridable_property(Generic[T]):  # noqa: N801
     """A read-only property that a child, parameter, buffer or plain attribute of the same name replaces.
 
     A module of a user's has its own `self.output = nn.Linear(...)` or `self.layers = nn.ModuleList(...)`; torch keeps
@@ -26,7 +26,7 @@ class soft_property(Generic[T]):  # noqa: N801
         self._name = name
 
     @overload
-    def __get__(self, instance: None, owner: type) -> soft_property[T]: ...
+    def __get__(self, instance: None, owner: type) -> overridable_property[T]: ...
     @overload
     def __get__(self, instance: Any, owner: type | None = None) -> T: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 
-def given(name: str, value: Any) -> Path:
+def parse_path(name: str, value: Any) -> Path:
     """What was given for the argument `name` as a path; `~` is the home folder.
 
     Raises:
@@ -19,7 +19,7 @@ def given(name: str, value: Any) -> Path:
     return Path(path).expanduser()
 
 
-def refuse_no_folder(path: Path) -> None:
+def check_parent_folder(path: Path) -> None:
     """For a folder that is there, or that is to be made.
 
     Raises:
@@ -33,7 +33,7 @@ def refuse_no_folder(path: Path) -> None:
         raise PermissionError(f"nothing can be written in {path}: no permission to write in {found}.")
 
 
-def refuse_unwritable(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Make the folders that a file is to be in.
 
     Raises:
@@ -43,11 +43,11 @@ def refuse_unwritable(path: Path) -> None:
         raise IsADirectoryError(
             f"{path} is a folder; give the name of a file, as {str(path / ('model' + path.suffix))!r}."
         )
-    refuse_no_folder(path.parent)
+    check_parent_folder(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def refuse_missing(path: Path) -> None:
+def check_exists(path: Path) -> None:
     """For what is to be read.
 
     Raises:

@@ -16,7 +16,7 @@ def rank() -> int:
     return distributed.get_rank() if _in_a_group() else 0
 
 
-def warn_without_group() -> None:
+def warn_if_no_process_group() -> None:
     """Warn if several processes were launched and do not know of each other.
 
     Warns:
@@ -32,7 +32,7 @@ def warn_without_group() -> None:
 
 
 @contextmanager
-def without_exchange(parts: Iterable[nn.Module]) -> Iterator[None]:
+def without_buffer_sync(parts: Iterable[nn.Module]) -> Iterator[None]:
     """For a pass without training: `DistributedDataParallel` modules do not wait for other processes to join in.
 
     Args:

@@ -19,7 +19,7 @@ MOST = 20_000  # objects that are looked at: more hold data
 ITEMS = 1000  # longer lists hold data
 
 
-class Randomness:
+class RandomStates:
     """All generators that a training draws from: those of everybody, and those that its parts hold.
 
     Args:
@@ -35,7 +35,7 @@ class Randomness:
         """As they are now."""
         if not self._wanted:
             return {}
-        return {**capture(), "held": {place: _state(one) for place, one in _found(self._parts).items()}}
+        return {**capture_rng_states(), "held": {place: _state(one) for place, one in _found(self._parts).items()}}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put them back.
@@ -43,7 +43,7 @@ class Randomness:
         Warns:
             UserWarning: one is not here, or not yet.
         """
-        restore(state)
+        restore_rng_states(state)
         held = _found(self._parts)
         for place, saved in state["held"].items():
             if place in held:
@@ -55,7 +55,7 @@ class Randomness:
                 )
 
 
-def capture() -> dict[str, Any]:
+def capture_rng_states() -> dict[str, Any]:
     """The generators of everybody, as they are now: Python's, NumPy's and torch's on every device.
 
     >>> before = capture()
@@ -72,7 +72,7 @@ def capture() -> dict[str, Any]:
     return found
 
 
-def restore(state: Mapping[str, Any]) -> None:
+def restore_rng_states(state: Mapping[str, Any]) -> None:
     """Put them back; a device that is not here any more is passed over."""
     random.setstate(state["python"])
     np.random.set_state(state["numpy"])

@@ -25,7 +25,7 @@ class Codec(Protocol):
         fills: whether layers that are made meanwhile get the numbers that they start from.
     """
 
-    fills: bool
+    initializes_weights: bool
 
     def encode(self, value: Any) -> Any:
         """`value` in JSON's types and tensors, or `NotImplemented`."""
@@ -34,7 +34,7 @@ class Codec(Protocol):
         """What `encode` was given, or `NotImplemented`."""
 
 
-class StandIn:
+class Proxy:
     """In the place of something for a while, as of an activation that a loss listens to; what is written is that."""
 
     original: Any
@@ -43,13 +43,13 @@ class StandIn:
 _codec: ContextVar[Codec | None] = ContextVar("codec", default=None)
 
 
-def current() -> Codec | None:
+def current_codec() -> Codec | None:
     """The codec in use."""
     return _codec.get()
 
 
 @contextmanager
-def using(codec: Codec) -> Iterator[None]:
+def use_codec(codec: Codec) -> Iterator[None]:
     """`encode` and `decode` ask this codec first."""
     token = _codec.set(codec)
     try:
@@ -88,7 +88,7 @@ class Configurable:
         Raises:
             TypeError: an argument that cannot be written down, as a function of your own.
         """
-        return arguments_of(self, self.unwritten)
+        return init_arguments(self, self.unwritten)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -96,7 +96,7 @@ class Configurable:
         return cls(**{name: decode(value) for name, value in config.items()})
 
 
-def arguments_of(thing: Any, unwritten: frozenset[str] = frozenset()) -> dict[str, Any]:
+def init_arguments(thing: Any, unwritten: frozenset[str] = frozenset()) -> dict[str, Any]:
     """What `__init__` of `thing` takes, from the attributes of the same names, encoded.
 
     Raises:
@@ -138,9 +138,9 @@ def encode(value: Any) -> Any:
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, StandIn):
+    if isinstance(value, Proxy):
         return encode(value.original)
-    codec = current()
+    codec = current_codec()
     if codec is not None and (found := codec.encode(value)) is not NotImplemented:
         return found
     if isinstance(value, (tuple, list)):
@@ -169,7 +169,7 @@ def decode(value: Any) -> Any:
         return [decode(one) for one in value]
     if not isinstance(value, Mapping):
         return value
-    codec = current()
+    codec = current_codec()
     if codec is not None and (found := codec.decode(value)) is not NotImplemented:
         return found
     if set(value) == {"class_name", "config"}:

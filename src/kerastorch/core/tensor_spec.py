@@ -10,12 +10,12 @@ from torch import Tensor
 
 from kerastorch.core.nested import leaves, map_structure
 
-BATCHES = (2, 3)  # run with both, what differs afterwards is known to vary
-VARYING = (192, 320)  # the same for other axes that vary; they can be halved a few times
+TRIAL_BATCH_SIZES = (2, 3)  # run with both, what differs afterwards is known to vary
+TRIAL_SIZES = (192, 320)  # the same for other axes that vary; they can be halved a few times
 
 
 @dataclass(frozen=True)
-class Spec:
+class TensorSpec:
     """Shape and dtype of one tensor.
 
     Attributes:
@@ -40,8 +40,8 @@ class Spec:
         return torch.zeros(sizes, dtype=self.dtype)
 
 
-def described(x: Any) -> Any:
+def specs_of(x: Any) -> Any:
     """The specs of a batch of inputs, in their structure; `None` where it is not all tensors."""
     if not all(isinstance(leaf, Tensor) and leaf.ndim for _, leaf in leaves(x)):
         return None
-    return map_structure(Spec.of, x)
+    return map_structure(TensorSpec.of, x)

@@ -10,7 +10,7 @@ from torch import nn
 
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules, named_modules
-from kerastorch.core.trainable import rest
+from kerastorch.core.trainable import set_frozen_batchnorm_eval
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def training_mode(module: nn.Module) -> Iterator[frozenset[nn.Module]]:
         for part in in_eval:
             if part.training:
                 _leave_training(part)
-        rest(parts, in_eval)
+        set_frozen_batchnorm_eval(parts, in_eval)
         _warn_of_learning(module, in_eval)
         yield in_eval
     finally:

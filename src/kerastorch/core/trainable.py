@@ -44,7 +44,7 @@ def set_trainable(part: nn.Module, value: bool) -> None:
         known["trainable"] = value
 
 
-def heed(parts: Iterable[nn.Module]) -> None:
+def sync_trainable(parts: Iterable[nn.Module]) -> None:
     """Freeze or thaw modules of torch on which somebody has set `trainable`, an attribute that torch ignores.
 
     Only when it was set anew: what `requires_grad_` did since then stays.
@@ -56,7 +56,7 @@ def heed(parts: Iterable[nn.Module]) -> None:
                 set_trainable(child, value)
 
 
-def rest(parts: Iterable[nn.Module], in_eval: Collection[nn.Module] = ()) -> None:
+def set_frozen_batchnorm_eval(parts: Iterable[nn.Module], in_eval: Collection[nn.Module] = ()) -> None:
     """Put torch's batch normalization, if it is frozen, into inference mode while the model trains.
 
     Args:

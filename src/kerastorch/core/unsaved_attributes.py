@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-Seen = dict[str, Any]
+Snapshot = dict[str, Any]
 
 DEPTH = 3  # of lists in lists
 MANY = 64  # entries: of longer lists and dicts only the length is compared
@@ -17,7 +17,7 @@ FEW = 2**16  # bytes
 _OTHER = object()
 
 
-def speaks(holder: Any, base: type, words: Collection[str]) -> bool:
+def declares_state(holder: Any, base: type, words: Collection[str]) -> bool:
     """Whether an object says itself what of it is kept: by its class, or by one of the words, which `base` has too."""
     if type(holder).__module__.partition(".")[0] in ("kerastorch", "torch"):
         return True
@@ -25,7 +25,7 @@ def speaks(holder: Any, base: type, words: Collection[str]) -> bool:
     return any(word in about for about in said for word in words)
 
 
-def seen(holder: Any, but: Collection[str] = ()) -> Seen:
+def snapshot(holder: Any, but: Collection[str] = ()) -> Snapshot:
     """The attributes that may be a state: numbers, text, tensors, arrays, and lists, tuples, sets and dicts of them.
 
     >>> import torch
@@ -83,6 +83,6 @@ def _version(value: Tensor | np.ndarray) -> Any:
     return value.tobytes() if value.nbytes <= FEW and value.dtype != object else None
 
 
-def changed(holder: Any, before: Seen, but: Collection[str] = ()) -> list[str]:
+def changed_attributes(holder: Any, before: Snapshot, but: Collection[str] = ()) -> list[str]:
     """The names of those that are not as they were."""
-    return [name for name, value in seen(holder, but).items() if name not in before or before[name] != value]
+    return [name for name, value in snapshot(holder, but).items() if name not in before or before[name] != value]

@@ -12,14 +12,14 @@ from torch.overrides import TorchFunctionMode
 from kerastorch.core.module_tree import is_compiled
 from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.data.batches import Batch, Batches
-from kerastorch.data.data_adapter import Source, limited
+from kerastorch.data.data_adapter import DataAdapter, limit_batches
 
 FIRST, MOST = 32, 4096  # rows of the first batch, and of the largest
 FASTER = 8  # how many times as large as the last one a batch may be
 BUDGET = 2**21  # bytes of the largest tensor a batch may make: more costs in caches what it saves in calls
 
 
-class GrowingBatches:
+class AdaptiveBatches:
     """Rows in the data's order; how many a batch takes is settled by what the batches before it made.
 
     The sizes follow from the shapes of tensors, never from the clock: every pass takes the same batches.
@@ -40,21 +40,21 @@ class GrowingBatches:
         self.targets: Any = first.targets
         self.transient = first.transient
         self.exact = True
-        self._size, self.settled = FIRST, False
+        self._size, self.size_is_final = FIRST, False
 
     def steps(self) -> None:
         return None
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        self._size, self.settled = FIRST, False
+        self._size, self.size_is_final = FIRST, False
         at = 0
         while at < len(self._rows):
             size = self._size
-            end = len(self._rows) if self.settled else at + size
+            end = len(self._rows) if self.size_is_final else at + size
             yield from self._make(size, self._rows[at:end]).epoch(number)
             at = end
 
-    def grow(self, rows: int, largest: int) -> None:
+    def update_size(self, rows: int, largest: int) -> None:
         """Settle what the next batch takes.
 
         Args:
@@ -63,18 +63,23 @@ class GrowingBatches:
         """
         fit = BUDGET * rows // largest if largest else FIRST
         wanted = max(FIRST, min(MOST, fit))
-        self.settled = wanted <= self._size * FASTER
+        self.size_is_final = wanted <= self._size * FASTER
         self._size = min(wanted, self._size * FASTER)
 
-    def stay(self) -> None:
+    def freeze_size(self) -> None:
         """Take no more rows than now."""
-        self.settled = True
+        self.size_is_final = True
 
 
-def sized(
-    source: Source, batch_size: int | None, steps: int | None, *, grows: Callable[[], bool], rows: Tensor | None = None,
+def eval_batches(
+    source: DataAdapter,
+    batch_size: int | None,
+    steps: int | None,
+    *,
+    grows: Callable[[], bool],
+    rows: Tensor | None = None,
     name: str = "steps",
-) -> Batches:  # fmt: skip
+) -> Batches:
     """The batches of one pass without training.
 
     Args:
@@ -89,11 +94,11 @@ def sized(
     indexed = source.kind in ("arrays", "Dataset")
     unsaid = batch_size is None and steps is None
     if unsaid and indexed and samples is not None and samples > FIRST and grows():
-        return GrowingBatches(lambda size, some: source.batches(size, rows=some), samples, rows)
-    return limited(source.batches(batch_size, rows=rows), steps, name)
+        return AdaptiveBatches(lambda size, some: source.batches(size, rows=some), samples, rows)
+    return limit_batches(source.batches(batch_size, rows=rows), steps, name)
 
 
-def visible(parts: Iterable[nn.Module]) -> bool:
+def can_be_measured(parts: Iterable[nn.Module]) -> bool:
     """Whether what a model of these modules makes can be looked at without changing it."""
     return not any(map(_hides, parts))
 
@@ -105,7 +110,7 @@ def _hides(part: nn.Module) -> bool:
     return isinstance(part, nn.TransformerEncoder) and bool(part.use_nested_tensor)
 
 
-def growing(step: Callable[[Any], Any], batches: Batches, row_by_row: bool) -> Callable[[Any], Any]:
+def measure_and_adapt(step: Callable[[Any], Any], batches: Batches, row_by_row: bool) -> Callable[[Any], Any]:
     """`step`, such that `batches` learn from the first of them what size they may have.
 
     Args:
@@ -113,20 +118,20 @@ def growing(step: Callable[[Any], Any], batches: Batches, row_by_row: bool) -> C
         batches: of any kind; those with a size of their own are left alone.
         row_by_row: what `step` returns are outputs: batches stay as they are if these are not row by row.
     """
-    if not isinstance(batches, GrowingBatches):
+    if not isinstance(batches, AdaptiveBatches):
         return step
 
     def measured(batch: Any) -> Any:
-        if batches.settled:
+        if batches.size_is_final:
             return step(batch)
         with _Largest() as made:
             outcome = step(batch)
         given = [leaf for _, leaf in leaves(batch) if isinstance(leaf, Tensor)]
         rows = len(given[0])
         if row_by_row and any(batch_rows(leaf) != rows for _, leaf in leaves(outcome)):
-            batches.stay()
+            batches.freeze_size()
         else:
-            batches.grow(rows, made.bytes and max(made.bytes, *(leaf.nbytes for leaf in given)))
+            batches.update_size(rows, made.bytes and max(made.bytes, *(leaf.nbytes for leaf in given)))
         return outcome
 
     return measured

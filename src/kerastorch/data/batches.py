@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.nested import rows as rows_of
-from kerastorch.data.prefetch import Carry
+from kerastorch.data.prefetch import Prefetcher
 from kerastorch.data.shuffle import permutation
 
 PIECE = 64  # batches gathered at once, or fewer, so that a piece stays within
@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     sample_weight: Tensor | None
 
 
-class Several(tuple[Batch, ...]):
+class BatchGroup(tuple[Batch, ...]):
     """Batches of one shape, for steps that run as one."""
 
     __slots__ = ()
@@ -76,12 +76,12 @@ class Resumable(Batches, Protocol):
         knows_place: its state tells where it is within an epoch; else that is to be taken when an epoch begins.
     """
 
-    knows_place: bool
+    has_position: bool
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """From batch `start` on."""
 
-    def facts(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """By what these data are told from others, as far as it can be told without going through them."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -100,10 +100,10 @@ class ArrayBatches:
         shuffle: `True` permutes the rows each epoch, `'batch'` only within each batch.
         seed: what the order depends on beside the epoch's number.
         rows: which rows are used, `None` for all.
-        carry: brings pieces from the CPU to where they are wanted.
+        prefetcher: brings pieces from the CPU to where they are wanted.
     """
 
-    knows_place = False
+    has_position = False
     transient = False
     exact = True
 
@@ -114,7 +114,7 @@ class ArrayBatches:
         shuffle: bool | str,
         seed: int,
         rows: Tensor | None = None,
-        carry: Carry | None = None,
+        prefetcher: Prefetcher | None = None,
     ) -> None:
         self._data, self._shuffle, self._seed, self._rows = data, shuffle, seed, rows
         self.samples: int | None = rows_of(data.x) if rows is None else len(rows)
@@ -124,15 +124,15 @@ class ArrayBatches:
         self.targets: Any = data.y if rows is None else _rows(data.y, rows)
         self._devices = {leaf.device for _, leaf in leaves(data)}
         on_cpu = any(device.type == "cpu" for device in self._devices)
-        self._carry = carry if on_cpu else None
-        room = CACHE if on_cpu and carry is None else ROOM
+        self._carry = prefetcher if on_cpu else None
+        room = CACHE if on_cpu and prefetcher is None else ROOM
         self._piece = self._size * max(1, min(PIECE, room // max(1, self._size * self._row_bytes)))
 
     def steps(self) -> int:
         assert self.samples is not None
         return -(-self.samples // self._size)
 
-    def facts(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         tensors = [leaf for _, leaf in leaves(self._data)] + ([] if self._rows is None else [self._rows])
         sums = [_sum(tensor) for tensor in tensors]
         return {
@@ -247,7 +247,7 @@ def _sum(tensor: Tensor) -> str:
 _WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
 
-def grouped(stream: Iterable[Batch], size: int) -> Iterator[Batch | Several]:
+def group_batches(stream: Iterable[Batch], size: int) -> Iterator[Batch | BatchGroup]:
     """`size` batches at a time where so many of one shape follow each other, the others one by one."""
     waiting: list[Batch] = []
     shape = None
@@ -259,14 +259,14 @@ def grouped(stream: Iterable[Batch], size: int) -> Iterator[Batch | Several]:
             shape = shape_of(batch)
         waiting.append(batch)
         if len(waiting) == size:
-            yield Several(waiting)
+            yield BatchGroup(waiting)
             waiting = []
     yield from waiting
 
 
-def shape_of(batch: Batch | Several) -> Any:
+def shape_of(batch: Batch | BatchGroup) -> Any:
     """Equal for batches that differ in their values only."""
-    if isinstance(batch, Several):
+    if isinstance(batch, BatchGroup):
         return len(batch), shape_of(batch[0])
     x, y, sample_weight = batch
     if isinstance(x, Tensor) and isinstance(y, Tensor) and sample_weight is None:  # by far the most frequent

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import number, whole
+from kerastorch.core.errors import check_float, check_int
 from kerastorch.losses.alignment import whole_classes
 
 
@@ -32,14 +32,14 @@ class ClassWeights:
         if not isinstance(class_weight, Mapping) or not class_weight:
             raise TypeError(f"class_weight must be a dict of class number -> weight, got {class_weight!r}.")
         for label in class_weight:
-            whole("class_weight: a class", label, 0)
-        entries = {int(label): number(f"class_weight[{label}]", w, least=0) for label, w in class_weight.items()}
+            check_int("class_weight: a class", label, 0)
+        entries = {int(label): check_float(f"class_weight[{label}]", w, least=0) for label, w in class_weight.items()}
         self._looked = False
         self._table = torch.full((max(entries) + 1,), float("nan"))
         for label, weight in entries.items():
             self._table[label] = weight
 
-    def look_at(self, targets: Any) -> None:
+    def validate_targets(self, targets: Any) -> None:
         """Check all targets at once, where they are in memory: then their batches need no look, which costs a wait."""
         if isinstance(targets, Tensor):
             self(targets)

@@ -19,13 +19,13 @@ from torch.utils.data import (
 )
 from torch.utils.data.distributed import DistributedSampler
 
-from kerastorch.core.errors import whole
+from kerastorch.core.errors import check_int
 from kerastorch.core.nested import rows as rows_of
 from kerastorch.data import arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
 from kerastorch.data.loaders import LoaderBatches, StreamBatches, ask_about_weights
-from kerastorch.data.prefetch import Carry
-from kerastorch.data.sequences import Samples, SequenceBatches, is_sequence_of_batches, refuse_list_of_items
+from kerastorch.data.prefetch import Prefetcher
+from kerastorch.data.sequences import Samples, SequenceBatches, check_not_list_of_items, is_sequence_of_batches
 from kerastorch.data.shuffle import EpochSampler
 from kerastorch.data.validation_split import split_rows, warn_of_unlike_parts
 
@@ -34,7 +34,7 @@ SEQUENCE = "sequence of batches"
 Cast = Callable[[Batch], Batch]
 
 
-class Source:
+class DataAdapter:
     """Data as the user gave it, recognised and checked; `batches` and `split` make what is iterated over.
 
     Args:
@@ -45,7 +45,7 @@ class Source:
         names: what messages call these three.
         finite: whether NaN and infinity are refused.
         cast: what is done to arrays once, before training.
-        carry: brings pieces of arrays that are on the CPU to where they are wanted.
+        prefetcher: brings pieces of arrays that are on the CPU to where they are wanted.
         inputs_only: leave out targets and weights that come with `x`.
     """
 
@@ -58,12 +58,12 @@ class Source:
         names: tuple[str, str, str] = ("x", "y", "sample_weight"),
         finite: bool = True,
         cast: Cast = lambda batch: batch,
-        carry: Carry | None = None,
+        prefetcher: Prefetcher | None = None,
         inputs_only: bool = False,
     ) -> None:
-        self._carry, self._inputs_only = carry, inputs_only
+        self._carry, self._inputs_only = prefetcher, inputs_only
         if y is None:
-            refuse_list_of_items(x, names[0])
+            check_not_list_of_items(x, names[0])
         self.kind = _kind(x, names[0])
         self.columns = arrays.columns(x)
         if isinstance(x, TensorDataset):
@@ -134,7 +134,7 @@ class Source:
             if self.kind == "DataLoader":
                 return LoaderBatches(self._data, inputs_only=self._inputs_only, trains=trains)
             return StreamBatches(self._data, inputs_only=self._inputs_only)
-        size = whole("batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
+        size = check_int("batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
         if self.kind == "arrays":
             return ArrayBatches(self._data, size, shuffle, seed, rows, self._carry)
         shuffled = self._shuffles(shuffle)
@@ -175,12 +175,12 @@ class Source:
         return labels.to(torch.float64).argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.flatten()
 
 
-def limited(batches: Batches, steps: int | None, name: str = "steps") -> Batches:
+def limit_batches(batches: Batches, steps: int | None, name: str = "steps") -> Batches:
     """`batches`, no more than `steps` a pass."""
-    return batches if steps is None else FirstBatches(batches, whole(name, steps))
+    return batches if steps is None else FirstBatches(batches, check_int(name, steps))
 
 
-def refuse_reordered(x: Any) -> None:
+def check_keeps_order(x: Any) -> None:
     """Refuse, for `predict`, a loader whose rows would not come out in the data's order."""
     if not isinstance(x, DataLoader):
         return
@@ -196,7 +196,7 @@ def refuse_reordered(x: Any) -> None:
         raise ValueError("predict(): the DataLoader shuffles, so rows would not match your data. Use shuffle=False.")
 
 
-def refuse_dropped(x: Any, verb: str) -> None:
+def check_keeps_all_rows(x: Any, verb: str) -> None:
     """Refuse a loader that leaves out the last rows."""
     if not isinstance(x, DataLoader):
         return

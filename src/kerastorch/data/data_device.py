@@ -12,7 +12,7 @@ from kerastorch.core.errors import mismatch
 SHARE = 0.25  # of an accelerator's free memory: arrays that take less than this are moved there
 
 
-def check_place(wanted: Any) -> Any:
+def parse_device(wanted: Any) -> Any:
     """`'auto'`, or what `wanted` names as a `torch.device`.
 
     Raises:
@@ -38,7 +38,7 @@ def free_memory(device: torch.device) -> int | None:
     return free
 
 
-def placed(
+def choose_data_device(
     size: int, wanted: Any, computing: torch.device, free: Callable[[torch.device], int | None] = free_memory
 ) -> torch.device | None:
     """Where arrays are to be moved as a whole; `None` leaves them where they are.

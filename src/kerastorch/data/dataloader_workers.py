@@ -11,13 +11,13 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 
-def told(loader: DataLoader[Any]) -> Iterator[Any]:
+def iterate_with_worker_errors(loader: DataLoader[Any]) -> Iterator[Any]:
     """The items of a loader; where its workers fail, the error says what can be done."""
-    items = begun(loader)
+    items = start_iterator(loader)
     return _told(items, loader) if loader.num_workers else items
 
 
-def begun(loader: DataLoader[Any]) -> Any:
+def start_iterator(loader: DataLoader[Any]) -> Any:
     """The loader's iterator, with workers that leave Ctrl-C to this process: the batch that is due still comes."""
     if not loader.num_workers or not hasattr(signal, "pthread_sigmask"):
         return iter(loader)
@@ -30,15 +30,15 @@ def begun(loader: DataLoader[Any]) -> Any:
 
 def _told(items: Any, loader: DataLoader[Any]) -> Iterator[Any]:
     number = 0
-    with _DEATHS:
+    with _EXIT_HANDLER:
         while True:
             number += 1
             try:
                 try:
-                    _DEATHS.hear()
+                    _EXIT_HANDLER.raise_pending()
                     item = next(items)
                 finally:
-                    _DEATHS.asked = False
+                    _EXIT_HANDLER.asked = False
             except StopIteration:
                 return
             except Exception as error:
@@ -49,7 +49,7 @@ def _told(items: Any, loader: DataLoader[Any]) -> Iterator[Any]:
             yield item
 
 
-class _Deaths:
+class WorkerExitHandler:
     """torch tells of a worker that dies by raising wherever we are. Here it is heard when a batch is asked for.
 
     A step is not broken off in the middle then, and what is known between two batches can be kept.
@@ -74,7 +74,7 @@ class _Deaths:
     def __exit__(self, *error: object) -> None:
         self._streams -= 1
 
-    def hear(self) -> None:
+    def raise_pending(self) -> None:
         """A batch is asked for: who died since the last one is told now.
 
         Raises:
@@ -92,7 +92,7 @@ class _Deaths:
             self._missed = True
 
 
-_DEATHS = _Deaths()
+_EXIT_HANDLER = WorkerExitHandler()
 
 
 def _explained(error: Exception, items: Any, loader: DataLoader[Any], number: int) -> Exception:

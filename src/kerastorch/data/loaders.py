@@ -15,7 +15,7 @@ from kerastorch.core.errors import warn
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.data.arrays import tensors
 from kerastorch.data.batches import Batch
-from kerastorch.data.dataloader_workers import begun, told
+from kerastorch.data.dataloader_workers import iterate_with_worker_errors, start_iterator
 from kerastorch.data.shuffle import EpochSampler
 
 
@@ -23,7 +23,7 @@ class LoaderBatches:
     """A `DataLoader` (the user's, or ours over a `Dataset`), iterated once an epoch, as it is."""
 
     targets: Any = None
-    knows_place = False
+    has_position = False
     transient = True
 
     def __init__(
@@ -48,7 +48,7 @@ class LoaderBatches:
         except TypeError:  # an IterableDataset without a length
             return None
 
-    def facts(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         return {"samples": self.samples, "batch_size": self.batch_size}
 
     def state_dict(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class LoaderBatches:
         if not working:
             self.loader._iterator = None
         elif self.loader._iterator is None:
-            begun(self.loader)
+            start_iterator(self.loader)
         warn(
             "the DataLoader has persistent_workers=True: the random states of its workers are not kept, they begin "
             "with others. Training goes on exactly only if the dataset draws no random numbers in them."
@@ -74,18 +74,18 @@ class LoaderBatches:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         if self._trains:
-            tell_epoch(self.loader, number)
-        batches = read(told(self.loader), self._inputs_only)
+            set_sampler_epoch(self.loader, number)
+        batches = iterate_batches(iterate_with_worker_errors(self.loader), self._inputs_only)
         if not (self.loader.pin_memory and torch.accelerator.is_available()):  # pinned ones are copies already
-            batches = map(with_own_targets, batches)
+            batches = map(copy_targets, batches)
         if self._sampler is not None:
             self._sampler.epoch, self._sampler.start = number, start * (self.batch_size or 1)
             return batches
         # what is passed over is drawn, or the rest would differ
-        return passed_over(batches, start)
+        return skip_batches(batches, start)
 
 
-def tell_epoch(loader: DataLoader[Any], number: int) -> None:
+def set_sampler_epoch(loader: DataLoader[Any], number: int) -> None:
     """Call `set_epoch(number)` of a loader, its samplers and its dataset, each that has it."""
     sampler: Any = loader.batch_sampler
     asked = (loader, loader.sampler, sampler, getattr(sampler, "sampler", None), loader.dataset)
@@ -101,7 +101,7 @@ class StreamBatches:
     samples: int | None = None
     batch_size: int | None = None
     targets: Any = None
-    knows_place = False
+    has_position = False
     transient = True
     exact = False
 
@@ -114,7 +114,7 @@ class StreamBatches:
         source: Any = self._source
         return len(source) if hasattr(source, "__len__") else None
 
-    def facts(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -133,7 +133,9 @@ class StreamBatches:
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         source = self._source() if callable(self._source) else self._source
         drawn, self._drawn = self._drawn, 0
-        return passed_over(map(with_own_targets, read(self._counted(source), self._inputs_only)), max(0, start - drawn))
+        return skip_batches(
+            map(copy_targets, iterate_batches(self._counted(source), self._inputs_only)), max(0, start - drawn)
+        )
 
     def _counted(self, source: Iterable[Any]) -> Iterator[Any]:
         for item in source:
@@ -141,14 +143,14 @@ class StreamBatches:
             yield item
 
 
-def passed_over(stream: Iterator[Batch], count: int) -> Iterator[Batch]:
+def skip_batches(stream: Iterator[Batch], count: int) -> Iterator[Batch]:
     """`stream` without its first `count` batches, which are drawn now."""
     for _ in itertools.islice(stream, count):
         pass
     return stream
 
 
-def with_own_targets(batch: Batch) -> Batch:
+def copy_targets(batch: Batch) -> Batch:
     """Copy the targets of a batch, which metrics keep for a while.
 
     A loader may fill the same tensors again, and each tensor of a worker holds a file open as long as it lives.
@@ -156,7 +158,7 @@ def with_own_targets(batch: Batch) -> Batch:
     return batch._replace(y=map_structure(_copy, batch.y))
 
 
-def with_own_tensors(batch: Batch) -> Batch:
+def copy_tensors(batch: Batch) -> Batch:
     """Copy all of a batch, for whoever draws the next one before this one is used."""
     return Batch(*(map_structure(_copy, part) for part in batch))
 
@@ -165,7 +167,7 @@ def _copy(value: Any) -> Any:
     return value.clone() if isinstance(value, Tensor) else copy.copy(value)
 
 
-def read(items: Iterator[Any], inputs_only: bool) -> Iterator[Batch]:
+def iterate_batches(items: Iterator[Any], inputs_only: bool) -> Iterator[Batch]:
     """Make batches of what a loader or generator yields; the weights of the first are looked at.
 
     Args:

@@ -15,24 +15,24 @@ from kerastorch.core.nested import map_structure
 T = TypeVar("T")
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
+def prefetch(items: Iterator[T]) -> Iterator[T]:
     """The same items in the same order.
 
     Each is made by a thread of its own that ends with it: however the loop over the items ends, no thread is left
     waiting. An error is raised where its item would have come.
     """
-    coming: _Coming[T] | None = _Coming(items)
+    coming: _PendingItem[T] | None = _PendingItem(items)
     try:
-        while coming is not None and coming.arrives():
+        while coming is not None and coming.wait():
             current, coming = coming, None
-            coming = _Coming(items)
+            coming = _PendingItem(items)
             yield current.item
     finally:
         if coming is not None:
             coming.thread.join()
 
 
-class _Coming(Generic[T]):
+class _PendingItem(Generic[T]):
     """One item on its way."""
 
     item: T
@@ -52,7 +52,7 @@ class _Coming(Generic[T]):
         except BaseException as error:
             self._error = error
 
-    def arrives(self) -> bool:
+    def wait(self) -> bool:
         """Wait for it: whether there was one."""
         self.thread.join()
         if self._error is not None:
@@ -60,15 +60,15 @@ class _Coming(Generic[T]):
         return not self._over
 
 
-Carry = Callable[[Iterator[Any]], Iterator[Any]]
+Prefetcher = Callable[[Iterator[Any]], Iterator[Any]]
 
 
-def carrier(device: torch.device) -> Carry | None:
+def device_prefetcher(device: torch.device) -> Prefetcher | None:
     """What brings pieces to `device`; `None` where pinned memory is of no use: there batches are copied."""
-    return partial(carried, device=device, pin=Tensor.pin_memory) if device.type in ("cuda", "xpu") else None
+    return partial(prefetch_to_device, device=device, pin=Tensor.pin_memory) if device.type in ("cuda", "xpu") else None
 
 
-def carried(
+def prefetch_to_device(
     pieces: Iterator[Any], *, device: torch.device, pin: Callable[[Tensor], Tensor] = lambda tensor: tensor
 ) -> Iterator[Any]:
     """The pieces (tensors, nested as batches are) on `device`.
@@ -83,5 +83,5 @@ def carried(
     def copied(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(device, non_blocking=True)
 
-    for piece in ahead(map_structure(pinned, piece) for piece in pieces):
+    for piece in prefetch(map_structure(pinned, piece) for piece in pieces):
         yield map_structure(copied, piece)

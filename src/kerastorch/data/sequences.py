@@ -11,9 +11,9 @@ from torch.utils.data import IterableDataset
 
 from kerastorch.core.errors import warn
 from kerastorch.core.nested import leaves
-from kerastorch.core.rng_state import capture, restore
+from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
 from kerastorch.data.batches import Batch
-from kerastorch.data.loaders import read, with_own_targets
+from kerastorch.data.loaders import copy_targets, iterate_batches
 from kerastorch.data.shuffle import permutation
 
 _HOOKS = ("on_epoch_begin", "on_epoch_end")
@@ -34,7 +34,7 @@ class SequenceBatches:
     samples: int | None = None
     batch_size: int | None = None
     targets: Any = None
-    knows_place = False
+    has_position = False
     transient = True
     exact = True
 
@@ -44,7 +44,7 @@ class SequenceBatches:
     def steps(self) -> int:
         return len(self._sequence)
 
-    def facts(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         return {"batches": len(self._sequence)}
 
     def state_dict(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class SequenceBatches:
         count = len(self._sequence)
         order = permutation(count, self._seed, number).tolist() if self._shuffle else range(count)
         items = (self._sequence[index] for index in order[start:])
-        yield from map(with_own_targets, read(items, self._inputs_only))
+        yield from map(copy_targets, iterate_batches(items, self._inputs_only))
         self._call("on_epoch_end")
 
     def _call(self, hook: str) -> None:
@@ -96,11 +96,11 @@ def is_sequence_of_batches(x: Any) -> bool:
         return True
     if hasattr(x, "__getitems__") or not len(x):  # torch's way to ask for several samples
         return False
-    before = capture()
+    before = capture_rng_states()
     try:
         first = x[0]
     finally:
-        restore(before)  # whoever draws numbers for a sample draws the same ones again
+        restore_rng_states(before)  # whoever draws numbers for a sample draws the same ones again
     if may_be_a_batch(first):
         raise TypeError(
             f"{type(x).__name__} has len() and [i], but does not say whether [0], {shown(first)}, is a sample or a "
@@ -176,7 +176,7 @@ class Samples(IterableDataset[Any]):
         yield from items
 
 
-def refuse_list_of_items(x: Any, name: str) -> None:
+def check_not_list_of_items(x: Any, name: str) -> None:
     """Refuse a list of `(x, y)`, which is neither one array nor several inputs.
 
     Raises:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kerastorch.core.rng_state import Randomness
+from kerastorch.core.rng_state import RandomStates
 from kerastorch.data.batches import Batch, Resumable
 
 
-class GoingOn:
+class SpanningBatches:
     """`limit` batches an epoch, each epoch going on where the last one ended: what `steps_per_epoch` asks for.
 
     Where a pass ends within an epoch the next pass begins.
@@ -24,10 +24,10 @@ class GoingOn:
     """
 
     samples: int | None = None
-    knows_place = True
+    has_position = True
     exact = True
 
-    def __init__(self, batches: Resumable, limit: int, random: Randomness) -> None:
+    def __init__(self, batches: Resumable, limit: int, random: RandomStates) -> None:
         known = batches.steps()
         if known is not None and known < limit:
             raise ValueError(f"steps_per_epoch={limit}, but the data has {known} batches.")
@@ -43,8 +43,8 @@ class GoingOn:
     def steps(self) -> int:
         return self._limit
 
-    def facts(self) -> dict[str, Any]:
-        return {**self._batches.facts(), "steps_per_epoch": self._limit}
+    def fingerprint(self) -> dict[str, Any]:
+        return {**self._batches.fingerprint(), "steps_per_epoch": self._limit}
 
     def state_dict(self) -> dict[str, Any]:
         began = self._began or self._beginning()

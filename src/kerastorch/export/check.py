@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from kerastorch.core.errors import ExportError
-from kerastorch.export.inputs import Inputs
+from kerastorch.export.inputs import ExportInputs
 
 # The largest difference allowed, as a share of the largest number in an output (or of 0.01, where that is less).
 # What torch.export writes are the model's own operations; onnxruntime's kernels add in another order.
@@ -20,7 +20,7 @@ _ALLOWED = {
 _LEAST = 0.01
 
 
-def check(run: Any, inputs: Inputs, kind: str) -> float:
+def check(run: Any, inputs: ExportInputs, kind: str) -> float:
     """The largest difference over all trials, as a share of the largest number.
 
     Raises:

@@ -14,15 +14,15 @@ import torch
 from torch import nn
 
 from kerastorch.checkpoint import atomic_file
-from kerastorch.core.errors import ExportError, mismatch, one_of
+from kerastorch.core.errors import ExportError, check_choice, mismatch
 from kerastorch.core.module_tree import modules
-from kerastorch.core.path_checks import given, refuse_unwritable
+from kerastorch.core.path_checks import check_writable, parse_path
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.export.check import check
-from kerastorch.export.inputs import Inputs
+from kerastorch.export.inputs import ExportInputs
 from kerastorch.export.pt2_file import traced
-from kerastorch.module.weights_mixin import refuse_unbuilt
-from kerastorch.runtime.dry_run import no_trace
+from kerastorch.module.weights_mixin import check_built
+from kerastorch.runtime.dry_run import isolated
 from kerastorch.runtime.model_lock import model_lock
 
 _LOGGERS = ("torch.onnx", "torch.export", "torch._export", "torch._dynamo", "torch.fx", "onnxscript", "onnx_ir")
@@ -35,8 +35,8 @@ def export(
 ) -> None:
     """Write `model` as a program; see `Model.export`."""
     path, kind = _target(filepath, kind)
-    refuse_unwritable(path)
-    refuse_unbuilt(model)
+    check_writable(path)
+    check_built(model)
     if kind == "onnx":
         from kerastorch.export.onnx_file import encoded, require
 
@@ -49,11 +49,11 @@ def export(
         model_lock(model, "export"),
         evaluation_mode(model),
         torch.no_grad(),
-        no_trace(parts),
+        isolated(parts),
         _buffers_kept(parts),
         _mute_exporters(),
     ):
-        inputs = Inputs(model, signature)
+        inputs = ExportInputs(model, signature)
         data, run = encoded(traced(inputs), inputs)
         worst = check(run, inputs, kind)
     atomic_file.write(path, [data])
@@ -83,11 +83,11 @@ def _buffers_kept(parts: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def _target(filepath: str | os.PathLike[str], kind: str | None) -> tuple[Path, str]:
-    path = given("filepath", filepath)
+    path = parse_path("filepath", filepath)
     expected = _ENDINGS.get(path.suffix.lower())
     if expected is None:
         raise mismatch("filepath", str(path), "a file name that ends in .pt2 (torch.export) or .onnx")
-    if kind is not None and one_of("format", kind, _ENDINGS.values()) != expected:
+    if kind is not None and check_choice("format", kind, _ENDINGS.values()) != expected:
         raise ValueError(f"format={kind!r} does not go with {path.name}, whose ending means {expected!r}.")
     return path, expected
 

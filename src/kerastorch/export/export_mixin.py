@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from kerastorch.functional.module_view import View
+from kerastorch.functional.module_view import ModuleView
 
 
-class ExportMixin(View):
+class ExportMixin(ModuleView):
     """A view that is exported as a program."""
 
     def export(

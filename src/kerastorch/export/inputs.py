@@ -13,16 +13,16 @@ from torch.utils import _pytree as pytree
 
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.core.tensor_spec import Spec, described
+from kerastorch.core.tensor_spec import TensorSpec, specs_of
 from kerastorch.core.wrapper_prefixes import unwrapped
 from kerastorch.data.arrays import tensors as as_tensors
 from kerastorch.functional.functional_model import Functional
-from kerastorch.functional.module_view import View
+from kerastorch.functional.module_view import ModuleView
 from kerastorch.layers.embedding import Embedding
-from kerastorch.runtime.batch_transfer import Feed
-from kerastorch.runtime.call_module import arguments, call
-from kerastorch.runtime.error_context import raise_explained
-from kerastorch.runtime.input_specs import specs
+from kerastorch.runtime.batch_transfer import BatchTransfer
+from kerastorch.runtime.call_module import call_module, split_arguments
+from kerastorch.runtime.error_context import raise_with_context
+from kerastorch.runtime.input_specs import resolve_input_specs
 from kerastorch.symbolic.symbolic_tensor import has_symbols
 
 # How long axes beside the batch's are that vary: in two runs, and how much more each further one has. Several tries:
@@ -31,7 +31,7 @@ _LENGTHS = ((16, 24, 8), (16, 24, 0), (192, 320, 64), (192, 320, 0), (3, 4, 1), 
 _BATCHES = (3, 2, 1)  # the first is traced; not 1, which torch would take for fixed
 
 
-class Inputs:
+class ExportInputs:
     """Of one model.
 
     Args:
@@ -52,7 +52,7 @@ class Inputs:
         self.model, self.target = model, _traceable(model)
         parts = modules(model)
         place = next((tensor.device for tensor in tensors(parts)), torch.device("cpu"))
-        self._feed, self._most = Feed(parts, place), _most(parts)
+        self._feed, self._most = BatchTransfer(parts, place), _most(parts)
         self._sample = _sample(signature)
         self._specs = _specs(model, signature, self._sample)
         self._run()
@@ -62,8 +62,8 @@ class Inputs:
         """`x` as arguments of `target`, by position as far as they go."""
         plan = self.model._plan if isinstance(self.model, Functional) else None
         if plan is not None and self.target is not self.model:
-            return tuple(plan.arranged((x,), {})), {}
-        args, kwargs = arguments(self.target, x)
+            return tuple(plan.bind((x,), {})), {}
+        args, kwargs = split_arguments(self.target, x)
         bound = inspect.signature(self.target.forward).bind(*args, **kwargs)
         return bound.args, bound.kwargs
 
@@ -97,7 +97,7 @@ class Inputs:
             batches = _BATCHES if _open_axes(self._specs) else _BATCHES[:1]
             trials = [self._made(batch, one if batch == 3 else other, step) for batch in batches]
             try:
-                self.trials, self.expected = trials, [call(self.model, x) for x in trials]
+                self.trials, self.expected = trials, [call_module(self.model, x) for x in trials]
                 return
             except Exception as error:
                 first = first or (error, trials[0])
@@ -105,7 +105,7 @@ class Inputs:
         try:
             raise first[0]
         except Exception as error:
-            raise_explained(error, self.model, first[1])
+            raise_with_context(error, self.model, first[1])
 
     def _made(self, batch: int, length: int, step: int) -> Any:
         if self._sample is not None:
@@ -125,7 +125,7 @@ class Inputs:
     def _open(self, x: Any) -> dict[int, list[int]]:
         found: dict[int, list[int]] = {}
 
-        def note(tensor: Tensor, spec: Spec) -> None:
+        def note(tensor: Tensor, spec: TensorSpec) -> None:
             found[id(tensor)] = [axis for axis, size in enumerate(spec.shape) if size is None]
 
         map_structure(note, x, self._specs)
@@ -133,12 +133,12 @@ class Inputs:
 
 
 def _traceable(model: nn.Module) -> nn.Module:
-    while isinstance(model, View) and type(model).forward in (View.forward, Functional.forward):
+    while isinstance(model, ModuleView) and type(model).forward in (ModuleView.forward, Functional.forward):
         if model.module_viewed is None:
             break
         model = model.module_viewed
     inner = unwrapped(model)
-    return model if inner is model or isinstance(model, View) else _traceable(inner)
+    return model if inner is model or isinstance(model, ModuleView) else _traceable(inner)
 
 
 def _sample(signature: Any) -> Any:
@@ -151,8 +151,8 @@ def _sample(signature: Any) -> Any:
 
 def _specs(model: nn.Module, signature: Any, sample: Any) -> Any:
     if sample is not None:
-        return described(sample)
-    found = specs(model, signature, None)
+        return specs_of(sample)
+    found = resolve_input_specs(model, signature, None)
     if found is None:
         raise ValueError(
             "export: nobody knows what the model is given. Pass input_signature, a shape as (None, 28, 28) or a batch "
@@ -168,7 +168,7 @@ def _open_axes(given: Any) -> int:
 def _zeros(given: Any, batch: int, length: int, step: int) -> Any:
     lengths = itertools.count(length, step)
 
-    def zeros(spec: Spec) -> Tensor:
+    def zeros(spec: TensorSpec) -> Tensor:
         first = spec.shape.index(None) if None in spec.shape else -1
         sizes = [
             size if size is not None else batch if axis == first else next(lengths)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from kerastorch.core.errors import ExportError
-from kerastorch.export.inputs import Inputs, named, unique
+from kerastorch.export.inputs import ExportInputs, named, unique
 from kerastorch.export.pt2_file import Run
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
@@ -31,7 +31,7 @@ def require() -> None:
             raise ImportError(message, name=package) from error
 
 
-def encoded(program: ExportedProgram, inputs: Inputs) -> tuple[bytes, Run]:
+def encoded(program: ExportedProgram, inputs: ExportInputs) -> tuple[bytes, Run]:
     """The bytes of an `.onnx` file, and what onnxruntime makes of them on the CPU.
 
     Raises:
@@ -92,7 +92,7 @@ def _cause(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _name_axes(proto: Any, inputs: Inputs) -> None:
+def _name_axes(proto: Any, inputs: ExportInputs) -> None:
     """`batch`, and `x_1` for another axis that varies, in the place of torch's `s77`."""
     names: dict[str, str] = {}
     for value, axes in zip(proto.graph.input, inputs.varying(), strict=True):
@@ -115,7 +115,7 @@ def _strip(proto: Any) -> None:
             node.doc_string = ""
 
 
-def _output_names(inputs: Inputs) -> list[str]:
+def _output_names(inputs: ExportInputs) -> list[str]:
     """Those of a functional model's outputs in a list, the keys of a dict, else `output`, `output_0`, ..."""
     found = inputs.expected[0]
     if isinstance(found, Tensor):

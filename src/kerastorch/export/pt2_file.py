@@ -11,12 +11,12 @@ import torch
 from torch.export import ExportedProgram
 
 from kerastorch.core.errors import ExportError
-from kerastorch.export.inputs import Inputs
+from kerastorch.export.inputs import ExportInputs
 
 Run = Callable[[Any], Any]  # from what the model is called on to what the program gives
 
 
-def traced(inputs: Inputs) -> ExportedProgram:
+def traced(inputs: ExportInputs) -> ExportedProgram:
     """The model on the first of its trials.
 
     Raises:
@@ -35,7 +35,7 @@ def traced(inputs: Inputs) -> ExportedProgram:
     return program
 
 
-def encoded(program: ExportedProgram, inputs: Inputs) -> tuple[bytes, Run]:
+def encoded(program: ExportedProgram, inputs: ExportInputs) -> tuple[bytes, Run]:
     """The bytes of a `.pt2` file, and the program that they make when they are loaded."""
     written = io.BytesIO()
     torch.export.save(program, written)

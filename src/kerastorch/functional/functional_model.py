@@ -11,14 +11,14 @@ from torch.utils import _pytree as pytree
 
 from kerastorch.core.channel_tracking import channels_after, check_axis
 from kerastorch.core.module_tree import modules
-from kerastorch.core.overridable_property import soft_property
-from kerastorch.functional.graph_builder import Plan, graph_module, keep_apart, masks_on, replay
-from kerastorch.functional.module_view import View
+from kerastorch.core.overridable_property import overridable_property
+from kerastorch.functional.graph_builder import CallSignature, build_graph_module, keep_apart, masks_on, replay
+from kerastorch.functional.module_view import ModuleView
 from kerastorch.symbolic.masks import makes_mask
-from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, replaced
+from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, map_symbols
 
 
-class Functional(View):
+class Functional(ModuleView):
     """What lies between symbols, where `inputs` and `outputs` are given; else what `View` is.
 
     Args:
@@ -26,7 +26,7 @@ class Functional(View):
         outputs: symbols that were made of them.
     """
 
-    _plan: Plan | None = None
+    _plan: CallSignature | None = None
     _symbols: tuple[Any, Any] | None = None
 
     def __init__(self, inputs: Any = None, outputs: Any = None) -> None:
@@ -39,7 +39,7 @@ class Functional(View):
             return
         if isinstance(outputs, (list, tuple)) and len(outputs) == 1:
             outputs = outputs[0]  # as in Keras, one output comes alone
-        module, plan = graph_module(inputs, outputs, type(self).__name__)
+        module, plan = build_graph_module(inputs, outputs, type(self).__name__)
         super().__init__(module)
         self._plan, self._symbols = plan, (inputs, outputs)
 
@@ -56,7 +56,7 @@ class Functional(View):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The outputs for inputs in the structure that the model was made with, spread over arguments, or by name."""
         if self._plan is not None:
-            return super().forward(*self._plan.arranged(args, kwargs))
+            return super().forward(*self._plan.bind(args, kwargs))
         return super().forward(*args, **kwargs)
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
@@ -70,7 +70,7 @@ class Functional(View):
             return None
         given = pytree.tree_leaves(x)
         if isinstance(x, (tuple, list, Mapping)) or len(self._plan.names) == 1:
-            given = self._plan.arranged((x,), {})
+            given = self._plan.bind((x,), {})
         return masks_on(*self.symbols, given, self)
 
     @property
@@ -80,43 +80,43 @@ class Functional(View):
 
     # --- what is known of a functional model ------------------------------------------------------------------
 
-    @soft_property
+    @overridable_property
     def graph(self) -> fx.Graph:
         """What was recorded."""
         return self._graph_module().graph
 
-    @soft_property
+    @overridable_property
     def code(self) -> str:
         """What was recorded, as Python."""
         written = self._graph_module().code.strip()
         return re.sub(r";  [\w =]+ = None$", "", written, flags=re.MULTILINE)  # where torch lets go of a tensor
 
-    @soft_property
+    @overridable_property
     def inputs(self) -> Any:
         """The symbols that the model begins with, in the structure that it was made with."""
         return self.symbols[0]
 
-    @soft_property
+    @overridable_property
     def outputs(self) -> Any:
         """The symbols that the model ends in."""
         return self.symbols[1]
 
-    @soft_property
+    @overridable_property
     def input(self) -> Any:
         """The symbols that the model begins with; of a model that has none, the symbol that it was called on."""
         return self._ends()[0]
 
-    @soft_property
+    @overridable_property
     def output(self) -> Any:
         """The symbols that the model ends in; of a model that has none, the symbol that its call made."""
         return self._ends()[1]
 
-    @soft_property
+    @overridable_property
     def input_shape(self) -> Any:
         """The shapes of `inputs`, `None` where a size varies, in their structure."""
         return _shapes(self.inputs)
 
-    @soft_property
+    @overridable_property
     def output_shape(self) -> Any:
         """The shapes of `outputs`, `None` where a size varies, in their structure."""
         return _shapes(self.outputs)
@@ -124,7 +124,7 @@ class Functional(View):
     def _ends(self) -> tuple[Any, Any]:
         return self.symbols if self._plan is not None else self._only_call()
 
-    @soft_property
+    @overridable_property
     def symbols(self) -> tuple[Any, Any]:
         """Inputs and outputs; a copy of a model records its own when it is first asked for them."""
         module = self._graph_module()
@@ -133,14 +133,14 @@ class Functional(View):
             self._symbols = replay(module, self._plan)
         return self._symbols
 
-    @soft_property
+    @overridable_property
     def input_names(self) -> tuple[str, ...]:
         """The names of the inputs."""
         self._graph_module()
         assert self._plan is not None
         return self._plan.names
 
-    @soft_property
+    @overridable_property
     def output_names(self) -> tuple[str, ...] | None:
         """The names of the outputs where they are a list: those of the layers they come from; `None` elsewhere."""
         return self._output_names
@@ -159,4 +159,4 @@ def _shapes(ends: Any) -> Any:
     def shape(symbol: Symbol) -> tuple[int | None, ...]:
         return tuple(size if isinstance(size, int) else None for size in symbol.shape)
 
-    return replaced(ends, shape)
+    return map_symbols(ends, shape)

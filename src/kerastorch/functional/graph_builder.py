@@ -15,10 +15,10 @@ from torch.utils import _pytree as pytree
 
 from kerastorch.core.name_lookup import snake_case
 from kerastorch.symbolic.input import Input
-from kerastorch.symbolic.symbolic_tensor import Symbol, call, named, replaced, symbols
+from kerastorch.symbolic.symbolic_tensor import Symbol, call, collect_symbols, display_name, map_symbols
 
 
-class Plan(NamedTuple):
+class CallSignature(NamedTuple):
     """How a functional model is called.
 
     Attributes:
@@ -37,7 +37,7 @@ class Plan(NamedTuple):
     structure: Any
     outputs: tuple[str, ...] | None
 
-    def arranged(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
         """What a call was given, as the list of inputs.
 
         Raises:
@@ -84,7 +84,7 @@ def _in_order(structure: Any, given: Any) -> Any:
     return given
 
 
-def graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphModule, Plan]:
+def build_graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphModule, CallSignature]:
     """The model from `inputs` to `outputs`, structures of symbols; its children are the modules called on the way.
 
     Raises:
@@ -106,7 +106,7 @@ def graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphModule, 
     module, made = _written(begin, keys, order, outputs, name)
     names = tuple(str(made[symbol].target) for symbol in begin)
     several = isinstance(outputs, (list, tuple))
-    plan = Plan(
+    plan = CallSignature(
         names,
         tuple(keys),
         tuple(tuple(None if isinstance(size, Symbol) else size for size in symbol.shape[1:]) for symbol in begin),
@@ -140,7 +140,7 @@ def masks_on(inputs: Any, outputs: Any, given: list[Any], model: nn.Module) -> A
             ):
                 mask = fx.Interpreter(graph).run(*given)
             else:
-                warnings.warn(f"{named(model)}: a mask that is made inside of it ends with it.", stacklevel=2)
+                warnings.warn(f"{display_name(model)}: a mask that is made inside of it ends with it.", stacklevel=2)
                 mask = None
         found.append(mask)
     return found[0] if len(found) == 1 else found
@@ -150,7 +150,7 @@ def _begins(graph: fx.Graph) -> list[fx.Node]:
     return [node for node in graph.nodes if node.op == "placeholder"]
 
 
-def replay(module: fx.GraphModule, plan: Plan) -> tuple[Any, Any]:
+def replay(module: fx.GraphModule, plan: CallSignature) -> tuple[Any, Any]:
     """The inputs and outputs of a model as symbols, recorded anew: for a copy, which has none of its own."""
     inputs = [Input(*facts) for facts in zip(plan.sizes, plan.dtypes, plan.names, strict=True)]
     return pytree.tree_map(inputs.__getitem__, plan.structure), _Recorder(module).run(*inputs)
@@ -180,7 +180,7 @@ def between(begin: list[Symbol], end: list[Symbol]) -> tuple[list[Symbol], list[
             name = getattr(symbol, "name", None) or str(symbol)
             raise ValueError(f"Model: the outputs need {name!r}, which is not among the inputs; add it to them.")
         found.add(symbol)
-        needed = symbols((symbol.args, symbol.kwargs))
+        needed = collect_symbols((symbol.args, symbol.kwargs))
         used.update(needed)
         waiting += [one for one in needed if one not in known]
     order = sorted(found, key=lambda symbol: symbol.serial)
@@ -220,7 +220,7 @@ def keep_apart(graph: fx.Graph) -> None:
 
 def _nodes(value: Any, made: Mapping[Symbol, fx.Node], children: _Children, graph: fx.Graph) -> Any:
     """Arguments with nodes in the place of symbols, and of tensors, which a module of their own holds."""
-    value = replaced(value, made.__getitem__)
+    value = map_symbols(value, made.__getitem__)
 
     def constant(leaf: Any) -> Any:
         if isinstance(leaf, Tensor):
@@ -256,7 +256,9 @@ class _Children:
         own = getattr(module, "name", None)
         name = _identifier(own if isinstance(own, str) else snake_case(type(module).__name__))
         if isinstance(own, str) and name in self.modules and getattr(self.modules[name], "name", None) == own:
-            raise ValueError(f"Model: two layers are named {own!r} ({named(module)} is the second); names are unique.")
+            raise ValueError(
+                f"Model: two layers are named {own!r} ({display_name(module)} is the second); names are unique."
+            )
         number, free = 0, name
         while free in self.modules or hasattr(fx.GraphModule, free):
             number += 1

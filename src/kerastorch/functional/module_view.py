@@ -8,12 +8,12 @@ from torch import nn
 
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import modules
-from kerastorch.core.trainable import rest
+from kerastorch.core.trainable import set_frozen_batchnorm_eval
 from kerastorch.module.unregistered_modules import check_registered
-from kerastorch.module.weights_mixin import Weights
+from kerastorch.module.weights_mixin import WeightsMixin
 
 
-class View(Weights):
+class ModuleView(WeightsMixin):
     """A view of `module`; without one, the base of a module with a `forward` of its own."""
 
     module_viewed: nn.Module | None = None
@@ -58,7 +58,7 @@ class View(Weights):
             self.module_viewed.train(mode)  # the children are the same
             self.training = mode
         if mode:
-            rest(modules(self))
+            set_frozen_batchnorm_eval(modules(self))
         return self
 
     def _save_to_state_dict(self, *args: Any) -> None:

@@ -35,7 +35,7 @@ class Call:
 
 
 @contextmanager
-def listening(module: nn.Module) -> Iterator[list[Call]]:
+def record_calls(module: nn.Module) -> Iterator[list[Call]]:
     """The calls of `module` and its parts from now on, in the order in which they begin."""
     found: list[Call] = []
     open_calls: list[Call] = []

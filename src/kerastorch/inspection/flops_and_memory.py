@@ -68,7 +68,7 @@ def _formulas() -> dict[Any, Any]:
     return flop_registry | {kernel: shape_wrapper(formula) for kernel, formula in also.items()}
 
 
-class Kept(torch.autograd.graph.saved_tensors_hooks):
+class SavedActivationBytes(torch.autograd.graph.saved_tensors_hooks):
     """The bytes of what autograd keeps meanwhile, weights and inputs, which are there anyway, left out.
 
     Args:

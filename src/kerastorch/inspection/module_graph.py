@@ -14,10 +14,10 @@ from torch.overrides import TorchFunctionMode
 
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.nested import map_structure
-from kerastorch.core.tensor_spec import BATCHES, VARYING
+from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
 from kerastorch.inspection.call_recorder import Shape, common, shapes, tensors_in
 from kerastorch.inspection.summary_rows import kind
-from kerastorch.runtime.dry_run import Subject
+from kerastorch.runtime.dry_run import DryRun
 
 
 @dataclass
@@ -65,9 +65,9 @@ def graph_of(module: nn.Module, given: Any, *, expand: bool) -> Graph:
     if given is None:
         return _chain(module)
     try:
-        return _seen(Subject(module, given, fake=True), expand)
+        return _seen(DryRun(module, given, fake=True), expand)
     except Exception:  # the real thing runs where shapes are not enough, or says it best
-        return _seen(Subject(module, given, fake=False), expand)
+        return _seen(DryRun(module, given, fake=False), expand)
 
 
 def _chain(module: nn.Module) -> Graph:
@@ -84,15 +84,15 @@ def _chain(module: nn.Module) -> Graph:
     return found
 
 
-def _seen(subject: Subject, expand: bool) -> Graph:
-    one, other = (_traced(subject, *sizes, expand) for sizes in zip(BATCHES, VARYING, strict=True))
+def _seen(subject: DryRun, expand: bool) -> Graph:
+    one, other = (_traced(subject, *sizes, expand) for sizes in zip(TRIAL_BATCH_SIZES, TRIAL_SIZES, strict=True))
     if [node.kind for node in one.nodes] == [node.kind for node in other.nodes]:
         for node, twin in zip(one.nodes, other.nodes, strict=True):
             node.taken, node.made = common(node.taken, twin.taken), common(node.made, twin.made)
     return one
 
 
-def _traced(subject: Subject, batch: int, varying: int, expand: bool) -> Graph:
+def _traced(subject: DryRun, batch: int, varying: int, expand: bool) -> Graph:
     trace = _Trace()
     with trace.hooked(subject.module, expand), trace:
         subject.run(subject.inputs(batch, varying))

@@ -9,12 +9,12 @@ from typing import Any
 from torch import nn
 
 from kerastorch.callbacks.progress_bar import in_notebook
-from kerastorch.core.errors import mismatch, whole
+from kerastorch.core.errors import check_int, mismatch
 from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import public_name
 from kerastorch.inspection.module_graph import Graph, Node, graph_of
 from kerastorch.inspection.summary_rows import shown, trainable
-from kerastorch.runtime.input_specs import specs
+from kerastorch.runtime.input_specs import resolve_input_specs
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg", ".dot")
 _DIRECTIONS = ("TB", "BT", "LR", "RL")
@@ -69,8 +69,8 @@ def plot_model(
         raise mismatch("rankdir", rankdir, f"one of {', '.join(_DIRECTIONS)}")
     if not isinstance(model, nn.Module):
         raise mismatch("model", model, "a torch.nn.Module")
-    whole("dpi", dpi)
-    graph = graph_of(model, specs(model, input_shape, input_data), expand=expand_nested)
+    check_int("dpi", dpi)
+    graph = graph_of(model, resolve_input_specs(model, input_shape, input_data), expand=expand_nested)
     labels = [
         _label(node, show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable)
         for node in graph.nodes

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.name_lookup import own_name
-from kerastorch.core.tensor_spec import VARYING
+from kerastorch.core.tensor_spec import TRIAL_SIZES
 from kerastorch.inspection import summary_rows
-from kerastorch.inspection.module_profile import Look, look
+from kerastorch.inspection.module_profile import ModuleProfile, profile_module
 from kerastorch.inspection.summary_rows import Row
 from kerastorch.inspection.text_table import as_html, memory, text
-from kerastorch.runtime.input_specs import specs, varies
+from kerastorch.runtime.input_specs import has_varying_axes, resolve_input_specs
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def summarize(
     input_data: Any = None,
 ) -> Summary:
     """Look at a module; the arguments are those of `Model.summary`."""
-    given = specs(module, input_shape, input_data)
-    seen = None if given is None else look(module, given)
+    given = resolve_input_specs(module, input_shape, input_data)
+    seen = None if given is None else profile_module(module, given)
     rows = (
         summary_rows.of_tree(module, depth) if seen is None else summary_rows.of_calls(seen.module, seen.calls, depth)
     )
@@ -100,10 +100,10 @@ def _counted(tensors: Iterable[Tensor]) -> str:
     return f"{sum(tensor.numel() for tensor in tensors):,} ({memory(sum(tensor.nbytes for tensor in tensors))})"
 
 
-def _costs(seen: Look, given: Any) -> list[str]:
-    of = "one sample" if varies(given) else "one call"
-    if varies(given, beside_batch=True):
-        of += f" ({VARYING[0]} for sizes that vary)"
+def _costs(seen: ModuleProfile, given: Any) -> list[str]:
+    of = "one sample" if has_varying_axes(given) else "one call"
+    if has_varying_axes(given, beside_batch=True):
+        of += f" ({TRIAL_SIZES[0]} for sizes that vary)"
     lines = [f"Multiply-adds, {of}: {seen.multiply_adds:,}"]
     return lines if seen.kept is None else [*lines, f"Kept for the backward pass, {of}: {memory(seen.kept)}"]
 

@@ -9,20 +9,20 @@ from typing import Any
 from torch import nn
 
 from kerastorch.callbacks.progress_bar import in_notebook
-from kerastorch.core.errors import unknown, whole
+from kerastorch.core.errors import check_int, unknown
 from kerastorch.core.name_lookup import own_name
-from kerastorch.core.overridable_property import soft_property
-from kerastorch.functional.module_view import View
+from kerastorch.core.overridable_property import overridable_property
+from kerastorch.functional.module_view import ModuleView
 
 ALL = 2**31
 
 
-class SummaryMixin(View):
+class SummaryMixin(ModuleView):
     """A view whose layers can be seen."""
 
     _seen: Any = None  # the specs of what it was built for
 
-    @soft_property
+    @overridable_property
     def layers(self) -> list[nn.Module]:
         """The direct children, in order; an attribute of your own under this name stays yours."""
         return list(self.children())
@@ -41,7 +41,7 @@ class SummaryMixin(View):
             raise ValueError("get_layer() takes one of name and index.")
         layers: list[nn.Module] = list(self.layers)
         if index is not None:
-            if whole("index", index, -len(layers)) >= len(layers):
+            if check_int("index", index, -len(layers)) >= len(layers):
                 raise ValueError(f"get_layer(): there is no layer {index}, the model has {len(layers)}.")
             return layers[index]
         assert name is not None
@@ -95,7 +95,7 @@ class SummaryMixin(View):
         width = min(shutil.get_terminal_size((100, 24)).columns, 100) if line_length is None else line_length
         found = summarize(
             self,
-            depth=ALL if expand_nested else whole("depth", depth),
+            depth=ALL if expand_nested else check_int("depth", depth),
             show_trainable=show_trainable,
             layer_range=layer_range,
             input_shape=input_shape,
@@ -107,4 +107,4 @@ class SummaryMixin(View):
             show: Any = display.display
             show(found)
         else:
-            (print_fn or print)(found.text(whole("line_length", width, 40)))
+            (print_fn or print)(found.text(check_int("line_length", width, 40)))

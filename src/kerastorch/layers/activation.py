@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.core.errors import mismatch, number
+from kerastorch.core.errors import check_float, mismatch
 from kerastorch.layers.axes import LAST
 from kerastorch.layers.base import Layer
 from kerastorch.layers.constant_output import warn_of_constant
@@ -32,9 +32,9 @@ class ReLU(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.max_value = None if max_value is None else number("max_value", max_value, least=0)
-        self.negative_slope = number("negative_slope", negative_slope, least=0)
-        self.threshold = number("threshold", threshold, least=0)
+        self.max_value = None if max_value is None else check_float("max_value", max_value, least=0)
+        self.negative_slope = check_float("negative_slope", negative_slope, least=0)
+        self.threshold = check_float("threshold", threshold, least=0)
 
     def forward(self, x: Tensor) -> Tensor:
         return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
@@ -52,7 +52,7 @@ class LeakyReLU(Layer):
 
     def __init__(self, negative_slope: float = 0.3, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.negative_slope = number("negative_slope", negative_slope, least=0)
+        self.negative_slope = check_float("negative_slope", negative_slope, least=0)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.leaky_relu(x, self.negative_slope)
@@ -113,7 +113,7 @@ class ELU(Layer):
 
     def __init__(self, alpha: float = 1.0, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.alpha = number("alpha", alpha)
+        self.alpha = check_float("alpha", alpha)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.elu(x, self.alpha)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from kerastorch.core.errors import whole
+from kerastorch.core.errors import check_int
 from kerastorch.layers.base import Layer
 
 
-class Adapting(Layer):
+class AdaptableLayer(Layer):
     """A layer with buffers whose sizes only the data knows: empty until `adapt`, and loaded whatever size they have."""
 
     def _learned(self, *names: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Adapting(Layer):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def not_adapted(layer: Layer, otherwise: str) -> RuntimeError:
+def not_adapted_error(layer: Layer, otherwise: str) -> RuntimeError:
     """The error of a call that comes too early."""
     name = type(layer).__name__
     return RuntimeError(f"{name} has not seen any data. Call adapt(data) first, {otherwise}, or load its state.")
@@ -57,7 +57,7 @@ def batches(data: Any, steps: int | None = None, *, rows: bool = False) -> Itera
         steps: look at no more than this many pieces.
         rows: whether a list is always data, never a list of arrays.
     """
-    limit = None if steps is None else whole("steps", steps)
+    limit = None if steps is None else check_int("steps", steps)
     if isinstance(data, (str, bytes)) or not hasattr(data, "__iter__"):
         raise TypeError(f"adapt takes an array, a list, or an iterable of batches, got {type(data).__name__}.")
     listed = isinstance(data, (list, tuple))
@@ -78,7 +78,7 @@ def _is_piece(one: Any) -> bool:
     return hasattr(one, "__array__") or (isinstance(one, tuple) and bool(one) and hasattr(one[0], "__array__"))
 
 
-def array(batch: Any, name: str) -> np.ndarray[Any, Any]:
+def to_array(batch: Any, name: str) -> np.ndarray[Any, Any]:
     """A piece of numbers as NumPy, on the CPU.
 
     Raises:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.core.errors import number, one_of
+from kerastorch.core.errors import check_choice, check_float
 from kerastorch.layers.attention_masks import causal, check_steps, joined, penalty
 from kerastorch.layers.base import Layer
-from kerastorch.layers.random_generator import Draws
+from kerastorch.layers.random_generator import RandomGenerator
 
 
 class Attention(Layer):
@@ -52,9 +52,9 @@ class Attention(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable)
         self.use_scale = use_scale
-        self.score_mode = one_of("score_mode", score_mode, ("dot", "concat"))
-        self.dropout = number("dropout", dropout, least=0, below=1)
-        self._draws = Draws(seed)
+        self.score_mode = check_choice("score_mode", score_mode, ("dot", "concat"))
+        self.dropout = check_float("dropout", dropout, least=0, below=1)
+        self._draws = RandomGenerator(seed)
         self.seed = self._draws.seed
 
     def build(self, input_shape: Any) -> None:

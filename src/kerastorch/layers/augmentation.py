@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.core.errors import number, one_of, whole
+from kerastorch.core.errors import check_choice, check_float, check_int
 from kerastorch.layers.images import ImageLayer
-from kerastorch.layers.random_generator import Draws, wide
+from kerastorch.layers.random_generator import RandomGenerator, at_least_float32
 
 Range = tuple[float, float]
 
@@ -20,12 +20,12 @@ class Drawing(ImageLayer):
 
     def __init__(self, seed: int | None, data_format: str | None, name: str | None, trainable: bool) -> None:
         super().__init__(data_format, name=name, trainable=trainable)
-        self._draws = Draws(seed)
+        self._draws = RandomGenerator(seed)
         self.seed = self._draws.seed
 
     def _uniform(self, x: Tensor, between: Range) -> Tensor:
         """A number for each image, `(batch,)`; float32 for narrower images, so that there are enough different ones."""
-        drawn = self._draws.uniform(x.new_empty(x.shape[0], dtype=wide(x.dtype)))
+        drawn = self._draws.uniform(x.new_empty(x.shape[0], dtype=at_least_float32(x.dtype)))
         return drawn * (between[1] - between[0]) + between[0]
 
 
@@ -74,7 +74,7 @@ class RandomFlip(Augmentation):
         trainable: bool = True,
     ) -> None:
         super().__init__(seed, data_format, name, trainable)
-        self.mode = one_of("mode", mode, ("horizontal", "vertical", "horizontal_and_vertical"))
+        self.mode = check_choice("mode", mode, ("horizontal", "vertical", "horizontal_and_vertical"))
 
     def augment(self, x: Tensor) -> Tensor:
         for axis, direction in ((3, "horizontal"), (2, "vertical")):
@@ -115,8 +115,8 @@ class RandomCrop(Augmentation):
         trainable: bool = True,
     ) -> None:
         super().__init__(seed, data_format, name, trainable)
-        self.height = whole("height", height)
-        self.width = whole("width", width)
+        self.height = check_int("height", height)
+        self.width = check_int("width", width)
 
     def augment(self, x: Tensor) -> Tensor:
         if x.shape[2] < self.height or x.shape[3] < self.width:
@@ -166,9 +166,9 @@ def factor_range(name: str, factor: Any, least: float, most: float) -> Range:
     if isinstance(factor, (list, tuple)):
         if len(factor) != 2:
             raise ValueError(f"{name} must be a number or a pair of numbers, got {factor!r}.")
-        low, high = sorted(number(name, one, least=least, most=most) for one in factor)
+        low, high = sorted(check_float(name, one, least=least, most=most) for one in factor)
         return low, high
-    high = number(name, factor, least=max(least, -most), most=most)
+    high = check_float(name, factor, least=max(least, -most), most=most)
     return max(-abs(high), least), abs(high)
 
 
@@ -176,5 +176,5 @@ def value_pair(value_range: Any) -> Range:
     """The least and the greatest value of a pixel."""
     if not isinstance(value_range, (list, tuple)) or len(value_range) != 2:
         raise ValueError(f"value_range must be a pair, as (0, 1) or (0, 255), got {value_range!r}.")
-    low, high = sorted(number("value_range", one) for one in value_range)
+    low, high = sorted(check_float("value_range", one) for one in value_range)
     return low, high

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import number
+from kerastorch.core.errors import check_float
 from kerastorch.layers.augmentation import Augmentation, Drawing, Range, factor_range, value_pair
-from kerastorch.layers.random_generator import wide
+from kerastorch.layers.random_generator import at_least_float32
 
 
 class RandomContrast(Augmentation):
@@ -124,9 +124,9 @@ class RandomErasing(Augmentation):
         self.scale = factor_range("scale", scale, 0, 1)
         self.fill_value: Any = fill_value
         if isinstance(fill_value, (list, tuple)):
-            self.fill_value = tuple(number("fill_value", one) for one in fill_value)
+            self.fill_value = tuple(check_float("fill_value", one) for one in fill_value)
         elif fill_value is not None:
-            self.fill_value = number("fill_value", fill_value)
+            self.fill_value = check_float("fill_value", fill_value)
         self.value_range = value_pair(value_range)
 
     def augment(self, x: Tensor) -> Tensor:
@@ -153,16 +153,16 @@ def rectangles(layer: Drawing, x: Tensor, high: Tensor, across: Tensor) -> Tenso
 
 def _stretch(layer: Drawing, x: Tensor, length: Tensor, axis: int) -> Tensor:
     start = layer._uniform(x, (0.0, 1.0)) * (x.shape[axis] - length)
-    place = torch.arange(x.shape[axis], dtype=wide(x.dtype), device=x.device)
+    place = torch.arange(x.shape[axis], dtype=at_least_float32(x.dtype), device=x.device)
     return (place >= start[:, None]) & (place < (start + length)[:, None])
 
 
 def _both_ways(factor: Any) -> Range:
     """A pair as it is given: the first is how far down, the second how far up."""
     if isinstance(factor, (list, tuple)) and len(factor) == 2:
-        low, high = (number("factor", one, least=0, most=1) for one in factor)
+        low, high = (check_float("factor", one, least=0, most=1) for one in factor)
         return low, high
     if isinstance(factor, (list, tuple)):
         raise ValueError(f"factor must be a number or a pair of numbers, got {factor!r}.")
-    one = number("factor", factor, least=0, most=1)
+    one = check_float("factor", factor, least=0, most=1)
     return one, one

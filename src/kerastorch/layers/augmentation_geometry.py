@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.core.errors import number, one_of
+from kerastorch.core.errors import check_choice, check_float
 from kerastorch.layers.augmentation import Augmentation, Range, factor_range
-from kerastorch.layers.random_generator import wide
+from kerastorch.layers.random_generator import at_least_float32
 
 _FILL = {"reflect": "reflection", "nearest": "border", "constant": "zeros", "wrap": "border"}
 
@@ -27,9 +27,9 @@ class _Sampling(Augmentation):
         trainable: bool,
     ) -> None:
         super().__init__(seed, data_format, name, trainable)
-        self.fill_mode = one_of("fill_mode", fill_mode, tuple(_FILL))
-        self.interpolation = one_of("interpolation", interpolation, ("nearest", "bilinear"))
-        self.fill_value = number("fill_value", fill_value)
+        self.fill_mode = check_choice("fill_mode", fill_mode, tuple(_FILL))
+        self.interpolation = check_choice("interpolation", interpolation, ("nearest", "bilinear"))
+        self.fill_value = check_float("fill_value", fill_value)
 
     def augment(self, x: Tensor) -> Tensor:
         return sample(x, self.matrices(x), self.fill_mode, self.interpolation, self.fill_value)
@@ -169,7 +169,7 @@ def sample(x: Tensor, matrices: Tensor, fill_mode: str, interpolation: str, fill
         fill_value: for `"constant"`.
     """
     given = x.dtype
-    x = x.to(wide(given))  # places in bfloat16 would be off by whole pixels
+    x = x.to(at_least_float32(given))  # places in bfloat16 would be off by whole pixels
     grid = F.affine_grid(matrices.to(x.dtype), list(x.shape), align_corners=False)
     if fill_mode == "wrap":
         x, grid = _wrapped(x, grid)

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import number
+from kerastorch.core.errors import check_float
 from kerastorch.layers.augmentation import Drawing, Range, factor_range, images
 from kerastorch.layers.augmentation_color import rectangles
-from kerastorch.layers.random_generator import wide
+from kerastorch.layers.random_generator import at_least_float32
 from kerastorch.symbolic.symbolic_tensor import has_symbols
 
 _WHERE = "It is no layer of a model: call it on a batch, in train_step or in the collate_fn of a DataLoader."
@@ -102,10 +102,10 @@ class MixUp(_Mixing):
         trainable: bool = True,
     ) -> None:
         super().__init__(seed, data_format, name, trainable)
-        self.alpha = number("alpha", alpha, above=0, most=1)
+        self.alpha = check_float("alpha", alpha, above=0, most=1)
 
     def mix(self, x: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
-        share = self._beta(x, torch.full((), self.alpha, dtype=wide(x.dtype), device=x.device))
+        share = self._beta(x, torch.full((), self.alpha, dtype=at_least_float32(x.dtype), device=x.device))
         weight = share.view(-1, 1, 1, 1).to(x.dtype)
         return weight * x + (1 - weight) * x[partners], share
 

@@ -13,12 +13,12 @@ from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.constraints import Constraint
 from kerastorch.core.channel_tracking import Channels
 from kerastorch.core.module_tree import is_unbuilt, modules
-from kerastorch.core.serialization import Configurable, current
-from kerastorch.module.weights_mixin import Weights
+from kerastorch.core.serialization import Configurable, current_codec
+from kerastorch.module.weights_mixin import WeightsMixin
 from kerastorch.regularizers import Regularizer
 
 
-class Layer(Weights, Configurable):
+class Layer(WeightsMixin, Configurable):
     """Base of the layers. Write `build(input_shape)` for the parameters and `forward` for the rest.
 
     Until the first call there are no parameters; the call makes them, on the device and in the dtype that the
@@ -81,7 +81,9 @@ class Layer(Weights, Configurable):
         takes = inspect.signature(self.build).parameters.values()
         several = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in takes)
         self.build(*map(_sizes, input_shapes if several else input_shapes[: len(takes)]))
-        if current() is None:  # else it is made anew, from a file or config: what there is to say was said at first
+        if (
+            current_codec() is None
+        ):  # else it is made anew, from a file or config: what there is to say was said at first
             self.check_shapes(*map(_sizes, input_shapes))
         self.built, self.built_on = True, tuple(map(_plain, input_shapes))
         self.weights_never_trained = frozenset(
@@ -125,8 +127,8 @@ class Layer(Weights, Configurable):
             )
         if name is None and (regularizer is not None or constraint is not None):
             raise ValueError("add_weight: a regularizer or constraint needs the name of the attribute, name=...")
-        codec = current()
-        if codec is not None and not codec.fills:
+        codec = current_codec()
+        if codec is not None and not codec.initializes_weights:
             weight = torch.zeros(tuple(shape), dtype=self._place.dtype, device=self._place.device)
         else:
             weight = torch.empty(tuple(shape), dtype=self._place.dtype, device=self._place.device)

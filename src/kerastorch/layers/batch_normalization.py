@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import initializers
-from kerastorch.core.errors import number
+from kerastorch.core.errors import check_float
 from kerastorch.layers.axes import channels_of, given_axis
 from kerastorch.layers.channel_axis import ChannelAxis
 from kerastorch.layers.normalization import Affine
@@ -89,9 +89,9 @@ class BatchNormalization(Affine, ChannelAxis):
             name,
             trainable,
         )
-        self.epsilon = number("epsilon", epsilon, above=0)
+        self.epsilon = check_float("epsilon", epsilon, above=0)
         self.axis = None if axis is None else given_axis(axis)
-        self.momentum = number("momentum", momentum, least=0, most=1)
+        self.momentum = check_float("momentum", momentum, least=0, most=1)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         if synchronized:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import mismatch, one_of, whole
+from kerastorch.core.errors import check_choice, check_int, mismatch
 from kerastorch.layers.base import Layer
 
 VECTORS = ("one_hot", "multi_hot", "count")
@@ -45,8 +45,8 @@ class CategoryEncoding(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.num_tokens = whole("num_tokens", num_tokens)
-        self.output_mode = one_of("output_mode", output_mode, VECTORS)
+        self.num_tokens = check_int("num_tokens", num_tokens)
+        self.output_mode = check_choice("output_mode", output_mode, VECTORS)
         self.sparse = check_dense(sparse)
         self.register_buffer("_like", torch.empty(0), persistent=False)  # follows .to(): the dtype of the vectors
 

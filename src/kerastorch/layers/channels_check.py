@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from kerastorch.core.channel_tracking import fixes_channels_first, known_of_input
+from kerastorch.core.channel_tracking import fixes_channels_first, known_input_channels
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules
 from kerastorch.layers.base import Layer
@@ -78,7 +78,7 @@ def _follows_channels_first(layer: Layer) -> bool:
     In a functional model the symbol says it. Else the modules that are running are looked for on the stack: a layer
     that has been built in one of them has taken its input, or warned of it.
     """
-    known = known_of_input()
+    known = known_input_channels()
     if known is not None:
         return known.axis == 1
     frame = sys._getframe(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kerastorch.core.errors import warn
-from kerastorch.core.serialization import current
+from kerastorch.core.serialization import current_codec
 from kerastorch.layers.base import Layer
 
 _CURE = "For one output, a probability, take a sigmoid; for two classes also two outputs and a softmax."
@@ -24,7 +24,7 @@ def refuse_constant(layer: Layer, axis: int | None, size: int, of: int, ndim: in
     Raises:
         ValueError: names the sigmoid.
     """
-    if current() is not None:
+    if current_codec() is not None:
         return  # it is made anew from a file, to predict what it predicted
     if axis is not None and size == 1 and axis % ndim == of % ndim:
         raise ValueError(f"{layer.named()} has a softmax over one unit, which is constant and learns nothing. {_CURE}")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
-from kerastorch.core.errors import mismatch, whole
+from kerastorch.core.errors import check_int, mismatch
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.spatial import sizes
 
@@ -55,7 +55,7 @@ class _ConvTranspose(Convolutional):
             name=name,
             trainable=trainable,
         )
-        self.filters = whole("filters", filters)
+        self.filters = check_int("filters", filters)
         self.check_strides()
         self.output_padding = None if output_padding is None else sizes("output_padding", output_padding, self.rank, 0)
         if any(more >= stride for more, stride in zip(self.output_padding or (), self.strides, strict=False)):

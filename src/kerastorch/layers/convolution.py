@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.core.errors import mismatch, one_of, whole
+from kerastorch.core.errors import check_choice, check_int, mismatch
 from kerastorch.layers.base import activation_name
 from kerastorch.layers.constant_output import refuse_constant
 from kerastorch.layers.padding import known, padded
@@ -62,7 +62,7 @@ class Convolutional(Spatial):
         super().__init__(data_format, name=name, trainable=trainable, activity_regularizer=activity_regularizer)
         self.kernel_size = sizes("kernel_size", kernel_size, self.rank)
         self.strides = sizes("strides", strides, self.rank)
-        self.padding = one_of("padding", padding, self._paddings())
+        self.padding = check_choice("padding", padding, self._paddings())
         self.dilation_rate = sizes("dilation_rate", dilation_rate, self.rank)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -169,8 +169,8 @@ class _Conv(Convolutional):
             name=name,
             trainable=trainable,
         )
-        self.filters = whole("filters", filters)
-        self.groups = whole("groups", groups)
+        self.filters = check_int("filters", filters)
+        self.groups = check_int("groups", groups)
         if self.filters % self.groups:
             raise mismatch("filters", filters, f"a multiple of groups={groups}")
         self.check_strides()

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.core.channel_tracking import Channels
-from kerastorch.core.errors import whole
+from kerastorch.core.errors import check_int
 from kerastorch.layers.base import Layer, activation_name
 from kerastorch.layers.constant_output import refuse_constant, warn_of_constant
 
@@ -59,7 +59,7 @@ class Dense(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
-        self.units = whole("units", units)
+        self.units = check_int("units", units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -147,7 +147,7 @@ class Maxout(Dense):
             name=name,
             trainable=trainable,
         )
-        self.pieces = whole("pieces", pieces, 2)
+        self.pieces = check_int("pieces", pieces, 2)
 
     def build(self, input_shape: torch.Size) -> None:
         self._make(self.units * self.pieces, input_shape[-1])

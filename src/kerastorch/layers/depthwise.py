@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kerastorch import constraints, initializers, regularizers
-from kerastorch.core.errors import whole
+from kerastorch.core.errors import check_int
 from kerastorch.initializers import Initializer
 from kerastorch.layers.convolution import CONVOLUTIONS, Convolutional
 from kerastorch.layers.padding import known, padded
@@ -67,7 +67,7 @@ class _DepthwiseConv(Convolutional):
             name=name,
             trainable=trainable,
         )
-        self.depth_multiplier = whole("depth_multiplier", depth_multiplier)
+        self.depth_multiplier = check_int("depth_multiplier", depth_multiplier)
         self.depthwise_initializer = initializers.get(depthwise_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
         self.depthwise_constraint = constraints.get(depthwise_constraint)
@@ -194,7 +194,7 @@ class _SeparableConv(_DepthwiseConv):
             name=name,
             trainable=trainable,
         )
-        self.filters = whole("filters", filters)
+        self.filters = check_int("filters", filters)
         self.pointwise_initializer = initializers.get(pointwise_initializer)
         self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
         self.pointwise_constraint = constraints.get(pointwise_constraint)

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import mismatch, number, one_of, whole
-from kerastorch.layers.adaptable import Adapting, array, batches, not_adapted
+from kerastorch.core.errors import check_choice, check_float, check_int, mismatch
+from kerastorch.layers.adaptable import AdaptableLayer, batches, not_adapted_error, to_array
 from kerastorch.layers.category_encoding import VECTORS, check_dense, vectors
 from kerastorch.layers.quantiles import Quantiles
 
 
-class Discretization(Adapting):
+class Discretization(AdaptableLayer):
     """The number of the bin that each number lies in; bin `i` is `boundaries[i - 1] <= x < boundaries[i]`.
 
     Args:
@@ -48,9 +48,9 @@ class Discretization(Adapting):
         super().__init__(name=name, trainable=trainable)
         if (bin_boundaries is None) == (num_bins is None):
             raise ValueError(f"give one of bin_boundaries ({bin_boundaries!r}) and num_bins ({num_bins!r}).")
-        self.num_bins = None if num_bins is None else whole("num_bins", num_bins, 2)
-        self.epsilon = number("epsilon", epsilon, above=0, below=1)
-        self.output_mode = one_of("output_mode", output_mode, ("int", *VECTORS))
+        self.num_bins = None if num_bins is None else check_int("num_bins", num_bins, 2)
+        self.epsilon = check_float("epsilon", epsilon, above=0, below=1)
+        self.output_mode = check_choice("output_mode", output_mode, ("int", *VECTORS))
         self.sparse = check_dense(sparse)
         self._given = None if bin_boundaries is None else _rising(bin_boundaries)
         self.register_buffer("bin_boundaries", torch.tensor(self._given or (), dtype=torch.get_default_dtype()))
@@ -69,7 +69,7 @@ class Discretization(Adapting):
             raise ValueError("Discretization was made with bin_boundaries; adapt finds them for num_bins=.")
         quantiles = Quantiles(self.epsilon)
         for batch in batches(data, steps):
-            quantiles.add(array(batch, "Discretization"))
+            quantiles.add(to_array(batch, "Discretization"))
         found = quantiles.boundaries(self.num_bins)
         if not len(found):
             raise ValueError("Discretization.adapt needs more than one number.")
@@ -77,7 +77,7 @@ class Discretization(Adapting):
 
     def forward(self, x: Tensor) -> Tensor:
         if not len(self.bin_boundaries):
-            raise not_adapted(self, "give bin_boundaries=")
+            raise not_adapted_error(self, "give bin_boundaries=")
         # both in the wider dtype: torch wants one, and float64 numbers must not move across a boundary
         dtype = torch.promote_types(x.dtype, self.bin_boundaries.dtype)
         index = torch.bucketize(x.to(dtype), self.bin_boundaries.to(dtype), right=True)

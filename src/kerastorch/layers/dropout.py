@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.core.errors import number, one_of
+from kerastorch.core.errors import check_choice, check_float
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import warn_if_channels_last
-from kerastorch.layers.random_generator import Draws
+from kerastorch.layers.random_generator import RandomGenerator
 from kerastorch.layers.spatial import FORMATS
 from kerastorch.regularizers import L1L2
 
@@ -46,9 +46,9 @@ class Dropout(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self._draws = Draws(seed)
+        self._draws = RandomGenerator(seed)
         self.seed = self._draws.seed
-        self.rate = number("rate", rate, least=0, most=1)
+        self.rate = check_float("rate", rate, least=0, most=1)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class _SpatialDropout(Dropout):
         self, rate: float, data_format: str | None, seed: int | None, name: str | None, trainable: bool
     ) -> None:
         super().__init__(rate, seed=seed, name=name, trainable=trainable)
-        self.data_format = None if data_format is None else one_of("data_format", data_format, FORMATS)
+        self.data_format = None if data_format is None else check_choice("data_format", data_format, FORMATS)
 
     def check_shapes(self, *input_shapes: Any) -> None:
         """Warn of images and volumes that look channels-last, unless `data_format` was given."""
@@ -201,7 +201,7 @@ class AlphaDropout(Dropout):
         shape = self._shape_of_noise(x)
         if self.rate == 1 or (shape is None and self.seed is None):
             return torch.alpha_dropout(x, self.rate, True)
-        keep = self._draws.kept(shape or x.shape, self.rate, x)
+        keep = self._draws.bernoulli_mask(shape or x.shape, self.rate, x)
         scale = 1 / math.sqrt((1 + self.rate * _LOWEST**2) * (1 - self.rate))
         return scale * (x * keep + _LOWEST * (1 - keep) - _LOWEST * self.rate)
 
@@ -230,9 +230,9 @@ class GaussianDropout(Layer):
         self, rate: float, seed: int | None = None, *, name: str | None = None, trainable: bool = True
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self._draws = Draws(seed)
+        self._draws = RandomGenerator(seed)
         self.seed = self._draws.seed
-        self.rate = number("rate", rate, least=0, below=1)
+        self.rate = check_float("rate", rate, least=0, below=1)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.rate:
@@ -262,9 +262,9 @@ class GaussianNoise(Layer):
         self, stddev: float, seed: int | None = None, *, name: str | None = None, trainable: bool = True
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self._draws = Draws(seed)
+        self._draws = RandomGenerator(seed)
         self.seed = self._draws.seed
-        self.stddev = number("stddev", stddev, least=0)
+        self.stddev = check_float("stddev", stddev, least=0)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.stddev:

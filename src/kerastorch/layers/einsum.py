@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.core.errors import mismatch, whole
+from kerastorch.core.errors import check_int, mismatch
 from kerastorch.layers.base import Layer, activation_name
 from kerastorch.layers.constant_output import refuse_constant
 
@@ -64,7 +64,7 @@ class EinsumDense(Layer):
         self._parts = _parsed(equation)
         self.equation = equation
         sizes = output_shape if isinstance(output_shape, (tuple, list)) else (output_shape,)
-        self.output_shape = tuple(None if size is None else whole("output_shape", size) for size in sizes)
+        self.output_shape = tuple(None if size is None else check_int("output_shape", size) for size in sizes)
         self.activation = activations.get(activation)
         for letter in bias_axes or "":
             if letter not in self._parts.output:

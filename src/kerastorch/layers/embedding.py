@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
-from kerastorch.core.errors import mismatch, number, whole
+from kerastorch.core.errors import check_float, check_int, mismatch
 from kerastorch.layers.base import Layer
 
 
@@ -55,8 +55,8 @@ class Embedding(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.input_dim = whole("input_dim", input_dim)
-        self.output_dim = whole("output_dim", output_dim)
+        self.input_dim = check_int("input_dim", input_dim)
+        self.output_dim = check_int("output_dim", output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
@@ -148,7 +148,7 @@ class ReversibleEmbedding(Embedding):
             trainable=trainable,
         )
         self.tie_weights = tie_weights
-        self.logit_soft_cap = None if logit_soft_cap is None else number("logit_soft_cap", logit_soft_cap, above=0)
+        self.logit_soft_cap = None if logit_soft_cap is None else check_float("logit_soft_cap", logit_soft_cap, above=0)
 
     def build(self, input_shape: torch.Size) -> None:
         super().build(input_shape)

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch
-from kerastorch.layers.adaptable import Adapting, array, batches, not_adapted
+from kerastorch.layers.adaptable import AdaptableLayer, batches, not_adapted_error, to_array
 from kerastorch.layers.axes import LAST
 from kerastorch.layers.channels_check import warn_if_channels_first
 
 EPSILON = 1e-7  # the least standard deviation that is divided by
 
 
-class Normalization(Adapting):
+class Normalization(AdaptableLayer):
     """`(x - mean) / sqrt(variance)`, with the mean and variance of data that `adapt` looked at, or given ones.
 
     Args:
@@ -74,7 +74,7 @@ class Normalization(Adapting):
         kept: tuple[int, ...] | None = None
         count, mean, squares = 0, np.zeros(()), np.zeros(())
         for batch in batches(data):
-            x = array(batch, "Normalization").astype(np.float64, copy=False)
+            x = to_array(batch, "Normalization").astype(np.float64, copy=False)
             if not count and not self.axis_given:
                 warn_if_channels_first(self, x.shape)
             keep = _places(self.axis, x.ndim)
@@ -97,7 +97,7 @@ class Normalization(Adapting):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.mean.shape == (0,):
-            raise not_adapted(self, "give mean= and variance=")
+            raise not_adapted_error(self, "give mean= and variance=")
         mean, deviation = self._along(self.mean, x), self._along(self.variance, x).sqrt().clamp_min(EPSILON)
         return x * deviation + mean if self.invert else (x - mean) / deviation
 
@@ -145,7 +145,7 @@ def _given(mean: Any, variance: Any, axis: Any) -> tuple[Any, Any] | None:
         return None
     if mean is None or variance is None:
         raise ValueError(f"mean and variance go together, got mean={mean!r} and variance={variance!r}.")
-    first, second = array(mean, "Normalization"), array(variance, "Normalization")
+    first, second = to_array(mean, "Normalization"), to_array(variance, "Normalization")
     if first.shape != second.shape:
         raise ValueError(f"mean has shape {first.shape}, variance {second.shape}.")
     axes = 0 if axis is None else 1 if isinstance(axis, int) else len(axis)

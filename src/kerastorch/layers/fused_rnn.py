@@ -12,10 +12,10 @@ from torch.nn.utils.rnn import PackedSequence
 
 from kerastorch import activations
 from kerastorch.core.errors import mismatch
-from kerastorch.layers.rnn import _OverTime
+from kerastorch.layers.rnn import RecurrentBase
 from kerastorch.layers.rnn_gates import _Gated
-from kerastorch.layers.scan import Steps, scan, zeros
-from kerastorch.symbolic.fake_tensors import only_shapes
+from kerastorch.layers.scan import MaskedReordering, scan, zeros
+from kerastorch.symbolic.fake_tensors import is_shape_inference
 
 # what torch's kernels compute, under each of its names
 TANH = (activations.tanh, torch.tanh, F.tanh)
@@ -25,7 +25,7 @@ RELU = (activations.relu, torch.relu, F.relu)
 _WIDE = 3e4
 
 
-class _Fused(_OverTime, _Gated):
+class _Fused(RecurrentBase, _Gated):
     _kernel: str | None  # of torch._VF; None where the settings leave only the loop
     use_cudnn: Any = "auto"
 
@@ -59,7 +59,7 @@ class _Fused(_OverTime, _Gated):
         return scan(lambda z, states: self._step(z, states, recurrent), self._projected(x, inputs), states, mask)
 
     def _takes_kernel(self, x: Tensor) -> bool:
-        if self._kernel is None or self.use_cudnn is False or only_shapes():
+        if self._kernel is None or self.use_cudnn is False or is_shape_inference():
             return False
         # torch 2.13 compiles its LSTM for the CPU, but not its gradient
         return not (self._kernel == "lstm" and _compiling() and torch.is_grad_enabled() and not x.is_cuda)
@@ -81,8 +81,8 @@ class _Fused(_OverTime, _Gated):
     def _masked(
         self, x: Tensor, states: list[Tensor], weights: list[Tensor], mask: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        steps = Steps(mask)
-        x = steps.first(x)
+        steps = MaskedReordering(mask)
+        x = steps.gather(x)
         if len(states) > 1 and (self.return_state or self.stateful):
             # c does not come out step by step, so it must stay as it is after the last one: one more feature shuts the
             # input gate and opens the forget gate
@@ -91,7 +91,7 @@ class _Fused(_OverTime, _Gated):
             column[0], column[1] = -_WIDE, _WIDE
             weights = [torch.cat([weights[0], column.flatten(0, 1)], 1), *weights[1:]]
         outputs, last = self._called(x, states, weights)
-        outputs = steps.back(outputs)
+        outputs = steps.scatter(outputs)
         h = torch.where(steps.count[:, -1:] > 0, outputs[:, -1], states[0])
         return outputs, [h, *last[1:]]
 

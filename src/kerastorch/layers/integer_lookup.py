@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch
-from kerastorch.layers.adaptable import array, not_adapted
+from kerastorch.layers.adaptable import not_adapted_error, to_array
 from kerastorch.layers.category_encoding import check_integers, refuse_where
 from kerastorch.layers.vocabulary import Counts, _Lookup
 
@@ -101,7 +101,7 @@ class IntegerLookup(_Lookup):
         return int(value)
 
     def _count(self, piece: Any, apart: bool) -> Counts:
-        found = array(piece, "IntegerLookup")
+        found = to_array(piece, "IntegerLookup")
         if found.dtype.kind not in "iu":
             raise TypeError(f"IntegerLookup.adapt takes integers, got an array of {found.dtype}.")
         if found.ndim < 2:
@@ -131,7 +131,7 @@ class IntegerLookup(_Lookup):
 
     def forward(self, x: Tensor) -> Tensor:
         if not len(self.vocabulary):
-            raise not_adapted(self, "give vocabulary=")
+            raise not_adapted_error(self, "give vocabulary=")
         check_integers(x, "IntegerLookup")
         x = x.long()
         return self._inverted(x) if self.invert else self._encoded(self._index(x))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kerastorch.core.errors import mismatch, whole
+from kerastorch.core.errors import check_int, mismatch
 from kerastorch.layers.multi_head_base import _Heads
 
 
@@ -72,13 +72,13 @@ class MultiHeadAttention(_Heads):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
-        self.num_heads = whole("num_heads", num_heads)
-        self.key_dim = whole("key_dim", key_dim)
-        self.value_dim = self.key_dim if value_dim is None else whole("value_dim", value_dim)
+        self.num_heads = check_int("num_heads", num_heads)
+        self.key_dim = check_int("key_dim", key_dim)
+        self.value_dim = self.key_dim if value_dim is None else check_int("value_dim", value_dim)
         self._sizes = self.num_heads, self.num_heads, self.key_dim, self.value_dim
         if output_shape is not None:
             sizes = output_shape if isinstance(output_shape, Sequence) else (output_shape,)
-            self._shape_out = tuple(whole("output_shape", size) for size in sizes)
+            self._shape_out = tuple(check_int("output_shape", size) for size in sizes)
         self.output_shape = self._shape_out
         if attention_axes not in (None, 1, -2, (1,), [1], (-2,), [-2]):
             raise mismatch(
@@ -144,9 +144,9 @@ class GroupQueryAttention(_Heads):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
-        self.head_dim = whole("head_dim", head_dim)
-        self.num_query_heads = whole("num_query_heads", num_query_heads)
-        self.num_key_value_heads = whole("num_key_value_heads", num_key_value_heads)
+        self.head_dim = check_int("head_dim", head_dim)
+        self.num_query_heads = check_int("num_query_heads", num_query_heads)
+        self.num_key_value_heads = check_int("num_key_value_heads", num_key_value_heads)
         if self.num_query_heads % self.num_key_value_heads:
             expected = f"a divisor of num_query_heads={num_query_heads}"
             raise mismatch("num_key_value_heads", num_key_value_heads, expected)

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
-from kerastorch.core.errors import number, whole
+from kerastorch.core.errors import check_float, check_int
 from kerastorch.layers.attention_masks import band, causal, check_steps, joined, softmax
 from kerastorch.layers.base import Layer
 from kerastorch.layers.core import Dense
-from kerastorch.layers.random_generator import Draws
+from kerastorch.layers.random_generator import RandomGenerator
 
 
 class _Heads(Layer):
@@ -43,9 +43,9 @@ class _Heads(Layer):
                 "flash_attention must be None: torch picks the fastest kernel by itself. To force one, call the model "
                 "inside torch.nn.attention.sdpa_kernel(...)."
             )
-        self.dropout = number("dropout", dropout, least=0, below=1)
+        self.dropout = check_float("dropout", dropout, least=0, below=1)
         self.use_bias = use_bias
-        self.sliding_window = sliding_window if sliding_window is None else whole("sliding_window", sliding_window)
+        self.sliding_window = sliding_window if sliding_window is None else check_int("sliding_window", sliding_window)
         self.flash_attention = None
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -54,7 +54,7 @@ class _Heads(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self.use_gate = use_gate
-        self._draws = Draws(seed)
+        self._draws = RandomGenerator(seed)
         self.seed = self._draws.seed
 
     def build(self, query_shape: torch.Size) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
-from kerastorch.core.errors import mismatch, number
+from kerastorch.core.errors import check_float, mismatch
 from kerastorch.layers.axes import LAST, along, axes_of, channels_of, given_axes, given_axis
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channel_axis import ChannelAxis
@@ -48,7 +48,7 @@ class Affine(Layer):
         trainable: bool,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.epsilon = number("epsilon", epsilon, least=0)
+        self.epsilon = check_float("epsilon", epsilon, least=0)
         self.center = center
         self.scale = scale
         self.beta_initializer = initializers.get(beta_initializer)
@@ -253,7 +253,7 @@ class RMSNormalization(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable)
         self.axis, self.axis_given = given_axes(axis), axis is not LAST
-        self.epsilon = number("epsilon", epsilon, least=0)
+        self.epsilon = check_float("epsilon", epsilon, least=0)
 
     def build(self, input_shape: torch.Size) -> None:
         sizes = [input_shape[axis] for axis in axes_of(self, self.axis, len(input_shape))]

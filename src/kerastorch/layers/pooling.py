@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import functional as F
 
-from kerastorch.core.errors import one_of
+from kerastorch.core.errors import check_choice
 from kerastorch.layers.padding import same
 from kerastorch.layers.spatial import Spatial, sizes
 
@@ -29,7 +29,7 @@ class _Pooling(Spatial):
         super().__init__(data_format, name=name, trainable=trainable)
         self.pool_size = sizes("pool_size", pool_size, self.rank)
         self.strides = self.pool_size if strides is None else sizes("strides", strides, self.rank)
-        self.padding = one_of("padding", padding, ("valid", "same"))
+        self.padding = check_choice("padding", padding, ("valid", "same"))
 
     def build(self, input_shape: Sequence[int]) -> None:
         _, spatial = self.split(input_shape)

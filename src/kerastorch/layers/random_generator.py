@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import whole
+from kerastorch.core.errors import check_int
 
 
-class Draws:
+class RandomGenerator:
     """Draws from torch's global generator, or with a seed from numbers of its own.
 
     With a seed, draw number `n` is a pure function of the seed and `n`, on each device another. torch traces no
@@ -27,7 +27,7 @@ class Draws:
     """
 
     def __init__(self, seed: int | None) -> None:
-        self.seed = None if seed is None else whole("seed", seed, 0)
+        self.seed = None if seed is None else check_int("seed", seed, 0)
         # the seed, and how many draws there were; always on the CPU, where reading waits for nothing
         self.count = None if self.seed is None else torch.tensor([self.seed % 2**63, 0], device="cpu")
 
@@ -47,13 +47,13 @@ class Draws:
         """The numbers below `size` in random order, on the device of `like`."""
         return self.uniform(like.new_empty(size, dtype=torch.float64)).argsort()
 
-    def kept(self, shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
+    def bernoulli_mask(self, shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
         """0 with probability `rate`, else 1; of `shape`, in the dtype and on the device of `like`."""
-        return (self.uniform(like.new_empty(shape, dtype=wide(like.dtype))) < 1 - rate).to(like.dtype)
+        return (self.uniform(like.new_empty(shape, dtype=at_least_float32(like.dtype))) < 1 - rate).to(like.dtype)
 
     def dropout(self, shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
         """0 with probability `rate`, else `1 / (1 - rate)`."""
-        return self.kept(shape, rate, like) / (1 - rate)
+        return self.bernoulli_mask(shape, rate, like) / (1 - rate)
 
     def _drawn(self, kind: str, like: Tensor) -> Tensor:
         if self.count is None:
@@ -62,7 +62,7 @@ class Draws:
         return found
 
 
-def wide(dtype: torch.dtype) -> torch.dtype:
+def at_least_float32(dtype: torch.dtype) -> torch.dtype:
     """float32, or float64 where `dtype` is: narrower ones have too few different numbers to draw."""
     return torch.promote_types(dtype, torch.float32)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import number
+from kerastorch.core.errors import check_float
 from kerastorch.layers.base import Layer
 
 
@@ -67,5 +67,5 @@ class Rescaling(Layer):
 
 def _number_or_several(name: str, value: Any) -> Any:
     if isinstance(value, (list, tuple, np.ndarray, Tensor)) and np.ndim(value) == 1:
-        return tuple(number(name, float(one)) for one in value)
-    return number(name, value)
+        return tuple(check_float(name, float(one)) for one in value)
+    return check_float(name, value)

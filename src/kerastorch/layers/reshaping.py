@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import mismatch, number, one_of, whole
+from kerastorch.core.errors import check_choice, check_float, check_int, mismatch
 from kerastorch.layers.base import Layer
 from kerastorch.layers.spatial import FORMATS
 
@@ -29,7 +29,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.data_format = None if data_format is None else one_of("data_format", data_format, FORMATS)
+        self.data_format = None if data_format is None else check_choice("data_format", data_format, FORMATS)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 2:
@@ -54,7 +54,7 @@ class Reshape(Layer):
         if not isinstance(target_shape, (tuple, list)) or list(target_shape).count(-1) > 1:
             raise mismatch("target_shape", target_shape, expected)
         try:
-            self.target_shape = tuple(-1 if size == -1 else whole("size", size) for size in target_shape)
+            self.target_shape = tuple(-1 if size == -1 else check_int("size", size) for size in target_shape)
         except ValueError:
             raise mismatch("target_shape", target_shape, expected) from None
 
@@ -111,7 +111,7 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.n = whole("n", n)
+        self.n = check_int("n", n)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 2:
@@ -141,7 +141,7 @@ class Masking(Layer):
 
     def __init__(self, mask_value: float = 0.0, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.mask_value = number("mask_value", mask_value)
+        self.mask_value = check_float("mask_value", mask_value)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.where(self.compute_mask(x).unsqueeze(-1), x, 0)

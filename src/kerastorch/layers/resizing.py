@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.core.errors import number, one_of, unknown, whole
+from kerastorch.core.errors import check_choice, check_float, check_int, unknown
 from kerastorch.layers.images import ImageLayer
 
 # Keras' names -> torch's; 'nearest-exact' takes pixels for squares, as the others do
@@ -50,9 +50,9 @@ class Resizing(ImageLayer):
         trainable: bool = True,
     ) -> None:
         super().__init__(data_format, name=name, trainable=trainable)
-        self.height = whole("height", height)
-        self.width = whole("width", width)
-        self.interpolation = one_of("interpolation", interpolation, tuple(_MODES))
+        self.height = check_int("height", height)
+        self.width = check_int("width", width)
+        self.interpolation = check_choice("interpolation", interpolation, tuple(_MODES))
         if crop_to_aspect_ratio and pad_to_aspect_ratio:
             raise ValueError("Resizing takes crop_to_aspect_ratio or pad_to_aspect_ratio, not both.")
         self.crop_to_aspect_ratio = crop_to_aspect_ratio
@@ -60,7 +60,7 @@ class Resizing(ImageLayer):
         if fill_mode != "constant":
             raise unknown("fill_mode", str(fill_mode), ["constant"])
         self.fill_mode = fill_mode
-        self.fill_value = number("fill_value", fill_value)
+        self.fill_value = check_float("fill_value", fill_value)
         if antialias and self.interpolation == "nearest":
             raise ValueError("Resizing: antialias=True needs interpolation='bilinear' or 'bicubic'.")
         self.antialias = antialias
@@ -116,8 +116,8 @@ class CenterCrop(ImageLayer):
         trainable: bool = True,
     ) -> None:
         super().__init__(data_format, name=name, trainable=trainable)
-        self.height = whole("height", height)
-        self.width = whole("width", width)
+        self.height = check_int("height", height)
+        self.width = check_int("width", width)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim == 3:  # one image

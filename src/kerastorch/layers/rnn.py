@@ -18,7 +18,7 @@ from kerastorch.layers.rnn_gates import _Gated
 from kerastorch.layers.scan import backwards, scan, zeros
 
 
-class _OverTime(Layer):
+class RecurrentBase(Layer):
     takes_channels_last = True
     return_sequences: bool
     return_state: bool
@@ -153,7 +153,7 @@ class _OverTime(Layer):
     reset_states = reset_state
 
 
-class RNN(_OverTime):
+class RNN(RecurrentBase):
     """A cell, run over time.
 
     A cell is a module with `forward(x, states) -> (output, new_states)` and `state_size`: an integer for one state, a
@@ -221,10 +221,10 @@ class RNN(_OverTime):
         return scan(step, x, states, mask)
 
 
-def forget(module: nn.Module) -> None:
+def reset_all_states(module: nn.Module) -> None:
     """Drop the states that a dry run has left in stateful layers."""
     for part in modules(module):
-        if isinstance(part, _OverTime) and part.stateful:
+        if isinstance(part, RecurrentBase) and part.stateful:
             part.reset_state()
 
 

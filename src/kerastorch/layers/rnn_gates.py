@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch import activations, constraints, initializers, regularizers
-from kerastorch.core.errors import number, whole
+from kerastorch.core.errors import check_float, check_int
 from kerastorch.layers.base import Layer, activation_name
-from kerastorch.layers.random_generator import Draws
+from kerastorch.layers.random_generator import RandomGenerator
 
 Drawn = tuple[Tensor | None, Tensor | None]  # factors for the inputs and for the states, (1 or gates, batch, size)
 
@@ -46,7 +46,7 @@ class _Gated(Layer):
         trainable: bool,
     ) -> None:
         super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
-        self.units = whole("units", units)
+        self.units = check_int("units", units)
         self.activation = activations.get(activation)
         self.recurrent_activation = activations.get(recurrent_activation)
         self.use_bias = use_bias
@@ -59,9 +59,9 @@ class _Gated(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.recurrent_constraint = constraints.get(recurrent_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.dropout = number("dropout", dropout, least=0, below=1)
-        self.recurrent_dropout = number("recurrent_dropout", recurrent_dropout, least=0, below=1)
-        self._draws = Draws(seed)
+        self.dropout = check_float("dropout", dropout, least=0, below=1)
+        self.recurrent_dropout = check_float("recurrent_dropout", recurrent_dropout, least=0, below=1)
+        self._draws = RandomGenerator(seed)
         self.seed = self._draws.seed
         self.state_size = self.output_size = self.units
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.symbolic.fake_tensors import only_shapes
+from kerastorch.symbolic.fake_tensors import is_shape_inference
 
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
@@ -22,7 +22,7 @@ def scan(step: Step, x: Tensor, states: Any, mask: Tensor | None) -> tuple[Tenso
         states: tensors, in lists of lists.
         mask: `(batch, time)`; where it is `False`, the states stay and the output is the one before, 0 at first.
     """
-    if only_shapes() and x.shape[1] > 2:
+    if is_shape_inference() and x.shape[1] > 2:
         outputs, states = scan(step, x[:, :2], states, None if mask is None else mask[:, :2])
         return torch.cat([outputs, outputs[:, :1].expand(-1, x.shape[1] - 2, *outputs.shape[2:])], 1), states
     return _loop(step, x, states, mask)
@@ -56,7 +56,7 @@ def zeros(x: Tensor, sizes: Any) -> Any:
     return [zeros(x, size) for size in sizes]
 
 
-class Steps:
+class MaskedReordering:
     """The steps that count, moved to the front: a kernel that knows no mask runs over those first, and over the rest
     after them. Exact for every mask, since a step that does not count leaves the states alone.
 
@@ -70,11 +70,11 @@ class Steps:
         number = torch.arange(mask.shape[1], device=mask.device)
         self.rest = number >= self.count[:, -1:]  # what lies behind, once they are at the front
 
-    def first(self, x: Tensor) -> Tensor:
+    def gather(self, x: Tensor) -> Tensor:
         """`x` in the new order, 0 in the steps that do not count: whatever stood there, it has no say."""
         return _gathered(x, self.order).masked_fill(self.rest.unsqueeze(-1), 0)
 
-    def back(self, outputs: Tensor) -> Tensor:
+    def scatter(self, outputs: Tensor) -> Tensor:
         """Outputs in their own places; the one before where a step does not count, 0 before the first."""
         found = _gathered(outputs, (self.count - 1).clamp(min=0))
         return found.masked_fill((self.count == 0).unsqueeze(-1), 0)

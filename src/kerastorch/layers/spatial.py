@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from kerastorch.core.channel_tracking import Channels
-from kerastorch.core.errors import mismatch, one_of, whole
+from kerastorch.core.errors import check_choice, check_int, mismatch
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import warn_if_channels_last
 
@@ -41,7 +41,7 @@ class Spatial(Layer):
         self.data_format_given = data_format is not None
         if data_format is None:
             data_format = "channels_last" if self.rank == 1 else "channels_first"
-        self.data_format = one_of("data_format", data_format, FORMATS)
+        self.data_format = check_choice("data_format", data_format, FORMATS)
         self._last = self.data_format == "channels_last"
 
     def get_config(self) -> dict[str, Any]:
@@ -116,4 +116,4 @@ def sizes(what: str, given: Any, rank: int, least: int = 1) -> tuple[int, ...]:
     several = isinstance(given, Sequence) and not isinstance(given, str)
     if several and len(given) != rank:
         raise mismatch(what, given, f"an integer or {rank} of them" if rank > 1 else "an integer")
-    return tuple(whole(what, one, least) for one in given) if several else (whole(what, given, least),) * rank
+    return tuple(check_int(what, one, least) for one in given) if several else (check_int(what, given, least),) * rank

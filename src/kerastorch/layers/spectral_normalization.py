@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from kerastorch.core.channel_tracking import Channels, channels_after
-from kerastorch.core.errors import mismatch, whole
+from kerastorch.core.errors import check_int, mismatch
 from kerastorch.layers.base import Layer
 
 _WARM = 15  # power iterations on the first weight, so that it is scaled right from the start; as many as torch makes
@@ -49,7 +49,7 @@ class SpectralNormalization(Layer):
         if not isinstance(layer, Layer) and not isinstance(getattr(layer, "weight", None), Tensor):
             raise mismatch("layer", layer, "a layer, or a torch.nn.Module, with a weight")
         self.layer = layer
-        self.power_iterations = whole("power_iterations", power_iterations)
+        self.power_iterations = check_int("power_iterations", power_iterations)
 
     def build(self, input_shape: Any) -> None:
         if isinstance(self.layer, Layer):

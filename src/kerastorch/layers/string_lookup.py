@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch
-from kerastorch.layers.adaptable import not_adapted
+from kerastorch.layers.adaptable import not_adapted_error
 from kerastorch.layers.strings import strings
 from kerastorch.layers.vocabulary import Counts, _Lookup
 
@@ -124,7 +124,7 @@ class StringLookup(_Lookup):
 
     def forward(self, x: Any) -> Any:
         if not self._indices:
-            raise not_adapted(self, "give vocabulary=")
+            raise not_adapted_error(self, "give vocabulary=")
         if self.invert:
             return self._inverted(x)
         found = strings(x, "StringLookup", self.encoding)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import mismatch, one_of, unknown, whole
-from kerastorch.layers.adaptable import batches, not_adapted
+from kerastorch.core.errors import check_choice, check_int, mismatch, unknown
+from kerastorch.layers.adaptable import batches, not_adapted_error
 from kerastorch.layers.base import Layer
 from kerastorch.layers.string_lookup import StringLookup
 from kerastorch.layers.strings import refuse_tracing, strings
@@ -85,10 +85,10 @@ class TextVectorization(Layer):
         self._widths = _widths(ngrams)
         if ragged is not False:
             raise mismatch("ragged", ragged, "False", "Rows are padded with 0.")
-        self.output_mode = one_of("output_mode", output_mode, ("int", "one_hot", "multi_hot", "count", "tf_idf"))
+        self.output_mode = check_choice("output_mode", output_mode, ("int", "one_hot", "multi_hot", "count", "tf_idf"))
         self.output_sequence_length = output_sequence_length
         if output_sequence_length is not None:
-            self.output_sequence_length = whole("output_sequence_length", output_sequence_length)
+            self.output_sequence_length = check_int("output_sequence_length", output_sequence_length)
             if self.output_mode != "int":
                 raise ValueError(f"output_sequence_length is for output_mode='int', got {output_mode!r}.")
         self.lookup = StringLookup(
@@ -138,7 +138,7 @@ class TextVectorization(Layer):
     def forward(self, x: Any) -> Tensor:
         refuse_tracing(x, "TextVectorization")
         if not self.lookup._indices:
-            raise not_adapted(self, "give vocabulary=")
+            raise not_adapted_error(self, "give vocabulary=")
         rows = self._rows(x)
         longest = max(map(len, rows), default=0)
         length = longest if self.output_sequence_length is None else self.output_sequence_length
@@ -204,5 +204,5 @@ def _widths(ngrams: Any) -> tuple[int, ...] | None:
     if ngrams is None:
         return None
     if isinstance(ngrams, (list, tuple)):
-        return tuple(whole("ngrams", width) for width in ngrams)
-    return tuple(range(1, whole("ngrams", ngrams) + 1))
+        return tuple(check_int("ngrams", width) for width in ngrams)
+    return tuple(range(1, check_int("ngrams", ngrams) + 1))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from kerastorch.core.errors import mismatch, one_of, whole
+from kerastorch.core.errors import check_choice, check_int, mismatch
 from kerastorch.layers.spatial import Spatial, sizes
 
 # Keras' names -> torch's; 'nearest-exact' is the one that repeats for every factor
@@ -86,7 +86,7 @@ class UpSampling2D(_UpSampling):
         trainable: bool = True,
     ) -> None:
         super().__init__(size, data_format, name=name, trainable=trainable)
-        self.interpolation = one_of("interpolation", interpolation, tuple(_INTERPOLATIONS))
+        self.interpolation = check_choice("interpolation", interpolation, tuple(_INTERPOLATIONS))
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, interpolation={self.interpolation}"
@@ -252,7 +252,7 @@ class Cropping3D(_Cropping):
 def _ends(what: str, given: Any, rank: int) -> Any:
     """How much at the front and the end: a pair, or for images and volumes one for each axis."""
     if not isinstance(given, Sequence):
-        both = whole(what, given, 0)
+        both = check_int(what, given, 0)
         return (both, both) if rank == 1 else ((both, both),) * rank
     if rank == 1:
         return sizes(what, given, 2, 0)

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.core.errors import one_of, whole
-from kerastorch.layers.adaptable import Adapting, batches
+from kerastorch.core.errors import check_choice, check_int
+from kerastorch.layers.adaptable import AdaptableLayer, batches
 from kerastorch.layers.category_encoding import VECTORS, check_dense, vectors
 
 Token = Any  # str or int
 Counts = tuple[Counter[Token], Counter[Token], int]  # of each token; of documents with it; of all documents
 
 
-class _Lookup(Adapting):
+class _Lookup(AdaptableLayer):
     """The order of indices: mask (with `"int"` only), then `num_oov_indices` for what is unknown, then the tokens."""
 
     idf_weights: Tensor
@@ -39,12 +39,12 @@ class _Lookup(Adapting):
         trainable: bool,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.max_tokens = None if max_tokens is None else whole("max_tokens", max_tokens, 2)
-        self.num_oov_indices = whole("num_oov_indices", num_oov_indices, 0)
+        self.max_tokens = None if max_tokens is None else check_int("max_tokens", max_tokens, 2)
+        self.num_oov_indices = check_int("num_oov_indices", num_oov_indices, 0)
         self.mask_token = None if mask_token is None else self._token("mask_token", mask_token)
         self.oov_token = None if oov_token is None else self._token("oov_token", oov_token)
         self.invert = invert
-        self.output_mode = one_of("output_mode", output_mode, ("int", *VECTORS, "tf_idf"))
+        self.output_mode = check_choice("output_mode", output_mode, ("int", *VECTORS, "tf_idf"))
         self.sparse = check_dense(sparse)
         self.pad_to_max_tokens = pad_to_max_tokens
         if invert and self.output_mode != "int":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.core.errors import number
+from kerastorch.core.errors import check_float
 from kerastorch.losses.alignment import (
     align_classes,
     align_values,
@@ -47,7 +47,7 @@ class BinaryCrossentropy(ValueLoss):
     ) -> None:
         super().__init__(reduction, name)
         self.from_logits = from_logits
-        self.label_smoothing = number("label_smoothing", label_smoothing, least=0, most=1)
+        self.label_smoothing = check_float("label_smoothing", label_smoothing, least=0, most=1)
         self.axis = axis
 
     def _elements(self, y_true: Tensor, y_pred: Tensor, reduction: str) -> Tensor:
@@ -96,7 +96,7 @@ class CategoricalCrossentropy(Loss):
     ) -> None:
         super().__init__(reduction, name)
         self.from_logits = from_logits
-        self.label_smoothing = number("label_smoothing", label_smoothing, least=0, most=1)
+        self.label_smoothing = check_float("label_smoothing", label_smoothing, least=0, most=1)
         self.axis = self.class_axis = axis
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.core.name_lookup import find
+from kerastorch.core.name_lookup import look_up
 from kerastorch.losses import classification, regression
 from kerastorch.losses.base import Loss
 from kerastorch.losses.torch_losses import FUNCTIONS, MODULES, TorchLoss, wrap
@@ -30,7 +30,7 @@ def get(identifier: Any) -> Loss:
     given = identifier
     name = None
     if isinstance(identifier, str):
-        name, identifier = identifier, find("loss", identifier, _NAMES)
+        name, identifier = identifier, look_up("loss", identifier, _NAMES)
     if isinstance(identifier, type) or (
         isinstance(identifier, functools.partial) and isinstance(identifier.func, type)
     ):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.core.errors import number
+from kerastorch.core.errors import check_float
 from kerastorch.losses.base import ValueLoss
 
 EPSILON = 1e-7
@@ -65,7 +65,7 @@ class Huber(ValueLoss):
         self, delta: float = 1.0, reduction: str | None = "sum_over_batch_size", name: str | None = None
     ) -> None:
         super().__init__(reduction, name)
-        self.delta = number("delta", delta, above=0)
+        self.delta = check_float("delta", delta, above=0)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return last_mean(F.huber_loss(y_pred, y_true, reduction="none", delta=self.delta))

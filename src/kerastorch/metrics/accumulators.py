@@ -17,7 +17,7 @@ from kerastorch.losses.base import Loss
 from kerastorch.losses.broadcasting import without_broadcasting
 
 
-class Finished:
+class TransformedMetric:
     """A torchmetrics metric whose value goes through a function."""
 
     def __init__(self, metric: Any, function: Callable[[Tensor], Tensor]) -> None:
@@ -110,7 +110,7 @@ class LargestClass(Accuracy):
         super().update(y_pred.argmax(-1), y_true.argmax(-1))
 
 
-class WholeEpoch:
+class FunctionMetric:
     """A function of all rows as a metric: it keeps them and is called when the value is asked for.
 
     Args:
@@ -242,4 +242,8 @@ def torchmetrics_in(accumulator: Any) -> Iterator[tuple[str, Any]]:
 
 def inner_metric(accumulator: Any) -> Any:
     """Return the metric object that an accumulator wraps, or the accumulator itself."""
-    return accumulator.metric if isinstance(accumulator, (Finished, KerasProtocol, UpdateProtocol)) else accumulator
+    return (
+        accumulator.metric
+        if isinstance(accumulator, (TransformedMetric, KerasProtocol, UpdateProtocol))
+        else accumulator
+    )

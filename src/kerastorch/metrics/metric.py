@@ -10,21 +10,21 @@ from typing import Any, Literal
 
 import torch
 
-from kerastorch.core.name_lookup import find, public_name, snake_case
+from kerastorch.core.name_lookup import look_up, public_name, snake_case
 from kerastorch.losses import regression as regression_losses
 from kerastorch.losses.argument_order import settled_order
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import (
     Accuracy,
-    Finished,
+    FunctionMetric,
     KerasProtocol,
     LargestClass,
     LossMean,
+    TransformedMetric,
     UpdateProtocol,
-    WholeEpoch,
     torchmetrics_in,
 )
-from kerastorch.metrics.task import Sees, Target
+from kerastorch.metrics.task import InputFormat, TaskSpec
 
 # name -> the class of torchmetrics, after Binary, Multiclass or Multilabel
 _CLASSIFICATION = {
@@ -68,9 +68,9 @@ class Metric:
     Attributes:
         name: its name in the logs, without the output's.
         make: `Target -> torchmetrics metric`; called at the first batch.
-        sees: how outputs and targets are prepared for it: see `Target.prepare`.
-        higher: whether larger is better, if that is known.
-        classifies: it is about classes, not values.
+        input_format: how outputs and targets are prepared for it: see `Target.prepare`.
+        higher_is_better: whether larger is better, if that is known.
+        is_classification: it is about classes, not values.
         by_batch: it is given each batch as it comes, not many rows at once.
         if_unknown: what to do if outputs are probabilities or logits and nothing says which: `'ask'` raises an error;
             `'sigmoid'` treats them as logits, which changes nothing for a metric of their order; `'raw'` leaves it to
@@ -79,15 +79,15 @@ class Metric:
     """
 
     name: str
-    make: Callable[[Target], Any]
-    sees: Sees = "task"
-    higher: bool | None = None
-    classifies: bool = False
+    make: Callable[[TaskSpec], Any]
+    input_format: InputFormat = "task"
+    higher_is_better: bool | None = None
+    is_classification: bool = False
     by_batch: bool = False
     if_unknown: Literal["ask", "sigmoid", "raw"] = "raw"
     left_out: int | None = None
 
-    def settle(self, target: Target, loss: Loss | None) -> Target:
+    def settle(self, target: TaskSpec, loss: Loss | None) -> TaskSpec:
         """Return the target as this metric takes it if it is unknown whether outputs are probabilities or logits.
 
         Raises:
@@ -101,7 +101,7 @@ class Metric:
             raise ValueError(unknown_outputs(self.name, loss))
         return replace(target, link="sigmoid" if self.if_unknown == "sigmoid" else None)
 
-    def build(self, target: Target, device: torch.device) -> Any:
+    def build(self, target: TaskSpec, device: torch.device) -> Any:
         """Return a fresh accumulator: `update(y_pred, y_true)`, `compute()`, `reset()`."""
         accumulator = self.make(target)
         accumulator.to(device)
@@ -147,7 +147,7 @@ def get(identifier: Any) -> Metric:
     if callable(identifier):
         name = public_name(identifier)
         order = settled_order(identifier, name, "metric")
-        return Metric(name, lambda target: WholeEpoch(identifier, order, name), sees="raw")
+        return Metric(name, lambda target: FunctionMetric(identifier, order, name), input_format="raw")
     raise TypeError(f"A metric is a name, a torchmetrics metric or a function, got {identifier!r}.")
 
 
@@ -163,13 +163,13 @@ def _with_methods_of_torchmetrics(metric: Any) -> Metric:
     ways = {(_sees(one), getattr(one, "ignore_index", None)) for one in members}
     if len(ways) > 1:
         raise TypeError(f"{name} has metrics that need different outputs. List them: metrics=[*collection.values()].")
-    sees, left_out = ways.pop()
+    input_format, left_out = ways.pop()
     return Metric(
         name,
         lambda target: copy.deepcopy(fresh) if own else UpdateProtocol(copy.deepcopy(fresh), order),
-        sees=sees,
-        higher=getattr(metric, "higher_is_better", None),
-        classifies=any(".classification" in type(one).__module__ for one in members),
+        input_format=input_format,
+        higher_is_better=getattr(metric, "higher_is_better", None),
+        is_classification=any(".classification" in type(one).__module__ for one in members),
         left_out=left_out if isinstance(left_out, int) else None,
     )
 
@@ -183,14 +183,14 @@ def _with_keras_methods(metric: Any) -> Metric:
         )
     given = getattr(metric, "name", None)
     name = given if isinstance(given, str) and given else snake_case(type(metric).__name__)
-    return Metric(name, lambda target: KerasProtocol(metric, name), sees="raw", by_batch=True)
+    return Metric(name, lambda target: KerasProtocol(metric, name), input_format="raw", by_batch=True)
 
 
 def _has_methods(thing: Any, *names: str) -> bool:
     return all(callable(getattr(thing, name, None)) for name in names)
 
 
-def _sees(metric: Any) -> Sees:
+def _sees(metric: Any) -> InputFormat:
     """Return what an object is given; only those of torchmetrics' classification and regression get prepared rows."""
     if ".classification" in type(metric).__module__:
         return "classes" if type(metric).__name__.startswith("Multiclass") else "task"
@@ -198,19 +198,19 @@ def _sees(metric: Any) -> Sees:
 
 
 def _named(name: str) -> Metric:
-    key = find("metric", name, {known: known for known in NAMES})
+    key = look_up("metric", name, {known: known for known in NAMES})
     of_values = key in _LOSSES or key in _ROOTS or key in _REGRESSION
     return Metric(
         name,
         partial(_make, key),
-        sees=_sees_named(key),
-        higher=key == "cosine_similarity" or not (key in _LOSSES or key in _ROOTS or key in _LOWER),
-        classifies=not of_values,
+        input_format=_sees_named(key),
+        higher_is_better=key == "cosine_similarity" or not (key in _LOSSES or key in _ROOTS or key in _LOWER),
+        is_classification=not of_values,
         if_unknown="raw" if of_values else "sigmoid" if key in _RANKS else "ask",
     )
 
 
-def _sees_named(key: str) -> Sees:
+def _sees_named(key: str) -> InputFormat:
     if key in _MARGINS:
         return "margins"
     if key in _LOSSES or key in _ROOTS:
@@ -218,7 +218,7 @@ def _sees_named(key: str) -> Sees:
     return "elements" if key == "binary_accuracy" else "order" if key in _RANKS else "task"
 
 
-def _make(key: str, target: Target) -> Any:
+def _make(key: str, target: TaskSpec) -> Any:
     if key in _LOSSES or key in _ROOTS or key in _REGRESSION:
         return _make_of_values(key, target)
     if target.kind == "regression":
@@ -247,7 +247,7 @@ def _make(key: str, target: Target) -> Any:
     return wanted(*([] if binary else [target.classes]), validate_args=False)
 
 
-def _make_of_columns(key: str, target: Target) -> LargestClass:
+def _make_of_columns(key: str, target: TaskSpec) -> LargestClass:
     """Return the accuracy of the largest column for outputs that are yes-or-no questions."""
     if target.classes == 1 or key == "sparse_categorical_accuracy":
         columns = "one column" if target.classes == 1 else "columns that are yes-or-no questions"
@@ -255,15 +255,17 @@ def _make_of_columns(key: str, target: Target) -> LargestClass:
     return LargestClass()
 
 
-def _make_of_values(key: str, target: Target) -> Any:
+def _make_of_values(key: str, target: TaskSpec) -> Any:
     if target.kind in ("multiclass", "multilabel") and key not in _OF_CLASSES:
         raise ValueError(f"metric {key!r} is for values, the loss is for classes. Use 'accuracy', 'f1', 'auc', ...")
     if key in _ROOTS:
-        return Finished(LossMean(regression_losses.MeanSquaredError()), torch.sqrt)
+        return TransformedMetric(LossMean(regression_losses.MeanSquaredError()), torch.sqrt)
     if key in _LOSSES:
         loss = _LOSSES[key]()
         mean = LossMean(loss.on_axis(target.class_axis) if loss.has_class_axis and target.class_axis != -1 else loss)
-        return Finished(mean, torch.neg) if key == "cosine_similarity" else mean  # as Keras: a metric is the cosine
+        return (
+            TransformedMetric(mean, torch.neg) if key == "cosine_similarity" else mean
+        )  # as Keras: a metric is the cosine
     from torchmetrics import regression
 
     kind = _REGRESSION[key]

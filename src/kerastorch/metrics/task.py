@@ -15,11 +15,11 @@ from kerastorch.losses.torch_losses import TorchLoss
 
 Kind = Literal["binary", "multiclass", "multilabel", "regression"]
 Link = Literal["sigmoid", "softmax", "exp", "half", "unknown"]
-Sees = Literal["task", "order", "classes", "elements", "values", "margins", "raw"]
+InputFormat = Literal["task", "order", "classes", "elements", "values", "margins", "raw"]
 
 
 @dataclass(frozen=True)
-class Target:
+class TaskSpec:
     """What metrics must know of one output: the task, how many classes, and how to make probabilities of it.
 
     Attributes:
@@ -54,7 +54,7 @@ class Target:
         classifies: bool = False,
         ends_in: str | None = None,
         channel_axis: int | None = None,
-    ) -> Target:
+    ) -> TaskSpec:
         """Return what the loss, the end of the model and the first batch say of an output.
 
         A loss whose task is not known (there is none, or it is a function) leaves values to metrics of values. Metrics
@@ -78,24 +78,24 @@ class Target:
                 link: Link | None = loss.link if loss.from_logits else None
             else:  # it takes log-probabilities or margins: softmax(log p) is p, and the order stays
                 link = None if _are_probabilities(y_pred, axis, ends_in) else "softmax"
-            return Target("multiclass", y_pred.shape[axis], link, axis, loss.ignored)
+            return TaskSpec("multiclass", y_pred.shape[axis], link, axis, loss.ignored)
         whole = not y_true.is_floating_point() or bool((y_true == y_true.round()).all())
         if not classifies or not whole:
             link = "exp" if loss is not None and loss.log_outputs else None
             along_classes = loss is not None and loss.has_class_axis
             axis = _class_axis(loss, y_pred, y_true, channel_axis) if along_classes else -1
-            return Target("regression", width, link, axis)
+            return TaskSpec("regression", width, link, axis)
         if y_pred[0].numel() == 1:
-            return Target("binary", 1, _link_of_values(task, ends_in), -1, signed=_signed(y_true))
+            return TaskSpec("binary", 1, _link_of_values(task, ends_in), -1, signed=_signed(y_true))
         if not _may_be_one_hot(y_pred, y_true) and y_true.numel() == y_pred.numel():
             return _questions(y_pred, y_true, _link_of_values(task, ends_in))
         axis = _class_axis(loss, y_pred, y_true, channel_axis)
         if y_true.shape == y_pred.shape and not is_one_hot(y_true, axis):
             return _questions(y_pred, y_true, _link_of_values(task, ends_in))
         link = None if _are_probabilities(y_pred, axis, ends_in) else "softmax"
-        return Target("multiclass", y_pred.shape[axis], link, axis, looks_one_hot=y_true.shape == y_pred.shape)
+        return TaskSpec("multiclass", y_pred.shape[axis], link, axis, looks_one_hot=y_true.shape == y_pred.shape)
 
-    def for_labels(self, y_true: Tensor) -> Target:
+    def for_labels(self, y_true: Tensor) -> TaskSpec:
         """Return the target for labels of these rows, coded 0 and 1 or -1 and 1.
 
         Raises:
@@ -122,7 +122,7 @@ class Target:
             )
         return replace(self, signed=True) if low == -1 and not self.signed else self
 
-    def prepare(self, y_pred: Tensor, y_true: Tensor, sees: Sees = "task") -> tuple[Tensor, Tensor]:
+    def prepare(self, y_pred: Tensor, y_true: Tensor, sees: InputFormat = "task") -> tuple[Tensor, Tensor]:
         """Return outputs as probabilities and targets as class numbers, in the shapes that torchmetrics takes.
 
         Args:
@@ -191,7 +191,7 @@ class Target:
             y_pred, y_true = y_pred[counted], y_true[counted]
         return y_pred, y_true
 
-    def _classes(self, y_pred: Tensor, y_true: Tensor, sees: Sees) -> tuple[Tensor, Tensor]:
+    def _classes(self, y_pred: Tensor, y_true: Tensor, sees: InputFormat) -> tuple[Tensor, Tensor]:
         y_pred, y_true = self._class_numbers(y_pred, y_true)
         if self.classes == 2 and sees in ("task", "order"):
             return y_pred[:, 1], y_true
@@ -202,17 +202,17 @@ class Target:
         return y_pred.flatten(), torch.nn.functional.one_hot(y_true, self.classes).flatten()
 
 
-def _yes_or_no(loss: Loss, y_pred: Tensor, y_true: Tensor, ends_in: str | None) -> Target:
+def _yes_or_no(loss: Loss, y_pred: Tensor, y_true: Tensor, ends_in: str | None) -> TaskSpec:
     several = y_pred.ndim == 2 and y_pred.shape[1] > 1
     link: Link | None = "sigmoid" if loss.from_logits or (loss.margins and ends_in != "sigmoid") else None
     kind: Kind = "multilabel" if several else "binary"
-    return Target(kind, y_pred.shape[1] if several else 1, link, -1, signed=_signed(y_true), margins=loss.margins)
+    return TaskSpec(kind, y_pred.shape[1] if several else 1, link, -1, signed=_signed(y_true), margins=loss.margins)
 
 
-def _questions(y_pred: Tensor, y_true: Tensor, link: Link | None) -> Target:
+def _questions(y_pred: Tensor, y_true: Tensor, link: Link | None) -> TaskSpec:
     """Return the target of outputs that are each a yes-or-no question, where no loss says so."""
     several = y_pred.ndim == 2
-    return Target(
+    return TaskSpec(
         "multilabel" if several else "binary", y_pred.shape[1] if several else 1, link, -1, signed=_signed(y_true)
     )
 

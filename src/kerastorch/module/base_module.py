@@ -10,11 +10,11 @@ from kerastorch.core.trainable import Freezable
 from kerastorch.symbolic.symbolic_call import Recordable
 
 
-class Part(Recordable, Freezable):
+class BaseModule(Recordable, Freezable):
     """A module that is recorded on symbols, can be frozen, and may add to the loss."""
 
-    _charges: list[Tensor] | None = None  # of the running step; set while `fit` or `evaluate` listens
-    _charges_thread: int = 0  # the one they run in: `predict` may run in another
+    _aux_losses: list[Tensor] | None = None  # of the running step; set while `fit` or `evaluate` listens
+    _aux_losses_thread: int = 0  # the one they run in: `predict` may run in another
 
     def add_loss(self, loss: Tensor) -> None:
         """Add a scalar to what is minimised; called in `forward`, as Keras' method.
@@ -26,5 +26,5 @@ class Part(Recordable, Freezable):
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
             raise ValueError(f"add_loss takes a tensor of one number, got {given}; sum or average it.")
-        if self._charges is not None and threading.get_ident() == self._charges_thread:
-            self._charges.append(loss.reshape(()))
+        if self._aux_losses is not None and threading.get_ident() == self._aux_losses_thread:
+            self._aux_losses.append(loss.reshape(()))

@@ -9,7 +9,7 @@ from torch import nn
 
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import is_unbuilt, modules, tensors
-from kerastorch.module.base_module import Part
+from kerastorch.module.base_module import BaseModule
 
 _OF_TORCH = frozenset(vars(nn.Module()))  # torch's own attributes, dicts among them
 
@@ -30,7 +30,7 @@ def check_registered(module: nn.Module) -> None:
         ValueError: names the attribute, and the container of torch's that takes its place.
     """
     for hidden in _hidden(module):
-        if isinstance(hidden.owner, Part):
+        if isinstance(hidden.owner, BaseModule):
             raise ValueError(
                 f"{_found(hidden)}: torch does not see it there, so it would be neither trained nor counted, saved or "
                 f"moved. {_cure(hidden)} To leave a module out on purpose, as a frozen teacher, hide it by "
@@ -41,7 +41,7 @@ def check_registered(module: nn.Module) -> None:
 def warn_unregistered(module: nn.Module) -> None:
     """Warn of the same within modules of torch's kind, whose authors may mean it."""
     for hidden in _hidden(module):
-        if not isinstance(hidden.owner, Part):
+        if not isinstance(hidden.owner, BaseModule):
             warn(
                 f"{_found(hidden)}: torch does not see it there, so it is neither trained nor counted, saved, moved or "
                 f"put in evaluation mode. {_cure(hidden)}"

@@ -11,25 +11,25 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import is_unbuilt, modules
-from kerastorch.core.overridable_property import soft_property
-from kerastorch.module.base_module import Part
+from kerastorch.core.overridable_property import overridable_property
+from kerastorch.module.base_module import BaseModule
 from kerastorch.module.unregistered_modules import check_registered
 
 
-class Weights(Part):
+class WeightsMixin(BaseModule):
     """A module whose weights are seen as Keras shows them."""
 
-    @soft_property
+    @overridable_property
     def weights(self) -> list[Tensor]:
         """Parameters and buffers in the order of `state_dict()`: what `get_weights` copies."""
         return list(_held(self).values())
 
-    @soft_property
+    @overridable_property
     def trainable_weights(self) -> list[Tensor]:
         """The parameters that learn, each once."""
         return [weight for weight in self.parameters() if weight.requires_grad]
 
-    @soft_property
+    @overridable_property
     def non_trainable_weights(self) -> list[Tensor]:
         """Frozen parameters and buffers, each once."""
         return list({id(weight): weight for weight in _held(self).values() if not weight.requires_grad}.values())
@@ -44,7 +44,7 @@ class Weights(Part):
         Raises:
             ValueError: not built yet.
         """
-        refuse_unbuilt(self)
+        check_built(self)
         return sum(weight.numel() for weight in self.parameters())
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
@@ -53,7 +53,7 @@ class Weights(Part):
         Raises:
             ValueError: not built yet.
         """
-        refuse_unbuilt(self)
+        check_built(self)
         return [_array(value) for value in _held(self).values()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
@@ -62,7 +62,7 @@ class Weights(Part):
         Raises:
             ValueError: another number of arrays, or another shape, with the name of the weight; then nothing is set.
         """
-        refuse_unbuilt(self)
+        check_built(self)
         held = _held(self)
         if len(held) != len(weights):
             what = "model" if hasattr(self, "fit") else "layer"
@@ -115,7 +115,7 @@ class Weights(Part):
 
 @contextmanager
 def _freed(module: nn.Module, name: str, held: dict[str, Any]) -> Iterator[None]:
-    if name in held or not isinstance(getattr(type(module), name, None), soft_property):
+    if name in held or not isinstance(getattr(type(module), name, None), overridable_property):
         yield
         return
     held[name] = None
@@ -136,7 +136,7 @@ def _array(value: Tensor) -> np.ndarray[Any, Any]:
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy().copy()
 
 
-def refuse_unbuilt(module: nn.Module) -> None:
+def check_built(module: nn.Module) -> None:
     """Say what builds a module that has yet to make parameters."""
     for part in modules(module):
         if is_unbuilt(part):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from kerastorch.core.errors import number, whole
+from kerastorch.core.errors import check_float, check_int
 from kerastorch.core.serialization import Configurable
 from kerastorch.optimizers.learning_rate import with_learning_rate
 
@@ -75,10 +75,10 @@ class Optimizer(Configurable):
         for key, bounds in _BOUNDS.items():
             value = getattr(self, key, None)
             if value is not None:
-                number(key, value, **bounds)
+                check_float(key, value, **bounds)
         for key, least in (("ema_overwrite_frequency", 1), ("gradient_accumulation_steps", 2)):
             if getattr(self, key) is not None:
-                whole(key, getattr(self, key), least)
+                check_int(key, getattr(self, key), least)
         if len(self._clips()) > 1:
             raise ValueError(f"pass one of clipnorm, clipvalue and global_clipnorm, got {' and '.join(self._clips())}.")
         if self.ema_overwrite_frequency is not None and not self.use_ema:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import number
+from kerastorch.core.errors import check_float
 
 
 def rates(optimizer: Any) -> list[float]:
@@ -60,7 +60,7 @@ class LearningRate:
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        given = number("learning_rate", float(value) if isinstance(value, Tensor) else value, least=0)
+        given = check_float("learning_rate", float(value) if isinstance(value, Tensor) else value, least=0)
         self._one_rate()
         set_rates(self, [given] * len(self.param_groups))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kerastorch.core.name_lookup import find
+from kerastorch.core.name_lookup import look_up
 from kerastorch.optimizers import keras_optimizers
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, is_fusable, with_kernel
 from kerastorch.optimizers.learning_rate import with_learning_rate
@@ -40,7 +40,7 @@ def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:
     """
     given = identifier
     if isinstance(identifier, str):
-        identifier = find("optimizer", identifier, _NAMES)
+        identifier = look_up("optimizer", identifier, _NAMES)
         if not issubclass(identifier, Optimizer):
             return functools.partial(with_kernel, identifier)
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):

@@ -11,17 +11,17 @@ from torch import Tensor, nn
 from kerastorch.core.module_tree import tensors
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.data.arrays import tensor as as_tensor
-from kerastorch.data.batches import Batch, Several
+from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.data.class_weight import ClassWeights
-from kerastorch.data.data_device import placed
-from kerastorch.data.prefetch import carrier
+from kerastorch.data.data_device import choose_data_device
+from kerastorch.data.prefetch import device_prefetcher
 from kerastorch.runtime.first_layers import EMBEDDINGS, Kind, declared, first_use, root
 from kerastorch.runtime.input_dtypes import cast, kinds, tensors_in
 
 ONCE = 2**30  # bytes: arrays that are larger after conversion are converted batch by batch
 
 
-class Feed:
+class BatchTransfer:
     """Made for one model at the start of a call.
 
     Args:
@@ -33,7 +33,7 @@ class Feed:
 
     Attributes:
         parts: as given.
-        carry: brings pieces of arrays that stay on the CPU to the device.
+        prefetcher: brings pieces of arrays that stay on the CPU to the device.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Feed:
         self.device = device
         self._arrange = arrange
         self._data_device = data_device
-        self.carry = carrier(device)
+        self.prefetcher = device_prefetcher(device)
         self.dtype = next((t.dtype for t in tensors(parts) if t.is_floating_point()), torch.get_default_dtype())
         self._model = root(parts)
         self._kind = self._settled()
@@ -56,10 +56,10 @@ class Feed:
         self._may_look_up = self._kind is None and any(isinstance(part, EMBEDDINGS) for part in parts)
         self._class_weight = class_weight
 
-    def __call__(self, batch: Batch | Several) -> Batch | Several:
+    def __call__(self, batch: Batch | BatchGroup) -> Batch | BatchGroup:
         """The batch on the device, in the model's dtype, weighted by class; each of several."""
-        if isinstance(batch, Several):
-            return Several(map(self, batch))  # type: ignore[arg-type]
+        if isinstance(batch, BatchGroup):
+            return BatchGroup(map(self, batch))  # type: ignore[arg-type]
         x, y, sample_weight = batch
         x = self.inputs(x)
         if y is not None:
@@ -83,18 +83,18 @@ class Feed:
             x = self._numbers(map_structure(lambda one: self._put(_tensor(one, "x")), x))
         return x if self._arrange is None else self._arrange(x)
 
-    def look_at(self, targets: Any) -> None:
+    def validate_targets(self, targets: Any) -> None:
         """Before the batches of a pass: all their targets, where they are in memory."""
         if self._class_weight is not None:
-            self._class_weight.look_at(targets)
+            self._class_weight.validate_targets(targets)
 
-    def once(self, data: Batch) -> Batch:
+    def convert_arrays(self, data: Batch) -> Batch:
         """Arrays as a whole where they are kept, in the dtypes of their batches unless they would be large in them."""
         size = sum(leaf.numel() for _, leaf in leaves((data.x, data.y))) * self.dtype.itemsize
         if size <= ONCE:
             y = None if data.y is None else map_structure(self._target, data.y)
             data = Batch(self._early(data.x), y, data.sample_weight)
-        place = placed(sum(leaf.nbytes for _, leaf in leaves(data)), self._data_device, self.device)
+        place = choose_data_device(sum(leaf.nbytes for _, leaf in leaves(data)), self._data_device, self.device)
         return data if place is None else map_structure(lambda t: None if t is None else t.to(place), data)
 
     def _settled(self) -> Kind | None:

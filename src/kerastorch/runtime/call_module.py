@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 
-def call(module: nn.Module, x: Any) -> Any:
+def call_module(module: nn.Module, x: Any) -> Any:
     """`module` on one tensor, on several in a tuple or list, or on a dict.
 
     Several are spread over the parameters of `forward` where it takes as many, a dict where its keys are their
@@ -17,11 +17,11 @@ def call(module: nn.Module, x: Any) -> Any:
     """
     if isinstance(x, Tensor):
         return module(x)
-    args, kwargs = arguments(module, x)
+    args, kwargs = split_arguments(module, x)
     return module(*args, **kwargs)
 
 
-def arguments(module: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def split_arguments(module: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """What `call` calls `module` with, by position and by name."""
     if isinstance(x, Mapping) and _takes_names(module, x):
         return (), dict(x)

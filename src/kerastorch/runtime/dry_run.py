@@ -14,15 +14,15 @@ from torch import nn
 
 from kerastorch.core.module_tree import is_compiled, is_unbuilt, modules
 from kerastorch.core.nested import map_structure
-from kerastorch.core.tensor_spec import VARYING
+from kerastorch.core.tensor_spec import TRIAL_SIZES
 from kerastorch.core.train_mode import evaluation_mode
-from kerastorch.runtime.batch_transfer import Feed
-from kerastorch.runtime.call_module import call
-from kerastorch.runtime.error_context import raise_explained
-from kerastorch.symbolic.fake_tensors import fake_mode, unlogged
+from kerastorch.runtime.batch_transfer import BatchTransfer
+from kerastorch.runtime.call_module import call_module
+from kerastorch.runtime.error_context import raise_with_context
+from kerastorch.symbolic.fake_tensors import fake_mode, mute_fake_tensor_logs
 
 
-class Subject:
+class DryRun:
     """A module, or what stands for it, that may be run.
 
     Args:
@@ -43,10 +43,10 @@ class Subject:
         module = module if built else _copied(module)
         parts = modules(module)
         place = next((weight.device for part in parts for weight in part.parameters(recurse=False)), "cpu")
-        self._feed = Feed(parts, torch.device(place))  # as fit would: what is looked up becomes integers
+        self._feed = BatchTransfer(parts, torch.device(place))  # as fit would: what is looked up becomes integers
         self.module = module
         if not built:
-            self._run(self.inputs(2, VARYING[0]))
+            self._run(self.inputs(2, TRIAL_SIZES[0]))
         if fake:
             from torch._subclasses.fake_tensor import FakeCopyMode
 
@@ -62,22 +62,22 @@ class Subject:
         if not self._fake:
             return x, self._run(x)
         x = map_structure(fake_mode().from_tensor, x)
-        with fake_mode(), unlogged():
+        with fake_mode(), mute_fake_tensor_logs():
             return x, self._run(x, training)
 
     def _run(self, x: Any, training: bool = False) -> Any:
-        with no_trace(modules(self.module)):
+        with isolated(modules(self.module)):
             try:
                 if training:  # nobody but a copy is trained
-                    return call(self.module.train(), x)
+                    return call_module(self.module.train(), x)
                 with evaluation_mode(self.module), torch.no_grad():
-                    return call(self.module, x)
+                    return call_module(self.module, x)
             except Exception as error:
-                raise_explained(error, self.module, x)
+                raise_with_context(error, self.module, x)
 
 
 @contextmanager
-def no_trace(parts: Sequence[nn.Module]) -> Iterator[None]:
+def isolated(parts: Sequence[nn.Module]) -> Iterator[None]:
     """For the time of a look: random numbers are put back, and layers call their parts, not a kernel for all."""
     with ExitStack() as stack:
         stack.callback(random.setstate, random.getstate())

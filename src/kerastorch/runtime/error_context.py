@@ -18,15 +18,15 @@ from kerastorch.layers.core import Dense
 _SHAPE_WORDS = ("shape", "size", "expected", "dimension", "channels", "mat1", "match")
 
 
-def raise_explained(error: Exception, model: nn.Module, x: Any) -> NoReturn:
+def raise_with_context(error: Exception, model: nn.Module, x: Any) -> NoReturn:
     """Raise `error` in the user's words, caused by itself; called where it was caught."""
-    other = explained(error, model, x)
+    other = with_context(error, model, x)
     if other is error:
         raise
     raise other from error
 
 
-def explained(error: Exception, model: nn.Module, x: Any) -> Exception:
+def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
     """`error` itself, or one that names the layer it came from and why; only errors raised within `model`."""
     if isinstance(error, TypeError) and _misses_an_input(error, model):
         return TypeError(f"{str(error).rstrip('.')}. {_given(model, x)}")

@@ -9,7 +9,7 @@ from torch import nn
 
 from kerastorch.core.module_tree import modules
 from kerastorch.functional.functional_model import Functional
-from kerastorch.functional.module_view import View
+from kerastorch.functional.module_view import ModuleView
 from kerastorch.layers.base import Layer
 from kerastorch.layers.embedding import Embedding
 from kerastorch.layers.lambda_ import Lambda
@@ -64,7 +64,7 @@ def _is_known(part: nn.Module) -> bool:
 def within(module: nn.Module) -> nn.Module:
     """What does the work of a view, of a compiled module or of a wrapper for several devices."""
     viewed = vars(module).get("module_viewed")
-    if viewed is not None and type(module).forward in (View.forward, Functional.forward):
+    if viewed is not None and type(module).forward in (ModuleView.forward, Functional.forward):
         return viewed  # type: ignore[no-any-return]
     if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         return module.module  # type: ignore[no-any-return]

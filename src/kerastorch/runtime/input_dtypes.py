@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.core.rng_state import capture, restore
+from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional.functional_model import Functional
 from kerastorch.layers.base import is_built
 from kerastorch.layers.embedding import Embedding
-from kerastorch.runtime.call_module import call
+from kerastorch.runtime.call_module import call_module
 from kerastorch.runtime.first_layers import EMBEDDINGS, Kind, declared, first_with_weights, within
 
 LARGE = 2**30  # bytes of weights: a larger model is not copied for a trial
@@ -69,7 +69,7 @@ def _by_symbols(model: nn.Module, x: Any, given: list[Tensor]) -> tuple[Kind, ..
         return None
     plan: Any = model._plan
     try:
-        arranged = plan.arranged((x,), {})
+        arranged = plan.bind((x,), {})
     except ValueError:
         return None  # the call of the model will say what is wrong
     of = {id(tensor): kind for tensor, kind in zip(arranged, found, strict=True)}
@@ -150,7 +150,9 @@ def _outputs(model: nn.Module, x: Any, given: list[Tensor], choice: tuple[Kind, 
         with _unseen(model):
             twin = _copied(model)
             with evaluation_mode(twin), torch.no_grad(), _no_floats_looked_up(twin):
-                return call(twin, map_structure(lambda one: next(changed) if isinstance(one, Tensor) else one, x))
+                return call_module(
+                    twin, map_structure(lambda one: next(changed) if isinstance(one, Tensor) else one, x)
+                )
     except Exception:  # the call that follows will say what is wrong, if anything is
         return None
 
@@ -174,7 +176,7 @@ def _no_floats_looked_up(twin: nn.Module) -> Iterator[None]:
 @contextmanager
 def _unseen(model: nn.Module) -> Iterator[None]:
     """Random numbers drawn meanwhile are put back, nothing is compiled, nothing is said."""
-    before = capture()
+    before = capture_rng_states()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -184,7 +186,7 @@ def _unseen(model: nn.Module) -> Iterator[None]:
             with torch.compiler.set_stance("force_eager"):
                 yield
     finally:
-        restore(before)
+        restore_rng_states(before)
 
 
 def _copied(model: nn.Module) -> nn.Module:

@@ -7,15 +7,15 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.core.errors import mismatch, whole
+from kerastorch.core.errors import check_int, mismatch
 from kerastorch.core.nested import map_structure
-from kerastorch.core.tensor_spec import Spec, described
+from kerastorch.core.tensor_spec import TensorSpec, specs_of
 from kerastorch.data.arrays import tensors
 from kerastorch.symbolic.input import Input
-from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, replaced
+from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, map_symbols
 
 
-def specs(module: nn.Module, input_shape: Any, input_data: Any) -> Any:
+def resolve_input_specs(module: nn.Module, input_shape: Any, input_data: Any) -> Any:
     """The specs of the inputs of `module` in their structure, `None` where nobody knows.
 
     Args:
@@ -29,31 +29,31 @@ def specs(module: nn.Module, input_shape: Any, input_data: Any) -> Any:
     if input_shape is not None and input_data is not None:
         raise ValueError("Give one of input_shape and input_data.")
     if has_symbols(input_shape):
-        return replaced(input_shape, _of_symbol)
+        return map_symbols(input_shape, _of_symbol)
     if input_data is not None:
-        return described(tensors(input_data, "input_data"))
-    return known(module) if input_shape is None else _said(input_shape)
+        return specs_of(tensors(input_data, "input_data"))
+    return known_input_specs(module) if input_shape is None else _said(input_shape)
 
 
-def known(module: nn.Module) -> Any:
+def known_input_specs(module: nn.Module) -> Any:
     """What a model knows by itself: from its `Input`, from `build`, or from the last data of `fit` or `evaluate`."""
     for owner in (module, vars(module).get("module_viewed")):
         for name in ("inputs", "_input"):
             given = getattr(owner, name, None)
             if has_symbols(given):
-                found = replaced(given, _of_symbol)
+                found = map_symbols(given, _of_symbol)
                 return found[0] if isinstance(found, (tuple, list)) and len(found) == 1 else found
     met = vars(module).get("_seen") or getattr(vars(module).get("_trainer"), "seen", None)
     if met is not None:
         return met
     first = next(iter(module.children()), None)
-    return known(first) if getattr(module, "is_chain", False) and first is not None else None
+    return known_input_specs(first) if getattr(module, "is_chain", False) and first is not None else None
 
 
-def _of_symbol(symbol: Symbol) -> Spec:
+def _of_symbol(symbol: Symbol) -> TensorSpec:
     if isinstance(symbol, Input):
-        return Spec((None, *symbol.sample_shape), symbol.dtype)
-    return Spec(tuple(size if isinstance(size, int) else None for size in symbol.shape), symbol.dtype)
+        return TensorSpec((None, *symbol.sample_shape), symbol.dtype)
+    return TensorSpec(tuple(size if isinstance(size, int) else None for size in symbol.shape), symbol.dtype)
 
 
 def _said(shape: Any) -> Any:
@@ -62,17 +62,17 @@ def _said(shape: Any) -> Any:
     if isinstance(shape, (tuple, list)) and shape and all(isinstance(one, (tuple, list, Mapping)) for one in shape):
         return tuple(map(_said, shape))
     try:
-        sizes = tuple(None if size is None else whole("size", size) for size in shape)
+        sizes = tuple(None if size is None else check_int("size", size) for size in shape)
     except (TypeError, ValueError):
         sizes = ()
     if not sizes:
         expected = "a tuple of sizes >= 1, the batch's first, None where one varies, as (None, 64); or a list or dict"
         raise mismatch("input_shape", shape, f"{expected} of such tuples")
-    return Spec(sizes)
+    return TensorSpec(sizes)
 
 
-def varies(given: Any, *, beside_batch: bool = False) -> bool:
+def has_varying_axes(given: Any, *, beside_batch: bool = False) -> bool:
     """Whether a size of the inputs is left open; with `beside_batch`, whether another than the batch's is."""
-    found: list[Spec] = []
+    found: list[TensorSpec] = []
     map_structure(found.append, given)
     return any(spec.shape.count(None) > beside_batch for spec in found)

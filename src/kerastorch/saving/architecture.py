@@ -14,12 +14,12 @@ from torch.overrides import TorchFunctionMode
 
 from kerastorch.checkpoint.state_json import pack
 from kerastorch.core.errors import CheckpointError
-from kerastorch.core.serialization import decode, encode, using
+from kerastorch.core.serialization import decode, encode, use_codec
 from kerastorch.saving.deserializer import Reader, names_in
-from kerastorch.saving.model_diff import difference, misfit, reset
+from kerastorch.saving.model_diff import describe_difference, misfit, reset
 from kerastorch.saving.registry import find
 from kerastorch.saving.serializer import Writer
-from kerastorch.symbolic.fake_tensors import fake_mode, goes_by_numbers, unlogged
+from kerastorch.symbolic.fake_tensors import fake_mode, is_data_dependent, mute_fake_tensor_logs
 
 
 def describe(model: nn.Module) -> Any:
@@ -30,17 +30,17 @@ def describe(model: nn.Module) -> Any:
     """
     writer = Writer()
     try:
-        with using(writer):
+        with use_codec(writer):
             written = encode(model)
     except (AttributeError, ValueError, RecursionError) as error:
         raise TypeError(str(error)) from error
     try:
         other = _again(model, written, writer.custom)
     except Exception as error:
-        if goes_by_numbers(error):
+        if is_data_dependent(error):
             return written  # what its class computes when it is made needs numbers
         raise TypeError(f"it cannot be made again from its config: {error}") from error
-    found = difference(model, other)
+    found = describe_difference(model, other)
     if found is not None:
         raise TypeError(found)
     if lost := reset(model, other):
@@ -91,7 +91,7 @@ def rebuild(written: Any, weights: Mapping[str, Any], custom: Mapping[str, Any],
             with _without_numbers():
                 wrong = misfit(_made(written, custom), weights)
         except Exception as error:
-            if not goes_by_numbers(error):
+            if not is_data_dependent(error):
                 raise
             wrong = None
         if wrong is not None:
@@ -106,7 +106,7 @@ def rebuild(written: Any, weights: Mapping[str, Any], custom: Mapping[str, Any],
 @contextmanager
 def _without_numbers() -> Iterator[None]:
     """Tensors have shapes alone, and take no memory."""
-    with fake_mode(), unlogged(), _Copies():
+    with fake_mode(), mute_fake_tensor_logs(), _Copies():
         yield
 
 
@@ -123,7 +123,7 @@ class _Copies(TorchFunctionMode):
 
 
 def _made(written: Any, custom: Mapping[str, Any]) -> nn.Module:
-    with using(Reader(custom, complete=True)):
+    with use_codec(Reader(custom, complete=True)):
         made = decode(written)
     if not isinstance(made, nn.Module):
         raise ValueError(f"there is {type(made).__name__} in the place of a model.")

@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kerastorch.checkpoint.optimizer_state import load_state_by_name, state_by_name
+from kerastorch.checkpoint.optimizer_state import capture_optimizer_state, restore_optimizer_state
 from kerastorch.core.errors import CheckpointError
-from kerastorch.core.serialization import decode, encode, using
+from kerastorch.core.serialization import decode, encode, use_codec
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import torch_class
 from kerastorch.saving import torch_allowlist
 from kerastorch.saving.deserializer import Reader
-from kerastorch.saving.hook_detection import foreign, hooks_of
+from kerastorch.saving.hook_detection import hooks_of, is_foreign
 from kerastorch.saving.serializer import Writer
 from kerastorch.training.trainer import Trainer
 
@@ -26,11 +26,11 @@ def describe(trainer: Trainer) -> dict[str, Any]:
     Raises:
         TypeError: one of them cannot be written, and why.
     """
-    given = dict(trainer.given)
+    given = dict(trainer.compile_args)
     optimizer = given.pop("optimizer", None)
-    if trainer.optimizer is not None and any(map(foreign, hooks_of(trainer.optimizer))):
+    if trainer.optimizer is not None and any(map(is_foreign, hooks_of(trainer.optimizer))):
         raise TypeError("optimizer: it has step hooks, which are functions.")
-    with using(Writer()):
+    with use_codec(Writer()):
         written: dict[str, Any] = {}
         for name, value in given.items():
             try:
@@ -47,7 +47,7 @@ def _held(optimizer: TorchOptimizer, named: Mapping[str, Tensor]) -> dict[str, A
     name = torch_allowlist.name_of(torch_class(optimizer))
     if name is None:
         raise TypeError(f"optimizer: {type(optimizer).__name__} is not one of torch.optim.")
-    return {"held": name, "groups": state_by_name(optimizer, named)["groups"]}
+    return {"held": name, "groups": capture_optimizer_state(optimizer, named)["groups"]}
 
 
 def settings(written: Mapping[str, Any], model: nn.Module, custom: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def settings(written: Mapping[str, Any], model: nn.Module, custom: Mapping[str, 
     known = ("optimizer", "loss", "loss_weights", "metrics", "regularizers", "memory_format", "jit_compile",
              "steps_per_execution")  # fmt: skip
     try:
-        with using(Reader(custom)):
+        with use_codec(Reader(custom)):
             found = {name: decode(value) for name, value in written.items() if name in known and name != "optimizer"}
             optimizer = written["optimizer"]
             held = isinstance(optimizer, Mapping) and set(optimizer) == {"held", "groups"}
@@ -99,7 +99,7 @@ def names(trainer: Trainer) -> dict[str, Tensor]:
 def progress(trainer: Trainer) -> dict[str, Any]:
     """The optimizer's state, what the losses have learned, and how many epochs were trained."""
     return {
-        "optimizer": None if trainer.optimizer is None else state_by_name(trainer.optimizer, names(trainer)),
+        "optimizer": None if trainer.optimizer is None else capture_optimizer_state(trainer.optimizer, names(trainer)),
         "losses": [weight.detach() for weight in trainer.objective.parameters()],
         "epochs_done": trainer.epochs_done,
     }
@@ -117,5 +117,5 @@ def restore(trainer: Trainer, found: Mapping[str, Any], where: str) -> None:
     for weight, value in zip(own, saved, strict=True):
         weight.data.copy_(value)
     if found["optimizer"] is not None:
-        load_state_by_name(trainer.attached(), found["optimizer"], names(trainer), where)
+        restore_optimizer_state(trainer.get_or_create_optimizer(), found["optimizer"], names(trainer), where)
     trainer.epochs_done = int(found["epochs_done"])

@@ -34,7 +34,7 @@ class Reader:
 
     def __init__(self, custom: Mapping[str, Any], *, complete: bool = False) -> None:
         self.complete = complete
-        self.fills = not complete
+        self.initializes_weights = not complete
         self._custom = custom
         self._work: dict[nn.Module, int] = {}
         self._called = [0]

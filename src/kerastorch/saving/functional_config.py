@@ -17,7 +17,7 @@ from kerastorch.saving import torch_allowlist
 from kerastorch.saving.deserializer import Reader
 from kerastorch.saving.serializer import Writer
 from kerastorch.symbolic.input import Input
-from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, record
+from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, record_call
 
 
 def written(writer: Writer, inputs: Any, outputs: Any) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _called(reader: Reader, target: Any, args: Any, kwargs: Any) -> Any:
     if not has_symbols((args, kwargs)):
         raise ValueError(f"{target if isinstance(target, str) else type(function).__name__} is called on no symbol.")
     reader.spend(function)
-    return record(function, args, kwargs)
+    return record_call(function, args, kwargs)
 
 
 _MOST_PIECES = 10_000

@@ -20,24 +20,24 @@ def hooks_of(thing: Any) -> Iterator[Any]:
             yield from dict.fromkeys(held.values())
 
 
-def foreign(hook: Any) -> bool:
+def is_foreign(hook: Any) -> bool:
     """Whether it is not of kerastorch itself, or of torch for its own modules."""
     while isinstance(hook, functools.partial):
         hook = hook.func
     return not str(getattr(hook, "__module__", "")).startswith("kerastorch.")
 
 
-def hung_on(model: nn.Module) -> dict[str, list[str]]:
+def attached_hooks(model: nn.Module) -> dict[str, list[str]]:
     """The place of a module or weight -> the hooks on it, and a `forward` that somebody put in place of its own."""
     found: dict[str, list[str]] = {}
     for place, part in named_modules(model):
-        names = {_name(hook) for hook in hooks_of(part) if foreign(hook)}
+        names = {_name(hook) for hook in hooks_of(part) if is_foreign(hook)}
         if "forward" in vars(part):
             names.add("another forward")
         if names:
             found[place] = sorted({*found.get(place, ()), *names})
     for place, weight in model.named_parameters():
-        if names := {_name(hook) for hook in hooks_of(weight) if foreign(hook)}:
+        if names := {_name(hook) for hook in hooks_of(weight) if is_foreign(hook)}:
             found[place] = sorted(names)
     return found
 

@@ -10,10 +10,10 @@ from typing import Any
 from torch import nn
 
 from kerastorch.checkpoint import archive_format
-from kerastorch.core.errors import CheckpointError, damaged, warn
-from kerastorch.core.path_checks import given, refuse_missing
+from kerastorch.core.errors import CheckpointError, damaged_file, warn
+from kerastorch.core.path_checks import check_exists, parse_path
 from kerastorch.core.serialization import find_class
-from kerastorch.runtime.dry_run import no_trace
+from kerastorch.runtime.dry_run import isolated
 from kerastorch.saving import architecture, compile_config, state
 from kerastorch.saving.deserializer import build
 from kerastorch.saving.registry import checked, known
@@ -61,18 +61,18 @@ def load_model(
     custom = {**known(), **checked(custom_objects)}
     if module is not None and not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch.nn.Module, got {module!r}.")
-    path = given("filepath", filepath)
+    path = parse_path("filepath", filepath)
     where = str(path)
     sections = _read(where)
     try:
-        with no_trace([]):
+        with isolated([]):
             model = _model(sections, custom, module, where)
             if compile and "compile" in sections:
                 _compile(model, sections, custom, where)
     except CheckpointError:
         raise
     except _MALFORMED as error:
-        raise damaged(where, repr(error)) from error
+        raise damaged_file(where, repr(error)) from error
     return model
 
 
@@ -95,7 +95,7 @@ def _read(where: str) -> dict[str, Any]:
     for endings, why in _NOT_MODELS.items():
         if where.endswith(endings):
             raise CheckpointError(f"{where} {why}")
-    refuse_missing(Path(where))
+    check_exists(Path(where))
     sections = archive_format.read(where)
     if "fit" in sections:
         raise CheckpointError(

@@ -9,15 +9,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import named_modules
-from kerastorch.layers.adaptable import Adapting
-from kerastorch.layers.rnn import _OverTime
-from kerastorch.saving.hook_detection import hung_on
+from kerastorch.layers.adaptable import AdaptableLayer
+from kerastorch.layers.rnn import RecurrentBase
+from kerastorch.saving.hook_detection import attached_hooks
 
 MIB = 2**20
 MOST_BESIDE = 64 * MIB  # bytes of buffers that are not in the file, as masks and tables, beside those of the file
 
 
-def difference(model: nn.Module, other: nn.Module) -> str | None:
+def describe_difference(model: nn.Module, other: nn.Module) -> str | None:
     """What a model made from the config of `model` has otherwise, as a sentence; `None` where they are alike."""
     for what, facts in _FACTS.items():
         here, there = facts(model), facts(other)
@@ -25,7 +25,7 @@ def difference(model: nn.Module, other: nn.Module) -> str | None:
             here, there = ({name: shown[name] for name in here.keys() & there.keys()} for shown in (here, there))
         if here != there:
             place = next(name for name in {**here, **there} if here.get(name) != there.get(name))
-            if facts is hung_on and place not in there:
+            if facts is attached_hooks and place not in there:
                 return f"{place or 'the model'} has {', '.join(here[place])}, which is a function and is not written."
             return f"made again from its config it has another {what} at {place!r}: {there.get(place)}, not " + (
                 f"{here.get(place)}."
@@ -96,7 +96,7 @@ def _calls(model: nn.Module) -> dict[str, Any]:
 
 _FACTS = {
     "class": _classes, "weight": _weights, "tie of weights": _ties, "tie of buffers": _shared_buffers,
-    "sharing of parts": _sharing, "function on it": hung_on, "buffer": _beside, "setting": _settings,
+    "sharing of parts": _sharing, "function on it": attached_hooks, "buffer": _beside, "setting": _settings,
     "way of the tensors": _calls,
 }  # fmt: skip
 
@@ -123,7 +123,7 @@ def adapted(model: nn.Module) -> set[str]:
     return {
         f"{place}.{name}".lstrip(".")
         for place, part in model.named_modules()
-        if isinstance(part, Adapting)
+        if isinstance(part, AdaptableLayer)
         for name in part._buffers
     }
 
@@ -132,7 +132,7 @@ def buffers_beside(model: nn.Module) -> list[tuple[str, Tensor]]:
     """Buffers that are no part of the state dict, the states of recurrent layers aside."""
     found = []
     for place, part in model.named_modules():
-        kept = {f"state_{index}" for index in range(part._kept)} if isinstance(part, _OverTime) else set()
+        kept = {f"state_{index}" for index in range(part._kept)} if isinstance(part, RecurrentBase) else set()
         for name in sorted(part._non_persistent_buffers_set - kept):
             value = part._buffers.get(name)
             if value is not None:

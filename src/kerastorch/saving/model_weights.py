@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.module_tree import is_unbuilt, modules, tensors
 from kerastorch.core.nested import map_structure
-from kerastorch.core.path_checks import refuse_missing, refuse_unwritable
-from kerastorch.core.tensor_spec import VARYING
+from kerastorch.core.path_checks import check_exists, check_writable
+from kerastorch.core.tensor_spec import TRIAL_SIZES
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.core.wrapper_prefixes import bare_names
-from kerastorch.layers.adaptable import Adapting
-from kerastorch.layers.rnn import forget
-from kerastorch.runtime.batch_transfer import Feed
-from kerastorch.runtime.call_module import call
-from kerastorch.runtime.dry_run import Subject, no_trace
-from kerastorch.runtime.input_specs import known
+from kerastorch.layers.adaptable import AdaptableLayer
+from kerastorch.layers.rnn import reset_all_states
+from kerastorch.runtime.batch_transfer import BatchTransfer
+from kerastorch.runtime.call_module import call_module
+from kerastorch.runtime.dry_run import DryRun, isolated
+from kerastorch.runtime.input_specs import known_input_specs
 from kerastorch.saving import weights_file
 from kerastorch.saving.weights_compatibility import Match
 
@@ -32,7 +32,7 @@ def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite:
     path = weights_file.path_of(filepath)
     if not _is_built(modules(module)):
         raise ValueError(f"save_weights: there is nothing to save. {_BUILD}")
-    refuse_unwritable(path)
+    check_writable(path)
     if not overwrite and path.exists():
         raise FileExistsError(f"{path} is there already. Pass overwrite=True to replace it, or choose another name.")
     state = module.state_dict()
@@ -44,14 +44,14 @@ def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_misma
     path = weights_file.path_of(filepath)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file.")
-    refuse_missing(path)
+    check_exists(path)
     specs = None
     target = module
     if not _is_built(modules(module)):
-        specs = known(module)
+        specs = known_input_specs(module)
         if specs is None:
             raise ValueError(f"load_weights: the model has no parameters yet that could take any. {_BUILD}")
-        target = Subject(module, specs, fake=False).module  # a copy, built: the model itself only when all is well
+        target = DryRun(module, specs, fake=False).module  # a copy, built: the model itself only when all is well
     found = Match(target, weights_file.read(path))
     if found.differences and not (skip_mismatch and found.state):
         advice = "" if skip_mismatch else " (skip_mismatch=True loads what fits)"
@@ -68,17 +68,17 @@ _BUILD = "Build the model first: model.build(input_shape), an Input in front, or
 
 def _is_built(parts: Iterable[nn.Module]) -> bool:
     """Whether there is every parameter; what `adapt` learns need not be there yet."""
-    return not any(is_unbuilt(part) and not isinstance(part, Adapting) for part in parts)
+    return not any(is_unbuilt(part) and not isinstance(part, AdaptableLayer) for part in parts)
 
 
 def _build(module: nn.Module, specs: Any) -> None:
     """Make the parameters, whatever their numbers are."""
     parts = modules(module)
     place = next((tensor.device for tensor in tensors(parts)), torch.device("cpu"))
-    x = Feed(parts, place).inputs(map_structure(lambda spec: spec.zeros(2, VARYING[0]), specs))
-    with no_trace(parts), evaluation_mode(module), torch.no_grad():
-        call(module, x)
-    forget(module)
+    x = BatchTransfer(parts, place).inputs(map_structure(lambda spec: spec.zeros(2, TRIAL_SIZES[0]), specs))
+    with isolated(parts), evaluation_mode(module), torch.no_grad():
+        call_module(module, x)
+    reset_all_states(module)
 
 
 def _put(module: nn.Module, state: dict[str, Any], name: str) -> None:

@@ -11,8 +11,8 @@ from torch import nn
 from kerastorch.checkpoint import archive_format
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules
-from kerastorch.core.path_checks import given, refuse_unwritable
-from kerastorch.runtime.dry_run import no_trace
+from kerastorch.core.path_checks import check_writable, parse_path
+from kerastorch.runtime.dry_run import isolated
 from kerastorch.saving import architecture, compile_config, state
 from kerastorch.saving.serializer import built_on
 from kerastorch.version import __version__
@@ -23,13 +23,13 @@ SUFFIX = ".kt"
 def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """See `Model.save`."""
     path = checked(filepath)
-    refuse_unwritable(path)
+    check_writable(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists. Pass overwrite=True to replace it, or choose another name.")
     for name, weight in (*model.named_parameters(), *model.named_buffers()):
         if nn.parameter.is_lazy(weight):
             raise ValueError(f"{name} has no size yet. Build the model before saving it: call it, or fit, on data.")
-    with no_trace(modules(model)):
+    with isolated(modules(model)):
         sections = _sections(model)
     archive_format.write(path, sections)
 
@@ -41,7 +41,7 @@ def checked(filepath: str | os.PathLike[str]) -> Path:
         TypeError: no path.
         ValueError: another suffix than `.kt`.
     """
-    path = given("filepath", filepath)
+    path = parse_path("filepath", filepath)
     if path.suffix != SUFFIX:
         ending = next((end for end in _OTHERS if path.name.endswith(end)), "")
         weights = " For weights alone there is save_weights." if ending in _OF_WEIGHTS else ""

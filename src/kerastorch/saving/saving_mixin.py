@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from torch import nn
 
-from kerastorch.core.serialization import arguments_of, current, decode, encode, register, using
+from kerastorch.core.serialization import current_codec, decode, encode, init_arguments, register, use_codec
 from kerastorch.functional.functional_model import Functional
 from kerastorch.saving.deserializer import Reader
 from kerastorch.saving.functional_config import symbols_from, written
@@ -81,10 +81,10 @@ class SavingMixin(Functional):
 
     def _config(self) -> dict[str, Any]:
         if self._own_init():
-            return arguments_of(self, frozenset({"inputs", "outputs", "trainable"}))
+            return init_arguments(self, frozenset({"inputs", "outputs", "trainable"}))
         name = {"name": self.__dict__.get("name")}
         if self.is_functional:
-            writer: Any = current()
+            writer: Any = current_codec()
             return name | written(writer, *self.symbols)
         if isinstance(self.module_viewed, nn.Module):
             return name | {"viewed": encode(self.module_viewed)}
@@ -115,20 +115,20 @@ class SavingMixin(Functional):
 @contextmanager
 def writing() -> Iterator[Writer]:
     """The writer in use, or a new one."""
-    writer = current()
+    writer = current_codec()
     if isinstance(writer, Writer):
         yield writer
         return
-    with using(writer := Writer()):
+    with use_codec(writer := Writer()):
         yield writer
 
 
 @contextmanager
 def reading() -> Iterator[Reader]:
     """The reader in use, or a new one that knows what is registered."""
-    reader = current()
+    reader = current_codec()
     if isinstance(reader, Reader):
         yield reader
         return
-    with using(reader := Reader(known())):
+    with use_codec(reader := Reader(known())):
         yield reader

@@ -36,7 +36,7 @@ class Writer:
 
     def __init__(self) -> None:
         self.custom: dict[str, Any] = {}
-        self.fills = True
+        self.initializes_weights = True
         self._numbers: dict[nn.Module, int] = {}
         self._symbols: list[dict[Any, int]] = []
         self._inside = 0  # how many modules with shapes of their own are being written

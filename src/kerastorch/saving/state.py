@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.nested import map_structure
-from kerastorch.core.tensor_spec import Spec
-from kerastorch.layers.random_generator import Draws
-from kerastorch.layers.rnn import _OverTime
+from kerastorch.core.tensor_spec import TensorSpec
+from kerastorch.layers.random_generator import RandomGenerator
+from kerastorch.layers.rnn import RecurrentBase
 from kerastorch.saving.model_diff import buffers_beside
 
 
@@ -34,7 +34,7 @@ def condition(model: nn.Module) -> dict[str, Any]:
         "states": {
             name: [part.get_buffer(f"state_{index}") for index in range(part._kept)]
             for name, part in model.named_modules()
-            if isinstance(part, _OverTime) and part._kept
+            if isinstance(part, RecurrentBase) and part._kept
         },
     }
 
@@ -59,9 +59,11 @@ def _format(tensor: Tensor) -> str | None:
 _FLAGS = ("_trainable", "trainable")
 
 
-def _draws(model: nn.Module) -> list[tuple[str, str, Draws]]:
+def _draws(model: nn.Module) -> list[tuple[str, str, RandomGenerator]]:
     parts = model.named_modules()
-    return [(name, key, one) for name, part in parts for key, one in vars(part).items() if isinstance(one, Draws)]
+    return [
+        (name, key, one) for name, part in parts for key, one in vars(part).items() if isinstance(one, RandomGenerator)
+    ]
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Any], dtypes: Mapping[str, Any], where: str) -> None:
@@ -115,7 +117,7 @@ def restore(model: nn.Module, found: Mapping[str, Any], *, own: bool) -> None:
         if draws.count is not None and isinstance(count, Tensor) and count.shape == (2,):
             draws.count.copy_(count)
     for name, part in model.named_modules():
-        if isinstance(part, _OverTime) and part.stateful and found["states"].get(name):
+        if isinstance(part, RecurrentBase) and part.stateful and found["states"].get(name):
             part.reset_state()
             part._keep(list(found["states"][name]))
 
@@ -129,7 +131,7 @@ def specs_from(written: Any) -> Any:
     """See `specs`."""
     if isinstance(written, Mapping):
         if set(written) == {"spec"}:
-            return Spec(*written["spec"])
+            return TensorSpec(*written["spec"])
         return {key: specs_from(one) for key, one in written.items()}
     if isinstance(written, (tuple, list)):
         return type(written)(specs_from(one) for one in written)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.errors import suggest
 from kerastorch.core.wrapper_prefixes import bare_names, matched
-from kerastorch.layers.adaptable import Adapting
+from kerastorch.layers.adaptable import AdaptableLayer
 
 _EXTRA = "_extra_state"  # what torch calls the entry of a module's get_extra_state
 _COUNT = "num_batches_tracked"  # of torch's batch normalization, which old files and kerastorch's own do not have
@@ -101,7 +101,7 @@ def _growing(module: nn.Module) -> set[str]:
     return {
         f"{path}.{name}" if path else name
         for path, part in module.named_modules(remove_duplicate=False)
-        if isinstance(part, Adapting)
+        if isinstance(part, AdaptableLayer)
         for name in part._buffers
     }
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from kerastorch.checkpoint import atomic_file, safetensors_codec
 from kerastorch.checkpoint.state_json import pack, unpack
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, mismatch
-from kerastorch.core.path_checks import given
+from kerastorch.core.path_checks import parse_path
 from kerastorch.version import __version__
 
 SUFFIX = ".safetensors"
@@ -35,7 +35,7 @@ def path_of(filepath: str | os.PathLike[str]) -> Path:
         TypeError: no path.
         ValueError: it does not end in `.safetensors`.
     """
-    path = given("filepath", filepath)
+    path = parse_path("filepath", filepath)
     if path.name.endswith(".index.json"):
         raise ValueError(f"{path} lists the pieces of weights in several files, which are not read; join them to one.")
     if path.suffix.lower() != SUFFIX:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from kerastorch.functional.module_view import View
+from kerastorch.functional.module_view import ModuleView
 
 
-class WeightsFileMixin(View):
+class WeightsFileMixin(ModuleView):
     """A view whose weights are saved to a file and loaded from one."""
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:

@@ -36,7 +36,7 @@ def fake_mode() -> Any:
 _asked = False
 
 
-def only_shapes() -> bool:
+def is_shape_inference() -> bool:
     """Whether a symbol is being worked out: of a long loop, all of whose steps give one shape, two are enough."""
     return _asked
 
@@ -51,9 +51,9 @@ def _asking() -> Iterator[None]:
         _asked = before
 
 
-def evaluated(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+def eval_on_fakes(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """What a module (in evaluation mode), a function, or a method by its name gives on fake tensors."""
-    with fake_mode(), torch.no_grad(), unlogged(), _asking():
+    with fake_mode(), torch.no_grad(), mute_fake_tensor_logs(), _asking():
         if isinstance(target, nn.Module):
             # symbols are on the CPU, wherever a layer that has been trained already is
             device = next((tensor.device for tensor in tensors(modules(target))), torch.device("cpu"))
@@ -72,7 +72,7 @@ def _moved(value: Any, device: torch.device) -> Any:
     return torch.utils._pytree.tree_map(to, value)
 
 
-def goes_by_numbers(error: Exception) -> bool:
+def is_data_dependent(error: Exception) -> bool:
     """Whether an error says that numbers were asked for, and there were only shapes."""
     from torch._subclasses import fake_tensor as fake
 
@@ -120,7 +120,7 @@ def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, 
 
 
 @contextmanager
-def unlogged() -> Iterator[None]:
+def mute_fake_tensor_logs() -> Iterator[None]:
     """What torch logs about an operation that shapes do not fit is in the error."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     before = logger.level

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from kerastorch.core.errors import mismatch, whole
+from kerastorch.core.errors import check_int, mismatch
 from kerastorch.symbolic.fake_tensors import fake_mode
 from kerastorch.symbolic.symbolic_tensor import Symbol
 
@@ -34,7 +34,7 @@ class Input(Symbol):
 
     def __init__(self, shape: Sequence[int | None], dtype: Any = None, name: str | None = None) -> None:
         try:
-            self.sample_shape = tuple(None if size is None else whole("size", size) for size in shape)
+            self.sample_shape = tuple(None if size is None else check_int("size", size) for size in shape)
         except (TypeError, ValueError):
             expected = "a tuple of sizes >= 1 (None where one varies) without the batch axis"
             raise mismatch("shape", shape, expected) from None

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kerastorch.core.overridable_property import soft_property
-from kerastorch.symbolic.symbolic_tensor import calls_of, has_symbols, named, record
+from kerastorch.core.overridable_property import overridable_property
+from kerastorch.symbolic.symbolic_tensor import display_name, has_symbols, record_call, recorded_calls
 
 
 class Recordable(nn.Module):
@@ -19,12 +19,12 @@ class Recordable(nn.Module):
             _refuse_training(self)
         if not args or args[0].__class__ is not Tensor:
             if has_symbols((args, kwargs)):
-                return record(self, args, kwargs)
+                return record_call(self, args, kwargs)
             return super().__call__(*args, **kwargs)  # which torch.fx replaces while it traces, as at unpickling
         compiled = self._compiled_call_impl  # what torch's own __call__ does, without another frame
         return (self._call_impl if compiled is None else compiled)(*args, **kwargs)  # type: ignore[no-untyped-call]
 
-    @soft_property
+    @overridable_property
     def input(self) -> Any:
         """The symbol it was called on.
 
@@ -33,7 +33,7 @@ class Recordable(nn.Module):
         """
         return self._only_call()[0]
 
-    @soft_property
+    @overridable_property
     def output(self) -> Any:
         """The symbol that its call made: the end of another model, `Model(model.inputs, layer.output)`.
 
@@ -43,10 +43,10 @@ class Recordable(nn.Module):
         return self._only_call()[1]
 
     def _only_call(self) -> tuple[Any, Any]:
-        calls = calls_of(self)
+        calls = recorded_calls(self)
         if len(calls) != 1:
             many = "no symbol: it is in no functional model" if not calls else f"{len(calls)} symbols"
-            raise ValueError(f"{named(self)} was called on {many}; it has not one input and one output.")
+            raise ValueError(f"{display_name(self)} was called on {many}; it has not one input and one output.")
         return calls[0]
 
 
@@ -57,7 +57,7 @@ def _refuse_training(module: nn.Module) -> None:
     if any(one.name == "training" or one.kind is one.VAR_KEYWORD for one in parameters):
         return
     raise TypeError(
-        f"{named(module)} takes no training=: as in torch, a module is in training or evaluation mode, .train() or "
-        ".eval(), which fit, evaluate and predict see to. For training=False of a frozen model, set its "
+        f"{display_name(module)} takes no training=: as in torch, a module is in training or evaluation mode, "
+        ".train() or .eval(), which fit, evaluate and predict see to. For training=False of a frozen model, set its "
         "trainable = False: its batch normalization then rests."
     )

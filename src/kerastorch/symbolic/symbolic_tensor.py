@@ -16,7 +16,7 @@ from torch.fx.graph import magic_methods, reflectable_magic_methods
 from torch.overrides import get_default_nowrap_functions, is_tensor_method_or_property
 
 from kerastorch.core.channel_tracking import Channels, building_for, channels_after, check_axis
-from kerastorch.symbolic.fake_tensors import build_on_zeros, evaluated, goes_by_numbers
+from kerastorch.symbolic.fake_tensors import build_on_zeros, eval_on_fakes, is_data_dependent
 from kerastorch.symbolic.masks import any_mask, mask_after, takes_mask
 
 _serial = itertools.count()
@@ -78,12 +78,12 @@ class Symbol:
         except AttributeError:
             raise AttributeError(f"A symbol has what a tensor has, and no tensor has {name!r}.") from None
         if not callable(found):
-            return record(getattr, (self, name), {})
+            return record_call(getattr, (self, name), {})
         if name in _NEED_NUMBERS:
             raise self._no_numbers(f".{name}()")
 
         def method(*args: Any, **kwargs: Any) -> Any:
-            return record(name, (self, *args), kwargs)
+            return record_call(name, (self, *args), kwargs)
 
         return method
 
@@ -91,10 +91,10 @@ class Symbol:
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in get_default_nowrap_functions() or is_tensor_method_or_property(func):
             func = getattr(func, "__name__", func)
-        return record(func, args, kwargs or {})
+        return record_call(func, args, kwargs or {})
 
     def __getitem__(self, index: Any) -> Any:
-        return record(operator.getitem, (self, index), {})
+        return record_call(operator.getitem, (self, index), {})
 
     def __iter__(self) -> Iterator[Any]:
         return iter([self[index] for index in range(len(self))])
@@ -148,7 +148,7 @@ def _operator(name: str, reflected: bool) -> Callable[..., Any]:
             return (name == "eq") == (not isinstance(self.values[0], Tensor))
         if name in ("lt", "le", "gt", "ge") and isinstance(self.values[0], int):
             raise self._no_numbers(f"{name} of a size that varies")  # two sizes that agree say nothing of others
-        return record(function, (*others, self) if reflected else (self, *others), {})
+        return record_call(function, (*others, self) if reflected else (self, *others), {})
 
     return unary_or_binary
 
@@ -170,24 +170,24 @@ def has_symbols(value: Any) -> bool:
     return isinstance(value, Mapping) and any(map(has_symbols, value.values()))
 
 
-def symbols(value: Any) -> list[Symbol]:
+def collect_symbols(value: Any) -> list[Symbol]:
     """The symbols among `value`, its items, and theirs, in order."""
     found: list[Symbol] = []
-    replaced(value, lambda symbol: found.append(symbol))
+    map_symbols(value, lambda symbol: found.append(symbol))
     return found
 
 
-def replaced(value: Any, by: Callable[[Symbol], Any]) -> Any:
+def map_symbols(value: Any, by: Callable[[Symbol], Any]) -> Any:
     """`value` with another thing in the place of each symbol."""
     if isinstance(value, Symbol):
         return by(value)
     if isinstance(value, slice):
-        return slice(replaced(value.start, by), replaced(value.stop, by), replaced(value.step, by))
+        return slice(map_symbols(value.start, by), map_symbols(value.stop, by), map_symbols(value.step, by))
     if isinstance(value, (tuple, list)):
-        items = [replaced(one, by) for one in value]
+        items = [map_symbols(one, by) for one in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, Mapping):
-        return {key: replaced(one, by) for key, one in value.items()}
+        return {key: map_symbols(one, by) for key, one in value.items()}
     return value
 
 
@@ -202,21 +202,21 @@ def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"call() takes a torch.nn.Module first, got {module!r}.")
-    return record(module, args, kwargs) if has_symbols((args, kwargs)) else module(*args, **kwargs)
+    return record_call(module, args, kwargs) if has_symbols((args, kwargs)) else module(*args, **kwargs)
 
 
-def record(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+def record_call(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """What `target` makes of symbols: symbols again, in the structure that it returns."""
     kwargs = dict(kwargs)
-    given = [symbol.channels for symbol in symbols((args, kwargs))]
+    given = [symbol.channels for symbol in collect_symbols((args, kwargs))]
     channels = channels_after(target, given, check_axis)
     masks = None
     if isinstance(target, nn.Module):
-        masks = replaced(_first(args, kwargs), lambda symbol: symbol.mask)
+        masks = map_symbols(_first(args, kwargs), lambda symbol: symbol.mask)
         if any_mask(masks) and "mask" not in kwargs and takes_mask(target):
             kwargs["mask"] = masks
         kwargs |= _masks_by_name(target, args, kwargs)
-        _refuse_weights(named(target), args, kwargs)
+        _refuse_weights(display_name(target), args, kwargs)
         with building_for(given):
             _build(target, args, kwargs)
     else:
@@ -228,12 +228,14 @@ def record(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     if isinstance(target, nn.Module):
         _recorded.setdefault(target, []).append(weakref.ref(whole))
         masks = mask_after(target, _first(args, kwargs), kwargs.get("mask", masks), used="mask" in kwargs)
-        for symbol, mask in zip(symbols(made), masks if isinstance(masks, (tuple, list)) else [masks], strict=False):
+        for symbol, mask in zip(
+            collect_symbols(made), masks if isinstance(masks, (tuple, list)) else [masks], strict=False
+        ):
             symbol.mask = mask
     return made
 
 
-def calls_of(module: nn.Module) -> list[tuple[Any, Any]]:
+def recorded_calls(module: nn.Module) -> list[tuple[Any, Any]]:
     """First argument and outcome of each call of `module` on symbols that a model, or anybody, still holds."""
     held = [call for ref in _recorded.get(module, ()) if (call := ref()) is not None]
     return [(_first(call.args, call.kwargs), _symbolic(call, *call.values)) for call in held]
@@ -262,10 +264,10 @@ def _evaluated(target: Any, args: Any, kwargs: Any, at: int) -> Any:
     """What `target` gives on the values number `at`."""
     given = (args, kwargs)
     try:
-        return evaluated(target, *_values(given, at))
+        return eval_on_fakes(target, *_values(given, at))
     except Exception as error:
-        name = named(target)
-        if goes_by_numbers(error):
+        name = display_name(target)
+        if is_data_dependent(error):
             raise TypeError(
                 f"{name} goes by the numbers in its input, and a functional model is put together before there are "
                 "any. Put it into a module with a forward of its own, and that into Model(module)."
@@ -276,7 +278,7 @@ def _evaluated(target: Any, args: Any, kwargs: Any, at: int) -> Any:
 
 
 def _values(given: Any, at: int) -> Any:
-    return replaced(given, lambda symbol: symbol.values[at])
+    return map_symbols(given, lambda symbol: symbol.values[at])
 
 
 def _first(args: Any, kwargs: Mapping[str, Any]) -> Any:
@@ -292,7 +294,7 @@ def _leaves(value: Any) -> list[Any]:
     return [leaf for one in value.values() for leaf in _leaves(one)] if isinstance(value, Mapping) else []
 
 
-def named(target: Any) -> str:
+def display_name(target: Any) -> str:
     """What is called, for a message."""
     if isinstance(target, nn.Module):
         name = getattr(target, "name", None)
@@ -328,7 +330,7 @@ def _sizes(symbol: Symbol | Tensor) -> tuple[int, ...]:
 
 def _refuse(target: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
     """What a graph of functions cannot hold: parameters, and changes in place."""
-    name = named(target)
+    name = display_name(target)
     _refuse_weights(name, args, kwargs)
     in_place = kwargs.get("inplace") or kwargs.get("out") is not None
     underscored = name.endswith("_") and not name.endswith("__") and getattr(operator, name, None) is not target

@@ -16,7 +16,7 @@ _WRAPPER = TorchOptimizer.profile_hook_step(lambda optimizer: None).__code__
 _ZERO_GRAD = TorchOptimizer.zero_grad
 
 
-class Bare:
+class UnwrappedStep:
     """Steps one optimizer; what comes out is what `optimizer.step()` and `optimizer.zero_grad()` give.
 
     The wrapper annotates each call for a profiler and runs step hooks, which costs a small model's step a tenth. It is

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any, Literal, NamedTuple, Self
 
-from kerastorch.core.errors import whole
+from kerastorch.core.errors import check_int
 
 TOGETHER = 8  # steps in one graph at most: more take longer to compile than they save
 WEIGHTS = 48  # of all steps in one graph; a step with more has enough to do to make the call of it cheap
 
 
-class Execution(NamedTuple):
+class CompileOptions(NamedTuple):
     """What `compile` was told about it.
 
     Attributes:
@@ -33,18 +33,18 @@ class Execution(NamedTuple):
             raise ValueError(f"jit_compile must be True, False or 'auto', got {jit_compile!r}.")
         if steps_per_execution == "auto":
             return cls(jit_compile is True, "auto")
-        return cls(jit_compile is True, whole("steps_per_execution", steps_per_execution))
+        return cls(jit_compile is True, check_int("steps_per_execution", steps_per_execution))
 
     @property
     def every(self) -> int:
         """Batches between two calls of the batch hooks."""
         return 1 if self.steps == "auto" else self.steps
 
-    def together(self, weights: int) -> int:
+    def steps_per_graph(self, weights: int) -> int:
         """How many steps go into one graph, for an optimizer over so many weights."""
         if self.steps == "auto":
             return max(1, min(TOGETHER, WEIGHTS // max(weights, 1)))
         return math.gcd(self.steps, TOGETHER) if self.steps % TOGETHER else TOGETHER
 
 
-EAGER = Execution()
+EAGER = CompileOptions()

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kerastorch.checkpoint.module_state import load_state, state_of
+from kerastorch.checkpoint.module_state import capture_module_state, restore_module_state
 from kerastorch.core.channel_tracking import known_channel_axes
-from kerastorch.core.errors import number
+from kerastorch.core.errors import check_float
 from kerastorch.data.arrays import check_weights
 from kerastorch.losses import registry
 from kerastorch.losses.alignment import whole_classes
@@ -20,19 +20,19 @@ from kerastorch.losses.base import Loss
 from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.losses.torch_losses import TorchLoss
 from kerastorch.regularizers import Penalty
-from kerastorch.training.auxiliary_losses import heard
+from kerastorch.training.auxiliary_losses import collect_auxiliary_losses
 from kerastorch.training.constant_output_check import warn_of_constant_end
-from kerastorch.training.fused_activation import Tail, Tap, tapped
+from kerastorch.training.fused_activation import FinalActivation, LogitsRecorder, record_logits
 from kerastorch.training.output_masks import masked
 from kerastorch.training.output_names import by_output, check_outputs, quoted, targets_by_output
 
 
 @dataclass
-class _Pass:
+class LossPassState:
     """What holds for one pass over data."""
 
-    tail: Tail | None = None  # the activation the model ends in
-    tap: Tap | None = None  # hears what goes into it
+    tail: FinalActivation | None = None  # the activation the model ends in
+    tap: LogitsRecorder | None = None  # hears what goes into it
     on_logits: Loss | None = None  # the loss on that
     module: nn.Module | None = None  # the model
     losses: dict[str, Loss] = field(default_factory=dict)  # with the axis of their classes
@@ -45,7 +45,7 @@ class _Pass:
     activities: list[Tensor] = field(default_factory=list)  # those of the running step
 
 
-class Objective:
+class CompiledLoss:
     """Called with targets and outputs; leaves what it found in `parts` and `count`.
 
     Args:
@@ -72,7 +72,7 @@ class Objective:
         self.count: int | Tensor | None = None
         self.counts: dict[str, int | Tensor] = {}
         self.total: Tensor | None = None
-        self._pass = _Pass()
+        self._pass = LossPassState()
 
     def parameters(self) -> list[nn.Parameter]:
         """What the losses themselves learn."""
@@ -131,7 +131,7 @@ class Objective:
         """What the losses learn, and what the first batch settled for this pass."""
         now = self._pass
         return {
-            "losses": [state_of(module) for module in self._modules()],
+            "losses": [capture_module_state(module) for module in self._modules()],
             "checked": now.checked,
             "counts_rows": now.counts_rows,
             "class_numbers": sorted(now.class_numbers),
@@ -145,7 +145,7 @@ class Objective:
         if len(self._modules()) != len(state["losses"]) or not state.get("class_axes", {}).keys() <= self.losses.keys():
             return  # other losses, which the resumed fit warns about; the first batch is checked again
         for module, saved in zip(self._modules(), state["losses"], strict=True):
-            load_state(module, saved)
+            restore_module_state(module, saved)
         now = self._pass
         now.checked, now.counts_rows, now.masked = state["checked"], state["counts_rows"], state["masked"]
         now.class_numbers = set(state["class_numbers"])
@@ -248,7 +248,7 @@ class Objective:
         return whole_classes(y) if self._pass.targets is None else y.to(torch.int64)
 
     @contextmanager
-    def listening(self, module: nn.Module, tail: Tail | None, targets: Any) -> Iterator[None]:
+    def attach(self, module: nn.Module, tail: FinalActivation | None, targets: Any) -> Iterator[None]:
         """For one call of `fit` or `evaluate`: hear the tail's logits and the activity penalties of layers.
 
         Args:
@@ -258,7 +258,7 @@ class Objective:
         """
         loss = None if self._several else self.losses.get("")
         fuses = loss is not None and tail is not None and loss.link == tail.kind
-        now = _Pass(
+        now = LossPassState(
             module=module,
             tail=tail,
             targets=targets,
@@ -267,8 +267,8 @@ class Objective:
         outer, self._pass = self._pass, now
         try:
             with ExitStack() as stack:
-                now.tap = stack.enter_context(tapped(tail if now.on_logits is not None else None))
-                now.charges = stack.enter_context(heard(module, now.activities))
+                now.tap = stack.enter_context(record_logits(tail if now.on_logits is not None else None))
+                now.charges = stack.enter_context(collect_auxiliary_losses(module, now.activities))
                 yield
         finally:
             self._pass = outer
@@ -349,6 +349,6 @@ def _weights(given: Any, losses: Mapping[str, Any], names: Sequence[str] | None)
     if given is not None and set(found) != set(losses):
         raise ValueError(f"loss_weights are for {quoted(found)}, losses for {quoted(losses)}; give both alike.")
     return {
-        name: 1.0 if weight is None else number("loss_weights", weight, advice="Metrics go to metrics=[...].")
+        name: 1.0 if weight is None else check_float("loss_weights", weight, advice="Metrics go to metrics=[...].")
         for name, weight in found.items()
     }

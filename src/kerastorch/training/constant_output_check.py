@@ -6,10 +6,10 @@ from torch import Tensor
 
 from kerastorch.core.errors import warn
 from kerastorch.layers.base import Layer
-from kerastorch.training.fused_activation import Tail
+from kerastorch.training.fused_activation import FinalActivation
 
 
-def warn_of_constant_end(tail: Tail | None, y_pred: Tensor) -> None:
+def warn_of_constant_end(tail: FinalActivation | None, y_pred: Tensor) -> None:
     """Warn if a model ends in `nn.Softmax` or `nn.LogSoftmax` along an axis of size 1; layers say it themselves.
 
     Args:

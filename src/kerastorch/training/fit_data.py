@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from kerastorch.core.errors import whole
-from kerastorch.core.rng_state import Randomness
-from kerastorch.data.adaptive_batch_size import sized
+from kerastorch.core.errors import check_int
+from kerastorch.core.rng_state import RandomStates
+from kerastorch.data.adaptive_batch_size import eval_batches
 from kerastorch.data.batches import Batches, Resumable
-from kerastorch.data.data_adapter import Source
+from kerastorch.data.data_adapter import DataAdapter
 from kerastorch.data.loaders import ask_about_weights
-from kerastorch.data.spanning_batches import GoingOn
+from kerastorch.data.spanning_batches import SpanningBatches
 from kerastorch.data.validation_split import check_split
-from kerastorch.runtime.batch_transfer import Feed
+from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.training.preflight import check_last_batch
 
 
@@ -34,13 +34,13 @@ class Assembled(NamedTuple):
 
     training: Resumable
     validation: Batches | None
-    random: Randomness
+    random: RandomStates
 
 
 def assemble(
     model: nn.Module,
-    source: Source,
-    validation: Source | None,
+    source: DataAdapter,
+    validation: DataAdapter | None,
     split: Split,
     *,
     batch_size: int | None,
@@ -78,19 +78,19 @@ def assemble(
         rows, held_out = source.split(share, stratify=split.stratify, shuffle=split.shuffle, seed=split.seed)
         validation = source
     held = None if validation is None else validation.holder
-    random = Randomness(kept, data=source.holder, validation=held, **drawing)
+    random = RandomStates(kept, data=source.holder, validation=held, **drawing)
     training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows, trains=True)
     check_last_batch(model, training)
     if steps is not None:
-        training = GoingOn(training, whole("steps_per_epoch", steps), random)
+        training = SpanningBatches(training, check_int("steps_per_epoch", steps), random)
     if validation is None:
         return Assembled(training, None, random)
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
-    validating = sized(validation, size, validation_steps, grows=grows, rows=held_out, name="validation_steps")
+    validating = eval_batches(validation, size, validation_steps, grows=grows, rows=held_out, name="validation_steps")
     return Assembled(training, validating, random)
 
 
-def validation_source(data: Any, feed: Feed, finite: bool, steps: int | None) -> Source | None:
+def validation_source(data: Any, feed: BatchTransfer, finite: bool, steps: int | None) -> DataAdapter | None:
     """`validation_data` as a source: `(x, y)`, `(x, y, sample_weight)` or anything `x` can be."""
     if data is None:
         return None
@@ -99,9 +99,9 @@ def validation_source(data: Any, feed: Feed, finite: bool, steps: int | None) ->
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} parts.")
         names = ("validation x", "validation y", "validation sample_weight")
         ask_about_weights(*data[2:] or (None,))
-        return Source(*data, names=names, finite=finite, cast=feed.once, carry=feed.carry)
+        return DataAdapter(*data, names=names, finite=finite, cast=feed.convert_arrays, prefetcher=feed.prefetcher)
     names = ("validation_data", "y", "sample_weight")
-    source = Source(data, names=names, finite=finite, cast=feed.once, carry=feed.carry)
+    source = DataAdapter(data, names=names, finite=finite, cast=feed.convert_arrays, prefetcher=feed.prefetcher)
     if source.kind == "generator" and steps is None:
         raise ValueError(
             "validation_data is a generator, which has no length and ends after one pass; set validation_steps, or "

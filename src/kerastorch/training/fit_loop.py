@@ -11,12 +11,12 @@ from torch import nn
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.core.errors import warn
 from kerastorch.core.train_mode import training_mode
-from kerastorch.data.batches import Batch, Several
-from kerastorch.runtime.batch_transfer import Feed
+from kerastorch.data.batches import Batch, BatchGroup
+from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.training import loops
 from kerastorch.training.fit_data import Assembled
-from kerastorch.training.fused_activation import find_tail
-from kerastorch.training.nan_warning import FirstNaN
+from kerastorch.training.fused_activation import find_final_activation
+from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.preflight import validates_at, with_prefix
 from kerastorch.training.train_checkpoint import Session
 from kerastorch.training.trainer import Trainer
@@ -28,8 +28,8 @@ def fit(
     callbacks: CallbackList,
     epochs: range,
     *,
-    feed: Feed,
-    validation_feed: Feed,
+    feed: BatchTransfer,
+    validation_feed: BatchTransfer,
     frequency: Any,
 ) -> None:
     """Train.
@@ -58,7 +58,7 @@ def fit(
                 if session.restores:
                     stream = session.restore()
                 step, done = loops.train_step(trainer, callbacks, in_eval), session.position.done
-                together = loops.executions(trainer, stream, data.training.transient)
+                together = loops.group_for_execution(trainer, stream, data.training.transient)
                 batches = _placed(trainer, session, together, done)
                 found = loops.epoch(trainer, batches, feed, step, callbacks, "train", epoch, done)
                 session.stop(trainer.done)
@@ -87,11 +87,11 @@ def _training(
 ) -> Iterator[frozenset[nn.Module]]:
     """Switch modes and hooks while a model trains, and tell callbacks; yield the modules that stay in eval mode."""
     with (
-        trainer.objective.listening(trainer.model, find_tail(trainer.model), targets),
+        trainer.objective.attach(trainer.model, find_final_activation(trainer.model), targets),
         training_mode(trainer.model) as in_eval,
         _told_of_the_end(trainer, session, callbacks),
     ):
-        trainer.first_nan = FirstNaN()
+        trainer.first_nan = NaNWarning()
         callbacks.emit("on_train_begin", {})
         trainer.update.begin()
         yield in_eval
@@ -135,13 +135,13 @@ def _heed(trainer: Trainer, session: Session, cause: Exception | None = None) ->
 
 
 def _placed(
-    trainer: Trainer, session: Session, stream: Iterator[Batch | Several], done: int
-) -> Iterator[Batch | Several]:
+    trainer: Trainer, session: Session, stream: Iterator[Batch | BatchGroup], done: int
+) -> Iterator[Batch | BatchGroup]:
     """The batches; what fails here fails between two of them, as workers of a loader that were told to end, too."""
     try:
         for batch in stream:
             yield batch
-            done += len(batch) if isinstance(batch, Several) else 1
+            done += len(batch) if isinstance(batch, BatchGroup) else 1
     except Exception as error:
         session.stop(done)
         _heed(trainer, session, error)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from kerastorch import activations
 from kerastorch.core.channel_tracking import graph_of, output_nodes
-from kerastorch.core.serialization import StandIn
+from kerastorch.core.serialization import Proxy
 from kerastorch.layers.activation import Softmax
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Activation, Dense
@@ -31,7 +31,7 @@ _FUNCTIONS: dict[Any, Kind] = {
 }  # fmt: skip
 
 
-class Tail(NamedTuple):
+class FinalActivation(NamedTuple):
     """The last activation of a model."""
 
     module: nn.Module
@@ -39,22 +39,22 @@ class Tail(NamedTuple):
     axis: int | None  # of a softmax; `None` for one that goes by the shape
 
 
-def find_tail(module: nn.Module) -> Tail | None:
+def find_final_activation(module: nn.Module) -> FinalActivation | None:
     """Return the activation that a chain of modules ends in; `None` if its end cannot be told or is no activation."""
     last = last_module(module)
     kind = _MODULES.get(type(last)) or _kind_of_layer(last)
-    return None if kind is None else Tail(last, kind, _axis(last))
+    return None if kind is None else FinalActivation(last, kind, _axis(last))
 
 
 def final_activations(model: nn.Module) -> dict[str, Kind]:
     """Return the activations that the outputs of a model end in, by output name; none for those that cannot be told."""
     graph = graph_of(model)
     if graph is None:
-        tail = find_tail(model)
+        tail = find_final_activation(model)
         return {} if tail is None else {"": tail.kind}
     found = {}
     for name, node in output_nodes(model, graph).items():
-        tail = find_tail(graph.get_submodule(str(node.target))) if node.op == "call_module" else None
+        tail = find_final_activation(graph.get_submodule(str(node.target))) if node.op == "call_module" else None
         if tail is not None:
             found[name] = tail.kind
     return found
@@ -99,7 +99,7 @@ def _axis(module: nn.Module) -> int | None:
     return softmax.dim if isinstance(softmax, (nn.Softmax, nn.LogSoftmax)) else -1
 
 
-class Tap(StandIn):
+class LogitsRecorder(Proxy):
     """Keeps the last input and output of an activation: `logits(output)` is what `output` was made from."""
 
     def __init__(self, function: Callable[[Tensor], Tensor] | None = None) -> None:
@@ -140,7 +140,7 @@ class Tap(StandIn):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a model saved or copied meanwhile has its own activation
-        return (Tap, ()) if self.function is None else (_itself, (self.function,))
+        return (LogitsRecorder, ()) if self.function is None else (_itself, (self.function,))
 
 
 def _itself(function: Any) -> Any:
@@ -148,24 +148,26 @@ def _itself(function: Any) -> Any:
 
 
 @contextmanager
-def tapped(tail: Tail | None) -> Iterator[Tap | None]:
+def record_logits(tail: FinalActivation | None) -> Iterator[LogitsRecorder | None]:
     """Listen to the tail; the model is as before afterwards."""
     if tail is None:
         yield None
         return
     owner = tail.module
-    if isinstance(getattr(owner, "activation", None), Tap):  # evaluate() within fit(): one listener is enough
+    if isinstance(
+        getattr(owner, "activation", None), LogitsRecorder
+    ):  # evaluate() within fit(): one listener is enough
         yield owner.activation  # type: ignore[misc]
     elif callable(getattr(owner, "activation", None)) and not isinstance(owner.activation, nn.Module):
         own = owner.activation
-        tap = Tap(own)  # type: ignore[arg-type]
+        tap = LogitsRecorder(own)  # type: ignore[arg-type]
         owner.activation = tap  # type: ignore[assignment]
         try:
             yield tap
         finally:
             owner.activation = own
     else:
-        tap = Tap()
+        tap = LogitsRecorder()
         listened = owner.activation if isinstance(getattr(owner, "activation", None), nn.Module) else owner
         handle = listened.register_forward_hook(tap.hook, with_kwargs=True)  # type: ignore[union-attr]
         try:

@@ -37,7 +37,7 @@ def unique(wanted: Iterable[Metric]) -> list[Metric]:
 def log_names(model: Any, trainer: Trainer, validates: bool, listed: bool = False) -> list[str]:
     """The names an epoch will log; with `listed` those of `evaluate`'s list, where `data_loss` is not."""
     names = ["loss"]
-    if not listed and (trainer.patterns or any(map(_penalised, modules(model)))):
+    if not listed and (trainer.weight_regularizers or any(map(_penalised, modules(model)))):
         names.append("data_loss")
     if trainer.objective.names_parts:
         names += [f"{output}_loss" for output, loss in trainer.objective.losses.items() if loss is not None]

@@ -12,18 +12,18 @@ from torch import nn
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import batch_rows
-from kerastorch.core.process_group import without_exchange
-from kerastorch.core.tensor_spec import described
+from kerastorch.core.process_group import without_buffer_sync
+from kerastorch.core.tensor_spec import specs_of
 from kerastorch.core.train_mode import evaluation_mode, training_mode
-from kerastorch.core.trainable import heed, rest
-from kerastorch.data.adaptive_batch_size import growing
-from kerastorch.data.batches import Batch, Batches, Several, grouped
-from kerastorch.data.loaders import with_own_tensors
+from kerastorch.core.trainable import set_frozen_batchnorm_eval, sync_trainable
+from kerastorch.data.adaptive_batch_size import measure_and_adapt
+from kerastorch.data.batches import Batch, Batches, BatchGroup, group_batches
+from kerastorch.data.loaders import copy_tensors
 from kerastorch.optimizers.base import unfuse_beginners
-from kerastorch.runtime.batch_transfer import Feed
-from kerastorch.runtime.error_context import raise_explained
-from kerastorch.training.fused_activation import find_tail
-from kerastorch.training.metrics_tracker import Meter, RunningLogs, counted_rows
+from kerastorch.runtime.batch_transfer import BatchTransfer
+from kerastorch.runtime.error_context import raise_with_context
+from kerastorch.training.fused_activation import find_final_activation
+from kerastorch.training.metrics_tracker import MetricsTracker, RunningLogs, counted_rows
 from kerastorch.training.trainer import Trainer
 
 Step = Callable[[Any], Mapping[str, Any]]
@@ -31,14 +31,14 @@ Step = Callable[[Any], Mapping[str, Any]]
 
 def epoch(
     trainer: Trainer,
-    stream: Iterator[Batch | Several],
-    feed: Feed,
+    stream: Iterator[Batch | BatchGroup],
+    feed: BatchTransfer,
     step: Step,
     callbacks: CallbackList,
     phase: str,
     number: int,
     done: int = 0,
-    heeds: bool = True,
+    interruptible: bool = True,
 ) -> dict[str, float]:
     """One pass over the batches: its numbers.
 
@@ -51,10 +51,10 @@ def epoch(
         phase: `'train'` or `'test'`.
         number: of the epoch.
         done: how many batches of it are behind it already.
-        heeds: whether Ctrl-C ends it after the running batch.
+        interruptible: whether Ctrl-C ends it after the running batch.
     """
     begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
-    begins, ends = callbacks.listens(begin), callbacks.listens(end)
+    begins, ends = callbacks.has_hook(begin), callbacks.has_hook(end)
     meter, objective, model, interrupt = trainer.meter, trainer.objective, trainer.model, trainer.interrupt
     training = phase == "train"
     watch = trainer.first_nan if training and trainer.guard is None else None
@@ -71,7 +71,7 @@ def epoch(
         try:
             outcome = step(batch)
         except Exception as error:
-            raise_explained(error, model, x)
+            raise_with_context(error, model, x)
         if outcome is None:
             raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
         ours = ours and outcome.get("loss") is objective.total
@@ -79,13 +79,13 @@ def epoch(
         if watch is not None:
             watch(outcome.get("loss"), number, done)
         before = done
-        done += len(batch) if isinstance(batch, Several) else 1
+        done += len(batch) if isinstance(batch, BatchGroup) else 1
         if done // every > before // every:
             hooked = False
             if ends:
                 callbacks.emit(end, done - 1, logs.expire())
                 torch.clear_autocast_cache()
-        if (heeds and interrupt.pending) or (training and model.stop_training):
+        if (interruptible and interrupt.pending) or (training and model.stop_training):
             break
     if ends and hooked:
         callbacks.emit(end, done - 1, logs.expire())
@@ -94,50 +94,50 @@ def epoch(
         raise ValueError(
             f"the data gave no batch{when}. Pass a function that returns a new iterator, a DataLoader, or arrays."
         )
-    trainer.done, trainer.seen = done, trainer.seen if x is None else described(x)
+    trainer.done, trainer.seen = done, trainer.seen if x is None else specs_of(x)
     # a loss that a step or compute_loss of the user's own made something else of is left as it is
     return objective.settled(meter.read()) if ours else meter.read()
 
 
 def evaluate(
-    trainer: Trainer, batches: Batches, feed: Feed, callbacks: CallbackList, heeds: bool = True
+    trainer: Trainer, batches: Batches, feed: BatchTransfer, callbacks: CallbackList, interruptible: bool = True
 ) -> dict[str, float]:
     """One pass in evaluation mode: its numbers; whole despite Ctrl-C where it does not heed that."""
     stream = trainer.prepared(batches, feed, 0)
     trainer.find_penalties()
     model = trainer.model
     with (
-        _undone(trainer),
-        _own_casts(),
-        _own_meter(trainer, within_step=not heeds),
-        trainer.objective.listening(model, find_tail(model), batches.targets),
+        pass_cleanup(trainer),
+        separate_autocast_cache(),
+        fresh_metrics(trainer, within_step=not interruptible),
+        trainer.objective.attach(model, find_final_activation(model), batches.targets),
         evaluation_mode(model),
-        without_exchange(feed.parts),
+        without_buffer_sync(feed.parts),
         torch.no_grad(),
     ):
         callbacks.emit("on_test_begin", {})
-        step = growing(model.test_step, batches, row_by_row=False)
-        logs = epoch(trainer, stream, feed, step, callbacks, "test", 0, heeds=heeds)
+        step = measure_and_adapt(model.test_step, batches, row_by_row=False)
+        logs = epoch(trainer, stream, feed, step, callbacks, "test", 0, interruptible=interruptible)
         callbacks.emit("on_test_end", logs)
         trainer.evaluated = tuple(logs)
         return logs
 
 
 def predict(
-    trainer: Trainer, batches: Batches, feed: Feed, callbacks: CallbackList, take: Callable[[Any, int], None]
+    trainer: Trainer, batches: Batches, feed: BatchTransfer, callbacks: CallbackList, take: Callable[[Any, int], None]
 ) -> None:
     """Hand the outputs of each batch, still on the device, to `take`."""
     stream = trainer.prepared(batches, feed, 0)
     parts = feed.parts
     with (
-        _undone(trainer),
-        _own_casts(),
+        pass_cleanup(trainer),
+        separate_autocast_cache(),
         evaluation_mode(trainer.model, parts),
-        without_exchange(parts),
+        without_buffer_sync(parts),
         torch.no_grad(),
     ):
-        step = growing(trainer.model.predict_step, batches, row_by_row=True)
-        listened = callbacks.listens("on_predict_batch_begin", "on_predict_batch_end")
+        step = measure_and_adapt(trainer.model.predict_step, batches, row_by_row=True)
+        listened = callbacks.has_hook("on_predict_batch_begin", "on_predict_batch_end")
         callbacks.emit("on_predict_begin", {})
         for index, batch in enumerate(stream):
             if listened:
@@ -146,32 +146,32 @@ def predict(
             try:
                 outputs = step(x)
             except Exception as error:
-                raise_explained(error, trainer.model, x)
+                raise_with_context(error, trainer.model, x)
             take(outputs, batch_rows(x))
             if listened:
                 callbacks.emit("on_predict_batch_end", index, {"outputs": outputs})
         callbacks.emit("on_predict_end", {})
 
 
-def train_on_batch(trainer: Trainer, batches: Batches, feed: Feed) -> dict[str, float]:
+def train_on_batch(trainer: Trainer, batches: Batches, feed: BatchTransfer) -> dict[str, float]:
     """One step, outside any fit: its numbers."""
     stream = trainer.prepared(batches, feed, 0)
     trainer.setup()
     model, nobody = trainer.model, CallbackList([], trainer.model, {})
     with (
-        _own_meter(trainer),
-        trainer.objective.listening(model, find_tail(model), batches.targets),
+        fresh_metrics(trainer),
+        trainer.objective.attach(model, find_final_activation(model), batches.targets),
         training_mode(model) as in_eval,
     ):
         return epoch(trainer, stream, feed, train_step(trainer, nobody, in_eval), nobody, "train", 0)
 
 
-def executions(trainer: Trainer, stream: Iterator[Batch], transient: bool) -> Iterator[Batch | Several]:
+def group_for_execution(trainer: Trainer, stream: Iterator[Batch], transient: bool) -> Iterator[Batch | BatchGroup]:
     """Put batches together whose steps run as one; `transient` ones, see `Batches`, are copied for that."""
-    size = 1 if trainer.compiled is None else trainer.compiled.together
+    size = 1 if trainer.compiled is None else trainer.compiled.steps_per_graph
     if size == 1:
         return stream
-    return grouped(map(with_own_tensors, stream) if transient else stream, size)
+    return group_batches(map(copy_tensors, stream) if transient else stream, size)
 
 
 def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn.Module]) -> Step:
@@ -183,15 +183,15 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
         in_eval: modules that stay in eval mode.
     """
     parts = modules(trainer.model)  # callbacks may have frozen some, or thawed them
-    heed(parts)
-    rest(parts, in_eval)
+    sync_trainable(parts)
+    set_frozen_batchnorm_eval(parts, in_eval)
     torch.clear_autocast_cache()
     update, compiled = trainer.update, trainer.compiled
     unfuse_beginners(update.optimizer)
     step: Step = trainer.model.train_step
     if compiled is not None:
         compiled.prepare(callbacks)
-        if not compiled.resting and compiled.cause is None:
+        if not compiled.is_resting and compiled.fallback_reason is None:
             return compiled
     if not update.needs_closure:
         return step
@@ -199,7 +199,7 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
     def uncounted() -> None:
         """Before a second look of one step at the loss: what it finds is not counted."""
         trainer.objective.forget()
-        trainer.meter = Meter({})
+        trainer.meter = MetricsTracker({})
 
     def by_closure(batch: Batch) -> Mapping[str, Any]:
         meter = trainer.meter
@@ -213,7 +213,7 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
 
 
 @contextmanager
-def _own_meter(trainer: Trainer, within_step: bool = False) -> Iterator[None]:
+def fresh_metrics(trainer: Trainer, within_step: bool = False) -> Iterator[None]:
     """Give a pass a meter of its own; the meter of the pass around it comes back.
 
     Args:
@@ -229,7 +229,7 @@ def _own_meter(trainer: Trainer, within_step: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def _own_casts() -> Iterator[None]:
+def separate_autocast_cache() -> Iterator[None]:
     """Within a user's `torch.autocast`: casts of weights are neither taken over from before a pass nor left behind.
 
     torch keeps them until the outermost autocast ends, whatever becomes of the weights; and those that are made without
@@ -243,11 +243,11 @@ def _own_casts() -> Iterator[None]:
 
 
 @contextmanager
-def _undone(trainer: Trainer) -> Iterator[None]:
+def pass_cleanup(trainer: Trainer) -> Iterator[None]:
     """What callbacks switch for a pass is put back."""
     with ExitStack() as leaving:
-        outer, trainer.leaving = trainer.leaving, leaving
+        outer, trainer.pass_exit_stack = trainer.pass_exit_stack, leaving
         try:
             yield
         finally:
-            trainer.leaving = outer
+            trainer.pass_exit_stack = outer

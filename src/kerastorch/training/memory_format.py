@@ -20,8 +20,8 @@ from kerastorch.core.module_tree import is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.layers.base import is_built
 from kerastorch.layers.convolution import Convolutional
-from kerastorch.runtime.call_module import call
-from kerastorch.training.fused_activation import Tap
+from kerastorch.runtime.call_module import call_module
+from kerastorch.training.fused_activation import LogitsRecorder
 
 Arrange = Callable[[Any], Any]
 
@@ -58,7 +58,7 @@ _WANTED: dict[Hashable, Callable[[Tensor], Tensor] | None] = {
 }  # fmt: skip
 
 
-class Layout:
+class MemoryFormat:
     """What `compile(memory_format=...)` asks for.
 
     With `'auto'` images are put in channels-last format where a convolutional model on the CPU gains by it and a
@@ -80,7 +80,7 @@ class Layout:
         self._verdicts: dict[Hashable, bool] = {}
         self._lock = threading.Lock()
 
-    def arrange(self, device: torch.device) -> Arrange | None:
+    def to_format(self, device: torch.device) -> Arrange | None:
         """What one call of `fit`, `evaluate` or `predict` does to inputs on `device`; `None` for nothing."""
         if self._wanted is not None:
             return partial(map_structure, self._wanted)
@@ -88,20 +88,20 @@ class Layout:
             return None
         return _Automatic(self)
 
-    def verdict(self, modules_now: Hashable, x: Any, arrange: Arrange) -> bool:
+    def is_safe(self, modules_now: Hashable, x: Any, arrange: Arrange) -> bool:
         """Whether the model does the same with `arrange(x)`."""
         rows = tuple((leaf.shape[1:], leaf.dtype) for _, leaf in leaves(x))
         with self._lock:
             known = self._verdicts.get((modules_now, rows))
             if known is None:
-                known = self._verdicts[modules_now, rows] = agrees(self._model, x, arrange)
+                known = self._verdicts[modules_now, rows] = outputs_match(self._model, x, arrange)
         return known
 
 
 class _Automatic:
     """`'auto'` for one call: the model is looked at when the first images come."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: MemoryFormat) -> None:
         self._layout = layout
         self._modules: Hashable = None
         self._axes: set[int] | None = None  # of the inputs that are put in channels-last format
@@ -120,7 +120,7 @@ class _Automatic:
             self._modules = tuple(map(id, modules(model)))
         if not any(leaf.ndim in self._axes and leaf.dtype in _DTYPES for _, leaf in leaves(x)):
             return x
-        return self._arranged(x) if self._layout.verdict(self._modules, x, self._arranged) else x
+        return self._arranged(x) if self._layout.is_safe(self._modules, x, self._arranged) else x
 
     def _arranged(self, x: Any) -> Any:
         axes = self._axes or ()
@@ -134,7 +134,7 @@ def _axes(model: nn.Module) -> set[int]:
         hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
         if isinstance(module, nn.parallel.DistributedDataParallel):
             return set()  # a trial would wait for the other processes
-        if any(not isinstance(getattr(hook, "__self__", None), Tap) for hook in hooks):
+        if any(not isinstance(getattr(hook, "__self__", None), LogitsRecorder) for hook in hooks):
             return set()  # what a hook of the user's does with activations is not ours to try
         if getattr(module, "activity_regularizer", None) is not None or is_compiled(module):
             return set()  # a compiled copy would be compiled again, for a few rows
@@ -145,7 +145,7 @@ def _axes(model: nn.Module) -> set[int]:
     return set() if size > LARGE else found
 
 
-def agrees(model: nn.Module, x: Any, arrange: Callable[[Any], Any]) -> bool:
+def outputs_match(model: nn.Module, x: Any, arrange: Callable[[Any], Any]) -> bool:
     """Whether `model` does with `arrange(x)` what it does with `x`, and is likely to do it faster.
 
     A copy is called, in evaluation and in training mode, each time from the same random state, which is put back.
@@ -177,7 +177,7 @@ def agrees(model: nn.Module, x: Any, arrange: Callable[[Any], Any]) -> bool:
 def _outputs(model: nn.Module, x: Any, training: bool) -> list[Tensor]:
     model.train(training)
     with torch.set_grad_enabled(training):
-        found = [leaf for _, leaf in leaves(call(model, x))]
+        found = [leaf for _, leaf in leaves(call_module(model, x))]
         learning = [leaf for leaf in found if leaf.requires_grad]
         if learning:
             torch.stack([leaf.sum() for leaf in learning]).sum().backward()

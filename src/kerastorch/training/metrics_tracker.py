@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.checkpoint.metric_state import load_state, state_of
+from kerastorch.checkpoint.metric_state import capture_metric_state, restore_metric_state
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import KerasProtocol, values
 from kerastorch.metrics.metric import Metric
-from kerastorch.metrics.task import Target
+from kerastorch.metrics.task import TaskSpec
 from kerastorch.training.mean import Mean, unshared
 
 ROWS, ELEMENTS = 4096, 2**22  # rows (on the CPU, whose cache they fit), or elements, that metrics are given at once
@@ -40,7 +40,7 @@ class Scores:
         channel_axis: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._wanted, self._loss, self._ends_in, self._channel_axis = wanted, loss, ends_in, channel_axis
-        self._targets: list[Target] = []
+        self._targets: list[TaskSpec] = []
         self._accumulators: list[Any] = []
         self._pending: list[tuple[Tensor, Tensor]] = []
         self._rows = self._elements = 0
@@ -63,10 +63,10 @@ class Scores:
         if self._elements >= ELEMENTS or (self._rows >= ROWS and y_pred.device.type == "cpu"):
             self.flush()
 
-    def _read_targets(self, y_pred: Tensor, y_true: Tensor) -> list[Target]:
+    def _read_targets(self, y_pred: Tensor, y_true: Tensor) -> list[TaskSpec]:
         axis = self._channel_axis() if y_pred.ndim > 2 else None
         return [
-            one.settle(Target.of(self._loss, y_pred, y_true, one.classifies, self._ends_in, axis), self._loss)
+            one.settle(TaskSpec.of(self._loss, y_pred, y_true, one.is_classification, self._ends_in, axis), self._loss)
             for one in self._wanted
         ]
 
@@ -92,13 +92,13 @@ class Scores:
         for metric, target, accumulator in zip(self._wanted, self._targets, self._accumulators, strict=True):
             if metric.by_batch:
                 continue
-            key = target, metric.sees
+            key = target, metric.input_format
             if key not in prepared:
-                prepared[key] = target.prepare(y_pred, y_true, metric.sees)
+                prepared[key] = target.prepare(y_pred, y_true, metric.input_format)
             if len(prepared[key][1]):  # else all rows are of a class that is ignored
                 accumulator.update(*prepared[key])
 
-    def _for_labels(self, target: Target, y_true: Tensor) -> Target:
+    def _for_labels(self, target: TaskSpec, y_true: Tensor) -> TaskSpec:
         found = target.for_labels(y_true)
         if self._seen and found != target and target.link == "half":
             raise ValueError(
@@ -107,7 +107,7 @@ class Scores:
             )
         return found
 
-    def _build(self, targets: list[Target], device: torch.device) -> None:
+    def _build(self, targets: list[TaskSpec], device: torch.device) -> None:
         self._targets = targets
         self._accumulators = [metric.build(one, device) for metric, one in zip(self._wanted, targets, strict=True)]
 
@@ -116,7 +116,7 @@ class Scores:
         pending = [torch.cat(rows) for rows in zip(*self._pending, strict=True)]
         return {
             "targets": [asdict(target) for target in self._targets],
-            "accumulators": [state_of(one) for one in self._accumulators],
+            "accumulators": [capture_metric_state(one) for one in self._accumulators],
             "pending": pending,
             "seen": self._seen,
             "names": self.names,
@@ -130,9 +130,9 @@ class Scores:
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Go on from there."""
         if state["targets"]:  # none before the first batch
-            self._build([Target(**target) for target in state["targets"]], device)
+            self._build([TaskSpec(**target) for target in state["targets"]], device)
         for accumulator, saved in zip(self._accumulators, state["accumulators"], strict=True):
-            load_state(accumulator, saved)
+            restore_metric_state(accumulator, saved)
         self._seen = state["seen"]
         self._pending = [(state["pending"][0].to(device), state["pending"][1].to(device))] if state["pending"] else []
         self._rows = sum(y_pred.shape[0] for y_pred, _ in self._pending)
@@ -153,7 +153,7 @@ class Scores:
         return found
 
 
-class Meter:
+class MetricsTracker:
     """All numbers of one pass: means of what the steps return, and metrics by output.
 
     Args:
@@ -242,7 +242,7 @@ class Meter:
 class RunningLogs(MutableMapping[str, Any]):
     """What batch hooks are given: a mapping that reads the meter only when it is read itself."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: MetricsTracker) -> None:
         self._meter = meter
         self._own: dict[str, Any] = {}
         self._read: dict[str, Any] | None = None

@@ -11,7 +11,7 @@ from kerastorch.core.errors import warn
 from kerastorch.core.finite_check import free_to_read
 
 
-class FirstNaN:
+class NaNWarning:
     """Warns once, with epoch and batch, where a loss can be read without waiting for a device."""
 
     def __init__(self) -> None:

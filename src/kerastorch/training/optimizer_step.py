@@ -13,10 +13,10 @@ from kerastorch.checkpoint.optimizer_state import like
 from kerastorch.constraints import Constrained, constrain
 from kerastorch.core.errors import warn
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average, weights
-from kerastorch.training.bare import Bare
+from kerastorch.training.bare import UnwrappedStep
 
 
-class Update:
+class OptimizerStep:
     """Backward and step of one optimizer.
 
     Args:
@@ -33,7 +33,7 @@ class Update:
 
     def __init__(self, optimizer: TorchOptimizer, settings: Any, check_rate: Callable[[], None] | None = None) -> None:
         self.optimizer = optimizer
-        self._bare = Bare(optimizer)
+        self._bare = UnwrappedStep(optimizer)
         self._check_rate = check_rate
         keras = settings if isinstance(settings, Optimizer) else None
         self.every = (keras and keras.gradient_accumulation_steps) or 1

@@ -12,7 +12,7 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.graph_builder import mask_graph
-from kerastorch.runtime.call_module import call as call_on
+from kerastorch.runtime.call_module import call_module as call_on
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.masks import makes_mask
 from kerastorch.symbolic.symbolic_tensor import Symbol, call

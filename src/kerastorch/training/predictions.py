@@ -12,7 +12,7 @@ from kerastorch.core.nested import leaves, map_structure
 from kerastorch.training.output_names import check_outputs
 
 
-class Collected:
+class PredictionCollector:
     """Takes the outputs batch by batch, so that they leave the device as they come.
 
     Args:

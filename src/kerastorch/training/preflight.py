@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kerastorch.core.errors import whole
+from kerastorch.core.errors import check_int
 from kerastorch.core.module_tree import modules
 from kerastorch.data.batches import Batches
 from kerastorch.layers.batch_normalization import BatchNormalization
@@ -18,7 +18,7 @@ from kerastorch.layers.core import Dense
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.metric import Metric, unknown_outputs
 from kerastorch.optimizers.base import TorchOptimizer, weights
-from kerastorch.training.fused_activation import find_tail, last_module
+from kerastorch.training.fused_activation import find_final_activation, last_module
 
 
 def find_device(found: Iterable[torch.device], wanted: Any) -> torch.device:
@@ -103,7 +103,7 @@ def check_columns(expected: list[Any] | None, given: list[Any] | None) -> None:
 
 def epoch_numbers(first: Any, last: Any) -> range:
     """The epochs that `initial_epoch` and `epochs` ask for."""
-    first, last = whole("initial_epoch", first, 0), whole("epochs", last)
+    first, last = check_int("initial_epoch", first, 0), check_int("epochs", last)
     if first >= last:
         raise ValueError(f"nothing to train: initial_epoch={first}, epochs={last}.")
     return range(first, last)
@@ -112,7 +112,7 @@ def epoch_numbers(first: Any, last: Any) -> range:
 def check_frequency(frequency: Any) -> None:
     """`validation_freq` is a number of epochs or a list of them."""
     for one in frequency if isinstance(frequency, Collection) else [frequency]:
-        whole("validation_freq", one)
+        check_int("validation_freq", one)
 
 
 def validates_at(epoch: int, frequency: Any) -> bool:
@@ -131,7 +131,7 @@ def check_outputs_are_known(model: nn.Module, metrics: Iterable[Metric], loss: L
     """Raise an error if a metric thresholds a single output and nothing says whether it is a probability or a logit."""
     if loss is None or loss.task is not None:
         return
-    last, tail = last_module(model), find_tail(model)
+    last, tail = last_module(model), find_final_activation(model)
     single = (isinstance(last, nn.Linear) and last.out_features == 1) or (isinstance(last, Dense) and last.units == 1)
     if single and (tail is None or tail.kind != "sigmoid"):
         for metric in metrics:

@@ -17,7 +17,7 @@ _OWN: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTER
 AGAIN = 1.0  # seconds: a SIGTERM as soon after the first was sent to the group of processes, too
 
 
-class Interrupt:
+class InterruptHandler:
     """Whether somebody wants the process to end.
 
     Attributes:

@@ -12,11 +12,11 @@ from torch.utils import _pytree as pytree
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.checkpoint import optimizer_state
-from kerastorch.checkpoint.module_state import check_state, load_state, state_of
+from kerastorch.checkpoint.module_state import capture_module_state, check_module_state, restore_module_state
 from kerastorch.checkpoint.optimizer_state import parameter_names
 from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.module_tree import named_modules
-from kerastorch.core.unsaved_attributes import Seen, changed, seen, speaks
+from kerastorch.core.unsaved_attributes import Snapshot, changed_attributes, declares_state, snapshot
 from kerastorch.data.batches import Batch, FirstBatches
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.sequences import SequenceBatches
@@ -73,7 +73,7 @@ class Session:
         self.completed = False
         self.logs: dict[str, Any] = {}
         self._keeper: Keeper | None = None
-        self._parts: dict[str, tuple[nn.Module, Seen]] = {}
+        self._parts: dict[str, tuple[nn.Module, Snapshot]] = {}
         self._held: dict[str, dict[str, Any]] | None = None
         self._stopped = False
         self._loaded: Mapping[str, Any] | None = None
@@ -95,9 +95,11 @@ class Session:
         for place, one in {"optimizer": known, **optimizer_state.held(self._trainer.model, known)}.items():
             optimizer_state.check_held(one, names, place)
         self._keeper = keeper
-        self._callbacks.remember()
+        self._callbacks.snapshot_attributes()
         parts = named_modules(self._trainer.model)
-        self._parts = {path: (part, seen(part, _NOT_COUNTED)) for path, part in parts if not speaks(part, *_MODULES)}
+        self._parts = {
+            path: (part, snapshot(part, _NOT_COUNTED)) for path, part in parts if not declares_state(part, *_MODULES)
+        }
 
     def note_settings(self, settings: Settings) -> None:
         """Take what `compile` was given, before any callback changes a learning rate."""
@@ -138,7 +140,7 @@ class Session:
 
     def finish(self) -> None:
         """Training, and all that callbacks do at its end, went as it should."""
-        self._trainer.fits += 1
+        self._trainer.completed_fits += 1
         if self._keeper is not None:
             self._keeper.finish()
 
@@ -148,11 +150,11 @@ class Session:
             return self._held
         trainer, model = self._trainer, self._trainer.model
         return {
-            "model": state_of(model),
-            "optimizer": optimizer_state.state_by_name(trainer.optimizer, self._names()),
+            "model": capture_module_state(model),
+            "optimizer": optimizer_state.capture_optimizer_state(trainer.optimizer, self._names()),
             "fit": {
                 "optimizers": {
-                    name: optimizer_state.state_by_name(one, self._names())
+                    name: optimizer_state.capture_optimizer_state(one, self._names())
                     for name, one in optimizer_state.held(model, trainer.optimizer).items()
                 },
                 **self.position._asdict(),
@@ -170,7 +172,7 @@ class Session:
                 "unkept": {
                     path: names
                     for path, (part, before) in self._parts.items()
-                    if (names := changed(part, before, _NOT_COUNTED))
+                    if (names := changed_attributes(part, before, _NOT_COUNTED))
                 },
                 "random": self._random.capture(),
             },
@@ -180,15 +182,15 @@ class Session:
         """What the batches of this epoch began with, those of the next one will, or these are at."""
         if not self.position.done:
             return self._now()
-        if self._batches.knows_place:
+        if self._batches.has_position:
             return {**self._beginning, "batches": self._batches.state_dict()}
         return self._beginning
 
     def _facts(self) -> dict[str, Any]:
         """What must be the same in the fit that goes on."""
         if self._known is None:
-            before = {"the number of fits before it": self._trainer.fits, "initial_epoch": self._epochs.start}
-            self._known = {**before, **self._batches.facts()}
+            before = {"the number of fits before it": self._trainer.completed_fits, "initial_epoch": self._epochs.start}
+            self._known = {**before, **self._batches.fingerprint()}
         return self._known
 
     def _now(self) -> dict[str, Any]:
@@ -239,18 +241,22 @@ class Session:
         state, self._loaded = self._loaded, None
         trainer, fit = self._trainer, state["fit"]
         try:
-            check_state(trainer.model, state["model"])
-            optimizer_state.check_state(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
+            check_module_state(trainer.model, state["model"])
+            optimizer_state.check_optimizer_state(
+                trainer.optimizer, state["optimizer"], self._names(), "the checkpoint"
+            )
             others = self._others(fit["optimizers"])
             if fit["meter"] is not None:
                 trainer.meter.check_state(fit["meter"])
             self._batches.load_state_dict(fit["beginning"]["batches"])
         except CheckpointError as error:
             raise CheckpointError(f"{self._from}: {error} Run the same script, or delete it to begin anew.") from error
-        load_state(trainer.model, state["model"])
-        optimizer_state.load_state_by_name(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
+        restore_module_state(trainer.model, state["model"])
+        optimizer_state.restore_optimizer_state(trainer.optimizer, state["optimizer"], self._names(), "the checkpoint")
         for name, one in others.items():
-            optimizer_state.load_state_by_name(one, fit["optimizers"][name], self._names(), f"the checkpoint, {name}")
+            optimizer_state.restore_optimizer_state(
+                one, fit["optimizers"][name], self._names(), f"the checkpoint, {name}"
+            )
         if self._validation is not None and fit["validation"] is not None:
             self._validation.load_state_dict(fit["validation"])
         trainer.objective.load_state_dict(fit["objective"])
@@ -290,7 +296,7 @@ class Session:
         for name in here.keys() ^ saved.keys():
             raise CheckpointError(f"{'the checkpoint' if name in here else 'the model'} has no optimizer {name!r}.")
         for name, one in here.items():
-            optimizer_state.check_state(one, saved[name], self._names(), f"the checkpoint, {name}")
+            optimizer_state.check_optimizer_state(one, saved[name], self._names(), f"the checkpoint, {name}")
         return here
 
     def left(self) -> range:

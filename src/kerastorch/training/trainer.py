@@ -16,31 +16,31 @@ from kerastorch.constraints import constrained
 from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.train_mode import evaluation_mode
-from kerastorch.core.trainable import heed
+from kerastorch.core.trainable import sync_trainable
 from kerastorch.data.batches import Batch, Batches
-from kerastorch.data.data_device import check_place
+from kerastorch.data.data_device import parse_device
 from kerastorch.layers.base import is_built
-from kerastorch.layers.rnn import forget
+from kerastorch.layers.rnn import reset_all_states
 from kerastorch.metrics.metric import Metric
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import RateWatch, watch_rate
 from kerastorch.optimizers.registry import attach, hold
 from kerastorch.regularizers import penalties
-from kerastorch.runtime.batch_transfer import Feed
-from kerastorch.runtime.call_module import call
-from kerastorch.runtime.error_context import raise_explained
-from kerastorch.training.compile_options import EAGER, Execution
+from kerastorch.runtime.batch_transfer import BatchTransfer
+from kerastorch.runtime.call_module import call_module
+from kerastorch.runtime.error_context import raise_with_context
+from kerastorch.training.compile_options import EAGER, CompileOptions
 from kerastorch.training.compile_settings import Settings, compile_settings, group_settings
-from kerastorch.training.compiled_loss import Objective
+from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.fused_activation import final_activations
-from kerastorch.training.jit.compiled_step import Compiled
-from kerastorch.training.memory_format import Layout
-from kerastorch.training.metrics_tracker import Meter, Scores
-from kerastorch.training.nan_warning import FirstNaN
-from kerastorch.training.optimizer_step import Update
+from kerastorch.training.jit.compiled_step import CompiledStep
+from kerastorch.training.memory_format import MemoryFormat
+from kerastorch.training.metrics_tracker import MetricsTracker, Scores
+from kerastorch.training.nan_warning import NaNWarning
+from kerastorch.training.optimizer_step import OptimizerStep
 from kerastorch.training.output_masks import OutputMask
 from kerastorch.training.preflight import check_owner, check_parameters, find_device
-from kerastorch.training.signals import Interrupt
+from kerastorch.training.signals import InterruptHandler
 from kerastorch.training.train_checkpoint import Session
 
 Step = Callable[[Any], Mapping[str, Any]]
@@ -79,13 +79,13 @@ class Trainer:
         self,
         model: Any,
         settings: Any,
-        objective: Objective,
+        objective: CompiledLoss,
         metrics: Mapping[str, list[Metric]],
         patterns: Mapping[str, Any],
         device: Any,
-        layout: Layout | None = None,
+        layout: MemoryFormat | None = None,
         data_device: Any = "auto",
-        execution: Execution = EAGER,
+        execution: CompileOptions = EAGER,
     ) -> None:
         self.model = model
         self.objective = objective
@@ -99,31 +99,33 @@ class Trainer:
             self.optimizer = settings
             self._groups = group_settings(settings)
             self._check_rate = watch_rate(settings)
-        self.epochs_done = self.fits = self.done = 0
+        self.epochs_done = self.completed_fits = self.done = 0
         self.session: Session | None = None
-        self.given: dict[str, Any] = {}
+        self.compile_args: dict[str, Any] = {}
         self.meter = self.new_meter()
         self.output_mask = OutputMask(model, objective.names)
-        self.interrupt = Interrupt()
-        self.leaving = ExitStack()
-        self.first_nan: FirstNaN | None = None
+        self.interrupt = InterruptHandler()
+        self.pass_exit_stack = ExitStack()
+        self.first_nan: NaNWarning | None = None
         self.device = device
         self.layout = layout
-        self.data_device = check_place(data_device)
+        self.data_device = parse_device(data_device)
         self.columns: list[Any] | None = None
         self.evaluated: tuple[str, ...] = ()
         self.seen: Any = None
-        self.patterns = {name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))}
-        if self.patterns and is_built(model):
-            penalties(model, self.patterns)  # a pattern that matches nothing is refused now
+        self.weight_regularizers = {
+            name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))
+        }
+        if self.weight_regularizers and is_built(model):
+            penalties(model, self.weight_regularizers)  # a pattern that matches nothing is refused now
         self.say: Callable[[str], None] = _unheard
-        self._settings = settings
+        self.optimizer_config = settings
         self.execution = execution
-        self.compiled: Compiled | None = None
-        self._update: Update | None = None
+        self.compiled: CompiledStep | None = None
+        self._update: OptimizerStep | None = None
 
     @property
-    def update(self) -> Update:
+    def update(self) -> OptimizerStep:
         """Backward and step; there once the model is built."""
         assert self._update is not None
         return self._update
@@ -141,14 +143,14 @@ class Trainer:
     @property
     def compiles(self) -> bool:
         """Whether training steps are compiled, as far as is known before they are."""
-        return self.compiled is not None and self.compiled.cause is None
+        return self.compiled is not None and self.compiled.fallback_reason is None
 
-    def new_meter(self) -> Meter:
+    def new_meter(self) -> MetricsTracker:
         """Return a meter with fresh accumulators."""
         if not self.metrics:
-            return Meter({})
+            return MetricsTracker({})
         ends_in = final_activations(self.model)
-        return Meter(
+        return MetricsTracker(
             {
                 name: Scores(some, self.objective.loss_of(name), ends_in.get(name), partial(self._channel_axis, name))
                 for name, some in self.metrics.items()
@@ -158,7 +160,7 @@ class Trainer:
     def _channel_axis(self, output: str) -> int | None:
         return known_channel_axes(self.model).get(output)
 
-    def feed(self, class_weight: Any = None) -> Feed:
+    def feed(self, class_weight: Any = None) -> BatchTransfer:
         """Puts batches where the model is; the model goes to the device first."""
         parts = modules(self.model)
         found = {tensor.device for tensor in tensors(parts)}
@@ -167,27 +169,27 @@ class Trainer:
             self.model.to(device)
             if self.optimizer is not None and self.optimizer.state:
                 self.optimizer.load_state_dict(self.optimizer.state_dict())  # its state goes where the weights went
-        arrange = None if self.layout is None else self.layout.arrange(device)
-        return Feed(parts, device, class_weight, arrange, self.data_device)
+        arrange = None if self.layout is None else self.layout.to_format(device)
+        return BatchTransfer(parts, device, class_weight, arrange, self.data_device)
 
     def build(self, x: Any) -> None:
         """Make the parameters of lazy layers by a dry run, in eval mode, so that buffers stay as they are."""
         if not is_built(self.model):
             with evaluation_mode(self.model), torch.no_grad():
                 try:
-                    call(self.model, x)
+                    call_module(self.model, x)
                 except Exception as error:
-                    raise_explained(error, self.model, x)
-            forget(self.model)
+                    raise_with_context(error, self.model, x)
+            reset_all_states(self.model)
 
-    def attached(self) -> TorchOptimizer:
+    def get_or_create_optimizer(self) -> TorchOptimizer:
         """The optimizer, over the weights of a built model; until training begins also over those that came since."""
         learned = [*self.model.parameters(), *self.objective.parameters()]
         sparse = any(getattr(module, "sparse", False) is True for module in modules(self.model))
         if self.optimizer is None:
             if not learned:
                 raise ValueError("the model has no parameters, so there is nothing to train.")
-            self.optimizer = attach(self._settings, learned, sparse=sparse)
+            self.optimizer = attach(self.optimizer_config, learned, sparse=sparse)
             self._groups, self._made = group_settings(self.optimizer), True
             self._check_rate = watch_rate(self.optimizer)
         elif self._made and self._update is None:
@@ -197,26 +199,26 @@ class Trainer:
     def optimizer_if_built(self) -> TorchOptimizer | None:
         """The optimizer, made now if the model has all its weights."""
         if self.optimizer is None and is_built(self.model) and any(True for _ in self.model.parameters()):
-            self.attached()
+            self.get_or_create_optimizer()
         return self.optimizer
 
     def compile_settings(self) -> Settings:
         """What `compile` was given, and what the script set before the first step; not what training made of it."""
-        optimizer = self.attached()
+        optimizer = self.get_or_create_optimizer()
         begun = self.epochs_done or optimizer.state
         groups = self._groups if begun else group_settings(optimizer)
-        weights = self.given.get("loss_weights")
-        return compile_settings(self._settings, groups, self.objective.losses, weights, self.patterns)
+        weights = self.compile_args.get("loss_weights")
+        return compile_settings(self.optimizer_config, groups, self.objective.losses, weights, self.weight_regularizers)
 
-    def setup(self) -> Update:
+    def setup(self) -> OptimizerStep:
         """Of a built model: optimizer, penalties and constraints; again at each fit, for what changed in between."""
-        heed(modules(self.model))
-        optimizer = self.attached()
+        sync_trainable(modules(self.model))
+        optimizer = self.get_or_create_optimizer()
         check_parameters(self.model, optimizer, self.objective.parameters())
         if self._update is None:
-            self._update = Update(optimizer, self._settings, self._check_rate)
+            self._update = OptimizerStep(optimizer, self.optimizer_config, self._check_rate)
             self.minimize = self._update.step
-            self.compiled = Compiled(self, self._update, self.execution) if self.execution.jit else None
+            self.compiled = CompiledStep(self, self._update, self.execution) if self.execution.jit else None
         self.find_penalties()
         self._update.constraints = constrained(self.model)
         self.output_mask.forget()
@@ -224,11 +226,11 @@ class Trainer:
 
     def find_penalties(self) -> None:
         """What the loss includes for weights, as they are now."""
-        self.objective.penalties = penalties(self.model, self.patterns)
+        self.objective.penalties = penalties(self.model, self.weight_regularizers)
 
-    def prepared(self, batches: Batches, feed: Feed, number: int) -> Iterator[Batch]:
+    def prepared(self, batches: Batches, feed: BatchTransfer, number: int) -> Iterator[Batch]:
         """The batches of an epoch, the first of which builds a model that is not built yet."""
-        feed.look_at(batches.targets)
+        feed.validate_targets(batches.targets)
         stream = batches.epoch(number)
         if is_built(self.model, feed.parts):
             return stream

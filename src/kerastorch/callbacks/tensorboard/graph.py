@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from kerastorch.core.module_tree import is_compiled, modules, named_modules
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.core.tensor_spec import BATCHES
+from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES
 from kerastorch.core.train_mode import evaluation_mode
 
 
@@ -38,7 +38,7 @@ def event_of(model: Any, seen: Any) -> Any:
     from tensorboard.compat.proto.versions_pb2 import VersionDef
 
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
-    x = map_structure(lambda spec: spec.zeros(BATCHES[0], 1).to(device), seen)
+    x = map_structure(lambda spec: spec.zeros(TRIAL_BATCH_SIZES[0], 1).to(device), seen)
     recorder = _Recorder(model)
     for name, tensor in leaves(x, "input"):
         recorder.add(re.sub(r"\W+", "/", name).strip("/"), "input", [], tensor)

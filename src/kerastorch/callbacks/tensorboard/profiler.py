@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerastorch.core.errors import mismatch, warn, whole
+from kerastorch.core.errors import check_int, mismatch, warn
 
 
 class Window:
@@ -57,7 +57,7 @@ def _ends(batches: Any) -> tuple[int, int]:
     try:
         given = [int(one) for one in batches.split(",")] if isinstance(batches, str) else batches
         first, last = given if isinstance(given, (tuple, list)) and len(given) == 2 else (given, given)
-        first, last = whole("profile_batch", first, 0), whole("profile_batch", last, 0)
+        first, last = check_int("profile_batch", first, 0), check_int("profile_batch", last, 0)
     except ValueError:
         raise mismatch("profile_batch", batches, expected) from None
     if last < first or (first == 0 and last > 0):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.global_step import Steps, UpdateFreq
+from kerastorch.callbacks.global_step import GlobalStep, UpdateFreq
 from kerastorch.callbacks.log_values import as_float
 from kerastorch.callbacks.tensorboard.event_files import BoardFiles
 from kerastorch.callbacks.tensorboard.graph import event_of
@@ -21,9 +21,9 @@ from kerastorch.callbacks.tensorboard.weights import (
     write_embeddings,
     write_weights,
 )
-from kerastorch.core.errors import mismatch, warn, whole
-from kerastorch.core.optional_dependency import need
-from kerastorch.core.path_checks import refuse_no_folder
+from kerastorch.core.errors import check_int, mismatch, warn
+from kerastorch.core.optional_dependency import require_package
+from kerastorch.core.path_checks import check_parent_folder
 
 
 class TensorBoard(Callback):
@@ -68,20 +68,20 @@ class TensorBoard(Callback):
         embeddings_freq: int = 0,
         embeddings_metadata: Metadata = None,
     ) -> None:
-        need("TensorBoard", "tensorboard")
+        require_package("TensorBoard", "tensorboard")
         if not isinstance(log_dir, (str, os.PathLike)) or not os.fspath(log_dir):
             raise mismatch("log_dir", log_dir, "the path of a folder")
         self.log_dir = os.fspath(log_dir)
-        self.histogram_freq = whole("histogram_freq", histogram_freq, 0)
+        self.histogram_freq = check_int("histogram_freq", histogram_freq, 0)
         self.write_graph, self.write_images = write_graph, write_images
         self.write_steps_per_second = write_steps_per_second
         self.update_freq = update_freq
-        self.embeddings_freq = whole("embeddings_freq", embeddings_freq, 0)
+        self.embeddings_freq = check_int("embeddings_freq", embeddings_freq, 0)
         self.embeddings_metadata = embeddings_metadata
         if write_images and not histogram_freq:
             warn("TensorBoard: write_images writes nothing without histogram_freq.")
         self._labels = check_metadata(embeddings_metadata)
-        self._steps = Steps(update_freq)
+        self._steps = GlobalStep(update_freq)
         folder = os.path.abspath(os.path.expanduser(self.log_dir))  # wherever the working folder goes meanwhile
         self._window = Window(profile_batch, os.path.join(folder, "train"))
         self._files = BoardFiles(folder)
@@ -96,13 +96,13 @@ class TensorBoard(Callback):
         self._steps.load_state_dict(state["steps"])
         self._files.load_state_dict(state["files"])
         self._drawn = state["graph"]
-        self._window.begin(self._steps.now)
+        self._window.begin(self._steps.value)
         self._mark()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._fitting, self._drawn = True, not self.write_graph
         self._steps.begin()
-        refuse_no_folder(self._files.folder / "train")
+        check_parent_folder(self._files.folder / "train")
         self._files.begin()
         self._window.begin(0)
         self._embeddings = find_embeddings(self.model, self._labels) if self.embeddings_freq else {}
@@ -119,11 +119,11 @@ class TensorBoard(Callback):
         self._window.before(self._steps.number(batch))
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self._steps.reached(batch):
-            self._write("train", "batch", logs or {}, self._steps.now)
+        if self._steps.is_due(batch):
+            self._write("train", "batch", logs or {}, self._steps.value)
             if self.write_steps_per_second:
-                self._write("train", "batch", {"steps_per_second": self._pace("batch")}, self._steps.now)
-        self._window.after(self._steps.now)
+                self._write("train", "batch", {"steps_per_second": self._pace("batch")}, self._steps.value)
+        self._window.after(self._steps.value)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         if self._fitting:
@@ -131,7 +131,7 @@ class TensorBoard(Callback):
 
     def on_test_end(self, logs: Logs | None = None) -> None:
         for name, value in (logs or {}).items():
-            self._scalar("validation", f"evaluation_{name}_vs_iterations", value, self._steps.now)
+            self._scalar("validation", f"evaluation_{name}_vs_iterations", value, self._steps.value)
         if not self._fitting:
             self._files.close()
 
@@ -172,7 +172,7 @@ class TensorBoard(Callback):
 
     def _mark(self) -> None:
         """Steps and time as they are, to count from."""
-        now = self._steps.now, time.perf_counter()
+        now = self._steps.value, time.perf_counter()
         self._marks = {"epoch": now, "batch": now}
         self._epoch_pace = 0.0  # not known yet
 
@@ -180,8 +180,8 @@ class TensorBoard(Callback):
         """Batches a second since the last look; of an epoch, without its validation."""
         steps, began = self._marks[since]
         now = time.perf_counter()
-        self._marks[since] = self._steps.now, now
-        return (self._steps.now - steps) / max(now - began, 1e-9)
+        self._marks[since] = self._steps.value, now
+        return (self._steps.value - steps) / max(now - began, 1e-9)
 
     def _draw(self) -> None:
         seen = self.model.trainer.seen

@@ -10,16 +10,16 @@ import torch
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.core.errors import warn
-from kerastorch.data.batches import Batch, Several, shape_of
+from kerastorch.data.batches import Batch, BatchGroup, shape_of
 from kerastorch.optimizers.base import weights
-from kerastorch.training.compile_options import Execution
+from kerastorch.training.compile_options import CompileOptions
 from kerastorch.training.jit.eligibility import refuse_model, refuse_optimizer
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.executable import Program
-from kerastorch.training.jit.guards import Constants
-from kerastorch.training.jit.parameter_buckets import Cell, cells
+from kerastorch.training.jit.guards import GuardSet
+from kerastorch.training.jit.parameter_buckets import ParameterBucket, make_buckets
 from kerastorch.training.jit.verify import difference
-from kerastorch.training.optimizer_step import Update
+from kerastorch.training.optimizer_step import OptimizerStep
 
 SHAPES = 4  # of batches, compiled at most
 OFTEN = 8  # batches of another shape in one epoch before that is compiled too
@@ -27,10 +27,10 @@ AGAIN = 4  # how often what a step takes as fixed may change
 TRIES = 5  # steps of either kind that are timed
 SLOWER = 1.1  # a compiled step that takes longer than this times an eager one is dropped
 
-Step = Callable[[Batch | Several], Mapping[str, Any]]
+Step = Callable[[Batch | BatchGroup], Mapping[str, Any]]
 
 
-class Compiled:
+class CompiledStep:
     """Called as `model.train_step`, and does what it does.
 
     The first step of each `fit` is eager: data are looked at then, and the optimizer makes its state. A compiled step
@@ -48,20 +48,20 @@ class Compiled:
         resting: whether steps are not compiled for now.
     """
 
-    def __init__(self, trainer: Any, update: Update, execution: Execution) -> None:
-        self.cause: str | None = None
+    def __init__(self, trainer: Any, update: OptimizerStep, execution: CompileOptions) -> None:
+        self.fallback_reason: str | None = None
         self._careful = False
-        self.resting = False
-        self.together = 1
+        self.is_resting = False
+        self.steps_per_graph = 1
         self._trainer, self._update, self._execution = trainer, update, execution
         self._steps: dict[Any, Step] = {}
         self._seen: dict[Any, int] = {}
-        self._cells: list[Cell] = []
-        self._constants: Constants | None = None
+        self._cells: list[ParameterBucket] = []
+        self._constants: GuardSet | None = None
         self._changes = 0
         self._warm = False  # an eager step has made the optimizer's state for the weights that learn now
 
-    def __call__(self, batch: Batch | Several) -> Mapping[str, Any]:
+    def __call__(self, batch: Batch | BatchGroup) -> Mapping[str, Any]:
         """One step."""
         if not self._trainer.objective.checked:  # the first batch of a pass is looked at, which no graph does
             logs = self._eager(batch)
@@ -77,14 +77,14 @@ class Compiled:
     def prepare(self, callbacks: CallbackList) -> None:
         """Before an epoch: look whether what was compiled still holds; in it, wherever a callback could change that."""
         guarded = self._update.guard is not None
-        if guarded and not self.resting and self.cause is None:
+        if guarded and not self.is_resting and self.fallback_reason is None:
             warn("jit_compile: training goes on uncompiled while each step is looked at first.")
-        self.resting = guarded
+        self.is_resting = guarded
         if guarded:
-            self.together = 1
+            self.steps_per_graph = 1
             return
         self._careful = callbacks.steers("on_train_batch_begin", "on_train_batch_end")
-        if self.cause is None:
+        if self.fallback_reason is None:
             try:
                 refuse_model(self._trainer.model)
                 refuse_optimizer(self._update)
@@ -95,16 +95,16 @@ class Compiled:
             self._seen.clear()
         optimizer = self._update.optimizer
         # hooks of the optimizer look at every step
-        alone = self.cause is not None or bool(optimizer._optimizer_step_post_hooks)
+        alone = self.fallback_reason is not None or bool(optimizer._optimizer_step_post_hooks)
         if self._execution.steps == "auto":
             alone = alone or self._careful
-        self.together = 1 if alone else self._execution.together(len(weights(optimizer)))
+        self.steps_per_graph = 1 if alone else self._execution.steps_per_graph(len(weights(optimizer)))
 
     def refresh(self) -> None:
         """Drop what was compiled if anything changed that it takes as fixed."""
         if self._constants is None:
             return
-        changed = Constants(self._trainer, self._update.optimizer).changed(self._constants)
+        changed = GuardSet(self._trainer, self._update.optimizer).first_violation(self._constants)
         if changed is None and all(cell.current for cell in self._cells):
             return
         self._steps, self._seen, self._cells, self._constants = {}, {}, [], None
@@ -115,12 +115,12 @@ class Compiled:
 
     def give_up(self, cause: str) -> None:
         """Go on uncompiled; said once."""
-        self._steps, self._constants, self.cause = {}, None, cause
+        self._steps, self._constants, self.fallback_reason = {}, None, cause
         warn(f"jit_compile: training goes on uncompiled: {cause}.")
 
-    def _eager(self, batch: Batch | Several) -> Mapping[str, Any]:
+    def _eager(self, batch: Batch | BatchGroup) -> Mapping[str, Any]:
         """What the compiled step stands for."""
-        if not isinstance(batch, Several):
+        if not isinstance(batch, BatchGroup):
             found: Mapping[str, Any] = self._trainer.model.train_step(batch)
             return found
         objective = self._trainer.objective
@@ -143,12 +143,12 @@ class Compiled:
         else:
             self.give_up(cause)
 
-    def _other(self, shape: Any, batch: Batch | Several) -> Mapping[str, Any]:
+    def _other(self, shape: Any, batch: Batch | BatchGroup) -> Mapping[str, Any]:
         """A batch of a shape for which nothing is compiled."""
         seen = self._seen[shape] = self._seen.get(shape, 0) + 1
         due = seen == OFTEN if self._steps else self._warm
         self._warm = True
-        if self.cause is not None or not due or len(self._steps) == SHAPES:
+        if self.fallback_reason is not None or not due or len(self._steps) == SHAPES:
             return self._eager(batch)
         try:
             program = self._compile(batch)
@@ -157,7 +157,7 @@ class Compiled:
             return self._eager(batch)
         return self._compare(program, shape, batch)
 
-    def _compile(self, batch: Batch | Several) -> Program:
+    def _compile(self, batch: Batch | BatchGroup) -> Program:
         if self._constants is None:
             optimizer = self._update.optimizer
             held = [weight for group in optimizer.param_groups for weight in group["params"]]
@@ -166,14 +166,14 @@ class Compiled:
             learned = [weight for weight in learning if weight.grad is not None] or learning
             if any(weight.grad is not None and weight.grad.layout != torch.strided for weight in learned):
                 raise UntraceableError("gradients are sparse")
-            self._cells = cells(optimizer, learned)
-            self._constants = Constants(self._trainer, optimizer)
+            self._cells = make_buckets(optimizer, learned)
+            self._constants = GuardSet(self._trainer, optimizer)
         self._trainer.say("compiling the training step")
         program = Program(self._trainer, self._update, self._cells, batch)
         self._trainer.say(f"compiled the training step in {program.seconds:.1f}s")
         return program
 
-    def _compare(self, program: Program, shape: Any, batch: Batch | Several) -> Mapping[str, Any]:
+    def _compare(self, program: Program, shape: Any, batch: Batch | BatchGroup) -> Mapping[str, Any]:
         """The step of this batch, eager; the compiled one, tried before from the same weights, must do the same."""
         before = [tensor.detach().clone() for tensor in program.inputs]
         found = error = None
@@ -211,11 +211,11 @@ class Compiled:
 class _Run:
     """A program as a step: puts what it found where `train_step` leaves it."""
 
-    def __init__(self, program: Program, trainer: Any, update: Update) -> None:
+    def __init__(self, program: Program, trainer: Any, update: OptimizerStep) -> None:
         self._program, self._trainer, self._optimizer = program, trainer, update.optimizer
         self._hooks = update.optimizer._optimizer_step_post_hooks
 
-    def __call__(self, batch: Batch | Several) -> Mapping[str, Any]:
+    def __call__(self, batch: Batch | BatchGroup) -> Mapping[str, Any]:
         found = self._program(batch)
         objective = self._trainer.objective
         objective.count, objective.counts = found.count, found.counts
@@ -235,7 +235,7 @@ class _Trial:
         self._turns, self._end = (compiled, eager), end
         self._taken: tuple[list[float], list[float]] = ([], [])
 
-    def __call__(self, batch: Batch | Several) -> Mapping[str, Any]:
+    def __call__(self, batch: Batch | BatchGroup) -> Mapping[str, Any]:
         which = int(len(self._taken[0]) > len(self._taken[1]))
         _wait()
         began = time.perf_counter()

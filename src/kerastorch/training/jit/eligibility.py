@@ -7,11 +7,11 @@ from typing import Any
 from torch import nn
 
 from kerastorch.core.module_tree import modules
-from kerastorch.layers.random_generator import Draws
+from kerastorch.layers.random_generator import RandomGenerator
 from kerastorch.optimizers.base import Average, Clip, Decay
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.guards import has_hooks
-from kerastorch.training.optimizer_step import Update
+from kerastorch.training.optimizer_step import OptimizerStep
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
@@ -29,7 +29,7 @@ def refuse_model(model: nn.Module) -> None:
         hooks = [hook for kind in _HOOKS for hook in getattr(module, kind).values()]
         if not all(_origin(hook).startswith(("kerastorch.", "torch.")) for hook in hooks):
             raise UntraceableError(f"{type(module).__name__} has hooks of your own")
-        if any(isinstance(value, Draws) and value.seed is not None for value in vars(module).values()):
+        if any(isinstance(value, RandomGenerator) and value.seed is not None for value in vars(module).values()):
             # its draws are counted on the CPU, and a CUDA graph does not go there
             raise UntraceableError(f"{type(module).__name__} has a seed of its own")
     if any(has_hooks(weight) for weight in model.parameters()):
@@ -41,7 +41,7 @@ def _origin(hook: Any) -> str:
     return str(getattr(function, "__module__", None) or type(hook).__module__)
 
 
-def refuse_optimizer(update: Update) -> None:
+def refuse_optimizer(update: OptimizerStep) -> None:
     """Refuse an optimizer whose step is more than the `step` method of a class of torch on dense gradients.
 
     Raises:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.nested import leaves
-from kerastorch.data.batches import Batch, Several
+from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.training.jit.graph_capture import Trace, trace
-from kerastorch.training.jit.parameter_buckets import Cell
-from kerastorch.training.jit.step_outputs import Found
-from kerastorch.training.optimizer_step import Update
+from kerastorch.training.jit.parameter_buckets import ParameterBucket
+from kerastorch.training.jit.step_outputs import StepOutputs
+from kerastorch.training.optimizer_step import OptimizerStep
 
 _OPTIONS = {
     "cpp_wrapper": True,  # halves the cost of a call
@@ -50,9 +50,11 @@ class Program:
         Exception: the compiler failed.
     """
 
-    def __init__(self, trainer: Any, update: Update, cells: list[Cell], batch: Batch | Several) -> None:
+    def __init__(
+        self, trainer: Any, update: OptimizerStep, cells: list[ParameterBucket], batch: Batch | BatchGroup
+    ) -> None:
         began = time.perf_counter()
-        recorded = trace(trainer, update, cells, batch if isinstance(batch, Several) else [batch])
+        recorded = trace(trainer, update, cells, batch if isinstance(batch, BatchGroup) else [batch])
         groups = update.optimizer.param_groups
         # a rate that is a tensor already is among the inputs itself
         self._rates = [(g, rate) for g, rate in zip(groups, recorded.rates, strict=True) if rate is not g["lr"]]
@@ -62,7 +64,7 @@ class Program:
         self._run = _compiled(recorded, _parts(batch))
         self.seconds = time.perf_counter() - began
 
-    def __call__(self, batch: Batch | Several) -> Found:
+    def __call__(self, batch: Batch | BatchGroup) -> StepOutputs:
         """One step, or several."""
         for at, (group, rate) in enumerate(self._rates):
             if group["lr"] != self._last[at]:
@@ -74,8 +76,8 @@ class Program:
         return self._assemble(returned, parts)
 
 
-def _parts(batch: Batch | Several) -> list[Tensor]:
-    if isinstance(batch, Several):
+def _parts(batch: Batch | BatchGroup) -> list[Tensor]:
+    if isinstance(batch, BatchGroup):
         return [part for one in batch for part in _parts(one)]
     x, y, sample_weight = batch
     if isinstance(x, Tensor) and isinstance(y, Tensor):  # by far the most frequent

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training.jit.errors import UntraceableError
-from kerastorch.training.jit.parameter_buckets import Cell
-from kerastorch.training.optimizer_step import Update
+from kerastorch.training.jit.parameter_buckets import ParameterBucket
+from kerastorch.training.optimizer_step import OptimizerStep
 
 State = tuple[dict[str, Tensor], dict[str, Tensor]]  # of a cell: what `rows` and `scalars` are in the recording
 
 
-def learn(
-    update: Update,
-    cells: list[Cell],
+def functional_optimizer_step(
+    update: OptimizerStep,
+    cells: list[ParameterBucket],
     leaves_of: list[list[Tensor]],
     states: list[State],
     lr: list[Tensor],
@@ -52,12 +52,12 @@ def learn(
 
 
 def _step(
-    optimizer: TorchOptimizer, cells: list[Cell], held: list[tuple[Tensor, dict[str, Any]]], lr: list[Tensor]
+    optimizer: TorchOptimizer, cells: list[ParameterBucket], held: list[tuple[Tensor, dict[str, Any]]], lr: list[Tensor]
 ) -> None:
     """`optimizer.step` of a copy that holds the given weights with the given state."""
-    twin = object.__new__(type(optimizer))
-    twin.__dict__.update(optimizer.__dict__)
-    twin.param_groups = [
+    shadow = object.__new__(type(optimizer))
+    shadow.__dict__.update(optimizer.__dict__)
+    shadow.param_groups = [
         {
             **group,
             "lr": rate,
@@ -66,12 +66,12 @@ def _step(
         }
         for number, (group, rate) in enumerate(zip(optimizer.param_groups, lr, strict=True))
     ]
-    twin.state = defaultdict(dict, dict(held))
+    shadow.state = defaultdict(dict, dict(held))
     before = {id(weight): dict(state) for weight, state in held}
     with torch.no_grad():
         for hook in optimizer._optimizer_step_pre_hooks.values():
-            hook(twin, (), {})
-        inspect.unwrap(type(optimizer).step)(twin)
+            hook(shadow, (), {})
+        inspect.unwrap(type(optimizer).step)(shadow)
     for weight, state in held:
         old = before[id(weight)]
         if state.keys() != old.keys() or any(not isinstance(v, Tensor) and state[key] != v for key, v in old.items()):

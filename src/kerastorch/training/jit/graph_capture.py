@@ -17,12 +17,12 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.data.batches import Batch
 from kerastorch.training.jit.errors import UntraceableError
-from kerastorch.training.jit.functional_optimizer import State, learn
+from kerastorch.training.jit.functional_optimizer import State, functional_optimizer_step
 from kerastorch.training.jit.graph_passes import compute_once, draw_apart
-from kerastorch.training.jit.parameter_buckets import Cell
-from kerastorch.training.jit.side_effects import watched
-from kerastorch.training.jit.step_outputs import Found, assembler, joined, returned
-from kerastorch.training.optimizer_step import Update
+from kerastorch.training.jit.parameter_buckets import ParameterBucket
+from kerastorch.training.jit.side_effects import forbid_side_effects
+from kerastorch.training.jit.step_outputs import StepOutputs, output_builder, output_tensors, stack_outputs
+from kerastorch.training.optimizer_step import OptimizerStep
 
 LARGEST = 4000  # operations: beyond, compiling takes many minutes
 
@@ -42,7 +42,7 @@ class Trace(NamedTuple):
     inputs: list[Tensor]
     owned: int
     rates: list[Tensor]
-    assemble: Callable[[list[Tensor], list[Tensor]], Found]
+    assemble: Callable[[list[Tensor], list[Tensor]], StepOutputs]
 
 
 class _Step(nn.Module):
@@ -68,7 +68,7 @@ class _Recorder:
         self.scores.append({name: (y_pred[name], y_true.get(name)) for name in y_pred})
 
 
-def trace(trainer: Any, update: Update, cells: list[Cell], batches: Sequence[Batch]) -> Trace:
+def trace(trainer: Any, update: OptimizerStep, cells: list[ParameterBucket], batches: Sequence[Batch]) -> Trace:
     """Record what `model.train_step` computes on batches, one after the other, on tensors without values.
 
     Args:
@@ -88,7 +88,7 @@ def trace(trainer: Any, update: Update, cells: list[Cell], batches: Sequence[Bat
     state = [tensor for cell in cells for tensor in cell.tensors()]
     inputs = [*weights.values(), *buffers.values(), *state, *rates]
     parts = [leaf for _, leaf in leaves([tuple(batch) for batch in batches])]
-    found: list[Found] = []
+    found: list[StepOutputs] = []
     seen: list[Tensor] = []
 
     def steps(*tensors: Tensor) -> list[Tensor]:
@@ -98,9 +98,9 @@ def trace(trainer: Any, update: Update, cells: list[Cell], batches: Sequence[Bat
         states = [({key: next(given) for key in c.rows}, {key: next(given) for key in c.scalars}) for c in cells]
         lr = [next(given) for _ in rates]
         found[:] = [one_step(values, kept, states, lr, _refilled(batch, given)) for batch in batches]
-        found[:] = [found[0] if len(found) == 1 else joined(found)]
+        found[:] = [found[0] if len(found) == 1 else stack_outputs(found)]
         seen[:] = tensors
-        return [tensor.detach() for tensor in returned(found[0], tensors)]
+        return [tensor.detach() for tensor in output_tensors(found[0], tensors)]
 
     def one_step(
         values: dict[str, Tensor],
@@ -108,21 +108,25 @@ def trace(trainer: Any, update: Update, cells: list[Cell], batches: Sequence[Bat
         states: list[State],
         lr: list[Tensor],
         batch: Batch,
-    ) -> Found:
+    ) -> StepOutputs:
         leaf = {name: value.detach().requires_grad_(weights[name].requires_grad) for name, value in values.items()}
         leaf_of = {id(weight): leaf[name] for name, weight in weights.items()}
         recorder = _Recorder()
 
         def minimize(loss: Tensor) -> None:
-            learn(update, cells, [[leaf_of[id(w)] for w in cell.weights] for cell in cells], states, lr, loss)
+            functional_optimizer_step(
+                update, cells, [[leaf_of[id(w)] for w in cell.weights] for cell in cells], states, lr, loss
+            )
             constrain((leaf_of[id(weight)], constraint) for weight, constraint in update.constraints)
 
         with _in_place_of(trainer, recorder, minimize, leaf_of), torch.enable_grad():
             logs = functional_call(step, {**leaf, **kept}, (batch,))
-            return Found(dict(logs), objective.count, dict(objective.counts), recorder.scores)
+            return StepOutputs(dict(logs), objective.count, dict(objective.counts), recorder.scores)
 
     with (
-        watched([*modules(model), *(m for loss in losses for m in loss.modules()), *objective.losses.values()]),
+        forbid_side_effects(
+            [*modules(model), *(m for loss in losses for m in loss.modules()), *objective.losses.values()]
+        ),
         _compiling(),
     ):
         graph = make_fx(steps, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *parts)
@@ -134,7 +138,7 @@ def trace(trainer: Any, update: Update, cells: list[Cell], batches: Sequence[Bat
     size = len(graph.graph.nodes)
     if size > LARGEST:
         raise UntraceableError(f"the graph has {size} operations, which would take many minutes to compile")
-    return Trace(graph, inputs, len(weights) + len(buffers), rates, assembler(found[0], seen, len(parts)))
+    return Trace(graph, inputs, len(weights) + len(buffers), rates, output_builder(found[0], seen, len(parts)))
 
 
 def _check_constants(graph: GraphModule, inputs: list[Tensor]) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import modules
-from kerastorch.training.fused_activation import Tap
+from kerastorch.training.fused_activation import LogitsRecorder
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
 LONG = 64  # entries of a list or dict: longer ones are data
@@ -24,7 +24,7 @@ _PASSING = (
 )  # attributes of models that no step computes with
 
 
-class Constants:
+class GuardSet:
     """A snapshot; where nothing has changed since, the same would be recorded.
 
     It sees weights (not their values), modes, attributes of modules and losses, hyperparameters of the optimizer
@@ -52,7 +52,7 @@ class Constants:
             "torch's settings": (_autocast(trainer.model), torch.get_default_dtype()),
         }
 
-    def changed(self, since: Constants) -> str | None:
+    def first_violation(self, since: GuardSet) -> str | None:
         """What is not as it was, in words."""
         return next((what for what, key in self._key.items() if _differ(key, since._key[what])), None)
 
@@ -86,7 +86,7 @@ class Constants:
         """A value to compare by; for what is no plain data, which object it is."""
         if isinstance(value, _PLAIN):
             return value
-        if isinstance(value, Tap):
+        if isinstance(value, LogitsRecorder):
             return self._identity(value.function)
         if depth and isinstance(value, Mapping) and len(value) <= LONG:
             return tuple((str(key), self._plain(one, depth - 1)) for key, one in value.items())

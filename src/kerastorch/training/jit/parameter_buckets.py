@@ -20,7 +20,7 @@ _ELEMENTWISE = {
 }
 
 
-class Cell:
+class ParameterBucket:
     """One weight, or several of one group joined end to end, with their optimizer state.
 
     The state of the optimizer stays what it was for everybody else: its tensors become views of the joined ones.
@@ -80,7 +80,7 @@ class Cell:
         return [*self.rows.values(), *self.scalars.values()]
 
 
-def cells(optimizer: TorchOptimizer, learned: Iterable[nn.Parameter]) -> list[Cell]:
+def make_buckets(optimizer: TorchOptimizer, learned: Iterable[nn.Parameter]) -> list[ParameterBucket]:
     """The weights that learn, joined where that changes nothing.
 
     Args:
@@ -98,7 +98,7 @@ def cells(optimizer: TorchOptimizer, learned: Iterable[nn.Parameter]) -> list[Ce
                 continue
             key = _key(weight, optimizer.state.get(weight, {})) if joins else None
             found.setdefault((number, id(weight) if key is None else key), []).append(weight)
-    return [Cell(optimizer, number, weights) for (number, _), weights in found.items()]
+    return [ParameterBucket(optimizer, number, weights) for (number, _), weights in found.items()]
 
 
 def _key(weight: nn.Parameter, state: dict[str, Any]) -> Any:

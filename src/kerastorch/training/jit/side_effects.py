@@ -14,7 +14,7 @@ from kerastorch.training.jit.errors import UntraceableError
 
 
 @contextmanager
-def watched(objects: Iterable[Any]) -> Iterator[None]:
+def forbid_side_effects(objects: Iterable[Any]) -> Iterator[None]:
     """Refuse a step that keeps something between calls, or draws from Python's or NumPy's random numbers.
 
     A graph would not: it is put back, and said.

@@ -11,7 +11,7 @@ from torch import Tensor
 from kerastorch.training.jit.errors import UntraceableError
 
 
-class Found(NamedTuple):
+class StepOutputs(NamedTuple):
     """What steps leave beside new weights; of several, vectors.
 
     Attributes:
@@ -27,13 +27,13 @@ class Found(NamedTuple):
     scores: list[dict[str, tuple[Any, Any]]]
 
 
-def returned(found: Found, given: Sequence[Tensor]) -> list[Tensor]:
+def output_tensors(found: StepOutputs, given: Sequence[Tensor]) -> list[Tensor]:
     """What the graph returns: every tensor found that was not given."""
     known = {id(tensor) for tensor in given}
     return [value for value in _values(found) if isinstance(value, Tensor) and id(value) not in known]
 
 
-def joined(found: list[Found]) -> Found:
+def stack_outputs(found: list[StepOutputs]) -> StepOutputs:
     """What several steps found, as one."""
 
     def vector(values: list[Any]) -> Any:
@@ -42,7 +42,7 @@ def joined(found: list[Found]) -> Found:
         return torch.stack([torch.as_tensor(value).reshape(()) for value in values])
 
     names, counted = list(found[0].logs), list(found[0].counts)
-    return Found(
+    return StepOutputs(
         {name: vector([one.logs[name] for one in found]) for name in names},
         found[0].count if isinstance(found[0].count, int) else vector([one.count for one in found]),
         {name: vector([one.counts[name] for one in found]) for name in counted},
@@ -50,7 +50,7 @@ def joined(found: list[Found]) -> Found:
     )
 
 
-def _values(found: Found) -> Iterator[Any]:
+def _values(found: StepOutputs) -> Iterator[Any]:
     yield from found.logs.values()
     yield from found.counts.values()
     for scores in found.scores:
@@ -59,9 +59,11 @@ def _values(found: Found) -> Iterator[Any]:
     yield found.count
 
 
-def assembler(found: Found, given: Sequence[Tensor], parts: int) -> Callable[[list[Tensor], list[Tensor]], Found]:
+def output_builder(
+    found: StepOutputs, given: Sequence[Tensor], parts: int
+) -> Callable[[list[Tensor], list[Tensor]], StepOutputs]:
     """What puts a call's tensors where this call's were; `given` ends in the `parts` tensors of a batch."""
-    made = {id(tensor): place for place, tensor in enumerate(returned(found, given))}
+    made = {id(tensor): place for place, tensor in enumerate(output_tensors(found, given))}
     fed = {id(tensor): len(made) + place for place, tensor in enumerate(given[len(given) - parts :])}
     constants = [value for value in _values(found) if id(value) not in made and id(value) not in fed]
     if any(isinstance(value, Tensor) for value in constants):
@@ -73,9 +75,9 @@ def assembler(found: Found, given: Sequence[Tensor], parts: int) -> Callable[[li
     scores = [{name: (place[id(a)], place[id(b)]) for name, (a, b) in some.items()} for some in found.scores]
     count = place[id(found.count)]
 
-    def assemble(returned: list[Tensor], batch: list[Tensor]) -> Found:
+    def assemble(returned: list[Tensor], batch: list[Tensor]) -> StepOutputs:
         values = [*returned, *batch, *constants]
-        return Found(
+        return StepOutputs(
             {name: values[at] for name, at in logs},
             values[count],
             {name: values[at] for name, at in counts},
