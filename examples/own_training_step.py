@@ -16,7 +16,7 @@ class Consistent(kt.Sequential):
         y_pred = self(x)
         apart = (y_pred - self(x + 0.1 * torch.randn_like(x))).square().mean()
         loss = self.compute_loss(x, y, y_pred, sample_weight) + apart
-        self.trainer.minimize(loss)
+        self.trainer.backward_and_step(loss)
         self.compute_metrics(x, y, y_pred, sample_weight)
         return {"loss": loss, "apart": apart}
 

@@ -148,7 +148,7 @@ def test_two_steps_in_one_train_step_of_the_users_own_both_see_the_weights():
             x, y, _ = batch
             for _ in range(2):
                 loss = F.mse_loss(self(x), y)
-                self.trainer.minimize(loss)
+                self.trainer.backward_and_step(loss)
             return {"loss": loss}
 
     x, y = _data()

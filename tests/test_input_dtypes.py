@@ -316,7 +316,7 @@ def test_a_step_of_ones_own_without_a_forward_is_given_floats_where_a_layer_need
 
         def train_step(self, batch):
             loss = (self.lin(batch.x) - batch.y).square().mean()
-            self.trainer.minimize(loss)
+            self.trainer.backward_and_step(loss)
             return {"loss": loss}
 
     model = Twice()

@@ -39,7 +39,7 @@ def trained(make, optimizer, *, jit, epochs=2, fit=None, **compiled):
     made = optimizer(model.parameters()) if takes_weights else optimizer
     model.compile(made, "cross_entropy", jit_compile=jit, **compiled)
     model.trainer.said = said = []
-    model.trainer.say = said.append
+    model.trainer.register_listener(said.append)
     torch.manual_seed(1)
     x, y = data()
     with warnings.catch_warnings():
@@ -205,7 +205,7 @@ def test_a_shape_that_comes_once_an_epoch_stays_eager_and_one_that_comes_often_g
     for jit in (False, True):
         model = kt.Model(network())
         model.compile("sgd", "cross_entropy", jit_compile=jit)
-        model.trainer.say = (said := []).append
+        model.trainer.register_listener((said := []).append)
         curves = model.fit(lambda: iter(loader), epochs=OFTEN + 2, verbose=0).history["loss"]
         assert len(said) == (2 if jit else 0)
         more = model.fit(lambda: iter(often), epochs=2, verbose=0).history["loss"]
@@ -216,7 +216,7 @@ def test_a_shape_that_comes_once_an_epoch_stays_eager_and_one_that_comes_often_g
 
 def test_a_shape_that_is_faster_uncompiled_leaves_the_others_compiled():
     model, _ = trained(network, "sgd", jit=True, epochs=1)
-    compiled = model.trainer.compiled
+    compiled = model.trainer.compiled_step
     (main,) = compiled._steps
     compiled._drop("another", "it is slower")
     assert compiled.fallback_reason is None

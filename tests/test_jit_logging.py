@@ -48,7 +48,7 @@ def test_logging_goes_on_after_a_step_was_compiled(mine, disabled):
     model.compile("sgd", "mse", jit_compile=True)
     before = levels()
     model.fit(X, Y, epochs=2, verbose=0)
-    assert model.trainer.compiles
+    assert model.trainer.is_compiled
     assert logging.root.manager.disable == disabled
     assert {name: level for name, level in levels().items() if name in before} == before
     for level in (logging.INFO, logging.WARNING, logging.CRITICAL):

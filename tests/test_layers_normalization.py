@@ -183,7 +183,7 @@ def test_compiled_training_is_eager_training(axis):
         model = Sequential([Dense(5), BatchNormalization(axis), nn.Flatten(), Dense(2)])
         model(x[:2])
         model.compile(kt.optimizers.SGD(0.1), "cross_entropy", jit_compile=jit)
-        model.trainer.say = found.append
+        model.trainer.register_listener(found.append)
         model.fit(x, torch.arange(160) % 2, epochs=2, verbose=0, shuffle=False)
         found.append(model.state_dict())
     assert any(isinstance(said, str) and "compiled the training step in" in said for said in found)

@@ -232,7 +232,7 @@ def test_noise_compiles_with_the_training_step():
         [Input((4,)), GaussianNoise(0.1), Dense(4, "selu"), AlphaDropout(0.1), GaussianDropout(0.1), Dense(2)]
     )
     model.compile(kt.optimizers.SGD(0.1), "cross_entropy", jit_compile=True)
-    model.trainer.say = said.append
+    model.trainer.register_listener(said.append)
     model.fit(_x(160, 4), torch.arange(160) % 2, verbose=0, epochs=2)
     assert any("compiled the training step in" in sentence for sentence in said)
 

@@ -231,7 +231,7 @@ def test_a_custom_train_step_and_loss_learn_and_are_logged():
             x, y, sample_weight = batch
             y_pred = self(x)
             loss = self.compute_loss(x, y, y_pred, sample_weight)
-            self.trainer.minimize(loss)
+            self.trainer.backward_and_step(loss)
             self.compute_metrics(x, y, y_pred, sample_weight)
             return {"loss": loss, "rows": len(x)}
 
@@ -268,7 +268,7 @@ def test_two_models_never_share_what_was_given_to_compile():
         model.fit(x, y, verbose=0)
     first, second = (model.trainer for model in models)
     assert first.optimizer is not second.optimizer
-    assert first.objective.losses[""].function is not second.objective.losses[""].function is not loss
+    assert first.compiled_loss.losses[""].function is not second.compiled_loss.losses[""].function is not loss
     assert int(metric._update_count) == 0
     with pytest.raises(ValueError, match="the optimizer holds 4 parameters that are not in this model"):
         models[1].compile(models[0].optimizer, loss)
@@ -340,7 +340,7 @@ def test_five_hops_lead_from_fit_to_the_weights():
     model = kt.Model(nn.Linear(6, 1))
     model.compile(Watching(model.parameters(), lr=0.1), "mse")
     model.fit(x, y, verbose=0)
-    assert frames == [["fit", "fit", "epoch", "train_step", "step"]]
+    assert frames == [["fit", "fit", "epoch", "train_step", "backward_and_step"]]
 
 
 def test_a_layer_that_stands_twice_in_a_chain_runs_twice():

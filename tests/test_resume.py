@@ -253,7 +253,7 @@ def test_batches_are_counted_where_steps_are_executed_together(tmp_path):
 
     class Looks(callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
-            backup._background.wait()
+            backup._writer.wait()
             saved.append((batch, len(list(tmp_path.iterdir()))))
 
     net = dense()
@@ -320,7 +320,7 @@ def test_resume_is_the_short_form_and_says_where_it_goes_on(tmp_path, capsys):
     with pytest.raises(BrokenOffError):
         net.fit(X, Y, BATCH, 3, 0, BreakOff(8), resume=tmp_path / "kept")
     history = net.fit(X, Y, BATCH, 3, 2, resume=tmp_path / "kept")
-    assert f"Going on from {tmp_path / 'kept'}: epoch 2." in capsys.readouterr().out
+    assert f"Resuming from {tmp_path / 'kept'}: epoch 2." in capsys.readouterr().out
     assert history.epoch == [0, 1, 2]
     assert net.history is history
 
@@ -593,7 +593,9 @@ def test_ctrl_c_says_where_it_goes_on(tmp_path, capsys, verbose):
     whole, _, _ = script(None)
     with pytest.raises(KeyboardInterrupt):
         script(tmp_path / "kept", also=[CtrlC()], save_freq="epoch", verbose=verbose)
-    assert (f"Stopped; the same script goes on from {tmp_path / 'kept'}.\n" in capsys.readouterr().out) == bool(verbose)
+    assert (
+        f"Stopped; run the same script again to resume from {tmp_path / 'kept'}.\n" in capsys.readouterr().out
+    ) == bool(verbose)
     found, _, _ = script(tmp_path / "kept", verbose=verbose)
     assert ("epoch 1, batch 4." in capsys.readouterr().out) == bool(verbose)
     assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))

@@ -291,7 +291,7 @@ def test_a_fit_that_has_ended_holds_no_workers():
     loader = DataLoader(Rows(), 5, num_workers=2)
     net = compiled(dense())
     net.fit(loader, steps_per_epoch=3, verbose=0)
-    assert net.trainer.session is None
+    assert not net.trainer.state.is_fitting
     assert multiprocessing.active_children() == []
 
 

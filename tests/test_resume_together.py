@@ -79,7 +79,7 @@ class OwnStep(kt.Sequential):
     def train_step(self, batch):
         y_pred = self(batch.x + 0.1 * torch.randn_like(batch.x))
         loss = self.compute_loss(batch.x, batch.y, y_pred)
-        self.trainer.minimize(loss)
+        self.trainer.backward_and_step(loss)
         return {"loss": loss, "spread": y_pred.std()}
 
 

@@ -424,7 +424,7 @@ class Counts(kt.Model):
 
     def train_step(self, batch):
         loss = ((self(batch.x) - batch.y) ** 2).mean()
-        self.trainer.minimize(loss)
+        self.trainer.backward_and_step(loss)
         return {"loss": loss, **self.numbers()}
 
     def test_step(self, batch):

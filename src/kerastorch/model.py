@@ -132,14 +132,15 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         layout = MemoryFormat(self, memory_format, own_steps=_overrides(self, *_STEPS))
         penalised, scored = regularizers or {}, metrics_by_output(metrics, self._output_names)
         check_outputs_are_known(self, scored.get("", ()), objective.loss_of(""))
-        fits = 0 if self._trainer is None else self._trainer.completed_fits
-        self._trainer = Trainer(self, settings, objective, scored, penalised, device, layout, data_device, execution)
-        self._trainer.completed_fits = fits
-        self._trainer.compile_args = {
-            "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
-            "regularizers": regularizers, "memory_format": memory_format, "jit_compile": jit_compile,
-            "steps_per_execution": steps_per_execution,
-        }  # fmt: skip
+        self._trainer = Trainer(
+            self, settings, objective, scored, penalised, device, layout, data_device, execution,
+            completed_fits=0 if self._trainer is None else self._trainer.state.completed_fits,
+            compile_args={
+                "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+                "regularizers": regularizers, "memory_format": memory_format, "jit_compile": jit_compile,
+                "steps_per_execution": steps_per_execution,
+            },
+        )  # fmt: skip
 
     @deduplicate_warnings()
     def fit(
@@ -201,8 +202,8 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         warn_if_no_process_group()
         numbers = epoch_numbers(initial_epoch, epochs)
         check_frequency(validation_freq)
-        feed = trainer.feed(class_weights(class_weight, sample_weight))
-        plain = trainer.feed()
+        feed = trainer.batch_transfer(class_weights(class_weight, sample_weight))
+        plain = trainer.batch_transfer()
         source = DataAdapter(
             x, y, sample_weight, finite=check_finite, cast=plain.convert_arrays, prefetcher=plain.prefetcher
         )
@@ -219,7 +220,11 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             validation_batch_size=validation_batch_size,
             validation_steps=validation_steps,
             grows=self._row_by_row,
-            drawing={"model": self, "losses": trainer.objective, "callbacks": own},
+            drawing={
+                "model": self,
+                "losses": trainer.compiled_loss,
+                "callbacks": list(map(_without_checkpointer, own)),
+            },
             kept=any(getattr(one, "keeps_states", False) for one in own),
         )
         history = History()
@@ -229,8 +234,9 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             validates = data.validation is not None
             check_monitors(told.callbacks, log_names(self, trainer, validates), validates)
         with model_lock(self, "fit"):
-            self.history, self.stop_training, trainer.columns = history, False, source.columns
-            fit(trainer, data, told, numbers, feed=feed, validation_feed=plain, frequency=validation_freq)
+            self.history, self.stop_training = history, False
+            trainer.state.feature_names = source.columns
+            fit(trainer, data, told, numbers, transfer=feed, validation_transfer=plain, frequency=validation_freq)
         return history
 
     @deduplicate_warnings()
@@ -268,12 +274,12 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         """
         trainer = self._compiled("evaluate")
         warn_if_no_process_group()
-        feed = trainer.feed()
+        feed = trainer.batch_transfer()
         check_keeps_all_rows(x, "evaluate")
         source = DataAdapter(
             x, y, sample_weight, finite=check_finite, cast=feed.convert_arrays, prefetcher=feed.prefetcher
         )
-        check_columns(trainer.columns, source.columns)
+        check_columns(trainer.state.feature_names, source.columns)
         batches = eval_batches(source, batch_size, steps, grows=self._row_by_row)
         own = listed(callbacks)
         told = CallbackList([*own, *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
@@ -307,11 +313,11 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         if self._trainer is None:
             check_registered(self)
         trainer = self._trainer or Trainer(self, None, CompiledLoss(None), {}, {}, "auto")
-        feed = trainer.feed()
+        feed = trainer.batch_transfer()
         check_keeps_order(x)
         check_keeps_all_rows(x, "predict")
         source = DataAdapter(x, cast=feed.convert_arrays, prefetcher=feed.prefetcher, finite=False, inputs_only=True)
-        check_columns(trainer.columns, source.columns)
+        check_columns(trainer.state.feature_names, source.columns)
         batches = eval_batches(source, batch_size, steps, grows=lambda: can_be_measured(modules(self)))
         own = listed(callbacks)
         told = CallbackList([*own, *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
@@ -331,7 +337,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
     ) -> Any:
         """One step on one batch, which is not searched for NaN; its loss and metrics, as `evaluate` returns them."""
         trainer = self._compiled("train_on_batch")
-        feed = trainer.feed(class_weights(class_weight, sample_weight))
+        feed = trainer.batch_transfer(class_weights(class_weight, sample_weight))
         batch = DataAdapter(x, y, sample_weight, finite=False).batches(2**62)
         with model_lock(self, "train_on_batch"):
             logs = loops.train_on_batch(trainer, batch, feed)
@@ -343,7 +349,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         trainer = self._compiled("test_on_batch")
         batch = DataAdapter(x, y, sample_weight, finite=False).batches(2**62)
         with model_lock(self, "evaluate"):
-            logs = loops.evaluate(trainer, batch, trainer.feed(), CallbackList([], self, {}))
+            logs = loops.evaluate(trainer, batch, trainer.batch_transfer(), CallbackList([], self, {}))
         return logs if return_dict else in_keras_order(logs)
 
     def predict_on_batch(self, x: Any) -> Any:
@@ -364,9 +370,9 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         x, y, sample_weight = batch
         y_pred = call_module(self, x)
         loss = self.compute_loss(x, y, y_pred, sample_weight)
-        self.trainer.minimize(loss)
+        self.trainer.backward_and_step(loss)
         self.compute_metrics(x, y, y_pred, sample_weight)
-        return {"loss": loss, **self.trainer.objective.parts}
+        return {"loss": loss, **self.trainer.context.loss_parts}
 
     def test_step(self, batch: Batch) -> Mapping[str, Any]:
         """As `train_step`, without learning: what `evaluate` and validation do with a batch."""
@@ -374,7 +380,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         y_pred = call_module(self, x)
         loss = self.compute_loss(x, y, y_pred, sample_weight)
         self.compute_metrics(x, y, y_pred, sample_weight)
-        return {"loss": loss, **self.trainer.objective.parts}
+        return {"loss": loss, **self.trainer.context.loss_parts}
 
     def predict_step(self, x: Any) -> Any:
         """What `predict` does with a batch of inputs."""
@@ -383,7 +389,8 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
         """The scalar to be minimised: the compiled losses plus penalties."""
         trainer = self.trainer
-        return trainer.objective(y, y_pred, sample_weight, trainer.output_mask(x))
+        output = trainer.compiled_loss(y, y_pred, sample_weight, trainer.output_mask(x))
+        return trainer.context.record_loss(output)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Hand a batch to the compiled metrics; they are computed over the whole epoch."""
@@ -399,7 +406,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             true = targets_by_output(y, y_pred, names, trainer.metrics)
             for name, mask in trainer.output_mask(x).items():
                 predicted[name], true[name] = predicted[name][mask], true[name][mask]
-            trainer.meter.update(predicted, true)
+            trainer.context.metrics.update(predicted, true)
 
     # --- what is known ----------------------------------------------------------------------------------------
 
@@ -412,18 +419,18 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             check_registered(self)
             step = "train_step" if verb in ("fit", "train_on_batch") else "test_step"
             own = _overrides(self, step, "compute_loss") or may_call_add_loss(self)
-            if not self._trainer.objective.any_loss and not own:
+            if not self._trainer.compiled_loss.any_loss and not own:
                 raise ValueError(f"{verb}() needs a loss; call compile(loss=...).")
         return self._trainer
 
     def _row_by_row(self) -> bool:
         """Whether `evaluate` may take as many rows at once as it likes: what it finds is known to be means of rows."""
         own = _overrides(self, "test_step", "compute_loss")
-        return not own and self.trainer.objective.averages and can_be_measured(modules(self))
+        return not own and self.trainer.compiled_loss.averages and can_be_measured(modules(self))
 
     @property
     def trainer(self) -> Trainer:
-        """What `compile` made: `trainer.minimize(loss)` steps the optimizer in a `train_step` of your own."""
+        """What `compile` made: `trainer.backward_and_step(loss)` steps the optimizer in a `train_step` of your own."""
         return self._compiled("training")
 
     @property
@@ -447,8 +454,8 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             UserWarning: there was no evaluation yet, and `test_step` is your own.
         """
         trainer = self.trainer
-        if trainer.evaluated:
-            return listed_names(trainer.evaluated)
+        if trainer.state.evaluated_names:
+            return listed_names(trainer.state.evaluated_names)
         if _overrides(self, "test_step"):
             warn(
                 "metrics_names: what a test_step of your own returns is known after the first evaluation. Until then "
@@ -472,6 +479,11 @@ _STEPS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_me
 
 def _overrides(model: Model, *names: str) -> bool:
     return any(getattr(type(model), name) is not getattr(Model, name) for name in names)
+
+
+def _without_checkpointer(callback: Callback) -> Callback | None:
+    """Return a callback that may hold random generators; a checkpointer reaches those of everything else."""
+    return None if getattr(callback, "keeps_states", False) else callback
 
 
 def _steps(verbose: Verbose, batches: Batches) -> dict[str, Any]:

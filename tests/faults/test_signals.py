@@ -28,7 +28,7 @@ class Ends(callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.ends += 1
-        if self.model.trainer.session.completed:  # a signal that comes from now on is none of training's
+        if self.model.trainer.state.is_completed:  # a signal that comes from now on is none of training's
             os.write(self.pipe, b"e" * 1000)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
@@ -56,72 +57,85 @@ class BackupAndRestore(Callback):
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         if save_freq != "epoch":
             check_float("save_freq", save_freq, above=0)
-        self._generations = CheckpointRotation(self.backup_dir.absolute(), keep=3 if double_checkpoint else 2)
-        self._background = AsyncWriter()
-        self._since = 0  # batches
-        self._batch = -1  # the last heard of in this epoch
+        self._rotation = CheckpointRotation(self.backup_dir.absolute(), keep=3 if double_checkpoint else 2)
+        self._writer = AsyncWriter()
+        self._capture: Callable[[], Mapping[str, Any]] = dict
+        self._batches = 0  # since the last save
+        self._batch = -1  # the last one of this epoch
         self._saved_at = 0.0  # seconds
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._background = AsyncWriter()
-        self._since, self._saved_at = 0, time.monotonic()
-        session = self.model.trainer.session
-        session.kept_by(self)
-        self._generations.prepare()
-        found = self._generations.load()
-        if found is None or found.get("ended"):
-            return
-        position = session.resume(found, os.fspath(self.backup_dir))
+    @property
+    def location(self) -> str:
+        return os.fspath(self.backup_dir)
+
+    def load(self, capture: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """Return the last saved state, unless its fit has ended.
+
+        Args:
+            capture: Returns the present state of the fit.
+        """
+        self._capture = capture
+        self._rotation.prepare()
+        saved = self._rotation.load()
+        return None if saved is None or saved.get("ended") else saved
+
+    def announce_resume(self, epoch: int, batch: int) -> None:
+        """Report where training resumes."""
+        self._batch = batch - 1
         if self.params.get("verbose"):
-            batch = f", batch {position.done + 1}" if position.done else ""
-            print_message(f"Going on from {os.fspath(self.backup_dir)}: epoch {position.epoch + 1}{batch}.")
+            where = f"epoch {epoch + 1}, batch {batch + 1}" if batch else f"epoch {epoch + 1}"
+            print_message(f"Resuming from {self.location}: {where}.")
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._writer = AsyncWriter()
+        self._batches, self._saved_at = 0, time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._batch = self.model.trainer.session.position.done - 1
+        self._batch = -1
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
             return
-        self._since += batch - self._batch  # more than one where steps are executed together
+        self._batches += batch - self._batch  # more than one if steps are executed together
         self._batch = batch
         if isinstance(self.save_freq, int):
-            due = self._since >= self.save_freq
+            is_due = self._batches >= self.save_freq
         else:
-            due = time.monotonic() - self._saved_at >= float(self.save_freq)
-        if due:
-            self.model.trainer.session.stop(batch + 1)
-            self._save()
+            is_due = time.monotonic() - self._saved_at >= float(self.save_freq)
+        if is_due:
+            self._save(self._capture())
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        self._background.wait()  # a loader forks its workers now, and no thread should be in the midst of something
+        self._writer.wait()  # a loader forks its workers now, and a fork copies no thread that writes
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
-            self._save()
-        self._background.wait()  # as the next epoch forks workers
+            self._save(self._capture())
+        self._writer.wait()  # the next epoch forks workers
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self._background.wait()
+        self._writer.wait()
+
+    def save_now(self, state: Mapping[str, Any]) -> None:
+        """Save because training is interrupted between two batches."""
+        self._save(state)
+        self._writer.wait()
+        if self.params.get("verbose"):
+            print_message(f"Stopped; run the same script again to resume from {self.location}.")
 
     def finish(self) -> None:
-        """All is done, by the other callbacks too: an error of theirs leaves the checkpoint."""
+        """Delete the checkpoint, or mark it as that of a fit that has ended; errors of other callbacks prevent it."""
         if self.delete_checkpoint:
-            self._generations.delete()
+            self._rotation.delete()
         else:
-            self._generations.save({**self.model.trainer.session.state_dict(), "ended": True})
+            self._rotation.save({**self._capture(), "ended": True})
+        self._capture = dict
 
-    def keep(self) -> None:
-        """Somebody ends training here, between two batches."""
-        self._save()
-        self._background.wait()
-        if self.params.get("verbose"):
-            print_message(f"Stopped; the same script goes on from {os.fspath(self.backup_dir)}.")
-
-    def _save(self) -> None:
-        """Copy everything now, write it meanwhile."""
-        self._since, self._saved_at = 0, time.monotonic()
-        sections = {name: _copied(state) for name, state in self.model.trainer.session.state_dict().items()}
-        self._background.run(lambda: self._generations.save(sections))
+    def _save(self, state: Mapping[str, Any]) -> None:
+        """Copy a state now, and write it in the background."""
+        self._batches, self._saved_at = 0, time.monotonic()
+        sections = {name: _copied(section) for name, section in state.items()}
+        self._writer.run(lambda: self._rotation.save(sections))
 
 
 def _copied(state: Any) -> Packed:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, Protocol, cast
 
-from kerastorch.core.errors import suggest, unknown, warn
+from kerastorch.core.errors import CheckpointError, suggest, unknown, warn
 from kerastorch.core.process_group import rank
 from kerastorch.core.unsaved_attributes import changed_attributes, declares_state, snapshot
 
@@ -114,6 +114,30 @@ class Callback:
         """After a batch of `predict`; `logs["outputs"]` are its outputs."""
 
 
+class Checkpointer(Protocol):
+    """A callback that writes and reads the state of a fit. It asks `fit` for states, and `fit` restores them."""
+
+    @property
+    def location(self) -> str:
+        """Return where the checkpoint is, for messages."""
+
+    def load(self, capture: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """Return the last saved state of an unfinished fit, if there is one.
+
+        Args:
+            capture: Returns the present state, whenever the callback saves it.
+        """
+
+    def announce_resume(self, epoch: int, batch: int) -> None:
+        """Report that training resumes at a batch of an epoch, both counted from 0."""
+
+    def save_now(self, state: Mapping[str, Any]) -> None:
+        """Write a state, and wait until it is written, because training is interrupted."""
+
+    def finish(self) -> None:
+        """Delete or mark the checkpoint of a fit that ended normally."""
+
+
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 _GIVEN = ("model", "params")  # to each callback
 _OLDER = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
@@ -143,6 +167,18 @@ class CallbackList:
             callback.set_params(params)
         self.snapshot_attributes()
 
+    @property
+    def checkpointer(self) -> Checkpointer | None:
+        """Return the callback that saves the state of the fit, if there is one.
+
+        Raises:
+            CheckpointError: There are two.
+        """
+        found = [one for one in self.callbacks if one.keeps_states and hasattr(one, "save_now")]
+        if len(found) > 1:
+            raise CheckpointError("two callbacks would keep this training; pass resume= or one BackupAndRestore.")
+        return cast(Checkpointer, found[0]) if found else None
+
     def snapshot_attributes(self) -> None:
         """Training begins: from now on what changes in callbacks is what would be lost with them."""
         self._seen = [snapshot(one, _GIVEN) for one in self.callbacks]
@@ -169,7 +205,7 @@ class CallbackList:
             {
                 "class": type(one).__name__,
                 "state": one.state_dict(),
-                "unkept": []
+                "unsaved": []
                 if declares_state(one, Callback, ("kept", "state_dict"))
                 else changed_attributes(one, before, _GIVEN),
             }
@@ -193,9 +229,9 @@ class CallbackList:
             waiting.remove(callback)
             if state["state"]:
                 callback.load_state_dict(state["state"])
-            if state["unkept"]:
+            if unsaved := state.get("unsaved", state.get("unkept")):  # 0.1 wrote the second name
                 warn(
-                    f"the callback {name} begins anew: the checkpoint has not kept its {', '.join(state['unkept'])}. "
+                    f"the callback {name} begins anew: the checkpoint has not kept its {', '.join(unsaved)}. "
                     "Name in `kept` what it is to go on with; `kept = ()` says that it is right to begin anew."
                 )
 

@@ -59,7 +59,7 @@ class GradientNorm(Callback):
         self._optimizer = self.model.optimizer
         if isinstance(self._optimizer, torch.optim.LBFGS):
             raise ValueError("GradientNorm: LBFGS computes gradients within its step; there is none to be measured.")
-        if self.model.trainer.compiles:
+        if self.model.trainer.is_compiled:
             raise ValueError("GradientNorm: a compiled step leaves no gradients; compile with jit_compile=False.")
         self._remove()
         # torch runs the hooks on all optimizers before an optimizer's own, among which is clipping

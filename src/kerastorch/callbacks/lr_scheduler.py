@@ -83,9 +83,9 @@ class Schedule(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._before, self._zeros = [], None
         self._attach(self.model.optimizer)
-        session = self.model.trainer.session
-        if session is not None:
-            epochs = self.params["epochs"] - session.position.epoch
+        state = self.model.trainer.state
+        if state.is_fitting:
+            epochs = self.params["epochs"] - state.epoch
             check_length(self.scheduler, self.interval, epochs, self.params["steps"])
 
     def _attach(self, optimizer: Any) -> None:

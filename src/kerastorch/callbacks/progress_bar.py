@@ -105,7 +105,8 @@ class ProgressBar(Callback):
             pace = f"{seconds:.1f}s, {_pace(seconds / max(self._steps, 1))}"
             print(f"{words} - {self._steps} steps, {pace}{' - ' if text else ''}{text}", flush=True)
 
-    def _say(self, sentence: str) -> None:
+    def _show(self, sentence: str) -> None:
+        """Show a notification on the bar, or as a line if there is none."""
         if self._bar is None:
             print(sentence, flush=True)
         else:
@@ -121,7 +122,7 @@ class ProgressBar(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._fitting = True
-        self._before, self.model.trainer.say = self.model.trainer.say, self._say
+        self._remove_listener = self.model.trainer.register_listener(self._show)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._words = f"Epoch {epoch + 1}/{self.params['epochs']}"
@@ -135,7 +136,7 @@ class ProgressBar(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._fitting = False
-        self.model.trainer.say = self._before
+        self._remove_listener()
         self._end_bar("")  # interrupted within an epoch
 
     def on_test_begin(self, logs: Logs | None = None) -> None:

@@ -57,7 +57,7 @@ class SwapEMAWeights(Callback):
         self._for_this_pass()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self.model.trainer.session.completed:
+        if self.model.trainer.state.is_completed:
             self._trained = None  # the average has become the weights
         self._put_back()
 
@@ -69,7 +69,7 @@ class SwapEMAWeights(Callback):
 
     def _check(self) -> None:
         optimizer = self.model.optimizer
-        if optimizer is None or not (optimizer.state or self.model.trainer.session):
+        if optimizer is None or not (optimizer.state or self.model.trainer.state.is_fitting):
             raise ValueError("SwapEMAWeights: there is no average yet, nothing was trained.")
         hooks = optimizer._optimizer_step_post_hooks.values()
         if not any(isinstance(hook, Average) for hook in hooks):

@@ -23,8 +23,8 @@ class TerminateOnNaN(Callback):
         raise_error: raise a `RuntimeError` instead of ending `fit` quietly.
 
     On an accelerator it waits for the device once a batch. While it is there, `jit_compile` has no effect: a compiled
-    step includes the optimizer's. A `train_step` of your own that does not step by `self.trainer.minimize` is stopped
-    after its step, by the loss in the logs.
+    step includes the optimizer's. A `train_step` of your own that does not call `self.trainer.backward_and_step` is
+    stopped after its step, by the loss in the logs.
     """
 
     def __init__(self, raise_error: bool = False) -> None:
@@ -38,11 +38,11 @@ class TerminateOnNaN(Callback):
         # those of a step of LBFGS are about the same batch, to the beginning of which it goes back
         self._closure = isinstance(self.model.optimizer, torch.optim.LBFGS)
         self._buffers = _Buffers(list(self.model.buffers()))
-        self.model.trainer.guard = self._allow
+        self._remove_guard = self.model.trainer.register_guard(self._allow)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self.model.trainer.guard = None
-        del self._buffers
+        self._remove_guard()
+        del self._buffers, self._remove_guard
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch

@@ -18,7 +18,7 @@ def capture_optimizer_state(optimizer: TorchOptimizer, names: Mapping[str, Tenso
     """What `load_state_by_name` takes.
 
     >>> weight = torch.nn.Parameter(torch.zeros(2))
-    >>> state = state_by_name(torch.optim.SGD([weight], lr=0.1), {"weight": weight})
+    >>> state = capture_optimizer_state(torch.optim.SGD([weight], lr=0.1), {"weight": weight})
     >>> state["kind"], state["groups"][0]["params"], state["groups"][0]["lr"]
     ('SGD', ['weight'], 0.1)
 

@@ -37,7 +37,7 @@ def mismatch(what: str, given: Any, expected: str, advice: str = "") -> ValueErr
 def check_choice(what: str, given: Any, choice: Iterable[str]) -> str:
     """`given` in lower case, one of `choice`.
 
-    >>> one_of("padding", "SAME", ["valid", "same"])
+    >>> check_choice("padding", "SAME", ["valid", "same"])
     'same'
     """
     choice = list(choice)
@@ -51,7 +51,7 @@ def check_choice(what: str, given: Any, choice: Iterable[str]) -> str:
 def check_int(name: str, value: Any, least: int = 1) -> int:
     """`value` as an int >= `least`; NumPy integers pass, bools, floats and strings do not.
 
-    >>> whole("batch_size", 0)
+    >>> check_int("batch_size", 0)
     Traceback (most recent call last):
     ValueError: batch_size must be an integer >= 1, got 0.
     """

@@ -58,9 +58,9 @@ class RandomStates:
 def capture_rng_states() -> dict[str, Any]:
     """The generators of everybody, as they are now: Python's, NumPy's and torch's on every device.
 
-    >>> before = capture()
+    >>> before = capture_rng_states()
     >>> first = torch.rand(3)
-    >>> restore(before)
+    >>> restore_rng_states(before)
     >>> torch.equal(torch.rand(3), first)
     True
     """

@@ -32,12 +32,12 @@ def snapshot(holder: Any, but: Collection[str] = ()) -> Snapshot:
     >>> class Counter:
     ...     count, names = 0, ()
     >>> counter = Counter()
-    >>> before = seen(counter)
+    >>> before = snapshot(counter)
     >>> counter.count += 1
-    >>> changed(counter, before)
+    >>> changed_attributes(counter, before)
     ['count']
     >>> counter.hidden = (torch.zeros(2), torch.zeros(2))
-    >>> changed(counter, before)
+    >>> changed_attributes(counter, before)
     ['count', 'hidden']
     """
     found = {name: _mark(value, DEPTH) for name, value in vars(holder).items() if name not in but}

@@ -49,9 +49,9 @@ def choose_data_device(
         computing: where the model is.
         free: tells the bytes free on a device.
 
-    >>> placed(10, "auto", torch.device("cuda"), free=lambda device: 100)
+    >>> choose_data_device(10, "auto", torch.device("cuda"), free=lambda device: 100)
     device(type='cuda')
-    >>> placed(30, "auto", torch.device("cuda"), free=lambda device: 100)
+    >>> choose_data_device(30, "auto", torch.device("cuda"), free=lambda device: 100)
     """
     if isinstance(wanted, torch.device):
         return wanted

@@ -21,7 +21,7 @@ class RandomGenerator:
     Args:
         seed: an integer >= 0, or `None`.
 
-    >>> draws = Draws(3)
+    >>> draws = RandomGenerator(3)
     >>> bool(torch.equal(draws.uniform(torch.empty(2)), draws.uniform(torch.empty(2))))
     False
     """

@@ -92,7 +92,7 @@ def _made(written: Mapping[str, Any], model: nn.Module) -> TorchOptimizer:
 
 def names(trainer: Trainer) -> dict[str, Tensor]:
     """The parameters that the optimizer may hold: the model's, and what the losses themselves learn."""
-    own = {f"loss:{number}": weight for number, weight in enumerate(trainer.objective.parameters())}
+    own = {f"loss:{number}": weight for number, weight in enumerate(trainer.compiled_loss.parameters())}
     return {**dict(trainer.model.named_parameters()), **own}
 
 
@@ -100,8 +100,8 @@ def progress(trainer: Trainer) -> dict[str, Any]:
     """The optimizer's state, what the losses have learned, and how many epochs were trained."""
     return {
         "optimizer": None if trainer.optimizer is None else capture_optimizer_state(trainer.optimizer, names(trainer)),
-        "losses": [weight.detach() for weight in trainer.objective.parameters()],
-        "epochs_done": trainer.epochs_done,
+        "losses": [weight.detach() for weight in trainer.compiled_loss.parameters()],
+        "epochs_done": trainer.state.epochs_done,
     }
 
 
@@ -111,11 +111,11 @@ def restore(trainer: Trainer, found: Mapping[str, Any], where: str) -> None:
     Raises:
         CheckpointError: the optimizer holds other parameters, or the losses learn something else.
     """
-    own, saved = trainer.objective.parameters(), found["losses"]
+    own, saved = trainer.compiled_loss.parameters(), found["losses"]
     if [weight.shape for weight in own] != [weight.shape for weight in saved]:
         raise CheckpointError(f"{where}: what the losses learn is not what was saved.")
     for weight, value in zip(own, saved, strict=True):
         weight.data.copy_(value)
     if found["optimizer"] is not None:
         restore_optimizer_state(trainer.get_or_create_optimizer(), found["optimizer"], names(trainer), where)
-    trainer.epochs_done = int(found["epochs_done"])
+    trainer.state.epochs_done = int(found["epochs_done"])

@@ -29,8 +29,8 @@ class Split(NamedTuple):
     seed: int | None
 
 
-class Assembled(NamedTuple):
-    """What a fit runs on."""
+class FitData(NamedTuple):
+    """Training data, validation data and random generators of one fit."""
 
     training: Resumable
     validation: Batches | None
@@ -51,7 +51,7 @@ def assemble(
     grows: Callable[[], bool],
     drawing: Mapping[str, Any],
     kept: bool,
-) -> Assembled:
+) -> FitData:
     """Split, batch and limit the sources; refuse what cannot be trained on.
 
     Args:
@@ -84,10 +84,10 @@ def assemble(
     if steps is not None:
         training = SpanningBatches(training, check_int("steps_per_epoch", steps), random)
     if validation is None:
-        return Assembled(training, None, random)
+        return FitData(training, None, random)
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
     validating = eval_batches(validation, size, validation_steps, grows=grows, rows=held_out, name="validation_steps")
-    return Assembled(training, validating, random)
+    return FitData(training, validating, random)
 
 
 def validation_source(data: Any, feed: BatchTransfer, finite: bool, steps: int | None) -> DataAdapter | None:

@@ -1,159 +1,217 @@
-"""One fit: epochs, their validation, and what the callbacks are told."""
+"""One fit: its epochs, their validation, and the hooks of the callbacks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from torch import nn
 
-from kerastorch.callbacks.base import CallbackList
+from kerastorch.callbacks.base import CallbackList, Checkpointer
 from kerastorch.core.errors import warn
 from kerastorch.core.train_mode import training_mode
 from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.training import loops
-from kerastorch.training.fit_data import Assembled
+from kerastorch.training.compile_settings import Settings
+from kerastorch.training.fit_data import FitData
 from kerastorch.training.fused_activation import find_final_activation
 from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.preflight import validates_at, with_prefix
-from kerastorch.training.train_checkpoint import Session
+from kerastorch.training.train_checkpoint import (
+    FitParts,
+    Sections,
+    capture,
+    check_saved,
+    detached,
+    epoch_start,
+    restore,
+)
 from kerastorch.training.trainer import Trainer
 
 
 def fit(
     trainer: Trainer,
-    data: Assembled,
+    data: FitData,
     callbacks: CallbackList,
     epochs: range,
     *,
-    feed: BatchTransfer,
-    validation_feed: BatchTransfer,
+    transfer: BatchTransfer,
+    validation_transfer: BatchTransfer,
     frequency: Any,
 ) -> None:
-    """Train.
+    """Train a model.
 
     Args:
-        trainer: of the model.
-        data: what is trained on, and what validates.
-        callbacks: told of everything.
-        epochs: their numbers.
-        feed: puts batches where the model is.
-        validation_feed: puts those of the validation there.
-        frequency: after which epochs it validates.
+        trainer: Parts that train the model.
+        data: Training data and validation data.
+        callbacks: Their hooks are called.
+        epochs: Numbers of the epochs.
+        transfer: Moves training batches to the model's device.
+        validation_transfer: Moves validation batches there.
+        frequency: `validation_freq`: after which epochs to validate.
     """
-    session = trainer.session = Session(trainer, data, callbacks, epochs)
-    session.begin(epochs.start)
-    stream = trainer.prepared(data.training, feed, session.number)
-    trainer.setup()
-    session.note_settings(trainer.compile_settings())
-    with trainer.interrupt.watch(), _closing(trainer):
-        with _training(trainer, session, callbacks, data.training.targets) as in_eval:
-            if session.restores and not session.position.done:
-                stream = session.restore()
-            for epoch in session.left():
-                trainer.meter = trainer.new_meter()
-                callbacks.emit("on_epoch_begin", epoch, {})
-                if session.restores:
-                    stream = session.restore()
-                step, done = loops.train_step(trainer, callbacks, in_eval), session.position.done
-                together = loops.group_for_execution(trainer, stream, data.training.transient)
-                batches = _placed(trainer, session, together, done)
-                found = loops.epoch(trainer, batches, feed, step, callbacks, "train", epoch, done)
-                session.stop(trainer.done)
-                trainer.epochs_done = session.number + 1
-                _heed(trainer, session)
-                if data.validation is not None and validates_at(epoch, frequency):
-                    session.hold()
-                    with _held(trainer, session):
-                        found |= with_prefix(loops.evaluate(trainer, data.validation, validation_feed, callbacks))
-                session.end(found)
-                callbacks.emit("on_epoch_end", epoch, found)
-                _heed(trainer, session)
-                if trainer.model.stop_training or epoch == epochs[-1]:
-                    break
-                session.begin(epoch + 1)
-                stream = data.training.epoch(session.number)
-            trainer.update.finish()
-            session.completed = True
-        if not trainer.interrupt.pending:
-            session.finish()
+    state = trainer.state
+    with state.fitting(epochs.start):
+        state.begin_epoch(epoch_start(data))
+        stream = trainer.prepared(data.training, transfer, state.pass_number)
+        trainer.setup()
+        settings = trainer.compile_settings()
+        with trainer.interrupt.watch():
+            with _training(trainer, callbacks, data.training.targets) as in_eval:
+                state.metrics = trainer.new_metrics()
+                checkpoint = _Checkpoint.of(trainer, data, callbacks, epochs, settings)
+                stream = checkpoint.resume() or stream
+                nan_warning = None if trainer.optimizer_step.is_guarded else NaNWarning()
+                for epoch in checkpoint.epochs_left:
+                    if not state.batches_done:  # else the fit resumes within this epoch
+                        callbacks.emit("on_epoch_begin", epoch, {})
+                    with trainer.using(state.metrics):
+                        step = loops.train_step(trainer, callbacks, in_eval)
+                        groups = loops.group_for_execution(trainer, stream, data.training.transient)
+                        batches = checkpoint.watched(groups)
+                        logs = loops.epoch(
+                            trainer, state.metrics, batches, transfer, step, callbacks, "train", state,
+                            nan_warning=nan_warning,
+                        )  # fmt: skip
+                    state.end_batches()
+                    checkpoint.raise_if_interrupted()
+                    if data.validation is not None and validates_at(epoch, frequency):
+                        with checkpoint.held_back():
+                            validated = loops.evaluate(trainer, data.validation, validation_transfer, callbacks)
+                        logs |= with_prefix(validated)
+                    state.end_epoch(logs)
+                    callbacks.emit("on_epoch_end", epoch, logs)
+                    checkpoint.raise_if_interrupted()
+                    if trainer.model.stop_training or epoch == epochs[-1]:
+                        break
+                    state.begin_epoch(epoch_start(data))
+                    stream, state.metrics = data.training.epoch(state.pass_number), trainer.new_metrics()
+                trainer.optimizer_step.end_fit()
+                state.complete()
+            if not trainer.interrupt.pending:
+                state.count_fit()
+                checkpoint.finish()
 
 
 @contextmanager
-def _training(
-    trainer: Trainer, session: Session, callbacks: CallbackList, targets: Any
-) -> Iterator[frozenset[nn.Module]]:
-    """Switch modes and hooks while a model trains, and tell callbacks; yield the modules that stay in eval mode."""
+def _training(trainer: Trainer, callbacks: CallbackList, targets: Any) -> Iterator[frozenset[nn.Module]]:
+    """Switch modes and hooks while a model trains; yield the modules that stay in eval mode."""
     with (
-        trainer.objective.attach(trainer.model, find_final_activation(trainer.model), targets),
+        trainer.compiled_loss.attach(trainer.model, find_final_activation(trainer.model), targets),
         training_mode(trainer.model) as in_eval,
-        _told_of_the_end(trainer, session, callbacks),
+        _calling_on_train_end(trainer, callbacks),
     ):
-        trainer.first_nan = NaNWarning()
         callbacks.emit("on_train_begin", {})
-        trainer.update.begin()
+        trainer.optimizer_step.begin_fit()
         yield in_eval
 
 
 @contextmanager
-def _told_of_the_end(trainer: Trainer, session: Session, callbacks: CallbackList) -> Iterator[None]:
-    """An error that callbacks raise at the end never hides the one that ended training."""
+def _calling_on_train_end(trainer: Trainer, callbacks: CallbackList) -> Iterator[None]:
+    """Call `on_train_end` on every way out; its errors never hide the one that ended training."""
     try:
         yield
     except BaseException as error:
         try:
-            _end(trainer, session, callbacks)
+            callbacks.emit_to_all("on_train_end", trainer.state.logs)
         except Exception as second:
-            if isinstance(error, SystemExit):  # whose notes nobody sees
+            if isinstance(error, SystemExit):  # Python prints no notes for it
                 warn(f"on_train_end failed: {second!r}")
             error.add_note(f"on_train_end failed too: {second!r}")
         raise
-    _end(trainer, session, callbacks)
+    callbacks.emit_to_all("on_train_end", trainer.state.logs)
 
 
-def _end(trainer: Trainer, session: Session, callbacks: CallbackList) -> None:
-    trainer.first_nan = None
-    callbacks.emit_to_all("on_train_end", session.logs)
+class _Checkpoint:
+    """The state of one fit: saved when training is interrupted, restored when it resumes.
 
+    Args:
+        trainer: Parts that train the model.
+        parts: What the state is captured from; `None` if no callback saves it.
+        checkpointer: The callback that saves it.
+        epochs: Numbers of the epochs of the fit.
+        callbacks: All callbacks.
+    """
 
-@contextmanager
-def _closing(trainer: Trainer) -> Iterator[None]:
-    """A fit that has ended holds neither data nor workers."""
-    try:
-        yield
-    finally:
-        trainer.session = None
+    def __init__(
+        self,
+        trainer: Trainer,
+        parts: FitParts | None,
+        checkpointer: Checkpointer | None,
+        epochs: range,
+        callbacks: CallbackList,
+    ) -> None:
+        self._trainer, self._parts, self._checkpointer = trainer, parts, checkpointer
+        self._callbacks, self._epochs = callbacks, epochs
+        self._ended = False
 
+    @classmethod
+    def of(
+        cls, trainer: Trainer, data: FitData, callbacks: CallbackList, epochs: range, settings: Settings
+    ) -> _Checkpoint:
+        """Prepare a fit, whose callbacks have begun, for being captured."""
+        checkpointer = callbacks.checkpointer
+        parts = None if checkpointer is None else FitParts.of(trainer, data, callbacks, epochs, settings)
+        return cls(trainer, parts, checkpointer, epochs, callbacks)
 
-def _heed(trainer: Trainer, session: Session, cause: Exception | None = None) -> None:
-    """Where somebody wants training to end, its state is kept, which is that between two batches."""
-    if trainer.interrupt.pending:
-        session.keep()
-        trainer.interrupt.end(cause)
+    @property
+    def epochs_left(self) -> range:
+        """Numbers of the epochs to train, the running one included; none if the saved fit had been stopped."""
+        return range(0) if self._ended else range(self._trainer.state.epoch, self._epochs.stop)
 
+    def resume(self) -> Iterator[Batch] | None:
+        """Restore the saved state of an unfinished fit, if there is one; return the batches left of its epoch."""
+        if self._checkpointer is None or self._parts is None:
+            return None
+        state, where = self._trainer.state, self._checkpointer.location
+        saved = self._checkpointer.load(partial(capture, self._parts, state))
+        if saved is None:
+            return None
+        check_saved(self._parts, saved, where)
+        epoch, done = saved["fit"]["epoch"], saved["fit"]["done"]
+        if done:  # callbacks begin the epoch before their states in the middle of it are restored
+            self._callbacks.emit("on_epoch_begin", epoch, {})
+        stream = restore(self._parts, state, saved, where)
+        self._checkpointer.announce_resume(epoch, done)
+        self._ended = self._trainer.model.stop_training and not done
+        return stream
 
-def _placed(
-    trainer: Trainer, session: Session, stream: Iterator[Batch | BatchGroup], done: int
-) -> Iterator[Batch | BatchGroup]:
-    """The batches; what fails here fails between two of them, as workers of a loader that were told to end, too."""
-    try:
-        for batch in stream:
-            yield batch
-            done += len(batch) if isinstance(batch, BatchGroup) else 1
-    except Exception as error:
-        session.stop(done)
-        _heed(trainer, session, error)
-        raise
+    def raise_if_interrupted(self, cause: Exception | None = None, held: Sections | None = None) -> None:
+        """Save the state of the fit and raise, if Ctrl-C was pressed or SIGTERM has come.
 
+        Args:
+            cause: Error that came with it.
+            held: State to save; default the present one.
+        """
+        interrupt = self._trainer.interrupt
+        if interrupt.pending:
+            if self._checkpointer is not None and self._parts is not None:
+                self._checkpointer.save_now(held or capture(self._parts, self._trainer.state))
+            interrupt.raise_interrupt(cause)
 
-@contextmanager
-def _held(trainer: Trainer, session: Session) -> Iterator[None]:
-    """A validation: what is kept where it is broken off is from before it."""
-    try:
-        yield
-    except Exception as error:
-        _heed(trainer, session, error)
-        raise
-    _heed(trainer, session)
+    def watched(self, stream: Iterator[Batch | BatchGroup]) -> Iterator[Batch | BatchGroup]:
+        """Yield batches; an error between two of them, as of workers that a signal has ended, may be an interrupt."""
+        try:
+            yield from stream
+        except Exception as error:
+            self.raise_if_interrupted(error)
+            raise
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Validate; an interrupt saves the state from before, since a validation changes states."""
+        held = None if self._parts is None else detached(capture(self._parts, self._trainer.state))
+        try:
+            yield
+        except Exception as error:
+            self.raise_if_interrupted(error, held)
+            raise
+        self.raise_if_interrupted(None, held)
+
+    def finish(self) -> None:
+        """Tell the checkpointer that the fit ended normally."""
+        if self._checkpointer is not None:
+            self._checkpointer.finish()

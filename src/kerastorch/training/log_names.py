@@ -39,8 +39,8 @@ def log_names(model: Any, trainer: Trainer, validates: bool, listed: bool = Fals
     names = ["loss"]
     if not listed and (trainer.weight_regularizers or any(map(_penalised, modules(model)))):
         names.append("data_loss")
-    if trainer.objective.names_parts:
-        names += [f"{output}_loss" for output, loss in trainer.objective.losses.items() if loss is not None]
+    if trainer.compiled_loss.names_parts:
+        names += [f"{output}_loss" for output, loss in trainer.compiled_loss.losses.items() if loss is not None]
     for output, some in trainer.metrics.items():
         names += [f"{output}_{metric.name}" if output else metric.name for metric in some]
     return names + [f"val_{name}" for name in names] if validates else names

@@ -1,9 +1,9 @@
-"""Passes over data: one function goes through the batches, in training and in evaluation alike."""
+"""The loops over batches: one function runs a pass, in training and in evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -24,230 +24,272 @@ from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.error_context import raise_with_context
 from kerastorch.training.fused_activation import find_final_activation
 from kerastorch.training.metrics_tracker import MetricsTracker, RunningLogs, counted_rows
+from kerastorch.training.nan_warning import NaNWarning
+from kerastorch.training.step_output import StepOutput
+from kerastorch.training.train_state import TrainState
 from kerastorch.training.trainer import Trainer
 
-Step = Callable[[Any], Mapping[str, Any]]
+Step = Callable[[Any], Mapping[str, Any] | StepOutput]
 
 
 def epoch(
     trainer: Trainer,
+    metrics: MetricsTracker,
     stream: Iterator[Batch | BatchGroup],
-    feed: BatchTransfer,
+    transfer: BatchTransfer,
     step: Step,
     callbacks: CallbackList,
     phase: str,
-    number: int,
-    done: int = 0,
+    state: TrainState,
+    *,
     interruptible: bool = True,
+    nan_warning: NaNWarning | None = None,
 ) -> dict[str, float]:
-    """One pass over the batches: its numbers.
+    """Run a step on each batch; return the means and metrics of the pass.
 
     Args:
-        trainer: of the model.
-        stream: the batches.
-        feed: puts them where the model is.
-        step: what is done with each.
-        callbacks: told of each.
+        trainer: Parts that train the model.
+        metrics: Means and metrics of this pass.
+        stream: The batches.
+        transfer: Moves them to the model's device.
+        step: Called with each batch.
+        callbacks: Their batch hooks are called.
         phase: `'train'` or `'test'`.
-        number: of the epoch.
-        done: how many batches of it are behind it already.
-        interruptible: whether Ctrl-C ends it after the running batch.
+        state: Its `epoch` is the number of the epoch, and `batches_done` counts on from the batches before these.
+        interruptible: Ctrl-C ends the pass after the running batch.
+        nan_warning: Warns of the first loss that is not finite.
     """
     begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
-    begins, ends = callbacks.has_hook(begin), callbacks.has_hook(end)
-    meter, objective, model, interrupt = trainer.meter, trainer.objective, trainer.model, trainer.interrupt
-    training = phase == "train"
-    watch = trainer.first_nan if training and trainer.guard is None else None
-    logs = RunningLogs(meter)
-    x, ours, every, hooked = None, True, trainer.execution.every, False
+    has_begin, has_end = callbacks.has_hook(begin), callbacks.has_hook(end)
+    loss, model, interrupt = trainer.compiled_loss, trainer.model, trainer.interrupt
+    training, done = phase == "train", state.batches_done
+    logs = RunningLogs(metrics)
+    x, every, is_hooked = None, trainer.compile_options.every, False
     for batch in stream:
-        if begins and not hooked:
+        if has_begin and not is_hooked:
             callbacks.emit(begin, done, {})
             torch.clear_autocast_cache()  # a callback may have called the model without gradients, or moved its weights
-        hooked = True  # the end of this execution is yet to be told
-        batch = feed(batch)
+        is_hooked = True  # the hook for the end of this execution is still to be called
+        batch = transfer(batch)
         x = batch.x
-        objective.forget()
+        loss.begin_step()
         try:
-            outcome = step(batch)
+            output = step(batch)
         except Exception as error:
             raise_with_context(error, model, x)
-        if outcome is None:
-            raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
-        ours = ours and outcome.get("loss") is objective.total
-        meter.add(outcome, counted_rows(batch) if objective.count is None else objective.count, objective.counts)
-        if watch is not None:
-            watch(outcome.get("loss"), number, done)
+        if type(output) is not StepOutput:
+            output = _step_output(trainer, output, phase)
+        metrics.add(output.logs, counted_rows(batch) if output.weight is None else output.weight, output.weights)
+        if nan_warning is not None:
+            nan_warning(output.logs.get("loss"), state.epoch, done)
         before = done
         done += len(batch) if isinstance(batch, BatchGroup) else 1
+        state.batches_done = done
         if done // every > before // every:
-            hooked = False
-            if ends:
+            is_hooked = False
+            if has_end:
                 callbacks.emit(end, done - 1, logs.expire())
                 torch.clear_autocast_cache()
         if (interruptible and interrupt.pending) or (training and model.stop_training):
             break
-    if ends and hooked:
+    if has_end and is_hooked:
         callbacks.emit(end, done - 1, logs.expire())
     if not done:
-        when = f" in epoch {number + 1}" if training else ""
+        when = f" in epoch {state.epoch + 1}" if training else ""
         raise ValueError(
             f"the data gave no batch{when}. Pass a function that returns a new iterator, a DataLoader, or arrays."
         )
-    trainer.done, trainer.seen = done, trainer.seen if x is None else specs_of(x)
-    # a loss that a step or compute_loss of the user's own made something else of is left as it is
-    return objective.settled(meter.read()) if ours else meter.read()
+    if x is not None:
+        trainer.state.input_specs = specs_of(x)
+    found = metrics.read()
+    return found if _has_own_loss(model, phase) else loss.finalize_logs(found)
+
+
+def _step_output(trainer: Trainer, logs: Any, phase: str) -> StepOutput:
+    if logs is None:
+        raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
+    return trainer.context.take_output(logs)
+
+
+def _has_own_loss(model: nn.Module, phase: str) -> bool:
+    """Return whether the user's class computes the `loss` of the logs, which then stays as it is."""
+    names = ("train_step" if phase == "train" else "test_step", "compute_loss")
+    return any(not getattr(type(model), name).__module__.startswith("kerastorch.") for name in names)
 
 
 def evaluate(
-    trainer: Trainer, batches: Batches, feed: BatchTransfer, callbacks: CallbackList, interruptible: bool = True
+    trainer: Trainer,
+    batches: Batches,
+    transfer: BatchTransfer,
+    callbacks: CallbackList,
+    *,
+    interruptible: bool = True,
 ) -> dict[str, float]:
-    """One pass in evaluation mode: its numbers; whole despite Ctrl-C where it does not heed that."""
-    stream = trainer.prepared(batches, feed, 0)
+    """Run a pass in evaluation mode; return its means and metrics.
+
+    Args:
+        trainer: Parts that train the model.
+        batches: The data.
+        transfer: Moves batches to the model's device.
+        callbacks: Their test hooks are called.
+        interruptible: Ctrl-C ends the pass; an evaluation by a callback within `fit` is not interrupted.
+    """
+    stream = trainer.prepared(batches, transfer, 0)
     trainer.find_penalties()
     model = trainer.model
     with (
-        pass_cleanup(trainer),
-        separate_autocast_cache(),
-        fresh_metrics(trainer, within_step=not interruptible),
-        trainer.objective.attach(model, find_final_activation(model), batches.targets),
+        trainer.pass_cleanup(),
+        _separate_autocast_cache(),
+        _fresh_metrics(trainer, within_step=not interruptible) as metrics,
+        trainer.compiled_loss.attach(model, find_final_activation(model), batches.targets),
         evaluation_mode(model),
-        without_buffer_sync(feed.parts),
+        without_buffer_sync(transfer.parts),
         torch.no_grad(),
     ):
         callbacks.emit("on_test_begin", {})
         step = measure_and_adapt(model.test_step, batches, row_by_row=False)
-        logs = epoch(trainer, stream, feed, step, callbacks, "test", 0, interruptible=interruptible)
+        state = TrainState()
+        logs = epoch(trainer, metrics, stream, transfer, step, callbacks, "test", state, interruptible=interruptible)
         callbacks.emit("on_test_end", logs)
-        trainer.evaluated = tuple(logs)
+        trainer.state.evaluated_names = tuple(logs)
         return logs
 
 
 def predict(
-    trainer: Trainer, batches: Batches, feed: BatchTransfer, callbacks: CallbackList, take: Callable[[Any, int], None]
+    trainer: Trainer,
+    batches: Batches,
+    transfer: BatchTransfer,
+    callbacks: CallbackList,
+    take: Callable[[Any, int], None],
 ) -> None:
-    """Hand the outputs of each batch, still on the device, to `take`."""
-    stream = trainer.prepared(batches, feed, 0)
-    parts = feed.parts
+    """Run the model on each batch in evaluation mode.
+
+    Args:
+        trainer: Parts that train the model.
+        batches: The data.
+        transfer: Moves batches to the model's device.
+        callbacks: Their predict hooks are called.
+        take: Called with the outputs of each batch, on the device, and its number of rows.
+    """
+    stream = trainer.prepared(batches, transfer, 0)
+    parts = transfer.parts
     with (
-        pass_cleanup(trainer),
-        separate_autocast_cache(),
+        trainer.pass_cleanup(),
+        _separate_autocast_cache(),
         evaluation_mode(trainer.model, parts),
         without_buffer_sync(parts),
         torch.no_grad(),
     ):
         step = measure_and_adapt(trainer.model.predict_step, batches, row_by_row=True)
-        listened = callbacks.has_hook("on_predict_batch_begin", "on_predict_batch_end")
+        has_hooks = callbacks.has_hook("on_predict_batch_begin", "on_predict_batch_end")
         callbacks.emit("on_predict_begin", {})
         for index, batch in enumerate(stream):
-            if listened:
+            if has_hooks:
                 callbacks.emit("on_predict_batch_begin", index, {})
-            x = feed.inputs(batch.x)
+            x = transfer.inputs(batch.x)
             try:
                 outputs = step(x)
             except Exception as error:
                 raise_with_context(error, trainer.model, x)
             take(outputs, batch_rows(x))
-            if listened:
+            if has_hooks:
                 callbacks.emit("on_predict_batch_end", index, {"outputs": outputs})
         callbacks.emit("on_predict_end", {})
 
 
-def train_on_batch(trainer: Trainer, batches: Batches, feed: BatchTransfer) -> dict[str, float]:
-    """One step, outside any fit: its numbers."""
-    stream = trainer.prepared(batches, feed, 0)
+def train_on_batch(trainer: Trainer, batches: Batches, transfer: BatchTransfer) -> dict[str, float]:
+    """Make one step outside any fit; return its loss and metrics.
+
+    Args:
+        trainer: Parts that train the model.
+        batches: The data, one batch.
+        transfer: Moves it to the model's device.
+    """
+    stream = trainer.prepared(batches, transfer, 0)
     trainer.setup()
-    model, nobody = trainer.model, CallbackList([], trainer.model, {})
+    model, no_callbacks = trainer.model, CallbackList([], trainer.model, {})
     with (
-        fresh_metrics(trainer),
-        trainer.objective.attach(model, find_final_activation(model), batches.targets),
+        _fresh_metrics(trainer) as metrics,
+        trainer.compiled_loss.attach(model, find_final_activation(model), batches.targets),
         training_mode(model) as in_eval,
     ):
-        return epoch(trainer, stream, feed, train_step(trainer, nobody, in_eval), nobody, "train", 0)
+        step = train_step(trainer, no_callbacks, in_eval)
+        return epoch(trainer, metrics, stream, transfer, step, no_callbacks, "train", TrainState())
 
 
 def group_for_execution(trainer: Trainer, stream: Iterator[Batch], transient: bool) -> Iterator[Batch | BatchGroup]:
-    """Put batches together whose steps run as one; `transient` ones, see `Batches`, are copied for that."""
-    size = 1 if trainer.compiled is None else trainer.compiled.steps_per_graph
+    """Group the batches whose steps run as one compiled graph.
+
+    Args:
+        trainer: Its compiled step knows the number of batches.
+        stream: The batches.
+        transient: Their memory is used again by the next batch (see `Batches`), so that they must be copied.
+    """
+    size = 1 if trainer.compiled_step is None else trainer.compiled_step.steps_per_graph
     if size == 1:
         return stream
     return group_batches(map(copy_tensors, stream) if transient else stream, size)
 
 
 def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn.Module]) -> Step:
-    """Choose what an epoch of training does with a batch: the model's own step, compiled, or within a closure.
+    """Return what an epoch of training does with a batch: the model's step, compiled, or within a closure.
 
     Args:
-        trainer: of the model.
-        callbacks: called for each batch.
-        in_eval: modules that stay in eval mode.
+        trainer: Parts that train the model.
+        callbacks: Called for each batch.
+        in_eval: Modules that stay in eval mode.
     """
-    parts = modules(trainer.model)  # callbacks may have frozen some, or thawed them
+    parts = modules(trainer.model)  # callbacks may have changed which ones are trainable
     sync_trainable(parts)
     set_frozen_batchnorm_eval(parts, in_eval)
     torch.clear_autocast_cache()
-    update, compiled = trainer.update, trainer.compiled
-    unfuse_beginners(update.optimizer)
-    step: Step = trainer.model.train_step
+    optimizer_step, compiled = trainer.optimizer_step, trainer.compiled_step
+    unfuse_beginners(optimizer_step.optimizer)
     if compiled is not None:
         compiled.prepare(callbacks)
         if not compiled.is_resting and compiled.fallback_reason is None:
             return compiled
-    if not update.needs_closure:
+    if not optimizer_step.needs_closure:
+        step: Step = trainer.model.train_step
         return step
 
-    def uncounted() -> None:
-        """Before a second look of one step at the loss: what it finds is not counted."""
-        trainer.objective.forget()
-        trainer.meter = MetricsTracker({})
+    def step_with_closure(batch: Batch) -> StepOutput:
+        def evaluate(is_first: bool) -> StepOutput:
+            if is_first:
+                return _step_output(trainer, trainer.model.train_step(batch), "train")
+            trainer.compiled_loss.begin_step()
+            with trainer.using(MetricsTracker({})):  # only the first evaluation is counted
+                return _step_output(trainer, trainer.model.train_step(batch), "train")
 
-    def by_closure(batch: Batch) -> Mapping[str, Any]:
-        meter = trainer.meter
-        try:
-            found: Mapping[str, Any] = update.by_closure(step, batch, uncounted)
-            return found
-        finally:
-            trainer.meter = meter
+        return optimizer_step.step_with_closure(evaluate)
 
-    return by_closure
+    return step_with_closure
 
 
 @contextmanager
-def fresh_metrics(trainer: Trainer, within_step: bool = False) -> Iterator[None]:
-    """Give a pass a meter of its own; the meter of the pass around it comes back.
+def _fresh_metrics(trainer: Trainer, within_step: bool = False) -> Iterator[MetricsTracker]:
+    """Give a pass its own metrics; those of the pass around it return afterwards.
 
     Args:
-        trainer: of the model.
-        within_step: that pass is under way: what users' metric objects have counted comes back, too.
+        trainer: Parts that train the model.
+        within_step: A step of the outer pass is running: what users' metric objects have counted returns, too.
     """
-    outer, trainer.meter = trainer.meter, trainer.new_meter()
-    try:
-        with outer.protected() if within_step else nullcontext():
-            yield
-    finally:
-        trainer.meter = outer
+    outer = trainer.context.metrics
+    protected = outer.protected() if within_step and isinstance(outer, MetricsTracker) else nullcontext()
+    metrics = trainer.new_metrics()
+    with trainer.using(metrics), protected:
+        yield metrics
 
 
 @contextmanager
-def separate_autocast_cache() -> Iterator[None]:
-    """Within a user's `torch.autocast`: casts of weights are neither taken over from before a pass nor left behind.
+def _separate_autocast_cache() -> Iterator[None]:
+    """Neither use casts of weights from before a pass nor leave any, within a user's `torch.autocast`.
 
-    torch keeps them until the outermost autocast ends, whatever becomes of the weights; and those that are made without
-    gradients would let nothing learn.
+    torch caches them until the outermost autocast ends, even if the weights change; and casts that were made without
+    gradients would stop learning.
     """
     torch.clear_autocast_cache()
     try:
         yield
     finally:
         torch.clear_autocast_cache()
-
-
-@contextmanager
-def pass_cleanup(trainer: Trainer) -> Iterator[None]:
-    """What callbacks switch for a pass is put back."""
-    with ExitStack() as leaving:
-        outer, trainer.pass_exit_stack = trainer.pass_exit_stack, leaving
-        try:
-            yield
-        finally:
-            trainer.pass_exit_stack = outer

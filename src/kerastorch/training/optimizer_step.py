@@ -1,71 +1,89 @@
-"""Update: from a loss to new weights."""
+"""OptimizerStep: the one way from a loss to new weights."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kerastorch.checkpoint.optimizer_state import like
 from kerastorch.constraints import Constrained, constrain
-from kerastorch.core.errors import warn
-from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average, weights
-from kerastorch.training.bare import UnwrappedStep
+from kerastorch.optimizers.base import Average, Clip, Optimizer, TorchOptimizer, overwrite_by_average, weights
+from kerastorch.training.gradient_accumulation import GradientAccumulation
+from kerastorch.training.step_output import StepOutput
+from kerastorch.training.unwrapped_step import UnwrappedStep
+
+Guard = Callable[[Tensor], bool]
 
 
 class OptimizerStep:
-    """Backward and step of one optimizer.
+    """Zero -> backward -> unscale -> guard -> clip -> step -> constrain -> average, for one optimizer.
+
+    Each part does nothing by default. Clipping and weight decay are step hooks of the optimizer, which also run in a
+    user's own loop; so is the moving average. An optimizer whose `step` requires a closure (`LBFGS`) computes the loss
+    several times: then zero to clip run in the closure.
 
     Args:
-        optimizer: holds the weights.
-        settings: what `compile` was given: says how often to step and how to scale.
-        check_rate: called before each step: refuses a learning rate set where nothing reads it.
+        optimizer: Holds the weights.
+        config: Optimizer as given to `compile`; it has the number of batches for a step and the loss scale.
+        check_rate: Called before each step; raises an error if a learning rate was set that the optimizer never reads.
 
     Attributes:
-        every: how many batches a step takes.
-        scale: what the loss is multiplied by before the backward pass.
-        constraints: what weights must satisfy after each step.
-        guard: asked with the loss after each backward pass whether a step may follow; none if `None`.
+        accumulation: Sums of gradients over several batches.
+        needs_closure: `optimizer.step` requires a closure.
     """
 
-    def __init__(self, optimizer: TorchOptimizer, settings: Any, check_rate: Callable[[], None] | None = None) -> None:
+    def __init__(self, optimizer: TorchOptimizer, config: Any, check_rate: Callable[[], None] | None = None) -> None:
         self.optimizer = optimizer
-        self._bare = UnwrappedStep(optimizer)
+        self.needs_closure = _requires_closure(optimizer)
+        steps, scale = None, None
+        if isinstance(config, Optimizer):
+            steps, scale = config.gradient_accumulation_steps, config.loss_scale_factor
+        self.accumulation = GradientAccumulation(optimizer, steps or 1, scale or 1.0)
+        self._unwrapped = UnwrappedStep(optimizer)
         self._check_rate = check_rate
-        keras = settings if isinstance(settings, Optimizer) else None
-        self.every = (keras and keras.gradient_accumulation_steps) or 1
-        self.scale = (keras and keras.loss_scale_factor) or 1.0
-        self.constraints: list[Constrained] = []
-        self.guard: Callable[[Tensor], bool] | None = None
-        self._refused = False
-        self._batches = 0  # accumulated since the last step
-        self._sums: dict[Tensor, Tensor] = {}  # their gradients, apart from `.grad`, where others may leave theirs
-        self._stepped = False  # since `begin`
-        self.needs_closure = isinstance(optimizer, torch.optim.LBFGS)
+        self._guards: list[Guard] = []
+        self._is_rejected = False  # by a guard, within a closure
+        self._constraints: list[Constrained] = []
+        self._early_constraints = ConstrainHook(self)
 
-    def begin(self) -> None:
-        """Start a fit; keep what an earlier one has accumulated."""
-        self._stepped = False
+    @property
+    def constraints(self) -> tuple[Constrained, ...]:
+        """Weights with the constraints that are applied after each step."""
+        return tuple(self._constraints)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return how many batches have been accumulated, their gradients, and what these were multiplied by."""
-        sums = [self._sums.get(weight) for weight in weights(self.optimizer)]
-        return {"batches": self._batches, "gradients": sums if self._batches else [], "scale": self.scale}
+    def set_constraints(self, constraints: Iterable[Constrained]) -> None:
+        """Replace the constraints; with a moving average they run before it, as a hook of the optimizer."""
+        self._constraints = list(constraints)
+        averages = any(isinstance(hook, Average) for hook in self.optimizer._optimizer_step_post_hooks.values())
+        self._early_constraints.install(self.optimizer, bool(self._constraints) and averages)
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
-        self._batches = state["batches"]
-        pairs = zip(weights(self.optimizer), state["gradients"], strict=False)
-        self._sums = {weight: like(weight, gradient) for weight, gradient in pairs if gradient is not None}
-        before = state.get("scale", self.scale)
-        if before != self.scale:
-            self._sums = {weight: gradient * (self.scale / before) for weight, gradient in self._sums.items()}
+    @property
+    def is_guarded(self) -> bool:
+        """Return whether a guard decides about each step."""
+        return bool(self._guards)
 
-    def step(self, loss: Tensor) -> None:
-        """Backward, and a step of the optimizer."""
+    def register_guard(self, guard: Guard) -> Callable[[], None]:
+        """Call `guard(loss)` after each backward pass; a step that it returns `False` for is not made.
+
+        Returns:
+            A function that removes the guard.
+        """
+        self._guards.append(guard)
+        return lambda: self._guards.remove(guard)
+
+    def backward_and_step(self, loss: Tensor) -> None:
+        """Compute the gradients of a loss and make a step with them.
+
+        Args:
+            loss: Scalar, with a gradient path to the weights.
+
+        Raises:
+            ValueError: The loss has no gradient path to any weight.
+        """
         if not loss.requires_grad:
             raise ValueError(
                 "the loss has no gradient path to any parameter. Is the output detached (argmax, .data, no_grad), "
@@ -73,107 +91,155 @@ class OptimizerStep:
             )
         if self._check_rate is not None:
             self._check_rate()
-        self._bare.zero_grad()  # before, so that no other gradient goes into this step
+        self._unwrapped.zero_grad()
+        is_ready = self._compute_gradients(loss)
         if self.needs_closure:
-            loss.backward()
-            self._refused = self.guard is not None and not self.guard(loss)
-            return
-        if self.every == 1 and self.scale == 1.0 and not self._batches:
-            loss.backward()
-            if self.guard is not None and not self.guard(loss):
-                return
-        elif not self._accumulate(loss * self.scale):
-            return
-        self._bare.step()
-        constrain(self.constraints)
-        torch.clear_autocast_cache()  # within `torch.autocast` it holds casts of the weights as they were
+            self._is_rejected = not is_ready
+            self._clip()
+        elif is_ready:
+            self._unwrapped.step()
+            self._end_step()
 
-    def _accumulate(self, loss: Tensor) -> bool:
-        """Backward, and whether a step is due: then the gradients are the means over so many batches."""
-        sums = self._sums
-        if sums and self.guard is not None:  # a batch that is refused must leave nothing in the sums
-            sums = {weight: total.clone() for weight, total in sums.items()}
-        for weight, total in sums.items():
-            if weight.requires_grad:  # it may have been frozen since
-                weight.grad = total.to(weight.device, weight.dtype)
+    def _compute_gradients(self, loss: Tensor) -> bool:
+        """Compute gradients; return whether a step is due and no guard rejects it."""
+        accumulation = self.accumulation
+        if accumulation.is_idle or self.needs_closure:
+            loss.backward()
+            return self._is_allowed(loss)
+        accumulation.load(copies=self.is_guarded)
+        is_due = accumulation.is_due
         try:
-            loss.backward()
+            (loss * accumulation.loss_scale).backward()
         except BaseException:
-            self._batches, self._sums = 0, {}  # a part of this batch may be in them
+            accumulation.reset()  # they may hold a part of this batch
             raise
-        if self.guard is not None and not self.guard(loss):
-            self._bare.zero_grad()
+        if is_due:
+            accumulation.unscale()
+        if not self._is_allowed(loss):
+            self._unwrapped.zero_grad()
             return False
-        self._batches += 1
-        if self._batches < self.every:
-            self._sums = {weight: weight.grad for weight in weights(self.optimizer) if weight.grad is not None}
-            self._bare.zero_grad()
-            return False
-        self._divide(self.scale * self._batches)  # more than `every` only if that was larger in a resumed training
-        self._batches, self._sums, self._stepped = 0, {}, True
-        return True
+        if is_due:
+            accumulation.complete()
+            return True
+        accumulation.store()
+        self._unwrapped.zero_grad()
+        return False
 
-    def _divide(self, by: float) -> None:
-        grads = [p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        torch._foreach_div_(grads, by)
+    def _is_allowed(self, loss: Tensor) -> bool:
+        return not self._guards or all(guard(loss) for guard in self._guards)
 
-    def by_closure(self, step: Callable[[Any], Any], batch: Any, again: Callable[[], None]) -> Any:
-        """A step of an optimizer that asks for the loss several times; what the first asking returned.
+    def _clip(self) -> None:
+        """Clip within a closure: torch calls the step hooks before it."""
+        for hook in self.optimizer._optimizer_step_pre_hooks.values():
+            if isinstance(hook, Clip):
+                hook(self.optimizer, (), {})
+
+    def _end_step(self) -> None:
+        if not self._early_constraints.is_installed:
+            constrain(self._constraints)
+        torch.clear_autocast_cache()  # within `torch.autocast` it holds casts of the old weights
+
+    def step_with_closure(self, evaluate: Callable[[bool], StepOutput]) -> StepOutput:
+        """Make a step of an optimizer that computes the loss several times.
 
         Args:
-            step: computes the loss of `batch` and calls `self.step` on it.
-            batch: handed to it.
-            again: called before each asking but the first.
+            evaluate: Runs a train step that calls this object with its loss; its argument tells whether it is the first
+                of this step.
+
+        Returns:
+            The output of the first evaluation.
         """
-        first: list[Any] = []
+        first: list[StepOutput] = []
 
         def closure() -> Tensor:
-            if first:
-                again()
             torch.clear_autocast_cache()
-            found = step(batch)
-            first.append(found)
-            if self._refused:
-                raise _RefusedError
-            loss: Tensor = found["loss"]
+            output = evaluate(not first)
+            first.append(output)
+            if self._is_rejected:
+                raise _RejectedError
+            loss: Tensor = output.logs["loss"]
             return loss
 
-        self._refused = False
-        before = None if self.guard is None else self._snapshot()
+        self._is_rejected = False
+        before = self._snapshot() if self.is_guarded else None
         try:
-            self.optimizer.step(closure)  # type: ignore[arg-type]  # it takes the tensor as well
-        except _RefusedError:
+            self.optimizer.step(closure)  # type: ignore[arg-type]  # a tensor in place of a float
+        except _RejectedError:
             if before is not None:
-                self._go_back(*before)
+                self._restore(*before)
             return first[0]
-        constrain(self.constraints)
-        torch.clear_autocast_cache()
+        self._end_step()
         return first[0]
 
     def _snapshot(self) -> tuple[list[Tensor], dict[Tensor, Any]]:
-        """Weights and the optimizer's state: a step that asks several times moves them in between."""
+        """Copy weights and optimizer state, which change between the evaluations of a step."""
         state = {weight: copy.deepcopy(about) for weight, about in self.optimizer.state.items()}
         return [weight.detach().clone() for weight in weights(self.optimizer)], state
 
     @torch.no_grad()
-    def _go_back(self, held: list[Tensor], state: dict[Tensor, Any]) -> None:
+    def _restore(self, held: list[Tensor], state: dict[Tensor, Any]) -> None:
         torch._foreach_copy_(weights(self.optimizer), held)
         self.optimizer.state.clear()
         self.optimizer.state.update(state)
 
-    def finish(self) -> None:
-        """End a fit: replace the weights by their moving average, if one is kept.
+    def begin_fit(self) -> None:
+        """Prepare for a fit; gradients that an earlier one has accumulated stay."""
+        self.accumulation.begin_fit()
+
+    def end_fit(self) -> None:
+        """Replace the weights by their moving average, if there is one.
 
         Warns:
-            UserWarning: gradients are accumulated, and the fit was too short for a single step.
+            UserWarning: Gradients were accumulated, and the fit was too short for a single step.
         """
         overwrite_by_average(self.optimizer)
-        if self._batches and not self._stepped:
-            warn(
-                f"this fit made no step of the optimizer: gradient_accumulation_steps={self.every}, and the gradients "
-                f"of {self._batches} batches are accumulated. The next fit uses them; else they change no weight."
-            )
+        self._early_constraints.install(self.optimizer, False)
+        self.accumulation.end_fit()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the accumulated gradients."""
+        return self.accumulation.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.accumulation.load_state_dict(state)
 
 
-class _RefusedError(Exception):
-    """The guard refused a step that is under way."""
+class ConstrainHook:
+    """Step hook that applies constraints before a moving average is updated."""
+
+    def __init__(self, owner: OptimizerStep) -> None:
+        self._owner = owner
+        self._handle: Any = None
+
+    def __call__(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
+        constrain(self._owner.constraints)
+
+    @property
+    def is_installed(self) -> bool:
+        """Return whether the optimizer calls this hook."""
+        return self._handle is not None
+
+    def install(self, optimizer: TorchOptimizer, wanted: bool) -> None:
+        """Register the hook as the first one after a step, or remove it."""
+        if wanted and self._handle is None:
+            self._handle = optimizer.register_step_post_hook(self)
+            hooks: Any = optimizer._optimizer_step_post_hooks  # an OrderedDict
+            hooks.move_to_end(self._handle.id, last=False)
+        elif not wanted and self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+
+
+def _requires_closure(optimizer: TorchOptimizer) -> bool:
+    """Return whether `optimizer.step` cannot be called without a closure, by its signature."""
+    try:
+        parameters = inspect.signature(optimizer.step).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    first = next(iter(parameters), None)
+    return first is not None and first.default is first.empty and first.kind is not first.VAR_POSITIONAL
+
+
+class _RejectedError(Exception):
+    """A guard rejected a step whose closure runs."""

@@ -48,7 +48,7 @@ class OutputMask:
             if not any(True for _ in self._graph.children()):
                 return call_on(self._graph, x)  # type: ignore[no-any-return]
             # layers that the masks are made from run once more, and it must not show: no statistics, no penalties
-            charges = getattr(self._model, "_charges", None) or []
+            charges = getattr(self._model, "_aux_losses", None) or []
             heard = len(charges)
             with evaluation_mode(self._graph):
                 masks = call_on(self._graph, x)

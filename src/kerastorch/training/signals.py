@@ -14,14 +14,14 @@ from typing import Any, NoReturn
 from kerastorch.core.errors import warn
 
 _OWN: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-AGAIN = 1.0  # seconds: a SIGTERM as soon after the first was sent to the group of processes, too
+AGAIN = 1.0  # seconds: a second SIGTERM that comes sooner is the first one, sent to the whole process group
 
 
 class InterruptHandler:
-    """Whether somebody wants the process to end.
+    """Turns Ctrl-C and SIGTERM into errors that are raised between two batches.
 
     Attributes:
-        pending: Ctrl-C was pressed, or SIGTERM has come, and nobody has heeded it.
+        pending: One of them has come, and no error was raised for it yet.
     """
 
     def __init__(self) -> None:
@@ -32,10 +32,10 @@ class InterruptHandler:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Take both over where nobody else has, in the main thread; give them back afterwards.
+        """Handle both signals in the main thread, unless the user has handlers; restore them afterwards.
 
         Raises:
-            KeyboardInterrupt: at the end, of what nobody has heeded, and in place of an error of what fails meanwhile;
+            KeyboardInterrupt: A signal is pending at the end, or when an error ends the block, as its cause;
                 `SystemExit` for SIGTERM.
         """
         self.pending, self._signal = False, None
@@ -51,18 +51,18 @@ class InterruptHandler:
             try:
                 yield
             except Exception as error:
-                self._heed(error)
+                self._raise_if_pending(error)
                 raise
-        self._heed()
+        self._raise_if_pending()
 
-    def _heed(self, cause: BaseException | None = None) -> None:
+    def _raise_if_pending(self, cause: BaseException | None = None) -> None:
         if self.pending:
-            if cause is not None and self._signal == signal.SIGTERM:  # whose exit shows no cause
+            if cause is not None and self._signal == signal.SIGTERM:  # a SystemExit shows no cause
                 warn(f"SIGTERM has come, and what ran failed: {cause!r}")
-            self.end(cause)
+            self.raise_interrupt(cause)
 
-    def end(self, cause: BaseException | None = None) -> NoReturn:
-        """End as the process was asked to: `KeyboardInterrupt`, or `SystemExit(143)` for SIGTERM."""
+    def raise_interrupt(self, cause: BaseException | None = None) -> NoReturn:
+        """Raise `KeyboardInterrupt`, or `SystemExit(143)` for SIGTERM."""
         self.pending = False
         raise (SystemExit(128 + signal.SIGTERM) if self._signal == signal.SIGTERM else KeyboardInterrupt()) from cause
 

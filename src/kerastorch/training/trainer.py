@@ -1,10 +1,11 @@
-"""Trainer: what `compile` made of its arguments, made ready. A plain object: the model's state is the user's alone."""
+"""Trainer: what `compile` made of its arguments. A plain object, which torch does not register in the model."""
 
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -36,144 +37,208 @@ from kerastorch.training.fused_activation import final_activations
 from kerastorch.training.jit.compiled_step import CompiledStep
 from kerastorch.training.memory_format import MemoryFormat
 from kerastorch.training.metrics_tracker import MetricsTracker, Scores
-from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.optimizer_step import OptimizerStep
 from kerastorch.training.output_masks import OutputMask
 from kerastorch.training.preflight import check_owner, check_parameters, find_device
 from kerastorch.training.signals import InterruptHandler
-from kerastorch.training.train_checkpoint import Session
+from kerastorch.training.step_output import Metrics, StepContext
+from kerastorch.training.train_state import TrainState
 
-Step = Callable[[Any], Mapping[str, Any]]
+Listener = Callable[[str], None]
 
 
 class Trainer:
-    """What `compile` makes of its arguments, and what is done with it.
+    """The parts that train a model. After `setup` only `state` changes.
 
     Args:
-        model: the module with `train_step` and `test_step`.
-        settings: the optimizer as `optimizers.get` gives it.
-        objective: the losses.
-        metrics: output name -> metrics.
-        patterns: regularizers by parameter name.
+        model: The module with `train_step` and `test_step`.
+        optimizer_config: Optimizer as `optimizers.get` returns it; `None` for prediction alone.
+        compiled_loss: Losses of all outputs.
+        metrics: Output name -> metrics.
+        weight_regularizers: Regularizers by pattern of parameter names.
         device: `'auto'` or a device.
-        layout: the memory format of images; as they come if `None`.
-        data_device: where arrays are kept.
-        execution: whether steps are compiled, and how many run between two looks of the callbacks.
+        memory_format: Memory format of images; `None` leaves them as they are.
+        data_device: Where arrays in memory are stored while a verb runs.
+        compile_options: Whether steps are compiled, and how many run between two calls of the batch hooks.
+        compile_args: Arguments of `compile` as they were given, for saving.
+        completed_fits: Fits of the model that ended normally under an earlier `compile`.
 
     Attributes:
-        output_mask: tells which steps of each output count.
-        say: called with a sentence about what takes long or took long; a callback that shows progress sets it.
-        epochs_done: how many epochs were trained since `compile`: the next one's place in the order of batches.
-        fits: how many fits of the model have ended as they should, under an earlier `compile` too.
-        session: the fit that is under way; `None` where there is none.
-        evaluated: the names that the last evaluation logged; empty before the first.
-        done: how many batches the last pass has gone through.
-        leaving: of the running `evaluate` or `predict`: what is pushed there is undone on every way out of it.
-        given: what `compile` was given, as it was, for whoever saves it.
-        minimize: `minimize(loss)` makes one step of the optimizer; for a `train_step` of your own.
+        state: Progress of training.
+        optimizer: The `torch.optim` optimizer; `None` until the model is built.
+        output_mask: Finds which time steps of each output count.
+        interrupt: Ctrl-C and SIGTERM.
+        compiled_step: The compiled training step, with `jit_compile=True`.
     """
-
-    minimize: Callable[[Tensor], None]
 
     def __init__(
         self,
         model: Any,
-        settings: Any,
-        objective: CompiledLoss,
+        optimizer_config: Any,
+        compiled_loss: CompiledLoss,
         metrics: Mapping[str, list[Metric]],
-        patterns: Mapping[str, Any],
+        weight_regularizers: Mapping[str, Any],
         device: Any,
-        layout: MemoryFormat | None = None,
+        memory_format: MemoryFormat | None = None,
         data_device: Any = "auto",
-        execution: CompileOptions = EAGER,
+        compile_options: CompileOptions = EAGER,
+        *,
+        compile_args: Mapping[str, Any] | None = None,
+        completed_fits: int = 0,
     ) -> None:
-        self.model = model
-        self.objective = objective
-        self.metrics = metrics
+        self.model, self.compiled_loss, self.metrics = model, compiled_loss, metrics
         self.optimizer: TorchOptimizer | None = None
-        self._made = False  # by us, and not the user's own
+        self._optimizer_config = optimizer_config
+        self._is_our_optimizer = False
         self._check_rate: RateWatch | None = None
-        self._groups: list[dict[str, str]] = []  # the hyperparameters as compile() gave them
-        if isinstance(settings, TorchOptimizer):
-            check_owner(model, settings, objective.parameters())
-            self.optimizer = settings
-            self._groups = group_settings(settings)
-            self._check_rate = watch_rate(settings)
-        self.epochs_done = self.completed_fits = self.done = 0
-        self.session: Session | None = None
-        self.compile_args: dict[str, Any] = {}
-        self.meter = self.new_meter()
-        self.output_mask = OutputMask(model, objective.names)
+        self._first_groups: list[dict[str, str]] = []  # hyperparameters as given to compile()
+        if isinstance(optimizer_config, TorchOptimizer):
+            check_owner(model, optimizer_config, compiled_loss.parameters())
+            self.optimizer = optimizer_config
+            self._first_groups = group_settings(optimizer_config)
+            self._check_rate = watch_rate(optimizer_config)
+        self.device, self.memory_format, self.data_device = device, memory_format, parse_device(data_device)
+        self.compile_options = compile_options
+        self.compile_args: Mapping[str, Any] = compile_args or {}
+        self.state = TrainState(completed_fits=completed_fits)
+        self.output_mask = OutputMask(model, compiled_loss.names)
         self.interrupt = InterruptHandler()
-        self.pass_exit_stack = ExitStack()
-        self.first_nan: NaNWarning | None = None
-        self.device = device
-        self.layout = layout
-        self.data_device = parse_device(data_device)
-        self.columns: list[Any] | None = None
-        self.evaluated: tuple[str, ...] = ()
-        self.seen: Any = None
         self.weight_regularizers = {
-            name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))
+            name: penalty for name, one in weight_regularizers.items() if (penalty := regularizers.get(one))
         }
         if self.weight_regularizers and is_built(model):
-            penalties(model, self.weight_regularizers)  # a pattern that matches nothing is refused now
-        self.say: Callable[[str], None] = _unheard
-        self.optimizer_config = settings
-        self.execution = execution
-        self.compiled: CompiledStep | None = None
-        self._update: OptimizerStep | None = None
+            penalties(model, self.weight_regularizers)  # raises an error for a pattern without a match
+        self.compiled_step: CompiledStep | None = None
+        self._optimizer_step: OptimizerStep | None = None
+        self._context = StepContext(MetricsTracker({}), _no_optimizer)
+        self._pass_exit_stack = ExitStack()
+        self._listeners: list[Listener] = []
+
+    # --- what a step works with -------------------------------------------------------------------------------
 
     @property
-    def update(self) -> OptimizerStep:
-        """Backward and step; there once the model is built."""
-        assert self._update is not None
-        return self._update
+    def context(self) -> StepContext:
+        """What the overridable steps of the model work with in the running pass."""
+        return self._context
+
+    @contextmanager
+    def using(
+        self, metrics: Metrics, backward_and_step: Callable[[Tensor], None] | None = None
+    ) -> Iterator[StepContext]:
+        """Give a pass over data, or a part of one, a context of its own; the outer one returns afterwards.
+
+        Args:
+            metrics: Receives outputs and targets.
+            backward_and_step: Used in place of the optimizer's step.
+        """
+        outer = self._context
+        if backward_and_step is None:
+            backward_and_step = self._optimizer_step.backward_and_step if self._optimizer_step else _no_optimizer
+        self._context = StepContext(metrics, backward_and_step)
+        try:
+            yield self._context
+        finally:
+            self._context = outer
 
     @property
-    def guard(self) -> Callable[[Tensor], bool] | None:
-        """Asked with the loss after each backward pass whether a step may follow; set within `fit`."""
-        return None if self._update is None else self._update.guard
+    def backward_and_step(self) -> Callable[[Tensor], None]:
+        """Function of a scalar loss that computes its gradients and makes a step of the optimizer.
 
-    @guard.setter
-    def guard(self, guard: Callable[[Tensor], bool] | None) -> None:
-        if self._update is not None:
-            self._update.guard = guard
+        For a `train_step` of your own: `self.trainer.backward_and_step(loss)`.
+        """
+        return self._context.backward_and_step
 
     @property
-    def compiles(self) -> bool:
-        """Whether training steps are compiled, as far as is known before they are."""
-        return self.compiled is not None and self.compiled.fallback_reason is None
+    def minimize(self) -> Callable[[Tensor], None]:
+        """Return `backward_and_step`: the name of 0.1."""
+        warnings.warn("trainer.minimize is called trainer.backward_and_step now.", DeprecationWarning, stacklevel=2)
+        return self.backward_and_step
 
-    def new_meter(self) -> MetricsTracker:
-        """Return a meter with fresh accumulators."""
+    @property
+    def pass_exit_stack(self) -> ExitStack:
+        """Callbacks of the running `evaluate` or `predict` push here what must be undone on every way out of it."""
+        return self._pass_exit_stack
+
+    @contextmanager
+    def pass_cleanup(self) -> Iterator[None]:
+        """Undo at the end of a pass what callbacks have pushed to `pass_exit_stack`."""
+        with ExitStack() as stack:
+            outer, self._pass_exit_stack = self._pass_exit_stack, stack
+            try:
+                yield
+            finally:
+                self._pass_exit_stack = outer
+
+    @property
+    def optimizer_step(self) -> OptimizerStep:
+        """Computes gradients and steps the optimizer; exists once the model is built."""
+        assert self._optimizer_step is not None
+        return self._optimizer_step
+
+    def register_guard(self, guard: Callable[[Tensor], bool]) -> Callable[[], None]:
+        """Call `guard(loss)` after each backward pass of this fit; the step is made if it returns `True`.
+
+        Returns:
+            A function that removes the guard.
+        """
+        return self.optimizer_step.register_guard(guard)
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    def notify(self, sentence: str) -> None:
+        """Send a sentence about what takes long to the callbacks that show progress."""
+        for listener in self._listeners[-1:]:
+            listener(sentence)
+
+    def register_listener(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` for each notification, in place of one that was registered before.
+
+        Returns:
+            A function that removes the listener.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # --- made from the model ----------------------------------------------------------------------------------
+
+    @property
+    def is_compiled(self) -> bool:
+        """Return whether training steps are compiled, as far as is known before they are."""
+        return self.compiled_step is not None and self.compiled_step.fallback_reason is None
+
+    def new_metrics(self) -> MetricsTracker:
+        """Return a tracker with fresh accumulators."""
         if not self.metrics:
             return MetricsTracker({})
         ends_in = final_activations(self.model)
         return MetricsTracker(
             {
-                name: Scores(some, self.objective.loss_of(name), ends_in.get(name), partial(self._channel_axis, name))
+                name: Scores(some, self.compiled_loss.loss_of(name), ends_in.get(name), partial(self._axis, name))
                 for name, some in self.metrics.items()
             }
         )
 
-    def _channel_axis(self, output: str) -> int | None:
+    def _axis(self, output: str) -> int | None:
         return known_channel_axes(self.model).get(output)
 
-    def feed(self, class_weight: Any = None) -> BatchTransfer:
-        """Puts batches where the model is; the model goes to the device first."""
+    def batch_transfer(self, class_weight: Any = None) -> BatchTransfer:
+        """Move the model to its device; return what moves batches there.
+
+        Args:
+            class_weight: Weights by class number, in training.
+        """
         parts = modules(self.model)
         found = {tensor.device for tensor in tensors(parts)}
         device = find_device(found, self.device)
         if found - {device}:
             self.model.to(device)
             if self.optimizer is not None and self.optimizer.state:
-                self.optimizer.load_state_dict(self.optimizer.state_dict())  # its state goes where the weights went
-        arrange = None if self.layout is None else self.layout.to_format(device)
-        return BatchTransfer(parts, device, class_weight, arrange, self.data_device)
+                self.optimizer.load_state_dict(self.optimizer.state_dict())  # moves its state to the weights' device
+        to_format = None if self.memory_format is None else self.memory_format.to_format(device)
+        return BatchTransfer(parts, device, class_weight, to_format, self.data_device)
 
     def build(self, x: Any) -> None:
-        """Make the parameters of lazy layers by a dry run, in eval mode, so that buffers stay as they are."""
+        """Make the parameters of lazy layers by a dry run, in eval mode, so that buffers stay unchanged."""
         if not is_built(self.model):
             with evaluation_mode(self.model), torch.no_grad():
                 try:
@@ -182,64 +247,71 @@ class Trainer:
                     raise_with_context(error, self.model, x)
             reset_all_states(self.model)
 
+    def prepared(self, batches: Batches, transfer: BatchTransfer, number: int) -> Iterator[Batch]:
+        """Return the batches of an epoch; the first one builds a model that is not built.
+
+        Args:
+            batches: The data.
+            transfer: Moves batches to the model's device.
+            number: Number of the pass, on which the order of rows depends.
+        """
+        transfer.validate_targets(batches.targets)
+        stream = batches.epoch(number)
+        if is_built(self.model, transfer.parts):
+            return stream
+        first = next(stream, None)
+        if first is None:
+            return iter(())
+        self.build(transfer.inputs(first.x))
+        return itertools.chain((first,), stream)
+
     def get_or_create_optimizer(self) -> TorchOptimizer:
-        """The optimizer, over the weights of a built model; until training begins also over those that came since."""
-        learned = [*self.model.parameters(), *self.objective.parameters()]
+        """Return the optimizer of a built model; until training begins it also takes weights that were added since."""
+        learned = [*self.model.parameters(), *self.compiled_loss.parameters()]
         sparse = any(getattr(module, "sparse", False) is True for module in modules(self.model))
         if self.optimizer is None:
             if not learned:
                 raise ValueError("the model has no parameters, so there is nothing to train.")
-            self.optimizer = attach(self.optimizer_config, learned, sparse=sparse)
-            self._groups, self._made = group_settings(self.optimizer), True
+            self.optimizer = attach(self._optimizer_config, learned, sparse=sparse)
+            self._first_groups, self._is_our_optimizer = group_settings(self.optimizer), True
             self._check_rate = watch_rate(self.optimizer)
-        elif self._made and self._update is None:
+        elif self._is_our_optimizer and self._optimizer_step is None:
             hold(self.optimizer, learned, sparse=sparse)
         return self.optimizer
 
     def optimizer_if_built(self) -> TorchOptimizer | None:
-        """The optimizer, made now if the model has all its weights."""
+        """Return the optimizer, created now if the model has all its weights."""
         if self.optimizer is None and is_built(self.model) and any(True for _ in self.model.parameters()):
             self.get_or_create_optimizer()
         return self.optimizer
 
     def compile_settings(self) -> Settings:
-        """What `compile` was given, and what the script set before the first step; not what training made of it."""
+        """Return the arguments of `compile`, and what the script set before the first step, as comparable values."""
         optimizer = self.get_or_create_optimizer()
-        begun = self.epochs_done or optimizer.state
-        groups = self._groups if begun else group_settings(optimizer)
+        has_trained = self.state.epochs_done or optimizer.state
+        groups = self._first_groups if has_trained else group_settings(optimizer)
         weights = self.compile_args.get("loss_weights")
-        return compile_settings(self.optimizer_config, groups, self.objective.losses, weights, self.weight_regularizers)
+        return compile_settings(
+            self._optimizer_config, groups, self.compiled_loss.losses, weights, self.weight_regularizers
+        )
 
-    def setup(self) -> OptimizerStep:
-        """Of a built model: optimizer, penalties and constraints; again at each fit, for what changed in between."""
+    def setup(self) -> None:
+        """Prepare a built model for training: optimizer, penalties, constraints, as they are at this fit."""
         sync_trainable(modules(self.model))
         optimizer = self.get_or_create_optimizer()
-        check_parameters(self.model, optimizer, self.objective.parameters())
-        if self._update is None:
-            self._update = OptimizerStep(optimizer, self.optimizer_config, self._check_rate)
-            self.minimize = self._update.step
-            self.compiled = CompiledStep(self, self._update, self.execution) if self.execution.jit else None
+        check_parameters(self.model, optimizer, self.compiled_loss.parameters())
+        if self._optimizer_step is None:
+            self._optimizer_step = OptimizerStep(optimizer, self._optimizer_config, self._check_rate)
+            if self.compile_options.jit:
+                self.compiled_step = CompiledStep(self, self._optimizer_step, self.compile_options)
         self.find_penalties()
-        self._update.constraints = constrained(self.model)
+        self._optimizer_step.set_constraints(constrained(self.model))
         self.output_mask.forget()
-        return self._update
 
     def find_penalties(self) -> None:
-        """What the loss includes for weights, as they are now."""
-        self.objective.penalties = penalties(self.model, self.weight_regularizers)
-
-    def prepared(self, batches: Batches, feed: BatchTransfer, number: int) -> Iterator[Batch]:
-        """The batches of an epoch, the first of which builds a model that is not built yet."""
-        feed.validate_targets(batches.targets)
-        stream = batches.epoch(number)
-        if is_built(self.model, feed.parts):
-            return stream
-        first = next(stream, None)
-        if first is None:
-            return iter(())
-        self.build(feed.inputs(first.x))
-        return itertools.chain((first,), stream)
+        """Let the loss include the penalties of the weights that the model has now."""
+        self.compiled_loss.set_penalties(penalties(self.model, self.weight_regularizers))
 
 
-def _unheard(sentence: str) -> None:
-    """Nobody watches."""
+def _no_optimizer(loss: Tensor) -> None:  # noqa: ARG001
+    raise RuntimeError("a step of the optimizer is made within fit() or train_on_batch().")

@@ -184,7 +184,7 @@ class TensorBoard(Callback):
         return (self._steps.value - steps) / max(now - began, 1e-9)
 
     def _draw(self) -> None:
-        seen = self.model.trainer.seen
+        seen = self.model.trainer.state.input_specs
         try:
             if seen is None:
                 raise TypeError("its inputs are not tensors")

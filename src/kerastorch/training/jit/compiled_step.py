@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,7 +19,8 @@ from kerastorch.training.jit.executable import Program
 from kerastorch.training.jit.guards import GuardSet
 from kerastorch.training.jit.parameter_buckets import ParameterBucket, make_buckets
 from kerastorch.training.jit.verify import difference
-from kerastorch.training.optimizer_step import OptimizerStep
+from kerastorch.training.optimizer_step import ConstrainHook, OptimizerStep
+from kerastorch.training.step_output import StepOutput
 
 SHAPES = 4  # of batches, compiled at most
 OFTEN = 8  # batches of another shape in one epoch before that is compiled too
@@ -27,7 +28,7 @@ AGAIN = 4  # how often what a step takes as fixed may change
 TRIES = 5  # steps of either kind that are timed
 SLOWER = 1.1  # a compiled step that takes longer than this times an eager one is dropped
 
-Step = Callable[[Batch | BatchGroup], Mapping[str, Any]]
+Step = Callable[[Batch | BatchGroup], StepOutput]
 
 
 class CompiledStep:
@@ -61,13 +62,13 @@ class CompiledStep:
         self._changes = 0
         self._warm = False  # an eager step has made the optimizer's state for the weights that learn now
 
-    def __call__(self, batch: Batch | BatchGroup) -> Mapping[str, Any]:
+    def __call__(self, batch: Batch | BatchGroup) -> StepOutput:
         """One step."""
-        if not self._trainer.objective.checked:  # the first batch of a pass is looked at, which no graph does
-            logs = self._eager(batch)
+        if not self._trainer.compiled_loss.is_checked:  # the first batch of a pass is looked at, which no graph does
+            output = self._eager(batch)
             self.refresh()
             self._warm = True
-            return logs
+            return output
         if self._careful:
             self.refresh()
         shape = shape_of(batch)
@@ -76,7 +77,7 @@ class CompiledStep:
 
     def prepare(self, callbacks: CallbackList) -> None:
         """Before an epoch: look whether what was compiled still holds; in it, wherever a callback could change that."""
-        guarded = self._update.guard is not None
+        guarded = self._update.is_guarded
         if guarded and not self.is_resting and self.fallback_reason is None:
             warn("jit_compile: training goes on uncompiled while each step is looked at first.")
         self.is_resting = guarded
@@ -118,22 +119,24 @@ class CompiledStep:
         self._steps, self._constants, self.fallback_reason = {}, None, cause
         warn(f"jit_compile: training goes on uncompiled: {cause}.")
 
-    def _eager(self, batch: Batch | BatchGroup) -> Mapping[str, Any]:
-        """What the compiled step stands for."""
+    def _eager(self, batch: Batch | BatchGroup) -> StepOutput:
+        """Run the step that the compiled one stands for."""
         if not isinstance(batch, BatchGroup):
-            found: Mapping[str, Any] = self._trainer.model.train_step(batch)
-            return found
-        objective = self._trainer.objective
-        several, counts = [], []
-        for one in batch:
-            objective.forget()
-            several.append(dict(self._trainer.model.train_step(one)))
-            counts.append((objective.count, dict(objective.counts)))
-        logs = {name: _vector([found[name] for found in several]) for name in several[0]}
-        objective.count = None if counts[0][0] is None else _vector([count for count, _ in counts])
-        objective.counts = {name: _vector([some[name] for _, some in counts]) for name in counts[0][1]}
-        objective.total = logs["loss"]
-        return logs
+            return self._train_step(batch)
+        outputs = []
+        for single in batch:
+            self._trainer.compiled_loss.begin_step()
+            outputs.append(self._train_step(single))
+        first = outputs[0]
+        return StepOutput(
+            {name: _vector([output.logs[name] for output in outputs]) for name in first.logs},
+            None if first.weight is None else _vector([output.weight for output in outputs]),
+            {name: _vector([output.weights[name] for output in outputs]) for name in first.weights},
+        )
+
+    def _train_step(self, batch: Batch) -> StepOutput:
+        output: StepOutput = self._trainer.context.take_output(self._trainer.model.train_step(batch))
+        return output
 
     def _drop(self, shape: Any, cause: str) -> None:
         """Batches of this shape go on uncompiled; all, where nothing else is compiled."""
@@ -143,7 +146,7 @@ class CompiledStep:
         else:
             self.give_up(cause)
 
-    def _other(self, shape: Any, batch: Batch | BatchGroup) -> Mapping[str, Any]:
+    def _other(self, shape: Any, batch: Batch | BatchGroup) -> StepOutput:
         """A batch of a shape for which nothing is compiled."""
         seen = self._seen[shape] = self._seen.get(shape, 0) + 1
         due = seen == OFTEN if self._steps else self._warm
@@ -168,12 +171,12 @@ class CompiledStep:
                 raise UntraceableError("gradients are sparse")
             self._cells = make_buckets(optimizer, learned)
             self._constants = GuardSet(self._trainer, optimizer)
-        self._trainer.say("compiling the training step")
+        self._trainer.notify("compiling the training step")
         program = Program(self._trainer, self._update, self._cells, batch)
-        self._trainer.say(f"compiled the training step in {program.seconds:.1f}s")
+        self._trainer.notify(f"compiled the training step in {program.seconds:.1f}s")
         return program
 
-    def _compare(self, program: Program, shape: Any, batch: Batch | BatchGroup) -> Mapping[str, Any]:
+    def _compare(self, program: Program, shape: Any, batch: Batch | BatchGroup) -> StepOutput:
         """The step of this batch, eager; the compiled one, tried before from the same weights, must do the same."""
         before = [tensor.detach().clone() for tensor in program.inputs]
         found = error = None
@@ -187,17 +190,17 @@ class CompiledStep:
         with torch.no_grad():
             for tensor, old in zip(program.inputs, before, strict=True):
                 tensor.copy_(old)
-        logs = self._eager(batch)
+        output = self._eager(batch)
         if found is None:
             self.give_up(_words(error))
-            return logs
-        other = difference(program.inputs[:owned], before[:owned], after, found.logs, logs)
+            return output
+        other = difference(program.inputs[:owned], before[:owned], after, found.logs, output.logs)
         if other is not None:
             self.give_up(f"the compiled step gives another {other} than train_step")
-            return logs
+            return output
         run = _Run(program, self._trainer, self._update)
         self._steps[shape] = _Trial(run, self._eager, lambda taken: self._settle(shape, run, taken))
-        return logs
+        return output
 
     def _settle(self, shape: Any, run: Step, seconds: tuple[float, float]) -> None:
         compiled, eager = seconds
@@ -215,17 +218,16 @@ class _Run:
         self._program, self._trainer, self._optimizer = program, trainer, update.optimizer
         self._hooks = update.optimizer._optimizer_step_post_hooks
 
-    def __call__(self, batch: Batch | BatchGroup) -> Mapping[str, Any]:
+    def __call__(self, batch: Batch | BatchGroup) -> StepOutput:
         found = self._program(batch)
-        objective = self._trainer.objective
-        objective.count, objective.counts = found.count, found.counts
-        objective.total = found.logs["loss"]
+        metrics = self._trainer.context.metrics
         for scores in found.scores:
             predicted = {name: pair[0] for name, pair in scores.items()}
-            self._trainer.meter.update(predicted, {name: pair[1] for name, pair in scores.items()})
+            metrics.update(predicted, {name: pair[1] for name, pair in scores.items()})
         for hook in self._hooks.values():
-            hook(self._optimizer, (), {})
-        return found.logs
+            if not isinstance(hook, ConstrainHook):  # constraints are in the graph
+                hook(self._optimizer, (), {})
+        return StepOutput(found.logs, found.weight, found.weights)
 
 
 class _Trial:
@@ -235,7 +237,7 @@ class _Trial:
         self._turns, self._end = (compiled, eager), end
         self._taken: tuple[list[float], list[float]] = ([], [])
 
-    def __call__(self, batch: Batch | BatchGroup) -> Mapping[str, Any]:
+    def __call__(self, batch: Batch | BatchGroup) -> StepOutput:
         which = int(len(self._taken[0]) > len(self._taken[1]))
         _wait()
         began = time.perf_counter()

@@ -11,7 +11,7 @@ from kerastorch.layers.random_generator import RandomGenerator
 from kerastorch.optimizers.base import Average, Clip, Decay
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.guards import has_hooks
-from kerastorch.training.optimizer_step import OptimizerStep
+from kerastorch.training.optimizer_step import ConstrainHook, OptimizerStep
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
@@ -53,12 +53,14 @@ def refuse_optimizer(update: OptimizerStep) -> None:
         raise UntraceableError(f"{name} is no optimizer of torch.optim, and its step may do anything")
     if update.needs_closure:
         raise UntraceableError(f"{name} asks for the loss several times a step")
-    if update.every > 1:
+    if update.accumulation.steps > 1:
         raise UntraceableError("gradient_accumulation_steps is larger than 1")
     before, after = (list(hooks.values()) for hooks in (
         optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks,
     ))  # fmt: skip
-    if not all(isinstance(hook, (Clip, Decay)) for hook in before) or not all(isinstance(h, Average) for h in after):
+    if not all(isinstance(hook, (Clip, Decay)) for hook in before) or not all(
+        isinstance(h, (Average, ConstrainHook)) for h in after
+    ):
         raise UntraceableError("the optimizer has step hooks of your own")
     if "step" in vars(optimizer) and not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
         raise UntraceableError("the optimizer's step was replaced")

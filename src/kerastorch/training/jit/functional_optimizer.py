@@ -26,8 +26,15 @@ def functional_optimizer_step(
     loss: Tensor,
 ) -> None:
     """Backward, and the optimizer's own step on the cells; the leaves get the new values."""
+    scale = update.accumulation.loss_scale
     flat = [leaf for some in leaves_of for leaf in some]
-    gradients = iter(torch.autograd.grad(loss * update.scale if update.scale != 1.0 else loss, flat, allow_unused=True))
+    gradients = iter(
+        torch.autograd.grad(
+            loss * scale if scale != 1.0 else loss,
+            flat,
+            allow_unused=True,
+        )
+    )
     held = []
     for cell, some, (rows, scalars) in zip(cells, leaves_of, states, strict=True):
         grads = [next(gradients) for _ in some]
@@ -36,8 +43,8 @@ def functional_optimizer_step(
         with torch.no_grad():
             weight = torch.cat([leaf.flatten() for leaf in some]) if cell.joined else some[0].detach().clone()
             weight.grad = torch.cat([g.flatten() for g in grads]) if cell.joined else grads[0]
-            if update.scale != 1.0:
-                weight.grad = weight.grad / update.scale
+            if scale != 1.0:
+                weight.grad = weight.grad / scale
         # counted in float64: what optimizers make of it, 1 - beta**step, loses digits in float32
         first = {key: (value[0] if cell.joined else value).double() for key, value in scalars.items()}
         held.append((weight, {**cell.constants, **rows, **first}))

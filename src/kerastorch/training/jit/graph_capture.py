@@ -80,8 +80,10 @@ def trace(trainer: Any, update: OptimizerStep, cells: list[ParameterBucket], bat
     Raises:
         UntraceableError: with the cause.
     """
-    optimizer, objective, model = update.optimizer, trainer.objective, trainer.model
-    losses = [f for loss in objective.losses.values() if isinstance(f := getattr(loss, "function", loss), nn.Module)]
+    optimizer, compiled_loss, model = update.optimizer, trainer.compiled_loss, trainer.model
+    losses = [
+        f for loss in compiled_loss.losses.values() if isinstance(f := getattr(loss, "function", loss), nn.Module)
+    ]
     step = _Step(model, losses, model.train_step)
     weights, buffers = dict(step.named_parameters()), dict(step.named_buffers())
     rates = [_rate(group) for group in optimizer.param_groups]
@@ -113,19 +115,28 @@ def trace(trainer: Any, update: OptimizerStep, cells: list[ParameterBucket], bat
         leaf_of = {id(weight): leaf[name] for name, weight in weights.items()}
         recorder = _Recorder()
 
-        def minimize(loss: Tensor) -> None:
+        def backward_and_step(loss: Tensor) -> None:
             functional_optimizer_step(
                 update, cells, [[leaf_of[id(w)] for w in cell.weights] for cell in cells], states, lr, loss
             )
             constrain((leaf_of[id(weight)], constraint) for weight, constraint in update.constraints)
 
-        with _in_place_of(trainer, recorder, minimize, leaf_of), torch.enable_grad():
-            logs = functional_call(step, {**leaf, **kept}, (batch,))
-            return StepOutputs(dict(logs), objective.count, dict(objective.counts), recorder.scores)
+        penalties = [p._replace(weight=leaf_of.get(id(p.weight), p.weight)) for p in compiled_loss.penalties]
+        compiled_loss.begin_step()
+        try:
+            with (
+                trainer.using(recorder, backward_and_step) as context,
+                compiled_loss.with_penalties(penalties),
+                torch.enable_grad(),
+            ):
+                output = context.take_output(functional_call(step, {**leaf, **kept}, (batch,)))
+                return StepOutputs(dict(output.logs), output.weight, dict(output.weights), recorder.scores)
+        finally:
+            compiled_loss.begin_step()
 
     with (
         forbid_side_effects(
-            [*modules(model), *(m for loss in losses for m in loss.modules()), *objective.losses.values()]
+            [*modules(model), *(m for loss in losses for m in loss.modules()), *compiled_loss.losses.values()]
         ),
         _compiling(),
     ):
@@ -163,22 +174,6 @@ def _rate(group: dict[str, Any]) -> Tensor:
         return rate
     like = next(iter(group["params"]), torch.empty(0))
     return torch.tensor(rate, dtype=like.dtype, device=like.device)
-
-
-@contextmanager
-def _in_place_of(trainer: Any, meter: Any, minimize: Any, leaf_of: dict[int, Tensor]) -> Iterator[None]:
-    """The trainer with another meter, another `minimize`, and penalties on other tensors."""
-    objective = trainer.objective
-    kept = trainer.meter, trainer.minimize, objective.penalties
-    trainer.meter, trainer.minimize = meter, minimize
-    objective.penalties = [p._replace(weight=leaf_of.get(id(p.weight), p.weight)) for p in objective.penalties]
-    objective.forget()
-    try:
-        yield
-    finally:
-        trainer.meter, trainer.minimize, objective.penalties = kept
-        objective.forget()
-        objective.total, objective.parts, objective.counts = None, {}, {}
 
 
 @contextmanager

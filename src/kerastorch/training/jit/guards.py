@@ -18,8 +18,8 @@ _PASSING = (
     "history",
     "stop_training",
     "name",
-    "_charges",
-    "_charges_thread",
+    "_aux_losses",
+    "_aux_losses_thread",
     "_symbols",
 )  # attributes of models that no step computes with
 
@@ -33,22 +33,22 @@ class GuardSet:
 
     def __init__(self, trainer: Any, optimizer: torch.optim.Optimizer) -> None:
         self._kept: list[Any] = []  # so that an `id` is not used again
-        objective = trainer.objective
+        compiled_loss = trainer.compiled_loss
         self._key = {
             "the modules or their attributes": tuple(self._of_module(module) for module in modules(trainer.model)),
             "the weights": tuple(
                 self._of_tensor(tensor) for tensor in (*trainer.model.parameters(), *trainer.model.buffers())
             ),
             "the optimizer's settings": tuple(self._of_group(group) for group in optimizer.param_groups),
-            "the losses": tuple(self._of_object(loss) for loss in objective.losses.values()),
+            "the losses": tuple(self._of_object(loss) for loss in compiled_loss.losses.values()),
             "the penalties": tuple(
-                (self._identity(p.weight), self._of_object(p.regularizer)) for p in objective.penalties
+                (self._identity(p.weight), self._of_object(p.regularizer)) for p in compiled_loss.penalties
             ),
             "the optimizer's hooks": (
                 tuple(map(self._identity, optimizer._optimizer_step_pre_hooks.values())),
                 len(optimizer._optimizer_step_post_hooks),
             ),
-            "the targets": objective.settled_facts(),
+            "the targets": compiled_loss.guard_key(),
             "torch's settings": (_autocast(trainer.model), torch.get_default_dtype()),
         }
 

@@ -16,14 +16,14 @@ class StepOutputs(NamedTuple):
 
     Attributes:
         logs: those of `train_step`.
-        count: how much each counts, `None` for its rows.
-        counts: the same for single logs.
+        weight: how much each weights, `None` for its rows.
+        weights: the same for single logs.
         scores: for the metrics, of each step: `(y_pred, y_true)` by output.
     """
 
     logs: dict[str, Any]
-    count: Any
-    counts: dict[str, Any]
+    weight: Any
+    weights: dict[str, Any]
     scores: list[dict[str, tuple[Any, Any]]]
 
 
@@ -41,22 +41,22 @@ def stack_outputs(found: list[StepOutputs]) -> StepOutputs:
             return None
         return torch.stack([torch.as_tensor(value).reshape(()) for value in values])
 
-    names, counted = list(found[0].logs), list(found[0].counts)
+    names, weighted = list(found[0].logs), list(found[0].weights)
     return StepOutputs(
         {name: vector([one.logs[name] for one in found]) for name in names},
-        found[0].count if isinstance(found[0].count, int) else vector([one.count for one in found]),
-        {name: vector([one.counts[name] for one in found]) for name in counted},
+        found[0].weight if isinstance(found[0].weight, int) else vector([one.weight for one in found]),
+        {name: vector([one.weights[name] for one in found]) for name in weighted},
         [scores for one in found for scores in one.scores],
     )
 
 
 def _values(found: StepOutputs) -> Iterator[Any]:
     yield from found.logs.values()
-    yield from found.counts.values()
+    yield from found.weights.values()
     for scores in found.scores:
         for pair in scores.values():
             yield from pair
-    yield found.count
+    yield found.weight
 
 
 def output_builder(
@@ -71,16 +71,16 @@ def output_builder(
     fixed = {id(value): len(made) + parts + place for place, value in enumerate(constants)}
     place = {**fixed, **fed, **made}
     logs = [(name, place[id(value)]) for name, value in found.logs.items()]
-    counts = [(name, place[id(value)]) for name, value in found.counts.items()]
+    weights = [(name, place[id(value)]) for name, value in found.weights.items()]
     scores = [{name: (place[id(a)], place[id(b)]) for name, (a, b) in some.items()} for some in found.scores]
-    count = place[id(found.count)]
+    weight = place[id(found.weight)]
 
     def assemble(returned: list[Tensor], batch: list[Tensor]) -> StepOutputs:
         values = [*returned, *batch, *constants]
         return StepOutputs(
             {name: values[at] for name, at in logs},
-            values[count],
-            {name: values[at] for name, at in counts},
+            values[weight],
+            {name: values[at] for name, at in weights},
             [{name: (values[a], values[b]) for name, (a, b) in some.items()} for some in scores],
         )
 

@@ -1,4 +1,4 @@
-"""An optimizer's `step` and `zero_grad` without what torch puts around them, where no hook and no profiler needs it."""
+"""An optimizer's `step` and `zero_grad` without the overhead that torch adds, when no hook or profiler needs it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch.optim import optimizer as torch_optimizer
 
 from kerastorch.optimizers.base import TorchOptimizer
 
-# the code of the function that torch wraps around each class's `step`: whoever has wrapped it again has another
+# code of the function that torch wraps around the `step` of each class: a class that was wrapped again has another code
 _WRAPPER = TorchOptimizer.profile_hook_step(lambda optimizer: None).__code__
 _ZERO_GRAD = TorchOptimizer.zero_grad
 
 
 class UnwrappedStep:
-    """Steps one optimizer; what comes out is what `optimizer.step()` and `optimizer.zero_grad()` give.
+    """Steps one optimizer, with the results of `optimizer.step()` and `optimizer.zero_grad()`.
 
-    The wrapper annotates each call for a profiler and runs step hooks, which costs a small model's step a tenth. It is
-    left out where it has nothing to do; that is looked at anew at each step, since a callback may add a hook, and a
-    learning-rate schedule replaces `step` on the instance.
+    torch's wrapper annotates each call for a profiler and runs step hooks, which takes a tenth of a small model's step.
+    It is left out if there is no hook and no profiler. That is checked at each step, because a callback may add a hook,
+    and a learning-rate scheduler replaces `step` on the instance.
 
     Args:
-        optimizer: any optimizer of `torch.optim`, or a subclass.
+        optimizer: Any optimizer of `torch.optim`, or a subclass.
     """
 
     def __init__(self, optimizer: TorchOptimizer) -> None:
@@ -37,7 +37,7 @@ class UnwrappedStep:
 
     @property
     def step(self) -> Callable[[], Any]:
-        """What is to be called for a step now."""
+        """Function that makes a step now."""
         optimizer = self._optimizer
         if (
             self._inside is None
@@ -53,7 +53,7 @@ class UnwrappedStep:
         return self._inside
 
     def zero_grad(self) -> None:
-        """No parameter has a gradient any more."""
+        """Set the gradients of all parameters to `None`."""
         optimizer = self._optimizer
         if (
             profiler._is_profiler_enabled
