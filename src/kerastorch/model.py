@@ -219,13 +219,13 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             steps=steps_per_epoch,
             validation_batch_size=validation_batch_size,
             validation_steps=validation_steps,
-            grows=self._row_by_row,
-            drawing={
+            can_grow=self._row_by_row,
+            generators_in={
                 "model": self,
                 "losses": trainer.compiled_loss,
                 "callbacks": list(map(_without_checkpointer, own)),
             },
-            kept=any(getattr(one, "keeps_states", False) for one in own),
+            is_captured=any(getattr(one, "keeps_states", False) for one in own),
         )
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": data.training.steps()}

@@ -1,4 +1,4 @@
-"""BackupAndRestore: training that goes on after a crash as if there had been none."""
+"""BackupAndRestore: training that resumes after a crash, with the result of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from kerastorch.core.path_checks import parse_path
 
 
 class BackupAndRestore(Callback):
-    """Keeps all that a training is made of in a folder; the same script, run again, goes on from there.
+    """Saves the state of a training to a folder. If the process is killed, the same script resumes from it.
 
-    The run that was killed and gone on with ends with the bits of one that never was: weights, buffers, optimizer,
-    random states, the order of batches and the place in it, callbacks, metrics and history. That holds on the same
-    machine and number of threads, for arrays, map-style datasets and `DataLoader`s; what a generator gives again is
-    not in our hands, and a step under `jit_compile=True` is chosen by the clock.
+    A resumed training ends with exactly the weights of an uninterrupted one. The state holds weights, buffers, the
+    optimizer, random states, the position in the data, callbacks, metrics and history. Results are equal bit for bit on
+    the same machine with the same number of threads, for arrays, map-style datasets and `DataLoader`s. They are not if
+    a generator yields different data in the second run, or with `jit_compile=True`, which chooses the faster step by
+    measured times.
 
     Args:
-        backup_dir: a folder for this training alone.
-        save_freq: `'epoch'`; an integer: every so many batches; a float: when so many seconds have passed, after the
-            batch that is running then.
-        double_checkpoint: keep three generations instead of two.
-        delete_checkpoint: delete them when training has ended as it should. Kept ones are never gone on with: they
-            are of a training that has ended.
+        backup_dir: Folder, for this training alone.
+        save_freq: `'epoch'`; an integer: number of batches between two saves; a float: seconds between two saves, each
+            made after the running batch.
+        double_checkpoint: Store the last three states instead of two.
+        delete_checkpoint: Delete the states when training has ended normally. If they are not deleted, the next run
+            starts from the beginning.
 
     Raises:
-        ValueError: another `save_freq`.
-        CheckpointError: at the start of `fit`: the newest is damaged and so is the one before; it is of another model,
+        ValueError: Another `save_freq`.
+        CheckpointError: At the start of `fit`: all stored states are damaged, or they are of a different model,
             optimizer or data.
 
-    A save within an epoch takes the time of a copy; it is written in the background, and an error of that is raised at
-    the next save or at the end of the epoch, which waits for it. Ctrl-C and SIGTERM save where training stops.
+    A save within an epoch copies the state and writes it in the background. An error of writing is raised at the next
+    save or at the end of the epoch. Ctrl-C and SIGTERM save the state before training stops.
     """
 
     keeps_states = True

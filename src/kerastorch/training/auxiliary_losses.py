@@ -1,4 +1,4 @@
-"""What layers charge for their outputs, and what they add to the loss by themselves: heard while a model runs."""
+"""Losses that layers contribute while a model runs: activity penalties, and those given to `add_loss`."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from kerastorch.regularizers import Regularizer
 
 
 @contextmanager
-def collect_auxiliary_losses(module: nn.Module, charges: list[Tensor]) -> Iterator[bool]:
-    """Collect in `charges` what `activity_regularizer`s and `add_loss` give; yields whether there are any of the first.
+def collect_auxiliary_losses(module: nn.Module, losses: list[Tensor]) -> Iterator[bool]:
+    """Append the auxiliary losses of a model to a list; yield whether any layer has an `activity_regularizer`.
 
     Args:
-        module: the model.
-        charges: emptied by the caller before each step.
+        module: The model.
+        losses: Receives scalars. The caller clears it before each step.
     """
-    penalised, thread = False, threading.get_ident()
+    has_penalties, thread = False, threading.get_ident()
     with ExitStack() as stack:
         for part in modules(module):
             regularizer = getattr(part, "activity_regularizer", None)
             if regularizer is not None:
-                penalised = True
-                handle = part.register_forward_hook(_ActivityPenalty(regularizer, charges, thread))
+                has_penalties = True
+                handle = part.register_forward_hook(_ActivityPenalty(regularizer, losses, thread))
                 stack.callback(handle.remove)
             if isinstance(part, BaseModule):
                 outer = part._aux_losses, part._aux_losses_thread
-                part._aux_losses, part._aux_losses_thread = charges, thread
+                part._aux_losses, part._aux_losses_thread = losses, thread
                 stack.callback(_restore, part, *outer)
-        yield penalised
+        yield has_penalties
 
 
-def _restore(part: BaseModule, charges: list[Tensor] | None, thread: int) -> None:
-    part._aux_losses, part._aux_losses_thread = charges, thread
+def _restore(part: BaseModule, losses: list[Tensor] | None, thread: int) -> None:
+    part._aux_losses, part._aux_losses_thread = losses, thread
 
 
 class _ActivityPenalty:
-    """A forward hook: what a layer's output costs, over the batch size, as Keras has it."""
+    """Forward hook that computes the penalty of a layer's output, divided by the batch size as in Keras."""
 
-    def __init__(self, regularizer: Regularizer, charges: list[Tensor], thread: int) -> None:
-        self._regularizer, self._aux_losses, self._thread = regularizer, charges, thread
+    def __init__(self, regularizer: Regularizer, losses: list[Tensor], thread: int) -> None:
+        self._regularizer, self._aux_losses, self._thread = regularizer, losses, thread
 
     def __call__(self, layer: nn.Module, args: Any, output: Any) -> None:
         if threading.get_ident() != self._thread:  # `predict` runs in another thread
             return
-        for one in output if isinstance(output, (tuple, list)) else [output]:  # a recurrent layer's states too
-            self._aux_losses.append(self._regularizer(one) / max(one.shape[0], 1))
+        for tensor in output if isinstance(output, (tuple, list)) else [output]:  # states of a recurrent layer, too
+            self._aux_losses.append(self._regularizer(tensor) / max(tensor.shape[0], 1))
 
 
 def may_call_add_loss(module: nn.Module) -> bool:
-    """Whether a layer or model of the user's own may call `add_loss`: what a `forward` does cannot be told."""
+    """Return whether a layer or model of the user's class may call `add_loss`, which only its `forward` knows."""
     return any(
         isinstance(part, BaseModule) and not type(part).__module__.startswith("kerastorch.") for part in modules(module)
     )

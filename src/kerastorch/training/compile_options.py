@@ -1,4 +1,4 @@
-"""How steps are executed: compiled or not, and how many between two looks of the callbacks."""
+"""CompileOptions: whether training steps are compiled, and how many run between two batch hooks."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any, Literal, NamedTuple, Self
 
 from kerastorch.core.errors import check_int
 
-TOGETHER = 8  # steps in one graph at most: more take longer to compile than they save
-WEIGHTS = 48  # of all steps in one graph; a step with more has enough to do to make the call of it cheap
+MAX_STEPS = 8  # steps in one graph: more take longer to compile than they save
+MAX_WEIGHTS = 48  # of all steps in one graph: with more, the cost of calling the graph is small anyway
 
 
 class CompileOptions(NamedTuple):
-    """What `compile` was told about it.
+    """Options of `compile` for the execution of steps.
 
     Attributes:
-        jit: compile the training step.
-        steps: batches that run between two calls of the batch hooks; `'auto'` is one where nothing is compiled.
+        jit: Compile the training step.
+        steps: Batches between two calls of the batch hooks; `'auto'` is 1 if nothing is compiled.
     """
 
     jit: bool = False
@@ -24,10 +24,10 @@ class CompileOptions(NamedTuple):
 
     @classmethod
     def of(cls, jit_compile: Any, steps_per_execution: Any) -> Self:
-        """Checked.
+        """Validate `jit_compile` and `steps_per_execution`.
 
         Raises:
-            ValueError: anything but `True`, `False` and `'auto'`; a number of steps below 1.
+            ValueError: Another value than `True`, `False` and `'auto'`; a number of steps below 1.
         """
         if jit_compile not in (True, False, "auto"):
             raise ValueError(f"jit_compile must be True, False or 'auto', got {jit_compile!r}.")
@@ -37,14 +37,14 @@ class CompileOptions(NamedTuple):
 
     @property
     def every(self) -> int:
-        """Batches between two calls of the batch hooks."""
+        """Return the number of batches between two calls of the batch hooks."""
         return 1 if self.steps == "auto" else self.steps
 
     def steps_per_graph(self, weights: int) -> int:
-        """How many steps go into one graph, for an optimizer over so many weights."""
+        """Return the number of steps in one graph, for an optimizer of `weights` tensors."""
         if self.steps == "auto":
-            return max(1, min(TOGETHER, WEIGHTS // max(weights, 1)))
-        return math.gcd(self.steps, TOGETHER) if self.steps % TOGETHER else TOGETHER
+            return max(1, min(MAX_STEPS, MAX_WEIGHTS // max(weights, 1)))
+        return math.gcd(self.steps, MAX_STEPS) if self.steps % MAX_STEPS else MAX_STEPS
 
 
 EAGER = CompileOptions()

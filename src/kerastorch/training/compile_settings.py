@@ -1,4 +1,4 @@
-"""What `compile` was given for the optimizer and the losses, in words, to compare two scripts."""
+"""Arguments of `compile` for the optimizer and the losses as text, to compare a script with a resumed one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer
 
-Settings = Mapping[str, Mapping[str, str]]  # "state": what comes from a checkpoint; "script": what does not
+Settings = Mapping[str, Mapping[str, str]]  # "state": values that a checkpoint restores; "script": the others
 
-SMALL = 16  # elements of tensors, lists and dicts that are written out
+SMALL = 16  # elements: longer tensors, lists and dicts are abbreviated
 _KERNEL = {"params", "initial_lr", "ema_steps", "foreach", "fused", "capturable", "differentiable"}
 _HOOKS = (
     "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
@@ -21,7 +21,7 @@ _HOOKS = (
 
 
 def group_settings(optimizer: TorchOptimizer) -> list[dict[str, str]]:
-    """The hyperparameters of each parameter group as they are now."""
+    """Return the present hyperparameters of each parameter group."""
     return [
         {name: described(value) for name, value in group.items() if name not in _KERNEL}
         for group in optimizer.param_groups
@@ -31,14 +31,14 @@ def group_settings(optimizer: TorchOptimizer) -> list[dict[str, str]]:
 def compile_settings(
     settings: Any, groups: list[dict[str, str]], losses: Mapping[str, Any], weights: Any, penalties: Mapping[str, Any]
 ) -> Settings:
-    """Describe what a training is made with.
+    """Describe the optimizer, the losses and the regularizers of a training.
 
     Args:
-        settings: the optimizer as `optimizers.get` gives it.
-        groups: the `group_settings` that training begins with.
-        losses: by output name.
-        weights: what `compile` was given as `loss_weights`.
-        penalties: regularizers by parameter name.
+        settings: Optimizer as `optimizers.get` returns it.
+        groups: `group_settings` at the start of training.
+        losses: Losses by output name.
+        weights: `loss_weights` as given to `compile`.
+        penalties: Regularizers by pattern of parameter names.
     """
     found = _optimizer(settings, groups)
     state = {name: value for name, value in found.items() if _is_in_state(settings, name)}
@@ -49,11 +49,11 @@ def compile_settings(
 
 
 def differences(saved: Settings, here: Settings) -> list[str]:
-    """What another script gave `compile` otherwise, with what is used when its training is resumed, in words.
+    """Return the differences of two scripts as text, with the value that a resumed training uses.
 
     Args:
-        saved: the other script's settings.
-        here: this one's.
+        saved: Settings of the script that wrote the checkpoint.
+        here: Settings of the present script.
     """
     found = []
     for part in ("state", "script"):
@@ -65,7 +65,7 @@ def differences(saved: Settings, here: Settings) -> list[str]:
 
 
 def _optimizer(settings: Any, groups: list[dict[str, str]]) -> dict[str, str]:
-    """The hyperparameters by name; Keras' names if the optimizer is Keras'."""
+    """Return the hyperparameters by name, under Keras' names for an optimizer of `kerastorch.optimizers`."""
     if isinstance(settings, Optimizer):
         named = {one.name: described(getattr(settings, one.name)) for one in fields(settings) if one.name != "name"}
         return named | {"learning_rate": groups[0]["lr"]}
@@ -77,14 +77,14 @@ def _optimizer(settings: Any, groups: list[dict[str, str]]) -> dict[str, str]:
 
 
 def _is_in_state(settings: Any, name: str) -> bool:
-    """Whether a hyperparameter is in the state of the optimizer of torch, and so comes from a checkpoint."""
+    """Return whether the state of the torch optimizer holds a hyperparameter, so that a checkpoint restores it."""
     if not isinstance(settings, Optimizer):
         return True
     return name not in _HOOKS and (name != "weight_decay" or "weight_decay" in settings.arguments())
 
 
 def described(value: Any, depth: int = 3) -> str:
-    """The same words in each process: no addresses, no large arrays."""
+    """Return a text that is the same in each process, without addresses and large arrays."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return repr(value)
     if isinstance(value, Tensor):
@@ -102,7 +102,7 @@ def described(value: Any, depth: int = 3) -> str:
 
 
 def _arguments(value: Any, depth: int) -> str:
-    """The public attributes of an object; the buffers of a module too, as class weights are."""
+    """Return the public attributes of an object as text, and the buffers of a module, such as class weights."""
     own = {name: one for name, one in getattr(value, "__dict__", {}).items() if not name.startswith("_")}
     if isinstance(value, nn.Module):
         own |= dict(value.named_buffers(recurse=False))

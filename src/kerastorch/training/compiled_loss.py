@@ -48,6 +48,7 @@ class CompiledLoss:
         return [p for module in self._modules() for p in module.parameters()]
 
     def _modules(self) -> list[nn.Module]:
+        """Return the losses that are torch modules."""
         functions = [getattr(loss, "function", loss) for loss in self.losses.values()]
         return [function for function in functions if isinstance(function, nn.Module)]
 
@@ -176,6 +177,7 @@ class CompiledLoss:
         return targets_by_output(y, y_pred, self.names, [name for name, loss in self.losses.items() if loss])
 
     def _single(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None, mask: Tensor | None) -> LossOutput:
+        """Compute the loss of the only output."""
         now = self._pass
         loss = now.losses.get("") or self.losses[""]
         assert loss is not None
@@ -200,6 +202,7 @@ class CompiledLoss:
         sample_weight: Tensor | None,
         masks: Mapping[str, Tensor],
     ) -> LossOutput:
+        """Compute the weighted sum of the losses of several outputs."""
         total: Tensor | None = None
         parts: dict[str, Tensor] = {}
         batch_weight: int | Tensor | None = None

@@ -1,4 +1,4 @@
-"""A module of torch's at the end of a model that is a softmax over one value: warned of."""
+"""Warning for a model that ends in a softmax over a single value."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from kerastorch.layers.base import Layer
 from kerastorch.training.fused_activation import FinalActivation
 
 
-def warn_of_constant_end(tail: FinalActivation | None, y_pred: Tensor) -> None:
-    """Warn if a model ends in `nn.Softmax` or `nn.LogSoftmax` along an axis of size 1; layers say it themselves.
+def warn_of_constant_output(last: FinalActivation | None, y_pred: Tensor) -> None:
+    """Warn if a model ends in `nn.Softmax` or `nn.LogSoftmax` along an axis of size 1.
+
+    Layers of kerastorch warn themselves, when they are built.
 
     Args:
-        tail: the activation that the model ends in.
-        y_pred: what came out of it.
+        last: Activation that the model ends in.
+        y_pred: Its output.
     """
-    if tail is None or tail.kind not in ("softmax", "log_softmax") or isinstance(tail.module, Layer):
+    if last is None or last.kind not in ("softmax", "log_softmax") or isinstance(last.module, Layer):
         return
-    axis = (0 if y_pred.ndim in (0, 1, 3) else 1) if tail.axis is None else tail.axis  # as torch takes dim=None
+    axis = (0 if y_pred.ndim in (0, 1, 3) else 1) if last.axis is None else last.axis  # torch's rule for dim=None
     if -y_pred.ndim <= axis < y_pred.ndim and y_pred.shape[axis] == 1:
         warn(
-            f"The model ends in {type(tail.module).__name__} along axis {axis}, and its output {tuple(y_pred.shape)} "
+            f"The model ends in {type(last.module).__name__} along axis {axis}, and its output {tuple(y_pred.shape)} "
             "has one value there: it is constant and learns nothing. For one output, a probability, take a sigmoid."
         )

@@ -1,4 +1,4 @@
-"""From the arguments of `fit` to what is trained on and what validates."""
+"""FitData: training data and validation data, made from the arguments of `fit`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kerastorch.training.preflight import check_last_batch
 
 
 class Split(NamedTuple):
-    """How `validation_split` takes its rows."""
+    """Arguments of `fit` for the validation split: share of the rows, stratification, shuffling and its seed."""
 
     share: float
     stratify: Any
@@ -48,25 +48,28 @@ def assemble(
     steps: int | None,
     validation_batch_size: int | None,
     validation_steps: int | None,
-    grows: Callable[[], bool],
-    drawing: Mapping[str, Any],
-    kept: bool,
+    can_grow: Callable[[], bool],
+    generators_in: Mapping[str, Any],
+    is_captured: bool,
 ) -> FitData:
-    """Split, batch and limit the sources; refuse what cannot be trained on.
+    """Split the data, and make batches of them.
 
     Args:
-        model: that is trained.
-        source: what it is trained on.
-        validation: what validates.
-        split: of `source`, where that validates.
-        batch_size: as for `fit`; so are the next four.
-        shuffle: see there.
-        steps: see there.
-        validation_batch_size: see there.
-        validation_steps: see there.
-        grows: whether batches of the validation may be of any size.
-        drawing: what may hold random generators beside the data.
-        kept: whether somebody keeps the states of this fit.
+        model: The model to train.
+        source: Training data.
+        validation: Validation data, `None` if there is none or it is split from `source`.
+        split: The validation split of `source`.
+        batch_size: Rows of a training batch.
+        shuffle: `fit(shuffle=)`.
+        steps: `fit(steps_per_epoch=)`.
+        validation_batch_size: Rows of a validation batch.
+        validation_steps: Maximal number of validation batches.
+        can_grow: Returns whether validation batches may have any size.
+        generators_in: Objects that may hold random generators, besides the data, by name.
+        is_captured: A callback saves the state of this fit.
+
+    Raises:
+        ValueError: Two sources of validation data; another `shuffle`; a last batch that the model cannot train on.
     """
     share = check_split(split.share)
     if share and validation is not None:
@@ -78,7 +81,7 @@ def assemble(
         rows, held_out = source.split(share, stratify=split.stratify, shuffle=split.shuffle, seed=split.seed)
         validation = source
     held = None if validation is None else validation.holder
-    random = RandomStates(kept, data=source.holder, validation=held, **drawing)
+    random = RandomStates(is_captured, data=source.holder, validation=held, **generators_in)
     training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows, trains=True)
     check_last_batch(model, training)
     if steps is not None:
@@ -86,12 +89,21 @@ def assemble(
     if validation is None:
         return FitData(training, None, random)
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
-    validating = eval_batches(validation, size, validation_steps, grows=grows, rows=held_out, name="validation_steps")
+    validating = eval_batches(
+        validation, size, validation_steps, grows=can_grow, rows=held_out, name="validation_steps"
+    )
     return FitData(training, validating, random)
 
 
-def validation_source(data: Any, feed: BatchTransfer, finite: bool, steps: int | None) -> DataAdapter | None:
-    """`validation_data` as a source: `(x, y)`, `(x, y, sample_weight)` or anything `x` can be."""
+def validation_source(data: Any, transfer: BatchTransfer, finite: bool, steps: int | None) -> DataAdapter | None:
+    """Adapt `validation_data`: `(x, y)`, `(x, y, sample_weight)` or anything that `x` can be.
+
+    Args:
+        data: As given to `fit`.
+        transfer: Converts arrays to the dtypes of the model.
+        finite: Raise an error for NaN and infinity.
+        steps: `fit(validation_steps=)`, required for a generator.
+    """
     if data is None:
         return None
     if isinstance(data, (tuple, list)):
@@ -99,9 +111,11 @@ def validation_source(data: Any, feed: BatchTransfer, finite: bool, steps: int |
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} parts.")
         names = ("validation x", "validation y", "validation sample_weight")
         ask_about_weights(*data[2:] or (None,))
-        return DataAdapter(*data, names=names, finite=finite, cast=feed.convert_arrays, prefetcher=feed.prefetcher)
+        return DataAdapter(
+            *data, names=names, finite=finite, cast=transfer.convert_arrays, prefetcher=transfer.prefetcher
+        )
     names = ("validation_data", "y", "sample_weight")
-    source = DataAdapter(data, names=names, finite=finite, cast=feed.convert_arrays, prefetcher=feed.prefetcher)
+    source = DataAdapter(data, names=names, finite=finite, cast=transfer.convert_arrays, prefetcher=transfer.prefetcher)
     if source.kind == "generator" and steps is None:
         raise ValueError(
             "validation_data is a generator, which has no length and ends after one pass; set validation_steps, or "

@@ -1,4 +1,4 @@
-"""The softmax or sigmoid a model ends in: found, and listened to, so that a loss can work on what comes before it."""
+"""The softmax or sigmoid that a model ends in, whose input a loss can use for accuracy (log-sum-exp)."""
 
 from __future__ import annotations
 
@@ -32,36 +32,42 @@ _FUNCTIONS: dict[Any, Kind] = {
 
 
 class FinalActivation(NamedTuple):
-    """The last activation of a model."""
+    """The activation that a model ends in.
+
+    Attributes:
+        module: Module that applies it.
+        kind: Which activation it is.
+        axis: Axis of a softmax; `None` if torch chooses it by the number of axes.
+    """
 
     module: nn.Module
     kind: Kind
-    axis: int | None  # of a softmax; `None` for one that goes by the shape
+    axis: int | None
 
 
 def find_final_activation(module: nn.Module) -> FinalActivation | None:
-    """Return the activation that a chain of modules ends in; `None` if its end cannot be told or is no activation."""
+    """Return the activation that a chain of modules ends in, if the last module is known and is one."""
     last = last_module(module)
     kind = _MODULES.get(type(last)) or _kind_of_layer(last)
     return None if kind is None else FinalActivation(last, kind, _axis(last))
 
 
 def final_activations(model: nn.Module) -> dict[str, Kind]:
-    """Return the activations that the outputs of a model end in, by output name; none for those that cannot be told."""
+    """Return the known activations that the outputs of a model end in, by output name."""
     graph = graph_of(model)
     if graph is None:
-        tail = find_final_activation(model)
-        return {} if tail is None else {"": tail.kind}
+        last = find_final_activation(model)
+        return {} if last is None else {"": last.kind}
     found = {}
     for name, node in output_nodes(model, graph).items():
-        tail = find_final_activation(graph.get_submodule(str(node.target))) if node.op == "call_module" else None
-        if tail is not None:
-            found[name] = tail.kind
+        last = find_final_activation(graph.get_submodule(str(node.target))) if node.op == "call_module" else None
+        if last is not None:
+            found[name] = last.kind
     return found
 
 
 def last_module(module: nn.Module) -> nn.Module:
-    """Return the module that computes the output: of chains and graphs the last one, else the module itself."""
+    """Return the last module of a chain or graph, or the module itself."""
     inner = getattr(module, "module_viewed", None)
     if inner is not None:
         return last_module(inner)
@@ -83,7 +89,7 @@ def _kind_of_layer(module: nn.Module) -> Kind | None:
     if not isinstance(module, (Dense, Activation, Convolutional)):
         return None
     if isinstance(module, Convolutional) and module.turns():
-        return None  # what comes out is not what the activation returned, but a view of it
+        return None  # its output is a permuted view of what the activation returned
     try:
         return _FUNCTIONS.get(module.activation) or _MODULES.get(type(module.activation))  # type: ignore[arg-type]
     except TypeError:  # an unhashable callable
@@ -92,7 +98,7 @@ def _kind_of_layer(module: nn.Module) -> Kind | None:
 
 def _axis(module: nn.Module) -> int | None:
     if isinstance(module, Softmax):
-        return module.axis  # type: ignore[return-value]  # one axis, or _kind_of_layer would not have it
+        return module.axis  # type: ignore[return-value]  # _kind_of_layer has checked that it is one axis
     softmax = module.activation if isinstance(module, (Dense, Activation, Convolutional)) else module
     if isinstance(softmax, nn.Softmax2d):
         return -3
@@ -100,7 +106,7 @@ def _axis(module: nn.Module) -> int | None:
 
 
 class LogitsRecorder(Proxy):
-    """Keeps the last input and output of an activation: `logits(output)` is what `output` was made from."""
+    """Records the last input and output of an activation function, in whose place it is called."""
 
     def __init__(self, function: Callable[[Tensor], Tensor] | None = None) -> None:
         self.function = self.original = function
@@ -110,36 +116,36 @@ class LogitsRecorder(Proxy):
         self._thread = threading.get_ident()  # `predict` in another thread calls the model too
 
     def __call__(self, x: Tensor) -> Tensor:
-        """In the place of an activation function."""
+        """Call the activation function, and record its input and output."""
         assert self.function is not None
         output = self.function(x)
-        self._keep(x, output)
+        self._record(x, output)
         return output
 
     def hook(self, module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Any], output: Tensor) -> None:
-        """As the forward hook of an activation module."""
+        """Record the input and output of an activation module, as its forward hook."""
         mask = kwargs.get("mask")
-        # what a mask leaves out of a softmax, its input does not tell; one of time steps leaves out none
-        told = mask is None or (mask.ndim > 1 and mask.shape == output.shape[:-1])
-        if told:
-            self._keep(args[0], output)
+        # a mask over classes changes the softmax, so that its input alone does not determine it; one over time does not
+        is_determined = mask is None or (mask.ndim > 1 and mask.shape == output.shape[:-1])
+        if is_determined:
+            self._record(args[0], output)
         elif threading.get_ident() == self._thread:
             self._input = self._output = None
 
-    def _keep(self, x: Tensor, output: Tensor) -> None:
+    def _record(self, x: Tensor, output: Tensor) -> None:
         if threading.get_ident() != self._thread:
             return
-        if not hasattr(output, "fake_mode"):  # a call of the model without numbers, to learn of its masks
+        if not hasattr(output, "fake_mode"):  # not a shape-inference call
             self._input, self._output = x, output
 
     def logits(self, output: Tensor) -> Tensor | None:
-        """What `output` was made from, if it is the last one made."""
+        """Return the input that `output` was computed from, if it is the last recorded output."""
         found = self._input if output is self._output else None
         self._input = self._output = None
         return found
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # a model saved or copied meanwhile has its own activation
+        # a copy of the model gets the original activation
         return (LogitsRecorder, ()) if self.function is None else (_itself, (self.function,))
 
 
@@ -148,29 +154,31 @@ def _itself(function: Any) -> Any:
 
 
 @contextmanager
-def record_logits(tail: FinalActivation | None) -> Iterator[LogitsRecorder | None]:
-    """Listen to the tail; the model is as before afterwards."""
-    if tail is None:
+def record_logits(last: FinalActivation | None) -> Iterator[LogitsRecorder | None]:
+    """Record the input of a final activation; afterwards the model is as before.
+
+    Args:
+        last: The activation; `None` records nothing.
+    """
+    if last is None:
         yield None
         return
-    owner = tail.module
-    if isinstance(
-        getattr(owner, "activation", None), LogitsRecorder
-    ):  # evaluate() within fit(): one listener is enough
+    owner = last.module
+    if isinstance(getattr(owner, "activation", None), LogitsRecorder):  # evaluate() within fit() shares the recorder
         yield owner.activation  # type: ignore[misc]
     elif callable(getattr(owner, "activation", None)) and not isinstance(owner.activation, nn.Module):
         own = owner.activation
-        tap = LogitsRecorder(own)  # type: ignore[arg-type]
-        owner.activation = tap  # type: ignore[assignment]
+        recorder = LogitsRecorder(own)  # type: ignore[arg-type]
+        owner.activation = recorder  # type: ignore[assignment]
         try:
-            yield tap
+            yield recorder
         finally:
             owner.activation = own
     else:
-        tap = LogitsRecorder()
-        listened = owner.activation if isinstance(getattr(owner, "activation", None), nn.Module) else owner
-        handle = listened.register_forward_hook(tap.hook, with_kwargs=True)  # type: ignore[union-attr]
+        recorder = LogitsRecorder()
+        hooked = owner.activation if isinstance(getattr(owner, "activation", None), nn.Module) else owner
+        handle = hooked.register_forward_hook(recorder.hook, with_kwargs=True)  # type: ignore[union-attr]
         try:
-            yield tap
+            yield recorder
         finally:
             handle.remove()

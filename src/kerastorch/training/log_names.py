@@ -1,10 +1,12 @@
-"""What the numbers are called, and in which order Keras lists them."""
+"""Names of the numbers that a pass logs, in Keras' order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+from torch import nn
 
 from kerastorch.core.module_tree import modules
 from kerastorch.metrics.metric import Metric
@@ -14,7 +16,12 @@ from kerastorch.training.trainer import Trainer
 
 
 def metrics_by_output(given: Any, names: Sequence[str] | None = None) -> dict[str, list[Metric]]:
-    """What `compile` was given as metrics: a list for the only output, a list of lists or a dict for several."""
+    """Return the metrics given to `compile` by output name.
+
+    Args:
+        given: A list for the only output; a list of lists or a dict for several outputs.
+        names: Names of the outputs, if they are a list and have names.
+    """
     flat = isinstance(given, (list, tuple)) and not any(isinstance(one, (list, tuple)) for one in given)
     by_name = {"": given} if flat else by_output(given, names)
     listed = {name: some if isinstance(some, (list, tuple)) else [some] for name, some in by_name.items()}
@@ -22,22 +29,29 @@ def metrics_by_output(given: Any, names: Sequence[str] | None = None) -> dict[st
 
 
 def unique(wanted: Iterable[Metric]) -> list[Metric]:
-    """The same metrics, a name that comes again numbered as Keras does: `accuracy`, `accuracy_1`."""
-    found: list[Metric] = []
+    """Add numbers to repeated names of metrics as Keras does: `accuracy`, `accuracy_1`."""
+    numbered: list[Metric] = []
     for metric in wanted:
-        names = {other.name for other in found}
+        names = {other.name for other in numbered}
         name, number = metric.name, 0
         while name in names:
             number += 1
             name = f"{metric.name}_{number}"
-        found.append(replace(metric, name=name))
-    return found
+        numbered.append(replace(metric, name=name))
+    return numbered
 
 
-def log_names(model: Any, trainer: Trainer, validates: bool, listed: bool = False) -> list[str]:
-    """The names an epoch will log; with `listed` those of `evaluate`'s list, where `data_loss` is not."""
+def log_names(model: nn.Module, trainer: Trainer, validates: bool, listed: bool = False) -> list[str]:
+    """Return the names that an epoch will log.
+
+    Args:
+        model: The model.
+        trainer: Its losses and metrics.
+        validates: Add the names of the validation, with `val_`.
+        listed: Return the names of `evaluate`'s list, which has no `data_loss`.
+    """
     names = ["loss"]
-    if not listed and (trainer.weight_regularizers or any(map(_penalised, modules(model)))):
+    if not listed and (trainer.weight_regularizers or any(map(_has_penalty, modules(model)))):
         names.append("data_loss")
     if trainer.compiled_loss.names_parts:
         names += [f"{output}_loss" for output, loss in trainer.compiled_loss.losses.items() if loss is not None]
@@ -46,8 +60,8 @@ def log_names(model: Any, trainer: Trainer, validates: bool, listed: bool = Fals
     return names + [f"val_{name}" for name in names] if validates else names
 
 
-def _penalised(module: Any) -> bool:
-    """Whether a layer, built or not, has any penalty."""
+def _has_penalty(module: nn.Module) -> bool:
+    """Return whether a layer, built or not, has a penalty on weights or outputs."""
     names = (
         "weight_regularizers",
         "kernel_regularizer",
@@ -59,12 +73,12 @@ def _penalised(module: Any) -> bool:
 
 
 def listed_names(logs: Iterable[str]) -> list[str]:
-    """Return the names that `evaluate` lists, in its order: `loss` first, then as logged, without `data_loss`."""
+    """Return the names in the order of `evaluate`: `loss` first, then as logged, without `data_loss`."""
     names = list(logs)
     return [name for name in names if name == "loss"] + [name for name in names if name not in ("loss", "data_loss")]
 
 
 def in_keras_order(logs: Mapping[str, float]) -> Any:
-    """Return the values of `listed_names` as a list, or the only one itself."""
+    """Return the values in the order of `listed_names` as a list, or the only value."""
     values = [logs[name] for name in listed_names(logs)]
     return values[0] if len(values) == 1 else values

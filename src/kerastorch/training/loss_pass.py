@@ -13,7 +13,7 @@ from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.losses.base import Loss
 from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.losses.torch_losses import TorchLoss
-from kerastorch.training.constant_output_check import warn_of_constant_end
+from kerastorch.training.constant_output_check import warn_of_constant_output
 from kerastorch.training.fused_activation import FinalActivation, LogitsRecorder
 
 _PROBABILITY_LOSS = {"softmax": "sparse_categorical_crossentropy", "sigmoid": "binary_crossentropy"}
@@ -102,7 +102,7 @@ class LossPassState:
         loss = self.losses[name] = self._with_class_axis(name, loss, y, y_pred)
         self._choose_logits(loss, y_pred.ndim, is_only)
         if is_only:
-            warn_of_constant_end(self.final_activation, y_pred)
+            warn_of_constant_output(self.final_activation, y_pred)
             self.counts_rows = loss.counts_rows(None if self.targets is None else y)
         with torch.no_grad():
             here, outputs = y.to(y_pred.device), y_pred.detach()

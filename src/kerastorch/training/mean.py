@@ -1,4 +1,4 @@
-"""Mean: the running mean of one number a batch, kept on the device."""
+"""Mean: the running mean of one logged number, stored on the device."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-FOLD = 256  # batches whose numbers are summed at once
+FOLD = 256  # batches whose values are summed together
 
 
 class Mean:
-    """The mean of one number a batch, weighted; values stay on the device until asked for."""
+    """Weighted mean of one value per batch. Values stay on the device until the mean is read."""
 
     def __init__(self) -> None:
-        self._values: list[Any] = []  # not looked at yet
+        self._values: list[Any] = []  # not joined yet
         self._counts: list[Any] = []
-        self._means: Tensor | None = None  # looked at, since the last fold
+        self._means: Tensor | None = None  # joined since the last fold
         self._weights: Tensor | None = None
         self._pending = 0
         self._sum: Tensor | float = 0.0
         self._count: Tensor | float = 0
 
     def add(self, value: Any, count: Tensor | float) -> None:
-        """One batch, or a vector of several that count alike, or as a vector says.
+        """Add the value of one batch, or a vector of the values of several.
 
-        Sums are formed every `FOLD` batches, so that looking on never changes the result.
+        Sums are computed every `FOLD` batches, so that reading the mean in between does not change the result.
+
+        Args:
+            value: A number, a scalar tensor, or a vector.
+            count: Weight of the batch; of several batches one weight for each of them, or a vector.
         """
         if isinstance(value, Tensor):
             value = unshared(value)
@@ -50,12 +54,12 @@ class Mean:
             self._values, self._counts = [], []
         if self._means is None or self._weights is None:
             return self._sum, self._count
-        # a batch that counts nothing has a mean of nothing, NaN
+        # a batch of weight 0 may have the value NaN, the mean of no rows
         total = torch.where(self._weights > 0, self._means * self._weights, 0.0).sum()
         return total + self._sum, self._weights.sum() + self._count
 
     def state_dict(self) -> dict[str, Any]:
-        """All that was added."""
+        """Return all values that were added, folded or not."""
         self._totals()
         return {
             "means": self._means, "weights": self._weights, "pending": self._pending,
@@ -63,33 +67,35 @@ class Mean:
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Restore what `state_dict` returned."""
         self._values, self._counts = [], []
         self._means, self._weights, self._pending = state["means"], state["weights"], state["pending"]
         self._sum, self._count = state["sum"], state["count"]
 
     def read(self) -> float:
-        """The mean so far; NaN before the first batch."""
-        # one look at the device for both
+        """Return the mean so far; NaN before the first batch."""
+        # one device synchronisation for both
         total, count = torch.stack([torch.as_tensor(number) for number in self._totals()]).tolist()
         return float(total / count) if count else float("nan")
 
 
 def unshared(tensor: Tensor) -> Tensor:
-    """Return a tensor without history that nobody else writes to later: a copy, unless a function has just made it.
+    """Detach a tensor from its history and from memory that may be written to later.
 
-    It may be a parameter, a buffer, or a part of the batch that a loader fills again.
+    It is copied unless a function has just created it: it may be a parameter, a buffer, or a part of a batch whose
+    memory the loader uses again.
     """
-    made = tensor.grad_fn is not None and not tensor._is_view()
-    return tensor.detach() if made else tensor.detach().clone()
+    is_new = tensor.grad_fn is not None and not tensor._is_view()
+    return tensor.detach() if is_new else tensor.detach().clone()
 
 
 def _precise(device: torch.device) -> torch.dtype:
+    """Return the widest float dtype of a device."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _vector(values: Sequence[Any]) -> Tensor:
-    """Numbers, scalars and vectors, end to end."""
+    """Join numbers, scalar tensors and vectors to one vector."""
     tensors = [value for value in values if isinstance(value, Tensor)]
     if not tensors:
         return torch.tensor(values, dtype=torch.float64)
@@ -101,7 +107,7 @@ def _vector(values: Sequence[Any]) -> Tensor:
 
 
 def _weights(counts: Sequence[Any], values: Sequence[Any], means: Tensor) -> Tensor:
-    """What each of `means` counts; they were made of `values`."""
+    """Return the weight of each element of `means`, which was joined from `values`."""
     sizes = [value.numel() if isinstance(value, Tensor) else 1 for value in values]
     if not any(isinstance(count, Tensor) for count in counts):
         plain = torch.tensor(counts, dtype=means.dtype)

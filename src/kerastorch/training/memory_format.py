@@ -1,4 +1,4 @@
-"""Layout: the memory format in which images reach a model; the weights keep theirs."""
+"""MemoryFormat: the memory format in which images reach a model; weights keep their own."""
 
 from __future__ import annotations
 
@@ -23,20 +23,24 @@ from kerastorch.layers.convolution import Convolutional
 from kerastorch.runtime.call_module import call_module
 from kerastorch.training.fused_activation import LogitsRecorder
 
-Arrange = Callable[[Any], Any]
+Convert = Callable[[Any], Any]
 
-ROWS = 4  # more than one, so that a view that folds channels into the batch is found out
-# torch's functions that channels-last makes faster in training; convolutions alone gain little, or lose
+ROWS = 4  # of the trial: with several, a view that folds channels into the batch gives a different result
+# functions of torch that channels-last makes faster in training; convolutions alone gain little or lose
 _GAINS = {"max_pool2d", "max_pool3d", "avg_pool2d", "avg_pool3d", "batch_norm"}
-LARGE = 2**30  # bytes of weights: a copy of a larger model is not made for a rehearsal
-_CONVOLUTIONS = {4: (nn.Conv2d, nn.ConvTranspose2d), 5: (nn.Conv3d, nn.ConvTranspose3d)}  # by axes of their input
-_DTYPES = (torch.float32, torch.bfloat16)  # those of the kernels that are faster so
+LARGE = 2**30  # bytes of weights: larger models are not copied for a trial
+_CONVOLUTIONS = {
+    4: (nn.Conv2d, nn.ConvTranspose2d),
+    5: (nn.Conv3d, nn.ConvTranspose3d),
+}  # by number of axes of their input
+_DTYPES = (torch.float32, torch.bfloat16)  # with faster channels-last kernels
 
 
 def channels_last(images: Tensor) -> Tensor:
-    """`(batch, channels, height, width)`, or with a depth, in channels-last memory format; other tensors as they are.
+    """Convert images to channels-last memory format; return other tensors unchanged.
 
-    One channel looks the same in both formats, so that torch takes it for contiguous; strides written out tell it.
+    Images are `(batch, channels, height, width)`, or have a depth before the height. An image of one channel has the same memory in both formats, and torch treats it as contiguous unless the strides
+    are set explicitly.
     """
     if images.ndim not in _CONVOLUTIONS or not images.is_floating_point():
         return images
@@ -47,64 +51,64 @@ def channels_last(images: Tensor) -> Tensor:
 
 
 def contiguous(images: Tensor) -> Tensor:
-    """Images in torch's default memory format; other tensors as they are."""
+    """Convert images to torch's default memory format; return other tensors unchanged."""
     return images.contiguous() if images.ndim in _CONVOLUTIONS else images
 
 
-# `None` is 'auto'
-_WANTED: dict[Hashable, Callable[[Tensor], Tensor] | None] = {
+# `None` stands for 'auto'
+_FORMATS: dict[Hashable, Callable[[Tensor], Tensor] | None] = {
     "auto": None, "channels_last": channels_last, "contiguous": contiguous,
     torch.channels_last: channels_last, torch.contiguous_format: contiguous,
 }  # fmt: skip
 
 
 class MemoryFormat:
-    """What `compile(memory_format=...)` asks for.
+    """The memory format of `compile(memory_format=...)`.
 
-    With `'auto'` images are put in channels-last format where a convolutional model on the CPU gains by it and a
-    rehearsal shows that it works as before; that is found out once for each shape of a row.
+    With `'auto'` images are converted to channels-last if a convolutional model on the CPU gains by it, and a trial on
+    a copy of the model gives the same outputs. The trial runs once for each shape of a row.
 
     Args:
-        model: what will be called.
+        model: The model that gets the images.
         wanted: `'auto'`, `'channels_last'`, `'contiguous'` or torch's constants for them.
-        own_steps: the model has steps of its own, which see the images too: `'auto'` leaves them as they are.
+        own_steps: The user's class overrides steps, which get the images, too: `'auto'` does not convert them then.
 
     Raises:
-        ValueError: another `wanted`.
+        ValueError: Another `wanted`.
     """
 
     def __init__(self, model: nn.Module, wanted: Any = "auto", own_steps: bool = False) -> None:
-        if not isinstance(wanted, Hashable) or wanted not in _WANTED:
+        if not isinstance(wanted, Hashable) or wanted not in _FORMATS:
             raise mismatch("memory_format", wanted, "'auto', 'channels_last' or 'contiguous'")
-        self._model, self._wanted, self._own_steps = model, _WANTED[wanted], own_steps
+        self._model, self._wanted, self._own_steps = model, _FORMATS[wanted], own_steps
         self._verdicts: dict[Hashable, bool] = {}
         self._lock = threading.Lock()
 
-    def to_format(self, device: torch.device) -> Arrange | None:
-        """What one call of `fit`, `evaluate` or `predict` does to inputs on `device`; `None` for nothing."""
+    def to_format(self, device: torch.device) -> Convert | None:
+        """Return the conversion of inputs on a device, for one call of a verb; `None` if there is none."""
         if self._wanted is not None:
             return partial(map_structure, self._wanted)
         if self._own_steps or device.type != "cpu" or not torch.backends.mkldnn.is_available():
             return None
         return _Automatic(self)
 
-    def is_safe(self, modules_now: Hashable, x: Any, arrange: Arrange) -> bool:
-        """Whether the model does the same with `arrange(x)`."""
+    def is_safe(self, modules_now: Hashable, x: Any, convert: Convert) -> bool:
+        """Return whether the model has the same outputs for `convert(x)`; tried once for each shape of a row."""
         rows = tuple((leaf.shape[1:], leaf.dtype) for _, leaf in leaves(x))
         with self._lock:
             known = self._verdicts.get((modules_now, rows))
             if known is None:
-                known = self._verdicts[modules_now, rows] = outputs_match(self._model, x, arrange)
+                known = self._verdicts[modules_now, rows] = outputs_match(self._model, x, convert)
         return known
 
 
 class _Automatic:
-    """`'auto'` for one call: the model is looked at when the first images come."""
+    """Conversion of `'auto'` for one call of a verb; the model is examined with the first images."""
 
-    def __init__(self, layout: MemoryFormat) -> None:
-        self._layout = layout
+    def __init__(self, memory_format: MemoryFormat) -> None:
+        self._memory_format = memory_format
         self._modules: Hashable = None
-        self._axes: set[int] | None = None  # of the inputs that are put in channels-last format
+        self._axes: set[int] | None = None  # numbers of axes of the inputs that are converted
 
     def __call__(self, x: Any) -> Any:
         if isinstance(x, Tensor):
@@ -112,7 +116,7 @@ class _Automatic:
                 return x
         elif not any(leaf.ndim in _CONVOLUTIONS for _, leaf in leaves(x)):
             return x
-        model = self._layout._model
+        model = self._memory_format._model
         if self._axes is None:
             if not is_built(model):
                 return x
@@ -120,22 +124,22 @@ class _Automatic:
             self._modules = tuple(map(id, modules(model)))
         if not any(leaf.ndim in self._axes and leaf.dtype in _DTYPES for _, leaf in leaves(x)):
             return x
-        return self._arranged(x) if self._layout.is_safe(self._modules, x, self._arranged) else x
+        return self._converted(x) if self._memory_format.is_safe(self._modules, x, self._converted) else x
 
-    def _arranged(self, x: Any) -> Any:
+    def _converted(self, x: Any) -> Any:
         axes = self._axes or ()
         return map_structure(lambda leaf: channels_last(leaf) if leaf.ndim in axes else leaf, x)
 
 
 def _axes(model: nn.Module) -> set[int]:
-    """How many axes the inputs of the model's convolutions have; none where a copy could not stand for the model."""
+    """Return the numbers of axes of the inputs of convolutions; none if a trial on a copy is not possible."""
     found: set[int] = set()
     for module in modules(model):
         hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
         if isinstance(module, nn.parallel.DistributedDataParallel):
             return set()  # a trial would wait for the other processes
         if any(not isinstance(getattr(hook, "__self__", None), LogitsRecorder) for hook in hooks):
-            return set()  # what a hook of the user's does with activations is not ours to try
+            return set()  # a user's hook must not see the activations of a trial
         if getattr(module, "activity_regularizer", None) is not None or is_compiled(module):
             return set()  # a compiled copy would be compiled again, for a few rows
         found |= {axes for axes, kinds in _CONVOLUTIONS.items() if isinstance(module, kinds)}
@@ -145,27 +149,32 @@ def _axes(model: nn.Module) -> set[int]:
     return set() if size > LARGE else found
 
 
-def outputs_match(model: nn.Module, x: Any, arrange: Callable[[Any], Any]) -> bool:
-    """Whether `model` does with `arrange(x)` what it does with `x`, and is likely to do it faster.
+def outputs_match(model: nn.Module, x: Any, convert: Callable[[Any], Any]) -> bool:
+    """Return whether a copy of a model has the same outputs for `convert(x)` as for `x`, and is likely to be faster.
 
-    A copy is called, in evaluation and in training mode, each time from the same random state, which is put back.
-    Outputs must be the same up to rounding and lie in memory alike; a backward pass must work. Whatever goes wrong,
-    the answer is no: where the model itself is at fault, it will say so when it is used.
+    The copy is called in evaluation and in training mode, each time from the same random state, which is restored.
+    Outputs must agree up to rounding and have the same memory layout, and a backward pass must work. Any error means
+    no: an error of the model itself will be raised when it is used.
+
+    Args:
+        model: The model, which is copied.
+        x: A batch of its inputs.
+        convert: The conversion to try.
     """
     rewind = _random_states()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             few = map_structure(lambda leaf: leaf.detach()[torch.arange(ROWS) % len(leaf)].contiguous(), x)
-            twin = copy.deepcopy(model)
+            trial = copy.deepcopy(model)
             for training in (False, True):
                 rewind()
                 with _Called() as called:
-                    expected = _outputs(twin, map_structure(torch.clone, few), training)
+                    expected = _outputs(trial, map_structure(torch.clone, few), training)
                 if not called.names & _GAINS:
                     return False
                 rewind()
-                if not _alike(expected, _outputs(twin, arrange(map_structure(torch.clone, few)), training)):
+                if not _agree(expected, _outputs(trial, convert(map_structure(torch.clone, few)), training)):
                     return False
         return True
     except Exception:
@@ -175,16 +184,17 @@ def outputs_match(model: nn.Module, x: Any, arrange: Callable[[Any], Any]) -> bo
 
 
 def _outputs(model: nn.Module, x: Any, training: bool) -> list[Tensor]:
+    """Call a model and run a backward pass; return its outputs."""
     model.train(training)
     with torch.set_grad_enabled(training):
         found = [leaf for _, leaf in leaves(call_module(model, x))]
-        learning = [leaf for leaf in found if leaf.requires_grad]
-        if learning:
-            torch.stack([leaf.sum() for leaf in learning]).sum().backward()
+        differentiable = [leaf for leaf in found if leaf.requires_grad]
+        if differentiable:
+            torch.stack([leaf.sum() for leaf in differentiable]).sum().backward()
     return [leaf.detach() for leaf in found]
 
 
-def _alike(first: list[Tensor], second: list[Tensor]) -> bool:
+def _agree(first: list[Tensor], second: list[Tensor]) -> bool:
     return len(first) == len(second) and all(map(_close, first, second))
 
 
@@ -201,7 +211,7 @@ def _contiguous(*tensors: Tensor) -> bool:
 
 
 class _Called(TorchFunctionMode):
-    """The names of the torch functions called meanwhile."""
+    """Records the names of the torch functions that are called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,7 +223,7 @@ class _Called(TorchFunctionMode):
 
 
 def _random_states() -> Callable[[], None]:
-    """A function that puts the random states back to what they are now: torch's, Python's and NumPy's."""
+    """Return a function that restores the present random states of torch, Python and NumPy."""
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()
 
     def rewind() -> None:

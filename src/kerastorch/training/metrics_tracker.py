@@ -1,4 +1,4 @@
-"""Meter: the running numbers of one pass over data, without ever making the device wait."""
+"""MetricsTracker: means and metrics of one pass over data, without a device synchronisation per batch."""
 
 from __future__ import annotations
 
@@ -19,83 +19,83 @@ from kerastorch.metrics.metric import Metric
 from kerastorch.metrics.task import TaskSpec
 from kerastorch.training.mean import Mean, unshared
 
-ROWS, ELEMENTS = 4096, 2**22  # rows (on the CPU, whose cache they fit), or elements, that metrics are given at once
+ROWS, ELEMENTS = 4096, 2**22  # metrics are updated with this many rows (on the CPU: they fit its cache) or elements
 
 
 class Scores:
-    """The metrics of one output. Rows are collected and handed on in large pieces.
+    """Metrics of one output. Rows are collected, and the metrics are updated with large pieces of them.
 
     Args:
-        wanted: the metrics.
-        loss: of the output; it says what the outputs are.
-        ends_in: the activation that the model ends in, if that is known.
-        channel_axis: tells the axis of the output's channels, if that is known.
+        metrics: The metrics.
+        loss: Loss of the output, from which the task is inferred.
+        ends_in: Activation that the model ends in, if it is known.
+        channel_axis: Returns the axis of the output's channels, if it is known.
     """
 
     def __init__(
         self,
-        wanted: list[Metric],
+        metrics: list[Metric],
         loss: Loss | None,
         ends_in: str | None = None,
         channel_axis: Callable[[], int | None] = lambda: None,
     ) -> None:
-        self._wanted, self._loss, self._ends_in, self._channel_axis = wanted, loss, ends_in, channel_axis
-        self._targets: list[TaskSpec] = []
+        self._metrics, self._loss, self._ends_in, self._channel_axis = metrics, loss, ends_in, channel_axis
+        self._tasks: list[TaskSpec] = []
         self._accumulators: list[Any] = []
         self._pending: list[tuple[Tensor, Tensor]] = []
         self._rows = self._elements = 0
         self._seen = False
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
-        """Add one batch."""
+        """Add the outputs and targets of one batch."""
         y_pred = unshared(y_pred)
         if y_pred.dtype in (torch.bfloat16, torch.float16):
-            y_pred = y_pred.float()  # else targets would be rounded to its few digits
-        if not self._targets:
-            self._build(self._read_targets(y_pred, y_true), y_pred.device)
+            y_pred = y_pred.float()  # torchmetrics would round targets to this dtype
+        if not self._tasks:
+            self._build(self._infer_tasks(y_pred, y_true), y_pred.device)
         self._pending.append((y_pred, y_true))
-        for metric, accumulator in zip(self._wanted, self._accumulators, strict=True):
+        for metric, accumulator in zip(self._metrics, self._accumulators, strict=True):
             if metric.by_batch:
                 accumulator.update(y_pred, y_true)
         self._rows += y_pred.shape[0]
         self._elements += y_pred.numel()
-        # elsewhere few large pieces are better: some metrics make the device wait at each
+        # on an accelerator only large pieces, because some metrics synchronise at each update
         if self._elements >= ELEMENTS or (self._rows >= ROWS and y_pred.device.type == "cpu"):
             self.flush()
 
-    def _read_targets(self, y_pred: Tensor, y_true: Tensor) -> list[TaskSpec]:
+    def _infer_tasks(self, y_pred: Tensor, y_true: Tensor) -> list[TaskSpec]:
         axis = self._channel_axis() if y_pred.ndim > 2 else None
         return [
             one.settle(TaskSpec.of(self._loss, y_pred, y_true, one.is_classification, self._ends_in, axis), self._loss)
-            for one in self._wanted
+            for one in self._metrics
         ]
 
-    def _read_again(self, y_pred: Tensor, y_true: Tensor) -> None:
-        """Read the targets of all rows at hand, before any is handed on: one batch may look one-hot by chance."""
-        found = self._read_targets(y_pred, y_true)
-        for index, (metric, target) in enumerate(zip(self._wanted, found, strict=True)):
-            if target != self._targets[index] and not metric.by_batch:
-                self._accumulators[index] = metric.build(target, y_pred.device)
-        self._targets = found
+    def _infer_again(self, y_pred: Tensor, y_true: Tensor) -> None:
+        """Infer the tasks from all collected rows, before the first update: one batch may look one-hot by chance."""
+        found = self._infer_tasks(y_pred, y_true)
+        for index, (metric, task) in enumerate(zip(self._metrics, found, strict=True)):
+            if task != self._tasks[index] and not metric.by_batch:
+                self._accumulators[index] = metric.build(task, y_pred.device)
+        self._tasks = found
 
     def flush(self) -> None:
-        """Hand on what is pending."""
+        """Update the metrics with the collected rows."""
         if not self._pending:
             return
         y_pred = torch.cat([pair[0] for pair in self._pending])
         y_true = torch.cat([pair[1] for pair in self._pending])
         if not self._seen:
-            self._read_again(y_pred, y_true)
-        self._targets = [self._for_labels(one, y_true) for one in self._targets]
+            self._infer_again(y_pred, y_true)
+        self._tasks = [self._for_labels(one, y_true) for one in self._tasks]
         self._pending, self._rows, self._elements, self._seen = [], 0, 0, True
         prepared: dict[Any, tuple[Tensor, Tensor]] = {}
-        for metric, target, accumulator in zip(self._wanted, self._targets, self._accumulators, strict=True):
+        for metric, target, accumulator in zip(self._metrics, self._tasks, self._accumulators, strict=True):
             if metric.by_batch:
                 continue
             key = target, metric.input_format
             if key not in prepared:
                 prepared[key] = target.prepare(y_pred, y_true, metric.input_format)
-            if len(prepared[key][1]):  # else all rows are of a class that is ignored
+            if len(prepared[key][1]):  # 0 rows if all are of the ignored class
                 accumulator.update(*prepared[key])
 
     def _for_labels(self, target: TaskSpec, y_true: Tensor) -> TaskSpec:
@@ -108,14 +108,14 @@ class Scores:
         return found
 
     def _build(self, targets: list[TaskSpec], device: torch.device) -> None:
-        self._targets = targets
-        self._accumulators = [metric.build(one, device) for metric, one in zip(self._wanted, targets, strict=True)]
+        self._tasks = targets
+        self._accumulators = [metric.build(one, device) for metric, one in zip(self._metrics, targets, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
-        """All rows so far: those handed on, as the metrics keep them, and those that were not."""
+        """Return the states of the metrics, and the collected rows that they were not updated with."""
         pending = [torch.cat(rows) for rows in zip(*self._pending, strict=True)]
         return {
-            "targets": [asdict(target) for target in self._targets],
+            "targets": [asdict(target) for target in self._tasks],
             "accumulators": [capture_metric_state(one) for one in self._accumulators],
             "pending": pending,
             "seen": self._seen,
@@ -125,10 +125,10 @@ class Scores:
     @property
     def names(self) -> list[str]:
         """Return the names of the metrics."""
-        return [metric.name for metric in self._wanted]
+        return [metric.name for metric in self._metrics]
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Go on from there."""
+        """Restore what `state_dict` returned, with tensors on `device`."""
         if state["targets"]:  # none before the first batch
             self._build([TaskSpec(**target) for target in state["targets"]], device)
         for accumulator, saved in zip(self._accumulators, state["accumulators"], strict=True):
@@ -139,41 +139,47 @@ class Scores:
         self._elements = sum(y_pred.numel() for y_pred, _ in self._pending)
 
     def objects(self) -> list[KerasProtocol]:
-        """Return the accumulators that are objects of the user's, shared by all passes."""
+        """Return the user's metric objects, which all passes share."""
         return [one for one in self._accumulators if isinstance(one, KerasProtocol)]
 
     def read(self) -> dict[str, Any]:
-        """The metrics of all that was handed on."""
+        """Return the values of the metrics for the rows that they were updated with."""
         found: dict[str, Any] = {}
         if not self._seen:
             return found
-        for metric, accumulator in zip(self._wanted, self._accumulators, strict=True):
-            empty = not getattr(accumulator, "update_called", True)  # a metric of torchmetrics that no row counts in
-            found |= values(metric.name, float("nan") if empty else accumulator.compute())
+        for metric, accumulator in zip(self._metrics, self._accumulators, strict=True):
+            is_empty = not getattr(accumulator, "update_called", True)  # torchmetrics' flag: no row was counted
+            found |= values(metric.name, float("nan") if is_empty else accumulator.compute())
         return found
 
 
 class MetricsTracker:
-    """All numbers of one pass: means of what the steps return, and metrics by output.
+    """Means of the numbers that the steps of a pass return, and metrics by output.
 
     Args:
-        scores: output name -> its metrics; the name is put before theirs where it is not empty.
+        scores: Output name -> its metrics. The name is a prefix of theirs in the logs, unless it is empty.
     """
 
     def __init__(self, scores: Mapping[str, Scores]) -> None:
         self._means: dict[str, Mean] = {}
         self._scores = scores
 
-    def add(self, logs: Mapping[str, Any], count: Tensor | float, counts: Mapping[str, Tensor | float] = {}) -> None:
-        """The numbers of one batch that counts `count`, or for single names what `counts` says."""
+    def add(self, logs: Mapping[str, Any], weight: Tensor | float, weights: Mapping[str, Tensor | float] = {}) -> None:
+        """Add the numbers that a step returned to their means.
+
+        Args:
+            logs: The numbers by name.
+            weight: Weight of the batch in the means.
+            weights: The same for single names.
+        """
         for name, value in logs.items():
             mean = self._means.get(name)
             if mean is None:
                 mean = self._means[name] = Mean()
-            mean.add(value, counts.get(name, count))
+            mean.add(value, weights.get(name, weight))
 
     def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
-        """Outputs and targets of one batch, by output name."""
+        """Add the outputs and targets of one batch, by output name."""
         for name, scores in self._scores.items():
             if name not in y_pred:
                 raise ValueError(f"metrics are for output {name!r}, the model has {', '.join(map(repr, y_pred))}.")
@@ -183,7 +189,7 @@ class MetricsTracker:
 
     @contextmanager
     def protected(self) -> Iterator[None]:
-        """Keep what users' metric objects have counted while another pass counts with them."""
+        """Restore the user's metric objects after another pass has used them."""
         with ExitStack() as stack:
             for scores in self._scores.values():
                 for one in scores.objects():
@@ -191,14 +197,14 @@ class MetricsTracker:
             yield
 
     def state_dict(self) -> dict[str, Any]:
-        """All that was added so far, in any order of reading it."""
+        """Return the state of all means and metrics."""
         return {
             "means": {name: mean.state_dict() for name, mean in self._means.items()},
             "scores": {name: scores.state_dict() for name, scores in self._scores.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Go on from there, with tensors on `device`; see `check_state`."""
+        """Restore what `state_dict` returned, after `check_state`, with tensors on `device`."""
         for name, saved in state["means"].items():
             self._means[name] = mean = Mean()
             mean.load_state_dict(saved)
@@ -206,10 +212,10 @@ class MetricsTracker:
             scores.load_state_dict(state["scores"][name], device)
 
     def check_state(self, state: Mapping[str, Any]) -> None:
-        """Refuse the numbers of a pass that has counted other metrics.
+        """Raise an error if a state is of a pass with different metrics.
 
         Raises:
-            CheckpointError: with the names of both.
+            CheckpointError: The names of both.
         """
         here = {name: scores.names for name, scores in self._scores.items()}
         saved = {
@@ -221,17 +227,17 @@ class MetricsTracker:
             raise CheckpointError(f"it is of a training within an epoch, with metrics {words[0]}; here are {words[1]}.")
 
     def mean(self, name: str) -> float | None:
-        """One running mean, without a look at the metrics; `None` if there is no such mean."""
+        """Return one mean without computing the metrics; `None` if there is no mean of this name."""
         return self._means[name].read() if name in self._means else None
 
     def read(self) -> dict[str, float]:
-        """All numbers as floats, every batch included."""
+        """Return all means and metrics as floats, of every batch so far."""
         for scores in self._scores.values():
             scores.flush()
         return self.peek()
 
     def peek(self) -> dict[str, float]:
-        """All numbers as floats; metrics without the rows that were not handed on yet."""
+        """Return all means and metrics as floats, without updating the metrics with collected rows."""
         found = {name: mean.read() for name, mean in self._means.items()}
         for output, scores in self._scores.items():
             for name, value in scores.read().items():
@@ -240,30 +246,30 @@ class MetricsTracker:
 
 
 class RunningLogs(MutableMapping[str, Any]):
-    """What batch hooks are given: a mapping that reads the meter only when it is read itself."""
+    """Logs of the batch hooks: a mapping that computes means and metrics when it is read."""
 
-    def __init__(self, meter: MetricsTracker) -> None:
-        self._meter = meter
+    def __init__(self, metrics: MetricsTracker) -> None:
+        self._metrics = metrics
         self._own: dict[str, Any] = {}
         self._read: dict[str, Any] | None = None
 
     def expire(self) -> RunningLogs:
-        """Another batch was added."""
+        """Forget computed values, because another batch was added."""
         self._read = None
         return self
 
     def peek(self) -> dict[str, float]:
-        """The numbers as they are at hand."""
-        return self._meter.peek()
+        """Return the present values without updating the metrics with collected rows."""
+        return self._metrics.peek()
 
     def _all(self) -> dict[str, Any]:
         if self._read is None:
-            self._read = self._meter.read()
+            self._read = self._metrics.read()
         return self._read | self._own
 
     def __getitem__(self, name: str) -> Any:
         if self._read is None and name not in self._own:
-            mean = self._meter.mean(name)
+            mean = self._metrics.mean(name)
             if mean is not None:
                 return mean
         return self._all()[name]
@@ -284,7 +290,7 @@ class RunningLogs(MutableMapping[str, Any]):
         return True  # so that `logs or {}` costs nothing
 
     def copy(self) -> dict[str, Any]:
-        """The numbers as they are now."""
+        """Return the present values as a dict."""
         return dict(self._all())
 
     def __repr__(self) -> str:
@@ -292,7 +298,7 @@ class RunningLogs(MutableMapping[str, Any]):
 
 
 def counted_rows(batch: Any) -> int:
-    """Return how many rows a batch, or the first of several, counts in a mean: those of its targets, if it has any."""
+    """Return the weight of a batch, or of the first of a group, in a mean: the rows of its targets, or of `x`."""
     y = batch.y
     if isinstance(y, Tensor):
         return batch_rows(y)

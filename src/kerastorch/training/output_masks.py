@@ -1,4 +1,4 @@
-"""The masks of a model's outputs: time steps that were only padding count in no loss and no metric."""
+"""Masks of a model's outputs, which exclude padded time steps from losses and metrics."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.graph_builder import mask_graph
-from kerastorch.runtime.call_module import call_module as call_on
+from kerastorch.runtime.call_module import call_module
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.masks import makes_mask
 from kerastorch.symbolic.symbolic_tensor import Symbol, call
 
 
 class OutputMask:
-    """Called with a batch of inputs: output name -> `(batch, time)`, `True` where a step counts, for those with a mask.
+    """Function of a batch of inputs that returns output name -> mask `(batch, time)`, `True` for steps that count.
 
-    Known for chains of layers and functional models; a model with a `forward` of its own uses masks inside, and none of
-    them comes out.
+    Outputs without a mask are left out. Masks are known for chains of layers and functional models; a `forward` of the
+    user's returns none.
 
     Args:
-        model: any.
-        names: of its outputs where they are a list and have names.
+        model: The model.
+        names: Names of its outputs, if they are a list and have names.
     """
 
     def __init__(self, model: nn.Module, names: Sequence[str] | None = None) -> None:
@@ -35,8 +35,8 @@ class OutputMask:
         self._graph: fx.GraphModule | None = None
         self._known = False
 
-    def forget(self) -> None:
-        """Look anew: the model may have other layers."""
+    def reset(self) -> None:
+        """Examine the model again at the next call: its layers may have changed."""
         self._known, self._graph = False, None
 
     def __call__(self, x: Any) -> Mapping[str, Tensor]:
@@ -46,13 +46,13 @@ class OutputMask:
             return {}
         with torch.no_grad():
             if not any(True for _ in self._graph.children()):
-                return call_on(self._graph, x)  # type: ignore[no-any-return]
-            # layers that the masks are made from run once more, and it must not show: no statistics, no penalties
-            charges = getattr(self._model, "_aux_losses", None) or []
-            heard = len(charges)
+                return call_module(self._graph, x)  # type: ignore[no-any-return]
+            # layers that the masks depend on run a second time, which must change no statistics and add no penalties
+            losses = getattr(self._model, "_aux_losses", None) or []
+            before = len(losses)
             with evaluation_mode(self._graph):
-                masks = call_on(self._graph, x)
-            del charges[heard:]
+                masks = call_module(self._graph, x)
+            del losses[before:]
             return masks  # type: ignore[no-any-return]
 
     def _find(self, x: Any) -> fx.GraphModule | None:
@@ -78,7 +78,7 @@ class OutputMask:
 
 
 def _links(chain: nn.Module) -> list[nn.Module]:
-    """The layers of a chain, and of chains in it."""
+    """Return the layers of a chain, and of chains in it, in order."""
     found: list[nn.Module] = []
     for layer in chain.children():
         found += _links(layer) if getattr(layer, "is_chain", False) else [layer]
@@ -86,7 +86,10 @@ def _links(chain: nn.Module) -> list[nn.Module]:
 
 
 def masked(sample_weight: Tensor | None, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights by which a mean over all steps is that over the steps that count, as Keras has it; and their number."""
+    """Return weights that turn a mean over all steps into one over the unmasked steps, and their number.
+
+    The weights are those of Keras: `mask * size / number`, times `sample_weight`.
+    """
     count = mask.sum()
     weight = mask * (mask.numel() / count.clamp(min=1))
     if sample_weight is not None:

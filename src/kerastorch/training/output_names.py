@@ -1,4 +1,4 @@
-"""Outputs, and the targets, losses, weights and metrics that belong to them, by name."""
+"""Targets, losses, weights and metrics of a model's outputs, by output name."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 def by_output(given: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return something given alone, in a list or in a dict by output name; `''` is the name of the only output.
+    """Convert one value, a list or a dict for the outputs to a dict by output name; the only output is `''`.
 
     Args:
-        given: losses, metrics, outputs, targets.
-        names: of the outputs, if they are a list; default `output_0`, `output_1`, ...
+        given: Losses, metrics, outputs or targets.
+        names: Names of the outputs, if they are a list; default `output_0`, `output_1`, ...
     """
     if isinstance(given, Mapping):
         return dict(given)

@@ -1,4 +1,4 @@
-"""Collected: the outputs of all batches as NumPy, written into one array where their number is known."""
+"""PredictionCollector: the outputs of all batches as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kerastorch.training.output_names import check_outputs
 
 
 class PredictionCollector:
-    """Takes the outputs batch by batch, so that they leave the device as they come.
+    """Copies the outputs of each batch from the device, into one array if the number of rows is known.
 
     Args:
-        rows: how many rows there will be, `None` where unknown.
+        rows: Number of rows of all batches; `None` if unknown.
     """
 
     def __init__(self, rows: int | None) -> None:
@@ -26,26 +26,33 @@ class PredictionCollector:
         self._parts: list[Any] = []
 
     def add(self, outputs: Any, rows: int) -> None:
-        """The outputs of one batch of so many rows."""
+        """Add the outputs of a batch.
+
+        Args:
+            outputs: Tensors, alone or nested.
+            rows: Number of rows of the batch.
+        """
         if not isinstance(outputs, Tensor):
             check_outputs([leaf for _, leaf in leaves(outputs)] or None)
         part = map_structure(_numpy, outputs)
         if self._rows is not None and self._whole is None and not self._parts:
             self._whole = map_structure(lambda array: np.empty((self._rows, *array.shape[1:]), array.dtype), part)
         if self._whole is None:
-            # an output may be the batch's own tensor, which a loader fills again
+            # copied: an output may be a tensor of the batch, whose memory the loader uses again
             self._parts.append(map_structure(np.copy, part))
         elif self._write(part, rows):
             self._at += rows
-        else:  # outputs that are not row by row: kept batch by batch after all
+        else:  # outputs that do not match the rows are collected batch by batch
             written = map_structure(lambda array: array[: self._at], self._whole)
             part = map_structure(np.copy, part)
             self._parts = [written, part] if self._at else [part]
             self._whole = None
 
     def _write(self, part: Any, rows: int) -> bool:
-        """Put a batch into its place, if it is row by row and like those before."""
-        if isinstance(part, np.ndarray) and isinstance(self._whole, np.ndarray):  # by far the most frequent
+        """Write a batch into the arrays; return whether its rows and dtypes match."""
+        if isinstance(part, np.ndarray) and isinstance(
+            self._whole, np.ndarray
+        ):  # the most frequent case, without the cost of the other
             wholes, parts = [self._whole], [part]
         else:
             named_wholes, named_parts = list(leaves(self._whole)), list(leaves(part))
@@ -60,7 +67,11 @@ class PredictionCollector:
         return True
 
     def result(self) -> Any:
-        """All outputs, in order."""
+        """Return the outputs of all batches, in order.
+
+        Raises:
+            ValueError: No batch; outputs of different shapes or structures.
+        """
         if self._whole is not None:
             return map_structure(lambda array: array[: self._at], self._whole)
         if not self._parts:
@@ -72,7 +83,7 @@ class PredictionCollector:
 
 
 def _numpy(output: Tensor) -> np.ndarray[Any, Any]:
-    output = output.detach().cpu().contiguous()  # as the user knows it, whatever its memory format was
+    output = output.detach().cpu().contiguous()  # the array has the default layout, whatever the memory format was
     output = output.float() if output.dtype == torch.bfloat16 else output  # NumPy has no bfloat16
     found: np.ndarray[Any, Any] = output.numpy() if output.ndim else output.reshape(1).numpy()
     return found

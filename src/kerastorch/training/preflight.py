@@ -1,4 +1,4 @@
-"""What is looked at before training starts: that it can do what was meant."""
+"""Checks before training starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ from kerastorch.training.fused_activation import find_final_activation, last_mod
 
 
 def find_device(found: Iterable[torch.device], wanted: Any) -> torch.device:
-    """`wanted`; for `'auto'` the one `found` in the model that is not the CPU, else the accelerator if there is one."""
+    """Return the device to compute on.
+
+    Args:
+        found: Devices of the model's weights.
+        wanted: A device; `'auto'` is the first of `found` that is not the CPU, else the accelerator, else the CPU.
+    """
     if wanted != "auto":
         return torch.device(wanted)
     for device in found:
@@ -31,13 +36,13 @@ def find_device(found: Iterable[torch.device], wanted: Any) -> torch.device:
     return _accelerator() or torch.device("cpu")
 
 
-@functools.cache  # none comes or goes while a process runs, and looking takes a while
+@functools.cache  # constant while a process runs, and slow to find
 def _accelerator() -> torch.device | None:
     return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
 
 
 def check_parameters(module: nn.Module, optimizer: TorchOptimizer, learned_by_loss: list[nn.Parameter]) -> None:
-    """Check that the model has trainable parameters, and that the optimizer holds them and those of the losses.
+    """Check that there are trainable parameters, and that the optimizer holds all of them.
 
     Raises:
         ValueError: nothing is trainable, or the optimizer lacks a trainable parameter of the model or of a loss.
@@ -64,19 +69,19 @@ def check_parameters(module: nn.Module, optimizer: TorchOptimizer, learned_by_lo
 
 
 def check_owner(module: nn.Module, optimizer: TorchOptimizer, learned_by_loss: list[nn.Parameter]) -> None:
-    """The optimizer holds parameters of this model."""
+    """Check that the optimizer holds parameters of this model or its losses."""
     held = {id(p) for p in weights(optimizer)}
     if not held & {id(p) for p in (*module.parameters(), *learned_by_loss)}:
         raise ValueError(f"the optimizer holds {len(held)} parameters that are not in this model.")
 
 
 def check_last_batch(module: nn.Module, batches: Batches) -> None:
-    """BatchNorm over single rows cannot train on a batch of one."""
+    """Check that no batch has a single row if batch normalization would normalize it."""
     samples, steps, batch_size = batches.samples, batches.steps(), batches.batch_size
     norm = next(filter(_by_rows, modules(module)), None)
     if norm is None or samples is None or steps is None or not batch_size:
         return
-    sequences = any(map(_over_sequences, modules(module)))  # a batch of one has many values there
+    sequences = any(map(_over_sequences, modules(module)))  # one row has many values there
     name = type(norm).__name__
     if not sequences and (batch_size == 1 or (samples % batch_size == 1 and steps * batch_size > samples)):
         raise ValueError(
@@ -96,13 +101,13 @@ def _by_rows(part: nn.Module) -> bool:
 
 
 def check_columns(expected: list[Any] | None, given: list[Any] | None) -> None:
-    """The columns of a DataFrame are those of training, in that order."""
+    """Check that the columns of a DataFrame are those of training, in the same order."""
     if expected is not None and given is not None and expected != given:
         raise ValueError(f"columns differ from training: expected {expected}, got {given}.")
 
 
 def epoch_numbers(first: Any, last: Any) -> range:
-    """The epochs that `initial_epoch` and `epochs` ask for."""
+    """Return the numbers of the epochs for `initial_epoch` and `epochs`."""
     first, last = check_int("initial_epoch", first, 0), check_int("epochs", last)
     if first >= last:
         raise ValueError(f"nothing to train: initial_epoch={first}, epochs={last}.")
@@ -110,30 +115,35 @@ def epoch_numbers(first: Any, last: Any) -> range:
 
 
 def check_frequency(frequency: Any) -> None:
-    """`validation_freq` is a number of epochs or a list of them."""
+    """Check that `validation_freq` is a number of epochs or a list of epochs."""
     for one in frequency if isinstance(frequency, Collection) else [frequency]:
         check_int("validation_freq", one)
 
 
 def validates_at(epoch: int, frequency: Any) -> bool:
-    """Whether epoch (from 0) is one that `validation_freq`, a number or the epochs' numbers from 1, asks for."""
+    """Return whether to validate after an epoch.
+
+    Args:
+        epoch: Its number, from 0.
+        frequency: Validate every n epochs, or after the listed epochs, counted from 1.
+    """
     if isinstance(frequency, Collection):
         return epoch + 1 in frequency
     return bool((epoch + 1) % frequency == 0)
 
 
 def with_prefix(logs: Mapping[str, Any]) -> dict[str, Any]:
-    """As validation logs them."""
+    """Return logs with the prefix `val_`."""
     return {f"val_{name}": value for name, value in logs.items()}
 
 
 def check_outputs_are_known(model: nn.Module, metrics: Iterable[Metric], loss: Loss | None) -> None:
-    """Raise an error if a metric thresholds a single output and nothing says whether it is a probability or a logit."""
+    """Raise an error if a metric must know whether a single output is a probability or a logit, and it is unknown."""
     if loss is None or loss.task is not None:
         return
-    last, tail = last_module(model), find_final_activation(model)
+    last, activation = last_module(model), find_final_activation(model)
     single = (isinstance(last, nn.Linear) and last.out_features == 1) or (isinstance(last, Dense) and last.units == 1)
-    if single and (tail is None or tail.kind != "sigmoid"):
+    if single and (activation is None or activation.kind != "sigmoid"):
         for metric in metrics:
             if metric.if_unknown == "ask":
                 raise ValueError(unknown_outputs(metric.name, loss))

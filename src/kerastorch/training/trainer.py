@@ -306,7 +306,7 @@ class Trainer:
                 self.compiled_step = CompiledStep(self, self._optimizer_step, self.compile_options)
         self.find_penalties()
         self._optimizer_step.set_constraints(constrained(self.model))
-        self.output_mask.forget()
+        self.output_mask.reset()
 
     def find_penalties(self) -> None:
         """Let the loss include the penalties of the weights that the model has now."""
