@@ -39,8 +39,8 @@ _DTYPES = (torch.float32, torch.bfloat16)  # with faster channels-last kernels
 def channels_last(images: Tensor) -> Tensor:
     """Convert images to channels-last memory format; return other tensors unchanged.
 
-    Images are `(batch, channels, height, width)`, or have a depth before the height. An image of one channel has the same memory in both formats, and torch treats it as contiguous unless the strides
-    are set explicitly.
+    Images are `(batch, channels, height, width)`, or have a depth before the height. An image of one channel has the
+    same memory in both formats, and torch treats it as contiguous unless its strides are set explicitly.
     """
     if images.ndim not in _CONVOLUTIONS or not images.is_floating_point():
         return images
