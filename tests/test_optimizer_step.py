@@ -1,0 +1,140 @@
+"""The one way from a loss to new weights: zero, backward, unscale, guard, clip, step, constrain, average."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import kerastorch as kt
+from kerastorch import layers, optimizers
+from kerastorch.core.errors import CheckpointError
+
+X = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
+Y = -X.sum(1, keepdim=True)
+
+
+def constrained():
+    torch.manual_seed(0)
+    return kt.Sequential([kt.Input((3,)), layers.Dense(1, kernel_constraint="non_neg")])
+
+
+@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_moving_average_is_one_of_constrained_weights(jit):
+    model = constrained()
+    weight, bias = (tensor.detach().clone().requires_grad_() for tensor in model.parameters())
+    by_hand = torch.optim.SGD([weight, bias], lr=0.1)
+    averages = []
+    for _ in range(4):
+        for rows in range(0, 24, 6):
+            by_hand.zero_grad()
+            nn.functional.mse_loss(X[rows : rows + 6] @ weight.T + bias, Y[rows : rows + 6]).backward()
+            by_hand.step()
+            with torch.no_grad():
+                weight.clamp_(min=0)
+            now = [tensor.detach().clone() for tensor in (weight, bias)]
+            averages = [old.lerp(new, 0.5) for old, new in zip(averages, now, strict=True)] if averages else now
+    model.compile(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse", jit_compile=jit)
+    model.fit(X, Y, 6, 4, verbose=0, shuffle=False)
+    for found, average in zip(model.parameters(), averages, strict=True):
+        torch.testing.assert_close(found.detach(), average)
+    assert (model.layers[-1].weight >= 0).all()
+
+
+def test_the_hook_for_constraints_goes_when_the_fit_ends():
+    model = constrained()
+    model.compile(optimizers.SGD(0.1, use_ema=True), "mse")
+    model.fit(X, Y, verbose=0)
+    assert len(model.optimizer._optimizer_step_post_hooks) == 1  # the average
+
+
+class TwiceEvaluated(torch.optim.SGD):
+    """Requires a closure, and is none of torch's classes: the gradient of the mean of two evaluations."""
+
+    def step(self, closure):
+        with torch.enable_grad():
+            loss = closure()
+        first = [weight.grad.clone() for group in self.param_groups for weight in group["params"]]
+        with torch.enable_grad():
+            closure()
+        for weight, gradient in zip(self.param_groups[0]["params"], first, strict=True):
+            weight.grad.add_(gradient).div_(2)
+        super().step()
+        return loss
+
+
+def test_any_optimizer_whose_step_requires_a_closure_gets_one():
+    torch.manual_seed(0)
+    net = nn.Linear(3, 1)
+    plain = copy.deepcopy(net)
+    model = kt.Model(net)
+    model.compile(TwiceEvaluated(net.parameters(), lr=0.1), "mse", metrics=["mae"])
+    history = model.fit(X, Y, 6, 2, verbose=0, shuffle=False)
+    by_hand, losses = torch.optim.SGD(plain.parameters(), lr=0.1), []
+    for _ in range(2):
+        for rows in range(0, 24, 6):
+            by_hand.zero_grad()
+            loss = nn.functional.mse_loss(plain(X[rows : rows + 6]), Y[rows : rows + 6])
+            losses.append(loss.item())
+            loss.backward()
+            by_hand.step()
+    torch.testing.assert_close(net.weight, plain.weight)
+    assert history.history["loss"] == pytest.approx([sum(losses[:4]) / 4, sum(losses[4:]) / 4])
+
+
+def test_gradients_are_clipped_within_the_closure():
+    net = nn.Linear(3, 1)
+    optimizer = TwiceEvaluated(net.parameters(), lr=1.0)
+    optimizer.register_step_pre_hook(optimizers.base.Clip("clipvalue", 0.01))
+    before = net.weight.detach().clone()
+    model = kt.Model(net)
+    model.compile(optimizer, "mse")
+    model.train_on_batch(X, 100 * Y)
+    assert (net.weight - before).abs().max() <= 0.01 + 1e-6
+
+
+def test_the_former_name_of_backward_and_step_works_with_a_warning():
+    class Mine(kt.Model):
+        def train_step(self, batch):
+            loss = self.compute_loss(batch.x, batch.y, self(batch.x))
+            with pytest.warns(DeprecationWarning, match="backward_and_step"):
+                minimize = self.trainer.minimize
+            minimize(loss)
+            return {"loss": loss}
+
+    net = nn.Linear(3, 1)
+    before = net.weight.detach().clone()
+    model = Mine(net)
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    assert not torch.equal(net.weight, before)
+
+
+def test_a_step_is_made_within_fit_alone():
+    model = kt.Model(nn.Linear(3, 1))
+    model.compile("sgd", "mse")
+    with pytest.raises(RuntimeError, match="within fit"):
+        model.trainer.backward_and_step(torch.zeros((), requires_grad=True))
+
+
+def test_the_loop_of_a_nested_evaluation_leaves_the_metrics_of_the_step_alone():
+    class Looks(kt.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.evaluate(X, Y, verbose=0)
+
+    torch.manual_seed(0)
+    plain = nn.Linear(3, 1)
+    curves = []
+    for callbacks in ([], [Looks()]):
+        model = kt.Model(copy.deepcopy(plain))
+        model.compile("sgd", "mse", metrics=["mae"])
+        curves.append(model.fit(X, Y, 6, 2, verbose=0, callbacks=callbacks).history)
+    assert curves[0] == curves[1]
+
+
+def test_two_callbacks_that_save_the_fit_are_refused(tmp_path):
+    model = kt.Model(nn.Linear(3, 1))
+    model.compile("sgd", "mse")
+    both = [kt.callbacks.BackupAndRestore(tmp_path / name) for name in "ab"]
+    with pytest.raises(CheckpointError, match="two callbacks"):
+        model.fit(X, Y, verbose=0, callbacks=both)
