@@ -14,6 +14,7 @@ from torch.nn.modules import activation, batchnorm, dropout, normalization
 from torch.utils import _pytree as pytree
 
 from kerastorch.core.errors import warn
+from kerastorch.core.ownership import is_from, is_own
 
 
 class Channels(NamedTuple):
@@ -156,8 +157,7 @@ def _agreed(given: Sequence[Channels | None]) -> Channels | None:
 def _chain_of(module: nn.Module) -> list[nn.Module] | None:
     """The children of a module that calls one after the other, and does nothing else."""
     forward = getattr(type(module), "forward", None)  # a scripted module shows none
-    own = str(getattr(forward, "__module__", "")).startswith("kerastorch.")
-    if forward is nn.Sequential.forward or (getattr(module, "is_chain", False) is True and own):
+    if forward is nn.Sequential.forward or (getattr(module, "is_chain", False) is True and is_own(forward)):
         return [child for child in module._modules.values() if child is not None]
     return None
 
@@ -255,7 +255,7 @@ def _describes_its_forward(kind: type) -> bool:
         if "channels_after" in vars(one) or "keeps_axes" in vars(one):
             return True
         if "forward" in vars(one):
-            return one.__module__.startswith("kerastorch.")
+            return is_own(one)
     return False
 
 
@@ -271,7 +271,7 @@ def _after_function(target: Any, before: Channels | None) -> Channels | None:
     """Return what is known behind a function of torch, an operator, or the name of a method."""
     if isinstance(target, str):
         return before if target in _FUNCTIONS else None
-    from_torch = str(getattr(target, "__module__", "torch")).partition(".")[0] in ("torch", "_operator", "None")
+    from_torch = getattr(target, "__module__", None) is None or is_from(target, "torch", "_operator")
     if target is operator.getitem or target is torch.stack or not from_torch:
         return None
     return before if getattr(target, "__name__", "") in _FUNCTIONS else None

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from kerastorch.core.ownership import PACKAGE
+
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """`" Did you mean 'mse'?"` when a known name is near, else an empty string."""
@@ -114,7 +116,7 @@ def warn(sentence: str) -> None:
     warnings.warn(sentence, stacklevel=level)
 
 
-_INSIDE = ("kerastorch", "torch", "contextlib")
+_INSIDE = (PACKAGE, "torch", "contextlib")
 
 
 class CheckpointError(Exception):

@@ -12,6 +12,7 @@ import torch
 
 from kerastorch.core.channel_tracking import unchecked
 from kerastorch.core.errors import unknown
+from kerastorch.core.ownership import is_own
 
 _TABLE: dict[str, Any] = {}  # "layers.Dense" -> the class, "activations.relu" -> the function
 _NAMES: dict[Any, str] = {}
@@ -78,9 +79,9 @@ class Configurable:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        package, _, inside = cls.__module__.partition(".")
-        if package == "kerastorch" and not cls.__name__.startswith("_"):
-            register(cls, f"{inside.partition('.')[0]}.{cls.__name__}")
+        if is_own(cls) and not cls.__name__.startswith("_"):
+            room = cls.__module__.split(".")[1]
+            register(cls, f"{room}.{cls.__name__}")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make another one like this, of JSON's types.

@@ -10,6 +10,7 @@ from torch import nn
 
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules, named_modules
+from kerastorch.core.ownership import is_own
 from kerastorch.core.trainable import set_frozen_batchnorm_eval
 
 
@@ -128,7 +129,7 @@ def _evaluate(module: nn.Module, before: list[tuple[nn.Module, bool]]) -> None:
 
 def _switches_itself(module: nn.Module) -> bool:
     kind, own = type(module), vars(module)
-    plain = kind.train is nn.Module.train or kind.train.__module__.startswith("kerastorch.")
+    plain = kind.train is nn.Module.train or is_own(kind.train)
     return not plain or kind.eval is not nn.Module.eval or "train" in own or "eval" in own
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from kerastorch.core.ownership import is_third_party
+
 Snapshot = dict[str, Any]
 
 DEPTH = 3  # of lists in lists
@@ -19,7 +21,7 @@ _OTHER = object()
 
 def declares_state(holder: Any, base: type, words: Collection[str]) -> bool:
     """Whether an object says itself what of it is kept: by its class, or by one of the words, which `base` has too."""
-    if type(holder).__module__.partition(".")[0] in ("kerastorch", "torch"):
+    if not is_third_party(holder):
         return True
     said = [vars(holder), *(vars(part) for part in type(holder).__mro__ if part is not base)]
     return any(word in about for about in said for word in words)

@@ -11,6 +11,7 @@ from torch.utils.data import IterableDataset
 
 from kerastorch.core.errors import warn
 from kerastorch.core.nested import leaves
+from kerastorch.core.ownership import is_from
 from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
 from kerastorch.data.batches import Batch
 from kerastorch.data.loaders import copy_targets, iterate_batches
@@ -83,7 +84,7 @@ class SequenceBatches:
 def _own_hook(sequence: Any, name: str) -> bool:
     """Return whether there is such a hook, other than the empty one of Keras' base class."""
     owner = next((kind for kind in type(sequence).__mro__ if name in vars(kind)), None)
-    return owner is not None and owner.__module__.partition(".")[0] != "keras"
+    return owner is not None and not is_from(owner, "keras")
 
 
 def is_sequence_of_batches(x: Any) -> bool:
@@ -112,7 +113,7 @@ def is_sequence_of_batches(x: Any) -> bool:
 
 def _of_keras(kind: type) -> bool:
     return kind.__name__ == "PyDataset" or (
-        kind.__name__ == "Sequence" and kind.__module__.partition(".")[0] in ("keras", "tensorflow", "tf_keras")
+        kind.__name__ == "Sequence" and is_from(kind, "keras", "tensorflow", "tf_keras")
     )
 
 
@@ -192,5 +193,5 @@ def check_not_list_of_items(x: Any, name: str) -> None:
 
 
 def _has_array(item: Any) -> bool:
-    arrays = (part for part in item if isinstance(part, Tensor) or type(part).__module__ == "numpy")
+    arrays = (part for part in item if isinstance(part, Tensor) or is_from(part, "numpy"))
     return any(getattr(part, "ndim", 0) > 0 for part in arrays)  # a row of NumPy's numbers is a list of numbers

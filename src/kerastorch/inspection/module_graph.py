@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.nested import map_structure
+from kerastorch.core.ownership import is_from, is_own
 from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
 from kerastorch.inspection.call_recorder import Shape, common, shapes, tensors_in
 from kerastorch.inspection.summary_rows import kind
@@ -209,7 +210,7 @@ def _is_leaf(part: nn.Module) -> bool:
     if not list(part.children()):
         return True
     name = type(part).__name__
-    ours = type(part).__module__.startswith(("torch.nn.", "torch.ao.", "kerastorch.layers."))
+    ours = is_own(part, "layers") or is_from(part, "torch.nn", "torch.ao")
     return ours and not name.startswith(("Sequential", "Transformer"))
 
 

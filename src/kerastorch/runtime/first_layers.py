@@ -8,6 +8,7 @@ from typing import Any, Literal
 from torch import nn
 
 from kerastorch.core.module_tree import modules
+from kerastorch.core.ownership import is_from, is_own
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.layers.base import Layer
@@ -58,7 +59,7 @@ def first_use(module: nn.Module) -> Kind | Literal["passes"] | None:
 
 def _is_known(part: nn.Module) -> bool:
     """Whether a module is one of kerastorch's layers or of torch's."""
-    return type(part).__module__.startswith(("kerastorch.layers.", "torch.nn.modules."))
+    return is_own(part, "layers") or is_from(part, "torch.nn.modules")
 
 
 def within(module: nn.Module) -> nn.Module:
@@ -73,7 +74,8 @@ def within(module: nn.Module) -> nn.Module:
 
 def _forwards_as_made(chain: nn.Module) -> bool:
     """Whether a chain calls its children one after the other: it has no `forward` of the user's."""
-    return type(chain).forward.__module__ in ("torch.nn.modules.container", "kerastorch.sequential")
+    forward = type(chain).forward
+    return is_own(forward, "sequential") or is_from(forward, "torch.nn.modules.container")
 
 
 def _first_of_chain(chain: nn.Module) -> Kind | Literal["passes"] | None:

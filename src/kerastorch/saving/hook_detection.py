@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from kerastorch.core.module_tree import named_modules
+from kerastorch.core.ownership import is_own
 
 
 def hooks_of(thing: Any) -> Iterator[Any]:
@@ -24,7 +25,7 @@ def is_foreign(hook: Any) -> bool:
     """Whether it is not of kerastorch itself, or of torch for its own modules."""
     while isinstance(hook, functools.partial):
         hook = hook.func
-    return not str(getattr(hook, "__module__", "")).startswith("kerastorch.")
+    return not is_own(hook)
 
 
 def attached_hooks(model: nn.Module) -> dict[str, list[str]]:

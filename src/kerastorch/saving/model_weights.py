@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.module_tree import is_unbuilt, modules, tensors
 from kerastorch.core.nested import map_structure
+from kerastorch.core.ownership import is_third_party
 from kerastorch.core.path_checks import check_exists, check_writable
 from kerastorch.core.tensor_spec import TRIAL_SIZES
 from kerastorch.core.train_mode import evaluation_mode
@@ -96,9 +97,9 @@ def _put(module: nn.Module, state: dict[str, Any], name: str) -> None:
 def _loads_itself(part: nn.Module) -> bool:
     """Whether a part has a way of its own to load, which may refuse."""
     kind = type(part)
-    ways = {kind._load_from_state_dict.__module__.partition(".")[0], kind.load_state_dict.__module__.partition(".")[0]}
     own = kind.set_extra_state is not nn.Module.set_extra_state
-    return own or bool(part._load_state_dict_pre_hooks) or not ways <= {"torch", "kerastorch"}
+    own = own or is_third_party(kind._load_from_state_dict) or is_third_party(kind.load_state_dict)
+    return own or bool(part._load_state_dict_pre_hooks)
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 from kerastorch.core.module_tree import modules
+from kerastorch.core.ownership import is_from, is_own, is_third_party
 from kerastorch.layers.random_generator import RandomGenerator
 from kerastorch.optimizers.base import Average, Clip, Decay
 from kerastorch.training.jit.errors import UntraceableError
@@ -23,22 +22,17 @@ def refuse_model(model: nn.Module) -> None:
         UntraceableError: with the cause.
     """
     for name in ("train_step", "compute_loss", "compute_metrics"):
-        if not getattr(type(model), name).__module__.startswith("kerastorch."):
+        if not is_own(getattr(type(model), name)):
             raise UntraceableError(f"{type(model).__name__}.{name} is your own and may do more than a graph can hold")
     for module in modules(model):
         hooks = [hook for kind in _HOOKS for hook in getattr(module, kind).values()]
-        if not all(_origin(hook).startswith(("kerastorch.", "torch.")) for hook in hooks):
+        if any(map(is_third_party, hooks)):
             raise UntraceableError(f"{type(module).__name__} has hooks of your own")
         if any(isinstance(value, RandomGenerator) and value.seed is not None for value in vars(module).values()):
             # its draws are counted on the CPU, and a CUDA graph does not go there
             raise UntraceableError(f"{type(module).__name__} has a seed of its own")
     if any(has_hooks(weight) for weight in model.parameters()):
         raise UntraceableError("a weight has a hook on its gradient")
-
-
-def _origin(hook: Any) -> str:
-    function = getattr(hook, "__func__", hook)
-    return str(getattr(function, "__module__", None) or type(hook).__module__)
 
 
 def refuse_optimizer(update: OptimizerStep) -> None:
@@ -49,7 +43,7 @@ def refuse_optimizer(update: OptimizerStep) -> None:
     """
     optimizer = update.optimizer
     name = type(optimizer).__name__
-    if not type(optimizer).__module__.startswith("torch.optim"):
+    if not is_from(optimizer, "torch.optim"):
         raise UntraceableError(f"{name} is no optimizer of torch.optim, and its step may do anything")
     if update.needs_closure:
         raise UntraceableError(f"{name} asks for the loss several times a step")
