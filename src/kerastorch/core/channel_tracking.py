@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import fx, nn
 from torch.nn.modules import activation, batchnorm, dropout, normalization
-from torch.utils import _pytree as pytree
 
 from kerastorch.core.errors import warn
 from kerastorch.core.ownership import is_from, is_own
+from kerastorch.core.torch_private import pytree
 
 
 class Channels(NamedTuple):

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from kerastorch.core.torch_private import foreach_norm, foreach_unscale_
+
 FREE = ("cpu",)  # devices whose numbers are read at no cost
 SMALL = 2**14  # elements: up to here one call for many tensors is faster than one for each
 
@@ -39,7 +41,7 @@ def all_finite(loss: Tensor, grads: list[Tensor]) -> bool:
         if _sums_finite(grads):
             return True
     else:
-        norms = [norm.to(loss.device, torch.float32) for norm in torch._foreach_norm(grads)] if grads else []
+        norms = [norm.to(loss.device, torch.float32) for norm in foreach_norm(grads)] if grads else []
         if math.isfinite(torch.stack([loss.detach().to(torch.float32).reshape(()), *norms]).sum().item()):
             return True
     return is_finite(loss) and all(map(is_finite, grads))
@@ -56,7 +58,7 @@ def _sums_finite(grads: list[Tensor]) -> bool:
         return True
     found = torch.zeros(())
     try:
-        torch._amp_foreach_non_finite_check_and_unscale_(small, found, _ONE)  # times 1: they stay as they are
+        foreach_unscale_(small, found, _ONE)  # times 1: they stay as they are
     except RuntimeError:  # complex ones, and those that are one number seen many times
         return False
     return not found.item()

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor, nn
 
+from kerastorch.core.torch_private import is_compiled_in_place
+
 
 def named_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """As `module.named_modules()`, and before each view, under the same name, the module it is a view of."""
@@ -35,7 +37,7 @@ def modules(module: nn.Module) -> list[nn.Module]:
 
 def is_compiled(part: nn.Module) -> bool:
     """Whether torch.compile stands behind a module: what goes on in it is not seen from outside."""
-    return part._compiled_call_impl is not None or hasattr(part, "_orig_mod")
+    return is_compiled_in_place(part) or hasattr(part, "_orig_mod")
 
 
 def is_unbuilt(part: nn.Module) -> bool:

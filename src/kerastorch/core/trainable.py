@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from kerastorch.core.module_tree import modules
+from kerastorch.core.torch_private import BatchNormBase
 
 
 class Freezable(nn.Module):
@@ -65,5 +65,5 @@ def set_frozen_batchnorm_eval(parts: Iterable[nn.Module], in_eval: Collection[nn
     """
     for part in parts:
         known = vars(part).get("_trainable")
-        if known is not None and isinstance(part, _BatchNorm) and part not in in_eval:
+        if known is not None and isinstance(part, BatchNormBase) and part not in in_eval:
             part.training = known or any(w.requires_grad for w in part._parameters.values() if w is not None)

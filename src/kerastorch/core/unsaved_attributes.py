@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from kerastorch.core.ownership import is_third_party
+from kerastorch.core.torch_private import base_of, write_count
 
 Snapshot = dict[str, Any]
 
@@ -50,7 +51,7 @@ def _mark(value: Any, depth: int) -> Any:
     """Something that is equal as long as the value is the same; `_OTHER` of what is no state by itself."""
     if isinstance(value, (int, float, str, type(None))):
         return value
-    if isinstance(value, nn.Parameter) or isinstance(getattr(value, "_base", None), nn.Parameter):
+    if isinstance(value, nn.Parameter) or isinstance(base_of(value), nn.Parameter):
         return _OTHER  # what it is in training is kept with the model
     if isinstance(value, (Tensor, np.ndarray)):
         return _Array(value)
@@ -81,7 +82,7 @@ class _Array:
 def _version(value: Tensor | np.ndarray) -> Any:
     """What changes with each write in place; of an array, which counts none, its bytes if they are few."""
     if isinstance(value, Tensor):
-        return None if value.is_inference() else value._version
+        return None if value.is_inference() else write_count(value)
     return value.tobytes() if value.nbytes <= FEW and value.dtype != object else None
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from kerastorch.core.torch_private import shut_down_workers, worker_processes
+
 
 def iterate_with_worker_errors(loader: DataLoader[Any]) -> Iterator[Any]:
     """The items of a loader; where its workers fail, the error says what can be done."""
@@ -101,7 +103,7 @@ def _explained(error: Exception, items: Any, loader: DataLoader[Any], number: in
     if isinstance(error, (EOFError, ConnectionError)):  # the other end of a pipe is gone, before there was a signal
         said = next((f"worker (pid {one.pid}) is killed by signal {-code}" for one, code in _killed(items)), said)
     if not loader.persistent_workers:
-        items._shutdown_workers()  # or they would live as long as somebody keeps the traceback
+        shut_down_workers(items)  # or they would live as long as somebody keeps the traceback
     advice = _advice(said, loader) if isinstance(error, (RuntimeError, EOFError, ConnectionError)) else None
     if advice is not None:
         return RuntimeError(f"the DataLoader gave no batch {number}: {said}. {advice}")
@@ -112,7 +114,7 @@ def _explained(error: Exception, items: Any, loader: DataLoader[Any], number: in
 
 def _killed(items: Any) -> Iterator[tuple[Any, int]]:
     """The workers that a signal has killed, and its number below nothing."""
-    for one in items._workers:
+    for one in worker_processes(items):
         one.join(0.1)  # that it has ended is known a little later
         if one.exitcode is not None and one.exitcode < 0:
             yield one, one.exitcode

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from kerastorch.core.errors import warn
 from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.torch_private import drop_persistent_iterator, has_persistent_iterator
 from kerastorch.data.arrays import tensors
 from kerastorch.data.batches import Batch
 from kerastorch.data.dataloader_workers import iterate_with_worker_errors, start_iterator
@@ -53,7 +54,7 @@ class LoaderBatches:
 
     def state_dict(self) -> dict[str, Any]:
         seed = None if self._sampler is None else self._sampler.seed
-        return {"seed": seed, "working": getattr(self.loader, "_iterator", None) is not None}
+        return {"seed": seed, "working": has_persistent_iterator(self.loader)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if self._sampler is not None:
@@ -64,8 +65,8 @@ class LoaderBatches:
     def _begin_workers(self, working: bool) -> None:
         """Workers that stay: as torch draws their seed when they begin, the next pass begins them where it did then."""
         if not working:
-            self.loader._iterator = None
-        elif self.loader._iterator is None:
+            drop_persistent_iterator(self.loader)
+        elif not has_persistent_iterator(self.loader):
             start_iterator(self.loader)
         warn(
             "the DataLoader has persistent_workers=True: the random states of its workers are not kept, they begin "

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.tensor_spec import TensorSpec, specs_of
+from kerastorch.core.torch_private import pytree
 from kerastorch.core.wrapper_prefixes import unwrapped
 from kerastorch.data.arrays import tensors as as_tensors
 from kerastorch.functional.functional_model import Functional

@@ -14,6 +14,7 @@ from kerastorch.constraints import Constraint
 from kerastorch.core.channel_tracking import Channels
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.serialization import Configurable, current_codec
+from kerastorch.core.torch_private import non_persistent_buffers
 from kerastorch.module.weights_mixin import WeightsMixin
 from kerastorch.regularizers import Regularizer
 
@@ -95,7 +96,7 @@ class Layer(WeightsMixin, Configurable):
             self.trainable = False  # what has just been made too
         self._build_first.remove()
         del self._buffers["_place"], self._build_first
-        self._non_persistent_buffers_set.discard("_place")
+        non_persistent_buffers(self).discard("_place")
 
     def add_weight(
         self,

@@ -15,6 +15,7 @@ from torch import nn
 from kerastorch.core.module_tree import is_compiled, is_unbuilt, modules
 from kerastorch.core.nested import map_structure
 from kerastorch.core.tensor_spec import TRIAL_SIZES
+from kerastorch.core.torch_private import fake_tensor_module
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.call_module import call_module
@@ -48,9 +49,7 @@ class DryRun:
         if not built:
             self._run(self.inputs(2, TRIAL_SIZES[0]))
         if fake:
-            from torch._subclasses.fake_tensor import FakeCopyMode
-
-            with FakeCopyMode(fake_mode()):
+            with fake_tensor_module().FakeCopyMode(fake_mode()):
                 self.module = copy.deepcopy(module)
 
     def inputs(self, batch: int, varying: int) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.nested import leaves
+from kerastorch.core.torch_private import ConvBase
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
 
@@ -98,11 +99,7 @@ def _advice(module: nn.Module, given: Tensor | None) -> str:
     if isinstance(module, Convolutional) and module.split(given.shape)[0] != module.in_channels:
         return f" It takes {module.axes()} with {module.in_channels} channels. {module.other_format()}"
     channels = getattr(module, "in_channels", None)
-    if (
-        isinstance(module, nn.modules.conv._ConvNd)
-        and given.ndim >= 4
-        and given.shape[-1] == channels != given.shape[1]
-    ):
+    if isinstance(module, ConvBase) and given.ndim >= 4 and given.shape[-1] == channels != given.shape[1]:
         axes = (0, given.ndim - 1, *range(1, given.ndim - 1))
         return f" Its input looks channels-last; use x.transpose{axes}."
     return ""

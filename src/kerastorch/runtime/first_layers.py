@@ -9,6 +9,7 @@ from torch import nn
 
 from kerastorch.core.module_tree import modules
 from kerastorch.core.ownership import is_from, is_own
+from kerastorch.core.torch_private import ConvBase, NormBase
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.layers.base import Layer
@@ -20,7 +21,7 @@ Kind = Literal["floats", "integers", "indices"]
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, Embedding)
 _FLOAT_LAYERS = (
-    nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._NormBase, nn.LayerNorm,
+    nn.Linear, nn.Bilinear, ConvBase, nn.RNNBase, NormBase, nn.LayerNorm,
     nn.GroupNorm, nn.MultiheadAttention,
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.ownership import is_third_party
+from kerastorch.core.torch_private import non_persistent_buffers
 from kerastorch.layers.adaptable import AdaptableLayer
 from kerastorch.layers.rnn import RecurrentBase
 from kerastorch.saving.hook_detection import attached_hooks
@@ -134,7 +135,7 @@ def buffers_beside(model: nn.Module) -> list[tuple[str, Tensor]]:
     found = []
     for place, part in model.named_modules():
         kept = {f"state_{index}" for index in range(part._kept)} if isinstance(part, RecurrentBase) else set()
-        for name in sorted(part._non_persistent_buffers_set - kept):
+        for name in sorted(non_persistent_buffers(part) - kept):
             value = part._buffers.get(name)
             if value is not None:
                 found.append((f"{place}.{name}".lstrip("."), value))

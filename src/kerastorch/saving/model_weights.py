@@ -16,6 +16,7 @@ from kerastorch.core.nested import map_structure
 from kerastorch.core.ownership import is_third_party
 from kerastorch.core.path_checks import check_exists, check_writable
 from kerastorch.core.tensor_spec import TRIAL_SIZES
+from kerastorch.core.torch_private import has_loading_hooks
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.core.wrapper_prefixes import bare_names
 from kerastorch.layers.adaptable import AdaptableLayer
@@ -99,7 +100,7 @@ def _loads_itself(part: nn.Module) -> bool:
     kind = type(part)
     own = kind.set_extra_state is not nn.Module.set_extra_state
     own = own or is_third_party(kind._load_from_state_dict) or is_third_party(kind.load_state_dict)
-    return own or bool(part._load_state_dict_pre_hooks)
+    return own or has_loading_hooks(part)
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from kerastorch.core.module_tree import is_unbuilt, modules, tensors
+from kerastorch.core.torch_private import FAKE_TENSOR_LOGGER, fake_tensor_module, pytree
 from kerastorch.core.train_mode import evaluation_mode
 
 _fake: Any = None
@@ -21,9 +22,8 @@ def fake_mode() -> Any:
     """Where tensors have shapes and no numbers; one for the whole process, or they would not go together."""
     global _fake
     if _fake is None:
-        from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and not everybody needs it
 
-        class Shared(FakeTensorMode):
+        class Shared(fake_tensor_module().FakeTensorMode):  # type: ignore[misc]
             """A tensor refers to it, and a copy of a tensor would copy it, with weak references that are freed once."""
 
             def __deepcopy__(self, memo: Any) -> Any:
@@ -69,13 +69,12 @@ def _moved(value: Any, device: torch.device) -> Any:
     def to(leaf: Any) -> Any:
         return leaf.to(device) if isinstance(leaf, torch.Tensor) and leaf.device != device else leaf
 
-    return torch.utils._pytree.tree_map(to, value)
+    return pytree.tree_map(to, value)
 
 
 def is_data_dependent(error: Exception) -> bool:
     """Whether an error says that numbers were asked for, and there were only shapes."""
-    from torch._subclasses import fake_tensor as fake
-
+    fake = fake_tensor_module()
     known = (fake.DataDependentOutputException, fake.DynamicOutputShapeException)
     return isinstance(error, known) or any(word in str(error) for word in ("data-dependent", "unbacked"))
 
@@ -107,7 +106,7 @@ def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, 
 
     first: Exception | None = None
     for longest in _LENGTHS:
-        args, kwargs = torch.utils._pytree.tree_map(partial(zeros, longest), given, other)
+        args, kwargs = pytree.tree_map(partial(zeros, longest), given, other)
         try:
             with evaluation_mode(module), torch.no_grad():
                 module(*args, **kwargs)
@@ -122,7 +121,7 @@ def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, 
 @contextmanager
 def mute_fake_tensor_logs() -> Iterator[None]:
     """What torch logs about an operation that shapes do not fit is in the error."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    logger = logging.getLogger(FAKE_TENSOR_LOGGER)
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     try:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kerastorch.core.torch_private import is_view
+
 FOLD = 256  # batches whose numbers are summed at once
 
 
@@ -80,7 +82,7 @@ def unshared(tensor: Tensor) -> Tensor:
 
     It may be a parameter, a buffer, or a part of the batch that a loader fills again.
     """
-    made = tensor.grad_fn is not None and not tensor._is_view()
+    made = tensor.grad_fn is not None and not is_view(tensor)
     return tensor.detach() if made else tensor.detach().clone()
 
 

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.torch_private import module_hooks
 from kerastorch.layers.base import is_built
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.runtime.call_module import call_module
@@ -131,7 +132,7 @@ def _axes(model: nn.Module) -> set[int]:
     """How many axes the inputs of the model's convolutions have; none where a copy could not stand for the model."""
     found: set[int] = set()
     for module in modules(model):
-        hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+        hooks = module_hooks(module, "forward", "forward_pre")
         if isinstance(module, nn.parallel.DistributedDataParallel):
             return set()  # a trial would wait for the other processes
         if any(not isinstance(getattr(hook, "__self__", None), LogitsRecorder) for hook in hooks):

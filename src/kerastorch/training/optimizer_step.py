@@ -12,6 +12,7 @@ from torch import Tensor
 from kerastorch.checkpoint.optimizer_state import like
 from kerastorch.constraints import Constrained, constrain
 from kerastorch.core.errors import warn
+from kerastorch.core.torch_private import foreach_copy_, foreach_div_
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average, weights
 from kerastorch.training.bare import UnwrappedStep
 
@@ -115,7 +116,7 @@ class OptimizerStep:
 
     def _divide(self, by: float) -> None:
         grads = [p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        torch._foreach_div_(grads, by)
+        foreach_div_(grads, by)
 
     def by_closure(self, step: Callable[[Any], Any], batch: Any, again: Callable[[], None]) -> Any:
         """A step of an optimizer that asks for the loss several times; what the first asking returned.
@@ -157,7 +158,7 @@ class OptimizerStep:
 
     @torch.no_grad()
     def _go_back(self, held: list[Tensor], state: dict[Tensor, Any]) -> None:
-        torch._foreach_copy_(weights(self.optimizer), held)
+        foreach_copy_(weights(self.optimizer), held)
         self.optimizer.state.clear()
         self.optimizer.state.update(state)
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.checkpoint import optimizer_state
@@ -16,6 +15,7 @@ from kerastorch.checkpoint.module_state import capture_module_state, check_modul
 from kerastorch.checkpoint.optimizer_state import parameter_names
 from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.module_tree import named_modules
+from kerastorch.core.torch_private import pytree
 from kerastorch.core.unsaved_attributes import Snapshot, changed_attributes, declares_state, snapshot
 from kerastorch.data.batches import Batch, FirstBatches
 from kerastorch.data.loaders import LoaderBatches, StreamBatches

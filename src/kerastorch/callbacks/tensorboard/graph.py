@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from kerastorch.core.module_tree import is_compiled, modules, named_modules
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES
+from kerastorch.core.torch_private import TorchDispatchMode, operation_name, pytree
 from kerastorch.core.train_mode import evaluation_mode
 
 
@@ -44,7 +43,7 @@ def event_of(model: Any, seen: Any) -> Any:
         recorder.add(re.sub(r"\W+", "/", name).strip("/"), "input", [], tensor)
     with _unnoticed(model, device), recorder.scopes(model), recorder:
         outputs = model.predict_step(x)
-    for index, tensor in enumerate(one for one in tree_leaves(outputs) if isinstance(one, Tensor)):
+    for index, tensor in enumerate(one for one in pytree.tree_leaves(outputs) if isinstance(one, Tensor)):
         recorder.add(f"output/{index}", "output", [tensor], tensor)
     graph = GraphDef(node=recorder.nodes, versions=VersionDef(producer=22))
     return Event(graph_def=graph.SerializeToString())
@@ -72,9 +71,9 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
-        given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
-        operation = func._schema.name.split("::")[-1]
-        made = [one for one in tree_leaves(found) if isinstance(one, Tensor)]
+        given = [one for one in pytree.tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+        operation = operation_name(func)
+        made = [one for one in pytree.tree_leaves(found) if isinstance(one, Tensor)]
         self.add(f"{self._scope[-1]}{operation}", operation, given, *made)
         return found
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerastorch.core import torch_private
 from kerastorch.core.nested import leaves
 from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.training.jit.graph_capture import Trace, trace
@@ -88,11 +89,11 @@ def _parts(batch: Batch | BatchGroup) -> list[Tensor]:
 def _compiled(recorded: Trace, parts: list[Tensor]) -> Run:
     with warnings.catch_warnings():  # of torch's about itself
         warnings.simplefilter("ignore")
-        from torch import _inductor  # on first use: its import takes a second
+        inductor = torch_private.inductor()  # on first use: its import takes a second
     given: list[Any] = [*recorded.inputs, *parts]
     with torch.no_grad(), warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
-        run: Run = _inductor.compile(recorded.graph, given, _OPTIONS)
+        run: Run = inductor.compile(recorded.graph, given, _OPTIONS)
     return Captured(run, recorded.inputs, parts) if parts[0].device.type == "cuda" else run
 
 

@@ -15,6 +15,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from kerastorch.constraints import constrain
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.torch_private import compiling_flag
 from kerastorch.data.batches import Batch
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.functional_optimizer import State, functional_optimizer_step
@@ -127,7 +128,7 @@ def trace(trainer: Any, update: OptimizerStep, cells: list[ParameterBucket], bat
         forbid_side_effects(
             [*modules(model), *(m for loss in losses for m in loss.modules()), *objective.losses.values()]
         ),
-        _compiling(),
+        compiling_flag(),
     ):
         graph = make_fx(steps, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *parts)
     _check_constants(graph, inputs)
@@ -179,14 +180,3 @@ def _in_place_of(trainer: Any, meter: Any, minimize: Any, leaf_of: dict[int, Ten
         trainer.meter, trainer.minimize, objective.penalties = kept
         objective.forget()
         objective.total, objective.parts, objective.counts = None, {}, {}
-
-
-@contextmanager
-def _compiling() -> Iterator[None]:
-    """torch's optimizers then leave numbers on the device."""
-    before = torch.compiler._is_compiling_flag
-    torch.compiler._is_compiling_flag = True
-    try:
-        yield
-    finally:
-        torch.compiler._is_compiling_flag = before
