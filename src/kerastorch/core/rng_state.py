@@ -6,6 +6,7 @@ import functools
 import random
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -56,15 +57,15 @@ class RandomStates:
 
 
 def capture_rng_states() -> dict[str, Any]:
-    """The generators of everybody, as they are now: Python's, NumPy's and torch's on every device.
+    """Return the states of the global generators of Python, NumPy and torch, the latter on each device.
 
-    >>> before = capture()
+    >>> before = capture_rng_states()
     >>> first = torch.rand(3)
-    >>> restore(before)
+    >>> restore_rng_states(before)
     >>> torch.equal(torch.rand(3), first)
     True
     """
-    found = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
+    found = {**capture_host_rng_states(), "torch": torch.get_rng_state()}
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         found["cuda"] = torch.cuda.get_rng_state_all()
     if torch.backends.mps.is_available():
@@ -73,14 +74,46 @@ def capture_rng_states() -> dict[str, Any]:
 
 
 def restore_rng_states(state: Mapping[str, Any]) -> None:
-    """Put them back; a device that is not here any more is passed over."""
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
+    """Restore what `capture_rng_states` returned; devices that this machine lacks are skipped."""
+    restore_host_rng_states(state)
     torch.set_rng_state(state["torch"])
     if "cuda" in state and torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
     if "mps" in state and torch.backends.mps.is_available():
         torch.mps.set_rng_state(state["mps"])
+
+
+@contextmanager
+def preserved_rng_states() -> Iterator[None]:
+    """Restore the global generators of Python, NumPy and torch at the end of the block.
+
+    >>> with preserved_rng_states():
+    ...     first = torch.rand(3)
+    >>> torch.equal(torch.rand(3), first)
+    True
+    """
+    before = capture_rng_states()
+    try:
+        yield
+    finally:
+        restore_rng_states(before)
+
+
+def capture_host_rng_states() -> dict[str, Any]:
+    """Return the states of the global generators of Python and NumPy, which a captured graph cannot draw from."""
+    return {"python": random.getstate(), "numpy": np.random.get_state()}
+
+
+def restore_host_rng_states(state: Mapping[str, Any]) -> None:
+    """Restore what `capture_host_rng_states` returned."""
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+
+
+def host_rng_states_changed(since: Mapping[str, Any]) -> bool:
+    """Return whether somebody drew from the global generators of Python or NumPy since they were captured."""
+    now = capture_host_rng_states()
+    return bool(now["python"] != since["python"]) or str(now["numpy"]) != str(since["numpy"])
 
 
 _KINDS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)

@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset
 from kerastorch.core.errors import warn
 from kerastorch.core.nested import leaves
 from kerastorch.core.ownership import is_from
-from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
+from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.data.batches import Batch
 from kerastorch.data.loaders import copy_targets, iterate_batches
 from kerastorch.data.shuffle import permutation
@@ -97,11 +97,8 @@ def is_sequence_of_batches(x: Any) -> bool:
         return True
     if hasattr(x, "__getitems__") or not len(x):  # torch's way to ask for several samples
         return False
-    before = capture_rng_states()
-    try:
+    with preserved_rng_states():  # a sample drawn at random is drawn again, with the same values, in the first pass
         first = x[0]
-    finally:
-        restore_rng_states(before)  # whoever draws numbers for a sample draws the same ones again
     if may_be_a_batch(first):
         raise TypeError(
             f"{type(x).__name__} has len() and [i], but does not say whether [0], {shown(first)}, is a sample or a "

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from kerastorch.core.module_tree import is_compiled, is_unbuilt, modules
 from kerastorch.core.nested import map_structure
+from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.tensor_spec import TRIAL_SIZES
 from kerastorch.core.torch_private import fake_tensor_module
 from kerastorch.core.train_mode import evaluation_mode
@@ -79,9 +78,7 @@ class DryRun:
 def isolated(parts: Sequence[nn.Module]) -> Iterator[None]:
     """For the time of a look: random numbers are put back, and layers call their parts, not a kernel for all."""
     with ExitStack() as stack:
-        stack.callback(random.setstate, random.getstate())
-        stack.callback(np.random.set_state, np.random.get_state())  # what users' code draws from
-        stack.enter_context(torch.random.fork_rng())
+        stack.enter_context(preserved_rng_states())
         stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(False)
         if any(map(is_compiled, parts)):

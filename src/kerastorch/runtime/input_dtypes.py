@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
+from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional.functional_model import Functional
 from kerastorch.layers.base import is_built
@@ -176,17 +176,13 @@ def _no_floats_looked_up(twin: nn.Module) -> Iterator[None]:
 @contextmanager
 def _unseen(model: nn.Module) -> Iterator[None]:
     """Random numbers drawn meanwhile are put back, nothing is compiled, nothing is said."""
-    before = capture_rng_states()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if not any(map(is_compiled, modules(model))):
-                yield
-                return
-            with torch.compiler.set_stance("force_eager"):
-                yield
-    finally:
-        restore_rng_states(before)
+    with preserved_rng_states(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not any(map(is_compiled, modules(model))):
+            yield
+            return
+        with torch.compiler.set_stance("force_eager"):
+            yield
 
 
 def _copied(model: nn.Module) -> nn.Module:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import random
 import threading
 import warnings
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -18,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
 from kerastorch.core.torch_private import module_hooks
 from kerastorch.layers.base import is_built
 from kerastorch.layers.convolution import Convolutional
@@ -153,26 +152,26 @@ def outputs_match(model: nn.Module, x: Any, arrange: Callable[[Any], Any]) -> bo
     Outputs must be the same up to rounding and lie in memory alike; a backward pass must work. Whatever goes wrong,
     the answer is no: where the model itself is at fault, it will say so when it is used.
     """
-    rewind = _random_states()
+    before = capture_rng_states()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             few = map_structure(lambda leaf: leaf.detach()[torch.arange(ROWS) % len(leaf)].contiguous(), x)
             twin = copy.deepcopy(model)
             for training in (False, True):
-                rewind()
+                restore_rng_states(before)
                 with _Called() as called:
                     expected = _outputs(twin, map_structure(torch.clone, few), training)
                 if not called.names & _GAINS:
                     return False
-                rewind()
+                restore_rng_states(before)
                 if not _alike(expected, _outputs(twin, arrange(map_structure(torch.clone, few)), training)):
                     return False
         return True
     except Exception:
         return False
     finally:
-        rewind()
+        restore_rng_states(before)
 
 
 def _outputs(model: nn.Module, x: Any, training: bool) -> list[Tensor]:
@@ -211,15 +210,3 @@ class _Called(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.names.add(getattr(func, "__name__", ""))
         return func(*args, **(kwargs or {}))
-
-
-def _random_states() -> Callable[[], None]:
-    """A function that puts the random states back to what they are now: torch's, Python's and NumPy's."""
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()
-
-    def rewind() -> None:
-        torch.set_rng_state(states[0])
-        random.setstate(states[1])
-        np.random.set_state(states[2])
-
-    return rewind

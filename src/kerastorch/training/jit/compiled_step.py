@@ -10,6 +10,7 @@ import torch
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.core.errors import warn
+from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.torch_private import step_post_hooks
 from kerastorch.data.batches import Batch, BatchGroup, shape_of
 from kerastorch.optimizers.base import weights
@@ -179,7 +180,7 @@ class CompiledStep:
         before = [tensor.detach().clone() for tensor in program.inputs]
         found = error = None
         try:
-            with torch.random.fork_rng():
+            with preserved_rng_states():
                 found = program(batch)
         except Exception as raised:
             error = raised

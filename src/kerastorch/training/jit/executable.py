@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kerastorch.core import torch_private
 from kerastorch.core.nested import leaves
+from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.training.jit.graph_capture import Trace, trace
 from kerastorch.training.jit.parameter_buckets import ParameterBucket
@@ -122,7 +123,7 @@ class Captured:
         before = [tensor.clone() for tensor in inputs]
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), preserved_rng_states():
             with torch.cuda.stream(side):  # once before capturing: libraries set themselves up
                 run(*inputs, *self._parts)
             torch.cuda.current_stream().wait_stream(side)
