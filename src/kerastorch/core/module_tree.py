@@ -47,6 +47,16 @@ def is_unbuilt(part: nn.Module) -> bool:
     return any(weight is not None and nn.parameter.is_lazy(weight) for weight in part._parameters.values())
 
 
+def is_built(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> bool:
+    """Return whether a module and all modules within it have all their parameters.
+
+    Args:
+        module: any module.
+        parts: what `modules(module)` returns, if the caller has it already.
+    """
+    return not any(map(is_unbuilt, modules(module) if parts is None else parts))
+
+
 def tensors(parts: Iterable[nn.Module]) -> list[Tensor]:
     """The parameters of all `parts`, then the buffers; a shared one comes as often as it is held."""
     parameters: list[Tensor | None] = []

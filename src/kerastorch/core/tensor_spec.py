@@ -10,8 +10,16 @@ from torch import Tensor
 
 from kerastorch.core.nested import leaves, map_structure
 
-TRIAL_BATCH_SIZES = (2, 3)  # run with both, what differs afterwards is known to vary
-TRIAL_SIZES = (192, 320)  # the same for other axes that vary; they can be halved a few times
+# Two sizes for each axis that varies: the sizes that differ between two runs are those that vary with the input.
+TRIAL_BATCH_SIZES = (2, 3)  # rows
+TRIAL_SIZES = (192, 320)  # of the other axes; convolutional networks can halve both six times
+# Sizes of axes that vary, tried in this order until a lazy module can be built: windows need a large size, tables of
+# positions a small one.
+BUILD_SIZES = (32, 192, 8, 1)
+# Sizes for `torch.export`, tried in this order. Rows: the first is traced, and torch takes a size of 1 for a constant.
+# Other axes that vary: the sizes of two runs, and by how much each further axis is larger than the one before it.
+EXPORT_BATCH_SIZES = (3, 2, 1)
+EXPORT_SIZES = ((16, 24, 8), (16, 24, 0), (192, 320, 64), (192, 320, 0), (3, 4, 1), (3, 4, 0))
 
 
 @dataclass(frozen=True)

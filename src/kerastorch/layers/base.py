@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.constraints import Constraint
 from kerastorch.core.channel_tracking import Channels
-from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.serialization import Configurable, current_codec
 from kerastorch.core.torch_private import non_persistent_buffers
 from kerastorch.module.weights_mixin import WeightsMixin
@@ -238,16 +236,6 @@ def _shape(value: Any) -> Any:
     if isinstance(value, (tuple, list)) and value and all(isinstance(one, Tensor) for one in value):
         return tuple(one.shape for one in value)
     return None
-
-
-def is_built(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> bool:
-    """Whether every parameter of `module` exists: kerastorch's layers and torch's `Lazy*` alike.
-
-    Args:
-        module: any.
-        parts: its modules, where they are at hand.
-    """
-    return not any(map(is_unbuilt, modules(module) if parts is None else parts))
 
 
 def activation_name(activation: Any) -> str:

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from kerastorch.core.module_tree import is_compiled, is_unbuilt, modules
+from kerastorch.core.lazy_build import build_by_call
+from kerastorch.core.module_tree import is_built, is_compiled, modules
 from kerastorch.core.nested import map_structure
 from kerastorch.core.rng_state import preserved_rng_states
-from kerastorch.core.tensor_spec import TRIAL_SIZES
+from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
 from kerastorch.core.torch_private import fake_tensor_module
 from kerastorch.core.train_mode import evaluation_mode
+from kerastorch.layers.rnn import reset_all_states
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.call_module import call_module
 from kerastorch.runtime.error_context import raise_with_context
@@ -39,14 +41,14 @@ class DryRun:
 
     def __init__(self, module: nn.Module, given: Any, *, fake: bool) -> None:
         self._given, self._fake = given, fake
-        built = not any(map(is_unbuilt, modules(module)))
-        module = module if built else _copied(module)
+        module = module if is_built(module) else _copied(module)
         parts = modules(module)
         place = next((weight.device for part in parts for weight in part.parameters(recurse=False)), "cpu")
         self._feed = BatchTransfer(parts, torch.device(place))  # as fit would: what is looked up becomes integers
         self.module = module
-        if not built:
-            self._run(self.inputs(2, TRIAL_SIZES[0]))
+        if not is_built(module, parts):
+            with isolated(parts):
+                build_lazy(module, self.inputs(TRIAL_BATCH_SIZES[0], TRIAL_SIZES[0]))
         if fake:
             with fake_tensor_module().FakeCopyMode(fake_mode()):
                 self.module = copy.deepcopy(module)
@@ -72,6 +74,29 @@ class DryRun:
                     return call_module(self.module, x)
             except Exception as error:
                 raise_with_context(error, self.module, x)
+
+
+def build_lazy(module: nn.Module, x: Any) -> None:
+    """Make the parameters of a module's lazy parts, if it has any, by one call in evaluation mode.
+
+    Args:
+        module: any module. Buffers such as batch statistics keep their values; random states are not restored, since
+            initializers draw from them.
+        x: a batch of inputs, as `call_module` takes it.
+
+    Raises:
+        Exception: the error of the call, in the words of `raise_with_context`.
+    """
+
+    def call(x: Any) -> None:
+        try:
+            call_module(module, x)
+        except Exception as error:
+            raise_with_context(error, module, x)
+
+    if not is_built(module):
+        build_by_call(module, call, [x])
+        reset_all_states(module)
 
 
 @contextmanager

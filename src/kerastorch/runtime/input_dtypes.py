@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import warn
-from kerastorch.core.module_tree import is_compiled, modules
+from kerastorch.core.module_tree import is_built, is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional.functional_model import Functional
-from kerastorch.layers.base import is_built
 from kerastorch.layers.embedding import Embedding
 from kerastorch.runtime.call_module import call_module
 from kerastorch.runtime.first_layers import EMBEDDINGS, Kind, declared, first_with_weights, within

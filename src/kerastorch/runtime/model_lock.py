@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from kerastorch.core.module_tree import modules
-from kerastorch.layers.base import is_built
+from kerastorch.core.module_tree import is_built, modules
 
 WAIT = 30.0  # seconds; with a bound no ring of threads that wait for each other stands still for ever
 

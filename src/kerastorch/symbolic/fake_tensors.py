@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from kerastorch.core.module_tree import is_unbuilt, modules, tensors
+from kerastorch.core.lazy_build import build_by_call
+from kerastorch.core.module_tree import modules, tensors
+from kerastorch.core.tensor_spec import BUILD_SIZES
 from kerastorch.core.torch_private import FAKE_TENSOR_LOGGER, fake_tensor_module, pytree
 from kerastorch.core.train_mode import evaluation_mode
 
@@ -79,43 +81,29 @@ def is_data_dependent(error: Exception) -> bool:
     return isinstance(error, known) or any(word in str(error) for word in ("data-dependent", "unbacked"))
 
 
-# How long an axis that varies is at most, in one try after the other: long enough to be halved a few times, as
-# convolutional networks do, but a table of positions may be short.
-_LENGTHS = (2**62, 32, 8, 1)
-
-
 def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, Any]) -> None:
-    """Make the parameters of lazy parts, if there are any left, by one call on zeros.
+    """Make the parameters of a module's lazy parts, if it has any, by one call on zeros.
 
     Args:
-        module: any.
-        given: what it is called on, fake tensors among it, and the same by name.
-        other: the same with other sizes where one varies.
+        module: any module.
+        given: the positional and keyword arguments of the call, with fake tensors among them.
+        other: the same arguments with different sizes of the axes that vary.
 
     Raises:
-        Exception: what the call on the longest zeros raised, if none of the calls went through.
+        Exception: the error of the first call, if no call with one of `BUILD_SIZES` succeeds.
     """
-    if not any(map(is_unbuilt, modules(module))):
-        return
 
-    def zeros(longest: int, one: Any, two: Any) -> Any:
+    def zeros(varying: int, one: Any, two: Any) -> Any:
         if not isinstance(one, torch.Tensor):
             return one
-        sizes = [a if a == b else min(a, longest) for a, b in zip(one.shape, two.shape, strict=True)]
+        sizes = [a if a == b else min(a, varying) for a, b in zip(one.shape, two.shape, strict=True)]
         return torch.zeros(sizes, dtype=one.dtype)
 
-    first: Exception | None = None
-    for longest in _LENGTHS:
-        args, kwargs = pytree.tree_map(partial(zeros, longest), given, other)
-        try:
-            with evaluation_mode(module), torch.no_grad():
-                module(*args, **kwargs)
-        except Exception as error:
-            first = first or error
-        else:
-            return
-    assert first is not None
-    raise first
+    def call(arguments: Any) -> Any:
+        return module(*arguments[0], **arguments[1])
+
+    trials = (pytree.tree_map(partial(zeros, varying), given, other) for varying in BUILD_SIZES)
+    build_by_call(module, call, trials)
 
 
 @contextmanager

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from kerastorch.core.errors import mismatch
-from kerastorch.core.module_tree import is_compiled, modules
+from kerastorch.core.module_tree import is_built, is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
 from kerastorch.core.torch_private import module_hooks
-from kerastorch.layers.base import is_built
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.runtime.call_module import call_module
 from kerastorch.training.fused_activation import LogitsRecorder
