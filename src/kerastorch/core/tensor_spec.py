@@ -1,4 +1,4 @@
-"""Spec: what a model is given, without the numbers."""
+"""Shapes and dtypes of inputs, and the sizes with which models are tried."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class TensorSpec:
     """Shape and dtype of one tensor.
 
     Attributes:
-        shape: its sizes; `None` where one varies, the first of these being the batch's.
-        dtype: `None` is torch's default.
+        shape: the sizes; `None` for an axis whose size varies. The first of these is the batch axis.
+        dtype: `None` means torch's default dtype.
     """
 
     shape: tuple[int | None, ...]
@@ -36,11 +36,11 @@ class TensorSpec:
 
     @classmethod
     def of(cls, tensor: Tensor) -> Self:
-        """Of a batch, whose first axis varies."""
+        """Return the spec of a batch, whose first axis varies."""
         return cls((None, *tensor.shape[1:]), tensor.dtype)
 
     def zeros(self, batch: int, varying: int) -> Tensor:
-        """A tensor like this."""
+        """Return zeros of this shape and dtype, with `batch` rows, and size `varying` on other axes that vary."""
         open_axes = [axis for axis, size in enumerate(self.shape) if size is None]
         sizes = [size or varying for size in self.shape]
         if open_axes:
@@ -49,7 +49,7 @@ class TensorSpec:
 
 
 def specs_of(x: Any) -> Any:
-    """The specs of a batch of inputs, in their structure; `None` where it is not all tensors."""
+    """Return the specs of a batch in the same structure, or `None` if a leaf is no tensor with a batch axis."""
     if not all(isinstance(leaf, Tensor) and leaf.ndim for _, leaf in leaves(x)):
         return None
     return map_structure(TensorSpec.of, x)

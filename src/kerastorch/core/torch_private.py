@@ -102,6 +102,7 @@ def fake_tensor_module() -> Any:
         raise _lacks("torch._subclasses.fake_tensor") from error
 
 
+EXPORT_LOGGERS = ("torch._export", "torch._dynamo")  # log what an export does, and failures that the error states
 FAKE_TENSOR_LOGGER = "torch._subclasses.fake_tensor"  # logs each failed operation, which the error states anyway
 
 
@@ -212,6 +213,12 @@ def base_of(tensor: Any) -> Tensor | None:
     return getattr(tensor, "_base", None)
 
 
+def sparse_values(tensor: Tensor) -> Tensor:
+    """Return the stored values of a sparse tensor: of a gradient, to check whether it is finite."""
+    found = getattr(tensor, "_values", None)
+    return tensor.coalesce().values() if found is None else found()
+
+
 def storage_key(tensor: Tensor) -> int:
     """Return a number that identifies the memory of a tensor, so that memory is counted once."""
     storage = tensor.untyped_storage()
@@ -232,6 +239,9 @@ MODULE_CONTENTS = ("_parameters", "_buffers", "_modules", "_non_persistent_buffe
 
 # The function that each call of a module runs through: finds the module whose `forward` is running, in the stack.
 CALL_CODE: Any = getattr(getattr(nn.Module, "_call_impl", None), "__code__", None)
+# The child of a module that `torch.compile(module)` returns, and where the class of the wrapper is defined.
+COMPILED_CHILD = "_orig_mod"
+COMPILED_CLASS = ("torch._dynamo.eval_frame", "OptimizedModule")
 # Whether layers may call `_call_impl` directly, which saves a frame in each call of a layer.
 HAS_CALL_IMPL = hasattr(nn.Module, "_call_impl") and hasattr(nn.Module, "_compiled_call_impl")
 
@@ -293,7 +303,7 @@ def step_wrapper_is_idle(optimizer: Optimizer) -> bool:
 
 
 def unscale_before_step(optimizer: Optimizer) -> None:
-    """Have `GradScaler` divide the gradients of a fused optimizer before the step instead of in its kernel."""
+    """Make `GradScaler` divide the gradients of a fused optimizer before the step instead of in its kernel."""
     optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # unknown to torch: has no effect
 
 
@@ -326,7 +336,7 @@ def has_persistent_iterator(loader: Any) -> bool:
 
 
 def drop_persistent_iterator(loader: Any) -> None:
-    """Have a `DataLoader` start new workers in its next pass."""
+    """Make a `DataLoader` start new workers in its next pass."""
     loader._iterator = None
 
 

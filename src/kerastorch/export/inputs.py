@@ -14,7 +14,7 @@ from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.tensor_spec import EXPORT_BATCH_SIZES, EXPORT_SIZES, TensorSpec, specs_of
 from kerastorch.core.torch_private import pytree
-from kerastorch.core.wrapper_prefixes import unwrapped
+from kerastorch.core.wrapper_prefixes import unwrap
 from kerastorch.data.arrays import tensors as as_tensors
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.module_view import ModuleView
@@ -132,7 +132,7 @@ def _traceable(model: nn.Module) -> nn.Module:
         if model.module_viewed is None:
             break
         model = model.module_viewed
-    inner = unwrapped(model)
+    inner = unwrap(model)
     return model if inner is model or isinstance(model, ModuleView) else _traceable(inner)
 
 

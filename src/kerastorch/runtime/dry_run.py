@@ -1,4 +1,4 @@
-"""Looking at a module without leaving a trace: on a copy without numbers, or on the module itself, put back after."""
+"""Dry runs: calling a module, or a copy of it on fake tensors, without any lasting effect on the module."""
 
 from __future__ import annotations
 
@@ -25,26 +25,29 @@ from kerastorch.symbolic.fake_tensors import fake_mode, mute_fake_tensor_logs
 
 
 class DryRun:
-    """A module, or what stands for it, that may be run.
+    """Runs a module on inputs of given specs, without any lasting effect on it.
 
     Args:
-        module: any, built or not; nothing about it changes.
-        given: specs of its inputs.
-        fake: on a copy whose tensors have shapes and no numbers; else really, on zeros.
+        module: any module, built or not.
+        given: specs of its inputs, in their structure.
+        fake: whether to run a copy on fake tensors, which have shapes and no values. If not, the module itself runs on
+            zeros, or a copy of it if it is not built.
 
     Raises:
-        Exception: whatever a deep copy of the module, or its forward, raises.
+        Exception: the error of copying or calling the module.
 
     Attributes:
-        module: what is run: built, with the names of the one given.
+        module: the module that is run, with all its parameters and the same names as the given one.
     """
 
     def __init__(self, module: nn.Module, given: Any, *, fake: bool) -> None:
         self._given, self._fake = given, fake
-        module = module if is_built(module) else _copied(module)
+        module = module if is_built(module) else _deep_copy(module)
         parts = modules(module)
         place = next((weight.device for part in parts for weight in part.parameters(recurse=False)), "cpu")
-        self._feed = BatchTransfer(parts, torch.device(place))  # as fit would: what is looked up becomes integers
+        self._transfer = BatchTransfer(
+            parts, torch.device(place)
+        )  # casts inputs as `fit` does, those of embeddings to integers
         self.module = module
         if not is_built(module, parts):
             with isolated(parts):
@@ -54,11 +57,19 @@ class DryRun:
                 self.module = copy.deepcopy(module)
 
     def inputs(self, batch: int, varying: int) -> Any:
-        """Zeros of these sizes, on the module's device and in its dtype."""
-        return self._feed.inputs(map_structure(lambda spec: spec.zeros(batch, varying), self._given))
+        """Return zeros on the module's device, with `batch` rows, and size `varying` on other axes that vary."""
+        return self._transfer.inputs(map_structure(lambda spec: spec.zeros(batch, varying), self._given))
 
     def run(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
-        """Call it: what it was given, and what it returned."""
+        """Call the module in evaluation mode, or the copy on fake tensors in training mode.
+
+        Args:
+            x: inputs, as `inputs` returns them.
+            training: whether a copy on fake tensors runs in training mode; ignored without fake tensors.
+
+        Returns:
+            The inputs, as fake tensors if `fake`, and the outputs.
+        """
         if not self._fake:
             return x, self._run(x)
         x = map_structure(fake_mode().from_tensor, x)
@@ -68,7 +79,7 @@ class DryRun:
     def _run(self, x: Any, training: bool = False) -> Any:
         with isolated(modules(self.module)):
             try:
-                if training:  # nobody but a copy is trained
+                if training:  # only the copy on fake tensors
                     return call_module(self.module.train(), x)
                 with evaluation_mode(self.module), torch.no_grad():
                     return call_module(self.module, x)
@@ -101,7 +112,14 @@ def build_lazy(module: nn.Module, x: Any) -> None:
 
 @contextmanager
 def isolated(parts: Sequence[nn.Module]) -> Iterator[None]:
-    """For the time of a look: random numbers are put back, and layers call their parts, not a kernel for all."""
+    """Restore random states at the end of the block, and disable fused kernels and compiled code within it.
+
+    Without the fused kernels of attention and of `torch.compile`, modules call their submodules, whose calls can be
+    recorded.
+
+    Args:
+        parts: the modules of a model.
+    """
     with ExitStack() as stack:
         stack.enter_context(preserved_rng_states())
         stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
@@ -111,8 +129,8 @@ def isolated(parts: Sequence[nn.Module]) -> Iterator[None]:
         yield
 
 
-def _copied(module: nn.Module) -> nn.Module:
-    """A deep copy; torch has none of a lazy buffer."""
+def _deep_copy(module: nn.Module) -> nn.Module:
+    """Return a deep copy of a module; lazy buffers, which torch cannot copy, are created anew."""
     kind: Any = nn.parameter.UninitializedBuffer
     lazy = [buffer for buffer in module.buffers() if nn.parameter.is_lazy(buffer)]
     fresh = {id(buffer): kind(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}

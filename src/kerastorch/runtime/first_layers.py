@@ -1,4 +1,4 @@
-"""What the first layer to compute with an input takes, as far as the modules of a model tell."""
+"""The kind of input that the first layer of a model needs: floats, integers, or indices of an embedding."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import nn
 
 from kerastorch.core.module_tree import modules
 from kerastorch.core.ownership import is_from, is_own
-from kerastorch.core.torch_private import ConvBase, NormBase
+from kerastorch.core.torch_private import COMPILED_CHILD, ConvBase, NormBase
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.layers.base import Layer
 from kerastorch.layers.embedding import Embedding
 from kerastorch.layers.lambda_ import Lambda
 
-# floats: integers are cast. integers: they stay as they are. indices: whole numbers of any dtype become int64.
+# "floats": integers are cast to floats. "integers": they stay unchanged. "indices": any dtype is cast to int64.
 Kind = Literal["floats", "integers", "indices"]
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, Embedding)
@@ -27,18 +27,18 @@ _FLOAT_LAYERS = (
 
 
 def root(parts: Sequence[nn.Module]) -> nn.Module:
-    """Find the model in the list that `tree.modules` made of it, where a view comes behind what it views."""
+    """Return the model whose modules are given, in the order of `module_tree.modules`: a view follows what it views."""
     if len(parts) > 1 and vars(parts[1]).get("module_viewed") is parts[0]:
         return parts[1]
     return parts[0]
 
 
 def first_use(module: nn.Module) -> Kind | Literal["passes"] | None:
-    """Tell what the first layer to compute with the input takes, if that can be told without a call.
+    """Return the kind of input that the first computing layer of a module needs, without calling the module.
 
     Returns:
-        `"passes"` where no layer decides (the module has none with weights), `None` where a `forward` of the user's
-        would have to be run.
+        A kind; `"passes"` if none of the layers has weights, so that the module takes any kind; `None` if a `forward`
+        of the user decides.
     """
     inner = within(module)
     if inner is not module:
@@ -59,22 +59,22 @@ def first_use(module: nn.Module) -> Kind | Literal["passes"] | None:
 
 
 def _is_known(part: nn.Module) -> bool:
-    """Whether a module is one of kerastorch's layers or of torch's."""
+    """Return whether a module is a layer of kerastorch or of torch."""
     return is_own(part, "layers") or is_from(part, "torch.nn.modules")
 
 
 def within(module: nn.Module) -> nn.Module:
-    """What does the work of a view, of a compiled module or of a wrapper for several devices."""
+    """Return the module behind a view, a compiled module or a data-parallel wrapper, or the module itself."""
     viewed = vars(module).get("module_viewed")
     if viewed is not None and type(module).forward in (ModuleView.forward, Functional.forward):
         return viewed  # type: ignore[no-any-return]
     if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         return module.module  # type: ignore[no-any-return]
-    return getattr(module, "_orig_mod", module)
+    return getattr(module, COMPILED_CHILD, module)
 
 
 def _forwards_as_made(chain: nn.Module) -> bool:
-    """Whether a chain calls its children one after the other: it has no `forward` of the user's."""
+    """Return whether a chain only calls its children one after the other, without a `forward` of the user."""
     forward = type(chain).forward
     return is_own(forward, "sequential") or is_from(forward, "torch.nn.modules.container")
 
@@ -91,9 +91,10 @@ def _first_of_chain(chain: nn.Module) -> Kind | Literal["passes"] | None:
 
 
 def first_with_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indices"] | None:
-    """Tell what the first module with weights computes with, in the order in which they were made; `None` for others.
+    """Return the kind of input of the first module with weights, or `None` if that module is of another class.
 
-    It need not be the first to be called: this is for where nothing better is known.
+    A guess for models of which nothing else is known: the first module in the order of creation need not be the first
+    one that is called.
     """
     for part in parts:
         if isinstance(part, EMBEDDINGS):
@@ -106,7 +107,10 @@ def first_with_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indices
 
 
 def declared(model: nn.Module) -> tuple[Kind, ...] | None:
-    """Read the kinds of a functional model's inputs off their symbols; an embedding looks up all the same."""
+    """Return the kinds of a functional model's inputs by the dtypes of its `Input`s, or `None` for other models.
+
+    Inputs of embeddings are indices whatever their dtype.
+    """
     plan = model._plan if isinstance(model, Functional) else None
     graph: Any = getattr(model, "module_viewed", None)
     if plan is None or graph is None:
