@@ -55,7 +55,7 @@ def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, data
 
 
-def rows(data: Any) -> int:
+def first_rows(data: Any) -> int:
     """Return the number of rows of the first leaf.
 
     Raises:

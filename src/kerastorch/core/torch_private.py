@@ -86,6 +86,11 @@ def operation_name(operation: Any) -> str:
     return str(operation if schema is None else schema.name).rpartition("::")[2]
 
 
+def aten_operation(name: str) -> Any:
+    """Return a private operation of `torch.ops.aten`, or `None`: those whose multiply-adds torch does not count."""
+    return getattr(torch.ops.aten, name, None)
+
+
 def rename_node(node: torch.fx.Node, name: str) -> None:
     """Rename a node of a graph: a functional model's inputs keep names that do not collide."""
     _private(node, "_rename")(name)
@@ -165,6 +170,11 @@ def _unscale_loop(grads: list[Tensor], found_inf: Tensor, inv_scale: Tensor) -> 
         grad.mul_(inv_scale)
 
 
+def _fans(weight: Tensor) -> tuple[int, int]:
+    window = weight[0][0].numel()
+    return weight.shape[1] * window, weight.shape[0] * window
+
+
 # One call for many tensors: norms and clipping of gradients, weight decay, accumulation, copies of weights.
 foreach_norm: Callable[..., Any] = getattr(torch, "_foreach_norm", _norm_loop)
 foreach_copy_: Callable[..., Any] = getattr(torch, "_foreach_copy_", _copy_loop)
@@ -178,7 +188,7 @@ standard_gamma: Callable[..., Any] = getattr(torch, "_standard_gamma", _Missing(
 cudnn_rnn_flatten_weight: Callable[..., Any] = getattr(torch, "_cudnn_rnn_flatten_weight", lambda *args: None)
 # `(fan_in, fan_out)` of a weight, for the initializers that scale with them.
 calculate_fan_in_and_fan_out: Callable[[Tensor], tuple[int, int]] = getattr(
-    init, "_calculate_fan_in_and_fan_out", _Missing("torch.nn.init._calculate_fan_in_and_fan_out")
+    init, "_calculate_fan_in_and_fan_out", _fans
 )
 
 
@@ -234,6 +244,9 @@ NormBase: Any = getattr(batchnorm, "_NormBase", (nn.BatchNorm1d, nn.BatchNorm2d,
 ConvBase: Any = getattr(conv, "_ConvNd", (nn.Conv1d, nn.Conv2d, nn.Conv3d))
 DropoutBase: Any = getattr(dropout, "_DropoutNd", (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d))
 
+# The attributes in which a recurrent module of torch mirrors its weights: their changes are no state of the user.
+RNN_WEIGHT_MIRRORS = ("_flat_weights", "_flat_weight_refs")
+
 # The attributes that hold what a module consists of: a view of a module shares them.
 MODULE_CONTENTS = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
 
@@ -242,6 +255,7 @@ CALL_CODE: Any = getattr(getattr(nn.Module, "_call_impl", None), "__code__", Non
 # The child of a module that `torch.compile(module)` returns, and where the class of the wrapper is defined.
 COMPILED_CHILD = "_orig_mod"
 COMPILED_CLASS = ("torch._dynamo.eval_frame", "OptimizedModule")
+FSDP_CHILD = "_fsdp_wrapped_module"  # the child of a module that `FullyShardedDataParallel` wraps
 # Whether layers may call `_call_impl` directly, which saves a frame in each call of a layer.
 HAS_CALL_IMPL = hasattr(nn.Module, "_call_impl") and hasattr(nn.Module, "_compiled_call_impl")
 

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable
 
 from torch import nn
 
-from kerastorch.core.torch_private import COMPILED_CHILD, COMPILED_CLASS
+from kerastorch.core.torch_private import COMPILED_CHILD, COMPILED_CLASS, FSDP_CHILD
 
 # The name of the child that a wrapper adds -> module and name of the wrapper's class. A class whose module is not
 # imported wraps nothing.
 _WRAPPERS = {
     "module": (("torch.nn.parallel", "DistributedDataParallel"), ("torch.nn.parallel", "DataParallel")),
     COMPILED_CHILD: (COMPILED_CLASS,),
-    "_fsdp_wrapped_module": (("torch.distributed.fsdp", "FullyShardedDataParallel"),),
+    FSDP_CHILD: (("torch.distributed.fsdp", "FullyShardedDataParallel"),),
 }
 
 

@@ -21,7 +21,7 @@ def is_array(data: Any) -> bool:
     return hasattr(data, "__array__") or _is_scipy_sparse(data)
 
 
-def tensors(data: Any, name: str) -> Any:
+def to_tensors(data: Any, name: str) -> Any:
     """Convert an array to a tensor, or several arrays to a dict or tuple of tensors.
 
     Args:
@@ -35,15 +35,15 @@ def tensors(data: Any, name: str) -> Any:
     if data is None:
         return None
     if isinstance(data, (Tensor, np.ndarray)):
-        return tensor(data, name)
+        return to_tensor(data, name)
     if isinstance(data, Mapping):
-        return {key: tensors(part, f"{name}[{key!r}]") for key, part in data.items()}
+        return {key: to_tensors(part, f"{name}[{key!r}]") for key, part in data.items()}
     if is_sequence_of_arrays(data):
-        return tuple(tensors(part, f"{name}[{index}]") for index, part in enumerate(data))
-    return tensor(data, name)
+        return tuple(to_tensors(part, f"{name}[{index}]") for index, part in enumerate(data))
+    return to_tensor(data, name)
 
 
-def tensor(data: Any, name: str) -> Tensor:
+def to_tensor(data: Any, name: str) -> Tensor:
     """Convert one array to a tensor, which shares its memory if possible."""
     found = _from_torch(data, name) if isinstance(data, Tensor) else _from_numpy(_to_numpy(data, name), name)
     if found.is_complex():
@@ -113,7 +113,7 @@ def _is_scipy_sparse(data: Any) -> bool:
     return sparse is not None and bool(sparse.issparse(data))
 
 
-def columns(data: Any) -> list[Any] | None:
+def column_names(data: Any) -> list[Any] | None:
     """Return the column names of a pandas DataFrame, or `None` for other data."""
     return list(data.columns) if hasattr(data, "columns") and hasattr(data, "dtypes") else None
 

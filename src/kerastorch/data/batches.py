@@ -9,8 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from kerastorch.core.nested import leaves, map_structure
-from kerastorch.core.nested import rows as rows_of
+from kerastorch.core.nested import first_rows, leaves, map_structure
 from kerastorch.data.prefetch import Prefetcher
 from kerastorch.data.shuffle import permutation
 
@@ -123,7 +122,7 @@ class ArrayBatches:
         prefetcher: Prefetcher | None = None,
     ) -> None:
         self._data, self._shuffle, self._seed, self._rows = data, shuffle, seed, rows
-        self.samples: int | None = rows_of(data.x) if rows is None else len(rows)
+        self.samples: int | None = first_rows(data.x) if rows is None else len(rows)
         self._size = min(batch_size, self.samples)
         self._row_bytes = sum(leaf.nbytes // leaf.shape[0] for _, leaf in leaves(data.x))
         self.batch_size: int | None = self._size
@@ -205,7 +204,7 @@ def _rows_by_device(field: Any, rows: dict[torch.device, Tensor]) -> Any:
 
 def _split(part: Batch, size: int) -> Iterator[Batch]:
     """Yield the batches of a piece as views, which one call a tensor creates."""
-    length = rows_of(part.x)
+    length = first_rows(part.x)
     if length <= size:
         yield part
         return

@@ -20,7 +20,7 @@ from torch.utils.data import (
 from torch.utils.data.distributed import DistributedSampler
 
 from kerastorch.core.errors import check_int
-from kerastorch.core.nested import rows as rows_of
+from kerastorch.core.nested import first_rows
 from kerastorch.data import arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
 from kerastorch.data.loaders import LoaderBatches, StreamBatches, warn_of_integer_weights
@@ -74,7 +74,7 @@ class DataAdapter:
         if y is None:
             check_not_list_of_items(x, names[0])
         self.kind = _kind_of(x, names[0])
-        self.columns = arrays.columns(x)
+        self.columns = arrays.column_names(x)
         if isinstance(x, TensorDataset):
             _check_not_given(self.kind, y=y, sample_weight=sample_weight)
             if len(x.tensors) > 3:
@@ -88,9 +88,9 @@ class DataAdapter:
             self.kind = "arrays"
         if self.kind == "arrays":
             arrays.check_indexes(x, y)
-            checked = _check(Batch(*map(arrays.tensors, (x, y, sample_weight), names)), names, finite)
+            checked = _check_arrays(Batch(*map(arrays.to_tensors, (x, y, sample_weight), names)), names, finite)
             self._data: Any = cast(checked)
-            self.samples: int | None = rows_of(self._data.x)
+            self.samples: int | None = first_rows(self._data.x)
         else:
             _check_not_given(self.kind, y=y, sample_weight=sample_weight)
             self._data = x
@@ -191,7 +191,7 @@ class DataAdapter:
         return train, validation
 
     def _labels(self, stratify: Any) -> Tensor:
-        labels: Any = self.targets() if stratify is True else arrays.tensor(stratify, "validation_stratify")
+        labels: Any = self.targets() if stratify is True else arrays.to_tensor(stratify, "validation_stratify")
         if labels is None and self.kind == "Dataset":
             labels = torch.as_tensor([int(self._data[index][1]) for index in range(len(self._data))])
         if not isinstance(labels, Tensor):
@@ -276,7 +276,7 @@ def _check_not_given(kind: str, **given: Any) -> None:
             raise ValueError(f"{name} cannot be given with a {kind}; let it yield (x, y) or (x, y, sample_weight).")
 
 
-def _check(data: Batch, names: tuple[str, str, str], finite: bool) -> Batch:
+def _check_arrays(data: Batch, names: tuple[str, str, str], finite: bool) -> Batch:
     arrays.check_lengths(**{name: part for name, part in zip(names, data, strict=True) if part is not None})
     if finite:
         arrays.check_finite(data.x, names[0])

@@ -15,8 +15,8 @@ from kerastorch.core.torch_private import shut_down_workers, worker_processes
 
 def iterate_with_worker_errors(loader: DataLoader[Any]) -> Iterator[Any]:
     """Return an iterator over a loader, whose errors say what to do if workers fail."""
-    items = start_iterator(loader)
-    return _iterate(items, loader) if loader.num_workers else items
+    iterator = start_iterator(loader)
+    return _iterate(iterator, loader) if loader.num_workers else iterator
 
 
 def start_iterator(loader: DataLoader[Any]) -> Any:
@@ -33,7 +33,7 @@ def start_iterator(loader: DataLoader[Any]) -> Any:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _iterate(items: Any, loader: DataLoader[Any]) -> Iterator[Any]:
+def _iterate(iterator: Any, loader: DataLoader[Any]) -> Iterator[Any]:
     """Yield the items of a loader, and raise errors of its workers only while an item is waited for."""
     number = 0
     with _EXIT_HANDLER:
@@ -42,16 +42,16 @@ def _iterate(items: Any, loader: DataLoader[Any]) -> Iterator[Any]:
             try:
                 try:
                     _EXIT_HANDLER.raise_pending()
-                    item = next(items)
+                    item = next(iterator)
                 finally:
                     _EXIT_HANDLER.is_waiting = False
             except StopIteration:
                 return
             except Exception as error:
-                other = _explain(error, items, loader, number)
-                if other is error:
+                explained = _explain(error, iterator, loader, number)
+                if explained is error:
                     raise
-                raise other from error
+                raise explained from error
             yield item
 
 
@@ -102,29 +102,30 @@ class WorkerExitHandler:
 _EXIT_HANDLER = WorkerExitHandler()
 
 
-def _explain(error: Exception, items: Any, loader: DataLoader[Any], number: int) -> Exception:
+def _explain(error: Exception, iterator: Any, loader: DataLoader[Any], number: int) -> Exception:
     """Return an error that says what to do, or the error itself if it is not about workers."""
-    said = str(error).rstrip(".")
+    message = str(error).rstrip(".")
     if isinstance(error, (EOFError, ConnectionError)):  # the pipe to the worker was closed before the signal arrived
-        said = next(
-            (f"worker (pid {one.pid}) is killed by signal {-code}" for one, code in _killed_workers(items)), said
+        message = next(
+            (f"worker (pid {worker.pid}) is killed by signal {-code}" for worker, code in _killed_workers(iterator)),
+            message,
         )
     if not loader.persistent_workers:
-        shut_down_workers(items)  # otherwise they live as long as the traceback does
-    advice = _advice(said, loader) if isinstance(error, (RuntimeError, EOFError, ConnectionError)) else None
+        shut_down_workers(iterator)  # otherwise they live as long as the traceback does
+    advice = _advice(message, loader) if isinstance(error, (RuntimeError, EOFError, ConnectionError)) else None
     if advice is not None:
-        return RuntimeError(f"the DataLoader gave no batch {number}: {said}. {advice}")
-    if "in DataLoader worker process" in said:
+        return RuntimeError(f"the DataLoader gave no batch {number}: {message}. {advice}")
+    if "in DataLoader worker process" in message:
         error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
     return error
 
 
-def _killed_workers(items: Any) -> Iterator[tuple[Any, int]]:
+def _killed_workers(iterator: Any) -> Iterator[tuple[Any, int]]:
     """Yield each worker that a signal killed, and the negative number of the signal."""
-    for one in worker_processes(items):
-        one.join(0.1)  # the exit code is available only shortly after the exit
-        if one.exitcode is not None and one.exitcode < 0:
-            yield one, one.exitcode
+    for worker in worker_processes(iterator):
+        worker.join(0.1)  # the exit code is available only shortly after the exit
+        if worker.exitcode is not None and worker.exitcode < 0:
+            yield worker, worker.exitcode
 
 
 def _advice(message: str, loader: DataLoader[Any]) -> str | None:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from kerastorch.core.errors import warn
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.torch_private import drop_persistent_iterator, has_persistent_iterator
-from kerastorch.data.arrays import tensors
+from kerastorch.data.arrays import to_tensors
 from kerastorch.data.batches import Batch
 from kerastorch.data.dataloader_workers import iterate_with_worker_errors, start_iterator
 from kerastorch.data.shuffle import EpochSampler
@@ -268,7 +268,7 @@ def _as_arrays(part: Any, name: str) -> Any:
             "the third item of a batch is text, and is taken as sample weights: a batch is (x, y, sample_weight). "
             "Leave it out: (x, y)."
         )
-    return tensors(part, f"{name} of a batch") if isinstance(part, list) else part
+    return to_tensors(part, f"{name} of a batch") if isinstance(part, list) else part
 
 
 def _is_text(part: Any) -> bool:

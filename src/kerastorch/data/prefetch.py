@@ -41,7 +41,7 @@ class _PendingItem(Generic[T]):
         self._items = items
         self._error: BaseException | None = None
         self._is_exhausted = False
-        self.thread = threading.Thread(target=self._fetch, name="kerastorch-ahead", daemon=True)
+        self.thread = threading.Thread(target=self._fetch, name="kerastorch-prefetch", daemon=True)
         self.thread.start()
 
     def _fetch(self) -> None:

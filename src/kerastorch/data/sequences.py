@@ -104,7 +104,7 @@ def is_sequence_of_batches(x: Any) -> bool:
         first = x[0]
     if may_be_a_batch(first):
         raise TypeError(
-            f"{type(x).__name__} has len() and [i], but does not say whether [0], {shown(first)}, is a sample or a "
+            f"{type(x).__name__} has len() and [i], but does not say whether [0], {shapes_in(first)}, is a sample or a "
             "batch. If it is a sample, make the class a subclass of torch.utils.data.Dataset; if it is a batch, give "
             f"it a method on_epoch_end, or pass DataLoader({type(x).__name__}(...), batch_size=None)."
         )
@@ -137,7 +137,7 @@ def _is_whole(part: Any) -> bool:
     return not dtype.is_floating_point if isinstance(dtype, torch.dtype) else getattr(dtype, "kind", "") in "biu"
 
 
-def shown(item: Any) -> str:
+def shapes_in(item: Any) -> str:
     """Return the shapes of an item, for messages."""
     return " and ".join(str(tuple(leaf.shape)) for _, leaf in leaves(item))
 
@@ -169,9 +169,9 @@ class Samples(IterableDataset[Any]):
         for first in items:
             if may_be_a_batch(first):
                 raise TypeError(
-                    f"the {type(self._dataset).__name__} yields {shown(first)}, which may be a sample or a batch. Pass "
-                    "DataLoader(dataset, batch_size=None) if these are batches, DataLoader(dataset, batch_size=32) if "
-                    "they are samples."
+                    f"the {type(self._dataset).__name__} yields {shapes_in(first)}, which may be a sample or a batch. "
+                    "Pass DataLoader(dataset, batch_size=None) if these are batches, or "
+                    "DataLoader(dataset, batch_size=32) if they are samples."
                 )
             yield first
             break
@@ -188,8 +188,8 @@ def check_not_list_of_items(x: Any, name: str) -> None:
         return
     if all(isinstance(item, (tuple, list)) and len(item) in (2, 3) and _has_array(item) for item in x):
         raise TypeError(
-            f"{name} is a list of pairs, the first {shown(x[0])}. If each is a batch, pass a function that returns the "
-            "list, lambda: batches; if each is a sample, pass DataLoader(samples, batch_size=32)."
+            f"{name} is a list of pairs, the first {shapes_in(x[0])}. If each is a batch, pass a function that returns "
+            "the list, lambda: batches; if each is a sample, pass DataLoader(samples, batch_size=32)."
         )
 
 

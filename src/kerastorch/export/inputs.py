@@ -15,7 +15,7 @@ from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.tensor_spec import EXPORT_BATCH_SIZES, EXPORT_SIZES, TensorSpec, specs_of
 from kerastorch.core.torch_private import pytree
 from kerastorch.core.wrapper_prefixes import unwrap
-from kerastorch.data.arrays import tensors as as_tensors
+from kerastorch.data.arrays import to_tensors as as_tensors
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.layers.embedding import Embedding

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.nested import leaves
-from kerastorch.core.torch_private import TorchDispatchMode, operation_packet, storage_key
+from kerastorch.core.torch_private import TorchDispatchMode, aten_operation, operation_packet, storage_key
 
 
 class MultiplyAdds(TorchDispatchMode):
@@ -58,12 +58,11 @@ def _formulas() -> dict[Any, Any]:
     def bilinear(one: Any, weight: Any, *_: Any, **__: Any) -> Any:
         return 2 * one[0] * math.prod(weight)
 
-    aten = torch.ops.aten
     also = {
-        aten._scaled_dot_product_flash_attention_for_cpu: attention,
-        aten.mkldnn_rnn_layer: recurrence,
-        aten._cudnn_rnn: recurrences,
-        aten._trilinear: bilinear,
+        aten_operation("_scaled_dot_product_flash_attention_for_cpu"): attention,
+        torch.ops.aten.mkldnn_rnn_layer: recurrence,
+        aten_operation("_cudnn_rnn"): recurrences,
+        aten_operation("_trilinear"): bilinear,
     }
     return flop_registry | {kernel: shape_wrapper(formula) for kernel, formula in also.items()}
 

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from kerastorch.core.module_tree import tensors
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.data.arrays import tensor as as_tensor
+from kerastorch.data.arrays import to_tensor
 from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.data.class_weight import ClassWeights
 from kerastorch.data.data_device import choose_data_device
 from kerastorch.data.prefetch import device_prefetcher
-from kerastorch.runtime.first_layers import EMBEDDINGS, Kind, declared, first_use, root
-from kerastorch.runtime.input_dtypes import cast, kinds, tensors_in
+from kerastorch.runtime.first_layers import EMBEDDINGS, InputKind, declared_input_kinds, first_input_kind, model_of
+from kerastorch.runtime.input_dtypes import cast_input, input_kinds, kind_of_dtype, tensors_in
 
 MAX_CONVERTED_BYTES = 2**30  # arrays that would be larger after conversion are converted batch by batch
 
@@ -54,7 +54,7 @@ class BatchTransfer:
         self._data_device = data_device
         self.prefetcher = device_prefetcher(device)
         self.dtype = next((t.dtype for t in tensors(parts) if t.is_floating_point()), torch.get_default_dtype())
-        self._model = root(parts)
+        self._model = model_of(parts)
         self._kind = self._single_kind()
         # with an embedding, floats without a fraction may be indices
         self._may_look_up = self._kind is None and any(isinstance(part, EMBEDDINGS) for part in parts)
@@ -75,11 +75,10 @@ class BatchTransfer:
         if self._class_weight is not None and y is not None:
             if sample_weight is not None:
                 raise ValueError("pass one of sample_weight and class_weight; the data already has weights.")
-            sample_weight = self._class_weight(
-                y
-            )  # before the copy, since reading targets on the CPU needs no synchronisation
+            # before targets are copied, since reading them on the CPU needs no synchronisation
+            sample_weight = self._class_weight(y)
         if sample_weight is not None:
-            sample_weight = self._to_device(cast(_tensor(sample_weight, "sample_weight"), "floats", self.dtype))
+            sample_weight = self._to_device(cast_input(_tensor(sample_weight, "sample_weight"), "floats", self.dtype))
         if y is not None:
             y = self._to_device(y) if isinstance(y, Tensor) else map_structure(self._to_device, y)
         return Batch(x, y, sample_weight)
@@ -88,7 +87,7 @@ class BatchTransfer:
         """Return the inputs of a batch on the device, cast to what the model computes with."""
         known = self._kind is not None or not self._may_look_up
         if known and isinstance(x, Tensor) and (self._kind or x.is_floating_point()):  # the most frequent case first
-            x = self._to_device(cast(x, self._kind or "floats", self.dtype))
+            x = self._to_device(cast_input(x, self._kind or "floats", self.dtype))
         else:
             x = self._cast_inputs(map_structure(lambda one: self._to_device(_tensor(one, "x")), x))
         return x if self._arrange is None else self._arrange(x)
@@ -107,30 +106,30 @@ class BatchTransfer:
         place = choose_data_device(sum(leaf.nbytes for _, leaf in leaves(data)), self._data_device, self.device)
         return data if place is None else map_structure(lambda t: None if t is None else t.to(place), data)
 
-    def _single_kind(self) -> Kind | None:
+    def _single_kind(self) -> InputKind | None:
         """Return the kind that a single input is cast to, if it is known without a call of the model."""
-        symbols = declared(self._model)
+        symbols = declared_input_kinds(self._model)
         if symbols is not None:
             return symbols[0] if len(symbols) == 1 else None
-        found = first_use(self._model)
+        found = first_input_kind(self._model)
         return None if found == "passes" else found
 
     def _cast_arrays(self, x: Any) -> Any:
         """Cast whole arrays, unless only a call of the model can show whether they are indices."""
         if isinstance(x, Tensor) and self._kind is not None:
-            return cast(x, self._kind, self.dtype)
+            return cast_input(x, self._kind, self.dtype)
         if self._may_look_up:
             return x
-        return map_structure(lambda one: cast(one, "floats" if one.is_floating_point() else "integers", self.dtype), x)
+        return map_structure(lambda one: cast_input(one, kind_of_dtype(one), self.dtype), x)
 
     def _cast_inputs(self, x: Any) -> Any:
         """Cast inputs that are on the device, each to the kind that the model uses it as."""
         given = tensors_in(x)
         if not self._may_look_up and all(one.is_floating_point() for one in given):
-            return map_structure(lambda one: cast(one, "floats", self.dtype), x)
+            return map_structure(lambda one: cast_input(one, "floats", self.dtype), x)
         alone = self._kind if len(given) == 1 and isinstance(x, (tuple, list)) else None
-        found = iter([alone] if alone else kinds(self._model, x, self.dtype))
-        return map_structure(lambda one: cast(one, next(found), self.dtype), x)
+        found = iter([alone] if alone else input_kinds(self._model, x, self.dtype))
+        return map_structure(lambda one: cast_input(one, next(found), self.dtype), x)
 
     def _cast_target(self, y: Any) -> Tensor:
         given = _tensor(y, "y")
@@ -141,4 +140,4 @@ class BatchTransfer:
 
 
 def _tensor(value: Any, name: str) -> Tensor:
-    return value if isinstance(value, Tensor) else as_tensor(value, name)
+    return value if isinstance(value, Tensor) else to_tensor(value, name)

@@ -17,7 +17,7 @@ from kerastorch.layers.embedding import Embedding
 from kerastorch.layers.lambda_ import Lambda
 
 # "floats": integers are cast to floats. "integers": they stay unchanged. "indices": any dtype is cast to int64.
-Kind = Literal["floats", "integers", "indices"]
+InputKind = Literal["floats", "integers", "indices"]
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, Embedding)
 _FLOAT_LAYERS = (
@@ -26,23 +26,23 @@ _FLOAT_LAYERS = (
 )  # fmt: skip
 
 
-def root(parts: Sequence[nn.Module]) -> nn.Module:
+def model_of(parts: Sequence[nn.Module]) -> nn.Module:
     """Return the model whose modules are given, in the order of `module_tree.modules`: a view follows what it views."""
     if len(parts) > 1 and vars(parts[1]).get("module_viewed") is parts[0]:
         return parts[1]
     return parts[0]
 
 
-def first_use(module: nn.Module) -> Kind | Literal["passes"] | None:
+def first_input_kind(module: nn.Module) -> InputKind | Literal["passes"] | None:
     """Return the kind of input that the first computing layer of a module needs, without calling the module.
 
     Returns:
         A kind; `"passes"` if none of the layers has weights, so that the module takes any kind; `None` if a `forward`
         of the user decides.
     """
-    inner = within(module)
+    inner = unwrap_once(module)
     if inner is not module:
-        return first_use(inner)
+        return first_input_kind(inner)
     if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
         return _first_of_chain(module) if _forwards_as_made(module) else None
     if isinstance(module, EMBEDDINGS):
@@ -63,7 +63,7 @@ def _is_known(part: nn.Module) -> bool:
     return is_own(part, "layers") or is_from(part, "torch.nn.modules")
 
 
-def within(module: nn.Module) -> nn.Module:
+def unwrap_once(module: nn.Module) -> nn.Module:
     """Return the module behind a view, a compiled module or a data-parallel wrapper, or the module itself."""
     viewed = vars(module).get("module_viewed")
     if viewed is not None and type(module).forward in (ModuleView.forward, Functional.forward):
@@ -79,18 +79,18 @@ def _forwards_as_made(chain: nn.Module) -> bool:
     return is_own(forward, "sequential") or is_from(forward, "torch.nn.modules.container")
 
 
-def _first_of_chain(chain: nn.Module) -> Kind | Literal["passes"] | None:
+def _first_of_chain(chain: nn.Module) -> InputKind | Literal["passes"] | None:
     declared = getattr(vars(chain).get("_input"), "dtype", None)
     if declared is not None and not declared.is_floating_point:
         return "integers"
     for child in chain._modules.values():
-        found = "passes" if child is None else first_use(child)
+        found = "passes" if child is None else first_input_kind(child)
         if found != "passes":
             return "floats" if found is None and declared is not None else found
     return "passes" if declared is None else "floats"
 
 
-def first_with_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indices"] | None:
+def kind_of_first_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indices"] | None:
     """Return the kind of input of the first module with weights, or `None` if that module is of another class.
 
     A guess for models of which nothing else is known: the first module in the order of creation need not be the first
@@ -106,7 +106,7 @@ def first_with_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indices
     return None
 
 
-def declared(model: nn.Module) -> tuple[Kind, ...] | None:
+def declared_input_kinds(model: nn.Module) -> tuple[InputKind, ...] | None:
     """Return the kinds of a functional model's inputs by the dtypes of its `Input`s, or `None` for other models.
 
     Inputs of embeddings are indices whatever their dtype.
@@ -115,10 +115,10 @@ def declared(model: nn.Module) -> tuple[Kind, ...] | None:
     graph: Any = getattr(model, "module_viewed", None)
     if plan is None or graph is None:
         return None
-    found: list[Kind] = []
+    found: list[InputKind] = []
     begins = [node for node in graph.graph.nodes if node.op == "placeholder"]
     for symbol, node in zip(plan.dtypes, begins, strict=True):
-        users = {first_use(graph.get_submodule(user.target)) for user in node.users if user.op == "call_module"}
+        users = {first_input_kind(graph.get_submodule(user.target)) for user in node.users if user.op == "call_module"}
         if "indices" in users:
             found.append("indices")
         else:

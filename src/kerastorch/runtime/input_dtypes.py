@@ -21,14 +21,20 @@ from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional.functional_model import Functional
 from kerastorch.layers.embedding import Embedding
 from kerastorch.runtime.call_module import call_module
-from kerastorch.runtime.first_layers import EMBEDDINGS, Kind, declared, first_with_weights, within
+from kerastorch.runtime.first_layers import (
+    EMBEDDINGS,
+    InputKind,
+    declared_input_kinds,
+    kind_of_first_weights,
+    unwrap_once,
+)
 
 MAX_COPIED_BYTES = 2**30  # of weights: a larger model is not copied for a trial, but called itself
 MAX_TRIALS = 64  # calls of a copy
 _NARROW = (torch.uint8, torch.int8, torch.int16)  # arithmetic on these overflows, and embeddings do not take them
 
 
-def kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[Kind, ...]:
+def input_kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[InputKind, ...]:
     """Return the kind that each tensor in `x` is cast to; cached for a model and the dtypes of its inputs.
 
     Args:
@@ -51,7 +57,7 @@ def kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[Kind, ...]:
     return known[key]
 
 
-_CACHE: WeakKeyDictionary[nn.Module, dict[Any, tuple[Kind, ...]]] = WeakKeyDictionary()
+_CACHE: WeakKeyDictionary[nn.Module, dict[Any, tuple[InputKind, ...]]] = WeakKeyDictionary()
 
 
 def tensors_in(x: Any) -> list[Tensor]:
@@ -61,9 +67,9 @@ def tensors_in(x: Any) -> list[Tensor]:
     return found
 
 
-def _by_symbols(model: nn.Module, x: Any, given: list[Tensor]) -> tuple[Kind, ...] | None:
+def _by_symbols(model: nn.Module, x: Any, given: list[Tensor]) -> tuple[InputKind, ...] | None:
     """Return the kinds that the `Input`s of a functional model declare, or `None` for other models."""
-    found = declared(model)
+    found = declared_input_kinds(model)
     if found is None:
         return None
     plan: Any = model._plan
@@ -71,27 +77,27 @@ def _by_symbols(model: nn.Module, x: Any, given: list[Tensor]) -> tuple[Kind, ..
         arranged = plan.bind((x,), {})
     except ValueError:
         return None  # the call of the model raises the error
-    of = {id(tensor): kind for tensor, kind in zip(arranged, found, strict=True)}
-    return tuple(of.get(id(one), "integers") for one in given)
+    kinds = {id(tensor): kind for tensor, kind in zip(arranged, found, strict=True)}
+    return tuple(kinds.get(id(one), "integers") for one in given)
 
 
-def _by_trials(model: nn.Module, x: Any, given: list[Tensor], dtype: torch.dtype) -> tuple[Kind, ...]:
+def _by_trials(model: nn.Module, x: Any, given: list[Tensor], dtype: torch.dtype) -> tuple[InputKind, ...]:
     """Return the kinds with the fewest casts with which a copy of the model can be called on the batch.
 
     If no call succeeds, the first module with weights decides for a single input, and others keep their dtypes.
     """
-    as_given: tuple[Kind, ...] = tuple("floats" if one.is_floating_point() else "integers" for one in given)
+    as_given: tuple[InputKind, ...] = tuple(map(kind_of_dtype, given))
     looks_up = any(isinstance(part, EMBEDDINGS) for part in modules(model))
     for choice in itertools.islice(_choices(given, looks_up), MAX_TRIALS):
         outputs = _trial_outputs(model, x, given, choice, dtype)
         if outputs is not None:
             _warn_of_overflow(model, x, given, choice, dtype, outputs)
             return choice
-    first = first_with_weights(modules(model)) if len(given) == 1 else None
+    first = kind_of_first_weights(modules(model)) if len(given) == 1 else None
     return as_given if first is None else (first,)
 
 
-def _choices(given: list[Tensor], looks_up: bool) -> Iterator[tuple[Kind, ...]]:
+def _choices(given: list[Tensor], looks_up: bool) -> Iterator[tuple[InputKind, ...]]:
     """Yield combinations of kinds for the inputs, those with the fewest casts first, and casts of bools last.
 
     Args:
@@ -99,23 +105,19 @@ def _choices(given: list[Tensor], looks_up: bool) -> Iterator[tuple[Kind, ...]]:
         looks_up: whether the model has embeddings, whose indices may come as floats.
     """
 
-    def options(one: Tensor) -> tuple[Kind, ...]:
+    def options(one: Tensor) -> tuple[InputKind, ...]:
         if one.is_floating_point():
             return ("floats", "indices") if looks_up else ("floats",)
         return ("integers", "floats", "indices") if one.dtype in _NARROW else ("integers", "floats")
 
-    def changes(choice: tuple[Kind, ...]) -> tuple[int, int]:
-        changed = [
-            one
-            for one, kind in zip(given, choice, strict=True)
-            if kind != ("floats" if one.is_floating_point() else "integers")
-        ]
+    def changes(choice: tuple[InputKind, ...]) -> tuple[int, int]:
+        changed = [one for one, kind in zip(given, choice, strict=True) if kind != kind_of_dtype(one)]
         return sum(one.dtype == torch.bool for one in changed), len(changed)
 
     if len(given) <= 6:
         yield from sorted(itertools.product(*map(options, given)), key=changes)
         return
-    whole: tuple[Kind, ...] = tuple("floats" if one.is_floating_point() else "integers" for one in given)
+    whole: tuple[InputKind, ...] = tuple(map(kind_of_dtype, given))
     yield whole
     for at, one in enumerate(given):
         if not one.is_floating_point():
@@ -123,7 +125,12 @@ def _choices(given: list[Tensor], looks_up: bool) -> Iterator[tuple[Kind, ...]]:
     yield tuple("integers" if one.dtype == torch.bool else "floats" for one in given)
 
 
-def cast(tensor: Tensor, kind: Kind, dtype: torch.dtype) -> Tensor:
+def kind_of_dtype(tensor: Tensor) -> InputKind:
+    """Return the kind that a tensor is by its own dtype."""
+    return "floats" if tensor.is_floating_point() else "integers"
+
+
+def cast_input(tensor: Tensor, kind: InputKind, dtype: torch.dtype) -> Tensor:
     """Cast a tensor to an input of a kind, for a model that computes with floats of `dtype`.
 
     Raises:
@@ -146,10 +153,12 @@ def _to_indices(tensor: Tensor) -> Tensor:
     return tensor.to(torch.int64)
 
 
-def _trial_outputs(model: nn.Module, x: Any, given: list[Tensor], choice: tuple[Kind, ...], dtype: torch.dtype) -> Any:
+def _trial_outputs(
+    model: nn.Module, x: Any, given: list[Tensor], choice: tuple[InputKind, ...], dtype: torch.dtype
+) -> Any:
     """Return the outputs of a copy of the model for inputs cast to these kinds, or `None` if the call raises."""
     try:
-        changed = iter([cast(one, kind, dtype).clone() for one, kind in zip(given, choice, strict=True)])
+        changed = iter([cast_input(one, kind, dtype).clone() for one, kind in zip(given, choice, strict=True)])
         with _without_traces(model):
             twin = _copy_to_call(model)
             with evaluation_mode(twin), torch.no_grad(), _no_floats_looked_up(twin):
@@ -193,9 +202,9 @@ def _without_traces(model: nn.Module) -> Iterator[None]:
 
 def _copy_to_call(model: nn.Module) -> nn.Module:
     """Return a copy of a model, whose buffers may change, or the model itself if it is large or cannot be copied."""
-    inner = within(model)
+    inner = unwrap_once(model)
     while inner is not model and type(model).forward is not Functional.forward:
-        model, inner = inner, within(inner)
+        model, inner = inner, unwrap_once(inner)
     size = sum(weight.nbytes for weight in model.parameters()) if is_built(model) else 0
     if size > MAX_COPIED_BYTES:
         return model
@@ -208,7 +217,7 @@ def _copy_to_call(model: nn.Module) -> nn.Module:
 
 
 def _warn_of_overflow(
-    model: nn.Module, x: Any, given: list[Tensor], choice: tuple[Kind, ...], dtype: torch.dtype, outputs: Any
+    model: nn.Module, x: Any, given: list[Tensor], choice: tuple[InputKind, ...], dtype: torch.dtype, outputs: Any
 ) -> None:
     """Warn if the model computes other outputs for 8- or 16-bit integers than for the same values in int64."""
     narrow = [at for at, one in enumerate(given) if one.dtype in _NARROW and choice[at] == "integers"]

@@ -10,7 +10,7 @@ from torch import nn
 from kerastorch.core.errors import check_int, mismatch
 from kerastorch.core.nested import map_structure
 from kerastorch.core.tensor_spec import TensorSpec, specs_of
-from kerastorch.data.arrays import tensors
+from kerastorch.data.arrays import to_tensors
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, map_symbols
 
@@ -31,7 +31,7 @@ def resolve_input_specs(module: nn.Module, input_shape: Any, input_data: Any) ->
     if has_symbols(input_shape):
         return map_symbols(input_shape, _spec_of_symbol)
     if input_data is not None:
-        return specs_of(tensors(input_data, "input_data"))
+        return specs_of(to_tensors(input_data, "input_data"))
     return known_input_specs(module) if input_shape is None else _specs_of_shape(input_shape)
 
 

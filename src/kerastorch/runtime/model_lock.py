@@ -30,8 +30,8 @@ class _Call:
         """Return whether two calls must not run at once: in two threads, on models that share a module."""
         if self.thread == other.thread:
             return False
-        beside = not (self.alone or other.alone or self.verb == other.verb == "evaluate")
-        return not beside and not set(self.parts).isdisjoint(other.parts)
+        may_overlap = not (self.alone or other.alone or self.verb == other.verb == "evaluate")
+        return not may_overlap and not set(self.parts).isdisjoint(other.parts)
 
 
 _calls: list[_Call] = []
@@ -59,46 +59,46 @@ def model_lock(
     """
     parts = modules(model) if parts is None else parts
     alone = alone or verb in ("fit", "train_on_batch") or not is_built(model, parts)
-    use = _Call(model, verb, parts, alone, threading.get_ident())
+    call = _Call(model, verb, parts, alone, threading.get_ident())
     with _changed:
-        _acquire(use)
+        _acquire(call)
     try:
         yield
     finally:
-        _release(use)
+        _release(call)
 
 
 def is_fitting(model: nn.Module) -> bool:
     """Return whether a `fit` of this model is running."""
-    return any(use.verb == "fit" and use.model is model for use in tuple(_calls))
+    return any(call.verb == "fit" and call.model is model for call in tuple(_calls))
 
 
-def _acquire(use: _Call) -> None:
-    if use.verb == "fit" and is_fitting(use.model):
+def _acquire(call: _Call) -> None:
+    if call.verb == "fit" and is_fitting(call.model):
         raise RuntimeError("fit() is already running on this model.")
     deadline = time.monotonic() + MAX_WAIT
-    if use.verb == "fit":
-        _raise_if_fitting(use)
-        _calls.append(use)  # registered at once, so that no other call begins while it waits
+    if call.verb == "fit":
+        _raise_if_fitting(call)
+        _calls.append(call)  # registered at once, so that no other call begins while it waits
     try:
-        while any(map(use.excludes, _calls)):
-            _raise_if_fitting(use)
+        while any(map(call.excludes, _calls)):
+            _raise_if_fitting(call)
             if not _changed.wait(deadline - time.monotonic()):
-                other = next(filter(use.excludes, _calls))
-                raise RuntimeError(f"{use.verb}() has waited {MAX_WAIT:.0f} seconds: {_busy_message(other)}")
+                other = next(filter(call.excludes, _calls))
+                raise RuntimeError(f"{call.verb}() has waited {MAX_WAIT:.0f} seconds: {_busy_message(other)}")
     except BaseException:
-        if use in _calls:
-            _calls.remove(use)
+        if call in _calls:
+            _calls.remove(call)
             _changed.notify_all()
         raise
-    if use.verb != "fit":
-        _calls.append(use)
+    if call.verb != "fit":
+        _calls.append(call)
 
 
-def _raise_if_fitting(use: _Call) -> None:
-    for other in filter(use.excludes, _calls):
+def _raise_if_fitting(call: _Call) -> None:
+    for other in filter(call.excludes, _calls):
         if other.verb == "fit":
-            raise RuntimeError(f"{use.verb}() is refused: {_busy_message(other)}")
+            raise RuntimeError(f"{call.verb}() is refused: {_busy_message(other)}")
 
 
 def _busy_message(other: _Call) -> str:
@@ -108,9 +108,9 @@ def _busy_message(other: _Call) -> str:
     )
 
 
-def _release(use: _Call) -> None:
+def _release(call: _Call) -> None:
     with _changed:
-        _calls.remove(use)
+        _calls.remove(call)
         _changed.notify_all()
 
 
@@ -118,7 +118,7 @@ def _after_fork() -> None:
     """Drop the calls of other threads after a fork: the child process has only the thread that forked."""
     global _changed
     _changed = threading.Condition()
-    _calls[:] = [use for use in _calls if use.thread == threading.get_ident()]
+    _calls[:] = [call for call in _calls if call.thread == threading.get_ident()]
 
 
 if hasattr(os, "register_at_fork"):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kerastorch.core.rng_state import capture_host_rng_states, host_rng_states_changed, restore_host_rng_states
+from kerastorch.core.torch_private import RNN_WEIGHT_MIRRORS
 from kerastorch.training.jit.errors import UntraceableError
 
 
@@ -32,7 +33,7 @@ def forbid_side_effects(objects: Iterable[Any]) -> Iterator[None]:
     finally:
         for one, kept in before:
             for key, value in list(vars(one).items()):
-                if key in ("_flat_weights", "_flat_weight_refs"):  # torch's RNNs follow their weights there
+                if key in RNN_WEIGHT_MIRRORS:  # torch's RNNs follow their weights there
                     continue
                 if key not in kept or value is not kept[key][0] or not _same(value, kept[key][1]):
                     causes.append(f"{type(one).__name__} changes its attribute {key!r} in each call")
