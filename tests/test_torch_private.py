@@ -10,6 +10,7 @@ from kerastorch.core import torch_private
 
 WITHOUT = """
 import torch
+import torch._dynamo  # which uses some of the names while it is imported
 from torch.nn import init
 
 for owner, name in (

@@ -146,7 +146,10 @@ _checks_disabled: ContextVar[bool] = ContextVar("whether `check_axis` does nothi
 
 @contextmanager
 def axis_checks_disabled() -> Iterator[None]:
-    """Disable `check_axis` within the block: a model restored from a file must compute what it computed before."""
+    """Disable `check_axis` within the block.
+
+    A model restored from a file must compute what it computed before, so that its axes are not questioned.
+    """
     token = _checks_disabled.set(True)
     try:
         yield
@@ -161,7 +164,7 @@ def _common_axis(given: Sequence[Channels | None]) -> Channels | None:
 
 
 def _chain_of(module: nn.Module) -> list[nn.Module] | None:
-    """Return the children of a module that only calls them one after the other, or `None` for other modules."""
+    """Return the children of a module that only calls one after the other, or `None` for others."""
     forward = getattr(type(module), "forward", None)  # a scripted module has none
     if forward is nn.Sequential.forward or (getattr(module, "is_chain", False) is True and is_own(forward)):
         return [child for child in module._modules.values() if child is not None]
@@ -253,13 +256,16 @@ def _after_module(module: nn.Module, before: Channels | None) -> Channels | None
 
 
 def _rank(module: nn.Module) -> int:
-    """Return the number of axes beside batch and channels that a module of torch takes, or 0 if it is unknown."""
+    """Return how many axes beside batch and channels a module of torch takes; 0 if unknown."""
     kind: Any = next((kind for kind in type(module).__mro__ if kind in _RANKS), None)
     return _RANKS[kind] if kind is not None and type(module).forward is kind.forward else 0
 
 
 def _describes_its_forward(kind: type) -> bool:
-    """Return whether the axes that a class declares are those of its `forward`, which a subclass may override."""
+    """Return whether the axes that a class declares are those of its `forward`.
+
+    They are not if a subclass of the user overrides `forward`.
+    """
     for one in kind.__mro__:
         if "channels_after" in vars(one) or "keeps_axes" in vars(one):
             return True
@@ -269,7 +275,10 @@ def _describes_its_forward(kind: type) -> bool:
 
 
 def fixes_channels_first(module: nn.Module) -> bool:
-    """Return whether a module of torch raises on channels-last images because its weights fix the channels."""
+    """Return whether the weights of a module of torch fix the channels of images.
+
+    Such a module raises on channels-last images by itself.
+    """
     rank = _rank(module)
     weights = [*module._parameters.values(), *module._buffers.values()]
     known = [weight for weight in weights if weight is not None and not nn.parameter.is_lazy(weight)]
@@ -277,7 +286,7 @@ def fixes_channels_first(module: nn.Module) -> bool:
 
 
 def _after_function(target: Any, before: Channels | None) -> Channels | None:
-    """Return the channel axis of the output of a function of torch, an operator or a method of tensors."""
+    """Return the channel axis after a function of torch, an operator or a method of tensors."""
     if isinstance(target, str):
         return before if target in _AXIS_KEEPING_FUNCTIONS else None
     from_torch = getattr(target, "__module__", None) is None or is_from(target, "torch", "_operator")

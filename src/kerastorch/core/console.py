@@ -8,7 +8,10 @@ from kerastorch.core.process_group import rank
 
 
 def print_message(sentence: str) -> None:
-    """Print a line above a running tqdm bar; in distributed training, only the process of rank 0 prints."""
+    """Print a line, above a tqdm bar if one is running.
+
+    In distributed training only the process of rank 0 prints.
+    """
     if rank():
         return
     tqdm = sys.modules.get("tqdm")  # if nobody imported it, no bar is running

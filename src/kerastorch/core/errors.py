@@ -32,7 +32,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
 
 
 def mismatch(what: str, given: Any, expected: str, advice: str = "") -> ValueError:
-    """Return the error for a value of the wrong kind: `<what> must be <expected>, got <given>. <advice>`."""
+    """Return the error for a value of the wrong kind.
+
+    >>> print(mismatch("units", -1, "an integer >= 1"))
+    units must be an integer >= 1, got -1.
+    """
     return ValueError(f"{what} must be {expected}, got {given!r}.{' ' + advice if advice else ''}")
 
 
@@ -104,7 +108,10 @@ _emitted: ContextVar[set[str] | None] = ContextVar("messages that `warn` has emi
 
 @contextmanager
 def deduplicate_warnings() -> Iterator[None]:
-    """Emit each message passed to `warn` only once within the block; nested blocks count as the outermost one."""
+    """Emit each message passed to `warn` only once within the block.
+
+    A nested block belongs to the outermost one.
+    """
     if _emitted.get() is not None:
         yield
         return
@@ -116,7 +123,10 @@ def deduplicate_warnings() -> Iterator[None]:
 
 
 def warn(sentence: str) -> None:
-    """Emit a `UserWarning` that points at the user's own line; within `deduplicate_warnings`, only once."""
+    """Emit a `UserWarning` that points at the user's own line.
+
+    Within `deduplicate_warnings`, each message is emitted only once.
+    """
     emitted = _emitted.get()
     if emitted is not None:
         if sentence in emitted:
@@ -136,11 +146,14 @@ class CheckpointError(Exception):
 
 
 class CheckpointCorruptError(CheckpointError):
-    """Raised if the bytes of a file are not those that were written: truncated, damaged, or of another format."""
+    """Raised if a file is truncated, damaged or of a different format."""
 
 
 class ExportError(Exception):
-    """Raised if a model cannot be exported, or the exported model computes other values; no file is written."""
+    """Raised if a model cannot be exported, or the exported model computes different values.
+
+    No file is written then.
+    """
 
 
 _LONGEST_REASON = 300  # characters; a longer reason is cut, as it may quote the content of the file

@@ -49,7 +49,10 @@ def all_finite(loss: Tensor, grads: list[Tensor]) -> bool:
 
 
 def _sums_finite(grads: list[Tensor]) -> bool:
-    """Return whether a cheap check on the CPU shows that all gradients are finite; `False` may be an overflow."""
+    """Return whether a cheap check on the CPU shows that all gradients are finite.
+
+    `False` may also be due to an overflow of a sum.
+    """
     small: list[Tensor] = []
     large: list[Tensor] = []
     for grad in grads:

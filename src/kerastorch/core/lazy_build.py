@@ -23,9 +23,10 @@ def build_by_call(
     inputs: Iterable[Any],
     may_retry: Callable[[Exception], bool] = _always,
 ) -> None:
-    """Make the parameters of a module's lazy parts by one call in evaluation mode and without gradients.
+    """Make the parameters of a module's lazy parts by one call in evaluation mode.
 
-    Nothing is called if the module has all its parameters. Layers of kerastorch and torch's `Lazy*` modules are lazy.
+    Nothing is called if the module has all its parameters. No gradients are computed. Layers of kerastorch and torch's
+    `Lazy*` modules are lazy.
 
     Args:
         module: any module, whose mode is the same afterwards.

@@ -10,7 +10,10 @@ from kerastorch.core.torch_private import COMPILED_CHILD, is_compiled_in_place
 
 
 def named_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield what `module.named_modules()` yields, and before each view, under its name, the module it views."""
+    """Yield names and modules as `module.named_modules()` does, including modules behind views.
+
+    The module that a `Model` views comes before the `Model`, under the same name.
+    """
     for name, child in module.named_modules():
         viewed = getattr(child, "module_viewed", None)
         if isinstance(viewed, nn.Module):
@@ -39,7 +42,7 @@ def modules(module: nn.Module) -> list[nn.Module]:
 
 
 def is_compiled(part: nn.Module) -> bool:
-    """Return whether `torch.compile` has compiled a module, so that what happens inside cannot be observed."""
+    """Return whether `torch.compile` has compiled a module: its submodules are then not called."""
     return is_compiled_in_place(part) or hasattr(part, COMPILED_CHILD)
 
 
@@ -64,7 +67,10 @@ def is_built(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> boo
 
 
 def tensors(parts: Iterable[nn.Module]) -> list[Tensor]:
-    """Return the parameters of `parts`, then their buffers; a shared tensor appears once for each owner."""
+    """Return the parameters, then the buffers of modules, without those of their children.
+
+    A tensor that several modules share appears once for each of them.
+    """
     parameters: list[Tensor | None] = []
     buffers: list[Tensor | None] = []
     for part in parts:

@@ -57,7 +57,10 @@ def resolve(kind: str, identifier: Any, table: Mapping[str, Any], check: Callabl
 
 
 def public_name(thing: Any) -> str:
-    """Return the name of a function, also within `functools.partial`, or the class of an instance in snake case."""
+    """Return the name of a function, or that of the class of an instance in snake case.
+
+    Of a `functools.partial` it is the name of the function within.
+    """
     inner = thing
     while hasattr(inner, "func"):
         inner = inner.func

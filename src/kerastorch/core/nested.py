@@ -69,7 +69,7 @@ def first_rows(data: Any) -> int:
 
 
 def is_sequence_of_arrays(data: Any) -> bool:
-    """Return whether a list or tuple holds several arrays, and is not one array written as a list of numbers."""
+    """Return whether a list or tuple holds several arrays, and is not one array as a list."""
     return (
         isinstance(data, Sequence)
         and not isinstance(data, str)

@@ -22,12 +22,15 @@ def is_own(thing: Any, *modules: str) -> bool:
 
 
 def is_third_party(thing: Any) -> bool:
-    """Return whether neither kerastorch nor torch defines a class, function or instance: it may do anything."""
+    """Return whether neither kerastorch nor torch defines a class, function or instance.
+
+    Nothing is known of what it does.
+    """
     return not is_from(thing, PACKAGE, "torch")
 
 
 def is_from(thing: Any, *modules: str) -> bool:
-    """Return whether one of these modules, or a module within one of them, defines a class, function or instance.
+    """Return whether one of these modules or their submodules defines a class, function or instance.
 
     >>> import torch
     >>> is_from(torch.nn.Linear(1, 1), "torch.nn"), is_from(torch.nn.Linear, "torch.optim")

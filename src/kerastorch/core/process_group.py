@@ -33,7 +33,7 @@ def warn_if_no_process_group() -> None:
 
 @contextmanager
 def without_buffer_sync(parts: Iterable[nn.Module]) -> Iterator[None]:
-    """Disable the synchronisation of buffers between processes, so that wrapper process can evaluate alone.
+    """Disable the synchronisation of buffers, so that one process can evaluate alone.
 
     Args:
         parts: the modules of a model; those of type `DistributedDataParallel` are changed within the block.

@@ -60,7 +60,7 @@ class RandomStates:
 
 
 def capture_rng_states() -> dict[str, Any]:
-    """Return the states of the global generators of Python, NumPy and torch, the latter on each device.
+    """Return the states of the global generators of Python, NumPy and torch on each device.
 
     >>> before = capture_rng_states()
     >>> first = torch.rand(3)
@@ -103,7 +103,7 @@ def preserved_rng_states() -> Iterator[None]:
 
 
 def capture_host_rng_states() -> dict[str, Any]:
-    """Return the states of the global generators of Python and NumPy, which a captured graph cannot draw from."""
+    """Return the states of the global generators of Python and NumPy."""
     return {"python": random.getstate(), "numpy": np.random.get_state()}
 
 
@@ -114,7 +114,7 @@ def restore_host_rng_states(state: Mapping[str, Any]) -> None:
 
 
 def host_rng_states_changed(since: Mapping[str, Any]) -> bool:
-    """Return whether somebody drew from the global generators of Python or NumPy since they were captured."""
+    """Return whether the generators of Python or NumPy were drawn from since their capture."""
     now = capture_host_rng_states()
     return bool(now["python"] != since["python"]) or str(now["numpy"]) != str(since["numpy"])
 
@@ -172,7 +172,7 @@ def _names(slots: Any) -> list[str]:
 
 
 def _function_contents(function: Any) -> list[Any]:
-    """Return what a function was created with: arguments of a partial, closure variables and defaults."""
+    """Return the arguments of a partial, or the closure variables and defaults of a function."""
     if isinstance(function, functools.partial):
         return [function.func, function.args, function.keywords]
     if isinstance(function, MethodType):

@@ -36,7 +36,7 @@ class Codec(Protocol):
 
 
 class Proxy:
-    """A temporary replacement of an object, such as a recorded activation; `original` is serialized instead."""
+    """A temporary replacement of an object, of which `original` is serialized instead."""
 
     original: Any
 
@@ -123,7 +123,10 @@ def init_arguments(thing: Any, excluded_args: frozenset[str] = frozenset()) -> d
 
 
 def _arguments(kind: type) -> list[str]:
-    """Return the names of the arguments of `__init__`, including those that `**kwargs` passes to base classes."""
+    """Return the names of the arguments of `__init__`.
+
+    They include those that `**kwargs` passes to base classes.
+    """
     found: dict[str, None] = {}
     for one in kind.__mro__:
         if one is object or "__init__" not in vars(one):

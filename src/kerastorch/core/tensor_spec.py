@@ -40,7 +40,12 @@ class TensorSpec:
         return cls((None, *tensor.shape[1:]), tensor.dtype)
 
     def zeros(self, batch: int, varying: int) -> Tensor:
-        """Return zeros of this shape and dtype, with `batch` rows, and size `varying` on other axes that vary."""
+        """Return zeros of this shape and dtype, with the given sizes of axes that vary.
+
+        Args:
+            batch: number of rows.
+            varying: size of the other axes that vary.
+        """
         open_axes = [axis for axis, size in enumerate(self.shape) if size is None]
         sizes = [size or varying for size in self.shape]
         if open_axes:
@@ -49,7 +54,10 @@ class TensorSpec:
 
 
 def specs_of(x: Any) -> Any:
-    """Return the specs of a batch in the same structure, or `None` if a leaf is no tensor with a batch axis."""
+    """Return the specs of a batch in the same structure.
+
+    `None` if a leaf is no tensor, or has no batch axis.
+    """
     if not all(isinstance(leaf, Tensor) and leaf.ndim for _, leaf in leaves(x)):
         return None
     return map_structure(TensorSpec.of, x)

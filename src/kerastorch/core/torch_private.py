@@ -22,7 +22,7 @@ from torch.optim import optimizer as torch_optimizer
 
 
 class _Missing:
-    """Stand for a private name that torch lacks: raise when it is called or when an attribute of it is read."""
+    """A stand-in for a private name that torch lacks, which raises on each use."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -71,7 +71,7 @@ else:
 
 
 def disable_torch_function() -> AbstractContextManager[None]:
-    """Return a context without `__torch_function__`: graphs of a model make views of tensors that they observe."""
+    """Return a context without `__torch_function__`, for views of tensors whose operations are observed."""
     return _private(torch._C, "DisableTorchFunction")()  # type: ignore[no-any-return]
 
 
@@ -87,7 +87,10 @@ def operation_name(operation: Any) -> str:
 
 
 def aten_operation(name: str) -> Any:
-    """Return a private operation of `torch.ops.aten`, or `None`: those whose multiply-adds torch does not count."""
+    """Return a private operation of `torch.ops.aten`, or `None`.
+
+    Its multiply-adds are not counted by torch, and are by the summary.
+    """
     return getattr(torch.ops.aten, name, None)
 
 
@@ -100,7 +103,10 @@ def rename_node(node: torch.fx.Node, name: str) -> None:
 
 
 def fake_tensor_module() -> Any:
-    """Import torch's fake tensors, which have shapes and no values: shapes of symbols, summaries without computing."""
+    """Import torch's fake tensors, which have shapes and no values.
+
+    They give the shapes of symbolic tensors, and summaries without computing.
+    """
     try:
         return importlib.import_module("torch._subclasses.fake_tensor")
     except ImportError as error:
@@ -120,7 +126,7 @@ def inductor() -> Any:
 
 
 def inductor_realize() -> Any:
-    """Return the operation that makes Inductor store a value in a buffer of its own instead of computing it again."""
+    """Return the operation that makes Inductor store a value instead of computing it again."""
     try:
         importlib.import_module("torch._inductor.test_operators")  # registers the operation
     except ImportError as error:
@@ -130,7 +136,10 @@ def inductor_realize() -> Any:
 
 @contextmanager
 def compiling_flag() -> Iterator[None]:
-    """Set the flag that lets torch's optimizers leave their scalars on the device, as a captured step needs."""
+    """Set the flag that makes torch's optimizers leave their scalars on the device.
+
+    A step that is captured as a graph cannot read them.
+    """
     before = getattr(torch.compiler, "_is_compiling_flag", None)
     if before is None:
         raise _lacks("torch.compiler._is_compiling_flag")
@@ -193,7 +202,7 @@ calculate_fan_in_and_fan_out: Callable[[Tensor], tuple[int, int]] = getattr(
 
 
 def rnn_kernel(name: str) -> Callable[..., Any]:
-    """Return torch's fused kernel of a recurrent layer: `"lstm"`, `"gru"`, `"rnn_tanh"` or `"rnn_relu"`."""
+    """Return torch's fused kernel `"lstm"`, `"gru"`, `"rnn_tanh"` or `"rnn_relu"`."""
     return getattr(getattr(torch, "_VF", torch), name)  # type: ignore[no-any-return]
 
 
@@ -203,7 +212,7 @@ TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")  # the attribu
 
 
 def has_gradient_hooks(tensor: Tensor) -> bool:
-    """Return whether a hook is registered on the gradient of a tensor: a compiled step would not call it."""
+    """Return whether a tensor has a hook on its gradient, which a compiled step would not call."""
     return any(getattr(tensor, name, None) for name in TENSOR_HOOKS)
 
 
@@ -261,17 +270,17 @@ HAS_CALL_IMPL = hasattr(nn.Module, "_call_impl") and hasattr(nn.Module, "_compil
 
 
 def is_compiled_in_place(module: nn.Module) -> bool:
-    """Return whether `module.compile()` was called: what happens inside the module cannot be observed."""
+    """Return whether `module.compile()` was called, so that submodules are not called."""
     return getattr(module, "_compiled_call_impl", None) is not None
 
 
 def non_persistent_buffers(module: nn.Module) -> set[str]:
-    """Return the names of a module's buffers that are not in its `state_dict`, as the module's own set."""
+    """Return the module's own set of names of buffers that are not in its `state_dict`."""
     return _private(module, "_non_persistent_buffers_set")  # type: ignore[no-any-return]
 
 
 def module_hooks(module: nn.Module, *kinds: str) -> list[Any]:
-    """Return the hooks of a module of these kinds: `forward`, `forward_pre`, `backward`, `backward_pre`."""
+    """Return the hooks of a module of the kinds `forward`, `forward_pre`, `backward`, `backward_pre`."""
     return [hook for kind in kinds for hook in getattr(module, f"_{kind}_hooks", {}).values()]
 
 
@@ -305,7 +314,10 @@ _GLOBAL_HOOKS: Any = tuple(
 
 
 def step_wrapper_is_idle(optimizer: Optimizer) -> bool:
-    """Return whether torch's wrapper of `Optimizer.step` has nothing to do: no profiler records, and no hook exists."""
+    """Return whether torch's wrapper of `Optimizer.step` has nothing to do.
+
+    That is so if no profiler is recording, and no step hook is registered.
+    """
     before, after = _GLOBAL_HOOKS
     return not (
         is_profiler_enabled()
@@ -317,12 +329,12 @@ def step_wrapper_is_idle(optimizer: Optimizer) -> bool:
 
 
 def unscale_before_step(optimizer: Optimizer) -> None:
-    """Make `GradScaler` divide the gradients of a fused optimizer before the step instead of in its kernel."""
+    """Make `GradScaler` divide gradients before the step, and not in the kernel of a fused optimizer."""
     optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # unknown to torch: has no effect
 
 
 def mark_stepped(optimizer: Optimizer) -> None:
-    """Record that an optimizer stepped, without which the first step of a schedule warns about their order."""
+    """Record that an optimizer stepped, so that a schedule does not warn about the order of steps."""
     optimizer._opt_called = True  # type: ignore[attr-defined]  # unknown to torch: has no effect
 
 
@@ -332,12 +344,12 @@ def is_wrapped_by_schedule(step: Any) -> bool:
 
 
 def schedulers_in(scheduler: Any) -> list[Any]:
-    """Return the schedules that `ChainedScheduler` or `SequentialLR` consists of, to compute its length."""
+    """Return the schedules that a `ChainedScheduler` or `SequentialLR` consists of."""
     return list(_private(scheduler, "_schedulers"))
 
 
 def milestones_of(scheduler: Any) -> list[int]:
-    """Return the steps at which `SequentialLR` switches to the next schedule, to compute its length."""
+    """Return the steps at which a `SequentialLR` switches to the next schedule."""
     return list(_private(scheduler, "_milestones"))
 
 
@@ -355,7 +367,7 @@ def drop_persistent_iterator(loader: Any) -> None:
 
 
 def shut_down_workers(iterator: Any) -> None:
-    """Stop the workers of a `DataLoader`'s iterator after an error, instead of when the iterator is freed."""
+    """Stop the workers of a `DataLoader`'s iterator now, and not when the iterator is freed."""
     stop = getattr(iterator, "_shutdown_workers", None)
     if stop is not None:
         stop()

@@ -48,12 +48,18 @@ def _left_in_eval(modes: list[tuple[nn.Module, bool]]) -> frozenset[nn.Module]:
 
 
 def _has_own_mode(part: nn.Module) -> bool:
-    """Return whether the mode of a module was set by the user: unknown for containers, and for views, which are new."""
+    """Return whether the mode of a module shows what the user has set.
+
+    It does not for containers and views, which are in training mode when they are created.
+    """
     return not part._modules and vars(part).get("module_viewed") is None
 
 
 def _warn_if_trainable(module: nn.Module, in_eval: frozenset[nn.Module]) -> None:
-    """Warn about containers in eval mode with trainable weights: pretrained networks often come in eval mode."""
+    """Warn about containers in eval mode with trainable weights.
+
+    Pretrained networks often come in eval mode.
+    """
     names: list[str] = []
     for name, part in named_modules(module) if in_eval else ():
         inside = any(name.startswith(f"{outer}.") or not outer for outer in names)
@@ -78,7 +84,7 @@ def _leave_training(part: nn.Module) -> None:
 
 @contextmanager
 def evaluation_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> Iterator[None]:
-    """Switch a module to evaluation mode, and restore the mode of each submodule at the end of the block.
+    """Switch a module to evaluation mode, and restore all modes at the end of the block.
 
     If several threads evaluate a model at once, the first one switches it and the last one restores it.
 
@@ -124,7 +130,10 @@ def _modes(parts: Iterable[nn.Module]) -> list[tuple[nn.Module, bool]]:
 
 
 def _evaluate(module: nn.Module, before: list[tuple[nn.Module, bool]]) -> None:
-    """Put a module into evaluation mode; only by setting flags, if no submodule overrides `train` or `eval`."""
+    """Put a module into evaluation mode.
+
+    Only flags are set, which is fast, if no submodule overrides `train` or `eval`.
+    """
     training = [child for child, was in before if was]
     if training and any(_switches_itself(child) for child, _ in before):
         module.eval()

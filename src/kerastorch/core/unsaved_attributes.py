@@ -35,7 +35,7 @@ def declares_state(holder: Any, base: type, words: Collection[str]) -> bool:
 
 
 def snapshot(holder: Any, exclude: Collection[str] = ()) -> Snapshot:
-    """Return a fingerprint of each attribute that may be state, to compare with later by `changed_attributes`.
+    """Return a fingerprint of each attribute that may be state, for `changed_attributes`.
 
     State is numbers, text, tensors, arrays, and lists, tuples, sets and dicts of them.
 
@@ -91,7 +91,7 @@ class _ArrayIdentity:
 
 
 def _version(value: Tensor | np.ndarray) -> Any:
-    """Return what changes with each write in place: torch's count of writes, or the bytes of a small array."""
+    """Return torch's count of writes to a tensor, or the bytes of a small array."""
     if isinstance(value, Tensor):
         return None if value.is_inference() else write_count(value)
     return value.tobytes() if value.nbytes <= MAX_BYTES and value.dtype != object else None

@@ -72,7 +72,7 @@ def _dot_positions(name: str) -> list[int]:
 
 
 def _without_wrapper_parts(name: str, known: Collection[str]) -> str:
-    """Return a name without the parts that only wrappers add and the model does not have at that place."""
+    """Return a name without the parts of wrappers that the model does not have at that place."""
     at = ""
     for part in name.split("."):
         further = f"{at}.{part}" if at else part

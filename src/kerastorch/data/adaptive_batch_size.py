@@ -21,7 +21,7 @@ MAX_TENSOR_BYTES = 2**21
 
 
 class AdaptiveBatches:
-    """Batches in the order of the data, whose size follows from the tensors that earlier batches created.
+    """Batches in the order of the data, whose size depends on the tensors of earlier batches.
 
     Sizes depend on the shapes of tensors, not on time, so that each pass has the same batches.
 
@@ -100,7 +100,7 @@ def eval_batches(
 
 
 def can_be_measured(parts: Iterable[nn.Module]) -> bool:
-    """Return whether the tensors that these modules create can be observed without changing the results."""
+    """Return whether observing the tensors that these modules create changes no results."""
     return not any(map(_cannot_be_observed, parts))
 
 

@@ -243,7 +243,10 @@ class FirstBatches:
 
 
 def _bit_sum(tensor: Tensor) -> str:
-    """Return the sum of a tensor's bits as integers: the same in any order, with any threads and on any device."""
+    """Return the sum of a tensor's bits as integers.
+
+    Unlike a sum of floats, it does not depend on the order, the number of threads or the device.
+    """
     bits = torch.view_as_real(tensor) if tensor.is_complex() else tensor
     bits = bits.view(_INTEGER_TYPES[bits.element_size()]) if bits.is_floating_point() else bits
     return str(bits.sum(dtype=torch.int64).item())
@@ -270,7 +273,7 @@ def group_batches(stream: Iterable[Batch], size: int) -> Iterator[Batch | BatchG
 
 
 def shape_of(batch: Batch | BatchGroup) -> Any:
-    """Return the shapes, strides and dtypes of a batch: equal for batches that differ only in their values."""
+    """Return the shapes, strides and dtypes of a batch, in a form that can be compared."""
     if isinstance(batch, BatchGroup):
         return len(batch), shape_of(batch[0])
     x, y, sample_weight = batch

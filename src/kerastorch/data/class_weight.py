@@ -48,7 +48,10 @@ class ClassWeights:
             self._table[label] = weight
 
     def validate_targets(self, targets: Any) -> None:
-        """Check all targets at once if they are in memory, so that batches need no check, which would synchronise."""
+        """Check all targets at once if they are in memory.
+
+        Batches then need no check, which would synchronise the device.
+        """
         if isinstance(targets, Tensor):
             self(targets)
             self._targets_checked = True

@@ -35,7 +35,7 @@ Cast = Callable[[Batch], Batch]
 
 
 class DataAdapter:
-    """The data of one call, recognised and checked, of which `batches` and `split` make what is iterated over.
+    """The data of one call of `fit`, `evaluate` or `predict`, recognised and checked.
 
     Args:
         x: arrays (nested for several inputs), a `Dataset`, a `DataLoader`, a generator, or a function that
@@ -202,7 +202,13 @@ class DataAdapter:
 
 
 def limit_batches(batches: Batches, steps: int | None, name: str = "steps") -> Batches:
-    """Return batches of which each pass has at most `steps`; `name` is the name of this argument in messages."""
+    """Return batches of which each pass has at most `steps`.
+
+    Args:
+        batches: the batches to limit.
+        steps: maximal number of batches of a pass; `None` for no limit.
+        name: name of the argument `steps` in messages.
+    """
     return batches if steps is None else FirstBatches(batches, check_int(name, steps))
 
 

@@ -26,7 +26,7 @@ def parse_device(wanted: Any) -> Any:
         raise mismatch("data_device", wanted, "'auto' or a device such as 'cpu' or 'cuda'") from error
     present = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if device.type not in ("cpu", "meta") and (present is None or present.type != device.type):
-        raise ValueError(f"data_device={wanted!r}: there is no such device present. Use 'auto' or 'cpu'.")
+        raise ValueError(f"data_device={wanted!r}: there is no such device here. Use 'auto' or 'cpu'.")
     return device
 
 

@@ -108,7 +108,9 @@ def set_sampler_epoch(loader: DataLoader[Any], number: int) -> None:
 
 
 class StreamBatches:
-    """The batches of a generator, which has a single pass, of an iterable, or of a function that returns one.
+    """The batches of a generator, of an iterable, or of a function that returns one.
+
+    A generator has a single pass.
 
     Args:
         source: the generator, iterable or function.

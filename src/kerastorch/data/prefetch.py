@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterator[T]) -> Iterator[T]:
-    """Yield the same items in the same order, each prepared by a background thread while the last one is used.
+    """Yield the same items, each prepared by a background thread while the last one is used.
 
     A new thread prepares each item and ends with it, so that no thread is left behind when the loop ends early. An
     error in the iterator is raised in place of its item.
@@ -64,7 +64,10 @@ Prefetcher = Callable[[Iterator[Any]], Iterator[Any]]
 
 
 def device_prefetcher(device: torch.device) -> Prefetcher | None:
-    """Return a function that prefetches pieces to a device, or `None` if pinned memory does not help the device."""
+    """Return a function that prefetches pieces to a device.
+
+    `None` if copies to the device are not faster from pinned memory.
+    """
     return partial(prefetch_to_device, device=device, pin=Tensor.pin_memory) if device.type in ("cuda", "xpu") else None
 
 

@@ -64,7 +64,10 @@ class SequenceBatches:
             )
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Call `on_epoch_begin` at once, since it may draw random numbers, and `on_epoch_end` after the last batch."""
+        """Call `on_epoch_begin`, and return the batches, after which `on_epoch_end` is called.
+
+        The first hook is called before the iteration, since it may draw random numbers.
+        """
         self._call("on_epoch_begin")
         return self._items(number, start)
 

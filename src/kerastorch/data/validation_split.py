@@ -63,7 +63,7 @@ def split_rows(
 
 
 def warn_of_unlike_parts(targets: Any, train: Tensor, validation: Tensor, *, is_unshuffled: bool) -> None:
-    """Warn if the labels of training and validation rows differ so much that the rows are probably sorted.
+    """Warn if labels of training and validation rows differ as if the rows were sorted.
 
     Args:
         targets: all targets, one tensor or several.
@@ -104,7 +104,7 @@ def _labels(targets: Labels) -> list[Labels]:
 
 
 def _warned_of_unseen_classes(train: Labels, validation: Labels) -> bool:
-    """Warn if validation rows have classes that no training row has; return whether a warning was emitted."""
+    """Warn if validation rows have unseen classes; return whether a warning was emitted."""
     seen, held = np.unique(train), np.unique(validation)
     missing = sorted(set(held.tolist()) - set(seen.tolist()))
     numbered = train.dtype.kind != "f" and 2 * (len(seen) + len(missing)) <= len(train) + len(validation)
@@ -168,6 +168,9 @@ def _distance(whole: Labels, held: Labels) -> Any:
 
 
 def _is_rare(whole: Labels, held: Labels, found: float) -> bool:
-    """Return whether few random splits of the same sizes have such a distance; many do if rows are few."""
+    """Return whether few random splits of the same sizes have such a distance.
+
+    Many do if there are few rows or many classes.
+    """
     drawn = np.random.default_rng(0).multivariate_hypergeometric(whole, int(held.sum()), size=DRAWS, method="marginals")
     return int((_distance(whole, drawn) >= found - 1e-9).sum()) < MAX_EQUAL_DRAWS

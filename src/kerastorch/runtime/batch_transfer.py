@@ -22,7 +22,7 @@ MAX_CONVERTED_BYTES = 2**30  # arrays that would be larger after conversion are 
 
 
 class BatchTransfer:
-    """Transfers batches to a model; created for one model at the start of each `fit`, `evaluate` or `predict`.
+    """Transfers batches to a model; created at the start of `fit`, `evaluate` or `predict`.
 
     Inputs become floats of the model's dtype, or stay integers if the model looks them up. float64 targets are cast to
     the model's dtype.
@@ -61,7 +61,7 @@ class BatchTransfer:
         self._class_weight = class_weight
 
     def __call__(self, batch: Batch | BatchGroup) -> Batch | BatchGroup:
-        """Return a batch, or each batch of a group, on the device, with inputs and targets cast and weights added.
+        """Return a batch, or a group of batches, cast and on the device, with class weights.
 
         Raises:
             ValueError: the batch has sample weights although `class_weight` was given.
@@ -93,12 +93,15 @@ class BatchTransfer:
         return x if self._arrange is None else self._arrange(x)
 
     def validate_targets(self, targets: Any) -> None:
-        """Check all targets of a pass for class weights, if they are in memory (`targets` is `None` if not)."""
+        """Check all targets of a pass for class weights; `None` if they are not in memory."""
         if self._class_weight is not None:
             self._class_weight.validate_targets(targets)
 
     def convert_arrays(self, data: Batch) -> Batch:
-        """Return all arrays on the device for data, cast to the dtypes of batches unless that makes them too large."""
+        """Return all arrays on the device for data.
+
+        They are cast to the dtypes of batches unless that makes them too large.
+        """
         size = sum(leaf.numel() for _, leaf in leaves((data.x, data.y))) * self.dtype.itemsize
         if size <= MAX_CONVERTED_BYTES:
             y = None if data.y is None else map_structure(self._cast_target, data.y)

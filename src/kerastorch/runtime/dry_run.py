@@ -57,7 +57,12 @@ class DryRun:
                 self.module = copy.deepcopy(module)
 
     def inputs(self, batch: int, varying: int) -> Any:
-        """Return zeros on the module's device, with `batch` rows, and size `varying` on other axes that vary."""
+        """Return zeros on the module's device, cast as `fit` casts inputs.
+
+        Args:
+            batch: number of rows.
+            varying: size of the other axes that vary.
+        """
         return self._transfer.inputs(map_structure(lambda spec: spec.zeros(batch, varying), self._given))
 
     def run(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
@@ -112,7 +117,7 @@ def build_lazy(module: nn.Module, x: Any) -> None:
 
 @contextmanager
 def isolated(parts: Sequence[nn.Module]) -> Iterator[None]:
-    """Restore random states at the end of the block, and disable fused kernels and compiled code within it.
+    """Restore random states at the end of the block; disable fused and compiled code within.
 
     Without the fused kernels of attention and of `torch.compile`, modules call their submodules, whose calls can be
     recorded.

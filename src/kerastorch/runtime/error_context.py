@@ -34,7 +34,7 @@ def raise_with_context(error: Exception, model: nn.Module, x: Any) -> NoReturn:
 
 
 def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
-    """Return an error that names the layer it came from and the reason, or the error itself with a note.
+    """Return an error that names its layer and the input, or the error itself with a note.
 
     Errors from outside of the layers of the model are returned unchanged.
     """
@@ -58,7 +58,7 @@ def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
 
 
 def _misses_input(error: TypeError, model: nn.Module) -> bool:
-    """Return whether an error says that the `forward` of the model was called without one of its inputs."""
+    """Return whether an error says that the `forward` of the model lacks an input."""
     inner = getattr(model, "module_viewed", None) or model
     start = f"{getattr(type(inner).forward, '__qualname__', '')}() missing"
     return str(error).startswith(start) and "required positional argument" in str(error)

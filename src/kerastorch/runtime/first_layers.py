@@ -27,14 +27,19 @@ _FLOAT_LAYERS = (
 
 
 def model_of(parts: Sequence[nn.Module]) -> nn.Module:
-    """Return the model whose modules are given, in the order of `module_tree.modules`: a view follows what it views."""
+    """Return the model whose modules are given, as `module_tree.modules` returns them.
+
+    A view follows the module that it views.
+    """
     if len(parts) > 1 and vars(parts[1]).get("module_viewed") is parts[0]:
         return parts[1]
     return parts[0]
 
 
 def first_input_kind(module: nn.Module) -> InputKind | Literal["passes"] | None:
-    """Return the kind of input that the first computing layer of a module needs, without calling the module.
+    """Return the kind of input that the first computing layer of a module needs.
+
+    The module is not called.
 
     Returns:
         A kind; `"passes"` if none of the layers has weights, so that the module takes any kind; `None` if a `forward`
@@ -64,7 +69,7 @@ def _is_known(part: nn.Module) -> bool:
 
 
 def unwrap_once(module: nn.Module) -> nn.Module:
-    """Return the module behind a view, a compiled module or a data-parallel wrapper, or the module itself."""
+    """Return the module behind a view, a compiled module or a wrapper, or the module itself."""
     viewed = vars(module).get("module_viewed")
     if viewed is not None and type(module).forward in (ModuleView.forward, Functional.forward):
         return viewed  # type: ignore[no-any-return]
@@ -74,7 +79,7 @@ def unwrap_once(module: nn.Module) -> nn.Module:
 
 
 def _forwards_as_made(chain: nn.Module) -> bool:
-    """Return whether a chain only calls its children one after the other, without a `forward` of the user."""
+    """Return whether a chain has no `forward` of the user, and only calls its children in turn."""
     forward = type(chain).forward
     return is_own(forward, "sequential") or is_from(forward, "torch.nn.modules.container")
 
@@ -91,7 +96,7 @@ def _first_of_chain(chain: nn.Module) -> InputKind | Literal["passes"] | None:
 
 
 def kind_of_first_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indices"] | None:
-    """Return the kind of input of the first module with weights, or `None` if that module is of another class.
+    """Return the kind of input of the first module with weights, or `None` if it is unknown.
 
     A guess for models of which nothing else is known: the first module in the order of creation need not be the first
     one that is called.
@@ -107,7 +112,7 @@ def kind_of_first_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indi
 
 
 def declared_input_kinds(model: nn.Module) -> tuple[InputKind, ...] | None:
-    """Return the kinds of a functional model's inputs by the dtypes of its `Input`s, or `None` for other models.
+    """Return the kinds that the `Input`s of a functional model declare; `None` for other models.
 
     Inputs of embeddings are indices whatever their dtype.
     """

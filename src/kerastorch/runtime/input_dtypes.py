@@ -35,7 +35,9 @@ _NARROW = (torch.uint8, torch.int8, torch.int16)  # arithmetic on these overflow
 
 
 def input_kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[InputKind, ...]:
-    """Return the kind that each tensor in `x` is cast to; cached for a model and the dtypes of its inputs.
+    """Return the kind that each tensor in `x` is cast to.
+
+    The result is cached for a model and the dtypes of its inputs.
 
     Args:
         model: any model, built or not; it is not changed.
@@ -82,7 +84,7 @@ def _by_symbols(model: nn.Module, x: Any, given: list[Tensor]) -> tuple[InputKin
 
 
 def _by_trials(model: nn.Module, x: Any, given: list[Tensor], dtype: torch.dtype) -> tuple[InputKind, ...]:
-    """Return the kinds with the fewest casts with which a copy of the model can be called on the batch.
+    """Return the kinds that need the fewest casts until a copy of the model can be called.
 
     If no call succeeds, the first module with weights decides for a single input, and others keep their dtypes.
     """
@@ -98,7 +100,7 @@ def _by_trials(model: nn.Module, x: Any, given: list[Tensor], dtype: torch.dtype
 
 
 def _choices(given: list[Tensor], looks_up: bool) -> Iterator[tuple[InputKind, ...]]:
-    """Yield combinations of kinds for the inputs, those with the fewest casts first, and casts of bools last.
+    """Yield combinations of kinds, those with the fewest casts first, and casts of bools last.
 
     Args:
         given: the inputs.
@@ -156,7 +158,10 @@ def _to_indices(tensor: Tensor) -> Tensor:
 def _trial_outputs(
     model: nn.Module, x: Any, given: list[Tensor], choice: tuple[InputKind, ...], dtype: torch.dtype
 ) -> Any:
-    """Return the outputs of a copy of the model for inputs cast to these kinds, or `None` if the call raises."""
+    """Return the outputs of a copy of the model for inputs cast to these kinds.
+
+    `None` if the call raises.
+    """
     try:
         changed = iter([cast_input(one, kind, dtype).clone() for one, kind in zip(given, choice, strict=True)])
         with _without_traces(model):
@@ -201,7 +206,10 @@ def _without_traces(model: nn.Module) -> Iterator[None]:
 
 
 def _copy_to_call(model: nn.Module) -> nn.Module:
-    """Return a copy of a model, whose buffers may change, or the model itself if it is large or cannot be copied."""
+    """Return a copy of a model, whose buffers may change.
+
+    A large model, and one that cannot be copied, is returned itself.
+    """
     inner = unwrap_once(model)
     while inner is not model and type(model).forward is not Functional.forward:
         model, inner = inner, unwrap_once(inner)
@@ -219,7 +227,7 @@ def _copy_to_call(model: nn.Module) -> nn.Module:
 def _warn_of_overflow(
     model: nn.Module, x: Any, given: list[Tensor], choice: tuple[InputKind, ...], dtype: torch.dtype, outputs: Any
 ) -> None:
-    """Warn if the model computes other outputs for 8- or 16-bit integers than for the same values in int64."""
+    """Warn if outputs for 8- or 16-bit integers differ from those for the same values in int64."""
     narrow = [at for at, one in enumerate(given) if one.dtype in _NARROW and choice[at] == "integers"]
     if not narrow:
         return

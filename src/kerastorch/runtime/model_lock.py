@@ -115,7 +115,7 @@ def _release(call: _Call) -> None:
 
 
 def _after_fork() -> None:
-    """Drop the calls of other threads after a fork: the child process has only the thread that forked."""
+    """Drop the calls of other threads in a child process, which has only the thread that forked."""
     global _changed
     _changed = threading.Condition()
     _calls[:] = [call for call in _calls if call.thread == threading.get_ident()]
