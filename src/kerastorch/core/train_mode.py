@@ -26,21 +26,21 @@ def training_mode(module: nn.Module) -> Iterator[frozenset[nn.Module]]:
         UserWarning: a submodule with children is in eval mode although it has trainable weights.
     """
     parts = modules(module)
-    before = _modes(parts)
-    in_eval = _left_in_eval(before)
+    before = _current_modes(parts)
+    in_eval = _in_eval_by_user(before)
     try:
         module.train()
         for part in in_eval:
             if part.training:
-                _leave_training(part)
+                _set_eval(part)
         set_frozen_batchnorm_eval(parts, in_eval)
         _warn_if_trainable(module, in_eval)
         yield in_eval
     finally:
-        _restore(before)
+        _restore_modes(before)
 
 
-def _left_in_eval(modes: list[tuple[nn.Module, bool]]) -> frozenset[nn.Module]:
+def _in_eval_by_user(modes: list[tuple[nn.Module, bool]]) -> frozenset[nn.Module]:
     """Return the modules in eval mode, or none if the whole model is in eval mode."""
     if not any(training and _has_own_mode(part) for part, training in modes):
         return frozenset()
@@ -66,17 +66,17 @@ def _warn_if_trainable(module: nn.Module, in_eval: frozenset[nn.Module]) -> None
         if part in in_eval and part._modules and not inside and any(p.requires_grad for p in part.parameters()):
             names.append(name)
     if names:
-        said = ", ".join(repr(name) if name else "the model itself" for name in names)
+        listed = ", ".join(repr(name) if name else "the model itself" for name in names)
         warn(
-            f"{said}: in eval mode, and left there while the model trains, though weights in it learn. It has no "
+            f"{listed}: in eval mode, and left there while the model trains, though weights in it learn. It has no "
             "dropout and keeps its batch statistics. Call .train() on it before fit to train it as usual, or "
             "requires_grad_(False) to freeze its weights too."
         )
 
 
-def _leave_training(part: nn.Module) -> None:
+def _set_eval(part: nn.Module) -> None:
     """Put one module into eval mode, by its own `eval` if it overrides torch's."""
-    if _switches_itself(part):
+    if _overrides_mode(part):
         part.eval()
     else:
         _set_mode(part, False)
@@ -95,11 +95,11 @@ def evaluation_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None)
     with _lock:
         shared = _evaluating.get(id(module))
         if shared is None:
-            shared = _SharedModes(_modes(modules(module) if parts is None else parts))
+            shared = _SharedModes(_current_modes(modules(module) if parts is None else parts))
             try:
                 _evaluate(module, shared.before)
             except BaseException:
-                _restore(shared.before)
+                _restore_modes(shared.before)
                 raise
             _evaluating[id(module)] = shared
         shared.users += 1
@@ -110,7 +110,7 @@ def evaluation_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None)
             shared.users -= 1
             if not shared.users:
                 del _evaluating[id(module)]
-                _restore(shared.before)
+                _restore_modes(shared.before)
 
 
 class _SharedModes:
@@ -125,7 +125,7 @@ _lock = threading.Lock()
 _evaluating: dict[int, _SharedModes] = {}  # by the id of a model, which lives as long as it is evaluated
 
 
-def _modes(parts: Iterable[nn.Module]) -> list[tuple[nn.Module, bool]]:
+def _current_modes(parts: Iterable[nn.Module]) -> list[tuple[nn.Module, bool]]:
     return [(part, part.training) for part in parts]
 
 
@@ -135,14 +135,14 @@ def _evaluate(module: nn.Module, before: list[tuple[nn.Module, bool]]) -> None:
     Only flags are set, which is fast, if no submodule overrides `train` or `eval`.
     """
     training = [child for child, was in before if was]
-    if training and any(_switches_itself(child) for child, _ in before):
+    if training and any(_overrides_mode(child) for child, _ in before):
         module.eval()
         return
     for child in training:
         _set_mode(child, False)
 
 
-def _switches_itself(module: nn.Module) -> bool:
+def _overrides_mode(module: nn.Module) -> bool:
     """Return whether a module overrides torch's `train` or `eval`."""
     kind, own = type(module), vars(module)
     plain = kind.train is nn.Module.train or is_own(kind.train)
@@ -158,7 +158,7 @@ def _set_mode(module: nn.Module, training: bool) -> None:
         module.training = training
 
 
-def _restore(before: list[tuple[nn.Module, bool]]) -> None:
+def _restore_modes(before: list[tuple[nn.Module, bool]]) -> None:
     for child, was in before:
         if child.training != was:
             _set_mode(child, was)

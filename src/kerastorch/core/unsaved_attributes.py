@@ -52,7 +52,7 @@ def snapshot(holder: Any, exclude: Collection[str] = ()) -> Snapshot:
     ['count', 'hidden']
     """
     found = {name: _fingerprint(value, MAX_DEPTH) for name, value in vars(holder).items() if name not in exclude}
-    return {name: mark for name, mark in found.items() if mark is not _NO_STATE}
+    return {name: fingerprint for name, fingerprint in found.items() if fingerprint is not _NO_STATE}
 
 
 def _fingerprint(value: Any, depth: int) -> Any:

@@ -49,22 +49,22 @@ def match_names(given: Iterable[str], own: Collection[str]) -> dict[str, str]:
     """
     short = {name: name for name in given}
     for wrapper in _WRAPPERS:
-        begin = f"{wrapper}."
-        while short and all(name.startswith(begin) for name in short.values()) and not _all_begin(own, begin):
-            short = {name: less.removeprefix(begin) for name, less in short.items()}
+        prefix = f"{wrapper}."
+        while short and all(name.startswith(prefix) for name in short.values()) and not _all_start_with(own, prefix):
+            short = {name: shortened.removeprefix(prefix) for name, shortened in short.items()}
     known = {name[:end] for name in own for end in (*_dot_positions(name), len(name))}
     taken = set(own) & set(short.values())
     found = {}
-    for name, less in short.items():
-        meant = less if less in own else _without_wrapper_parts(less, known)
-        free = less in own or (meant in own and meant not in taken)
-        taken.add(meant)
-        found[name] = meant if free else name
+    for name, shortened in short.items():
+        target = shortened if shortened in own else _without_wrapper_parts(shortened, known)
+        is_free = shortened in own or (target in own and target not in taken)
+        taken.add(target)
+        found[name] = target if is_free else name
     return found
 
 
-def _all_begin(names: Collection[str], begin: str) -> bool:
-    return bool(names) and all(name.startswith(begin) for name in names)
+def _all_start_with(names: Collection[str], prefix: str) -> bool:
+    return bool(names) and all(name.startswith(prefix) for name in names)
 
 
 def _dot_positions(name: str) -> list[int]:
@@ -73,21 +73,22 @@ def _dot_positions(name: str) -> list[int]:
 
 def _without_wrapper_parts(name: str, known: Collection[str]) -> str:
     """Return a name without the parts of wrappers that the model does not have at that place."""
-    at = ""
+    kept = ""
     for part in name.split("."):
-        further = f"{at}.{part}" if at else part
-        if further in known or part not in _WRAPPERS:
-            at = further
-    return at
+        longer = f"{kept}.{part}" if kept else part
+        if longer in known or part not in _WRAPPERS:
+            kept = longer
+    return kept
 
 
 def _bare_name(module: nn.Module, name: str) -> str:
-    at: nn.Module | None = module
+    """Return the name of a weight without the parts that wrappers within `module` add."""
+    owner: nn.Module | None = module
     kept = []
     for part in name.split("."):
-        if at is None or not _wraps(_behind_views(at), part):
+        if owner is None or not _wraps(_behind_views(owner), part):
             kept.append(part)
-        at = None if at is None else at._modules.get(part)
+        owner = None if owner is None else owner._modules.get(part)
     return ".".join(kept)
 
 
