@@ -56,7 +56,7 @@ def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def first_rows(data: Any) -> int:
-    """Return the number of rows of the first leaf.
+    """Return the number of rows of the first leaf of a structure.
 
     Raises:
         ValueError: there is no leaf.

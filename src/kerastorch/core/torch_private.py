@@ -64,7 +64,7 @@ else:
     except ImportError:
 
         class TorchDispatchMode:
-            """Stand for torch's class: raise when an instance is made."""
+            """A stand-in for torch's class, which raises when an instance is created."""
 
             def __init__(self) -> None:
                 raise _lacks("torch.utils._python_dispatch.TorchDispatchMode")
@@ -257,7 +257,9 @@ DropoutBase: Any = getattr(dropout, "_DropoutNd", (nn.Dropout, nn.Dropout1d, nn.
 RNN_WEIGHT_MIRRORS = ("_flat_weights", "_flat_weight_refs")
 
 # The attributes that hold what a module consists of: a view of a module shares them.
-MODULE_CONTENTS = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
+MODULE_CONTENTS = tuple(
+    name for name in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set") if name in vars(nn.Module())
+)
 
 # The function that each call of a module runs through: finds the module whose `forward` is running, in the stack.
 CALL_CODE: Any = getattr(getattr(nn.Module, "_call_impl", None), "__code__", None)
@@ -276,7 +278,7 @@ def is_compiled_in_place(module: nn.Module) -> bool:
 
 def non_persistent_buffers(module: nn.Module) -> set[str]:
     """Return the module's own set of names of buffers that are not in its `state_dict`."""
-    return _private(module, "_non_persistent_buffers_set")  # type: ignore[no-any-return]
+    return getattr(module, "_non_persistent_buffers_set", set())
 
 
 def module_hooks(module: nn.Module, *kinds: str) -> list[Any]:
@@ -302,6 +304,13 @@ def step_post_hooks(optimizer: Optimizer) -> Mapping[int, Callable[..., Any]]:
     return _private(optimizer, "_optimizer_step_post_hooks")  # type: ignore[no-any-return]
 
 
+def has_step_hooks(optimizer: Optimizer) -> bool:
+    """Return whether hooks run before or after each step of an optimizer, or whether that is unknown."""
+    return bool(
+        getattr(optimizer, "_optimizer_step_pre_hooks", True) or getattr(optimizer, "_optimizer_step_post_hooks", True)
+    )
+
+
 def is_profiler_enabled() -> bool:
     """Return whether a profiler is recording, so that torch's annotations of a step must run."""
     return bool(getattr(profiler, "_is_profiler_enabled", True))
@@ -319,13 +328,7 @@ def step_wrapper_is_idle(optimizer: Optimizer) -> bool:
     That is so if no profiler is recording, and no step hook is registered.
     """
     before, after = _GLOBAL_HOOKS
-    return not (
-        is_profiler_enabled()
-        or before
-        or after
-        or getattr(optimizer, "_optimizer_step_pre_hooks", True)
-        or getattr(optimizer, "_optimizer_step_post_hooks", True)
-    )
+    return not (is_profiler_enabled() or before or after or has_step_hooks(optimizer))
 
 
 def unscale_before_step(optimizer: Optimizer) -> None:

@@ -141,7 +141,7 @@ def measure_and_adapt(step: Callable[[Any], Any], batches: Batches, row_by_row: 
 
 
 class _LargestTensor(TorchFunctionMode):
-    """Measures the bytes of the largest tensor that a function of torch returns within the block."""
+    """The bytes of the largest tensor that a function of torch returns within the block."""
 
     bytes = 0
 

@@ -56,7 +56,7 @@ def _iterate(iterator: Any, loader: DataLoader[Any]) -> Iterator[Any]:
 
 
 class WorkerExitHandler:
-    """Defers torch's error about a dead worker to the next request for a batch.
+    """A handler of SIGCHLD that defers torch's error about a dead worker to the next request for a batch.
 
     torch handles SIGCHLD by raising the error at whichever line is running. The deferred error does not interrupt a
     training step, so that a consistent checkpoint can be written.

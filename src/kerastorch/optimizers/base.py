@@ -15,8 +15,7 @@ from kerastorch.core.serialization import Configurable
 from kerastorch.core.torch_private import (
     foreach_mul_,
     foreach_norm,
-    step_post_hooks,
-    step_pre_hooks,
+    has_step_hooks,
     unscale_before_step,
 )
 from kerastorch.optimizers.learning_rate import with_learning_rate
@@ -151,8 +150,7 @@ def _let_scalers_unscale(optimizer: TorchOptimizer) -> None:
     gradients, and act in skipped steps. SGD's kernel leaves its momentum uninitialised if the first step is skipped.
     The cost is that the scaler looks at the device before each step.
     """
-    hooked = step_pre_hooks(optimizer) or step_post_hooks(optimizer)
-    if hooked or any(group.get("momentum") for group in optimizer.param_groups):
+    if has_step_hooks(optimizer) or any(group.get("momentum") for group in optimizer.param_groups):
         unscale_before_step(optimizer)
 
 

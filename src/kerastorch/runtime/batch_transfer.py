@@ -22,7 +22,7 @@ MAX_CONVERTED_BYTES = 2**30  # arrays that would be larger after conversion are 
 
 
 class BatchTransfer:
-    """Transfers batches to a model; created at the start of `fit`, `evaluate` or `predict`.
+    """The transfer of batches to the device and dtype of a model, for one `fit`, `evaluate` or `predict`.
 
     Inputs become floats of the model's dtype, or stay integers if the model looks them up. float64 targets are cast to
     the model's dtype.

@@ -25,7 +25,7 @@ from kerastorch.symbolic.fake_tensors import fake_mode, mute_fake_tensor_logs
 
 
 class DryRun:
-    """Runs a module on inputs of given specs, without any lasting effect on it.
+    """A module that can be called on inputs of given specs without any lasting effect on it.
 
     Args:
         module: any module, built or not.

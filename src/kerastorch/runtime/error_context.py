@@ -16,6 +16,8 @@ from kerastorch.core.torch_private import ConvBase
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
 
+_LONGEST_REPR = 200  # characters: of a module with a longer `repr`, messages contain only the name of the class
+# An error of torch with one of these words is about the shape of the input.
 _SHAPE_WORDS = ("shape", "size", "expected", "dimension", "channels", "mat1", "match")
 
 
@@ -27,10 +29,10 @@ def raise_with_context(error: Exception, model: nn.Module, x: Any) -> NoReturn:
         model: the model that was called.
         x: the batch of inputs.
     """
-    other = with_context(error, model, x)
-    if other is error:
+    explained = with_context(error, model, x)
+    if explained is error:
         raise
-    raise other from error
+    raise explained from error
 
 
 def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
@@ -45,11 +47,8 @@ def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
         return error
     name, module, given = layer
     shown = ", ".join(f"{label} {tuple(leaf.shape)} {leaf.dtype}" for label, leaf in leaves(x, "x") if _is_tensor(leaf))
-    where = (
-        f"layer {name or 'the model'!r} ({module})"
-        if len(str(module)) < 200
-        else f"layer {name or 'the model'!r} ({type(module).__name__})"
-    )
+    description = str(module) if len(str(module)) < _LONGEST_REPR else type(module).__name__
+    where = f"layer {name or 'the model'!r} ({description})"
     message = str(error).rstrip(".")
     if not isinstance(error, RuntimeError) or not any(word in message for word in _SHAPE_WORDS):
         error.add_note(f"In {where}; the batch was {shown}.")
