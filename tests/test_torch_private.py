@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from kerastorch.core import torch_private
+from kerastorch.core import kernel_substitutes, torch_private
 
 WITHOUT = """
 import torch
@@ -45,7 +45,7 @@ def _some(dtype=torch.float32):
 
 @pytest.mark.parametrize("order", [1, 2, float("inf")])
 def test_the_loop_over_norms_gives_the_norms_of_the_kernel(order):
-    found = torch_private._norm_loop(_some(), order, torch.float64)
+    found = kernel_substitutes.norms(_some(), order, torch.float64)
     expected = torch_private.foreach_norm(_some(), order, torch.float64)
     torch.testing.assert_close(found, list(expected))
 
@@ -53,24 +53,24 @@ def test_the_loop_over_norms_gives_the_norms_of_the_kernel(order):
 @pytest.mark.parametrize("factors", [0.5, [0.5, 2.0]])
 def test_the_loop_over_products_gives_the_products_of_the_kernel(factors):
     found, expected = _some(), _some()
-    torch_private._mul_loop(found, factors)
+    kernel_substitutes.mul_(found, factors)
     torch_private.foreach_mul_(expected, factors)
     torch.testing.assert_close(found, expected)
 
 
 def test_the_loops_over_quotients_and_copies_do_what_the_kernels_do():
     found, expected = _some(), _some()
-    torch_private._div_loop(found, 3.0)
+    kernel_substitutes.div_(found, 3.0)
     torch_private.foreach_div_(expected, 3.0)
     torch.testing.assert_close(found, expected)
-    torch_private._copy_loop(found, _some())
+    kernel_substitutes.copy_(found, _some())
     torch.testing.assert_close(found, _some())
 
 
 @pytest.mark.parametrize("bad", [None, float("nan"), float("inf")])
 def test_the_loop_that_unscales_finds_what_the_kernel_finds(bad):
     outcomes = []
-    for unscale in (torch_private._unscale_loop, torch_private.foreach_unscale_):
+    for unscale in (kernel_substitutes.unscale_, torch_private.foreach_unscale_):
         grads, found = _some(), torch.zeros(())
         if bad is not None:
             grads[1][0, 0] = bad
@@ -82,4 +82,4 @@ def test_the_loop_that_unscales_finds_what_the_kernel_finds(bad):
 @pytest.mark.parametrize("shape", [(2, 3), (4, 3, 5), (4, 3, 5, 7)])
 def test_the_fans_are_those_of_torch(shape):
     weight = torch.empty(shape)
-    assert torch_private._fans(weight) == torch_private.calculate_fan_in_and_fan_out(weight)
+    assert kernel_substitutes.fans(weight) == torch_private.calculate_fan_in_and_fan_out(weight)

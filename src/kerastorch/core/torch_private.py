@@ -20,6 +20,8 @@ from torch.nn.modules import batchnorm, conv, dropout
 from torch.optim import Optimizer
 from torch.optim import optimizer as torch_optimizer
 
+from kerastorch.core import kernel_substitutes
+
 
 class _Missing:
     """A stand-in for a private name that torch lacks, which raises on each use."""
@@ -103,10 +105,7 @@ def rename_node(node: torch.fx.Node, name: str) -> None:
 
 
 def fake_tensor_module() -> Any:
-    """Import torch's fake tensors, which have shapes and no values.
-
-    They give the shapes of symbolic tensors, and summaries without computing.
-    """
+    """Import torch's fake tensors: shapes without values, for symbolic tensors and summaries."""
     try:
         return importlib.import_module("torch._subclasses.fake_tensor")
     except ImportError as error:
@@ -153,51 +152,22 @@ def compiling_flag() -> Iterator[None]:
 # --- kernels ---------------------------------------------------------------------------------------------------
 
 
-def _norm_loop(tensors: list[Tensor], norm_type: float = 2, dtype: torch.dtype | None = None) -> list[Tensor]:
-    return [torch.linalg.vector_norm(tensor, norm_type, dtype=dtype) for tensor in tensors]
-
-
-def _copy_loop(targets: list[Tensor], sources: list[Tensor]) -> None:
-    for target, source in zip(targets, sources, strict=True):
-        target.copy_(source)
-
-
-def _mul_loop(tensors: list[Tensor], factors: Any) -> None:
-    for index, tensor in enumerate(tensors):
-        tensor.mul_(factors[index] if isinstance(factors, (list, tuple)) else factors)
-
-
-def _div_loop(tensors: list[Tensor], divisor: float) -> None:
-    for tensor in tensors:
-        tensor.div_(divisor)
-
-
-def _unscale_loop(grads: list[Tensor], found_inf: Tensor, inv_scale: Tensor) -> None:
-    for grad in grads:
-        if not bool(torch.isfinite(grad).all()):
-            found_inf.fill_(1)
-        grad.mul_(inv_scale)
-
-
-def _fans(weight: Tensor) -> tuple[int, int]:
-    window = weight[0][0].numel()
-    return weight.shape[1] * window, weight.shape[0] * window
-
-
 # One call for many tensors: norms and clipping of gradients, weight decay, accumulation, copies of weights.
-foreach_norm: Callable[..., Any] = getattr(torch, "_foreach_norm", _norm_loop)
-foreach_copy_: Callable[..., Any] = getattr(torch, "_foreach_copy_", _copy_loop)
-foreach_mul_: Callable[..., Any] = getattr(torch, "_foreach_mul_", _mul_loop)
-foreach_div_: Callable[..., Any] = getattr(torch, "_foreach_div_", _div_loop)
+foreach_norm: Callable[..., Any] = getattr(torch, "_foreach_norm", kernel_substitutes.norms)
+foreach_copy_: Callable[..., Any] = getattr(torch, "_foreach_copy_", kernel_substitutes.copy_)
+foreach_mul_: Callable[..., Any] = getattr(torch, "_foreach_mul_", kernel_substitutes.mul_)
+foreach_div_: Callable[..., Any] = getattr(torch, "_foreach_div_", kernel_substitutes.div_)
 # The kernel of `GradScaler.unscale_`: one pass over many gradients that finds NaN and infinity.
-foreach_unscale_: Callable[..., Any] = getattr(torch, "_amp_foreach_non_finite_check_and_unscale_", _unscale_loop)
+foreach_unscale_: Callable[..., Any] = getattr(
+    torch, "_amp_foreach_non_finite_check_and_unscale_", kernel_substitutes.unscale_
+)
 # Gamma-distributed values from a given generator: layers that draw from beta distributions with a seed.
 standard_gamma: Callable[..., Any] = getattr(torch, "_standard_gamma", _Missing("torch._standard_gamma"))
 # Puts the weights of a recurrent layer into one piece of memory, without which cuDNN copies them at each call.
 cudnn_rnn_flatten_weight: Callable[..., Any] = getattr(torch, "_cudnn_rnn_flatten_weight", lambda *args: None)
 # `(fan_in, fan_out)` of a weight, for the initializers that scale with them.
 calculate_fan_in_and_fan_out: Callable[[Tensor], tuple[int, int]] = getattr(
-    init, "_calculate_fan_in_and_fan_out", _fans
+    init, "_calculate_fan_in_and_fan_out", kernel_substitutes.fans
 )
 
 
