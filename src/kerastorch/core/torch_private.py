@@ -89,10 +89,7 @@ def operation_name(operation: Any) -> str:
 
 
 def aten_operation(name: str) -> Any:
-    """Return a private operation of `torch.ops.aten`, or `None`.
-
-    Its multiply-adds are not counted by torch, and are by the summary.
-    """
+    """Return a private operation of `torch.ops.aten`, or `None`: torch does not count its multiply-adds."""
     return getattr(torch.ops.aten, name, None)
 
 
