@@ -20,7 +20,7 @@ CPU, CUDA, META = torch.device("cpu"), torch.device("cuda"), torch.device("meta"
 
 
 def running():
-    return [thread for thread in threading.enumerate() if thread.name == "kerastorch-ahead"]
+    return [thread for thread in threading.enumerate() if thread.name == "kerastorch-prefetch"]
 
 
 def test_items_come_in_their_order_and_one_ahead():
@@ -131,7 +131,7 @@ def test_carried_batches_are_those_of_the_loop_without(shuffle):
         assert torch.equal(ours.y[0], plain.y[0])
         assert torch.equal(ours.sample_weight, plain.sample_weight)
         assert ours.y[1] is None
-    assert set(pinned) == {"kerastorch-ahead"}
+    assert set(pinned) == {"kerastorch-prefetch"}
     assert not running()
 
 

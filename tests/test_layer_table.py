@@ -10,8 +10,8 @@ from support.layer_rows import TABLE
 from torch.utils import _pytree as pytree
 
 from kerastorch import Input, layers
+from kerastorch.core.module_tree import is_built
 from kerastorch.layers import Layer
-from kerastorch.layers.base import is_built
 from kerastorch.symbolic.symbolic_tensor import Symbol
 
 each = pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))

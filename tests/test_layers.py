@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from kerastorch import activations, initializers, regularizers
+from kerastorch.core.module_tree import is_built
 from kerastorch.layers import (
     ELU,
     Activation,
@@ -24,7 +25,6 @@ from kerastorch.layers import (
     ReLU,
     Softmax,
 )
-from kerastorch.layers.base import is_built
 
 
 def _x(*shape, dtype=torch.float32):

@@ -115,7 +115,7 @@ def test_random_rows_are_hardly_ever_told(n, split, kinds):
         at = int(n * (1 - split))
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
-            warn_of_unlike_parts(y, rows[:at], rows[at:], as_they_lie=True)
+            warn_of_unlike_parts(y, rows[:at], rows[at:], is_unshuffled=True)
         alarms += any("sorted" in str(one.message) for one in found)
     assert alarms <= 3
 

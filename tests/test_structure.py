@@ -9,7 +9,7 @@ from torch import nn
 
 import kerastorch as kt
 from kerastorch.core.nested import map_structure
-from kerastorch.data.arrays import tensor
+from kerastorch.data.arrays import to_tensor
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_arrays_flipped_along_any_axes_are_taken(axes):
     array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     flipped = np.flip(array, axes)
     assert any(stride < 0 for stride in flipped.strides)
-    assert tensor(flipped, "x").tolist() == flipped.tolist()
+    assert to_tensor(flipped, "x").tolist() == flipped.tolist()
 
 
 @pytest.mark.parametrize("axes", FLIPPED)

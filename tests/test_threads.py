@@ -208,7 +208,7 @@ def test_the_first_predictions_of_an_unbuilt_model_build_it_once():
 def test_threads_that_wait_for_each_other_are_told_so(monkeypatch):
     from kerastorch.runtime import model_lock
 
-    monkeypatch.setattr(model_lock, "WAIT", 0.2)
+    monkeypatch.setattr(model_lock, "MAX_WAIT", 0.2)
     x, y = _data()
     model = _model()
 

@@ -17,6 +17,7 @@ from torch.nn import init
 from kerastorch.core.errors import check_float
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import Configurable
+from kerastorch.core.torch_private import calculate_fan_in_and_fan_out
 
 Initializer = Callable[[Tensor], Any]
 
@@ -101,7 +102,7 @@ class VarianceScaling(Configurable):
         if tensor.ndim < 2:
             fan_in = fan_out = tensor.numel()
         else:
-            fan_in, fan_out = init._calculate_fan_in_and_fan_out(tensor)
+            fan_in, fan_out = calculate_fan_in_and_fan_out(tensor)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
         if self.distribution == "uniform":

@@ -9,13 +9,12 @@ import torch
 from torch import nn
 
 from kerastorch.core.channel_tracking import channels_after, check_axis
-from kerastorch.core.module_tree import modules
+from kerastorch.core.lazy_build import build_by_call
+from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.serialization import decode, encode
-from kerastorch.core.tensor_spec import TensorSpec
-from kerastorch.core.train_mode import evaluation_mode
+from kerastorch.core.tensor_spec import BUILD_SIZES, TensorSpec
 from kerastorch.functional.graph_builder import masks_on
-from kerastorch.layers.base import is_built
 from kerastorch.layers.channels_check import ChannelsLastError
 from kerastorch.layers.rnn import reset_all_states
 from kerastorch.model import Model
@@ -24,8 +23,6 @@ from kerastorch.saving.functional_config import input_config, input_from
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.masks import makes_mask, mask_after, takes_mask
 from kerastorch.symbolic.symbolic_tensor import Symbol, call
-
-_VARYING = (32, 192, 1)  # tried in turn
 
 
 class Sequential(Model):
@@ -186,31 +183,24 @@ class Sequential(Model):
             self._build_on(self._input)
 
     def _build_on(self, given: Input) -> None:
-        """Where sizes vary, one that all layers can take: windows want large ones, tables of positions small ones."""
-        if is_built(self):
-            return
-        errors = []
-        for varying in _VARYING if None in given.sample_shape else _VARYING[:1]:
-            try:
-                self._run_on(given.example(varying))
-                return
-            except ChannelsLastError:
-                raise  # sizes of 1 would pass for channels
-            except ValueError as error:
-                errors.append(error)
-        raise errors[0]
+        """Make the parameters for an `Input`; sizes that vary are the first that all layers can take."""
+        sizes = BUILD_SIZES if None in given.sample_shape else BUILD_SIZES[:1]
+        if not is_built(self):
+            build_by_call(self, self._run_on, map(given.example, sizes), _may_depend_on_sizes)
+            reset_all_states(self)
 
     def _run_on(self, example: torch.Tensor) -> None:
         place = next((p for p in (*self.parameters(), *self.buffers()) if p.is_floating_point()), None)
         if place is not None:
             example = example.to(place.device, place.dtype if example.is_floating_point() else example.dtype)
-        with evaluation_mode(self), torch.no_grad():
-            for index, layer in enumerate(self.layers):
-                shape = tuple(example.shape)
-                try:
-                    example = layer(example)
-                except RuntimeError as error:
-                    raise ValueError(
-                        f"layer {index} ({layer}) cannot take its input of shape {shape}: {error}"
-                    ) from error
-        reset_all_states(self)
+        for index, layer in enumerate(self.layers):
+            shape = tuple(example.shape)
+            try:
+                example = layer(example)
+            except RuntimeError as error:
+                raise ValueError(f"layer {index} ({layer}) cannot take its input of shape {shape}: {error}") from error
+
+
+def _may_depend_on_sizes(error: Exception) -> bool:
+    """Return whether another size may do: not for channels-last images, as a size of 1 would pass for channels."""
+    return isinstance(error, ValueError) and not isinstance(error, ChannelsLastError)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Protocol, cast
 
 from kerastorch.core.errors import CheckpointError, suggest, unknown, warn
+from kerastorch.core.ownership import is_own
 from kerastorch.core.process_group import rank
 from kerastorch.core.unsaved_attributes import changed_attributes, declares_state, snapshot
 
@@ -242,11 +243,7 @@ class CallbackList:
     def steers(self, *hooks: str) -> bool:
         """Whether any of these hooks is of the user's own, which may change anything, or one that says it does."""
         functions = [function for hook in hooks for function in self._hooks[hook]]
-        return any(
-            not str(getattr(one, "__module__", None)).startswith("kerastorch.")
-            or getattr(getattr(one, "__self__", None), "steers", False)
-            for one in functions
-        )
+        return any(not is_own(one) or getattr(getattr(one, "__self__", None), "steers", False) for one in functions)
 
 
 def listed(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:
@@ -284,7 +281,7 @@ def _check(callback: Any) -> None:
 
 def _may_log(callback: Callback) -> bool:
     """Whether a callback is not one of ours, or made of functions that are not, and acts at the end of epochs."""
-    ours = type(callback).__module__.startswith("kerastorch.") and "on_epoch_end" not in vars(callback)
+    ours = is_own(callback) and "on_epoch_end" not in vars(callback)
     return not ours and bool(_overridden(callback, "on_epoch_end"))
 
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.errors import mismatch, warn
+from kerastorch.core.ownership import is_own
 from kerastorch.core.path_checks import check_writable
 
 MISSING = "NA"  # in a column that an epoch has no number for
@@ -132,7 +133,7 @@ class CSVLogger(Callback):
                 "Pass another filename, its separator, or append=False to replace it."
             )
         steps = type(self.model).train_step, type(self.model).test_step
-        if not all(step.__module__.startswith("kerastorch.") for step in steps):
+        if not all(map(is_own, steps)):
             return  # a step of the user's own logs what it likes
         # a metric of several values logs each as name_part
         new = [n for n in self.model.metrics_names if not any(c == n or c.startswith(f"{n}_") for c in columns)]

@@ -12,6 +12,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.errors import check_float, mismatch
+from kerastorch.core.torch_private import foreach_norm
 from kerastorch.optimizers.base import TorchOptimizer, weights
 
 
@@ -120,7 +121,7 @@ def _norms(gradients: list[Tensor | None], norm_type: float) -> list[Tensor]:
     found = [torch.zeros((), dtype=exact, device=device)] * len(flat)
     for dtype, places in by_type.items():
         same = [one for one in map(flat.__getitem__, places) if one is not None]
-        some = torch._foreach_norm(same, norm_type, torch.promote_types(dtype, torch.float32))
+        some = foreach_norm(same, norm_type, torch.promote_types(dtype, torch.float32))
         for at, norm in zip(places, torch.stack([one.to(device) for one in some]).to(exact), strict=True):
             found[at] = norm
     return found

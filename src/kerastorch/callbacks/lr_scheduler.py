@@ -15,6 +15,7 @@ from kerastorch.callbacks.log_values import monitored
 from kerastorch.callbacks.monitor import read_monitor
 from kerastorch.callbacks.scheduler_limits import began_at, check_length, note_end, warn_of_low_rates
 from kerastorch.core.errors import check_choice, mismatch, warn
+from kerastorch.core.torch_private import mark_stepped
 
 
 class Schedule(Callback):
@@ -151,7 +152,7 @@ class Schedule(Callback):
                 "on: what comes now is not learned. Give it more steps, or train fewer epochs."
             )
         # torch warns until the optimizer has stepped; where batches are accumulated, that is yet to come
-        self.model.optimizer._opt_called = True
+        mark_stepped(self.model.optimizer)
         if value is None:
             self.scheduler.step()
         else:

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, SequentialLR
 
 from kerastorch.core.errors import warn
+from kerastorch.core.torch_private import milestones_of, schedulers_in
 from kerastorch.optimizers.learning_rate import rates
 
 LOW = 0.01  # of the rate that training began at: a schedule that begins below may have been meant to begin anew
@@ -25,7 +26,7 @@ def steps_left(scheduler: Any) -> int | None:
     20
     """
     if isinstance(scheduler, ChainedScheduler):
-        ends = [left for one in scheduler._schedulers if (left := steps_left(one)) is not None]
+        ends = [left for one in schedulers_in(scheduler) if (left := steps_left(one)) is not None]
         return min(ends, default=None)
     total = _total(scheduler)
     return None if total is None else total - int(scheduler.last_epoch)
@@ -34,13 +35,14 @@ def steps_left(scheduler: Any) -> int | None:
 def _total(scheduler: Any) -> int | None:
     """All steps of a scheduler from its beginning on."""
     if isinstance(scheduler, ChainedScheduler):
-        return min((total for one in scheduler._schedulers if (total := _total(one)) is not None), default=None)
+        return min((total for one in schedulers_in(scheduler) if (total := _total(one)) is not None), default=None)
     if not isinstance(scheduler, SequentialLR):
         total = getattr(scheduler, "total_steps", None)
         return total if isinstance(total, int) else None
-    begins, ends = [0, *scheduler._milestones], [*scheduler._milestones, None]
+    milestones = milestones_of(scheduler)
+    begins, ends = [0, *milestones], [*milestones, None]
     found = []
-    for one, begin, end in zip(scheduler._schedulers, begins, ends, strict=True):
+    for one, begin, end in zip(schedulers_in(scheduler), begins, ends, strict=True):
         total = _total(one)
         if total is not None and (end is None or begin + total < end):
             found.append(begin + total)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.core.torch_private import step_post_hooks
 from kerastorch.optimizers.base import Average, weights
 
 
@@ -71,7 +72,7 @@ class SwapEMAWeights(Callback):
         optimizer = self.model.optimizer
         if optimizer is None or not (optimizer.state or self.model.trainer.state.is_fitting):
             raise ValueError("SwapEMAWeights: there is no average yet, nothing was trained.")
-        hooks = optimizer._optimizer_step_post_hooks.values()
+        hooks = step_post_hooks(optimizer).values()
         if not any(isinstance(hook, Average) for hook in hooks):
             raise ValueError(
                 f"SwapEMAWeights: {type(optimizer).__name__} keeps no moving average. Pass use_ema=True: "

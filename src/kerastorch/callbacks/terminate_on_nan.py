@@ -10,6 +10,7 @@ from torch import Tensor
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.console import print_message
 from kerastorch.core.finite_check import all_finite, gradients, is_finite
+from kerastorch.core.torch_private import foreach_copy_, write_count
 from kerastorch.optimizers.base import weights
 
 
@@ -105,7 +106,7 @@ class _Buffers:
         self._counted = self._counts()
 
     def _counts(self) -> list[int]:
-        return [table._version for table, _ in self._tables]
+        return [write_count(table) for table, _ in self._tables]
 
     def _written(self) -> list[tuple[Tensor, Tensor]]:
         """What may be other than it was, beside how it was."""
@@ -125,5 +126,5 @@ class _Buffers:
         """The second of each pair to the first."""
         if pairs:
             with torch.no_grad():
-                torch._foreach_copy_([to for to, _ in pairs], [source for _, source in pairs])
+                foreach_copy_([to for to, _ in pairs], [source for _, source in pairs])
             self._counted = self._counts()

@@ -21,7 +21,7 @@ import torch
 from kerastorch.checkpoint import atomic_file, safetensors_codec
 from kerastorch.checkpoint.state_json import Packed, pack, unpack
 from kerastorch.core.errors import CheckpointError, damaged_file
-from kerastorch.version import __version__
+from kerastorch.version import VERSION_KEY, __version__
 
 MAGIC = b"\x89kerastorch\n"
 FORMAT = 1
@@ -55,7 +55,7 @@ def encode(sections: Mapping[str, Any]) -> list[atomic_file.Bytes]:
         if packed.tensors:
             parts[f"{name}.safetensors"] = [*safetensors_codec.encode(packed.tensors)]
     listed = [{"name": name, "size": sum(map(len, pieces)), "sha256": _sha(pieces)} for name, pieces in parts.items()]
-    header = safetensors_codec.text({"kerastorch": __version__, "torch": str(torch.__version__), "parts": listed})
+    header = safetensors_codec.text({VERSION_KEY: __version__, "torch": str(torch.__version__), "parts": listed})
     start = MAGIC + FORMAT.to_bytes(4, "little") + len(header).to_bytes(8, "little") + header
     return [start, hashlib.sha256(start).digest(), *(piece for pieces in parts.values() for piece in pieces)]
 

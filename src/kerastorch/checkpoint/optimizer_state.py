@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from kerastorch.core.errors import CheckpointError, suggest
 from kerastorch.core.module_tree import named_modules
+from kerastorch.core.torch_private import pytree
 from kerastorch.optimizers.base import TorchOptimizer
 
 

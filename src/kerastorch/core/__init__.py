@@ -1,1 +1,1 @@
-"""What every room uses: errors, names, nested tensors, modes, random states, settings as data."""
+"""What all packages use: errors, names, nested tensors, training modes, random states, configurations."""

@@ -1,4 +1,4 @@
-"""Which axis of a tensor holds the channels: how that is known from one module to the next in chains and graphs."""
+"""Tracking which axis of a tensor holds the channels, from module to module in chains and graphs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import fx, nn
 from torch.nn.modules import activation, batchnorm, dropout, normalization
-from torch.utils import _pytree as pytree
 
 from kerastorch.core.errors import warn
+from kerastorch.core.ownership import is_from, is_own
+from kerastorch.core.torch_private import pytree
 
 
 class Channels(NamedTuple):
-    """The channel axis of a tensor, and how it is known.
+    """The known channel axis of a tensor.
 
     Attributes:
         axis: 1 or -1.
-        ndim: how many axes the tensor has, the batch's among them.
-        origin: the name of the layer that it is known from, for messages.
+        ndim: number of axes of the tensor, including the batch axis.
+        origin: name of the layer that determines the axis, for messages.
     """
 
     axis: int
@@ -34,20 +35,21 @@ Visit = Callable[[nn.Module, "Channels | None"], None]
 
 
 def _ignore(module: nn.Module, given: Channels | None) -> None:
-    """Do nothing on the way."""
+    """Ignore the module."""
 
 
 def known_channel_axes(model: nn.Module) -> dict[str, int]:
     """Return the channel axis of each output of `model` for which it is known: 1 or -1.
 
-    It is known in chains and functional graphs, from the last layer with a `data_format`, or the last `nn.Conv2d` or
-    the like, whose axes the layers behind it keep. Nothing is known of a module with a `forward` of its own.
+    In chains and functional graphs, the axis follows from the last layer with a `data_format`, or from the last
+    `nn.Conv2d` or similar module, if the layers after it keep the axes. It is unknown after a module with a `forward`
+    of the user.
 
     Args:
         model: any module; a `Model` may be a view of one.
 
     Returns:
-        Name of the output -> axis, as `compile` names outputs: `""` for the only one.
+        A dict from names of outputs, as `compile` uses them, to axes; the name of a single output is `""`.
 
     >>> known_channel_axes(nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU()))
     {'': 1}
@@ -67,7 +69,12 @@ def known_channel_axes(model: nn.Module) -> dict[str, int]:
 
 
 def output_nodes(model: nn.Module, graph: fx.GraphModule) -> dict[str, fx.Node]:
-    """Return the nodes of a graph that compute the outputs of `model`, which is the graph or a view of it, by name."""
+    """Return the nodes of a graph that compute the outputs of a model, by the names of the outputs.
+
+    Args:
+        model: the graph or a view of it.
+        graph: the functional graph.
+    """
     ends: Any = next(reversed(graph.graph.nodes)).args[0]
     if isinstance(ends, Mapping):
         named: Iterable[tuple[Any, Any]] = ends.items()
@@ -80,14 +87,14 @@ def output_nodes(model: nn.Module, graph: fx.GraphModule) -> dict[str, fx.Node]:
 
 
 def channels_after(target: Any, given: Sequence[Channels | None], visit: Visit = _ignore) -> Channels | None:
-    """Return what is known of the channels of `target`'s output.
+    """Return the channel axis of the output of a call, or `None` if it is unknown.
 
     Args:
-        target: a module, a function, or the name of a method.
-        given: what is known of each tensor that it is called on.
-        visit: called with each module on the way that is no chain or graph, and what is known of its input.
+        target: a module, a function, or the name of a method of tensors.
+        given: the channel axis of each input, `None` for unknown ones.
+        visit: called with each module within `target` that is no chain or graph, and the channel axis of its input.
     """
-    before = _agreed(given)
+    before = _common_axis(given)
     if not isinstance(target, nn.Module):
         return _after_function(target, before)
     chain = _chain_of(target)
@@ -107,19 +114,19 @@ def channels_after(target: Any, given: Sequence[Channels | None], visit: Visit =
 
 
 def check_axis(module: nn.Module, given: Channels | None) -> None:
-    """Raise if a layer takes another axis than that of the channels only because none was given.
+    """Raise if the default axis of a layer is not the channel axis of its input.
 
     Args:
-        module: any.
-        given: what is known of its input.
+        module: any module; only layers with a default channel axis are checked.
+        given: the channel axis of its input, if known.
 
     Raises:
-        ValueError: with what to write.
+        ValueError: the axes differ; the message says which argument to pass.
 
     Warns:
-        UserWarning: the layer has no argument for the axis, and takes the last.
+        UserWarning: the layer always works along the last axis, and the channels are on axis 1.
     """
-    if given is None or _unchecked.get() or not hasattr(module, "default_channel_axis"):
+    if given is None or _checks_disabled.get() or not hasattr(module, "default_channel_axis"):
         return
     layer: Any = module
     before = f"{layer.named()} is behind {given.origin}, whose channels are on axis {given.axis}"
@@ -134,30 +141,32 @@ def check_axis(module: nn.Module, given: Channels | None) -> None:
         )
 
 
-_unchecked: ContextVar[bool] = ContextVar("whether `check_axis` does nothing", default=False)
+_checks_disabled: ContextVar[bool] = ContextVar("whether `check_axis` does nothing", default=False)
 
 
 @contextmanager
-def unchecked() -> Iterator[None]:
-    """Let `check_axis` pass everything: a model that is made anew from a file computes what it computed."""
-    token = _unchecked.set(True)
+def axis_checks_disabled() -> Iterator[None]:
+    """Disable `check_axis` within the block.
+
+    A model restored from a file must compute what it computed before, so that its axes are not questioned.
+    """
+    token = _checks_disabled.set(True)
     try:
         yield
     finally:
-        _unchecked.reset(token)
+        _checks_disabled.reset(token)
 
 
-def _agreed(given: Sequence[Channels | None]) -> Channels | None:
-    """Return what is known of joined tensors, if all that is known agrees."""
+def _common_axis(given: Sequence[Channels | None]) -> Channels | None:
+    """Return the common channel axis of several tensors, if all known axes agree."""
     known = [channels for channels in given if channels is not None]
     return known[0] if len({channels[:2] for channels in known}) == 1 else None
 
 
 def _chain_of(module: nn.Module) -> list[nn.Module] | None:
-    """The children of a module that calls one after the other, and does nothing else."""
-    forward = getattr(type(module), "forward", None)  # a scripted module shows none
-    own = str(getattr(forward, "__module__", "")).startswith("kerastorch.")
-    if forward is nn.Sequential.forward or (getattr(module, "is_chain", False) is True and own):
+    """Return the children of a module that only calls one after the other, or `None` for others."""
+    forward = getattr(type(module), "forward", None)  # a scripted module has none
+    if forward is nn.Sequential.forward or (getattr(module, "is_chain", False) is True and is_own(forward)):
         return [child for child in module._modules.values() if child is not None]
     return None
 
@@ -173,10 +182,10 @@ def graph_of(module: nn.Module) -> fx.GraphModule | None:
 def _through_graph(
     module: fx.GraphModule, given: Sequence[Channels | None], visit: Visit
 ) -> dict[fx.Node, Channels | None]:
-    """Return what is known of each node of a graph."""
+    """Return the channel axis of each node of a graph, `None` for unknown ones."""
     known: dict[fx.Node, Channels | None] = {}
     begins = iter(given)
-    after: dict[Any, Channels | None] = {}  # a part that is called again is not walked through again
+    after: dict[Any, Channels | None] = {}  # a repeated call on the same axes is not analysed again
     for node in module.graph.nodes:
         if node.op == "placeholder":
             known[node] = next(begins, None)
@@ -191,15 +200,17 @@ def _through_graph(
     return known
 
 
-# --- while a module is built for a symbol ----------------------------------------------------------------------
+# --- while a module is built for a symbolic tensor --------------------------------------------------------------
 
-_input: ContextVar[Channels | None] = ContextVar("what is known of the input of the module that is built", default=None)
+_input: ContextVar[Channels | None] = ContextVar(
+    "channel axis of the input of the module that is being built", default=None
+)
 
 
 @contextmanager
 def building_for(given: Sequence[Channels | None]) -> Iterator[None]:
-    """Let `known_of_input` tell what is known of the input, while a module is built for it."""
-    token = _input.set(_agreed(given))
+    """Make `known_input_channels` return the common channel axis of these inputs within the block."""
+    token = _input.set(_common_axis(given))
     try:
         yield
     finally:
@@ -207,23 +218,23 @@ def building_for(given: Sequence[Channels | None]) -> Iterator[None]:
 
 
 def known_input_channels() -> Channels | None:
-    """Return what is known of the channels of the symbol that a module is being built for."""
+    """Return the channel axis of the symbolic tensor that a module is being built for, if known."""
     return _input.get()
 
 
 # --- single modules and functions ------------------------------------------------------------------------------
 
-_KINDS = (
+_CHANNELS_FIRST_KINDS = (
     "Conv", "ConvTranspose", "MaxPool", "AvgPool", "AdaptiveMaxPool", "AdaptiveAvgPool", "LPPool", "InstanceNorm",
     "ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad",
 )  # fmt: skip
-# torch's modules on channels-first tensors of one number of axes -> how many there are beside the batch and channels
-_RANKS = {getattr(nn, f"{kind}{rank}d"): rank for kind in _KINDS for rank in (1, 2, 3)}
+# Modules of torch that take channels-first tensors -> the number of axes beside batch and channels.
+_RANKS = {getattr(nn, f"{kind}{rank}d"): rank for kind in _CHANNELS_FIRST_KINDS for rank in (1, 2, 3)}
 _RANKS |= {nn.BatchNorm2d: 2, nn.BatchNorm3d: 3, nn.PixelShuffle: 2, nn.PixelUnshuffle: 2}
-# files of torch whose modules give every axis the meaning that it has in the input
-_KEEP_AXES = {one.__name__ for one in (activation, batchnorm, dropout, normalization)}
-_KEEP_AXES_TOO = (nn.Identity, nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d)
-_FUNCTIONS = frozenset((
+# Files of torch whose modules keep the meaning of each axis.
+_AXIS_KEEPING_FILES = {one.__name__ for one in (activation, batchnorm, dropout, normalization)}
+_AXIS_KEEPING_CLASSES = (nn.Identity, nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d)
+_AXIS_KEEPING_FUNCTIONS = frozenset((
     "add", "sub", "mul", "truediv", "div", "neg", "pow", "abs", "exp", "log", "sqrt", "square", "clamp", "clip",
     "where", "maximum", "minimum", "relu", "relu_", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "sigmoid",
     "tanh", "softplus", "hardtanh", "relu6", "softmax", "log_softmax", "dropout", "dropout2d", "dropout3d",
@@ -233,34 +244,41 @@ _FUNCTIONS = frozenset((
 
 
 def _after_module(module: nn.Module, before: Channels | None) -> Channels | None:
+    """Return the channel axis of the output of a module that is neither a chain nor a graph."""
     own = getattr(module, "channels_after", None)
     if own is not None:
         return own(before) if _describes_its_forward(type(module)) else None
     rank = _rank(module)
     if rank:
         return Channels(1, rank + 2, type(module).__name__)
-    kept = type(module).__module__ in _KEEP_AXES and not isinstance(module, nn.MultiheadAttention)
-    return before if kept or isinstance(module, _KEEP_AXES_TOO) else None
+    kept = type(module).__module__ in _AXIS_KEEPING_FILES and not isinstance(module, nn.MultiheadAttention)
+    return before if kept or isinstance(module, _AXIS_KEEPING_CLASSES) else None
 
 
 def _rank(module: nn.Module) -> int:
-    """Return how many axes a module of torch takes beside batch and channels; 0 if that is not known."""
+    """Return how many axes beside batch and channels a module of torch takes; 0 if unknown."""
     kind: Any = next((kind for kind in type(module).__mro__ if kind in _RANKS), None)
     return _RANKS[kind] if kind is not None and type(module).forward is kind.forward else 0
 
 
 def _describes_its_forward(kind: type) -> bool:
-    """Return whether a class declares its axes for the `forward` that it runs, not for one that it overrides."""
+    """Return whether the axes that a class declares are those of its `forward`.
+
+    They are not if a subclass of the user overrides `forward`.
+    """
     for one in kind.__mro__:
         if "channels_after" in vars(one) or "keeps_axes" in vars(one):
             return True
         if "forward" in vars(one):
-            return one.__module__.startswith("kerastorch.")
+            return is_own(one)
     return False
 
 
 def fixes_channels_first(module: nn.Module) -> bool:
-    """Return whether the weights of a module of torch fix the channels, so that it raises on channels-last images."""
+    """Return whether the weights of a module of torch fix the channels of images.
+
+    Such a module raises on channels-last images by itself.
+    """
     rank = _rank(module)
     weights = [*module._parameters.values(), *module._buffers.values()]
     known = [weight for weight in weights if weight is not None and not nn.parameter.is_lazy(weight)]
@@ -268,10 +286,10 @@ def fixes_channels_first(module: nn.Module) -> bool:
 
 
 def _after_function(target: Any, before: Channels | None) -> Channels | None:
-    """Return what is known behind a function of torch, an operator, or the name of a method."""
+    """Return the channel axis after a function of torch, an operator or a method of tensors."""
     if isinstance(target, str):
-        return before if target in _FUNCTIONS else None
-    from_torch = str(getattr(target, "__module__", "torch")).partition(".")[0] in ("torch", "_operator", "None")
+        return before if target in _AXIS_KEEPING_FUNCTIONS else None
+    from_torch = getattr(target, "__module__", None) is None or is_from(target, "torch", "_operator")
     if target is operator.getitem or target is torch.stack or not from_torch:
         return None
-    return before if getattr(target, "__name__", "") in _FUNCTIONS else None
+    return before if getattr(target, "__name__", "") in _AXIS_KEEPING_FUNCTIONS else None

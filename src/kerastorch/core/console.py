@@ -1,4 +1,4 @@
-"""Sentences of callbacks: printed above a bar that is being drawn, not into it."""
+"""Printing messages of callbacks without breaking a progress bar."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from kerastorch.core.process_group import rank
 
 
 def print_message(sentence: str) -> None:
-    """Print a line, in the first of several processes."""
+    """Print a line, above a tqdm bar if one is running.
+
+    In distributed training only the process of rank 0 prints.
+    """
     if rank():
         return
-    tqdm = sys.modules.get("tqdm")  # where it was never loaded there is no bar
+    tqdm = sys.modules.get("tqdm")  # if nobody imported it, no bar is running
     if tqdm is None:
         print(sentence, flush=True)
     else:

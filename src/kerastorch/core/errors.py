@@ -1,4 +1,4 @@
-"""Every "no" that several rooms say is worded here: what was given, what was expected, what to do."""
+"""Errors and warnings that several packages raise, and the checks of arguments that raise them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from kerastorch.core.ownership import PACKAGE
+
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """`" Did you mean 'mse'?"` when a known name is near, else an empty string."""
+    """Return `" Did you mean 'mse'?"` if a known name is similar to `name`, else an empty string."""
     near = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
-    """The error for a name nobody knows, with the nearest right one and the full choice.
+    """Return the error for an unknown name, with the most similar known name and all known names.
 
     >>> print(unknown("loss", "msee", ["mae", "mse"]))
     Unknown loss 'msee'. Did you mean 'mse'? Known: mae, mse.
@@ -30,12 +32,16 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
 
 
 def mismatch(what: str, given: Any, expected: str, advice: str = "") -> ValueError:
-    """The error for a value of the wrong kind: `what must be expected, got given. advice`."""
+    """Return the error for a value of the wrong kind.
+
+    >>> print(mismatch("units", -1, "an integer >= 1"))
+    units must be an integer >= 1, got -1.
+    """
     return ValueError(f"{what} must be {expected}, got {given!r}.{' ' + advice if advice else ''}")
 
 
 def check_choice(what: str, given: Any, choice: Iterable[str]) -> str:
-    """`given` in lower case, one of `choice`.
+    """Return `given` in lower case if it is one of `choice`, else raise.
 
     >>> check_choice("padding", "SAME", ["valid", "same"])
     'same'
@@ -49,7 +55,9 @@ def check_choice(what: str, given: Any, choice: Iterable[str]) -> str:
 
 
 def check_int(name: str, value: Any, least: int = 1) -> int:
-    """`value` as an int >= `least`; NumPy integers pass, bools, floats and strings do not.
+    """Return `value` as an int that is at least `least`, else raise.
+
+    NumPy integers pass; bools, floats and strings do not.
 
     >>> check_int("batch_size", 0)
     Traceback (most recent call last):
@@ -70,7 +78,17 @@ def check_float(
     most: float = math.inf,
     advice: str = "",
 ) -> float:
-    """`value` as a finite float inside the given bounds (`above`, `below` exclusive; `least`, `most` inclusive)."""
+    """Return `value` as a finite float within the given bounds, else raise.
+
+    Args:
+        name: of the argument, for the message.
+        value: a real number; bools and strings do not pass.
+        above: exclusive lower bound.
+        least: inclusive lower bound.
+        below: exclusive upper bound.
+        most: inclusive upper bound.
+        advice: sentence that ends the message.
+    """
     words = [
         f"{sign} {bound:g}"
         for sign, bound in ((">", above), (">=", least), ("<", below), ("<=", most))
@@ -85,51 +103,60 @@ def check_float(
     return given
 
 
-_given: ContextVar[set[str] | None] = ContextVar("sentences that `warn` has given", default=None)
+_emitted: ContextVar[set[str] | None] = ContextVar("messages that `warn` has emitted", default=None)
 
 
 @contextmanager
 def deduplicate_warnings() -> Iterator[None]:
-    """Give each sentence passed to `warn` only once while this runs; one within another counts as the outer one."""
-    if _given.get() is not None:
+    """Emit each message passed to `warn` only once within the block.
+
+    A nested block belongs to the outermost one.
+    """
+    if _emitted.get() is not None:
         yield
         return
-    token = _given.set(set())
+    token = _emitted.set(set())
     try:
         yield
     finally:
-        _given.reset(token)
+        _emitted.reset(token)
 
 
 def warn(sentence: str) -> None:
-    """Give a `UserWarning` that points at the user's own line, once within `each_warning_once`."""
-    given = _given.get()
-    if given is not None:
-        if sentence in given:
+    """Emit a `UserWarning` that points at the user's own line.
+
+    Within `deduplicate_warnings`, each message is emitted only once.
+    """
+    emitted = _emitted.get()
+    if emitted is not None:
+        if sentence in emitted:
             return
-        given.add(sentence)
+        emitted.add(sentence)
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _INSIDE:
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _INTERNAL_PACKAGES:
         frame, level = frame.f_back, level + 1
     warnings.warn(sentence, stacklevel=level)
 
 
-_INSIDE = ("kerastorch", "torch", "contextlib")
+_INTERNAL_PACKAGES = (PACKAGE, "torch", "contextlib")
 
 
 class CheckpointError(Exception):
-    """A file that was saved, or should be, cannot be used; the message names it and says why."""
+    """Raised if a file cannot be written or loaded; the message names the file and the reason."""
 
 
 class CheckpointCorruptError(CheckpointError):
-    """The bytes of a file are not those that were written: it was cut off, damaged, or is something else."""
+    """Raised if a file is truncated, damaged or of a different format."""
 
 
 class ExportError(Exception):
-    """A model cannot be exported, or what was exported does not give what the model gives; no file was written."""
+    """Raised if a model cannot be exported, or the exported model computes different values.
+
+    No file is written then.
+    """
 
 
-_LONGEST_REASON = 300  # characters: a reason may quote what stands in the file
+_LONGEST_REASON = 300  # characters; a longer reason is cut, as it may quote the content of the file
 
 
 def damaged_file(name: str, why: str) -> CheckpointCorruptError:

@@ -1,4 +1,4 @@
-"""Whether numbers are finite, found without a look where looking would make the device wait."""
+"""Checking losses and gradients for NaN and infinity with as few device synchronisations as possible."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-FREE = ("cpu",)  # devices whose numbers are read at no cost
-SMALL = 2**14  # elements: up to here one call for many tensors is faster than one for each
+from kerastorch.core.torch_private import foreach_norm, foreach_unscale_, sparse_values
+
+FREE = ("cpu",)  # types of devices whose values are read without a synchronisation
+SMALL = 2**14  # elements; up to this size one call for many tensors is faster than one call a tensor
 
 
 def free_to_read(tensor: Tensor) -> bool:
-    """Whether reading a number of this tensor costs nothing."""
+    """Return whether reading a value of this tensor needs no device synchronisation."""
     return tensor.device.type in FREE
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether all its elements are."""
+    """Return whether all elements of a tensor are finite."""
     return bool(tensor.isfinite().all())
 
 
 def gradients(weights: Iterable[Tensor]) -> list[Tensor]:
-    """Their gradients; of sparse ones the values."""
+    """Return the gradients of weights that have one; of sparse gradients, the values."""
     found = [weight.grad for weight in weights if weight.grad is not None]
-    return [grad._values() if grad.layout == torch.sparse_coo else grad for grad in found]
+    return [sparse_values(grad) if grad.layout == torch.sparse_coo else grad for grad in found]
 
 
 def all_finite(loss: Tensor, grads: list[Tensor]) -> bool:
-    """Whether the loss and all gradients are; one read, on the CPU one each.
+    """Return whether a loss and all gradients are finite, with one device synchronisation.
 
-    A sum or a norm of finite numbers may overflow. So if it is finite, the numbers are; if not, they are looked at.
+    If a sum or a norm is finite, so are its terms. Since finite terms may overflow, an infinite sum decides nothing,
+    and the elements are checked one by one.
     """
     if free_to_read(loss):
         if not math.isfinite(loss.item()):
@@ -39,13 +42,17 @@ def all_finite(loss: Tensor, grads: list[Tensor]) -> bool:
         if _sums_finite(grads):
             return True
     else:
-        norms = [norm.to(loss.device, torch.float32) for norm in torch._foreach_norm(grads)] if grads else []
+        norms = [norm.to(loss.device, torch.float32) for norm in foreach_norm(grads)] if grads else []
         if math.isfinite(torch.stack([loss.detach().to(torch.float32).reshape(()), *norms]).sum().item()):
             return True
     return is_finite(loss) and all(map(is_finite, grads))
 
 
 def _sums_finite(grads: list[Tensor]) -> bool:
+    """Return whether a cheap check on the CPU shows that all gradients are finite.
+
+    `False` may also be due to an overflow of a sum.
+    """
     small: list[Tensor] = []
     large: list[Tensor] = []
     for grad in grads:
@@ -56,8 +63,8 @@ def _sums_finite(grads: list[Tensor]) -> bool:
         return True
     found = torch.zeros(())
     try:
-        torch._amp_foreach_non_finite_check_and_unscale_(small, found, _ONE)  # times 1: they stay as they are
-    except RuntimeError:  # complex ones, and those that are one number seen many times
+        foreach_unscale_(small, found, _ONE)  # scaled by 1: the gradients keep their values
+    except RuntimeError:  # the kernel takes no complex and no expanded tensors
         return False
     return not found.item()
 

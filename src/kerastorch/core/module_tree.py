@@ -1,4 +1,4 @@
-"""Walking a module's tree where a `Model` may be a view of another module."""
+"""Iterating over the modules and tensors of a model, in which a `Model` may be a view of another module."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor, nn
 
+from kerastorch.core.torch_private import COMPILED_CHILD, is_compiled_in_place
+
 
 def named_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """As `module.named_modules()`, and before each view, under the same name, the module it is a view of."""
+    """Yield names and modules as `module.named_modules()` does, including modules behind views.
+
+    The module that a `Model` views comes before the `Model`, under the same name.
+    """
     for name, child in module.named_modules():
         viewed = getattr(child, "module_viewed", None)
         if isinstance(viewed, nn.Module):
@@ -17,14 +22,17 @@ def named_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def modules(module: nn.Module) -> list[nn.Module]:
-    """The same without names, each module once: a walk cheap enough to be made at every call of a verb."""
+    """Return the modules that `named_modules` yields, each once.
+
+    Each call of `fit`, `evaluate` or `predict` uses it, so it is faster than `module.modules()`.
+    """
     found: dict[nn.Module, None] = {}
     waiting = [module]
     while waiting:
         child = waiting.pop()
         if child in found:
             continue
-        viewed = vars(child).get("module_viewed")  # not getattr: where there is none, torch's makes an error of it
+        viewed = vars(child).get("module_viewed")  # not getattr, which is slow if a module lacks the attribute
         if viewed is not None:
             found[viewed] = None
         found[child] = None
@@ -34,19 +42,35 @@ def modules(module: nn.Module) -> list[nn.Module]:
 
 
 def is_compiled(part: nn.Module) -> bool:
-    """Whether torch.compile stands behind a module: what goes on in it is not seen from outside."""
-    return part._compiled_call_impl is not None or hasattr(part, "_orig_mod")
+    """Return whether `torch.compile` has compiled a module: its submodules are then not called."""
+    return is_compiled_in_place(part) or hasattr(part, COMPILED_CHILD)
 
 
 def is_unbuilt(part: nn.Module) -> bool:
-    """Whether this module, its children aside, has yet to make parameters: kerastorch's layers and torch's `Lazy*`."""
+    """Return whether a module itself, without its children, has yet to make parameters.
+
+    This holds for layers of kerastorch and for torch's `Lazy*` modules before their first call.
+    """
     if vars(part).get("built") is False:
         return True
     return any(weight is not None and nn.parameter.is_lazy(weight) for weight in part._parameters.values())
 
 
+def is_built(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> bool:
+    """Return whether a module and all modules within it have all their parameters.
+
+    Args:
+        module: any module.
+        parts: what `modules(module)` returns, if the caller has it already.
+    """
+    return not any(map(is_unbuilt, modules(module) if parts is None else parts))
+
+
 def tensors(parts: Iterable[nn.Module]) -> list[Tensor]:
-    """The parameters of all `parts`, then the buffers; a shared one comes as often as it is held."""
+    """Return the parameters, then the buffers of modules, without those of their children.
+
+    A tensor that several modules share appears once for each of them.
+    """
     parameters: list[Tensor | None] = []
     buffers: list[Tensor | None] = []
     for part in parts:

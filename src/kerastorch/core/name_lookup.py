@@ -1,4 +1,4 @@
-"""Looking a name up as Keras does: `'mean_squared_error'`, `'MeanSquaredError'` and `'MEAN_SQUARED_ERROR'` are one."""
+"""Names of losses, metrics and optimizers, looked up without regard to case style, as Keras does."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ T = TypeVar("T")
 
 
 def snake_case(name: str) -> str:
-    """`'MulticlassF1Score'` -> `'multiclass_f1_score'`, `'BCELoss'` -> `'bce_loss'`, `'Conv2D'` -> `'conv2d'`."""
+    """Convert the name of a class to snake case.
+
+    >>> snake_case("MulticlassF1Score"), snake_case("BCELoss"), snake_case("Conv2D")
+    ('multiclass_f1_score', 'bce_loss', 'conv2d')
+    """
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])|(?<=\d)(?=[A-Z]\d)", "_", name)
     return parted.lower()
 
 
 def look_up(kind: str, name: str, table: Mapping[str, T]) -> T:
-    """The entry of `table` under `name`, its snake case or its lower case; else an error that suggests one."""
+    """Return the entry of `table` for `name`, its snake case or its lower case.
+
+    Raises:
+        ValueError: no entry has this name; the message suggests the most similar one.
+    """
     for candidate in (name, snake_case(name), name.lower()):
         if candidate in table:
             return table[candidate]
@@ -26,7 +34,18 @@ def look_up(kind: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def resolve(kind: str, identifier: Any, table: Mapping[str, Any], check: Callable[[Any], bool]) -> Any:
-    """What a user wrote -> an object that passes `check`: a name and a class are called without arguments."""
+    """Return the object that an argument such as `loss` or `activation` stands for.
+
+    Args:
+        kind: of the object, for messages, such as `"loss"`.
+        identifier: a name in `table`, a class, which is called without arguments, or an object that passes `check`.
+        table: objects and classes by name.
+        check: whether an object is of this kind.
+
+    Raises:
+        ValueError: the name is unknown.
+        TypeError: the object does not pass `check`.
+    """
     given = identifier
     if isinstance(identifier, str):
         identifier = look_up(kind, identifier, table)
@@ -38,7 +57,10 @@ def resolve(kind: str, identifier: Any, table: Mapping[str, Any], check: Callabl
 
 
 def public_name(thing: Any) -> str:
-    """The name a user would call `thing` by: a function's own, through partials, else the class in snake case."""
+    """Return the name of a function, or that of the class of an instance in snake case.
+
+    Of a `functools.partial` it is the name of the function within.
+    """
     inner = thing
     while hasattr(inner, "func"):
         inner = inner.func
@@ -47,6 +69,6 @@ def public_name(thing: Any) -> str:
 
 
 def own_name(part: Any) -> str | None:
-    """The name that a layer or model was given."""
+    """Return the `name` that a layer or model was given, if any."""
     name = vars(part).get("name")
     return name if isinstance(name, str) else None

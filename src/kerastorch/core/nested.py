@@ -1,4 +1,4 @@
-"""Tensors alone or nested in tuples, lists and dicts, as models take and give them."""
+"""Structures of tensors: one tensor, or tensors nested in tuples, lists and dicts (pytrees)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-_LEAF = (Tensor, np.ndarray)  # looked for first: whether something is a mapping takes longer to tell
+_LEAF = (Tensor, np.ndarray)  # checked first: `isinstance(x, Mapping)` is slower
 
 
 def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
-    """Apply `function` to every leaf, and the matching leaves of `others`, and return the same structure; `None` stays.
+    """Apply a function to each leaf of a structure and return the results in the same structure.
+
+    Args:
+        function: called with a leaf of `data` and the matching leaves of `others`; not called for `None`.
+        data: tensors, arrays or other objects, alone or in tuples, lists and dicts.
+        others: structures like `data`.
 
     Raises:
-        ValueError: a list or dict in `others` has more, fewer or other parts.
+        ValueError: a list in `others` has a different length, or a dict has different keys.
     """
     if isinstance(data, _LEAF):
         return function(data, *others)
@@ -33,7 +38,11 @@ def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
 
 
 def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """`(name, leaf)` of every leaf: `x['a']`, `x[0]`, or the bare name."""
+    """Yield the name and the value of each leaf but `None`.
+
+    >>> [label for label, _ in leaves({"a": [1, 2], "b": 3}, "x")]
+    ["x['a'][0]", "x['a'][1]", "x['b']"]
+    """
     if isinstance(data, _LEAF):
         yield name, data
     elif isinstance(data, Mapping):
@@ -46,8 +55,12 @@ def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, data
 
 
-def rows(data: Any) -> int:
-    """The number of rows of the first leaf."""
+def first_rows(data: Any) -> int:
+    """Return the number of rows of the first leaf of a structure.
+
+    Raises:
+        ValueError: there is no leaf.
+    """
     if isinstance(data, _LEAF):
         return int(data.shape[0])
     for _, leaf in leaves(data):
@@ -56,7 +69,7 @@ def rows(data: Any) -> int:
 
 
 def is_sequence_of_arrays(data: Any) -> bool:
-    """Whether a list or tuple holds several arrays (inputs), rather than being one array written as a list."""
+    """Return whether a list or tuple holds several arrays, and is not one array as a list."""
     return (
         isinstance(data, Sequence)
         and not isinstance(data, str)

@@ -1,4 +1,4 @@
-"""Packages that only some callbacks need."""
+"""Checks for packages that only some callbacks need."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ def require_package(who: str, package: str, install: str | None = None) -> None:
     """Check that `package` is installed, without importing it.
 
     Args:
-        who: the name of the class that needs it.
-        package: its import name.
-        install: its name for pip, if that differs.
+        who: name of the class that needs the package.
+        package: import name of the package.
+        install: name of the package for pip, if it differs from the import name.
 
     Raises:
         ImportError: the package is missing; the message says how to install it.

@@ -1,4 +1,4 @@
-"""Attributes of models that give way to what a user's own module has under the same name."""
+"""A property of models that an attribute of the user's subclass may replace."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 class overridable_property(Generic[T]):  # noqa: N801
     """A read-only property that a child, parameter, buffer or plain attribute of the same name replaces.
 
-    A module of a user's has its own `self.output = nn.Linear(...)` or `self.layers = nn.ModuleList(...)`; torch keeps
-    children where a `property` would hide them.
+    A subclass may set `self.output = nn.Linear(...)` or `self.layers = nn.ModuleList(...)`. torch stores children in
+    `_modules`, where a `property` of the same name would hide them.
 
     Args:
-        get: computes the value.
+        get: computes the value from the instance, if nothing replaces it.
     """
 
     def __init__(self, get: Callable[[Any], T]) -> None:

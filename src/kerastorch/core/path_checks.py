@@ -1,4 +1,4 @@
-"""Paths as users give them: read as a shell reads them, and refused before work is done that could not be kept."""
+"""Parsing and checking paths that users pass, before work starts whose result could not be written."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def parse_path(name: str, value: Any) -> Path:
-    """What was given for the argument `name` as a path; `~` is the home folder.
+    """Return the value of the argument `name` as a path, in which `~` is expanded to the home folder.
 
     Raises:
-        TypeError: no path, or an empty one.
+        TypeError: the value is no path, or is empty.
     """
     path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else value
     if not isinstance(path, str) or not path:
@@ -20,11 +20,11 @@ def parse_path(name: str, value: Any) -> Path:
 
 
 def check_parent_folder(path: Path) -> None:
-    """For a folder that is there, or that is to be made.
+    """Raise if files cannot be written in a folder, which may not exist yet.
 
     Raises:
-        NotADirectoryError: it, or something on its way, is a file.
-        PermissionError: nothing may be written there.
+        NotADirectoryError: the path or one of its parents is a file.
+        PermissionError: the user has no permission to write there.
     """
     found = next((one for one in (path, *path.parents) if one.exists()), Path())
     if not found.is_dir():
@@ -34,10 +34,12 @@ def check_parent_folder(path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Make the folders that a file is to be in.
+    """Create the parent folders of a file, or raise if the file cannot be written.
 
     Raises:
-        OSError: of the kind that says why: it is a folder, something on its way is none, or nothing may be written.
+        IsADirectoryError: the path is a folder.
+        NotADirectoryError: one of its parents is a file.
+        PermissionError: the user has no permission to write there.
     """
     if path.is_dir():
         raise IsADirectoryError(
@@ -48,10 +50,10 @@ def check_writable(path: Path) -> None:
 
 
 def check_exists(path: Path) -> None:
-    """For what is to be read.
+    """Raise if a file that is to be read does not exist.
 
     Raises:
-        FileNotFoundError: it is not there; of a relative path, where it was looked for.
+        FileNotFoundError: the file does not exist; for a relative path the message names the working folder.
     """
     if not os.path.lexists(path):
         where = "" if path.is_absolute() else f" The working folder is {os.getcwd()}."

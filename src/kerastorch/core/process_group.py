@@ -1,4 +1,4 @@
-"""Training in several processes at once: which of them this is, and what only one of them does."""
+"""Distributed training: the rank of this process, and what must not be synchronised in evaluation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from kerastorch.core.errors import warn
 
 
 def rank() -> int:
-    """The number of this process in torch's process group; 0 if there is no group."""
-    return distributed.get_rank() if _in_a_group() else 0
+    """Return the rank of this process in torch's default process group, or 0 if there is no group."""
+    return distributed.get_rank() if _has_process_group() else 0
 
 
 def warn_if_no_process_group() -> None:
-    """Warn if several processes were launched and do not know of each other.
+    """Warn if several processes were launched but no process group was initialised.
 
     Warns:
-        UserWarning: `WORLD_SIZE` is above 1, and there is no process group.
+        UserWarning: the environment variable `WORLD_SIZE` is above 1, and there is no process group.
     """
     world = os.environ.get("WORLD_SIZE", "1")
-    if world.isdecimal() and int(world) > 1 and not _in_a_group():
+    if world.isdecimal() and int(world) > 1 and not _has_process_group():
         warn(
             f"WORLD_SIZE is {world}, as torchrun sets it, but there is no process group: each of the {world} processes "
             "works alone, on all rows, and writes the same files. Call torch.distributed.init_process_group() first, "
@@ -33,21 +33,25 @@ def warn_if_no_process_group() -> None:
 
 @contextmanager
 def without_buffer_sync(parts: Iterable[nn.Module]) -> Iterator[None]:
-    """For a pass without training: `DistributedDataParallel` modules do not wait for other processes to join in.
+    """Disable the synchronisation of buffers, so that one process can evaluate alone.
 
     Args:
-        parts: the modules of a model. Each process uses its own buffers meanwhile.
+        parts: the modules of a model; those of type `DistributedDataParallel` are changed within the block.
     """
-    wrappers = [one for one in parts if isinstance(one, nn.parallel.DistributedDataParallel)] if _in_a_group() else []
-    before = [one.require_forward_param_sync for one in wrappers]
+    wrappers = (
+        [wrapper for wrapper in parts if isinstance(wrapper, nn.parallel.DistributedDataParallel)]
+        if _has_process_group()
+        else []
+    )
+    before = [wrapper.require_forward_param_sync for wrapper in wrappers]
     try:
-        for one in wrappers:
-            one.require_forward_param_sync = False
+        for wrapper in wrappers:
+            wrapper.require_forward_param_sync = False
         yield
     finally:
-        for one, value in zip(wrappers, before, strict=True):
-            one.require_forward_param_sync = value
+        for wrapper, value in zip(wrappers, before, strict=True):
+            wrapper.require_forward_param_sync = value
 
 
-def _in_a_group() -> bool:
+def _has_process_group() -> bool:
     return distributed.is_available() and distributed.is_initialized()

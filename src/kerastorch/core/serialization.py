@@ -1,4 +1,4 @@
-"""What an object was made with, as JSON can hold it, and the object made again; no name outside a closed table."""
+"""Converting objects to JSON types and back; only classes and functions in a closed table are restored."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, Protocol, Self
 
 import torch
 
-from kerastorch.core.channel_tracking import unchecked
+from kerastorch.core.channel_tracking import axis_checks_disabled
 from kerastorch.core.errors import unknown
+from kerastorch.core.ownership import is_own
 
 _TABLE: dict[str, Any] = {}  # "layers.Dense" -> the class, "activations.relu" -> the function
 _NAMES: dict[Any, str] = {}
@@ -19,23 +20,23 @@ _DTYPES = {str(found).removeprefix("torch."): found for found in vars(torch).val
 
 
 class Codec(Protocol):
-    """Writes and reads more than this file knows: whole models, which refer to their parts.
+    """An extension of `encode` and `decode`, for whole models, whose parts refer to each other.
 
     Attributes:
-        fills: whether layers that are made meanwhile get the numbers that they start from.
+        initializes_weights: whether layers created while the codec is in use run their initializers.
     """
 
     initializes_weights: bool
 
     def encode(self, value: Any) -> Any:
-        """`value` in JSON's types and tensors, or `NotImplemented`."""
+        """Return a value in JSON types and tensors, or `NotImplemented` to leave it to `encode`."""
 
     def decode(self, value: Mapping[Any, Any]) -> Any:
-        """What `encode` was given, or `NotImplemented`."""
+        """Return the value that `encode` was given, or `NotImplemented` to leave it to `decode`."""
 
 
 class Proxy:
-    """In the place of something for a while, as of an activation that a loss listens to; what is written is that."""
+    """A temporary replacement of an object, of which `original` is serialized instead."""
 
     original: Any
 
@@ -44,27 +45,27 @@ _codec: ContextVar[Codec | None] = ContextVar("codec", default=None)
 
 
 def current_codec() -> Codec | None:
-    """The codec in use."""
+    """Return the codec in use, if any."""
     return _codec.get()
 
 
 @contextmanager
 def use_codec(codec: Codec) -> Iterator[None]:
-    """`encode` and `decode` ask this codec first."""
+    """Let `encode` and `decode` ask a codec first, within the block."""
     token = _codec.set(codec)
     try:
-        with unchecked():
+        with axis_checks_disabled():
             yield
     finally:
         _codec.reset(token)
 
 
 def register(thing: Any, name: str) -> Any:
-    """Put a class or a function in the table; what is not in it is neither written nor made.
+    """Add a class or function to the table of what can be serialized, and return it.
 
     Args:
         thing: a class with `get_config` and `from_config`, or a function.
-        name: under which it is written, `"layers.Dense"`.
+        name: under which it is serialized, such as `"layers.Dense"`.
     """
     _TABLE[name] = thing
     _NAMES.setdefault(thing, name)
@@ -72,39 +73,43 @@ def register(thing: Any, name: str) -> Any:
 
 
 class Configurable:
-    """Knows what it was made with: each argument of `__init__` is an attribute of the same name."""
+    """An object with a config: each argument of `__init__` is an attribute of the same name."""
 
-    unwritten: frozenset[str] = frozenset()  # arguments that are only a start, as first weights
+    excluded_args: frozenset[str] = frozenset()  # not in the config, such as initial weights
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        package, _, inside = cls.__module__.partition(".")
-        if package == "kerastorch" and not cls.__name__.startswith("_"):
-            register(cls, f"{inside.partition('.')[0]}.{cls.__name__}")
+        if is_own(cls) and not cls.__name__.startswith("_"):
+            room = cls.__module__.split(".")[1]
+            register(cls, f"{room}.{cls.__name__}")
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make another one like this, of JSON's types.
+        """Return the arguments of `__init__` that create an equal object, in JSON types.
 
         Raises:
-            TypeError: an argument that cannot be written down, as a function of your own.
+            TypeError: an argument cannot be serialized, such as a function of the user.
         """
-        return init_arguments(self, self.unwritten)
+        return init_arguments(self, self.excluded_args)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """A new one from what `get_config` gave."""
+        """Create an object from what `get_config` returned."""
         return cls(**{name: decode(value) for name, value in config.items()})
 
 
-def init_arguments(thing: Any, unwritten: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """What `__init__` of `thing` takes, from the attributes of the same names, encoded.
+def init_arguments(thing: Any, excluded_args: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return the encoded arguments of `__init__`, read from the attributes of the same names.
+
+    Args:
+        thing: any object.
+        excluded_args: names of arguments that are left out.
 
     Raises:
-        TypeError: there is no such attribute, or it cannot be written down.
+        TypeError: an attribute is missing, or its value cannot be serialized.
     """
     config = {}
     for name in _arguments(type(thing)):
-        if name in unwritten:
+        if name in excluded_args:
             continue
         if not hasattr(thing, name):
             raise TypeError(
@@ -118,7 +123,10 @@ def init_arguments(thing: Any, unwritten: frozenset[str] = frozenset()) -> dict[
 
 
 def _arguments(kind: type) -> list[str]:
-    """What `__init__` takes by name; for its `**kwargs`, what that of the next class takes."""
+    """Return the names of the arguments of `__init__`.
+
+    They include those that `**kwargs` passes to base classes.
+    """
     found: dict[str, None] = {}
     for one in kind.__mro__:
         if one is object or "__init__" not in vars(one):
@@ -131,7 +139,12 @@ def _arguments(kind: type) -> list[str]:
 
 
 def encode(value: Any) -> Any:
-    """`value` in JSON's types; an object as `{"class_name": ..., "config": ...}`, a function as `{"function": ...}`.
+    """Return a value in JSON types.
+
+    An object becomes `{"class_name": ..., "config": ...}`, a function `{"function": ...}`, a dtype `{"dtype": ...}`.
+
+    Raises:
+        TypeError: the value, or one within it, is not in the table of what can be serialized.
 
     >>> encode((1, None, torch.float32))
     [1, None, {'dtype': 'float32'}]
@@ -160,10 +173,10 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """What `encode` wrote, made again.
+    """Return the value that `encode` was given.
 
     Raises:
-        ValueError: a name that is not in the table.
+        ValueError: a name is not in the table.
     """
     if isinstance(value, list):
         return [decode(one) for one in value]
@@ -182,15 +195,15 @@ def decode(value: Any) -> Any:
 
 
 def name_of(kind: Any) -> str | None:
-    """The name in the table of a class or function, if it is there."""
+    """Return the name of a class or function in the table, or `None`."""
     return _NAMES.get(kind)
 
 
 def find_class(name: Any) -> Any:
-    """The class under this name in the table.
+    """Return the class of this name in the table.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the table has no such class.
     """
     return _find("class", name, {known: one for known, one in _TABLE.items() if _is_class(one)})
 

@@ -1,4 +1,4 @@
-"""Spec: what a model is given, without the numbers."""
+"""Shapes and dtypes of inputs, and the sizes with which models are tried."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ from torch import Tensor
 
 from kerastorch.core.nested import leaves, map_structure
 
-TRIAL_BATCH_SIZES = (2, 3)  # run with both, what differs afterwards is known to vary
-TRIAL_SIZES = (192, 320)  # the same for other axes that vary; they can be halved a few times
+# Two sizes for each axis that varies: the sizes that differ between two runs are those that vary with the input.
+TRIAL_BATCH_SIZES = (2, 3)  # rows
+TRIAL_SIZES = (192, 320)  # of the other axes; convolutional networks can halve both six times
+# Sizes of axes that vary, tried in this order until a lazy module can be built: windows need a large size, tables of
+# positions a small one.
+BUILD_SIZES = (32, 192, 8, 1)
+# Sizes for `torch.export`, tried in this order. Rows: the first is traced, and torch takes a size of 1 for a constant.
+# Other axes that vary: the sizes of two runs, and by how much each further axis is larger than the one before it.
+EXPORT_BATCH_SIZES = (3, 2, 1)
+EXPORT_SIZES = ((16, 24, 8), (16, 24, 0), (192, 320, 64), (192, 320, 0), (3, 4, 1), (3, 4, 0))
 
 
 @dataclass(frozen=True)
@@ -19,8 +27,8 @@ class TensorSpec:
     """Shape and dtype of one tensor.
 
     Attributes:
-        shape: its sizes; `None` where one varies, the first of these being the batch's.
-        dtype: `None` is torch's default.
+        shape: the sizes; `None` for an axis whose size varies. The first of these is the batch axis.
+        dtype: `None` means torch's default dtype.
     """
 
     shape: tuple[int | None, ...]
@@ -28,11 +36,16 @@ class TensorSpec:
 
     @classmethod
     def of(cls, tensor: Tensor) -> Self:
-        """Of a batch, whose first axis varies."""
+        """Return the spec of a batch, whose first axis varies."""
         return cls((None, *tensor.shape[1:]), tensor.dtype)
 
     def zeros(self, batch: int, varying: int) -> Tensor:
-        """A tensor like this."""
+        """Return zeros of this shape and dtype, with the given sizes of axes that vary.
+
+        Args:
+            batch: number of rows.
+            varying: size of the other axes that vary.
+        """
         open_axes = [axis for axis, size in enumerate(self.shape) if size is None]
         sizes = [size or varying for size in self.shape]
         if open_axes:
@@ -41,7 +54,10 @@ class TensorSpec:
 
 
 def specs_of(x: Any) -> Any:
-    """The specs of a batch of inputs, in their structure; `None` where it is not all tensors."""
+    """Return the specs of a batch in the same structure.
+
+    `None` if a leaf is no tensor, or has no batch axis.
+    """
     if not all(isinstance(leaf, Tensor) and leaf.ndim for _, leaf in leaves(x)):
         return None
     return map_structure(TensorSpec.of, x)

@@ -1,4 +1,4 @@
-"""Train and eval mode: switched, and put back module by module."""
+"""Context managers that switch a model to training or evaluation mode, and restore the mode of each module."""
 
 from __future__ import annotations
 
@@ -10,62 +10,73 @@ from torch import nn
 
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules, named_modules
+from kerastorch.core.ownership import is_own
 from kerastorch.core.trainable import set_frozen_batchnorm_eval
 
 
 @contextmanager
 def training_mode(module: nn.Module) -> Iterator[frozenset[nn.Module]]:
-    """Switch a module to training mode for a while; yield the submodules that the user has put into eval mode.
+    """Switch a module to training mode; yield the submodules that the user has put into eval mode.
 
-    Those stay in eval mode, unless the model is in eval mode as a whole: then all of it trains. Only modules without
-    children say whether it is, since containers are in training mode when they are made. Afterwards each submodule is
-    in the mode it had.
+    Those submodules stay in eval mode, unless the whole model is in eval mode: then all of it trains. Only modules
+    without children decide this, since containers are created in training mode. At the end of the block each submodule
+    is in its former mode again.
+
+    Warns:
+        UserWarning: a submodule with children is in eval mode although it has trainable weights.
     """
     parts = modules(module)
-    before = _modes(parts)
-    in_eval = _left_in_eval(before)
+    before = _current_modes(parts)
+    in_eval = _in_eval_by_user(before)
     try:
         module.train()
         for part in in_eval:
             if part.training:
-                _leave_training(part)
+                _set_eval(part)
         set_frozen_batchnorm_eval(parts, in_eval)
-        _warn_of_learning(module, in_eval)
+        _warn_if_trainable(module, in_eval)
         yield in_eval
     finally:
-        _restore(before)
+        _restore_modes(before)
 
 
-def _left_in_eval(modes: list[tuple[nn.Module, bool]]) -> frozenset[nn.Module]:
-    """The modules in eval mode; none if all are."""
+def _in_eval_by_user(modes: list[tuple[nn.Module, bool]]) -> frozenset[nn.Module]:
+    """Return the modules in eval mode, or none if the whole model is in eval mode."""
     if not any(training and _has_own_mode(part) for part, training in modes):
         return frozenset()
     return frozenset(part for part, training in modes if not training)
 
 
 def _has_own_mode(part: nn.Module) -> bool:
-    """Whether the mode of a module says something of it: not of a container, nor of a view, which is new."""
+    """Return whether the mode of a module shows what the user has set.
+
+    It does not for containers and views, which are in training mode when they are created.
+    """
     return not part._modules and vars(part).get("module_viewed") is None
 
 
-def _warn_of_learning(module: nn.Module, in_eval: frozenset[nn.Module]) -> None:
-    """Say which larger parts stay in eval mode though they learn: pretrained networks often come in eval mode."""
+def _warn_if_trainable(module: nn.Module, in_eval: frozenset[nn.Module]) -> None:
+    """Warn about containers in eval mode with trainable weights.
+
+    Pretrained networks often come in eval mode.
+    """
     names: list[str] = []
     for name, part in named_modules(module) if in_eval else ():
         inside = any(name.startswith(f"{outer}.") or not outer for outer in names)
         if part in in_eval and part._modules and not inside and any(p.requires_grad for p in part.parameters()):
             names.append(name)
     if names:
-        said = ", ".join(repr(name) if name else "the model itself" for name in names)
+        listed = ", ".join(repr(name) if name else "the model itself" for name in names)
         warn(
-            f"{said}: in eval mode, and left there while the model trains, though weights in it learn. It has no "
+            f"{listed}: in eval mode, and left there while the model trains, though weights in it learn. It has no "
             "dropout and keeps its batch statistics. Call .train() on it before fit to train it as usual, or "
             "requires_grad_(False) to freeze its weights too."
         )
 
 
-def _leave_training(part: nn.Module) -> None:
-    if _switches_itself(part):
+def _set_eval(part: nn.Module) -> None:
+    """Put one module into eval mode, by its own `eval` if it overrides torch's."""
+    if _overrides_mode(part):
         part.eval()
     else:
         _set_mode(part, False)
@@ -73,20 +84,22 @@ def _leave_training(part: nn.Module) -> None:
 
 @contextmanager
 def evaluation_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> Iterator[None]:
-    """`module.eval()` for a while; threads that do this together switch once and put back once.
+    """Switch a module to evaluation mode, and restore all modes at the end of the block.
+
+    If several threads evaluate a model at once, the first one switches it and the last one restores it.
 
     Args:
-        module: any.
-        parts: its modules, where they are at hand.
+        module: any module.
+        parts: what `modules(module)` returns, if the caller has it already.
     """
     with _lock:
         shared = _evaluating.get(id(module))
         if shared is None:
-            shared = _Shared(_modes(modules(module) if parts is None else parts))
+            shared = _SharedModes(_current_modes(modules(module) if parts is None else parts))
             try:
                 _evaluate(module, shared.before)
             except BaseException:
-                _restore(shared.before)
+                _restore_modes(shared.before)
                 raise
             _evaluating[id(module)] = shared
         shared.users += 1
@@ -97,11 +110,11 @@ def evaluation_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None)
             shared.users -= 1
             if not shared.users:
                 del _evaluating[id(module)]
-                _restore(shared.before)
+                _restore_modes(shared.before)
 
 
-class _Shared:
-    """Who evaluates a model, and the modes it had before the first of them."""
+class _SharedModes:
+    """The number of threads that evaluate a model, and the modes it had before the first of them."""
 
     def __init__(self, before: list[tuple[nn.Module, bool]]) -> None:
         self.users = 0
@@ -109,37 +122,43 @@ class _Shared:
 
 
 _lock = threading.Lock()
-_evaluating: dict[int, _Shared] = {}  # by the id of a model, which lives as long as it is evaluated
+_evaluating: dict[int, _SharedModes] = {}  # by the id of a model, which lives as long as it is evaluated
 
 
-def _modes(parts: Iterable[nn.Module]) -> list[tuple[nn.Module, bool]]:
+def _current_modes(parts: Iterable[nn.Module]) -> list[tuple[nn.Module, bool]]:
     return [(part, part.training) for part in parts]
 
 
 def _evaluate(module: nn.Module, before: list[tuple[nn.Module, bool]]) -> None:
-    """`module.eval()`: to set flags, and no more, where no submodule has a way of its own to do it."""
+    """Put a module into evaluation mode.
+
+    Only flags are set, which is fast, if no submodule overrides `train` or `eval`.
+    """
     training = [child for child, was in before if was]
-    if training and any(_switches_itself(child) for child, _ in before):
+    if training and any(_overrides_mode(child) for child, _ in before):
         module.eval()
         return
     for child in training:
         _set_mode(child, False)
 
 
-def _switches_itself(module: nn.Module) -> bool:
+def _overrides_mode(module: nn.Module) -> bool:
+    """Return whether a module overrides torch's `train` or `eval`."""
     kind, own = type(module), vars(module)
-    plain = kind.train is nn.Module.train or kind.train.__module__.startswith("kerastorch.")
+    plain = kind.train is nn.Module.train or is_own(kind.train)
     return not plain or kind.eval is not nn.Module.eval or "train" in own or "eval" in own
 
 
 def _set_mode(module: nn.Module, training: bool) -> None:
     if type(module).__setattr__ is nn.Module.__setattr__:
-        object.__setattr__(module, "training", training)  # torch's would look for a parameter of this name first
+        object.__setattr__(
+            module, "training", training
+        )  # faster: torch's `__setattr__` first searches for a parameter of this name
     else:
         module.training = training
 
 
-def _restore(before: list[tuple[nn.Module, bool]]) -> None:
+def _restore_modes(before: list[tuple[nn.Module, bool]]) -> None:
     for child, was in before:
         if child.training != was:
             _set_mode(child, was)

@@ -1,4 +1,4 @@
-"""`trainable`: parts of a model that do not learn."""
+"""The attribute `trainable`, which freezes parts of a model."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from kerastorch.core.module_tree import modules
+from kerastorch.core.torch_private import BatchNormBase
 
 
 class Freezable(nn.Module):
-    """A module with `trainable`, which sets that of everything inside it too."""
+    """A module with a property `trainable`, whose setter also sets that of all modules within it."""
 
     _trainable: bool = True
     weights_never_trained: frozenset[str] = frozenset()
 
     @property
     def trainable(self) -> bool:
-        """Whether the weights learn. `False` freezes all parts, and puts batch normalization in inference mode."""
+        """Return whether the weights are trained; `False` also puts batch normalization into inference mode."""
         return self._trainable
 
     @trainable.setter
@@ -31,13 +31,13 @@ class Freezable(nn.Module):
 
 
 def set_trainable(part: nn.Module, value: bool) -> None:
-    """Of one module alone, without its children; a module of torch's own remembers it too."""
+    """Set `trainable` of one module, without its children; it is recorded on modules of torch, too."""
     never: Any = getattr(part, "weights_never_trained", ())
     for name, weight in part._parameters.items():
         if weight is not None and name not in never:
-            weight.requires_grad = value  # as an attribute also one of torch's lazy ones has it
+            weight.requires_grad = value  # unlike `requires_grad_()`, the attribute exists on lazy parameters
             if not value:
-                weight.grad = None  # or an optimizer would go on with it
+                weight.grad = None  # an optimizer would otherwise step with the last gradient
     known = vars(part)
     known["_trainable"] = value
     if "trainable" in known:
@@ -45,9 +45,10 @@ def set_trainable(part: nn.Module, value: bool) -> None:
 
 
 def sync_trainable(parts: Iterable[nn.Module]) -> None:
-    """Freeze or thaw modules of torch on which somebody has set `trainable`, an attribute that torch ignores.
+    """Freeze or unfreeze the modules of torch whose attribute `trainable` the user has set.
 
-    Only when it was set anew: what `requires_grad_` did since then stays.
+    torch itself ignores this attribute. Only a value that differs from the last one is applied, so that later calls of
+    `requires_grad_` stay in effect.
     """
     for part in parts:
         value = vars(part).get("trainable")
@@ -57,13 +58,13 @@ def sync_trainable(parts: Iterable[nn.Module]) -> None:
 
 
 def set_frozen_batchnorm_eval(parts: Iterable[nn.Module], in_eval: Collection[nn.Module] = ()) -> None:
-    """Put torch's batch normalization, if it is frozen, into inference mode while the model trains.
+    """Put frozen batch normalization of torch into inference mode while the model trains.
 
     Args:
         parts: modules of the model.
-        in_eval: those that the user has put into eval mode, which stay there whether they are frozen or not.
+        in_eval: modules that the user has put into eval mode, which stay there in any case.
     """
     for part in parts:
         known = vars(part).get("_trainable")
-        if known is not None and isinstance(part, _BatchNorm) and part not in in_eval:
+        if known is not None and isinstance(part, BatchNormBase) and part not in in_eval:
             part.training = known or any(w.requires_grad for w in part._parameters.values() if w is not None)

@@ -1,4 +1,4 @@
-"""What objects of the user's own remember in attributes that no checkpoint holds: noticed, so that it can be told."""
+"""Detecting state of users' objects that checkpoints do not contain, in order to warn about it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,35 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from kerastorch.core.ownership import is_third_party
+from kerastorch.core.torch_private import base_of, write_count
+
 Snapshot = dict[str, Any]
 
-DEPTH = 3  # of lists in lists
-MANY = 64  # entries: of longer lists and dicts only the length is compared
-FEW = 2**16  # bytes
-_OTHER = object()
+MAX_DEPTH = 3  # levels of nested lists and dicts whose entries are compared
+MAX_ENTRIES = 64  # of longer lists and dicts only the length is compared
+MAX_BYTES = 2**16  # of larger arrays the values are not compared
+_NO_STATE = object()
 
 
 def declares_state(holder: Any, base: type, words: Collection[str]) -> bool:
-    """Whether an object says itself what of it is kept: by its class, or by one of the words, which `base` has too."""
-    if type(holder).__module__.partition(".")[0] in ("kerastorch", "torch"):
+    """Return whether an object declares which of its state a checkpoint contains.
+
+    Args:
+        holder: an object of the user, such as a callback.
+        base: the base class of such objects, whose own attributes do not count.
+        words: names of attributes or methods, one of which a class or instance with declared state defines.
+    """
+    if not is_third_party(holder):
         return True
-    said = [vars(holder), *(vars(part) for part in type(holder).__mro__ if part is not base)]
-    return any(word in about for about in said for word in words)
+    namespaces = [vars(holder), *(vars(part) for part in type(holder).__mro__ if part is not base)]
+    return any(word in namespace for namespace in namespaces for word in words)
 
 
-def snapshot(holder: Any, but: Collection[str] = ()) -> Snapshot:
-    """The attributes that may be a state: numbers, text, tensors, arrays, and lists, tuples, sets and dicts of them.
+def snapshot(holder: Any, exclude: Collection[str] = ()) -> Snapshot:
+    """Return a fingerprint of each attribute that may be state, for `changed_attributes`.
+
+    State is numbers, text, tensors, arrays, and lists, tuples, sets and dicts of them.
 
     >>> import torch
     >>> class Counter:
@@ -40,28 +51,28 @@ def snapshot(holder: Any, but: Collection[str] = ()) -> Snapshot:
     >>> changed_attributes(counter, before)
     ['count', 'hidden']
     """
-    found = {name: _mark(value, DEPTH) for name, value in vars(holder).items() if name not in but}
-    return {name: mark for name, mark in found.items() if mark is not _OTHER}
+    found = {name: _fingerprint(value, MAX_DEPTH) for name, value in vars(holder).items() if name not in exclude}
+    return {name: fingerprint for name, fingerprint in found.items() if fingerprint is not _NO_STATE}
 
 
-def _mark(value: Any, depth: int) -> Any:
-    """Something that is equal as long as the value is the same; `_OTHER` of what is no state by itself."""
+def _fingerprint(value: Any, depth: int) -> Any:
+    """Return an object that stays equal as long as the value is the same, or `_NO_STATE`."""
     if isinstance(value, (int, float, str, type(None))):
         return value
-    if isinstance(value, nn.Parameter) or isinstance(getattr(value, "_base", None), nn.Parameter):
-        return _OTHER  # what it is in training is kept with the model
+    if isinstance(value, nn.Parameter) or isinstance(base_of(value), nn.Parameter):
+        return _NO_STATE  # weights and views of them are saved with the model
     if isinstance(value, (Tensor, np.ndarray)):
-        return _Array(value)
-    if isinstance(value, (list, tuple, dict)) and depth and len(value) <= MANY:
+        return _ArrayIdentity(value)
+    if isinstance(value, (list, tuple, dict)) and depth and len(value) <= MAX_ENTRIES:
         parts = value.items() if isinstance(value, dict) else enumerate(value)
-        return len(value), [(str(key), _mark(one, depth - 1)) for key, one in parts]
+        return len(value), [(str(key), _fingerprint(one, depth - 1)) for key, one in parts]
     if isinstance(value, (list, set, dict)):
         return len(value)
-    return _OTHER
+    return _NO_STATE
 
 
-class _Array:
-    """Equal to another of the same tensor or array that nothing was written to; its numbers are not looked at."""
+class _ArrayIdentity:
+    """The identity of a tensor or array, and of its content: by the count of writes, not by the values."""
 
     def __init__(self, value: Tensor | np.ndarray) -> None:
         self._value = weakref.ref(value)
@@ -70,19 +81,22 @@ class _Array:
     def __eq__(self, other: object) -> bool:
         own = self._value()
         return (
-            own is not None and isinstance(other, _Array) and own is other._value() and self._version == other._version
+            own is not None
+            and isinstance(other, _ArrayIdentity)
+            and own is other._value()
+            and self._version == other._version
         )
 
     __hash__ = None  # type: ignore[assignment]
 
 
 def _version(value: Tensor | np.ndarray) -> Any:
-    """What changes with each write in place; of an array, which counts none, its bytes if they are few."""
+    """Return torch's count of writes to a tensor, or the bytes of a small array."""
     if isinstance(value, Tensor):
-        return None if value.is_inference() else value._version
-    return value.tobytes() if value.nbytes <= FEW and value.dtype != object else None
+        return None if value.is_inference() else write_count(value)
+    return value.tobytes() if value.nbytes <= MAX_BYTES and value.dtype != object else None
 
 
-def changed_attributes(holder: Any, before: Snapshot, but: Collection[str] = ()) -> list[str]:
-    """The names of those that are not as they were."""
-    return [name for name, value in snapshot(holder, but).items() if name not in before or before[name] != value]
+def changed_attributes(holder: Any, before: Snapshot, exclude: Collection[str] = ()) -> list[str]:
+    """Return the names of the attributes whose fingerprint differs from that in `before`."""
+    return [name for name, value in snapshot(holder, exclude).items() if name not in before or before[name] != value]

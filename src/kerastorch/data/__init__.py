@@ -1,4 +1,4 @@
-"""Whatever the user has -> batches of (x, y, sample_weight); splits; the order of an epoch."""
+"""Turning users' data into batches `(x, y, sample_weight)`; validation splits; the order of an epoch."""
 
 from kerastorch.data.shuffle import permutation
 

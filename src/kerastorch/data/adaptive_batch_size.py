@@ -1,4 +1,4 @@
-"""The batch size of `evaluate` and `predict` if none was given: it grows while every tensor stays small."""
+"""The default batch size of `evaluate` and `predict`, which grows as long as each tensor stays small."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.data_adapter import DataAdapter, limit_batches
 
-FIRST, MOST = 32, 4096  # rows of the first batch, and of the largest
-FASTER = 8  # how many times as large as the last one a batch may be
-BUDGET = 2**21  # bytes of the largest tensor a batch may make: more costs in caches what it saves in calls
+FIRST_ROWS, MAX_ROWS = 32, 4096  # rows of the first batch, and of the largest one
+MAX_GROWTH = 8  # by which factor a batch may be larger than the one before it
+# Bytes of the largest tensor that a batch may create: beyond, cache misses cost more time than fewer calls save.
+MAX_TENSOR_BYTES = 2**21
 
 
 class AdaptiveBatches:
-    """Rows in the data's order; how many a batch takes is settled by what the batches before it made.
+    """Batches in the order of the data, whose size depends on the tensors of earlier batches.
 
-    The sizes follow from the shapes of tensors, never from the clock: every pass takes the same batches.
+    Sizes depend on the shapes of tensors, not on time, so that each pass has the same batches.
 
     Args:
-        make: `(batch_size, rows) -> Batches` of these rows.
-        samples: how many rows there are.
-        rows: which they are, `None` for all.
+        make: returns the `Batches` for a batch size and the indices of rows.
+        samples: number of rows.
+        rows: indices of the rows, int64 `(samples,)`; `None` for all rows.
     """
 
     batch_size: int | None = None
@@ -36,17 +37,17 @@ class AdaptiveBatches:
         self._make = make
         self._rows = torch.arange(samples) if rows is None else rows
         self.samples: int | None = len(self._rows)
-        first = make(FIRST, rows)
+        first = make(FIRST_ROWS, rows)
         self.targets: Any = first.targets
         self.transient = first.transient
         self.exact = True
-        self._size, self.size_is_final = FIRST, False
+        self._size, self.size_is_final = FIRST_ROWS, False
 
     def steps(self) -> None:
         return None
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        self._size, self.size_is_final = FIRST, False
+        self._size, self.size_is_final = FIRST_ROWS, False
         at = 0
         while at < len(self._rows):
             size = self._size
@@ -55,19 +56,19 @@ class AdaptiveBatches:
             at = end
 
     def update_size(self, rows: int, largest: int) -> None:
-        """Settle what the next batch takes.
+        """Set the size of the next batch.
 
         Args:
-            rows: how many the last one had.
-            largest: bytes of the largest tensor it made; 0 where that could not be seen.
+            rows: number of rows of the last batch.
+            largest: bytes of the largest tensor that the last batch created; 0 if unknown.
         """
-        fit = BUDGET * rows // largest if largest else FIRST
-        wanted = max(FIRST, min(MOST, fit))
-        self.size_is_final = wanted <= self._size * FASTER
-        self._size = min(wanted, self._size * FASTER)
+        fit = MAX_TENSOR_BYTES * rows // largest if largest else FIRST_ROWS
+        wanted = max(FIRST_ROWS, min(MAX_ROWS, fit))
+        self.size_is_final = wanted <= self._size * MAX_GROWTH
+        self._size = min(wanted, self._size * MAX_GROWTH)
 
     def freeze_size(self) -> None:
-        """Take no more rows than now."""
+        """Keep the current size for all further batches of the pass."""
         self.size_is_final = True
 
 
@@ -80,65 +81,67 @@ def eval_batches(
     rows: Tensor | None = None,
     name: str = "steps",
 ) -> Batches:
-    """The batches of one pass without training.
+    """Return the batches of one pass of evaluation or prediction.
 
     Args:
         source: the data.
-        batch_size: rows of a batch, `None` where nobody said.
-        steps: at most so many batches; where there is a limit, a batch nobody said a size of has 32 rows.
-        grows: whether batches may be of any size; asked where it matters.
-        rows: use these rows only.
-        name: what messages call `steps`.
+        batch_size: rows of a batch. By default the size grows if `grows()` allows it, and is 32 otherwise.
+        steps: maximal number of batches. With a limit, the default batch size is always 32.
+        grows: returns whether results do not depend on the batch size; called only if the answer matters.
+        rows: indices of the rows to use, int64 `(n,)`; by default all.
+        name: name of the argument `steps` in messages.
     """
     samples = source.samples if rows is None else len(rows)
     indexed = source.kind in ("arrays", "Dataset")
-    unsaid = batch_size is None and steps is None
-    if unsaid and indexed and samples is not None and samples > FIRST and grows():
+    is_default = batch_size is None and steps is None
+    if is_default and indexed and samples is not None and samples > FIRST_ROWS and grows():
         return AdaptiveBatches(lambda size, some: source.batches(size, rows=some), samples, rows)
     return limit_batches(source.batches(batch_size, rows=rows), steps, name)
 
 
 def can_be_measured(parts: Iterable[nn.Module]) -> bool:
-    """Whether what a model of these modules makes can be looked at without changing it."""
-    return not any(map(_hides, parts))
+    """Return whether observing the tensors that these modules create changes no results."""
+    return not any(map(_cannot_be_observed, parts))
 
 
-def _hides(part: nn.Module) -> bool:
+def _cannot_be_observed(part: nn.Module) -> bool:
+    """Return whether a module cannot be observed, or computes in a different way if it is."""
     if isinstance(part, torch.jit.ScriptModule) or is_compiled(part):
         return True
-    # torch leaves its path over nested tensors, which cuts padding off, while it is looked at
+    # torch does not use nested tensors, which drop padding, under a TorchFunctionMode
     return isinstance(part, nn.TransformerEncoder) and bool(part.use_nested_tensor)
 
 
 def measure_and_adapt(step: Callable[[Any], Any], batches: Batches, row_by_row: bool) -> Callable[[Any], Any]:
-    """`step`, such that `batches` learn from the first of them what size they may have.
+    """Return `step`, extended to measure the first batches and adapt the size of the next ones.
 
     Args:
-        step: works on a batch.
-        batches: of any kind; those with a size of their own are left alone.
-        row_by_row: what `step` returns are outputs: batches stay as they are if these are not row by row.
+        step: processes a batch.
+        batches: what `step` is called on; `step` itself is returned unless they are `AdaptiveBatches`.
+        row_by_row: whether `step` returns outputs; the size then stays fixed if an output has a different number of
+            rows than the batch.
     """
     if not isinstance(batches, AdaptiveBatches):
         return step
 
-    def measured(batch: Any) -> Any:
+    def measuring_step(batch: Any) -> Any:
         if batches.size_is_final:
             return step(batch)
-        with _Largest() as made:
+        with _LargestTensor() as measured:
             outcome = step(batch)
         given = [leaf for _, leaf in leaves(batch) if isinstance(leaf, Tensor)]
         rows = len(given[0])
         if row_by_row and any(batch_rows(leaf) != rows for _, leaf in leaves(outcome)):
             batches.freeze_size()
         else:
-            batches.update_size(rows, made.bytes and max(made.bytes, *(leaf.nbytes for leaf in given)))
+            batches.update_size(rows, measured.bytes and max(measured.bytes, *(leaf.nbytes for leaf in given)))
         return outcome
 
-    return measured
+    return measuring_step
 
 
-class _Largest(TorchFunctionMode):
-    """How many bytes the largest tensor has that any function of torch returned."""
+class _LargestTensor(TorchFunctionMode):
+    """The bytes of the largest tensor that a function of torch returns within the block."""
 
     bytes = 0
 

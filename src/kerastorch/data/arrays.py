@@ -1,4 +1,4 @@
-"""Whatever holds numbers in memory -> torch tensors, by position, checked, never written to."""
+"""Converting arrays in memory to torch tensors, and checking them; the arrays are never written to."""
 
 from __future__ import annotations
 
@@ -15,32 +15,36 @@ from kerastorch.core.nested import is_sequence_of_arrays, leaves
 
 
 def is_array(data: Any) -> bool:
-    """Whether `data` is array-like: it can be turned into a tensor as a whole."""
+    """Return whether `data` can be converted to a tensor as a whole."""
     if isinstance(data, (Tensor, np.ndarray, list, tuple, Mapping)) or np.isscalar(data):
         return True
     return hasattr(data, "__array__") or _is_scipy_sparse(data)
 
 
-def tensors(data: Any, name: str) -> Any:
-    """`data` as a tensor, or as a dict or tuple of tensors where it is several arrays.
+def to_tensors(data: Any, name: str) -> Any:
+    """Convert an array to a tensor, or several arrays to a dict or tuple of tensors.
+
+    Args:
+        data: a tensor, NumPy array, pandas object, SciPy sparse array or list of numbers, or a dict or list of these.
+        name: of the argument, for messages.
 
     Raises:
-        TypeError: a dtype that holds no numbers, or complex ones.
-        ValueError: ragged lists, masked arrays, scalars.
+        TypeError: the dtype is not numeric, or is complex.
+        ValueError: a list is ragged, an array is masked, or a value is a scalar.
     """
     if data is None:
         return None
     if isinstance(data, (Tensor, np.ndarray)):
-        return tensor(data, name)
+        return to_tensor(data, name)
     if isinstance(data, Mapping):
-        return {key: tensors(part, f"{name}[{key!r}]") for key, part in data.items()}
+        return {key: to_tensors(part, f"{name}[{key!r}]") for key, part in data.items()}
     if is_sequence_of_arrays(data):
-        return tuple(tensors(part, f"{name}[{index}]") for index, part in enumerate(data))
-    return tensor(data, name)
+        return tuple(to_tensors(part, f"{name}[{index}]") for index, part in enumerate(data))
+    return to_tensor(data, name)
 
 
-def tensor(data: Any, name: str) -> Tensor:
-    """One array as a tensor that shares its memory where it can."""
+def to_tensor(data: Any, name: str) -> Tensor:
+    """Convert one array to a tensor, which shares its memory if possible."""
     found = _from_torch(data, name) if isinstance(data, Tensor) else _from_numpy(_to_numpy(data, name), name)
     if found.is_complex():
         raise TypeError(f"{name} is {found.dtype}; kerastorch takes real data. Use np.abs or stack real and imag.")
@@ -75,7 +79,7 @@ def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Tensor:
         raise TypeError(f"{name} has dtype {array.dtype}; encode it as numbers first.")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    if array.dtype in (np.uint16, np.uint32, np.uint64):  # torch has few operations on these
+    if array.dtype in (np.uint16, np.uint32, np.uint64):  # torch has few operations for these dtypes
         if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
             raise TypeError(f"{name} is uint64 with values beyond int64; scale it first.")
         array = array.astype(np.int64)
@@ -85,7 +89,7 @@ def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Tensor:
         array = array.copy()
     if array.flags.writeable:
         return torch.from_numpy(array)
-    with warnings.catch_warnings():  # read-only memory: nothing here ever writes to it
+    with warnings.catch_warnings():  # torch warns of read-only memory; kerastorch never writes to it
         warnings.filterwarnings("ignore", message=".*not writable.*")
         return torch.from_numpy(array)
 
@@ -109,13 +113,20 @@ def _is_scipy_sparse(data: Any) -> bool:
     return sparse is not None and bool(sparse.issparse(data))
 
 
-def columns(data: Any) -> list[Any] | None:
-    """The column names of a pandas DataFrame, else `None`."""
+def column_names(data: Any) -> list[Any] | None:
+    """Return the column names of a pandas DataFrame, or `None` for other data."""
     return list(data.columns) if hasattr(data, "columns") and hasattr(data, "dtypes") else None
 
 
 def check_lengths(**groups: Any) -> int:
-    """All arrays have the same number of rows, more than 0: that number."""
+    """Return the common number of rows of all arrays.
+
+    Args:
+        groups: structures of arrays by the name of their argument.
+
+    Raises:
+        ValueError: two arrays differ in their number of rows, or have none.
+    """
     sizes: dict[str, int] = {
         name: leaf.shape[0] for group, data in groups.items() for name, leaf in leaves(data, group)
     }
@@ -129,7 +140,11 @@ def check_lengths(**groups: Any) -> int:
 
 
 def check_indexes(x: Any, y: Any) -> None:
-    """Refuse pandas x and y whose rows are labelled differently: by position they would pair the wrong rows."""
+    """Raise if pandas `x` and `y` have different indexes, since rows are paired by position.
+
+    Raises:
+        ValueError: the indexes differ.
+    """
     if y is None:
         return
     first: Any = getattr(x, "index", None)
@@ -141,9 +156,14 @@ def check_indexes(x: Any, y: Any) -> None:
 
 
 def check_finite(data: Any, name: str) -> None:
-    """Refuse NaN and infinity."""
+    """Raise if an array contains NaN or infinity.
+
+    Raises:
+        ValueError: it does; the message names the first place.
+    """
     for label, leaf in leaves(data, name):
-        # the sum is finite only if all values are, and costs no second array; if it overflows, they are looked at
+        # A finite sum proves that all values are finite, and needs no second array. Since finite values may overflow,
+        # an infinite sum is followed by a check of each value.
         if not leaf.is_floating_point() or bool(torch.isfinite(leaf.sum())) or bool(torch.isfinite(leaf).all()):
             continue
         wrong = ~torch.isfinite(leaf)
@@ -156,7 +176,11 @@ def check_finite(data: Any, name: str) -> None:
 
 
 def check_weights(sample_weight: Tensor) -> None:
-    """Refuse weights that are negative, not finite or all zero."""
+    """Raise if sample weights are negative, not finite or all zero.
+
+    Raises:
+        ValueError: they are.
+    """
     wrong = ~torch.isfinite(sample_weight) | (sample_weight < 0)
     if bool(wrong.any()):
         at = int(wrong.flatten().to(torch.uint8).argmax())

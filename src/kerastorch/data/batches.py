@@ -1,4 +1,4 @@
-"""Batches: what training, evaluation and prediction iterate over, whatever the data was."""
+"""The batches that training, evaluation and prediction iterate over."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from kerastorch.core.nested import leaves, map_structure
-from kerastorch.core.nested import rows as rows_of
+from kerastorch.core.nested import first_rows, leaves, map_structure
 from kerastorch.data.prefetch import Prefetcher
 from kerastorch.data.shuffle import permutation
 
-PIECE = 64  # batches gathered at once, or fewer, so that a piece stays within
-CACHE = 2**20  # bytes: beyond what a core's cache holds, gathering costs more than the calls it saves
-ROOM = 2**26  # bytes, where an accelerator is at one end: there a call costs more
+# Batches are gathered in pieces of several, to save calls.
+PIECE_BATCHES = 64  # maximal number of batches in a piece
+CPU_PIECE_BYTES = 2**20  # maximal size of a piece on the CPU: it fits into the cache of a core
+ACCELERATOR_PIECE_BYTES = 2**26  # maximal size of a piece on, or for, an accelerator, where calls cost more
 
 
 class Batch(NamedTuple):
-    """Inputs, targets and sample weights of one step; targets and weights may be `None`."""
+    """The inputs, targets and sample weights of one step; targets and weights may be `None`."""
 
     x: Any
     y: Any
@@ -28,18 +28,18 @@ class Batch(NamedTuple):
 
 
 class BatchGroup(tuple[Batch, ...]):
-    """Batches of one shape, for steps that run as one."""
+    """Several batches of equal shapes, whose steps run in one call."""
 
     __slots__ = ()
 
     @property
     def x(self) -> Any:
-        """The inputs of the first: what an error is explained with."""
+        """Return the inputs of the first batch, for messages of errors."""
         return self[0].x
 
     @property
     def y(self) -> Any:
-        """The targets of the first."""
+        """Return the targets of the first batch."""
         return self[0].y
 
 
@@ -47,10 +47,10 @@ class Batches(Protocol):
     """A source of batches.
 
     Attributes:
-        samples: how many rows a pass has, `None` where unknown.
-        batch_size: rows of a batch, `None` where unknown.
-        targets: all targets, where they are in memory, else `None`.
-        transient: whether the tensors of a batch may be filled anew when the next batch is drawn.
+        samples: number of rows of a pass, `None` if unknown.
+        batch_size: number of rows of a batch, `None` if unknown.
+        targets: all targets if they are in memory, else `None`.
+        transient: whether the source may reuse the memory of a batch for the next one.
     """
 
     samples: int | None
@@ -63,44 +63,49 @@ class Batches(Protocol):
         """Return whether a pass has exactly as many batches as `steps` says."""
 
     def steps(self) -> int | None:
-        """How many batches a pass has, `None` where unknown."""
+        """Return the number of batches of a pass, or `None` if it is unknown."""
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one pass; `number` decides the order where that is ours to choose."""
+        """Yield the batches of one pass.
+
+        Args:
+            number: number of the pass, from 0, on which the order of shuffled rows depends.
+        """
 
 
 class Resumable(Batches, Protocol):
-    """A source that can go on where another like it was left: what is trained on.
+    """A source of batches for training, which can resume from the state of another one.
 
     Attributes:
-        knows_place: its state tells where it is within an epoch; else that is to be taken when an epoch begins.
+        has_position: whether its state contains the position within an epoch. If not, its state must be captured at the
+            start of an epoch, and `epoch` skips to the position.
     """
 
     has_position: bool
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """From batch `start` on."""
+        """Yield the batches of one pass from batch `start` on."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """By what these data are told from others, as far as it can be told without going through them."""
+        """Return what identifies the data, as far as this is known without iterating over them."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What the passes to come depend on, beside their number and the random states of all."""
+        """Return what further passes depend on, apart from their number and the global random states."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on as the batches did of which this is the state, and which had the same facts."""
+        """Resume from the state of a source with the same fingerprint."""
 
 
 class ArrayBatches:
-    """Tensors in memory: gathered by index in large pieces, then sliced.
+    """Batches of tensors in memory, gathered by index in large pieces, which are then sliced.
 
     Args:
         data: tensors with the same number of rows.
-        batch_size: rows of a batch; the last may have fewer.
-        shuffle: `True` permutes the rows each epoch, `'batch'` only within each batch.
-        seed: what the order depends on beside the epoch's number.
-        rows: which rows are used, `None` for all.
-        prefetcher: brings pieces from the CPU to where they are wanted.
+        batch_size: rows of a batch; the last batch may have fewer.
+        shuffle: `True` permutes all rows in each epoch, `'batch'` only the rows within each batch.
+        seed: seed of the order, together with the number of the epoch.
+        rows: indices of the rows to use, int64 `(n,)`; `None` for all.
+        prefetcher: copies pieces from the CPU to the model's device; `None` leaves them on the CPU.
     """
 
     has_position = False
@@ -117,16 +122,16 @@ class ArrayBatches:
         prefetcher: Prefetcher | None = None,
     ) -> None:
         self._data, self._shuffle, self._seed, self._rows = data, shuffle, seed, rows
-        self.samples: int | None = rows_of(data.x) if rows is None else len(rows)
+        self.samples: int | None = first_rows(data.x) if rows is None else len(rows)
         self._size = min(batch_size, self.samples)
         self._row_bytes = sum(leaf.nbytes // leaf.shape[0] for _, leaf in leaves(data.x))
         self.batch_size: int | None = self._size
-        self.targets: Any = data.y if rows is None else _rows(data.y, rows)
+        self.targets: Any = data.y if rows is None else _select_rows(data.y, rows)
         self._devices = {leaf.device for _, leaf in leaves(data)}
         on_cpu = any(device.type == "cpu" for device in self._devices)
-        self._carry = prefetcher if on_cpu else None
-        room = CACHE if on_cpu and prefetcher is None else ROOM
-        self._piece = self._size * max(1, min(PIECE, room // max(1, self._size * self._row_bytes)))
+        self._prefetcher = prefetcher if on_cpu else None
+        piece_bytes = CPU_PIECE_BYTES if on_cpu and prefetcher is None else ACCELERATOR_PIECE_BYTES
+        self._piece = self._size * max(1, min(PIECE_BATCHES, piece_bytes // max(1, self._size * self._row_bytes)))
 
     def steps(self) -> int:
         assert self.samples is not None
@@ -134,7 +139,7 @@ class ArrayBatches:
 
     def fingerprint(self) -> dict[str, Any]:
         tensors = [leaf for _, leaf in leaves(self._data)] + ([] if self._rows is None else [self._rows])
-        sums = [_sum(tensor) for tensor in tensors]
+        sums = [_bit_sum(tensor) for tensor in tensors]
         return {
             "samples": self.samples,
             "batch_size": self._size,
@@ -150,13 +155,13 @@ class ArrayBatches:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         pieces = self._pieces(number, start * self._size)
-        for part in pieces if self._carry is None else self._carry(pieces):
+        for part in pieces if self._prefetcher is None else self._prefetcher(pieces):
             yield from _split(part, self._size)
 
     def _pieces(self, number: int, first: int) -> Iterator[Batch]:
         assert self.samples is not None
         order = self._order(number)
-        # moved once, to each device that holds data
+        # the order is copied once to each device that holds data
         orders = {} if order is None else {device: order.to(device, non_blocking=True) for device in self._devices}
         for start in range(first, self.samples, self._piece):
             here = slice(start, start + self._piece)
@@ -165,8 +170,8 @@ class ArrayBatches:
                 yield Batch(*(_rows_by_device(field, rows) for field in self._data))
                 continue
             whole = start == 0 and self._piece >= self.samples
-            part = self._data if whole else _take(self._data, here)
-            # a model may work on its input in place; the user's array is not ours to change
+            part = self._data if whole else _take_rows(self._data, here)
+            # cloned, since a model may change its input in place, and the user's array must not change
             yield Batch(map_structure(torch.clone, part.x), part.y, part.sample_weight)
 
     def _order(self, number: int) -> Tensor | None:
@@ -180,26 +185,26 @@ class ArrayBatches:
         return order if self._rows is None else self._rows[order]
 
 
-def _take(data: Batch, rows: Tensor | slice) -> Batch:
-    return Batch(_rows(data.x, rows), _rows(data.y, rows), _rows(data.sample_weight, rows))
+def _take_rows(data: Batch, rows: Tensor | slice) -> Batch:
+    return Batch(_select_rows(data.x, rows), _select_rows(data.y, rows), _select_rows(data.sample_weight, rows))
 
 
-def _rows(field: Any, rows: Tensor | slice) -> Any:
-    return None if field is None else map_structure(lambda t: None if t is None else _picked(t, rows), field)
+def _select_rows(field: Any, rows: Tensor | slice) -> Any:
+    return None if field is None else map_structure(lambda t: None if t is None else _index_rows(t, rows), field)
 
 
-def _picked(tensor: Tensor, rows: Tensor | slice) -> Tensor:
-    # for rows drawn at random `index_select` takes a third of the time of indexing
+def _index_rows(tensor: Tensor, rows: Tensor | slice) -> Tensor:
+    # for random rows `index_select` is three times as fast as indexing
     return tensor[rows] if isinstance(rows, slice) else tensor.index_select(0, rows)
 
 
 def _rows_by_device(field: Any, rows: dict[torch.device, Tensor]) -> Any:
-    return map_structure(lambda t: None if t is None else _picked(t, rows[t.device]), field)
+    return map_structure(lambda t: None if t is None else _index_rows(t, rows[t.device]), field)
 
 
 def _split(part: Batch, size: int) -> Iterator[Batch]:
-    """The batches of a piece: views, made by one call a tensor."""
-    length = rows_of(part.x)
+    """Yield the batches of a piece as views, which one call a tensor creates."""
+    length = first_rows(part.x)
     if length <= size:
         yield part
         return
@@ -210,11 +215,11 @@ def _split(part: Batch, size: int) -> Iterator[Batch]:
         yield from map(Batch, xs, ys, ws)
         return
     for start in range(0, length, size):
-        yield _take(part, slice(start, start + size))
+        yield _take_rows(part, slice(start, start + size))
 
 
 class FirstBatches:
-    """The first `limit` batches of each pass: what `validation_steps` and `steps` ask for."""
+    """The first `limit` batches of each pass of a source, for `validation_steps` and `steps`."""
 
     samples: int | None = None
 
@@ -237,18 +242,21 @@ class FirstBatches:
         return self.batches.exact and known is not None and known <= self._limit
 
 
-def _sum(tensor: Tensor) -> str:
-    """Of the bits as whole numbers, which is the same in any order, with any number of threads and on any device."""
+def _bit_sum(tensor: Tensor) -> str:
+    """Return the sum of a tensor's bits as integers.
+
+    Unlike a sum of floats, it does not depend on the order, the number of threads or the device.
+    """
     bits = torch.view_as_real(tensor) if tensor.is_complex() else tensor
-    bits = bits.view(_WHOLE[bits.element_size()]) if bits.is_floating_point() else bits
+    bits = bits.view(_INTEGER_TYPES[bits.element_size()]) if bits.is_floating_point() else bits
     return str(bits.sum(dtype=torch.int64).item())
 
 
-_WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
+_INTEGER_TYPES = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes of an element
 
 
 def group_batches(stream: Iterable[Batch], size: int) -> Iterator[Batch | BatchGroup]:
-    """`size` batches at a time where so many of one shape follow each other, the others one by one."""
+    """Yield groups of `size` consecutive batches of equal shapes, and all other batches one by one."""
     waiting: list[Batch] = []
     shape = None
     for batch in stream:
@@ -265,7 +273,7 @@ def group_batches(stream: Iterable[Batch], size: int) -> Iterator[Batch | BatchG
 
 
 def shape_of(batch: Batch | BatchGroup) -> Any:
-    """Equal for batches that differ in their values only."""
+    """Return the shapes, strides and dtypes of a batch, in a form that can be compared."""
     if isinstance(batch, BatchGroup):
         return len(batch), shape_of(batch[0])
     x, y, sample_weight = batch

@@ -1,4 +1,4 @@
-"""class_weight: a weight for each sample from its class."""
+"""The argument `class_weight`: a weight for each sample, depending on its class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from kerastorch.losses.alignment import whole_classes
 
 
 def class_weights(class_weight: Any, sample_weight: Any) -> ClassWeights | None:
-    """`class_weight` as given to `fit`, which takes one kind of weights."""
+    """Return the weights for the argument `class_weight` of `fit`, or `None` if it was not given.
+
+    Raises:
+        ValueError: `sample_weight` was given, too.
+        TypeError: `class_weight` is no dict of class number -> weight.
+    """
     if class_weight is None:
         return None
     if sample_weight is not None:
@@ -22,7 +27,10 @@ def class_weights(class_weight: Any, sample_weight: Any) -> ClassWeights | None:
 
 
 class ClassWeights:
-    """Class number -> weight, applied to targets of any source: `(batch,)`, `(batch, 1)` or one-hot.
+    """A table of weights by class, which turns targets into sample weights.
+
+    Args:
+        class_weight: class number -> weight. Targets have shape `(batch,)`, `(batch, 1)`, or are one-hot.
 
     >>> ClassWeights({0: 1.0, 1: 5.0})(torch.tensor([1, 0]))
     tensor([5., 1.])
@@ -34,25 +42,28 @@ class ClassWeights:
         for label in class_weight:
             check_int("class_weight: a class", label, 0)
         entries = {int(label): check_float(f"class_weight[{label}]", w, least=0) for label, w in class_weight.items()}
-        self._looked = False
+        self._targets_checked = False
         self._table = torch.full((max(entries) + 1,), float("nan"))
         for label, weight in entries.items():
             self._table[label] = weight
 
     def validate_targets(self, targets: Any) -> None:
-        """Check all targets at once, where they are in memory: then their batches need no look, which costs a wait."""
+        """Check all targets at once if they are in memory.
+
+        Batches then need no check, which would synchronise the device.
+        """
         if isinstance(targets, Tensor):
             self(targets)
-            self._looked = True
+            self._targets_checked = True
 
     def __call__(self, y: Any) -> Tensor:
         if not isinstance(y, Tensor):
             raise ValueError("class_weight needs one target with class numbers; the model has several outputs.")
-        labels = _labels(y, self._looked)
-        labels = labels.to(torch.int64) if self._looked else whole_classes(labels)
+        labels = _labels(y, self._targets_checked)
+        labels = labels.to(torch.int64) if self._targets_checked else whole_classes(labels)
         if self._table.device != labels.device:
             self._table = self._table.to(labels.device)
-        if self._looked:
+        if self._targets_checked:
             return self._table[labels]
         outside = (labels < 0) | (labels >= len(self._table))
         weights = self._table[labels.where(~outside, 0)]
@@ -65,10 +76,15 @@ class ClassWeights:
         return weights
 
 
-def _labels(y: Tensor, looked: bool) -> Tensor:
-    """One class number a row, of class numbers or one-hot rows, which need no look if one was had."""
+def _labels(y: Tensor, is_checked: bool) -> Tensor:
+    """Return one class number for each row of class numbers or one-hot rows.
+
+    Args:
+        y: targets, `(batch,)`, `(batch, 1)` or `(batch, classes)`.
+        is_checked: whether `y` is known to be valid.
+    """
     if y.ndim == 1 or y.shape[1:].numel() == 1:
         return y.flatten()
-    if y.ndim == 2 and (looked or bool((((y == 0) | (y == 1)).all(1) & (y.sum(1) == 1)).all())):
+    if y.ndim == 2 and (is_checked or bool((((y == 0) | (y == 1)).all(1) & (y.sum(1) == 1)).all())):
         return y.to(torch.uint8).argmax(1)
     raise ValueError(f"class_weight needs one class for each row, y has shape {tuple(y.shape)}; use sample_weight.")

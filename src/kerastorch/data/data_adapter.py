@@ -1,4 +1,4 @@
-"""The one door for data: what the user passed as x, y and weights -> `Batches`."""
+"""Recognising, checking and converting the arguments `x`, `y` and `sample_weight` to `Batches`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from torch.utils.data import (
 from torch.utils.data.distributed import DistributedSampler
 
 from kerastorch.core.errors import check_int
-from kerastorch.core.nested import rows as rows_of
+from kerastorch.core.nested import first_rows
 from kerastorch.data import arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
-from kerastorch.data.loaders import LoaderBatches, StreamBatches, ask_about_weights
+from kerastorch.data.loaders import LoaderBatches, StreamBatches, warn_of_integer_weights
 from kerastorch.data.prefetch import Prefetcher
 from kerastorch.data.sequences import Samples, SequenceBatches, check_not_list_of_items, is_sequence_of_batches
 from kerastorch.data.shuffle import EpochSampler
@@ -35,18 +35,27 @@ Cast = Callable[[Batch], Batch]
 
 
 class DataAdapter:
-    """Data as the user gave it, recognised and checked; `batches` and `split` make what is iterated over.
+    """The data of one call of `fit`, `evaluate` or `predict`, recognised and checked.
 
     Args:
         x: arrays (nested for several inputs), a `Dataset`, a `DataLoader`, a generator, or a function that
             returns one.
-        y: targets beside arrays.
-        sample_weight: weights beside arrays.
-        names: what messages call these three.
-        finite: whether NaN and infinity are refused.
-        cast: what is done to arrays once, before training.
-        prefetcher: brings pieces of arrays that are on the CPU to where they are wanted.
-        inputs_only: leave out targets and weights that come with `x`.
+        y: targets; only with arrays.
+        sample_weight: weights of samples; only with arrays.
+        names: names of these three arguments in messages.
+        finite: whether NaN and infinity in arrays raise an error.
+        cast: applied once to all arrays.
+        prefetcher: copies pieces of arrays on the CPU to the model's device; `None` leaves them on the CPU.
+        inputs_only: whether targets and weights within `x` are dropped.
+
+    Raises:
+        TypeError: `x` is no data, or its dtype is not numeric.
+        ValueError: lengths differ, values are not finite, or `y` was given with a source of batches.
+
+    Attributes:
+        kind: of the data, such as `"arrays"` or `"DataLoader"`, as messages name it.
+        columns: names of the columns of a DataFrame, else `None`.
+        samples: number of rows, `None` if unknown.
     """
 
     def __init__(
@@ -61,13 +70,13 @@ class DataAdapter:
         prefetcher: Prefetcher | None = None,
         inputs_only: bool = False,
     ) -> None:
-        self._carry, self._inputs_only = prefetcher, inputs_only
+        self._prefetcher, self._inputs_only = prefetcher, inputs_only
         if y is None:
             check_not_list_of_items(x, names[0])
-        self.kind = _kind(x, names[0])
-        self.columns = arrays.columns(x)
+        self.kind = _kind_of(x, names[0])
+        self.columns = arrays.column_names(x)
         if isinstance(x, TensorDataset):
-            _refuse(self.kind, y=y, sample_weight=sample_weight)
+            _check_not_given(self.kind, y=y, sample_weight=sample_weight)
             if len(x.tensors) > 3:
                 raise ValueError(
                     f"{names[0]} is a TensorDataset of {len(x.tensors)} tensors; expected (x,), (x, y) or "
@@ -75,36 +84,36 @@ class DataAdapter:
                 )
             x, y, sample_weight = (*x.tensors, None, None)[:3]
             if not inputs_only:
-                ask_about_weights(sample_weight)
+                warn_of_integer_weights(sample_weight)
             self.kind = "arrays"
         if self.kind == "arrays":
             arrays.check_indexes(x, y)
-            checked = _check(Batch(*map(arrays.tensors, (x, y, sample_weight), names)), names, finite)
+            checked = _check_arrays(Batch(*map(arrays.to_tensors, (x, y, sample_weight), names)), names, finite)
             self._data: Any = cast(checked)
-            self.samples: int | None = rows_of(self._data.x)
+            self.samples: int | None = first_rows(self._data.x)
         else:
-            _refuse(self.kind, y=y, sample_weight=sample_weight)
+            _check_not_given(self.kind, y=y, sample_weight=sample_weight)
             self._data = x
             self.samples = len(x) if self.kind == "Dataset" else None
 
     @property
     def holder(self) -> Any:
-        """What may hold generators of its own; `None` for arrays."""
+        """Return the object that may hold random generators, or `None` for arrays."""
         return None if self.kind == "arrays" else self._data
 
     @property
     def takes_batch_size(self) -> bool:
-        """Whether batches are ours to make."""
+        """Return whether the data has single samples, so that a batch size can be given."""
         return self.kind in ("arrays", "Dataset", "IterableDataset")
 
     def targets(self) -> Any:
-        """All targets where they are in memory (for a `Dataset`: its `targets`), else `None`."""
+        """Return all targets if they are in memory, else `None`; of a `Dataset`, its attribute `targets`."""
         if self.kind == "arrays":
             return self._data.y
         found = getattr(self._data, "targets", None) if self.kind == "Dataset" else None
         try:
             given = None if found is None else torch.as_tensor(found)
-        except (TypeError, ValueError, RuntimeError):  # text, or something of the dataset's own
+        except (TypeError, ValueError, RuntimeError):  # text, or objects of another kind
             return None
         return given if given is not None and given.ndim and len(given) == self.samples else None
 
@@ -117,14 +126,18 @@ class DataAdapter:
         rows: Tensor | None = None,
         trains: bool = False,
     ) -> Resumable:
-        """What to iterate over.
+        """Return the batches of the data.
 
         Args:
-            batch_size: rows of a batch, 32 if `None`; not for a source that comes in batches.
-            shuffle: a new order each epoch; not for a source that has its own.
-            seed: what that order depends on, beside the epoch.
-            rows: use these rows only.
-            trains: passes are epochs of training, whose numbers a loader's samplers are told.
+            batch_size: rows of a batch. Default 32. Must be `None` for a source of batches.
+            shuffle: whether each epoch has a new order; ignored for sources with their own order. `'batch'`, for arrays
+                only, permutes the rows within each batch.
+            seed: seed of the order, together with the number of the epoch.
+            rows: indices of the rows to use, int64 `(n,)`; by default all.
+            trains: whether passes are epochs of training, whose numbers are passed to the samplers of a loader.
+
+        Raises:
+            ValueError: an argument does not apply to this kind of data.
         """
         if not self.takes_batch_size:
             if batch_size is not None:
@@ -136,14 +149,14 @@ class DataAdapter:
             return StreamBatches(self._data, inputs_only=self._inputs_only)
         size = check_int("batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
         if self.kind == "arrays":
-            return ArrayBatches(self._data, size, shuffle, seed, rows, self._carry)
+            return ArrayBatches(self._data, size, shuffle, seed, rows, self._prefetcher)
         shuffled = self._shuffles(shuffle)
         if self.kind == "IterableDataset":
             samples = DataLoader(Samples(self._data), size, generator=torch.Generator())
             return LoaderBatches(samples, inputs_only=self._inputs_only, trains=trains)
         dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
         sampler = EpochSampler(len(self._data) if rows is None else len(rows), seed, shuffled)
-        # a generator of its own: a DataLoader draws from torch's global one at the start of every pass otherwise
+        # with its own generator, since a DataLoader otherwise draws from torch's global one at the start of each pass
         loader = DataLoader(dataset, size, sampler=sampler, generator=torch.Generator())
         return LoaderBatches(loader, sampler, inputs_only=self._inputs_only, trains=trains)
 
@@ -153,19 +166,32 @@ class DataAdapter:
         return bool(shuffle)
 
     def split(self, share: float, *, stratify: Any, shuffle: bool, seed: int | None) -> tuple[Tensor, Tensor]:
-        """The rows that train and those that validate; warns where their labels are unlike."""
+        """Return the indices of the training rows and of the validation rows, int64.
+
+        Args:
+            share: fraction of the rows that validate.
+            stratify: `True` or labels, `(samples,)`, to give both parts the same proportions of classes.
+            shuffle: whether validation rows are drawn at random; by default they are the last rows.
+            seed: seed of the random or stratified split. Default 0.
+
+        Raises:
+            ValueError: the data has no rows that can be selected, or a part would be empty.
+
+        Warns:
+            UserWarning: the labels of the two parts differ as if the rows were sorted.
+        """
         if self.samples is None:
             raise ValueError(
                 f"validation_split needs arrays or a map-style Dataset, got a {self.kind}; pass validation_data."
             )
         labels = None if stratify is None or stratify is False else self._labels(stratify)
         train, validation = split_rows(self.samples, share, stratify=labels, shuffle=shuffle, seed=seed)
-        as_they_lie = not shuffle and labels is None
-        warn_of_unlike_parts(self.targets(), train, validation, as_they_lie=as_they_lie)
+        is_unshuffled = not shuffle and labels is None
+        warn_of_unlike_parts(self.targets(), train, validation, is_unshuffled=is_unshuffled)
         return train, validation
 
     def _labels(self, stratify: Any) -> Tensor:
-        labels: Any = self.targets() if stratify is True else arrays.tensor(stratify, "validation_stratify")
+        labels: Any = self.targets() if stratify is True else arrays.to_tensor(stratify, "validation_stratify")
         if labels is None and self.kind == "Dataset":
             labels = torch.as_tensor([int(self._data[index][1]) for index in range(len(self._data))])
         if not isinstance(labels, Tensor):
@@ -176,12 +202,22 @@ class DataAdapter:
 
 
 def limit_batches(batches: Batches, steps: int | None, name: str = "steps") -> Batches:
-    """`batches`, no more than `steps` a pass."""
+    """Return batches of which each pass has at most `steps`.
+
+    Args:
+        batches: the batches to limit.
+        steps: maximal number of batches of a pass; `None` for no limit.
+        name: name of the argument `steps` in messages.
+    """
     return batches if steps is None else FirstBatches(batches, check_int(name, steps))
 
 
 def check_keeps_order(x: Any) -> None:
-    """Refuse, for `predict`, a loader whose rows would not come out in the data's order."""
+    """Raise, for `predict`, if a loader does not yield all rows in the order of the data.
+
+    Raises:
+        ValueError: the loader shuffles, or leaves out the rows of other processes.
+    """
     if not isinstance(x, DataLoader):
         return
     for one in (x.sampler, x.batch_sampler, getattr(x.batch_sampler, "sampler", None)):
@@ -197,7 +233,15 @@ def check_keeps_order(x: Any) -> None:
 
 
 def check_keeps_all_rows(x: Any, verb: str) -> None:
-    """Refuse a loader that leaves out the last rows."""
+    """Raise if a loader drops the rows of an incomplete last batch.
+
+    Args:
+        x: the data.
+        verb: name of the method, for the message.
+
+    Raises:
+        ValueError: the loader drops rows.
+    """
     if not isinstance(x, DataLoader):
         return
     sampler: Any = x.sampler
@@ -208,7 +252,8 @@ def check_keeps_all_rows(x: Any, verb: str) -> None:
         )
 
 
-def _kind(x: Any, name: str) -> str:
+def _kind_of(x: Any, name: str) -> str:
+    """Return the kind of data, as messages name it."""
     if isinstance(x, DataLoader):
         return "DataLoader"
     if isinstance(x, IterableDataset):
@@ -231,13 +276,13 @@ def _kind(x: Any, name: str) -> str:
     )
 
 
-def _refuse(kind: str, **given: Any) -> None:
+def _check_not_given(kind: str, **given: Any) -> None:
     for name, value in given.items():
         if value is not None:
             raise ValueError(f"{name} cannot be given with a {kind}; let it yield (x, y) or (x, y, sample_weight).")
 
 
-def _check(data: Batch, names: tuple[str, str, str], finite: bool) -> Batch:
+def _check_arrays(data: Batch, names: tuple[str, str, str], finite: bool) -> Batch:
     arrays.check_lengths(**{name: part for name, part in zip(names, data, strict=True) if part is not None})
     if finite:
         arrays.check_finite(data.x, names[0])

@@ -1,4 +1,4 @@
-"""Placement: on which device the arrays of one call are kept."""
+"""The device on which the arrays of a call of `fit`, `evaluate` or `predict` are stored."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 
 from kerastorch.core.errors import mismatch
 
-SHARE = 0.25  # of an accelerator's free memory: arrays that take less than this are moved there
+MAX_SHARE = 0.25  # of an accelerator's free memory: arrays that need less are moved there as a whole
 
 
 def parse_device(wanted: Any) -> Any:
-    """`'auto'`, or what `wanted` names as a `torch.device`.
+    """Return the argument `data_device` as a `torch.device`, or `'auto'` unchanged.
 
     Raises:
-        ValueError: it names no device, or one that is not here.
+        ValueError: the argument names no device, or a device that this machine lacks.
     """
     if isinstance(wanted, str) and wanted == "auto":
         return wanted
@@ -24,14 +24,14 @@ def parse_device(wanted: Any) -> Any:
         device = torch.device(wanted)
     except (RuntimeError, TypeError) as error:
         raise mismatch("data_device", wanted, "'auto' or a device such as 'cpu' or 'cuda'") from error
-    here = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    if device.type not in ("cpu", "meta") and (here is None or here.type != device.type):
+    present = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if device.type not in ("cpu", "meta") and (present is None or present.type != device.type):
         raise ValueError(f"data_device={wanted!r}: there is no such device here. Use 'auto' or 'cpu'.")
     return device
 
 
 def free_memory(device: torch.device) -> int | None:
-    """The bytes free on a device with a memory of its own, `None` for any other."""
+    """Return the free bytes of a device with its own memory, or `None` for other devices."""
     if device.type not in ("cuda", "xpu"):
         return None
     free: int = getattr(torch, device.type).mem_get_info(device)[0]
@@ -41,13 +41,13 @@ def free_memory(device: torch.device) -> int | None:
 def choose_data_device(
     size: int, wanted: Any, computing: torch.device, free: Callable[[torch.device], int | None] = free_memory
 ) -> torch.device | None:
-    """Where arrays are to be moved as a whole; `None` leaves them where they are.
+    """Return the device that arrays are moved to as a whole, or `None` if they stay where they are.
 
     Args:
-        size: what they take, in bytes.
-        wanted: as `check_place` gives it.
-        computing: where the model is.
-        free: tells the bytes free on a device.
+        size: of the arrays, in bytes.
+        wanted: what `parse_device` returned.
+        computing: the device of the model.
+        free: returns the free bytes of a device.
 
     >>> choose_data_device(10, "auto", torch.device("cuda"), free=lambda device: 100)
     device(type='cuda')
@@ -56,4 +56,4 @@ def choose_data_device(
     if isinstance(wanted, torch.device):
         return wanted
     room = free(computing)
-    return computing if room is not None and size < SHARE * room else None
+    return computing if room is not None and size < MAX_SHARE * room else None

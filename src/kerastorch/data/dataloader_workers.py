@@ -1,4 +1,4 @@
-"""Workers of a `DataLoader`: begun, and where they are killed, raise or hang, an error that says what can be done."""
+"""Starting the workers of a `DataLoader`, and explaining the errors when they are killed, raise or hang."""
 
 from __future__ import annotations
 
@@ -10,25 +10,31 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from kerastorch.core.torch_private import shut_down_workers, worker_processes
+
 
 def iterate_with_worker_errors(loader: DataLoader[Any]) -> Iterator[Any]:
-    """The items of a loader; where its workers fail, the error says what can be done."""
-    items = start_iterator(loader)
-    return _told(items, loader) if loader.num_workers else items
+    """Return an iterator over a loader, whose errors say what to do if workers fail."""
+    iterator = start_iterator(loader)
+    return _iterate(iterator, loader) if loader.num_workers else iterator
 
 
 def start_iterator(loader: DataLoader[Any]) -> Any:
-    """The loader's iterator, with workers that leave Ctrl-C to this process: the batch that is due still comes."""
+    """Return the iterator of a loader, with workers that ignore Ctrl-C.
+
+    Only this process handles the interrupt, so that the workers can still deliver the current batch.
+    """
     if not loader.num_workers or not hasattr(signal, "pthread_sigmask"):
         return iter(loader)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what they are born with
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit the mask
     try:
         return iter(loader)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _told(items: Any, loader: DataLoader[Any]) -> Iterator[Any]:
+def _iterate(iterator: Any, loader: DataLoader[Any]) -> Iterator[Any]:
+    """Yield the items of a loader, and raise errors of its workers only while an item is waited for."""
     number = 0
     with _EXIT_HANDLER:
         while True:
@@ -36,89 +42,94 @@ def _told(items: Any, loader: DataLoader[Any]) -> Iterator[Any]:
             try:
                 try:
                     _EXIT_HANDLER.raise_pending()
-                    item = next(items)
+                    item = next(iterator)
                 finally:
-                    _EXIT_HANDLER.asked = False
+                    _EXIT_HANDLER.is_waiting = False
             except StopIteration:
                 return
             except Exception as error:
-                other = _explained(error, items, loader, number)
-                if other is error:
+                explained = _explain(error, iterator, loader, number)
+                if explained is error:
                     raise
-                raise other from error
+                raise explained from error
             yield item
 
 
 class WorkerExitHandler:
-    """torch tells of a worker that dies by raising wherever we are. Here it is heard when a batch is asked for.
+    """A handler of SIGCHLD that defers torch's error about a dead worker to the next request for a batch.
 
-    A step is not broken off in the middle then, and what is known between two batches can be kept.
+    torch handles SIGCHLD by raising the error at whichever line is running. The deferred error does not interrupt a
+    training step, so that a consistent checkpoint can be written.
 
     Attributes:
-        asked: whether a batch is being waited for.
+        is_waiting: whether a batch is being waited for.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._missed = False
+        self.is_waiting = False
+        self._has_pending = False
         self._streams = 0
-        self._tell: Any = None
+        self._torch_handler: Any = None
 
     def __enter__(self) -> None:
         self._streams += 1
         known = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
         if callable(known) and known != self._handle and threading.current_thread() is threading.main_thread():
-            self._tell = known  # torch's, which it sets for good with its first workers
+            self._torch_handler = known  # torch's handler, which it installs permanently with its first workers
             signal.signal(signal.SIGCHLD, self._handle)
 
     def __exit__(self, *error: object) -> None:
         self._streams -= 1
 
     def raise_pending(self) -> None:
-        """A batch is asked for: who died since the last one is told now.
+        """Raise the deferred error, if any, and let further ones be raised at once until the batch arrives.
 
         Raises:
-            RuntimeError: torch's, which names the worker.
+            RuntimeError: torch's error, which names the worker that died.
         """
-        self.asked = True
-        if self._missed:
-            self._missed = False
-            self._tell(signal.SIGCHLD, None)
+        self.is_waiting = True
+        if self._has_pending:
+            self._has_pending = False
+            self._torch_handler(signal.SIGCHLD, None)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked or not self._streams:
-            self._tell(number, frame)
+        if self.is_waiting or not self._streams:
+            self._torch_handler(number, frame)
         else:
-            self._missed = True
+            self._has_pending = True
 
 
 _EXIT_HANDLER = WorkerExitHandler()
 
 
-def _explained(error: Exception, items: Any, loader: DataLoader[Any], number: int) -> Exception:
-    """In words that say what can be done, if they are torch's; else itself."""
-    said = str(error).rstrip(".")
-    if isinstance(error, (EOFError, ConnectionError)):  # the other end of a pipe is gone, before there was a signal
-        said = next((f"worker (pid {one.pid}) is killed by signal {-code}" for one, code in _killed(items)), said)
+def _explain(error: Exception, iterator: Any, loader: DataLoader[Any], number: int) -> Exception:
+    """Return an error that says what to do, or the error itself if it is not about workers."""
+    message = str(error).rstrip(".")
+    if isinstance(error, (EOFError, ConnectionError)):  # the pipe to the worker was closed before the signal arrived
+        message = next(
+            (f"worker (pid {worker.pid}) is killed by signal {-code}" for worker, code in _killed_workers(iterator)),
+            message,
+        )
     if not loader.persistent_workers:
-        items._shutdown_workers()  # or they would live as long as somebody keeps the traceback
-    advice = _advice(said, loader) if isinstance(error, (RuntimeError, EOFError, ConnectionError)) else None
+        shut_down_workers(iterator)  # otherwise they live as long as the traceback does
+    advice = _advice(message, loader) if isinstance(error, (RuntimeError, EOFError, ConnectionError)) else None
     if advice is not None:
-        return RuntimeError(f"the DataLoader gave no batch {number}: {said}. {advice}")
-    if "in DataLoader worker process" in said:
+        return RuntimeError(f"the DataLoader gave no batch {number}: {message}. {advice}")
+    if "in DataLoader worker process" in message:
         error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
     return error
 
 
-def _killed(items: Any) -> Iterator[tuple[Any, int]]:
-    """The workers that a signal has killed, and its number below nothing."""
-    for one in items._workers:
-        one.join(0.1)  # that it has ended is known a little later
-        if one.exitcode is not None and one.exitcode < 0:
-            yield one, one.exitcode
+def _killed_workers(iterator: Any) -> Iterator[tuple[Any, int]]:
+    """Yield each worker that a signal killed, and the negative number of the signal."""
+    for worker in worker_processes(iterator):
+        worker.join(0.1)  # the exit code is available only shortly after the exit
+        if worker.exitcode is not None and worker.exitcode < 0:
+            yield worker, worker.exitcode
 
 
 def _advice(message: str, loader: DataLoader[Any]) -> str | None:
+    """Return what to do about an error of a worker, or `None` for other errors."""
     if "exited unexpectedly" in message or "is killed by signal" in message:
         return (
             f"One of its {loader.num_workers} workers was killed, as the system does where memory runs out: give it "

@@ -1,4 +1,4 @@
-"""Batches that somebody else makes: a `DataLoader`, a generator, a function that returns one."""
+"""Batches of a `DataLoader`, of a generator, or of a function that returns an iterable."""
 
 from __future__ import annotations
 
@@ -13,14 +13,22 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from kerastorch.core.errors import warn
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.data.arrays import tensors
+from kerastorch.core.torch_private import drop_persistent_iterator, has_persistent_iterator
+from kerastorch.data.arrays import to_tensors
 from kerastorch.data.batches import Batch
 from kerastorch.data.dataloader_workers import iterate_with_worker_errors, start_iterator
 from kerastorch.data.shuffle import EpochSampler
 
 
 class LoaderBatches:
-    """A `DataLoader` (the user's, or ours over a `Dataset`), iterated once an epoch, as it is."""
+    """The batches of a `DataLoader`, which is iterated over once in each epoch.
+
+    Args:
+        loader: the user's loader, or one that kerastorch created over a `Dataset`.
+        sampler: the sampler of a loader that kerastorch created.
+        inputs_only: whether targets and weights are dropped.
+        trains: whether the numbers of epochs are passed to the samplers of the loader.
+    """
 
     targets: Any = None
     has_position = False
@@ -36,7 +44,7 @@ class LoaderBatches:
     ) -> None:
         self.loader, self._sampler, self._inputs_only, self._trains = loader, sampler, inputs_only, trains
         self.samples: int | None = None
-        self.exact = not isinstance(loader.dataset, IterableDataset)  # workers may each have a batch more
+        self.exact = not isinstance(loader.dataset, IterableDataset)  # each worker may add an incomplete batch
         self.batch_size: int | None = loader.batch_size
         rows: Any = loader.sampler
         if loader.batch_size is not None and hasattr(rows, "__len__") and self.steps() is not None:
@@ -45,7 +53,7 @@ class LoaderBatches:
     def steps(self) -> int | None:
         try:
             return len(self.loader)
-        except TypeError:  # an IterableDataset without a length
+        except TypeError:  # the dataset is iterable and has no length
             return None
 
     def fingerprint(self) -> dict[str, Any]:
@@ -53,19 +61,23 @@ class LoaderBatches:
 
     def state_dict(self) -> dict[str, Any]:
         seed = None if self._sampler is None else self._sampler.seed
-        return {"seed": seed, "working": getattr(self.loader, "_iterator", None) is not None}
+        return {"seed": seed, "working": has_persistent_iterator(self.loader)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if self._sampler is not None:
             self._sampler.seed = state["seed"]
         if self.loader.persistent_workers:
-            self._begin_workers(state["working"])
+            self._restore_workers(state["working"])
 
-    def _begin_workers(self, working: bool) -> None:
-        """Workers that stay: as torch draws their seed when they begin, the next pass begins them where it did then."""
+    def _restore_workers(self, working: bool) -> None:
+        """Restore whether persistent workers are running.
+
+        torch draws the seed of workers when they start. To draw it in the same pass as before, workers run after
+        resuming exactly if they ran at the checkpoint.
+        """
         if not working:
-            self.loader._iterator = None
-        elif self.loader._iterator is None:
+            drop_persistent_iterator(self.loader)
+        elif not has_persistent_iterator(self.loader):
             start_iterator(self.loader)
         warn(
             "the DataLoader has persistent_workers=True: the random states of its workers are not kept, they begin "
@@ -76,27 +88,34 @@ class LoaderBatches:
         if self._trains:
             set_sampler_epoch(self.loader, number)
         batches = iterate_batches(iterate_with_worker_errors(self.loader), self._inputs_only)
-        if not (self.loader.pin_memory and torch.accelerator.is_available()):  # pinned ones are copies already
+        if not (self.loader.pin_memory and torch.accelerator.is_available()):  # pinning copies already
             batches = map(copy_targets, batches)
         if self._sampler is not None:
             self._sampler.epoch, self._sampler.start = number, start * (self.batch_size or 1)
             return batches
-        # what is passed over is drawn, or the rest would differ
+        # skipped batches are drawn, since further ones may depend on the same random generators
         return skip_batches(batches, start)
 
 
 def set_sampler_epoch(loader: DataLoader[Any], number: int) -> None:
-    """Call `set_epoch(number)` of a loader, its samplers and its dataset, each that has it."""
+    """Call `set_epoch(number)` of a loader, its samplers and its dataset, if they have this method."""
     sampler: Any = loader.batch_sampler
-    asked = (loader, loader.sampler, sampler, getattr(sampler, "sampler", None), loader.dataset)
-    for one in {id(one): one for one in asked}.values():
-        told_of = getattr(one, "set_epoch", None)
-        if callable(told_of):
-            told_of(number)
+    candidates = (loader, loader.sampler, sampler, getattr(sampler, "sampler", None), loader.dataset)
+    for one in {id(one): one for one in candidates}.values():
+        set_epoch = getattr(one, "set_epoch", None)
+        if callable(set_epoch):
+            set_epoch(number)
 
 
 class StreamBatches:
-    """A generator (used once), an iterable, or a function that returns one for each pass."""
+    """The batches of a generator, of an iterable, or of a function that returns one.
+
+    A generator has a single pass.
+
+    Args:
+        source: the generator, iterable or function.
+        inputs_only: whether targets and weights are dropped.
+    """
 
     samples: int | None = None
     batch_size: int | None = None
@@ -107,8 +126,8 @@ class StreamBatches:
 
     def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]], *, inputs_only: bool = False) -> None:
         self._source, self._inputs_only = source, inputs_only
-        self._given = 0  # batches
-        self._drawn = 0  # of them, more than a checkpoint knows
+        self._yielded = 0  # number of batches
+        self._surplus = 0  # number of batches that were yielded beyond those of a restored checkpoint
 
     def steps(self) -> int | None:
         source: Any = self._source
@@ -118,7 +137,7 @@ class StreamBatches:
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"given": self._given}
+        return {"given": self._yielded}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if not isinstance(self._source, Iterator):
@@ -127,70 +146,74 @@ class StreamBatches:
             "the data is a generator: the batches it gave before are drawn from it again and passed over. Training "
             "goes on exactly only if they are the same; arrays, a Dataset or a seeded DataLoader make sure of that."
         )
-        # 1 where the model was built with a batch; below 0 where some are due
-        self._drawn = self._given - state["given"]
+        # 1 if a batch has built the model; negative if batches must be skipped
+        self._surplus = self._yielded - state["given"]
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         source = self._source() if callable(self._source) else self._source
-        drawn, self._drawn = self._drawn, 0
+        surplus, self._surplus = self._surplus, 0
         return skip_batches(
-            map(copy_targets, iterate_batches(self._counted(source), self._inputs_only)), max(0, start - drawn)
+            map(copy_targets, iterate_batches(self._count(source), self._inputs_only)), max(0, start - surplus)
         )
 
-    def _counted(self, source: Iterable[Any]) -> Iterator[Any]:
+    def _count(self, source: Iterable[Any]) -> Iterator[Any]:
         for item in source:
-            self._given += 1
+            self._yielded += 1
             yield item
 
 
 def skip_batches(stream: Iterator[Batch], count: int) -> Iterator[Batch]:
-    """`stream` without its first `count` batches, which are drawn now."""
+    """Draw and drop the first `count` batches of a stream, and return the stream."""
     for _ in itertools.islice(stream, count):
         pass
     return stream
 
 
 def copy_targets(batch: Batch) -> Batch:
-    """Copy the targets of a batch, which metrics keep for a while.
+    """Return a batch with copies of its targets, which metrics may store.
 
-    A loader may fill the same tensors again, and each tensor of a worker holds a file open as long as it lives.
+    A loader may reuse the memory of its tensors, and each tensor of a worker keeps a file open.
     """
-    return batch._replace(y=map_structure(_copy, batch.y))
+    return batch._replace(y=map_structure(_copy_leaf, batch.y))
 
 
 def copy_tensors(batch: Batch) -> Batch:
-    """Copy all of a batch, for whoever draws the next one before this one is used."""
-    return Batch(*(map_structure(_copy, part) for part in batch))
+    """Return a copy of a batch, for callers that draw the next batch before they use this one."""
+    return Batch(*(map_structure(_copy_leaf, part) for part in batch))
 
 
-def _copy(value: Any) -> Any:
+def _copy_leaf(value: Any) -> Any:
     return value.clone() if isinstance(value, Tensor) else copy.copy(value)
 
 
 def iterate_batches(items: Iterator[Any], inputs_only: bool) -> Iterator[Batch]:
-    """Make batches of what a loader or generator yields; the weights of the first are looked at.
+    """Convert the items of a loader or generator to batches.
 
     Args:
-        items: what it yields.
-        inputs_only: leave targets and weights out, whatever they are: for `predict`.
+        items: what the loader or generator yields.
+        inputs_only: whether targets and weights are dropped unseen, for `predict`.
+
+    Warns:
+        UserWarning: the sample weights of the first batch are integers.
     """
-    return map(inputs_of, items) if inputs_only else _asked_about(items)
+    return map(inputs_of, items) if inputs_only else _with_checked_weights(items)
 
 
-def _asked_about(items: Iterator[Any]) -> Iterator[Batch]:
+def _with_checked_weights(items: Iterator[Any]) -> Iterator[Batch]:
+    """Convert items to batches, and check the sample weights of the first one."""
     for item in items:
         batch = unpack(item)
-        ask_about_weights(batch.sample_weight)
+        warn_of_integer_weights(batch.sample_weight)
         yield batch
         break
     yield from map(unpack, items)
 
 
-def ask_about_weights(weight: Any) -> None:
-    """Warn of a third item that holds integers, which are rarely weights.
+def warn_of_integer_weights(weight: Any) -> None:
+    """Warn if the third item of a batch holds integers, which are rarely weights.
 
     Warns:
-        UserWarning: it does.
+        UserWarning: the item holds integers.
     """
     for _, leaf in leaves(weight):
         kind = str(getattr(leaf, "dtype", "")).removeprefix("torch.")
@@ -203,21 +226,29 @@ def ask_about_weights(weight: Any) -> None:
 
 
 def inputs_of(item: Any) -> Batch:
-    """Take only the inputs of what a loader or generator yields."""
+    """Return a batch of only the inputs in an item of a loader or generator."""
     if isinstance(item, Batch):
         return Batch(item.x, None, None)
     return Batch(_as_arrays(_parts(item)[0], "x"), None, None)
 
 
 def unpack(item: Any) -> Batch:
-    """What a loader or generator yields -> a batch: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; a dict is x."""
+    """Convert an item of a loader or generator to a batch.
+
+    Args:
+        item: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; a dict is `x`.
+
+    Raises:
+        ValueError: the item has more than three parts.
+        TypeError: the third part is text.
+    """
     if isinstance(item, Batch):
         return item
     parts = _parts(item)
-    return Batch(*map(_as_arrays, parts, _ITEMS), *(None,) * (3 - len(parts)))
+    return Batch(*map(_as_arrays, parts, _FIELDS), *(None,) * (3 - len(parts)))
 
 
-_ITEMS = ("x", "y", "sample_weight")
+_FIELDS = ("x", "y", "sample_weight")
 
 
 def _parts(item: Any) -> tuple[Any, ...]:
@@ -229,17 +260,17 @@ def _parts(item: Any) -> tuple[Any, ...]:
 
 
 def _as_arrays(part: Any, name: str) -> Any:
-    """Nested lists of numbers as a tensor; anything else as it is.
+    """Convert lists of numbers to tensors, and return other parts of a batch unchanged.
 
     Raises:
-        TypeError: weights that are text.
+        TypeError: the part is text in place of sample weights.
     """
     if name == "sample_weight" and _is_text(part):
         raise TypeError(
             "the third item of a batch is text, and is taken as sample weights: a batch is (x, y, sample_weight). "
             "Leave it out: (x, y)."
         )
-    return tensors(part, f"{name} of a batch") if isinstance(part, list) else part
+    return to_tensors(part, f"{name} of a batch") if isinstance(part, list) else part
 
 
 def _is_text(part: Any) -> bool:

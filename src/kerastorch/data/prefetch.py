@@ -1,4 +1,4 @@
-"""Ahead: the next item of an iterator is made in a background thread while the current one is used."""
+"""Prefetching: a background thread prepares the next item of an iterator while the current one is used."""
 
 from __future__ import annotations
 
@@ -16,65 +16,72 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterator[T]) -> Iterator[T]:
-    """The same items in the same order.
+    """Yield the same items, each prepared by a background thread while the last one is used.
 
-    Each is made by a thread of its own that ends with it: however the loop over the items ends, no thread is left
-    waiting. An error is raised where its item would have come.
+    A new thread prepares each item and ends with it, so that no thread is left behind when the loop ends early. An
+    error in the iterator is raised in place of its item.
     """
-    coming: _PendingItem[T] | None = _PendingItem(items)
+    pending: _PendingItem[T] | None = _PendingItem(items)
     try:
-        while coming is not None and coming.wait():
-            current, coming = coming, None
-            coming = _PendingItem(items)
+        while pending is not None and pending.wait():
+            current, pending = pending, None
+            pending = _PendingItem(items)
             yield current.item
     finally:
-        if coming is not None:
-            coming.thread.join()
+        if pending is not None:
+            pending.thread.join()
 
 
 class _PendingItem(Generic[T]):
-    """One item on its way."""
+    """An item that a background thread is preparing."""
 
     item: T
 
     def __init__(self, items: Iterator[T]) -> None:
         self._items = items
         self._error: BaseException | None = None
-        self._over = False
-        self.thread = threading.Thread(target=self._fetch, name="kerastorch-ahead", daemon=True)
+        self._is_exhausted = False
+        self.thread = threading.Thread(target=self._fetch, name="kerastorch-prefetch", daemon=True)
         self.thread.start()
 
     def _fetch(self) -> None:
         try:
             self.item = next(self._items)
         except StopIteration:
-            self._over = True
+            self._is_exhausted = True
         except BaseException as error:
             self._error = error
 
     def wait(self) -> bool:
-        """Wait for it: whether there was one."""
+        """Wait for the item; return whether there is one, or raise the error of the iterator."""
         self.thread.join()
         if self._error is not None:
             raise self._error
-        return not self._over
+        return not self._is_exhausted
 
 
 Prefetcher = Callable[[Iterator[Any]], Iterator[Any]]
 
 
 def device_prefetcher(device: torch.device) -> Prefetcher | None:
-    """What brings pieces to `device`; `None` where pinned memory is of no use: there batches are copied."""
+    """Return a function that prefetches pieces to a device.
+
+    `None` if copies to the device are not faster from pinned memory.
+    """
     return partial(prefetch_to_device, device=device, pin=Tensor.pin_memory) if device.type in ("cuda", "xpu") else None
 
 
 def prefetch_to_device(
     pieces: Iterator[Any], *, device: torch.device, pin: Callable[[Tensor], Tensor] = lambda tensor: tensor
 ) -> Iterator[Any]:
-    """The pieces (tensors, nested as batches are) on `device`.
+    """Yield pieces on a device, gathered and pinned in the background.
 
-    The next is gathered and pinned by a background thread while this one is used; the copy itself is made by the
-    thread that uses it, so that it lies on that thread's stream, and it does not block.
+    The thread that uses a piece starts its copy, which does not block: the copy is then on that thread's stream.
+
+    Args:
+        pieces: tensors, nested in the structure of batches.
+        device: where the pieces are needed.
+        pin: copies a tensor into page-locked memory.
     """
 
     def pinned(tensor: Tensor | None) -> Tensor | None:

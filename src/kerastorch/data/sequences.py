@@ -1,4 +1,4 @@
-"""Sequences of batches, as Keras' `PyDataset`; and refusing what may be samples or batches, and does not say which."""
+"""Sequences of batches such as Keras' `PyDataset`, and errors for data that may be samples or batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch.utils.data import IterableDataset
 
 from kerastorch.core.errors import warn
 from kerastorch.core.nested import leaves
-from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
+from kerastorch.core.ownership import is_from
+from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.data.batches import Batch
 from kerastorch.data.loaders import copy_targets, iterate_batches
 from kerastorch.data.shuffle import permutation
@@ -20,15 +21,15 @@ _HOOKS = ("on_epoch_begin", "on_epoch_end")
 
 
 class SequenceBatches:
-    """An object whose `[i]` is batch `i`: drawn in order, or in a new order each pass.
+    """The batches of an object whose `[i]` is batch `i`, in order or in a new order for each pass.
 
-    Its `on_epoch_begin` and `on_epoch_end`, if it has them, are called around each pass.
+    The methods `on_epoch_begin` and `on_epoch_end` of the object, if it has them, are called around each pass.
 
     Args:
         sequence: `len(sequence)` batches `(x, y)` or `(x, y, sample_weight)`.
-        shuffle: draw the batches in an order that depends on the seed and the number of the pass.
-        seed: what that order depends on, beside the number of the pass.
-        inputs_only: leave targets and weights out.
+        shuffle: whether the order depends on the seed and the number of the pass.
+        seed: seed of the order, together with the number of the pass.
+        inputs_only: whether targets and weights are dropped.
     """
 
     samples: int | None = None
@@ -55,7 +56,7 @@ class SequenceBatches:
         self._seed = state["seed"]
         if state["sequence"] is not None:
             self._sequence.load_state_dict(state["sequence"])
-        elif any(_own_hook(self._sequence, name) for name in _HOOKS):
+        elif any(_has_own_hook(self._sequence, name) for name in _HOOKS):
             warn(
                 f"{type(self._sequence).__name__} has an on_epoch_begin or on_epoch_end, and what it remembers from "
                 "epoch to epoch is not kept. Training goes on exactly only if that is nothing, or if it has "
@@ -63,7 +64,10 @@ class SequenceBatches:
             )
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Call `on_epoch_begin` now, since it may draw random numbers, and `on_epoch_end` after the last batch."""
+        """Call `on_epoch_begin`, and return the batches, after which `on_epoch_end` is called.
+
+        The first hook is called before the iteration, since it may draw random numbers.
+        """
         self._call("on_epoch_begin")
         return self._items(number, start)
 
@@ -80,30 +84,30 @@ class SequenceBatches:
             found()
 
 
-def _own_hook(sequence: Any, name: str) -> bool:
-    """Return whether there is such a hook, other than the empty one of Keras' base class."""
+def _has_own_hook(sequence: Any, name: str) -> bool:
+    """Return whether a sequence has a hook of this name other than the empty one of Keras' base class."""
     owner = next((kind for kind in type(sequence).__mro__ if name in vars(kind)), None)
-    return owner is not None and owner.__module__.partition(".")[0] != "keras"
+    return owner is not None and not is_from(owner, "keras")
 
 
 def is_sequence_of_batches(x: Any) -> bool:
-    """Decide whether an object with `len` and `[i]` that is no `torch.utils.data.Dataset` gives batches or samples.
+    """Return whether the items of an object are batches, and not samples.
+
+    Args:
+        x: an object with `len` and `[i]` that is no `torch.utils.data.Dataset`.
 
     Raises:
-        TypeError: it may be either.
+        TypeError: the items may be either.
     """
     if any(callable(getattr(x, name, None)) for name in _HOOKS) or any(map(_of_keras, type(x).__mro__)):
         return True
-    if hasattr(x, "__getitems__") or not len(x):  # torch's way to ask for several samples
+    if hasattr(x, "__getitems__") or not len(x):  # torch calls `__getitems__` for several samples at once
         return False
-    before = capture_rng_states()
-    try:
+    with preserved_rng_states():  # a sample drawn at random is drawn again, with the same values, in the first pass
         first = x[0]
-    finally:
-        restore_rng_states(before)  # whoever draws numbers for a sample draws the same ones again
     if may_be_a_batch(first):
         raise TypeError(
-            f"{type(x).__name__} has len() and [i], but does not say whether [0], {shown(first)}, is a sample or a "
+            f"{type(x).__name__} has len() and [i], but does not say whether [0], {shapes_in(first)}, is a sample or a "
             "batch. If it is a sample, make the class a subclass of torch.utils.data.Dataset; if it is a batch, give "
             f"it a method on_epoch_end, or pass DataLoader({type(x).__name__}(...), batch_size=None)."
         )
@@ -111,15 +115,16 @@ def is_sequence_of_batches(x: Any) -> bool:
 
 
 def _of_keras(kind: type) -> bool:
+    """Return whether a class is Keras' `PyDataset` or `Sequence`."""
     return kind.__name__ == "PyDataset" or (
-        kind.__name__ == "Sequence" and kind.__module__.partition(".")[0] in ("keras", "tensorflow", "tf_keras")
+        kind.__name__ == "Sequence" and is_from(kind, "keras", "tensorflow", "tf_keras")
     )
 
 
 def may_be_a_batch(item: Any) -> bool:
-    """Tell whether an item may be a batch: all its parts have a first axis of one length above 1.
+    """Return whether an item may be a batch: the first axes of all parts have the same length above 1.
 
-    A vector of floats is no batch, unless everything is one number a row.
+    If all parts are vectors, they are a batch only if all of them hold integers: floats are the features of one sample.
     """
     parts = [leaf for _, leaf in leaves(item)]
     shapes = [tuple(getattr(part, "shape", ())) for part in parts]
@@ -135,29 +140,29 @@ def _is_whole(part: Any) -> bool:
     return not dtype.is_floating_point if isinstance(dtype, torch.dtype) else getattr(dtype, "kind", "") in "biu"
 
 
-def shown(item: Any) -> str:
+def shapes_in(item: Any) -> str:
     """Return the shapes of an item, for messages."""
     return " and ".join(str(tuple(leaf.shape)) for _, leaf in leaves(item))
 
 
 class Samples(IterableDataset[Any]):
-    """Iterate over the samples of an `IterableDataset`; refuse one that may yield batches.
+    """The samples of an `IterableDataset`, which must not yield batches.
 
     Args:
-        dataset: is iterated over.
+        dataset: yields samples.
 
     Raises:
-        TypeError: when the first item is drawn.
+        TypeError: the first item may be a batch; raised when it is drawn.
     """
 
     def __init__(self, dataset: IterableDataset[Any]) -> None:
         self._dataset = dataset
 
     def set_epoch(self, epoch: int) -> None:
-        """Hand on the number of the epoch to a dataset that goes by it."""
-        told_of = getattr(self._dataset, "set_epoch", None)
-        if callable(told_of):
-            told_of(epoch)
+        """Pass the number of the epoch to the dataset, if it has a method `set_epoch`."""
+        set_epoch = getattr(self._dataset, "set_epoch", None)
+        if callable(set_epoch):
+            set_epoch(epoch)
 
     def __len__(self) -> int:
         return len(self._dataset)  # type: ignore[arg-type]
@@ -167,9 +172,9 @@ class Samples(IterableDataset[Any]):
         for first in items:
             if may_be_a_batch(first):
                 raise TypeError(
-                    f"the {type(self._dataset).__name__} yields {shown(first)}, which may be a sample or a batch. Pass "
-                    "DataLoader(dataset, batch_size=None) if these are batches, DataLoader(dataset, batch_size=32) if "
-                    "they are samples."
+                    f"the {type(self._dataset).__name__} yields {shapes_in(first)}, which may be a sample or a batch. "
+                    "Pass DataLoader(dataset, batch_size=None) if these are batches, or "
+                    "DataLoader(dataset, batch_size=32) if they are samples."
                 )
             yield first
             break
@@ -177,20 +182,20 @@ class Samples(IterableDataset[Any]):
 
 
 def check_not_list_of_items(x: Any, name: str) -> None:
-    """Refuse a list of `(x, y)`, which is neither one array nor several inputs.
+    """Raise if `x` is a list of pairs `(x, y)`, which is neither one array nor several inputs.
 
     Raises:
-        TypeError: it is one.
+        TypeError: `x` is such a list.
     """
     if not isinstance(x, (list, tuple)) or not x:
         return
     if all(isinstance(item, (tuple, list)) and len(item) in (2, 3) and _has_array(item) for item in x):
         raise TypeError(
-            f"{name} is a list of pairs, the first {shown(x[0])}. If each is a batch, pass a function that returns the "
-            "list, lambda: batches; if each is a sample, pass DataLoader(samples, batch_size=32)."
+            f"{name} is a list of pairs, the first {shapes_in(x[0])}. If each is a batch, pass a function that returns "
+            "the list, lambda: batches; if each is a sample, pass DataLoader(samples, batch_size=32)."
         )
 
 
 def _has_array(item: Any) -> bool:
-    arrays = (part for part in item if isinstance(part, Tensor) or type(part).__module__ == "numpy")
-    return any(getattr(part, "ndim", 0) > 0 for part in arrays)  # a row of NumPy's numbers is a list of numbers
+    arrays = (part for part in item if isinstance(part, Tensor) or is_from(part, "numpy"))
+    return any(getattr(part, "ndim", 0) > 0 for part in arrays)  # a row of NumPy scalars is a list of numbers

@@ -1,4 +1,4 @@
-"""The order of samples in an epoch: a pure function of the seed and the epoch's number."""
+"""The order of samples in an epoch, which depends only on the seed and the number of the epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from torch.utils.data import Sampler
 
 
 def permutation(n: int, seed: int, epoch: int) -> Tensor:
-    """The rows `0..n - 1` in the order of this epoch, int64; torch's random state is neither read nor moved.
+    """Return the rows `0..n - 1` in the order of an epoch, int64 `(n,)`.
+
+    torch's global random state is neither used nor changed.
 
     >>> torch.equal(permutation(9, seed=1, epoch=2), permutation(9, seed=1, epoch=2))
     True
@@ -21,7 +23,12 @@ def permutation(n: int, seed: int, epoch: int) -> Tensor:
 
 
 class EpochSampler(Sampler[int]):
-    """The same order for a `DataLoader`; `epoch` is set before each pass, and `start`, the first row of it."""
+    """A sampler that gives a `DataLoader` the order of `permutation`.
+
+    Attributes:
+        epoch: number of the epoch, set before each pass.
+        start: number of rows at the beginning of the pass that are skipped.
+    """
 
     def __init__(self, n: int, seed: int, shuffle: bool) -> None:
         self.n, self.seed, self.shuffle, self.epoch, self.start = n, seed, shuffle, 0, 0

@@ -1,4 +1,4 @@
-"""GoingOn: epochs of so many batches, over passes of any length."""
+"""Epochs of a fixed number of batches, which span passes over the data: `steps_per_epoch`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from kerastorch.data.batches import Batch, Resumable
 
 
 class SpanningBatches:
-    """`limit` batches an epoch, each epoch going on where the last one ended: what `steps_per_epoch` asks for.
+    """Epochs of `limit` batches, each of which continues the pass at which the last one ended.
 
-    Where a pass ends within an epoch the next pass begins.
+    If a pass ends within an epoch, the next pass begins.
 
     Args:
-        batches: a pass.
-        limit: batches of an epoch.
-        random: what passes draw from when they begin.
+        batches: the passes over the data.
+        limit: number of batches of an epoch.
+        random: the generators that a pass draws from when it begins.
 
     Raises:
         ValueError: a pass has fewer than `limit` batches.
@@ -35,8 +35,8 @@ class SpanningBatches:
         self.batch_size = batches.batch_size
         self._running: Iterator[Batch] = iter(())
         self._passes = 0
-        self._taken = 0  # of the running pass
-        self._began: dict[str, Any] = {}  # what it began with
+        self._taken = 0  # number of batches of the running pass that were yielded
+        self._pass_start: dict[str, Any] = {}  # state of the data and the generators at the start of the running pass
         self.targets = batches.targets
         self.transient = batches.transient
 
@@ -47,24 +47,24 @@ class SpanningBatches:
         return {**self._batches.fingerprint(), "steps_per_epoch": self._limit}
 
     def state_dict(self) -> dict[str, Any]:
-        began = self._began or self._beginning()
-        return {"passes": self._passes, "taken": self._taken, **began}
+        start_state = self._pass_start or self._capture_start()
+        return {"passes": self._passes, "taken": self._taken, **start_state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._batches.load_state_dict(state["batches"])
         self._passes, self._taken = state["passes"], state["taken"]
         self._running = iter(())
-        self._began = {}
+        self._pass_start = {}
         if self._taken:
             self._random.restore(state["random"])
-            self._began = self._beginning()
+            self._pass_start = self._capture_start()
             self._running = self._batches.epoch(self._passes - 1, self._taken)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         for given in range(start, self._limit):
             batch = next(self._running, None)
             if batch is None:
-                self._began, self._taken = self._beginning(), 0
+                self._pass_start, self._taken = self._capture_start(), 0
                 self._running = self._batches.epoch(max(number, self._passes))
                 self._passes = max(number, self._passes) + 1
                 batch = next(self._running, None)
@@ -73,7 +73,7 @@ class SpanningBatches:
             self._taken += 1
             yield batch
         if self._batches.exact and self._taken == self._batches.steps():
-            next(self._running, None)  # a pass that ends with the epoch ends now
+            next(self._running, None)  # the iterator ends, so that the hooks at the end of a pass run now
 
-    def _beginning(self) -> dict[str, Any]:
+    def _capture_start(self) -> dict[str, Any]:
         return {"batches": self._batches.state_dict(), "random": self._random.capture()}

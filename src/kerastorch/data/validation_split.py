@@ -1,4 +1,4 @@
-"""validation_split: which rows train and which validate."""
+"""Splitting rows into training and validation rows: `validation_split`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from kerastorch.core.nested import leaves
 
 
 def check_split(split: Any) -> float:
-    """`split` as a float in [0, 1)."""
+    """Return the argument `validation_split` as a float in [0, 1).
+
+    Raises:
+        ValueError: it is something else.
+    """
     if isinstance(split, bool) or not isinstance(split, (int, float, np.floating)) or not 0 <= split < 1:
         percent = isinstance(split, (int, float)) and 1 < split < 100
         raise mismatch("validation_split", split, "in [0, 1)", f"Did you mean {split / 100:g}?" if percent else "")
@@ -24,14 +28,17 @@ def check_split(split: Any) -> float:
 def split_rows(
     n: int, split: float, *, stratify: Tensor | None = None, shuffle: bool = False, seed: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The rows that train and those that validate, int64.
+    """Return the indices of the training rows and of the validation rows, int64.
 
     Args:
-        n: how many rows there are.
-        split: the share that validates; as in Keras `floor(n * (1 - split))` rows train.
-        stratify: labels `(n,)`: both parts get every class in proportion (scikit-learn's stratified split).
-        shuffle: draw the rows at random instead of taking the last.
-        seed: of that draw and of the stratified one; 0 if `None`.
+        n: number of rows.
+        split: fraction of the rows that validate; as in Keras, `floor(n * (1 - split))` rows train.
+        stratify: labels, `(n,)`, whose classes get equal proportions in both parts (scikit-learn stratified split).
+        shuffle: whether the validation rows are drawn at random; by default they are the last rows.
+        seed: seed of the random or stratified split. Default 0.
+
+    Raises:
+        ValueError: a part would be empty, or scikit-learn cannot stratify these labels.
     """
     at = math.floor(n * (1 - split))
     if at in (0, n):
@@ -55,19 +62,19 @@ def split_rows(
     return order[:at], order[at:]
 
 
-def warn_of_unlike_parts(targets: Any, train: Tensor, validation: Tensor, *, as_they_lie: bool) -> None:
-    """Warn when training and validation rows have labels so unlike that the rows must have been sorted.
+def warn_of_unlike_parts(targets: Any, train: Tensor, validation: Tensor, *, is_unshuffled: bool) -> None:
+    """Warn if labels of training and validation rows differ as if the rows were sorted.
 
     Args:
-        targets: all of them, a tensor or several.
-        train: the rows that train.
-        validation: those that validate.
-        as_they_lie: the validation rows are the last ones, neither drawn nor stratified.
+        targets: all targets, one tensor or several.
+        train: indices of the training rows.
+        validation: indices of the validation rows.
+        is_unshuffled: whether the validation rows are the last rows, neither random nor stratified.
 
     Warns:
-        UserWarning: validation has classes that training never sees; or the two parts are more than `DISTANCE` apart
-            (total variation, over classes, or over terciles of values), and fewer than one random split in a hundred
-            sets as many rows this far apart.
+        UserWarning: validation has classes that training lacks; or the total variation distance between the two parts,
+            over classes or terciles of values, exceeds `DISTANCE`, and fewer than one in a hundred random splits of the
+            same sizes has such a distance.
     """
     for name, leaf in leaves(targets):
         if not isinstance(leaf, Tensor) or leaf.ndim > 2:
@@ -75,28 +82,29 @@ def warn_of_unlike_parts(targets: Any, train: Tensor, validation: Tensor, *, as_
         known = leaf.detach().cpu()
         for labels in _labels((known.float() if known.dtype == torch.bfloat16 else known).numpy()):
             parts = labels[train.cpu().numpy()], labels[validation.cpu().numpy()]
-            if _warned_of_unseen_classes(*parts) or (as_they_lie and _warned_of_distance(name, *parts)):
+            if _warned_of_unseen_classes(*parts) or (is_unshuffled and _warned_of_distance(name, *parts)):
                 return
 
 
-DISTANCE = 0.5  # total variation above which two parts are unlike
-CLASSES = 20  # more different numbers than these are values, not classes
-COLUMNS = 8  # of values with more columns, as many are looked at
-DRAWS, RARE = 999, 10  # random splits that are tried, and how many of them may be as far apart
+DISTANCE = 0.5  # total variation distance above which two parts differ
+MAX_CLASSES = 20  # targets with more different values are values, not classes
+MAX_COLUMNS = 8  # further columns of targets are not compared
+DRAWS, MAX_EQUAL_DRAWS = 999, 10  # number of random splits, and how many of them may have the same distance
 
 Labels = np.ndarray[Any, Any]
 
 
 def _labels(targets: Labels) -> list[Labels]:
-    """One number a row: the class, or the values of each column."""
+    """Return arrays of one number for each row: the class, or the values of each column."""
     if targets.ndim < 2 or targets.shape[1] == 1:
         return [targets.reshape(len(targets))]
     if bool((((targets == 0) | (targets == 1)).all(1) & (targets.sum(1) == 1)).all()):
         return [targets.argmax(1)]
-    return list(targets.T[:COLUMNS])
+    return list(targets.T[:MAX_COLUMNS])
 
 
 def _warned_of_unseen_classes(train: Labels, validation: Labels) -> bool:
+    """Warn if validation rows have unseen classes; return whether a warning was emitted."""
     seen, held = np.unique(train), np.unique(validation)
     missing = sorted(set(held.tolist()) - set(seen.tolist()))
     numbered = train.dtype.kind != "f" and 2 * (len(seen) + len(missing)) <= len(train) + len(validation)
@@ -111,6 +119,7 @@ def _warned_of_unseen_classes(train: Labels, validation: Labels) -> bool:
 
 
 def _warned_of_distance(name: str, train: Labels, validation: Labels) -> bool:
+    """Warn if the distributions of both parts differ too much; return whether a warning was emitted."""
     classes = _are_classes(train, validation)
     numbers = _terciles if not classes else lambda one, other: (one, other)
     train, validation = numbers(train, validation)
@@ -131,14 +140,14 @@ def _warned_of_distance(name: str, train: Labels, validation: Labels) -> bool:
 
 
 def _are_classes(*parts: Labels) -> bool:
-    """Return whether there are few different numbers, all of them whole, of which each is there twice on average."""
+    """Return whether the values are classes: few different ones, all integers, each twice on average."""
     together = np.concatenate(parts)
     kinds = np.unique(together)
-    return len(kinds) <= min(CLASSES, len(together) // 2) and bool((kinds == np.round(kinds)).all())
+    return len(kinds) <= min(MAX_CLASSES, len(together) // 2) and bool((kinds == np.round(kinds)).all())
 
 
 def _terciles(*parts: Labels) -> list[Labels]:
-    """In which third of all numbers each one lies; without those that are not finite."""
+    """Replace each finite value by the number of the tercile that contains it; drop other values."""
     finite = [part[np.isfinite(part)].astype(np.float64) for part in parts]
     together = np.concatenate(finite)
     if not len(together):
@@ -147,13 +156,21 @@ def _terciles(*parts: Labels) -> list[Labels]:
 
 
 def _distance(whole: Labels, held: Labels) -> Any:
-    """Compute the total variation between rows held out, by counts of each kind, and the others, a number a row."""
+    """Return the total variation distance between the held-out rows and the others.
+
+    Args:
+        whole: number of rows of each kind, `(kinds,)`.
+        held: number of held-out rows of each kind, `(..., kinds)`, for several splits at once.
+    """
     others = whole - held
     sizes = np.maximum(held.sum(-1, keepdims=True), 1), np.maximum(others.sum(-1, keepdims=True), 1)
     return np.abs(held / sizes[0] - others / sizes[1]).sum(-1) / 2
 
 
 def _is_rare(whole: Labels, held: Labels, found: float) -> bool:
-    """Tell whether few random splits of these counts are as far apart; with few rows, or many classes, many are."""
+    """Return whether few random splits of the same sizes have such a distance.
+
+    Many do if there are few rows or many classes.
+    """
     drawn = np.random.default_rng(0).multivariate_hypergeometric(whole, int(held.sum()), size=DRAWS, method="marginals")
-    return int((_distance(whole, drawn) >= found - 1e-9).sum()) < RARE
+    return int((_distance(whole, drawn) >= found - 1e-9).sum()) < MAX_EQUAL_DRAWS

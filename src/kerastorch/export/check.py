@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from kerastorch.core.errors import ExportError
+from kerastorch.core.torch_private import pytree
 from kerastorch.export.inputs import ExportInputs
 
 # The largest difference allowed, as a share of the largest number in an output (or of 0.01, where that is less).

@@ -17,6 +17,7 @@ from kerastorch.checkpoint import atomic_file
 from kerastorch.core.errors import ExportError, check_choice, mismatch
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import check_writable, parse_path
+from kerastorch.core.torch_private import EXPORT_LOGGERS
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.export.check import check
 from kerastorch.export.inputs import ExportInputs
@@ -25,7 +26,7 @@ from kerastorch.module.weights_mixin import check_built
 from kerastorch.runtime.dry_run import isolated
 from kerastorch.runtime.model_lock import model_lock
 
-_LOGGERS = ("torch.onnx", "torch.export", "torch._export", "torch._dynamo", "torch.fx", "onnxscript", "onnx_ir")
+_LOGGERS = ("torch.onnx", "torch.export", *EXPORT_LOGGERS, "torch.fx", "onnxscript", "onnx_ir")
 _MODULES = r"(torch|onnx|onnxscript|onnx_ir|onnxruntime)(\.|$)"  # warnings of the user's own modules are shown
 _ENDINGS = {".pt2": "torch", ".onnx": "onnx"}
 

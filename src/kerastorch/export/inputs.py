@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.core.tensor_spec import TensorSpec, specs_of
-from kerastorch.core.wrapper_prefixes import unwrapped
-from kerastorch.data.arrays import tensors as as_tensors
+from kerastorch.core.tensor_spec import EXPORT_BATCH_SIZES, EXPORT_SIZES, TensorSpec, specs_of
+from kerastorch.core.torch_private import pytree
+from kerastorch.core.wrapper_prefixes import unwrap
+from kerastorch.data.arrays import to_tensors as as_tensors
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.layers.embedding import Embedding
@@ -24,11 +24,6 @@ from kerastorch.runtime.call_module import call_module, split_arguments
 from kerastorch.runtime.error_context import raise_with_context
 from kerastorch.runtime.input_specs import resolve_input_specs
 from kerastorch.symbolic.symbolic_tensor import has_symbols
-
-# How long axes beside the batch's are that vary: in two runs, and how much more each further one has. Several tries:
-# convolutional networks halve them a few times, a table of positions may be short, some axes must be alike.
-_LENGTHS = ((16, 24, 8), (16, 24, 0), (192, 320, 64), (192, 320, 0), (3, 4, 1), (3, 4, 0))
-_BATCHES = (3, 2, 1)  # the first is traced; not 1, which torch would take for fixed
 
 
 class ExportInputs:
@@ -93,8 +88,8 @@ class ExportInputs:
 
     def _run(self) -> None:
         first: tuple[Exception, Any] | None = None
-        for one, other, step in _LENGTHS if _open_axes(self._specs) > 1 else _LENGTHS[:1]:
-            batches = _BATCHES if _open_axes(self._specs) else _BATCHES[:1]
+        for one, other, step in EXPORT_SIZES if _open_axes(self._specs) > 1 else EXPORT_SIZES[:1]:
+            batches = EXPORT_BATCH_SIZES if _open_axes(self._specs) else EXPORT_BATCH_SIZES[:1]
             trials = [self._made(batch, one if batch == 3 else other, step) for batch in batches]
             try:
                 self.trials, self.expected = trials, [call_module(self.model, x) for x in trials]
@@ -137,7 +132,7 @@ def _traceable(model: nn.Module) -> nn.Module:
         if model.module_viewed is None:
             break
         model = model.module_viewed
-    inner = unwrapped(model)
+    inner = unwrap(model)
     return model if inner is model or isinstance(model, ModuleView) else _traceable(inner)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import fx, nn
-from torch.utils import _pytree as pytree
 
 from kerastorch.core.channel_tracking import channels_after, check_axis
 from kerastorch.core.module_tree import modules
 from kerastorch.core.overridable_property import overridable_property
+from kerastorch.core.torch_private import pytree
 from kerastorch.functional.graph_builder import CallSignature, build_graph_module, keep_apart, masks_on, replay
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.symbolic.masks import makes_mask

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils import _pytree as pytree
 
 from kerastorch.core.name_lookup import snake_case
+from kerastorch.core.torch_private import pytree, rename_node
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.symbolic_tensor import Symbol, call, collect_symbols, display_name, map_symbols
 
@@ -215,7 +215,7 @@ def keep_apart(graph: fx.Graph) -> None:
     parameters = {str(node.target) for node in placeholders}
     for node in placeholders:
         while node.name != node.target and node.name in parameters:
-            node._rename(f"{node.name}_given")
+            rename_node(node, f"{node.name}_given")
 
 
 def _nodes(value: Any, made: Mapping[Symbol, fx.Node], children: _Children, graph: fx.Graph) -> Any:

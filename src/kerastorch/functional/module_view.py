@@ -8,6 +8,7 @@ from torch import nn
 
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import modules
+from kerastorch.core.torch_private import MODULE_CONTENTS
 from kerastorch.core.trainable import set_frozen_batchnorm_eval
 from kerastorch.module.unregistered_modules import check_registered
 from kerastorch.module.weights_mixin import WeightsMixin
@@ -30,7 +31,7 @@ class ModuleView(WeightsMixin):
 
     def _share(self) -> None:
         """Hold the same dicts, not copies: a child replaced, or a lazy weight made, is so on both sides."""
-        for shared in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
+        for shared in MODULE_CONTENTS:
             self.__dict__[shared] = self.module_viewed.__dict__[shared]
 
     def __setstate__(self, state: dict[str, Any]) -> None:

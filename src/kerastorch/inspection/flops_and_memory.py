@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from kerastorch.core.nested import leaves
+from kerastorch.core.torch_private import TorchDispatchMode, aten_operation, operation_packet, storage_key
 
 
 class MultiplyAdds(TorchDispatchMode):
@@ -30,7 +30,7 @@ class MultiplyAdds(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        formula = self._formulas.get(func._overloadpacket)
+        formula = self._formulas.get(operation_packet(func))
         if formula is None and func.namespace != "prim":
             with self:  # by its parts, where it is a composite
                 made = func.decompose(*args, **kwargs)
@@ -58,12 +58,11 @@ def _formulas() -> dict[Any, Any]:
     def bilinear(one: Any, weight: Any, *_: Any, **__: Any) -> Any:
         return 2 * one[0] * math.prod(weight)
 
-    aten = torch.ops.aten
     also = {
-        aten._scaled_dot_product_flash_attention_for_cpu: attention,
-        aten.mkldnn_rnn_layer: recurrence,
-        aten._cudnn_rnn: recurrences,
-        aten._trilinear: bilinear,
+        aten_operation("_scaled_dot_product_flash_attention_for_cpu"): attention,
+        torch.ops.aten.mkldnn_rnn_layer: recurrence,
+        aten_operation("_cudnn_rnn"): recurrences,
+        aten_operation("_trilinear"): bilinear,
     }
     return flop_registry | {kernel: shape_wrapper(formula) for kernel, formula in also.items()}
 
@@ -77,7 +76,7 @@ class SavedActivationBytes(torch.autograd.graph.saved_tensors_hooks):
 
     def __init__(self, module: nn.Module) -> None:
         self._storages: dict[int, Any] = {}
-        self._there = {_key(tensor) for tensor in (*module.parameters(), *module.buffers())}
+        self._there = {storage_key(tensor) for tensor in (*module.parameters(), *module.buffers())}
         super().__init__(self._keep, lambda tensor: tensor)
 
     def bytes(self, inputs: Any) -> int:
@@ -86,14 +85,9 @@ class SavedActivationBytes(torch.autograd.graph.saved_tensors_hooks):
         Args:
             inputs: what the module was called on.
         """
-        there = self._there | {_key(leaf) for _, leaf in leaves(inputs) if isinstance(leaf, Tensor)}
+        there = self._there | {storage_key(leaf) for _, leaf in leaves(inputs) if isinstance(leaf, Tensor)}
         return sum(storage.nbytes() for key, storage in self._storages.items() if key not in there)
 
     def _keep(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        self._storages[storage._cdata] = storage
+        self._storages[storage_key(tensor)] = tensor.untyped_storage()
         return tensor
-
-
-def _key(tensor: Tensor) -> Any:
-    return tensor.untyped_storage()._cdata

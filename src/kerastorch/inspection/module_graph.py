@@ -14,7 +14,9 @@ from torch.overrides import TorchFunctionMode
 
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.nested import map_structure
+from kerastorch.core.ownership import is_from, is_own
 from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
+from kerastorch.core.torch_private import disable_torch_function, write_count
 from kerastorch.inspection.call_recorder import Shape, common, shapes, tensors_in
 from kerastorch.inspection.summary_rows import kind
 from kerastorch.runtime.dry_run import DryRun
@@ -178,7 +180,7 @@ class _Trace(TorchFunctionMode):
         number = len(self.graph.nodes)
         for source in dict.fromkeys(self._maker[id(tensor)] for tensor in taken if id(tensor) in self._maker):
             self.graph.edges.append((source, number))
-        if any(versions.get(id(leaf)) == leaf._version for leaf in tensors_in(made)):
+        if any(versions.get(id(leaf)) == write_count(leaf) for leaf in tensors_in(made)):
             made = map_structure(lambda leaf: self._another(leaf) if isinstance(leaf, Tensor) else leaf, made)
         node.groups = tuple(self._groups)
         node.taken, node.made = shapes(taken), shapes(made)
@@ -190,10 +192,10 @@ class _Trace(TorchFunctionMode):
         return made
 
     def _versions(self, given: Any) -> dict[int, int]:
-        return {id(leaf): leaf._version for leaf in tensors_in(given)}
+        return {id(leaf): write_count(leaf) for leaf in tensors_in(given)}
 
     def _another(self, tensor: Tensor) -> Tensor:
-        with torch._C.DisableTorchFunction():
+        with disable_torch_function():
             return tensor.view_as(tensor)
 
 
@@ -209,7 +211,7 @@ def _is_leaf(part: nn.Module) -> bool:
     if not list(part.children()):
         return True
     name = type(part).__name__
-    ours = type(part).__module__.startswith(("torch.nn.", "torch.ao.", "kerastorch.layers."))
+    ours = is_own(part, "layers") or is_from(part, "torch.nn", "torch.ao")
     return ours and not name.startswith(("Sequential", "Transformer"))
 
 

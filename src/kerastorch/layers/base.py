@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -12,8 +11,8 @@ from torch import Tensor, nn
 from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.constraints import Constraint
 from kerastorch.core.channel_tracking import Channels
-from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.serialization import Configurable, current_codec
+from kerastorch.core.torch_private import non_persistent_buffers
 from kerastorch.module.weights_mixin import WeightsMixin
 from kerastorch.regularizers import Regularizer
 
@@ -95,7 +94,7 @@ class Layer(WeightsMixin, Configurable):
             self.trainable = False  # what has just been made too
         self._build_first.remove()
         del self._buffers["_place"], self._build_first
-        self._non_persistent_buffers_set.discard("_place")
+        non_persistent_buffers(self).discard("_place")
 
     def add_weight(
         self,
@@ -237,16 +236,6 @@ def _shape(value: Any) -> Any:
     if isinstance(value, (tuple, list)) and value and all(isinstance(one, Tensor) for one in value):
         return tuple(one.shape for one in value)
     return None
-
-
-def is_built(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> bool:
-    """Whether every parameter of `module` exists: kerastorch's layers and torch's `Lazy*` alike.
-
-    Args:
-        module: any.
-        parts: its modules, where they are at hand.
-    """
-    return not any(map(is_unbuilt, modules(module) if parts is None else parts))
 
 
 def activation_name(activation: Any) -> str:

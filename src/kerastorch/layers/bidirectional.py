@@ -36,7 +36,7 @@ class Bidirectional(Layer):
     torch.Size([2, 6, 6])
     """
 
-    unwritten = frozenset({"weights"})
+    excluded_args = frozenset({"weights"})
     takes_channels_last = True
 
     def __init__(

@@ -37,7 +37,7 @@ class Embedding(Layer):
     torch.Size([1, 2, 3])
     """
 
-    unwritten = frozenset({"weights"})  # the state dict has them
+    excluded_args = frozenset({"weights"})  # the state dict has them
 
     weight: torch.nn.Parameter
 

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from kerastorch import activations
 from kerastorch.core.errors import mismatch
+from kerastorch.core.torch_private import cudnn_rnn_flatten_weight, rnn_kernel
 from kerastorch.layers.rnn import RecurrentBase
 from kerastorch.layers.rnn_gates import _Gated
 from kerastorch.layers.scan import MaskedReordering, scan, zeros
@@ -26,7 +27,7 @@ _WIDE = 3e4
 
 
 class _Fused(RecurrentBase, _Gated):
-    _kernel: str | None  # of torch._VF; None where the settings leave only the loop
+    _kernel: str | None  # name for `rnn_kernel`; None where the settings leave only the loop
     use_cudnn: Any = "auto"
 
     def _checked(self, use_cudnn: Any, needs: str) -> Any:
@@ -73,7 +74,7 @@ class _Fused(RecurrentBase, _Gated):
     def _called(self, x: Tensor, states: list[Tensor], weights: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         assert self._kernel is not None
         given = [state.unsqueeze(0) for state in states]
-        kernel = getattr(torch._VF, self._kernel)
+        kernel = rnn_kernel(self._kernel)
         first = given if len(given) > 1 else given[0]
         outputs, *last = kernel(x, first, weights, len(weights) > 2, 1, 0.0, self.training, False, True)
         return outputs, [state.squeeze(0) for state in last]
@@ -103,7 +104,7 @@ class _Fused(RecurrentBase, _Gated):
         rows = data.new_empty(int(batch_sizes[0]), 0)
         states = self._zeros(rows) if initial_state is None else self._given(initial_state)
         given = [(state if order is None else state[order]).unsqueeze(0) for state in states]
-        weights, kernel = self._weights(), getattr(torch._VF, self._kernel or "")
+        weights, kernel = self._weights(), rnn_kernel(self._kernel or "")
         first = given if len(given) > 1 else given[0]
         found, *last = kernel(data, batch_sizes, first, weights, len(weights) > 2, 1, 0.0, self.training, False)
         states = [state[0] if back is None else state[0][back] for state in last]
@@ -125,7 +126,7 @@ class _Fused(RecurrentBase, _Gated):
         mode = torch.backends.cudnn.rnn.get_cudnn_mode(self._kernel.upper())
         features = weights[0].shape[1]
         with torch.no_grad(), torch.cuda.device_of(weights[0]):
-            torch._cudnn_rnn_flatten_weight(weights, len(weights), features, mode, self.units, 0, 1, True, False)
+            cudnn_rnn_flatten_weight(weights, len(weights), features, mode, self.units, 0, 1, True, False)
 
 
 def _compiling() -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_int
+from kerastorch.core.torch_private import standard_gamma
 
 
 class RandomGenerator:
@@ -70,7 +71,7 @@ def at_least_float32(dtype: torch.dtype) -> torch.dtype:
 _KINDS: dict[str, Callable[[Tensor, torch.Generator | None], Tensor]] = {
     "uniform": lambda like, generator: torch.empty_like(like).uniform_(generator=generator),
     "normal": lambda like, generator: torch.empty_like(like).normal_(generator=generator),
-    "gamma": lambda alpha, generator: torch._standard_gamma(alpha, generator=generator),
+    "gamma": lambda alpha, generator: standard_gamma(alpha, generator=generator),
 }
 
 

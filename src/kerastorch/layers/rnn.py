@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
-from torch.utils import _pytree as pytree
 
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import modules
+from kerastorch.core.torch_private import non_persistent_buffers, pytree
 from kerastorch.layers.base import Layer
 from kerastorch.layers.rnn_cells import StackedRNNCells, check_cell
 from kerastorch.layers.rnn_gates import _Gated
@@ -147,7 +147,7 @@ class RecurrentBase(Layer):
         """Forget the states kept from batch to batch: the next one begins with zeros, and may have another size."""
         for index in range(self._kept):
             del self._buffers[f"state_{index}"]
-            self._non_persistent_buffers_set.discard(f"state_{index}")
+            non_persistent_buffers(self).discard(f"state_{index}")
         self._kept = 0
 
     reset_states = reset_state

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
 from kerastorch.core.errors import mismatch
 from kerastorch.core.serialization import encode
+from kerastorch.core.torch_private import pytree
 from kerastorch.layers.base import Layer
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.name_lookup import snake_case
+from kerastorch.core.ownership import is_own
 from kerastorch.core.serialization import Configurable
 from kerastorch.losses.alignment import align_targets, align_values
 from kerastorch.losses.argument_order import argument_order
@@ -132,7 +133,7 @@ class Loss(Configurable):
 
     def averages(self) -> bool:
         """Whether a batch's loss is known to be a mean over its rows, so that batches of any size give the same."""
-        ours = type(self).__module__.rpartition(".")[0] == __package__
+        ours = is_own(self, "losses")
         return ours and self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight", "batchmean")
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

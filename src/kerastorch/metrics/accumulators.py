@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
+from kerastorch.core.torch_private import pytree
 from kerastorch.losses.alignment import align_targets
 from kerastorch.losses.argument_order import Order
 from kerastorch.losses.base import Loss

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from kerastorch.core.name_lookup import look_up, public_name, snake_case
+from kerastorch.core.ownership import is_from
 from kerastorch.losses import regression as regression_losses
 from kerastorch.losses.argument_order import settled_order
 from kerastorch.losses.base import Loss
@@ -156,7 +157,7 @@ def _with_methods_of_torchmetrics(metric: Any) -> Metric:
     fresh.reset()
     name = snake_case(type(metric).__name__)
     owner = next((one for one in type(metric).__mro__ if "update" in vars(one)), type(metric))
-    own = owner.__module__.partition(".")[0] == "torchmetrics"
+    own = is_from(owner, "torchmetrics")
     order = "torch" if own else settled_order(metric.update, f"{name}.update", "metric")
     # a collection is prepared for as its members are
     members = list(metric.values()) if own and type(metric).__name__ == "MetricCollection" else [metric]

@@ -9,6 +9,7 @@ from torch import nn
 
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import is_unbuilt, modules, tensors
+from kerastorch.core.torch_private import DropoutBase
 from kerastorch.module.base_module import BaseModule
 
 _OF_TORCH = frozenset(vars(nn.Module()))  # torch's own attributes, dicts among them
@@ -108,5 +109,5 @@ def _is_left_out(thing: Any, known: set[int]) -> bool:
 
 def _counts(part: nn.Module, known: set[int]) -> bool:
     own = any(id(tensor) not in known for tensor in tensors([part]))
-    acts_by_mode = hasattr(part, "ensure_built") or isinstance(part, nn.modules.dropout._DropoutNd)
+    acts_by_mode = hasattr(part, "ensure_built") or isinstance(part, DropoutBase)
     return own or acts_by_mode or is_unbuilt(part)

@@ -12,6 +12,12 @@ from torch import Tensor, nn
 
 from kerastorch.core.errors import check_float, check_int
 from kerastorch.core.serialization import Configurable
+from kerastorch.core.torch_private import (
+    foreach_mul_,
+    foreach_norm,
+    has_step_hooks,
+    unscale_before_step,
+)
 from kerastorch.optimizers.learning_rate import with_learning_rate
 
 TorchOptimizer = torch.optim.Optimizer
@@ -144,9 +150,8 @@ def _let_scalers_unscale(optimizer: TorchOptimizer) -> None:
     gradients, and act in skipped steps. SGD's kernel leaves its momentum uninitialised if the first step is skipped.
     The cost is that the scaler looks at the device before each step.
     """
-    hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
-    if hooked or any(group.get("momentum") for group in optimizer.param_groups):
-        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # of fused ones, where it is True
+    if has_step_hooks(optimizer) or any(group.get("momentum") for group in optimizer.param_groups):
+        unscale_before_step(optimizer)
 
 
 def _listed(params: Any) -> list[Any]:
@@ -177,8 +182,8 @@ class Clip:
             nn.utils.clip_grad_norm_(weights(optimizer), self.limit)
         else:
             gradients = _gradients(optimizer)
-            norms = torch._foreach_norm(gradients)
-            torch._foreach_mul_(gradients, [self.limit / norm.clamp(min=self.limit) for norm in norms])
+            norms = foreach_norm(gradients)
+            foreach_mul_(gradients, [self.limit / norm.clamp(min=self.limit) for norm in norms])
 
 
 class Decay:
@@ -192,7 +197,7 @@ class Decay:
         for group in optimizer.param_groups:
             learning = [weight for weight in group["params"] if weight.grad is not None]
             if learning:
-                torch._foreach_mul_(learning, 1 - group["lr"] * self.rate)
+                foreach_mul_(learning, 1 - group["lr"] * self.rate)
 
 
 class Average:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_float
+from kerastorch.core.ownership import is_from
 
 
 def rates(optimizer: Any) -> list[float]:
@@ -97,7 +98,7 @@ def with_learning_rate(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Op
     >>> optimizer.param_groups[0]["lr"], isinstance(optimizer, torch.optim.SGD)
     (0.5, True)
     """
-    if hasattr(kind, "learning_rate") or hasattr(kind, "lr") or not kind.__module__.startswith("torch.optim"):
+    if hasattr(kind, "learning_rate") or hasattr(kind, "lr") or not is_from(kind, "torch.optim"):
         return kind
     if kind not in _made:
         about = {"_kind": kind, "__module__": kind.__module__, "__qualname__": kind.__qualname__}

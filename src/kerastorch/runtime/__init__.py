@@ -1,1 +1,1 @@
-"""Running a module without training it: batches on their way to it, calls, errors, dry runs."""
+"""Running a module without training it: transferring batches, calling it, explaining errors, dry runs."""

@@ -1,4 +1,4 @@
-"""How a module is called on what the data holds."""
+"""Calling a module on the inputs of a batch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from torch import Tensor, nn
 
 
 def call_module(module: nn.Module, x: Any) -> Any:
-    """`module` on one tensor, on several in a tuple or list, or on a dict.
+    """Call a module on one tensor, or on several tensors in a tuple, list or dict.
 
-    Several are spread over the parameters of `forward` where it takes as many, a dict where its keys are their
-    names; otherwise the module is given the tuple, list or dict itself.
+    A tuple or list becomes positional arguments if `forward` takes as many, and a dict becomes keyword arguments if its
+    keys are names of parameters of `forward`. If not, the tuple, list or dict is the only argument.
+
+    >>> import torch
+    >>> call_module(nn.Bilinear(2, 3, 1), (torch.zeros(4, 2), torch.zeros(4, 3))).shape
+    torch.Size([4, 1])
     """
     if isinstance(x, Tensor):
         return module(x)
@@ -22,7 +26,7 @@ def call_module(module: nn.Module, x: Any) -> Any:
 
 
 def split_arguments(module: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What `call` calls `module` with, by position and by name."""
+    """Return the positional and the keyword arguments with which `call_module` calls a module."""
     if isinstance(x, Mapping) and _takes_names(module, x):
         return (), dict(x)
     if isinstance(x, (tuple, list)) and (len(x) == 1 or _takes_positions(module, len(x))):

@@ -1,21 +1,23 @@
-"""Looking at a module without leaving a trace: on a copy without numbers, or on the module itself, put back after."""
+"""Dry runs: calling a module, or a copy of it on fake tensors, without any lasting effect on the module."""
 
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from kerastorch.core.module_tree import is_compiled, is_unbuilt, modules
+from kerastorch.core.lazy_build import build_by_call
+from kerastorch.core.module_tree import is_built, is_compiled, modules
 from kerastorch.core.nested import map_structure
-from kerastorch.core.tensor_spec import TRIAL_SIZES
+from kerastorch.core.rng_state import preserved_rng_states
+from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
+from kerastorch.core.torch_private import fake_tensor_module
 from kerastorch.core.train_mode import evaluation_mode
+from kerastorch.layers.rnn import reset_all_states
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.call_module import call_module
 from kerastorch.runtime.error_context import raise_with_context
@@ -23,42 +25,56 @@ from kerastorch.symbolic.fake_tensors import fake_mode, mute_fake_tensor_logs
 
 
 class DryRun:
-    """A module, or what stands for it, that may be run.
+    """A module that can be called on inputs of given specs without any lasting effect on it.
 
     Args:
-        module: any, built or not; nothing about it changes.
-        given: specs of its inputs.
-        fake: on a copy whose tensors have shapes and no numbers; else really, on zeros.
+        module: any module, built or not.
+        given: specs of its inputs, in their structure.
+        fake: whether to run a copy on fake tensors, which have shapes and no values. If not, the module itself runs on
+            zeros, or a copy of it if it is not built.
 
     Raises:
-        Exception: whatever a deep copy of the module, or its forward, raises.
+        Exception: the error of copying or calling the module.
 
     Attributes:
-        module: what is run: built, with the names of the one given.
+        module: the module that is run, with all its parameters and the same names as the given one.
     """
 
     def __init__(self, module: nn.Module, given: Any, *, fake: bool) -> None:
         self._given, self._fake = given, fake
-        built = not any(map(is_unbuilt, modules(module)))
-        module = module if built else _copied(module)
+        module = module if is_built(module) else _deep_copy(module)
         parts = modules(module)
         place = next((weight.device for part in parts for weight in part.parameters(recurse=False)), "cpu")
-        self._feed = BatchTransfer(parts, torch.device(place))  # as fit would: what is looked up becomes integers
+        self._transfer = BatchTransfer(
+            parts, torch.device(place)
+        )  # casts inputs as `fit` does, those of embeddings to integers
         self.module = module
-        if not built:
-            self._run(self.inputs(2, TRIAL_SIZES[0]))
+        if not is_built(module, parts):
+            with isolated(parts):
+                build_lazy(module, self.inputs(TRIAL_BATCH_SIZES[0], TRIAL_SIZES[0]))
         if fake:
-            from torch._subclasses.fake_tensor import FakeCopyMode
-
-            with FakeCopyMode(fake_mode()):
+            with fake_tensor_module().FakeCopyMode(fake_mode()):
                 self.module = copy.deepcopy(module)
 
     def inputs(self, batch: int, varying: int) -> Any:
-        """Zeros of these sizes, on the module's device and in its dtype."""
-        return self._feed.inputs(map_structure(lambda spec: spec.zeros(batch, varying), self._given))
+        """Return zeros on the module's device, cast as `fit` casts inputs.
+
+        Args:
+            batch: number of rows.
+            varying: size of the other axes that vary.
+        """
+        return self._transfer.inputs(map_structure(lambda spec: spec.zeros(batch, varying), self._given))
 
     def run(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
-        """Call it: what it was given, and what it returned."""
+        """Call the module in evaluation mode, or the copy on fake tensors in training mode.
+
+        Args:
+            x: inputs, as `inputs` returns them.
+            training: whether a copy on fake tensors runs in training mode; ignored without fake tensors.
+
+        Returns:
+            The inputs, as fake tensors if `fake`, and the outputs.
+        """
         if not self._fake:
             return x, self._run(x)
         x = map_structure(fake_mode().from_tensor, x)
@@ -68,7 +84,7 @@ class DryRun:
     def _run(self, x: Any, training: bool = False) -> Any:
         with isolated(modules(self.module)):
             try:
-                if training:  # nobody but a copy is trained
+                if training:  # only the copy on fake tensors
                     return call_module(self.module.train(), x)
                 with evaluation_mode(self.module), torch.no_grad():
                     return call_module(self.module, x)
@@ -76,13 +92,41 @@ class DryRun:
                 raise_with_context(error, self.module, x)
 
 
+def build_lazy(module: nn.Module, x: Any) -> None:
+    """Make the parameters of a module's lazy parts, if it has any, by one call in evaluation mode.
+
+    Args:
+        module: any module. Buffers such as batch statistics keep their values; random states are not restored, since
+            initializers draw from them.
+        x: a batch of inputs, as `call_module` takes it.
+
+    Raises:
+        Exception: the error of the call, in the words of `raise_with_context`.
+    """
+
+    def call(x: Any) -> None:
+        try:
+            call_module(module, x)
+        except Exception as error:
+            raise_with_context(error, module, x)
+
+    if not is_built(module):
+        build_by_call(module, call, [x])
+        reset_all_states(module)
+
+
 @contextmanager
 def isolated(parts: Sequence[nn.Module]) -> Iterator[None]:
-    """For the time of a look: random numbers are put back, and layers call their parts, not a kernel for all."""
+    """Restore random states at the end of the block; disable fused and compiled code within.
+
+    Without the fused kernels of attention and of `torch.compile`, modules call their submodules, whose calls can be
+    recorded.
+
+    Args:
+        parts: the modules of a model.
+    """
     with ExitStack() as stack:
-        stack.callback(random.setstate, random.getstate())
-        stack.callback(np.random.set_state, np.random.get_state())  # what users' code draws from
-        stack.enter_context(torch.random.fork_rng())
+        stack.enter_context(preserved_rng_states())
         stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(False)
         if any(map(is_compiled, parts)):
@@ -90,8 +134,8 @@ def isolated(parts: Sequence[nn.Module]) -> Iterator[None]:
         yield
 
 
-def _copied(module: nn.Module) -> nn.Module:
-    """A deep copy; torch has none of a lazy buffer."""
+def _deep_copy(module: nn.Module) -> nn.Module:
+    """Return a deep copy of a module; lazy buffers, which torch cannot copy, are created anew."""
     kind: Any = nn.parameter.UninitializedBuffer
     lazy = [buffer for buffer in module.buffers() if nn.parameter.is_lazy(buffer)]
     fresh = {id(buffer): kind(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}

@@ -1,4 +1,4 @@
-"""Errors from inside a model, told in the user's words: which layer, what it was given."""
+"""Adding the layer and its input to errors that are raised within a model."""
 
 from __future__ import annotations
 
@@ -12,34 +12,43 @@ from torch import Tensor, nn
 
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.nested import leaves
+from kerastorch.core.torch_private import ConvBase
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
 
+_LONGEST_REPR = 200  # characters: of a module with a longer `repr`, messages contain only the name of the class
+# An error of torch with one of these words is about the shape of the input.
 _SHAPE_WORDS = ("shape", "size", "expected", "dimension", "channels", "mat1", "match")
 
 
 def raise_with_context(error: Exception, model: nn.Module, x: Any) -> NoReturn:
-    """Raise `error` in the user's words, caused by itself; called where it was caught."""
-    other = with_context(error, model, x)
-    if other is error:
+    """Raise an error again with its layer and input; called in the `except` block that caught it.
+
+    Args:
+        error: raised by a call of the model.
+        model: the model that was called.
+        x: the batch of inputs.
+    """
+    explained = with_context(error, model, x)
+    if explained is error:
         raise
-    raise other from error
+    raise explained from error
 
 
 def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
-    """`error` itself, or one that names the layer it came from and why; only errors raised within `model`."""
-    if isinstance(error, TypeError) and _misses_an_input(error, model):
-        return TypeError(f"{str(error).rstrip('.')}. {_given(model, x)}")
+    """Return an error that names its layer and the input, or the error itself with a note.
+
+    Errors from outside of the layers of the model are returned unchanged.
+    """
+    if isinstance(error, TypeError) and _misses_input(error, model):
+        return TypeError(f"{str(error).rstrip('.')}. {_describe_inputs(model, x)}")
     layer = _innermost(error.__traceback__, model)
     if layer is None or isinstance(error, (NotImplementedError, ValueError, torch.OutOfMemoryError)):
         return error
     name, module, given = layer
     shown = ", ".join(f"{label} {tuple(leaf.shape)} {leaf.dtype}" for label, leaf in leaves(x, "x") if _is_tensor(leaf))
-    where = (
-        f"layer {name or 'the model'!r} ({module})"
-        if len(str(module)) < 200
-        else f"layer {name or 'the model'!r} ({type(module).__name__})"
-    )
+    description = str(module) if len(str(module)) < _LONGEST_REPR else type(module).__name__
+    where = f"layer {name or 'the model'!r} ({description})"
     message = str(error).rstrip(".")
     if not isinstance(error, RuntimeError) or not any(word in message for word in _SHAPE_WORDS):
         error.add_note(f"In {where}; the batch was {shown}.")
@@ -47,15 +56,15 @@ def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
     return ValueError(f"{where} cannot take its input: {message}. The batch was {shown}.{_advice(module, given)}")
 
 
-def _misses_an_input(error: TypeError, model: nn.Module) -> bool:
-    """Whether it is the model's own `forward` that was called without one of its inputs."""
+def _misses_input(error: TypeError, model: nn.Module) -> bool:
+    """Return whether an error says that the `forward` of the model lacks an input."""
     inner = getattr(model, "module_viewed", None) or model
     start = f"{getattr(type(inner).forward, '__qualname__', '')}() missing"
     return str(error).startswith(start) and "required positional argument" in str(error)
 
 
-def _given(model: nn.Module, x: Any) -> str:
-    """What the model was called on, and how to give it more."""
+def _describe_inputs(model: nn.Module, x: Any) -> str:
+    """Return a sentence about the inputs of the model, and how to pass more of them."""
     if isinstance(x, Mapping):
         inner = getattr(model, "module_viewed", None) or model
         other = sorted(map(repr, set(x) - set(inspect.signature(inner.forward).parameters)))
@@ -75,7 +84,7 @@ def _is_tensor(leaf: Any) -> bool:
 
 
 def _innermost(traceback: TracebackType | None, model: nn.Module) -> tuple[str, nn.Module, Tensor | None] | None:
-    """The deepest submodule whose `forward` was running, its name and its input."""
+    """Return the name, the module and the input of the innermost `forward` in a traceback, or `None`."""
     names = {id(module): name for name, module in named_modules(model)}
     found = None
     while traceback is not None:
@@ -90,6 +99,7 @@ def _innermost(traceback: TracebackType | None, model: nn.Module) -> tuple[str, 
 
 
 def _advice(module: nn.Module, given: Tensor | None) -> str:
+    """Return a sentence about what a layer expects instead of its input, or an empty string."""
     if given is None:
         return ""
     wanted = module.weight.shape[-1] if isinstance(module, (nn.Linear, Dense)) else None
@@ -98,11 +108,7 @@ def _advice(module: nn.Module, given: Tensor | None) -> str:
     if isinstance(module, Convolutional) and module.split(given.shape)[0] != module.in_channels:
         return f" It takes {module.axes()} with {module.in_channels} channels. {module.other_format()}"
     channels = getattr(module, "in_channels", None)
-    if (
-        isinstance(module, nn.modules.conv._ConvNd)
-        and given.ndim >= 4
-        and given.shape[-1] == channels != given.shape[1]
-    ):
+    if isinstance(module, ConvBase) and given.ndim >= 4 and given.shape[-1] == channels != given.shape[1]:
         axes = (0, given.ndim - 1, *range(1, given.ndim - 1))
         return f" Its input looks channels-last; use x.transpose{axes}."
     return ""

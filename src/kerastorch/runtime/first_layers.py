@@ -1,4 +1,4 @@
-"""What the first layer to compute with an input takes, as far as the modules of a model tell."""
+"""The kind of input that the first layer of a model needs: floats, integers, or indices of an embedding."""
 
 from __future__ import annotations
 
@@ -8,41 +8,48 @@ from typing import Any, Literal
 from torch import nn
 
 from kerastorch.core.module_tree import modules
+from kerastorch.core.ownership import is_from, is_own
+from kerastorch.core.torch_private import COMPILED_CHILD, ConvBase, NormBase
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.layers.base import Layer
 from kerastorch.layers.embedding import Embedding
 from kerastorch.layers.lambda_ import Lambda
 
-# floats: integers are cast. integers: they stay as they are. indices: whole numbers of any dtype become int64.
-Kind = Literal["floats", "integers", "indices"]
+# "floats": integers are cast to floats. "integers": they stay unchanged. "indices": any dtype is cast to int64.
+InputKind = Literal["floats", "integers", "indices"]
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, Embedding)
 _FLOAT_LAYERS = (
-    nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._NormBase, nn.LayerNorm,
+    nn.Linear, nn.Bilinear, ConvBase, nn.RNNBase, NormBase, nn.LayerNorm,
     nn.GroupNorm, nn.MultiheadAttention,
 )  # fmt: skip
 
 
-def root(parts: Sequence[nn.Module]) -> nn.Module:
-    """Find the model in the list that `tree.modules` made of it, where a view comes behind what it views."""
+def model_of(parts: Sequence[nn.Module]) -> nn.Module:
+    """Return the model whose modules are given, as `module_tree.modules` returns them.
+
+    A view follows the module that it views.
+    """
     if len(parts) > 1 and vars(parts[1]).get("module_viewed") is parts[0]:
         return parts[1]
     return parts[0]
 
 
-def first_use(module: nn.Module) -> Kind | Literal["passes"] | None:
-    """Tell what the first layer to compute with the input takes, if that can be told without a call.
+def first_input_kind(module: nn.Module) -> InputKind | Literal["passes"] | None:
+    """Return the kind of input that the first computing layer of a module needs.
+
+    The module is not called.
 
     Returns:
-        `"passes"` where no layer decides (the module has none with weights), `None` where a `forward` of the user's
-        would have to be run.
+        A kind; `"passes"` if none of the layers has weights, so that the module takes any kind; `None` if a `forward`
+        of the user decides.
     """
-    inner = within(module)
+    inner = unwrap_once(module)
     if inner is not module:
-        return first_use(inner)
+        return first_input_kind(inner)
     if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
-        return _first_of_chain(module) if _forwards_as_made(module) else None
+        return _first_kind_in_chain(module) if _is_plain_chain(module) else None
     if isinstance(module, EMBEDDINGS):
         return "indices"
     if getattr(module, "takes_integers", False):
@@ -57,40 +64,42 @@ def first_use(module: nn.Module) -> Kind | Literal["passes"] | None:
 
 
 def _is_known(part: nn.Module) -> bool:
-    """Whether a module is one of kerastorch's layers or of torch's."""
-    return type(part).__module__.startswith(("kerastorch.layers.", "torch.nn.modules."))
+    """Return whether a module is a layer of kerastorch or of torch."""
+    return is_own(part, "layers") or is_from(part, "torch.nn.modules")
 
 
-def within(module: nn.Module) -> nn.Module:
-    """What does the work of a view, of a compiled module or of a wrapper for several devices."""
+def unwrap_once(module: nn.Module) -> nn.Module:
+    """Return the module behind a view, a compiled module or a wrapper, or the module itself."""
     viewed = vars(module).get("module_viewed")
     if viewed is not None and type(module).forward in (ModuleView.forward, Functional.forward):
         return viewed  # type: ignore[no-any-return]
     if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         return module.module  # type: ignore[no-any-return]
-    return getattr(module, "_orig_mod", module)
+    return getattr(module, COMPILED_CHILD, module)
 
 
-def _forwards_as_made(chain: nn.Module) -> bool:
-    """Whether a chain calls its children one after the other: it has no `forward` of the user's."""
-    return type(chain).forward.__module__ in ("torch.nn.modules.container", "kerastorch.sequential")
+def _is_plain_chain(chain: nn.Module) -> bool:
+    """Return whether a chain has no `forward` of the user, and only calls its children in turn."""
+    forward = type(chain).forward
+    return is_own(forward, "sequential") or is_from(forward, "torch.nn.modules.container")
 
 
-def _first_of_chain(chain: nn.Module) -> Kind | Literal["passes"] | None:
+def _first_kind_in_chain(chain: nn.Module) -> InputKind | Literal["passes"] | None:
     declared = getattr(vars(chain).get("_input"), "dtype", None)
     if declared is not None and not declared.is_floating_point:
         return "integers"
     for child in chain._modules.values():
-        found = "passes" if child is None else first_use(child)
+        found = "passes" if child is None else first_input_kind(child)
         if found != "passes":
             return "floats" if found is None and declared is not None else found
     return "passes" if declared is None else "floats"
 
 
-def first_with_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indices"] | None:
-    """Tell what the first module with weights computes with, in the order in which they were made; `None` for others.
+def kind_of_first_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indices"] | None:
+    """Return the kind of input of the first module with weights, or `None` if it is unknown.
 
-    It need not be the first to be called: this is for where nothing better is known.
+    A guess for models of which nothing else is known: the first module in the order of creation need not be the first
+    one that is called.
     """
     for part in parts:
         if isinstance(part, EMBEDDINGS):
@@ -102,16 +111,19 @@ def first_with_weights(parts: Iterable[nn.Module]) -> Literal["floats", "indices
     return None
 
 
-def declared(model: nn.Module) -> tuple[Kind, ...] | None:
-    """Read the kinds of a functional model's inputs off their symbols; an embedding looks up all the same."""
+def declared_input_kinds(model: nn.Module) -> tuple[InputKind, ...] | None:
+    """Return the kinds that the `Input`s of a functional model declare; `None` for other models.
+
+    Inputs of embeddings are indices whatever their dtype.
+    """
     plan = model._plan if isinstance(model, Functional) else None
     graph: Any = getattr(model, "module_viewed", None)
     if plan is None or graph is None:
         return None
-    found: list[Kind] = []
+    found: list[InputKind] = []
     begins = [node for node in graph.graph.nodes if node.op == "placeholder"]
     for symbol, node in zip(plan.dtypes, begins, strict=True):
-        users = {first_use(graph.get_submodule(user.target)) for user in node.users if user.op == "call_module"}
+        users = {first_input_kind(graph.get_submodule(user.target)) for user in node.users if user.op == "call_module"}
         if "indices" in users:
             found.append("indices")
         else:

@@ -1,4 +1,4 @@
-"""Which inputs of a model become floats, and which stay integers: decided for each by itself, by a call of a copy."""
+"""Deciding for each input of a model whether it becomes floats or stays integers, by calling a copy of the model."""
 
 from __future__ import annotations
 
@@ -14,32 +14,38 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import warn
-from kerastorch.core.module_tree import is_compiled, modules
+from kerastorch.core.module_tree import is_built, is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
+from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional.functional_model import Functional
-from kerastorch.layers.base import is_built
 from kerastorch.layers.embedding import Embedding
 from kerastorch.runtime.call_module import call_module
-from kerastorch.runtime.first_layers import EMBEDDINGS, Kind, declared, first_with_weights, within
+from kerastorch.runtime.first_layers import (
+    EMBEDDINGS,
+    InputKind,
+    declared_input_kinds,
+    kind_of_first_weights,
+    unwrap_once,
+)
 
-LARGE = 2**30  # bytes of weights: a larger model is not copied for a trial
-TRIALS = 64  # at most
+MAX_COPIED_BYTES = 2**30  # of weights: a larger model is not copied for a trial, but called itself
+MAX_TRIALS = 64  # calls of a copy
 _NARROW = (torch.uint8, torch.int8, torch.int16)  # arithmetic on these overflows, and embeddings do not take them
 
 
-def kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[Kind, ...]:
-    """Decide for each tensor in `x`, in its order; once for a model and inputs of these dtypes.
+def input_kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[InputKind, ...]:
+    """Return the kind that each tensor in `x` is cast to.
+
+    The result is cached for a model and the dtypes of its inputs.
 
     Args:
-        model: built or not; it is left as it is.
+        model: any model, built or not; it is not changed.
         x: a batch of inputs on the model's device.
-        dtype: what floats are computed in.
+        dtype: of floats in the model.
 
     Warns:
-        UserWarning: integers of few bits are taken as they are, and the model gives other outputs where they do not
-            overflow.
+        UserWarning: 8- or 16-bit integers are passed unchanged, and overflow within the model.
     """
     given = tensors_in(x)
     key = (
@@ -47,73 +53,73 @@ def kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[Kind, ...]:
         type(x),
         tuple((name, one.dtype) for name, one in leaves(x) if isinstance(one, Tensor)),
     )
-    known = _KNOWN.setdefault(model, {})
+    known = _CACHE.setdefault(model, {})
     if key not in known:
-        known[key] = _by_symbols(model, x, given) or _tried(model, x, given, dtype)
+        known[key] = _by_symbols(model, x, given) or _by_trials(model, x, given, dtype)
     return known[key]
 
 
-_KNOWN: WeakKeyDictionary[nn.Module, dict[Any, tuple[Kind, ...]]] = WeakKeyDictionary()
+_CACHE: WeakKeyDictionary[nn.Module, dict[Any, tuple[InputKind, ...]]] = WeakKeyDictionary()
 
 
 def tensors_in(x: Any) -> list[Tensor]:
-    """All tensors of `x`, in the order in which `map_structure` meets them."""
+    """Return all tensors of a structure, in the order of `map_structure`."""
     found: list[Tensor] = []
     map_structure(lambda one: found.append(one) if isinstance(one, Tensor) else None, x)
     return found
 
 
-def _by_symbols(model: nn.Module, x: Any, given: list[Tensor]) -> tuple[Kind, ...] | None:
-    found = declared(model)
+def _by_symbols(model: nn.Module, x: Any, given: list[Tensor]) -> tuple[InputKind, ...] | None:
+    """Return the kinds that the `Input`s of a functional model declare, or `None` for other models."""
+    found = declared_input_kinds(model)
     if found is None:
         return None
     plan: Any = model._plan
     try:
         arranged = plan.bind((x,), {})
     except ValueError:
-        return None  # the call of the model will say what is wrong
-    of = {id(tensor): kind for tensor, kind in zip(arranged, found, strict=True)}
-    return tuple(of.get(id(one), "integers") for one in given)
+        return None  # the call of the model raises the error
+    kinds = {id(tensor): kind for tensor, kind in zip(arranged, found, strict=True)}
+    return tuple(kinds.get(id(one), "integers") for one in given)
 
 
-def _tried(model: nn.Module, x: Any, given: list[Tensor], dtype: torch.dtype) -> tuple[Kind, ...]:
-    """The fewest changes with which a copy of the model can be called on the batch; none if it never can."""
-    as_given: tuple[Kind, ...] = tuple("floats" if one.is_floating_point() else "integers" for one in given)
+def _by_trials(model: nn.Module, x: Any, given: list[Tensor], dtype: torch.dtype) -> tuple[InputKind, ...]:
+    """Return the kinds that need the fewest casts until a copy of the model can be called.
+
+    If no call succeeds, the first module with weights decides for a single input, and others keep their dtypes.
+    """
+    as_given: tuple[InputKind, ...] = tuple(map(kind_of_dtype, given))
     looks_up = any(isinstance(part, EMBEDDINGS) for part in modules(model))
-    for choice in itertools.islice(_choices(given, looks_up), TRIALS):
-        outputs = _outputs(model, x, given, choice, dtype)
+    for choice in itertools.islice(_choices(given, looks_up), MAX_TRIALS):
+        outputs = _trial_outputs(model, x, given, choice, dtype)
         if outputs is not None:
             _warn_of_overflow(model, x, given, choice, dtype, outputs)
             return choice
-    first = first_with_weights(modules(model)) if len(given) == 1 else None
+    first = kind_of_first_weights(modules(model)) if len(given) == 1 else None
     return as_given if first is None else (first,)
 
 
-def _choices(given: list[Tensor], looks_up: bool) -> Iterator[tuple[Kind, ...]]:
-    """All ways to take the inputs, those with the fewest changes first, and bools as what they are while possible.
+def _choices(given: list[Tensor], looks_up: bool) -> Iterator[tuple[InputKind, ...]]:
+    """Yield combinations of kinds, those with the fewest casts first, and casts of bools last.
 
     Args:
         given: the inputs.
-        looks_up: the model has embeddings, which floats may be meant for.
+        looks_up: whether the model has embeddings, whose indices may come as floats.
     """
 
-    def options(one: Tensor) -> tuple[Kind, ...]:
+    def options(one: Tensor) -> tuple[InputKind, ...]:
         if one.is_floating_point():
             return ("floats", "indices") if looks_up else ("floats",)
         return ("integers", "floats", "indices") if one.dtype in _NARROW else ("integers", "floats")
 
-    def changes(choice: tuple[Kind, ...]) -> tuple[int, int]:
-        changed = [
-            one
-            for one, kind in zip(given, choice, strict=True)
-            if kind != ("floats" if one.is_floating_point() else "integers")
-        ]
+    def changes(choice: tuple[InputKind, ...]) -> tuple[int, int]:
+        changed = [one for one, kind in zip(given, choice, strict=True) if kind != kind_of_dtype(one)]
         return sum(one.dtype == torch.bool for one in changed), len(changed)
 
     if len(given) <= 6:
         yield from sorted(itertools.product(*map(options, given)), key=changes)
         return
-    whole: tuple[Kind, ...] = tuple("floats" if one.is_floating_point() else "integers" for one in given)
+    whole: tuple[InputKind, ...] = tuple(map(kind_of_dtype, given))
     yield whole
     for at, one in enumerate(given):
         if not one.is_floating_point():
@@ -121,19 +127,25 @@ def _choices(given: list[Tensor], looks_up: bool) -> Iterator[tuple[Kind, ...]]:
     yield tuple("integers" if one.dtype == torch.bool else "floats" for one in given)
 
 
-def cast(tensor: Tensor, kind: Kind, dtype: torch.dtype) -> Tensor:
-    """`tensor` as an input of this kind, for a model that computes floats in `dtype`.
+def kind_of_dtype(tensor: Tensor) -> InputKind:
+    """Return the kind that a tensor is by its own dtype."""
+    return "floats" if tensor.is_floating_point() else "integers"
+
+
+def cast_input(tensor: Tensor, kind: InputKind, dtype: torch.dtype) -> Tensor:
+    """Cast a tensor to an input of a kind, for a model that computes with floats of `dtype`.
 
     Raises:
-        ValueError: numbers that are not whole, to be looked up.
+        ValueError: the kind is `"indices"`, and values have a fraction.
     """
     if kind == "indices":
-        return _whole(tensor)
+        return _to_indices(tensor)
     changes = tensor.dtype != dtype and (kind == "floats" or tensor.is_floating_point())
     return tensor.to(dtype) if changes else tensor
 
 
-def _whole(tensor: Tensor) -> Tensor:
+def _to_indices(tensor: Tensor) -> Tensor:
+    """Return a tensor as int64 or int32 indices."""
     if tensor.dtype in (torch.int64, torch.int32):
         return tensor
     if tensor.is_floating_point():
@@ -143,23 +155,31 @@ def _whole(tensor: Tensor) -> Tensor:
     return tensor.to(torch.int64)
 
 
-def _outputs(model: nn.Module, x: Any, given: list[Tensor], choice: tuple[Kind, ...], dtype: torch.dtype) -> Any:
-    """What a copy of the model returns for inputs taken like this; `None` where it raises."""
+def _trial_outputs(
+    model: nn.Module, x: Any, given: list[Tensor], choice: tuple[InputKind, ...], dtype: torch.dtype
+) -> Any:
+    """Return the outputs of a copy of the model for inputs cast to these kinds.
+
+    `None` if the call raises.
+    """
     try:
-        changed = iter([cast(one, kind, dtype).clone() for one, kind in zip(given, choice, strict=True)])
-        with _unseen(model):
-            twin = _copied(model)
+        changed = iter([cast_input(one, kind, dtype).clone() for one, kind in zip(given, choice, strict=True)])
+        with _without_traces(model):
+            twin = _copy_to_call(model)
             with evaluation_mode(twin), torch.no_grad(), _no_floats_looked_up(twin):
                 return call_module(
                     twin, map_structure(lambda one: next(changed) if isinstance(one, Tensor) else one, x)
                 )
-    except Exception:  # the call that follows will say what is wrong, if anything is
+    except Exception:  # if no cast helps, the real call raises the error
         return None
 
 
 @contextmanager
 def _no_floats_looked_up(twin: nn.Module) -> Iterator[None]:
-    """Embeddings of kerastorch refuse floats meanwhile, as torch's do; otherwise they cut them to integers."""
+    """Make the embeddings of kerastorch raise on floats within the block, as those of torch do.
+
+    Outside of the block they truncate floats to integers.
+    """
 
     def refuse(_: nn.Module, args: tuple[Any, ...]) -> None:
         if isinstance(args[0], Tensor) and args[0].is_floating_point():
@@ -174,28 +194,27 @@ def _no_floats_looked_up(twin: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _unseen(model: nn.Module) -> Iterator[None]:
-    """Random numbers drawn meanwhile are put back, nothing is compiled, nothing is said."""
-    before = capture_rng_states()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if not any(map(is_compiled, modules(model))):
-                yield
-                return
-            with torch.compiler.set_stance("force_eager"):
-                yield
-    finally:
-        restore_rng_states(before)
+def _without_traces(model: nn.Module) -> Iterator[None]:
+    """Restore random states at the end of the block, and disable compilation and warnings within it."""
+    with preserved_rng_states(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not any(map(is_compiled, modules(model))):
+            yield
+            return
+        with torch.compiler.set_stance("force_eager"):
+            yield
 
 
-def _copied(model: nn.Module) -> nn.Module:
-    """A copy to be called, whose buffers may change; the model itself where it is large, or cannot be copied."""
-    inner = within(model)
+def _copy_to_call(model: nn.Module) -> nn.Module:
+    """Return a copy of a model, whose buffers may change.
+
+    A large model, and one that cannot be copied, is returned itself.
+    """
+    inner = unwrap_once(model)
     while inner is not model and type(model).forward is not Functional.forward:
-        model, inner = inner, within(inner)
+        model, inner = inner, unwrap_once(inner)
     size = sum(weight.nbytes for weight in model.parameters()) if is_built(model) else 0
-    if size > LARGE:
+    if size > MAX_COPIED_BYTES:
         return model
     try:
         return copy.deepcopy(model)
@@ -206,18 +225,18 @@ def _copied(model: nn.Module) -> nn.Module:
 
 
 def _warn_of_overflow(
-    model: nn.Module, x: Any, given: list[Tensor], choice: tuple[Kind, ...], dtype: torch.dtype, outputs: Any
+    model: nn.Module, x: Any, given: list[Tensor], choice: tuple[InputKind, ...], dtype: torch.dtype, outputs: Any
 ) -> None:
-    """Integers of few bits on which the model computes something else than on the same numbers in more bits."""
+    """Warn if outputs for 8- or 16-bit integers differ from those for the same values in int64."""
     narrow = [at for at, one in enumerate(given) if one.dtype in _NARROW and choice[at] == "integers"]
     if not narrow:
         return
     found = [outputs]
     for kind in ("indices", "floats"):
         wider: Any = tuple(kind if at in narrow else one for at, one in enumerate(choice))
-        found.append(_outputs(model, x, given, wider, dtype))
+        found.append(_trial_outputs(model, x, given, wider, dtype))
     as_given, as_long, as_floats = (None if one is None else tensors_in(one) for one in found)
-    if as_given and as_long and as_floats and _equal(as_long, as_floats) and not _equal(as_given, as_long):
+    if as_given and as_long and as_floats and _are_close(as_long, as_floats) and not _are_close(as_given, as_long):
         name = str(given[narrow[0]].dtype).removeprefix("torch.")
         warn(
             f"x is {name} and goes into the model as it is, where its arithmetic overflows: on the same numbers as "
@@ -225,7 +244,7 @@ def _warn_of_overflow(
         )
 
 
-def _equal(first: list[Tensor], second: list[Tensor]) -> bool:
+def _are_close(first: list[Tensor], second: list[Tensor]) -> bool:
     return len(first) == len(second) and all(
         one.shape == other.shape and torch.allclose(one.double(), other.double(), rtol=1e-4, atol=1e-5, equal_nan=True)
         for one, other in zip(first, second, strict=True)

@@ -1,4 +1,4 @@
-"""What a model is run on to be looked at: what the user says, or what the model knows of its input."""
+"""Specs of a model's inputs: given by the user, or known from the model."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from torch import nn
 from kerastorch.core.errors import check_int, mismatch
 from kerastorch.core.nested import map_structure
 from kerastorch.core.tensor_spec import TensorSpec, specs_of
-from kerastorch.data.arrays import tensors
+from kerastorch.data.arrays import to_tensors
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, map_symbols
 
 
 def resolve_input_specs(module: nn.Module, input_shape: Any, input_data: Any) -> Any:
-    """The specs of the inputs of `module` in their structure, `None` where nobody knows.
+    """Return the specs of a module's inputs in their structure, or `None` if they are unknown.
 
     Args:
-        module: any.
-        input_shape: `(None, 64)`, or a list or dict of such shapes.
-        input_data: arrays as `fit` takes them, a batch of them or more.
+        module: any module.
+        input_shape: a shape such as `(None, 64)`, in which `None` varies, or a list or dict of shapes.
+        input_data: arrays as `fit` takes them, with any number of rows.
 
     Raises:
-        ValueError: both; a shape that is none.
+        ValueError: both arguments are given, or `input_shape` is no shape.
     """
     if input_shape is not None and input_data is not None:
         raise ValueError("Give one of input_shape and input_data.")
     if has_symbols(input_shape):
-        return map_symbols(input_shape, _of_symbol)
+        return map_symbols(input_shape, _spec_of_symbol)
     if input_data is not None:
-        return specs_of(tensors(input_data, "input_data"))
-    return known_input_specs(module) if input_shape is None else _said(input_shape)
+        return specs_of(to_tensors(input_data, "input_data"))
+    return known_input_specs(module) if input_shape is None else _specs_of_shape(input_shape)
 
 
 def known_input_specs(module: nn.Module) -> Any:
-    """What a model knows by itself: from its `Input`, from `build`, or from the last data of `fit` or `evaluate`."""
+    """Return the specs that a model knows from its `Input`, `build`, or the last data, or `None`."""
     for owner in (module, vars(module).get("module_viewed")):
         for name in ("inputs", "_input"):
             given = getattr(owner, name, None)
             if has_symbols(given):
-                found = map_symbols(given, _of_symbol)
+                found = map_symbols(given, _spec_of_symbol)
                 return found[0] if isinstance(found, (tuple, list)) and len(found) == 1 else found
     met = vars(module).get("_seen") or getattr(vars(module).get("_trainer"), "seen", None)
     if met is not None:
@@ -50,17 +50,18 @@ def known_input_specs(module: nn.Module) -> Any:
     return known_input_specs(first) if getattr(module, "is_chain", False) and first is not None else None
 
 
-def _of_symbol(symbol: Symbol) -> TensorSpec:
+def _spec_of_symbol(symbol: Symbol) -> TensorSpec:
     if isinstance(symbol, Input):
         return TensorSpec((None, *symbol.sample_shape), symbol.dtype)
     return TensorSpec(tuple(size if isinstance(size, int) else None for size in symbol.shape), symbol.dtype)
 
 
-def _said(shape: Any) -> Any:
+def _specs_of_shape(shape: Any) -> Any:
+    """Return the specs for the argument `input_shape`."""
     if isinstance(shape, Mapping):
-        return {name: _said(one) for name, one in shape.items()}
+        return {name: _specs_of_shape(one) for name, one in shape.items()}
     if isinstance(shape, (tuple, list)) and shape and all(isinstance(one, (tuple, list, Mapping)) for one in shape):
-        return tuple(map(_said, shape))
+        return tuple(map(_specs_of_shape, shape))
     try:
         sizes = tuple(None if size is None else check_int("size", size) for size in shape)
     except (TypeError, ValueError):
@@ -72,7 +73,12 @@ def _said(shape: Any) -> Any:
 
 
 def has_varying_axes(given: Any, *, beside_batch: bool = False) -> bool:
-    """Whether a size of the inputs is left open; with `beside_batch`, whether another than the batch's is."""
+    """Return whether an axis of the inputs varies.
+
+    Args:
+        given: specs, in the structure of the inputs.
+        beside_batch: whether the first axis that varies, which is the batch axis, does not count.
+    """
     found: list[TensorSpec] = []
     map_structure(found.append, given)
     return any(spec.shape.count(None) > beside_batch for spec in found)

@@ -1,4 +1,4 @@
-"""Which verbs of a model may run in several threads at once: who waits for whom, and who is refused."""
+"""A lock that decides which methods of a model may run in several threads at once."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from kerastorch.core.module_tree import modules
-from kerastorch.layers.base import is_built
+from kerastorch.core.module_tree import is_built, modules
 
-WAIT = 30.0  # seconds; with a bound no ring of threads that wait for each other stands still for ever
+MAX_WAIT = 30.0  # seconds that a call waits for other threads; a bound ends deadlocks
 
 
 @dataclass(eq=False)
-class _Use:
-    """A verb that runs, or a `fit` that is about to."""
+class _Call:
+    """A call of `fit`, `evaluate` or `predict` that runs, or a `fit` that waits for other calls."""
 
     model: nn.Module
     verb: str
     parts: Sequence[nn.Module]
-    alone: bool  # it changes weights or modes: nothing runs beside it
+    alone: bool  # it changes weights or modes, so that nothing may run at the same time
     thread: int
 
-    def excludes(self, other: _Use) -> bool:
-        """Whether both must not run at once: in two threads, on models that have a module in common."""
+    def excludes(self, other: _Call) -> bool:
+        """Return whether two calls must not run at once: in two threads, on models that share a module."""
         if self.thread == other.thread:
             return False
-        beside = not (self.alone or other.alone or self.verb == other.verb == "evaluate")
-        return not beside and not set(self.parts).isdisjoint(other.parts)
+        may_overlap = not (self.alone or other.alone or self.verb == other.verb == "evaluate")
+        return not may_overlap and not set(self.parts).isdisjoint(other.parts)
 
 
-_uses: list[_Use] = []
+_calls: list[_Call] = []
 _changed = threading.Condition()
 
 
@@ -43,83 +42,83 @@ _changed = threading.Condition()
 def model_lock(
     model: nn.Module, verb: str, alone: bool = False, parts: Sequence[nn.Module] | None = None
 ) -> Iterator[None]:
-    """Hold a model, and what it shares with other models, while a verb runs.
+    """Lock a model, and the modules it shares with other models, within the block.
 
-    `predict` runs beside `predict` and `evaluate` of other threads. Otherwise a verb waits, at most `WAIT` seconds, but
-    not for a `fit`: that may itself wait for what this thread makes, so beside it every verb is refused at once. The
-    thread that holds a model goes on with it: callbacks of `fit` may evaluate.
+    `predict` runs at the same time as `predict` and `evaluate` of other threads. Other calls wait for each other for at
+    most `MAX_WAIT` seconds. No call waits for a `fit`, which may itself wait for data from the calling thread: the call
+    raises at once. The thread that holds the lock may call other methods, so that callbacks of `fit` can evaluate.
 
     Args:
-        model: any.
-        verb: `'fit'`, `'train_on_batch'`, `'evaluate'`, `'predict'` or `'export'`, which runs where `predict` does.
-        alone: whether nothing may run beside it in any case, since its callbacks may change the model.
-        parts: its modules, if they are at hand.
+        model: any module.
+        verb: `'fit'`, `'train_on_batch'`, `'evaluate'`, `'predict'` or `'export'`, which is treated like `predict`.
+        alone: whether nothing may run at the same time in any case, since callbacks may change the model.
+        parts: what `modules(model)` returns, if the caller has it already.
 
     Raises:
-        RuntimeError: another thread holds the model; or `fit` is called within a `fit` of the same model.
+        RuntimeError: another thread holds the model, or `fit` is called within a `fit` of the same model.
     """
     parts = modules(model) if parts is None else parts
     alone = alone or verb in ("fit", "train_on_batch") or not is_built(model, parts)
-    use = _Use(model, verb, parts, alone, threading.get_ident())
+    call = _Call(model, verb, parts, alone, threading.get_ident())
     with _changed:
-        _acquire(use)
+        _acquire(call)
     try:
         yield
     finally:
-        _release(use)
+        _release(call)
 
 
 def is_fitting(model: nn.Module) -> bool:
-    """Whether a `fit` of this very model is under way."""
-    return any(use.verb == "fit" and use.model is model for use in tuple(_uses))
+    """Return whether a `fit` of this model is running."""
+    return any(call.verb == "fit" and call.model is model for call in tuple(_calls))
 
 
-def _acquire(use: _Use) -> None:
-    if use.verb == "fit" and is_fitting(use.model):
+def _acquire(call: _Call) -> None:
+    if call.verb == "fit" and is_fitting(call.model):
         raise RuntimeError("fit() is already running on this model.")
-    deadline = time.monotonic() + WAIT
-    if use.verb == "fit":
-        _refuse_beside_fit(use)
-        _uses.append(use)  # already now: no other verb begins while it waits for those that run
+    deadline = time.monotonic() + MAX_WAIT
+    if call.verb == "fit":
+        _raise_if_fitting(call)
+        _calls.append(call)  # registered at once, so that no other call begins while it waits
     try:
-        while any(map(use.excludes, _uses)):
-            _refuse_beside_fit(use)
+        while any(map(call.excludes, _calls)):
+            _raise_if_fitting(call)
             if not _changed.wait(deadline - time.monotonic()):
-                other = next(filter(use.excludes, _uses))
-                raise RuntimeError(f"{use.verb}() has waited {WAIT:.0f} seconds: {_running(other)}")
+                other = next(filter(call.excludes, _calls))
+                raise RuntimeError(f"{call.verb}() has waited {MAX_WAIT:.0f} seconds: {_busy_message(other)}")
     except BaseException:
-        if use in _uses:
-            _uses.remove(use)
+        if call in _calls:
+            _calls.remove(call)
             _changed.notify_all()
         raise
-    if use.verb != "fit":
-        _uses.append(use)
+    if call.verb != "fit":
+        _calls.append(call)
 
 
-def _refuse_beside_fit(use: _Use) -> None:
-    for other in filter(use.excludes, _uses):
+def _raise_if_fitting(call: _Call) -> None:
+    for other in filter(call.excludes, _calls):
         if other.verb == "fit":
-            raise RuntimeError(f"{use.verb}() is refused: {_running(other)}")
+            raise RuntimeError(f"{call.verb}() is refused: {_busy_message(other)}")
 
 
-def _running(other: _Use) -> str:
+def _busy_message(other: _Call) -> str:
     return (
         f"{other.verb}() is running on this model, or on one that shares layers with it, in another thread. Wait until "
         "it has ended, or give each thread a copy that was made before (copy.deepcopy(model))."
     )
 
 
-def _release(use: _Use) -> None:
+def _release(call: _Call) -> None:
     with _changed:
-        _uses.remove(use)
+        _calls.remove(call)
         _changed.notify_all()
 
 
 def _after_fork() -> None:
-    """In a child process only the thread that forked is there."""
+    """Drop the calls of other threads in a child process, which has only the thread that forked."""
     global _changed
     _changed = threading.Condition()
-    _uses[:] = [use for use in _uses if use.thread == threading.get_ident()]
+    _calls[:] = [call for call in _calls if call.thread == threading.get_ident()]
 
 
 if hasattr(os, "register_at_fork"):

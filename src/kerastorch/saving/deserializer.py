@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import unknown
+from kerastorch.core.ownership import is_third_party
 from kerastorch.core.serialization import decode, find_class
 from kerastorch.layers.base import Layer
 from kerastorch.saving import torch_allowlist, torch_modules
@@ -159,7 +160,7 @@ class Reader:
 
 def _waits(module: nn.Module) -> bool:
     """Whether a layer of kerastorch's has no parameters yet, other than inside of what is a user's own."""
-    if not type(module).__module__.startswith(("kerastorch.", "torch.")):
+    if is_third_party(module):
         return False
     return vars(module).get("built") is False or any(_waits(part) for part in module._modules.values() if part)
 

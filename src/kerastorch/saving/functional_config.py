@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from kerastorch.core.errors import unknown
 from kerastorch.core.serialization import decode, encode
+from kerastorch.core.torch_private import pytree
 from kerastorch.functional.graph_builder import between
 from kerastorch.saving import torch_allowlist
 from kerastorch.saving.deserializer import Reader

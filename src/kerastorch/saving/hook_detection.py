@@ -9,12 +9,14 @@ from typing import Any
 from torch import nn
 
 from kerastorch.core.module_tree import named_modules
+from kerastorch.core.ownership import is_own
+from kerastorch.core.torch_private import TENSOR_HOOKS
 
 
 def hooks_of(thing: Any) -> Iterator[Any]:
     """All functions in the attributes that torch keeps hooks in."""
     names = vars(thing) if hasattr(thing, "__dict__") else ()
-    for name in (*names, "_backward_hooks", "_post_accumulate_grad_hooks"):
+    for name in (*names, *TENSOR_HOOKS):
         held = getattr(thing, name, None) if name.endswith("_hooks") else None
         if isinstance(held, Mapping):
             yield from dict.fromkeys(held.values())
@@ -24,7 +26,7 @@ def is_foreign(hook: Any) -> bool:
     """Whether it is not of kerastorch itself, or of torch for its own modules."""
     while isinstance(hook, functools.partial):
         hook = hook.func
-    return not str(getattr(hook, "__module__", "")).startswith("kerastorch.")
+    return not is_own(hook)
 
 
 def attached_hooks(model: nn.Module) -> dict[str, list[str]]:

@@ -9,6 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import named_modules
+from kerastorch.core.ownership import is_third_party
+from kerastorch.core.torch_private import non_persistent_buffers
 from kerastorch.layers.adaptable import AdaptableLayer
 from kerastorch.layers.rnn import RecurrentBase
 from kerastorch.saving.hook_detection import attached_hooks
@@ -105,7 +107,7 @@ def reset(model: nn.Module, other: nn.Module) -> list[str]:
     """The numbers and texts in attributes of a user's parts that a model made again begins with anew."""
     found, others = [], dict(other.named_modules())
     for place, part in model.named_modules():
-        if type(part).__module__.startswith(("kerastorch.", "torch.")):
+        if not is_third_party(part):
             continue
         known = vars(others[place])
         for name, value in vars(part).items():
@@ -133,7 +135,7 @@ def buffers_beside(model: nn.Module) -> list[tuple[str, Tensor]]:
     found = []
     for place, part in model.named_modules():
         kept = {f"state_{index}" for index in range(part._kept)} if isinstance(part, RecurrentBase) else set()
-        for name in sorted(part._non_persistent_buffers_set - kept):
+        for name in sorted(non_persistent_buffers(part) - kept):
             value = part._buffers.get(name)
             if value is not None:
                 found.append((f"{place}.{name}".lstrip("."), value))

@@ -13,15 +13,14 @@ from torch import Tensor, nn
 from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.module_tree import is_unbuilt, modules, tensors
 from kerastorch.core.nested import map_structure
+from kerastorch.core.ownership import is_third_party
 from kerastorch.core.path_checks import check_exists, check_writable
-from kerastorch.core.tensor_spec import TRIAL_SIZES
-from kerastorch.core.train_mode import evaluation_mode
+from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
+from kerastorch.core.torch_private import has_loading_hooks
 from kerastorch.core.wrapper_prefixes import bare_names
 from kerastorch.layers.adaptable import AdaptableLayer
-from kerastorch.layers.rnn import reset_all_states
 from kerastorch.runtime.batch_transfer import BatchTransfer
-from kerastorch.runtime.call_module import call_module
-from kerastorch.runtime.dry_run import DryRun, isolated
+from kerastorch.runtime.dry_run import DryRun, build_lazy, isolated
 from kerastorch.runtime.input_specs import known_input_specs
 from kerastorch.saving import weights_file
 from kerastorch.saving.weights_compatibility import Match
@@ -75,10 +74,9 @@ def _build(module: nn.Module, specs: Any) -> None:
     """Make the parameters, whatever their numbers are."""
     parts = modules(module)
     place = next((tensor.device for tensor in tensors(parts)), torch.device("cpu"))
-    x = BatchTransfer(parts, place).inputs(map_structure(lambda spec: spec.zeros(2, TRIAL_SIZES[0]), specs))
-    with isolated(parts), evaluation_mode(module), torch.no_grad():
-        call_module(module, x)
-    reset_all_states(module)
+    zeros = map_structure(lambda spec: spec.zeros(TRIAL_BATCH_SIZES[0], TRIAL_SIZES[0]), specs)
+    with isolated(parts):
+        build_lazy(module, BatchTransfer(parts, place).inputs(zeros))
 
 
 def _put(module: nn.Module, state: dict[str, Any], name: str) -> None:
@@ -96,9 +94,9 @@ def _put(module: nn.Module, state: dict[str, Any], name: str) -> None:
 def _loads_itself(part: nn.Module) -> bool:
     """Whether a part has a way of its own to load, which may refuse."""
     kind = type(part)
-    ways = {kind._load_from_state_dict.__module__.partition(".")[0], kind.load_state_dict.__module__.partition(".")[0]}
     own = kind.set_extra_state is not nn.Module.set_extra_state
-    return own or bool(part._load_state_dict_pre_hooks) or not ways <= {"torch", "kerastorch"}
+    own = own or is_third_party(kind._load_from_state_dict) or is_third_party(kind.load_state_dict)
+    return own or has_loading_hooks(part)
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:

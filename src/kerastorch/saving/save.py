@@ -11,11 +11,12 @@ from torch import nn
 from kerastorch.checkpoint import archive_format
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules
+from kerastorch.core.ownership import is_own
 from kerastorch.core.path_checks import check_writable, parse_path
 from kerastorch.runtime.dry_run import isolated
 from kerastorch.saving import architecture, compile_config, state
 from kerastorch.saving.serializer import built_on
-from kerastorch.version import __version__
+from kerastorch.version import VERSION_KEY, __version__
 
 SUFFIX = ".kt"
 
@@ -61,7 +62,7 @@ def _sections(model: Any) -> dict[str, Any]:
     seen = vars(model).get("_seen") or getattr(vars(model).get("_trainer"), "seen", None)
     sections: dict[str, Any] = {
         "model": {
-            "kerastorch": __version__,
+            VERSION_KEY: __version__,
             "class": type(_of_the_user(model)).__name__,
             "architecture": written,
             "why_not": why,
@@ -101,7 +102,7 @@ def _architecture(model: Any) -> tuple[Any, str | None]:
 
 def _settings(model: Any, trainer: Any) -> tuple[Any, str | None]:
     try:
-        if not type(model).compile.__module__.startswith("kerastorch."):
+        if not is_own(type(model).compile):
             raise TypeError(f"{type(model).__name__} has a compile() of its own.")
         return compile_config.describe(trainer), None
     except TypeError as error:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from torch import nn
 
+from kerastorch.core.ownership import is_own
 from kerastorch.core.serialization import current_codec, decode, encode, init_arguments, register, use_codec
 from kerastorch.functional.functional_model import Functional
 from kerastorch.saving.deserializer import Reader
@@ -22,7 +23,7 @@ class SavingMixin(Functional):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.__module__.startswith("kerastorch."):
+        if is_own(cls):
             register(cls, f"kerastorch.{cls.__name__}")
 
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
@@ -109,7 +110,7 @@ class SavingMixin(Functional):
     def _own_init(self) -> bool:
         """Whether a class of the user's says what the arguments are."""
         owner = next(one for one in type(self).__mro__ if "__init__" in vars(one))
-        return not owner.__module__.startswith("kerastorch.")
+        return not is_own(owner)
 
 
 @contextmanager

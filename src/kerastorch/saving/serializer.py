@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import is_unbuilt
+from kerastorch.core.ownership import is_from, is_own
 from kerastorch.core.serialization import encode, name_of
 from kerastorch.layers.base import Layer
 from kerastorch.saving import torch_allowlist, torch_modules
@@ -47,7 +48,7 @@ class Writer:
         Raises:
             TypeError: it has no name that it could be found by, or is nothing that can be written.
         """
-        if type(value).__module__.startswith("torchmetrics."):
+        if is_from(value, "torchmetrics"):
             from kerastorch.saving.torch_metrics import config_of
 
             return {"torchmetric": type(value).__name__, "config": encode(config_of(value))}
@@ -93,7 +94,7 @@ class Writer:
         torchs = torch_allowlist.name_of(thing) or torch_modules.NAMES.get(thing)
         if torchs is not None:
             return {"torch": torchs}
-        if isinstance(thing, types.BuiltinFunctionType) or str(getattr(thing, "__module__", "")).startswith("torch."):
+        if isinstance(thing, types.BuiltinFunctionType) or is_from(thing, "torch"):
             raise TypeError(f"{thing!r} is not in the list of what is written of torch and Python.")
         return {"custom": self._own(thing)}
 
@@ -177,4 +178,4 @@ def built_on(module: nn.Module) -> dict[str, Any]:
 
 def is_ours(kind: Any) -> bool:
     """Whether a class has its `get_config` from kerastorch: what that returns is written already."""
-    return str(getattr(kind.get_config, "__module__", "")).startswith("kerastorch.")
+    return is_own(kind.get_config)

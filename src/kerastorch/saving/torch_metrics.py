@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import unknown
+from kerastorch.core.rng_state import preserved_rng_states
 
 MOST = 2**28  # bytes that a metric of a file may take
 
@@ -69,7 +70,7 @@ def make(name: Any, config: Mapping[str, Any]) -> Any:
             raise unknown(f"argument of {name}", str(argument), listed)
     if _size(kind, config) > MOST:
         raise ValueError(f"{name} would take more than {MOST >> 20} MiB: {str(dict(config))[:200]}.")
-    with torch.random.fork_rng(devices=[]):
+    with preserved_rng_states():
         return kind(**config)
 
 

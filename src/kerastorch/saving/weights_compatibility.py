@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import suggest
-from kerastorch.core.wrapper_prefixes import bare_names, matched
+from kerastorch.core.wrapper_prefixes import bare_names, match_names
 from kerastorch.layers.adaptable import AdaptableLayer
 
 _EXTRA = "_extra_state"  # what torch calls the entry of a module's get_extra_state
@@ -38,7 +38,7 @@ class Match:
         self._names = bare_names(module, own)
         self._own = {bare: own[name] for bare, name in self._names.items()}
         self._grows = _growing(module)
-        meant = matched(entries, self._own)
+        meant = match_names(entries, self._own)
         self._given = {meant[name]: value for name, value in entries.items()}
         for bare in self._own:
             if bare in self._given:

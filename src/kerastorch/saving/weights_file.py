@@ -16,7 +16,7 @@ from kerastorch.checkpoint import atomic_file, safetensors_codec
 from kerastorch.checkpoint.state_json import pack, unpack
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, mismatch
 from kerastorch.core.path_checks import parse_path
-from kerastorch.version import __version__
+from kerastorch.version import VERSION_KEY, __version__
 
 SUFFIX = ".safetensors"
 _FOREIGN = (  # none of these is a length that a header may have
@@ -25,7 +25,7 @@ _FOREIGN = (  # none of these is a length that a header may have
     (b"\x89HDF", "an HDF5 file"),
     (b"\x89kerastorch", "an archive of kerastorch"),
 )
-_WRITER, _SHA, _EXTRA = "kerastorch", "sha256", "extra_state"
+_SHA, _EXTRA = "sha256", "extra_state"
 
 
 def path_of(filepath: str | os.PathLike[str]) -> Path:
@@ -56,7 +56,7 @@ def write(path: Path, state: Mapping[str, Any]) -> None:
         TypeError: a tensor or an extra state that the format cannot hold, with its name.
     """
     named = {name: _on_cpu(name, value) for name, value in state.items() if isinstance(value, Tensor)}
-    metadata = {"format": "pt", _WRITER: __version__}
+    metadata = {"format": "pt", VERSION_KEY: __version__}
     extra = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
     if extra:
         packed = pack(extra)
@@ -79,9 +79,9 @@ def read(path: Path) -> dict[str, Any]:
         if data[: len(begin)] == begin:
             raise CheckpointError(f"{path} is no safetensors, whatever its name says, but {what}.")
     named, metadata = safetensors_codec.decode(data, str(path))
-    if not {_WRITER, _SHA} & set(metadata):  # another's
+    if not {VERSION_KEY, _SHA} & set(metadata):  # another's
         return {**named}
-    if _WRITER not in metadata or metadata.get(_SHA) != _sha(named, metadata):
+    if VERSION_KEY not in metadata or metadata.get(_SHA) != _sha(named, metadata):
         raise CheckpointCorruptError(f"{path} is damaged: it does not have the SHA-256 that was written.")
     if _EXTRA not in metadata:
         return {**named}

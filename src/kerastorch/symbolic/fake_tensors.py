@@ -11,7 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from kerastorch.core.module_tree import is_unbuilt, modules, tensors
+from kerastorch.core.lazy_build import build_by_call
+from kerastorch.core.module_tree import modules, tensors
+from kerastorch.core.tensor_spec import BUILD_SIZES
+from kerastorch.core.torch_private import FAKE_TENSOR_LOGGER, fake_tensor_module, pytree
 from kerastorch.core.train_mode import evaluation_mode
 
 _fake: Any = None
@@ -21,9 +24,8 @@ def fake_mode() -> Any:
     """Where tensors have shapes and no numbers; one for the whole process, or they would not go together."""
     global _fake
     if _fake is None:
-        from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and not everybody needs it
 
-        class Shared(FakeTensorMode):
+        class Shared(fake_tensor_module().FakeTensorMode):  # type: ignore[misc]
             """A tensor refers to it, and a copy of a tensor would copy it, with weak references that are freed once."""
 
             def __deepcopy__(self, memo: Any) -> Any:
@@ -69,60 +71,45 @@ def _moved(value: Any, device: torch.device) -> Any:
     def to(leaf: Any) -> Any:
         return leaf.to(device) if isinstance(leaf, torch.Tensor) and leaf.device != device else leaf
 
-    return torch.utils._pytree.tree_map(to, value)
+    return pytree.tree_map(to, value)
 
 
 def is_data_dependent(error: Exception) -> bool:
     """Whether an error says that numbers were asked for, and there were only shapes."""
-    from torch._subclasses import fake_tensor as fake
-
+    fake = fake_tensor_module()
     known = (fake.DataDependentOutputException, fake.DynamicOutputShapeException)
     return isinstance(error, known) or any(word in str(error) for word in ("data-dependent", "unbacked"))
 
 
-# How long an axis that varies is at most, in one try after the other: long enough to be halved a few times, as
-# convolutional networks do, but a table of positions may be short.
-_LENGTHS = (2**62, 32, 8, 1)
-
-
 def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, Any]) -> None:
-    """Make the parameters of lazy parts, if there are any left, by one call on zeros.
+    """Make the parameters of a module's lazy parts, if it has any, by one call on zeros.
 
     Args:
-        module: any.
-        given: what it is called on, fake tensors among it, and the same by name.
-        other: the same with other sizes where one varies.
+        module: any module.
+        given: the positional and keyword arguments of the call, with fake tensors among them.
+        other: the same arguments with different sizes of the axes that vary.
 
     Raises:
-        Exception: what the call on the longest zeros raised, if none of the calls went through.
+        Exception: the error of the first call, if no call with one of `BUILD_SIZES` succeeds.
     """
-    if not any(map(is_unbuilt, modules(module))):
-        return
 
-    def zeros(longest: int, one: Any, two: Any) -> Any:
+    def zeros(varying: int, one: Any, two: Any) -> Any:
         if not isinstance(one, torch.Tensor):
             return one
-        sizes = [a if a == b else min(a, longest) for a, b in zip(one.shape, two.shape, strict=True)]
+        sizes = [a if a == b else min(a, varying) for a, b in zip(one.shape, two.shape, strict=True)]
         return torch.zeros(sizes, dtype=one.dtype)
 
-    first: Exception | None = None
-    for longest in _LENGTHS:
-        args, kwargs = torch.utils._pytree.tree_map(partial(zeros, longest), given, other)
-        try:
-            with evaluation_mode(module), torch.no_grad():
-                module(*args, **kwargs)
-        except Exception as error:
-            first = first or error
-        else:
-            return
-    assert first is not None
-    raise first
+    def call(arguments: Any) -> Any:
+        return module(*arguments[0], **arguments[1])
+
+    trials = (pytree.tree_map(partial(zeros, varying), given, other) for varying in BUILD_SIZES)
+    build_by_call(module, call, trials)
 
 
 @contextmanager
 def mute_fake_tensor_logs() -> Iterator[None]:
     """What torch logs about an operation that shapes do not fit is in the error."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    logger = logging.getLogger(FAKE_TENSOR_LOGGER)
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     try:

@@ -8,13 +8,9 @@ from typing import Any
 import torch
 
 from kerastorch.core.errors import check_int, mismatch
+from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
 from kerastorch.symbolic.fake_tensors import fake_mode
 from kerastorch.symbolic.symbolic_tensor import Symbol
-
-# Two sizes for each axis that varies, so that what differs afterwards is known to vary. The axes after the batch's can
-# be halved a few times, as convolutional networks do.
-_BATCH = (2, 3)
-_VARYING = (192, 320)
 
 
 class Input(Symbol):
@@ -50,8 +46,8 @@ class Input(Symbol):
             raise mismatch("name", name, "a string")
         with fake_mode():
             one, other = (
-                torch.empty((_BATCH[at], *(size or _VARYING[at] for size in self.sample_shape)), dtype=dtype)
-                for at in (0, 1)
+                torch.empty((batch, *(size or varying for size in self.sample_shape)), dtype=dtype)
+                for batch, varying in zip(TRIAL_BATCH_SIZES, TRIAL_SIZES, strict=True)
             )
         super().__init__(None, (), {}, (one, other))
         self.name = name

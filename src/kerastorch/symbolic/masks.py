@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from kerastorch.core.ownership import is_own
+
 # modules of torch that work on each time step by itself: a mask of what they are given is one of what they make
 _STEP_BY_STEP = (
     nn.Linear, nn.Identity, nn.Dropout, nn.AlphaDropout, nn.LayerNorm, nn.RMSNorm, nn.ReLU, nn.ReLU6, nn.LeakyReLU,
@@ -17,7 +19,7 @@ _STEP_BY_STEP = (
 )  # fmt: skip
 
 # where a `compute_mask` is written that only goes by others
-_INHERITED = ("kerastorch.layers.base", "kerastorch.functional.functional_model", "kerastorch.sequential")
+_INHERITED = ("layers.base", "functional.functional_model", "sequential")
 
 
 def any_mask(masks: Any) -> bool:
@@ -36,7 +38,7 @@ def takes_mask(module: nn.Module) -> bool:
 def makes_mask(module: nn.Module) -> bool:
     """Whether a layer has a `compute_mask` of its own."""
     compute = getattr(type(module), "compute_mask", None)
-    return compute is not None and compute.__module__ not in _INHERITED
+    return compute is not None and not is_own(compute, *_INHERITED)
 
 
 def mask_after(module: nn.Module, x: Any, mask: Any, used: bool) -> Any:

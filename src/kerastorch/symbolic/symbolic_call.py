@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.overridable_property import overridable_property
+from kerastorch.core.torch_private import HAS_CALL_IMPL
 from kerastorch.symbolic.symbolic_tensor import display_name, has_symbols, record_call, recorded_calls
 
 
@@ -17,7 +18,7 @@ class Recordable(nn.Module):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs and "training" in kwargs:
             _refuse_training(self)
-        if not args or args[0].__class__ is not Tensor:
+        if not args or args[0].__class__ is not Tensor or not HAS_CALL_IMPL:
             if has_symbols((args, kwargs)):
                 return record_call(self, args, kwargs)
             return super().__call__(*args, **kwargs)  # which torch.fx replaces while it traces, as at unpickling

@@ -16,6 +16,7 @@ from torch.fx.graph import magic_methods, reflectable_magic_methods
 from torch.overrides import get_default_nowrap_functions, is_tensor_method_or_property
 
 from kerastorch.core.channel_tracking import Channels, building_for, channels_after, check_axis
+from kerastorch.core.torch_private import CALL_CODE
 from kerastorch.symbolic.fake_tensors import build_on_zeros, eval_on_fakes, is_data_dependent
 from kerastorch.symbolic.masks import any_mask, mask_after, takes_mask
 
@@ -362,13 +363,10 @@ def _called_module() -> nn.Module | None:
     """The module of torch's whose forward is running: it was called on a symbol directly, and would be taken apart."""
     frame: Any = sys._getframe(2)
     while frame is not None:
-        if frame.f_code is _CALL and isinstance(frame.f_locals.get("self"), nn.Module):
+        if frame.f_code is CALL_CODE and isinstance(frame.f_locals.get("self"), nn.Module):
             return frame.f_locals["self"]  # type: ignore[no-any-return]
         frame = frame.f_back
     return None
-
-
-_CALL = nn.Module._call_impl.__code__
 
 
 def _masks_by_name(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import modules
+from kerastorch.core.ownership import is_own
 from kerastorch.module.base_module import BaseModule
 from kerastorch.regularizers import Regularizer
 
@@ -56,6 +57,4 @@ class _ActivityPenalty:
 
 def may_call_add_loss(module: nn.Module) -> bool:
     """Return whether a layer or model of the user's class may call `add_loss`, which only its `forward` knows."""
-    return any(
-        isinstance(part, BaseModule) and not type(part).__module__.startswith("kerastorch.") for part in modules(module)
-    )
+    return any(isinstance(part, BaseModule) and not is_own(part) for part in modules(module))

@@ -13,7 +13,7 @@ from kerastorch.core.rng_state import RandomStates
 from kerastorch.data.adaptive_batch_size import eval_batches
 from kerastorch.data.batches import Batches, Resumable
 from kerastorch.data.data_adapter import DataAdapter
-from kerastorch.data.loaders import ask_about_weights
+from kerastorch.data.loaders import warn_of_integer_weights
 from kerastorch.data.spanning_batches import SpanningBatches
 from kerastorch.data.validation_split import check_split
 from kerastorch.runtime.batch_transfer import BatchTransfer
@@ -110,7 +110,7 @@ def validation_source(data: Any, transfer: BatchTransfer, finite: bool, steps: i
         if len(data) not in (2, 3):
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} parts.")
         names = ("validation x", "validation y", "validation sample_weight")
-        ask_about_weights(*data[2:] or (None,))
+        warn_of_integer_weights(*data[2:] or (None,))
         return DataAdapter(
             *data, names=names, finite=finite, cast=transfer.convert_arrays, prefetcher=transfer.prefetcher
         )

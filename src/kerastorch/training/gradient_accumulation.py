@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from kerastorch.checkpoint.optimizer_state import like
 from kerastorch.core.errors import warn
+from kerastorch.core.torch_private import foreach_div_
 from kerastorch.optimizers.base import TorchOptimizer, weights
 
 
@@ -57,7 +57,7 @@ class GradientAccumulation:
     def unscale(self) -> None:
         """Divide `.grad` by the loss scale and the number of batches in it."""
         gradients = [weight.grad for weight in weights(self._optimizer) if weight.grad is not None]
-        torch._foreach_div_(gradients, self.loss_scale * (self._batches + 1))
+        foreach_div_(gradients, self.loss_scale * (self._batches + 1))
 
     def reset(self) -> None:
         """Forget the sums."""

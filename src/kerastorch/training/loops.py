@@ -12,6 +12,7 @@ from torch import nn
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import batch_rows
+from kerastorch.core.ownership import is_own
 from kerastorch.core.process_group import without_buffer_sync
 from kerastorch.core.tensor_spec import specs_of
 from kerastorch.core.train_mode import evaluation_mode, training_mode
@@ -114,7 +115,7 @@ def _step_output(trainer: Trainer, logs: Any, phase: str) -> StepOutput:
 def _has_own_loss(model: nn.Module, phase: str) -> bool:
     """Return whether the user's class computes the `loss` of the logs, which then stays as it is."""
     names = ("train_step" if phase == "train" else "test_step", "compute_loss")
-    return any(not getattr(type(model), name).__module__.startswith("kerastorch.") for name in names)
+    return any(not is_own(getattr(type(model), name)) for name in names)
 
 
 def evaluate(

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kerastorch.core.torch_private import is_view
+
 FOLD = 256  # batches whose values are summed together
 
 
@@ -85,7 +87,7 @@ def unshared(tensor: Tensor) -> Tensor:
     It is copied unless a function has just created it: it may be a parameter, a buffer, or a part of a batch whose
     memory the loader uses again.
     """
-    is_new = tensor.grad_fn is not None and not tensor._is_view()
+    is_new = tensor.grad_fn is not None and not is_view(tensor)
     return tensor.detach() if is_new else tensor.detach().clone()
 
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import copy
-import random
 import threading
 import warnings
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from kerastorch.core.errors import mismatch
-from kerastorch.core.module_tree import is_compiled, modules
+from kerastorch.core.module_tree import is_built, is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.layers.base import is_built
+from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
+from kerastorch.core.torch_private import module_hooks
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.runtime.call_module import call_module
 from kerastorch.training.fused_activation import LogitsRecorder
@@ -135,7 +134,7 @@ def _axes(model: nn.Module) -> set[int]:
     """Return the numbers of axes of the inputs of convolutions; none if a trial on a copy is not possible."""
     found: set[int] = set()
     for module in modules(model):
-        hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+        hooks = module_hooks(module, "forward", "forward_pre")
         if isinstance(module, nn.parallel.DistributedDataParallel):
             return set()  # a trial would wait for the other processes
         if any(not isinstance(getattr(hook, "__self__", None), LogitsRecorder) for hook in hooks):
@@ -161,26 +160,26 @@ def outputs_match(model: nn.Module, x: Any, convert: Callable[[Any], Any]) -> bo
         x: A batch of its inputs.
         convert: The conversion to try.
     """
-    rewind = _random_states()
+    before = capture_rng_states()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             few = map_structure(lambda leaf: leaf.detach()[torch.arange(ROWS) % len(leaf)].contiguous(), x)
             trial = copy.deepcopy(model)
             for training in (False, True):
-                rewind()
+                restore_rng_states(before)
                 with _Called() as called:
                     expected = _outputs(trial, map_structure(torch.clone, few), training)
                 if not called.names & _GAINS:
                     return False
-                rewind()
+                restore_rng_states(before)
                 if not _agree(expected, _outputs(trial, convert(map_structure(torch.clone, few)), training)):
                     return False
         return True
     except Exception:
         return False
     finally:
-        rewind()
+        restore_rng_states(before)
 
 
 def _outputs(model: nn.Module, x: Any, training: bool) -> list[Tensor]:
@@ -220,15 +219,3 @@ class _Called(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.names.add(getattr(func, "__name__", ""))
         return func(*args, **(kwargs or {}))
-
-
-def _random_states() -> Callable[[], None]:
-    """Return a function that restores the present random states of torch, Python and NumPy."""
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()
-
-    def rewind() -> None:
-        torch.set_rng_state(states[0])
-        random.setstate(states[1])
-        np.random.set_state(states[2])
-
-    return rewind

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.constraints import Constrained, constrain
+from kerastorch.core.torch_private import foreach_copy_, step_post_hooks, step_pre_hooks
 from kerastorch.optimizers.base import Average, Clip, Optimizer, TorchOptimizer, overwrite_by_average, weights
 from kerastorch.training.gradient_accumulation import GradientAccumulation
 from kerastorch.training.step_output import StepOutput
@@ -58,7 +59,7 @@ class OptimizerStep:
     def set_constraints(self, constraints: Iterable[Constrained]) -> None:
         """Replace the constraints; with a moving average they run before it, as a hook of the optimizer."""
         self._constraints = list(constraints)
-        averages = any(isinstance(hook, Average) for hook in self.optimizer._optimizer_step_post_hooks.values())
+        averages = any(isinstance(hook, Average) for hook in step_post_hooks(self.optimizer).values())
         self._early_constraints.install(self.optimizer, bool(self._constraints) and averages)
 
     @property
@@ -130,7 +131,7 @@ class OptimizerStep:
 
     def _clip(self) -> None:
         """Clip within a closure: torch calls the step hooks before it."""
-        for hook in self.optimizer._optimizer_step_pre_hooks.values():
+        for hook in step_pre_hooks(self.optimizer).values():
             if isinstance(hook, Clip):
                 hook(self.optimizer, (), {})
 
@@ -178,7 +179,7 @@ class OptimizerStep:
 
     @torch.no_grad()
     def _restore(self, held: list[Tensor], state: dict[Tensor, Any]) -> None:
-        torch._foreach_copy_(weights(self.optimizer), held)
+        foreach_copy_(weights(self.optimizer), held)
         self.optimizer.state.clear()
         self.optimizer.state.update(state)
 
@@ -224,7 +225,7 @@ class ConstrainHook:
         """Register the hook as the first one after a step, or remove it."""
         if wanted and self._handle is None:
             self._handle = optimizer.register_step_post_hook(self)
-            hooks: Any = optimizer._optimizer_step_post_hooks  # an OrderedDict
+            hooks: Any = step_post_hooks(optimizer)  # an OrderedDict
             hooks.move_to_end(self._handle.id, last=False)
         elif not wanted and self._handle is not None:
             self._handle.remove()

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.checkpoint.module_state import capture_module_state, check_module_state, restore_module_state
@@ -23,6 +22,7 @@ from kerastorch.checkpoint.optimizer_state import (
 )
 from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.module_tree import named_modules
+from kerastorch.core.torch_private import pytree
 from kerastorch.core.unsaved_attributes import Snapshot, changed_attributes, declares_state, snapshot
 from kerastorch.data.batches import Batch, FirstBatches
 from kerastorch.data.loaders import LoaderBatches, StreamBatches

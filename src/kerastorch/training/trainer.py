@@ -9,27 +9,22 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from kerastorch import regularizers
 from kerastorch.constraints import constrained
 from kerastorch.core.channel_tracking import known_channel_axes
-from kerastorch.core.module_tree import modules, tensors
-from kerastorch.core.train_mode import evaluation_mode
+from kerastorch.core.module_tree import is_built, modules, tensors
 from kerastorch.core.trainable import sync_trainable
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.data_device import parse_device
-from kerastorch.layers.base import is_built
-from kerastorch.layers.rnn import reset_all_states
 from kerastorch.metrics.metric import Metric
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import RateWatch, watch_rate
 from kerastorch.optimizers.registry import attach, hold
 from kerastorch.regularizers import penalties
 from kerastorch.runtime.batch_transfer import BatchTransfer
-from kerastorch.runtime.call_module import call_module
-from kerastorch.runtime.error_context import raise_with_context
+from kerastorch.runtime.dry_run import build_lazy
 from kerastorch.training.compile_options import EAGER, CompileOptions
 from kerastorch.training.compile_settings import Settings, compile_settings, group_settings
 from kerastorch.training.compiled_loss import CompiledLoss
@@ -239,13 +234,7 @@ class Trainer:
 
     def build(self, x: Any) -> None:
         """Make the parameters of lazy layers by a dry run, in eval mode, so that buffers stay unchanged."""
-        if not is_built(self.model):
-            with evaluation_mode(self.model), torch.no_grad():
-                try:
-                    call_module(self.model, x)
-                except Exception as error:
-                    raise_with_context(error, self.model, x)
-            reset_all_states(self.model)
+        build_lazy(self.model, x)
 
     def prepared(self, batches: Batches, transfer: BatchTransfer, number: int) -> Iterator[Batch]:
         """Return the batches of an epoch; the first one builds a model that is not built.

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-from torch.autograd import profiler
-from torch.optim import optimizer as torch_optimizer
-
+from kerastorch.core.torch_private import is_profiler_enabled, step_wrapper_is_idle
 from kerastorch.optimizers.base import TorchOptimizer
 
 # code of the function that torch wraps around the `step` of each class: a class that was wrapped again has another code
@@ -41,11 +39,7 @@ class UnwrappedStep:
         optimizer = self._optimizer
         if (
             self._inside is None
-            or profiler._is_profiler_enabled
-            or optimizer._optimizer_step_pre_hooks
-            or optimizer._optimizer_step_post_hooks
-            or torch_optimizer._global_optimizer_pre_hooks
-            or torch_optimizer._global_optimizer_post_hooks
+            or not step_wrapper_is_idle(optimizer)
             or "step" in vars(optimizer)
             or type(optimizer).step is not self._wrapped
         ):
@@ -55,11 +49,7 @@ class UnwrappedStep:
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to `None`."""
         optimizer = self._optimizer
-        if (
-            profiler._is_profiler_enabled
-            or "zero_grad" in vars(optimizer)
-            or type(optimizer).zero_grad is not _ZERO_GRAD
-        ):
+        if is_profiler_enabled() or "zero_grad" in vars(optimizer) or type(optimizer).zero_grad is not _ZERO_GRAD:
             optimizer.zero_grad()
             return
         for group in optimizer.param_groups:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from kerastorch.core.module_tree import is_compiled, modules, named_modules
 from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES
+from kerastorch.core.torch_private import TorchDispatchMode, operation_name, pytree
 from kerastorch.core.train_mode import evaluation_mode
 
 
@@ -42,9 +40,9 @@ def event_of(model: Any, seen: Any) -> Any:
     recorder = _Recorder(model)
     for name, tensor in leaves(x, "input"):
         recorder.add(re.sub(r"\W+", "/", name).strip("/"), "input", [], tensor)
-    with _unnoticed(model, device), recorder.scopes(model), recorder:
+    with _unnoticed(model), recorder.scopes(model), recorder:
         outputs = model.predict_step(x)
-    for index, tensor in enumerate(one for one in tree_leaves(outputs) if isinstance(one, Tensor)):
+    for index, tensor in enumerate(one for one in pytree.tree_leaves(outputs) if isinstance(one, Tensor)):
         recorder.add(f"output/{index}", "output", [tensor], tensor)
     graph = GraphDef(node=recorder.nodes, versions=VersionDef(producer=22))
     return Event(graph_def=graph.SerializeToString())
@@ -72,9 +70,9 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
-        given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
-        operation = func._schema.name.split("::")[-1]
-        made = [one for one in tree_leaves(found) if isinstance(one, Tensor)]
+        given = [one for one in pytree.tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+        operation = operation_name(func)
+        made = [one for one in pytree.tree_leaves(found) if isinstance(one, Tensor)]
         self.add(f"{self._scope[-1]}{operation}", operation, given, *made)
         return found
 
@@ -127,11 +125,9 @@ class _Recorder(TorchDispatchMode):
 
 
 @contextmanager
-def _unnoticed(model: nn.Module, device: torch.device) -> Iterator[None]:
+def _unnoticed(model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
-        stack.callback(random.setstate, random.getstate())
-        stack.callback(np.random.set_state, np.random.get_state())  # what users' code draws from
-        stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
+        stack.enter_context(preserved_rng_states())
         stack.enter_context(evaluation_mode(model))
         stack.enter_context(torch.no_grad())
         if any(map(is_compiled, modules(model))):

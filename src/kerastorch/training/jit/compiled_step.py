@@ -10,6 +10,8 @@ import torch
 
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.core.errors import warn
+from kerastorch.core.rng_state import preserved_rng_states
+from kerastorch.core.torch_private import step_post_hooks
 from kerastorch.data.batches import Batch, BatchGroup, shape_of
 from kerastorch.optimizers.base import weights
 from kerastorch.training.compile_options import CompileOptions
@@ -96,7 +98,7 @@ class CompiledStep:
             self._seen.clear()
         optimizer = self._update.optimizer
         # hooks of the optimizer look at every step
-        alone = self.fallback_reason is not None or bool(optimizer._optimizer_step_post_hooks)
+        alone = self.fallback_reason is not None or bool(step_post_hooks(optimizer))
         if self._execution.steps == "auto":
             alone = alone or self._careful
         self.steps_per_graph = 1 if alone else self._execution.steps_per_graph(len(weights(optimizer)))
@@ -181,7 +183,7 @@ class CompiledStep:
         before = [tensor.detach().clone() for tensor in program.inputs]
         found = error = None
         try:
-            with torch.random.fork_rng():
+            with preserved_rng_states():
                 found = program(batch)
         except Exception as raised:
             error = raised
@@ -216,7 +218,7 @@ class _Run:
 
     def __init__(self, program: Program, trainer: Any, update: OptimizerStep) -> None:
         self._program, self._trainer, self._optimizer = program, trainer, update.optimizer
-        self._hooks = update.optimizer._optimizer_step_post_hooks
+        self._hooks = step_post_hooks(update.optimizer)
 
     def __call__(self, batch: Batch | BatchGroup) -> StepOutput:
         found = self._program(batch)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 from kerastorch.core.module_tree import modules
+from kerastorch.core.ownership import is_from, is_own, is_third_party
+from kerastorch.core.torch_private import (
+    has_gradient_hooks,
+    is_wrapped_by_schedule,
+    module_hooks,
+    step_post_hooks,
+    step_pre_hooks,
+)
 from kerastorch.layers.random_generator import RandomGenerator
 from kerastorch.optimizers.base import Average, Clip, Decay
 from kerastorch.training.jit.errors import UntraceableError
-from kerastorch.training.jit.guards import has_hooks
 from kerastorch.training.optimizer_step import ConstrainHook, OptimizerStep
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_HOOKS = ("forward", "forward_pre", "backward", "backward_pre")
 
 
 def refuse_model(model: nn.Module) -> None:
@@ -23,22 +28,17 @@ def refuse_model(model: nn.Module) -> None:
         UntraceableError: with the cause.
     """
     for name in ("train_step", "compute_loss", "compute_metrics"):
-        if not getattr(type(model), name).__module__.startswith("kerastorch."):
+        if not is_own(getattr(type(model), name)):
             raise UntraceableError(f"{type(model).__name__}.{name} is your own and may do more than a graph can hold")
     for module in modules(model):
-        hooks = [hook for kind in _HOOKS for hook in getattr(module, kind).values()]
-        if not all(_origin(hook).startswith(("kerastorch.", "torch.")) for hook in hooks):
+        hooks = module_hooks(module, *_HOOKS)
+        if any(map(is_third_party, hooks)):
             raise UntraceableError(f"{type(module).__name__} has hooks of your own")
         if any(isinstance(value, RandomGenerator) and value.seed is not None for value in vars(module).values()):
             # its draws are counted on the CPU, and a CUDA graph does not go there
             raise UntraceableError(f"{type(module).__name__} has a seed of its own")
-    if any(has_hooks(weight) for weight in model.parameters()):
+    if any(has_gradient_hooks(weight) for weight in model.parameters()):
         raise UntraceableError("a weight has a hook on its gradient")
-
-
-def _origin(hook: Any) -> str:
-    function = getattr(hook, "__func__", hook)
-    return str(getattr(function, "__module__", None) or type(hook).__module__)
 
 
 def refuse_optimizer(update: OptimizerStep) -> None:
@@ -49,20 +49,20 @@ def refuse_optimizer(update: OptimizerStep) -> None:
     """
     optimizer = update.optimizer
     name = type(optimizer).__name__
-    if not type(optimizer).__module__.startswith("torch.optim"):
+    if not is_from(optimizer, "torch.optim"):
         raise UntraceableError(f"{name} is no optimizer of torch.optim, and its step may do anything")
     if update.needs_closure:
         raise UntraceableError(f"{name} asks for the loss several times a step")
     if update.accumulation.steps > 1:
         raise UntraceableError("gradient_accumulation_steps is larger than 1")
     before, after = (list(hooks.values()) for hooks in (
-        optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks,
+        step_pre_hooks(optimizer), step_post_hooks(optimizer),
     ))  # fmt: skip
     if not all(isinstance(hook, (Clip, Decay)) for hook in before) or not all(
         isinstance(h, (Average, ConstrainHook)) for h in after
     ):
         raise UntraceableError("the optimizer has step hooks of your own")
-    if "step" in vars(optimizer) and not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+    if "step" in vars(optimizer) and not is_wrapped_by_schedule(optimizer.step):
         raise UntraceableError("the optimizer's step was replaced")
     if any(group.get("differentiable") for group in optimizer.param_groups):
         raise UntraceableError(f"{name}(differentiable=True)")

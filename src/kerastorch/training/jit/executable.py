@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerastorch.core import torch_private
 from kerastorch.core.nested import leaves
+from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.training.jit.graph_capture import Trace, trace
 from kerastorch.training.jit.parameter_buckets import ParameterBucket
@@ -88,11 +90,11 @@ def _parts(batch: Batch | BatchGroup) -> list[Tensor]:
 def _compiled(recorded: Trace, parts: list[Tensor]) -> Run:
     with warnings.catch_warnings():  # of torch's about itself
         warnings.simplefilter("ignore")
-        from torch import _inductor  # on first use: its import takes a second
+        inductor = torch_private.inductor()  # on first use: its import takes a second
     given: list[Any] = [*recorded.inputs, *parts]
     with torch.no_grad(), warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
-        run: Run = _inductor.compile(recorded.graph, given, _OPTIONS)
+        run: Run = inductor.compile(recorded.graph, given, _OPTIONS)
     return Captured(run, recorded.inputs, parts) if parts[0].device.type == "cuda" else run
 
 
@@ -121,7 +123,7 @@ class Captured:
         before = [tensor.clone() for tensor in inputs]
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), preserved_rng_states():
             with torch.cuda.stream(side):  # once before capturing: libraries set themselves up
                 run(*inputs, *self._parts)
             torch.cuda.current_stream().wait_stream(side)

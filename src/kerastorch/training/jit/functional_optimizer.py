@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerastorch.core.torch_private import step_pre_hooks
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.parameter_buckets import ParameterBucket
@@ -76,7 +77,7 @@ def _step(
     shadow.state = defaultdict(dict, dict(held))
     before = {id(weight): dict(state) for weight, state in held}
     with torch.no_grad():
-        for hook in optimizer._optimizer_step_pre_hooks.values():
+        for hook in step_pre_hooks(optimizer).values():
             hook(shadow, (), {})
         inspect.unwrap(type(optimizer).step)(shadow)
     for weight, state in held:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from kerastorch.constraints import constrain
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.torch_private import compiling_flag
 from kerastorch.data.batches import Batch
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.functional_optimizer import State, functional_optimizer_step
@@ -138,7 +138,7 @@ def trace(trainer: Any, update: OptimizerStep, cells: list[ParameterBucket], bat
         forbid_side_effects(
             [*modules(model), *(m for loss in losses for m in loss.modules()), *compiled_loss.losses.values()]
         ),
-        _compiling(),
+        compiling_flag(),
     ):
         graph = make_fx(steps, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *parts)
     _check_constants(graph, inputs)
@@ -174,14 +174,3 @@ def _rate(group: dict[str, Any]) -> Tensor:
         return rate
     like = next(iter(group["params"]), torch.empty(0))
     return torch.tensor(rate, dtype=like.dtype, device=like.device)
-
-
-@contextmanager
-def _compiling() -> Iterator[None]:
-    """torch's optimizers then leave numbers on the device."""
-    before = torch.compiler._is_compiling_flag
-    torch.compiler._is_compiling_flag = True
-    try:
-        yield
-    finally:
-        torch.compiler._is_compiling_flag = before

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import operator
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
+
+from kerastorch.core.torch_private import inductor_realize
 
 
 def draw_apart(graph: GraphModule) -> None:
@@ -36,8 +37,7 @@ def compute_once(graph: GraphModule) -> None:
     Inductor computes them anew for each vector of the tensors they go into; an optimizer's `1 - beta ** step` then
     takes longer than the rest of its update.
     """
-    importlib.import_module("torch._inductor.test_operators")  # has the operation that does nothing but that
-    store = torch.ops._inductor_test.realize.default
+    store = inductor_realize()
     for node in list(graph.graph.nodes):
         if not _single(node) or not _costly(node):
             continue

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import modules
+from kerastorch.core.torch_private import has_gradient_hooks, module_hooks, step_post_hooks, step_pre_hooks
 from kerastorch.training.fused_activation import LogitsRecorder
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
@@ -45,8 +46,8 @@ class GuardSet:
                 (self._identity(p.weight), self._of_object(p.regularizer)) for p in compiled_loss.penalties
             ),
             "the optimizer's hooks": (
-                tuple(map(self._identity, optimizer._optimizer_step_pre_hooks.values())),
-                len(optimizer._optimizer_step_post_hooks),
+                tuple(map(self._identity, step_pre_hooks(optimizer).values())),
+                len(step_post_hooks(optimizer)),
             ),
             "the targets": compiled_loss.guard_key(),
             "torch's settings": (_autocast(trainer.model), torch.get_default_dtype()),
@@ -58,7 +59,7 @@ class GuardSet:
 
     def _of_module(self, module: nn.Module) -> Any:
         own = {key: value for key, value in vars(module).items() if key not in _PASSING and "hooks" not in key}
-        hooks = len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks)
+        hooks = tuple(len(module_hooks(module, kind)) for kind in ("forward", "forward_pre", "backward"))
         return type(module), hooks, tuple(self._attributes(own))
 
     def _of_object(self, one: Any) -> Any:
@@ -75,7 +76,7 @@ class GuardSet:
 
     def _of_tensor(self, tensor: Tensor) -> Any:
         place = tensor.shape, tensor.dtype, tensor.device, tensor.stride()
-        return self._identity(tensor), tensor.requires_grad, place, has_hooks(tensor)
+        return self._identity(tensor), tensor.requires_grad, place, has_gradient_hooks(tensor)
 
     def _of_group(self, group: dict[str, Any]) -> Any:
         rate = self._identity(group["lr"]) if isinstance(group["lr"], Tensor) else "number"
@@ -118,11 +119,6 @@ def _autocast(model: nn.Module) -> Any:
 def _differ(key: Any, other: Any) -> bool:
     """Where one of them is not known yet, nothing can be said."""
     return key is not None and other is not None and bool(key != other)
-
-
-def has_hooks(tensor: Tensor) -> bool:
-    """Whether somebody hears of the gradient of a tensor."""
-    return bool(tensor._backward_hooks) or bool(getattr(tensor, "_post_accumulate_grad_hooks", None))
 
 
 _STEPPING = ("params", "lr", "ema_steps")  # what may change from step to step

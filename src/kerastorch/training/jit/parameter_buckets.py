@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.torch_private import step_pre_hooks
 from kerastorch.optimizers.base import Clip, TorchOptimizer
 from kerastorch.optimizers.learning_rate import torch_class
 
@@ -89,7 +90,7 @@ def make_buckets(optimizer: TorchOptimizer, learned: Iterable[nn.Parameter]) -> 
     """
     wanted = {id(weight) for weight in learned}
     joins = torch_class(optimizer) in _ELEMENTWISE and not any(
-        isinstance(hook, Clip) and hook.how == "clipnorm" for hook in optimizer._optimizer_step_pre_hooks.values()
+        isinstance(hook, Clip) and hook.how == "clipnorm" for hook in step_pre_hooks(optimizer).values()
     )
     found: dict[Any, list[nn.Parameter]] = {}
     for number, group in enumerate(optimizer.param_groups):

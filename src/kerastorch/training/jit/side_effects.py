@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from kerastorch.core.rng_state import capture_host_rng_states, host_rng_states_changed, restore_host_rng_states
+from kerastorch.core.torch_private import RNN_WEIGHT_MIRRORS
 from kerastorch.training.jit.errors import UntraceableError
 
 
@@ -25,22 +26,21 @@ def forbid_side_effects(objects: Iterable[Any]) -> Iterator[None]:
     before = [
         (one, {key: (value, _copy(value)) for key, value in vars(one).items()}) for one in objects if one is not None
     ]
-    drawn = random.getstate(), np.random.get_state()
+    drawn = capture_host_rng_states()
     causes = []
     try:
         yield
     finally:
         for one, kept in before:
             for key, value in list(vars(one).items()):
-                if key in ("_flat_weights", "_flat_weight_refs"):  # torch's RNNs follow their weights there
+                if key in RNN_WEIGHT_MIRRORS:  # torch's RNNs follow their weights there
                     continue
                 if key not in kept or value is not kept[key][0] or not _same(value, kept[key][1]):
                     causes.append(f"{type(one).__name__} changes its attribute {key!r} in each call")
             _put_back(one, kept)
-        if random.getstate() != drawn[0] or str(np.random.get_state()) != str(drawn[1]):
+        if host_rng_states_changed(drawn):
             causes.append("forward draws random numbers from Python or NumPy; draw them from torch")
-            random.setstate(drawn[0])
-            np.random.set_state(drawn[1])
+            restore_host_rng_states(drawn)
     if causes:
         raise UntraceableError(causes[0])
 

@@ -1,0 +1,348 @@
+"""Every private name of torch that kerastorch uses, with what happens if a version of torch lacks it.
+
+Importing this file always works. If a name is missing, either a public substitute takes its place, or the feature
+that needs the name raises `NotImplementedError` when it is used. `Module._parameters`, `_buffers` and `_modules`, and
+methods that torch documents for subclasses to override, such as `_load_from_state_dict`, are used directly.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import profiler
+from torch.nn import init
+from torch.nn.modules import batchnorm, conv, dropout
+from torch.optim import Optimizer
+from torch.optim import optimizer as torch_optimizer
+
+from kerastorch.core import kernel_substitutes
+
+
+class _Missing:
+    """A stand-in for a private name that torch lacks, which raises on each use."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise _lacks(self._name)
+
+    def __getattr__(self, attribute: str) -> NoReturn:
+        raise _lacks(self._name)
+
+
+def _lacks(name: str) -> NotImplementedError:
+    return NotImplementedError(f"torch {torch.__version__} has no {name}, which kerastorch uses here.")
+
+
+def _private(owner: Any, name: str) -> Any:
+    """Return a private attribute, which must exist for the feature that asks for it."""
+    found = getattr(owner, name, None)
+    if found is None:
+        raise _lacks(f"{getattr(owner, '__name__', type(owner).__name__)}.{name}")
+    return found
+
+
+# --- nested structures and dispatch modes ----------------------------------------------------------------------
+
+# Maps and flattens nested lists, tuples and dicts: inputs, states of layers, optimizer states.
+try:
+    from torch.utils import _pytree
+except ImportError:
+    _pytree = _Missing("torch.utils._pytree")  # type: ignore[assignment]
+pytree = _pytree
+
+# Base of what counts multiply-adds for a summary and what draws the graph for TensorBoard: sees each operation.
+if TYPE_CHECKING:
+    from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode
+else:
+    try:
+        from torch.utils._python_dispatch import TorchDispatchMode
+    except ImportError:
+
+        class TorchDispatchMode:
+            """A stand-in for torch's class, which raises when an instance is created."""
+
+            def __init__(self) -> None:
+                raise _lacks("torch.utils._python_dispatch.TorchDispatchMode")
+
+
+def disable_torch_function() -> AbstractContextManager[None]:
+    """Return a context without `__torch_function__`, for views of tensors whose operations are observed."""
+    return _private(torch._C, "DisableTorchFunction")()  # type: ignore[no-any-return]
+
+
+def operation_packet(operation: Any) -> Any:
+    """Return the operation without its overload: the key of the formulas that count multiply-adds."""
+    return _private(operation, "_overloadpacket")
+
+
+def operation_name(operation: Any) -> str:
+    """Return the name of an operation without its namespace: a node's label in TensorBoard's graph."""
+    schema = getattr(operation, "_schema", None)
+    return str(operation if schema is None else schema.name).rpartition("::")[2]
+
+
+def aten_operation(name: str) -> Any:
+    """Return a private operation of `torch.ops.aten`, or `None`: torch does not count its multiply-adds."""
+    return getattr(torch.ops.aten, name, None)
+
+
+def rename_node(node: torch.fx.Node, name: str) -> None:
+    """Rename a node of a graph: a functional model's inputs keep names that do not collide."""
+    _private(node, "_rename")(name)
+
+
+# --- fake tensors and compilation (imported when first used: they are slow to import) ---------------------------
+
+
+def fake_tensor_module() -> Any:
+    """Import torch's fake tensors: shapes without values, for symbolic tensors and summaries."""
+    try:
+        return importlib.import_module("torch._subclasses.fake_tensor")
+    except ImportError as error:
+        raise _lacks("torch._subclasses.fake_tensor") from error
+
+
+EXPORT_LOGGERS = ("torch._export", "torch._dynamo")  # log what an export does, and failures that the error states
+FAKE_TENSOR_LOGGER = "torch._subclasses.fake_tensor"  # logs each failed operation, which the error states anyway
+
+
+def inductor() -> Any:
+    """Import Inductor, whose `compile` turns a captured training step into machine code."""
+    try:
+        return importlib.import_module("torch._inductor")
+    except ImportError as error:
+        raise _lacks("torch._inductor") from error
+
+
+def inductor_realize() -> Any:
+    """Return the operation that makes Inductor store a value instead of computing it again."""
+    try:
+        importlib.import_module("torch._inductor.test_operators")  # registers the operation
+    except ImportError as error:
+        raise _lacks("torch._inductor.test_operators") from error
+    return torch.ops._inductor_test.realize.default
+
+
+@contextmanager
+def compiling_flag() -> Iterator[None]:
+    """Set the flag that makes torch's optimizers leave their scalars on the device.
+
+    A step that is captured as a graph cannot read them.
+    """
+    before = getattr(torch.compiler, "_is_compiling_flag", None)
+    if before is None:
+        raise _lacks("torch.compiler._is_compiling_flag")
+    torch.compiler._is_compiling_flag = True
+    try:
+        yield
+    finally:
+        torch.compiler._is_compiling_flag = before
+
+
+# --- kernels ---------------------------------------------------------------------------------------------------
+
+
+# One call for many tensors: norms and clipping of gradients, weight decay, accumulation, copies of weights.
+foreach_norm: Callable[..., Any] = getattr(torch, "_foreach_norm", kernel_substitutes.norms)
+foreach_copy_: Callable[..., Any] = getattr(torch, "_foreach_copy_", kernel_substitutes.copy_)
+foreach_mul_: Callable[..., Any] = getattr(torch, "_foreach_mul_", kernel_substitutes.mul_)
+foreach_div_: Callable[..., Any] = getattr(torch, "_foreach_div_", kernel_substitutes.div_)
+# The kernel of `GradScaler.unscale_`: one pass over many gradients that finds NaN and infinity.
+foreach_unscale_: Callable[..., Any] = getattr(
+    torch, "_amp_foreach_non_finite_check_and_unscale_", kernel_substitutes.unscale_
+)
+# Gamma-distributed values from a given generator: layers that draw from beta distributions with a seed.
+standard_gamma: Callable[..., Any] = getattr(torch, "_standard_gamma", _Missing("torch._standard_gamma"))
+# Puts the weights of a recurrent layer into one piece of memory, without which cuDNN copies them at each call.
+cudnn_rnn_flatten_weight: Callable[..., Any] = getattr(torch, "_cudnn_rnn_flatten_weight", lambda *args: None)
+# `(fan_in, fan_out)` of a weight, for the initializers that scale with them.
+calculate_fan_in_and_fan_out: Callable[[Tensor], tuple[int, int]] = getattr(
+    init, "_calculate_fan_in_and_fan_out", kernel_substitutes.fans
+)
+
+
+def rnn_kernel(name: str) -> Callable[..., Any]:
+    """Return torch's fused kernel `"lstm"`, `"gru"`, `"rnn_tanh"` or `"rnn_relu"`."""
+    return getattr(getattr(torch, "_VF", torch), name)  # type: ignore[no-any-return]
+
+
+# --- tensors ---------------------------------------------------------------------------------------------------
+
+TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")  # the attributes that hold a tensor's hooks
+
+
+def has_gradient_hooks(tensor: Tensor) -> bool:
+    """Return whether a tensor has a hook on its gradient, which a compiled step would not call."""
+    return any(getattr(tensor, name, None) for name in TENSOR_HOOKS)
+
+
+def write_count(tensor: Tensor) -> int:
+    """Return the number of writes in place to a tensor: tells whether its values may have changed."""
+    return _private(tensor, "_version")  # type: ignore[no-any-return]
+
+
+def is_view(tensor: Tensor) -> bool:
+    """Return whether a tensor shares the memory of another one, so that it must be copied to be kept."""
+    found = getattr(tensor, "_is_view", None)
+    return True if found is None else bool(found())
+
+
+def base_of(tensor: Any) -> Tensor | None:
+    """Return the tensor that a tensor is a view of: views of weights are no state of their own."""
+    return getattr(tensor, "_base", None)
+
+
+def sparse_values(tensor: Tensor) -> Tensor:
+    """Return the stored values of a sparse tensor: of a gradient, to check whether it is finite."""
+    found = getattr(tensor, "_values", None)
+    return tensor.coalesce().values() if found is None else found()
+
+
+def storage_key(tensor: Tensor) -> int:
+    """Return a number that identifies the memory of a tensor, so that memory is counted once."""
+    storage = tensor.untyped_storage()
+    found = getattr(storage, "_cdata", None)
+    return int(storage.data_ptr() if found is None else found)
+
+
+# --- modules ---------------------------------------------------------------------------------------------------
+
+# Base classes of the normalization, convolution and dropout modules.
+BatchNormBase: Any = getattr(batchnorm, "_BatchNorm", (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d))
+NormBase: Any = getattr(batchnorm, "_NormBase", (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d))
+ConvBase: Any = getattr(conv, "_ConvNd", (nn.Conv1d, nn.Conv2d, nn.Conv3d))
+DropoutBase: Any = getattr(dropout, "_DropoutNd", (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d))
+
+# The attributes in which a recurrent module of torch mirrors its weights: their changes are no state of the user.
+RNN_WEIGHT_MIRRORS = ("_flat_weights", "_flat_weight_refs")
+
+# The attributes that hold what a module consists of: a view of a module shares them.
+MODULE_CONTENTS = tuple(
+    name for name in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set") if name in vars(nn.Module())
+)
+
+# The function that each call of a module runs through: finds the module whose `forward` is running, in the stack.
+CALL_CODE: Any = getattr(getattr(nn.Module, "_call_impl", None), "__code__", None)
+# The child of a module that `torch.compile(module)` returns, and where the class of the wrapper is defined.
+COMPILED_CHILD = "_orig_mod"
+COMPILED_CLASS = ("torch._dynamo.eval_frame", "OptimizedModule")
+FSDP_CHILD = "_fsdp_wrapped_module"  # the child of a module that `FullyShardedDataParallel` wraps
+# Whether layers may call `_call_impl` directly, which saves a frame in each call of a layer.
+HAS_CALL_IMPL = hasattr(nn.Module, "_call_impl") and hasattr(nn.Module, "_compiled_call_impl")
+
+
+def is_compiled_in_place(module: nn.Module) -> bool:
+    """Return whether `module.compile()` was called, so that submodules are not called."""
+    return getattr(module, "_compiled_call_impl", None) is not None
+
+
+def non_persistent_buffers(module: nn.Module) -> set[str]:
+    """Return the module's own set of names of buffers that are not in its `state_dict`."""
+    return getattr(module, "_non_persistent_buffers_set", set())
+
+
+def module_hooks(module: nn.Module, *kinds: str) -> list[Any]:
+    """Return the hooks of a module of the kinds `forward`, `forward_pre`, `backward`, `backward_pre`."""
+    return [hook for kind in kinds for hook in getattr(module, f"_{kind}_hooks", {}).values()]
+
+
+def has_loading_hooks(module: nn.Module) -> bool:
+    """Return whether hooks run before weights are loaded into a module: they may refuse the weights."""
+    return bool(getattr(module, "_load_state_dict_pre_hooks", True))
+
+
+# --- optimizers and schedules ----------------------------------------------------------------------------------
+
+
+def step_pre_hooks(optimizer: Optimizer) -> Mapping[int, Callable[..., Any]]:
+    """Return the hooks that run before each step of an optimizer, as the optimizer's own mapping."""
+    return _private(optimizer, "_optimizer_step_pre_hooks")  # type: ignore[no-any-return]
+
+
+def step_post_hooks(optimizer: Optimizer) -> Mapping[int, Callable[..., Any]]:
+    """Return the hooks that run after each step of an optimizer, as the optimizer's own mapping."""
+    return _private(optimizer, "_optimizer_step_post_hooks")  # type: ignore[no-any-return]
+
+
+def has_step_hooks(optimizer: Optimizer) -> bool:
+    """Return whether hooks run before or after each step of an optimizer, or whether that is unknown."""
+    return bool(
+        getattr(optimizer, "_optimizer_step_pre_hooks", True) or getattr(optimizer, "_optimizer_step_post_hooks", True)
+    )
+
+
+def is_profiler_enabled() -> bool:
+    """Return whether a profiler is recording, so that torch's annotations of a step must run."""
+    return bool(getattr(profiler, "_is_profiler_enabled", True))
+
+
+_GLOBAL_HOOKS: Any = tuple(
+    getattr(torch_optimizer, name, {"missing": None})
+    for name in ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
+)
+
+
+def step_wrapper_is_idle(optimizer: Optimizer) -> bool:
+    """Return whether torch's wrapper of `Optimizer.step` has nothing to do.
+
+    That is so if no profiler is recording, and no step hook is registered.
+    """
+    before, after = _GLOBAL_HOOKS
+    return not (is_profiler_enabled() or before or after or has_step_hooks(optimizer))
+
+
+def unscale_before_step(optimizer: Optimizer) -> None:
+    """Make `GradScaler` divide gradients before the step, and not in the kernel of a fused optimizer."""
+    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # unknown to torch: has no effect
+
+
+def mark_stepped(optimizer: Optimizer) -> None:
+    """Record that an optimizer stepped, so that a schedule does not warn about the order of steps."""
+    optimizer._opt_called = True  # type: ignore[attr-defined]  # unknown to torch: has no effect
+
+
+def is_wrapped_by_schedule(step: Any) -> bool:
+    """Return whether a schedule, rather than the user, replaced the `step` of an optimizer."""
+    return hasattr(step, "_wrapped_by_lr_sched")
+
+
+def schedulers_in(scheduler: Any) -> list[Any]:
+    """Return the schedules that a `ChainedScheduler` or `SequentialLR` consists of."""
+    return list(_private(scheduler, "_schedulers"))
+
+
+def milestones_of(scheduler: Any) -> list[int]:
+    """Return the steps at which a `SequentialLR` switches to the next schedule."""
+    return list(_private(scheduler, "_milestones"))
+
+
+# --- data loaders ----------------------------------------------------------------------------------------------
+
+
+def has_persistent_iterator(loader: Any) -> bool:
+    """Return whether a `DataLoader` holds running workers from its last pass."""
+    return getattr(loader, "_iterator", None) is not None
+
+
+def drop_persistent_iterator(loader: Any) -> None:
+    """Make a `DataLoader` start new workers in its next pass."""
+    loader._iterator = None
+
+
+def shut_down_workers(iterator: Any) -> None:
+    """Stop the workers of a `DataLoader`'s iterator now, and not when the iterator is freed."""
+    stop = getattr(iterator, "_shutdown_workers", None)
+    if stop is not None:
+        stop()
+
+
+def worker_processes(iterator: Any) -> list[Any]:
+    """Return the worker processes of a `DataLoader`'s iterator, to explain why one has ended."""
+    return list(getattr(iterator, "_workers", ()))
