@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kerastorch.checkpoint.module_state import non_persistent_buffers
 from kerastorch.core.module_tree import named_modules
 from kerastorch.layers.adaptable import AdaptableLayer
-from kerastorch.layers.rnn import RecurrentBase
 from kerastorch.saving.hook_detection import attached_hooks
 
 MIB = 2**20
@@ -59,7 +59,7 @@ def _weights(model: nn.Module) -> dict[str, Any]:
 
 
 def _beside(model: nn.Module) -> dict[str, Any]:
-    return {name: tuple(value.shape) for name, value in buffers_beside(model) if name not in adapted(model)}
+    return {name: tuple(value.shape) for name, value in non_persistent_buffers(model) if name not in adapted(model)}
 
 
 def _ties(model: nn.Module) -> dict[str, Any]:
@@ -128,18 +128,6 @@ def adapted(model: nn.Module) -> set[str]:
     }
 
 
-def buffers_beside(model: nn.Module) -> list[tuple[str, Tensor]]:
-    """Buffers that are no part of the state dict, the states of recurrent layers aside."""
-    found = []
-    for place, part in model.named_modules():
-        kept = {f"state_{index}" for index in range(part._kept)} if isinstance(part, RecurrentBase) else set()
-        for name in sorted(part._non_persistent_buffers_set - kept):
-            value = part._buffers.get(name)
-            if value is not None:
-                found.append((f"{place}.{name}".lstrip("."), value))
-    return found
-
-
 def misfit(model: nn.Module, weights: Mapping[str, Any]) -> str | None:
     """Why weights do not belong to a model, by names and shapes; nothing is computed."""
     own = {name: value for name, value in model.state_dict(keep_vars=True).items() if isinstance(value, Tensor)}
@@ -154,7 +142,7 @@ def misfit(model: nn.Module, weights: Mapping[str, Any]) -> str | None:
     for name in weights:
         if name not in known:
             return f"the file has weights {name!r} that the model does not."
-    beside = sum(value.numel() * value.element_size() for _, value in buffers_beside(model))
+    beside = sum(value.numel() * value.element_size() for _, value in non_persistent_buffers(model))
     held = sum(value.numel() * value.element_size() for value in weights.values() if isinstance(value, Tensor))
     if beside > MOST_BESIDE + 4 * held:
         return f"it would take {beside // MIB} MiB for buffers that are not in the file."

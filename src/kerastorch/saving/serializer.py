@@ -106,7 +106,7 @@ class Writer:
         written: dict[str, Any] = {"module": number, "class_name": self._class(type(module))}
         own: Any = getattr(module, "_holds_layers", None)
         container = own() if own is not None else isinstance(module, (nn.Sequential, nn.ModuleList))
-        shapes = {} if container or self._inside else built_on(module)
+        shapes = {} if container or self._inside else built_shapes(module)
         self._inside += not container
         try:
             written["config"] = self._config(module)
@@ -166,7 +166,7 @@ def _simple(value: Any) -> Any:
     return NotImplemented
 
 
-def built_on(module: nn.Module) -> dict[str, Any]:
+def built_shapes(module: nn.Module) -> dict[str, Any]:
     """The shapes that the layers in a module were built for, by their places in it."""
     found: dict[str, Any] = {}
     for place, part in module.named_modules():
