@@ -18,7 +18,7 @@ from kerastorch.core.tensor_spec import TensorSpec
 from kerastorch.runtime.dry_run import isolated
 from kerastorch.saving import architecture, compile_config
 from kerastorch.saving.deserializer import build
-from kerastorch.saving.registry import checked, known
+from kerastorch.saving.registry import check_custom_objects, known_objects
 from kerastorch.saving.save import SUFFIX
 
 
@@ -61,7 +61,7 @@ def load_model(
     >>> bool((again.predict([[1.0, 2.0, 3.0]]) == model.predict([[1.0, 2.0, 3.0]])).all())
     True
     """
-    custom = {**known(), **checked(custom_objects)}
+    custom = {**known_objects(), **check_custom_objects(custom_objects)}
     if module is not None and not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch.nn.Module, got {module!r}.")
     path = parse_path("filepath", filepath)
