@@ -184,7 +184,7 @@ def test_pictures_are_written_in_the_format_of_their_ending(tmp_path, suffix, ra
         ({"to_file": "net"}, r"^to_file must be a file name that ends in"),
         ({"rankdir": "UP"}, r"^rankdir must be one of TB, BT, LR, RL, got 'UP'"),
         ({"dpi": 0}, r"^dpi must be an integer >= 1"),
-        ({}, r"plot_model needs to know what the model is given: pass input_shape"),
+        ({}, r"plot_model needs the shapes of the model's inputs: pass input_shape"),
         ({"input_shape": (None, 4)}, r"missing 1 required positional argument"),
     ],
 )

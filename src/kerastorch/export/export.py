@@ -74,8 +74,8 @@ def _check_stateless(parts: Sequence[nn.Module]) -> None:
     found = next((part for part in parts if getattr(part, "stateful", False) is True), None)
     if found is not None:
         raise ExportError(
-            f"{type(found).__name__} is stateful: it goes on from call to call where the last one ended, which a "
-            "program does not. Export a model with stateful=False and the same weights."
+            f"{type(found).__name__} is stateful: it carries states from call to call, which a program cannot. "
+            "Export a model with stateful=False and the same weights."
         )
 
 

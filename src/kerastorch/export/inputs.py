@@ -180,7 +180,7 @@ def _specs(model: nn.Module, signature: Any, examples: Any) -> Any:
     specs = resolve_input_specs(model, signature, None)
     if specs is None:
         raise ValueError(
-            "export: nobody knows what the model is given. Pass input_signature, a shape as (None, 28, 28) or a batch "
+            "export: the inputs of the model are not known. Pass input_signature, a shape as (None, 28, 28) or a batch "
             "of data, put an Input in front, or call build(input_shape)."
         )
     return specs

@@ -61,8 +61,8 @@ def _cause(error: Exception) -> str:
         )
     if "ata-dependent" in text or "DataDependent" in type(error).__name__:
         return (
-            "Its forward goes by the numbers in its input, as `if x.sum() > 0` does, and a program is made before "
-            "there are any; write it with torch.where or torch.cond."
+            "Its forward depends on values of its input, as `if x.sum() > 0` does, but a program is traced without "
+            "values; write it with torch.where or torch.cond."
         )
     line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return f"{type(error).__name__}: {line.strip()}"

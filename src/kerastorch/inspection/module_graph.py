@@ -76,7 +76,7 @@ def _graph_of_chain(module: nn.Module) -> Graph:
     inner = vars(module).get("module_viewed") or module
     if not (getattr(module, "is_chain", False) or isinstance(inner, nn.Sequential)):
         raise ValueError(
-            "plot_model needs to know what the model is given: pass input_shape=(None, 64), or input_data=x."
+            "plot_model needs the shapes of the model's inputs: pass input_shape=(None, 64), or input_data=x."
         )
     graph = Graph([Node("", "Input")])
     for name, part in inner._modules.items():

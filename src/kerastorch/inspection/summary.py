@@ -17,7 +17,7 @@ from kerastorch.inspection.summary_rows import Row, class_name, rows_in_range, r
 from kerastorch.inspection.text_table import format_bytes, to_html, to_text
 from kerastorch.runtime.input_specs import has_varying_axes, resolve_input_specs
 
-_UNKNOWN_SHAPES = "Shapes: tell what the model is given, as summary(input_shape=(None, 64)) or summary(input_data=x)."
+_UNKNOWN_SHAPES = "Shapes: not known. Pass them as summary(input_shape=(None, 64)) or summary(input_data=x)."
 
 
 @dataclass(frozen=True)

@@ -103,8 +103,8 @@ def _read_sections(where: str) -> dict[str, Any]:
     sections = archive_format.read(where)
     if "fit" in sections:
         raise CheckpointError(
-            f"{where} is of a training, as BackupAndRestore keeps it; fit(resume=<its folder>) in the same script goes "
-            "on with it."
+            f"{where} is the checkpoint of a training, which BackupAndRestore wrote; fit(resume=<its folder>) in the "
+            "same script resumes it."
         )
     if "model" not in sections or "weights" not in sections:
         raise CheckpointError(f"{where} is an archive of kerastorch, but not of a model; it has {sorted(sections)}.")
@@ -220,7 +220,7 @@ def _compile(model: Any, sections: Mapping[str, Any], custom: Mapping[str, Any],
         if written is None:
             warn(
                 f"{where} does not have what compile() was given: {why} Call compile(); or give load_model "
-                "module=<your compiled model>, and the optimizer goes on where it was."
+                "module=<your compiled model>, to restore the state of its optimizer."
             )
             return
         _model_class().compile(model, **compile_config.decode_compile_args(written, model, custom, where))

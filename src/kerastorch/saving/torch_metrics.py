@@ -42,9 +42,9 @@ def config_of(metric: Metric) -> dict[str, Any]:
     try:
         again = kind(**config)
     except Exception as error:
-        raise TypeError(f"{kind.__name__} does not tell what it was made with ({error}); {advice}") from None
+        raise TypeError(f"{kind.__name__} cannot be made again from its attributes ({error}); {advice}") from None
     if _settings(again) != _settings(metric):
-        raise TypeError(f"{kind.__name__} does not tell all that it was made with; {advice}")
+        raise TypeError(f"{kind.__name__} made again from its attributes has other settings; {advice}")
     return config
 
 
