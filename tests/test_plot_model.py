@@ -83,9 +83,9 @@ def test_opened_parts_show_what_is_in_them_and_are_framed():
 def test_shapes_and_dtypes_are_those_of_the_tensors():
     graph, _, _ = drawn(Net(), input_data=DATA)
     cat = next(node for node in graph.nodes if node.kind == "cat")
-    assert (cat.taken, cat.made, cat.dtype) == ([(None, 4), (None, 4)], [(None, 8)], "float32")
+    assert (cat.input_shapes, cat.output_shapes, cat.dtype) == ([(None, 4), (None, 4)], [(None, 8)], "float32")
     assert graph.nodes[0].dtype == "int64"
-    assert graph.nodes[2].taken == [(None, 5)]
+    assert graph.nodes[2].input_shapes == [(None, 5)]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_boxes_do_not_overlap_and_arrows_point_one_way(seed):
     boxes = list(zip(plan.centres, sizes, strict=True))
     for ((x, y), (w, h)), ((u, v), (p, q)) in itertools.combinations(boxes, 2):
         assert abs(x - u) >= (w + p) / 2 + 0.3 - 1e-6 or abs(y - v) >= (h + q) / 2 + 0.4 - 1e-6
-    for (source, target), way in zip(edges, plan.ways, strict=True):
+    for (source, target), way in zip(edges, plan.paths, strict=True):
         along = [point[1] for point in way]
         assert along == sorted(along)
         assert plan.centres[source][1] < plan.centres[target][1]
@@ -184,7 +184,7 @@ def test_pictures_are_written_in_the_format_of_their_ending(tmp_path, suffix, ra
         ({"to_file": "net"}, r"^to_file must be a file name that ends in"),
         ({"rankdir": "UP"}, r"^rankdir must be one of TB, BT, LR, RL, got 'UP'"),
         ({"dpi": 0}, r"^dpi must be an integer >= 1"),
-        ({}, r"plot_model needs to know what the model is given: pass input_shape"),
+        ({}, r"plot_model needs the shapes of the model's inputs: pass input_shape"),
         ({"input_shape": (None, 4)}, r"missing 1 required positional argument"),
     ],
 )

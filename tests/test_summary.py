@@ -146,10 +146,10 @@ def test_multiply_adds_of_torchs_fused_attention_are_counted():
 def test_what_is_kept_for_the_backward_pass_is_counted_once():
     # the output of the ReLU is what both its own gradient and the next layer's weight's need
     chain = nn.Sequential(nn.Linear(3, 7), nn.ReLU(), nn.Linear(7, 2))
-    assert costs(chain, (None, 3)).kept == 7 * 4
+    assert costs(chain, (None, 3)).activation_bytes == 7 * 4
     # batch normalization keeps its input, and numbers that do not grow with the batch
-    assert costs(nn.Sequential(nn.Linear(3, 7), nn.BatchNorm1d(7)), (None, 3)).kept == 7 * 4
-    assert costs(chain.requires_grad_(False), (None, 3)).kept == 0
+    assert costs(nn.Sequential(nn.Linear(3, 7), nn.BatchNorm1d(7)), (None, 3)).activation_bytes == 7 * 4
+    assert costs(chain.requires_grad_(False), (None, 3)).activation_bytes == 0
 
 
 def test_nothing_is_changed_by_a_look():

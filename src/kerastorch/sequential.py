@@ -137,7 +137,7 @@ class Sequential(Model):
         return self._symbols
 
     def _config(self) -> dict[str, Any]:
-        if self._own_init():
+        if self._has_own_init():
             return super()._config()
         given = None if self._input is None else input_config(self._input)
         layers = [encode(layer) for layer in self.layers]

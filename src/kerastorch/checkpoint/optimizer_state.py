@@ -15,7 +15,7 @@ from kerastorch.optimizers.base import TorchOptimizer
 
 
 def capture_optimizer_state(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What `load_state_by_name` takes.
+    """Return the state of an optimizer, by the names of its parameters, for `restore_optimizer_state`.
 
     >>> weight = torch.nn.Parameter(torch.zeros(2))
     >>> state = capture_optimizer_state(torch.optim.SGD([weight], lr=0.1), {"weight": weight})
@@ -37,7 +37,7 @@ def capture_optimizer_state(optimizer: TorchOptimizer, names: Mapping[str, Tenso
 def restore_optimizer_state(
     optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str
 ) -> None:
-    """Put back what `state_by_name` found, group by group; nothing is changed where it does not fit.
+    """Put back what `capture_optimizer_state` returned, group by group; nothing is changed where it does not fit.
 
     Args:
         optimizer: one of the same kind over the same parameters.
@@ -93,7 +93,7 @@ def like(weight: Tensor, value: Tensor) -> Tensor:
 def check_optimizer_state(
     optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str
 ) -> None:
-    """Refuse what `load_state_by_name` could not put back."""
+    """Check that `restore_optimizer_state` can put back a state."""
     if state["kind"] != type(optimizer).__name__:
         raise CheckpointError(f"{where} is of the optimizer {state['kind']}, this one is {type(optimizer).__name__}.")
     groups, saved = _groups(optimizer, names), [list(group["params"]) for group in state["groups"]]
@@ -176,6 +176,15 @@ def check_held(optimizer: TorchOptimizer, names: Mapping[str, Tensor], place: st
         raise CheckpointError(f"{place}: {error} Make it an nn.Parameter of the model, so that it is kept.") from None
 
 
-def parameter_names(model: nn.Module, others: Iterable[Tensor] = ()) -> dict[str, Tensor]:
-    """The parameters of a model by name, and `others`, which the losses learn, as `loss.0`, `loss.1`, ..."""
-    return {**dict(model.named_parameters()), **{f"loss.{number}": one for number, one in enumerate(others)}}
+def parameter_names(
+    model: nn.Module, loss_parameters: Iterable[Tensor] = (), prefix: str = "loss."
+) -> dict[str, Tensor]:
+    """Return all parameters that an optimizer of the model may hold, by name.
+
+    Args:
+        model: its parameters have their names in the model.
+        loss_parameters: parameters that the losses learn; they are named by their place: `loss.0`, `loss.1`, ...
+        prefix: the text before that number.
+    """
+    numbered = {f"{prefix}{number}": parameter for number, parameter in enumerate(loss_parameters)}
+    return {**dict(model.named_parameters()), **numbered}

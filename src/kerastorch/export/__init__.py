@@ -1,1 +1,1 @@
-"""Exported programs: pt2 and ONNX files, compared with the model before they are written."""
+"""Export of models as programs: `.pt2` and `.onnx` files, verified against the model before they are written."""

@@ -1,4 +1,4 @@
-"""A model as a program for others: traced by torch, compared with the model, then written."""
+"""Export a model as a program: trace it, compare the program with the model, write the file."""
 
 from __future__ import annotations
 
@@ -21,74 +21,94 @@ from kerastorch.core.torch_private import EXPORT_LOGGERS
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.export.check import check
 from kerastorch.export.inputs import ExportInputs
-from kerastorch.export.pt2_file import traced
+from kerastorch.export.pt2_file import trace
 from kerastorch.module.weights_mixin import check_built
 from kerastorch.runtime.dry_run import isolated
 from kerastorch.runtime.model_lock import model_lock
 
 _LOGGERS = ("torch.onnx", "torch.export", *EXPORT_LOGGERS, "torch.fx", "onnxscript", "onnx_ir")
 _MODULES = r"(torch|onnx|onnxscript|onnx_ir|onnxruntime)(\.|$)"  # warnings of the user's own modules are shown
-_ENDINGS = {".pt2": "torch", ".onnx": "onnx"}
+_FORMATS = {".pt2": "torch", ".onnx": "onnx"}
 
 
 def export(
     model: nn.Module, filepath: str | os.PathLike[str], kind: str | None, verbose: bool | None, signature: Any
 ) -> None:
-    """Write `model` as a program; see `Model.export`."""
-    path, kind = _target(filepath, kind)
+    """Write a model as a program, as `Model.export` documents.
+
+    Args:
+        model: a built model.
+        filepath: path of the file, which ends in `.pt2` or `.onnx`.
+        kind: `"torch"` or `"onnx"`. Default: according to the suffix.
+        verbose: whether to print the size of the file and the largest difference to the model.
+        signature: the `input_signature` of `Model.export`.
+    """
+    path, kind = _check_target(filepath, kind)
     check_writable(path)
     check_built(model)
     if kind == "onnx":
-        from kerastorch.export.onnx_file import encoded, require
+        from kerastorch.export.onnx_file import encode, require_packages
 
-        require()
+        require_packages()
     else:
-        from kerastorch.export.pt2_file import encoded
+        from kerastorch.export.pt2_file import encode
     parts = modules(model)
-    _refuse_stateful(parts)
+    _check_stateless(parts)
     with (
         model_lock(model, "export"),
         evaluation_mode(model),
         torch.no_grad(),
         isolated(parts),
-        _buffers_kept(parts),
+        _restored_buffers(parts),
         _mute_exporters(),
     ):
         inputs = ExportInputs(model, signature)
-        data, run = encoded(traced(inputs), inputs)
+        data, run = encode(trace(inputs), inputs)
         worst = check(run, inputs, kind)
     atomic_file.write(path, [data])
     if verbose:
         print(f"{path}: {len(data) / 2**20:.1f} MiB; it gives what the model gives, up to {worst:.1e} of the largest.")
 
 
-def _refuse_stateful(parts: Sequence[nn.Module]) -> None:
+def _check_stateless(parts: Sequence[nn.Module]) -> None:
+    """Raise `ExportError` if a layer carries states from call to call, which a program cannot."""
     found = next((part for part in parts if getattr(part, "stateful", False) is True), None)
     if found is not None:
         raise ExportError(
-            f"{type(found).__name__} is stateful: it goes on from call to call where the last one ended, which a "
-            "program does not. Export a model with stateful=False and the same weights."
+            f"{type(found).__name__} is stateful: it carries states from call to call, which a program cannot. "
+            "Export a model with stateful=False and the same weights."
         )
 
 
 @contextmanager
-def _buffers_kept(parts: Sequence[nn.Module]) -> Iterator[None]:
-    """What a forward writes into buffers, even in evaluation mode, is undone."""
-    held = [(part, name, one, one.clone()) for part in parts for name, one in part._buffers.items() if one is not None]
+def _restored_buffers(parts: Sequence[nn.Module]) -> Iterator[None]:
+    """Restore the buffers afterwards, because a forward may write into them even in evaluation mode."""
+    saved = [
+        (part, name, buffer, buffer.clone())
+        for part in parts
+        for name, buffer in part._buffers.items()
+        if buffer is not None
+    ]
     try:
         yield
     finally:
-        for part, name, one, numbers in held:
-            part._buffers[name] = one
-            one.copy_(numbers)
+        for part, name, buffer, values in saved:
+            part._buffers[name] = buffer
+            buffer.copy_(values)
 
 
-def _target(filepath: str | os.PathLike[str], kind: str | None) -> tuple[Path, str]:
+def _check_target(filepath: str | os.PathLike[str], kind: str | None) -> tuple[Path, str]:
+    """Return path and format of the file.
+
+    Raises:
+        TypeError: `filepath` is not a path.
+        ValueError: the suffix is unknown, or does not go with `kind`.
+    """
     path = parse_path("filepath", filepath)
-    expected = _ENDINGS.get(path.suffix.lower())
+    expected = _FORMATS.get(path.suffix.lower())
     if expected is None:
         raise mismatch("filepath", str(path), "a file name that ends in .pt2 (torch.export) or .onnx")
-    if kind is not None and check_choice("format", kind, _ENDINGS.values()) != expected:
+    if kind is not None and check_choice("format", kind, _FORMATS.values()) != expected:
         raise ValueError(f"format={kind!r} does not go with {path.name}, whose ending means {expected!r}.")
     return path, expected
 
@@ -98,7 +118,7 @@ def _mute_exporters() -> Iterator[None]:
     """Mute the logs and warnings of torch and onnx during an export; errors are still raised."""
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=_MODULES)
-        # torch imports copyreg, whose use of LeafSpec torch itself warns about
+        # torch warns of LeafSpec, which copyreg uses when torch itself imports it; the warning is silenced
         warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
         for name in _LOGGERS:
             logger = logging.getLogger(name)

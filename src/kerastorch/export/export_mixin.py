@@ -1,4 +1,4 @@
-"""ExportMixin: `export` of a model."""
+"""`export` of a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kerastorch.functional.module_view import ModuleView
 
 
 class ExportMixin(ModuleView):
-    """A view that is exported as a program."""
+    """Base of a model that can be exported as a program."""
 
     def export(
         self,
@@ -18,24 +18,25 @@ class ExportMixin(ModuleView):
         verbose: bool | None = None,
         input_signature: Any = None,
     ) -> None:
-        """Write the model, as it is in evaluation mode, as a program that runs without kerastorch.
+        """Write the model in evaluation mode as a program that runs without kerastorch.
 
-        The batch's size, and others that are `None`, vary in it. Before the file is there, the program is run beside
-        the model, for batches of one, two and three rows; one that does not give the same is not written.
+        The batch size, and each other size that is `None`, varies in the program. Before the file is written, the
+        program is run and compared with the model for batches of one, two and three rows. A program whose outputs
+        differ is not written.
 
         Args:
-            filepath: ends in `.pt2` (a program of `torch.export`), or `.onnx`
+            filepath: path of the file, which ends in `.pt2` (a program of `torch.export`) or `.onnx`
                 (needs `pip install onnx onnxscript onnxruntime`).
-            format: `"torch"` or `"onnx"`; `None` goes by the ending.
-            verbose: say what was written.
-            input_signature: what the model is given: shapes with the batch's axis, `(None, 28, 28)`, or examples as
-                arrays, which it is compared on; a list or dict of them for several inputs. `None`: as the model
-                knows from its `Input`, `build` or `fit`.
+            format: `"torch"` or `"onnx"`. Default: according to the suffix.
+            verbose: whether to print the size of the file and the largest difference to the model.
+            input_signature: the inputs of the model: shapes with the batch axis, such as `(None, 28, 28)`, or examples
+                as arrays, which are then used for the comparison; for several inputs a list or dict of them. Default:
+                the shapes that the model knows from its `Input`, `build` or `fit`.
 
         Raises:
-            ExportError: torch cannot export it, or the program gives something else than the model.
+            ExportError: torch cannot export the model, or the outputs of the program differ from those of the model.
             ImportError: onnx, onnxscript or onnxruntime is missing.
-            ValueError: another ending; inputs that nobody knows, or that the model cannot take.
+            ValueError: the suffix is unknown; the inputs are not known, or the model cannot take them.
         """
         from kerastorch.export.export import export
 

@@ -1,4 +1,4 @@
-"""What a model is exported and compared on: the user's examples, or numbers drawn for what it takes."""
+"""Inputs that a model is traced and compared on: the user's examples, or random values of the known shapes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.core.tensor_spec import EXPORT_BATCH_SIZES, EXPORT_SIZES, TensorSpec, specs_of
+from kerastorch.core.tensor_spec import TensorSpec, specs_of
 from kerastorch.core.torch_private import pytree
 from kerastorch.core.wrapper_prefixes import unwrap
 from kerastorch.data.arrays import to_tensors as as_tensors
@@ -25,36 +25,42 @@ from kerastorch.runtime.error_context import raise_with_context
 from kerastorch.runtime.input_specs import resolve_input_specs
 from kerastorch.symbolic.symbolic_tensor import has_symbols
 
+# Lengths of axes other than the batch axis that vary: in the first trial, in the others, and by how much each further
+# axis is longer. Several choices are tried: convolutional networks halve the lengths a few times, a table of positions
+# may be short, some axes must have equal lengths.
+_LENGTHS = ((16, 24, 8), (16, 24, 0), (192, 320, 64), (192, 320, 0), (3, 4, 1), (3, 4, 0))
+_BATCH_SIZES = (3, 2, 1)  # the first is traced; it is not 1, because torch would take the batch size for constant
+
 
 class ExportInputs:
-    """Of one model.
+    """Trial inputs of a model, and its outputs for them.
 
     Args:
-        model: built, in evaluation mode.
-        signature: shapes, `Input`s or arrays in their structure; `None` for what the model knows.
+        model: a built model in evaluation mode.
+        signature: shapes, `Input`s or arrays in the structure of the model's input; `None` for the known shapes.
 
     Attributes:
         model: as given.
-        target: what torch traces: the module within views and wrappers that has the forward.
-        trials: what the model is called on, for three batch sizes where that varies; the first is traced.
-        expected: what the model returned for each.
+        target: the module that torch traces: without views and wrappers, the one that has the forward.
+        trials: inputs of the model, for three batch sizes if the batch size varies; the first is traced.
+        expected: outputs of the model for each of the trials.
 
     Raises:
-        ValueError: nobody knows what it takes, or it cannot take it.
+        ValueError: the inputs of the model are not known, or it cannot take them.
     """
 
     def __init__(self, model: nn.Module, signature: Any) -> None:
         self.model, self.target = model, _traceable(model)
         parts = modules(model)
-        place = next((tensor.device for tensor in tensors(parts)), torch.device("cpu"))
-        self._feed, self._most = BatchTransfer(parts, place), _most(parts)
-        self._sample = _sample(signature)
-        self._specs = _specs(model, signature, self._sample)
-        self._run()
-        self._axes = self._open(self.trials[0])
+        device = next((tensor.device for tensor in tensors(parts)), torch.device("cpu"))
+        self._transfer, self._index_limit = BatchTransfer(parts, device), _index_limit(parts)
+        self._examples = _examples(signature)
+        self._specs = _specs(model, signature, self._examples)
+        self._run_trials()
+        self._varying_axes = self._find_varying_axes(self.trials[0])  # by id of a tensor in the first trial
 
     def call(self, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """`x` as arguments of `target`, by position as far as they go."""
+        """Return `x` as positional and keyword arguments of `target`; as many as possible are positional."""
         plan = self.model._plan if isinstance(self.model, Functional) else None
         if plan is not None and self.target is not self.model:
             return tuple(plan.bind((x,), {})), {}
@@ -63,34 +69,40 @@ class ExportInputs:
         return bound.args, bound.kwargs
 
     def names(self) -> list[str]:
-        """Of the tensors among the arguments."""
-        args, kwargs = self.call(self.trials[0])
-        found = inspect.signature(self.target.forward).bind(*args, **kwargs).arguments
-        return unique(named(found))
+        """Return a unique name for each tensor among the arguments."""
+        return unique(tensor_names(self._arguments()))
 
     def leaves(self, x: Any) -> list[Tensor]:
-        """The tensors among the arguments that `x` makes, in their order."""
+        """Return the tensors among the arguments that `x` becomes, in order."""
         return [leaf for leaf in pytree.tree_leaves(self.call(x)) if isinstance(leaf, Tensor)]
 
     def varying(self) -> list[list[int]]:
-        """Of each of them the axes that vary."""
-        return [self._axes.get(id(leaf), []) for leaf in self.leaves(self.trials[0])]
+        """Return the axes that vary, for each tensor among the arguments."""
+        return [self._varying_axes.get(id(leaf), []) for leaf in self.leaves(self.trials[0])]
 
     def dynamic(self) -> dict[str, Any]:
-        """The sizes that vary, as torch.export takes them."""
-        args, kwargs = self.call(self.trials[0])
-        found = inspect.signature(self.target.forward).bind(*args, **kwargs).arguments
+        """Return the sizes that vary by argument, as `dynamic_shapes` of `torch.export.export`."""
 
         def sizes(leaf: Any) -> Any:
-            return dict.fromkeys(self._axes.get(id(leaf), ()), torch.export.Dim.DYNAMIC) or None
+            return dict.fromkeys(self._varying_axes.get(id(leaf), ()), torch.export.Dim.DYNAMIC) or None
 
-        return {name: pytree.tree_map(sizes, value) for name, value in found.items()}
+        return {name: pytree.tree_map(sizes, value) for name, value in self._arguments().items()}
 
-    def _run(self) -> None:
+    def _arguments(self) -> dict[str, Any]:
+        """Return the arguments of `target` for the first trial, by the names of its parameters."""
+        args, kwargs = self.call(self.trials[0])
+        return dict(inspect.signature(self.target.forward).bind(*args, **kwargs).arguments)
+
+    def _run_trials(self) -> None:
+        """Set `trials` and `expected` for the first choice of lengths that the model can take.
+
+        If there is none, raise the error of the first choice.
+        """
         first: tuple[Exception, Any] | None = None
-        for one, other, step in EXPORT_SIZES if _open_axes(self._specs) > 1 else EXPORT_SIZES[:1]:
-            batches = EXPORT_BATCH_SIZES if _open_axes(self._specs) else EXPORT_BATCH_SIZES[:1]
-            trials = [self._made(batch, one if batch == 3 else other, step) for batch in batches]
+        n_varying = _n_varying_axes(self._specs)
+        for length, other_length, step in _LENGTHS if n_varying > 1 else _LENGTHS[:1]:
+            batch_sizes = _BATCH_SIZES if n_varying else _BATCH_SIZES[:1]
+            trials = [self._make_input(size, length if size == 3 else other_length, step) for size in batch_sizes]
             try:
                 self.trials, self.expected = trials, [call_module(self.model, x) for x in trials]
                 return
@@ -102,32 +114,45 @@ class ExportInputs:
         except Exception as error:
             raise_with_context(error, self.model, first[1])
 
-    def _made(self, batch: int, length: int, step: int) -> Any:
-        if self._sample is not None:
-            return self._feed.inputs(map_structure(lambda one: _rows(one, batch), self._sample))
-        zeros = _zeros(self._specs, batch, length, step)
-        drawn = torch.Generator().manual_seed(batch)
-        return map_structure(lambda zero: self._drawn(zero, drawn), self._feed.inputs(zeros))
+    def _make_input(self, batch_size: int, length: int, step: int) -> Any:
+        """Return an input of the model: rows of the user's examples, or random values.
 
-    def _drawn(self, zero: Tensor, generator: torch.Generator) -> Tensor:
-        """Floats from a normal distribution; indices that every embedding has, and not 0, which may be padding."""
+        Args:
+            batch_size: number of rows, if the batch size varies.
+            length: length of the first other axis that varies.
+            step: by how much each further axis that varies is longer.
+        """
+        if self._examples is not None:
+            return self._transfer.inputs(map_structure(lambda example: _take_rows(example, batch_size), self._examples))
+        zeros = _zeros(self._specs, batch_size, length, step)
+        generator = torch.Generator().manual_seed(batch_size)
+        return map_structure(lambda zero: self._draw(zero, generator), self._transfer.inputs(zeros))
+
+    def _draw(self, zero: Tensor, generator: torch.Generator) -> Tensor:
+        """Return random values like `zero`.
+
+        Floats are from a normal distribution. Integers are indices that every embedding has, but not 0, which may be
+        the index of padding.
+        """
         if zero.dtype == torch.bool:
             return torch.ones_like(zero)
         if zero.is_floating_point():
             return torch.randn(zero.shape, generator=generator).to(zero)
-        return torch.randint(min(1, self._most - 1), self._most, zero.shape, generator=generator).to(zero)
+        return torch.randint(min(1, self._index_limit - 1), self._index_limit, zero.shape, generator=generator).to(zero)
 
-    def _open(self, x: Any) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = {}
+    def _find_varying_axes(self, x: Any) -> dict[int, list[int]]:
+        """Return the axes that vary, by the id of each tensor in `x`."""
+        axes: dict[int, list[int]] = {}
 
         def note(tensor: Tensor, spec: TensorSpec) -> None:
-            found[id(tensor)] = [axis for axis, size in enumerate(spec.shape) if size is None]
+            axes[id(tensor)] = [axis for axis, size in enumerate(spec.shape) if size is None]
 
         map_structure(note, x, self._specs)
-        return found
+        return axes
 
 
 def _traceable(model: nn.Module) -> nn.Module:
+    """Return the module within views and wrappers whose class has the forward."""
     while isinstance(model, ModuleView) and type(model).forward in (ModuleView.forward, Functional.forward):
         if model.module_viewed is None:
             break
@@ -136,51 +161,58 @@ def _traceable(model: nn.Module) -> nn.Module:
     return model if inner is model or isinstance(model, ModuleView) else _traceable(inner)
 
 
-def _sample(signature: Any) -> Any:
-    """The examples in a signature, as tensors; `None` where there are shapes."""
-    given = pytree.tree_leaves(signature)
-    if has_symbols(signature) or not any(hasattr(leaf, "__array__") for leaf in given):
+def _examples(signature: Any) -> Any:
+    """Return the examples in a signature as tensors in their structure; `None` for a signature of shapes."""
+    leaves = pytree.tree_leaves(signature)
+    if has_symbols(signature) or not any(hasattr(leaf, "__array__") for leaf in leaves):
         return None
     return as_tensors(signature, "input_signature")
 
 
-def _specs(model: nn.Module, signature: Any, sample: Any) -> Any:
-    if sample is not None:
-        return specs_of(sample)
-    found = resolve_input_specs(model, signature, None)
-    if found is None:
+def _specs(model: nn.Module, signature: Any, examples: Any) -> Any:
+    """Return the specs of the model's inputs in their structure.
+
+    Raises:
+        ValueError: they are neither given nor known.
+    """
+    if examples is not None:
+        return specs_of(examples)
+    specs = resolve_input_specs(model, signature, None)
+    if specs is None:
         raise ValueError(
-            "export: nobody knows what the model is given. Pass input_signature, a shape as (None, 28, 28) or a batch "
+            "export: the inputs of the model are not known. Pass input_signature, a shape as (None, 28, 28) or a batch "
             "of data, put an Input in front, or call build(input_shape)."
         )
-    return found
+    return specs
 
 
-def _open_axes(given: Any) -> int:
-    return max((spec.shape.count(None) for _, spec in leaves(given)), default=0)
+def _n_varying_axes(specs: Any) -> int:
+    """Return the largest number of axes that vary in one input."""
+    return max((spec.shape.count(None) for _, spec in leaves(specs)), default=0)
 
 
-def _zeros(given: Any, batch: int, length: int, step: int) -> Any:
+def _zeros(specs: Any, batch_size: int, length: int, step: int) -> Any:
+    """Return zeros of the given specs; the arguments are those of `_make_input`."""
     lengths = itertools.count(length, step)
 
     def zeros(spec: TensorSpec) -> Tensor:
         first = spec.shape.index(None) if None in spec.shape else -1
         sizes = [
-            size if size is not None else batch if axis == first else next(lengths)
+            size if size is not None else batch_size if axis == first else next(lengths)
             for axis, size in enumerate(spec.shape)
         ]
         return torch.zeros(sizes, dtype=spec.dtype)
 
-    return map_structure(zeros, given)
+    return map_structure(zeros, specs)
 
 
-def _rows(tensor: Tensor, many: int) -> Tensor:
-    """So many rows, over and over."""
-    return tensor[torch.arange(many) % len(tensor)]
+def _take_rows(tensor: Tensor, n: int) -> Tensor:
+    """Return `n` rows of a tensor, which are repeated if it has fewer."""
+    return tensor[torch.arange(n) % len(tensor)]
 
 
-def _most(parts: list[nn.Module]) -> int:
-    """Indices below this one are in every embedding."""
+def _index_limit(parts: list[nn.Module]) -> int:
+    """Return the number of indices that the smallest embedding has; 2 if there is none."""
     sizes = [
         int(part.num_embeddings if isinstance(part, (nn.Embedding, nn.EmbeddingBag)) else part.input_dim)
         for part in parts
@@ -189,24 +221,33 @@ def _most(parts: list[nn.Module]) -> int:
     return min(sizes, default=2)
 
 
-def named(value: Any) -> list[str]:
-    """The name of each tensor in a structure: its keys and numbers on the way."""
-    found = pytree.tree_flatten_with_path(value)[0]
-    return ["_".join(str(_key(one)) for one in path) for path, leaf in found if isinstance(leaf, Tensor)]
+def tensor_names(value: Any) -> list[str]:
+    """Return a name for each tensor in a nested structure: the keys and indices that lead to it.
+
+    >>> tensor_names({"a": [torch.zeros(1), torch.zeros(1)]})
+    ['a_0', 'a_1']
+    """
+    leaves = pytree.tree_flatten_with_path(value)[0]
+    return ["_".join(str(_key(entry)) for entry in path) for path, leaf in leaves if isinstance(leaf, Tensor)]
 
 
-def _key(one: Any) -> Any:
-    return next(getattr(one, name) for name in ("key", "idx", "name") if hasattr(one, name))
+def _key(entry: Any) -> Any:
+    """Return the key, index or attribute name of an entry in a path of pytree."""
+    return next(getattr(entry, name) for name in ("key", "idx", "name") if hasattr(entry, name))
 
 
 def unique(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
-    """The names, those that come again, or are taken, with a number."""
-    taken, found = set(taken), []
+    """Return names in which repeated ones, and those in `taken`, have a number appended.
+
+    >>> unique(["x", "x", "y"], ["y"])
+    ['x', 'x_1', 'y_1']
+    """
+    taken, result = set(taken), []
     for name in names:
         free, number = name or "output", 0
         while free in taken:
             number += 1
             free = f"{name}_{number}"
         taken.add(free)
-        found.append(free)
-    return found
+        result.append(free)
+    return result

@@ -1,8 +1,9 @@
-"""ONNX: an exported program as a graph that onnxruntime and others run."""
+"""Encode an exported program as an ONNX file, and run it with ONNX Runtime."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,90 +11,94 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from kerastorch.core.errors import ExportError
-from kerastorch.export.inputs import ExportInputs, named, unique
+from kerastorch.export.inputs import ExportInputs, tensor_names, unique
 from kerastorch.export.pt2_file import Run
 
-_NEEDED = ("onnx", "onnxscript", "onnxruntime")
-_MOST = 2**31 - 2**20  # bytes of one protobuf
+_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+_MAX_BYTES = 2**31 - 2**20  # of one protobuf
 
 
-def require() -> None:
+def require_packages() -> None:
     """Check that all packages for ONNX can be imported.
 
     Raises:
         ImportError: a package is missing; the message says how to install it.
     """
-    for package in _NEEDED:
+    for package in _PACKAGES:
         try:
             importlib.import_module(package)
         except ImportError as error:
-            message = f"Exporting to .onnx needs {package}: pip install {' '.join(_NEEDED)}"
+            message = f"Exporting to .onnx needs {package}: pip install {' '.join(_PACKAGES)}"
             raise ImportError(message, name=package) from error
 
 
-def encoded(program: ExportedProgram, inputs: ExportInputs) -> tuple[bytes, Run]:
-    """The bytes of an `.onnx` file, and what onnxruntime makes of them on the CPU.
+def encode(program: ExportedProgram, inputs: ExportInputs) -> tuple[bytes, Run]:
+    """Return the bytes of an `.onnx` file, and these bytes run by ONNX Runtime on the CPU as a function.
 
     Raises:
-        ExportError: something in the model has no counterpart in ONNX, or onnxruntime cannot run it.
+        ExportError: the model is larger than 2 GiB, has operations without a counterpart in ONNX, or ONNX Runtime
+            cannot run it.
     """
     names = inputs.names()
     outputs = unique(_output_names(inputs), names)
-    if sum(tensor.nbytes for tensor in program.state_dict.values()) > _MOST:
+    if sum(tensor.nbytes for tensor in program.state_dict.values()) > _MAX_BYTES:
         raise ExportError("the model has more than 2 GiB of weights, too many for one .onnx file; export it as .pt2.")
     try:
-        made = torch.onnx.export(
+        onnx_program = torch.onnx.export(
             program,
             input_names=names,
             output_names=outputs,
             dynamo=True,
             verbose=False,
-            custom_translation_table={torch.ops.aten.sort.stable: _sorted},
+            custom_translation_table={torch.ops.aten.sort.stable: _stable_sort},
         )
-        assert made is not None
-        proto = made.model_proto
-        _strip(proto)
+        assert onnx_program is not None
+        proto = onnx_program.model_proto
+        _remove_metadata(proto)
         _name_axes(proto, inputs)
         data: bytes = proto.SerializeToString()
-        run = _session(data)
+        run_session = _make_session(data)
     except Exception as error:
         raise ExportError(f"this model has no counterpart in ONNX: {_cause(error)}") from error
 
-    def called(x: Any) -> Any:
-        return run({name: one.detach().cpu().numpy() for name, one in zip(names, inputs.leaves(x), strict=True)})
+    def run(x: Any) -> list[Tensor]:
+        leaves = zip(names, inputs.leaves(x), strict=True)
+        return run_session({name: leaf.detach().cpu().numpy() for name, leaf in leaves})
 
-    return data, called
+    return data, run
 
 
-def _sorted(self: Any, stable: Any = True, dim: int = -1, descending: bool = False) -> Any:  # noqa: ARG001
-    """`aten.sort.stable`, which torch has no ONNX for: the first so many of all, of equals the first one first."""
+def _stable_sort(self: Any, stable: Any = True, dim: int = -1, descending: bool = False) -> Any:  # noqa: ARG001
+    """Translate `aten.sort.stable`, for which torch has no ONNX: TopK of all elements keeps the order of equal ones."""
     from onnxscript import opset18
 
     op: Any = opset18
 
-    whole = self if self.dtype.is_floating_point() else op.Cast(self, to=7)  # int64: TopK has no uint8
-    many = op.Gather(op.Shape(self), op.Constant(value_ints=[dim]))
-    values, places = op.TopK(whole, many, axis=dim, largest=int(descending), sorted=1)
-    return op.CastLike(values, self), places
+    values = self if self.dtype.is_floating_point() else op.Cast(self, to=7)  # 7 is int64; TopK does not take uint8
+    n = op.Gather(op.Shape(self), op.Constant(value_ints=[dim]))
+    values, indices = op.TopK(values, n, axis=dim, largest=int(descending), sorted=1)
+    return op.CastLike(values, self), indices
 
 
-def _session(data: bytes) -> Any:
+def _make_session(data: bytes) -> Callable[[dict[str, Any]], list[Tensor]]:
+    """Return a function that runs an ONNX model on arrays by name and returns its outputs in order."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; what it says of unused initializers is no matter
+    options.log_severity_level = 3  # errors only; warnings of unused initializers do not matter
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return lambda given: [torch.from_numpy(array) for array in session.run(None, given)]
+    return lambda arrays: [torch.from_numpy(array) for array in session.run(None, arrays)]
 
 
 def _cause(error: BaseException) -> str:
+    """Return the first line of the innermost cause of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).strip().partition("\n")[0]
 
 
 def _name_axes(proto: Any, inputs: ExportInputs) -> None:
-    """`batch`, and `x_1` for another axis that varies, in the place of torch's `s77`."""
+    """Rename axes that vary from names such as `s77` to `batch`, and `x_1` for a further axis of the input `x`."""
     names: dict[str, str] = {}
     for value, axes in zip(proto.graph.input, inputs.varying(), strict=True):
         for number, axis in enumerate(axes):
@@ -106,8 +111,8 @@ def _name_axes(proto: Any, inputs: ExportInputs) -> None:
                 size.dim_param = names[size.dim_param]
 
 
-def _strip(proto: Any) -> None:
-    """Take out what torch notes beside the nodes: where in whose files they come from."""
+def _remove_metadata(proto: Any) -> None:
+    """Remove the notes about nodes, in which torch writes paths of source files on this machine."""
     for holder in (proto, proto.graph, *proto.functions):
         del holder.metadata_props[:]
         for node in getattr(holder, "node", ()):
@@ -116,11 +121,15 @@ def _strip(proto: Any) -> None:
 
 
 def _output_names(inputs: ExportInputs) -> list[str]:
-    """Those of a functional model's outputs in a list, the keys of a dict, else `output`, `output_0`, ..."""
-    found = inputs.expected[0]
-    if isinstance(found, Tensor):
+    """Return the names of the outputs.
+
+    A functional model's outputs have the names of their layers, those in a dict their keys, others are called `output`,
+    or `output_0`, `output_1`, ...
+    """
+    outputs = inputs.expected[0]
+    if isinstance(outputs, Tensor):
         return ["output"]
-    own = getattr(inputs.model, "_output_names", None)
-    if own is not None and isinstance(found, (tuple, list)) and len(own) == len(found):
-        return list(own)
-    return [f"output_{name}" if name[:1].isdigit() else name for name in named(found)]
+    own_names = getattr(inputs.model, "_output_names", None)
+    if own_names is not None and isinstance(outputs, (tuple, list)) and len(own_names) == len(outputs):
+        return list(own_names)
+    return [f"output_{name}" if name[:1].isdigit() else name for name in tensor_names(outputs)]

@@ -1,4 +1,4 @@
-"""torch.export: a model traced with the sizes that vary, and its bytes."""
+"""Trace a model with `torch.export`, and encode it as a `.pt2` file."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from torch.export import ExportedProgram
 from kerastorch.core.errors import ExportError
 from kerastorch.export.inputs import ExportInputs
 
-Run = Callable[[Any], Any]  # from what the model is called on to what the program gives
+Run = Callable[[Any], Any]  # a program as a function of the model's input, which returns its outputs
 
 
-def traced(inputs: ExportInputs) -> ExportedProgram:
-    """The model on the first of its trials.
+def trace(inputs: ExportInputs) -> ExportedProgram:
+    """Return the model, traced by `torch.export` on its first trial input.
 
     Raises:
-        ExportError: torch cannot trace it.
+        ExportError: torch cannot trace the model.
     """
     args, kwargs = inputs.call(inputs.trials[0])
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # where torch prints what it had before it failed
+        with contextlib.redirect_stderr(io.StringIO()):  # torch prints what it traced before an error
             program = torch.export.export(inputs.target, args, kwargs, dynamic_shapes=inputs.dynamic())
     except Exception as error:
         raise ExportError(f"torch cannot export this model. {_cause(error)}") from error
-    program.example_inputs = None  # nobody needs them, and they may be the user's data
+    program.example_inputs = None  # they may be the user's data, so they are not written
     for module in program.graph_module.modules():
         for node in getattr(getattr(module, "graph", None), "nodes", ()):
-            node.meta.pop("stack_trace", None)  # paths on this machine
+            node.meta.pop("stack_trace", None)  # it has paths of this machine
     return program
 
 
-def encoded(program: ExportedProgram, inputs: ExportInputs) -> tuple[bytes, Run]:
-    """The bytes of a `.pt2` file, and the program that they make when they are loaded."""
+def encode(program: ExportedProgram, inputs: ExportInputs) -> tuple[bytes, Run]:
+    """Return the bytes of a `.pt2` file, and the program loaded from these bytes as a function."""
     written = io.BytesIO()
     torch.export.save(program, written)
-    # torch.export.load may unpickle: these bytes are our own, and have not left the memory
+    # torch.export.load may unpickle; that is safe here, because the bytes were made above and have not left the memory
     loaded = torch.export.load(io.BytesIO(written.getvalue())).module()
 
     def run(x: Any) -> Any:
@@ -50,18 +50,19 @@ def encoded(program: ExportedProgram, inputs: ExportInputs) -> tuple[bytes, Run]
 
 
 def _cause(error: Exception) -> str:
+    """Return a sentence about an error of `torch.export`, with advice for common causes."""
     text = str(error)
     if "specialized" in text or "onstraint" in text:
         lines = [line.strip(" -") for line in text.splitlines() if "specialized" in line]
-        said = lines[0].partition(". ")[0] if lines else text.strip().partition("\n")[0]
+        reason = lines[0].partition(". ")[0] if lines else text.strip().partition("\n")[0]
         return (
-            f"A size that is None is a fixed number within it: {said}. Give that size a number in input_signature, as "
-            "(None, 28, 28), or (1, 28, 28) for a fixed batch."
+            f"A size that is None is a fixed number within it: {reason}. Give that size a number in input_signature, "
+            "as (None, 28, 28), or (1, 28, 28) for a fixed batch."
         )
     if "ata-dependent" in text or "DataDependent" in type(error).__name__:
         return (
-            "Its forward goes by the numbers in its input, as `if x.sum() > 0` does, and a program is made before "
-            "there are any; write it with torch.where or torch.cond."
+            "Its forward depends on values of its input, as `if x.sum() > 0` does, but a program is traced without "
+            "values; write it with torch.where or torch.cond."
         )
     line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return f"{type(error).__name__}: {line.strip()}"

@@ -1,1 +1,1 @@
-"""Seeing a model: its layers, shapes, counts and graph."""
+"""Summaries and pictures of models: layers, shapes, counts and graph."""

@@ -1,8 +1,8 @@
-"""The calls of a module's parts, seen by hooks: which, within which, and what came out."""
+"""Record the calls of submodules by hooks: their order, nesting and output shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,87 +10,97 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-Shape = tuple[int | None, ...]
+Shape = tuple[int | None, ...]  # `None` for a size that varies
 
 
 @dataclass
 class Call:
-    """One call of a part.
+    """One call of a module.
 
     Attributes:
-        path: its name in the module's tree; that of the root is empty.
-        part: the module called.
-        depth: of calls around it.
-        around: the path of the one that called it.
-        again: whether it was called before.
-        shapes: of the tensors that came out.
+        path: the path of the module in the root module; empty for the root.
+        module: the module that was called.
+        depth: number of calls around this one; 0 for the call of the root.
+        caller: the path of the module that made the call; empty for the root.
+        is_repeated: whether the module was called before.
+        shapes: shapes of the tensors in the output.
     """
 
     path: str
-    part: nn.Module
+    module: nn.Module
     depth: int
-    around: str
-    again: bool
+    caller: str
+    is_repeated: bool
     shapes: list[Shape]
 
 
 @contextmanager
 def record_calls(module: nn.Module) -> Iterator[list[Call]]:
-    """The calls of `module` and its parts from now on, in the order in which they begin."""
-    found: list[Call] = []
-    open_calls: list[Call] = []
-    seen: set[nn.Module] = set()
+    """Yield a list to which each call of `module` and its submodules is appended, in the order in which they begin.
 
-    def begins(path: str) -> Any:
-        def hook(part: nn.Module, _: Any) -> None:
-            around = open_calls[-1].path if open_calls else ""
-            call = Call(path, part, len(open_calls), around, part in seen, [])
-            seen.add(part)
-            found.append(call)
+    Calls within scripted modules (`torch.jit.ScriptModule`) are not recorded, because these take no hooks.
+    """
+    calls: list[Call] = []
+    open_calls: list[Call] = []
+    called: set[nn.Module] = set()
+
+    def make_pre_hook(path: str) -> Callable[[nn.Module, Any], None]:
+        def on_begin(part: nn.Module, _: Any) -> None:
+            caller = open_calls[-1].path if open_calls else ""
+            call = Call(path, part, len(open_calls), caller, part in called, [])
+            called.add(part)
+            calls.append(call)
             open_calls.append(call)
 
-        return hook
+        return on_begin
 
-    def ends(_: nn.Module, __: Any, output: Any) -> None:
+    def on_end(_: nn.Module, __: Any, output: Any) -> None:
         open_calls.pop().shapes = shapes(output)
 
     with ExitStack() as stack:
         for path, part in module.named_modules():
             if isinstance(part, torch.jit.ScriptModule):
                 continue
-            stack.callback(part.register_forward_pre_hook(begins(path), prepend=True).remove)
-            stack.callback(part.register_forward_hook(ends).remove)
-        yield found
+            stack.callback(part.register_forward_pre_hook(make_pre_hook(path), prepend=True).remove)
+            stack.callback(part.register_forward_hook(on_end).remove)
+        yield calls
 
 
 def shapes(output: Any) -> list[Shape]:
-    """Of the tensors in what a module returned."""
+    """Return the shapes of the tensors in a nested output."""
     return [tuple(tensor.shape) for tensor in tensors_in(output)]
 
 
 def tensors_in(value: Any) -> list[Tensor]:
-    """The tensors in what a module takes or returns; of a packed sequence the packed rows."""
+    """Return the tensors in a nested input or output; a packed sequence counts as the tensor of its rows."""
     if isinstance(value, nn.utils.rnn.PackedSequence):
         return [value.data]
     if isinstance(value, (tuple, list)):
-        return [tensor for one in value for tensor in tensors_in(one)]
+        return [tensor for item in value for tensor in tensors_in(item)]
     if isinstance(value, Mapping):
-        return [tensor for one in value.values() for tensor in tensors_in(one)]
+        return [tensor for item in value.values() for tensor in tensors_in(item)]
     return [value] if isinstance(value, Tensor) else []
 
 
-def merged(one: list[Call], other: list[Call]) -> list[Call]:
-    """Calls of two runs, with `None` for sizes that differ; those of the first where the runs went different ways."""
-    if [call.path for call in one] != [call.path for call in other]:
-        return one
-    for call, twin in zip(one, other, strict=True):
-        call.shapes = common(call.shapes, twin.shapes)
-    return one
+def merge_calls(first: list[Call], second: list[Call]) -> list[Call]:
+    """Return the calls of two runs with different sizes, with `None` for sizes that differ in their outputs.
+
+    If the runs called different modules, return the calls of the first run.
+    """
+    if [call.path for call in first] != [call.path for call in second]:
+        return first
+    for call, other in zip(first, second, strict=True):
+        call.shapes = merge_shapes(call.shapes, other.shapes)
+    return first
 
 
-def common(one: list[Shape], other: list[Shape]) -> list[Shape]:
-    """Shapes of two runs, with `None` for sizes that differ."""
+def merge_shapes(first: list[Shape], second: list[Shape]) -> list[Shape]:
+    """Return shapes with `None` for sizes that differ between two runs.
+
+    >>> merge_shapes([(2, 7)], [(3, 7)])
+    [(None, 7)]
+    """
     return [
         tuple(a if a == b else None for a, b in zip(*pair, strict=True)) if len(pair[0]) == len(pair[1]) else pair[0]
-        for pair in zip(one, other, strict=False)
+        for pair in zip(first, second, strict=False)
     ]

@@ -1,4 +1,4 @@
-"""What a call costs: multiply-adds, and the memory that is kept until the backward pass."""
+"""Count the multiply-adds of a call, and the bytes of activations saved for the backward pass."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ from kerastorch.core.torch_private import TorchDispatchMode, aten_operation, ope
 
 
 class MultiplyAdds(TorchDispatchMode):
-    """Counts them meanwhile, in linear maps, convolutions, attention and recurrence, by the formulas of torch.
+    """A mode that counts multiply-adds in linear maps, convolutions, attention and recurrent layers.
 
-    Not counted: what is done to each element, sums, norms, pooling, softmax, and adding biases. torch's own counter
-    hooks into every module that there is, and warns of compiled ones.
+    Element-wise operations, sums, norms, pooling, softmax and the addition of biases are not counted. The formulas are
+    those of `torch.utils.flop_counter`. Its own counter is not used, because it hooks into all modules of the process
+    and warns of compiled ones.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._formulas, self._operations = _formulas(), 0
+        self._formulas, self._flops = _formulas(), 0
 
     @property
     def total(self) -> int:
-        """How many so far."""
-        return self._operations // 2
+        """Number of multiply-adds so far."""
+        return self._flops // 2
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         formula = self._formulas.get(operation_packet(func))
         if formula is None and func.namespace != "prim":
-            with self:  # by its parts, where it is a composite
-                made = func.decompose(*args, **kwargs)
-            if made is not NotImplemented:
-                return made
-        made = func(*args, **kwargs)
+            with self:  # a composite operation is counted by the operations that it consists of
+                output = func.decompose(*args, **kwargs)
+            if output is not NotImplemented:
+                return output
+        output = func(*args, **kwargs)
         if formula is not None:
-            self._operations += formula(*args, **kwargs, out_val=made)
-        return made
+            self._flops += formula(*args, **kwargs, out_val=output)
+        return output
 
 
 def _formulas() -> dict[Any, Any]:
-    """By kernel; those that torch's counter passes over are given shapes in the place of tensors."""
+    """Return functions that compute the FLOPs of a kernel: those of torch, and some for kernels that torch lacks."""
     from torch.utils.flop_counter import flop_registry, sdpa_flop_count, shape_wrapper
 
     def attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> Any:
@@ -58,36 +59,40 @@ def _formulas() -> dict[Any, Any]:
     def bilinear(one: Any, weight: Any, *_: Any, **__: Any) -> Any:
         return 2 * one[0] * math.prod(weight)
 
-    also = {
+    aten = torch.ops.aten
+    added = {
         aten_operation("_scaled_dot_product_flash_attention_for_cpu"): attention,
-        torch.ops.aten.mkldnn_rnn_layer: recurrence,
+        aten.mkldnn_rnn_layer: recurrence,
         aten_operation("_cudnn_rnn"): recurrences,
         aten_operation("_trilinear"): bilinear,
     }
-    return flop_registry | {kernel: shape_wrapper(formula) for kernel, formula in also.items()}
+    return flop_registry | {kernel: shape_wrapper(formula) for kernel, formula in added.items()}
 
 
 class SavedActivationBytes(torch.autograd.graph.saved_tensors_hooks):
-    """The bytes of what autograd keeps meanwhile, weights and inputs, which are there anyway, left out.
+    """A context that measures the bytes of the activations that autograd saves for the backward pass.
+
+    Parameters, buffers and inputs are not counted, because they take memory in any case.
 
     Args:
-        module: what is called.
+        module: the module that is called within the context.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self._storages: dict[int, Any] = {}
-        self._there = {storage_key(tensor) for tensor in (*module.parameters(), *module.buffers())}
-        super().__init__(self._keep, lambda tensor: tensor)
+        self._excluded = {storage_key(tensor) for tensor in (*module.parameters(), *module.buffers())}
+        super().__init__(self._record, lambda tensor: tensor)
 
     def bytes(self, inputs: Any) -> int:
-        """How many.
+        """Return the number of bytes.
 
         Args:
             inputs: what the module was called on.
         """
-        there = self._there | {storage_key(leaf) for _, leaf in leaves(inputs) if isinstance(leaf, Tensor)}
-        return sum(storage.nbytes() for key, storage in self._storages.items() if key not in there)
+        excluded = self._excluded | {storage_key(leaf) for _, leaf in leaves(inputs) if isinstance(leaf, Tensor)}
+        return sum(storage.nbytes() for key, storage in self._storages.items() if key not in excluded)
 
-    def _keep(self, tensor: Tensor) -> Tensor:
+    def _record(self, tensor: Tensor) -> Tensor:
+        """Note the storage of a tensor that autograd saves."""
         self._storages[storage_key(tensor)] = tensor.untyped_storage()
         return tensor

@@ -1,4 +1,4 @@
-"""A look at a module: one call without numbers where that goes, else on zeros; its calls and what it costs."""
+"""Profile a module: call it on fake tensors, or else on zeros, and record calls, multiply-adds and activations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
-from kerastorch.inspection.call_recorder import Call, merged, record_calls
+from kerastorch.inspection.call_recorder import Call, merge_calls, record_calls
 from kerastorch.inspection.flops_and_memory import MultiplyAdds, SavedActivationBytes
 from kerastorch.runtime.dry_run import DryRun
 from kerastorch.runtime.input_specs import has_varying_axes
@@ -16,59 +16,67 @@ from kerastorch.runtime.input_specs import has_varying_axes
 
 @dataclass
 class ModuleProfile:
-    """What was seen.
+    """The result of `profile_module`.
 
     Attributes:
-        module: what was looked at: the module, built where it was not.
-        calls: of all its parts, itself first.
-        multiply_adds: of one sample, or of one call where no size varies.
-        kept: bytes that wait for the backward pass, of the same; `None` where they cannot be told.
+        module: the profiled module; a built copy of a module that is not built.
+        calls: the calls of the module and its submodules, its own first.
+        multiply_adds: number of multiply-adds for one sample, or for one call if the batch size does not vary.
+        activation_bytes: bytes saved for the backward pass, likewise; `None` if they cannot be measured.
     """
 
     module: nn.Module
     calls: list[Call]
     multiply_adds: int
-    kept: int | None
+    activation_bytes: int | None
 
 
-def profile_module(module: nn.Module, given: Any) -> ModuleProfile:
-    """Call a module on inputs of these specs, in evaluation mode; nothing about it changes.
+def profile_module(module: nn.Module, specs: Any) -> ModuleProfile:
+    """Call a module in evaluation mode on inputs of the given specs, and return its profile.
+
+    The module is not changed. It is called on fake tensors; if that fails, on zeros.
+
+    Args:
+        module: any module; a copy is built if it is not built.
+        specs: specs of the inputs, in their structure.
 
     Raises:
-        ValueError: inputs that it cannot take.
+        ValueError: the module cannot take such inputs.
     """
     try:
-        subject = DryRun(module, given, fake=True)
-        seen, adds = _calls(subject, given)
-    except Exception:  # shapes are not enough for this one, or are wrong: the real thing says it best
-        subject = DryRun(module, given, fake=False)
-        return ModuleProfile(subject.module, *_calls(subject, given), None)
+        dry_run = DryRun(module, specs, fake=True)
+        calls, multiply_adds = _profile_calls(dry_run, specs)
+    except Exception:  # the forward needs values, or the inputs are wrong, of which a real call has the better message
+        dry_run = DryRun(module, specs, fake=False)
+        return ModuleProfile(dry_run.module, *_profile_calls(dry_run, specs), None)
     try:
-        kept = _kept(subject, given)
-    except Exception:  # it can be called, but not trained
-        kept = None
-    return ModuleProfile(subject.module, seen, adds, kept)
+        activation_bytes = _activation_bytes(dry_run, specs)
+    except Exception:  # the module can be called, but not trained
+        activation_bytes = None
+    return ModuleProfile(dry_run.module, calls, multiply_adds, activation_bytes)
 
 
-def _calls(subject: DryRun, given: Any) -> tuple[list[Call], int]:
-    runs, adds = [], []
-    for batch, varying in zip(TRIAL_BATCH_SIZES, TRIAL_SIZES, strict=True):
-        with record_calls(subject.module) as calls, MultiplyAdds() as counted:
-            subject.run(subject.inputs(batch, varying))
+def _profile_calls(dry_run: DryRun, specs: Any) -> tuple[list[Call], int]:
+    """Return calls and multiply-adds of a sample: the difference between two batches whose sizes differ by one."""
+    runs, counts = [], []
+    for batch_size, varying in zip(TRIAL_BATCH_SIZES, TRIAL_SIZES, strict=True):
+        with record_calls(dry_run.module) as calls, MultiplyAdds() as counter:
+            dry_run.run(dry_run.inputs(batch_size, varying))
         runs.append(calls)
-        adds.append(counted.total)
-    if has_varying_axes(given, beside_batch=True):
-        with MultiplyAdds() as counted:
-            subject.run(subject.inputs(TRIAL_BATCH_SIZES[1], TRIAL_SIZES[0]))
-        adds[1] = counted.total
-    return merged(*runs), adds[1] - adds[0] if has_varying_axes(given) else adds[0]
+        counts.append(counter.total)
+    if has_varying_axes(specs, beside_batch=True):  # both counts are to be of equal lengths
+        with MultiplyAdds() as counter:
+            dry_run.run(dry_run.inputs(TRIAL_BATCH_SIZES[1], TRIAL_SIZES[0]))
+        counts[1] = counter.total
+    return merge_calls(*runs), counts[1] - counts[0] if has_varying_axes(specs) else counts[0]
 
 
-def _kept(subject: DryRun, given: Any) -> int:
-    found = []
-    for batch in TRIAL_BATCH_SIZES:
-        kept = SavedActivationBytes(subject.module)
-        with kept:
-            x, _ = subject.run(subject.inputs(batch, TRIAL_SIZES[0]), training=True)
-        found.append(kept.bytes(x))
-    return found[1] - found[0] if has_varying_axes(given) else found[0]
+def _activation_bytes(dry_run: DryRun, specs: Any) -> int:
+    """Return the bytes that autograd saves for a sample, as the difference between two batches."""
+    sizes = []
+    for batch_size in TRIAL_BATCH_SIZES:
+        saved = SavedActivationBytes(dry_run.module)
+        with saved:
+            x, _ = dry_run.run(dry_run.inputs(batch_size, TRIAL_SIZES[0]), training=True)
+        sizes.append(saved.bytes(x))
+    return sizes[1] - sizes[0] if has_varying_axes(specs) else sizes[0]

@@ -1,4 +1,4 @@
-"""plot_model: a picture of a model's graph."""
+"""`plot_model`: draw the graph of a model to a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kerastorch.core.errors import check_int, mismatch
 from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import public_name
 from kerastorch.inspection.module_graph import Graph, Node, graph_of
-from kerastorch.inspection.summary_rows import shown, trainable
+from kerastorch.inspection.summary_rows import format_shapes, format_trainable
 from kerastorch.runtime.input_specs import resolve_input_specs
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg", ".dot")
@@ -35,30 +35,30 @@ def plot_model(
     input_shape: Any = None,
     input_data: Any = None,
 ) -> Any:
-    """Draw what happens in a call of a model: its layers, and the functions of torch between them.
+    """Draw the graph of a model: its layers, and the functions of torch between them.
 
-    It works for any `nn.Module`: the way of the tensors is followed through one call in evaluation mode, on tensors
-    without numbers; nothing is computed or changed. Pictures need matplotlib: `pip install matplotlib`.
+    Any `nn.Module` can be drawn. The tensors are followed through one call in evaluation mode on fake tensors, which
+    have shapes but no values: nothing is computed or changed. Pictures need matplotlib: `pip install matplotlib`.
 
     Args:
         model: the model or module.
-        to_file: where to; its ending chooses PNG, SVG, PDF, JPG, or DOT, the text that graphviz reads.
-        show_shapes: of what goes into each layer and of what comes out.
-        show_dtype: of what comes out.
-        show_layer_names: the names in the model's tree.
-        rankdir: where arrows point: `'TB'` down, `'BT'` up, `'LR'` right, `'RL'` left.
-        expand_nested: draw the parts of layers, in frames.
-        dpi: pixels per inch; fewer where a side would have more than 30000.
-        show_layer_activations: of layers that have one.
-        show_trainable: whether they learn.
-        input_shape: as for `model.summary`.
-        input_data: as for `model.summary`.
+        to_file: path of the file, whose suffix chooses PNG, SVG, PDF, JPG, or DOT, the text format of graphviz.
+        show_shapes: whether to show input and output shapes.
+        show_dtype: whether to show the dtype of the output.
+        show_layer_names: whether to show the layers' names or paths.
+        rankdir: direction of the arrows: `'TB'` down, `'BT'` up, `'LR'` right, `'RL'` left.
+        expand_nested: whether to draw the parts of layers, in frames.
+        dpi: pixels per inch; lowered for a picture with a side of more than 30000 pixels.
+        show_layer_activations: whether to show the activations of layers that have one.
+        show_trainable: whether to show which layers are trainable.
+        input_shape: shape of the input, as in `model.summary`.
+        input_data: a batch of arrays, as in `model.summary`.
 
     Returns:
-        The path; in a notebook an image that shows itself.
+        The path; in a notebook an image, which is displayed.
 
     Raises:
-        ValueError: another ending or direction; inputs that nobody knows, or that the model cannot take.
+        ValueError: the suffix or direction is unknown; the inputs are not known, or the model cannot take them.
         ImportError: matplotlib is missing.
     """
     path = Path(to_file)
@@ -76,19 +76,19 @@ def plot_model(
         for node in graph.nodes
     ]
     if suffix == ".dot":
-        path.write_text(dot(graph, labels, rankdir), encoding="utf-8")
+        path.write_text(to_dot(graph, labels, rankdir), encoding="utf-8")
         return path
     try:
-        from kerastorch.inspection.render import drawn, finest
+        from kerastorch.inspection.render import draw, limit_dpi
     except ImportError as error:
         raise ImportError("plot_model draws with matplotlib: pip install matplotlib", name="matplotlib") from error
-    figure = drawn(graph, labels, rankdir)
-    figure.savefig(path, dpi=finest(figure, dpi))
+    figure = draw(graph, labels, rankdir)
+    figure.savefig(path, dpi=limit_dpi(figure, dpi))
     return _image(path) if in_notebook() and suffix in (".png", ".jpg", ".svg") else path
 
 
-def dot(graph: Graph, labels: list[list[str]], rankdir: str) -> str:
-    """The graph in the language of graphviz."""
+def to_dot(graph: Graph, labels: list[list[str]], rankdir: str) -> str:
+    """Return the graph in the DOT language of graphviz."""
     lines = ["digraph model {", f"  rankdir={rankdir};", "  node [shape=box, style=rounded];"]
     for number, label in enumerate(labels):
         text = "\\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in label)
@@ -97,7 +97,8 @@ def dot(graph: Graph, labels: list[list[str]], rankdir: str) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def _label(node: Node, shapes: bool, dtype: bool, names: bool, activations: bool, learns: bool) -> list[str]:
+def _label(node: Node, shapes: bool, dtype: bool, names: bool, activations: bool, trainable: bool) -> list[str]:
+    """Return the lines of text in a box."""
     lines = [node.kind]
     if names and node.name:
         lines.append(node.name)
@@ -106,17 +107,18 @@ def _label(node: Node, shapes: bool, dtype: bool, names: bool, activations: bool
         lines.append(f"activation: {public_name(activation)}")
     if shapes:
         if node.kind == "Input":
-            lines.append(shown(node.made))
+            lines.append(format_shapes(node.output_shapes))
         else:
-            lines += [f"in: {shown(node.taken)}", f"out: {shown(node.made)}"]
+            lines += [f"in: {format_shapes(node.input_shapes)}", f"out: {format_shapes(node.output_shapes)}"]
     if dtype and node.dtype:
         lines.append(node.dtype)
-    if learns and node.module is not None:
-        lines.append(f"trainable: {trainable(modules(node.module))}")
+    if trainable and node.module is not None:
+        lines.append(f"trainable: {format_trainable(modules(node.module))}")
     return lines
 
 
 def _image(path: Path) -> Any:
+    """Return a picture as an object that notebooks display."""
     from IPython import display
 
     kind: Any = display.SVG if path.suffix.lower() == ".svg" else display.Image

@@ -1,9 +1,9 @@
-"""A summary: layers, output shapes, parameters and what a call costs, as text and for notebooks."""
+"""Summarize a model: layers, output shapes, parameters, multiply-adds and activations, as text or HTML."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,22 +12,23 @@ from torch import Tensor, nn
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.tensor_spec import TRIAL_SIZES
-from kerastorch.inspection import summary_rows
 from kerastorch.inspection.module_profile import ModuleProfile, profile_module
-from kerastorch.inspection.summary_rows import Row
-from kerastorch.inspection.text_table import as_html, memory, text
+from kerastorch.inspection.summary_rows import Row, class_name, rows_in_range, rows_of_calls, rows_of_tree
+from kerastorch.inspection.text_table import format_bytes, to_html, to_text
 from kerastorch.runtime.input_specs import has_varying_axes, resolve_input_specs
+
+_UNKNOWN_SHAPES = "Shapes: not known. Pass them as summary(input_shape=(None, 64)) or summary(input_data=x)."
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What `summary()` shows.
+    """The content of a summary.
 
     Attributes:
         title: the line above the table.
-        rows: of the table.
-        totals: the lines below it.
-        show_trainable: whether there is a column for that.
+        rows: rows of the table.
+        totals: lines below the table.
+        show_trainable: whether the table has a column that says which layers are trainable.
     """
 
     title: str
@@ -36,14 +37,16 @@ class Summary:
     show_trainable: bool = False
 
     def text(self, line_length: int) -> str:
-        """For a terminal of so many columns."""
-        return "\n".join([self.title, text(*self._table("└ "), line_length), *(f" {line}" for line in self.totals)])
+        """Return the summary as text with lines of at most `line_length` characters."""
+        return "\n".join([self.title, to_text(*self._table("└ "), line_length), *(f" {line}" for line in self.totals)])
 
     def _repr_html_(self) -> str:
+        """Return the summary as HTML, which notebooks display."""
         totals = "<br>\n".join(html.escape(line) for line in self.totals)
-        return f"<p><b>{html.escape(self.title)}</b></p>\n{as_html(*self._table('└ '))}\n<p>{totals}</p>"
+        return f"<p><b>{html.escape(self.title)}</b></p>\n{to_html(*self._table('└ '))}\n<p>{totals}</p>"
 
     def _table(self, branch: str) -> tuple[list[str], list[list[str]], list[bool]]:
+        """Return header, cells and alignment of the table; `branch` stands before the names of nested layers."""
         cells = [
             [
                 f"{'  ' * row.depth}{branch if row.depth else ''}{row.name} ({row.kind})",
@@ -67,46 +70,46 @@ def summarize(
     input_shape: Any = None,
     input_data: Any = None,
 ) -> Summary:
-    """Look at a module; the arguments are those of `Model.summary`."""
-    given = resolve_input_specs(module, input_shape, input_data)
-    seen = None if given is None else profile_module(module, given)
-    rows = (
-        summary_rows.of_tree(module, depth) if seen is None else summary_rows.of_calls(seen.module, seen.calls, depth)
-    )
+    """Return the summary of any module; the arguments are those of `Model.summary`."""
+    specs = resolve_input_specs(module, input_shape, input_data)
+    if specs is None:
+        rows, totals = rows_of_tree(module, depth), [*_count_weights(module), _UNKNOWN_SHAPES]
+    else:
+        profile = profile_module(module, specs)
+        rows = rows_of_calls(profile.module, profile.calls, depth)
+        totals = [*_count_weights(profile.module), *_describe_costs(profile, specs)]
     if layer_range is not None:
-        rows = summary_rows.between(rows, layer_range)
-    totals = _weights(module if seen is None else seen.module)
-    totals += _unknown() if seen is None else _costs(seen, given)
-    name = own_name(module) or summary_rows.kind(module)
+        rows = rows_in_range(rows, layer_range)
+    name = own_name(module) or class_name(module)
     return Summary(f'Model: "{name}"', rows, totals, show_trainable)
 
 
-def _weights(module: nn.Module) -> list[str]:
+def _count_weights(module: nn.Module) -> list[str]:
+    """Return lines with the numbers of elements in parameters and buffers; shared ones count once."""
     weights = [weight for weight in module.parameters() if not nn.parameter.is_lazy(weight)]
-    learn = [weight for weight in weights if weight.requires_grad]
-    rest = [weight for weight in weights if not weight.requires_grad]
+    trainable = [weight for weight in weights if weight.requires_grad]
+    frozen = [weight for weight in weights if not weight.requires_grad]
     unbuilt = " so far: the model is not built" if any(map(is_unbuilt, modules(module))) else ""
     lines = [
-        f"Total params: {_counted(weights)}{unbuilt}",
-        f"Trainable params: {_counted(learn)}",
-        f"Non-trainable params: {_counted(rest)}",
+        f"Total params: {_format_count(weights)}{unbuilt}",
+        f"Trainable params: {_format_count(trainable)}",
+        f"Non-trainable params: {_format_count(frozen)}",
     ]
     buffers = [buffer for buffer in module.buffers() if not nn.parameter.is_lazy(buffer) and buffer.numel()]
-    return [*lines, f"Buffers: {_counted(buffers)}, not counted as params"] if buffers else lines
+    return [*lines, f"Buffers: {_format_count(buffers)}, not counted as params"] if buffers else lines
 
 
-def _counted(tensors: Iterable[Tensor]) -> str:
-    tensors = list(tensors)
-    return f"{sum(tensor.numel() for tensor in tensors):,} ({memory(sum(tensor.nbytes for tensor in tensors))})"
+def _format_count(tensors: Sequence[Tensor]) -> str:
+    """Return the number of elements in tensors, and their size."""
+    return f"{sum(tensor.numel() for tensor in tensors):,} ({format_bytes(sum(tensor.nbytes for tensor in tensors))})"
 
 
-def _costs(seen: ModuleProfile, given: Any) -> list[str]:
-    of = "one sample" if has_varying_axes(given) else "one call"
-    if has_varying_axes(given, beside_batch=True):
-        of += f" ({TRIAL_SIZES[0]} for sizes that vary)"
-    lines = [f"Multiply-adds, {of}: {seen.multiply_adds:,}"]
-    return lines if seen.kept is None else [*lines, f"Kept for the backward pass, {of}: {memory(seen.kept)}"]
-
-
-def _unknown() -> list[str]:
-    return ["Shapes: tell what the model is given, as summary(input_shape=(None, 64)) or summary(input_data=x)."]
+def _describe_costs(profile: ModuleProfile, specs: Any) -> list[str]:
+    """Return lines with the multiply-adds and the saved activations of a sample, or of a call of a fixed batch size."""
+    unit = "one sample" if has_varying_axes(specs) else "one call"
+    if has_varying_axes(specs, beside_batch=True):
+        unit += f" ({TRIAL_SIZES[0]} for sizes that vary)"
+    lines = [f"Multiply-adds, {unit}: {profile.multiply_adds:,}"]
+    if profile.activation_bytes is not None:
+        lines.append(f"Kept for the backward pass, {unit}: {format_bytes(profile.activation_bytes)}")
+    return lines

@@ -1,4 +1,4 @@
-"""What a model shows of itself: its layers, by name and by number, and a summary."""
+"""`layers`, `get_layer` and `summary` of a model."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from kerastorch.core.name_lookup import own_name
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.functional.module_view import ModuleView
 
-ALL = 2**31
+_ALL_LEVELS = 2**31
 
 
 class SummaryMixin(ModuleView):
-    """A view whose layers can be seen."""
+    """Base of a model that lists its layers and prints a summary."""
 
-    _seen: Any = None  # the specs of what it was built for
+    _seen: Any = None  # specs of the inputs that the model was built for
 
     @overridable_property
     def layers(self) -> list[nn.Module]:
-        """The direct children, in order; an attribute of your own under this name stays yours."""
+        """The direct children, in order. A model may define an attribute of its own with this name."""
         return list(self.children())
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> nn.Module:
-        """A layer.
+        """Return a layer by its name or index.
 
         Args:
-            name: its `name`, or the path of its attribute: `"encoder.0"`.
-            index: its number in `layers`, from 0; negative from the end.
+            name: the layer's `name`, or the path of its attribute, such as `"encoder.0"`.
+            index: its index in `layers`; negative indices count from the end.
 
         Raises:
-            ValueError: both or neither; a name nobody has; a number too high.
+            ValueError: both or none of them are given; there is no layer of this name or index.
         """
         if (name is None) == (index is None):
             raise ValueError("get_layer() takes one of name and index.")
@@ -65,37 +65,38 @@ class SummaryMixin(ModuleView):
         input_shape: Any = None,
         input_data: Any = None,
     ) -> None:
-        """Print the layers with their output shapes and parameters, the totals, and what a call costs.
+        """Print the layers with their output shapes and parameters, the totals, and the costs of a call.
 
-        Shapes are those of one call in evaluation mode on tensors that have no numbers: nothing is computed, drawn or
-        changed. A model that is not built is built in a copy.
+        Shapes are those of one call in evaluation mode on fake tensors, which have shapes but no values: nothing is
+        computed or changed, and no random numbers are drawn. A model that is not built is built in a copy.
 
-        `Total params` are the numbers in parameters, each shared one once: those that require a gradient are trainable,
-        the others not. Buffers have a line of their own; Keras counts the running means of batch normalization and the
-        like as non-trainable params.
+        `Total params` is the number of elements in all parameters, where a shared parameter counts once. A parameter is
+        trainable if it requires a gradient. Buffers are counted in a line of their own; Keras counts buffers such as
+        the running means of batch normalization as non-trainable params.
 
         Args:
-            line_length: of a line at most; `None` is the terminal's width, 100 at most.
-            print_fn: is given the text in the place of `print`.
-            expand_nested: show the parts of layers, theirs, and so on.
-            show_trainable: a column that says whether a layer learns.
-            layer_range: two patterns: show the layers from the first one whose name begins with the first to the last
-                one whose name begins with the second.
-            depth: how many levels are shown.
-            input_shape: of what the model is given, the batch's axis first, `None` where a size varies:
-                `(None, 64)`; a list or dict of such tuples for several inputs. Not needed with an `Input`, after
-                `build`, and after `fit` or `evaluate`.
-            input_data: in the place of it, a batch of arrays, for their shapes and dtypes.
+            line_length: maximum length of a line in characters. Default: the width of the terminal, at most 100.
+            print_fn: function that is called with the text. Default: `print`.
+            expand_nested: whether to show all nesting levels.
+            show_trainable: whether to show which layers are trainable.
+            layer_range: two regular expressions for the beginnings of names; the layers from the first match of the
+                first one to the last match of the second one are shown.
+            depth: number of nesting levels to show, if `expand_nested` is `False`.
+            input_shape: shape of the input with the batch axis, `None` for sizes that vary: `(None, 64)`; a list or
+                dict of shapes for several inputs. Not needed for a model with an `Input`, nor after `build`, `fit` or
+                `evaluate`.
+            input_data: a batch of arrays, used for its shapes and dtypes in place of `input_shape`.
 
         Raises:
-            ValueError: inputs that the model cannot take, with the layer's name; an unknown layer in `layer_range`.
+            ValueError: the model cannot take the inputs, and the message names the layer; no layer matches
+                `layer_range`.
         """
-        from kerastorch.inspection.summary import summarize  # a good part of what there is to import, seldom needed
+        from kerastorch.inspection.summary import summarize  # rarely used, so imported late
 
         width = min(shutil.get_terminal_size((100, 24)).columns, 100) if line_length is None else line_length
-        found = summarize(
+        result = summarize(
             self,
-            depth=ALL if expand_nested else check_int("depth", depth),
+            depth=_ALL_LEVELS if expand_nested else check_int("depth", depth),
             show_trainable=show_trainable,
             layer_range=layer_range,
             input_shape=input_shape,
@@ -105,6 +106,6 @@ class SummaryMixin(ModuleView):
             from IPython import display
 
             show: Any = display.display
-            show(found)
+            show(result)
         else:
-            (print_fn or print)(found.text(check_int("line_length", width, 40)))
+            (print_fn or print)(result.text(check_int("line_length", width, 40)))

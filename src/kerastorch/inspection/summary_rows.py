@@ -1,4 +1,4 @@
-"""The rows of a summary: the calls of a model's parts, or its tree where it cannot be called."""
+"""Make the rows of a summary from the calls of submodules, or from the module tree if the inputs are not known."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from kerastorch.inspection.call_recorder import Call, Shape
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """One row of the table.
 
     Attributes:
-        depth: 0 for a layer of the model, 1 for a part of it, ...
-        name: its own, or that of its place.
+        depth: nesting level; 0 for a layer of the model, 1 for a part of such a layer, ...
+        name: the layer's own name, or the name of its attribute.
         kind: the name of its class.
-        shape: of what came out.
-        params: how many, its parts' among them; `'shared'` from its second use on.
-        trainable: `'yes'`, `'no'`, `'partly'`; `'-'` where there is nothing to train.
+        shape: output shapes.
+        params: number of elements in its parameters, nested ones included; `'shared'` if the layer was used before.
+        trainable: `'yes'`, `'no'`, or `'partly'`; `'-'` for a layer without parameters.
     """
 
     depth: int
@@ -36,115 +36,141 @@ class Row:
     trainable: str
 
 
-def of_calls(root: nn.Module, calls: Sequence[Call], depth: int) -> list[Row]:
-    """The parts that were called, `depth` levels of them, and at the end what was not called and has parameters."""
-    uses = Counter(_use(call) for call in calls if call.again)
-    picked = [call for call in calls if 1 <= call.depth <= depth] or calls[:1]
-    repeated = {_use(call): call for call in reversed(picked) if call.again}  # a loop over time steps is one row
-    rows = [_of_call(call, uses[_use(call)]) for call in picked if not call.again or repeated[_use(call)] is call]
+def rows_of_calls(root: nn.Module, calls: Sequence[Call], depth: int) -> list[Row]:
+    """Return rows of the submodules that were called, and at the end of those with parameters that were not called.
+
+    Args:
+        root: the model.
+        calls: calls of the model and its submodules, its own first.
+        depth: number of nesting levels to show.
+    """
+    uses = Counter(_use(call) for call in calls if call.is_repeated)
+    shown = [call for call in calls if 1 <= call.depth <= depth] or calls[:1]
+    # repeated calls with equal shapes share one row, because a loop over time steps makes many of them
+    repeated = {_use(call): call for call in reversed(shown) if call.is_repeated}
+    rows = [
+        _row_of_call(call, uses[_use(call)]) for call in shown if not call.is_repeated or repeated[_use(call)] is call
+    ]
     if len(calls) > 1:
-        rows += _rest(root, {id(part) for call in calls[1:] for part in modules(call.part)})
+        rows += _rows_not_called(root, {id(part) for call in calls[1:] for part in modules(call.module)})
     return rows
 
 
-def of_tree(root: nn.Module, depth: int) -> list[Row]:
-    """The children of a module that cannot be called, since nobody knows on what."""
+def rows_of_tree(root: nn.Module, depth: int) -> list[Row]:
+    """Return rows of the children of a module whose inputs are not known; output shapes are `'?'`."""
     rows: list[Row] = []
     seen: set[int] = set()
 
     def walk(part: nn.Module, level: int) -> None:
         for name, child in part._modules.items():
             if child is not None:
-                again = id(child) in seen
+                is_repeated = id(child) in seen
                 seen.add(id(child))
-                rows.append(_row(level, own_name(child) or name, child, "?", again))
-                if level + 1 < depth and not again:
+                rows.append(_row(level, own_name(child) or name, child, "?", int(is_repeated)))
+                if level + 1 < depth and not is_repeated:
                     walk(child, level + 1)
 
     walk(root, 0)
-    return rows or [_row(0, own_name(root) or kind(root).lower(), root, "?", 0)]
+    return rows or [_row(0, own_name(root) or class_name(root).lower(), root, "?", 0)]
 
 
-def between(rows: Sequence[Row], layer_range: Sequence[str]) -> list[Row]:
-    """From the first layer that the first pattern matches to the last one that the second does.
+def rows_in_range(rows: Sequence[Row], layer_range: Sequence[str]) -> list[Row]:
+    """Return the rows between two layers, which are included.
+
+    Args:
+        rows: rows of a summary.
+        layer_range: two regular expressions; the first matches the beginning of the first layer's name, the second the
+            beginning of the last layer's name.
 
     Raises:
-        ValueError: not two strings; a pattern that no layer's name begins with.
+        ValueError: `layer_range` is not two strings, or one of them matches no layer.
     """
-    if isinstance(layer_range, str) or len(layer_range) != 2 or not all(isinstance(one, str) for one in layer_range):
+    is_text = isinstance(layer_range, str)
+    if is_text or len(layer_range) != 2 or not all(isinstance(pattern, str) for pattern in layer_range):
         raise mismatch("layer_range", layer_range, "two names of layers, or patterns of them")
     tops = [index for index, row in enumerate(rows) if row.depth == 0]
-    found = [[index for index in tops if re.match(pattern, rows[index].name)] for pattern in layer_range]
-    for pattern, indices in zip(layer_range, found, strict=True):
+    matches = [[index for index in tops if re.match(pattern, rows[index].name)] for pattern in layer_range]
+    for pattern, indices in zip(layer_range, matches, strict=True):
         if not indices:
             raise ValueError(
                 f"layer_range: no layer's name begins with {pattern!r}. "
                 f"Layers: {', '.join(rows[index].name for index in tops)}."
             )
-    begin, last = found[0][0], found[1][-1]
+    begin, last = matches[0][0], matches[1][-1]
     begin, last = min(begin, last), max(begin, last)
     end = next((index for index in tops if index > last), len(rows))
     return list(rows[begin:end])
 
 
-def kind(part: nn.Module) -> str:
-    """The name of a module's class; of a view, that of what it is a view of, if that is more than a record of calls."""
+def class_name(part: nn.Module) -> str:
+    """Return the name of a module's class; for a view of a module, the name of the viewed module's class.
+
+    A functional model is a view of a `torch.fx.GraphModule`, but is shown under the name of its own class.
+    """
     viewed = vars(part).get("module_viewed")
     return type(part if viewed is None or isinstance(viewed, fx.GraphModule) else viewed).__name__
 
 
-def shown(shapes: Sequence[Shape]) -> str:
-    """`(None, 64)`, or several of them."""
+def format_shapes(shapes: Sequence[Shape]) -> str:
+    """Return shapes as text, such as `(None, 64), (None, 8)`; `-` if there are none."""
     return ", ".join(str(shape) for shape in shapes) or "-"
 
 
-def trainable(parts: Iterable[nn.Module]) -> str:
-    """Whether the parameters of these learn."""
-    learns = {weight.requires_grad for part in parts for weight in part.parameters(recurse=False)}
-    return {frozenset(): "-", frozenset({True}): "yes", frozenset({False}): "no"}.get(frozenset(learns), "partly")
+def format_trainable(parts: Iterable[nn.Module]) -> str:
+    """Return `'yes'`, `'no'` or `'partly'` according to the parameters of modules; `'-'` if there are none."""
+    flags = {weight.requires_grad for part in parts for weight in part.parameters(recurse=False)}
+    return {frozenset(): "-", frozenset({True}): "yes", frozenset({False}): "no"}.get(frozenset(flags), "partly")
 
 
 def _use(call: Call) -> tuple[int, tuple[Shape, ...]]:
-    return id(call.part), tuple(call.shapes)
+    """Return what calls have in common that are shown in one row: the module and the output shapes."""
+    return id(call.module), tuple(call.shapes)
 
 
-def _of_call(call: Call, uses: int) -> Row:
-    name = own_name(call.part) or call.path.removeprefix(f"{call.around}.") or kind(call.part).lower()
-    return _row(max(call.depth - 1, 0), name, call.part, shown(call.shapes), uses if call.again else 0)
+def _row_of_call(call: Call, uses: int) -> Row:
+    """Return the row of a call; `uses` is the number of repeated calls that it stands for."""
+    part = call.module
+    name = own_name(part) or call.path.removeprefix(f"{call.caller}.") or class_name(part).lower()
+    return _row(max(call.depth - 1, 0), name, part, format_shapes(call.shapes), uses if call.is_repeated else 0)
 
 
-def _row(depth: int, name: str, part: nn.Module, shape: str, again: int) -> Row:
+def _row(depth: int, name: str, part: nn.Module, shape: str, repeated: int) -> Row:
+    """Return the row of a module; `repeated` is 0 for its first use, else the number of further uses."""
     inside = modules(part)
-    count = (
-        "shared" + (f" x{again}" if again > 1 else "")
-        if again
-        else "unbuilt"
-        if any(map(is_unbuilt, inside))
-        else f"{_count(part):,}"
-    )
-    return Row(depth, name, kind(part), shape, count, trainable(inside))
+    if repeated:
+        params = f"shared x{repeated}" if repeated > 1 else "shared"
+    else:
+        params = "unbuilt" if any(map(is_unbuilt, inside)) else f"{_count_params(part):,}"
+    return Row(depth, name, class_name(part), shape, params, format_trainable(inside))
 
 
-def _count(part: nn.Module) -> int:
-    weights = {id(weight): weight for one in modules(part) for weight in one._parameters.values() if weight is not None}
+def _count_params(part: nn.Module) -> int:
+    """Return the number of elements in the parameters of a module; a shared parameter counts once."""
+    weights = {
+        id(weight): weight for child in modules(part) for weight in child._parameters.values() if weight is not None
+    }
     return sum(weight.numel() for weight in weights.values())
 
 
-def _rest(root: nn.Module, called: set[int]) -> list[Row]:
-    """What has parameters and is within nothing that was called."""
+def _rows_not_called(root: nn.Module, called: set[int]) -> list[Row]:
+    """Return rows of parameters outside the modules that were called.
+
+    Args:
+        root: the model.
+        called: ids of the called modules and of all modules in them.
+    """
     rows = []
     own = sum(weight.numel() for weight in root.parameters(recurse=False))
     if own:
-        rows.append(Row(0, "(its own)", "Parameter", "-", f"{own:,}", trainable([root])))
+        rows.append(Row(0, "(its own)", "Parameter", "-", f"{own:,}", format_trainable([root])))
 
     def walk(part: nn.Module, path: str) -> None:
         for name, child in part.named_children():
             if id(child) in called:
                 continue
-            inside = [id(one) in called for one in modules(child)]
-            if any(inside):
+            if any(id(part) in called for part in modules(child)):
                 walk(child, f"{path}{name}.")
-            elif _count(child):
+            elif _count_params(child):
                 rows.append(_row(0, own_name(child) or f"{path}{name}", child, "not called", 0))
 
     walk(root, "")

@@ -1,30 +1,30 @@
-"""A table in a terminal, no wider than it, and the same as HTML for a notebook."""
+"""Format a table for a terminal of limited width, or as HTML for a notebook."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
 
-LEAST = 8  # characters that a column shrinks to
+MIN_WIDTH = 8  # characters of a shrunk column
 
 
-def text(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], width: int) -> str:
-    """Lines drawn in box characters; cells that do not fit end in an ellipsis.
+def to_text(header: Sequence[str], rows: Sequence[Sequence[str]], align_right: Sequence[bool], width: int) -> str:
+    """Return a table drawn with box characters; cells that do not fit end in an ellipsis.
 
     Args:
-        header: of the columns.
-        rows: cells.
-        right: which columns are aligned to the right.
-        width: of a line at most.
+        header: titles of the columns.
+        rows: cells of each row.
+        align_right: for each column whether it is aligned to the right.
+        width: maximum length of a line in characters.
     """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    while sum(widths) + 3 * len(widths) + 1 > width and max(widths) > LEAST:
+    while sum(widths) + 3 * len(widths) + 1 > width and max(widths) > MIN_WIDTH:
         widths[widths.index(max(widths))] -= 1
 
     def line(cells: Sequence[str], edge: str) -> str:
         fitted = [
             f"{_cut(cell, size):>{size}}" if aligned else f"{_cut(cell, size):<{size}}"
-            for cell, size, aligned in zip(cells, widths, right, strict=True)
+            for cell, size, aligned in zip(cells, widths, align_right, strict=True)
         ]
         return f"{edge} {f' {edge} '.join(fitted)} {edge}"
 
@@ -42,13 +42,13 @@ def text(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[b
     )
 
 
-def as_html(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
-    """An HTML table of the same cells, whole."""
+def to_html(header: Sequence[str], rows: Sequence[Sequence[str]], align_right: Sequence[bool]) -> str:
+    """Return an HTML table; the first three arguments are those of `to_text`, and cells are not cut."""
 
     def line(cells: Sequence[str], tag: str) -> str:
         styled = (
             f'<{tag} style="text-align:{"right" if aligned else "left"};white-space:pre">{html.escape(cell)}</{tag}>'
-            for cell, aligned in zip(cells, right, strict=True)
+            for cell, aligned in zip(cells, align_right, strict=True)
         )
         return f"<tr>{''.join(styled)}</tr>"
 
@@ -56,10 +56,10 @@ def as_html(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequenc
     return f"<table>\n<thead>{line(header, 'th')}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
-def memory(size: int) -> str:
-    """Bytes as people read them, 1 KB being 1024, as Keras has it.
+def format_bytes(size: int) -> str:
+    """Return a number of bytes with a unit; 1 KB is 1024 bytes, as in Keras.
 
-    >>> memory(4810 * 4)
+    >>> format_bytes(4810 * 4)
     '18.79 KB'
     """
     amount, unit = float(size), "B"
@@ -71,4 +71,5 @@ def memory(size: int) -> str:
 
 
 def _cut(cell: str, size: int) -> str:
+    """Return a cell shortened to `size` characters."""
     return cell if len(cell) <= size else f"{cell[: size - 1]}…"

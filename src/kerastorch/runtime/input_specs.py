@@ -43,9 +43,10 @@ def known_input_specs(module: nn.Module) -> Any:
             if has_symbols(given):
                 found = map_symbols(given, _spec_of_symbol)
                 return found[0] if isinstance(found, (tuple, list)) and len(found) == 1 else found
-    met = vars(module).get("_seen") or getattr(vars(module).get("_trainer"), "seen", None)
-    if met is not None:
-        return met
+    trainer = vars(module).get("_trainer")
+    seen = vars(module).get("_seen") or (None if trainer is None else trainer.state.input_specs)
+    if seen is not None:
+        return seen
     first = next(iter(module.children()), None)
     return known_input_specs(first) if getattr(module, "is_chain", False) and first is not None else None
 

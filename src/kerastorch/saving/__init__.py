@@ -1,4 +1,4 @@
-"""Saving models: `load_model`, and names for what is your own."""
+"""Saving and loading models: `load_model`, and the registry of your own classes and functions."""
 
 from kerastorch.saving.load import load_model
 from kerastorch.saving.registry import (

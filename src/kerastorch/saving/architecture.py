@@ -1,4 +1,4 @@
-"""The architecture of a model: written, tried, and made again."""
+"""Encode the architecture of a model, check that the model can be made again from it, and decode it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from kerastorch.checkpoint.state_json import pack
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.serialization import decode, encode, use_codec
 from kerastorch.saving.deserializer import Reader, names_in
-from kerastorch.saving.model_diff import describe_difference, misfit, reset
+from kerastorch.saving.model_diff import changed_attributes, describe_difference, describe_misfit
 from kerastorch.saving.registry import find
 from kerastorch.saving.serializer import Writer
 from kerastorch.symbolic.fake_tensors import fake_mode, is_data_dependent, mute_fake_tensor_logs
 
 
 def describe(model: nn.Module) -> Any:
-    """A model as `encode` writes it, once it is known that the same comes out of it again.
+    """Return the encoded architecture of a model, after checking that decoding it makes an equal model.
 
     Raises:
-        TypeError: it cannot be written, and why.
+        TypeError: the model cannot be encoded, or decoding makes a different model; the message gives the reason.
+
+    Warns:
+        UserWarning: an attribute of one of the user's modules has another value in the decoded model.
     """
     writer = Writer()
     try:
@@ -35,15 +38,15 @@ def describe(model: nn.Module) -> Any:
     except (AttributeError, ValueError, RecursionError) as error:
         raise TypeError(str(error)) from error
     try:
-        other = _again(model, written, writer.custom)
+        other = _remake_on_fakes(model, written, writer.custom)
     except Exception as error:
         if is_data_dependent(error):
-            return written  # what its class computes when it is made needs numbers
+            return written  # its __init__ needs values of tensors, so it cannot be tried on fake tensors
         raise TypeError(f"it cannot be made again from its config: {error}") from error
-    found = describe_difference(model, other)
-    if found is not None:
-        raise TypeError(found)
-    if lost := reset(model, other):
+    difference = describe_difference(model, other)
+    if difference is not None:
+        raise TypeError(difference)
+    if lost := changed_attributes(model, other):
         warnings.warn(
             f"an attribute is not in the file: {lost[0]}, when the model is loaded. Make it an argument of "
             "__init__, or a buffer.",
@@ -52,31 +55,35 @@ def describe(model: nn.Module) -> Any:
     return written
 
 
-_tried: WeakKeyDictionary[nn.Module, tuple[Any, nn.Module]] = WeakKeyDictionary()
+# model -> the JSON of its last encoded architecture, and the model made from it
+_cache: WeakKeyDictionary[nn.Module, tuple[Any, nn.Module]] = WeakKeyDictionary()
 
 
-def _again(model: nn.Module, written: Any, custom: Mapping[str, Any]) -> nn.Module:
-    """The model that is made of what was written, without numbers; the last one, where the same was written then."""
-    plain = pack(written)
-    if model in _tried and not plain.tensors and _tried[model][0] == plain.json:
-        return _tried[model][1]
-    with _without_numbers():
-        other = _made(written, custom)
-    _tried[model] = plain.json, other
+def _remake_on_fakes(model: nn.Module, written: Any, custom: Mapping[str, Any]) -> nn.Module:
+    """Return the model made from an encoded architecture, on fake tensors; cached as long as the encoding stays."""
+    packed = pack(written)
+    if model in _cache and not packed.tensors and _cache[model][0] == packed.json:
+        return _cache[model][1]
+    with _on_fake_tensors():
+        other = _decode_module(written, custom)
+    _cache[model] = packed.json, other
     return other
 
 
 def rebuild(written: Any, weights: Mapping[str, Any], custom: Mapping[str, Any], where: str) -> nn.Module:
-    """The model that was written; memory is taken for it when it is known that the weights are its own.
+    """Return the model of an encoded architecture, with arbitrary weights.
+
+    The model is made on fake tensors first, and its names and shapes are compared with `weights`. So a file cannot make
+    a model take memory that its weights do not need.
 
     Args:
-        written: as `describe` wrote it, or as anybody may have.
+        written: an encoded architecture, possibly from an untrusted file.
         weights: the state dict in the file.
-        custom: what a user's names stand for.
+        custom: the user's classes and functions by name.
         where: the file, for messages.
 
     Raises:
-        CheckpointError: names that nobody knows; weights that are not those of the model.
+        CheckpointError: a name is not known, the model cannot be made, or the weights do not fit it.
     """
     missing = sorted({name for name in names_in(written) if find(name, custom) is None})
     if missing:
@@ -88,15 +95,15 @@ def rebuild(written: Any, weights: Mapping[str, Any], custom: Mapping[str, Any],
         )
     try:
         try:
-            with _without_numbers():
-                wrong = misfit(_made(written, custom), weights)
+            with _on_fake_tensors():
+                misfit = describe_misfit(_decode_module(written, custom), weights)
         except Exception as error:
             if not is_data_dependent(error):
                 raise
-            wrong = None
-        if wrong is not None:
-            raise CheckpointError(f"{where}: {wrong}")
-        return _made(written, custom)
+            misfit = None
+        if misfit is not None:
+            raise CheckpointError(f"{where}: {misfit}")
+        return _decode_module(written, custom)
     except CheckpointError:
         raise
     except Exception as error:
@@ -104,14 +111,14 @@ def rebuild(written: Any, weights: Mapping[str, Any], custom: Mapping[str, Any],
 
 
 @contextmanager
-def _without_numbers() -> Iterator[None]:
-    """Tensors have shapes alone, and take no memory."""
-    with fake_mode(), mute_fake_tensor_logs(), _Copies():
+def _on_fake_tensors() -> Iterator[None]:
+    """Let tensors made meanwhile be fake: they have shapes but no values, and take no memory."""
+    with fake_mode(), mute_fake_tensor_logs(), _DeepCopyOfFakes():
         yield
 
 
-class _Copies(TorchFunctionMode):
-    """A deep copy of a tensor without numbers, which torch's own would read."""
+class _DeepCopyOfFakes(TorchFunctionMode):
+    """A mode in which `copy.deepcopy` works for fake tensors; torch's own would read their values."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.Tensor.__deepcopy__:
@@ -122,7 +129,8 @@ class _Copies(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _made(written: Any, custom: Mapping[str, Any]) -> nn.Module:
+def _decode_module(written: Any, custom: Mapping[str, Any]) -> nn.Module:
+    """Return the module of an encoded architecture; its shapes are in the encoding, its weights come later."""
     with use_codec(Reader(custom, complete=True)):
         made = decode(written)
     if not isinstance(made, nn.Module):

@@ -1,4 +1,4 @@
-"""What `compile` was given, and where its optimizer is."""
+"""The arguments of `compile`, encoded and decoded, and the training progress: optimizer state and number of epochs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kerastorch.checkpoint.optimizer_state import capture_optimizer_state, restore_optimizer_state
+from kerastorch.checkpoint.optimizer_state import capture_optimizer_state, parameter_names, restore_optimizer_state
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.serialization import decode, encode, use_codec
 from kerastorch.optimizers.base import TorchOptimizer
@@ -19,61 +19,76 @@ from kerastorch.saving.hook_detection import hooks_of, is_foreign
 from kerastorch.saving.serializer import Writer
 from kerastorch.training.trainer import Trainer
 
+_ARGUMENTS = ("loss", "loss_weights", "metrics", "regularizers", "memory_format", "jit_compile", "steps_per_execution")
 
-def describe(trainer: Trainer) -> dict[str, Any]:
-    """The arguments of `compile`, encoded.
+
+def encode_compile_args(trainer: Trainer) -> dict[str, Any]:
+    """Return the arguments of `compile`, encoded, by name.
+
+    An optimizer of torch that the user made over the model's parameters is encoded as its class and parameter groups.
 
     Raises:
-        TypeError: one of them cannot be written, and why.
+        TypeError: an argument cannot be encoded; the message names it and gives the reason.
     """
-    given = dict(trainer.compile_args)
-    optimizer = given.pop("optimizer", None)
+    arguments = dict(trainer.compile_args)
+    optimizer = arguments.pop("optimizer", None)
     if trainer.optimizer is not None and any(map(is_foreign, hooks_of(trainer.optimizer))):
         raise TypeError("optimizer: it has step hooks, which are functions.")
     with use_codec(Writer()):
         written: dict[str, Any] = {}
-        for name, value in given.items():
+        for name, value in arguments.items():
             try:
                 written[name] = encode(value)
             except (TypeError, ValueError, AttributeError) as error:
                 raise TypeError(f"{name}: {error}") from error
-        held = isinstance(optimizer, TorchOptimizer)
-        written["optimizer"] = _held(optimizer, names(trainer)) if held else encode(optimizer)
+        is_instance = isinstance(optimizer, TorchOptimizer)
+        written["optimizer"] = _encode_optimizer(optimizer, _names(trainer)) if is_instance else encode(optimizer)
     return written
 
 
-def _held(optimizer: TorchOptimizer, named: Mapping[str, Tensor]) -> dict[str, Any]:
-    """An optimizer of torch's that was made over the model's parameters."""
+def _encode_optimizer(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the class and the parameter groups of an optimizer of torch."""
     name = torch_allowlist.name_of(torch_class(optimizer))
     if name is None:
         raise TypeError(f"optimizer: {type(optimizer).__name__} is not one of torch.optim.")
-    return {"held": name, "groups": capture_optimizer_state(optimizer, named)["groups"]}
+    return {"held": name, "groups": capture_optimizer_state(optimizer, names)["groups"]}
 
 
-def settings(written: Mapping[str, Any], model: nn.Module, custom: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The arguments of `compile` again.
+def decode_compile_args(
+    written: Mapping[str, Any], model: nn.Module, custom: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    """Return the arguments of `compile` that `encode_compile_args` encoded.
+
+    Args:
+        written: the encoded arguments; names that `compile` does not have are ignored.
+        model: the model, over whose parameters an optimizer of torch is made.
+        custom: the user's classes and functions by name.
+        where: the file, for messages.
 
     Raises:
-        CheckpointError: names that nobody knows, or what no `compile` was given.
+        CheckpointError: a name is not known, or an argument cannot be made.
     """
-    known = ("optimizer", "loss", "loss_weights", "metrics", "regularizers", "memory_format", "jit_compile",
-             "steps_per_execution")  # fmt: skip
     try:
         with use_codec(Reader(custom)):
-            found = {name: decode(value) for name, value in written.items() if name in known and name != "optimizer"}
+            arguments = {name: decode(value) for name, value in written.items() if name in _ARGUMENTS}
             optimizer = written["optimizer"]
-            held = isinstance(optimizer, Mapping) and set(optimizer) == {"held", "groups"}
-            found["optimizer"] = _made(optimizer, model) if held else _makes_one(decode(optimizer))
+            is_instance = isinstance(optimizer, Mapping) and set(optimizer) == {"held", "groups"}
+            arguments["optimizer"] = (
+                _decode_optimizer(optimizer, model) if is_instance else _check_makes_optimizer(decode(optimizer))
+            )
     except Exception as error:
         raise CheckpointError(
             f"{where}: what compile() was given cannot be made: {error} load_model takes custom_objects, or "
             "compile=False and nothing of that."
         ) from error
-    return found
+    return arguments
 
 
-def _makes_one(optimizer: Any) -> Any:
-    """`optimizer`, if it is no function of torch's: compile calls it on the weights, and there are large products."""
+def _check_makes_optimizer(optimizer: Any) -> Any:
+    """Return `optimizer`; raise if it is a function of torch that makes something else.
+
+    `compile` calls a function on the weights. A function such as a matrix product would take any amount of memory.
+    """
     made = optimizer.func if isinstance(optimizer, functools.partial) else optimizer
     name = None if isinstance(made, str) else torch_allowlist.name_of(made)
     if name is not None and name not in torch_allowlist.OPTIMIZERS:
@@ -81,41 +96,43 @@ def _makes_one(optimizer: Any) -> Any:
     return optimizer
 
 
-def _made(written: Mapping[str, Any], model: nn.Module) -> TorchOptimizer:
+def _decode_optimizer(written: Mapping[str, Any], model: nn.Module) -> TorchOptimizer:
+    """Return an optimizer of torch over the model's parameters, with the groups and hyperparameters of the file."""
     kind: Callable[..., TorchOptimizer] = torch_allowlist.OPTIMIZERS[written["held"]]
-    named = dict(model.named_parameters())
-    optimizer = kind([{"params": [named[name] for name in group["params"]]} for group in written["groups"]], lr=1e-3)
+    parameters = dict(model.named_parameters())
+    groups = [{"params": [parameters[name] for name in group["params"]]} for group in written["groups"]]
+    optimizer = kind(groups, lr=1e-3)
     for group, saved in zip(optimizer.param_groups, written["groups"], strict=True):
         group.update({key: value for key, value in saved.items() if key != "params"})
     return optimizer
 
 
-def names(trainer: Trainer) -> dict[str, Tensor]:
-    """The parameters that the optimizer may hold: the model's, and what the losses themselves learn."""
-    own = {f"loss:{number}": weight for number, weight in enumerate(trainer.compiled_loss.parameters())}
-    return {**dict(trainer.model.named_parameters()), **own}
-
-
-def progress(trainer: Trainer) -> dict[str, Any]:
-    """The optimizer's state, what the losses have learned, and how many epochs were trained."""
+def capture_progress(trainer: Trainer) -> dict[str, Any]:
+    """Return the optimizer's state, the parameters that the losses learn, and the number of epochs trained."""
+    optimizer = trainer.optimizer
     return {
-        "optimizer": None if trainer.optimizer is None else capture_optimizer_state(trainer.optimizer, names(trainer)),
-        "losses": [weight.detach() for weight in trainer.compiled_loss.parameters()],
+        "optimizer": None if optimizer is None else capture_optimizer_state(optimizer, _names(trainer)),
+        "losses": [parameter.detach() for parameter in trainer.compiled_loss.parameters()],
         "epochs_done": trainer.state.epochs_done,
     }
 
 
-def restore(trainer: Trainer, found: Mapping[str, Any], where: str) -> None:
-    """Put back what `progress` found.
+def restore_progress(trainer: Trainer, progress: Mapping[str, Any], where: str) -> None:
+    """Put back what `capture_progress` returned.
 
     Raises:
-        CheckpointError: the optimizer holds other parameters, or the losses learn something else.
+        CheckpointError: the optimizer holds other parameters, or the losses learn parameters of other shapes.
     """
-    own, saved = trainer.compiled_loss.parameters(), found["losses"]
-    if [weight.shape for weight in own] != [weight.shape for weight in saved]:
+    learned, saved = trainer.compiled_loss.parameters(), progress["losses"]
+    if [parameter.shape for parameter in learned] != [value.shape for value in saved]:
         raise CheckpointError(f"{where}: what the losses learn is not what was saved.")
-    for weight, value in zip(own, saved, strict=True):
-        weight.data.copy_(value)
-    if found["optimizer"] is not None:
-        restore_optimizer_state(trainer.get_or_create_optimizer(), found["optimizer"], names(trainer), where)
-    trainer.state.epochs_done = int(found["epochs_done"])
+    for parameter, value in zip(learned, saved, strict=True):
+        parameter.data.copy_(value)
+    if progress["optimizer"] is not None:
+        restore_optimizer_state(trainer.get_or_create_optimizer(), progress["optimizer"], _names(trainer), where)
+    trainer.state.epochs_done = int(progress["epochs_done"])
+
+
+def _names(trainer: Trainer) -> dict[str, Tensor]:
+    """Return the parameters that the optimizer may hold, by their names in the file of a model."""
+    return parameter_names(trainer.model, trainer.compiled_loss.parameters(), prefix="loss:")

@@ -1,9 +1,10 @@
-"""Reader: what a Writer wrote, made again; every name is looked up in a closed table or among what the caller gave."""
+"""Decode what `serializer.Writer` encoded; names are looked up in closed tables and in the user's custom objects."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,41 +17,47 @@ from kerastorch.core.serialization import decode, find_class
 from kerastorch.layers.base import Layer
 from kerastorch.saving import torch_allowlist, torch_modules
 from kerastorch.saving.registry import find
-from kerastorch.saving.serializer import is_ours
+from kerastorch.saving.serializer import has_encoded_config
 
-MOST_WORK = 20_000  # calls of one model: parts that hold one part twice, and so on, double them each time
+# Limit of the calls in one model. A file could nest modules that each contain the next one twice, which doubles the
+# number of calls at every level.
+MOST_WORK = 20_000
+
+
+Decoder = Callable[["Reader", Any], Any]
 
 
 class Reader:
-    """The codec that reads.
+    """The codec that decodes whole models.
 
     Args:
-        custom: what a user's names stand for.
-        complete: whether all shapes are written, and the weights are loaded afterwards, as for a file: then nothing is
-            built by running it, no weight gets numbers, and the work that is asked for is bounded.
+        custom: the user's classes and functions by name.
+        complete: whether the encoding has all shapes and the weights are loaded afterwards, as from a file. Then no
+            layer is built by a call, weights are not initialized, and the number of calls is limited.
 
     Attributes:
-        fills: see `Codec`.
+        complete: as given.
+        initializes_weights: whether layers that are made by this codec initialize their weights.
     """
 
     def __init__(self, custom: Mapping[str, Any], *, complete: bool = False) -> None:
         self.complete = complete
         self.initializes_weights = not complete
         self._custom = custom
-        self._work: dict[nn.Module, int] = {}
-        self._called = [0]
-        self._made: dict[int, nn.Module] = {}
-        self._tables: list[list[Any]] = []
+        self._work: dict[nn.Module, int] = {}  # upper limit of the calls that one call of a module makes
+        self._called = [0]  # calls in each of the functional models being decoded, the innermost last
+        self._modules: dict[int, nn.Module] = {}  # decoded modules by number
+        self._tables: list[list[Any]] = []  # symbolic tensors of the models being decoded, the innermost last
 
     def encode(self, value: Any) -> Any:
-        """A reader does not write."""
+        """Return `NotImplemented`, because this codec only decodes."""
         return NotImplemented
 
     def decode(self, value: Mapping[Any, Any]) -> Any:
-        """See `Codec`.
+        """Return the object that `value` encodes, or `NotImplemented` for a plain dict.
 
         Raises:
-            ValueError: a name that is in no table, or something that no Writer writes.
+            ValueError: a name is in no table, or `Writer` does not encode such a thing.
         """
         keys = frozenset(value)
         if keys in ({"module", "class_name", "config"}, {"module", "class_name", "config", "built"}):
@@ -64,12 +71,16 @@ class Reader:
         if len(keys) != 1:
             return NotImplemented
         (tag,) = keys
-        return _SIMPLE[tag](self, value[tag]) if tag in _SIMPLE else NotImplemented
+        return _DECODERS[tag](self, value[tag]) if tag in _DECODERS else NotImplemented
 
     # --- names ------------------------------------------------------------------------------------------------
 
     def custom(self, name: Any) -> Any:
-        """What a user's name stands for."""
+        """Return the user's class or function of this name.
+
+        Raises:
+            ValueError: there is none.
+        """
         found = find(name, self._custom) if isinstance(name, str) else None
         if found is None:
             known = f" Known: {', '.join(sorted(self._custom))}." if self._custom else ""
@@ -79,127 +90,145 @@ class Reader:
             )
         return found
 
-    def _kind(self, name: Any) -> Any:
+    def _class_named(self, name: Any) -> Any:
+        """Return the class of this name: of torch or kerastorch if it has a dot, else of the user."""
         if isinstance(name, str) and "." in name:
             return torch_modules.KINDS[name] if name in torch_modules.KINDS else find_class(name)
         return self.custom(name)
 
     def _object(self, name: Any, config: Any) -> Any:
-        kind = self._kind(name)
+        """Return an object made from the name of its class and its encoded config."""
+        kind = self._class_named(name)
         if not isinstance(config, Mapping):
             raise ValueError(f"the config of {name} is {type(config).__name__}, not a dict.")
         if kind in torch_modules.NAMES:
             return torch_modules.make(name, decode(config))
         make = getattr(kind, "from_config", None)
-        if not hasattr(kind, "get_config") or not is_ours(kind):
+        if not hasattr(kind, "get_config") or not has_encoded_config(kind):
             config = decode(config)
         return kind(**config) if make is None else make(config)
 
     # --- modules ----------------------------------------------------------------------------------------------
 
     def _module(self, value: Mapping[str, Any]) -> nn.Module:
+        """Return a new module, built for the shapes in its encoding, and note it under its number."""
         self._called.append(0)
-        made = self._object(value["class_name"], value["config"])
+        module = self._object(value["class_name"], value["config"])
         called = self._called.pop()
-        if not isinstance(made, nn.Module):
-            raise ValueError(f"{value['class_name']} made {type(made).__name__}, which is no module.")
-        build(made, decode(value.get("built", {})))
+        if not isinstance(module, nn.Module):
+            raise ValueError(f"{value['class_name']} made {type(module).__name__}, which is no module.")
+        build(module, decode(value.get("built", {})))
         number = value["module"]
-        if type(number) is not int or number in self._made:
+        if type(number) is not int or number in self._modules:
             raise ValueError(f"two modules have the number {number!r}.")
-        self._made[number] = made
-        self._work[made] = max(called, self._of_parts(made))
-        self._bound(self._work[made])
-        return made
+        self._modules[number] = module
+        self._work[module] = max(called, self._work_of_children(module))
+        self._check_work(self._work[module])
+        return module
 
-    def _again(self, number: Any) -> nn.Module:
-        if type(number) is not int or number not in self._made:
+    def _module_again(self, number: Any) -> nn.Module:
+        """Return the module that was decoded under this number."""
+        if type(number) is not int or number not in self._modules:
             raise ValueError(f"module {number!r} is referred to before it was made.")
-        return self._made[number]
+        return self._modules[number]
 
-    def spend(self, target: Any) -> None:
-        """Count a call in the graph that is being made.
+    def count_call(self, target: Any) -> None:
+        """Count a call in the graph of the functional model that is being decoded.
+
+        Args:
+            target: the module or function that is called.
 
         Raises:
-            ValueError: of a module whose parameters are not there; the graph calls more than any model does.
+            ValueError: the module is not built although the encoding should have its shapes, or the graph has too many
+                calls.
         """
-        if self.complete and isinstance(target, nn.Module) and _waits(target):
+        if self.complete and isinstance(target, nn.Module) and _has_unbuilt_layers(target):
             raise ValueError(f"{type(target).__name__} is called, and the shapes of its parameters are not written.")
-        self._called[-1] += self._of(target) if isinstance(target, nn.Module) else 1
-        self._bound(self._called[-1])
+        self._called[-1] += self._work_of(target) if isinstance(target, nn.Module) else 1
+        self._check_work(self._called[-1])
 
-    def _of(self, module: nn.Module) -> int:
-        """How many modules and functions a call of it runs, or a walk through its parts comes by, at most."""
+    def _work_of(self, module: nn.Module) -> int:
+        """Return an upper limit of the modules and functions that a call of `module` or a walk through it visits."""
         if module not in self._work:
-            self._work[module] = self._of_parts(module)
+            self._work[module] = self._work_of_children(module)
         return self._work[module]
 
-    def _of_parts(self, module: nn.Module) -> int:
-        return 1 + sum(self._of(part) for part in module._modules.values() if part is not None)
+    def _work_of_children(self, module: nn.Module) -> int:
+        """Return the work of a module that calls each of its children once."""
+        return 1 + sum(self._work_of(child) for child in module._modules.values() if child is not None)
 
-    def _bound(self, work: int) -> None:
+    def _check_work(self, work: int) -> None:
+        """Raise `ValueError` if the limit of calls is exceeded."""
         if work > MOST_WORK:
             raise ValueError(f"a model that calls its parts more than {MOST_WORK} times, one inside the other.")
 
     # --- symbols ----------------------------------------------------------------------------------------------
 
-    def begin(self, table: list[Any]) -> None:
-        """Numbers of symbols are places in this list, which may grow, from now on."""
+    @contextmanager
+    def numbering(self, table: list[Any]) -> Iterator[None]:
+        """Decode numbers of symbolic tensors as positions in `table` meanwhile; the table may grow."""
         self._tables.append(table)
-
-    def end(self) -> None:
-        """Back to the list before."""
-        self._tables.pop()
+        try:
+            yield
+        finally:
+            self._tables.pop()
 
     def _symbol(self, number: Any) -> Any:
+        """Return the symbolic tensor of this number."""
         table = self._tables[-1] if self._tables else []
         if type(number) is not int or not 0 <= number < len(table):
             raise ValueError(f"symbol {number!r} is referred to before it was made.")
         return table[number]
 
 
-def _waits(module: nn.Module) -> bool:
-    """Whether a layer of kerastorch's has no parameters yet, other than inside of what is a user's own."""
+def _has_unbuilt_layers(module: nn.Module) -> bool:
+    """Return whether a layer of kerastorch is not built; modules of the user and layers in them are not considered."""
     if is_third_party(module):
         return False
-    return vars(module).get("built") is False or any(_waits(part) for part in module._modules.values() if part)
+    return vars(module).get("built") is False or any(_has_unbuilt_layers(c) for c in module._modules.values() if c)
 
 
-def build(module: nn.Module, shapes: Any) -> None:
-    """Make the parameters of layers for the shapes that they were built for.
+def build(module: nn.Module, shapes: Mapping[str, Any]) -> None:
+    """Build layers for the input shapes in a file.
 
     Args:
-        module: with the layers in it.
-        shapes: the place of each -> the shapes.
+        module: the module with the layers in it.
+        shapes: for the path of each layer a tuple with the shapes of its inputs.
+
+    Raises:
+        ValueError: there is no layer at a path, or something else in place of its shapes.
     """
-    for place, given in shapes.items():
-        part = module.get_submodule(place)
-        if not isinstance(part, Layer) or not _are_shapes(given):
-            raise ValueError(f"{place or type(module).__name__} cannot be built for {given!r}.")
-        part.ensure_built(*given)
+    for path, input_shapes in shapes.items():
+        part = module.get_submodule(path)
+        if not isinstance(part, Layer) or not _are_shapes(input_shapes):
+            raise ValueError(f"{path or type(module).__name__} cannot be built for {input_shapes!r}.")
+        part.ensure_built(*input_shapes)
 
 
-def _are_shapes(given: Any) -> bool:
-    if type(given) is int:
-        return given >= -1
-    return isinstance(given, tuple) and all(map(_are_shapes, given))
+def _are_shapes(value: Any) -> bool:
+    """Return whether a value is nested tuples of sizes; -1 is a size that varies."""
+    if type(value) is int:
+        return value >= -1
+    return isinstance(value, tuple) and all(map(_are_shapes, value))
 
 
 def names_in(value: Any) -> Iterator[str]:
-    """The names of a user's classes and functions in what was written."""
+    """Yield the names of the user's classes and functions in an encoded value."""
     if isinstance(value, list):
-        for one in value:
-            yield from names_in(one)
+        for item in value:
+            yield from names_in(item)
     elif isinstance(value, Mapping):
         for tag in ("class_name", "custom"):
             name = value.get(tag)
             if isinstance(name, str) and (tag == "custom" or "." not in name):
                 yield name
-        for one in value.values():
-            yield from names_in(one)
+        for item in value.values():
+            yield from names_in(item)
 
 
-def _from(kind: Any, what: str) -> Any:
+def _make_type_check(kind: type, what: str) -> Decoder:
+    """Return a decoder of values that an archive stores as they are, which checks their type."""
+
     def check(reader: Reader, value: Any) -> Any:  # noqa: ARG001
         if not isinstance(value, kind):
             raise ValueError(f"{what} is written as {type(value).__name__}.")
@@ -208,32 +237,35 @@ def _from(kind: Any, what: str) -> Any:
     return check
 
 
-def _torch(reader: Reader, name: Any) -> Any:  # noqa: ARG001
+def _decode_torch_name(reader: Reader, name: Any) -> Any:  # noqa: ARG001
+    """Return the function, class or setting of torch of this name, if it is in the tables."""
     table = torch_allowlist.VALUES | torch_modules.KINDS
     if not isinstance(name, str) or name not in table:
         raise unknown("function of torch", str(name), table)
     return table[name]
 
 
-def _partial(reader: Reader, value: Any) -> Any:  # noqa: ARG001
+def _decode_partial(reader: Reader, value: Any) -> functools.partial[Any]:  # noqa: ARG001
+    """Return a `functools.partial` of its function, arguments and keywords."""
     function, args, kwargs = map(decode, value)
     if not callable(function):
         raise ValueError(f"a partial of {function!r}, which is no function.")
     return functools.partial(function, *args, **kwargs)
 
 
-_SIMPLE: dict[Any, Any] = {
-    "again": Reader._again,
+# tag of an encoded object -> function that decodes it
+_DECODERS: dict[Any, Decoder] = {
+    "again": Reader._module_again,
     "symbol": Reader._symbol,
     "custom": Reader.custom,
     "kind": lambda reader, value: find_class(value),
-    "torch": _torch,
-    "partial": _partial,
-    "tuple": lambda reader, value: tuple(decode(one) for one in value),
-    "pairs": lambda reader, value: {decode(key): decode(one) for key, one in value},
+    "torch": _decode_torch_name,
+    "partial": _decode_partial,
+    "tuple": lambda reader, value: tuple(decode(item) for item in value),
+    "pairs": lambda reader, value: {decode(key): decode(item) for key, item in value},
     "slice": lambda reader, value: slice(*map(decode, value)),
     "ellipsis": lambda reader, value: Ellipsis,
-    "tensor": _from(Tensor, "a tensor"),
-    "array": _from(np.ndarray, "an array"),
+    "tensor": _make_type_check(Tensor, "a tensor"),
+    "array": _make_type_check(np.ndarray, "an array"),
     "device": lambda reader, value: torch.device(value),
 }

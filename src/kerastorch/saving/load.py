@@ -1,4 +1,4 @@
-"""Reading a model from a file."""
+"""Read a model from a `.kt` file."""
 
 from __future__ import annotations
 
@@ -7,48 +7,51 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from kerastorch.checkpoint import archive_format
+from kerastorch.checkpoint import archive_format, module_state
 from kerastorch.core.errors import CheckpointError, damaged_file, warn
 from kerastorch.core.path_checks import check_exists, parse_path
 from kerastorch.core.serialization import find_class
+from kerastorch.core.tensor_spec import TensorSpec
 from kerastorch.runtime.dry_run import isolated
-from kerastorch.saving import architecture, compile_config, state
+from kerastorch.saving import architecture, compile_config
 from kerastorch.saving.deserializer import build
-from kerastorch.saving.registry import checked, known
+from kerastorch.saving.registry import check_custom_objects, known_objects
 from kerastorch.saving.save import SUFFIX
 
 
 def load_model(
     filepath: str | os.PathLike[str],
     custom_objects: Mapping[str, Any] | None = None,
-    compile: bool = True,  # noqa: A002  # Keras' name
+    compile: bool = True,  # noqa: A002  # the name of Keras' argument
     *,
     module: nn.Module | None = None,
 ) -> Any:
-    """The model that `model.save` wrote, on the CPU, ready to go on where it was.
+    """Return the model that `model.save` wrote, on the CPU, in the state it was saved in.
 
-    What is read is data: nothing is imported, opened or run because the file says so.
+    The file is read as data: nothing is imported, opened or run because the file names it.
 
     Args:
-        filepath: of a `.kt` file.
-        custom_objects: your own classes and functions, by the names that they were saved under; what is registered by
-            `register_keras_serializable` need not be given.
-        compile: whether the model is compiled as it was, with the optimizer's state.
-        module: a model made by your own code, which takes on what is in the file: a `torch.nn.Module` is wrapped by
-            `Model(module)`, a `Model` is used as it is, and if it is compiled stays so.
+        filepath: path of a `.kt` file.
+        custom_objects: your own classes and functions, by the names that they were saved under. Those registered by
+            `register_keras_serializable` are found without it.
+        compile: whether to compile the model as it was and to restore the state of its optimizer.
+        module: a model made by your own code, which takes the weights and the state in the file. A `torch.nn.Module`
+            is wrapped by `Model(module)`; a `Model` is used as it is and stays compiled if it is.
 
     Returns:
-        A `Sequential`, a `Model`, or one of your own class.
+        A `Sequential`, a `Model`, or a model of your own class.
 
     Raises:
-        CheckpointError: no such file of kerastorch's; names that nobody knows; a file without an architecture, where no
-            `module` is given; weights that are not those of the model. A damaged file is `CheckpointCorruptError`.
-        FileNotFoundError: there is no such file.
+        CheckpointError: the file is not a model of kerastorch; it names classes or functions that are not known; it has
+            no architecture and `module` is not given; the weights do not fit the model. `CheckpointCorruptError`, a
+            subclass, means that the file is damaged.
+        FileNotFoundError: the file does not exist.
 
     Warns:
-        UserWarning: what `compile` was given is not in the file.
+        UserWarning: the file does not have the arguments of `compile`.
 
     >>> import tempfile, kerastorch as kt
     >>> model = kt.Sequential([kt.Input((3,)), kt.layers.Dense(2)])
@@ -58,15 +61,15 @@ def load_model(
     >>> bool((again.predict([[1.0, 2.0, 3.0]]) == model.predict([[1.0, 2.0, 3.0]])).all())
     True
     """
-    custom = {**known(), **checked(custom_objects)}
+    custom = {**known_objects(), **check_custom_objects(custom_objects)}
     if module is not None and not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch.nn.Module, got {module!r}.")
     path = parse_path("filepath", filepath)
     where = str(path)
-    sections = _read(where)
+    sections = _read_sections(where)
     try:
         with isolated([]):
-            model = _model(sections, custom, module, where)
+            model = _make_model(sections, custom, module, where)
             if compile and "compile" in sections:
                 _compile(model, sections, custom, where)
     except CheckpointError:
@@ -84,12 +87,13 @@ _NOT_MODELS = {
     "read; if you trust it, make the model, and model.load_state_dict(torch.load(path, weights_only=True)).",
 }
 
-# what comes of content that no `save` writes; with a caller's module also what its code does not take
+# errors that content raises if no `save` wrote it; with `module=`, also errors that the user's code raises on loading
 _MALFORMED = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError,
               ValueError)  # fmt: skip
 
 
-def _read(where: str) -> dict[str, Any]:
+def _read_sections(where: str) -> dict[str, Any]:
+    """Read the archive of a model; raise `CheckpointError` with advice for a folder or a file of another kind."""
     if os.path.isdir(where):
         raise CheckpointError(f"{where} is a folder; load_model takes a {SUFFIX} file that model.save wrote.")
     for endings, why in _NOT_MODELS.items():
@@ -99,18 +103,19 @@ def _read(where: str) -> dict[str, Any]:
     sections = archive_format.read(where)
     if "fit" in sections:
         raise CheckpointError(
-            f"{where} is of a training, as BackupAndRestore keeps it; fit(resume=<its folder>) in the same script goes "
-            "on with it."
+            f"{where} is the checkpoint of a training, which BackupAndRestore wrote; fit(resume=<its folder>) in the "
+            "same script resumes it."
         )
     if "model" not in sections or "weights" not in sections:
         raise CheckpointError(f"{where} is an archive of kerastorch, but not of a model; it has {sorted(sections)}.")
     return sections
 
 
-def _model(sections: Mapping[str, Any], custom: Mapping[str, Any], module: nn.Module | None, where: str) -> Any:
+def _make_model(sections: Mapping[str, Any], custom: Mapping[str, Any], module: nn.Module | None, where: str) -> Any:
+    """Return the model of the file, or `module` as a model, with the weights and the state in the file."""
     about, weights = sections["model"], sections["weights"]
     if module is not None:
-        model = module if isinstance(module, _base()) else _base()(module)
+        model = module if isinstance(module, _model_class()) else _model_class()(module)
         _build(model, about["built"])
     elif about["architecture"] is None:
         raise CheckpointError(
@@ -119,38 +124,104 @@ def _model(sections: Mapping[str, Any], custom: Mapping[str, Any], module: nn.Mo
         )
     else:
         model = architecture.rebuild(about["architecture"], weights, custom, where)
-    if not isinstance(model, _base()):
+    if not isinstance(model, _model_class()):
         raise CheckpointError(f"{where} holds {type(model).__name__}, which is no Model.")
-    own = module is not None
-    state.load_weights(model, weights, about["condition"]["dtypes"], where)
-    state.restore(model, about["condition"], own=own)
-    seen = state.specs_from(about["seen"])
-    if seen is not None:
-        model._seen = seen
+    _load_weights(model, weights, about["condition"]["dtypes"], where)
+    _restore_condition(model, about["condition"], restore_modes=module is None)
+    specs = _decode_specs(about["seen"])
+    if specs is not None:
+        model._seen = specs
     return model
 
 
-def _base() -> Any:
+def _model_class() -> Any:
+    """Return the class `Model`, which is in a room above and cannot be imported here."""
     return find_class("kerastorch.Model")
 
 
 def _build(model: nn.Module, shapes: Mapping[str, Any]) -> None:
-    """Layers of a caller's model that wait for data are built as those that were saved."""
+    """Build the layers of a user's model that wait for data, for the shapes that the saved layers were built for."""
     held = dict(model.named_modules())
     while waiting := [place for place in shapes if place in held and held[place].__dict__.get("built") is False]:
         for place in waiting:
             build(model, {place: shapes[place]})
-        held = dict(model.named_modules())
+        held = dict(model.named_modules())  # a built layer may have new children
+
+
+def _load_weights(model: nn.Module, weights: Mapping[str, Any], dtypes: Mapping[str, Any], where: str) -> None:
+    """Load a state dict and take over its dtypes.
+
+    Args:
+        model: a built model.
+        weights: the state dict in the file.
+        dtypes: dtypes of the buffers that are not in the state dict, by name.
+        where: the file, for messages.
+
+    Raises:
+        CheckpointError: the weights are not those of the model.
+    """
+    for name, value in model.state_dict(keep_vars=True).items():
+        _cast(value, getattr(weights.get(name), "dtype", None))
+    for name, buffer in module_state.non_persistent_buffers(model):
+        _cast(buffer, dtypes.get(name))
+    try:
+        model.load_state_dict(dict(weights))
+    except Exception as error:
+        raise CheckpointError(f"{where}: the weights are not those of the model: {error}") from error
+
+
+def _cast(value: Any, dtype: Any) -> None:
+    """Cast a tensor in place, if both its dtype and `dtype` are floating-point."""
+    if not isinstance(value, Tensor) or not isinstance(dtype, torch.dtype) or nn.parameter.is_lazy(value):
+        return
+    if value.dtype != dtype and value.is_floating_point() and dtype.is_floating_point:
+        value.data = value.data.to(dtype)
+
+
+def _restore_condition(model: nn.Module, condition: Mapping[str, Any], *, restore_modes: bool) -> None:
+    """Put back the state of a model that is not in its `state_dict()`.
+
+    Args:
+        model: a model with its weights.
+        condition: the state of a model like it; entries for modules and tensors that it does not have are ignored.
+        restore_modes: whether training modes and memory formats are restored too.
+    """
+    names = {name for name, _ in model.named_parameters()}
+    module_state.restore_requires_grad(model, names - set(condition["frozen"]))
+    module_state.restore_trainable_flags(model, condition["trainable"])
+    if restore_modes:
+        module_state.restore_memory_formats(model, condition["formats"])
+        module_state.restore_eval_modules(model, set(condition["evaluating"]))
+    module_state.restore_random_counts(model, condition["draws"], ":")
+    parts = dict(module_state.own_modules(model))
+    states = {
+        path: {f"state_{index}": state for index, state in enumerate(saved)}
+        for path, saved in condition["states"].items()
+        if saved and getattr(parts.get(path), "stateful", False)
+    }
+    module_state.restore_recurrent_states(model, states)
+
+
+def _decode_specs(written: Any) -> Any:
+    """Return the specs of the model's inputs in their structure; `None` if the file does not have them."""
+    if isinstance(written, Mapping):
+        if set(written) == {"spec"}:
+            return TensorSpec(*written["spec"])
+        return {key: _decode_specs(item) for key, item in written.items()}
+    if isinstance(written, (tuple, list)):
+        return type(written)(_decode_specs(item) for item in written)
+    return None
 
 
 def _compile(model: Any, sections: Mapping[str, Any], custom: Mapping[str, Any], where: str) -> None:
+    """Compile the model as it was, unless it is compiled, and restore the state of its optimizer."""
     written, why = sections["compile"]["settings"], sections["compile"]["why_not"]
     if model._trainer is None:
         if written is None:
             warn(
                 f"{where} does not have what compile() was given: {why} Call compile(); or give load_model "
-                "module=<your compiled model>, and the optimizer goes on where it was."
+                "module=<your compiled model>, to restore the state of its optimizer."
             )
             return
-        _base().compile(model, **compile_config.settings(written, model, custom, where))
-    compile_config.restore(model._trainer, sections["optimizer"], where)
+        _model_class().compile(model, **compile_config.decode_compile_args(written, model, custom, where))
+    compile_config.restore_progress(model._trainer, sections["optimizer"], where)

@@ -1,4 +1,4 @@
-"""The weights of a model in a file, and back: all of them, or those that fit, or none."""
+"""Save the weights of a model to a file, and load all of them, those that fit, or none."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.dry_run import DryRun, build_lazy, isolated
 from kerastorch.runtime.input_specs import known_input_specs
 from kerastorch.saving import weights_file
-from kerastorch.saving.weights_compatibility import Match
+from kerastorch.saving.weights_compatibility import WeightsComparison
 
 
 def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Write parameters and buffers; see `Model.save_weights`."""
-    path = weights_file.path_of(filepath)
-    if not _is_built(modules(module)):
+    """Write parameters and buffers to a file, as `Model.save_weights` documents."""
+    path = weights_file.check_weights_path(filepath)
+    if not _has_all_parameters(modules(module)):
         raise ValueError(f"save_weights: there is nothing to save. {_BUILD}")
     check_writable(path)
     if not overwrite and path.exists():
@@ -39,50 +39,59 @@ def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite:
 
 
 def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-    """Put back what `save_weights` wrote, or anybody as safetensors; see `Model.load_weights`."""
-    path = weights_file.path_of(filepath)
+    """Load parameters and buffers from a safetensors file, as `Model.load_weights` documents."""
+    path = weights_file.check_weights_path(filepath)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file.")
     check_exists(path)
     specs = None
     target = module
-    if not _is_built(modules(module)):
+    if not _has_all_parameters(modules(module)):
         specs = known_input_specs(module)
         if specs is None:
             raise ValueError(f"load_weights: the model has no parameters yet that could take any. {_BUILD}")
-        target = DryRun(module, specs, fake=False).module  # a copy, built: the model itself only when all is well
-    found = Match(target, weights_file.read(path))
-    if found.differences and not (skip_mismatch and found.state):
+        target = DryRun(module, specs, fake=False).module  # a built copy; the model itself is built if all weights fit
+    comparison = WeightsComparison(target, weights_file.read(path))
+    if comparison.differences and not (skip_mismatch and comparison.state):
         advice = "" if skip_mismatch else " (skip_mismatch=True loads what fits)"
-        many = f"{len(found.state)} of the model's {len(target.state_dict())} weights do"
-        raise CheckpointError(f"{path} does not fit the model; {many}{advice}:\n{found.words()}")
+        fitting = f"{len(comparison.state)} of the model's {len(target.state_dict())} weights do"
+        raise CheckpointError(f"{path} does not fit the model; {fitting}{advice}:\n{comparison.describe()}")
     if target is not module:
         _build(module, specs)
-    _put(module, found.state, str(path))
-    _warn(found, str(path))
+    _load_state(module, comparison.state, str(path))
+    _warn(comparison, str(path))
 
 
 _BUILD = "Build the model first: model.build(input_shape), an Input in front, or one call on data."
 
 
-def _is_built(parts: Iterable[nn.Module]) -> bool:
-    """Whether there is every parameter; what `adapt` learns need not be there yet."""
+def _has_all_parameters(parts: Iterable[nn.Module]) -> bool:
+    """Return whether all parameters exist; layers that only `adapt` builds need not be built."""
     return not any(is_unbuilt(part) and not isinstance(part, AdaptableLayer) for part in parts)
 
 
 def _build(module: nn.Module, specs: Any) -> None:
-    """Make the parameters, whatever their numbers are."""
+    """Make the parameters of lazy layers by one call on zeros; their values are arbitrary."""
     parts = modules(module)
-    place = next((tensor.device for tensor in tensors(parts)), torch.device("cpu"))
+    device = next((tensor.device for tensor in tensors(parts)), torch.device("cpu"))
     zeros = map_structure(lambda spec: spec.zeros(TRIAL_BATCH_SIZES[0], TRIAL_SIZES[0]), specs)
     with isolated(parts):
-        build_lazy(module, BatchTransfer(parts, place).inputs(zeros))
+        build_lazy(module, BatchTransfer(parts, device).inputs(zeros))
 
 
-def _put(module: nn.Module, state: dict[str, Any], name: str) -> None:
-    """Copy numbers into the module's own tensors; if one of its parts refuses, what was there is put back."""
+def _load_state(module: nn.Module, state: dict[str, Any], name: str) -> None:
+    """Copy values into the module's own tensors; if a submodule raises an error, restore the previous values.
+
+    Args:
+        module: a built module.
+        state: values for some or all entries of its state dict.
+        name: the file, for messages.
+
+    Raises:
+        CheckpointError: a submodule does not accept its values.
+    """
     own = module.state_dict()
-    before = _copied(own) if any(map(_loads_itself, modules(module))) else None
+    before = _copy(own) if any(map(_has_own_loading, modules(module))) else None
     try:
         module.load_state_dict({**own, **state})
     except Exception as error:
@@ -91,22 +100,27 @@ def _put(module: nn.Module, state: dict[str, Any], name: str) -> None:
         raise CheckpointError(f"{name}: the model does not take what it holds: {error}") from error
 
 
-def _loads_itself(part: nn.Module) -> bool:
-    """Whether a part has a way of its own to load, which may refuse."""
+def _has_own_loading(part: nn.Module) -> bool:
+    """Return whether a user's code loads the state of a module, and so may raise an error."""
     kind = type(part)
-    own = kind.set_extra_state is not nn.Module.set_extra_state
-    own = own or is_third_party(kind._load_from_state_dict) or is_third_party(kind.load_state_dict)
-    return own or has_loading_hooks(part)
+    has_extra_state = kind.set_extra_state is not nn.Module.set_extra_state
+    has_own_loader = is_third_party(kind._load_from_state_dict) or is_third_party(kind.load_state_dict)
+    return has_extra_state or has_own_loader or has_loading_hooks(part)
 
 
-def _copied(state: dict[str, Any]) -> dict[str, Any]:
-    return {n: v.detach().clone() if isinstance(v, Tensor) else copy.deepcopy(v) for n, v in state.items()}
+def _copy(state: dict[str, Any]) -> dict[str, Any]:
+    """Return copies of the entries of a state dict."""
+    return {
+        name: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+        for name, value in state.items()
+    }
 
 
-def _warn(found: Match, name: str) -> None:
-    if found.differences:
-        warn(f"{name}: left out, because it does not fit:\n{found.words(None)}")
-    if found.rounded:
-        listed = ", ".join(map(repr, found.rounded[:5])) + (", ..." if len(found.rounded) > 5 else "")
-        many = "1 weight was" if len(found.rounded) == 1 else f"{len(found.rounded)} weights were"
-        warn(f"{name}: {many} rounded to the narrower dtype of the model: {listed}.")
+def _warn(comparison: WeightsComparison, name: str) -> None:
+    """Warn of weights in the file `name` that were left out or rounded."""
+    if comparison.differences:
+        warn(f"{name}: left out, because it does not fit:\n{comparison.describe(None)}")
+    if rounded := comparison.rounded:
+        listed = ", ".join(map(repr, rounded[:5])) + (", ..." if len(rounded) > 5 else "")
+        count = "1 weight was" if len(rounded) == 1 else f"{len(rounded)} weights were"
+        warn(f"{name}: {count} rounded to the narrower dtype of the model: {listed}.")

@@ -1,4 +1,4 @@
-"""Names for a user's own classes and functions: the only ones, beside kerastorch's, that a file may name."""
+"""Names of the user's own classes and functions, which a file may name beside those of kerastorch and torch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ _scope: ContextVar[Mapping[str, Any]] = ContextVar("scope", default=MappingProxy
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
-    """A decorator: models that use this class or function can be loaded without `custom_objects`.
+    """Return a decorator that registers a class or function, so that models load without `custom_objects`.
 
     Args:
-        package: what the name is put behind, `"package>Name"`, so that two libraries do not meet.
-        name: `None` is the name of the class or function.
+        package: prefix of the registered name, `"package>Name"`, which keeps the names of two libraries apart.
+        name: the name to register. Default: the name of the class or function.
 
     Raises:
-        ValueError: a class without a name that can be written; another one under this name.
+        ValueError: the decorated object is not a class or function with a name, or another one is registered under the
+            same name.
 
     >>> @register_keras_serializable("docs")
     ... def double(x):
@@ -38,7 +39,8 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
             raise ValueError(f"register_keras_serializable takes a class or a function, got {thing!r}.")
         full = f"{package}>{own}"
         before = _REGISTERED.get(full)
-        if before is not None and _place(before) != _place(thing):  # a cell of a notebook may run again
+        # the same definition may be registered again, because a cell of a notebook may run twice
+        if before is not None and _definition(before) != _definition(thing):
             raise ValueError(f"{full!r} is registered already, for {before!r}; give another name.")
         _REGISTERED[full] = thing
         _NAMES[thing] = full
@@ -47,23 +49,33 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     return register
 
 
-def _place(thing: Any) -> tuple[Any, Any]:
+def _definition(thing: Any) -> tuple[Any, Any]:
+    """Return the module and the qualified name of a class or function."""
     return getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
 
 
 def get_registered_name(thing: Any) -> str:
-    """The name that a class or function is saved under: `"package>Name"` where it is registered, else its own."""
+    """Return the name that a class or function is saved under: `"package>Name"` if it is registered, else its own."""
     return _NAMES.get(thing) or str(thing.__name__)
 
 
 @contextmanager
 def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
-    """What `load_model` and `from_config` may find by these names, for the time of a `with` block.
+    """Let `load_model` and `from_config` find classes and functions by these names, within a `with` block.
 
     Args:
-        custom_objects: name -> class or function.
+        custom_objects: classes and functions by name; they take precedence over registered ones.
+
+    Raises:
+        TypeError: `custom_objects` is not a dict with names as keys.
+
+    >>> def half(x):
+    ...     return x / 2
+    >>> with custom_object_scope({"half": half}):
+    ...     known_objects()["half"] is half
+    True
     """
-    token = _scope.set({**_scope.get(), **checked(custom_objects)})
+    token = _scope.set({**_scope.get(), **check_custom_objects(custom_objects)})
     try:
         yield
     finally:
@@ -73,11 +85,11 @@ def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
 CustomObjectScope = custom_object_scope
 
 
-def checked(custom_objects: Mapping[str, Any] | None) -> dict[str, Any]:
-    """`custom_objects` as a dict.
+def check_custom_objects(custom_objects: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return `custom_objects` as a dict, which is empty for `None`.
 
     Raises:
-        TypeError: no mapping of names.
+        TypeError: it is not a dict with names as keys.
     """
     if custom_objects is None:
         return {}
@@ -86,11 +98,11 @@ def checked(custom_objects: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(custom_objects)
 
 
-def known() -> dict[str, Any]:
-    """All that may be found by name now: what is registered, and what the scope says, which comes first."""
+def known_objects() -> dict[str, Any]:
+    """Return registered classes and functions and those of the current scopes by name; scopes take precedence."""
     return {**_REGISTERED, **_scope.get()}
 
 
 def find(name: str, table: Mapping[str, Any]) -> Any:
-    """What goes by `name`; a registered class may be given under its bare name too, as in Keras."""
+    """Return the entry of `table` under `name`, or under its bare name without a package, as in Keras; else `None`."""
     return table[name] if name in table else table.get(name.rpartition(">")[2])

@@ -1,4 +1,4 @@
-"""Writing a model to a file."""
+"""Write a model to a `.kt` file."""
 
 from __future__ import annotations
 
@@ -8,22 +8,38 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.checkpoint import archive_format
+from kerastorch.checkpoint import archive_format, module_state
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules
+from kerastorch.core.nested import map_structure
 from kerastorch.core.ownership import is_own
 from kerastorch.core.path_checks import check_writable, parse_path
+from kerastorch.functional.functional_model import Functional
 from kerastorch.runtime.dry_run import isolated
-from kerastorch.saving import architecture, compile_config, state
-from kerastorch.saving.serializer import built_on
-from kerastorch.version import VERSION_KEY, __version__
+from kerastorch.saving import architecture, compile_config
+from kerastorch.saving.serializer import built_shapes
+from kerastorch.training.trainer import Trainer
+from kerastorch.version import __version__
 
 SUFFIX = ".kt"
+_WEIGHTS_SUFFIXES = (".weights.h5", ".weights.safetensors", ".safetensors")
+_OTHER_SUFFIXES = (*_WEIGHTS_SUFFIXES, ".keras", ".h5", ".hdf5", ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pt2",
+                   ".onnx")  # fmt: skip
 
 
-def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """See `Model.save`."""
-    path = checked(filepath)
+def save_model(model: Functional, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Write architecture, weights, arguments of `compile` and optimizer state to one file, as `Model.save` documents.
+
+    Args:
+        model: the model; all its layers are built.
+        filepath: path of the file, which ends in `.kt`; missing folders are created.
+        overwrite: whether an existing file is replaced.
+
+    Raises:
+        FileExistsError: the file exists and `overwrite` is `False`.
+        ValueError: the suffix is not `.kt`; a parameter or buffer has no shape yet.
+    """
+    path = check_model_path(filepath)
     check_writable(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists. Pass overwrite=True to replace it, or choose another name.")
@@ -35,17 +51,17 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
     archive_format.write(path, sections)
 
 
-def checked(filepath: str | os.PathLike[str]) -> Path:
-    """The path of a model.
+def check_model_path(filepath: str | os.PathLike[str]) -> Path:
+    """Return the path of a model's file.
 
     Raises:
-        TypeError: no path.
-        ValueError: another suffix than `.kt`.
+        TypeError: `filepath` is not a path.
+        ValueError: the suffix is not `.kt`.
     """
     path = parse_path("filepath", filepath)
     if path.suffix != SUFFIX:
-        ending = next((end for end in _OTHERS if path.name.endswith(end)), "")
-        weights = " For weights alone there is save_weights." if ending in _OF_WEIGHTS else ""
+        ending = next((end for end in _OTHER_SUFFIXES if path.name.endswith(end)), "")
+        weights = " For weights alone there is save_weights." if ending in _WEIGHTS_SUFFIXES else ""
         raise ValueError(
             f"the file of a model ends in {SUFFIX}, got {os.fspath(filepath)!r}; use "
             f"{path.name.removesuffix(ending) + SUFFIX!r}.{weights}"
@@ -53,46 +69,61 @@ def checked(filepath: str | os.PathLike[str]) -> Path:
     return path
 
 
-_OF_WEIGHTS = (".weights.h5", ".weights.safetensors", ".safetensors")
-_OTHERS = (*_OF_WEIGHTS, ".keras", ".h5", ".hdf5", ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pt2", ".onnx")
-
-
-def _sections(model: Any) -> dict[str, Any]:
-    written, why = _architecture(model)
-    seen = vars(model).get("_seen") or getattr(vars(model).get("_trainer"), "seen", None)
+def _sections(model: Functional) -> dict[str, Any]:
+    """Return the sections of the archive by name."""
+    trainer: Trainer | None = vars(model).get("_trainer")
+    written, why = _encode_architecture(model)
+    specs = vars(model).get("_seen") or (None if trainer is None else trainer.state.input_specs)
     sections: dict[str, Any] = {
         "model": {
-            VERSION_KEY: __version__,
-            "class": type(_of_the_user(model)).__name__,
+            "kerastorch": __version__,
+            "class": type(_user_module(model)).__name__,
             "architecture": written,
             "why_not": why,
-            "built": built_on(model),
-            "seen": state.specs(seen),
-            "condition": state.condition(model),
+            "built": built_shapes(model),
+            "seen": map_structure(lambda spec: {"spec": (spec.shape, spec.dtype)}, specs),
+            "condition": _condition(model),
         },
         "weights": dict(model.state_dict()),
     }
-    trainer = vars(model).get("_trainer")
     if trainer is not None:
-        settings, why_not = _settings(model, trainer)
+        settings, why_not = _encode_compile_args(model, trainer)
         sections["compile"] = {"settings": settings, "why_not": why_not}
-        sections["optimizer"] = compile_config.progress(trainer)
+        sections["optimizer"] = compile_config.capture_progress(trainer)
     return sections
 
 
-def _of_the_user(model: Any) -> nn.Module:
-    """What a user would pass as `module`: of a view, what is viewed."""
+def _condition(model: nn.Module) -> dict[str, Any]:
+    """Return the state of a model that is not in its `state_dict()`."""
+    return {
+        "frozen": [name for name, parameter in model.named_parameters() if not parameter.requires_grad],
+        "trainable": module_state.capture_trainable_flags(model),
+        "evaluating": module_state.capture_eval_modules(model),
+        "formats": module_state.capture_memory_formats(model),
+        "dtypes": {name: buffer.dtype for name, buffer in module_state.non_persistent_buffers(model)},
+        "draws": module_state.capture_random_counts(model, ":"),
+        "states": {
+            path: list(states.values())
+            for path, states in module_state.capture_recurrent_states(model).items()
+            if states
+        },
+    }
+
+
+def _user_module(model: Functional) -> nn.Module:
+    """Return what a user would pass to `load_model` as `module`: the viewed module of a view, else the model."""
     viewed = model.module_viewed
     return viewed if isinstance(viewed, nn.Module) and not model.is_functional else model
 
 
-def _architecture(model: Any) -> tuple[Any, str | None]:
+def _encode_architecture(model: Functional) -> tuple[Any, str | None]:
+    """Return the encoded architecture and `None`, or `None` and the reason why it cannot be encoded."""
     try:
         return architecture.describe(model), None
     except TypeError as error:
         why = str(error)
-    foreign = model.module_viewed is not None and not model.is_functional
-    if not foreign:  # a view of somebody's module is expected to need that
+    is_view = model.module_viewed is not None and not model.is_functional
+    if not is_view:  # users of Model(module) expect to pass the module to load_model, so there is no warning
         warn(
             f"the architecture cannot be written: {why} Weights and all else are; load them with "
             "load_model(path, module=<your model>)."
@@ -100,11 +131,12 @@ def _architecture(model: Any) -> tuple[Any, str | None]:
     return None, why
 
 
-def _settings(model: Any, trainer: Any) -> tuple[Any, str | None]:
+def _encode_compile_args(model: Functional, trainer: Trainer) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the encoded arguments of `compile` and `None`, or `None` and the reason why they cannot be encoded."""
     try:
         if not is_own(type(model).compile):
             raise TypeError(f"{type(model).__name__} has a compile() of its own.")
-        return compile_config.describe(trainer), None
+        return compile_config.encode_compile_args(trainer), None
     except TypeError as error:
         warn(
             f"compile state cannot be written: {error} Call compile() after loading; the optimizer's state is in the "

@@ -1,4 +1,4 @@
-"""What a model can be written as: its config, and a file."""
+"""`save`, `get_config` and `from_config` of a model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from kerastorch.core.ownership import is_own
 from kerastorch.core.serialization import current_codec, decode, encode, init_arguments, register, use_codec
 from kerastorch.functional.functional_model import Functional
 from kerastorch.saving.deserializer import Reader
-from kerastorch.saving.functional_config import symbols_from, written
-from kerastorch.saving.registry import custom_object_scope, known
+from kerastorch.saving.functional_config import decode_functional, encode_functional
+from kerastorch.saving.registry import custom_object_scope, known_objects
 from kerastorch.saving.serializer import Writer
 
 
 class SavingMixin(Functional):
-    """A model that has a config, and can be saved whole."""
+    """Base of a model that has a config and can be saved to a file."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -27,34 +27,36 @@ class SavingMixin(Functional):
             register(cls, f"kerastorch.{cls.__name__}")
 
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the model to one file: architecture, weights, what `compile` was given, the optimizer's state.
+        """Write the model to one file: architecture, weights, arguments of `compile`, and state of the optimizer.
 
-        Nothing of it is a program: what cannot be written without one, as a lambda, is left out with a warning, and
-        `load_model(filepath, module=...)` takes it from you. The file is whole at any time, or as it was before.
+        The file holds no program. What would need one, such as a `lambda`, is left out with a warning; then
+        `load_model(filepath, module=...)` takes the model from you. The file is replaced as a whole: at any time it is
+        the old or the new one.
 
         Args:
-            filepath: ends in `.kt`; missing folders are made.
-            overwrite: whether a file that is there is replaced; if not it is an error.
+            filepath: path of the file, which ends in `.kt`; missing folders are created.
+            overwrite: whether an existing file is replaced. If not, it is an error.
 
         Raises:
-            FileExistsError: the file exists, and `overwrite` is `False`.
-            ValueError: another suffix; parameters that are not made yet.
+            FileExistsError: the file exists and `overwrite` is `False`.
+            ValueError: the suffix is not `.kt`; the model is not built.
 
         Warns:
-            UserWarning: the architecture, or what `compile` was given, cannot be written, and why.
+            UserWarning: the architecture or the arguments of `compile` cannot be written; the message gives the reason.
         """
-        from kerastorch.saving.save import save_model  # seldom needed, and a good part of what there is to import
+        from kerastorch.saving.save import save_model  # rarely used, so imported late
 
         save_model(self, filepath, overwrite)
 
     def get_config(self) -> dict[str, Any]:
-        """What makes another one like this, without weights.
+        """Return the config, from which `from_config` makes another model like this one, with new weights.
 
-        A functional model is a list of calls, a view its module, a model of your own class the arguments of its
-        `__init__`, read from the attributes of the same names; write your own `get_config` where they are others.
+        The config of a functional model is a list of calls, that of a view is its module. The config of your own class
+        has the arguments of its `__init__`, read from the attributes of the same names; if attributes have other names,
+        write a `get_config`.
 
         Raises:
-            TypeError: something in it cannot be written down.
+            TypeError: a part of the model cannot be encoded.
         """
         with writing():
             config = self._config()
@@ -62,39 +64,41 @@ class SavingMixin(Functional):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
-        """A new model from what `get_config` gave, with new weights.
+        """Return a new model, with new weights, from a config that `get_config` returned.
 
         Args:
-            config: what is not kerastorch's own in it must be registered, or in `custom_objects`, or in a
-                `custom_object_scope`.
-            custom_objects: your own classes and functions, by the names that they were written under.
+            config: the config.
+            custom_objects: your own classes and functions, by the names that they were saved under. Registered ones and
+                those of a `custom_object_scope` are found without it.
 
         Raises:
-            ValueError: a name that nobody knows.
+            ValueError: a name in the config is not known.
         """
         with custom_object_scope(custom_objects or {}), reading() as reader:
-            given = dict(config)
-            trainable = given.pop("trainable", True)
-            made = cls._from(reader, given)
+            config = dict(config)
+            trainable = config.pop("trainable", True)
+            model = cls._from(reader, config)
             if trainable is False:
-                made.trainable = False
-            return made
+                model.trainable = False
+            return model
 
     def _config(self) -> dict[str, Any]:
-        if self._own_init():
+        """Return the encoded config without `trainable`; called with a `Writer` in use."""
+        if self._has_own_init():
             return init_arguments(self, frozenset({"inputs", "outputs", "trainable"}))
         name = {"name": self.__dict__.get("name")}
         if self.is_functional:
             writer: Any = current_codec()
-            return name | written(writer, *self.symbols)
+            return name | encode_functional(writer, *self.symbols)
         if isinstance(self.module_viewed, nn.Module):
             return name | {"viewed": encode(self.module_viewed)}
         return name
 
     @classmethod
     def _from(cls, reader: Reader, config: dict[str, Any]) -> Self:
+        """Return a new model from the config that `_config` returned; called with `reader` in use."""
         if "calls" in config:
-            inputs, outputs = symbols_from(reader, config)
+            inputs, outputs = decode_functional(reader, config)
             return cls(inputs, outputs, name=config["name"])  # type: ignore[call-arg]
         if "viewed" in config:
             viewed = decode(config["viewed"])
@@ -104,18 +108,18 @@ class SavingMixin(Functional):
         return cls(**{name: decode(value) for name, value in config.items()})
 
     def _holds_layers(self) -> bool:
-        """Whether its config is that of the layers in it, and nothing more: then each of them knows its own shapes."""
-        return (getattr(self, "is_chain", False) or self.is_functional) and not self._own_init()
+        """Return whether the config has all layers of the model, each with its own input shapes."""
+        return (getattr(self, "is_chain", False) or self.is_functional) and not self._has_own_init()
 
-    def _own_init(self) -> bool:
-        """Whether a class of the user's says what the arguments are."""
+    def _has_own_init(self) -> bool:
+        """Return whether `__init__` is that of a user's class."""
         owner = next(one for one in type(self).__mro__ if "__init__" in vars(one))
         return not is_own(owner)
 
 
 @contextmanager
 def writing() -> Iterator[Writer]:
-    """The writer in use, or a new one."""
+    """Yield the `Writer` in use, or a new one that is in use meanwhile."""
     writer = current_codec()
     if isinstance(writer, Writer):
         yield writer
@@ -126,10 +130,10 @@ def writing() -> Iterator[Writer]:
 
 @contextmanager
 def reading() -> Iterator[Reader]:
-    """The reader in use, or a new one that knows what is registered."""
+    """Yield the `Reader` in use, or a new one that knows the registered classes and is in use meanwhile."""
     reader = current_codec()
     if isinstance(reader, Reader):
         yield reader
         return
-    with use_codec(reader := Reader(known())):
+    with use_codec(reader := Reader(known_objects())):
         yield reader

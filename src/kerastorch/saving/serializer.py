@@ -1,10 +1,11 @@
-"""Writer: modules, symbols, functions and settings as JSON and tensors, each module once."""
+"""Encode modules, symbolic tensors, functions and settings as JSON and tensors, each module once."""
 
 from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from kerastorch.saving import torch_allowlist, torch_modules
 from kerastorch.saving.registry import get_registered_name
 from kerastorch.symbolic.symbolic_tensor import Symbol
 
-# keys of what stands for something else: a mapping of the user's with such a key is written as pairs
+# Keys that mark an encoded object. A mapping of the user that has such a key is encoded as a list of pairs instead.
 TAGS = frozenset(
     {
         "module", "again", "symbol", "tuple", "pairs", "tensor", "array", "slice", "ellipsis", "torch", "custom",
@@ -29,10 +30,11 @@ TAGS = frozenset(
 
 
 class Writer:
-    """The codec that writes.
+    """The codec that encodes whole models: modules that refer to each other, graphs, and the user's own classes.
 
     Attributes:
-        custom: what is not kerastorch's or torch's, under the names that it was written with.
+        custom: the user's classes and functions in what was encoded, by the names that they were encoded under.
+        initializes_weights: as in `Codec`; not used for encoding.
     """
 
     def __init__(self) -> None:
@@ -40,13 +42,13 @@ class Writer:
         self.initializes_weights = True
         self._numbers: dict[nn.Module, int] = {}
         self._symbols: list[dict[Any, int]] = []
-        self._inside = 0  # how many modules with shapes of their own are being written
+        self._inside = 0  # number of modules being encoded whose input shapes cover the layers in them
 
     def encode(self, value: Any) -> Any:
-        """See `Codec`.
+        """Return `value` as JSON and tensors, or `NotImplemented` if its type is not known here.
 
         Raises:
-            TypeError: it has no name that it could be found by, or is nothing that can be written.
+            TypeError: a class or function cannot be found by a name later, or an object cannot be encoded.
         """
         if is_from(value, "torchmetrics"):
             from kerastorch.saving.torch_metrics import config_of
@@ -55,30 +57,35 @@ class Writer:
         if isinstance(value, nn.Module):
             return self._module(value)
         if isinstance(value, Symbol):
-            return {"symbol": self._number(value)}
-        simple = _simple(value)
-        if simple is not NotImplemented:
-            return simple
+            return {"symbol": self._symbol_number(value)}
+        plain = _encode_plain(value)
+        if plain is not NotImplemented:
+            return plain
         if isinstance(value, functools.partial):
-            given = (value.func, tuple(value.args), dict(value.keywords))
-            return {"partial": [encode(one) for one in given]}
+            parts = (value.func, tuple(value.args), dict(value.keywords))
+            return {"partial": [encode(part) for part in parts]}
         if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
-            return self._named(value)
+            return self._encode_named(value)
         if callable(getattr(value, "get_config", None)):
-            return {"class_name": self._class(type(value)), "config": self._config(value)}
+            return {"class_name": self._class_name(type(value)), "config": self._config(value)}
         return NotImplemented
 
     def decode(self, value: Mapping[Any, Any]) -> Any:
-        """A writer does not read."""
+        """Return `NotImplemented`, because this codec only encodes."""
         return NotImplemented
 
     # --- names ------------------------------------------------------------------------------------------------
 
-    def _class(self, kind: type) -> str:
-        return name_of(kind) or torch_modules.NAMES.get(kind) or self._own(kind)
+    def _class_name(self, kind: type) -> str:
+        """Return the name of a class of kerastorch, torch or the user."""
+        return name_of(kind) or torch_modules.NAMES.get(kind) or self._custom_name(kind)
 
-    def _own(self, thing: Any) -> str:
-        """The name of a class or function of the user's."""
+    def _custom_name(self, thing: Callable[..., Any]) -> str:
+        """Return the name of a user's class or function, and note it in `custom`.
+
+        Raises:
+            TypeError: it has no name, as a `lambda`, or shares its name with another class or function in the model.
+        """
         name = getattr(thing, "__name__", None)
         if not isinstance(name, str) or not name.isidentifier():
             raise TypeError(f"{thing!r} has no name that it could be found by later; give it one with def or class.")
@@ -87,35 +94,41 @@ class Writer:
             raise TypeError(f"{thing!r} and {self.custom[name]!r} have one name; register one of them under another.")
         return name
 
-    def _named(self, thing: Any) -> Any:
-        ours = name_of(thing)
-        if ours is not None:
-            return {"kind" if isinstance(thing, type) else "function": ours}
-        torchs = torch_allowlist.name_of(thing) or torch_modules.NAMES.get(thing)
-        if torchs is not None:
-            return {"torch": torchs}
-        if isinstance(thing, types.BuiltinFunctionType) or is_from(thing, "torch"):
+    def _encode_named(self, thing: Any) -> dict[str, str]:
+        """Return the name of a class or function under a key that says whose it is."""
+        own_name = name_of(thing)
+        if own_name is not None:
+            return {"kind" if isinstance(thing, type) else "function": own_name}
+        torch_name = torch_allowlist.name_of(thing) or torch_modules.NAMES.get(thing)
+        if torch_name is not None:
+            return {"torch": torch_name}
+        if isinstance(thing, types.BuiltinFunctionType) or str(getattr(thing, "__module__", "")).startswith("torch."):
             raise TypeError(f"{thing!r} is not in the list of what is written of torch and Python.")
-        return {"custom": self._own(thing)}
+        return {"custom": self._custom_name(thing)}
 
     # --- modules ----------------------------------------------------------------------------------------------
 
-    def _module(self, module: nn.Module) -> Any:
+    def _module(self, module: nn.Module) -> dict[str, Any]:
+        """Return class, config and input shapes of a module; of one that was encoded before, its number."""
         if module in self._numbers:
             return {"again": self._numbers[module]}
         number = self._numbers[module] = len(self._numbers)
-        written: dict[str, Any] = {"module": number, "class_name": self._class(type(module))}
-        own: Any = getattr(module, "_holds_layers", None)
-        container = own() if own is not None else isinstance(module, (nn.Sequential, nn.ModuleList))
-        shapes = {} if container or self._inside else built_on(module)
-        self._inside += not container
+        written: dict[str, Any] = {"module": number, "class_name": self._class_name(type(module))}
+        holds_layers: Any = getattr(module, "_holds_layers", None)
+        is_container = (
+            isinstance(module, (nn.Sequential, nn.ModuleList)) if holds_layers is None else bool(holds_layers())
+        )
+        # layers in a container are encoded with their own shapes; those in other modules are listed with that module
+        shapes = {} if is_container or self._inside else built_shapes(module)
+        self._inside += not is_container
         try:
             written["config"] = self._config(module)
         finally:
-            self._inside -= not container
+            self._inside -= not is_container
         return written | ({"built": encode(shapes)} if shapes else {})
 
     def _config(self, thing: Any) -> Any:
+        """Return the encoded arguments that make an object like `thing`."""
         if type(thing) in torch_modules.NAMES:
             if is_unbuilt(thing):
                 raise TypeError(f"{thing} has no parameters yet; build the model first.")
@@ -124,34 +137,36 @@ class Writer:
             kind = type(thing).__name__
             raise TypeError(f"{kind} has no get_config(); write one, which returns the arguments of {kind}(...).")
         config = thing.get_config()
-        return config if is_ours(type(thing)) else encode(config)
+        return config if has_encoded_config(type(thing)) else encode(config)
 
     # --- symbols ----------------------------------------------------------------------------------------------
 
-    def begin(self, symbols: list[Any]) -> None:
-        """Symbols are written as their numbers in this list from now on."""
+    @contextmanager
+    def numbering(self, symbols: Iterable[Symbol]) -> Iterator[None]:
+        """Encode symbolic tensors as their positions in `symbols` meanwhile; may be nested for models in models."""
         self._symbols.append({symbol: number for number, symbol in enumerate(symbols)})
+        try:
+            yield
+        finally:
+            self._symbols.pop()
 
-    def end(self) -> None:
-        """Back to the list before."""
-        self._symbols.pop()
-
-    def _number(self, symbol: Symbol) -> int:
+    def _symbol_number(self, symbol: Symbol) -> int:
+        """Return the position of a symbolic tensor in the innermost list of `numbering`."""
         if not self._symbols or symbol not in self._symbols[-1]:
             raise TypeError("a symbol stands outside of the model that it belongs to.")
         return self._symbols[-1][symbol]
 
 
-def _simple(value: Any) -> Any:
-    """What needs no name."""
+def _encode_plain(value: Any) -> Any:
+    """Return a container, array or setting of torch as JSON and tensors; `NotImplemented` for other types."""
     if type(value) is tuple or isinstance(value, torch.Size):
-        return {"tuple": [encode(one) for one in value]}
+        return {"tuple": [encode(item) for item in value]}
     if isinstance(value, Mapping):
         if all(isinstance(key, str) for key in value) and not TAGS & set(value):
-            return {key: encode(one) for key, one in value.items()}
-        return {"pairs": [[encode(key), encode(one)] for key, one in value.items()]}
+            return {key: encode(item) for key, item in value.items()}
+        return {"pairs": [[encode(key), encode(item)] for key, item in value.items()]}
     if isinstance(value, slice):
-        return {"slice": [encode(one) for one in (value.start, value.stop, value.step)]}
+        return {"slice": [encode(item) for item in (value.start, value.stop, value.step)]}
     if value is Ellipsis:
         return {"ellipsis": True}
     if isinstance(value, Tensor):
@@ -167,8 +182,8 @@ def _simple(value: Any) -> Any:
     return NotImplemented
 
 
-def built_on(module: nn.Module) -> dict[str, Any]:
-    """The shapes that the layers in a module were built for, by their places in it."""
+def built_shapes(module: nn.Module) -> dict[str, Any]:
+    """Return the input shapes that the layers in a module were built for, by path."""
     found: dict[str, Any] = {}
     for place, part in module.named_modules():
         if isinstance(part, Layer) and part.built and part.built_on is not None:
@@ -176,6 +191,6 @@ def built_on(module: nn.Module) -> dict[str, Any]:
     return found
 
 
-def is_ours(kind: Any) -> bool:
-    """Whether a class has its `get_config` from kerastorch: what that returns is written already."""
+def has_encoded_config(kind: Any) -> bool:
+    """Return whether the `get_config` of a class is kerastorch's own, which returns encoded values."""
     return is_own(kind.get_config)

@@ -1,6 +1,7 @@
-"""What of torch a file may name: functions and methods of tensors in graphs, kinds of optimizers, memory formats.
+"""Names of torch that a file may use: functions and methods in graphs, optimizers, initializers, memory formats.
 
-A closed list: nothing here reads or writes files, runs text, changes a tensor in place or reaches the interpreter.
+The lists are closed. No function in them reads or writes files, runs code from text, changes a tensor in place or
+reaches the interpreter.
 """
 
 from __future__ import annotations
@@ -81,12 +82,14 @@ _OPTIMIZERS = """
     ASGD Adadelta Adafactor Adagrad Adam AdamW Adamax LBFGS Muon NAdam RAdam RMSprop Rprop SGD SparseAdam
 """
 
-METHODS = frozenset((_MATHS + _OF_TENSORS).split())  # of tensors, that a graph may call by name
+METHODS = frozenset((_MATHS + _OF_TENSORS).split())  # of `Tensor`, which a graph may call
+# of `Tensor`, which a graph may read by `getattr`
 ATTRIBUTES = frozenset({"T", "mT", "H", "mH", "real", "imag", "shape", "dtype", "device", "ndim"})
 
 
-def _found() -> Iterator[tuple[str, Any]]:
-    rooms: tuple[tuple[str, Any, str], ...] = (
+def _named_functions() -> Iterator[tuple[str, Any]]:
+    """Yield the names and functions that a graph may call, as far as this version of torch has them."""
+    namespaces: tuple[tuple[str, Any, str], ...] = (
         ("torch", torch, _MATHS + _FUNCTIONS),
         ("torch.nn.functional", functional, _OF_NETWORKS),
         ("torch.linalg", torch.linalg, _OF_LINALG),
@@ -94,16 +97,16 @@ def _found() -> Iterator[tuple[str, Any]]:
         ("torch.special", torch.special, _OF_SPECIAL),
         ("operator", operator, _OPERATORS),
     )
-    for prefix, room, names in rooms:
+    for prefix, namespace, names in namespaces:
         for name in names.split():
-            if callable(function := getattr(room, name, None)):
+            if callable(function := getattr(namespace, name, None)):
                 yield f"{prefix}.{name}", function
     for name in _ROUNDING:
         yield f"math.{name}", getattr(math, name)
     yield "getattr", getattr
 
 
-FUNCTIONS: dict[str, Any] = dict(_found())  # that a graph may call
+FUNCTIONS: dict[str, Any] = dict(_named_functions())  # which a graph may call
 OPTIMIZERS: dict[str, Any] = {
     f"torch.optim.{name}": getattr(torch.optim, name) for name in _OPTIMIZERS.split() if hasattr(torch.optim, name)
 }
@@ -115,16 +118,16 @@ FORMATS = {
     )
 }  # fmt: skip
 
-# what a config may hold: `getattr` is for graphs alone, with the names of ATTRIBUTES
-VALUES: dict[str, Any] = {name: one for name, one in FUNCTIONS.items() if name != "getattr"} | OTHERS | FORMATS
+# what a config may hold; `getattr` is for graphs only, where the attribute is one of ATTRIBUTES
+VALUES: dict[str, Any] = {name: value for name, value in FUNCTIONS.items() if name != "getattr"} | OTHERS | FORMATS
 _NAMES: dict[Any, str] = {}
-for _name, _one in {**VALUES, "getattr": getattr}.items():
-    _NAMES.setdefault(_one, _name)
+for _name, _value in {**VALUES, "getattr": getattr}.items():
+    _NAMES.setdefault(_value, _name)
 
 
 def name_of(thing: Any) -> str | None:
-    """The name of a function, class or memory format of torch's, if it is in the table."""
+    """Return the name of a function, class or memory format of torch; `None` if it is not in the tables."""
     try:
         return _NAMES.get(thing)
-    except TypeError:  # unhashable
+    except TypeError:  # not hashable, so not in the tables
         return None

@@ -1,4 +1,4 @@
-"""Modules of torch.nn: which a file may name, and what they were made with, read back from their attributes."""
+"""Configs of the torch.nn modules that a file may name: read from attributes of a module, and made into one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from kerastorch.core.errors import unknown
 
+# names of the arguments of `__init__`, which are also attributes of the module, except for those in `_read`
 _CONV = "in_channels out_channels kernel_size stride padding dilation groups bias padding_mode"
 _NORM = "num_features eps momentum affine track_running_stats bias"
-_OVER_TIME = "input_size hidden_size num_layers bias batch_first dropout bidirectional"
-_AVERAGE = "kernel_size stride padding ceil_mode count_include_pad divisor_override"
-_MAXIMUM = "kernel_size stride padding dilation return_indices ceil_mode"
-_REDUCED = "reduction"
-_LAYER = "d_model nhead dim_feedforward dropout activation layer_norm_eps batch_first norm_first bias"
+_RECURRENT = "input_size hidden_size num_layers bias batch_first dropout bidirectional"
+_AVERAGE_POOL = "kernel_size stride padding ceil_mode count_include_pad divisor_override"
+_MAX_POOL = "kernel_size stride padding dilation return_indices ceil_mode"
+_REDUCTION = "reduction"
+_TRANSFORMER_LAYER = "d_model nhead dim_feedforward dropout activation layer_norm_eps batch_first norm_first bias"
 
 ARGUMENTS: dict[str, str] = {
     "Linear": "in_features out_features bias", "Bilinear": "in1_features in2_features out_features bias",
@@ -39,8 +40,8 @@ ARGUMENTS: dict[str, str] = {
     "SELU": "inplace", "SiLU": "inplace", "Sigmoid": "", "Softmax": "dim", "Softmax2d": "", "Softmin": "dim",
     "Softplus": "beta threshold", "Softshrink": "lambd", "Softsign": "", "Tanh": "", "Tanhshrink": "",
     "Threshold": "threshold value inplace",
-    "AvgPool1d": _AVERAGE, "AvgPool2d": _AVERAGE, "AvgPool3d": _AVERAGE,
-    "MaxPool1d": _MAXIMUM, "MaxPool2d": _MAXIMUM, "MaxPool3d": _MAXIMUM,
+    "AvgPool1d": _AVERAGE_POOL, "AvgPool2d": _AVERAGE_POOL, "AvgPool3d": _AVERAGE_POOL,
+    "MaxPool1d": _MAX_POOL, "MaxPool2d": _MAX_POOL, "MaxPool3d": _MAX_POOL,
     **{f"AdaptiveAvgPool{n}d": "output_size" for n in (1, 2, 3)},
     **{f"AdaptiveMaxPool{n}d": "output_size return_indices" for n in (1, 2, 3)},
     **{f"LPPool{n}d": "norm_type kernel_size stride ceil_mode" for n in (1, 2, 3)},
@@ -51,51 +52,48 @@ ARGUMENTS: dict[str, str] = {
     "UpsamplingNearest2d": "size scale_factor", "UpsamplingBilinear2d": "size scale_factor",
     "PixelShuffle": "upscale_factor", "PixelUnshuffle": "downscale_factor", "ChannelShuffle": "groups",
     "CosineSimilarity": "dim eps",
-    "RNN": f"{_OVER_TIME} nonlinearity", "LSTM": f"{_OVER_TIME} proj_size", "GRU": _OVER_TIME,
+    "RNN": f"{_RECURRENT} nonlinearity", "LSTM": f"{_RECURRENT} proj_size", "GRU": _RECURRENT,
     "RNNCell": "input_size hidden_size bias nonlinearity", "LSTMCell": "input_size hidden_size bias",
     "GRUCell": "input_size hidden_size bias",
     "MultiheadAttention": "embed_dim num_heads dropout bias add_bias_kv add_zero_attn kdim vdim batch_first",
-    "TransformerEncoderLayer": _LAYER, "TransformerDecoderLayer": _LAYER,
-    "L1Loss": _REDUCED, "MSELoss": _REDUCED, "SoftMarginLoss": _REDUCED, "MultiLabelMarginLoss": _REDUCED,
+    "TransformerEncoderLayer": _TRANSFORMER_LAYER, "TransformerDecoderLayer": _TRANSFORMER_LAYER,
+    "L1Loss": _REDUCTION, "MSELoss": _REDUCTION, "SoftMarginLoss": _REDUCTION, "MultiLabelMarginLoss": _REDUCTION,
     "SmoothL1Loss": "reduction beta", "HuberLoss": "reduction delta", "BCELoss": "weight reduction",
     "CrossEntropyLoss": "weight ignore_index reduction label_smoothing", "NLLLoss": "weight ignore_index reduction",
     "BCEWithLogitsLoss": "weight reduction pos_weight", "KLDivLoss": "reduction log_target",
     "PoissonNLLLoss": "log_input full eps reduction", "HingeEmbeddingLoss": "margin reduction",
     "MultiLabelSoftMarginLoss": "weight reduction", "MultiMarginLoss": "p margin weight reduction",
 }  # fmt: skip
-_HOLDERS = ("Sequential", "ModuleList", "ModuleDict", "TransformerEncoder", "TransformerDecoder")
+_CONTAINERS = ("Sequential", "ModuleList", "ModuleDict", "TransformerEncoder", "TransformerDecoder")
 
 KINDS: dict[str, type[nn.Module]] = {
-    f"torch.nn.{name}": getattr(nn, name) for name in (*ARGUMENTS, *_HOLDERS) if hasattr(nn, name)
+    f"torch.nn.{name}": getattr(nn, name) for name in (*ARGUMENTS, *_CONTAINERS) if hasattr(nn, name)
 }
 NAMES = {kind: name for name, kind in KINDS.items()}
-MOST_PARTS = 1000  # layers of one recurrent module or transformer
+MOST_PARTS = 1000  # limit of `num_layers` in a file
 
 
 def config_of(module: nn.Module) -> dict[str, Any]:
-    """What makes another one like this; its values are to be encoded.
-
-    Raises:
-        TypeError: it was changed into something that its class does not make.
-    """
+    """Return the arguments that make a module like this one; the values are not encoded yet."""
     name = NAMES[type(module)].rpartition(".")[2]
-    if name in _HOLDERS:
-        return _parts(module, name)
+    if name in _CONTAINERS:
+        return _container_config(module, name)
     takes = inspect.signature(type(module)).parameters
-    listed = [one for one in ARGUMENTS[name].split() if one in takes or "kwargs" in takes]
-    return {one: _read(module, name, one) for one in listed}
+    arguments = [argument for argument in ARGUMENTS[name].split() if argument in takes or "kwargs" in takes]
+    return {argument: _read(module, name, argument) for argument in arguments}
 
 
-def _parts(module: Any, name: str) -> dict[str, Any]:
+def _container_config(module: Any, name: str) -> dict[str, Any]:
+    """Return the modules in a container, and what else makes it."""
     if name in ("TransformerEncoder", "TransformerDecoder"):
-        found = {"layers": list(module.layers), "norm": module.norm}
+        config = {"layers": list(module.layers), "norm": module.norm}
         if name == "TransformerEncoder":
-            found["enable_nested_tensor"] = module.enable_nested_tensor
-        return found
+            config["enable_nested_tensor"] = module.enable_nested_tensor
+        return config
     return {"names": list(module._modules), "modules": list(module._modules.values())}
 
 
-_IN_LAYERS = {
+_TRANSFORMER_ATTRIBUTES = {  # argument of a transformer's layer -> path of the attribute that has its value
     "d_model": "self_attn.embed_dim", "nhead": "self_attn.num_heads", "dim_feedforward": "linear1.out_features",
     "dropout": "dropout.p", "layer_norm_eps": "norm1.eps", "batch_first": "self_attn.batch_first",
     "bias": "linear1.bias",
@@ -103,9 +101,10 @@ _IN_LAYERS = {
 
 
 def _read(module: Any, name: str, argument: str) -> Any:
+    """Return the value that an argument of `__init__` had."""
     if name.startswith("Transformer"):
         value = module
-        for step in _IN_LAYERS.get(argument, argument).split("."):
+        for step in _TRANSFORMER_ATTRIBUTES.get(argument, argument).split("."):
             value = getattr(value, step)
     elif name == "MultiheadAttention" and argument in ("bias", "add_bias_kv"):
         value = module.in_proj_bias if argument == "bias" else module.bias_k
@@ -117,36 +116,37 @@ def _read(module: Any, name: str, argument: str) -> Any:
 
 
 def make(name: str, config: Mapping[str, Any]) -> nn.Module:
-    """A module from its name in the table and its decoded config.
+    """Return a module of torch from its name in the table and its decoded config.
 
     Raises:
-        ValueError: another argument than those listed; more parts than anybody has.
+        ValueError: an argument is not in the table, is a tensor but no class weight, or asks for too many layers.
     """
     short = name.rpartition(".")[2]
     kind: Any = KINDS[name]
-    if short in _HOLDERS:
-        return _made_of_parts(kind, short, config)
-    listed = ARGUMENTS[short].split()
+    if short in _CONTAINERS:
+        return _make_container(kind, short, config)
+    arguments = ARGUMENTS[short].split()
     for argument in config:
-        if argument not in listed:
-            raise unknown(f"argument of {name}", str(argument), listed)
+        if argument not in arguments:
+            raise unknown(f"argument of {name}", str(argument), arguments)
     if isinstance(config.get("num_layers"), int) and config["num_layers"] > MOST_PARTS:
         raise ValueError(f"{name} has num_layers={config['num_layers']}; at most {MOST_PARTS} are made from a file.")
     if any(
         isinstance(value, Tensor) and argument not in ("weight", "pos_weight") for argument, value in config.items()
     ):
         raise ValueError(f"{name} takes no tensors but weights of classes.")
-    made: nn.Module = kind(**config)
-    return made
+    module: nn.Module = kind(**config)
+    return module
 
 
-def _made_of_parts(kind: Any, short: str, config: Mapping[str, Any]) -> nn.Module:
+def _make_container(kind: Any, short: str, config: Mapping[str, Any]) -> nn.Module:
+    """Return a container of decoded modules."""
     if short.startswith("Transformer"):
         layers, norm = config["layers"], config["norm"]
-        rest = {key: value for key, value in config.items() if key == "enable_nested_tensor"}
-        made = kind(layers[0], 1, norm, **rest)
-        made.layers, made.num_layers = nn.ModuleList(layers), len(layers)
-        return made  # type: ignore[no-any-return]
+        options = {key: value for key, value in config.items() if key == "enable_nested_tensor"}
+        transformer = kind(layers[0], 1, norm, **options)
+        transformer.layers, transformer.num_layers = nn.ModuleList(layers), len(layers)
+        return transformer  # type: ignore[no-any-return]
     names, parts = config["names"], config["modules"]
     if len(names) != len(parts) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"torch.nn.{short} has {len(parts)} parts and {len(names)} names.")

@@ -1,4 +1,4 @@
-"""A file of weights: safetensors, as everybody writes it, with a SHA-256 of all that is in ours."""
+"""Read and write weights as safetensors; files of kerastorch have a SHA-256 of names, dtypes, shapes and values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kerastorch.core.path_checks import parse_path
 from kerastorch.version import VERSION_KEY, __version__
 
 SUFFIX = ".safetensors"
-_FOREIGN = (  # none of these is a length that a header may have
+_FOREIGN = (  # first bytes of other files; safetensors begins with the length of its header, which is never so large
     (b"PK\x03\x04", "a zip file, as torch.save and Keras write; the pickle in torch's is never read"),
     (b"\x80\x02", "a pickle, which is never read"),
     (b"\x89HDF", "an HDF5 file"),
@@ -28,12 +28,12 @@ _FOREIGN = (  # none of these is a length that a header may have
 _SHA, _EXTRA = "sha256", "extra_state"
 
 
-def path_of(filepath: str | os.PathLike[str]) -> Path:
-    """`filepath` as a path.
+def check_weights_path(filepath: str | os.PathLike[str]) -> Path:
+    """Return the path of a file of weights.
 
     Raises:
-        TypeError: no path.
-        ValueError: it does not end in `.safetensors`.
+        TypeError: `filepath` is not a path.
+        ValueError: the suffix is not `.safetensors`.
     """
     path = parse_path("filepath", filepath)
     if path.name.endswith(".index.json"):
@@ -50,10 +50,10 @@ def path_of(filepath: str | os.PathLike[str]) -> Path:
 
 
 def write(path: Path, state: Mapping[str, Any]) -> None:
-    """Write the entries of a `state_dict`; what is no tensor, the extra state of modules, goes into the metadata.
+    """Write the entries of a state dict; extra states of modules, which are not tensors, go into the metadata.
 
     Raises:
-        TypeError: a tensor or an extra state that the format cannot hold, with its name.
+        TypeError: the format cannot hold a tensor or an extra state; the message names it.
     """
     named = {name: _on_cpu(name, value) for name, value in state.items() if isinstance(value, Tensor)}
     metadata = {"format": "pt", VERSION_KEY: __version__}
@@ -67,19 +67,19 @@ def write(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The entries of a file, of anybody's; each byte of one that kerastorch wrote was checked before.
+    """Return the entries of a safetensors file; the checksum of a file that kerastorch wrote is verified.
 
     Raises:
-        CheckpointCorruptError: it is no safetensors, or a byte is not as it was written.
-        CheckpointError: no regular file.
-        FileNotFoundError: there is none.
+        CheckpointCorruptError: the file is damaged, or is not safetensors.
+        CheckpointError: it is a file of another kind, or not a regular file.
+        FileNotFoundError: the file does not exist.
     """
     data = atomic_file.read(path, links=True)
     for begin, what in _FOREIGN:
         if data[: len(begin)] == begin:
             raise CheckpointError(f"{path} is no safetensors, whatever its name says, but {what}.")
     named, metadata = safetensors_codec.decode(data, str(path))
-    if not {VERSION_KEY, _SHA} & set(metadata):  # another's
+    if not {VERSION_KEY, _SHA} & set(metadata):  # another library wrote the file
         return {**named}
     if VERSION_KEY not in metadata or metadata.get(_SHA) != _sha(named, metadata):
         raise CheckpointCorruptError(f"{path} is damaged: it does not have the SHA-256 that was written.")
@@ -87,22 +87,23 @@ def read(path: Path) -> dict[str, Any]:
         return {**named}
     written = safetensors_codec.parse(memoryview(metadata[_EXTRA].encode()), str(path))
     extra: dict[str, Any] = unpack(written, named, str(path))
-    inside = tuple(f"{name}." for name in extra)
-    return {name: value for name, value in named.items() if not name.startswith(inside)} | extra
+    prefixes = tuple(f"{name}." for name in extra)  # tensors within an extra state have names that begin with its own
+    return {name: value for name, value in named.items() if not name.startswith(prefixes)} | extra
 
 
 def _on_cpu(name: str, tensor: Tensor) -> Tensor:
+    """Return a contiguous copy of a tensor on the CPU, or the tensor itself if it is one."""
     if tensor.is_meta:
         raise TypeError(f"{name} is on the meta device and has no numbers to be saved.")
     return tensor.detach().cpu().contiguous() if tensor.layout == torch.strided else tensor
 
 
 def _sha(named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """Of all that is said and all numbers; not of where they stand in the file."""
+    """Return the SHA-256 of metadata, names, dtypes, shapes and values; the order in the file does not matter."""
     about = {key: value for key, value in metadata.items() if key != _SHA}
     order = sorted(named)
     listed = [[name, str(named[name].dtype), list(named[name].shape)] for name in order]
     digest = hashlib.sha256(json.dumps([about, listed], sort_keys=True).encode())
-    for part in safetensors_codec.encode({name: named[name] for name in order})[1:]:
-        digest.update(part)
+    for piece in safetensors_codec.encode({name: named[name] for name in order})[1:]:
+        digest.update(piece)
     return digest.hexdigest()

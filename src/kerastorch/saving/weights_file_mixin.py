@@ -1,4 +1,4 @@
-"""WeightsFileMixin: `save_weights` and `load_weights` of a model."""
+"""`save_weights` and `load_weights` of a model."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from kerastorch.functional.module_view import ModuleView
 
 
 class WeightsFileMixin(ModuleView):
-    """A view whose weights are saved to a file and loaded from one."""
+    """Base of a model whose weights are saved to files and loaded from them."""
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write parameters and buffers as safetensors, whole or not at all, with a checksum.
+        """Write parameters and buffers to a safetensors file with a checksum.
 
-        The names are those of `state_dict()` of the bare module: what `torch.compile` and `DistributedDataParallel`
-        put before them is left out. `safetensors.torch.load_file` opens the file.
+        The names are those of `state_dict()` of the bare module, without the prefixes that `torch.compile` and
+        `DistributedDataParallel` add. `safetensors.torch.load_file` opens the file. The file is replaced as a whole: at
+        any time it is the old or the new one.
 
         Args:
-            filepath: ends in `.safetensors`, as `"model.weights.safetensors"`; folders on the way are made.
-            overwrite: whether a file that is there is replaced.
+            filepath: path of the file, which ends in `.safetensors`, such as `"model.weights.safetensors"`; missing
+                folders are created.
+            overwrite: whether an existing file is replaced. If not, it is an error.
 
         Raises:
-            FileExistsError: it is there, and `overwrite=False`.
-            TypeError: something in `state_dict()` that the format cannot hold.
-            ValueError: another ending; a model that has not been built.
+            FileExistsError: the file exists and `overwrite` is `False`.
+            TypeError: the format cannot hold an entry of `state_dict()`.
+            ValueError: the suffix is not `.safetensors`; the model is not built.
 
         >>> import os, tempfile
         >>> from kerastorch import Input, Model, Sequential
@@ -40,23 +42,25 @@ class WeightsFileMixin(ModuleView):
         save_weights(self, filepath, overwrite)
 
     def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-        """Read what `save_weights`, or anybody, wrote as safetensors; nothing is changed unless all of it fits.
+        """Load parameters and buffers from a safetensors file; nothing is changed unless all of them fit.
 
-        Numbers are copied into the model's own tensors: device, memory format, what is frozen and the optimizer's
-        state stay. Floats are converted to the model's dtype. Each byte of a file that kerastorch wrote is checked.
+        Values are copied into the model's own tensors: their device, memory format and `requires_grad` and the state of
+        the optimizer stay. Floats are converted to the model's dtype. The checksum of a file that `save_weights` wrote
+        is verified; files of other programs are read too.
 
         Args:
-            filepath: ends in `.safetensors`.
-            skip_mismatch: load what has the same name and shape, and warn of the rest.
+            filepath: path of the file, which ends in `.safetensors`.
+            skip_mismatch: whether to load the weights that have the same name and shape, and warn of the others.
 
         Raises:
             CheckpointCorruptError: the file is damaged.
-            CheckpointError: it does not fit: the first differences; with `skip_mismatch`, nothing in it does.
-            FileNotFoundError: there is none.
-            ValueError: another ending; a model that has not been built, and of which the input is not known.
+            CheckpointError: the weights do not fit, and the message lists the first differences; with `skip_mismatch`,
+                none of them fits.
+            FileNotFoundError: the file does not exist.
+            ValueError: the suffix is not `.safetensors`; the model is not built and its inputs are not known.
 
         Warns:
-            UserWarning: weights were rounded, because the model has a narrower dtype; what `skip_mismatch` left out.
+            UserWarning: weights were rounded to a narrower dtype; `skip_mismatch` left weights out.
         """
         from kerastorch.saving.model_weights import load_weights
 
