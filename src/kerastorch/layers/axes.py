@@ -17,7 +17,7 @@ class _Default(int):
 LAST = _Default(-1)
 
 
-def given_axis(axis: int) -> int:
+def check_axis(axis: int) -> int:
     """`axis`, if it is one that a layer may work along.
 
     Raises:
@@ -28,14 +28,14 @@ def given_axis(axis: int) -> int:
     return int(axis)
 
 
-def given_axes(axis: int | Sequence[int]) -> int | tuple[int, ...]:
+def check_axes(axis: int | Sequence[int]) -> int | tuple[int, ...]:
     """The same for one axis or several."""
     if isinstance(axis, (tuple, list)) and axis:
-        return tuple(map(given_axis, axis))
-    return given_axis(axis)  # type: ignore[arg-type]
+        return tuple(map(check_axis, axis))
+    return check_axis(axis)  # type: ignore[arg-type]
 
 
-def axis_of(layer: Layer, axis: int, ndim: int) -> int:
+def positive_axis(layer: Layer, axis: int, ndim: int) -> int:
     """`axis` of an input with `ndim` axes, counted from the front.
 
     >>> axis_of(Layer(), -1, 3)
@@ -49,7 +49,7 @@ def axis_of(layer: Layer, axis: int, ndim: int) -> int:
     return found
 
 
-def channels_of(layer: Layer, axis: int | None, ndim: int) -> int:
+def positive_channel_axis(layer: Layer, axis: int | None, ndim: int) -> int:
     """`axis` counted from the front; where it is `None`, that of the channels: of images and volumes 1, else the last.
 
     >>> [channels_of(Layer(), None, ndim) for ndim in (2, 3, 4, 5)]
@@ -57,23 +57,23 @@ def channels_of(layer: Layer, axis: int | None, ndim: int) -> int:
     """
     if axis is None:
         axis = 1 if ndim in (4, 5) else -1
-    return axis_of(layer, axis, ndim)
+    return positive_axis(layer, axis, ndim)
 
 
-def axes_of(layer: Layer, axes: int | Sequence[int], ndim: int) -> tuple[int, ...]:
+def positive_axes(layer: Layer, axes: int | Sequence[int], ndim: int) -> tuple[int, ...]:
     """Count several axes from the front, in ascending order.
 
     >>> axes_of(Layer(), (-1, 1), 4)
     (1, 3)
     """
     given = (axes,) if isinstance(axes, int) else axes
-    found = tuple(sorted(axis_of(layer, axis, ndim) for axis in given))
+    found = tuple(sorted(positive_axis(layer, axis, ndim) for axis in given))
     if len(set(found)) < len(found):
         raise ValueError(f"{type(layer).__name__}: axis={axes} names one axis twice.")
     return found
 
 
-def along(x: Tensor, axes: tuple[int, ...], function: Callable[[Tensor, list[int]], Tensor]) -> Tensor:
+def apply_along_axes(x: Tensor, axes: tuple[int, ...], function: Callable[[Tensor, list[int]], Tensor]) -> Tensor:
     """`function(x, sizes)` that works on last axes, on these instead."""
     last = tuple(range(x.ndim - len(axes), x.ndim))
     sizes = [x.shape[axis] for axis in axes]

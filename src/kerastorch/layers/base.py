@@ -48,7 +48,7 @@ class Layer(WeightsMixin, Configurable):
     takes_channels_last = False  # whether it takes the last axis for the channels, and no argument says another
     axis_given = True  # False: it works along the last axis, because the call named none
     keeps_axes = False  # whether each axis of the output means what it means in the input
-    _place: Tensor
+    _placement: Tensor
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, activity_regularizer: Any = None) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Layer(WeightsMixin, Configurable):
         self.weight_constraints = {}
         self.trainable = trainable
         # an empty buffer follows .to(), .double() and .cuda(), so that the parameters are made in the right place
-        self.register_buffer("_place", torch.empty(0), persistent=False)
+        self.register_buffer("_placement", torch.empty(0), persistent=False)
         self._build_first = self.register_forward_pre_hook(_build_first, with_kwargs=True)
 
     # --- building ---------------------------------------------------------------------------------------------
@@ -94,8 +94,8 @@ class Layer(WeightsMixin, Configurable):
         if not self.trainable:
             self.trainable = False  # what has just been made too
         self._build_first.remove()
-        del self._buffers["_place"], self._build_first
-        self._non_persistent_buffers_set.discard("_place")
+        del self._buffers["_placement"], self._build_first
+        self._non_persistent_buffers_set.discard("_placement")
 
     def add_weight(
         self,
@@ -129,9 +129,9 @@ class Layer(WeightsMixin, Configurable):
             raise ValueError("add_weight: a regularizer or constraint needs the name of the attribute, name=...")
         codec = current_codec()
         if codec is not None and not codec.initializes_weights:
-            weight = torch.zeros(tuple(shape), dtype=self._place.dtype, device=self._place.device)
+            weight = torch.zeros(tuple(shape), dtype=self._placement.dtype, device=self._placement.device)
         else:
-            weight = torch.empty(tuple(shape), dtype=self._place.dtype, device=self._place.device)
+            weight = torch.empty(tuple(shape), dtype=self._placement.dtype, device=self._placement.device)
             with torch.no_grad():
                 initializers.get(initializer)(weight)
         if name is not None:
@@ -198,7 +198,7 @@ class Layer(WeightsMixin, Configurable):
             )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def named(self) -> str:
+    def display_name(self) -> str:
         """Return the class, and the name if there is one, for messages."""
         return type(self).__name__ + ("" if self.name is None else f" {self.name!r}")
 

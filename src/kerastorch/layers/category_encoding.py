@@ -8,7 +8,7 @@ from torch import Tensor
 from kerastorch.core.errors import check_choice, check_int, mismatch
 from kerastorch.layers.base import Layer
 
-VECTORS = ("one_hot", "multi_hot", "count")
+VECTOR_MODES = ("one_hot", "multi_hot", "count")
 
 
 class CategoryEncoding(Layer):
@@ -46,7 +46,7 @@ class CategoryEncoding(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable)
         self.num_tokens = check_int("num_tokens", num_tokens)
-        self.output_mode = check_choice("output_mode", output_mode, VECTORS)
+        self.output_mode = check_choice("output_mode", output_mode, VECTOR_MODES)
         self.sparse = check_dense(sparse)
         self.register_buffer("_like", torch.empty(0), persistent=False)  # follows .to(): the dtype of the vectors
 
@@ -55,14 +55,16 @@ class CategoryEncoding(Layer):
             raise ValueError(f"count_weights are for output_mode='count', this layer has {self.output_mode!r}.")
         check_integers(x, "CategoryEncoding")
         outside = f"CategoryEncoding takes numbers from 0 to {self.num_tokens - 1}"
-        refuse_where((x < 0) | (x >= self.num_tokens), x, outside)
-        return vectors(x, self.output_mode, self.num_tokens, self._like.dtype, count_weights)
+        raise_if_any((x < 0) | (x >= self.num_tokens), x, outside)
+        return encode_categories(x, self.output_mode, self.num_tokens, self._like.dtype, count_weights)
 
     def extra_repr(self) -> str:
         return f"{self.num_tokens}, {self.output_mode}"
 
 
-def vectors(index: Tensor, mode: str, depth: int, dtype: torch.dtype, weights: Tensor | None = None) -> Tensor:
+def encode_categories(
+    index: Tensor, mode: str, depth: int, dtype: torch.dtype, weights: Tensor | None = None
+) -> Tensor:
     """What `mode` makes of the numbers on the last axis of `index`: `(..., depth)`."""
     index = index.long()
     if mode == "one_hot":
@@ -78,7 +80,7 @@ def vectors(index: Tensor, mode: str, depth: int, dtype: torch.dtype, weights: T
     return room.scatter_add(-1, index, counted)
 
 
-def refuse_where(wrong: Tensor, x: Tensor, sentence: str) -> None:
+def raise_if_any(wrong: Tensor, x: Tensor, sentence: str) -> None:
     """Raise where something is wrong, if looking is no wait and nothing is traced."""
     if torch.compiler.is_compiling() or wrong.__class__ is not Tensor or wrong.device.type != "cpu":
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerastorch.layers.axes import channels_of
+from kerastorch.layers.axes import positive_channel_axis
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import warn_if_channels_last
 
@@ -25,7 +25,7 @@ class ChannelAxis(Layer):
 
     def default_channel_axis(self, ndim: int) -> int | None:
         """Return the axis taken for the channels if none was given."""
-        return None if self.axis is not None else channels_of(self, None, ndim)
+        return None if self.axis is not None else positive_channel_axis(self, None, ndim)
 
     @property
     def takes_channels_first(self) -> bool:

@@ -34,7 +34,7 @@ def warn_if_channels_last(layer: Layer, shape: Sequence[int], argument: str) -> 
         warn(_sentence(layer, shape, argument))
 
 
-def refuse_channels_last(layer: Layer, shape: Sequence[int]) -> None:
+def raise_if_channels_last(layer: Layer, shape: Sequence[int]) -> None:
     """Raise if an input of a layer for images alone looks channels-last.
 
     Args:
@@ -54,7 +54,7 @@ def warn_if_channels_first(layer: Layer, shape: Sequence[int]) -> None:
     """Warn if images that a layer along the last axis learns from look channels-first, and no axis was given."""
     if len(shape) == 4 and shape[1] in _CHANNELS and min(shape[2:]) >= _LEAST:
         warn(
-            f"{layer.named()} works along axis -1, because none was given, and that is the width of the images "
+            f"{layer.display_name()} works along axis -1, because none was given, and that is the width of the images "
             f"{tuple(shape)}, if they are (batch, channels, height, width). Write axis=1 for the channels, or axis=-1 "
             "if the last axis is meant."
         )
@@ -66,7 +66,7 @@ def _sentence(layer: Layer, shape: Sequence[int], argument: str) -> str:
     order = ", ".join(map(str, (0, ndim - 1, *range(1, ndim - 1))))
     sizes = ", ".join("None" if type(size) is int and size == -1 else str(size) for size in shape[1:])
     return (
-        f"{layer.named()} takes (batch, channels, {axes}), and its input, (batch, {sizes}), looks like "
+        f"{layer.display_name()} takes (batch, channels, {axes}), and its input, (batch, {sizes}), looks like "
         f"(batch, {axes}, channels). Give the layer {argument}={last}, or turn the data: x.transpose({order}) of an "
         f"array, x.permute({order}) of a tensor. If they are right as they are, say {argument}={first}."
     )

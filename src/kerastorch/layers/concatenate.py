@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.core.errors import mismatch
-from kerastorch.layers.axes import LAST, axis_of
-from kerastorch.layers.merging import Merge, listed, shapes_differ
+from kerastorch.layers.axes import LAST, positive_axis
+from kerastorch.layers.merging import Merge, check_tensor_list, shapes_differ_error
 
 
 class Concatenate(Merge):
@@ -38,13 +38,13 @@ class Concatenate(Merge):
         self.axis, self.axis_given = int(axis), axis is not LAST
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        tensors = listed(self, inputs)
+        tensors = check_tensor_list(self, inputs)
         ndim = tensors[0].ndim
         axis = self.axis + ndim if self.axis < 0 else self.axis
         for x in tensors:
             differs = x.ndim != ndim or not 0 <= axis < ndim
             if differs or any(x.shape[at] != tensors[0].shape[at] for at in range(ndim) if at != axis):
-                raise shapes_differ(self, inputs, f"shapes that are the same on all axes but {self.axis}")
+                raise shapes_differ_error(self, inputs, f"shapes that are the same on all axes but {self.axis}")
         return torch.cat(tensors, axis)
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
@@ -96,14 +96,14 @@ class Dot(Merge):
         self.normalize = normalize
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        tensors = listed(self, inputs)
+        tensors = check_tensor_list(self, inputs)
         if len(tensors) != 2:
             raise ValueError(f"Dot takes a list of two tensors, got {len(tensors)}.")
         x, y = tensors
         first, second = self.axes if isinstance(self.axes, tuple) else (self.axes, self.axes)
-        first, second = axis_of(self, first, x.ndim), axis_of(self, second, y.ndim)
+        first, second = positive_axis(self, first, x.ndim), positive_axis(self, second, y.ndim)
         if x.shape[0] != y.shape[0] or x.shape[first] != y.shape[second]:
-            raise shapes_differ(self, inputs, f"the same batch size, and the same size on the axes {self.axes}")
+            raise shapes_differ_error(self, inputs, f"the same batch size, and the same size on the axes {self.axes}")
         if self.normalize:
             x, y = F.normalize(x, dim=first, eps=1e-7), F.normalize(y, dim=second, eps=1e-7)
         # letters 0 for the batch and 1 for what is summed; the rest each its own

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kerastorch.core.errors import check_choice, check_float, check_int, mismatch
 from kerastorch.layers.adaptable import AdaptableLayer, batches, not_adapted_error, to_array
-from kerastorch.layers.category_encoding import VECTORS, check_dense, vectors
+from kerastorch.layers.category_encoding import VECTOR_MODES, check_dense, encode_categories
 from kerastorch.layers.quantiles import Quantiles
 
 
@@ -50,7 +50,7 @@ class Discretization(AdaptableLayer):
             raise ValueError(f"give one of bin_boundaries ({bin_boundaries!r}) and num_bins ({num_bins!r}).")
         self.num_bins = None if num_bins is None else check_int("num_bins", num_bins, 2)
         self.epsilon = check_float("epsilon", epsilon, above=0, below=1)
-        self.output_mode = check_choice("output_mode", output_mode, ("int", *VECTORS))
+        self.output_mode = check_choice("output_mode", output_mode, ("int", *VECTOR_MODES))
         self.sparse = check_dense(sparse)
         self._given = None if bin_boundaries is None else _rising(bin_boundaries)
         self.register_buffer("bin_boundaries", torch.tensor(self._given or (), dtype=torch.get_default_dtype()))
@@ -83,7 +83,7 @@ class Discretization(AdaptableLayer):
         index = torch.bucketize(x.to(dtype), self.bin_boundaries.to(dtype), right=True)
         if self.output_mode == "int":
             return index
-        return vectors(index, self.output_mode, len(self.bin_boundaries) + 1, self.bin_boundaries.dtype)
+        return encode_categories(index, self.output_mode, len(self.bin_boundaries) + 1, self.bin_boundaries.dtype)
 
     def get_config(self) -> dict[str, Any]:
         own = {"bin_boundaries": self._given, "num_bins": self.num_bins, "epsilon": self.epsilon}

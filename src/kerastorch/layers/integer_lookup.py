@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kerastorch.core.errors import mismatch
 from kerastorch.layers.adaptable import not_adapted_error, to_array
-from kerastorch.layers.category_encoding import check_integers, refuse_where
+from kerastorch.layers.category_encoding import check_integers, raise_if_any
 from kerastorch.layers.vocabulary import Counts, _Lookup
 
 
@@ -145,7 +145,7 @@ class IntegerLookup(_Lookup):
             unknown = special - self.num_oov_indices + x.remainder(self.num_oov_indices)
         else:
             unknown = torch.full_like(x, -1)
-            refuse_where(~known & ~masked, x, "IntegerLookup has num_oov_indices=0 and knows only its vocabulary")
+            raise_if_any(~known & ~masked, x, "IntegerLookup has num_oov_indices=0 and knows only its vocabulary")
         index = torch.where(known, self._places[at] + special, unknown)
         return torch.where(masked, 0 if self.output_mode == "int" else -1, index)
 

@@ -35,7 +35,7 @@ class Merge(Layer):
             TypeError: no list.
             ValueError: fewer than two; shapes that do not go together.
         """
-        tensors = listed(self, inputs)
+        tensors = check_tensor_list(self, inputs)
         ndim = max(x.ndim for x in tensors)
         tensors = [x.reshape(x.shape[0], *(1,) * (ndim - x.ndim), *x.shape[1:]) for x in tensors]
         sizes = list(tensors[0].shape)
@@ -43,7 +43,9 @@ class Merge(Layer):
             fits = all(a == b or a == 1 or b == 1 for a, b in zip(sizes[1:], x.shape[1:], strict=True))
             sizes = [b if a == 1 else a for a, b in zip(sizes, x.shape, strict=True)]
             if x.shape[0] != tensors[0].shape[0] or not fits:
-                raise shapes_differ(self, inputs, "the same shape, or 1 where one differs, and the same batch size")
+                raise shapes_differ_error(
+                    self, inputs, "the same shape, or 1 where one differs, and the same batch size"
+                )
         return tensors
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
@@ -52,7 +54,7 @@ class Merge(Layer):
         return functools.reduce(torch.logical_or, mask)
 
 
-def listed(layer: Layer, inputs: Sequence[Tensor]) -> list[Tensor]:
+def check_tensor_list(layer: Layer, inputs: Sequence[Tensor]) -> list[Tensor]:
     """The tensors that a layer is called on, at least two."""
     name = type(layer).__name__
     if not isinstance(inputs, (tuple, list)):
@@ -62,7 +64,7 @@ def listed(layer: Layer, inputs: Sequence[Tensor]) -> list[Tensor]:
     return list(inputs)
 
 
-def shapes_differ(layer: Layer, inputs: Sequence[Tensor], expected: str) -> ValueError:
+def shapes_differ_error(layer: Layer, inputs: Sequence[Tensor], expected: str) -> ValueError:
     """The error for shapes that do not go together."""
     shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
     return ValueError(f"{type(layer).__name__} needs inputs of {expected}; got shapes {shapes}.")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from kerastorch.core.errors import mismatch
 from kerastorch.layers.adaptable import not_adapted_error
-from kerastorch.layers.strings import strings
+from kerastorch.layers.strings import to_string_array
 from kerastorch.layers.vocabulary import Counts, _Lookup
 
 
@@ -100,8 +100,8 @@ class StringLookup(_Lookup):
 
     def _count(self, piece: Any, apart: bool) -> Counts:
         if isinstance(piece, (list, tuple)) and any(isinstance(row, (list, tuple)) for row in piece):
-            return self._count_rows([list(strings(row, "StringLookup", self.encoding)) for row in piece])
-        found = strings(piece, "StringLookup", self.encoding)
+            return self._count_rows([list(to_string_array(row, "StringLookup", self.encoding)) for row in piece])
+        found = to_string_array(piece, "StringLookup", self.encoding)
         if found.ndim < 2:
             found = found.reshape((-1, 1) if apart else (1, -1))
         return self._count_rows([row.reshape(-1).tolist() for row in found])
@@ -127,7 +127,7 @@ class StringLookup(_Lookup):
             raise not_adapted_error(self, "give vocabulary=")
         if self.invert:
             return self._inverted(x)
-        found = strings(x, "StringLookup", self.encoding)
+        found = to_string_array(x, "StringLookup", self.encoding)
         index = np.array(self._placed(found.reshape(-1)), dtype=np.int64).reshape(found.shape)
         return self._encoded(torch.from_numpy(index).to(self.idf_weights.device))
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-def strings(data: Any, name: str, encoding: str = "utf-8") -> np.ndarray[Any, np.dtype[np.object_]]:
+def to_string_array(data: Any, name: str, encoding: str = "utf-8") -> np.ndarray[Any, np.dtype[np.object_]]:
     """`data` as an array of `str`.
 
     Args:
@@ -20,7 +20,7 @@ def strings(data: Any, name: str, encoding: str = "utf-8") -> np.ndarray[Any, np
     Raises:
         TypeError: something that is no string; a tensor; a call that is being traced.
     """
-    refuse_tracing(data, name)
+    raise_if_traced(data, name)
     try:
         found = np.asarray(data, dtype=object)
     except ValueError:
@@ -35,7 +35,7 @@ def strings(data: Any, name: str, encoding: str = "utf-8") -> np.ndarray[Any, np
     return np.array(flat, dtype=object).reshape(found.shape)
 
 
-def refuse_tracing(data: Any, name: str) -> None:
+def raise_if_traced(data: Any, name: str) -> None:
     """Say what to do where there is no Python to work on strings."""
     instead = f"Call {name} on the data before it goes into the model, and give the model what comes out."
     if torch.compiler.is_compiling():

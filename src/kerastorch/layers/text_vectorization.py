@@ -14,7 +14,7 @@ from kerastorch.core.errors import check_choice, check_int, mismatch, unknown
 from kerastorch.layers.adaptable import batches, not_adapted_error
 from kerastorch.layers.base import Layer
 from kerastorch.layers.string_lookup import StringLookup
-from kerastorch.layers.strings import refuse_tracing, strings
+from kerastorch.layers.strings import raise_if_traced, to_string_array
 from kerastorch.layers.vocabulary import check_config
 
 _PUNCTUATION = re.compile(r"""[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~']""")
@@ -136,7 +136,7 @@ class TextVectorization(Layer):
         return self.lookup.vocabulary_size()
 
     def forward(self, x: Any) -> Tensor:
-        refuse_tracing(x, "TextVectorization")
+        raise_if_traced(x, "TextVectorization")
         if not self.lookup._indices:
             raise not_adapted_error(self, "give vocabulary=")
         rows = self._rows(x)
@@ -150,11 +150,11 @@ class TextVectorization(Layer):
 
     def _rows(self, texts: Any) -> list[list[str]]:
         """The tokens of each text."""
-        found = strings(
+        found = to_string_array(
             [texts] if isinstance(texts, (str, bytes)) else texts, "TextVectorization", self.lookup.encoding
         )
         if callable(self.standardize):
-            found = strings(self.standardize(found.astype(str)), "TextVectorization")
+            found = to_string_array(self.standardize(found.astype(str)), "TextVectorization")
         elif self.standardize is not None:
             standardize = _STANDARDIZE[self.standardize]
             found = np.array([standardize(text) for text in found.reshape(-1)], dtype=object).reshape(found.shape)
