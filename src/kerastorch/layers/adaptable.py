@@ -1,4 +1,4 @@
-"""AdaptableLayer, the base of layers that learn from one pass over data without gradients, and readers of that data."""
+"""AdaptableLayer, the base of layers with `adapt`, and the reading of data for `adapt`."""
 
 from __future__ import annotations
 

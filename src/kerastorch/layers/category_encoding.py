@@ -78,7 +78,7 @@ def encode_categories(
         mode: One of `VECTOR_MODES`. `"one_hot"` gives a vector for each number, the others one for each sample.
         depth: Size of a vector.
         dtype: Dtype of the vectors, unless there are weights.
-        weights: For `"count"`: what each number counts, of the shape of `index`; default 1.
+        weights: For `"count"`: weight of each number, of the shape of `index`. Default 1.
 
     Raises:
         ValueError: Weights of a different shape.

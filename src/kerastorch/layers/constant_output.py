@@ -1,4 +1,4 @@
-"""Checks for a softmax over one value, which is always 1: an error for one unit, a warning for an axis of size 1."""
+"""Checks for a softmax over a single value, whose output is always 1."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def raise_if_constant(layer: Layer, axis: int | None, size: int, units_axis: int
     A layer that is made from a file or a config is exempt, so that old models still load and predict.
 
     Args:
-        layer: the layer with the activation, for the message.
-        axis: axis along which the activation is constant for one value; `None` if it is never constant.
-        size: number of units or filters.
-        units_axis: axis of the units in the output.
-        ndim: number of axes of the output.
+        layer: The layer with the activation, for the message.
+        axis: Axis along which the activation is constant for one value; `None` if it is never constant.
+        size: Number of units or filters.
+        units_axis: Axis of the units in the output.
+        ndim: Number of axes of the output.
 
     Raises:
         ValueError: The output would be constant. The message advises a sigmoid.
@@ -40,9 +40,9 @@ def warn_if_constant(layer: Layer, axis: int, shape: Sequence[int]) -> None:
     It is a warning and not an error because the size of an input may be 1 by chance.
 
     Args:
-        layer: the softmax layer, for the message.
-        axis: axis along which the layer runs.
-        shape: shape of the input, -1 for each size that varies.
+        layer: The softmax layer, for the message.
+        axis: Axis along which the layer runs.
+        shape: Shape of the input, -1 for each size that varies.
     """
     if -len(shape) <= axis < len(shape) and shape[axis] == 1:
         sizes = ", ".join("None" if size == -1 else str(size) for size in shape[1:])

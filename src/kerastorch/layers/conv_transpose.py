@@ -72,7 +72,9 @@ class _ConvTranspose(Convolutional):
         the window by more than one element, so the output is sliced.
         """
         output_padding = self.output_padding or (None,) * self.rank
-        cuts = [_cut(self.padding, *axis) for axis in zip(self._span, self.strides, output_padding, strict=True)]
+        cuts = [
+            _outputs_to_cut(self.padding, *axis) for axis in zip(self._span, self.strides, output_padding, strict=True)
+        ]
         self._torch_output_padding = [max(front - end, 0) for front, end in cuts]
         end_cuts = [max(end - front, 0) for front, end in cuts]
         slices_output = max(self.dilation_rate) > 1 and any(end_cuts)
@@ -109,12 +111,12 @@ class _ConvTranspose(Convolutional):
         return f"{channels}{self.filters}, {super().extra_repr()}"
 
 
-def _cut(padding: str, span: int, stride: int, output_padding: int | None) -> tuple[int, int]:
-    """Return the number of outputs to cut off the front and the end of an axis; a negative number adds outputs.
+def _outputs_to_cut(padding: str, span: int, stride: int, output_padding: int | None) -> tuple[int, int]:
+    """Return the number of outputs to cut off the front and the end of an axis.
 
-    A transposed convolution has `(size - 1) * stride + span` outputs. Of these, `'valid'` with an `output_padding`
-    leaves all and adds as many as that; without one it leaves at least `size * stride`. `'same'` leaves
-    `size * stride`, or, with an `output_padding`, `(size - 1) * stride + span % 2 + output_padding`.
+    A negative number adds outputs. A transposed convolution has `(size - 1) * stride + span` outputs. `'valid'` adds
+    `output_padding` outputs, by default enough for `size * stride` in total. `'same'` leaves `size * stride` outputs,
+    or, with an `output_padding`, `(size - 1) * stride + span % 2 + output_padding`.
     """
     if padding == "valid":
         return 0, -(max(stride - span, 0) if output_padding is None else output_padding)

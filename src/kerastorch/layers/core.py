@@ -84,7 +84,7 @@ class Dense(Layer):
         return self.activation(F.linear(x, self.weight, self.bias))
 
     def channels_after(self, given: Channels | None) -> Channels | None:
-        """Return what is known about the channels of the output: the units replace channels on the last axis."""
+        """Return the channel axis of the output: the units take the place of channels on the last axis."""
         return given if given is not None and given.axis == -1 else None
 
     def extra_repr(self) -> str:

@@ -1,4 +1,4 @@
-"""DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D and SeparableConv2D: each filter covers one channel."""
+"""Depthwise and separable convolutions: filters that cover one channel each."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from kerastorch.layers.weight_options import make_weight, set_weight_options
 
 
 def _with_keras_fans(initializer: Initializer, channels: int) -> Initializer:
-    """Return an initializer for `(channels * multiplier, 1, *kernel)` that uses the fan-in and fan-out of Keras.
+    """Return an initializer for depthwise filters that uses the fan-in and fan-out of Keras.
 
-    For Keras, depthwise filters lead from `channels` to `multiplier` channels; torch's layout reads as filters that
-    lead from 1 to `channels * multiplier` channels.
+    The filters are `(channels * multiplier, 1, *kernel_size)`. For Keras they lead from `channels` to `multiplier`
+    channels; torch's layout reads as filters that lead from 1 to `channels * multiplier` channels.
     """
 
     def fill(weight: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class _DepthwiseConv(Convolutional):
         self.make_bias(self.in_channels * self.depth_multiplier)
 
     def make_depthwise_weight(self, name: str, input_shape: torch.Size) -> torch.nn.Parameter:
-        """Return the filters, `(channels * depth_multiplier, 1, *kernel_size)`, for an attribute called `name`."""
+        """Return new filters, `(channels * depth_multiplier, 1, *kernel_size)`, for the attribute `name`."""
         channels = self.store_in_channels(input_shape)
         shape = (channels * self.depth_multiplier, 1, *self.kernel_size)
         fill = _with_keras_fans(self.depthwise_initializer, channels)

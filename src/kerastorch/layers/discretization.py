@@ -63,7 +63,7 @@ class Discretization(AdaptableLayer):
         )
 
     def adapt(self, data: Any, steps: int | None = None) -> None:
-        """Find boundaries such that each bin has about the same number of values; earlier boundaries are replaced.
+        """Replace the boundaries such that each bin has about the same number of values.
 
         Args:
             data: An array, a tensor, a `DataLoader` or another iterable of batches; of batches `(x, y)` only `x` is

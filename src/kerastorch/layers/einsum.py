@@ -97,7 +97,7 @@ class EinsumDense(Layer):
             self.bias = make_weight(self, "bias", shape + [1] * (n_elided if dots == "right" else 0), "bias")
 
     def _matrix_initializer(self, sizes: dict[str, int]) -> Initializer:
-        """Return an initializer that fills `(outputs, inputs)` and moves the axes to the order of the equation."""
+        """Return an initializer that fills a matrix `(outputs, inputs)` and reorders its axes."""
         _, of_weight, of_output, _ = self._letters
         outputs = [letter for letter in of_weight if letter in of_output]
         inputs = [letter for letter in of_weight if letter not in of_output]

@@ -109,7 +109,7 @@ class Normalization(AdaptableLayer):
         return x * deviation + mean if self.invert else (x - mean) / deviation
 
     def _broadcast(self, moment: Tensor, x: Tensor) -> Tensor:
-        """Return the mean or the variance with as many axes as `x`, of size 1 if they are averaged over."""
+        """Return the mean or the variance with the axes of `x`, of size 1 if they are averaged over."""
         sizes = [1] * x.ndim
         for axis, size in zip(reversed(_positive_axes(self.axis, x.ndim)), reversed(moment.shape), strict=False):
             sizes[axis] = size

@@ -12,7 +12,8 @@ from torch import Tensor
 from kerastorch.core.errors import mismatch
 from kerastorch.layers.adaptable import to_numpy
 from kerastorch.layers.category_encoding import check_integers, raise_if_any
-from kerastorch.layers.vocabulary import IGNORED, TokenCounts, _VocabularyLookup, to_document_rows
+from kerastorch.layers.token_counts import TokenCounts, to_document_rows
+from kerastorch.layers.vocabulary import IGNORED, _VocabularyLookup
 
 
 class IntegerLookup(_VocabularyLookup):

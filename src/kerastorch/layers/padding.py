@@ -1,4 +1,4 @@
-"""Zero padding of Keras (and TensorFlow), 'same', 'valid' and 'causal', for the convolutions and poolings of torch."""
+"""Zero padding 'same', 'valid' and 'causal', as in Keras, for convolutions and poolings of torch."""
 
 from __future__ import annotations
 

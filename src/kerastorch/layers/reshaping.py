@@ -1,4 +1,4 @@
-"""Layers that change the shape or the mask: Flatten, Reshape, Permute, RepeatVector, Masking and Identity."""
+"""Layers that change only the shape or the mask, as Flatten, Reshape, Permute and Masking."""
 
 from __future__ import annotations
 

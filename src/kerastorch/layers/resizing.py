@@ -152,7 +152,10 @@ class CenterCrop(ImageLayer):
 
 
 def _center_window(x: Tensor, height: int, width: int) -> Tensor:
-    """Return the largest centered window of images, `(batch, channels, h, w)`, with proportions `height : width`."""
+    """Return the largest centered window of images with the proportions `height : width`.
+
+    The images are `(batch, channels, h, w)`.
+    """
     window_height = max(min(x.shape[2], int(x.shape[3] * height / width)), 1)
     window_width = max(min(x.shape[3], int(x.shape[2] * width / height)), 1)
     top, left = (x.shape[2] - window_height) // 2, (x.shape[3] - window_width) // 2

@@ -1,4 +1,4 @@
-"""Spatial, the base of layers over sequences, images and volumes: `data_format`, axis order, checks of the input."""
+"""Spatial, the base of layers over sequences, images and volumes, with their `data_format`."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Spatial(Layer):
         return f"(batch, {spatial}, channels)" if self._is_channels_last else f"(batch, channels, {spatial})"
 
     def other_format_advice(self) -> str:
-        """Return the sentence that tells users of the other format which argument to set."""
+        """Return the advice for users of the other format, which argument to set, for messages."""
         return f"Data in the other order need data_format={FORMATS[not self._is_channels_last]!r}."
 
     def _ndim_error(self, shape: Sequence[int]) -> ValueError:

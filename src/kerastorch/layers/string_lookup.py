@@ -15,7 +15,8 @@ from torch import Tensor
 
 from kerastorch.core.errors import mismatch
 from kerastorch.layers.strings import to_string_array
-from kerastorch.layers.vocabulary import TokenCounts, _VocabularyLookup, to_document_rows
+from kerastorch.layers.token_counts import TokenCounts, to_document_rows
+from kerastorch.layers.vocabulary import _VocabularyLookup
 
 
 class StringLookup(_VocabularyLookup):

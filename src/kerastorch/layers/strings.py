@@ -37,14 +37,15 @@ def to_string_array(data: Any, name: str, encoding: str = "utf-8") -> np.ndarray
 
 
 def raise_if_traced(data: Any, name: str) -> None:
-    """Raise an error if a layer on strings is compiled, exported, or called on a tensor or a symbolic input.
+    """Raise an error if a layer on strings is traced.
 
     Args:
         data: Input of the layer.
         name: Name of the layer, for messages.
 
     Raises:
-        TypeError: In all these cases. The message advises to call the layer before the model.
+        TypeError: The layer is being compiled or exported, or `data` is a tensor or a symbolic input. The message
+            advises to call the layer before the model.
     """
     advice = f"Call {name} on the data before it goes into the model, and give the model what comes out."
     if torch.compiler.is_compiling():

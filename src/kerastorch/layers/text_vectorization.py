@@ -211,7 +211,11 @@ class TextVectorization(Layer):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Return a new layer from the dict of `get_config`; the vocabulary must be a list, not the path of a file."""
+        """Return a new layer from the dict of `get_config`.
+
+        Raises:
+            ValueError: The vocabulary is no list, as the path of a file, or a size is above 2**20.
+        """
         check_config(config, cls)
         return super().from_config(config)
 

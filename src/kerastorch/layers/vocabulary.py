@@ -1,11 +1,11 @@
-"""Base of the lookup layers: a vocabulary, given or learned from data, and indices for the tokens outside of it."""
+"""Base of the lookup layers: a vocabulary that is given or learned from data."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,25 +15,10 @@ from torch.nn import functional as F
 from kerastorch.core.errors import check_choice, check_int
 from kerastorch.layers.adaptable import AdaptableLayer, input_batches, not_adapted_error
 from kerastorch.layers.category_encoding import VECTOR_MODES, check_not_sparse, encode_categories
+from kerastorch.layers.token_counts import Token, TokenCounts
 
 OUTPUT_MODES = ("int", *VECTOR_MODES, "tf_idf")
 IGNORED = -1  # index of a token that no vector counts
-
-Token = Any  # str or int
-
-
-class TokenCounts(NamedTuple):
-    """Counts of the tokens in a piece of data.
-
-    Attributes:
-        tokens: Number of occurrences of each token.
-        documents: Number of documents that contain each token.
-        n_documents: Number of documents.
-    """
-
-    tokens: Counter[Token]
-    documents: Counter[Token]
-    n_documents: int
 
 
 class _VocabularyLookup(AdaptableLayer, ABC):
@@ -80,7 +65,7 @@ class _VocabularyLookup(AdaptableLayer, ABC):
             raise ValueError(f"idf_weights are for output_mode='tf_idf', got {output_mode!r}.")
         self.register_buffer("idf_weights", torch.empty(0), persistent=self.output_mode == "tf_idf")
 
-    # --- what subclasses define -------------------------------------------------------------------------------
+    # --- abstract methods -------------------------------------------------------------------------------------
 
     @abstractmethod
     def _to_token(self, name: str, value: Any) -> Token:
@@ -279,7 +264,7 @@ class _VocabularyLookup(AdaptableLayer, ABC):
         return self._tokens_at(x) if self.invert else self.encode_indices(self._indices_of(x))
 
     def encode_indices(self, index: Tensor) -> Tensor:
-        """Return indices as `output_mode` says: unchanged, or as vectors that leave out `IGNORED`."""
+        """Return indices in the form of `output_mode`: unchanged, or vectors that do not count `IGNORED`."""
         if self.output_mode == "int":
             return index
         depth = self.max_tokens if self.pad_to_max_tokens and self.max_tokens is not None else self.vocabulary_size()
@@ -305,24 +290,16 @@ class _VocabularyLookup(AdaptableLayer, ABC):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Return a new layer from the dict of `get_config`; the vocabulary must be a list, not the path of a file."""
+        """Return a new layer from the dict of `get_config`.
+
+        Raises:
+            ValueError: The vocabulary is no list, as the path of a file, or a size is above 2**20.
+        """
         check_config(config, cls)
         return super().from_config(config)
 
     def extra_repr(self) -> str:
         return f"{self.vocabulary_size()} indices, {self.output_mode}{'' if self.has_vocabulary else ', not adapted'}"
-
-
-def to_document_rows(tokens: np.ndarray[Any, Any], lists_documents: bool) -> np.ndarray[Any, Any]:
-    """Return tokens as a matrix with one document per row.
-
-    Args:
-        tokens: Tokens, with one axis or more; the first axis of several is that of the documents.
-        lists_documents: For tokens with one axis: whether each is a document; if `False`, all are one document.
-    """
-    if tokens.ndim < 2:
-        return tokens.reshape((-1, 1) if lists_documents else (1, -1))
-    return tokens.reshape(len(tokens), int(np.prod(tokens.shape[1:])))
 
 
 _MAX_CONFIG_SIZE = 2**20  # a config from a file must not make the layer allocate any amount of memory

@@ -1,4 +1,4 @@
-"""The initializer, regularizer and constraint of a weight: stored on the layer, applied when the weight is made."""
+"""Initializer, regularizer and constraint of a weight, stored on its layer before the weight exists."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from kerastorch.layers.base import Layer
 
 
 def set_weight_options(layer: Layer, prefix: str, initializer: Any, regularizer: Any, constraint: Any) -> None:
-    """Store the options of one weight as attributes of a layer, under the names of its constructor arguments.
+    """Store initializer, regularizer and constraint of a weight as attributes of its layer.
 
-    They are `<prefix>_initializer`, `<prefix>_regularizer` and `<prefix>_constraint`, where `get_config` reads them.
+    The attributes are `<prefix>_initializer`, `<prefix>_regularizer` and `<prefix>_constraint`, the names of Keras'
+    constructor arguments, as `get_config` expects.
 
     Args:
-        layer: the layer that will have the weight.
+        layer: Layer that will have the weight.
         prefix: Keras' name of the weight in these arguments, as `"kernel"` or `"bias"`.
-        initializer: name or callable that fills the weight.
-        regularizer: name or callable of the penalty on the weight; `None` for no penalty.
-        constraint: name or callable that is applied to the weight after each step; `None` for no constraint.
+        initializer: Name or callable that fills the weight.
+        regularizer: Name or callable of the penalty on the weight; `None` for no penalty.
+        constraint: Name or callable that is applied to the weight after each step; `None` for no constraint.
 
     Raises:
         ValueError: An unknown name.
@@ -41,11 +42,11 @@ def make_weight(layer: Layer, prefix: str, shape: Sequence[int], name: str, *, i
     """Return a new parameter of a layer with the options that `set_weight_options` stored.
 
     Args:
-        layer: the layer that stores the options.
-        prefix: the prefix of the options, as in `set_weight_options`.
-        shape: size of the parameter on each axis.
-        name: the attribute of the layer that the parameter will be assigned to.
-        initializer: fills the parameter instead of the stored initializer; `None`, the default, for the stored one.
+        layer: Layer that stores the options.
+        prefix: Prefix of the options, as in `set_weight_options`.
+        shape: Size of the parameter on each axis.
+        name: Attribute of the layer that the parameter will be assigned to.
+        initializer: Replaces the stored initializer. Default `None` for the stored one.
     """
     return layer.add_weight(
         shape,
