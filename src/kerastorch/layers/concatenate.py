@@ -138,6 +138,11 @@ def _full_mask(x: Tensor, mask: Tensor | None) -> Tensor:
 def concatenate(inputs: Sequence[Any], axis: int = LAST, *, name: str | None = None) -> Any:
     """Return the concatenation of the inputs along `axis`: `Concatenate(axis, name=name)(inputs)`.
 
+    Args:
+        inputs: List of at least two tensors.
+        axis: The axis. Default -1, the last.
+        name: Name of the layer. Default none.
+
     >>> concatenate([torch.zeros(1, 2), torch.ones(1, 1)])
     tensor([[0., 0., 1.]])
     """
@@ -148,6 +153,12 @@ def dot(
     inputs: Sequence[Any], axes: int | Sequence[int] = -1, normalize: bool = False, *, name: str | None = None
 ) -> Any:
     """Return the dot product of two inputs: `Dot(axes, normalize, name=name)(inputs)`.
+
+    Args:
+        inputs: List of two tensors.
+        axes: Axis of both inputs, or a pair with an axis of each. Default -1, the last.
+        normalize: Whether each input is first divided by its norm along its axis. Default `False`.
+        name: Name of the layer. Default none.
 
     >>> dot([torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]])])
     tensor([[11.]])

@@ -109,11 +109,11 @@ class IntegerLookup(_VocabularyLookup):
             raise mismatch(name, value, "an integer")
         return int(value)
 
-    def _count_tokens(self, piece: Any, lists_documents: bool) -> TokenCounts:
+    def _count_tokens(self, piece: Any, tokens_are_documents: bool) -> TokenCounts:
         tokens = to_numpy(piece, "IntegerLookup")
         if tokens.dtype.kind not in "iu":
             raise TypeError(f"IntegerLookup.adapt takes integers, got an array of {tokens.dtype}.")
-        rows = np.sort(to_document_rows(tokens, lists_documents), axis=1)
+        rows = np.sort(to_document_rows(tokens, tokens_are_documents), axis=1)
         is_first = np.ones_like(rows, dtype=bool)  # whether a token is the first of its kind in its row
         is_first[:, 1:] = rows[:, 1:] != rows[:, :-1]
         return TokenCounts(_count_integers(rows), _count_integers(rows[is_first]), len(rows))

@@ -85,6 +85,8 @@ def shapes_differ_error(layer: Layer, inputs: Sequence[Tensor], expected: str) -
 class Add(Merge):
     """Sum of the inputs: `[(batch, ...), ...]` -> `(batch, ...)`. Axes of size 1 are broadcast.
 
+    The arguments are those of `Layer`.
+
     >>> Add()([torch.ones(1, 2), torch.ones(1, 2), torch.ones(1, 1)])
     tensor([[3., 3.]])
     """
@@ -95,6 +97,8 @@ class Add(Merge):
 
 class Subtract(Merge):
     """Difference of two inputs, the first minus the second. Axes of size 1 are broadcast.
+
+    The arguments are those of `Layer`.
 
     >>> Subtract()([torch.ones(1, 2), torch.ones(1, 2)])
     tensor([[0., 0.]])
@@ -109,6 +113,8 @@ class Subtract(Merge):
 class Average(Merge):
     """Mean of the inputs, element by element. Axes of size 1 are broadcast.
 
+    The arguments are those of `Layer`.
+
     >>> Average()([torch.zeros(1, 2), torch.ones(1, 2)])
     tensor([[0.5000, 0.5000]])
     """
@@ -121,6 +127,8 @@ class Multiply(Merge):
     """Product of the inputs, element by element. Axes of size 1 are broadcast.
 
     If an input has a mask, its masked steps are replaced by 1. A step that is masked in every input gives 0.
+
+    The arguments are those of `Layer`.
 
     >>> Multiply()([torch.full((1, 2), 3.0), torch.full((1, 2), 2.0)])
     tensor([[6., 6.]])
@@ -161,6 +169,8 @@ class _Extreme(Merge, ABC):
 class Maximum(_Extreme):
     """Maximum of the inputs, element by element. Axes of size 1 are broadcast; masked steps do not take part.
 
+    The arguments are those of `Layer`.
+
     >>> Maximum()([torch.tensor([[1.0, 5.0]]), torch.tensor([[2.0, 3.0]])])
     tensor([[2., 5.]])
     """
@@ -171,6 +181,8 @@ class Maximum(_Extreme):
 
 class Minimum(_Extreme):
     """Minimum of the inputs, element by element. Axes of size 1 are broadcast; masked steps do not take part.
+
+    The arguments are those of `Layer`.
 
     >>> Minimum()([torch.tensor([[1.0, 5.0]]), torch.tensor([[2.0, 3.0]])])
     tensor([[1., 3.]])
@@ -183,6 +195,10 @@ class Minimum(_Extreme):
 def add(inputs: Sequence[Any], *, name: str | None = None) -> Any:
     """Return the sum of the inputs: `Add(name=name)(inputs)`.
 
+    Args:
+        inputs: List of at least two tensors, whose shapes are the same or broadcast.
+        name: Name of the layer. Default none.
+
     >>> add([torch.ones(1, 2), torch.ones(1, 2)])
     tensor([[2., 2.]])
     """
@@ -190,25 +206,50 @@ def add(inputs: Sequence[Any], *, name: str | None = None) -> Any:
 
 
 def subtract(inputs: Sequence[Any], *, name: str | None = None) -> Any:
-    """Return the difference of two inputs: `Subtract(name=name)(inputs)`."""
+    """Return the difference of two inputs: `Subtract(name=name)(inputs)`.
+
+    Args:
+        inputs: List of two tensors, whose shapes are the same or broadcast.
+        name: Name of the layer. Default none.
+    """
     return Subtract(name=name)(inputs)
 
 
 def multiply(inputs: Sequence[Any], *, name: str | None = None) -> Any:
-    """Return the product of the inputs: `Multiply(name=name)(inputs)`."""
+    """Return the product of the inputs: `Multiply(name=name)(inputs)`.
+
+    Args:
+        inputs: List of at least two tensors, whose shapes are the same or broadcast.
+        name: Name of the layer. Default none.
+    """
     return Multiply(name=name)(inputs)
 
 
 def average(inputs: Sequence[Any], *, name: str | None = None) -> Any:
-    """Return the mean of the inputs: `Average(name=name)(inputs)`."""
+    """Return the mean of the inputs: `Average(name=name)(inputs)`.
+
+    Args:
+        inputs: List of at least two tensors, whose shapes are the same or broadcast.
+        name: Name of the layer. Default none.
+    """
     return Average(name=name)(inputs)
 
 
 def maximum(inputs: Sequence[Any], *, name: str | None = None) -> Any:
-    """Return the maximum of the inputs: `Maximum(name=name)(inputs)`."""
+    """Return the maximum of the inputs: `Maximum(name=name)(inputs)`.
+
+    Args:
+        inputs: List of at least two tensors, whose shapes are the same or broadcast.
+        name: Name of the layer. Default none.
+    """
     return Maximum(name=name)(inputs)
 
 
 def minimum(inputs: Sequence[Any], *, name: str | None = None) -> Any:
-    """Return the minimum of the inputs: `Minimum(name=name)(inputs)`."""
+    """Return the minimum of the inputs: `Minimum(name=name)(inputs)`.
+
+    Args:
+        inputs: List of at least two tensors, whose shapes are the same or broadcast.
+        name: Name of the layer. Default none.
+    """
     return Minimum(name=name)(inputs)

@@ -164,9 +164,7 @@ class Masking(Layer):
 class Identity(Layer):
     """Layer that returns its input.
 
-    Args:
-        name: Name of the layer. Default none.
-        trainable: No effect: the layer has no weights.
+    The arguments are those of `Layer`.
 
     >>> Identity()(torch.ones(2))
     tensor([1., 1.])

@@ -104,12 +104,12 @@ class StringLookup(_VocabularyLookup):
             raise mismatch(name, value, "a string")
         return str(value)
 
-    def _count_tokens(self, piece: Any, lists_documents: bool) -> TokenCounts:
+    def _count_tokens(self, piece: Any, tokens_are_documents: bool) -> TokenCounts:
         if isinstance(piece, (list, tuple)) and any(isinstance(row, (list, tuple)) for row in piece):
             # documents may have different lengths, so they do not make an array
             return self.count_documents([list(to_string_array(row, "StringLookup", self.encoding)) for row in piece])
         tokens = to_string_array(piece, "StringLookup", self.encoding)
-        return self.count_documents(to_document_rows(tokens, lists_documents).tolist())
+        return self.count_documents(to_document_rows(tokens, tokens_are_documents).tolist())
 
     def count_documents(self, documents: list[list[str]]) -> TokenCounts:
         """Return the counts of documents of any length; those of documents only if the weights need them."""

@@ -24,13 +24,13 @@ class TokenCounts(NamedTuple):
     n_documents: int
 
 
-def to_document_rows(tokens: np.ndarray[Any, Any], lists_documents: bool) -> np.ndarray[Any, Any]:
+def to_document_rows(tokens: np.ndarray[Any, Any], tokens_are_documents: bool) -> np.ndarray[Any, Any]:
     """Return tokens as a matrix with one document per row.
 
     Args:
         tokens: Tokens, with one axis or more; the first axis of several is that of the documents.
-        lists_documents: For tokens with one axis: whether each is a document; if `False`, all are one document.
+        tokens_are_documents: For tokens with one axis: whether each is a document. If not, all are one document.
     """
     if tokens.ndim < 2:
-        return tokens.reshape((-1, 1) if lists_documents else (1, -1))
+        return tokens.reshape((-1, 1) if tokens_are_documents else (1, -1))
     return tokens.reshape(len(tokens), int(np.prod(tokens.shape[1:])))

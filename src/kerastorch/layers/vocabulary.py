@@ -72,12 +72,12 @@ class _VocabularyLookup(AdaptableLayer, ABC):
         """Return `value` as a token, or raise an error that calls it `name`."""
 
     @abstractmethod
-    def _count_tokens(self, piece: Any, lists_documents: bool) -> TokenCounts:
+    def _count_tokens(self, piece: Any, tokens_are_documents: bool) -> TokenCounts:
         """Return the counts of a piece of data whose rows are documents.
 
         Args:
             piece: Tokens, with one axis or more.
-            lists_documents: For tokens with one axis: whether each is a document; if `False`, all are one document.
+            tokens_are_documents: For tokens with one axis: whether each is a document. If not, all are one document.
         """
 
     @abstractmethod
@@ -224,9 +224,9 @@ class _VocabularyLookup(AdaptableLayer, ABC):
             ValueError: The layer was made with a vocabulary, or the data have no tokens.
         """
         # a batch with one axis, from an iterable of batches, is a single document
-        lists_documents = isinstance(data, (list, tuple)) or hasattr(data, "__array__")
+        tokens_are_documents = isinstance(data, (list, tuple)) or hasattr(data, "__array__")
         pieces = input_batches(data, steps, lists_are_data=True)
-        self.learn_from_counts(self._count_tokens(piece, lists_documents) for piece in pieces)
+        self.learn_from_counts(self._count_tokens(piece, tokens_are_documents) for piece in pieces)
 
     def learn_from_counts(self, pieces: Iterable[TokenCounts]) -> None:
         """Learn the vocabulary, and its weights for `output_mode="tf_idf"`, from the counts of pieces of data.
