@@ -18,6 +18,8 @@ _TRANSPOSED: dict[int, Callable[..., Tensor]] = {1: F.conv_transpose1d, 2: F.con
 
 
 class _ConvTranspose(Convolutional):
+    filters: int
+
     def __init__(
         self,
         filters: int,
@@ -105,10 +107,6 @@ class _ConvTranspose(Convolutional):
             self.dilation_rate,
         )
         return self.apply_activation(y if self._output_slices is None else y[self._output_slices])
-
-    def extra_repr(self) -> str:
-        channels = f"{self.in_channels} -> " if self.built else ""
-        return f"{channels}{self.filters}, {super().extra_repr()}"
 
 
 def _outputs_to_cut(padding: str, span: int, stride: int, output_padding: int | None) -> tuple[int, int]:

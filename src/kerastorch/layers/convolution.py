@@ -42,6 +42,7 @@ class Convolutional(Spatial):
     weight: torch.nn.Parameter
     bias: torch.nn.Parameter | None
     in_channels: int
+    filters: int | None = None  # number of output channels, in layers with such an argument
 
     def __init__(
         self,
@@ -120,13 +121,18 @@ class Convolutional(Spatial):
         return self.activation(self.from_channels_first(y))
 
     def extra_repr(self) -> str:
+        channels = ""
+        if self.filters is not None:
+            channels = f"{self.in_channels} -> {self.filters}, " if self.built else f"{self.filters}, "
         return (
-            f"kernel_size={self.kernel_size}, strides={self.strides}, padding={self.padding}"
+            f"{channels}kernel_size={self.kernel_size}, strides={self.strides}, padding={self.padding}"
             f"{activation_name(self.activation)}{'' if self.built else ', unbuilt'}"
         )
 
 
 class _Conv(Convolutional):
+    filters: int
+
     def __init__(
         self,
         filters: int,
@@ -186,10 +192,6 @@ class _Conv(Convolutional):
         convolution = CONVOLUTIONS[self.rank]
         y = convolution(padded, self.weight, self.bias, self.strides, padding, self.dilation_rate, self.groups)
         return self.apply_activation(y)
-
-    def extra_repr(self) -> str:
-        channels = f"{self.in_channels} -> " if self.built else ""
-        return f"{channels}{self.filters}, {super().extra_repr()}"
 
 
 class Conv1D(_Conv):

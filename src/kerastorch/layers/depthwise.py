@@ -150,6 +150,7 @@ class DepthwiseConv2D(_DepthwiseConv):
 
 
 class _SeparableConv(_DepthwiseConv):
+    filters: int
     depthwise_weight: torch.nn.Parameter
     pointwise_weight: torch.nn.Parameter
 
@@ -209,10 +210,6 @@ class _SeparableConv(_DepthwiseConv):
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.depthwise(x, self.depthwise_weight, None)  # (batch, channels * depth_multiplier, ...)
         return self.apply_activation(CONVOLUTIONS[self.rank](hidden, self.pointwise_weight, self.bias))
-
-    def extra_repr(self) -> str:
-        channels = f"{self.in_channels} -> " if self.built else ""
-        return f"{channels}{self.filters}, {super().extra_repr()}"
 
 
 class SeparableConv1D(_SeparableConv):

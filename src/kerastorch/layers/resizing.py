@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,7 +15,31 @@ from kerastorch.layers.images import ImageLayer
 _MODES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}
 
 
-class Resizing(ImageLayer):
+class _FixedSize(ImageLayer, ABC):
+    """Base of layers whose output images have a fixed height and width."""
+
+    def __init__(self, height: int, width: int, data_format: str | None, *, name: str | None, trainable: bool) -> None:
+        super().__init__(data_format, name=name, trainable=trainable)
+        self.height = check_int("height", height)
+        self.width = check_int("width", width)
+
+    @abstractmethod
+    def resize(self, x: Tensor) -> Tensor:
+        """Return images of the fixed size from float images, `(batch, channels, h, w)`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 3:  # one image, (channels, h, w)
+            return self.forward(x[None])[0]
+        x = self.to_channels_first(x)
+        if not x.is_floating_point():
+            x = x.to(torch.get_default_dtype())
+        return self.from_channels_first(self.resize(x))
+
+    def extra_repr(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+class Resizing(_FixedSize):
     """Images resized to a fixed size: `(batch, channels, h, w)` -> `(batch, channels, height, width)`.
 
     Args:
@@ -56,9 +82,7 @@ class Resizing(ImageLayer):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(data_format, name=name, trainable=trainable)
-        self.height = check_int("height", height)
-        self.width = check_int("width", width)
+        super().__init__(height, width, data_format, name=name, trainable=trainable)
         self.interpolation = check_choice("interpolation", interpolation, tuple(_MODES))
         if crop_to_aspect_ratio and pad_to_aspect_ratio:
             raise ValueError("Resizing takes crop_to_aspect_ratio or pad_to_aspect_ratio, not both.")
@@ -72,20 +96,13 @@ class Resizing(ImageLayer):
             raise ValueError("Resizing: antialias=True needs interpolation='bilinear' or 'bicubic'.")
         self.antialias = antialias
 
-    def forward(self, x: Tensor) -> Tensor:
-        if x.ndim == 3:  # one image, (channels, h, w)
-            return self.forward(x[None])[0]
-        x = self.to_channels_first(x)
-        if not x.is_floating_point():
-            x = x.to(torch.get_default_dtype())
+    def resize(self, x: Tensor) -> Tensor:
         if self.crop_to_aspect_ratio:
             x = _center_window(x, self.height, self.width)
         elif self.pad_to_aspect_ratio:
             x = self._pad_to_aspect_ratio(x)
         mode = _MODES[self.interpolation]
-        return self.from_channels_first(
-            F.interpolate(x, (self.height, self.width), mode=mode, antialias=self.antialias)
-        )
+        return F.interpolate(x, (self.height, self.width), mode=mode, antialias=self.antialias)
 
     def _pad_to_aspect_ratio(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
@@ -96,10 +113,10 @@ class Resizing(ImageLayer):
         return F.pad(x, (left, right, top, bottom), value=self.fill_value)
 
     def extra_repr(self) -> str:
-        return f"{self.height}x{self.width}, interpolation={self.interpolation}"
+        return f"{super().extra_repr()}, interpolation={self.interpolation}"
 
 
-class CenterCrop(ImageLayer):
+class CenterCrop(_FixedSize):
     """Center of images: `(batch, channels, h, w)` -> `(batch, channels, height, width)`.
 
     If an image is smaller than the output, the largest centered window with the proportions of the output is resized
@@ -130,25 +147,15 @@ class CenterCrop(ImageLayer):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(data_format, name=name, trainable=trainable)
-        self.height = check_int("height", height)
-        self.width = check_int("width", width)
+        super().__init__(height, width, data_format, name=name, trainable=trainable)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if x.ndim == 3:  # one image, (channels, h, w)
-            return self.forward(x[None])[0]
-        x = self.to_channels_first(x)
-        if not x.is_floating_point():
-            x = x.to(torch.get_default_dtype())
+    def resize(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
         if height >= self.height and width >= self.width:
             top, left = (height - self.height) // 2, (width - self.width) // 2
-            return self.from_channels_first(x[:, :, top : top + self.height, left : left + self.width])
+            return x[:, :, top : top + self.height, left : left + self.width]
         x = _center_window(x, self.height, self.width)
-        return self.from_channels_first(F.interpolate(x, (self.height, self.width), mode="bilinear"))
-
-    def extra_repr(self) -> str:
-        return f"{self.height}x{self.width}"
+        return F.interpolate(x, (self.height, self.width), mode="bilinear")
 
 
 def _center_window(x: Tensor, height: int, width: int) -> Tensor:
