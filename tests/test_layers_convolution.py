@@ -262,7 +262,7 @@ class _Theirs(nn.Module):
 
 
 def _format_of(model, x):
-    arrange = MemoryFormat(model).arrange(torch.device("cpu"))
+    arrange = MemoryFormat(model).to_format(torch.device("cpu"))
     return (x if arrange is None else arrange(x)).is_contiguous(memory_format=torch.channels_last)
 
 
