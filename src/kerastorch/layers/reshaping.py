@@ -61,7 +61,8 @@ class Reshape(Layer):
             raise mismatch("target_shape", target_shape, expected) from None
 
     def forward(self, x: Tensor) -> Tensor:
-        n_elements, n_fixed = math.prod(x.shape[1:]), math.prod(size for size in self.target_shape if size != -1)
+        # a list, since torch.compile cannot trace math.prod of a generator
+        n_elements, n_fixed = math.prod(x.shape[1:]), math.prod([size for size in self.target_shape if size != -1])
         if n_elements % n_fixed if -1 in self.target_shape else n_elements != n_fixed:
             raise ValueError(
                 f"Reshape: {tuple(x.shape[1:])} has {n_elements} numbers and cannot become {self.target_shape}."
