@@ -129,7 +129,7 @@ def check_axis(module: nn.Module, given: Channels | None) -> None:
     if given is None or _checks_disabled.get() or not hasattr(module, "default_channel_axis"):
         return
     layer: Any = module
-    before = f"{layer.named()} is behind {given.origin}, whose channels are on axis {given.axis}"
+    before = f"{layer.display_name()} is behind {given.origin}, whose channels are on axis {given.axis}"
     if layer.takes_channels_last and given.axis == 1:
         order = (*range(2, given.ndim), 1)
         warn(f"{before}, and takes the last axis for them. Put Permute({order}) in front of it, or Flatten().")

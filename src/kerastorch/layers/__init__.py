@@ -1,4 +1,4 @@
-"""Layers under their Keras names; any `torch.nn.Module` can stand where a layer can."""
+"""Layers under their Keras names. Wherever a model takes a layer, it also takes any `torch.nn.Module`."""
 
 from kerastorch.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from kerastorch.layers.adaptive_pooling import (

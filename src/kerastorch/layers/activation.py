@@ -1,4 +1,4 @@
-"""Activations that take arguments, as layers."""
+"""Activations that take arguments, as layers: ReLU, LeakyReLU, PReLU, ELU and Softmax."""
 
 from __future__ import annotations
 
@@ -9,15 +9,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch import activations, constraints, initializers, regularizers
+from kerastorch import activations
 from kerastorch.core.errors import check_float, mismatch
 from kerastorch.layers.axes import LAST
 from kerastorch.layers.base import Layer
-from kerastorch.layers.constant_output import warn_of_constant
+from kerastorch.layers.constant_output import warn_if_constant
+from kerastorch.layers.weight_options import make_weight, set_weight_options
 
 
 class ReLU(Layer):
-    """`max(x, 0)`, with Keras' arguments: see `activations.relu`."""
+    """Rectified linear unit: `x` from `threshold` on, `negative_slope * (x - threshold)` below it.
+
+    With the default arguments it is `max(x, 0)`.
+
+    Args:
+        max_value: Upper bound of the output, at least 0; `None`, the default, for no bound.
+        negative_slope: Slope below the threshold, at least 0. Default 0.
+        threshold: Value below which the slope applies, at least 0. Default 0.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
+
+    >>> ReLU(max_value=2.0)(torch.tensor([-1.0, 1.0, 3.0]))
+    tensor([0., 1., 2.])
+    """
 
     supports_masking = True
     keeps_axes = True
@@ -41,7 +55,12 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """`x` if positive, else `negative_slope * x`. The default slope is that of Keras' layer, 0.3.
+    """Leaky rectified linear unit: `x` if positive, else `negative_slope * x`.
+
+    Args:
+        negative_slope: Slope for negative values, at least 0. Default 0.3, as in the layer of Keras; torch's is 0.01.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> LeakyReLU(0.1)(torch.tensor([-1.0, 2.0]))
     tensor([-0.1000,  2.0000])
@@ -62,14 +81,20 @@ class LeakyReLU(Layer):
 
 
 class PReLU(Layer):
-    """`x` if positive, else `weight * x` with a learned slope for each feature (He et al. 2015).
+    """Parametric rectified linear unit: `x` if positive, else `weight * x` (He et al. 2015).
+
+    The slopes are trained. `weight` has the shape of the input without the batch axis, with size 1 on shared axes.
 
     Args:
-        alpha_initializer: fills `weight`.
-        alpha_regularizer: penalty on `weight`.
-        alpha_constraint: what `weight` must satisfy.
-        shared_axes: axes (1 is the first after the batch) along which one slope serves.
-        name: see `Layer`; so is `trainable`.
+        alpha_initializer: Fills `weight`. Default zeros.
+        alpha_regularizer: Penalty on `weight`, added to the training loss. Default none.
+        alpha_constraint: Constraint that is applied to `weight` after each step. Default none.
+        shared_axes: Axes along which all elements share one slope; 1 is the first axis after the batch. Default none.
+        name: Name of the layer. Default none.
+        trainable: Whether the slopes are trained. Default `True`.
+
+    >>> PReLU("ones", shared_axes=[1])(torch.full((1, 2, 3), -1.0)).shape
+    torch.Size([1, 2, 3])
     """
 
     supports_masking = True
@@ -86,27 +111,28 @@ class PReLU(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        self.alpha_constraint = constraints.get(alpha_constraint)
+        set_weight_options(self, "alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
         self.shared_axes = tuple(shared_axes or ())
 
     def build(self, input_shape: torch.Size) -> None:
         shape = [1 if axis in self.shared_axes else size for axis, size in enumerate(input_shape)][1:]
-        self.weight = self.add_weight(
-            shape,
-            self.alpha_initializer,
-            regularizer=self.alpha_regularizer,
-            constraint=self.alpha_constraint,
-            name="weight",
-        )
+        self.weight = make_weight(self, "alpha", shape, "weight")
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.where(x > 0, x, self.weight * x)
 
 
 class ELU(Layer):
-    """`x` if positive, else `alpha * (exp(x) - 1)`."""
+    """Exponential linear unit: `x` if positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2015).
+
+    Args:
+        alpha: Negative of the limit for large negative values. Default 1.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
+
+    >>> ELU()(torch.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
 
     supports_masking = True
     keeps_axes = True
@@ -123,15 +149,17 @@ class ELU(Layer):
 
 
 class Softmax(Layer):
-    """`exp(x) / sum(exp(x))` along `axis`.
+    """Softmax: `exp(x) / sum(exp(x))` along `axis`.
 
     Args:
-        axis: the axis, or several over which one sum is taken; -1, the default, is the last. Behind layers whose
-            channels are on axis 1, as they are known in chains and functional models, it must be given.
-        name: see `Layer`; so is `trainable`.
+        axis: The axis, or several axes over which one sum is taken. Default -1, the last. It must be given after layers
+            whose channels are on axis 1, if that is known, as in chains and functional models.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
-    A `mask` says what counts, the rest becomes 0: of the shape of `x` or one that torch repeats to it, as in Keras. One
-    without the last axis, of time steps, counts along the other axes and leaves a softmax over the last as it is.
+    A call takes a `mask`, as in Keras: `True` for the elements that count; all others become 0. It has the shape of
+    `x`, or a shape that torch broadcasts to it. A mask of time steps, without the last axis, excludes steps from a
+    softmax along other axes, and does not change a softmax along the last axis.
 
     >>> Softmax()(torch.zeros(1, 3), mask=torch.tensor([[True, True, False]]))
     tensor([[0.5000, 0.5000, 0.0000]])
@@ -144,30 +172,31 @@ class Softmax(Layer):
         super().__init__(name=name, trainable=trainable)
         axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
         self.axis_given = axis is not LAST
-        if not axes or any(isinstance(one, bool) or not isinstance(one, int) for one in axes):
+        if not axes or any(isinstance(entry, bool) or not isinstance(entry, int) for entry in axes):
             raise mismatch("axis", axis, "an integer or several, as -1 for the last")
         self.axis: int | tuple[int, ...] = int(axes[0]) if len(axes) == 1 else axes
 
     def check_shapes(self, *input_shapes: Any) -> None:
         """Warn of a softmax along an axis of size 1."""
         if isinstance(self.axis, int):
-            warn_of_constant(self, self.axis, input_shapes[0])
+            warn_if_constant(self, self.axis, input_shapes[0])
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:
             return self._softmax(x)
-        if not _repeats(mask, x):
+        if not _can_broadcast(mask, x):
             if mask.shape != x.shape[:-1]:
                 raise ValueError(
                     f"Softmax got a mask of shape {tuple(mask.shape)} for an input of shape {tuple(x.shape)}. It needs "
                     "that shape, with or without the last axis, or 1 where it is the same along an axis."
                 )
             if self.axis in (-1, x.ndim - 1):
-                return self._softmax(x)  # each step is by itself
+                return self._softmax(x)  # each step has a softmax of its own
             mask = mask.unsqueeze(-1)
-        left_out = ~mask.bool()
-        y = self._softmax(x.masked_fill(left_out, torch.finfo(x.dtype).min))
-        return y.masked_fill(left_out, 0)  # where nothing counts, all were alike
+        is_excluded = ~mask.bool()
+        y = self._softmax(x.masked_fill(is_excluded, torch.finfo(x.dtype).min))
+        # without this, a row in which every element is excluded would be uniform
+        return y.masked_fill(is_excluded, 0)
 
     def _softmax(self, x: Tensor) -> Tensor:
         if isinstance(self.axis, int):
@@ -178,7 +207,7 @@ class Softmax(Layer):
         return f"axis={self.axis}"
 
 
-def _repeats(mask: Tensor, x: Tensor) -> bool:
-    """Whether torch repeats `mask` to the shape of `x`."""
+def _can_broadcast(mask: Tensor, x: Tensor) -> bool:
+    """Return whether torch broadcasts `mask` to the shape of `x`."""
     pairs = zip(reversed(mask.shape), reversed(x.shape), strict=False)
-    return mask.ndim <= x.ndim and all(one in (1, other) for one, other in pairs)
+    return mask.ndim <= x.ndim and all(size in (1, full_size) for size, full_size in pairs)

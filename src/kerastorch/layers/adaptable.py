@@ -1,4 +1,4 @@
-"""What layers share that learn by looking at data once, without gradients."""
+"""AdaptableLayer, the base of layers with `adapt`, and the reading of data for `adapt`."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ from kerastorch.layers.base import Layer
 
 
 class AdaptableLayer(Layer):
-    """A layer with buffers whose sizes only the data knows: empty until `adapt`, and loaded whatever size they have."""
+    """Base of layers with a method `adapt`, which fills buffers whose sizes depend on the data.
 
-    def _learned(self, *names: str) -> dict[str, Any]:
-        """For the config: what `adapt` found, so that a layer made from it has the same sizes."""
-        found = {name: buffer for name in names if (buffer := self._buffers[name]) is not None and buffer.numel()}
-        return {"learned": {name: buffer.tolist() for name, buffer in found.items()}} if found else {}
+    The buffers are empty until `adapt` is called. A state dict may have buffers of any size.
+    """
+
+    def _learned_config(self, *names: str) -> dict[str, Any]:
+        """Return the buffers of these names for the config, so that a layer made from it has the same values."""
+        buffers = {name: buffer for name in names if (buffer := self._buffers[name]) is not None and buffer.numel()}
+        return {"learned": {name: buffer.tolist() for name, buffer in buffers.items()}} if buffers else {}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """See `Configurable`; what was learned is there again."""
-        given = dict(config)
-        learned = given.pop("learned", {})
-        made = super().from_config(given)
+        """Return a new layer from the dict of `get_config`, with the values that `adapt` had learned."""
+        arguments = dict(config)
+        learned = arguments.pop("learned", {})
+        layer = super().from_config(arguments)
         for name, numbers in learned.items():
-            made._buffers[name] = torch.tensor(numbers).to(made.get_buffer(name))
-        return made
+            layer._buffers[name] = torch.tensor(numbers).to(layer.get_buffer(name))
+        return layer
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if not self.built and any(key.startswith(prefix) for key in state_dict):
-            self.ensure_built(())  # there is nothing to build: what was learned is being loaded
+            self.ensure_built(())  # the layer has no parameters to build; the learned buffers are being loaded
         for name, buffer in self._buffers.items():
             loaded = state_dict.get(prefix + name)
             if buffer is not None and isinstance(loaded, Tensor) and loaded.shape != buffer.shape:
@@ -43,57 +46,72 @@ class AdaptableLayer(Layer):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def not_adapted_error(layer: Layer, otherwise: str) -> RuntimeError:
-    """The error of a call that comes too early."""
-    name = type(layer).__name__
-    return RuntimeError(f"{name} has not seen any data. Call adapt(data) first, {otherwise}, or load its state.")
-
-
-def batches(data: Any, steps: int | None = None, *, rows: bool = False) -> Iterator[Any]:
-    """The inputs in what `adapt` is given, piece by piece; of a pair `(x, y)` from a loader the first.
+def not_adapted_error(layer: Layer, alternative: str) -> RuntimeError:
+    """Return the error for a call before `adapt`.
 
     Args:
-        data: an array, a tensor, (nested) lists of values: one piece; an iterable of pieces, as a `DataLoader`.
-        steps: look at no more than this many pieces.
-        rows: whether a list is always data, never a list of arrays.
+        layer: The layer that was called.
+        alternative: What to do instead of `adapt`, as `"give vocabulary="`.
+    """
+    name = type(layer).__name__
+    return RuntimeError(f"{name} has not seen any data. Call adapt(data) first, {alternative}, or load its state.")
+
+
+def input_batches(data: Any, steps: int | None = None, *, lists_are_data: bool = False) -> Iterator[Any]:
+    """Yield the batches of the data for `adapt`; of pairs `(x, y)` only `x`.
+
+    Args:
+        data: An array, a tensor or (nested) lists of values, which are one batch; or an iterable of batches, such as a
+            `DataLoader`.
+        steps: Maximum number of batches; `None`, the default, for all.
+        lists_are_data: Whether a list is always one batch. If `False`, the default, a list of arrays is an iterable
+            of batches.
+
+    Raises:
+        TypeError: Data that are not iterable.
+        ValueError: An iterable without batches.
     """
     limit = None if steps is None else check_int("steps", steps)
     if isinstance(data, (str, bytes)) or not hasattr(data, "__iter__"):
         raise TypeError(f"adapt takes an array, a list, or an iterable of batches, got {type(data).__name__}.")
-    listed = isinstance(data, (list, tuple))
-    if hasattr(data, "__array__") or (listed and (rows or not any(map(_is_piece, data)))):
+    is_list = isinstance(data, (list, tuple))
+    if hasattr(data, "__array__") or (is_list and (lists_are_data or not any(map(_is_batch, data)))):
         yield data
         return
-    pairs = (list, tuple) if isinstance(data, DataLoader) else tuple
-    found = islice(iter(data), limit)
-    first = next(found, None)
+    pair_types = (list, tuple) if isinstance(data, DataLoader) else tuple
+    batches = islice(iter(data), limit)
+    first = next(batches, None)
     if first is None:
         raise ValueError("adapt was given no data.")
-    for batch in chain([first], found):
-        yield batch[0] if isinstance(batch, pairs) and batch else batch
+    for batch in chain([first], batches):
+        yield batch[0] if isinstance(batch, pair_types) and batch else batch
 
 
-def _is_piece(one: Any) -> bool:
-    """An array, or a pair that begins with one."""
-    return hasattr(one, "__array__") or (isinstance(one, tuple) and bool(one) and hasattr(one[0], "__array__"))
+def _is_batch(entry: Any) -> bool:
+    """Return whether an entry of a list is an array, or a tuple that begins with one."""
+    return hasattr(entry, "__array__") or (isinstance(entry, tuple) and bool(entry) and hasattr(entry[0], "__array__"))
 
 
-def to_array(batch: Any, name: str) -> np.ndarray[Any, Any]:
-    """A piece of numbers as NumPy, on the CPU.
+def to_numpy(batch: Any, name: str) -> np.ndarray[Any, Any]:
+    """Return a batch of numbers as a NumPy array.
+
+    Args:
+        batch: An array, a list, or a tensor on any device; bfloat16, unknown to NumPy, becomes float32.
+        name: Name of the layer, for messages.
 
     Raises:
-        TypeError: what holds no numbers.
-        ValueError: a piece without rows.
+        TypeError: A batch that does not hold numbers.
+        ValueError: A batch without rows.
     """
     if isinstance(batch, Tensor):
         batch = batch.detach().cpu()
         batch = (batch.float() if batch.dtype == torch.bfloat16 else batch).numpy()
     try:
-        found = np.asarray(batch)
+        array = np.asarray(batch)
     except (ValueError, TypeError) as error:
         raise TypeError(f"{name}.adapt was given something that is no array: {error}") from error
-    if found.dtype.kind not in "biuf":
-        raise TypeError(f"{name}.adapt takes numbers, got an array of {found.dtype}.")
-    if found.size == 0:
-        raise ValueError(f"{name}.adapt was given an array of shape {found.shape}, without any numbers.")
-    return found
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}.adapt takes numbers, got an array of {array.dtype}.")
+    if array.size == 0:
+        raise ValueError(f"{name}.adapt was given an array of shape {array.shape}, without any numbers.")
+    return array

@@ -80,7 +80,7 @@ class Attention(Layer):
         """
         query, value, key = _three(self, inputs)
         query_mask, value_mask = (None, None) if mask is None else (mask[0], mask[1])
-        check_steps(self.named(), query, value, key, query_mask=query_mask, value_mask=value_mask)
+        check_steps(self.display_name(), query, value, key, query_mask=query_mask, value_mask=value_mask)
         lets = None if value_mask is None else value_mask.bool().unsqueeze(-2)
         only_causal = use_causal_mask and lets is None
         if use_causal_mask:

@@ -36,8 +36,8 @@ class Augmentation(Drawing):
         x = images(x, type(self).__name__)
         change = self.augment if self.training else self.leave
         if x.ndim == 3:
-            return self.back(change(self.first(x[None])))[0]
-        return self.back(change(self.first(x)))
+            return self.from_channels_first(change(self.to_channels_first(x[None])))[0]
+        return self.from_channels_first(change(self.to_channels_first(x)))
 
     def augment(self, x: Tensor) -> Tensor:
         """Changed images, all of them `(batch, channels, height, width)`."""

@@ -35,9 +35,9 @@ class _Mixing(Drawing):
         if not self.training:
             return {"images": x, "labels": labels}
         partners = self._draws.order(x.shape[0], x)
-        x, share = self.mix(self.first(x), partners)
+        x, share = self.mix(self.to_channels_first(x), partners)
         weight = share.to(labels.dtype).view(-1, *[1] * (labels.ndim - 1))
-        return {"images": self.back(x), "labels": weight * labels + (1 - weight) * labels[partners]}
+        return {"images": self.from_channels_first(x), "labels": weight * labels + (1 - weight) * labels[partners]}
 
     def mix(self, x: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
         """Mixed images `(batch, channels, height, width)`, and the share `(batch,)` that is the first's."""

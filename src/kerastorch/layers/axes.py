@@ -1,4 +1,4 @@
-"""Axes that layers are told: looked at when they are given, and counted from the front when there is an input."""
+"""Axis arguments of layers: checks, conversion to non-negative axes, and functions along any axes."""
 
 from __future__ import annotations
 
@@ -11,70 +11,105 @@ from kerastorch.layers.base import Layer
 
 
 class _Default(int):
-    """An integer as the default of an argument, by which it is known that the argument was not given."""
+    """Integer default of an argument; its identity shows that the argument was not given."""
 
 
 LAST = _Default(-1)
 
 
-def given_axis(axis: int) -> int:
-    """`axis`, if it is one that a layer may work along.
+def check_axis(axis: int) -> int:
+    """Return `axis` if a layer can work along it.
 
     Raises:
-        ValueError: no integer, or the batch's.
+        ValueError: It is not an integer, or it is 0, the batch axis.
     """
     if isinstance(axis, bool) or not isinstance(axis, int) or axis == 0:
         raise mismatch("axis", axis, "an integer that is not 0 (the batch), as -1 for the last")
     return int(axis)
 
 
-def given_axes(axis: int | Sequence[int]) -> int | tuple[int, ...]:
-    """The same for one axis or several."""
+def check_axes(axis: int | Sequence[int]) -> int | tuple[int, ...]:
+    """Return one axis, or several as a tuple, if a layer can work along all of them.
+
+    Raises:
+        ValueError: One of them is not an integer, or is 0, the batch axis.
+    """
     if isinstance(axis, (tuple, list)) and axis:
-        return tuple(map(given_axis, axis))
-    return given_axis(axis)  # type: ignore[arg-type]
+        return tuple(map(check_axis, axis))
+    return check_axis(axis)  # type: ignore[arg-type]
 
 
-def axis_of(layer: Layer, axis: int, ndim: int) -> int:
-    """`axis` of an input with `ndim` axes, counted from the front.
+def positive_axis(layer: Layer, axis: int, ndim: int) -> int:
+    """Return `axis` of an input with `ndim` axes, counted from the front.
 
-    >>> axis_of(Layer(), -1, 3)
+    Args:
+        layer: The layer, for messages.
+        axis: The axis, negative if it is counted from the end.
+        ndim: Number of axes of the input, including the batch axis.
+
+    Raises:
+        ValueError: The input has no such axis, or it is the batch axis.
+
+    >>> positive_axis(Layer(), -1, 3)
     2
     """
-    found = axis + ndim if axis < 0 else axis
-    if not 0 < found < ndim:
+    from_front = axis + ndim if axis < 0 else axis
+    if not 0 < from_front < ndim:
         raise ValueError(
             f"{type(layer).__name__}: the input has {ndim} axes, the batch's among them, and no axis {axis}."
         )
-    return found
+    return from_front
 
 
-def channels_of(layer: Layer, axis: int | None, ndim: int) -> int:
-    """`axis` counted from the front; where it is `None`, that of the channels: of images and volumes 1, else the last.
+def positive_channel_axis(layer: Layer, axis: int | None, ndim: int) -> int:
+    """Return the channel axis of an input with `ndim` axes, counted from the front.
 
-    >>> [channels_of(Layer(), None, ndim) for ndim in (2, 3, 4, 5)]
+    Args:
+        layer: The layer, for messages.
+        axis: The axis; `None` for axis 1 of images and volumes, and the last axis of other inputs.
+        ndim: Number of axes of the input, including the batch axis.
+
+    Raises:
+        ValueError: The input has no such axis, or it is the batch axis.
+
+    >>> [positive_channel_axis(Layer(), None, ndim) for ndim in (2, 3, 4, 5)]
     [1, 2, 1, 1]
     """
     if axis is None:
         axis = 1 if ndim in (4, 5) else -1
-    return axis_of(layer, axis, ndim)
+    return positive_axis(layer, axis, ndim)
 
 
-def axes_of(layer: Layer, axes: int | Sequence[int], ndim: int) -> tuple[int, ...]:
-    """Count several axes from the front, in ascending order.
+def positive_axes(layer: Layer, axes: int | Sequence[int], ndim: int) -> tuple[int, ...]:
+    """Return axes of an input with `ndim` axes, counted from the front, in ascending order.
 
-    >>> axes_of(Layer(), (-1, 1), 4)
+    Args:
+        layer: The layer, for messages.
+        axes: One axis or several, negative if they are counted from the end.
+        ndim: Number of axes of the input, including the batch axis.
+
+    Raises:
+        ValueError: The input has no such axis, it is the batch axis, or an axis is given twice.
+
+    >>> positive_axes(Layer(), (-1, 1), 4)
     (1, 3)
     """
-    given = (axes,) if isinstance(axes, int) else axes
-    found = tuple(sorted(axis_of(layer, axis, ndim) for axis in given))
-    if len(set(found)) < len(found):
+    from_front = tuple(
+        sorted(positive_axis(layer, axis, ndim) for axis in ((axes,) if isinstance(axes, int) else axes))
+    )
+    if len(set(from_front)) < len(from_front):
         raise ValueError(f"{type(layer).__name__}: axis={axes} names one axis twice.")
-    return found
+    return from_front
 
 
-def along(x: Tensor, axes: tuple[int, ...], function: Callable[[Tensor, list[int]], Tensor]) -> Tensor:
-    """`function(x, sizes)` that works on last axes, on these instead."""
+def apply_along_axes(x: Tensor, axes: tuple[int, ...], function: Callable[[Tensor, list[int]], Tensor]) -> Tensor:
+    """Apply a function that works on the last axes of a tensor to any axes.
+
+    Args:
+        x: The tensor.
+        axes: The axes, counted from the front, in ascending order.
+        function: Function of the tensor with `axes` moved to the end, and of their sizes; it returns the same shape.
+    """
     last = tuple(range(x.ndim - len(axes), x.ndim))
     sizes = [x.shape[axis] for axis in axes]
     if axes == last:

@@ -1,4 +1,4 @@
-"""What every layer is: a torch module that makes its parameters when it first sees a shape."""
+"""Layer, the base of all layers: a torch module that creates its parameters at the first call."""
 
 from __future__ import annotations
 
@@ -18,18 +18,27 @@ from kerastorch.regularizers import Regularizer
 
 
 class Layer(WeightsMixin, Configurable):
-    """Base of the layers. Write `build(input_shape)` for the parameters and `forward` for the rest.
+    """Base of all layers. Subclasses define `build(input_shape)`, for the parameters, and `forward`.
 
-    Until the first call there are no parameters; the call makes them, on the device and in the dtype that the
-    layer was moved to, and after it the layer is a plain torch module. A layer that takes several tensors gets as many
-    shapes as its `build` has parameters, and a tuple of shapes for a list of tensors.
+    A layer has no parameters until its first call, which creates them on the device and in the dtype that the layer was
+    moved to; after that it is a plain torch module. `build` gets the shapes of as many inputs as it has parameters; for
+    an input that is a list of tensors it gets a tuple of shapes.
 
-    Each argument of `__init__` is kept as an attribute of the same name: `get_config` reads it there.
+    Subclasses store each argument of `__init__` as an attribute of the same name, where `get_config` reads it.
 
     Args:
-        name: a name of its own: in a functional model that of its place, and what `get_layer` looks for.
-        trainable: whether it learns.
-        activity_regularizer: a penalty on the output, over the batch size, added to the training loss.
+        name: Name of the layer, which `get_layer` finds, and which names its node in a functional model. Default none.
+        trainable: Whether the weights are trained. Default `True`.
+        activity_regularizer: Name or callable of a penalty on the output, which is divided by the batch size and added
+            to the training loss. Default none.
+
+    Attributes:
+        built: Whether the parameters exist.
+        built_on: Shapes of the inputs that the layer was built for, -1 for each size that varies; `None` before.
+        supports_masking: Whether the mask of the input is also the mask of the output.
+        takes_channels_last: Whether the layer takes the last axis as the channels and has no argument to change that.
+        axis_given: `False` if the layer works along the last axis only because no axis was given.
+        keeps_axes: Whether each axis of the output has the meaning of the same axis of the input.
 
     >>> class Scale(Layer):
     ...     def build(self, input_shape):
@@ -42,12 +51,12 @@ class Layer(WeightsMixin, Configurable):
 
     weight_regularizers: dict[str, Regularizer]
     weight_constraints: dict[str, Constraint]
-    built_on: tuple[Any, ...] | None = None  # the shapes that `ensure_built` was given
-    supports_masking = False  # whether a mask of the input is one of the output
-    takes_channels_last = False  # whether it takes the last axis for the channels, and no argument says another
-    axis_given = True  # False: it works along the last axis, because the call named none
-    keeps_axes = False  # whether each axis of the output means what it means in the input
-    _place: Tensor
+    built_on: tuple[Any, ...] | None = None
+    supports_masking = False
+    takes_channels_last = False
+    axis_given = True
+    keeps_axes = False
+    _placement: Tensor
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, activity_regularizer: Any = None) -> None:
         super().__init__()
@@ -59,42 +68,52 @@ class Layer(WeightsMixin, Configurable):
         self.weight_regularizers = {}
         self.weight_constraints = {}
         self.trainable = trainable
-        # an empty buffer follows .to(), .double() and .cuda(), so that the parameters are made in the right place
-        self.register_buffer("_place", torch.empty(0), persistent=False)
-        self._build_first = self.register_forward_pre_hook(_build_first, with_kwargs=True)
+        # an empty buffer follows .to(), .double() and .cuda(), so that its device and dtype are those of new parameters
+        self.register_buffer("_placement", torch.empty(0), persistent=False)
+        self._build_hook = self.register_forward_pre_hook(_build_from_call, with_kwargs=True)
 
     # --- building ---------------------------------------------------------------------------------------------
 
     def build(self, input_shape: Any) -> None:
-        """Make the parameters for inputs of this shape, the batch axis included; -1 where a size varies."""
+        """Create the parameters for inputs of a shape.
+
+        Args:
+            input_shape: Shape of the input, including the batch axis; -1 for each size that varies.
+        """
 
     def check_shapes(self, *input_shapes: Any) -> None:
-        """Refuse or warn of inputs that the layer is not meant for; called after `build`, with the same shapes."""
+        """Raise an error or warn if the layer is not meant for inputs of these shapes.
+
+        It is called once, after `build`.
+        """
 
     def ensure_built(self, *input_shapes: Any) -> None:
-        """Build once; later calls do nothing."""
+        """Build the layer for inputs of these shapes, unless it is built.
+
+        Args:
+            *input_shapes: Shape of each input, or a sequence of shapes for a list of tensors; `None` or -1 for each
+                size that varies.
+        """
         if self.built:
             return
-        # what `trainable` froze before is not what was made not to learn
+        # parameters that `trainable=False` has frozen so far are not among those that are never trained
         frozen = frozenset() if self.trainable else frozenset(self._parameters)
-        takes = inspect.signature(self.build).parameters.values()
-        several = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in takes)
-        self.build(*map(_sizes, input_shapes if several else input_shapes[: len(takes)]))
-        if (
-            current_codec() is None
-        ):  # else it is made anew, from a file or config: what there is to say was said at first
-            self.check_shapes(*map(_sizes, input_shapes))
-        self.built, self.built_on = True, tuple(map(_plain, input_shapes))
+        parameters = inspect.signature(self.build).parameters.values()
+        takes_all = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+        self.build(*map(_to_size, input_shapes if takes_all else input_shapes[: len(parameters)]))
+        if current_codec() is None:  # a layer that is made from a file or a config was checked when it was first built
+            self.check_shapes(*map(_to_size, input_shapes))
+        self.built, self.built_on = True, tuple(map(_to_plain_shape, input_shapes))
         self.weights_never_trained = frozenset(
             name
             for name, weight in self._parameters.items()
             if weight is not None and not weight.requires_grad and name not in frozen
         )
         if not self.trainable:
-            self.trainable = False  # what has just been made too
-        self._build_first.remove()
-        del self._buffers["_place"], self._build_first
-        non_persistent_buffers(self).discard("_place")
+            self.trainable = False  # freezes the new parameters, too
+        self._build_hook.remove()
+        del self._buffers["_placement"], self._build_hook
+        non_persistent_buffers(self).discard("_placement")
 
     def add_weight(
         self,
@@ -106,18 +125,21 @@ class Layer(WeightsMixin, Configurable):
         trainable: bool = True,
         name: str | None = None,
     ) -> nn.Parameter:
-        """A new parameter in torch's layout, `(out, in, ...)`; assign it to an attribute, as any parameter.
+        """Return a new parameter, which the caller assigns to an attribute.
+
+        The layout is that of torch, `(out, in, ...)`.
 
         Args:
-            shape: its size on each axis.
-            initializer: name or callable that fills it.
-            regularizer: a penalty on it; needs `name`.
-            constraint: what it must satisfy after each step; needs `name`.
-            trainable: whether it learns; `False` stays so, whatever the layer's `trainable` is set to.
-            name: the attribute it will be assigned to.
+            shape: Size of the parameter on each axis.
+            initializer: Name or callable that fills the parameter. Default Glorot uniform.
+            regularizer: Name or callable of a penalty on the parameter; needs `name`. Default none.
+            constraint: Name or callable that is applied to the parameter after each step; needs `name`. Default none.
+            trainable: Whether the parameter is trained; `False` holds for every value of the layer's `trainable`.
+                Default `True`.
+            name: Name of the attribute. Default none.
 
         Raises:
-            ValueError: a size that is not known; a regularizer or constraint without `name`.
+            ValueError: A size is unknown, or a regularizer or constraint is given without `name`.
         """
         if any(size < 0 for size in shape):
             raise ValueError(
@@ -128,9 +150,9 @@ class Layer(WeightsMixin, Configurable):
             raise ValueError("add_weight: a regularizer or constraint needs the name of the attribute, name=...")
         codec = current_codec()
         if codec is not None and not codec.initializes_weights:
-            weight = torch.zeros(tuple(shape), dtype=self._place.dtype, device=self._place.device)
+            weight = torch.zeros(tuple(shape), dtype=self._placement.dtype, device=self._placement.device)
         else:
-            weight = torch.empty(tuple(shape), dtype=self._place.dtype, device=self._place.device)
+            weight = torch.empty(tuple(shape), dtype=self._placement.dtype, device=self._placement.device)
             with torch.no_grad():
                 initializers.get(initializer)(weight)
         if name is not None:
@@ -142,48 +164,52 @@ class Layer(WeightsMixin, Configurable):
         return nn.Parameter(weight, requires_grad=trainable)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the layer computes; each layer writes its own."""
+        """Compute the output; subclasses define this method.
+
+        Raises:
+            TypeError: The subclass does not define it.
+        """
         hint = " It has a call(); name it forward." if hasattr(self, "call") else ""
         raise TypeError(f"{type(self).__name__} must define forward(self, x).{hint}")
 
     # --- masks ------------------------------------------------------------------------------------------------
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """The mask of the output: `True` where a time step counts; `None` where all do.
+        """Return the mask of the output: `True` for each time step that counts; `None` if all count.
 
         Args:
-            x: the input, or the list of them.
-            mask: of the input, or a list of masks.
+            x: The input, or the list of inputs.
+            mask: The mask of the input, or the list of masks; `None` for a mask if all steps count.
         """
         return mask if self.supports_masking else None
 
     # --- channels ---------------------------------------------------------------------------------------------
 
     def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis that it works along, or takes for the channels, because no argument says which.
+        """Return the axis that the layer works along, or takes as the channels, by default.
 
         Args:
-            ndim: how many axes the input has, the batch's among them.
+            ndim: Number of axes of the input, including the batch axis.
 
         Returns:
-            `None` if the axis was given, or if the layer works along none.
+            The axis; `None` if it was given as an argument, or if the layer does not work along an axis.
         """
         return None if self.axis_given else -1
 
     def axis_advice(self, axis: int) -> str:
-        """Say what to write so that it works along this axis."""
+        """Return the argument that makes the layer work along `axis`, as `"axis=1"`, for messages."""
         return f"axis={axis}"
 
     @property
     def takes_channels_first(self) -> bool:
-        """Whether it takes axis 1 of images and volumes for the channels, and has a say in that."""
+        """Whether axis 1 of images or volumes has the channels and an argument can change that."""
         return False
 
     def channels_after(self, given: Channels | None) -> Channels | None:
-        """Return what is known of the channels of the output, in a chain or a functional model.
+        """Return the channel axis of the output, in a chain or a functional model; `None` if it is unknown.
 
         Args:
-            given: what is known of those of the input.
+            given: The channel axis of the input; `None` if it is unknown.
         """
         return given if self.keeps_axes else None
 
@@ -197,47 +223,53 @@ class Layer(WeightsMixin, Configurable):
             )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def named(self) -> str:
-        """Return the class, and the name if there is one, for messages."""
+    def display_name(self) -> str:
+        """Return the name of the class, and the name of the layer if it has one, for messages."""
         return type(self).__name__ + ("" if self.name is None else f" {self.name!r}")
 
     def extra_repr(self) -> str:
         return "" if self.built else "unbuilt"
 
 
-def _sizes(shape: Any) -> Any:
-    """A shape, or a list of them, with -1 for sizes that vary."""
+def _to_size(shape: Any) -> Any:
+    """Return a shape as `torch.Size`, or a sequence of shapes as a tuple; -1 is a size that varies."""
     if shape and isinstance(shape[0], (tuple, list)):
-        return tuple(map(_sizes, shape))
+        return tuple(map(_to_size, shape))
     return torch.Size(-1 if size is None else size for size in shape)
 
 
-def _plain(shape: Any) -> Any:
-    """The same as tuples of integers."""
+def _to_plain_shape(shape: Any) -> Any:
+    """Return a shape, or a sequence of shapes, as tuples; -1 is a size that varies or is a symbol."""
     if isinstance(shape, (tuple, list)):
-        return tuple(map(_plain, shape))
+        return tuple(map(_to_plain_shape, shape))
     return shape if type(shape) is int else -1
 
 
-def _build_first(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _build_from_call(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Build a layer for the inputs of its first call; a forward pre-hook.
+
+    Raises:
+        TypeError: The first input is no tensor or list of tensors.
+    """
     assert isinstance(layer, Layer)
-    shapes = [_shape(value) for value in (*args, *kwargs.values())]
+    shapes = [_shape_of(value) for value in (*args, *kwargs.values())]
     if not shapes or shapes[0] is None:
         first = next(iter((*args, *kwargs.values())), None)
         raise TypeError(f"{type(layer).__name__} takes a tensor, got {type(first).__name__}.")
     layer.ensure_built(*(shape for shape in shapes if shape is not None))
 
 
-def _shape(value: Any) -> Any:
+def _shape_of(value: Any) -> Any:
+    """Return the shape of a tensor, the shapes of a list of tensors, or `None` for other arguments."""
     if isinstance(value, nn.utils.rnn.PackedSequence):
         return (-1, -1, *value.data.shape[1:])
     if isinstance(value, Tensor):
         return value.shape
-    if isinstance(value, (tuple, list)) and value and all(isinstance(one, Tensor) for one in value):
-        return tuple(one.shape for one in value)
+    if isinstance(value, (tuple, list)) and value and all(isinstance(entry, Tensor) for entry in value):
+        return tuple(entry.shape for entry in value)
     return None
 
 
 def activation_name(activation: Any) -> str:
-    """For `repr`."""
+    """Return `", activation=<name>"` for the `repr` of a layer; an empty string for a linear activation."""
     return "" if activation is activations.linear else f", activation={getattr(activation, '__name__', activation)}"

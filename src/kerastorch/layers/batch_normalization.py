@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from kerastorch import initializers
 from kerastorch.core.errors import check_float
-from kerastorch.layers.axes import channels_of, given_axis
+from kerastorch.layers.axes import check_axis, positive_channel_axis
 from kerastorch.layers.channel_axis import ChannelAxis
 from kerastorch.layers.normalization import Affine
 
@@ -90,7 +90,7 @@ class BatchNormalization(Affine, ChannelAxis):
             trainable,
         )
         self.epsilon = check_float("epsilon", epsilon, above=0)
-        self.axis = None if axis is None else given_axis(axis)
+        self.axis = None if axis is None else check_axis(axis)
         self.momentum = check_float("momentum", momentum, least=0, most=1)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
@@ -99,7 +99,7 @@ class BatchNormalization(Affine, ChannelAxis):
         self.synchronized = synchronized
 
     def build(self, input_shape: torch.Size) -> None:
-        channels = input_shape[channels_of(self, self.axis, len(input_shape))]
+        channels = input_shape[positive_channel_axis(self, self.axis, len(input_shape))]
         self.make_affine(channels)
         self.register_buffer("running_mean", self.add_weight((channels,), self.moving_mean_initializer).detach())
         self.register_buffer("running_var", self.add_weight((channels,), self.moving_variance_initializer).detach())
@@ -107,7 +107,7 @@ class BatchNormalization(Affine, ChannelAxis):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         learns = self.training and self.trainable
-        axis = channels_of(self, self.axis, x.ndim)
+        axis = positive_channel_axis(self, self.axis, x.ndim)
         if axis == 1 and (mask is None or not learns):
             return self._normalized(x, learns)
         if mask is not None and learns:

@@ -1,19 +1,19 @@
-"""ChannelAxis: what layers share whose `axis` names the channels, by default those of images and volumes."""
+"""ChannelAxis, the base of layers whose argument `axis` names the channel axis."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kerastorch.layers.axes import channels_of
+from kerastorch.layers.axes import positive_channel_axis
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import warn_if_channels_last
 
 
 class ChannelAxis(Layer):
-    """Base of layers that work on the channels.
+    """Base of layers that work along the channel axis.
 
     Attributes:
-        axis: the axis of the channels; `None` if it was not given: axis 1 of images and volumes, else the last.
+        axis: Channel axis. `None` if it was not given: axis 1 of images and volumes, else the last axis.
     """
 
     axis: int | None
@@ -24,10 +24,10 @@ class ChannelAxis(Layer):
             warn_if_channels_last(self, input_shapes[0], "axis")
 
     def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis taken for the channels if none was given."""
-        return None if self.axis is not None else channels_of(self, None, ndim)
+        """Return the channel axis of an input with `ndim` axes if `axis` was not given, else `None`."""
+        return None if self.axis is not None else positive_channel_axis(self, None, ndim)
 
     @property
     def takes_channels_first(self) -> bool:
-        """Return whether it takes axis 1 of images and volumes for the channels."""
+        """Whether the layer was built on images or volumes and takes axis 1 as their channels."""
         return self.axis in (None, 1) and self.built_on is not None and len(self.built_on[0]) in (4, 5)

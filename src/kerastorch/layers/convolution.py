@@ -1,4 +1,4 @@
-"""Conv1D, Conv2D and Conv3D, and what all convolutions share."""
+"""Conv1D, Conv2D and Conv3D, and the base of all convolutions."""
 
 from __future__ import annotations
 
@@ -9,41 +9,44 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch import activations, constraints, initializers, regularizers
+from kerastorch import activations
 from kerastorch.core.errors import check_choice, check_int, mismatch
 from kerastorch.layers.base import activation_name
-from kerastorch.layers.constant_output import refuse_constant
-from kerastorch.layers.padding import known, padded
-from kerastorch.layers.spatial import Spatial, sizes
+from kerastorch.layers.constant_output import raise_if_constant
+from kerastorch.layers.padding import fixed_padding, pad_input
+from kerastorch.layers.spatial import Spatial, check_sizes
+from kerastorch.layers.weight_options import make_weight, set_weight_options
 
 CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 class Convolutional(Spatial):
-    """Base of all convolutions: a window that moves over `rank` axes, a bias, an activation.
+    """Base of all convolutions: a window that moves over `rank` axes, then a bias and an activation.
+
+    Subclasses store the options of the weights with `set_weight_options`, under `"bias"` for the bias.
 
     Args:
-        kernel_size: size of the window on each axis; one integer for all.
-        strides: steps of the window.
-        padding: `'valid'` for none; `'same'` for `ceil(size / stride)` outputs, with the odd zero at the end, as Keras
-            and TensorFlow do it; `'causal'`, for sequences, for outputs that see no later step.
-        data_format: see `Spatial`.
-        dilation_rate: distance between the elements of the window.
-        activation: name or callable; `None` is linear. A softmax is taken over the channels.
-        use_bias: whether there is a bias.
-        bias_initializer: fills `bias`.
-        bias_regularizer: penalty on `bias`.
-        activity_regularizer: penalty on the output, over the batch size.
-        bias_constraint: what `bias` must satisfy after each step.
-        name: see `Layer`; so is `trainable`.
+        kernel_size: Size of the window on each axis; one integer for all axes.
+        strides: Step of the window on each axis; one integer for all axes.
+        padding: `'valid'` for no padding; `'same'` for `ceil(size / stride)` outputs, with an odd zero at the end, as
+            in Keras and TensorFlow; `'causal'`, for sequences only, for outputs that depend on no later step.
+        data_format: `'channels_first'`, `'channels_last'` or `None`, as in `Spatial`.
+        dilation_rate: Distance between the elements of the window on each axis; one integer for all axes.
+        activation: Name or callable; `None` is linear. A softmax is taken over the channels.
+        use_bias: Whether the layer has a bias.
+        activity_regularizer: Penalty on the output, divided by the batch size; `None` for none.
+        name: Name of the layer; `None` for none.
+        trainable: Whether the weights are trained.
     """
 
     weight: torch.nn.Parameter
     bias: torch.nn.Parameter | None
     in_channels: int
+    filters: int | None = None  # number of output channels, in layers with such an argument
 
     def __init__(
         self,
+        *,
         kernel_size: Any,
         strides: Any,
         padding: str,
@@ -51,87 +54,85 @@ class Convolutional(Spatial):
         dilation_rate: Any,
         activation: Any,
         use_bias: bool,
-        bias_initializer: Any,
-        bias_regularizer: Any,
         activity_regularizer: Any,
-        bias_constraint: Any,
-        *,
         name: str | None,
         trainable: bool,
     ) -> None:
         super().__init__(data_format, name=name, trainable=trainable, activity_regularizer=activity_regularizer)
-        self.kernel_size = sizes("kernel_size", kernel_size, self.rank)
-        self.strides = sizes("strides", strides, self.rank)
-        self.padding = check_choice("padding", padding, self._paddings())
-        self.dilation_rate = sizes("dilation_rate", dilation_rate, self.rank)
+        self.kernel_size = check_sizes("kernel_size", kernel_size, self.rank)
+        self.strides = check_sizes("strides", strides, self.rank)
+        self.padding = check_choice("padding", padding, self._padding_choices())
+        self.dilation_rate = check_sizes("dilation_rate", dilation_rate, self.rank)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.bias_constraint = constraints.get(bias_constraint)
-        # what the window spans
+        # size of the window on each axis, with dilation
         self._span = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True))
 
-    def _paddings(self) -> tuple[str, ...]:
+    def _padding_choices(self) -> tuple[str, ...]:
         return ("valid", "same")
 
     def check_strides(self) -> None:
-        """Raises where Keras does."""
+        """Raise an error for strides together with dilation, as Keras does.
+
+        Raises:
+            ValueError: Both are above 1.
+        """
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
-                f"{self.named()} takes strides or dilation_rate above 1, not both: "
+                f"{self.display_name()} takes strides or dilation_rate above 1, not both: "
                 f"strides={self.strides}, dilation_rate={self.dilation_rate}."
             )
 
-    def begin(self, input_shape: Sequence[int]) -> int:
-        """The number of channels of inputs of this shape, noted.
+    def store_in_channels(self, input_shape: Sequence[int]) -> int:
+        """Set `in_channels` to the number of channels of an input shape, and return it.
 
         Raises:
-            ValueError: another number of axes; nothing would come out.
+            ValueError: The shape has a different number of axes, or the window is larger than the input.
         """
-        self.in_channels, spatial = self.split(input_shape)
+        self.in_channels, spatial = self.channels_and_sizes(input_shape)
         if self.padding == "valid" and any(-1 < size < span for size, span in zip(spatial, self._span, strict=True)):
             raise ValueError(
-                f"{self.named()} has a window of {self._span} and inputs of {spatial}, as it takes {self.axes()}: "
-                f"nothing would come out. {self.other_format()}"
+                f"{self.display_name()} has a window of {self._span} and inputs of {spatial}, as it takes "
+                f"{self.expected_axes()}: nothing would come out. {self.other_format_advice()}"
             )
         return self.in_channels
 
     def make_bias(self, size: int) -> None:
-        """`bias`, `(size,)`, or `None`, for an output of `size` channels."""
-        axis = activations.constant_axis(self.activation)
-        channels = -1 if self._last else 1
-        if axis is not None and self.turns():
-            axis = channels
-        refuse_constant(self, axis, size, channels, self.rank + 2)
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (size,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
+        """Set `bias`, `(size,)` or `None`, for an output of `size` channels.
 
-    def turns(self) -> bool:
-        """Whether the channels are put last for the activation."""
-        return not self._last and self.activation in activations.ALONG_LAST_AXIS
+        Raises:
+            ValueError: The activation is a softmax over one channel.
+        """
+        constant_axis = activations.constant_axis(self.activation)
+        channel_axis = -1 if self._is_channels_last else 1
+        if constant_axis is not None and self.activates_channels_last():
+            constant_axis = channel_axis
+        raise_if_constant(self, constant_axis, size, channel_axis, self.rank + 2)
+        self.bias = make_weight(self, "bias", (size,), "bias") if self.use_bias else None
 
-    def activate(self, y: Tensor) -> Tensor:
-        """From torch's `(batch, channels, ...)` to the layer's output."""
-        if self.turns():
+    def activates_channels_last(self) -> bool:
+        """Return whether the channels are moved to the last axis for the activation, as for a softmax."""
+        return not self._is_channels_last and self.activation in activations.ALONG_LAST_AXIS
+
+    def apply_activation(self, y: Tensor) -> Tensor:
+        """Return the layer's output, in `data_format`, from a convolution's, `(batch, channels, ...)`."""
+        if self.activates_channels_last():
             return self.activation(y.movedim(1, -1)).movedim(-1, 1)
-        return self.activation(self.back(y))
+        return self.activation(self.from_channels_first(y))
 
     def extra_repr(self) -> str:
+        channels = ""
+        if self.filters is not None:
+            channels = f"{self.in_channels} -> {self.filters}, " if self.built else f"{self.filters}, "
         return (
-            f"kernel_size={self.kernel_size}, strides={self.strides}, padding={self.padding}"
+            f"{channels}kernel_size={self.kernel_size}, strides={self.strides}, padding={self.padding}"
             f"{activation_name(self.activation)}{'' if self.built else ', unbuilt'}"
         )
 
 
 class _Conv(Convolutional):
+    filters: int
+
     def __init__(
         self,
         filters: int,
@@ -155,88 +156,76 @@ class _Conv(Convolutional):
         trainable: bool = True,
     ) -> None:
         super().__init__(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            bias_initializer,
-            bias_regularizer,
-            activity_regularizer,
-            bias_constraint,
+            kernel_size=kernel_size,
+            strides=strides,
+            padding=padding,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            activity_regularizer=activity_regularizer,
             name=name,
             trainable=trainable,
         )
+        set_weight_options(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        set_weight_options(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
         self.filters = check_int("filters", filters)
         self.groups = check_int("groups", groups)
         if self.filters % self.groups:
             raise mismatch("filters", filters, f"a multiple of groups={groups}")
         self.check_strides()
-        self._padding = known(self.padding, self._span, self.strides)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
+        self._padding = fixed_padding(self.padding, self._span, self.strides)
 
     def build(self, input_shape: torch.Size) -> None:
-        channels = self.begin(input_shape)
+        channels = self.store_in_channels(input_shape)
         if channels > 0 and channels % self.groups:
             raise ValueError(
-                f"{self.named()} has groups={self.groups}, which do not divide the {channels} channels of its input, "
-                f"{self.axes()}: {tuple(input_shape)}. {self.other_format()}"
+                f"{self.display_name()} has groups={self.groups}, which do not divide the {channels} channels of its "
+                f"input, {self.expected_axes()}: {tuple(input_shape)}. {self.other_format_advice()}"
             )
-        self.weight = self.add_weight(
-            (self.filters, channels // self.groups, *self.kernel_size),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="weight",
-        )
+        self.weight = make_weight(self, "kernel", (self.filters, channels // self.groups, *self.kernel_size), "weight")
         self.make_bias(self.filters)
 
     def forward(self, x: Tensor) -> Tensor:
-        # a name of its own: where it fails, `x` is looked at for what was given
-        moved, padding = padded(self.first(x), self._padding, self._span, self.strides)
+        # error messages read the local `x` for the shape of the input, so the padded input has a different name
+        padded, padding = pad_input(self.to_channels_first(x), self._padding, self._span, self.strides)
         convolution = CONVOLUTIONS[self.rank]
-        y = convolution(moved, self.weight, self.bias, self.strides, padding, self.dilation_rate, self.groups)
-        return self.activate(y)
-
-    def extra_repr(self) -> str:
-        channels = f"{self.in_channels} -> " if self.built else ""
-        return f"{channels}{self.filters}, {super().extra_repr()}"
+        y = convolution(padded, self.weight, self.bias, self.strides, padding, self.dilation_rate, self.groups)
+        return self.apply_activation(y)
 
 
 class Conv1D(_Conv):
-    """A convolution over sequences: `(batch, steps, channels)` -> `(batch, new_steps, filters)`.
+    """Convolution over sequences: `(batch, steps, channels)` -> `(batch, new_steps, filters)`.
 
-    That is the order of Keras, of `Embedding` and of the recurrent layers. Data in torch's order, `(batch, channels,
-    steps)`, as `torch.nn.Conv1d` and `BatchNorm1d` have them, need `data_format='channels_first'`, in this layer and in
-    the pooling behind it: the layer cannot tell which axis is which.
+    The axis order is that of Keras, of `Embedding` and of the recurrent layers. Data in the order of `torch.nn.Conv1d`
+    and `BatchNorm1d`, `(batch, channels, steps)`, need `data_format='channels_first'`, in this layer and in the pooling
+    after it: the layer cannot recognise the order.
 
     Args:
-        filters: number of channels of the output.
-        kernel_size: how many steps the window covers.
-        strides: steps of the window.
-        padding: `'valid'`, `'same'` (`ceil(steps / strides)` outputs, the odd zero at the end) or `'causal'` (zeros in
-            front only, so that no output sees a later step).
-        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
-        dilation_rate: distance between the steps of the window; above 1 only without strides.
-        groups: the channels are cut into as many parts, each with filters of its own.
-        activation: name or callable; `None` is linear. A softmax is taken over the channels, in either format.
-        use_bias: whether there is a bias.
-        kernel_initializer: fills `weight`, `(filters, channels / groups, kernel_size)`.
-        bias_initializer: fills `bias`, `(filters,)`.
-        kernel_regularizer: penalty on `weight`, added to the training loss.
-        bias_regularizer: penalty on `bias`.
-        activity_regularizer: penalty on the output, over the batch size.
-        kernel_constraint: what `weight` must satisfy after each step.
-        bias_constraint: what `bias` must satisfy.
-        name: see `Layer`; so is `trainable`.
+        filters: Number of channels of the output.
+        kernel_size: Number of steps that the window covers.
+        strides: Step of the window. Default 1.
+        padding: `'valid'` (default) for none, `'same'` (`ceil(steps / strides)` outputs, an odd zero at the end) or
+            `'causal'` (zeros in front only, so that no output depends on a later step).
+        data_format: `'channels_last'` (default), or `'channels_first'` for `(batch, channels, steps)`.
+        dilation_rate: Distance between the steps of the window; above 1 only with `strides=1`. Default 1.
+        groups: Number of groups that the channels are divided into; each has its own filters. Default 1.
+        activation: Name or callable; `None`, the default, is linear. A softmax is taken over the channels, in either
+            format.
+        use_bias: Whether the layer has a bias. Default `True`.
+        kernel_initializer: Fills `weight`, `(filters, channels / groups, kernel_size)`. Default Glorot uniform.
+        bias_initializer: Fills `bias`, `(filters,)`. Default zeros.
+        kernel_regularizer: Penalty on `weight`, added to the training loss. Default none.
+        bias_regularizer: Penalty on `bias`. Default none.
+        activity_regularizer: Penalty on the output, divided by the batch size. Default none.
+        kernel_constraint: Constraint that is applied to `weight` after each step. Default none.
+        bias_constraint: Constraint that is applied to `bias` after each step. Default none.
+        name: Name of the layer. Default none.
+        trainable: Whether the weights are trained. Default `True`.
 
     Raises:
-        ValueError: an input of another number of axes, channels that `groups` does not divide, a window larger than
-            the input.
+        ValueError: An input with a different number of axes, channels that `groups` does not divide, a window larger
+            than the input.
 
     >>> Conv1D(8, 3, padding="causal")(torch.zeros(2, 10, 5)).shape
     torch.Size([2, 10, 8])
@@ -246,22 +235,25 @@ class Conv1D(_Conv):
 
     rank = 1
 
-    def _paddings(self) -> tuple[str, ...]:
+    def _padding_choices(self) -> tuple[str, ...]:
         return ("valid", "same", "causal")
 
 
 class Conv2D(_Conv):
-    """A convolution over images: `(batch, channels, height, width)` -> `(batch, filters, new_height, new_width)`.
+    """Convolution over images: `(batch, channels, height, width)` -> `(batch, filters, new_height, new_width)`.
+
+    `groups`, `activation` and the arguments after them are those of `Conv1D`; `weight` is
+    `(filters, channels / groups, *kernel_size)`.
 
     Args:
-        filters: number of channels of the output.
-        kernel_size: height and width of the window; one integer for both, as for `strides` and `dilation_rate`.
-        strides: steps of the window.
-        padding: `'valid'` or `'same'`: `ceil(size / stride)` outputs, the odd row and column of zeros at the end, as in
-            Keras. torch's `padding='same'` refuses strides; `padding=1` puts zeros on both sides.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
-        dilation_rate: distance between the elements of the window; above 1 only without strides.
-        groups: see `Conv1D`; so are the other arguments. `weight` is `(filters, channels / groups, *kernel_size)`.
+        filters: Number of channels of the output.
+        kernel_size: Height and width of the window; one integer for both.
+        strides: Step of the window along height and width; one integer for both. Default 1.
+        padding: `'valid'` (default) for none, or `'same'`: `ceil(size / stride)` outputs, an odd row and column of
+            zeros at the end, as in Keras. torch's `padding='same'` does not allow strides, and `padding=1` adds zeros
+            on both sides.
+        data_format: `'channels_first'` (default), or `'channels_last'` for `(batch, height, width, channels)`.
+        dilation_rate: Distance between the elements of the window; above 1 only with `strides=1`. Default 1.
 
     >>> Conv2D(8, 3, strides=2, padding="same")(torch.zeros(2, 3, 28, 29)).shape
     torch.Size([2, 8, 14, 15])
@@ -271,13 +263,14 @@ class Conv2D(_Conv):
 
 
 class Conv3D(_Conv):
-    """A convolution over volumes: `(batch, channels, depth, height, width)` -> `(batch, filters, ...)`.
+    """Convolution over volumes: `(batch, channels, depth, height, width)` -> `(batch, filters, ...)`.
+
+    The other arguments are those of `Conv2D`.
 
     Args:
-        filters: number of channels of the output.
-        kernel_size: depth, height and width of the window; one integer for all.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'`, `(batch, depth, height, width, channels)`.
-        groups: see `Conv1D` and `Conv2D`; so are the other arguments.
+        filters: Number of channels of the output.
+        kernel_size: Depth, height and width of the window; one integer for all.
+        data_format: `'channels_first'` (default), or `'channels_last'` for `(batch, depth, height, width, channels)`.
 
     >>> Conv3D(4, (1, 3, 3))(torch.zeros(2, 1, 5, 8, 8)).shape
     torch.Size([2, 4, 5, 6, 6])

@@ -8,30 +8,37 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch import activations, constraints, initializers, regularizers
+from kerastorch import activations
 from kerastorch.core.channel_tracking import Channels
 from kerastorch.core.errors import check_int
 from kerastorch.layers.base import Layer, activation_name
-from kerastorch.layers.constant_output import refuse_constant, warn_of_constant
+from kerastorch.layers.constant_output import raise_if_constant, warn_if_constant
+from kerastorch.layers.weight_options import make_weight, set_weight_options
 
 
 class Dense(Layer):
-    """`activation(x @ weight.T + bias)`; the input width is read from the first batch.
+    """Densely connected layer: `activation(x @ weight.T + bias)`.
+
+    The number of input features is read from the first batch.
 
     Args:
-        units: size of the last axis of the output.
-        activation: name or callable; `None` is linear. A softmax over one unit, which would be constant, is refused.
-        use_bias: whether there is a bias.
-        kernel_initializer: fills `weight`, `(units, features)`.
-        bias_initializer: fills `bias`, `(units,)`.
-        kernel_regularizer: penalty on `weight`, added to the training loss.
-        bias_regularizer: penalty on `bias`.
-        activity_regularizer: penalty on the output, over the batch size.
-        kernel_constraint: what `weight` must satisfy after each step.
-        bias_constraint: what `bias` must satisfy.
-        name: see `Layer`; so is `trainable`.
+        units: Size of the last axis of the output.
+        activation: Name or callable; `None`, the default, is linear.
+        use_bias: Whether the layer has a bias. Default `True`.
+        kernel_initializer: Fills `weight`, `(units, features)`. Default Glorot uniform.
+        bias_initializer: Fills `bias`, `(units,)`. Default zeros.
+        kernel_regularizer: Penalty on `weight`, added to the training loss. Default none.
+        bias_regularizer: Penalty on `bias`. Default none.
+        activity_regularizer: Penalty on the output, divided by the batch size. Default none.
+        kernel_constraint: Constraint that is applied to `weight` after each step. Default none.
+        bias_constraint: Constraint that is applied to `bias` after each step. Default none.
+        name: Name of the layer. Default none.
+        trainable: Whether the weights are trained. Default `True`.
 
     Shape: `(batch, ..., features)` -> `(batch, ..., units)`.
+
+    Raises:
+        ValueError: At the first call: a softmax over one unit, whose output would be constant.
 
     >>> Dense(3)(torch.zeros(2, 5)).shape
     torch.Size([2, 3])
@@ -62,40 +69,22 @@ class Dense(Layer):
         self.units = check_int("units", units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        set_weight_options(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        set_weight_options(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: torch.Size) -> None:
-        refuse_constant(self, activations.constant_axis(self.activation), self.units, -1, len(input_shape))
-        self._make(self.units, input_shape[-1])
+        raise_if_constant(self, activations.constant_axis(self.activation), self.units, -1, len(input_shape))
+        self._make_weights(self.units, input_shape[-1])
 
-    def _make(self, rows: int, columns: int) -> None:
-        self.weight = self.add_weight(
-            (rows, columns),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="weight",
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (rows,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
+    def _make_weights(self, n_outputs: int, n_inputs: int) -> None:
+        self.weight = make_weight(self, "kernel", (n_outputs, n_inputs), "weight")
+        self.bias = make_weight(self, "bias", (n_outputs,), "bias") if self.use_bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(F.linear(x, self.weight, self.bias))
 
     def channels_after(self, given: Channels | None) -> Channels | None:
-        """Return what is known of the units: they are on the last axis, where the channels were or were not."""
+        """Return the channel axis of the output: the units take the place of channels on the last axis."""
         return given if given is not None and given.axis == -1 else None
 
     def extra_repr(self) -> str:
@@ -104,12 +93,21 @@ class Dense(Layer):
 
 
 class Maxout(Dense):
-    """The largest of `pieces` linear maps, unit by unit (Goodfellow et al. 2013, eq. 2).
+    """Maximum of `pieces` linear maps for each unit (Goodfellow et al. 2013, eq. 2).
 
     Args:
-        units: size of the last axis of the output.
-        pieces: how many linear maps each unit takes the maximum of.
-        use_bias: see `Dense`; so are the initializers and regularizers, for `weight` `(units * pieces, features)`.
+        units: Size of the last axis of the output.
+        pieces: Number of linear maps for each unit, at least 2. Default 2.
+        use_bias: Whether the linear maps have a bias. Default `True`.
+        kernel_initializer: Fills `weight`, `(units * pieces, features)`. Default Glorot uniform.
+        bias_initializer: Fills `bias`, `(units * pieces,)`. Default zeros.
+        kernel_regularizer: Penalty on `weight`, added to the training loss. Default none.
+        bias_regularizer: Penalty on `bias`. Default none.
+        activity_regularizer: Penalty on the output, divided by the batch size. Default none.
+        kernel_constraint: Constraint that is applied to `weight` after each step. Default none.
+        bias_constraint: Constraint that is applied to `bias` after each step. Default none.
+        name: Name of the layer. Default none.
+        trainable: Whether the weights are trained. Default `True`.
 
     Shape: `(batch, ..., features)` -> `(batch, ..., units)`.
 
@@ -135,29 +133,35 @@ class Maxout(Dense):
     ) -> None:
         super().__init__(
             units,
-            None,
-            use_bias,
-            kernel_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            bias_regularizer,
-            activity_regularizer,
-            kernel_constraint,
-            bias_constraint,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
             name=name,
             trainable=trainable,
         )
         self.pieces = check_int("pieces", pieces, 2)
 
     def build(self, input_shape: torch.Size) -> None:
-        self._make(self.units * self.pieces, input_shape[-1])
+        self._make_weights(self.units * self.pieces, input_shape[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         return activations.maxout(F.linear(x, self.weight, self.bias), self.pieces)
 
 
 class Activation(Layer):
-    """An activation as a layer, by name or callable.
+    """Layer that applies an activation function.
+
+    Args:
+        activation: Name or callable.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
+
+    Shape: that of the input, for activations that work element by element.
 
     >>> Activation("relu")(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
@@ -177,14 +181,14 @@ class Activation(Layer):
         """Warn of a softmax along an axis of size 1."""
         axis = activations.constant_axis(self.activation)
         if axis is not None:
-            warn_of_constant(self, axis, input_shapes[0])
+            warn_if_constant(self, axis, input_shapes[0])
 
     def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis that a softmax and its like work along."""
+        """Return -1 for a softmax and other activations along the last axis, else `None`."""
         return -1 if self.activation in activations.ALONG_LAST_AXIS else None
 
     def axis_advice(self, axis: int) -> str:
-        """Say what to write so that it works along this axis."""
+        """Return the code of a layer that works along `axis`, for messages."""
         if self.activation is activations.softmax:
             return f"Softmax(axis={axis})"
         return f"Activation(functools.partial(activations.{getattr(self.activation, '__name__', '')}, axis={axis}))"

@@ -1,4 +1,4 @@
-"""DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D and SeparableConv2D: filters that see one channel each."""
+"""Depthwise and separable convolutions: filters that cover one channel each."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch import constraints, initializers, regularizers
 from kerastorch.core.errors import check_int
 from kerastorch.initializers import Initializer
 from kerastorch.layers.convolution import CONVOLUTIONS, Convolutional
-from kerastorch.layers.padding import known, padded
+from kerastorch.layers.padding import fixed_padding, pad_input
+from kerastorch.layers.weight_options import make_weight, set_weight_options
 
 
-def _each_channel(initializer: Initializer, channels: int) -> Initializer:
-    """Fills `(channels * multiplier, 1, *kernel)` with what goes by Keras' fans.
+def _with_keras_fans(initializer: Initializer, channels: int) -> Initializer:
+    """Return an initializer for depthwise filters that uses the fan-in and fan-out of Keras.
 
-    Keras takes the filters for one that leads from `channels` to `multiplier` channels, torch's layout for one that
-    leads from 1 to `channels * multiplier`.
+    The filters are `(channels * multiplier, 1, *kernel_size)`. For Keras they lead from `channels` to `multiplier`
+    channels; torch's layout reads as filters that lead from 1 to `channels * multiplier` channels.
     """
 
     def fill(weight: Tensor) -> Tensor:
-        like_keras = weight.new_empty(len(weight) // channels, channels, *weight.shape[2:])
-        initializer(like_keras)
-        return weight.copy_(like_keras.transpose(0, 1).reshape(weight.shape))
+        keras_shaped = weight.new_empty(len(weight) // channels, channels, *weight.shape[2:])
+        initializer(keras_shaped)
+        return weight.copy_(keras_shaped.transpose(0, 1).reshape(weight.shape))
 
     return fill
 
 
 class _DepthwiseConv(Convolutional):
+    depthwise_initializer: Initializer
+
     def __init__(
         self,
         kernel_size: int | Sequence[int],
@@ -53,75 +55,74 @@ class _DepthwiseConv(Convolutional):
         trainable: bool = True,
     ) -> None:
         super().__init__(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            bias_initializer,
-            bias_regularizer,
-            activity_regularizer,
-            bias_constraint,
+            kernel_size=kernel_size,
+            strides=strides,
+            padding=padding,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            activity_regularizer=activity_regularizer,
             name=name,
             trainable=trainable,
         )
+        set_weight_options(self, "depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        set_weight_options(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
         self.depth_multiplier = check_int("depth_multiplier", depth_multiplier)
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.depthwise_constraint = constraints.get(depthwise_constraint)
-        self._padding = known(self.padding, self._span, self.strides)
+        self._padding = fixed_padding(self.padding, self._span, self.strides)
 
     def build(self, input_shape: torch.Size) -> None:
-        self.make_depthwise("weight", input_shape)
+        self.weight = self.make_depthwise_weight("weight", input_shape)
         self.make_bias(self.in_channels * self.depth_multiplier)
 
-    def make_depthwise(self, name: str, input_shape: torch.Size) -> None:
-        """The filters, `(channels * depth_multiplier, 1, *kernel_size)`, as the attribute `name`."""
-        channels = self.begin(input_shape)
-        weight = self.add_weight(
-            (channels * self.depth_multiplier, 1, *self.kernel_size),
-            _each_channel(self.depthwise_initializer, channels),
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
-            name=name,
-        )
-        setattr(self, name, weight)
+    def make_depthwise_weight(self, name: str, input_shape: torch.Size) -> torch.nn.Parameter:
+        """Return new filters, `(channels * depth_multiplier, 1, *kernel_size)`, for the attribute `name`."""
+        channels = self.store_in_channels(input_shape)
+        shape = (channels * self.depth_multiplier, 1, *self.kernel_size)
+        fill = _with_keras_fans(self.depthwise_initializer, channels)
+        return make_weight(self, "depthwise", shape, name, initializer=fill)
 
     def depthwise(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """`(batch, channels, ...)` -> `(batch, channels * depth_multiplier, ...)`, for `x` in `data_format`."""
-        x, padding = padded(self.first(x), self._padding, self._span, self.strides)
+        """Return the depthwise convolution of `x`, which is in `data_format`.
+
+        Returns:
+            `(batch, channels * depth_multiplier, ...)`; the channels of the output that belong to one channel of the
+            input are next to each other.
+        """
+        x, padding = pad_input(self.to_channels_first(x), self._padding, self._span, self.strides)
         convolution = CONVOLUTIONS[self.rank]
         return convolution(x, weight, bias, self.strides, padding, self.dilation_rate, self.in_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activate(self.depthwise(x, self.weight, self.bias))
+        return self.apply_activation(self.depthwise(x, self.weight, self.bias))
 
 
 class DepthwiseConv1D(_DepthwiseConv):
-    """`depth_multiplier` filters for each channel: `(batch, steps, channels)` -> `(batch, ..., channels * multiplier)`.
-
-    Channels of the output that come from one channel lie next to each other.
+    """Convolution of each channel of a sequence with filters of its own.
 
     Args:
-        kernel_size: how many steps the window covers.
-        strides: steps of the window.
-        padding: `'valid'` or `'same'`, as for `Conv1D`.
-        depth_multiplier: filters for each channel.
-        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
-        dilation_rate: distance between the steps of the window.
-        activation: see `Conv1D`.
-        use_bias: whether there is a bias, `(channels * depth_multiplier,)`.
-        depthwise_initializer: fills `weight`, `(channels * depth_multiplier, 1, kernel_size)`; its fans are those
-            of Keras, for a filter from `channels` to `depth_multiplier`.
-        bias_initializer: fills `bias`.
-        depthwise_regularizer: penalty on `weight`.
-        bias_regularizer: penalty on `bias`.
-        activity_regularizer: penalty on the output, over the batch size.
-        depthwise_constraint: what `weight` must satisfy after each step.
-        bias_constraint: what `bias` must satisfy.
-        name: see `Layer`; so is `trainable`.
+        kernel_size: Number of steps that the window covers.
+        strides: Step of the window. Default 1.
+        padding: `'valid'` (default) for none, or `'same'`: `ceil(steps / strides)` outputs, an odd zero at the end.
+        depth_multiplier: Number of filters for each channel. Default 1.
+        data_format: `'channels_last'` (default), or `'channels_first'` for `(batch, channels, steps)`.
+        dilation_rate: Distance between the steps of the window. Default 1.
+        activation: Name or callable; `None`, the default, is linear. A softmax is taken over the channels, in either
+            format.
+        use_bias: Whether the layer has a bias. Default `True`.
+        depthwise_initializer: Fills `weight`, `(channels * depth_multiplier, 1, kernel_size)`, with the fan-in and
+            fan-out of Keras: those of a filter from `channels` to `depth_multiplier` channels. Default Glorot uniform.
+        bias_initializer: Fills `bias`, `(channels * depth_multiplier,)`. Default zeros.
+        depthwise_regularizer: Penalty on `weight`, added to the training loss. Default none.
+        bias_regularizer: Penalty on `bias`. Default none.
+        activity_regularizer: Penalty on the output, divided by the batch size. Default none.
+        depthwise_constraint: Constraint that is applied to `weight` after each step. Default none.
+        bias_constraint: Constraint that is applied to `bias` after each step. Default none.
+        name: Name of the layer. Default none.
+        trainable: Whether the weights are trained. Default `True`.
+
+    Shape: `(batch, steps, channels)` -> `(batch, new_steps, channels * depth_multiplier)`. The channels of the output
+    that belong to one channel of the input are next to each other.
 
     >>> DepthwiseConv1D(3, depth_multiplier=2)(torch.zeros(2, 10, 5)).shape
     torch.Size([2, 8, 10])
@@ -131,13 +132,15 @@ class DepthwiseConv1D(_DepthwiseConv):
 
 
 class DepthwiseConv2D(_DepthwiseConv):
-    """`depth_multiplier` filters for each channel of images, `(batch, channels, height, width)`.
+    """Convolution of each channel of an image with filters of its own.
+
+    The other arguments are those of `DepthwiseConv1D`; `weight` is `(channels * depth_multiplier, 1, *kernel_size)`.
 
     Args:
-        kernel_size: height and width of the window; one integer for both, as for `strides` and `dilation_rate`.
-        strides: see `DepthwiseConv1D`; so are the other arguments. `weight` is
-            `(channels * depth_multiplier, 1, *kernel_size)`.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
+        kernel_size: Height and width of the window; one integer for both, as for `strides` and `dilation_rate`.
+        data_format: `'channels_first'` (default), or `'channels_last'` for `(batch, height, width, channels)`.
+
+    Shape: `(batch, channels, height, width)` -> `(batch, channels * depth_multiplier, new_height, new_width)`.
 
     >>> DepthwiseConv2D(3, padding="same", depth_multiplier=2)(torch.zeros(2, 5, 8, 8)).shape
     torch.Size([2, 10, 8, 8])
@@ -147,6 +150,7 @@ class DepthwiseConv2D(_DepthwiseConv):
 
 
 class _SeparableConv(_DepthwiseConv):
+    filters: int
     depthwise_weight: torch.nn.Parameter
     pointwise_weight: torch.nn.Parameter
 
@@ -177,63 +181,69 @@ class _SeparableConv(_DepthwiseConv):
     ) -> None:
         super().__init__(
             kernel_size,
-            strides,
-            padding,
-            depth_multiplier,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            depthwise_initializer,
-            bias_initializer,
-            depthwise_regularizer,
-            bias_regularizer,
-            activity_regularizer,
-            depthwise_constraint,
-            bias_constraint,
+            strides=strides,
+            padding=padding,
+            depth_multiplier=depth_multiplier,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            depthwise_initializer=depthwise_initializer,
+            bias_initializer=bias_initializer,
+            depthwise_regularizer=depthwise_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            depthwise_constraint=depthwise_constraint,
+            bias_constraint=bias_constraint,
             name=name,
             trainable=trainable,
         )
+        set_weight_options(self, "pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint)
         self.filters = check_int("filters", filters)
-        self.pointwise_initializer = initializers.get(pointwise_initializer)
-        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
-        self.pointwise_constraint = constraints.get(pointwise_constraint)
 
     def build(self, input_shape: torch.Size) -> None:
-        self.make_depthwise("depthwise_weight", input_shape)
-        self.pointwise_weight = self.add_weight(
-            (self.filters, self.in_channels * self.depth_multiplier, *(1,) * self.rank),
-            self.pointwise_initializer,
-            regularizer=self.pointwise_regularizer,
-            constraint=self.pointwise_constraint,
-            name="pointwise_weight",
-        )
+        self.depthwise_weight = self.make_depthwise_weight("depthwise_weight", input_shape)
+        shape = (self.filters, self.in_channels * self.depth_multiplier, *(1,) * self.rank)
+        self.pointwise_weight = make_weight(self, "pointwise", shape, "pointwise_weight")
         self.make_bias(self.filters)
 
     def forward(self, x: Tensor) -> Tensor:
-        between = self.depthwise(x, self.depthwise_weight, None)
-        return self.activate(CONVOLUTIONS[self.rank](between, self.pointwise_weight, self.bias))
-
-    def extra_repr(self) -> str:
-        channels = f"{self.in_channels} -> " if self.built else ""
-        return f"{channels}{self.filters}, {super().extra_repr()}"
+        hidden = self.depthwise(x, self.depthwise_weight, None)  # (batch, channels * depth_multiplier, ...)
+        return self.apply_activation(CONVOLUTIONS[self.rank](hidden, self.pointwise_weight, self.bias))
 
 
 class SeparableConv1D(_SeparableConv):
-    """`DepthwiseConv1D` without bias, then a convolution of size 1 over the channels, bias and activation.
+    """Depthwise convolution over sequences, then a convolution of size 1 over the channels (Chollet 2017).
+
+    The bias and the activation come after the second convolution.
 
     Args:
-        filters: number of channels of the output.
-        kernel_size: of the depthwise filters; so are `strides`, `padding`, `dilation_rate` and `depth_multiplier`, see
-            `DepthwiseConv1D`.
-        data_format: `'channels_last'`, `(batch, steps, channels)` (`None` too), or `'channels_first'`.
-        activation: see `Conv1D`.
-        use_bias: whether there is a bias, `(filters,)`.
-        depthwise_initializer: fills `depthwise_weight`, `(channels * depth_multiplier, 1, kernel_size)`.
-        pointwise_initializer: fills `pointwise_weight`, `(filters, channels * depth_multiplier, 1)`.
-        bias_initializer: fills `bias`.
-        depthwise_regularizer: penalty on `depthwise_weight`; the other penalties and constraints are named alike.
-        name: see `Layer`; so is `trainable`.
+        filters: Number of channels of the output.
+        kernel_size: Number of steps that the window of the depthwise convolution covers.
+        strides: Step of the window. Default 1.
+        padding: `'valid'` (default) for none, or `'same'`: `ceil(steps / strides)` outputs, an odd zero at the end.
+        data_format: `'channels_last'` (default), or `'channels_first'` for `(batch, channels, steps)`.
+        dilation_rate: Distance between the steps of the window. Default 1.
+        depth_multiplier: Number of depthwise filters for each channel. Default 1.
+        activation: Name or callable; `None`, the default, is linear. A softmax is taken over the channels, in either
+            format.
+        use_bias: Whether the layer has a bias. Default `True`.
+        depthwise_initializer: Fills `depthwise_weight`, `(channels * depth_multiplier, 1, kernel_size)`, with the
+            fan-in and fan-out of Keras. Default Glorot uniform.
+        pointwise_initializer: Fills `pointwise_weight`, `(filters, channels * depth_multiplier, 1)`. Default Glorot
+            uniform.
+        bias_initializer: Fills `bias`, `(filters,)`. Default zeros.
+        depthwise_regularizer: Penalty on `depthwise_weight`, added to the training loss. Default none.
+        pointwise_regularizer: Penalty on `pointwise_weight`. Default none.
+        bias_regularizer: Penalty on `bias`. Default none.
+        activity_regularizer: Penalty on the output, divided by the batch size. Default none.
+        depthwise_constraint: Constraint that is applied to `depthwise_weight` after each step. Default none.
+        pointwise_constraint: Constraint that is applied to `pointwise_weight` after each step. Default none.
+        bias_constraint: Constraint that is applied to `bias` after each step. Default none.
+        name: Name of the layer. Default none.
+        trainable: Whether the weights are trained. Default `True`.
+
+    Shape: `(batch, steps, channels)` -> `(batch, new_steps, filters)`.
 
     >>> SeparableConv1D(8, 3)(torch.zeros(2, 10, 5)).shape
     torch.Size([2, 8, 8])
@@ -243,13 +253,16 @@ class SeparableConv1D(_SeparableConv):
 
 
 class SeparableConv2D(_SeparableConv):
-    """`DepthwiseConv2D` without bias, then a convolution of size 1 over the channels (Chollet 2017).
+    """Depthwise convolution over images, then a convolution of size 1 over the channels (Chollet 2017).
+
+    The other arguments are those of `SeparableConv1D`, axis by axis.
 
     Args:
-        filters: number of channels of the output.
-        kernel_size: height and width of the depthwise filters; one integer for both.
-        strides: see `SeparableConv1D`; so are the other arguments, for `(batch, channels, height, width)`.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
+        filters: Number of channels of the output.
+        kernel_size: Height and width of the window of the depthwise convolution; one integer for both.
+        data_format: `'channels_first'` (default), or `'channels_last'` for `(batch, height, width, channels)`.
+
+    Shape: `(batch, channels, height, width)` -> `(batch, filters, new_height, new_width)`.
 
     >>> SeparableConv2D(8, 3, strides=2, padding="same")(torch.zeros(2, 5, 9, 9)).shape
     torch.Size([2, 8, 5, 5])

@@ -1,4 +1,4 @@
-"""EinsumDense: a dense layer on the axes that an equation names."""
+"""EinsumDense: a dense layer along the axes that an equation names."""
 
 from __future__ import annotations
 
@@ -10,31 +10,38 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from kerastorch import activations, constraints, initializers, regularizers
+from kerastorch import activations
 from kerastorch.core.errors import check_int, mismatch
+from kerastorch.initializers import Initializer
 from kerastorch.layers.base import Layer, activation_name
-from kerastorch.layers.constant_output import refuse_constant
+from kerastorch.layers.constant_output import raise_if_constant
+from kerastorch.layers.weight_options import make_weight, set_weight_options
 
 
 class EinsumDense(Layer):
-    """`activation(einsum(equation, x, weight) + bias)`.
+    """Dense layer along any axes: `activation(einsum(equation, x, weight) + bias)`.
 
     Args:
-        equation: `'ab,bc->ac'`, `'...x,xy->...y'` or `'ab...,bc->ac...'`: axes of the input, of the weight, of the
-            output.
-        output_shape: the sizes of the output, without the batch axis and what `...` stands for; `None` for one that is
-            the input's. An integer where there is one.
-        activation: name or callable; `None` is linear.
-        bias_axes: letters of the output that the bias has; `None`: no bias.
-        kernel_initializer: fills `weight`, whose axes are those of the equation, as in Keras. It is shown a matrix of
-            all outputs by all inputs of the weight, `(out, in)`, so that it scales it right.
-        bias_initializer: fills `bias`.
-        kernel_regularizer: penalty on `weight`.
-        bias_regularizer: penalty on `bias`.
-        kernel_constraint: what `weight` must satisfy after each step.
-        bias_constraint: what `bias` must satisfy.
-        activity_regularizer: penalty on the output, over the batch size.
-        name: see `Layer`; so is `trainable`.
+        equation: Axes of the input, the weight and the output, as `'ab,bc->ac'`, `'...x,xy->...y'` or
+            `'ab...,bc->ac...'`.
+        output_shape: Sizes of the output, without the batch axis and the axes of `...`; `None` for a size that is that
+            of the input. One integer if there is one size.
+        activation: Name or callable; `None`, the default, is linear.
+        bias_axes: Letters of the output that the bias has; `None`, the default, for no bias.
+        kernel_initializer: Fills `weight`, whose axes are those of the equation, as in Keras. It is called on a matrix
+            `(outputs, inputs)` with all letters of the output and all others, so that it sees the right fan-in and
+            fan-out. Default Glorot uniform.
+        bias_initializer: Fills `bias`. Default zeros.
+        kernel_regularizer: Penalty on `weight`, added to the training loss. Default none.
+        bias_regularizer: Penalty on `bias`. Default none.
+        kernel_constraint: Constraint that is applied to `weight` after each step. Default none.
+        bias_constraint: Constraint that is applied to `bias` after each step. Default none.
+        activity_regularizer: Penalty on the output, divided by the batch size. Default none.
+        name: Name of the layer. Default none.
+        trainable: Whether the weights are trained. Default `True`.
+
+    Raises:
+        ValueError: An equation of a different form; at the first call, sizes that contradict the input.
 
     >>> EinsumDense("abc,cd->abd", (None, 7), bias_axes="d")(torch.zeros(2, 5, 3)).shape
     torch.Size([2, 5, 7])
@@ -42,6 +49,7 @@ class EinsumDense(Layer):
 
     weight: torch.nn.Parameter
     bias: torch.nn.Parameter | None
+    kernel_initializer: Initializer
 
     def __init__(
         self,
@@ -61,72 +69,66 @@ class EinsumDense(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
-        self._parts = _parsed(equation)
+        self._letters = _parse(equation)
         self.equation = equation
         sizes = output_shape if isinstance(output_shape, (tuple, list)) else (output_shape,)
         self.output_shape = tuple(None if size is None else check_int("output_shape", size) for size in sizes)
         self.activation = activations.get(activation)
         for letter in bias_axes or "":
-            if letter not in self._parts.output:
-                raise mismatch("bias_axes", bias_axes, f"letters of the output, {self._parts.output!r}")
+            if letter not in self._letters.output:
+                raise mismatch("bias_axes", bias_axes, f"letters of the output, {self._letters.output!r}")
         self.bias_axes = bias_axes
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        set_weight_options(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        set_weight_options(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: torch.Size) -> None:
-        of_input, of_weight, of_output, dots = self._parts
-        sizes = self._sizes(input_shape)
+        of_input, of_weight, of_output, dots = self._letters
+        n_elided = len(input_shape) - len(of_input)  # number of axes that `...` stands for
+        sizes = self._letter_sizes(input_shape)
         if of_output[-1] in of_weight and dots != "right":
-            ndim = len(of_output) + len(input_shape) - len(of_input)
-            refuse_constant(self, activations.constant_axis(self.activation), sizes[of_output[-1]], -1, ndim)
-        outputs = [letter for letter in of_weight if letter in of_output]
-        inputs = [letter for letter in of_weight if letter not in of_output]
-
-        def filled(weight: Tensor) -> Tensor:
-            # an initializer goes by (out, in), and the equation has the axes in any order
-            rows = math.prod(sizes[letter] for letter in outputs)
-            matrix = self.kernel_initializer(weight.new_empty(rows, weight.numel() // max(rows, 1)))
-            parts = matrix.view([sizes[letter] for letter in (*outputs, *inputs)])
-            return weight.copy_(parts.permute([(*outputs, *inputs).index(letter) for letter in of_weight]))
-
-        self.weight = self.add_weight(
-            [sizes[letter] for letter in of_weight],
-            filled,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="weight",
-        )
+            constant_axis = activations.constant_axis(self.activation)
+            raise_if_constant(self, constant_axis, sizes[of_output[-1]], -1, len(of_output) + n_elided)
+        shape = [sizes[letter] for letter in of_weight]
+        self.weight = make_weight(self, "kernel", shape, "weight", initializer=self._matrix_initializer(sizes))
         self.bias = None
         if self.bias_axes:
             first = min(map(of_output.index, self.bias_axes))
             shape = [sizes[letter] if letter in self.bias_axes else 1 for letter in of_output[first:]]
-            shape += [1] * (len(input_shape) - len(of_input) if dots == "right" else 0)
-            self.bias = self.add_weight(
-                shape,
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
+            self.bias = make_weight(self, "bias", shape + [1] * (n_elided if dots == "right" else 0), "bias")
 
-    def _sizes(self, input_shape: torch.Size) -> dict[str, int]:
-        """The size of each letter."""
-        of_input, of_weight, of_output, dots = self._parts
-        elided = len(input_shape) - len(of_input)
-        if elided < 0 or (elided and not dots):
+    def _matrix_initializer(self, sizes: dict[str, int]) -> Initializer:
+        """Return an initializer that fills a matrix `(outputs, inputs)` and reorders its axes."""
+        _, of_weight, of_output, _ = self._letters
+        outputs = [letter for letter in of_weight if letter in of_output]
+        inputs = [letter for letter in of_weight if letter not in of_output]
+
+        def fill(weight: Tensor) -> Tensor:
+            rows = math.prod(sizes[letter] for letter in outputs)
+            matrix = self.kernel_initializer(weight.new_empty(rows, weight.numel() // max(rows, 1)))
+            axes = matrix.view([sizes[letter] for letter in (*outputs, *inputs)])
+            return weight.copy_(axes.permute([(*outputs, *inputs).index(letter) for letter in of_weight]))
+
+        return fill
+
+    def _letter_sizes(self, input_shape: torch.Size) -> dict[str, int]:
+        """Return the size of each letter of the equation.
+
+        Raises:
+            ValueError: The input has too few or too many axes, `output_shape` has a different number of sizes or
+                contradicts the input, or a letter of the weight has no size.
+        """
+        of_input, of_weight, of_output, dots = self._letters
+        n_elided = len(input_shape) - len(of_input)
+        if n_elided < 0 or (n_elided and not dots):
             raise ValueError(
                 f"EinsumDense: the equation {self.equation!r} has {len(of_input)} axes for the input, which has shape "
                 f"{tuple(input_shape)}."
             )
-        named = input_shape[elided:] if dots == "left" else input_shape[: len(of_input)]
-        sizes = dict(zip(of_input, named, strict=True))
-        # the batch axis has no size in output_shape; with dots on the left it is one of theirs
-        batched = not (dots == "left" and elided)
-        free = of_output[1:] if batched else of_output
+        named_sizes = input_shape[n_elided:] if dots == "left" else input_shape[: len(of_input)]
+        sizes = dict(zip(of_input, named_sizes, strict=True))
+        # output_shape leaves out the batch axis, which has a letter unless it is one of the axes of leading dots
+        batch_has_letter = not (dots == "left" and n_elided)
+        free = of_output[1:] if batch_has_letter else of_output
         if len(self.output_shape) != len(free):
             raise ValueError(
                 f"EinsumDense: output_shape={self.output_shape} has {len(self.output_shape)} sizes, and {free!r} of "
@@ -156,7 +158,9 @@ class EinsumDense(Layer):
         return f"{self.equation}{activation_name(self.activation)}{'' if self.built else ', unbuilt'}"
 
 
-class _Parts(NamedTuple):
+class _Letters(NamedTuple):
+    """Letters of the three tensors of an equation, and the side of the dots: `"left"`, `"right"` or `None`."""
+
     input: str
     weight: str
     output: str
@@ -170,17 +174,21 @@ _FORMS = {
 }
 
 
-def _parsed(equation: str) -> _Parts:
-    """The letters of the three tensors, and on which side the dots are."""
+def _parse(equation: str) -> _Letters:
+    """Return the letters of an equation.
+
+    Raises:
+        ValueError: A different form, or an output letter that neither the input nor the weight has.
+    """
     for dots, form in _FORMS.items():
-        found = re.fullmatch(form, equation.replace(" ", "")) if isinstance(equation, str) else None
-        if found is None:
+        match = re.fullmatch(form, equation.replace(" ", "")) if isinstance(equation, str) else None
+        if match is None:
             continue
-        parts = _Parts(found[1], found[2], found[3], dots)
-        for letter in parts.output:
-            if letter not in parts.input + parts.weight:
+        letters = _Letters(match[1], match[2], match[3], dots)
+        for letter in letters.output:
+            if letter not in letters.input + letters.weight:
                 raise mismatch(
                     "equation", equation, f"one where {letter!r} of the output is in the input or the weight"
                 )
-        return parts
+        return letters
     raise mismatch("equation", equation, "as 'ab,bc->ac', '...x,xy->...y' or 'ab...,bc->ac...'")

@@ -1,4 +1,4 @@
-"""Embedding: a row of a table for each whole number."""
+"""Embedding: a trained vector for each integer."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch import constraints, initializers, regularizers
 from kerastorch.core.errors import check_float, check_int, mismatch
+from kerastorch.initializers import Initializer
 from kerastorch.layers.base import Layer
+from kerastorch.layers.weight_options import make_weight, set_weight_options
 
 
 class Embedding(Layer):
-    """Row `i` of `weight` for each whole number `i`: `torch.nn.Embedding`.
+    """Table of trained vectors: row `i` of `weight` for each integer `i`, as in `torch.nn.Embedding`.
 
     Args:
-        input_dim: how many rows; the numbers are below it.
-        output_dim: how long a row is.
-        embeddings_initializer: fills `weight`, `(input_dim, output_dim)`.
-        embeddings_regularizer: penalty on `weight`.
-        embeddings_constraint: what `weight` must satisfy after each step; a norm is that of a row (Keras' default is
-            that of a column: `dim=0`).
-        mask_zero: whether 0 is padding: `compute_mask` then says where there is another number.
-        weights: the rows to start from, or a list with them alone; `get_config` leaves them out.
-        name: see `Layer`; so is `trainable`.
+        input_dim: Number of rows; the integers of the input are 0 to `input_dim - 1`.
+        output_dim: Size of a row.
+        embeddings_initializer: Fills `weight`, `(input_dim, output_dim)`. Default uniform.
+        embeddings_regularizer: Penalty on `weight`, added to the training loss. Default none.
+        embeddings_constraint: Constraint that is applied to `weight` after each step. A norm is by default that of a
+            row; `dim=0` gives that of a column, the default of Keras. Default none.
+        mask_zero: Whether 0 is padding; the mask of the output is then `True` for every other integer. Default `False`.
+        weights: Initial rows, or a list with these rows as its only element; `get_config` leaves them out. Default
+            `None` for rows from `embeddings_initializer`.
+        name: Name of the layer. Default none.
+        trainable: Whether the weights are trained. Default `True`.
 
-    Shape: `(batch, ...)` -> `(batch, ..., output_dim)`. Floats are cut to integers, as in Keras; `fit` and its kin say
-    so where they are none.
+    Shape: `(batch, ...)` -> `(batch, ..., output_dim)`. Floats are truncated to integers, as in Keras; `fit`,
+    `evaluate` and `predict` raise an error for floats that are not whole.
 
     Raises:
-        ValueError: when called, a number that is negative or too large; on the CPU.
+        ValueError: When called on the CPU with an integer that is negative or at least `input_dim`.
 
     >>> Embedding(10, 3)(torch.tensor([[0, 9]])).shape
     torch.Size([1, 2, 3])
@@ -40,6 +43,7 @@ class Embedding(Layer):
     excluded_args = frozenset({"weights"})  # the state dict has them
 
     weight: torch.nn.Parameter
+    embeddings_initializer: Initializer
 
     def __init__(
         self,
@@ -57,13 +61,11 @@ class Embedding(Layer):
         super().__init__(name=name, trainable=trainable)
         self.input_dim = check_int("input_dim", input_dim)
         self.output_dim = check_int("output_dim", output_dim)
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
+        set_weight_options(self, "embeddings", embeddings_initializer, embeddings_regularizer, embeddings_constraint)
         self.mask_zero = mask_zero
-        self._start = None if weights is None else self._checked(weights)
+        self._initial_rows = None if weights is None else self._check_rows(weights)
 
-    def _checked(self, weights: Any) -> Tensor:
+    def _check_rows(self, weights: Any) -> Tensor:
         rows = weights[0] if isinstance(weights, list) and len(weights) == 1 else weights
         rows = torch.as_tensor(rows).detach().clone()
         if rows.shape != (self.input_dim, self.output_dim):
@@ -71,22 +73,17 @@ class Embedding(Layer):
         return rows
 
     def build(self, input_shape: torch.Size) -> None:
-        start = self._start
-        self.weight = self.add_weight(
-            (self.input_dim, self.output_dim),
-            self.embeddings_initializer if start is None else lambda weight: weight.copy_(start),
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-            name="weight",
-        )
-        self._start = None
+        rows = self._initial_rows
+        fill = None if rows is None else lambda weight: weight.copy_(rows)
+        self.weight = make_weight(self, "embeddings", (self.input_dim, self.output_dim), "weight", initializer=fill)
+        self._initial_rows = None
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = x if x.dtype in (torch.int64, torch.int32) else x.long()
+        indices = x if x.dtype in (torch.int64, torch.int32) else x.long()
         try:
-            return F.embedding(rows, self.weight)
+            return F.embedding(indices, self.weight)
         except IndexError:
-            wrong = rows[(rows < 0) | (rows >= self.input_dim)]
+            wrong = indices[(indices < 0) | (indices >= self.input_dim)]
             raise ValueError(
                 f"Embedding has rows 0 to {self.input_dim - 1} (input_dim={self.input_dim}), and its input has "
                 f"{int(wrong[0])}."
@@ -100,20 +97,23 @@ class Embedding(Layer):
 
 
 class ReversibleEmbedding(Embedding):
-    """An `Embedding` that also goes back: `layer(y, reverse=True)` is `y @ weight.T` (Press & Wolf 2016).
+    """Embedding that can also compute logits: `layer(y, reverse=True)` is `y @ weight.T` (Press & Wolf 2016).
 
     Args:
-        input_dim: see `Embedding`; so are the initializer, regularizer, constraint and `mask_zero`.
-        output_dim: how long a row is.
-        tie_weights: whether the way back takes `weight`, or a `reverse_weight` of its own, laid out alike.
-        embeddings_initializer: fills `weight`.
-        embeddings_regularizer: penalty on `weight`.
-        embeddings_constraint: what `weight` must satisfy.
-        mask_zero: whether 0 is padding.
-        logit_soft_cap: `c * tanh(y / c)` of what comes out on the way back.
-        name: see `Layer`; so is `trainable`.
+        input_dim: Number of rows; the integers of the input are 0 to `input_dim - 1`.
+        output_dim: Size of a row.
+        tie_weights: Whether the reverse direction uses `weight`; if `False`, it has its own `reverse_weight`,
+            `(input_dim, output_dim)`. Default `True`.
+        embeddings_initializer: Fills `weight`, `(input_dim, output_dim)`, and `reverse_weight`. Default uniform.
+        embeddings_regularizer: Penalty on `weight`, added to the training loss. Default none.
+        embeddings_constraint: Constraint that is applied to `weight` after each step. Default none.
+        mask_zero: Whether 0 is padding; the mask of the output is then `True` for every other integer. Default `False`.
+        logit_soft_cap: Bound `c` of the logits of the reverse direction, `c * tanh(y / c)`; `None`, the default, for
+            no bound.
+        name: Name of the layer. Default none.
+        trainable: Whether the weights are trained. Default `True`.
 
-    Shape: `(batch, ...)` -> `(batch, ..., output_dim)`; reversed,
+    Shape: `(batch, ...)` -> `(batch, ..., output_dim)`; with `reverse=True`,
     `(batch, ..., output_dim)` -> `(batch, ..., input_dim)`.
 
     >>> layer = ReversibleEmbedding(10, 3)

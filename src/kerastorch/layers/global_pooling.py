@@ -23,11 +23,11 @@ class _GlobalPooling(Spatial):
         if not isinstance(keepdims, bool):
             raise mismatch("keepdims", keepdims, "True or False")
         self.keepdims = keepdims
-        start = 1 if self._last else 2
-        self._over = tuple(range(start, start + self.rank))
+        first = 1 if self._is_channels_last else 2
+        self._spatial_axes = tuple(range(first, first + self.rank))
 
     def channels_after(self, given: Channels | None) -> Channels | None:
-        """Return the channel axis if the other axes are kept."""
+        """Return the channel axis of the output if it keeps the spatial axes, else `None`."""
         return super().channels_after(given) if self.keepdims else None
 
     def extra_repr(self) -> str:
@@ -36,23 +36,24 @@ class _GlobalPooling(Spatial):
 
 class _GlobalMaxPooling(_GlobalPooling):
     def forward(self, x: Tensor) -> Tensor:
-        self.check(x)
-        return x.amax(self._over, self.keepdims)
+        self.check_ndim(x)
+        return x.amax(self._spatial_axes, self.keepdims)
 
 
 class _GlobalAveragePooling(_GlobalPooling):
     def forward(self, x: Tensor) -> Tensor:
-        self.check(x)
-        return x.mean(self._over, self.keepdims)
+        self.check_ndim(x)
+        return x.mean(self._spatial_axes, self.keepdims)
 
 
 class GlobalMaxPooling1D(_GlobalMaxPooling):
-    """The largest value of each channel over the steps: `(batch, steps, channels)` -> `(batch, channels)`.
+    """Maximum of each channel over the steps: `(batch, steps, channels)` -> `(batch, channels)`.
 
     Args:
-        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
-        keepdims: whether the axis stays, with size 1.
-        name: see `Layer`; so is `trainable`.
+        data_format: `'channels_last'` (default), or `'channels_first'` for `(batch, channels, steps)`.
+        keepdims: Whether the axis of the steps is kept, with size 1. Default `False`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> GlobalMaxPooling1D()(torch.zeros(2, 10, 5)).shape
     torch.Size([2, 5])
@@ -62,12 +63,13 @@ class GlobalMaxPooling1D(_GlobalMaxPooling):
 
 
 class GlobalMaxPooling2D(_GlobalMaxPooling):
-    """The largest value of each channel: `(batch, channels, height, width)` -> `(batch, channels)`.
+    """Maximum of each channel of images: `(batch, channels, height, width)` -> `(batch, channels)`.
 
     Args:
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
-        keepdims: whether the axes stay, with size 1.
-        name: see `Layer`; so is `trainable`.
+        data_format: `'channels_first'` (default), or `'channels_last'` for `(batch, height, width, channels)`.
+        keepdims: Whether height and width are kept, with size 1. Default `False`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> GlobalMaxPooling2D(keepdims=True)(torch.zeros(2, 3, 8, 8)).shape
     torch.Size([2, 3, 1, 1])
@@ -77,7 +79,9 @@ class GlobalMaxPooling2D(_GlobalMaxPooling):
 
 
 class GlobalMaxPooling3D(_GlobalMaxPooling):
-    """The largest value of each channel: `(batch, channels, depth, height, width)` -> `(batch, channels)`.
+    """Maximum of each channel of volumes: `(batch, channels, depth, height, width)` -> `(batch, channels)`.
+
+    The arguments are those of `GlobalMaxPooling2D`.
 
     >>> GlobalMaxPooling3D()(torch.zeros(2, 3, 4, 8, 8)).shape
     torch.Size([2, 3])
@@ -87,15 +91,16 @@ class GlobalMaxPooling3D(_GlobalMaxPooling):
 
 
 class GlobalAveragePooling1D(_GlobalAveragePooling):
-    """The mean of each channel over the steps: `(batch, steps, channels)` -> `(batch, channels)`.
+    """Mean of each channel over the steps: `(batch, steps, channels)` -> `(batch, channels)`.
 
     Args:
-        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
-        keepdims: whether the axis stays, with size 1.
-        name: see `Layer`; so is `trainable`.
+        data_format: `'channels_last'` (default), or `'channels_first'` for `(batch, channels, steps)`.
+        keepdims: Whether the axis of the steps is kept, with size 1. Default `False`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
-    Called with `mask`, `(batch, steps)`, it is the mean over the steps where that is `True`; 0 where there is none
-    (Keras gives NaN).
+    A call takes a `mask`, `(batch, steps)`: the mean is then over the steps for which it is `True`. It is 0 for a
+    sequence without such steps (Keras gives NaN).
 
     >>> x = torch.tensor([[[1.0], [3.0], [8.0]]])
     >>> GlobalAveragePooling1D()(x, mask=torch.tensor([[True, True, False]]))
@@ -107,20 +112,22 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:
             return super().forward(x)
-        self.check(x)
-        steps = self._over[0]
-        if mask.shape != (x.shape[0], x.shape[steps]):
+        self.check_ndim(x)
+        step_axis = self._spatial_axes[0]
+        if mask.shape != (x.shape[0], x.shape[step_axis]):
             raise ValueError(
-                f"{self.named()} takes {self.axes()} and a mask (batch, steps); got {tuple(x.shape)} and "
-                f"{tuple(mask.shape)}. {self.other_format()}"
+                f"{self.display_name()} takes {self.expected_axes()} and a mask (batch, steps); got {tuple(x.shape)} "
+                f"and {tuple(mask.shape)}. {self.other_format_advice()}"
             )
-        counts = mask.bool().unsqueeze(3 - steps)
-        total = torch.where(counts, x, 0).sum(steps, self.keepdims)
-        return total / counts.sum(steps, self.keepdims).clamp(min=1)
+        is_counted = mask.bool().unsqueeze(3 - step_axis)  # with size 1 on the channel axis
+        total = torch.where(is_counted, x, 0).sum(step_axis, self.keepdims)
+        return total / is_counted.sum(step_axis, self.keepdims).clamp(min=1)
 
 
 class GlobalAveragePooling2D(_GlobalAveragePooling):
-    """The mean of each channel: `(batch, channels, height, width)` -> `(batch, channels)`; see `GlobalMaxPooling2D`.
+    """Mean of each channel of images: `(batch, channels, height, width)` -> `(batch, channels)`.
+
+    The arguments are those of `GlobalMaxPooling2D`.
 
     >>> GlobalAveragePooling2D()(torch.ones(1, 3, 8, 8))
     tensor([[1., 1., 1.]])
@@ -130,7 +137,9 @@ class GlobalAveragePooling2D(_GlobalAveragePooling):
 
 
 class GlobalAveragePooling3D(_GlobalAveragePooling):
-    """The mean of each channel: `(batch, channels, depth, height, width)` -> `(batch, channels)`.
+    """Mean of each channel of volumes: `(batch, channels, depth, height, width)` -> `(batch, channels)`.
+
+    The arguments are those of `GlobalMaxPooling2D`.
 
     >>> GlobalAveragePooling3D()(torch.zeros(2, 3, 4, 8, 8)).shape
     torch.Size([2, 3])

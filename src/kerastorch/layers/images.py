@@ -1,4 +1,4 @@
-"""ImageLayer: what layers that only ever see images share."""
+"""ImageLayer, the base of layers that take images only."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from kerastorch.layers.channels_check import refuse_channels_last
+from kerastorch.layers.channels_check import raise_if_channels_last
 from kerastorch.layers.spatial import Spatial
 
 
 class ImageLayer(Spatial):
-    """A layer over images, `(batch, channels, height, width)`; what looks channels-last is refused at every call."""
+    """Base of layers over images, `(batch, channels, height, width)`.
+
+    Every call with images that look channels-last raises an error, unless `data_format` was given.
+    """
 
     rank = 2
 
     def check_shapes(self, *input_shapes: Sequence[int]) -> None:
-        """Refuse images that look channels-last, unless `data_format` was given."""
+        """Raise an error for images that look channels-last, unless `data_format` was given."""
         for shape in input_shapes[:1]:
             if not self.data_format_given and len(shape) == 4:
-                refuse_channels_last(self, shape)
+                raise_if_channels_last(self, shape)
 
-    def first(self, x: Tensor) -> Tensor:
-        """Return `x`, checked, as torch has it, `(batch, channels, height, width)`."""
+    def to_channels_first(self, x: Tensor) -> Tensor:
+        """Return checked images, which are in `data_format`, as `(batch, channels, height, width)`."""
         self.check_shapes(x.shape)
-        return super().first(x)
+        return super().to_channels_first(x)

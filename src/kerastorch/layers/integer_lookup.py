@@ -10,34 +10,41 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch
-from kerastorch.layers.adaptable import not_adapted_error, to_array
-from kerastorch.layers.category_encoding import check_integers, refuse_where
-from kerastorch.layers.vocabulary import Counts, _Lookup
+from kerastorch.layers.adaptable import to_numpy
+from kerastorch.layers.category_encoding import check_integers, raise_if_any
+from kerastorch.layers.token_counts import TokenCounts, to_document_rows
+from kerastorch.layers.vocabulary import IGNORED, _VocabularyLookup
 
 
-class IntegerLookup(_Lookup):
-    """Integers to indices from 0: the index of the mask, then those of what is unknown, then the vocabulary's.
+class IntegerLookup(_VocabularyLookup):
+    """Lookup of integers: each token of a vocabulary becomes its index.
+
+    The order of the indices: the mask token, then the indices for unknown tokens, then the vocabulary.
 
     Args:
-        max_tokens: at most this many indices, special ones included; `adapt` keeps the most frequent tokens.
-        num_oov_indices: indices for what is unknown; if several, `token % num_oov_indices` says which; if 0, what is
-            unknown is an error (on an accelerator, and compiled: the index -1).
-        mask_token: becomes the index 0 with `"int"`, and counts nowhere in vectors.
-        oov_token: with `invert`, what the index of an unknown becomes.
-        vocabulary: the tokens, or the path of a text file with one a line; else they are learned by `adapt`.
-        vocabulary_dtype: must be `"int64"`.
-        idf_weights: weights of the tokens, beside `vocabulary`, for `"tf_idf"`.
-        invert: indices to tokens.
-        output_mode: `"int"`: int64 indices; `"one_hot"`, `"multi_hot"`, `"count"`: see `CategoryEncoding`;
-            `"tf_idf"`: counts times `idf_weights`. Vectors are floats of the dtype the layer was moved to.
-        sparse: must be `False`.
-        pad_to_max_tokens: vectors of `max_tokens`, however many tokens there are.
-        oov_method: must be `"floormod"`.
-        salt: must be `None`; it belongs to a hash.
-        name: see `Layer`; so is `trainable`.
+        max_tokens: Maximum number of indices, including special tokens; `adapt` takes the most frequent tokens. Default
+            `None` for no maximum.
+        num_oov_indices: Number of indices for unknown tokens. With several, a token gets the one at
+            `token % num_oov_indices`; with 0, an unknown token raises an error (on an accelerator, and in compiled
+            code, it gets the index -1). Default 1.
+        mask_token: Token with the index 0 for `output_mode="int"`, which vectors do not count. Default `None`.
+        oov_token: Token for unknown indices if `invert` is `True`. Default -1.
+        vocabulary: The tokens, or the path of a text file with one token per line. Default `None`: `adapt` learns them.
+        vocabulary_dtype: Must be `"int64"`.
+        idf_weights: Weights of the tokens of `vocabulary`, for `output_mode="tf_idf"`. Default `None`.
+        invert: Whether the layer turns indices into tokens. Default `False`.
+        output_mode: `"int"` (default) for int64 indices; `"one_hot"`, `"multi_hot"` or `"count"` for vectors as from
+            `CategoryEncoding`; `"tf_idf"` for counts times `idf_weights`. Vectors are floats of the dtype that the
+            layer was moved to.
+        sparse: Must be `False`.
+        pad_to_max_tokens: Whether vectors have the size `max_tokens`, even with fewer tokens. Default `False`.
+        oov_method: Must be `"floormod"`.
+        salt: Must be `None`: there is no hash.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no trained weights.
 
-    Shape: integers of any shape, unchanged (`"int"`), or as `CategoryEncoding` with `vocabulary_size()` (or
-    `max_tokens`). The vocabulary and its weights are buffers, saved and loaded with the model.
+    Shape: integers of any shape, unchanged (`"int"`); else as for `CategoryEncoding` with `vocabulary_size()` (or
+    `max_tokens`) tokens. The vocabulary and its weights are buffers, saved and loaded with the model.
 
     >>> IntegerLookup(vocabulary=[1000, 7])(torch.tensor([7, 8, 1000]))
     tensor([2, 0, 1])
@@ -45,8 +52,8 @@ class IntegerLookup(_Lookup):
 
     takes_integers = True
     vocabulary: Tensor
-    _sorted: Tensor
-    _places: Tensor
+    _sorted_tokens: Tensor
+    _sorted_positions: Tensor
 
     def __init__(
         self,
@@ -68,17 +75,17 @@ class IntegerLookup(_Lookup):
         trainable: bool = True,
     ) -> None:
         super().__init__(
-            max_tokens,
-            num_oov_indices,
-            mask_token,
-            oov_token,
-            idf_weights,
-            invert,
-            output_mode,
-            sparse,
-            pad_to_max_tokens,
-            name,
-            trainable,
+            max_tokens=max_tokens,
+            num_oov_indices=num_oov_indices,
+            mask_token=mask_token,
+            oov_token=oov_token,
+            idf_weights=idf_weights,
+            invert=invert,
+            output_mode=output_mode,
+            sparse=sparse,
+            pad_to_max_tokens=pad_to_max_tokens,
+            name=name,
+            trainable=trainable,
         )
         for argument, value, only in (
             ("vocabulary_dtype", vocabulary_dtype, "int64"),
@@ -89,79 +96,76 @@ class IntegerLookup(_Lookup):
                 raise mismatch(argument, value, repr(only))
         self.vocabulary_dtype, self.oov_method, self.salt = vocabulary_dtype, oov_method, salt
         self.register_buffer("vocabulary", torch.empty(0, dtype=torch.int64))
-        self.register_buffer("_sorted", torch.empty(0, dtype=torch.int64), persistent=False)
-        self.register_buffer("_places", torch.empty(0, dtype=torch.int64), persistent=False)
-        self._start(vocabulary, idf_weights)
+        self.register_buffer("_sorted_tokens", torch.empty(0, dtype=torch.int64), persistent=False)
+        self.register_buffer("_sorted_positions", torch.empty(0, dtype=torch.int64), persistent=False)
+        self._set_given_vocabulary(vocabulary, idf_weights)
 
-    def _token(self, name: str, value: Any) -> int:
+    # --- the vocabulary -----------------------------------------------------------------------------------------
+
+    def _to_token(self, name: str, value: Any) -> int:
         if isinstance(value, str) and value.strip().lstrip("-").isdigit():
             return int(value)  # a line of a file
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise mismatch(name, value, "an integer")
         return int(value)
 
-    def _count(self, piece: Any, apart: bool) -> Counts:
-        found = to_array(piece, "IntegerLookup")
-        if found.dtype.kind not in "iu":
-            raise TypeError(f"IntegerLookup.adapt takes integers, got an array of {found.dtype}.")
-        if found.ndim < 2:
-            found = found.reshape((-1, 1) if apart else (1, -1))
-        rows = np.sort(found.reshape(len(found), -1), axis=1)
-        new = np.ones_like(rows, dtype=bool)
-        new[:, 1:] = rows[:, 1:] != rows[:, :-1]  # each token once a row
-        return _counted(rows), _counted(rows[new]), len(rows)
+    def _count_tokens(self, piece: Any, tokens_are_documents: bool) -> TokenCounts:
+        tokens = to_numpy(piece, "IntegerLookup")
+        if tokens.dtype.kind not in "iu":
+            raise TypeError(f"IntegerLookup.adapt takes integers, got an array of {tokens.dtype}.")
+        rows = np.sort(to_document_rows(tokens, tokens_are_documents), axis=1)
+        is_first = np.ones_like(rows, dtype=bool)  # whether a token is the first of its kind in its row
+        is_first[:, 1:] = rows[:, 1:] != rows[:, :-1]
+        return TokenCounts(_count_integers(rows), _count_integers(rows[is_first]), len(rows))
 
-    def _keep(self, tokens: list[int]) -> None:
+    def _store_tokens(self, tokens: list[int]) -> None:
         self.vocabulary = torch.tensor(tokens, dtype=torch.int64, device=self.vocabulary.device)
-        self._sort()
+        self._update_sorted()
 
-    def _sort(self) -> None:
-        self._sorted, self._places = torch.sort(self.vocabulary)
+    def _update_sorted(self) -> None:
+        self._sorted_tokens, self._sorted_positions = torch.sort(self.vocabulary)
 
-    def _tokens(self) -> list[int]:
+    def _stored_tokens(self) -> list[int]:
         return self.vocabulary.tolist()
 
-    def vocabulary_size(self) -> int:
-        """How many indices there are, those of the mask and of unknown tokens included."""
-        return len(self._special()) + len(self.vocabulary)
+    def _n_stored(self) -> int:
+        return len(self.vocabulary)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
-        self._sort()
+        self._update_sorted()
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not len(self.vocabulary):
-            raise not_adapted_error(self, "give vocabulary=")
+    # --- looking tokens up --------------------------------------------------------------------------------------
+
+    def _indices_of(self, x: Tensor) -> Tensor:
         check_integers(x, "IntegerLookup")
         x = x.long()
-        return self._inverted(x) if self.invert else self._encoded(self._index(x))
-
-    def _index(self, x: Tensor) -> Tensor:
-        at = torch.searchsorted(self._sorted, x).clamp_max(len(self._sorted) - 1)
-        known = self._sorted[at] == x
-        masked = torch.zeros_like(known) if self.mask_token is None else x == self.mask_token
-        special = len(self._special())
+        candidate = torch.searchsorted(self._sorted_tokens, x).clamp_max(len(self._sorted_tokens) - 1)
+        is_known = self._sorted_tokens[candidate] == x
+        is_mask = torch.zeros_like(is_known) if self.mask_token is None else x == self.mask_token
         if self.num_oov_indices:
-            unknown = special - self.num_oov_indices + x.remainder(self.num_oov_indices)
+            unknown = self._first_oov_index + x.remainder(self.num_oov_indices)
         else:
-            unknown = torch.full_like(x, -1)
-            refuse_where(~known & ~masked, x, "IntegerLookup has num_oov_indices=0 and knows only its vocabulary")
-        index = torch.where(known, self._places[at] + special, unknown)
-        return torch.where(masked, 0 if self.output_mode == "int" else -1, index)
+            unknown = torch.full_like(x, IGNORED)
+            raise_if_any(~is_known & ~is_mask, x, "IntegerLookup has num_oov_indices=0 and knows only its vocabulary")
+        known = self._sorted_positions[candidate] + len(self._special_tokens())
+        return torch.where(is_mask, self._mask_index, torch.where(is_known, known, unknown))
 
-    def _inverted(self, index: Tensor) -> Tensor:
+    def _tokens_at(self, x: Tensor) -> Tensor:
         assert self.oov_token is not None
-        special = len(self._special())
-        at = (index - special).clamp(0, len(self.vocabulary) - 1)
-        known = (index >= special) & (index < self.vocabulary_size())
-        token = self.vocabulary[at].masked_fill(~known, self.oov_token)
-        return token if self.mask_token is None else token.masked_fill(index == 0, self.mask_token)
+        check_integers(x, "IntegerLookup")
+        index, n_special = x.long(), len(self._special_tokens())
+        position = (index - n_special).clamp(0, len(self.vocabulary) - 1)
+        is_known = (index >= n_special) & (index < self.vocabulary_size())
+        tokens = self.vocabulary[position].masked_fill(~is_known, self.oov_token)
+        return tokens if self.mask_token is None else tokens.masked_fill(index == 0, self.mask_token)
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments, with the vocabulary and its weights as lists."""
         own = {name: getattr(self, name) for name in ("vocabulary_dtype", "oov_method", "salt")}
         return super().get_config() | own
 
 
-def _counted(tokens: np.ndarray[Any, Any]) -> Counter[int]:
-    several, counts = np.unique(tokens, return_counts=True)
-    return Counter(dict(zip(several.tolist(), counts.tolist(), strict=True)))
+def _count_integers(tokens: np.ndarray[Any, Any]) -> Counter[int]:
+    distinct, counts = np.unique(tokens, return_counts=True)
+    return Counter(dict(zip(distinct.tolist(), counts.tolist(), strict=True)))

@@ -11,15 +11,18 @@ from kerastorch.layers.base import Layer
 
 
 class Lambda(Layer):
-    """`function(x, **arguments)`. It has no weights: a function that needs some belongs into a `Layer`.
+    """Layer that calls a function: `function(x, **arguments)`.
+
+    The layer has no weights; a function that needs weights belongs in a subclass of `Layer`.
 
     Args:
-        function: takes the input first. If it has a parameter `mask` it is given that of the input, if it has one
-            `training`, whether the layer is in training mode.
-        output_shape: not needed, since shapes are found by calling the function; here because Keras has it.
-        mask: that of the output, or `mask(x, mask_of_x)` that makes it; `None`: there is none.
-        arguments: more arguments of `function`, by name.
-        name: see `Layer`; so is `trainable`.
+        function: Function of the input. If it has a parameter `mask`, it gets the mask of the input; if it has a
+            parameter `training`, it gets whether the layer is in training mode.
+        output_shape: Unused, accepted for compatibility with Keras: calling the function gives the shape.
+        mask: Mask of the output, or a function `mask(x, mask_of_x)` that returns it. Default `None` for no mask.
+        arguments: Further arguments of `function`, by name. Default none.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> import torch
     >>> Lambda(lambda x: x**2)(torch.tensor([3.0]))
@@ -43,25 +46,25 @@ class Lambda(Layer):
         self.output_shape = output_shape
         self.mask = mask
         self.arguments = dict(arguments or {})
-        takes = _parameters(function)
-        self._takes_mask, self._takes_training = "mask" in takes, "training" in takes
+        parameters = _parameters(function)
+        self._takes_mask, self._takes_training = "mask" in parameters, "training" in parameters
 
     def forward(self, x: Any, mask: Any = None) -> Any:
-        more = dict(self.arguments)
+        arguments = dict(self.arguments)
         if self._takes_mask:
-            more["mask"] = mask
+            arguments["mask"] = mask
         if self._takes_training:
-            more["training"] = self.training
-        return self.function(x, **more)
+            arguments["training"] = self.training
+        return self.function(x, **arguments)
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         return self.mask(x, mask) if callable(self.mask) else self.mask
 
     def get_config(self) -> dict[str, Any]:
-        """As of any layer, where the function is one of kerastorch's own.
+        """Return the constructor arguments, if the function is one of kerastorch.
 
         Raises:
-            TypeError: a function of your own: there is nothing to find it by later.
+            TypeError: A function of the user: a config cannot name it.
         """
         try:
             return super().get_config()
@@ -75,7 +78,8 @@ class Lambda(Layer):
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """Return the parameters of a function; none if it has no signature, as some functions of torch."""
     try:
         return inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some functions of torch have no signature
+    except (TypeError, ValueError):
         return {}

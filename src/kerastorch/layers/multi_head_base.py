@@ -83,7 +83,7 @@ class _Heads(Layer):
             self.kernel_constraint,
             self.bias_constraint,
         )
-        return dense.to(self._place)
+        return dense.to(self._placement)
 
     def forward(
         self,
@@ -114,7 +114,7 @@ class _Heads(Layer):
         key = value if key is None else key
         heads, groups, *_ = self._sizes
         masks = {"query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask}
-        check_steps(self.named(), query, value, key, **masks, attention_mask=attention_mask)
+        check_steps(self.display_name(), query, value, key, **masks, attention_mask=attention_mask)
         mask = self._mask(query, value, query_mask, value_mask, key_mask, attention_mask)
         only_causal = use_causal_mask and mask is None and not return_attention_scores
         if use_causal_mask and not only_causal:

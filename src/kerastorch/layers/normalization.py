@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
 from kerastorch.core.errors import check_float, mismatch
-from kerastorch.layers.axes import LAST, along, axes_of, channels_of, given_axes, given_axis
+from kerastorch.layers.axes import LAST, apply_along_axes, check_axes, check_axis, positive_axes, positive_channel_axis
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channel_axis import ChannelAxis
 
@@ -133,16 +133,16 @@ class LayerNormalization(Affine):
             name,
             trainable,
         )
-        self.axis, self.axis_given = given_axes(axis), axis is not LAST
+        self.axis, self.axis_given = check_axes(axis), axis is not LAST
 
     def build(self, input_shape: torch.Size) -> None:
-        self.make_affine(*(input_shape[axis] for axis in axes_of(self, self.axis, len(input_shape))))
+        self.make_affine(*(input_shape[axis] for axis in positive_axes(self, self.axis, len(input_shape))))
 
     def forward(self, x: Tensor) -> Tensor:
         def normalized(last: Tensor, sizes: list[int]) -> Tensor:
             return F.layer_norm(last, sizes, self.weight, self.bias, self.epsilon)
 
-        return along(x, axes_of(self, self.axis, x.ndim), normalized)
+        return apply_along_axes(x, positive_axes(self, self.axis, x.ndim), normalized)
 
 
 class GroupNormalization(Affine, ChannelAxis):
@@ -204,10 +204,10 @@ class GroupNormalization(Affine, ChannelAxis):
         if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
             raise mismatch("groups", groups, "an integer >= 1, or -1 for a group of each channel")
         self.groups = groups
-        self.axis = None if axis is None else given_axis(axis)
+        self.axis = None if axis is None else check_axis(axis)
 
     def build(self, input_shape: torch.Size) -> None:
-        channels = input_shape[channels_of(self, self.axis, len(input_shape))]
+        channels = input_shape[positive_channel_axis(self, self.axis, len(input_shape))]
         self.make_affine(channels)
         if channels % self.groups:
             raise ValueError(
@@ -215,7 +215,7 @@ class GroupNormalization(Affine, ChannelAxis):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        axis = channels_of(self, self.axis, x.ndim)
+        axis = positive_channel_axis(self, self.axis, x.ndim)
         groups = x.shape[axis] if self.groups == -1 else self.groups
         first = F.group_norm(x if axis == 1 else x.movedim(axis, 1), groups, self.weight, self.bias, self.epsilon)
         return first if axis == 1 else first.movedim(1, axis)
@@ -252,18 +252,18 @@ class RMSNormalization(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.axis, self.axis_given = given_axes(axis), axis is not LAST
+        self.axis, self.axis_given = check_axes(axis), axis is not LAST
         self.epsilon = check_float("epsilon", epsilon, least=0)
 
     def build(self, input_shape: torch.Size) -> None:
-        sizes = [input_shape[axis] for axis in axes_of(self, self.axis, len(input_shape))]
+        sizes = [input_shape[axis] for axis in positive_axes(self, self.axis, len(input_shape))]
         self.weight = self.add_weight(sizes, "ones")
 
     def forward(self, x: Tensor) -> Tensor:
         def normalized(last: Tensor, sizes: list[int]) -> Tensor:
             return F.rms_norm(last, sizes, self.weight, self.epsilon)
 
-        return along(x, axes_of(self, self.axis, x.ndim), normalized)
+        return apply_along_axes(x, positive_axes(self, self.axis, x.ndim), normalized)
 
 
 class UnitNormalization(Layer):
@@ -285,7 +285,7 @@ class UnitNormalization(Layer):
 
     def __init__(self, axis: int | Sequence[int] = LAST, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.axis, self.axis_given = given_axes(axis), axis is not LAST
+        self.axis, self.axis_given = check_axes(axis), axis is not LAST
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(x, dim=axes_of(self, self.axis, x.ndim))  # type: ignore[arg-type]
+        return F.normalize(x, dim=positive_axes(self, self.axis, x.ndim))  # type: ignore[arg-type]

@@ -1,21 +1,22 @@
-"""MaxPooling and AveragePooling: windows that move."""
+"""MaxPooling and AveragePooling: the maximum or mean of each position of a moving window."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional as F
 
 from kerastorch.core.errors import check_choice
-from kerastorch.layers.padding import same
-from kerastorch.layers.spatial import Spatial, sizes
+from kerastorch.layers.padding import same_padding
+from kerastorch.layers.spatial import Spatial, check_sizes
 
 _MAX: dict[int, Callable[..., torch.Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _AVERAGE: dict[int, Callable[..., torch.Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
-class _Pooling(Spatial):
+class _Pooling(Spatial, ABC):
     def __init__(
         self,
         pool_size: int | Sequence[int],
@@ -27,37 +28,39 @@ class _Pooling(Spatial):
         trainable: bool = True,
     ) -> None:
         super().__init__(data_format, name=name, trainable=trainable)
-        self.pool_size = sizes("pool_size", pool_size, self.rank)
-        self.strides = self.pool_size if strides is None else sizes("strides", strides, self.rank)
+        self.pool_size = check_sizes("pool_size", pool_size, self.rank)
+        self.strides = self.pool_size if strides is None else check_sizes("strides", strides, self.rank)
         self.padding = check_choice("padding", padding, ("valid", "same"))
 
     def build(self, input_shape: Sequence[int]) -> None:
-        _, spatial = self.split(input_shape)
-        small = any(-1 < size < pool for size, pool in zip(spatial, self.pool_size, strict=True))
-        if self.padding == "valid" and small:
+        _, spatial = self.channels_and_sizes(input_shape)
+        is_too_small = any(-1 < size < pool for size, pool in zip(spatial, self.pool_size, strict=True))
+        if self.padding == "valid" and is_too_small:
             raise ValueError(
-                f"{self.named()} has pool_size={self.pool_size} and inputs of {spatial}, as it takes {self.axes()}: "
-                f"nothing would come out. {self.other_format()}"
+                f"{self.display_name()} has pool_size={self.pool_size} and inputs of {spatial}, as it takes "
+                f"{self.expected_axes()}: nothing would come out. {self.other_format_advice()}"
             )
 
+    @abstractmethod
     def pool(self, x: torch.Tensor, padding: list[int], ceil_mode: bool) -> torch.Tensor:
-        """Over windows of `(batch, channels, ...)`, where what is outside of `x` does not count."""
-        raise NotImplementedError
+        """Return the pooled windows of `x`, `(batch, channels, ...)`; elements outside of `x` do not count."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.first(x)
+        x = self.to_channels_first(x)
         if self.padding == "valid":
-            return self.back(self.pool(x, [0] * self.rank, False))
-        amounts = [same(*axis) for axis in zip(x.shape[2:], self.pool_size, self.strides, strict=True)]
-        # Without a step there is one more window to the end than torch has: begin one earlier, and drop the first.
-        # With steps, it comes of counting windows that are only begun.
-        early = [
-            stride == 1 and behind > before for (before, behind), stride in zip(amounts, self.strides, strict=True)
+            return self.from_channels_first(self.pool(x, [0] * self.rank, False))
+        amounts = [same_padding(*axis) for axis in zip(x.shape[2:], self.pool_size, self.strides, strict=True)]
+        # torch pads both ends alike; an odd element at the end needs one window more there. With strides, ceil_mode
+        # adds the windows that begin inside of x. With stride 1, one more element of padding at both ends adds it, and
+        # also a window in front, which is dropped.
+        drops_first = [
+            stride == 1 and after > before for (before, after), stride in zip(amounts, self.strides, strict=True)
         ]
-        y = self.pool(x, [before + more for (before, _), more in zip(amounts, early, strict=True)], True)
-        if any(early):
-            y = y[(slice(None), slice(None), *(slice(int(more), None) for more in early))]
-        return self.back(y)
+        padding = [before + drops for (before, _), drops in zip(amounts, drops_first, strict=True)]
+        y = self.pool(x, padding, True)
+        if any(drops_first):
+            y = y[(slice(None), slice(None), *(slice(int(drops), None) for drops in drops_first))]
+        return self.from_channels_first(y)
 
     def extra_repr(self) -> str:
         return f"pool_size={self.pool_size}, strides={self.strides}, padding={self.padding}"
@@ -86,15 +89,19 @@ class _AveragePooling(_Pooling):
 
 
 class MaxPooling1D(_MaxPooling):
-    """The largest value of each window: `(batch, steps, channels)` -> `(batch, new_steps, channels)`.
+    """Maximum of each window: `(batch, steps, channels)` -> `(batch, new_steps, channels)`.
 
     Args:
-        pool_size: how many steps a window covers.
-        strides: from one window to the next; `None` is `pool_size`.
-        padding: `'valid'`: `(steps - pool_size) // strides + 1` windows; `'same'`: `ceil(steps / strides)`, of which
-            those at the ends may hang over, as in Keras.
-        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
-        name: see `Layer`; so is `trainable`.
+        pool_size: Number of steps that a window covers. Default 2.
+        strides: Number of steps from one window to the next; `None`, the default, for `pool_size`.
+        padding: `'valid'` (default): `(steps - pool_size) // strides + 1` windows; `'same'`: `ceil(steps / strides)`
+            windows, which may extend beyond both ends, as in Keras.
+        data_format: `'channels_last'` (default), or `'channels_first'` for `(batch, channels, steps)`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
+
+    Raises:
+        ValueError: At the first call: `padding='valid'` and a window larger than the input.
 
     >>> MaxPooling1D(2, padding="same")(torch.tensor([[[1.0], [3.0], [2.0]]])).flatten()
     tensor([3., 2.])
@@ -104,14 +111,19 @@ class MaxPooling1D(_MaxPooling):
 
 
 class MaxPooling2D(_MaxPooling):
-    """The largest value of each window: `(batch, channels, height, width)` -> fewer rows and columns.
+    """Maximum of each window: `(batch, channels, height, width)` -> `(batch, channels, new_height, new_width)`.
 
     Args:
-        pool_size: height and width of a window; one integer for both.
-        strides: from one window to the next; `None` is `pool_size`.
-        padding: see `MaxPooling1D`, axis by axis.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
-        name: see `Layer`; so is `trainable`.
+        pool_size: Height and width of a window; one integer for both. Default 2.
+        strides: Distance from one window to the next along height and width; `None`, the default, for `pool_size`.
+        padding: `'valid'` (default): windows inside of the image only; `'same'`: `ceil(size / stride)` windows along
+            each axis, which may extend beyond both ends, as in Keras.
+        data_format: `'channels_first'` (default), or `'channels_last'` for `(batch, height, width, channels)`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
+
+    Raises:
+        ValueError: At the first call: `padding='valid'` and a window larger than the input.
 
     >>> MaxPooling2D()(torch.zeros(2, 3, 28, 28)).shape
     torch.Size([2, 3, 14, 14])
@@ -121,7 +133,9 @@ class MaxPooling2D(_MaxPooling):
 
 
 class MaxPooling3D(_MaxPooling):
-    """The largest value of each window: `(batch, channels, depth, height, width)`; see `MaxPooling2D`.
+    """Maximum of each window of volumes, `(batch, channels, depth, height, width)`.
+
+    The arguments are those of `MaxPooling2D`, with a size for the depth in front.
 
     >>> MaxPooling3D((1, 2, 2))(torch.zeros(2, 3, 4, 8, 8)).shape
     torch.Size([2, 3, 4, 4, 4])
@@ -131,11 +145,13 @@ class MaxPooling3D(_MaxPooling):
 
 
 class AveragePooling1D(_AveragePooling):
-    """The mean of each window: `(batch, steps, channels)` -> `(batch, new_steps, channels)`.
+    """Mean of each window: `(batch, steps, channels)` -> `(batch, new_steps, channels)`.
+
+    With `padding='same'`, elements of a window beyond the ends do not count. The other arguments are those of
+    `MaxPooling1D`.
 
     Args:
-        pool_size: how many steps a window covers.
-        strides: see `MaxPooling1D`; so are the other arguments. What hangs over with `padding='same'` does not count.
+        pool_size: Number of steps that a window covers.
 
     >>> AveragePooling1D(2, padding="same")(torch.tensor([[[1.0], [3.0], [2.0]]])).flatten()
     tensor([2., 2.])
@@ -145,7 +161,13 @@ class AveragePooling1D(_AveragePooling):
 
 
 class AveragePooling2D(_AveragePooling):
-    """The mean of each window: `(batch, channels, height, width)`; see `MaxPooling2D` and `AveragePooling1D`.
+    """Mean of each window: `(batch, channels, height, width)` -> `(batch, channels, new_height, new_width)`.
+
+    With `padding='same'`, elements of a window beyond the ends do not count. The other arguments are those of
+    `MaxPooling2D`.
+
+    Args:
+        pool_size: Height and width of a window; one integer for both.
 
     >>> AveragePooling2D(2)(torch.zeros(2, 3, 28, 28)).shape
     torch.Size([2, 3, 14, 14])
@@ -155,7 +177,13 @@ class AveragePooling2D(_AveragePooling):
 
 
 class AveragePooling3D(_AveragePooling):
-    """The mean of each window: `(batch, channels, depth, height, width)`; see `MaxPooling2D` and `AveragePooling1D`.
+    """Mean of each window of volumes, `(batch, channels, depth, height, width)`.
+
+    With `padding='same'`, elements of a window beyond the ends do not count. The other arguments are those of
+    `MaxPooling2D`.
+
+    Args:
+        pool_size: Depth, height and width of a window; one integer for all.
 
     >>> AveragePooling3D(2)(torch.zeros(2, 3, 4, 8, 8)).shape
     torch.Size([2, 3, 2, 4, 4])
@@ -166,11 +194,12 @@ class AveragePooling3D(_AveragePooling):
     def pool(self, x: torch.Tensor, padding: list[int], ceil_mode: bool) -> torch.Tensor:
         if self.padding == "valid":
             return super().pool(x, padding, ceil_mode)
-        # avg_pool3d refuses windows larger than x, padding or not; a mean of means over as many is the mean
-        rest = self.pool_size[1:], self.strides[1:], padding[1:], ceil_mode, False
-        y = F.avg_pool2d(x.flatten(1, 2), *rest).unflatten(1, x.shape[1:3])  # (batch, channels, depth, ...)
-        first = (self.pool_size[0], 1), (self.strides[0], 1), (padding[0], 0), ceil_mode, False
-        means: torch.Tensor = F.avg_pool2d(y.flatten(3), *first).unflatten(3, y.shape[3:])
+        # avg_pool3d refuses windows larger than x, even with padding. The mean over depth of means over height and
+        # width is the same, since each of these is over the same number of elements.
+        per_image = self.pool_size[1:], self.strides[1:], padding[1:], ceil_mode, False
+        y = F.avg_pool2d(x.flatten(1, 2), *per_image).unflatten(1, x.shape[1:3])  # (batch, channels, depth, ...)
+        along_depth = (self.pool_size[0], 1), (self.strides[0], 1), (padding[0], 0), ceil_mode, False
+        means: torch.Tensor = F.avg_pool2d(y.flatten(3), *along_depth).unflatten(3, y.shape[3:])
         return means
 
 

@@ -1,4 +1,4 @@
-"""Rescaling: values times a factor plus an offset."""
+"""Rescaling: multiplication by a factor and addition of an offset."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from kerastorch.layers.base import Layer
 
 
 class Rescaling(Layer):
-    """`x * scale + offset`; integers become floats.
+    """Linear rescaling: `x * scale + offset`. Integers become floats.
 
     Args:
-        scale: a number, or one for each channel.
-        offset: the same.
-        name: see `Layer`; so is `trainable`.
+        scale: A number, or a sequence with a number for each channel.
+        offset: A number, or a sequence with a number for each channel. Default 0.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
-    Shape: any; where there is a number for each channel, `(batch, channels, ...)`.
+    Shape: any, unchanged; `(batch, channels, ...)` if there is a number for each channel.
+
+    Raises:
+        ValueError: When called on an input with a different number of channels than `scale` or `offset`.
 
     >>> Rescaling(1 / 255)(torch.tensor([0, 51], dtype=torch.uint8))
     tensor([0.0000, 0.2000])
@@ -29,6 +33,8 @@ class Rescaling(Layer):
 
     supports_masking = True
     keeps_axes = True
+    _channel_scale: Tensor | None
+    _channel_offset: Tensor | None
 
     def __init__(
         self,
@@ -39,33 +45,33 @@ class Rescaling(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.scale = _number_or_several("scale", scale)
-        self.offset = _number_or_several("offset", offset)
-        for given, kept in ((self.scale, "_scale"), (self.offset, "_offset")):
-            several = torch.tensor(given) if isinstance(given, tuple) else None
-            self.register_buffer(kept, several, persistent=False)
-
-    _scale: Tensor | None
-    _offset: Tensor | None
+        self.scale = _check_numbers("scale", scale)
+        self.offset = _check_numbers("offset", offset)
+        # numbers for the channels are buffers, so that they move with the layer; get_config has them already
+        for given, buffer in ((self.scale, "_channel_scale"), (self.offset, "_channel_offset")):
+            numbers = torch.tensor(given) if isinstance(given, tuple) else None
+            self.register_buffer(buffer, numbers, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = self.scale if self._scale is None else self._channels(self._scale, x)
-        offset = self.offset if self._offset is None else self._channels(self._offset, x)
+        scale = self.scale if self._channel_scale is None else self._for_channels(self._channel_scale, x)
+        offset = self.offset if self._channel_offset is None else self._for_channels(self._channel_offset, x)
         return x * scale + offset
 
-    def _channels(self, several: Tensor, x: Tensor) -> Tensor:
-        if x.ndim < 2 or x.shape[1] != len(several):
+    def _for_channels(self, numbers: Tensor, x: Tensor) -> Tensor:
+        """Return `numbers` in a shape that broadcasts along the channels of `x`, `(batch, channels, ...)`."""
+        if x.ndim < 2 or x.shape[1] != len(numbers):
             raise ValueError(
-                f"Rescaling has {len(several)} numbers for the channels of (batch, channels, ...), "
+                f"Rescaling has {len(numbers)} numbers for the channels of (batch, channels, ...), "
                 f"the input has shape {tuple(x.shape)}."
             )
-        return several.view(-1, *[1] * (x.ndim - 2))
+        return numbers.view(-1, *[1] * (x.ndim - 2))
 
     def extra_repr(self) -> str:
         return f"{self.scale}, {self.offset}"
 
 
-def _number_or_several(name: str, value: Any) -> Any:
+def _check_numbers(name: str, value: Any) -> Any:
+    """Return a finite number, or a tuple of them for a sequence, array or tensor with one axis."""
     if isinstance(value, (list, tuple, np.ndarray, Tensor)) and np.ndim(value) == 1:
-        return tuple(check_float(name, float(one)) for one in value)
+        return tuple(check_float(name, float(number)) for number in value)
     return check_float(name, value)

@@ -1,4 +1,4 @@
-"""Layers that move numbers and change none: other shapes, masks, nothing at all."""
+"""Layers that change only the shape or the mask, as Flatten, Reshape, Permute and Masking."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from kerastorch.layers.spatial import FORMATS
 
 
 class Flatten(Layer):
-    """All axes but the first in one: `(batch, a, b, ...)` -> `(batch, a * b * ...)`; `(batch,)` -> `(batch, 1)`.
+    """Flattened input: `(batch, a, b, ...)` -> `(batch, a * b * ...)`, and `(batch,)` -> `(batch, 1)`.
 
     Args:
-        data_format: `None` or `'channels_last'`: in the order in which the numbers come, as `torch.nn.Flatten`.
-            `'channels_first'`: the channels, axis 1, go last first, so that weights of a `Dense` of a model that was
-            channels-last fit.
-        name: see `Layer`; so is `trainable`.
+        data_format: `None` (default) or `'channels_last'` for the order of the elements in the input, as in
+            `torch.nn.Flatten`. `'channels_first'` moves the channels, axis 1, to the last axis before flattening: the
+            order fits the weights of a `Dense` from a channels-last model.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> Flatten()(torch.zeros(2, 3, 4)).shape
     torch.Size([2, 12])
@@ -38,11 +39,12 @@ class Flatten(Layer):
 
 
 class Reshape(Layer):
-    """`(batch, ...)` -> `(batch, *target_shape)`.
+    """Reshaped input: `(batch, ...)` -> `(batch, *target_shape)`.
 
     Args:
-        target_shape: sizes without the batch axis; one of them may be -1, for what is left.
-        name: see `Layer`; so is `trainable`.
+        target_shape: Sizes without the batch axis; one of them may be -1 and is then inferred.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> Reshape((-1, 2))(torch.zeros(5, 12)).shape
     torch.Size([5, 6, 2])
@@ -59,23 +61,26 @@ class Reshape(Layer):
             raise mismatch("target_shape", target_shape, expected) from None
 
     def forward(self, x: Tensor) -> Tensor:
-        given, known = math.prod(x.shape[1:]), math.prod([size for size in self.target_shape if size != -1])
-        if given % known if -1 in self.target_shape else given != known:
+        # a list, since torch.compile cannot trace math.prod of a generator
+        n_elements, n_fixed = math.prod(x.shape[1:]), math.prod([size for size in self.target_shape if size != -1])
+        if n_elements % n_fixed if -1 in self.target_shape else n_elements != n_fixed:
             raise ValueError(
-                f"Reshape: {tuple(x.shape[1:])} has {given} numbers and cannot become {self.target_shape}."
+                f"Reshape: {tuple(x.shape[1:])} has {n_elements} numbers and cannot become {self.target_shape}."
             )
-        return x.reshape(x.shape[0], *(given // known if size == -1 else size for size in self.target_shape))
+        return x.reshape(x.shape[0], *(n_elements // n_fixed if size == -1 else size for size in self.target_shape))
 
     def extra_repr(self) -> str:
         return f"{self.target_shape}"
 
 
 class Permute(Layer):
-    """The axes in another order.
+    """Input with its axes in a different order.
 
     Args:
-        dims: for each axis of the output, the batch's left out, that of the input; the first after the batch is 1.
-        name: see `Layer`; so is `trainable`.
+        dims: Axis of the input for each axis of the output, without the batch axis; the first axis after the batch
+            is 1.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> Permute((2, 1))(torch.zeros(5, 10, 64)).shape
     torch.Size([5, 64, 10])
@@ -99,11 +104,12 @@ class Permute(Layer):
 
 
 class RepeatVector(Layer):
-    """`(batch, features)` -> `(batch, n, features)`, the same `n` times.
+    """Input repeated along a new axis: `(batch, features)` -> `(batch, n, features)`.
 
     Args:
-        n: how many times.
-        name: see `Layer`; so is `trainable`.
+        n: Number of repetitions.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> RepeatVector(3)(torch.zeros(5, 2)).shape
     torch.Size([5, 3, 2])
@@ -123,13 +129,16 @@ class RepeatVector(Layer):
 
 
 class Masking(Layer):
-    """Leaves out time steps whose features are all `mask_value`: they become 0, and the mask says so.
+    """Mask for the time steps whose features all equal `mask_value`.
+
+    The features of these steps become 0, and layers with mask support skip the steps.
 
     Args:
-        mask_value: the number that stands for nothing.
-        name: see `Layer`; so is `trainable`.
+        mask_value: Number that marks padding. Default 0.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
-    Shape: `(batch, time, ..., features)`, and the same; the mask has all axes but the last.
+    Shape: `(batch, time, ..., features)`, unchanged; the mask has all axes but the last.
 
     >>> Masking(-1.0)(torch.tensor([[[1.0, -1.0], [-1.0, -1.0]]]))
     tensor([[[ 1., -1.],
@@ -154,7 +163,9 @@ class Masking(Layer):
 
 
 class Identity(Layer):
-    """Passes its input on.
+    """Layer that returns its input.
+
+    The arguments are those of `Layer`.
 
     >>> Identity()(torch.ones(2))
     tensor([1., 1.])

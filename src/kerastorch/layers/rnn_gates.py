@@ -97,7 +97,7 @@ class _Gated(Layer):
 
     def _make_second_bias(self, rows: int) -> None:
         # Keras has one bias. torch adds two; its second is here, so that files open there and here, but does not learn.
-        self.register_buffer(f"bias_hh{self._suffix}", self._place.new_zeros(rows))
+        self.register_buffer(f"bias_hh{self._suffix}", self._placement.new_zeros(rows))
 
     def _weight(self, name: str) -> Any:
         return getattr(self, name + self._suffix, None)

@@ -1,4 +1,4 @@
-"""What layers over sequences, images and volumes share: their arguments, which axis is which, and 'same'."""
+"""Spatial, the base of layers over sequences, images and volumes, with their `data_format`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import warn_if_channels_last
 
 FORMATS = ("channels_first", "channels_last")
-_AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
+_SPATIAL_AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 
 
 class Spatial(Layer):
-    """A layer over `rank` axes beside the batch's and the channels'.
+    """Base of layers over `rank` spatial axes: 1 for sequences, 2 for images, 3 for volumes.
 
     Args:
-        data_format: `'channels_first'`, `(batch, channels, ...)`; `'channels_last'`, `(batch, ..., channels)`;
-            `None` is the latter for sequences, as the recurrent layers have them, and the former for images and
-            volumes, as torch has them. Images that look channels-last are then warned of, or refused by layers for
-            images alone; a format that is given is obeyed.
-        name: see `Layer`; so are `trainable` and `activity_regularizer`.
+        data_format: `'channels_first'` for `(batch, channels, ...)`, `'channels_last'` for `(batch, ..., channels)`.
+            `None`, the default, is `'channels_last'` for sequences, as in the recurrent layers, and
+            `'channels_first'` for images and volumes, as in torch. With `None`, images that look channels-last cause a
+            warning, or an error in layers for images only; an explicit format is always obeyed.
+        name: Name of the layer. Default none.
+        trainable: Whether the weights are trained. Default `True`.
+        activity_regularizer: Penalty on the output, divided by the batch size. Default none.
     """
 
     rank: int
@@ -42,12 +44,14 @@ class Spatial(Layer):
         if data_format is None:
             data_format = "channels_last" if self.rank == 1 else "channels_first"
         self.data_format = check_choice("data_format", data_format, FORMATS)
-        self._last = self.data_format == "channels_last"
+        self._is_channels_last = self.data_format == "channels_last"
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make another one like this; a `data_format` that was not given is `None`."""
+        """Return the constructor arguments; a `data_format` that was not given stays `None`."""
         config = super().get_config()
         return config if self.data_format_given else config | {"data_format": None}
+
+    # --- which axis has the channels --------------------------------------------------------------------------
 
     def check_shapes(self, *input_shapes: Any) -> None:
         """Warn of images and volumes that look channels-last, unless `data_format` was given."""
@@ -56,64 +60,93 @@ class Spatial(Layer):
             warn_if_channels_last(self, shape, "data_format")
 
     def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis taken for the channels if no `data_format` was given."""
-        return None if self.data_format_given or ndim != self.rank + 2 else -1 if self._last else 1
+        """Return the channel axis that the default format implies; `None` if `data_format` was given."""
+        return None if self.data_format_given or ndim != self.rank + 2 else -1 if self._is_channels_last else 1
 
     def axis_advice(self, axis: int) -> str:
-        """Say what to write for the channels on this axis."""
+        """Return the argument that puts the channels on `axis`, 1 or -1, for messages."""
         return f"data_format={FORMATS[axis == -1]!r}"
 
     @property
     def takes_channels_first(self) -> bool:
-        """Whether it takes axis 1 of images and volumes for the channels."""
-        return self.rank > 1 and not self._last
+        """Whether the layer takes axis 1 of images or volumes as the channels."""
+        return self.rank > 1 and not self._is_channels_last
 
     def channels_after(self, given: Channels | None) -> Channels | None:
-        """Return the channel axis that `data_format` says."""
-        return Channels(-1 if self._last else 1, self.rank + 2, self.named())
+        """Return the channel axis of the output, which `data_format` determines."""
+        return Channels(-1 if self._is_channels_last else 1, self.rank + 2, self.display_name())
 
-    def check(self, x: Tensor) -> None:
-        """Raises where the number of axes is another."""
+    # --- the input --------------------------------------------------------------------------------------------
+
+    def check_ndim(self, x: Tensor) -> None:
+        """Raise an error if `x` does not have `rank + 2` axes.
+
+        Raises:
+            ValueError: A different number of axes.
+        """
         if x.ndim != self.rank + 2:
-            raise self._refused(x.shape)
+            raise self._ndim_error(x.shape)
 
-    def first(self, x: Tensor) -> Tensor:
-        """`x`, checked, as torch has it, `(batch, channels, ...)`."""
-        self.check(x)
-        return x.movedim(-1, 1) if self._last else x
+    def to_channels_first(self, x: Tensor) -> Tensor:
+        """Return `x`, which is in `data_format`, as `(batch, channels, ...)`, the order of torch.
 
-    def back(self, x: Tensor) -> Tensor:
-        """From torch's `(batch, channels, ...)` to `data_format`."""
-        return x.movedim(1, -1) if self._last else x
+        Raises:
+            ValueError: `x` does not have `rank + 2` axes.
+        """
+        self.check_ndim(x)
+        return x.movedim(-1, 1) if self._is_channels_last else x
 
-    def split(self, input_shape: Sequence[int]) -> tuple[int, tuple[int, ...]]:
-        """The number of channels, and the sizes of the other axes, of inputs of this shape."""
+    def from_channels_first(self, x: Tensor) -> Tensor:
+        """Return `x`, which is `(batch, channels, ...)`, in `data_format`."""
+        return x.movedim(1, -1) if self._is_channels_last else x
+
+    def channels_and_sizes(self, input_shape: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+        """Return the number of channels and the sizes of the spatial axes of an input shape.
+
+        Raises:
+            ValueError: The shape does not have `rank + 2` axes.
+        """
         if len(input_shape) != self.rank + 2:
-            raise self._refused(input_shape)
-        sizes = input_shape[1:-1] if self._last else input_shape[2:]
-        return input_shape[-1] if self._last else input_shape[1], tuple(sizes)
+            raise self._ndim_error(input_shape)
+        spatial = input_shape[1:-1] if self._is_channels_last else input_shape[2:]
+        return input_shape[-1] if self._is_channels_last else input_shape[1], tuple(spatial)
 
-    def axes(self) -> str:
-        """For messages: `(batch, channels, height, width)`, or as `data_format` has them."""
-        return f"(batch, {_AXES[self.rank]}, channels)" if self._last else f"(batch, channels, {_AXES[self.rank]})"
+    # --- for messages -----------------------------------------------------------------------------------------
 
-    def other_format(self) -> str:
-        """For messages: what to do with data in the other format."""
-        return f"Data in the other order need data_format={FORMATS[not self._last]!r}."
+    def expected_axes(self) -> str:
+        """Return the names of the input's axes, as `"(batch, channels, height, width)"`, for messages."""
+        spatial = _SPATIAL_AXES[self.rank]
+        return f"(batch, {spatial}, channels)" if self._is_channels_last else f"(batch, channels, {spatial})"
 
-    def _refused(self, shape: Sequence[int]) -> ValueError:
+    def other_format_advice(self) -> str:
+        """Return the advice for users of the other format, which argument to set, for messages."""
+        return f"Data in the other order need data_format={FORMATS[not self._is_channels_last]!r}."
+
+    def _ndim_error(self, shape: Sequence[int]) -> ValueError:
         return ValueError(
-            f"{self.named()} takes {self.rank + 2} axes, {self.axes()}, and got {len(shape)}: {tuple(shape)}."
+            f"{self.display_name()} takes {self.rank + 2} axes, {self.expected_axes()}, and got {len(shape)}: "
+            f"{tuple(shape)}."
         )
 
 
-def sizes(what: str, given: Any, rank: int, least: int = 1) -> tuple[int, ...]:
-    """An integer for every axis, or `rank` of them.
+def check_sizes(what: str, given: Any, rank: int, least: int = 1) -> tuple[int, ...]:
+    """Return `rank` integers from one integer for all axes, or from a sequence with one for each axis.
 
-    >>> sizes("strides", 2, 3)
+    Args:
+        what: Name of the argument, for messages.
+        given: The integer or the sequence.
+        rank: Number of spatial axes.
+        least: Smallest integer that is allowed.
+
+    Raises:
+        ValueError: A sequence of a different length, no integers, or integers that are too small.
+
+    >>> check_sizes("strides", 2, 3)
     (2, 2, 2)
     """
-    several = isinstance(given, Sequence) and not isinstance(given, str)
-    if several and len(given) != rank:
+    is_sequence = isinstance(given, Sequence) and not isinstance(given, str)
+    if is_sequence and len(given) != rank:
         raise mismatch(what, given, f"an integer or {rank} of them" if rank > 1 else "an integer")
-    return tuple(check_int(what, one, least) for one in given) if several else (check_int(what, given, least),) * rank
+    if is_sequence:
+        return tuple(check_int(what, size, least) for size in given)
+    return (check_int(what, given, least),) * rank

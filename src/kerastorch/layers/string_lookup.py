@@ -14,36 +14,40 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch
-from kerastorch.layers.adaptable import not_adapted_error
-from kerastorch.layers.strings import strings
-from kerastorch.layers.vocabulary import Counts, _Lookup
+from kerastorch.layers.strings import to_string_array
+from kerastorch.layers.token_counts import TokenCounts, to_document_rows
+from kerastorch.layers.vocabulary import _VocabularyLookup
 
 
-class StringLookup(_Lookup):
-    """Strings to indices from 0: the index of the mask, then those of what is unknown, then the vocabulary's.
+class StringLookup(_VocabularyLookup):
+    """Lookup of strings: each token of a vocabulary becomes its index.
 
-    torch has no tensors of strings: it is called on lists or NumPy arrays before the model, whose `fit` takes what
-    comes out; it cannot be compiled, exported, or called on an `Input`.
+    The order of the indices: the mask token, then the indices for unknown tokens, then the vocabulary. torch has no
+    tensors of strings, so the layer is called on lists or NumPy arrays, and the model is trained on its output. It
+    cannot be part of a model, compiled or exported.
 
     Args:
-        max_tokens: at most this many indices, special ones included; `adapt` keeps the most frequent tokens.
-        num_oov_indices: indices for what is unknown; if several, a hash of the token (BLAKE2, where Keras has another:
-            these indices are not those of Keras) says which; if 0, what is unknown is an error.
-        mask_token: becomes the index 0 with `"int"`, and counts nowhere in vectors.
-        oov_token: with `invert`, what the index of an unknown becomes.
-        vocabulary: the tokens, or the path of a text file with one a line; else they are learned by `adapt`.
-        idf_weights: weights of the tokens, beside `vocabulary`, for `"tf_idf"`.
-        invert: indices, a tensor, to a NumPy array of strings.
-        output_mode: `"int"`: int64 indices; `"one_hot"`, `"multi_hot"`, `"count"`: see `CategoryEncoding`;
-            `"tf_idf"`: counts times `idf_weights`. Vectors are floats of the dtype the layer was moved to.
-        pad_to_max_tokens: vectors of `max_tokens`, however many tokens there are.
-        sparse: must be `False`.
-        encoding: of tokens that are bytes.
-        salt: one or two integers that change the hash.
-        name: see `Layer`; so is `trainable`.
+        max_tokens: Maximum number of indices, including special tokens; `adapt` takes the most frequent tokens. Default
+            `None` for no maximum.
+        num_oov_indices: Number of indices for unknown tokens. With several, a hash of the token chooses one (BLAKE2;
+            Keras has a different hash, and so different indices); with 0, an unknown token raises an error. Default 1.
+        mask_token: Token with the index 0 for `output_mode="int"`, which vectors do not count. Default `None`.
+        oov_token: Token for unknown indices if `invert` is `True`. Default `"[UNK]"`.
+        vocabulary: The tokens, or the path of a text file with one token per line. Default `None`: `adapt` learns them.
+        idf_weights: Weights of the tokens of `vocabulary`, for `output_mode="tf_idf"`. Default `None`.
+        invert: Whether the layer turns indices, a tensor, into a NumPy array of strings. Default `False`.
+        output_mode: `"int"` (default) for int64 indices; `"one_hot"`, `"multi_hot"` or `"count"` for vectors as from
+            `CategoryEncoding`; `"tf_idf"` for counts times `idf_weights`. Vectors are floats of the dtype that the
+            layer was moved to.
+        pad_to_max_tokens: Whether vectors have the size `max_tokens`, even with fewer tokens. Default `False`.
+        sparse: Must be `False`.
+        encoding: Encoding of tokens that are bytes. Default `"utf-8"`.
+        name: Name of the layer. Default none.
+        salt: One or two integers that change the hash. Default `None`.
+        trainable: No effect: the layer has no trained weights.
 
-    Shape: as the strings lie (`"int"`), or as `CategoryEncoding` with `vocabulary_size()` (or `max_tokens`). The
-    vocabulary is in `get_config`, and in the state as the bytes of JSON.
+    Shape: that of the strings (`"int"`); else as for `CategoryEncoding` with `vocabulary_size()` (or `max_tokens`)
+    tokens. The vocabulary is in `get_config`, and in the state dict as the bytes of a JSON list.
 
     >>> layer = StringLookup()
     >>> layer.adapt(["b", "a", "b"])
@@ -71,113 +75,121 @@ class StringLookup(_Lookup):
     ) -> None:
         self.encoding = encoding
         super().__init__(
-            max_tokens,
-            num_oov_indices,
-            mask_token,
-            oov_token,
-            idf_weights,
-            invert,
-            output_mode,
-            sparse,
-            pad_to_max_tokens,
-            name,
-            trainable,
+            max_tokens=max_tokens,
+            num_oov_indices=num_oov_indices,
+            mask_token=mask_token,
+            oov_token=oov_token,
+            idf_weights=idf_weights,
+            invert=invert,
+            output_mode=output_mode,
+            sparse=sparse,
+            pad_to_max_tokens=pad_to_max_tokens,
+            name=name,
+            trainable=trainable,
         )
-        self.salt = _salt(salt)
-        self._indices: dict[str, int] = {}
-        self._start(vocabulary, idf_weights)
-        self.ensure_built()  # nothing depends on the shape, and what it is called on has none
+        self.salt = _check_salt(salt)
+        self._index_of_token: dict[str, int] = {}
+        self._set_given_vocabulary(vocabulary, idf_weights)
+        self.ensure_built()  # nothing depends on the input shape, and strings have none
 
     def build(self, *input_shapes: Any) -> None:
-        """Nothing: the state is the vocabulary."""
+        """Do nothing: the layer has no parameters."""
 
-    def _token(self, name: str, value: Any) -> str:
+    # --- the vocabulary -----------------------------------------------------------------------------------------
+
+    def _to_token(self, name: str, value: Any) -> str:
         if isinstance(value, bytes):
             return value.decode(self.encoding)
         if not isinstance(value, str):
             raise mismatch(name, value, "a string")
         return str(value)
 
-    def _count(self, piece: Any, apart: bool) -> Counts:
+    def _count_tokens(self, piece: Any, tokens_are_documents: bool) -> TokenCounts:
         if isinstance(piece, (list, tuple)) and any(isinstance(row, (list, tuple)) for row in piece):
-            return self._count_rows([list(strings(row, "StringLookup", self.encoding)) for row in piece])
-        found = strings(piece, "StringLookup", self.encoding)
-        if found.ndim < 2:
-            found = found.reshape((-1, 1) if apart else (1, -1))
-        return self._count_rows([row.reshape(-1).tolist() for row in found])
+            # documents may have different lengths, so they do not make an array
+            return self.count_documents([list(to_string_array(row, "StringLookup", self.encoding)) for row in piece])
+        tokens = to_string_array(piece, "StringLookup", self.encoding)
+        return self.count_documents(to_document_rows(tokens, tokens_are_documents).tolist())
 
-    def _count_rows(self, rows: list[list[str]]) -> Counts:
-        """Of rows of any length."""
-        documents = map(set, rows) if self.output_mode == "tf_idf" else ()
-        return Counter(chain.from_iterable(rows)), Counter(chain.from_iterable(documents)), len(rows)
+    def count_documents(self, documents: list[list[str]]) -> TokenCounts:
+        """Return the counts of documents of any length; those of documents only if the weights need them."""
+        distinct = map(set, documents) if self.output_mode == "tf_idf" else ()
+        return TokenCounts(
+            Counter(chain.from_iterable(documents)), Counter(chain.from_iterable(distinct)), len(documents)
+        )
 
-    def _keep(self, tokens: list[str]) -> None:
-        first = len(self._special())
-        self._indices = {token: first + place for place, token in enumerate(tokens)}
+    def _store_tokens(self, tokens: list[str]) -> None:
+        self._index_of_token = {token: index for index, token in enumerate(tokens, len(self._special_tokens()))}
 
-    def _tokens(self) -> list[str]:
-        return list(self._indices)
+    def _stored_tokens(self) -> list[str]:
+        return list(self._index_of_token)
 
-    def vocabulary_size(self) -> int:
-        """How many indices there are, those of the mask and of unknown tokens included."""
-        return len(self._special()) + len(self._indices)
+    def _n_stored(self) -> int:
+        return len(self._index_of_token)
 
-    def forward(self, x: Any) -> Any:
-        if not self._indices:
-            raise not_adapted_error(self, "give vocabulary=")
-        if self.invert:
-            return self._inverted(x)
-        found = strings(x, "StringLookup", self.encoding)
-        index = np.array(self._placed(found.reshape(-1)), dtype=np.int64).reshape(found.shape)
-        return self._encoded(torch.from_numpy(index).to(self.idf_weights.device))
+    # --- looking tokens up --------------------------------------------------------------------------------------
 
-    def _placed(self, tokens: Iterable[str]) -> list[int]:
-        """The index of each; -1 for the mask where it counts nowhere."""
-        known = self._indices.get
-        return [self._unknown(token) if (found := known(token)) is None else found for token in tokens]
+    def _indices_of(self, x: Any) -> Tensor:
+        tokens = to_string_array(x, "StringLookup", self.encoding)
+        index = np.array(self.find_indices(tokens.reshape(-1)), dtype=np.int64).reshape(tokens.shape)
+        return torch.from_numpy(index).to(self.idf_weights.device)
 
-    def _unknown(self, token: str) -> int:
+    def find_indices(self, tokens: Iterable[str]) -> list[int]:
+        """Return the index of each token; `IGNORED` for the mask token if vectors are wanted."""
+        find = self._index_of_token.get
+        return [self._unknown_index(token) if (index := find(token)) is None else index for token in tokens]
+
+    def _unknown_index(self, token: str) -> int:
         if token == self.mask_token:
-            return 0 if self.output_mode == "int" else -1
+            return self._mask_index
         if not self.num_oov_indices:
             raise ValueError(f"StringLookup has num_oov_indices=0 and knows only its vocabulary, got {token!r}.")
-        return len(self._special()) - self.num_oov_indices + self._bucket(token)
+        return self._first_oov_index + self._hash_bucket(token)
 
-    def _bucket(self, token: str) -> int:
+    def _hash_bucket(self, token: str) -> int:
         if self.num_oov_indices == 1:
             return 0
         key = "" if self.salt is None else json.dumps(self.salt)
         digest = hashlib.blake2b(token.encode(), digest_size=8, key=key.encode()[:64]).digest()
         return int.from_bytes(digest, "little") % self.num_oov_indices
 
-    def _inverted(self, index: Any) -> np.ndarray[Any, Any]:
-        places = index.detach().cpu().numpy() if isinstance(index, Tensor) else np.asarray(index)
-        if places.dtype.kind not in "iu":
-            raise TypeError(f"StringLookup with invert=True takes integers, got {places.dtype}.")
-        table = np.array([*self._special(), *self._indices, self.oov_token])
-        return table[np.where((places >= 0) & (places < len(table) - 1), places, -1)]
+    def _tokens_at(self, x: Any) -> np.ndarray[Any, Any]:
+        index = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+        if index.dtype.kind not in "iu":
+            raise TypeError(f"StringLookup with invert=True takes integers, got {index.dtype}.")
+        tokens = np.array([*self.get_vocabulary(), self.oov_token])  # the last one is for unknown indices
+        return tokens[np.where((index >= 0) & (index < len(tokens) - 1), index, -1)]
 
-    # torch keeps what get_extra_state gives; bytes in a tensor are what torch.load(weights_only=True) reads too
+    # --- state --------------------------------------------------------------------------------------------------
 
     def get_extra_state(self) -> Tensor:
-        """The vocabulary for `state_dict`: the UTF-8 bytes of a JSON list, as uint8."""
-        return torch.frombuffer(bytearray(json.dumps(self._tokens(), ensure_ascii=False).encode()), dtype=torch.uint8)
+        """Return the vocabulary for `state_dict`: the UTF-8 bytes of a JSON list, as uint8.
+
+        A tensor can be read by `torch.load(weights_only=True)`.
+        """
+        text = json.dumps(self._stored_tokens(), ensure_ascii=False)
+        return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """The vocabulary from a `state_dict`."""
+        """Replace the vocabulary by that of a state dict.
+
+        Raises:
+            ValueError: The state is not a list of strings.
+        """
         tokens = json.loads(state.cpu().numpy().tobytes().decode())
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise ValueError("the state of StringLookup is no list of strings.")
-        self._keep(tokens)
+        self._store_tokens(tokens)
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments, with the vocabulary and its weights as lists."""
         return super().get_config() | {"encoding": self.encoding, "salt": self.salt}
 
 
-def _salt(salt: Any) -> list[int] | None:
+def _check_salt(salt: Any) -> list[int] | None:
     if salt is None:
         return None
-    several = [salt, salt] if isinstance(salt, int) else list(salt) if isinstance(salt, (list, tuple)) else []
-    if len(several) != 2 or any(isinstance(one, bool) or not isinstance(one, int) for one in several):
+    pair = [salt, salt] if isinstance(salt, int) else list(salt) if isinstance(salt, (list, tuple)) else []
+    if len(pair) != 2 or any(isinstance(number, bool) or not isinstance(number, int) for number in pair):
         raise mismatch("salt", salt, "an integer, two of them, or None")
-    return several
+    return pair

@@ -1,4 +1,4 @@
-"""TextVectorization: texts to the indices of their words."""
+"""TextVectorization: texts to the indices of their tokens."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_choice, check_int, mismatch, unknown
-from kerastorch.layers.adaptable import batches, not_adapted_error
+from kerastorch.layers.adaptable import input_batches, not_adapted_error
 from kerastorch.layers.base import Layer
 from kerastorch.layers.string_lookup import StringLookup
-from kerastorch.layers.strings import refuse_tracing, strings
-from kerastorch.layers.vocabulary import check_config
+from kerastorch.layers.strings import raise_if_traced, to_string_array
+from kerastorch.layers.vocabulary import IGNORED, OUTPUT_MODES, check_config
 
 _PUNCTUATION = re.compile(r"""[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~']""")
 _STANDARDIZE: dict[str, Callable[[str], str]] = {
@@ -27,30 +27,36 @@ _SPLIT: dict[str, Callable[[str], list[str]]] = {"whitespace": str.split, "chara
 
 
 class TextVectorization(Layer):
-    """Texts as the indices of their words, or as vectors of them.
+    """Texts as sequences of token indices, or as vectors of token counts.
 
-    torch has no tensors of strings: it is called on lists or NumPy arrays before the model, whose `fit` takes what
-    comes out; it cannot be compiled, exported, or called on an `Input`.
+    Each text is standardized, split into tokens, and the tokens, or n-grams of them, are looked up. torch has no
+    tensors of strings, so the layer is called on lists or NumPy arrays, and the model is trained on its output. It
+    cannot be part of a model, compiled or exported.
 
     Args:
-        max_tokens: at most this many indices, those of padding and of unknown words included.
-        standardize: `"lower_and_strip_punctuation"`, `"lower"`, `"strip_punctuation"`, `None`, or a function of a
-            NumPy array of strings that returns one. `"lower"` knows all letters, where Keras' knows ASCII's.
-        split: `"whitespace"`, `"character"`, a function of a string that returns a list of tokens; `None`: the input
-            is tokens already, `(batch, tokens)`.
-        ngrams: `n`: runs of 1 to n tokens, joined by a space, count as tokens; a tuple: runs of those lengths.
-        output_mode: `"int"`, `"multi_hot"`, `"count"`, `"tf_idf"`, `"one_hot"`: see `StringLookup`.
-        output_sequence_length: with `"int"`: texts are cut or padded to this many indices; `None`: to the longest.
-        pad_to_max_tokens: vectors of `max_tokens`, however many tokens there are.
-        vocabulary: the tokens, or the path of a text file with one a line; else they are learned by `adapt`.
-        idf_weights: weights of the tokens, beside `vocabulary`, for `"tf_idf"`.
-        sparse: must be `False`.
-        ragged: must be `False`.
-        encoding: of texts that are bytes.
-        name: see `Layer`; so is `trainable`.
+        max_tokens: Maximum number of indices, including those of padding and unknown tokens. Default `None` for no
+            maximum.
+        standardize: `"lower_and_strip_punctuation"` (default), `"lower"`, `"strip_punctuation"`, `None`, or a function
+            of a NumPy array of strings that returns one. `"lower"` includes letters outside of ASCII, unlike Keras'.
+        split: `"whitespace"` (default), `"character"`, or a function of a string that returns a list of tokens;
+            `None` for an input of tokens, `(batch, tokens)`.
+        ngrams: `n` for runs of 1 to n tokens, joined by a space; a tuple for runs of these lengths; `None`, the
+            default, for single tokens.
+        output_mode: `"int"` (default) for int64 indices; `"one_hot"`, `"multi_hot"` or `"count"` for vectors as from
+            `CategoryEncoding`; `"tf_idf"` for counts times `idf_weights`.
+        output_sequence_length: For `"int"`: number of indices of each text, which is truncated or padded; `None`, the
+            default, for that of the longest text.
+        pad_to_max_tokens: Whether vectors have the size `max_tokens`, even with fewer tokens. Default `False`.
+        vocabulary: The tokens, or the path of a text file with one token per line. Default `None`: `adapt` learns them.
+        idf_weights: Weights of the tokens of `vocabulary`, for `output_mode="tf_idf"`. Default `None`.
+        sparse: Must be `False`.
+        ragged: Must be `False`.
+        encoding: Encoding of texts that are bytes. Default `"utf-8"`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no trained weights.
 
-    Shape: `(batch,)` or `(batch, 1)` texts -> `(batch, length)` int64, 0 being padding and 1 what is unknown; or
-    `(batch, vocabulary_size())` floats, in which an index 0 stands for what is unknown.
+    Shape: `(batch,)` or `(batch, 1)` texts -> `(batch, length)` int64, with 0 for padding and 1 for unknown tokens; or
+    `(batch, vocabulary_size())` floats, with column 0 for unknown tokens.
 
     >>> layer = TextVectorization(output_sequence_length=4)
     >>> layer.adapt(["The cat.", "The dog!"])
@@ -79,13 +85,13 @@ class TextVectorization(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.standardize = _known("standardize", standardize, _STANDARDIZE)
-        self.split = _known("split", split, _SPLIT)
+        self.standardize = _check_option("standardize", standardize, _STANDARDIZE)
+        self.split = _check_option("split", split, _SPLIT)
         self.ngrams = tuple(ngrams) if isinstance(ngrams, (list, tuple)) else ngrams
-        self._widths = _widths(ngrams)
+        self._ngram_lengths = _to_ngram_lengths(ngrams)
         if ragged is not False:
             raise mismatch("ragged", ragged, "False", "Rows are padded with 0.")
-        self.output_mode = check_choice("output_mode", output_mode, ("int", "one_hot", "multi_hot", "count", "tf_idf"))
+        self.output_mode = check_choice("output_mode", output_mode, OUTPUT_MODES)
         self.output_sequence_length = output_sequence_length
         if output_sequence_length is not None:
             self.output_sequence_length = check_int("output_sequence_length", output_sequence_length)
@@ -101,96 +107,121 @@ class TextVectorization(Layer):
             sparse=sparse,
             encoding=encoding,
         )
-        self.ensure_built()  # nothing depends on the shape, and what it is called on has none
+        self.ensure_built()  # nothing depends on the input shape, and strings have none
 
     def build(self, *input_shapes: Any) -> None:
-        """Nothing: the state is the vocabulary."""
+        """Do nothing: the layer has no parameters."""
 
     def adapt(self, data: Any, steps: int | None = None) -> None:
-        """Learn the vocabulary: the most frequent tokens first, of those as frequent the last in the alphabet.
+        """Learn the vocabulary: the most frequent token comes first.
+
+        Of tokens that are equally frequent, the last in alphabetical order comes first.
 
         Args:
-            data: a list or array of texts, or an iterable of batches, as a `DataLoader`; of batches `(x, y)`, `x`
-                counts.
-            steps: look at no more than this many batches.
+            data: A list or an array of texts, or an iterable of batches, such as a `DataLoader`; of batches `(x, y)`
+                only `x` is used.
+            steps: Maximum number of batches; `None`, the default, for all.
 
         Raises:
-            ValueError: a vocabulary was given; no tokens.
+            ValueError: The layer was made with a vocabulary, or the texts have no tokens.
         """
-        self.lookup._learn(self.lookup._count_rows(self._rows(piece)) for piece in batches(data, steps, rows=True))
+        pieces = input_batches(data, steps, lists_are_data=True)
+        self.lookup.learn_from_counts(self.lookup.count_documents(self._tokenize(piece)) for piece in pieces)
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
-        """The tokens in the order of their indices.
+        """Return the tokens in the order of their indices.
 
         Args:
-            include_special_tokens: whether those for padding and what is unknown stand in front.
+            include_special_tokens: Whether the tokens for padding and unknown tokens are included, in front. Default
+                `True`.
         """
         return self.lookup.get_vocabulary(include_special_tokens)
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
-        """Use these tokens: see `StringLookup.set_vocabulary`."""
+        """Replace the vocabulary.
+
+        Args:
+            vocabulary: A list or array of tokens, or the path of a text file with one token per line. The special
+                tokens may be included in front, as in the list from `get_vocabulary`.
+            idf_weights: One weight for each token of `vocabulary`; required for `output_mode="tf_idf"`, and only
+                allowed there.
+
+        Raises:
+            ValueError: Duplicate tokens, too many or none; special tokens elsewhere; missing weights, or a different
+                number of them.
+        """
         self.lookup.set_vocabulary(vocabulary, idf_weights)
 
     def vocabulary_size(self) -> int:
-        """How many indices there are, those of padding and of unknown tokens included."""
+        """Return the number of indices, including those of padding and unknown tokens."""
         return self.lookup.vocabulary_size()
 
     def forward(self, x: Any) -> Tensor:
-        refuse_tracing(x, "TextVectorization")
-        if not self.lookup._indices:
+        raise_if_traced(x, "TextVectorization")
+        lookup = self.lookup
+        if not lookup.has_vocabulary:
             raise not_adapted_error(self, "give vocabulary=")
-        rows = self._rows(x)
+        rows = self._tokenize(x)
         longest = max(map(len, rows), default=0)
         length = longest if self.output_sequence_length is None else self.output_sequence_length
-        lookup = self.lookup
-        index = np.full((len(rows), length), 0 if self.output_mode == "int" else -1)  # the mask's
-        for place, row in enumerate(rows):
-            index[place, : len(row)] = lookup._placed(row[:length])
-        return lookup._encoded(torch.from_numpy(index).to(lookup.idf_weights.device))
+        index = np.full((len(rows), length), 0 if self.output_mode == "int" else IGNORED)  # (batch, length)
+        for position, row in enumerate(rows):
+            index[position, : len(row)] = lookup.find_indices(row[:length])
+        return lookup.encode_indices(torch.from_numpy(index).to(lookup.idf_weights.device))
 
-    def _rows(self, texts: Any) -> list[list[str]]:
-        """The tokens of each text."""
-        found = strings(
+    def _tokenize(self, texts: Any) -> list[list[str]]:
+        """Return the tokens, or n-grams of tokens, of each text.
+
+        Raises:
+            ValueError: Texts of a shape other than `(batch,)` or `(batch, 1)`, unless `split` is `None`.
+        """
+        batch = to_string_array(
             [texts] if isinstance(texts, (str, bytes)) else texts, "TextVectorization", self.lookup.encoding
         )
         if callable(self.standardize):
-            found = strings(self.standardize(found.astype(str)), "TextVectorization")
+            batch = to_string_array(self.standardize(batch.astype(str)), "TextVectorization")
         elif self.standardize is not None:
             standardize = _STANDARDIZE[self.standardize]
-            found = np.array([standardize(text) for text in found.reshape(-1)], dtype=object).reshape(found.shape)
+            batch = np.array([standardize(text) for text in batch.reshape(-1)], dtype=object).reshape(batch.shape)
         if self.split is None:
-            rows = found.reshape(len(found), -1).tolist()
+            rows = batch.reshape(len(batch), -1).tolist()
         else:
-            if found.ndim > 1 and (found.ndim > 2 or found.shape[1] != 1):
-                raise ValueError(f"TextVectorization takes texts of shape (batch,) or (batch, 1), got {found.shape}.")
+            if batch.ndim > 1 and (batch.ndim > 2 or batch.shape[1] != 1):
+                raise ValueError(f"TextVectorization takes texts of shape (batch,) or (batch, 1), got {batch.shape}.")
             split = self.split if callable(self.split) else _SPLIT[self.split]
-            rows = [list(split(text)) for text in found.reshape(-1)]
-        return rows if self._widths is None else [self._runs(row) for row in rows]
-
-    def _runs(self, row: list[str]) -> list[str]:
-        assert self._widths is not None
-        return [" ".join(row[at : at + n]) for n in self._widths for at in range(len(row) - n + 1)]
+            rows = [list(split(text)) for text in batch.reshape(-1)]
+        return rows if self._ngram_lengths is None else [_to_ngrams(row, self._ngram_lengths) for row in rows]
 
     def get_config(self) -> dict[str, Any]:
-        inner = self.lookup.get_config()
+        """Return the constructor arguments, with the vocabulary and its weights as lists.
+
+        Raises:
+            TypeError: `standardize` or `split` is a function.
+        """
+        lookup_config = self.lookup.get_config()
         own = {"standardize": self.standardize, "split": self.split}
         for name, value in own.items():
             if callable(value):
                 raise TypeError(f"TextVectorization: {name}={value!r}, a function of your own, cannot be written down.")
         own |= {"ngrams": list(self.ngrams) if isinstance(self.ngrams, tuple) else self.ngrams}
         own |= {"output_mode": self.output_mode, "output_sequence_length": self.output_sequence_length}
-        passed_on = ("max_tokens", "pad_to_max_tokens", "vocabulary", "idf_weights", "sparse", "encoding")
-        own |= {name: inner[name] for name in passed_on}
+        of_lookup = ("max_tokens", "pad_to_max_tokens", "vocabulary", "idf_weights", "sparse", "encoding")
+        own |= {name: lookup_config[name] for name in of_lookup}
         return own | {"ragged": False, "name": self.name, "trainable": self.trainable}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """See `Configurable`; no file is opened because a config names it."""
+        """Return a new layer from the dict of `get_config`.
+
+        Raises:
+            ValueError: The vocabulary is no list, as the path of a file, or a size is above 2**20.
+        """
         check_config(config, cls)
         return super().from_config(config)
 
 
-def _known(name: str, value: Any, table: dict[str, Any]) -> Any:
+def _check_option(name: str, value: Any, table: dict[str, Any]) -> Any:
+    """Return `value` if it is `None`, a function, or a name in `table`; else raise a `ValueError`."""
     if value is None or callable(value):
         return value
     if not isinstance(value, str):
@@ -200,9 +231,14 @@ def _known(name: str, value: Any, table: dict[str, Any]) -> Any:
     return value
 
 
-def _widths(ngrams: Any) -> tuple[int, ...] | None:
+def _to_ngram_lengths(ngrams: Any) -> tuple[int, ...] | None:
+    """Return the lengths of the n-grams that the argument `ngrams` asks for; `None` for single tokens."""
     if ngrams is None:
         return None
     if isinstance(ngrams, (list, tuple)):
-        return tuple(check_int("ngrams", width) for width in ngrams)
+        return tuple(check_int("ngrams", length) for length in ngrams)
     return tuple(range(1, check_int("ngrams", ngrams) + 1))
+
+
+def _to_ngrams(tokens: list[str], lengths: tuple[int, ...]) -> list[str]:
+    return [" ".join(tokens[start : start + length]) for length in lengths for start in range(len(tokens) - length + 1)]

@@ -1,4 +1,4 @@
-"""UpSampling, ZeroPadding and Cropping: sequences, images and volumes made larger and smaller."""
+"""UpSampling, ZeroPadding and Cropping of sequences, images and volumes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from kerastorch.core.errors import check_choice, check_int, mismatch
-from kerastorch.layers.spatial import Spatial, sizes
+from kerastorch.layers.spatial import Spatial, check_sizes
 
-# Keras' names -> torch's; 'nearest-exact' is the one that repeats for every factor
+# Keras' names -> arguments of F.interpolate; of torch's two nearest modes only 'nearest-exact' repeats for each factor
 _INTERPOLATIONS: dict[str, dict[str, Any]] = {
     "nearest": {"mode": "nearest-exact"},
     "bilinear": {"mode": "bilinear"},
@@ -32,12 +32,12 @@ class _UpSampling(Spatial):
         trainable: bool = True,
     ) -> None:
         super().__init__(data_format, name=name, trainable=trainable)
-        self.size = sizes("size", size, self.rank)
+        self.size = check_sizes("size", size, self.rank)
         self._factors = tuple(map(float, self.size))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.back(
-            F.interpolate(self.first(x), scale_factor=self._factors, **_INTERPOLATIONS[self.interpolation])
+        return self.from_channels_first(
+            F.interpolate(self.to_channels_first(x), scale_factor=self._factors, **_INTERPOLATIONS[self.interpolation])
         )
 
     def extra_repr(self) -> str:
@@ -45,13 +45,14 @@ class _UpSampling(Spatial):
 
 
 class UpSampling1D(_UpSampling):
-    """Repeats each step: `(batch, steps, channels)` -> `(batch, size * steps, channels)`.
+    """Repetition of each step: `(batch, steps, channels)` -> `(batch, size * steps, channels)`.
 
     Args:
-        size: how often.
-        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`. Keras'
-            layer has no such argument and takes the former.
-        name: see `Layer`; so is `trainable`.
+        size: Number of repetitions. Default 2.
+        data_format: `'channels_last'` (default, and the only format of Keras' layer), or `'channels_first'` for
+            `(batch, channels, steps)`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> UpSampling1D(2)(torch.tensor([[[1.0], [2.0]]])).flatten()
     tensor([1., 1., 2., 2.])
@@ -61,14 +62,16 @@ class UpSampling1D(_UpSampling):
 
 
 class UpSampling2D(_UpSampling):
-    """Larger images: `(batch, channels, height, width)` -> `(batch, channels, size[0] * height, size[1] * width)`.
+    """Enlarged images: `(batch, channels, height, width)` -> `(batch, channels, size[0] * height, size[1] * width)`.
 
     Args:
-        size: factors for height and width; one integer for both.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
-        interpolation: `'nearest'` repeats; `'bilinear'`, `'bicubic'` (torch's, a = -0.75, as Keras on torch has it) and
-            `'lanczos3'` (on the CPU, from torch 2.13 on) take pixels for squares. torch has no `'lanczos5'`.
-        name: see `Layer`; so is `trainable`.
+        size: Factors for height and width; one integer for both. Default 2.
+        data_format: `'channels_first'` (default), or `'channels_last'` for `(batch, height, width, channels)`.
+        interpolation: `'nearest'` (default) repeats pixels; `'bilinear'`, `'bicubic'` (torch's, a = -0.75, as in Keras
+            on torch) and `'lanczos3'` (on the CPU, from torch 2.13 on) treat pixels as squares, as
+            `align_corners=False` does. torch has no `'lanczos5'`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> UpSampling2D((1, 2))(torch.tensor([[[[1.0, 2.0]]]]))
     tensor([[[[1., 1., 2., 2.]]]])
@@ -93,12 +96,13 @@ class UpSampling2D(_UpSampling):
 
 
 class UpSampling3D(_UpSampling):
-    """Repeats along depth, height and width: `(batch, channels, depth, height, width)`.
+    """Repetition along depth, height and width of volumes, `(batch, channels, depth, height, width)`.
 
     Args:
-        size: how often on each axis; one integer for all.
-        data_format: `'channels_first'` (`None` too) or `'channels_last'`.
-        name: see `Layer`; so is `trainable`.
+        size: Number of repetitions on each axis; one integer for all. Default 2.
+        data_format: `'channels_first'` (default), or `'channels_last'` for `(batch, depth, height, width, channels)`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> UpSampling3D((1, 2, 3))(torch.zeros(1, 2, 3, 3, 3)).shape
     torch.Size([1, 2, 3, 6, 9])
@@ -117,26 +121,27 @@ class _ZeroPadding(Spatial):
         trainable: bool = True,
     ) -> None:
         super().__init__(data_format, name=name, trainable=trainable)
-        self.padding = _ends("padding", padding, self.rank)
+        self.padding = _check_ends("padding", padding, self.rank)
         pairs = [self.padding] if self.rank == 1 else self.padding
-        # F.pad begins with the last axis
-        self._amounts = [0, 0] * self._last + [amount for both in reversed(pairs) for amount in both]
+        # F.pad takes the last axis first
+        self._pad_amounts = [0, 0] * self._is_channels_last + [amount for pair in reversed(pairs) for amount in pair]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.check(x)
-        return F.pad(x, self._amounts)
+        self.check_ndim(x)
+        return F.pad(x, self._pad_amounts)
 
     def extra_repr(self) -> str:
         return f"padding={self.padding}"
 
 
 class ZeroPadding1D(_ZeroPadding):
-    """Zeros in front of and behind the steps: `(batch, steps, channels)` -> `(batch, more_steps, channels)`.
+    """Zeros before and after the steps: `(batch, steps, channels)` -> `(batch, more_steps, channels)`.
 
     Args:
-        padding: how many at each end, or `(front, end)`.
-        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`.
-        name: see `Layer`; so is `trainable`.
+        padding: Number of zeros at each end, or `(front, end)`. Default 1.
+        data_format: `'channels_last'` (default), or `'channels_first'` for `(batch, channels, steps)`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> ZeroPadding1D((0, 2))(torch.tensor([[[1.0], [2.0]]])).flatten()
     tensor([1., 2., 0., 0.])
@@ -146,12 +151,13 @@ class ZeroPadding1D(_ZeroPadding):
 
 
 class ZeroPadding2D(_ZeroPadding):
-    """Zeros around images: `(batch, channels, height, width)`.
+    """Zeros around images: `(batch, channels, height, width)` -> `(batch, channels, new_height, new_width)`.
 
     Args:
-        padding: how many at each side, `(height, width)`, or `((top, bottom), (left, right))`.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
-        name: see `Layer`; so is `trainable`.
+        padding: Number of zeros at each side, `(height, width)`, or `((top, bottom), (left, right))`. Default 1.
+        data_format: `'channels_first'` (default), or `'channels_last'` for `(batch, height, width, channels)`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> ZeroPadding2D(((0, 1), (2, 2)))(torch.zeros(1, 3, 4, 4)).shape
     torch.Size([1, 3, 5, 8])
@@ -161,7 +167,9 @@ class ZeroPadding2D(_ZeroPadding):
 
 
 class ZeroPadding3D(_ZeroPadding):
-    """Zeros around volumes, `(batch, channels, depth, height, width)`; see `ZeroPadding2D`.
+    """Zeros around volumes, `(batch, channels, depth, height, width)`.
+
+    The arguments are those of `ZeroPadding2D`, with an amount or a pair for the depth in front.
 
     >>> ZeroPadding3D((0, 1, 2))(torch.zeros(1, 3, 4, 4, 4)).shape
     torch.Size([1, 3, 4, 6, 8])
@@ -180,32 +188,35 @@ class _Cropping(Spatial):
         trainable: bool = True,
     ) -> None:
         super().__init__(data_format, name=name, trainable=trainable)
-        self.cropping = _ends("cropping", cropping, self.rank)
+        self.cropping = _check_ends("cropping", cropping, self.rank)
         self._pairs = (self.cropping,) if self.rank == 1 else self.cropping
-        cuts = [slice(front, -end if end else None) for front, end in self._pairs]
-        self._kept = (slice(None), *cuts) if self._last else (slice(None), slice(None), *cuts)
+        spatial = [slice(front, -end if end else None) for front, end in self._pairs]
+        self._slices = (slice(None), *spatial) if self._is_channels_last else (slice(None), slice(None), *spatial)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        _, spatial = self.split(x.shape)
+        _, spatial = self.channels_and_sizes(x.shape)
         if any(size <= front + end for size, (front, end) in zip(spatial, self._pairs, strict=True)):
             raise ValueError(
-                f"{self.named()} has cropping={self.cropping} and got {tuple(x.shape)}, {self.axes()}: nothing would "
-                f"be left. {self.other_format()}"
+                f"{self.display_name()} has cropping={self.cropping} and got {tuple(x.shape)}, "
+                f"{self.expected_axes()}: nothing would be left. {self.other_format_advice()}"
             )
-        return x[self._kept]
+        return x[self._slices]
 
     def extra_repr(self) -> str:
         return f"cropping={self.cropping}"
 
 
 class Cropping1D(_Cropping):
-    """Without steps at both ends: `(batch, steps, channels)` -> `(batch, fewer_steps, channels)`; a view.
+    """Removal of steps at both ends: `(batch, steps, channels)` -> `(batch, fewer_steps, channels)`.
+
+    The output is a view of the input.
 
     Args:
-        cropping: how many at each end, or `(front, end)`.
-        data_format: `'channels_last'` (`None` too), or `'channels_first'` for `(batch, channels, steps)`. Keras'
-            layer has no such argument and takes the former.
-        name: see `Layer`; so is `trainable`.
+        cropping: Number of steps to remove at each end, or `(front, end)`. Default 1.
+        data_format: `'channels_last'` (default, and the only format of Keras' layer), or `'channels_first'` for
+            `(batch, channels, steps)`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> Cropping1D((0, 1))(torch.tensor([[[1.0], [2.0], [3.0]]])).flatten()
     tensor([1., 2.])
@@ -215,12 +226,16 @@ class Cropping1D(_Cropping):
 
 
 class Cropping2D(_Cropping):
-    """Without the margins of images, `(batch, channels, height, width)`; a view.
+    """Removal of the margins of images: `(batch, channels, height, width)` -> `(batch, channels, ...)`.
+
+    The output is a view of the input.
 
     Args:
-        cropping: how much at each side, `(height, width)`, or `((top, bottom), (left, right))`.
-        data_format: `'channels_first'` (`None` too), or `'channels_last'` for `(batch, height, width, channels)`.
-        name: see `Layer`; so is `trainable`.
+        cropping: Number of pixels to remove at each side, `(height, width)`, or `((top, bottom), (left, right))`.
+            Default 0.
+        data_format: `'channels_first'` (default), or `'channels_last'` for `(batch, height, width, channels)`.
+        name: Name of the layer. Default none.
+        trainable: No effect: the layer has no weights.
 
     >>> Cropping2D(((0, 1), (2, 2)))(torch.zeros(1, 3, 8, 8)).shape
     torch.Size([1, 3, 7, 4])
@@ -240,7 +255,9 @@ class Cropping2D(_Cropping):
 
 
 class Cropping3D(_Cropping):
-    """Without the margins of volumes, `(batch, channels, depth, height, width)`; see `Cropping2D`.
+    """Removal of the margins of volumes, `(batch, channels, depth, height, width)`.
+
+    The arguments are those of `Cropping2D`, with an amount or a pair for the depth in front; the default is 1.
 
     >>> Cropping3D((0, 1, 2))(torch.zeros(1, 3, 8, 8, 8)).shape
     torch.Size([1, 3, 8, 6, 4])
@@ -249,13 +266,22 @@ class Cropping3D(_Cropping):
     rank = 3
 
 
-def _ends(what: str, given: Any, rank: int) -> Any:
-    """How much at the front and the end: a pair, or for images and volumes one for each axis."""
+def _check_ends(what: str, given: Any, rank: int) -> Any:
+    """Return the amounts at the front and the end: a pair if `rank` is 1, else a pair for each axis.
+
+    Args:
+        what: Name of the argument, for messages.
+        given: One integer, `rank` integers or pairs, or, if `rank` is 1, a pair.
+        rank: Number of spatial axes.
+
+    Raises:
+        ValueError: A different number of values, or values that are no integers >= 0.
+    """
     if not isinstance(given, Sequence):
-        both = check_int(what, given, 0)
-        return (both, both) if rank == 1 else ((both, both),) * rank
+        amount = check_int(what, given, 0)
+        return (amount, amount) if rank == 1 else ((amount, amount),) * rank
     if rank == 1:
-        return sizes(what, given, 2, 0)
+        return check_sizes(what, given, 2, 0)
     if len(given) != rank:
         raise mismatch(what, given, f"an integer, {rank} of them, or {rank} pairs")
-    return tuple(sizes(f"each of {what}", one, 2, 0) for one in given)
+    return tuple(check_sizes(f"each of {what}", pair, 2, 0) for pair in given)

@@ -105,8 +105,8 @@ def _advice(module: nn.Module, given: Tensor | None) -> str:
     wanted = module.weight.shape[-1] if isinstance(module, (nn.Linear, Dense)) else None
     if wanted is not None and given.shape[-1] != wanted:
         return f" It expects {wanted} features, its input has {given.shape[-1]}."
-    if isinstance(module, Convolutional) and module.split(given.shape)[0] != module.in_channels:
-        return f" It takes {module.axes()} with {module.in_channels} channels. {module.other_format()}"
+    if isinstance(module, Convolutional) and module.channels_and_sizes(given.shape)[0] != module.in_channels:
+        return f" It takes {module.expected_axes()} with {module.in_channels} channels. {module.other_format_advice()}"
     channels = getattr(module, "in_channels", None)
     if isinstance(module, ConvBase) and given.ndim >= 4 and given.shape[-1] == channels != given.shape[1]:
         axes = (0, given.ndim - 1, *range(1, given.ndim - 1))

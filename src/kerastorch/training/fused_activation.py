@@ -88,7 +88,7 @@ def _kind_of_layer(module: nn.Module) -> Kind | None:
         return "softmax" if isinstance(module.axis, int) else None
     if not isinstance(module, (Dense, Activation, Convolutional)):
         return None
-    if isinstance(module, Convolutional) and module.turns():
+    if isinstance(module, Convolutional) and module.activates_channels_last():
         return None  # its output is a permuted view of what the activation returned
     try:
         return _FUNCTIONS.get(module.activation) or _MODULES.get(type(module.activation))  # type: ignore[arg-type]

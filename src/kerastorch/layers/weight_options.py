@@ -1,0 +1,57 @@
+"""Initializer, regularizer and constraint of a weight, stored on its layer before the weight exists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from kerastorch import constraints, initializers, regularizers
+from kerastorch.layers.base import Layer
+
+
+def set_weight_options(layer: Layer, prefix: str, initializer: Any, regularizer: Any, constraint: Any) -> None:
+    """Store initializer, regularizer and constraint of a weight as attributes of its layer.
+
+    The attributes are `<prefix>_initializer`, `<prefix>_regularizer` and `<prefix>_constraint`, the names of Keras'
+    constructor arguments, as `get_config` expects.
+
+    Args:
+        layer: Layer that will have the weight.
+        prefix: Keras' name of the weight in these arguments, as `"kernel"` or `"bias"`.
+        initializer: Name or callable that fills the weight.
+        regularizer: Name or callable of the penalty on the weight; `None` for no penalty.
+        constraint: Name or callable that is applied to the weight after each step; `None` for no constraint.
+
+    Raises:
+        ValueError: An unknown name.
+
+    >>> from kerastorch.layers import Lambda
+    >>> layer = Lambda(abs)
+    >>> set_weight_options(layer, "kernel", "zeros", "l2", None)
+    >>> layer.kernel_regularizer.get_config()
+    {'l2': 0.01}
+    """
+    setattr(layer, f"{prefix}_initializer", initializers.get(initializer))
+    setattr(layer, f"{prefix}_regularizer", regularizers.get(regularizer))
+    setattr(layer, f"{prefix}_constraint", constraints.get(constraint))
+
+
+def make_weight(layer: Layer, prefix: str, shape: Sequence[int], name: str, *, initializer: Any = None) -> nn.Parameter:
+    """Return a new parameter of a layer with the options that `set_weight_options` stored.
+
+    Args:
+        layer: Layer that stores the options.
+        prefix: Prefix of the options, as in `set_weight_options`.
+        shape: Size of the parameter on each axis.
+        name: Attribute of the layer that the parameter will be assigned to.
+        initializer: Replaces the stored initializer. Default `None` for the stored one.
+    """
+    return layer.add_weight(
+        shape,
+        getattr(layer, f"{prefix}_initializer") if initializer is None else initializer,
+        regularizer=getattr(layer, f"{prefix}_regularizer"),
+        constraint=getattr(layer, f"{prefix}_constraint"),
+        name=name,
+    )
