@@ -118,8 +118,7 @@ def restore(model: nn.Module, found: Mapping[str, Any], *, own: bool) -> None:
             draws.count.copy_(count)
     for name, part in model.named_modules():
         if isinstance(part, RecurrentBase) and part.stateful and found["states"].get(name):
-            part.reset_state()
-            part._keep(list(found["states"][name]))
+            part.kept_states = {f"state_{index}": state for index, state in enumerate(found["states"][name])}
 
 
 def specs(seen: Any) -> Any:
