@@ -262,7 +262,7 @@ def _initial_cell_states(cell: Any, x: Tensor) -> Any:
     if isinstance(cell, StackedRNNCells):
         return [_initial_cell_states(part, x) for part in cell.cells]
     make = getattr(cell, "get_initial_state", None)
-    # The dtype of x, not of the weights, decides for our own cells: under autocast they differ.
+    # Our own cells get zeros with the dtype of x, which may differ from that of their weights.
     if make is None or isinstance(cell, _RecurrentWeights):
         return zeros(x, cell.state_size)
     return make(x.shape[0])
