@@ -18,7 +18,7 @@ from kerastorch.layers.random_generator import RandomGenerator
 class Attention(Layer):
     """Dot-product attention, `softmax(scores) @ value` with `scores = query @ key.T` (Luong et al. 2015).
 
-    The scores are not divided by the root of `dim`. torch's `scaled_dot_product_attention` computes them, unless
+    The scores are not divided by the root of `dim`. torch's `scaled_dot_product_attention` does the work, unless
     `score_mode="concat"`, the weights are returned, or there is dropout with a `seed`: then the layer computes the
     softmax itself. If a query may attend to nothing, its output is the mean of all values, as in Keras.
 
@@ -142,7 +142,7 @@ class AdditiveAttention(Attention):
         trainable: Whether the weights are trained.
 
     Shape: `[query, value]` or `[query, value, key]`, `(batch, queries, dim)` and twice `(batch, keys, dim)` ->
-    `(batch, queries, dim)`. Masks are those of `Attention`.
+    `(batch, queries, dim of value)`. Masks are those of `Attention`.
 
     >>> AdditiveAttention()([torch.zeros(2, 4, 3), torch.zeros(2, 6, 3)]).shape
     torch.Size([2, 4, 3])

@@ -7,7 +7,9 @@ from torch import Tensor
 
 
 def check_steps(name: str, query: Tensor, value: Tensor, key: Tensor, **masks: Tensor | None) -> None:
-    """Raise if the numbers of steps of key, value and masks do not fit, which torch's kernels do not check.
+    """Raise if the numbers of steps of key, value and masks do not fit.
+
+    torch's kernels do not check this.
 
     Args:
         name: Name of the layer, for the error message.
@@ -15,7 +17,8 @@ def check_steps(name: str, query: Tensor, value: Tensor, key: Tensor, **masks: T
         value: `(batch, keys, dim)`.
         key: `(batch, keys, dim)`.
         masks: Masks by name, each of them may be `None`: `query_mask`, `(batch, queries)`; `attention_mask`, `(...,
-            queries, keys)`; all others, `(batch, keys)`. Any size may be 1, except that of the steps.
+            queries, keys)`; all others, `(batch, keys)`. The batch size of a mask may be 1, and so may every size of
+            `attention_mask`.
 
     Raises:
         ValueError: A shape does not fit.
@@ -52,18 +55,20 @@ def intersection(first: Tensor | None, second: Tensor | None) -> Tensor | None:
 
 
 def causal_mask(n_queries: int, n_keys: int, device: torch.device) -> Tensor:
-    """Return the mask, `(n_queries, n_keys)`, with which a position attends to itself and to earlier ones."""
+    """Return the mask, `(n_queries, n_keys)`, that permits a position itself and earlier ones."""
     return torch.ones(n_queries, n_keys, dtype=torch.bool, device=device).tril()
 
 
 def sliding_window_mask(n_queries: int, n_keys: int, width: int, device: torch.device) -> Tensor:
-    """Return the mask, `(n_queries, n_keys)`, with which a position attends to those less than `width` steps away."""
+    """Return the mask, `(n_queries, n_keys)`, that permits less than `width` steps of distance."""
     distance = torch.arange(n_queries, device=device).unsqueeze(1) - torch.arange(n_keys, device=device)
     return distance.abs() < width
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the softmax along the last axis over what the mask permits, and zeros if it permits nothing.
+    """Return the softmax over what the mask permits, and zeros if it permits nothing.
+
+    It is computed along the last axis.
 
     Args:
         scores: `(..., queries, keys)`.
@@ -77,6 +82,6 @@ def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def additive_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a tensor to add to scores: 0 if the mask is `True`, else -1e9, or the lowest number of `dtype`."""
+    """Return a mask to add to scores: 0 if permitted, else -1e9 or the lowest `dtype` has."""
     large = min(1e9, torch.finfo(dtype).max)
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, -large)

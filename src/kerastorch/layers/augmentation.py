@@ -32,7 +32,7 @@ class RandomImageLayer(ImageLayer):
         self.seed = self._draws.seed
 
     def _sample_uniform(self, x: Tensor, limits: Range) -> Tensor:
-        """Sample one number between the limits for each image, `(batch,)`, in the dtype of `x` or at least float32."""
+        """Sample one number for each image, `(batch,)`, in the dtype of `x` but at least float32."""
         samples = self._draws.uniform(x.new_empty(x.shape[0], dtype=at_least_float32(x.dtype)))
         return samples * (limits[1] - limits[0]) + limits[0]
 
@@ -40,18 +40,18 @@ class RandomImageLayer(ImageLayer):
 class Augmentation(RandomImageLayer, ABC):
     """Layer that changes each image of a batch at random in training.
 
-    A subclass defines `augment`, and `evaluate` if evaluation changes the images, too.
+    A subclass defines `augment`, and `apply_in_evaluation` if evaluation changes the images, too.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the augmented images in training, and those of `evaluate` in evaluation.
+        """Return the images after `augment` in training, or after `apply_in_evaluation` in evaluation.
 
         Args:
             x: `(batch, channels, height, width)`, or one image without the batch axis; channels last if `data_format`
                 says so.
         """
         x = check_images(x, type(self).__name__)
-        change = self.augment if self.training else self.evaluate
+        change = self.augment if self.training else self.apply_in_evaluation
         if x.ndim == 3:
             return self.back(change(self.first(x[None])))[0]
         return self.back(change(self.first(x)))
@@ -64,7 +64,7 @@ class Augmentation(RandomImageLayer, ABC):
             x: Floating-point images, `(batch, channels, height, width)`.
         """
 
-    def evaluate(self, x: Tensor) -> Tensor:
+    def apply_in_evaluation(self, x: Tensor) -> Tensor:
         """Return the images for evaluation, by default unchanged."""
         return x
 
@@ -144,7 +144,7 @@ class RandomCrop(Augmentation):
 
     def augment(self, x: Tensor) -> Tensor:
         if x.shape[2] < self.height or x.shape[3] < self.width:
-            return self.evaluate(x)
+            return self.apply_in_evaluation(x)
         rows = self._sample_window(x, x.shape[2], self.height).view(-1, 1, self.height, 1)
         columns = self._sample_window(x, x.shape[3], self.width).view(-1, 1, 1, self.width)
         batch = torch.arange(x.shape[0], device=x.device).view(-1, 1, 1, 1)
@@ -155,8 +155,8 @@ class RandomCrop(Augmentation):
         start = self._sample_uniform(x, (0.0, size - window + 1.0)).long().clamp_max(size - window)
         return start[:, None] + torch.arange(window, device=x.device)
 
-    def evaluate(self, x: Tensor) -> Tensor:
-        """Return the largest centered window of the output's aspect ratio, resized to the size of the output."""
+    def apply_in_evaluation(self, x: Tensor) -> Tensor:
+        """Return the largest centered window of the output's aspect ratio, resized."""
         height, width = x.shape[2:]
         crop_height = max(min(height, width * self.height // self.width), 1)
         crop_width = max(min(width, height * self.width // self.height), 1)
@@ -191,7 +191,7 @@ def check_images(x: Any, name: str) -> Tensor:
 
 
 def factor_range(name: str, factor: Any, least: float, most: float) -> Range:
-    """Return the range of a random factor: a pair in ascending order, or for one number `(-factor, factor)`.
+    """Return a pair of numbers in ascending order, or the range from `-factor` to `factor`.
 
     Args:
         name: Name of the argument, for error messages.

@@ -170,7 +170,17 @@ def sample_rectangles(layer: RandomImageLayer, x: Tensor, height: Tensor, width:
 
 
 def _sample_interval(layer: RandomImageLayer, x: Tensor, length: Tensor, axis: int) -> Tensor:
-    """Sample the position of an interval of `length` pixels in each image; return what it covers, `(batch, size)`."""
+    """Sample the position of one interval along an axis of each image.
+
+    Args:
+        layer: The layer that samples the numbers.
+        x: Images, `(batch, channels, height, width)`.
+        length: Length of each interval in pixels, `(batch,)`.
+        axis: 2 for the height, 3 for the width.
+
+    Returns:
+        Whether each position lies in the interval, `(batch, size of the axis)`.
+    """
     start = layer._sample_uniform(x, (0.0, 1.0)) * (x.shape[axis] - length)
     position = torch.arange(x.shape[axis], dtype=at_least_float32(x.dtype), device=x.device)
     return (position >= start[:, None]) & (position < (start + length)[:, None])

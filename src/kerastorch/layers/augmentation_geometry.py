@@ -50,9 +50,10 @@ class _AffineAugmentation(Augmentation):
 
     @abstractmethod
     def sample_matrices(self, x: Tensor) -> Tensor:
-        """Sample one matrix for each image, `(batch, 2, 3)`, that maps output positions to input positions.
+        """Sample one matrix for each image that maps output positions to input positions.
 
-        Positions are `(x, y, 1)` and go from -1 to 1 over the image, as in `torch.nn.functional.affine_grid`.
+        The result is `(batch, 2, 3)`. Positions are `(x, y, 1)`, and x and y go from -1 to 1 over the image, as in
+        `torch.nn.functional.affine_grid`.
         """
 
 
@@ -208,7 +209,7 @@ def affine_transform(x: Tensor, matrices: Tensor, fill_mode: str, interpolation:
 
 
 def _wrap(x: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
-    """Make an image periodic: append its first row and column, and move all positions into the image.
+    """Append the first row and column of an image, and move all positions into the image.
 
     Args:
         x: `(batch, channels, height, width)`.

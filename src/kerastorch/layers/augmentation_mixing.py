@@ -15,7 +15,7 @@ from kerastorch.layers.augmentation_color import sample_rectangles
 from kerastorch.layers.random_generator import at_least_float32
 from kerastorch.symbolic.symbolic_tensor import has_symbols
 
-_USAGE = "It is no layer of a model: call it on a batch, in train_step or in the collate_fn of a DataLoader."
+_USAGE = "It cannot be part of a model: call it on a batch, in train_step or in the collate_fn of a DataLoader."
 
 
 class _BatchMixing(RandomImageLayer, ABC):
@@ -36,9 +36,13 @@ class _BatchMixing(RandomImageLayer, ABC):
         """Do nothing, because the layer has no weights."""
 
     def __call__(self, data: Any) -> Any:
-        """Mix a batch; raise a TypeError on a symbolic tensor, because the layer cannot be part of a model."""
+        """Mix a batch.
+
+        Raises:
+            TypeError: `data` contains a symbolic tensor: the layer cannot be part of a model.
+        """
         if has_symbols(data):
-            raise TypeError(f"{type(self).__name__} was called on a symbol. {_USAGE}")
+            raise TypeError(f"{type(self).__name__} was called on a symbolic tensor. {_USAGE}")
         return super().__call__(data)
 
     def forward(self, data: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -97,6 +97,16 @@ class BatchNormalization(AffineNormalization, ChannelAxis):
         self.single_rows = len(input_shape) == 2
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Normalize each channel, and update the moving averages in training.
+
+        Args:
+            x: Any shape with at least 2 axes.
+            mask: The shape of `x` without its last axis, the channels; `False` excludes a position from the mean and
+                variance.
+
+        Raises:
+            ValueError: In training, there is only one value for each channel, or the mask does not fit.
+        """
         uses_batch_statistics = self.training and self.trainable
         axis = channels_of(self, self.axis, x.ndim)
         if axis == 1 and (mask is None or not uses_batch_statistics):
@@ -131,7 +141,9 @@ class BatchNormalization(AffineNormalization, ChannelAxis):
         return y
 
     def _normalize_masked(self, x: Tensor, mask: Tensor, axis: int) -> Tensor:
-        """Normalize `x` with the mean and variance of the positions in `mask`, which torch's kernel cannot do.
+        """Normalize `x` with the mean and variance of the positions in `mask`.
+
+        torch's kernel has no mask argument.
 
         Args:
             x: `(batch, ..., channels)`.

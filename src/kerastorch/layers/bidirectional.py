@@ -61,7 +61,7 @@ class Bidirectional(Layer):
         if merge_mode not in _MERGE_MODES:
             raise mismatch("merge_mode", merge_mode, f"one of {', '.join(map(repr, _MERGE_MODES))}")
         if weights is not None:
-            raise ValueError("weights is not taken. Build the layer, then call load_state_dict.")
+            raise ValueError("weights must be None. Build the layer, then call load_state_dict.")
         self.merge_mode = merge_mode
         self.forward_layer: Any = _copy_without_weights(layer)
         self.backward_layer: Any = _backward_copy(layer) if backward_layer is None else backward_layer

@@ -19,7 +19,9 @@ from kerastorch.regularizers import L1L2
 
 
 class Dropout(Layer):
-    """Dropout: sets each element to 0 with probability `rate` in training and scales the rest by `1 / (1 - rate)`.
+    """Dropout: a random fraction `rate` of the elements is set to 0 in training.
+
+    The other elements are scaled by `1 / (1 - rate)`.
 
     In evaluation and prediction, the input is returned unchanged (Srivastava et al. 2014, in the inverted form).
 
@@ -103,7 +105,7 @@ class _SpatialDropout(Dropout):
             warn_if_channels_last(self, input_shapes[0], "data_format")
 
     def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the channel axis of an input with `ndim` axes; `None` if `data_format` is given or `ndim` is wrong."""
+        """Return the channel axis, or `None` if `data_format` is given or `ndim` is wrong."""
         return None if self.data_format is not None or ndim != self._ndim else self._channel_axis()
 
     def axis_advice(self, axis: int) -> str:

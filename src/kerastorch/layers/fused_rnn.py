@@ -51,7 +51,7 @@ class _FusedRNN(RecurrentBase, _RecurrentWeights):
 
     @abstractmethod
     def _kernel_name(self) -> str | None:
-        """Return the name of the kernel in `torch._VF`, or `None` if no kernel computes these activations."""
+        """Return the name of the kernel in `torch._VF`, or `None` if there is none for the options."""
 
     def _check_use_cudnn(self, use_cudnn: Any) -> Any:
         """Return `use_cudnn` if it is valid for the other arguments.
@@ -64,7 +64,8 @@ class _FusedRNN(RecurrentBase, _RecurrentWeights):
         if use_cudnn is True and (self._kernel is None or self.recurrent_dropout):
             raise ValueError(
                 f"use_cudnn=True asks for torch's kernel, which {type(self).__name__} can use with "
-                f"{self._kernel_needs}, and without recurrent_dropout. Give use_cudnn='auto' to take a loop elsewhere."
+                f"{self._kernel_needs}, and without recurrent_dropout. "
+                "Give use_cudnn='auto' to run a loop if there is no kernel."
             )
         return use_cudnn
 
@@ -173,7 +174,10 @@ class _FusedRNN(RecurrentBase, _RecurrentWeights):
         return self
 
     def _flatten_weights(self) -> None:
-        """Place all weights in one block of memory if cuDNN is used, which otherwise copies them at every call."""
+        """Place all weights in one block of memory if cuDNN is used.
+
+        Without this, cuDNN copies the weights at every call.
+        """
         weights = self._kernel_weights()
         if self._kernel is None or not weights or not torch.backends.cudnn.is_acceptable(weights[0]):
             return
@@ -184,4 +188,5 @@ class _FusedRNN(RecurrentBase, _RecurrentWeights):
 
 
 def _is_compiling() -> bool:
+    """Return whether `torch.compile` traces this call, but not `torch.export`."""
     return torch.compiler.is_compiling() and not torch.compiler.is_exporting()

@@ -83,7 +83,7 @@ class _MultiHeadBase(Layer):
         self.seed = self._draws.seed
 
     def build(self, query_shape: torch.Size) -> None:
-        """Create the projections for queries of shape `(batch, time, features)`; values have as many features.
+        """Create the projections for queries of shape `(batch, time, features)`.
 
         Raises:
             ValueError: The query does not have 3 axes.

@@ -196,7 +196,7 @@ class GroupNormalization(AffineNormalization, ChannelAxis):
         self.add_affine_weights(channels)
         if channels % self.groups:
             raise ValueError(
-                f"GroupNormalization: {channels} channels cannot be put in groups={self.groups} of one size."
+                f"GroupNormalization: {channels} channels cannot be divided into groups={self.groups} of equal size."
             )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -37,11 +37,11 @@ class RandomGenerator:
         self.count = None if self.seed is None else torch.tensor([self.seed % 2**63, 0], device="cpu")
 
     def uniform(self, like: Tensor) -> Tensor:
-        """Return uniform numbers in [0, 1), with the shape, dtype and device of `like`."""
+        """Return uniform numbers in [0, 1), of the shape, dtype and device of `like`."""
         return self._sample("uniform", like)
 
     def normal(self, like: Tensor) -> Tensor:
-        """Return normal numbers of mean 0 and standard deviation 1, with the shape, dtype and device of `like`."""
+        """Return standard normal numbers, of the shape, dtype and device of `like`."""
         return self._sample("normal", like)
 
     def gamma(self, alpha: Tensor) -> Tensor:
@@ -53,11 +53,17 @@ class RandomGenerator:
         return self.uniform(like.new_empty(size, dtype=torch.float64)).argsort()
 
     def bernoulli_mask(self, shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
-        """Return 0 with probability `rate`, else 1, of `shape`, with the dtype and device of `like`."""
+        """Return 0 with probability `rate`, else 1.
+
+        Args:
+            shape: Shape of the result.
+            rate: Probability of 0, 0 to 1.
+            like: Tensor with the dtype and device of the result.
+        """
         return (self.uniform(like.new_empty(shape, dtype=at_least_float32(like.dtype))) < 1 - rate).to(like.dtype)
 
     def dropout(self, shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
-        """Return 0 with probability `rate`, else `1 / (1 - rate)`, of `shape`, with the dtype and device of `like`."""
+        """Return 0 with probability `rate`, else `1 / (1 - rate)`; arguments as in `bernoulli_mask`."""
         return self.bernoulli_mask(shape, rate, like) / (1 - rate)
 
     def _sample(self, distribution: str, like: Tensor) -> Tensor:
@@ -68,7 +74,7 @@ class RandomGenerator:
 
 
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:
-    """Return float64 for float64, else float32, because narrower types have too few different random numbers."""
+    """Return float64 for float64, else float32: narrower types have too few random numbers."""
     return torch.promote_types(dtype, torch.float32)
 
 

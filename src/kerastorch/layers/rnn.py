@@ -35,6 +35,7 @@ class RecurrentBase(Layer, ABC):
     _kept = 0  # number of states stored for the next batch, in the buffers state_0, state_1, ...
 
     def _set_options(self, options: SequenceOptions) -> None:
+        """Store each option as an attribute of the same name."""
         self.return_sequences = options.return_sequences
         self.return_state = options.return_state
         self.go_backwards = options.go_backwards
@@ -258,7 +259,7 @@ def reset_all_states(module: nn.Module) -> None:
 
 
 def _initial_cell_states(cell: Any, x: Tensor) -> Any:
-    """Return the initial states of a cell: those of its `get_initial_state` if it has one, else zeros."""
+    """Return the states from `get_initial_state` of a cell if it has this method, else zeros."""
     if isinstance(cell, StackedRNNCells):
         return [_initial_cell_states(part, x) for part in cell.cells]
     make = getattr(cell, "get_initial_state", None)

@@ -241,7 +241,7 @@ class StackedRNNCells(Layer):
 
 
 def _output_size(cell: Any) -> Any:
-    """Return the output size of a cell: its `output_size`, or by default the size of its first state."""
+    """Return `output_size` of a cell if it has one, else the size of its first state."""
     size = getattr(cell, "output_size", None)
     if size:
         return size

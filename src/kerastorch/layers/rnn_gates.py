@@ -174,7 +174,7 @@ class _RecurrentWeights(Layer, ABC):
 
 
 def linear_by_gate(x: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None) -> Tensor:
-    """Return `(x * mask) @ weight.T + bias`, with one dropout mask for all gates or one for each gate.
+    """Return `(x * mask) @ weight.T + bias`, with one mask for all gates or one for each.
 
     Args:
         x: `(batch, ..., size)`.

@@ -14,7 +14,7 @@ Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 
 def scan(step: Step, x: Tensor, states: Any, mask: Tensor | None) -> tuple[Tensor, Any]:
-    """Run `step` over all time steps and return the outputs, `(batch, time, ...)`, and the last states.
+    """Run `step` over all time steps and return all outputs and the last states.
 
     Args:
         step: Function of one time step, `x_t, states -> output, new_states`.
@@ -22,6 +22,9 @@ def scan(step: Step, x: Tensor, states: Any, mask: Tensor | None) -> tuple[Tenso
         states: Initial states: a tensor or nested lists of tensors, each `(batch, ...)`.
         mask: `(batch, time)`, boolean. At a step where it is `False`, the states do not change and the output repeats
             the one before, or is 0 before the first output. `None` selects all steps.
+
+    Returns:
+        The outputs, `(batch, time, ...)`, and the states after the last step, in the structure of `states`.
     """
     if is_shape_inference() and x.shape[1] > 2:
         # All steps have the same shapes, so two of them are enough to infer the shapes of the results.
@@ -44,7 +47,7 @@ def _loop(step: Step, x: Tensor, states: Any, mask: Tensor | None) -> tuple[Tens
 
 
 def _where(selected: Tensor, new: Any, old: Any) -> Any:
-    """Return the rows of `new` which `selected`, `(batch,)`, marks, and the rows of `old` for the rest."""
+    """Return the rows of `new` at which `selected`, `(batch,)`, is `True`, else those of `old`."""
     if isinstance(new, Tensor):
         return torch.where(selected.view(-1, *[1] * (new.ndim - 1)), new, old)
     return [_where(selected, *pair) for pair in zip(new, old, strict=True)]

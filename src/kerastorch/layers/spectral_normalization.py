@@ -75,6 +75,7 @@ class SpectralNormalization(Layer):
         self.register_buffer("weight_v", v)
 
     def forward(self, x: Any) -> Any:
+        """Run the layer with `weight / sigma`, and improve the estimate of `sigma` in training."""
         weight: Any = self.layer.weight
         matrix = weight.flatten(1)
         u, v = self.weight_u, self.weight_v

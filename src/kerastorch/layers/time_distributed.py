@@ -89,5 +89,5 @@ class TimeDistributed(Layer):
 
 
 def _merge_time_into_batch(x: Any) -> Any:
-    """Reshape a tensor `(batch, time, ...)` to `(batch * time, ...)`; return anything else unchanged."""
+    """Reshape a tensor `(batch, time, ...)` to `(batch * time, ...)`; return others unchanged."""
     return x.flatten(0, 1) if isinstance(x, torch.Tensor) else x
