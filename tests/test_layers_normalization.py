@@ -266,7 +266,7 @@ def test_masks_pass_through(layer):
         (lambda: LayerNormalization(()), None, "axis must be"),
         (lambda: LayerNormalization(-3), (5, 4), "no axis -3"),
         (lambda: GroupNormalization(0), None, "groups must be an integer >= 1, or -1"),
-        (lambda: GroupNormalization(3), (5, 4), "4 channels cannot be put in groups=3"),
+        (lambda: GroupNormalization(3), (5, 4), "4 channels cannot be divided into groups=3"),
         (lambda: RMSNormalization(epsilon=-1), None, "epsilon must be"),
         (lambda: UnitNormalization("last"), None, "axis must be"),
     ],

@@ -155,7 +155,7 @@ def test_a_packed_sequence_in_training_gives_torchs_gradients(ours, torchs):
 
 def test_dropout_of_inputs_is_one_draw_for_all_time_steps():
     layer = LSTM(4, dropout=0.5, seed=1)
-    noise, _ = layer.draw(torch.zeros(200, 7, 50))
+    noise, _ = layer.sample_dropout_masks(torch.zeros(200, 7, 50))
     assert noise.shape == (1, 200, 50)
     assert set(noise.unique().tolist()) == {0.0, 2.0}
     assert abs(noise.mean() - 1) < 0.05
@@ -170,13 +170,13 @@ def test_dropout_of_inputs_is_one_draw_for_all_time_steps():
 def test_recurrent_dropout_draws_for_each_gate():
     layer = GRU(4, dropout=0.25, recurrent_dropout=0.5)
     layer(numbers(3, 5, 6))
-    inputs, states = layer.draw(torch.zeros(300, 5, 6))
+    inputs, states = layer.sample_dropout_masks(torch.zeros(300, 5, 6))
     assert inputs.shape == (3, 300, 6)
     assert states.shape == (3, 300, 4)
     assert set(states.unique().tolist()) == {0.0, 2.0}
     assert not torch.equal(states[0], states[1])
     layer.eval()
-    assert layer.draw(torch.zeros(3, 5, 6)) == (None, None)
+    assert layer.sample_dropout_masks(torch.zeros(3, 5, 6)) == (None, None)
 
 
 def test_a_cell_in_an_rnn_gives_what_the_layer_gives_with_the_same_draw():

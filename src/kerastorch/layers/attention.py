@@ -1,4 +1,4 @@
-"""Attention and AdditiveAttention: without projections."""
+"""Attention and AdditiveAttention, attention layers without projections."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.core.errors import check_choice, check_float
-from kerastorch.layers.attention_masks import causal, check_steps, joined, penalty
+from kerastorch.layers.attention_masks import additive_mask, causal_mask, check_steps, intersection
 from kerastorch.layers.base import Layer
 from kerastorch.layers.random_generator import RandomGenerator
 
 
 class Attention(Layer):
-    """`softmax(scores) @ value` with `scores = query @ key.T` (Luong et al. 2015), not divided by a root.
+    """Dot-product attention, `softmax(scores) @ value` with `scores = query @ key.T` (Luong et al. 2015).
 
-    Products go through `torch.nn.functional.scaled_dot_product_attention`. The sums of `score_mode="concat"`, weights
-    that are returned, and dropout with a `seed` cannot: there the softmax is written out.
-
-    A query that may attend to nothing gets the mean of all values, as in Keras.
+    The scores are not divided by the root of `dim`. torch's `scaled_dot_product_attention` does the work, unless
+    `score_mode="concat"`, the weights are returned, or there is dropout with a `seed`: then the layer computes the
+    softmax itself. If a query may attend to nothing, its output is the mean of all values, as in Keras.
 
     Args:
-        use_scale: whether scores are multiplied with a learned `scale`.
-        score_mode: `"dot"`, or `"concat"`: `concat_score_weight * sum(tanh(scale * (query + key)))`.
-        dropout: share of the weights that is set to 0 in training.
-        seed: see `Dropout`.
-        name: see `Layer`; so is `trainable`.
+        use_scale: Whether scores are multiplied by a trained `scale`.
+        score_mode: `"dot"`, or `"concat"` for `scores = concat_score_weight * sum(tanh(scale * (query + key)))`.
+        dropout: Fraction of the attention weights that is set to 0 in training.
+        seed: Seed of the dropout masks; `None` uses torch's global generator.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
     Shape: `[query, value]` or `[query, value, key]`, `(batch, queries, dim)` and twice `(batch, keys, dim)` ->
     `(batch, queries, dim of value)`.
@@ -58,9 +58,12 @@ class Attention(Layer):
         self.seed = self._draws.seed
 
     def build(self, input_shape: Any) -> None:
+        """Create the scalar factors that the arguments ask for."""
+        has_concat_weight = self.score_mode == "concat"
         self.scale = self.add_weight((), "ones", name="scale") if self.use_scale else None
-        concat = self.score_mode == "concat"
-        self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight") if concat else None
+        self.concat_score_weight = (
+            self.add_weight((), "ones", name="concat_score_weight") if has_concat_weight else None
+        )
 
     def forward(
         self,
@@ -69,70 +72,77 @@ class Attention(Layer):
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
     ) -> Any:
-        """See the class.
+        """Return the attended values of each query, `(batch, queries, dim of value)`.
 
         Args:
-            inputs: `[query, value]` or `[query, value, key]`.
-            mask: `[query_mask, value_mask]`, `(batch, queries)` and `(batch, keys)`, each may be `None`: the output
-                of a masked query is 0, a masked value is not attended to.
-            return_attention_scores: whether the weights come out too, `(batch, queries, keys)`.
-            use_causal_mask: whether a position attends to none behind it.
+            inputs: `[query, value]` or `[query, value, key]`; the default key is `value`.
+            mask: `[query_mask, value_mask]`, `(batch, queries)` and `(batch, keys)`, each of them may be `None`. If a
+                mask is `False`, the output of that query is 0, or no query attends to that value.
+            return_attention_scores: Whether to return `(output, weights)`, with weights of shape `(batch, queries,
+                keys)`.
+            use_causal_mask: Whether a position attends only to itself and to earlier positions.
+
+        Raises:
+            TypeError: `inputs` is not a list of 2 or 3 tensors.
+            ValueError: A key, value or mask of a shape that does not fit.
         """
-        query, value, key = _three(self, inputs)
+        query, value, key = _unpack_inputs(self, inputs)
         query_mask, value_mask = (None, None) if mask is None else (mask[0], mask[1])
         check_steps(self.display_name(), query, value, key, query_mask=query_mask, value_mask=value_mask)
-        lets = None if value_mask is None else value_mask.bool().unsqueeze(-2)
-        only_causal = use_causal_mask and lets is None
+        permitted = None if value_mask is None else value_mask.bool().unsqueeze(-2)  # (batch, 1, keys)
+        is_only_causal = use_causal_mask and permitted is None
         if use_causal_mask:
-            lets = joined(lets, causal(query.shape[-2], key.shape[-2], query.device))
-        share = self.dropout if self.training else 0.0
+            permitted = intersection(permitted, causal_mask(query.shape[-2], key.shape[-2], query.device))
+        rate = self.dropout if self.training else 0.0
         weights = None
-        if self._summed() or return_attention_scores or (share and self.seed is not None):
+        if not self._has_kernel() or return_attention_scores or (rate and self.seed is not None):
             scores = self._scores(query, key)
-            weights = (scores if lets is None else scores + penalty(lets, scores.dtype)).softmax(-1)
-            dropped = weights * self._draws.dropout(weights.shape, share, weights) if share else weights
-            output = dropped @ value
+            weights = (scores if permitted is None else scores + additive_mask(permitted, scores.dtype)).softmax(-1)
+            output = (weights * self._draws.dropout(weights.shape, rate, weights) if rate else weights) @ value
         else:
             query = query if self.scale is None else query * self.scale
-            added = None if lets is None or only_causal else penalty(lets, query.dtype)
+            added = None if permitted is None or is_only_causal else additive_mask(permitted, query.dtype)
             output = F.scaled_dot_product_attention(
-                query, key, value, attn_mask=added, dropout_p=share, is_causal=only_causal, scale=1.0
+                query, key, value, attn_mask=added, dropout_p=rate, is_causal=is_only_causal, scale=1.0
             )
         if query_mask is not None:
             output = output.masked_fill(~query_mask.bool().unsqueeze(-1), 0)
         return (output, weights) if return_attention_scores else output
 
-    def _summed(self) -> bool:
-        """Whether scores are sums over the features, which no kernel of torch's computes."""
-        return self.score_mode == "concat"
+    def _has_kernel(self) -> bool:
+        """Return whether the scores are products, which torch's kernel computes."""
+        return self.score_mode == "dot"
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """Return the scores before the softmax, `(batch, queries, keys)`."""
         if self.score_mode == "dot":
             scores = query @ key.transpose(-2, -1)
             return scores if self.scale is None else scores * self.scale
-        both = query.unsqueeze(-2) + key.unsqueeze(-3)  # (batch, queries, keys, dim)
-        both = both if self.scale is None else self.scale * both
-        scores = both.tanh().sum(-1)
+        sums = query.unsqueeze(-2) + key.unsqueeze(-3)  # (batch, queries, keys, dim)
+        sums = sums if self.scale is None else self.scale * sums
+        scores = sums.tanh().sum(-1)
         return scores if self.concat_score_weight is None else self.concat_score_weight * scores
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """That of the query."""
+        """Return the mask of the query."""
         return None if mask is None else mask[0]
 
 
 class AdditiveAttention(Attention):
-    """`softmax(scores) @ value` with `scores = sum(scale * tanh(query + key))` (Bahdanau et al. 2015).
+    """Additive attention, `softmax(scores) @ value` with `scores = sum(scale * tanh(query + key))`.
 
-    Its scores are no products, so no kernel of torch's computes them: the softmax is written out, and
-    `(batch, queries, keys, dim)` numbers are held.
+    Source: Bahdanau et al. 2015. torch has no kernel for these scores, so they need memory for a tensor of shape
+    `(batch, queries, keys, dim)`.
 
     Args:
-        use_scale: whether there is a learned `scale`, `(dim,)`.
-        dropout: share of the weights that is set to 0 in training.
-        seed: see `Dropout`.
-        name: see `Layer`; so is `trainable`.
+        use_scale: Whether there is a trained `scale`, `(dim,)`.
+        dropout: Fraction of the attention weights that is set to 0 in training.
+        seed: Seed of the dropout masks; `None` uses torch's global generator.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: as `Attention`'s; so are masks.
+    Shape: `[query, value]` or `[query, value, key]`, `(batch, queries, dim)` and twice `(batch, keys, dim)` ->
+    `(batch, queries, dim of value)`. Masks are those of `Attention`.
 
     >>> AdditiveAttention()([torch.zeros(2, 4, 3), torch.zeros(2, 6, 3)]).shape
     torch.Size([2, 4, 3])
@@ -147,20 +157,26 @@ class AdditiveAttention(Attention):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(use_scale, "dot", dropout, seed, name=name, trainable=trainable)
+        super().__init__(use_scale, dropout=dropout, seed=seed, name=name, trainable=trainable)
 
     def build(self, input_shape: Any) -> None:
+        """Create the scale, one factor for each feature."""
         self.scale = self.add_weight(input_shape[0][-1:], name="scale") if self.use_scale else None
 
-    def _summed(self) -> bool:
-        return True
+    def _has_kernel(self) -> bool:
+        return False
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
-        both = (query.unsqueeze(-2) + key.unsqueeze(-3)).tanh()  # (batch, queries, keys, dim)
-        return both.sum(-1) if self.scale is None else both @ self.scale
+        features = (query.unsqueeze(-2) + key.unsqueeze(-3)).tanh()  # (batch, queries, keys, dim)
+        return features.sum(-1) if self.scale is None else features @ self.scale
 
 
-def _three(layer: Layer, inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _unpack_inputs(layer: Layer, inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Return query, value and key; the default key is the value.
+
+    Raises:
+        TypeError: `inputs` is not a list of 2 or 3 tensors.
+    """
     if not isinstance(inputs, (tuple, list)) or len(inputs) not in (2, 3):
         given = f"{len(inputs)} of them" if isinstance(inputs, (tuple, list)) else type(inputs).__name__
         raise TypeError(f"{type(layer).__name__} takes a list, [query, value] or [query, value, key], got {given}.")

@@ -1,4 +1,4 @@
-"""Attention's masks and weights: what the layers of attention share."""
+"""Masks of the attention layers, and the softmax over what a mask permits."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from torch import Tensor
 
 
 def check_steps(name: str, query: Tensor, value: Tensor, key: Tensor, **masks: Tensor | None) -> None:
-    """Raise if key, value and masks do not have as many steps as each other; kernels of torch's do not look.
+    """Raise if the numbers of steps of key, value and masks do not fit.
+
+    torch's kernels do not check this.
 
     Args:
-        name: of the layer, for the message.
+        name: Name of the layer, for the error message.
         query: `(batch, queries, dim)`.
         value: `(batch, keys, dim)`.
         key: `(batch, keys, dim)`.
-        masks: by name, `(batch, queries)` for `query_mask`, `(batch, keys)` for others, `(..., queries, keys)` for
-            `attention_mask`, in which a size may be 1; each may be `None`.
+        masks: Masks by name, each of them may be `None`: `query_mask`, `(batch, queries)`; `attention_mask`, `(...,
+            queries, keys)`; all others, `(batch, keys)`. The batch size of a mask may be 1, and so may every size of
+            `attention_mask`.
 
     Raises:
-        ValueError: with the shapes.
+        ValueError: A shape does not fit.
     """
     queries, keys = query.shape[-2], value.shape[-2]
     if key.shape[-2] != keys:
@@ -26,51 +29,59 @@ def check_steps(name: str, query: Tensor, value: Tensor, key: Tensor, **masks: T
             f"{name} needs a key for each value: value has shape {tuple(value.shape)}, key {tuple(key.shape)}, which "
             f"are {keys} and {key.shape[-2]} steps. Arguments are in the order query, value, key."
         )
-    for which, mask in masks.items():
+    for mask_name, mask in masks.items():
         if mask is None:
             continue
-        if which == "attention_mask":
+        if mask_name == "attention_mask":
             expected = f"end in {(queries, keys)}"
             fits = mask.ndim > 1 and all(a in (b, 1) for a, b in zip(mask.shape[-2:], (queries, keys), strict=True))
         else:
-            steps = (query if which == "query_mask" else value).shape[:-1]
+            steps = (query if mask_name == "query_mask" else value).shape[:-1]
             expected = f"be {tuple(steps)}"
             fits = mask.ndim == len(steps) and mask.shape[-1] == steps[-1]
             fits = fits and all(a in (b, 1) for a, b in zip(mask.shape[:-1], steps[:-1], strict=True))
         if not fits:
             raise ValueError(
-                f"{name} got {which} of shape {tuple(mask.shape)}, which must {expected}, for a query of shape "
+                f"{name} got {mask_name} of shape {tuple(mask.shape)}, which must {expected}, for a query of shape "
                 f"{tuple(query.shape)} and a value of shape {tuple(value.shape)}."
             )
 
 
-def joined(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    """Join two masks: what both let through; `None` lets everything through."""
-    if one is None or other is None:
-        return other if one is None else one
-    return one & other
+def intersection(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Return the mask of what both masks permit; `None` permits everything."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
 
 
-def causal(queries: int, keys: int, device: torch.device) -> Tensor:
-    """`(queries, keys)`: a position attends to none behind it."""
-    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril()
+def causal_mask(n_queries: int, n_keys: int, device: torch.device) -> Tensor:
+    """Return the mask, `(n_queries, n_keys)`, that permits a position itself and earlier ones."""
+    return torch.ones(n_queries, n_keys, dtype=torch.bool, device=device).tril()
 
 
-def band(queries: int, keys: int, width: int, device: torch.device) -> Tensor:
-    """`(queries, keys)`: a position attends to those less than `width` away."""
-    distance = torch.arange(queries, device=device).unsqueeze(1) - torch.arange(keys, device=device)
+def sliding_window_mask(n_queries: int, n_keys: int, width: int, device: torch.device) -> Tensor:
+    """Return the mask, `(n_queries, n_keys)`, that permits less than `width` steps of distance."""
+    distance = torch.arange(n_queries, device=device).unsqueeze(1) - torch.arange(n_keys, device=device)
     return distance.abs() < width
 
 
-def softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Along the last axis, over what the mask lets through; all 0 where that is nothing."""
+def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the softmax over what the mask permits, and zeros if it permits nothing.
+
+    It is computed along the last axis.
+
+    Args:
+        scores: `(..., queries, keys)`.
+        mask: Boolean, broadcasts to the shape of `scores`; `None` permits everything.
+    """
     if mask is None:
         return scores.softmax(-1)
-    shut = ~mask
-    return scores.masked_fill(shut, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(shut, 0)
+    forbidden = ~mask
+    lowest = torch.finfo(scores.dtype).min
+    return scores.masked_fill(forbidden, lowest).softmax(-1).masked_fill(forbidden, 0)
 
 
-def penalty(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where the mask lets through, a large negative number elsewhere, to be added to scores."""
+def additive_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a mask to add to scores: 0 if permitted, else -1e9 or the lowest `dtype` has."""
     large = min(1e9, torch.finfo(dtype).max)
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, -large)

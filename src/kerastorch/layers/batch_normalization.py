@@ -1,4 +1,4 @@
-"""Normalization over the batch."""
+"""BatchNormalization."""
 
 from __future__ import annotations
 
@@ -12,40 +12,42 @@ from kerastorch import initializers
 from kerastorch.core.errors import check_float
 from kerastorch.layers.axes import check_axis, positive_channel_axis
 from kerastorch.layers.channel_axis import ChannelAxis
-from kerastorch.layers.normalization import Affine
+from kerastorch.layers.normalization import AffineNormalization, AffineOptions
 
 
-class BatchNormalization(Affine, ChannelAxis):
-    """Mean 0 and variance 1 of each channel over the batch, then `weight * x + bias` (Ioffe & Szegedy 2015).
+class BatchNormalization(AffineNormalization, ChannelAxis):
+    """Batch normalization: mean 0 and variance 1 of each channel over the batch, then `weight * x + bias`.
 
-    In training the mean and variance are those of the batch, and `running_mean` and `running_var` follow them; in
-    evaluation those are taken, and wherever `trainable` is `False`. Parameters and buffers are named as those of
-    `torch.nn.BatchNorm1d` and its kin, which open its `state_dict` and whose it opens.
+    Source: Ioffe & Szegedy 2015. In training, the mean and variance are those of the batch, and `running_mean` and
+    `running_var` are moving averages of them. In evaluation, and if `trainable` is `False`, the moving averages are
+    used. Parameters and buffers have the names of `torch.nn.BatchNorm1d`, `2d` and `3d`, so each loads the state dict
+    of the other.
 
-    Two things differ from torch, as in Keras: the defaults (torch's `momentum=0.1, eps=1e-5` are `momentum=0.9,
-    epsilon=1e-5` here), and `running_var` follows the variance with a divisor of `n`, where torch takes `n - 1`.
+    Two things differ from torch, as in Keras. The defaults differ: torch's `momentum=0.1, eps=1e-5` are `momentum=0.9,
+    epsilon=1e-5` here. And `running_var` averages the variance with divisor `n`, in torch with divisor `n - 1`.
 
     Args:
-        axis: that of the channels. `None` is that of the layers here: 1 for images and volumes, `(batch, channels,
-            height, width)`, and the last for `(batch, features)` and `(batch, steps, features)`. Keras has -1, which
-            images that are channels-last need.
-        momentum: how much of the running mean and variance stays at each step; torch's is `1 - momentum`.
-        epsilon: added to the variance.
-        center: whether there is a `bias` (Keras' beta), one number a channel.
-        scale: whether there is a `weight` (Keras' gamma).
-        beta_initializer: fills `bias`.
-        gamma_initializer: fills `weight`.
-        moving_mean_initializer: fills `running_mean`.
-        moving_variance_initializer: fills `running_var`.
-        beta_regularizer: penalty on `bias`.
-        gamma_regularizer: penalty on `weight`.
-        beta_constraint: what `bias` must satisfy after each step.
-        gamma_constraint: what `weight` must satisfy.
-        synchronized: only `False`; `torch.nn.SyncBatchNorm` takes the mean over several processes.
-        name: see `Layer`; so is `trainable`.
+        axis: Axis of the channels. Default: 1 for images and volumes, `(batch, channels, height, width)`, and the last
+            axis for `(batch, features)` and `(batch, steps, features)`. Keras' default is -1, which channels-last
+            images need.
+        momentum: Fraction of the running mean and variance that remains at each step; torch's is `1 - momentum`.
+        epsilon: Added to the variance.
+        center: Whether a `bias` (Keras' beta), one number for each channel, is added.
+        scale: Whether the result is multiplied by a `weight` (Keras' gamma), of the same sizes.
+        beta_initializer: Initializer of `bias`.
+        gamma_initializer: Initializer of `weight`.
+        moving_mean_initializer: Initializer of `running_mean`.
+        moving_variance_initializer: Initializer of `running_var`.
+        beta_regularizer: Penalty on `bias`.
+        gamma_regularizer: Penalty on `weight`.
+        beta_constraint: Constraint on `bias`, applied after each optimizer step.
+        gamma_constraint: Constraint on `weight`.
+        synchronized: Must be `False`; `torch.nn.SyncBatchNorm` computes the mean over several processes.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: any with two axes or more, and the same. A `mask` has one axis less; what it leaves out does not count
-    for mean and variance; the channels are on the last axis then.
+    Shape: any with at least 2 axes; the output has the shape of the input. A `mask` has the same axes except the last,
+        which must be the channels. Positions where it is `False` are excluded from the mean and variance.
 
     >>> BatchNormalization(epsilon=1e-9)(torch.tensor([[1.0], [3.0]])).detach()
     tensor([[-1.],
@@ -54,7 +56,7 @@ class BatchNormalization(Affine, ChannelAxis):
 
     running_mean: Tensor
     running_var: Tensor
-    single_rows = False  # known to be built for (batch, features), where a batch of one has one value a channel
+    single_rows = False  # whether it is built for (batch, features): then a batch of one has one value for each channel
 
     def __init__(
         self,
@@ -76,19 +78,7 @@ class BatchNormalization(Affine, ChannelAxis):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(
-            epsilon,
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
-            name,
-            trainable,
-        )
+        super().__init__(AffineOptions.from_arguments(locals()))
         self.epsilon = check_float("epsilon", epsilon, above=0)
         self.axis = None if axis is None else check_axis(axis)
         self.momentum = check_float("momentum", momentum, least=0, most=1)
@@ -99,26 +89,43 @@ class BatchNormalization(Affine, ChannelAxis):
         self.synchronized = synchronized
 
     def build(self, input_shape: torch.Size) -> None:
+        """Create the weights and the moving averages, one number for each channel."""
         channels = input_shape[positive_channel_axis(self, self.axis, len(input_shape))]
-        self.make_affine(channels)
+        self.add_affine_weights(channels)
         self.register_buffer("running_mean", self.add_weight((channels,), self.moving_mean_initializer).detach())
         self.register_buffer("running_var", self.add_weight((channels,), self.moving_variance_initializer).detach())
         self.single_rows = len(input_shape) == 2
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        learns = self.training and self.trainable
-        axis = positive_channel_axis(self, self.axis, x.ndim)
-        if axis == 1 and (mask is None or not learns):
-            return self._normalized(x, learns)
-        if mask is not None and learns:
-            return self._masked(x, mask, axis)
-        if axis == x.ndim - 1:  # rows of channels: no axis is moved, and torch has a fast kernel
-            return self._normalized(x.reshape(-1, x.shape[-1]), learns).reshape(x.shape)
-        return self._normalized(x.movedim(axis, 1), learns).movedim(1, axis)
+        """Normalize each channel, and update the moving averages in training.
 
-    def _normalized(self, x: Tensor, learns: bool) -> Tensor:
+        Args:
+            x: Any shape with at least 2 axes.
+            mask: The shape of `x` without its last axis, the channels; `False` excludes a position from the mean and
+                variance.
+
+        Raises:
+            ValueError: In training, there is only one value for each channel, or the mask does not fit.
+        """
+        uses_batch_statistics = self.training and self.trainable
+        axis = positive_channel_axis(self, self.axis, x.ndim)
+        if axis == 1 and (mask is None or not uses_batch_statistics):
+            return self._normalize(x, uses_batch_statistics)
+        if mask is not None and uses_batch_statistics:
+            return self._normalize_masked(x, mask, axis)
+        if axis == x.ndim - 1:
+            # As a matrix of rows, no axis has to be moved, and torch has a fast kernel.
+            return self._normalize(x.reshape(-1, x.shape[-1]), uses_batch_statistics).reshape(x.shape)
+        return self._normalize(x.movedim(axis, 1), uses_batch_statistics).movedim(1, axis)
+
+    def _normalize(self, x: Tensor, uses_batch_statistics: bool) -> Tensor:
+        """Normalize `x`, `(batch, channels, ...)`, with torch's kernel, and update the moving averages.
+
+        Raises:
+            ValueError: In training, there is only one value for each channel.
+        """
         mean, var = self.running_mean, self.running_var
-        if not learns:
+        if not uses_batch_statistics:
             return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.epsilon)
         count = x.numel() // max(x.shape[1], 1)
         if count < 2:
@@ -126,25 +133,37 @@ class BatchNormalization(Affine, ChannelAxis):
                 f"BatchNormalization cannot train on one value a channel, an input of shape {tuple(x.shape)}. "
                 "Change batch_size, or leave one sample out."
             )
-        # torch's step is from v to (1 - m) v + m n/(n-1) batch; taken on n/(n-1) v it is n/(n-1) times Keras'
-        larger = var * (count / (count - 1))
-        y = F.batch_norm(x, mean, larger, self.weight, self.bias, True, 1 - self.momentum, self.epsilon)
-        torch.mul(larger, (count - 1) / count, out=var)
+        # torch's update is v <- momentum v + (1 - momentum) n/(n-1) batch_var, Keras' has no factor n/(n-1). So torch
+        # updates n/(n-1) v, which is then divided by the factor.
+        scaled_var = var * (count / (count - 1))
+        y = F.batch_norm(x, mean, scaled_var, self.weight, self.bias, True, 1 - self.momentum, self.epsilon)
+        torch.mul(scaled_var, (count - 1) / count, out=var)
         return y
 
-    def _masked(self, x: Tensor, mask: Tensor, axis: int) -> Tensor:
-        """Mean and variance of what counts; torch's kernel knows no masks."""
+    def _normalize_masked(self, x: Tensor, mask: Tensor, axis: int) -> Tensor:
+        """Normalize `x` with the mean and variance of the positions in `mask`.
+
+        torch's kernel has no mask argument.
+
+        Args:
+            x: `(batch, ..., channels)`.
+            mask: `(batch, ...)`, boolean.
+            axis: Axis of the channels; must be the last.
+
+        Raises:
+            ValueError: The mask does not fit `x`, or the channels are not the last axis.
+        """
         if axis != x.ndim - 1 or mask.shape != x.shape[:-1]:
             raise ValueError(
                 f"BatchNormalization got a mask of shape {tuple(mask.shape)} for an input of shape {tuple(x.shape)}, "
                 f"with the channels on axis {axis}. A mask has all axes but the last, that of the channels: axis=-1."
             )
-        counts = mask.unsqueeze(-1)
+        selected = mask.unsqueeze(-1)  # (batch, ..., 1)
         axes = tuple(range(axis))
-        total = counts.sum(axes).clamp(min=1)
-        mean = torch.where(counts, x, 0).sum(axes) / total
+        total = selected.sum(axes).clamp(min=1)
+        mean = torch.where(selected, x, 0).sum(axes) / total
         centered = x - mean
-        var = torch.where(counts, centered, 0).square().sum(axes) / total
+        var = torch.where(selected, centered, 0).square().sum(axes) / total
         with torch.no_grad():
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), 1 - self.momentum)
             self.running_var.lerp_(var.to(self.running_var.dtype), 1 - self.momentum)
@@ -153,7 +172,7 @@ class BatchNormalization(Affine, ChannelAxis):
         return y if self.bias is None else y + self.bias
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        state_dict.pop(f"{prefix}num_batches_tracked", None)  # torch's, which counts for nothing here
+        state_dict.pop(f"{prefix}num_batches_tracked", None)  # only torch has this buffer; the layer does not use it
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:

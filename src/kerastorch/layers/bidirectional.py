@@ -1,4 +1,4 @@
-"""Bidirectional: a recurrent layer and its like in the other direction."""
+"""Bidirectional: a recurrent layer that runs in both directions."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ from kerastorch.core.errors import mismatch
 from kerastorch.core.serialization import encode
 from kerastorch.layers.base import Layer
 
-_MODES = ("sum", "mul", "concat", "ave", None)
+_MERGE_MODES = ("sum", "mul", "concat", "ave", None)
 
 
 class Bidirectional(Layer):
-    """Runs a recurrent layer forwards, its like backwards, and merges what comes out (Schuster & Paliwal 1997).
+    """Recurrent layer that runs forwards and backwards and merges both outputs (Schuster & Paliwal 1997).
 
-    Masked steps of a sequence come out as 0, whatever the layers' `zero_output_for_mask` says.
+    A returned sequence is 0 at masked steps, regardless of the layers' `zero_output_for_mask`.
 
     Args:
-        layer: a recurrent layer, `LSTM`, `GRU`, ...; a copy of it with new weights becomes `forward_layer`.
-        merge_mode: `"concat"` along the features, `"sum"`, `"mul"`, `"ave"`; `None` gives both.
-        weights: not taken; use `load_state_dict`.
-        backward_layer: goes backwards (`go_backwards=True`); `None` is like `layer`.
-        name: see `Layer`; so are `trainable` and `activity_regularizer`.
+        layer: Recurrent layer, such as `LSTM` or `RNN(cell)`; a copy of it with new weights becomes `forward_layer`.
+        merge_mode: How the outputs are merged: `"concat"` along the features, `"sum"`, `"mul"`, `"ave"` (the mean), or
+            `None` to return both.
+        weights: Must be `None`; use `load_state_dict`.
+        backward_layer: Recurrent layer with `go_backwards=True`; default a copy of `layer` in this direction.
+        activity_regularizer: Penalty on the output, divided by the batch size.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: `(batch, time, features)` -> `(batch, 2 * units)`, or `(batch, time, 2 * units)`. With `return_state` the
-    states of the forward layer come after it, then those of the backward layer; `initial_state` is in the same order.
+    Shape: `(batch, time, features)` -> `(batch, 2 * units)`, or `(batch, time, 2 * units)` with `return_sequences`; the
+        last axis has `units` unless `merge_mode="concat"`. With `return_state`, the states of the forward layer and
+        then those of the backward layer follow the output. `initial_state` has the same order.
 
     >>> from kerastorch.layers.recurrent import LSTM
     >>> Bidirectional(LSTM(3, return_sequences=True))(torch.zeros(2, 6, 5)).shape
@@ -51,101 +55,107 @@ class Bidirectional(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
-        for one in (layer, *([] if backward_layer is None else [backward_layer])):
-            if not isinstance(one, Layer) or not hasattr(one, "go_backwards"):
-                raise TypeError(f"Bidirectional takes a recurrent layer, as LSTM or RNN(cell), got {one!r}.")
-        if merge_mode not in _MODES:
-            raise mismatch("merge_mode", merge_mode, f"one of {', '.join(map(repr, _MODES))}")
+        for direction in (layer, *([] if backward_layer is None else [backward_layer])):
+            if not isinstance(direction, Layer) or not hasattr(direction, "go_backwards"):
+                raise TypeError(f"Bidirectional takes a recurrent layer, as LSTM or RNN(cell), got {direction!r}.")
+        if merge_mode not in _MERGE_MODES:
+            raise mismatch("merge_mode", merge_mode, f"one of {', '.join(map(repr, _MERGE_MODES))}")
         if weights is not None:
-            raise ValueError("weights is not taken. Build the layer, then call load_state_dict.")
+            raise ValueError("weights must be None. Build the layer, then call load_state_dict.")
         self.merge_mode = merge_mode
-        self.forward_layer: Any = _fresh(layer)
-        self.backward_layer: Any = _reversed(layer) if backward_layer is None else backward_layer
+        self.forward_layer: Any = _copy_without_weights(layer)
+        self.backward_layer: Any = _backward_copy(layer) if backward_layer is None else backward_layer
         for setting in ("return_sequences", "return_state", "stateful"):
             if getattr(self.forward_layer, setting) != getattr(self.backward_layer, setting):
                 raise ValueError(f"layer and backward_layer differ in {setting}; give both the same.")
         if self.forward_layer.go_backwards or not self.backward_layer.go_backwards:
             raise ValueError("layer must go forwards and backward_layer backwards, go_backwards=True.")
-        for one in (self.forward_layer, self.backward_layer):
-            one.zero_output_for_mask = one.return_sequences
+        for direction in (self.forward_layer, self.backward_layer):
+            direction.zero_output_for_mask = direction.return_sequences
         self.return_sequences, self.return_state = self.forward_layer.return_sequences, self.forward_layer.return_state
         self.stateful = self.forward_layer.stateful
 
     def build(self, input_shape: torch.Size) -> None:
+        """Build both layers."""
         self.forward_layer.ensure_built(input_shape)
         self.backward_layer.ensure_built(input_shape)
 
     def forward(self, x: Any, initial_state: Any = None, mask: Tensor | None = None) -> Any:
-        """See the class.
+        """Run both layers over all time steps; the docstring of the class describes the result.
 
         Args:
             x: `(batch, time, features)`, or a `PackedSequence`.
-            initial_state: the states of both layers, one after the other; `None` is the layers' own.
-            mask: `(batch, time)`, `True` where a step counts.
+            initial_state: List of the states of the forward layer, followed by those of the backward layer. `None` uses
+                the default of each layer.
+            mask: `(batch, time)`; a step where it is `False` changes no state.
         """
         if isinstance(x, PackedSequence):
-            return self._on_packed(x, initial_state, mask)
+            return self._forward_packed(x, initial_state, mask)
         half = 0 if initial_state is None else len(initial_state) // 2
-        first, second = (initial_state[:half], initial_state[half:]) if half else (None, None)
-        one = self.forward_layer(x, initial_state=first, mask=mask)
-        other = self.backward_layer(x, initial_state=second, mask=mask)
+        forward_state, backward_state = (initial_state[:half], initial_state[half:]) if half else (None, None)
+        ahead = self.forward_layer(x, initial_state=forward_state, mask=mask)
+        back = self.backward_layer(x, initial_state=backward_state, mask=mask)
         states: tuple[Tensor, ...] = ()
         if self.return_state:
-            one, other, states = one[0], other[0], (*one[1:], *other[1:])
+            ahead, back, states = ahead[0], back[0], (*ahead[1:], *back[1:])
         if self.return_sequences:
-            other = other.flip(1)
-        merged = self._merged(one, other)
+            back = back.flip(1)  # into the order of the input
+        merged = self._merge(ahead, back)
         if not self.return_state:
             return merged
         return (*merged, *states) if self.merge_mode is None else (merged, *states)
 
-    def _merged(self, one: Tensor, other: Tensor) -> Any:
+    def _merge(self, ahead: Tensor, back: Tensor) -> Any:
+        """Merge the outputs of both layers, or return both if `merge_mode` is `None`."""
         if self.merge_mode == "concat":
-            return torch.cat([one, other], -1)
+            return torch.cat([ahead, back], -1)
         if self.merge_mode == "sum":
-            return one + other
+            return ahead + back
         if self.merge_mode == "mul":
-            return one * other
-        return (one + other) / 2 if self.merge_mode == "ave" else (one, other)
+            return ahead * back
+        return (ahead + back) / 2 if self.merge_mode == "ave" else (ahead, back)
 
-    def _on_packed(self, x: PackedSequence, initial_state: Any, mask: Tensor | None) -> Any:
+    def _forward_packed(self, x: PackedSequence, initial_state: Any, mask: Tensor | None) -> Any:
+        """Run over a packed sequence as a padded batch with a mask, and pack returned sequences again."""
         if mask is not None:
             raise ValueError("A PackedSequence knows its lengths; give it without a mask.")
         padded, lengths = pad_packed_sequence(x, batch_first=True)
-        number = torch.arange(padded.shape[1], device=padded.device)
-        found = self.forward(padded, initial_state, number < lengths.to(padded.device).unsqueeze(1))
+        steps = torch.arange(padded.shape[1], device=padded.device)
+        results = self.forward(padded, initial_state, steps < lengths.to(padded.device).unsqueeze(1))
         if not self.return_sequences:
-            return found
-        found = found if isinstance(found, tuple) else (found,)
-        count = 2 if self.merge_mode is None else 1
-        packed = [pack_padded_sequence(y, lengths, batch_first=True, enforce_sorted=False) for y in found[:count]]
-        return (*packed, *found[count:]) if len(found) > 1 else packed[0]
+            return results
+        results = results if isinstance(results, tuple) else (results,)
+        n_sequences = 2 if self.merge_mode is None else 1
+        sequences, states = results[:n_sequences], results[n_sequences:]
+        packed = [pack_padded_sequence(y, lengths, batch_first=True, enforce_sorted=False) for y in sequences]
+        return (*packed, *states) if len(results) > 1 else packed[0]
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """That of the input where the output is a sequence; twice where two come out."""
+        """Return the mask of the input if the output is a sequence, once for each output, else `None`."""
         mask = mask if self.return_sequences else None
         return (mask, mask) if self.merge_mode is None else mask
 
     def reset_state(self) -> None:
-        """Forget the states kept from batch to batch."""
+        """Delete the stored states of both layers, so that the next batch starts from zeros."""
         self.forward_layer.reset_state()
         self.backward_layer.reset_state()
 
     reset_states = reset_state
 
     def get_config(self) -> dict[str, Any]:
-        """See `Configurable`."""
+        """Return the constructor arguments, with both layers encoded."""
         layers = {"layer": self.forward_layer, "backward_layer": self.backward_layer}
         others = ("merge_mode", "activity_regularizer", "name", "trainable")
         return {name: encode(value) for name, value in (layers | {n: getattr(self, n) for n in others}).items()}
 
 
-def _fresh(layer: Layer) -> Layer:
-    """Another one like it, without its weights."""
+def _copy_without_weights(layer: Layer) -> Layer:
+    """Return an unbuilt layer with the same constructor arguments."""
     return type(layer).from_config(layer.get_config()) if layer.built else copy.deepcopy(layer)
 
 
-def _reversed(layer: Any) -> Layer:
-    other: Any = _fresh(layer)
-    other.go_backwards = True
-    return other  # type: ignore[no-any-return]
+def _backward_copy(layer: Layer) -> Layer:
+    """Return an unbuilt layer with the same constructor arguments, except that it runs backwards."""
+    copied: Any = _copy_without_weights(layer)
+    copied.go_backwards = True
+    return copied  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Layers that act in training only: dropout in its kinds, Gaussian noise, a penalty on the activity."""
+"""Layers that act only in training: variants of dropout, Gaussian noise, and a penalty on activations."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ from kerastorch.regularizers import L1L2
 
 
 class Dropout(Layer):
-    """Sets each element to 0 with probability `rate` in training and scales the rest by `1 / (1 - rate)`.
+    """Dropout: a random fraction `rate` of the elements is set to 0 in training.
 
-    In evaluation and prediction it does nothing (Srivastava et al. 2014, in the inverted form).
+    The other elements are scaled by `1 / (1 - rate)`.
+
+    In evaluation and prediction, the input is returned unchanged (Srivastava et al. 2014, in the inverted form).
 
     Args:
-        rate: probability, 0 to 1.
-        noise_shape: shape of the random mask; 1 where it is shared along an axis, `None` where it is the input's.
-        seed: of numbers of its own, the same at each start; `None` draws from torch's global generator.
-        name: see `Layer`; so is `trainable`.
+        rate: Probability that an element is set to 0, 0 to 1.
+        noise_shape: Shape of the random mask; a size of 1 shares the mask along that axis, and `None` is the size of
+            the input. Default: the shape of the input.
+        seed: Seed of random numbers that are the same in each run, an integer >= 0; `None` uses torch's global
+            generator.
+        name: Name of the layer.
+        trainable: Accepted as in every layer; there are no weights.
 
     >>> Dropout(0.5).eval()(torch.ones(2))
     tensor([1., 1.])
@@ -54,29 +59,42 @@ class Dropout(Layer):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.rate:
             return x
-        shape = self._shape_of_noise(x)
+        shape = self._mask_shape(x)
         if self.rate == 1 or (shape is None and self.seed is None):
             return F.dropout(x, self.rate)
         return x * self._draws.dropout(shape or x.shape, self.rate, x)
 
-    def _shape_of_noise(self, x: Tensor) -> list[int] | None:
+    def _mask_shape(self, x: Tensor) -> list[int] | None:
+        """Return the shape of the random mask for `x`, or `None` if it is the shape of `x`.
+
+        Raises:
+            ValueError: The number of axes does not fit `x`.
+        """
         if self.noise_shape is None:
             return None
         if len(self.noise_shape) != x.ndim:
             raise ValueError(f"noise_shape {self.noise_shape} has {len(self.noise_shape)} axes, the input {x.ndim}.")
-        return [size if asked is None else asked for asked, size in zip(self.noise_shape, x.shape, strict=True)]
+        return [size if noise is None else noise for noise, size in zip(self.noise_shape, x.shape, strict=True)]
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:g}"
 
 
 class _SpatialDropout(Dropout):
-    """One draw for all positions of a feature."""
+    """Dropout with one random number for all positions of a feature.
 
-    _ndim: int
+    Args:
+        rate: Probability that a feature is set to 0, 0 to 1.
+        data_format: `"channels_first"`, `"channels_last"`, or `None` for the default of the class.
+        seed: Seed of the random masks; `None` uses torch's global generator.
+        name: Name of the layer.
+        trainable: Accepted as in every layer; there are no weights.
+    """
+
+    _ndim: int  # number of axes of the input, including the batch and the channels
 
     def __init__(
-        self, rate: float, data_format: str | None, seed: int | None, name: str | None, trainable: bool
+        self, rate: float, *, data_format: str | None, seed: int | None, name: str | None, trainable: bool
     ) -> None:
         super().__init__(rate, seed=seed, name=name, trainable=trainable)
         self.data_format = None if data_format is None else check_choice("data_format", data_format, FORMATS)
@@ -87,40 +105,43 @@ class _SpatialDropout(Dropout):
             warn_if_channels_last(self, input_shapes[0], "data_format")
 
     def default_channel_axis(self, ndim: int) -> int | None:
-        """Return the axis taken for the channels if no `data_format` was given."""
-        return None if self.data_format is not None or ndim != self._ndim else self._axis() or None
+        """Return the channel axis, or `None` if `data_format` is given or `ndim` is wrong."""
+        return None if self.data_format is not None or ndim != self._ndim else self._channel_axis()
 
     def axis_advice(self, axis: int) -> str:
-        """Say what to write for the channels on this axis."""
+        """Return the argument with which the channels are on `axis`, for warnings."""
         return f"data_format={FORMATS[axis == -1]!r}"
 
     @property
     def takes_channels_first(self) -> bool:
-        """Whether it takes axis 1 of images and volumes for the channels."""
-        return self._ndim > 3 and self._axis() == 1
+        """Return whether the input is images or volumes with the channels on axis 1."""
+        return self._ndim > 3 and self._channel_axis() == 1
 
-    def _shape_of_noise(self, x: Tensor) -> list[int]:
+    def _mask_shape(self, x: Tensor) -> list[int]:
         if x.ndim != self._ndim:
             raise ValueError(
                 f"{type(self).__name__} takes inputs of {self._ndim} axes, the batch's among them, "
                 f"got shape {tuple(x.shape)}."
             )
-        axis = self._axis()
-        return [size if at in (0, axis) else 1 for at, size in enumerate(x.shape)]
+        axis = self._channel_axis()
+        return [size if index in (0, axis) else 1 for index, size in enumerate(x.shape)]
 
-    def _axis(self) -> int:
+    def _channel_axis(self) -> int:
+        """Return the axis of the channels, counted from the front."""
         return self._ndim - 1 if self.data_format == "channels_last" else 1
 
 
 class SpatialDropout1D(_SpatialDropout):
-    """Sets whole features to 0 over all steps, with probability `rate` in training (Tompson et al. 2015).
+    """Dropout of whole features of a sequence: each is 0 at all time steps or at none (Tompson et al. 2015).
 
     Args:
-        rate: probability, 0 to 1; what is left is scaled by `1 / (1 - rate)`.
-        seed: see `Dropout`.
-        data_format: `None` or `'channels_last'`: `(batch, steps, features)`, as in Keras and as an `Embedding`, a
-            `Conv1D` or a recurrent layer gives it. `'channels_first'`: `(batch, features, steps)`, as in torch.
-        name: see `Layer`; so is `trainable`.
+        rate: Probability that a feature is set to 0 in training, 0 to 1; the others are scaled by `1 / (1 - rate)`.
+        seed: Seed of random numbers that are the same in each run, an integer >= 0; `None` uses torch's global
+            generator.
+        data_format: `"channels_last"` (default): `(batch, steps, features)`, as in Keras and as the output of
+            `Embedding`, `Conv1D` and recurrent layers. `"channels_first"`: `(batch, features, steps)`, as in torch.
+        name: Name of the layer.
+        trainable: Accepted as in every layer; there are no weights.
 
     >>> y = SpatialDropout1D(0.5)(torch.ones(1, 3, 4))
     >>> torch.equal(y[:, 0], y[:, 2])
@@ -138,21 +159,24 @@ class SpatialDropout1D(_SpatialDropout):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(rate, data_format, seed, name, trainable)
+        super().__init__(rate, data_format=data_format, seed=seed, name=name, trainable=trainable)
 
-    def _axis(self) -> int:
+    def _channel_axis(self) -> int:
         return 1 if self.data_format == "channels_first" else 2
 
 
 class SpatialDropout2D(_SpatialDropout):
-    """Sets whole feature maps to 0 with probability `rate` in training (Tompson et al. 2015).
+    """Dropout of whole feature maps: each is 0 at all pixels or at none (Tompson et al. 2015).
 
     Args:
-        rate: probability, 0 to 1; what is left is scaled by `1 / (1 - rate)`.
-        data_format: `None` or `'channels_first'`: `(batch, channels, height, width)`; `'channels_last'`: the channels
-            are the last axis.
-        seed: see `Dropout`.
-        name: see `Layer`; so is `trainable`.
+        rate: Probability that a feature map is set to 0 in training, 0 to 1; the others are scaled by
+            `1 / (1 - rate)`.
+        data_format: `"channels_first"` (default): `(batch, channels, height, width)`; `"channels_last"`: `(batch,
+            height, width, channels)`.
+        seed: Seed of random numbers that are the same in each run, an integer >= 0; `None` uses torch's global
+            generator.
+        name: Name of the layer.
+        trainable: Accepted as in every layer; there are no weights.
 
     >>> SpatialDropout2D(0.5)(torch.ones(2, 3, 4, 4)).std((2, 3)).max()
     tensor(0.)
@@ -169,11 +193,13 @@ class SpatialDropout2D(_SpatialDropout):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(rate, data_format, seed, name, trainable)
+        super().__init__(rate, data_format=data_format, seed=seed, name=name, trainable=trainable)
 
 
 class SpatialDropout3D(SpatialDropout2D):
-    """As `SpatialDropout2D`, of inputs `(batch, channels, depth, height, width)`.
+    """Dropout of whole channels of a volume, `(batch, channels, depth, height, width)`.
+
+    Arguments are those of `SpatialDropout2D`.
 
     >>> SpatialDropout3D(0.5)(torch.ones(2, 3, 4, 4, 4)).std((2, 3, 4)).max()
     tensor(0.)
@@ -183,13 +209,17 @@ class SpatialDropout3D(SpatialDropout2D):
 
 
 class AlphaDropout(Dropout):
-    """Dropout for SELU: what is dropped becomes SELU's lowest value; mean and variance stay (Klambauer et al. 2017).
+    """Dropout that preserves the mean and variance of SELU activations (Klambauer et al. 2017).
+
+    A dropped element gets the lowest value of SELU instead of 0, and the result is scaled and shifted.
 
     Args:
-        rate: probability, 0 to 1.
-        noise_shape: see `Dropout`.
-        seed: see `Dropout`.
-        name: see `Layer`; so is `trainable`.
+        rate: Probability that an element is dropped in training, 0 to 1.
+        noise_shape: Shape of the random mask; see `Dropout`.
+        seed: Seed of random numbers that are the same in each run, an integer >= 0; `None` uses torch's global
+            generator.
+        name: Name of the layer.
+        trainable: Accepted as in every layer; there are no weights.
 
     >>> AlphaDropout(0.5).eval()(torch.ones(2))
     tensor([1., 1.])
@@ -198,7 +228,7 @@ class AlphaDropout(Dropout):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.rate:
             return x
-        shape = self._shape_of_noise(x)
+        shape = self._mask_shape(x)
         if self.rate == 1 or (shape is None and self.seed is None):
             return torch.alpha_dropout(x, self.rate, True)
         keep = self._draws.bernoulli_mask(shape or x.shape, self.rate, x)
@@ -206,18 +236,20 @@ class AlphaDropout(Dropout):
         return scale * (x * keep + _LOWEST * (1 - keep) - _LOWEST * self.rate)
 
 
-_LOWEST = -1.7580993408473766  # of SELU: -scale * alpha
+_LOWEST = -1.7580993408473766  # the lowest value of SELU: -scale * alpha
 
 
 class GaussianDropout(Layer):
-    """Multiplies by normal noise of mean 1 and standard deviation `sqrt(rate / (1 - rate))` (Srivastava et al. 2014).
+    """Multiplicative normal noise of mean 1 and standard deviation `sqrt(rate / (1 - rate))`, in training only.
 
-    In evaluation it does nothing.
+    Source: Srivastava et al. 2014.
 
     Args:
-        rate: as of a `Dropout` with the same mean and variance; below 1.
-        seed: of numbers of its own, the same at each start; `None` draws from torch's global generator.
-        name: see `Layer`; so is `trainable`.
+        rate: Rate of the `Dropout` layer whose noise has the same mean and variance, >= 0 and < 1.
+        seed: Seed of random numbers that are the same in each run, an integer >= 0; `None` uses torch's global
+            generator.
+        name: Name of the layer.
+        trainable: Accepted as in every layer; there are no weights.
 
     >>> GaussianDropout(0.5).eval()(torch.ones(2))
     tensor([1., 1.])
@@ -244,12 +276,14 @@ class GaussianDropout(Layer):
 
 
 class GaussianNoise(Layer):
-    """Adds normal noise of mean 0 in training; in evaluation it does nothing.
+    """Additive normal noise of mean 0, in training only.
 
     Args:
-        stddev: its standard deviation.
-        seed: of numbers of its own, the same at each start; `None` draws from torch's global generator.
-        name: see `Layer`; so is `trainable`.
+        stddev: Standard deviation of the noise, >= 0.
+        seed: Seed of random numbers that are the same in each run, an integer >= 0; `None` uses torch's global
+            generator.
+        name: Name of the layer.
+        trainable: Accepted as in every layer; there are no weights.
 
     >>> GaussianNoise(0.1).eval()(torch.ones(2))
     tensor([1., 1.])
@@ -276,12 +310,13 @@ class GaussianNoise(Layer):
 
 
 class ActivityRegularization(Layer):
-    """Passes its input on and adds `l1 * sum(|x|) + l2 * sum(x^2)`, over the batch size, to the loss.
+    """Identity that adds a penalty on its input to the loss: `(l1 * sum(|x|) + l2 * sum(x^2)) / batch_size`.
 
     Args:
-        l1: factor of the absolute values, >= 0.
-        l2: factor of the squares, >= 0.
-        name: see `Layer`; so is `trainable`.
+        l1: Factor of the absolute values, >= 0.
+        l2: Factor of the squares, >= 0.
+        name: Name of the layer.
+        trainable: Accepted as in every layer; there are no weights.
 
     >>> ActivityRegularization(l1=0.1)(torch.ones(2))
     tensor([1., 1.])

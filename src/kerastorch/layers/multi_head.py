@@ -1,4 +1,4 @@
-"""MultiHeadAttention and GroupQueryAttention: projections, attention in each head, a projection back."""
+"""MultiHeadAttention and GroupQueryAttention."""
 
 from __future__ import annotations
 
@@ -6,38 +6,42 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerastorch.core.errors import check_int, mismatch
-from kerastorch.layers.multi_head_base import _Heads
+from kerastorch.layers.multi_head_base import MultiHeadOptions, _MultiHeadBase
 
 
-class MultiHeadAttention(_Heads):
-    """Attention in several heads (Vaswani et al. 2017, section 3.2.2), by `scaled_dot_product_attention` of torch.
+class MultiHeadAttention(_MultiHeadBase):
+    """Multi-head attention (Vaswani et al. 2017, section 3.2.2), computed by torch's `scaled_dot_product_attention`.
 
-    Its projections are `Dense` layers with weights laid out as `torch.nn.Linear`'s: `query`, `key`, `value`
-    (`(num_heads * size, features)`, head by head), `attention_output` and, if asked for, `gate`. A query that may
-    attend to nothing gets a zero from each head, always; Keras' layer does so with dropout or weights returned, and
-    else takes the mean of the values that it may not see. Weights that are returned, and dropout with a `seed`, have no
-    kernel: there the softmax is written out.
+    The projections are `Dense` layers whose weights have the layout of `torch.nn.Linear`: `query`, `key` and `value`,
+    each `(num_heads * size, features)` with the heads stacked, `attention_output`, and `gate` with `use_gate`.
+
+    If a query may attend to nothing, the output of each head is zero. Keras does the same if there is dropout or if the
+    weights are returned; without them, it takes the mean of the masked values.
+
+    torch's kernel neither returns the weights nor has a seed. With `return_attention_scores`, and for dropout with a
+    `seed`, the layer computes the softmax itself.
 
     Args:
-        num_heads: how many heads.
-        key_dim: size of queries and keys in a head.
-        value_dim: size of values in a head; `None` is `key_dim`.
-        dropout: share of the weights that is set to 0 in training.
-        use_bias: whether projections have biases.
-        output_shape: size or sizes of the output in the place of the features; `None`: those of the query.
-        attention_axes: `None` or 1, the time; others would need more axes than the three that it takes.
-        sliding_window: a query attends to what is less than that far away; `None`: to all.
-        flash_attention: must be `None`; torch picks the kernel.
-        kernel_initializer: fills the projections' weights.
-        bias_initializer: fills their biases.
-        kernel_regularizer: penalty on their weights.
-        bias_regularizer: penalty on their biases.
-        activity_regularizer: penalty on their outputs, over the batch size.
-        kernel_constraint: what their weights must satisfy after each step.
-        bias_constraint: what their biases must satisfy.
-        use_gate: whether what the heads give is multiplied with `sigmoid(gate(query))` (Qiu et al. 2025).
-        seed: see `Dropout`.
-        name: see `Layer`; so is `trainable`.
+        num_heads: Number of heads.
+        key_dim: Size of queries and keys in each head.
+        value_dim: Size of values in each head; default `key_dim`.
+        dropout: Fraction of the attention weights that is set to 0 in training.
+        use_bias: Whether the projections have biases.
+        output_shape: Size, or sizes, of the last axis of the output; default the number of features of the query.
+        attention_axes: `None` or 1, the time axis. Inputs have three axes, so there is no other one to attend over.
+        sliding_window: Each query attends only to keys less than this number of steps away; `None` is no limit.
+        flash_attention: Must be `None`, because torch selects the kernel.
+        kernel_initializer: Initializer of the weights of the projections.
+        bias_initializer: Initializer of the biases.
+        kernel_regularizer: Penalty on the weights.
+        bias_regularizer: Penalty on the biases.
+        activity_regularizer: Penalty on the outputs of the projections, divided by the batch size.
+        kernel_constraint: Constraint on the weights, applied after each optimizer step.
+        bias_constraint: Constraint on the biases.
+        use_gate: Whether the outputs of the heads are multiplied by `sigmoid(gate(query))` (Qiu et al. 2025).
+        seed: Seed of the dropout masks; `None` uses torch's global generator.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
     Shape: `(batch, queries, features)`, `(batch, keys, features)` -> `(batch, queries, features)`.
 
@@ -71,47 +75,34 @@ class MultiHeadAttention(_Heads):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
+        super().__init__(MultiHeadOptions.from_arguments(locals()))
         self.num_heads = check_int("num_heads", num_heads)
         self.key_dim = check_int("key_dim", key_dim)
         self.value_dim = self.key_dim if value_dim is None else check_int("value_dim", value_dim)
-        self._sizes = self.num_heads, self.num_heads, self.key_dim, self.value_dim
+        self._n_query_heads = self._n_key_value_heads = self.num_heads
+        self._key_size, self._value_size = self.key_dim, self.value_dim
         if output_shape is not None:
             sizes = output_shape if isinstance(output_shape, Sequence) else (output_shape,)
-            self._shape_out = tuple(check_int("output_shape", size) for size in sizes)
-        self.output_shape = self._shape_out
+            self._output_shape = tuple(check_int("output_shape", size) for size in sizes)
+        self.output_shape = self._output_shape
         if attention_axes not in (None, 1, -2, (1,), [1], (-2,), [-2]):
             raise mismatch(
                 "attention_axes", attention_axes, "None or 1", "Move other axes into the batch with reshape first."
             )
         self.attention_axes = attention_axes
-        self._settle(
-            dropout,
-            use_bias,
-            sliding_window,
-            flash_attention,
-            kernel_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            bias_regularizer,
-            kernel_constraint,
-            bias_constraint,
-            use_gate,
-            seed,
-        )
 
 
-class GroupQueryAttention(_Heads):
-    """Multi-head attention where several heads of the query share one of key and value (Ainslie et al. 2023).
+class GroupQueryAttention(_MultiHeadBase):
+    """Multi-head attention in which groups of query heads share one key and value head (Ainslie et al. 2023).
 
     Projections, masks and kernels are those of `MultiHeadAttention`.
 
     Args:
-        head_dim: size of each head.
-        num_query_heads: how many heads the query has.
-        num_key_value_heads: how many key and value have; a divisor of `num_query_heads`.
-        dropout: see `MultiHeadAttention`; so are all others.
-        name: see `Layer`; so is `trainable`.
+        head_dim: Size of queries, keys and values in each head.
+        num_query_heads: Number of heads of the query.
+        num_key_value_heads: Number of heads of key and value, a divisor of `num_query_heads`.
+        dropout: Fraction of the attention weights that is set to 0 in training; for all other arguments, see
+            `MultiHeadAttention`.
 
     Shape: `(batch, queries, features)`, `(batch, keys, features)` -> `(batch, queries, features)`.
 
@@ -143,25 +134,12 @@ class GroupQueryAttention(_Heads):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
+        super().__init__(MultiHeadOptions.from_arguments(locals()))
         self.head_dim = check_int("head_dim", head_dim)
         self.num_query_heads = check_int("num_query_heads", num_query_heads)
         self.num_key_value_heads = check_int("num_key_value_heads", num_key_value_heads)
         if self.num_query_heads % self.num_key_value_heads:
             expected = f"a divisor of num_query_heads={num_query_heads}"
             raise mismatch("num_key_value_heads", num_key_value_heads, expected)
-        self._sizes = self.num_query_heads, self.num_key_value_heads, self.head_dim, self.head_dim
-        self._settle(
-            dropout,
-            use_bias,
-            sliding_window,
-            flash_attention,
-            kernel_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            bias_regularizer,
-            kernel_constraint,
-            bias_constraint,
-            use_gate,
-            seed,
-        )
+        self._n_query_heads, self._n_key_value_heads = self.num_query_heads, self.num_key_value_heads
+        self._key_size = self._value_size = self.head_dim

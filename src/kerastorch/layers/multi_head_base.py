@@ -1,8 +1,9 @@
-"""What attention in several heads shares: projections, masks, dropout and the way forward."""
+"""Base of the multi-head attention layers: projections, masks, dropout and the forward pass."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,77 +12,107 @@ from torch.nn import functional as F
 
 from kerastorch import constraints, initializers, regularizers
 from kerastorch.core.errors import check_float, check_int
-from kerastorch.layers.attention_masks import band, causal, check_steps, joined, softmax
+from kerastorch.layers.attention_masks import (
+    causal_mask,
+    check_steps,
+    intersection,
+    masked_softmax,
+    sliding_window_mask,
+)
 from kerastorch.layers.base import Layer
 from kerastorch.layers.core import Dense
+from kerastorch.layers.options import LayerOptions
 from kerastorch.layers.random_generator import RandomGenerator
 
 
-class _Heads(Layer):
-    supports_masking = True  # the output has the steps of the query, whose mask comes first
-    takes_channels_last = True
-    _sizes: tuple[int, int, int, int]  # heads of the query, heads of key and value, size of a key, of a value
-    _shape_out: tuple[int, ...] | None = None
+@dataclass(frozen=True, kw_only=True)
+class MultiHeadOptions(LayerOptions):
+    """Options of both multi-head attention layers; `MultiHeadAttention` documents them."""
 
-    def _settle(
-        self,
-        dropout: float,
-        use_bias: bool,
-        sliding_window: int | None,
-        flash_attention: None,
-        kernel_initializer: Any,
-        bias_initializer: Any,
-        kernel_regularizer: Any,
-        bias_regularizer: Any,
-        kernel_constraint: Any,
-        bias_constraint: Any,
-        use_gate: bool,
-        seed: int | None,
-    ) -> None:
-        if flash_attention is not None:
+    dropout: float = 0.0
+    use_bias: bool = True
+    sliding_window: int | None = None
+    flash_attention: None = None
+    kernel_initializer: Any = "glorot_uniform"
+    bias_initializer: Any = "zeros"
+    kernel_regularizer: Any = None
+    bias_regularizer: Any = None
+    kernel_constraint: Any = None
+    bias_constraint: Any = None
+    use_gate: bool = False
+    seed: int | None = None
+
+
+class _MultiHeadBase(Layer):
+    """Attention in several heads, between a projection into the heads and a projection back.
+
+    Args:
+        options: Constructor arguments of the layer.
+    """
+
+    supports_masking = True  # The output has the time steps of the query, so its mask is the mask of the first input.
+    takes_channels_last = True
+    _n_query_heads: int
+    _n_key_value_heads: int
+    _key_size: int  # size of a query or a key in one head
+    _value_size: int  # size of a value in one head
+    _output_shape: tuple[int, ...] | None = None  # of the features; None: as many as the query has
+
+    def __init__(self, options: MultiHeadOptions) -> None:
+        super().__init__(
+            name=options.name, trainable=options.trainable, activity_regularizer=options.activity_regularizer
+        )
+        if options.flash_attention is not None:
             raise ValueError(
                 "flash_attention must be None: torch picks the fastest kernel by itself. To force one, call the model "
                 "inside torch.nn.attention.sdpa_kernel(...)."
             )
-        self.dropout = check_float("dropout", dropout, least=0, below=1)
-        self.use_bias = use_bias
-        self.sliding_window = sliding_window if sliding_window is None else check_int("sliding_window", sliding_window)
+        window = options.sliding_window
+        self.dropout = check_float("dropout", options.dropout, least=0, below=1)
+        self.use_bias = options.use_bias
+        self.sliding_window = None if window is None else check_int("sliding_window", window)
         self.flash_attention = None
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.use_gate = use_gate
-        self._draws = RandomGenerator(seed)
+        self.kernel_initializer = initializers.get(options.kernel_initializer)
+        self.bias_initializer = initializers.get(options.bias_initializer)
+        self.kernel_regularizer = regularizers.get(options.kernel_regularizer)
+        self.bias_regularizer = regularizers.get(options.bias_regularizer)
+        self.kernel_constraint = constraints.get(options.kernel_constraint)
+        self.bias_constraint = constraints.get(options.bias_constraint)
+        self.use_gate = options.use_gate
+        self._draws = RandomGenerator(options.seed)
         self.seed = self._draws.seed
 
     def build(self, query_shape: torch.Size) -> None:
+        """Create the projections for queries of shape `(batch, time, features)`.
+
+        Raises:
+            ValueError: The query does not have 3 axes.
+        """
         if len(query_shape) != 3:
             raise ValueError(f"{type(self).__name__} takes (batch, time, features), got shape {tuple(query_shape)}.")
-        heads, groups, key, value = self._sizes
-        self.query = self._projection(heads * key)
-        self.key = self._projection(groups * key)
-        self.value = self._projection(groups * value)
-        self.gate = self._projection(heads * value, "sigmoid") if self.use_gate else None
-        width = query_shape[-1] if self._shape_out is None else math.prod(self._shape_out)
-        self.attention_output = self._projection(width)
-        # the penalty on the last projection's output is that on the layer's, which is the same
+        self.query = self._make_projection(self._n_query_heads * self._key_size)
+        self.key = self._make_projection(self._n_key_value_heads * self._key_size)
+        self.value = self._make_projection(self._n_key_value_heads * self._value_size)
+        gate_units = self._n_query_heads * self._value_size
+        self.gate = self._make_projection(gate_units, "sigmoid") if self.use_gate else None
+        self.attention_output = self._make_projection(
+            query_shape[-1] if self._output_shape is None else math.prod(self._output_shape)
+        )
+        # The layer's own output is that of the last projection, and its penalty must be added only once.
         self.attention_output.activity_regularizer = None
 
-    def _projection(self, units: int, activation: Any = None) -> Dense:
+    def _make_projection(self, units: int, activation: Any = None) -> Dense:
         dense = Dense(
             units,
-            activation,
-            self.use_bias,
-            self.kernel_initializer,
-            self.bias_initializer,
-            self.kernel_regularizer,
-            self.bias_regularizer,
-            self.activity_regularizer,
-            self.kernel_constraint,
-            self.bias_constraint,
+            activation=activation,
+            use_bias=self.use_bias,
+            kernel_initializer=self.kernel_initializer,
+            bias_initializer=self.bias_initializer,
+            kernel_regularizer=self.kernel_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            activity_regularizer=self.activity_regularizer,
+            kernel_constraint=self.kernel_constraint,
+            bias_constraint=self.bias_constraint,
         )
         return dense.to(self._placement)
 
@@ -97,50 +128,56 @@ class _Heads(Layer):
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
     ) -> Any:
-        """See the class.
+        """Return the attended values of each query, `(batch, queries, features)`.
 
         Args:
             query: `(batch, queries, features)`.
             value: `(batch, keys, features)`.
-            key: as `value`, which it is where it is not given.
-            query_mask: `(batch, queries)`; a query masked attends to nothing.
-            value_mask: `(batch, keys)`; a value masked is not attended to.
-            key_mask: `(batch, keys)`, the same.
-            attention_mask: `(batch, queries, keys)`, `(queries, keys)` or `(batch, heads, queries, keys)`; `True` where
-                a query may attend.
-            return_attention_scores: whether the weights come out too, `(batch, heads, queries, keys)`.
-            use_causal_mask: whether a position attends to none behind it.
+            key: `(batch, keys, features)`; default `value`.
+            query_mask: `(batch, queries)`; a query where it is `False` attends to nothing.
+            value_mask: `(batch, keys)`; no query attends to a value where it is `False`.
+            key_mask: `(batch, keys)`; no query attends to a key where it is `False`.
+            attention_mask: `(batch, queries, keys)`, `(queries, keys)` or `(batch, heads, queries, keys)`; `True` if
+                the query may attend to the key.
+            return_attention_scores: Whether to return `(output, weights)`, with weights of shape `(batch, heads,
+                queries, keys)`.
+            use_causal_mask: Whether a position attends only to itself and to earlier positions.
+
+        Raises:
+            ValueError: A key, value or mask of a shape that does not fit.
         """
         key = value if key is None else key
-        heads, groups, *_ = self._sizes
+        n_heads, n_groups = self._n_query_heads, self._n_key_value_heads
         masks = {"query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask}
         check_steps(self.display_name(), query, value, key, **masks, attention_mask=attention_mask)
-        mask = self._mask(query, value, query_mask, value_mask, key_mask, attention_mask)
-        only_causal = use_causal_mask and mask is None and not return_attention_scores
-        if use_causal_mask and not only_causal:
-            mask = joined(mask, causal(query.shape[1], value.shape[1], query.device))
+        mask = self._combine_masks(query, value, query_mask, value_mask, key_mask, attention_mask)
+        is_only_causal = use_causal_mask and mask is None and not return_attention_scores
+        if use_causal_mask and not is_only_causal:
+            mask = intersection(mask, causal_mask(query.shape[1], value.shape[1], query.device))
         gate = None if self.gate is None else self.gate(query)
-        q = _split(self.query(query), heads)  # (batch, heads, time, size)
-        k, v = _split(self.key(key), groups), _split(self.value(value), groups)
-        share = self.dropout if self.training else 0.0
+        q = _split_heads(self.query(query), n_heads)  # (batch, heads, time, size)
+        k, v = _split_heads(self.key(key), n_groups), _split_heads(self.value(value), n_groups)
+        rate = self.dropout if self.training else 0.0
         weights = None
-        if return_attention_scores or (share and self.seed is not None):
-            if only_causal:
-                mask = causal(query.shape[1], value.shape[1], query.device)
-            k, v = (one.repeat_interleave(heads // groups, 1) if groups < heads else one for one in (k, v))
-            weights = softmax(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]), mask)
-            y = (weights * self._draws.dropout(weights.shape, share, weights) if share else weights) @ v
+        if return_attention_scores or (rate and self.seed is not None):
+            # torch's kernel returns no weights and has no seed, so the softmax is computed here.
+            if is_only_causal:
+                mask = causal_mask(query.shape[1], value.shape[1], query.device)
+            if n_groups < n_heads:
+                k, v = (x.repeat_interleave(n_heads // n_groups, 1) for x in (k, v))
+            weights = masked_softmax(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]), mask)
+            y = (weights * self._draws.dropout(weights.shape, rate, weights) if rate else weights) @ v
         else:
             y = F.scaled_dot_product_attention(
-                q, k, v, attn_mask=mask, dropout_p=share, is_causal=only_causal, enable_gqa=groups < heads
+                q, k, v, attn_mask=mask, dropout_p=rate, is_causal=is_only_causal, enable_gqa=n_groups < n_heads
             )
-        y = y.transpose(1, 2).flatten(2)
+        y = y.transpose(1, 2).flatten(2)  # (batch, queries, heads * size)
         output = self.attention_output(y if gate is None else y * gate)
-        if self._shape_out is not None:
-            output = output.unflatten(-1, self._shape_out)
+        if self._output_shape is not None:
+            output = output.unflatten(-1, self._output_shape)
         return (output, weights) if return_attention_scores else output
 
-    def _mask(
+    def _combine_masks(
         self,
         query: Tensor,
         value: Tensor,
@@ -149,24 +186,29 @@ class _Heads(Layer):
         key_mask: Tensor | None,
         attention_mask: Tensor | None,
     ) -> Tensor | None:
-        """Of all masks one, `(batch, 1 or heads, queries, keys)`."""
+        """Return one mask for all masks and the sliding window, or `None` if there is none.
+
+        Returns:
+            A boolean mask that broadcasts to `(batch, heads, queries, keys)`.
+        """
         mask = None
         if query_mask is not None:
             mask = query_mask.bool().unsqueeze(-1)
-        for one in (value_mask, key_mask):
-            if one is not None:
-                mask = joined(mask, one.bool().unsqueeze(-2))
+        for step_mask in (value_mask, key_mask):
+            if step_mask is not None:
+                mask = intersection(mask, step_mask.bool().unsqueeze(-2))
         if self.sliding_window is not None:
-            mask = joined(mask, band(query.shape[1], value.shape[1], self.sliding_window, query.device))
+            window = sliding_window_mask(query.shape[1], value.shape[1], self.sliding_window, query.device)
+            mask = intersection(mask, window)
         if mask is not None and mask.ndim == 3:
             mask = mask.unsqueeze(1)
         if attention_mask is None:
             return mask
-        given = attention_mask.bool()
-        return joined(mask, given.unsqueeze(1) if given.ndim == 3 else given)
+        attention_mask = attention_mask.bool()
+        return intersection(mask, attention_mask.unsqueeze(1) if attention_mask.ndim == 3 else attention_mask)
 
 
-def _split(x: Tensor, heads: int) -> Tensor:
-    """`(batch, time, heads * size)` -> `(batch, heads, time, size)`."""
-    apart: Tensor = x.unflatten(-1, (heads, -1))
-    return apart.transpose(1, 2)
+def _split_heads(x: Tensor, n_heads: int) -> Tensor:
+    """Reshape `(batch, time, n_heads * size)` to `(batch, n_heads, time, size)`."""
+    split: Tensor = x.unflatten(-1, (n_heads, -1))
+    return split.transpose(1, 2)

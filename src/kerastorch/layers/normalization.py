@@ -1,8 +1,9 @@
-"""Normalization of each sample by itself, and the `weight` and `bias` after it."""
+"""Normalization of each sample by itself: layer, group, RMS and unit normalization."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,18 +15,29 @@ from kerastorch.core.errors import check_float, mismatch
 from kerastorch.layers.axes import LAST, apply_along_axes, check_axes, check_axis, positive_axes, positive_channel_axis
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channel_axis import ChannelAxis
+from kerastorch.layers.options import LayerOptions
 
 
-class Affine(Layer):
-    """What normalizations that end in `weight * x + bias` have in common.
+@dataclass(frozen=True, kw_only=True)
+class AffineOptions(LayerOptions):
+    """Options of normalizations that end in `weight * x + bias`; `LayerNormalization` documents them."""
+
+    epsilon: float = 1e-3
+    center: bool = True
+    scale: bool = True
+    beta_initializer: Any = "zeros"
+    gamma_initializer: Any = "ones"
+    beta_regularizer: Any = None
+    gamma_regularizer: Any = None
+    beta_constraint: Any = None
+    gamma_constraint: Any = None
+
+
+class AffineNormalization(Layer):
+    """Base of normalizations that end in `weight * x + bias`.
 
     Args:
-        epsilon: added to the variance.
-        center: whether there is a `bias` (Keras' beta).
-        scale: whether there is a `weight` (Keras' gamma).
-        beta_initializer: fills `bias`; so on for its regularizer and constraint.
-        gamma_initializer: fills `weight`; so on for its regularizer and constraint.
-        name: see `Layer`; so is `trainable`.
+        options: Constructor arguments of the layer.
     """
 
     supports_masking = True
@@ -33,33 +45,20 @@ class Affine(Layer):
     weight: torch.nn.Parameter | None
     bias: torch.nn.Parameter | None
 
-    def __init__(
-        self,
-        epsilon: float,
-        center: bool,
-        scale: bool,
-        beta_initializer: Any,
-        gamma_initializer: Any,
-        beta_regularizer: Any,
-        gamma_regularizer: Any,
-        beta_constraint: Any,
-        gamma_constraint: Any,
-        name: str | None,
-        trainable: bool,
-    ) -> None:
-        super().__init__(name=name, trainable=trainable)
-        self.epsilon = check_float("epsilon", epsilon, least=0)
-        self.center = center
-        self.scale = scale
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
+    def __init__(self, options: AffineOptions) -> None:
+        super().__init__(name=options.name, trainable=options.trainable)
+        self.epsilon = check_float("epsilon", options.epsilon, least=0)
+        self.center = options.center
+        self.scale = options.scale
+        self.beta_initializer = initializers.get(options.beta_initializer)
+        self.gamma_initializer = initializers.get(options.gamma_initializer)
+        self.beta_regularizer = regularizers.get(options.beta_regularizer)
+        self.gamma_regularizer = regularizers.get(options.gamma_regularizer)
+        self.beta_constraint = constraints.get(options.beta_constraint)
+        self.gamma_constraint = constraints.get(options.gamma_constraint)
 
-    def make_affine(self, *sizes: int) -> None:
-        """Make `weight` and `bias` of these sizes, where they are wanted."""
+    def add_affine_weights(self, *sizes: int) -> None:
+        """Create `weight` and `bias` of these sizes; one that the options exclude is `None`."""
         self.weight = self.bias = None
         if self.scale:
             self.weight = self.add_weight(
@@ -79,26 +78,27 @@ class Affine(Layer):
             )
 
 
-class LayerNormalization(Affine):
-    """Mean 0 and variance 1 along `axis` in each sample by itself, then `weight * x + bias` (Ba et al. 2016).
+class LayerNormalization(AffineNormalization):
+    """Layer normalization: mean 0 and variance 1 along `axis` in each sample, then `weight * x + bias`.
 
-    `torch.nn.LayerNorm`, which has an epsilon of 1e-5 where Keras has 1e-3.
+    Source: Ba et al. 2016. It computes the same as `torch.nn.LayerNorm`, whose default epsilon is 1e-5.
 
     Args:
-        axis: the axis, or several; -1, the default, is the last. Behind layers whose channels are on axis 1 it must
-            be given: see `Softmax`.
-        epsilon: added to the variance.
-        center: whether there is a `bias` (Keras' beta), of the sizes of `axis`.
-        scale: whether there is a `weight` (Keras' gamma).
-        beta_initializer: fills `bias`.
-        gamma_initializer: fills `weight`.
-        beta_regularizer: penalty on `bias`.
-        gamma_regularizer: penalty on `weight`.
-        beta_constraint: what `bias` must satisfy after each step.
-        gamma_constraint: what `weight` must satisfy.
-        name: see `Layer`; so is `trainable`.
+        axis: Axis or axes, default the last one. It is required behind a layer whose channels are on axis 1, for which
+            the last axis would be a wrong guess.
+        epsilon: Added to the variance.
+        center: Whether a `bias` (Keras' beta), of the sizes of `axis`, is added.
+        scale: Whether the result is multiplied by a `weight` (Keras' gamma), of the same sizes.
+        beta_initializer: Initializer of `bias`.
+        gamma_initializer: Initializer of `weight`.
+        beta_regularizer: Penalty on `bias`.
+        gamma_regularizer: Penalty on `weight`.
+        beta_constraint: Constraint on `bias`, applied after each optimizer step.
+        gamma_constraint: Constraint on `weight`.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: any, and the same.
+    Shape: any; the output has the shape of the input.
 
     >>> LayerNormalization(epsilon=0)(torch.tensor([[1.0, 3.0]])).detach()
     tensor([[-1.,  1.]])
@@ -120,52 +120,44 @@ class LayerNormalization(Affine):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(
-            epsilon,
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
-            name,
-            trainable,
-        )
+        super().__init__(AffineOptions.from_arguments(locals()))
         self.axis, self.axis_given = check_axes(axis), axis is not LAST
 
     def build(self, input_shape: torch.Size) -> None:
-        self.make_affine(*(input_shape[axis] for axis in positive_axes(self, self.axis, len(input_shape))))
+        """Create `weight` and `bias` with the sizes of `axis`."""
+        self.add_affine_weights(*(input_shape[axis] for axis in positive_axes(self, self.axis, len(input_shape))))
 
     def forward(self, x: Tensor) -> Tensor:
-        def normalized(last: Tensor, sizes: list[int]) -> Tensor:
+        def normalize(last: Tensor, sizes: list[int]) -> Tensor:
             return F.layer_norm(last, sizes, self.weight, self.bias, self.epsilon)
 
-        return apply_along_axes(x, positive_axes(self, self.axis, x.ndim), normalized)
+        return apply_along_axes(x, positive_axes(self, self.axis, x.ndim), normalize)
 
 
-class GroupNormalization(Affine, ChannelAxis):
-    """Mean 0 and variance 1 over a group of channels and all positions, then `weight * x + bias` (Wu & He 2018).
+class GroupNormalization(AffineNormalization, ChannelAxis):
+    """Group normalization: mean 0 and variance 1 over a group of channels and all positions of each sample.
 
-    `torch.nn.GroupNorm`, which has an epsilon of 1e-5 where Keras has 1e-3.
+    This is followed by `weight * x + bias` (Wu & He 2018). It computes the same as `torch.nn.GroupNorm`, whose default
+    epsilon is 1e-5.
 
     Args:
-        groups: how many groups; the channels must be a multiple of it. -1: one a channel (instance normalization).
-        axis: that of the channels. `None` is 1 for images and volumes, `(batch, channels, height, width)`, and the last
-            for `(batch, features)` and `(batch, steps, features)`. Keras has -1.
-        epsilon: added to the variance.
-        center: whether there is a `bias` (Keras' beta), one number a channel.
-        scale: whether there is a `weight` (Keras' gamma).
-        beta_initializer: fills `bias`.
-        gamma_initializer: fills `weight`.
-        beta_regularizer: penalty on `bias`.
-        gamma_regularizer: penalty on `weight`.
-        beta_constraint: what `bias` must satisfy after each step.
-        gamma_constraint: what `weight` must satisfy.
-        name: see `Layer`; so is `trainable`.
+        groups: Number of groups, a divisor of the number of channels; -1 makes each channel a group (instance
+            normalization).
+        axis: Axis of the channels. Default: 1 for images and volumes, `(batch, channels, height, width)`, and the last
+            axis for `(batch, features)` and `(batch, steps, features)`. Keras' default is -1.
+        epsilon: Added to the variance.
+        center: Whether a `bias` (Keras' beta), one number for each channel, is added.
+        scale: Whether the result is multiplied by a `weight` (Keras' gamma), of the same sizes.
+        beta_initializer: Initializer of `bias`.
+        gamma_initializer: Initializer of `weight`.
+        beta_regularizer: Penalty on `bias`.
+        gamma_regularizer: Penalty on `weight`.
+        beta_constraint: Constraint on `bias`, applied after each optimizer step.
+        gamma_constraint: Constraint on `weight`.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: any with two axes or more, and the same.
+    Shape: any with at least 2 axes; the output has the shape of the input.
 
     >>> GroupNormalization(2, epsilon=0)(torch.tensor([[1.0, 3.0, 10.0, 20.0]])).detach()
     tensor([[-1.,  1., -1.,  1.]])
@@ -188,52 +180,48 @@ class GroupNormalization(Affine, ChannelAxis):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(
-            epsilon,
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
-            name,
-            trainable,
-        )
+        super().__init__(AffineOptions.from_arguments(locals()))
         if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
             raise mismatch("groups", groups, "an integer >= 1, or -1 for a group of each channel")
         self.groups = groups
         self.axis = None if axis is None else check_axis(axis)
 
     def build(self, input_shape: torch.Size) -> None:
+        """Create `weight` and `bias`, one number for each channel.
+
+        Raises:
+            ValueError: The number of channels is not a multiple of `groups`.
+        """
         channels = input_shape[positive_channel_axis(self, self.axis, len(input_shape))]
-        self.make_affine(channels)
+        self.add_affine_weights(channels)
         if channels % self.groups:
             raise ValueError(
-                f"GroupNormalization: {channels} channels cannot be put in groups={self.groups} of one size."
+                f"GroupNormalization: {channels} channels cannot be divided into groups={self.groups} of equal size."
             )
 
     def forward(self, x: Tensor) -> Tensor:
         axis = positive_channel_axis(self, self.axis, x.ndim)
         groups = x.shape[axis] if self.groups == -1 else self.groups
-        first = F.group_norm(x if axis == 1 else x.movedim(axis, 1), groups, self.weight, self.bias, self.epsilon)
-        return first if axis == 1 else first.movedim(1, axis)
+        y = F.group_norm(x if axis == 1 else x.movedim(axis, 1), groups, self.weight, self.bias, self.epsilon)
+        return y if axis == 1 else y.movedim(1, axis)
 
     def extra_repr(self) -> str:
         return f"groups={self.groups}, axis={self.axis}"
 
 
 class RMSNormalization(Layer):
-    """`weight * x / sqrt(mean(x^2) + epsilon)` along `axis` (Zhang & Sennrich 2019): `torch.nn.RMSNorm`.
+    """RMS normalization: `weight * x / sqrt(mean(x^2) + epsilon)` along `axis`, as `torch.nn.RMSNorm`.
+
+    Source: Zhang & Sennrich 2019.
 
     Args:
-        axis: the axis, or several; -1, the default, is the last. Behind layers whose channels are on axis 1 it must
-            be given: see `Softmax`.
-        epsilon: added to the mean of squares.
-        name: see `Layer`; so is `trainable`.
+        axis: Axis or axes, default the last one. It is required behind a layer whose channels are on axis 1, for which
+            the last axis would be a wrong guess.
+        epsilon: Added to the mean of the squares.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: any, and the same; `weight` has the sizes of `axis`.
+    Shape: any; the output has the shape of the input, and `weight` has the sizes of `axis`.
 
     >>> RMSNormalization(epsilon=0)(torch.tensor([[1.0, -1.0, 7.0, 7.0]])).detach()
     tensor([[ 0.2000, -0.2000,  1.4000,  1.4000]])
@@ -256,25 +244,27 @@ class RMSNormalization(Layer):
         self.epsilon = check_float("epsilon", epsilon, least=0)
 
     def build(self, input_shape: torch.Size) -> None:
+        """Create `weight` with the sizes of `axis`."""
         sizes = [input_shape[axis] for axis in positive_axes(self, self.axis, len(input_shape))]
         self.weight = self.add_weight(sizes, "ones")
 
     def forward(self, x: Tensor) -> Tensor:
-        def normalized(last: Tensor, sizes: list[int]) -> Tensor:
+        def normalize(last: Tensor, sizes: list[int]) -> Tensor:
             return F.rms_norm(last, sizes, self.weight, self.epsilon)
 
-        return apply_along_axes(x, positive_axes(self, self.axis, x.ndim), normalized)
+        return apply_along_axes(x, positive_axes(self, self.axis, x.ndim), normalize)
 
 
 class UnitNormalization(Layer):
-    """`x / |x|`, the Euclidean norm along `axis`: `torch.nn.functional.normalize`.
+    """Unit normalization: `x / |x|` with the Euclidean norm along `axis`, as `torch.nn.functional.normalize`.
 
     Args:
-        axis: the axis, or several over which one norm is taken; -1, the default, is the last. Behind layers whose
-            channels are on axis 1 it must be given: see `Softmax`.
-        name: see `Layer`; so is `trainable`.
+        axis: Axis or axes over which one norm is computed, default the last one. It is required behind a layer whose
+            channels are on axis 1, for which the last axis would be a wrong guess.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: any, and the same.
+    Shape: any; the output has the shape of the input.
 
     >>> UnitNormalization()(torch.tensor([[3.0, 4.0]]))
     tensor([[0.6000, 0.8000]])

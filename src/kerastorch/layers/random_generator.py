@@ -1,4 +1,4 @@
-"""Random numbers for layers, with a seed or without: the same code for calls and for compiled graphs."""
+"""RandomGenerator: random numbers of layers, with or without a seed, in eager and in compiled code."""
 
 from __future__ import annotations
 
@@ -13,62 +13,73 @@ from kerastorch.core.torch_private import standard_gamma
 
 
 class RandomGenerator:
-    """Draws from torch's global generator, or with a seed from numbers of its own.
+    """Source of random numbers: torch's global generator, or a seeded sequence.
 
-    With a seed, draw number `n` is a pure function of the seed and `n`, on each device another. torch traces no
-    generator, so that such a draw is an operator of its own, which counts the draws in a tensor: it compiles whole,
-    and compiled or not the numbers are the same.
+    With a seed, sample number `n` is a pure function of the seed, `n` and the kind of device. `torch.compile` cannot
+    trace a `torch.Generator`. A seeded sample is therefore a custom operator that counts the samples in a tensor. It
+    compiles without a graph break and gives the same numbers in eager and compiled code.
+
+    A layer stores its generator in the attribute `_draws`. Checkpoints save `count` under this name, so it is fixed.
 
     Args:
-        seed: an integer >= 0, or `None`.
+        seed: An integer >= 0, or `None` for torch's global generator.
 
-    >>> draws = RandomGenerator(3)
-    >>> bool(torch.equal(draws.uniform(torch.empty(2)), draws.uniform(torch.empty(2))))
+    Attributes:
+        count: The seed and the number of samples taken, `(2,)`; `None` without a seed.
+
+    >>> generator = RandomGenerator(3)
+    >>> bool(torch.equal(generator.uniform(torch.empty(2)), generator.uniform(torch.empty(2))))
     False
     """
 
     def __init__(self, seed: int | None) -> None:
         self.seed = None if seed is None else check_int("seed", seed, 0)
-        # the seed, and how many draws there were; always on the CPU, where reading waits for nothing
+        # The tensor stays on the CPU, so that reading it needs no device synchronisation.
         self.count = None if self.seed is None else torch.tensor([self.seed % 2**63, 0], device="cpu")
 
     def uniform(self, like: Tensor) -> Tensor:
-        """From 0 to 1, without 1."""
-        return self._drawn("uniform", like)
+        """Return uniform numbers in [0, 1), of the shape, dtype and device of `like`."""
+        return self._sample("uniform", like)
 
     def normal(self, like: Tensor) -> Tensor:
-        """Of mean 0 and standard deviation 1."""
-        return self._drawn("normal", like)
+        """Return standard normal numbers, of the shape, dtype and device of `like`."""
+        return self._sample("normal", like)
 
     def gamma(self, alpha: Tensor) -> Tensor:
-        """From Gamma(alpha, 1), for each element."""
-        return self._drawn("gamma", alpha)
+        """Return a number from Gamma(alpha, 1) for each element of `alpha`."""
+        return self._sample("gamma", alpha)
 
-    def order(self, size: int, like: Tensor) -> Tensor:
-        """The numbers below `size` in random order, on the device of `like`."""
+    def permutation(self, size: int, like: Tensor) -> Tensor:
+        """Return the integers from 0 to `size - 1` in random order, `(size,)`, on the device of `like`."""
         return self.uniform(like.new_empty(size, dtype=torch.float64)).argsort()
 
     def bernoulli_mask(self, shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
-        """0 with probability `rate`, else 1; of `shape`, in the dtype and on the device of `like`."""
+        """Return 0 with probability `rate`, else 1.
+
+        Args:
+            shape: Shape of the result.
+            rate: Probability of 0, 0 to 1.
+            like: Tensor with the dtype and device of the result.
+        """
         return (self.uniform(like.new_empty(shape, dtype=at_least_float32(like.dtype))) < 1 - rate).to(like.dtype)
 
     def dropout(self, shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
-        """0 with probability `rate`, else `1 / (1 - rate)`."""
+        """Return 0 with probability `rate`, else `1 / (1 - rate)`; arguments as in `bernoulli_mask`."""
         return self.bernoulli_mask(shape, rate, like) / (1 - rate)
 
-    def _drawn(self, kind: str, like: Tensor) -> Tensor:
+    def _sample(self, distribution: str, like: Tensor) -> Tensor:
         if self.count is None:
-            return _KINDS[kind](like.detach(), None)
-        found: Tensor = _seeded(self.count, kind, like.detach())
-        return found
+            return _DISTRIBUTIONS[distribution](like.detach(), None)
+        sample: Tensor = _seeded_sample(self.count, distribution, like.detach())
+        return sample
 
 
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:
-    """float32, or float64 where `dtype` is: narrower ones have too few different numbers to draw."""
+    """Return float64 for float64, else float32: narrower types have too few random numbers."""
     return torch.promote_types(dtype, torch.float32)
 
 
-_KINDS: dict[str, Callable[[Tensor, torch.Generator | None], Tensor]] = {
+_DISTRIBUTIONS: dict[str, Callable[[Tensor, torch.Generator | None], Tensor]] = {
     "uniform": lambda like, generator: torch.empty_like(like).uniform_(generator=generator),
     "normal": lambda like, generator: torch.empty_like(like).normal_(generator=generator),
     "gamma": lambda alpha, generator: standard_gamma(alpha, generator=generator),
@@ -76,12 +87,13 @@ _KINDS: dict[str, Callable[[Tensor, torch.Generator | None], Tensor]] = {
 
 
 @torch.library.custom_op("kerastorch::seeded", mutates_args={"count"})
-def _seeded(count: Tensor, kind: str, like: Tensor) -> Tensor:
+def _seeded_sample(count: Tensor, kind: str, like: Tensor) -> Tensor:
+    """Return the next sample of the distribution `kind`, and count it in place."""
     seed = np.random.SeedSequence(count.tolist()).generate_state(1, np.uint64)
     count[1] += 1
-    return _KINDS[kind](like, torch.Generator(like.device).manual_seed(int(seed[0])))
+    return _DISTRIBUTIONS[kind](like, torch.Generator(like.device).manual_seed(int(seed[0])))
 
 
-@_seeded.register_fake
-def _traced(count: Tensor, kind: str, like: Tensor) -> Tensor:  # noqa: ARG001
+@_seeded_sample.register_fake
+def _fake_sample(count: Tensor, kind: str, like: Tensor) -> Tensor:  # noqa: ARG001
     return torch.empty_like(like)

@@ -1,54 +1,57 @@
-"""SimpleRNN, LSTM and GRU: torch's fused kernels where the settings permit, a loop over time elsewhere."""
+"""SimpleRNN, LSTM and GRU: torch's fused kernel if the arguments permit it, else a loop over time."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kerastorch.layers.fused_rnn import RELU, SIGMOID, TANH, _Fused
-from kerastorch.layers.rnn_gates import _LongShort, _Reset, _Simple
+from kerastorch.layers.fused_rnn import RELU, SIGMOID, TANH, _FusedRNN
+from kerastorch.layers.rnn_gates import _GRUMath, _LSTMMath, _SimpleRNNMath
+from kerastorch.layers.rnn_options import RecurrentOptions
 
 
-class SimpleRNN(_Fused, _Simple):
-    """`h' = activation(W x + U h + b)` over time (Elman 1990); torch's kernel for tanh and relu.
+class SimpleRNN(_FusedRNN, _SimpleRNNMath):
+    """Simple recurrent layer, `h' = activation(W x + U h + b)` (Elman 1990).
 
-    Weights are named and laid out as those of `torch.nn.RNN`, whose files it reads and writes. Keras has one bias:
-    torch's second one, `bias_hh_l0`, is zero and does not learn.
+    torch's fused kernel runs the steps if the activation is tanh or relu. Weights have the names and the layout of
+    `torch.nn.RNN`, so each loads the state dict of the other. The second bias, `bias_hh_l0`, which only torch has, is
+    zero and is not trained.
 
     Args:
-        units: size of the output and of the state.
-        activation: name or callable; `None` is linear.
-        use_bias: whether there is a bias.
-        kernel_initializer: fills `weight_ih_l0`, `(units, features)`.
-        recurrent_initializer: fills `weight_hh_l0`, `(units, units)`.
-        bias_initializer: fills `bias_ih_l0`.
-        kernel_regularizer: penalty on `weight_ih_l0`.
-        recurrent_regularizer: penalty on `weight_hh_l0`.
-        bias_regularizer: penalty on the bias.
-        activity_regularizer: penalty on the output, over the batch size.
-        kernel_constraint: what `weight_ih_l0` must satisfy after each step.
-        recurrent_constraint: what `weight_hh_l0` must satisfy.
-        bias_constraint: what the bias must satisfy.
-        dropout: share of the inputs that is set to 0 in training, the same ones at all time steps.
-        recurrent_dropout: share of the states that is set to 0, the same at all steps, others for each gate. Where it
-            is not 0, inputs are dropped for each gate apart, and training goes by a loop instead of torch's kernel.
-        seed: see `Dropout`.
-        return_sequences: whether the outputs of all steps come out, not only the last.
-        return_state: whether the last state comes out too, behind the output.
-        go_backwards: whether it begins at the end; outputs are in the order in which they were computed.
-        stateful: whether the last states of a batch are the first of the next, row by row, until `reset_state()`.
-        unroll: accepted; it changes nothing.
-        zero_output_for_mask: whether outputs of masked steps are 0 in a sequence, not those of the step before.
-        name: see `Layer`; so is `trainable`.
+        units: Size of the output and of the state.
+        activation: Activation of the state, a name or a callable; `None` is linear.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of `weight_ih_l0`, `(units, features)`.
+        recurrent_initializer: Initializer of `weight_hh_l0`, `(units, units)`.
+        bias_initializer: Initializer of `bias_ih_l0`.
+        kernel_regularizer: Penalty on `weight_ih_l0`.
+        recurrent_regularizer: Penalty on `weight_hh_l0`.
+        bias_regularizer: Penalty on the bias.
+        activity_regularizer: Penalty on the output, divided by the batch size.
+        kernel_constraint: Constraint on `weight_ih_l0`, applied after each optimizer step.
+        recurrent_constraint: Constraint on `weight_hh_l0`.
+        bias_constraint: Constraint on the bias.
+        dropout: Fraction of the inputs that is set to 0 in training, 0 to 1; all time steps have the same mask.
+        recurrent_dropout: Fraction of the states that is set to 0 in training, with one mask for each gate and the
+            same masks at all time steps. If it is not 0, inputs have one mask for each gate, too, and training runs
+            a loop instead of torch's kernel.
+        seed: Seed of the dropout masks; `None` uses torch's global generator.
+        return_sequences: Whether to return the outputs of all time steps instead of the last one.
+        return_state: Whether to return `(output, state)` instead of the output.
+        go_backwards: Whether to process the last time step first; outputs are in the order of computation.
+        stateful: Whether each row of a batch starts from the last states of the same row in the previous batch, until
+            `reset_state()` is called.
+        unroll: Accepted for compatibility with Keras; it has no effect.
+        zero_output_for_mask: Whether a returned sequence is 0 at masked steps, instead of repeating the step before.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: `(batch, time, features)` -> `(batch, units)`, or `(batch, time, units)`. Of a `PackedSequence` the last
-    outputs by row, or a `PackedSequence`.
+    Shape: `(batch, time, features)` -> `(batch, units)`, or `(batch, time, units)` with `return_sequences`. A
+        `PackedSequence` -> the last output of each row, `(batch, units)`, or a `PackedSequence`.
 
     >>> import torch
     >>> SimpleRNN(3, return_sequences=True)(torch.zeros(2, 6, 5)).shape
     torch.Size([2, 6, 3])
     """
-
-    _suffix = "_l0"
 
     def __init__(
         self,
@@ -78,77 +81,61 @@ class SimpleRNN(_Fused, _Simple):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(
-            units,
-            activation,
-            None,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            activity_regularizer,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            name,
-            trainable,
-        )
-        self._settle(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
-        self._kernel = "rnn_tanh" if self.activation in TANH else "rnn_relu" if self.activation in RELU else None
+        super().__init__(RecurrentOptions.from_arguments(locals()))
+
+    def _kernel_name(self) -> str | None:
+        return "rnn_tanh" if self.activation in TANH else "rnn_relu" if self.activation in RELU else None
 
 
-class LSTM(_Fused, _LongShort):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997, with a forget gate); torch's kernel for the default
-    activations.
+class LSTM(_FusedRNN, _LSTMMath):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997, with a forget gate).
 
-    Weights are named and laid out as those of `torch.nn.LSTM`, whose files it reads and writes. Keras has one bias:
-    torch's second one, `bias_hh_l0`, is zero and does not learn.
+    torch's fused kernel runs the steps if the activations are the defaults. Weights have the names and the layout of
+    `torch.nn.LSTM`, so each loads the state dict of the other. The second bias, `bias_hh_l0`, which only torch has, is
+    zero and is not trained.
 
     Args:
-        units: size of the output and of the states.
-        activation: name or callable; `None` is linear.
-        recurrent_activation: that of the gates.
-        use_bias: whether there is a bias.
-        kernel_initializer: fills `weight_ih_l0`, `(4 * units, features)`, gates i, f, g, o.
-        recurrent_initializer: fills `weight_hh_l0`, `(4 * units, units)`.
-        bias_initializer: fills `bias_ih_l0`.
-        unit_forget_bias: whether the bias of the forget gate begins at 1.
-        kernel_regularizer: penalty on `weight_ih_l0`.
-        recurrent_regularizer: penalty on `weight_hh_l0`.
-        bias_regularizer: penalty on the bias.
-        activity_regularizer: penalty on the output, over the batch size.
-        kernel_constraint: what `weight_ih_l0` must satisfy after each step.
-        recurrent_constraint: what `weight_hh_l0` must satisfy.
-        bias_constraint: what the bias must satisfy.
-        dropout: share of the inputs that is set to 0 in training, the same ones at all time steps.
-        recurrent_dropout: share of the states that is set to 0, the same at all steps, others for each gate. Where it
-            is not 0, inputs are dropped for each gate apart, and training goes by a loop instead of torch's kernel.
-        seed: see `Dropout`.
-        return_sequences: whether the outputs of all steps come out, not only the last.
-        return_state: whether the last states come out too, behind the output.
-        go_backwards: whether it begins at the end; outputs are in the order in which they were computed.
-        stateful: whether the last states of a batch are the first of the next, row by row, until `reset_state()`.
-        unroll: accepted; it changes nothing.
-        use_cudnn: `"auto"` takes torch's kernel where it can, on any device; `False` the loop; `True` is an error where
-            the settings leave only the loop.
-        zero_output_for_mask: whether outputs of masked steps are 0 in a sequence, not those of the step before.
-        name: see `Layer`; so is `trainable`.
+        units: Size of the output and of both states.
+        activation: Activation of the state, a name or a callable; `None` is linear.
+        recurrent_activation: Activation of the gates, a name or a callable; `None` is linear.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of `weight_ih_l0`, `(4 * units, features)`, gates i, f, g, o.
+        recurrent_initializer: Initializer of `weight_hh_l0`, `(4 * units, units)`.
+        bias_initializer: Initializer of `bias_ih_l0`.
+        unit_forget_bias: Whether the bias of the forget gate is initialized to 1.
+        kernel_regularizer: Penalty on `weight_ih_l0`.
+        recurrent_regularizer: Penalty on `weight_hh_l0`.
+        bias_regularizer: Penalty on the bias.
+        activity_regularizer: Penalty on the output, divided by the batch size.
+        kernel_constraint: Constraint on `weight_ih_l0`, applied after each optimizer step.
+        recurrent_constraint: Constraint on `weight_hh_l0`.
+        bias_constraint: Constraint on the bias.
+        dropout: Fraction of the inputs that is set to 0 in training, 0 to 1; all time steps have the same mask.
+        recurrent_dropout: Fraction of the states that is set to 0 in training, with one mask for each gate and the
+            same masks at all time steps. If it is not 0, inputs have one mask for each gate, too, and training runs
+            a loop instead of torch's kernel.
+        seed: Seed of the dropout masks; `None` uses torch's global generator.
+        return_sequences: Whether to return the outputs of all time steps instead of the last one.
+        return_state: Whether to return `(output, h, c)` instead of the output.
+        go_backwards: Whether to process the last time step first; outputs are in the order of computation.
+        stateful: Whether each row of a batch starts from the last states of the same row in the previous batch, until
+            `reset_state()` is called.
+        unroll: Accepted for compatibility with Keras; it has no effect.
+        use_cudnn: `"auto"` uses torch's kernel, on any device, if the other arguments permit it; `False` always runs
+            the loop; `True` raises an error if only the loop is possible.
+        zero_output_for_mask: Whether a returned sequence is 0 at masked steps, instead of repeating the step before.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: `(batch, time, features)` -> `(batch, units)`, or `(batch, time, units)`. Of a `PackedSequence` the last
-    outputs by row, or a `PackedSequence`.
+    Shape: `(batch, time, features)` -> `(batch, units)`, or `(batch, time, units)` with `return_sequences`. A
+        `PackedSequence` -> the last output of each row, `(batch, units)`, or a `PackedSequence`.
 
     >>> import torch
     >>> LSTM(3, return_sequences=True)(torch.zeros(2, 6, 5)).shape
     torch.Size([2, 6, 3])
     """
 
-    _suffix = "_l0"
+    _kernel_needs = "activation='tanh' and recurrent_activation='sigmoid'"
 
     def __init__(
         self,
@@ -181,81 +168,62 @@ class LSTM(_Fused, _LongShort):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(
-            units,
-            activation,
-            recurrent_activation,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            activity_regularizer,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            name,
-            trainable,
-        )
-        self._settle(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
-        self.unit_forget_bias = unit_forget_bias
-        self.state_size = [self.units, self.units]
-        default = self.activation in TANH and self.recurrent_activation in SIGMOID
-        self._kernel = "lstm" if default else None
-        self.use_cudnn = self._checked(use_cudnn, "activation='tanh' and recurrent_activation='sigmoid'")
+        super().__init__(RecurrentOptions.from_arguments(locals()))
+
+    def _kernel_name(self) -> str | None:
+        return "lstm" if self.activation in TANH and self.recurrent_activation in SIGMOID else None
 
 
-class GRU(_Fused, _Reset):
-    """Gated recurrent unit (Cho et al. 2014); torch's kernel for the default activations and `reset_after=True`.
+class GRU(_FusedRNN, _GRUMath):
+    """Gated recurrent unit (Cho et al. 2014).
 
-    Weights are named and laid out as those of `torch.nn.GRU`, whose files it reads and writes; its gates are in the
-    order r, z, n, Keras' in the order z, r, n.
+    torch's fused kernel runs the steps if the activations are the defaults and `reset_after=True`. Weights have the
+    names and the layout of `torch.nn.GRU`, so each loads the state dict of the other. The gates are in torch's order
+    r, z, n; Keras' order is z, r, n.
 
     Args:
-        units: size of the output and of the state.
-        activation: name or callable; `None` is linear.
-        recurrent_activation: that of the gates.
-        use_bias: whether there is a bias.
-        kernel_initializer: fills `weight_ih_l0`, `(3 * units, features)`, gates r, z, n.
-        recurrent_initializer: fills `weight_hh_l0`, `(3 * units, units)`.
-        bias_initializer: fills `bias_ih_l0`, and `bias_hh_l0` where `reset_after`.
-        kernel_regularizer: penalty on `weight_ih_l0`.
-        recurrent_regularizer: penalty on `weight_hh_l0`.
-        bias_regularizer: penalty on the bias.
-        activity_regularizer: penalty on the output, over the batch size.
-        kernel_constraint: what `weight_ih_l0` must satisfy after each step.
-        recurrent_constraint: what `weight_hh_l0` must satisfy.
-        bias_constraint: what the bias must satisfy.
-        dropout: share of the inputs that is set to 0 in training, the same ones at all time steps.
-        recurrent_dropout: share of the states that is set to 0, the same at all steps, others for each gate. Where it
-            is not 0, inputs are dropped for each gate apart, and training goes by a loop instead of torch's kernel.
-        seed: see `Dropout`.
-        return_sequences: whether the outputs of all steps come out, not only the last.
-        return_state: whether the last state comes out too, behind the output.
-        go_backwards: whether it begins at the end; outputs are in the order in which they were computed.
-        stateful: whether the last states of a batch are the first of the next, row by row, until `reset_state()`.
-        unroll: accepted; it changes nothing.
-        reset_after: whether the reset gate acts after the product with the state (torch's and Keras' way) or before
-            it (the paper's), for which torch has no kernel.
-        use_cudnn: `"auto"` takes torch's kernel where it can, on any device; `False` the loop; `True` is an error where
-            the settings leave only the loop.
-        zero_output_for_mask: whether outputs of masked steps are 0 in a sequence, not those of the step before.
-        name: see `Layer`; so is `trainable`.
+        units: Size of the output and of the state.
+        activation: Activation of the state, a name or a callable; `None` is linear.
+        recurrent_activation: Activation of the gates, a name or a callable; `None` is linear.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of `weight_ih_l0`, `(3 * units, features)`, gates r, z, n.
+        recurrent_initializer: Initializer of `weight_hh_l0`, `(3 * units, units)`.
+        bias_initializer: Initializer of `bias_ih_l0`, and with `reset_after` of `bias_hh_l0`.
+        kernel_regularizer: Penalty on `weight_ih_l0`.
+        recurrent_regularizer: Penalty on `weight_hh_l0`.
+        bias_regularizer: Penalty on the bias.
+        activity_regularizer: Penalty on the output, divided by the batch size.
+        kernel_constraint: Constraint on `weight_ih_l0`, applied after each optimizer step.
+        recurrent_constraint: Constraint on `weight_hh_l0`.
+        bias_constraint: Constraint on the bias.
+        dropout: Fraction of the inputs that is set to 0 in training, 0 to 1; all time steps have the same mask.
+        recurrent_dropout: Fraction of the states that is set to 0 in training, with one mask for each gate and the
+            same masks at all time steps. If it is not 0, inputs have one mask for each gate, too, and training runs
+            a loop instead of torch's kernel.
+        seed: Seed of the dropout masks; `None` uses torch's global generator.
+        return_sequences: Whether to return the outputs of all time steps instead of the last one.
+        return_state: Whether to return `(output, state)` instead of the output.
+        go_backwards: Whether to process the last time step first; outputs are in the order of computation.
+        stateful: Whether each row of a batch starts from the last states of the same row in the previous batch, until
+            `reset_state()` is called.
+        unroll: Accepted for compatibility with Keras; it has no effect.
+        reset_after: Whether the reset gate is applied after the product with the state, as in torch, or before it, as
+            in the paper. torch has no kernel for the latter.
+        use_cudnn: `"auto"` uses torch's kernel, on any device, if the other arguments permit it; `False` always runs
+            the loop; `True` raises an error if only the loop is possible.
+        zero_output_for_mask: Whether a returned sequence is 0 at masked steps, instead of repeating the step before.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: `(batch, time, features)` -> `(batch, units)`, or `(batch, time, units)`. Of a `PackedSequence` the last
-    outputs by row, or a `PackedSequence`.
+    Shape: `(batch, time, features)` -> `(batch, units)`, or `(batch, time, units)` with `return_sequences`. A
+        `PackedSequence` -> the last output of each row, `(batch, units)`, or a `PackedSequence`.
 
     >>> import torch
     >>> GRU(3, return_sequences=True)(torch.zeros(2, 6, 5)).shape
     torch.Size([2, 6, 3])
     """
 
-    _suffix = "_l0"
+    _kernel_needs = "activation='tanh', recurrent_activation='sigmoid' and reset_after=True"
 
     def __init__(
         self,
@@ -288,31 +256,8 @@ class GRU(_Fused, _Reset):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(
-            units,
-            activation,
-            recurrent_activation,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            activity_regularizer,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            name,
-            trainable,
-        )
-        self._settle(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
-        self.reset_after = reset_after
-        default = self.activation in TANH and self.recurrent_activation in SIGMOID
-        self._kernel = "gru" if default and reset_after else None
-        self.use_cudnn = self._checked(
-            use_cudnn, "activation='tanh', recurrent_activation='sigmoid' and reset_after=True"
-        )
+        super().__init__(RecurrentOptions.from_arguments(locals()))
+
+    def _kernel_name(self) -> str | None:
+        has_kernel = self.activation in TANH and self.recurrent_activation in SIGMOID and self.reset_after
+        return "gru" if has_kernel else None

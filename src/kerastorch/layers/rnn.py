@@ -1,7 +1,8 @@
-"""RNN: a cell over time; and what every layer over time does with states, masks and packed sequences."""
+"""RNN, which runs a cell over time, and RecurrentBase: the states, masks and packed sequences of recurrent layers."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,126 +15,150 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.torch_private import non_persistent_buffers, pytree
 from kerastorch.layers.base import Layer
 from kerastorch.layers.rnn_cells import StackedRNNCells, check_cell
-from kerastorch.layers.rnn_gates import _Gated
-from kerastorch.layers.scan import backwards, scan, zeros
+from kerastorch.layers.rnn_gates import _RecurrentWeights
+from kerastorch.layers.rnn_options import SequenceOptions
+from kerastorch.layers.scan import reverse_rows, scan, zeros
 
 
-class RecurrentBase(Layer):
+class RecurrentBase(Layer, ABC):
+    """Layer that runs over time steps and passes states from each step to the next.
+
+    Attributes:
+        return_sequences: Whether the outputs of all steps are returned.
+        return_state: Whether the last states are returned behind the output.
+        go_backwards: Whether the last step is processed first.
+        stateful: Whether a batch starts from the last states of the batch before.
+        zero_output_for_mask: Whether a returned sequence is 0 at masked steps.
+    """
+
     takes_channels_last = True
-    return_sequences: bool
-    return_state: bool
-    go_backwards: bool
-    stateful: bool
-    zero_output_for_mask: bool
-    _kept = 0  # how many states are kept for the next batch
+    _kept = 0  # number of states stored for the next batch, in the buffers state_0, state_1, ...
 
-    def _settle(
-        self,
-        return_sequences: bool,
-        return_state: bool,
-        go_backwards: bool,
-        stateful: bool,
-        unroll: bool,
-        zero_output_for_mask: bool,
-    ) -> None:
-        self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
-        self.stateful, self.unroll, self.zero_output_for_mask = stateful, unroll, zero_output_for_mask
+    def _set_options(self, options: SequenceOptions) -> None:
+        """Store each option as an attribute of the same name."""
+        self.return_sequences = options.return_sequences
+        self.return_state = options.return_state
+        self.go_backwards = options.go_backwards
+        self.stateful = options.stateful
+        self.unroll = options.unroll
+        self.zero_output_for_mask = options.zero_output_for_mask
 
     def forward(self, x: Any, initial_state: Any = None, mask: Tensor | None = None) -> Any:
-        """See the class.
+        """Run over all time steps; the docstring of the class describes the result.
 
         Args:
             x: `(batch, time, features)`, or a `PackedSequence`.
-            initial_state: the states before the first step; `None`: zeros, or the last ones where `stateful`.
-            mask: `(batch, time)`, `True` where a step counts.
+            initial_state: States before the first step, a tensor or a list of tensors. `None`: zeros, or the last
+                states of the batch before if the layer is `stateful`.
+            mask: `(batch, time)`; a step where it is `False` changes no state.
+
+        Raises:
+            ValueError: A mask with a `PackedSequence`, a mask of another shape, or a wrong number of states.
         """
         if isinstance(x, PackedSequence):
             if mask is not None:
                 raise ValueError("A PackedSequence knows its lengths; give it without a mask.")
-            return self._on_packed(x, initial_state)
-        mask = checked_mask(self, x, mask)
-        states = self._given(initial_state) if initial_state is not None else self._first(x)
+            return self._forward_packed(x, initial_state)
+        mask = check_mask(self, x, mask)
+        states = self._initial_states(x) if initial_state is None else self._check_states(initial_state)
         if self.go_backwards:
             x, mask = x.flip(1), None if mask is None else mask.flip(1)
         outputs, states = self._run(x, states, mask)
         if self.stateful:
-            self._keep(states)
+            self._store_states(states)
         output = outputs if self.return_sequences else outputs[:, -1]
         if mask is not None and self.return_sequences and self.zero_output_for_mask:
             output = output.masked_fill(~mask.view(*mask.shape, *[1] * (output.ndim - 2)), 0)
         return (output, *states) if self.return_state else output
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """That of the input where the output is a sequence."""
+        """Return the mask of the input if the output is a sequence, else `None`."""
         return mask if self.return_sequences else None
 
+    @abstractmethod
     def _run(self, x: Tensor, states: list[Any], mask: Tensor | None) -> tuple[Tensor, list[Any]]:
-        """Outputs of all steps and the last states, forwards in time."""
-        raise NotImplementedError
+        """Compute the outputs of all steps, first step first, and the states after the last step.
 
-    def _zeros(self, x: Tensor) -> list[Any]:
-        """The states to begin with."""
-        raise NotImplementedError
+        Args:
+            x: `(batch, time, features)`.
+            states: States before the first step.
+            mask: `(batch, time)`, boolean, or `None`.
+        """
 
-    def _on_packed(self, x: PackedSequence, initial_state: Any) -> Any:
-        """Lengths are a mask; what comes out is packed again where it is a sequence."""
+    @abstractmethod
+    def _zero_states(self, x: Tensor) -> list[Any]:
+        """Return the default initial states for the batch `x`."""
+
+    @abstractmethod
+    def _state_sizes(self) -> list[Any]:
+        """Return the size of each state."""
+
+    def _forward_packed(self, x: PackedSequence, initial_state: Any) -> Any:
+        """Run over a packed sequence as a padded batch with a mask, and pack a returned sequence again."""
         padded, lengths = pad_packed_sequence(x, batch_first=True)
         if self.go_backwards:
-            padded = backwards(padded, lengths.to(padded.device)).flip(1)
-        number = torch.arange(padded.shape[1], device=padded.device)
-        mask = number < lengths.to(padded.device).unsqueeze(1)
-        # flipped, rows begin with their padding, which changes nothing: the last steps are the sequence
-        found = self.forward(padded, initial_state, mask.flip(1) if self.go_backwards else mask)
+            padded = reverse_rows(padded, lengths.to(padded.device)).flip(1)
+        steps = torch.arange(padded.shape[1], device=padded.device)
+        mask = steps < lengths.to(padded.device).unsqueeze(1)
+        # `forward` flips x and mask, so each row ends up reversed and in front of its padding.
+        result = self.forward(padded, initial_state, mask.flip(1) if self.go_backwards else mask)
         if not self.return_sequences:
-            return found
-        output = found[0] if self.return_state else found
+            return result
+        output = result[0] if self.return_state else result
         packed = pack_padded_sequence(output, lengths, batch_first=True, enforce_sorted=False)
-        return (packed, *found[1:]) if self.return_state else packed
+        return (packed, *result[1:]) if self.return_state else packed
 
     # --- states -----------------------------------------------------------------------------------------------
 
-    def _given(self, states: Any) -> list[Any]:
-        given = [states] if isinstance(states, Tensor) else list(states)
+    def _check_states(self, states: Any) -> list[Any]:
+        """Return `initial_state` as a list of the right length.
+
+        Raises:
+            ValueError: The number of states is wrong.
+        """
+        tensors = [states] if isinstance(states, Tensor) else list(states)
         sizes = self._state_sizes()
-        if len(given) != len(sizes):
-            raise ValueError(f"initial_state of {type(self).__name__} has {len(sizes)} tensors, got {len(given)}.")
-        return given
+        if len(tensors) != len(sizes):
+            raise ValueError(f"initial_state of {type(self).__name__} has {len(sizes)} tensors, got {len(tensors)}.")
+        return tensors
 
-    def _state_sizes(self) -> list[Any]:
-        raise NotImplementedError
+    def _initial_states(self, x: Tensor) -> list[Any]:
+        """Return the states stored by the batch before `x`, or the default ones if there are none.
 
-    def _first(self, x: Tensor) -> list[Any]:
-        fresh = self._zeros(x)
+        Raises:
+            ValueError: The stored states are of a batch of another size.
+        """
+        default = self._zero_states(x)
         if not self._kept:
-            return fresh
-        kept = [self._buffers[f"state_{index}"] for index in range(self._kept)]
-        assert kept[0] is not None
-        if kept[0].shape[0] != x.shape[0]:
-            if hasattr(x, "fake_mode"):  # a call that only asks for shapes, with rows of its own
-                return fresh
+            return default
+        stored = list(self.kept_states.values())
+        if stored[0].shape[0] != x.shape[0]:
+            if hasattr(x, "fake_mode"):  # shape inference runs with a batch size of its own
+                return default
             raise ValueError(
-                f"{type(self).__name__} is stateful and keeps states of {kept[0].shape[0]} rows, got a batch of "
+                f"{type(self).__name__} is stateful and keeps states of {stored[0].shape[0]} rows, got a batch of "
                 f"{x.shape[0]}. Give batches of one size, or call reset_state() first."
             )
-        # copies, for the buffers are written to before anybody has gone backward
-        states = [state.clone() for state in kept if state is not None]
-        return pytree.tree_unflatten(states, pytree.tree_structure(fresh))  # type: ignore[no-any-return]
+        # The buffers are overwritten before the backward pass runs, so the graph gets copies.
+        states = [state.clone() for state in stored]
+        return pytree.tree_unflatten(states, pytree.tree_structure(default))  # type: ignore[no-any-return]
 
-    def _keep(self, states: list[Any]) -> None:
+    def _store_states(self, states: list[Any]) -> None:
+        """Store the last states in buffers, for the next batch."""
         leaves = [leaf.detach() for leaf in pytree.tree_leaves(states)]
         if self._kept:
             if self.get_buffer("state_0").shape != leaves[0].shape:
-                return  # see _first
+                return  # shape inference with another batch size must not change the stored states
             for index, leaf in enumerate(leaves):
                 self.get_buffer(f"state_{index}").copy_(leaf)
-        elif leaves[0].__class__ is Tensor:  # else it stands for one, as for a functional model
+        elif leaves[0].__class__ is Tensor:  # not a fake tensor or a symbol, which have no values to store
             for index, leaf in enumerate(leaves):
                 self.register_buffer(f"state_{index}", leaf.clone(), persistent=False)
             self._kept = len(leaves)
 
     @property
     def kept_states(self) -> dict[str, Tensor]:
-        """The states kept from batch to batch, by the names of their buffers."""
+        """Return the states stored for the next batch, by the names of their buffers."""
         return {name: self.get_buffer(name) for name in (f"state_{index}" for index in range(self._kept))}
 
     @kept_states.setter
@@ -144,7 +169,7 @@ class RecurrentBase(Layer):
         self._kept = len(states)
 
     def reset_state(self) -> None:
-        """Forget the states kept from batch to batch: the next one begins with zeros, and may have another size."""
+        """Delete the stored states, so that the next batch starts from zeros and may have another size."""
         for index in range(self._kept):
             del self._buffers[f"state_{index}"]
             non_persistent_buffers(self).discard(f"state_{index}")
@@ -154,22 +179,25 @@ class RecurrentBase(Layer):
 
 
 class RNN(RecurrentBase):
-    """A cell, run over time.
+    """Recurrent layer that runs a cell over time.
 
     A cell is a module with `forward(x, states) -> (output, new_states)` and `state_size`: an integer for one state, a
-    list for several. It may have `get_initial_state(batch_size)`; else states begin as zeros.
+    list for several. It may have `get_initial_state(batch_size)`; by default, states are zeros before the first step.
 
     Args:
-        cell: a cell, or a list of cells, one above the other (`StackedRNNCells`).
-        return_sequences: whether the outputs of all steps come out, not only the last.
-        return_state: whether the last states come out too, behind the output.
-        go_backwards: whether it begins at the end; outputs are in the order in which they were computed.
-        stateful: whether the last states of a batch are the first of the next, row by row.
-        unroll: accepted; the loop is Python's in any case.
-        zero_output_for_mask: whether outputs of masked steps are 0 in a sequence, not those of the step before.
-        name: see `Layer`; so are `trainable` and `activity_regularizer`.
+        cell: A cell, or a list of cells that become `StackedRNNCells`.
+        return_sequences: Whether to return the outputs of all time steps instead of the last one.
+        return_state: Whether to return `(output, *states)` instead of the output.
+        go_backwards: Whether to process the last time step first; outputs are in the order of computation.
+        stateful: Whether each row of a batch starts from the last states of the same row in the previous batch, until
+            `reset_state()` is called.
+        unroll: Accepted for compatibility with Keras; it has no effect.
+        zero_output_for_mask: Whether a returned sequence is 0 at masked steps, instead of repeating the step before.
+        activity_regularizer: Penalty on the output, divided by the batch size.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: `(batch, time, ...)` -> `(batch, output_size)`, or `(batch, time, output_size)`.
+    Shape: `(batch, time, ...)` -> `(batch, output_size)`, or `(batch, time, output_size)` with `return_sequences`.
 
     >>> from kerastorch.layers.rnn_cells import GRUCell, LSTMCell
     >>> RNN([GRUCell(4), LSTMCell(3)], return_sequences=True)(torch.zeros(2, 6, 5)).shape
@@ -190,14 +218,16 @@ class RNN(RecurrentBase):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
+        options = SequenceOptions.from_arguments(locals())
         super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
         if isinstance(cell, (tuple, list)):
             cell = StackedRNNCells(cell)
         check_cell(cell)
         self.cell = cell
-        self._settle(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
+        self._set_options(options)
 
     def build(self, input_shape: torch.Size) -> None:
+        """Build the cell for the features of one time step."""
         if isinstance(self.cell, Layer):
             self.cell.ensure_built((input_shape[0], *input_shape[2:]))
 
@@ -205,39 +235,51 @@ class RNN(RecurrentBase):
         sizes: Any = self.cell.state_size  # type: ignore[union-attr]
         return [sizes] if isinstance(sizes, int) else list(sizes)
 
-    def _zeros(self, x: Tensor) -> list[Any]:
-        states = _initial(self.cell, x)
+    def _zero_states(self, x: Tensor) -> list[Any]:
+        states = _initial_cell_states(self.cell, x)
         return [states] if isinstance(states, Tensor) else list(states)
 
     def _run(self, x: Tensor, states: list[Any], mask: Tensor | None) -> tuple[Tensor, list[Any]]:
         cell: Any = self.cell
-        draws = getattr(cell, "draw", None)
-        drawn = None if draws is None else draws(x)
+        sample = getattr(cell, "sample_dropout_masks", None)
+        dropout_masks = None if sample is None else sample(x)
 
         def step(x_t: Tensor, states: list[Any]) -> tuple[Tensor, list[Any]]:
-            output, new = cell(x_t, states) if drawn is None else cell(x_t, states, drawn)
+            output, new = cell(x_t, states) if dropout_masks is None else cell(x_t, states, dropout_masks)
             return output, [new] if isinstance(new, Tensor) else list(new)
 
         return scan(step, x, states, mask)
 
 
 def reset_all_states(module: nn.Module) -> None:
-    """Drop the states that a dry run has left in stateful layers."""
+    """Reset the states of all stateful layers in `module`, as after a dry run."""
     for part in modules(module):
         if isinstance(part, RecurrentBase) and part.stateful:
             part.reset_state()
 
 
-def _initial(cell: Any, x: Tensor) -> Any:
-    """Zeros for a cell's states, or what it says itself."""
+def _initial_cell_states(cell: Any, x: Tensor) -> Any:
+    """Return the states from `get_initial_state` of a cell if it has this method, else zeros."""
     if isinstance(cell, StackedRNNCells):
-        return [_initial(one, x) for one in cell.cells]
+        return [_initial_cell_states(part, x) for part in cell.cells]
     make = getattr(cell, "get_initial_state", None)
-    return zeros(x, cell.state_size) if make is None or isinstance(cell, _Gated) else make(x.shape[0])
+    # Our own cells get zeros with the dtype of x, which may differ from that of their weights.
+    if make is None or isinstance(cell, _RecurrentWeights):
+        return zeros(x, cell.state_size)
+    return make(x.shape[0])
 
 
-def checked_mask(layer: Layer, x: Tensor, mask: Tensor | None) -> Tensor | None:
-    """The mask as booleans, of the same batch and time as `x`."""
+def check_mask(layer: Layer, x: Tensor, mask: Tensor | None) -> Tensor | None:
+    """Return the mask as booleans if it fits `x`.
+
+    Args:
+        layer: The layer, whose name error messages contain.
+        x: `(batch, time, features)`.
+        mask: `(batch, time)`, or `None`.
+
+    Raises:
+        ValueError: `x` has fewer than 3 axes, or the mask another batch size or number of steps.
+    """
     if x.ndim < 3:
         raise ValueError(f"{type(layer).__name__} takes (batch, time, features), got shape {tuple(x.shape)}.")
     if mask is None:

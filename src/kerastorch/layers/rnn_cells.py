@@ -1,4 +1,4 @@
-"""Cells: one time step of a recurrent layer, for `RNN`."""
+"""Cells: one time step of a recurrent layer, run over time by `RNN`."""
 
 from __future__ import annotations
 
@@ -10,32 +10,39 @@ from torch import Tensor, nn
 
 from kerastorch.core.serialization import encode
 from kerastorch.layers.base import Layer
-from kerastorch.layers.rnn_gates import Drawn, _Gated, _LongShort, _Reset, _Simple
+from kerastorch.layers.rnn_gates import DropoutMasks, _GRUMath, _LSTMMath, _RecurrentWeights, _SimpleRNNMath
+from kerastorch.layers.rnn_options import RecurrentOptions
 
 
-class _Cell(_Gated):
-    def forward(self, x: Tensor, states: Any, drawn: Drawn | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Inputs and states of one time step -> output and new states.
+class _RecurrentCell(_RecurrentWeights):
+    """Cell that computes one time step by `_step`."""
+
+    def forward(self, x: Tensor, states: Any, dropout_masks: DropoutMasks | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Compute the output and the new states of one time step.
 
         Args:
-            x: `(batch, features)`.
-            states: each `(batch, units)`.
-            drawn: what `draw` gave, for the same dropout at every step; `None` draws anew.
+            x: Inputs, `(batch, features)`.
+            states: One state or a list of states, each `(batch, units)`.
+            dropout_masks: Factors from `sample_dropout_masks`, to use the same dropout at every step; `None` samples
+                new ones.
+
+        Returns:
+            The output, `(batch, units)`, and a list of the new states.
         """
-        inputs, recurrent = self.draw(x) if drawn is None else drawn
-        given = [states] if isinstance(states, Tensor) else list(states)
-        return self._step(self._projected(x, inputs), given, recurrent)
+        input_mask, state_mask = self.sample_dropout_masks(x) if dropout_masks is None else dropout_masks
+        states = [states] if isinstance(states, Tensor) else list(states)
+        return self._step(self._project_inputs(x, input_mask), states, state_mask)
 
 
-class SimpleRNNCell(_Simple, _Cell):
+class SimpleRNNCell(_SimpleRNNMath, _RecurrentCell):
     """One step of `SimpleRNN`: `h' = activation(W x + U h + b)`.
 
-    Weights are named and laid out as those of `torch.nn.RNNCell`. torch's second bias is zero and does not learn.
+    Weights have the names and the layout of `torch.nn.RNNCell`. The second bias, which only torch has, is zero and is
+    not trained.
 
     Args:
-        units: size of the output and of the state.
-        activation: see `SimpleRNN`; so are all others.
-        name: see `Layer`; so is `trainable`.
+        units: Size of the output and of the state.
+        activation: Activation of the output; for this and all other arguments, see `SimpleRNN`.
 
     Shape: `(batch, features)`, `[(batch, units)]` -> `(batch, units)`, `[(batch, units)]`.
 
@@ -65,39 +72,18 @@ class SimpleRNNCell(_Simple, _Cell):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(
-            units,
-            activation,
-            None,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            None,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            name,
-            trainable,
-        )
+        super().__init__(RecurrentOptions.from_arguments(locals()))
 
 
-class LSTMCell(_LongShort, _Cell):
+class LSTMCell(_LSTMMath, _RecurrentCell):
     """One step of `LSTM`.
 
-    Weights are named and laid out as those of `torch.nn.LSTMCell`. The second bias of torch's is zero and does not
-    learn.
+    Weights have the names and the layout of `torch.nn.LSTMCell`. The second bias, which only torch has, is zero and is
+    not trained.
 
     Args:
-        units: size of the output and of both states.
-        activation: see `LSTM`; so are all others.
-        name: see `Layer`; so is `trainable`.
+        units: Size of the output and of both states.
+        activation: Activation of cell input and output; for this and all other arguments, see `LSTM`.
 
     Shape: `(batch, features)`, two states `(batch, units)` -> `(batch, units)`, the new states.
 
@@ -129,40 +115,17 @@ class LSTMCell(_LongShort, _Cell):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(
-            units,
-            activation,
-            recurrent_activation,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            None,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            name,
-            trainable,
-        )
-        self.unit_forget_bias = unit_forget_bias
-        self.state_size = [self.units, self.units]
+        super().__init__(RecurrentOptions.from_arguments(locals()))
 
 
-class GRUCell(_Reset, _Cell):
+class GRUCell(_GRUMath, _RecurrentCell):
     """One step of `GRU`.
 
-    Weights are named and laid out as those of `torch.nn.GRUCell`, with its order of gates, reset before update.
+    Weights have the names, the layout and the order of gates of `torch.nn.GRUCell`: reset before update.
 
     Args:
-        units: size of the output and of the state.
-        activation: see `GRU`; so are all others.
-        name: see `Layer`; so is `trainable`.
+        units: Size of the output and of the state.
+        activation: Activation of the candidate state; for this and all other arguments, see `GRU`.
 
     Shape: `(batch, features)`, `[(batch, units)]` -> `(batch, units)`, `[(batch, units)]`.
 
@@ -194,36 +157,16 @@ class GRUCell(_Reset, _Cell):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(
-            units,
-            activation,
-            recurrent_activation,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            None,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            name,
-            trainable,
-        )
-        self.reset_after = reset_after
+        super().__init__(RecurrentOptions.from_arguments(locals()))
 
 
 class StackedRNNCells(Layer):
-    """Cells one above the other, as one cell: what comes out of one goes into the next.
+    """Stack of cells that acts as one cell: the output of each cell is the input of the next.
 
     Args:
-        cells: each a cell: see `RNN`.
-        name: see `Layer`; so is `trainable`.
+        cells: Cells, at least one; `RNN` describes what a cell is.
+        name: Name of the layer.
+        trainable: Whether the weights of the cells are trained.
 
     >>> stack = StackedRNNCells([GRUCell(4), LSTMCell(3)])
     >>> stack.state_size
@@ -239,55 +182,78 @@ class StackedRNNCells(Layer):
         self.cells = nn.ModuleList(cells)
 
     def build(self, input_shape: torch.Size) -> None:
+        """Build each cell for the output size of the cell below it."""
         shape = tuple(input_shape)
         for cell in self.cells:
             if isinstance(cell, Layer):
                 cell.ensure_built(shape)
-            shape = shape[0], getattr(cell, "output_size", None) or _first(cell.state_size)
+            shape = shape[0], _output_size(cell)
 
     @property
     def state_size(self) -> list[Any]:
-        """The sizes of each cell's states."""
+        """Return the state sizes of each cell."""
         return [cell.state_size for cell in self.cells]
 
     @property
     def output_size(self) -> Any:
-        """That of the last cell."""
-        return getattr(self.cells[-1], "output_size", None) or _first(self.cells[-1].state_size)
+        """Return the output size of the last cell."""
+        return _output_size(self.cells[-1])
 
-    def draw(self, x: Tensor) -> list[Any]:
-        """What dropout multiplies with, for each cell; sizes of inputs are those of the outputs below."""
-        drawn = []
+    def sample_dropout_masks(self, x: Tensor) -> list[Any]:
+        """Sample dropout factors for each cell, or `None` for a cell without dropout.
+
+        Args:
+            x: Inputs of the first cell, `(batch, features)` or `(batch, time, features)`.
+        """
+        dropout_masks = []
         for cell in self.cells:
-            draws = getattr(cell, "draw", None)
-            drawn.append(None if draws is None else draws(x))
-            size = getattr(cell, "output_size", None) or _first(cell.state_size)
+            sample = getattr(cell, "sample_dropout_masks", None)
+            dropout_masks.append(None if sample is None else sample(x))
+            size = _output_size(cell)
+            # The masks of the next cell depend on the shape of its inputs only, the outputs of this one.
             x = torch.empty(x.shape[0], size, dtype=x.dtype, device=x.device) if isinstance(size, int) else x
-        return drawn
+        return dropout_masks
 
-    def forward(self, x: Tensor, states: Sequence[Any], drawn: Any = None) -> tuple[Tensor, list[Any]]:
-        """As a cell's; `states` has an item for each cell."""
-        found = []
-        noises = [None] * len(self.cells) if drawn is None else drawn
-        for cell, given, noise in zip(self.cells, states, noises, strict=True):
-            single = isinstance(given, Tensor)
-            one = [given] if single else list(given)
-            x, new = cell(x, one) if noise is None else cell(x, one, noise)
-            alone = new if isinstance(new, Tensor) else new[0]
-            found.append(alone if single else new)
-        return x, found
+    def forward(self, x: Tensor, states: Sequence[Any], dropout_masks: Any = None) -> tuple[Tensor, list[Any]]:
+        """Compute one time step of all cells.
+
+        Args:
+            x: Inputs of the first cell, `(batch, features)`.
+            states: One item for each cell: its state or the list of its states.
+            dropout_masks: Factors from `sample_dropout_masks`; `None` lets each cell sample its own.
+
+        Returns:
+            The output of the last cell, and the new states in the structure of `states`.
+        """
+        new_states = []
+        cell_masks = [None] * len(self.cells) if dropout_masks is None else dropout_masks
+        for cell, state, mask in zip(self.cells, states, cell_masks, strict=True):
+            is_single = isinstance(state, Tensor)
+            cell_states = [state] if is_single else list(state)
+            x, new = cell(x, cell_states) if mask is None else cell(x, cell_states, mask)
+            single = new if isinstance(new, Tensor) else new[0]
+            new_states.append(single if is_single else new)
+        return x, new_states
 
     def get_config(self) -> dict[str, Any]:
-        """See `Configurable`."""
+        """Return the constructor arguments, with the cells encoded."""
         return {"cells": [encode(cell) for cell in self.cells], "name": self.name, "trainable": self.trainable}
 
 
-def _first(size: Any) -> Any:
-    return size[0] if isinstance(size, (tuple, list)) else size
+def _output_size(cell: Any) -> Any:
+    """Return `output_size` of a cell if it has one, else the size of its first state."""
+    size = getattr(cell, "output_size", None)
+    if size:
+        return size
+    return cell.state_size[0] if isinstance(cell.state_size, (tuple, list)) else cell.state_size
 
 
 def check_cell(cell: Any) -> None:
-    """A cell is a module with `state_size`; a layer over time is none."""
+    """Raise unless `cell` is a module with `state_size` that is not itself a layer over time.
+
+    Raises:
+        TypeError: `cell` is something else.
+    """
     if not isinstance(cell, nn.Module) or not hasattr(cell, "state_size") or hasattr(cell, "return_sequences"):
         raise TypeError(
             f"A cell is a module with forward(x, states) -> (output, new_states) and an attribute state_size, "

@@ -1,4 +1,4 @@
-"""A recurrence over time: as a loop, and what a mask does to one whose steps are hidden in a kernel."""
+"""Recurrence over time: a loop that respects a mask, and the reordering of masked steps for a fused kernel."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 
 def scan(step: Step, x: Tensor, states: Any, mask: Tensor | None) -> tuple[Tensor, Any]:
-    """All outputs, `(batch, time, ...)`, and the last states.
+    """Run `step` over all time steps and return all outputs and the last states.
 
     Args:
-        step: `x_t, states -> output, states`.
-        x: `(batch, time, ...)`.
-        states: tensors, in lists of lists.
-        mask: `(batch, time)`; where it is `False`, the states stay and the output is the one before, 0 at first.
+        step: Function of one time step, `x_t, states -> output, new_states`.
+        x: Inputs, `(batch, time, ...)`.
+        states: Initial states: a tensor or nested lists of tensors, each `(batch, ...)`.
+        mask: `(batch, time)`, boolean. At a step where it is `False`, the states do not change and the output repeats
+            the one before, or is 0 before the first output. `None` selects all steps.
+
+    Returns:
+        The outputs, `(batch, time, ...)`, and the states after the last step, in the structure of `states`.
     """
     if is_shape_inference() and x.shape[1] > 2:
+        # All steps have the same shapes, so two of them are enough to infer the shapes of the results.
         outputs, states = scan(step, x[:, :2], states, None if mask is None else mask[:, :2])
         return torch.cat([outputs, outputs[:, :1].expand(-1, x.shape[1] - 2, *outputs.shape[2:])], 1), states
     return _loop(step, x, states, mask)
@@ -30,25 +35,32 @@ def scan(step: Step, x: Tensor, states: Any, mask: Tensor | None) -> tuple[Tenso
 
 def _loop(step: Step, x: Tensor, states: Any, mask: Tensor | None) -> tuple[Tensor, Any]:
     outputs: list[Tensor] = []
-    keeps = [None] * x.shape[1] if mask is None else mask.unbind(1)
-    for x_t, keep in zip(x.unbind(1), keeps, strict=True):
-        output, new = step(x_t, states)
-        if keep is not None:
-            output = _where(keep, output, outputs[-1] if outputs else torch.zeros_like(output))
-            new = _where(keep, new, states)
+    step_masks = [None] * x.shape[1] if mask is None else mask.unbind(1)
+    for x_t, selected in zip(x.unbind(1), step_masks, strict=True):
+        output, new_states = step(x_t, states)
+        if selected is not None:
+            output = _where(selected, output, outputs[-1] if outputs else torch.zeros_like(output))
+            new_states = _where(selected, new_states, states)
         outputs.append(output)
-        states = new
+        states = new_states
     return torch.stack(outputs, 1), states
 
 
-def _where(keep: Tensor, new: Any, old: Any) -> Any:
+def _where(selected: Tensor, new: Any, old: Any) -> Any:
+    """Return the rows of `new` at which `selected`, `(batch,)`, is `True`, else those of `old`."""
     if isinstance(new, Tensor):
-        return torch.where(keep.view(-1, *[1] * (new.ndim - 1)), new, old)
-    return [_where(keep, *both) for both in zip(new, old, strict=True)]
+        return torch.where(selected.view(-1, *[1] * (new.ndim - 1)), new, old)
+    return [_where(selected, *pair) for pair in zip(new, old, strict=True)]
 
 
 def zeros(x: Tensor, sizes: Any) -> Any:
-    """Zeros for each state, `(batch, size)`, in the structure of `sizes`; a `torch.Size` is the shape of one state."""
+    """Return zeros for each state, with the batch size, dtype and device of `x`.
+
+    Args:
+        x: `(batch, ...)`.
+        sizes: Size of a state, `(batch, size)`; a `torch.Size` is the shape of one state without the batch; a list of
+            sizes gives a list of states.
+    """
     if isinstance(sizes, int):
         return x.new_zeros(x.shape[0], sizes)
     if isinstance(sizes, torch.Size):
@@ -57,35 +69,50 @@ def zeros(x: Tensor, sizes: Any) -> Any:
 
 
 class MaskedReordering:
-    """The steps that count, moved to the front: a kernel that knows no mask runs over those first, and over the rest
-    after them. Exact for every mask, since a step that does not count leaves the states alone.
+    """Order of time steps in which the selected steps of each row come first, followed by padding.
+
+    A kernel without a mask argument can run over the reordered steps. The result is exact for every mask, because a
+    step that is not selected does not change the states.
 
     Args:
-        mask: `(batch, time)`.
+        mask: `(batch, time)`, boolean; `True` selects a step.
+
+    Attributes:
+        count: Number of selected steps up to and including each step, `(batch, time)`.
+        is_padding: Whether a reordered step is padding, `(batch, time)`.
     """
 
     def __init__(self, mask: Tensor) -> None:
-        self.order = torch.argsort(mask.logical_not().to(torch.uint8), dim=1, stable=True)
-        self.count = mask.cumsum(1)  # so far, (batch, time)
-        number = torch.arange(mask.shape[1], device=mask.device)
-        self.rest = number >= self.count[:, -1:]  # what lies behind, once they are at the front
+        self._order = torch.argsort(mask.logical_not().to(torch.uint8), dim=1, stable=True)
+        self.count = mask.cumsum(1)
+        steps = torch.arange(mask.shape[1], device=mask.device)
+        self.is_padding = steps >= self.count[:, -1:]
 
     def gather(self, x: Tensor) -> Tensor:
-        """`x` in the new order, 0 in the steps that do not count: whatever stood there, it has no say."""
-        return _gathered(x, self.order).masked_fill(self.rest.unsqueeze(-1), 0)
+        """Return the steps of `x`, `(batch, time, features)`, in the new order, with zeros as padding."""
+        return _gather_steps(x, self._order).masked_fill(self.is_padding.unsqueeze(-1), 0)
 
     def scatter(self, outputs: Tensor) -> Tensor:
-        """Outputs in their own places; the one before where a step does not count, 0 before the first."""
-        found = _gathered(outputs, (self.count - 1).clamp(min=0))
-        return found.masked_fill((self.count == 0).unsqueeze(-1), 0)
+        """Return reordered outputs in the original order.
+
+        A step that was not selected repeats the output before it, or is 0 before the first selected step.
+        """
+        restored = _gather_steps(outputs, (self.count - 1).clamp(min=0))
+        return restored.masked_fill((self.count == 0).unsqueeze(-1), 0)
 
 
-def _gathered(x: Tensor, index: Tensor) -> Tensor:
+def _gather_steps(x: Tensor, index: Tensor) -> Tensor:
+    """Return the time steps `index`, `(batch, time)`, of each row of `x`, `(batch, time, features)`."""
     return x.gather(1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
 
-def backwards(x: Tensor, lengths: Tensor) -> Tensor:
-    """Each row's first `length` steps in reverse, what is behind them as it was."""
-    number = torch.arange(x.shape[1], device=x.device)
-    reverse = lengths.unsqueeze(1) - 1 - number
-    return _gathered(x, torch.where(reverse >= 0, reverse, number))
+def reverse_rows(x: Tensor, lengths: Tensor) -> Tensor:
+    """Return `x` with the first `length` steps of each row reversed and its padding unchanged.
+
+    Args:
+        x: `(batch, time, features)`.
+        lengths: Number of steps of each row, `(batch,)`.
+    """
+    steps = torch.arange(x.shape[1], device=x.device)
+    reverse = lengths.unsqueeze(1) - 1 - steps
+    return _gather_steps(x, torch.where(reverse >= 0, reverse, steps))

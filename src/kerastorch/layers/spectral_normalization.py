@@ -1,4 +1,4 @@
-"""SpectralNormalization: a layer with a weight whose largest singular value is 1."""
+"""SpectralNormalization: divides the weight of a layer by its largest singular value."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from kerastorch.core.channel_tracking import Channels, channels_after
 from kerastorch.core.errors import check_int, mismatch
 from kerastorch.layers.base import Layer
 
-_WARM = 15  # power iterations on the first weight, so that it is scaled right from the start; as many as torch makes
+_INITIAL_ITERATIONS = 15  # as in torch; they make the first estimate accurate
 
 
 class SpectralNormalization(Layer):
-    """A layer with `weight / sigma` in the place of its weight, `sigma` being the largest singular value of it.
+    """Wrapper that runs a layer with `weight / sigma`, in which `sigma` is the largest singular value of its weight.
 
-    It is estimated by power iteration at each step in training, and gradients go through it (Miyato et al. 2018), as
-    with `torch.nn.utils.parametrizations.spectral_norm`. The layer keeps its `weight` as it is: penalties, constraints
-    and the optimizer see that. Keras writes `weight / sigma` into the layer instead, and no gradient goes through.
+    Each training step improves the estimate of `sigma` by power iteration, and gradients flow through `sigma` (Miyato
+    et al. 2018), as with `torch.nn.utils.parametrizations.spectral_norm`. The layer's `weight` is not changed, so
+    penalties, constraints and the optimizer use the original values. Keras instead overwrites the weight with
+    `weight / sigma`, and its gradient ignores `sigma`.
 
     Args:
-        layer: a layer, or any module, with a `weight` of two axes or more; the matrix is `weight.flatten(1)`.
-        power_iterations: how many at each step.
-        name: see `Layer`; so is `trainable`.
+        layer: Layer or other module with a `weight` of at least 2 axes; the matrix is `weight.flatten(1)`.
+        power_iterations: Number of power iterations at each training step.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: that of the layer.
+    Shape: the input and output shapes of `layer`.
 
     >>> layer = SpectralNormalization(nn.Linear(2, 2, bias=False))
     >>> y = layer(torch.zeros(1, 2))
@@ -52,6 +54,11 @@ class SpectralNormalization(Layer):
         self.power_iterations = check_int("power_iterations", power_iterations)
 
     def build(self, input_shape: Any) -> None:
+        """Build the layer and estimate the singular vectors of its weight.
+
+        Raises:
+            ValueError: The layer has no weight of at least 2 axes.
+        """
         if isinstance(self.layer, Layer):
             self.layer.ensure_built(input_shape)
         weight = getattr(self.layer, "weight", None)
@@ -62,34 +69,38 @@ class SpectralNormalization(Layer):
         with torch.no_grad():
             matrix = weight.flatten(1)
             u, v = torch.randn_like(matrix[:, 0]), torch.randn_like(matrix[0])
-            for _ in range(_WARM):
-                u, v = _iterated(matrix, u)
+            for _ in range(_INITIAL_ITERATIONS):
+                u, v = _power_iteration(matrix, u)
         self.register_buffer("weight_u", u)
         self.register_buffer("weight_v", v)
 
     def forward(self, x: Any) -> Any:
+        """Run the layer with `weight / sigma`, and improve the estimate of `sigma` in training."""
         weight: Any = self.layer.weight
         matrix = weight.flatten(1)
         u, v = self.weight_u, self.weight_v
         if self.training and self.trainable:
             with torch.no_grad():
                 for _ in range(self.power_iterations):
-                    u, v = _iterated(matrix, u)
+                    u, v = _power_iteration(matrix, u)
                 self.weight_u.copy_(u)
                 self.weight_v.copy_(v)
         else:
-            u, v = u.clone(), v.clone()  # or a backward pass after a step in training would find them changed
+            # A later training step overwrites the buffers in place, which would break a backward pass through this one.
+            u, v = u.clone(), v.clone()
         sigma = torch.dot(u, torch.mv(matrix, v))
         return functional_call(self.layer, {"weight": weight / sigma}, (x,))
 
     def channels_after(self, given: Channels | None) -> Channels | None:
-        """Return what is known behind the layer within."""
+        """Return what is known of the channels behind the wrapped layer."""
         return channels_after(self.layer, [given])
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """Return the mask of the wrapped layer's output."""
         return self.layer.compute_mask(x, mask) if isinstance(self.layer, Layer) else None
 
 
-def _iterated(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+def _power_iteration(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Return better estimates of the first left and right singular vectors of `matrix`."""
     v = F.normalize(torch.mv(matrix.T, u), dim=0, eps=1e-12)
     return F.normalize(torch.mv(matrix, v), dim=0, eps=1e-12), v

@@ -1,4 +1,4 @@
-"""TimeDistributed: a module at every time step."""
+"""TimeDistributed: applies a module to every time step."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from kerastorch.layers.base import Layer
 
 
 class TimeDistributed(Layer):
-    """Applies a layer to every time step, all in one call: steps are rows of one large batch.
+    """Wrapper that applies a layer to every time step, in one call with all steps as rows of one batch.
 
-    That is exact for what works row by row. A batch normalization takes its statistics over the batch and all steps,
-    once a call; Keras', step by step, takes them of each step alone.
+    The result is that of a loop over the steps if the layer treats each row by itself. Batch normalization does not:
+    here, its statistics are those of all rows of all steps, while Keras computes them for each step.
 
     Args:
-        layer: a layer or any `torch.nn.Module`; `Dense`, `Conv2D`, `nn.Linear`, ...
-        name: see `Layer`; so are `trainable` and `activity_regularizer`.
+        layer: Layer or any other `torch.nn.Module`, such as `Dense`, `Conv2D` or `nn.Linear`.
+        activity_regularizer: Penalty on the output, divided by the batch size.
+        name: Name of the layer.
+        trainable: Whether the weights are trained.
 
-    Shape: `(batch, time, ...)` -> `(batch, time, ...)`; what comes after the time is the layer's.
+    Shape: `(batch, time, ...)` -> `(batch, time, ...)`; the layer maps `(batch * time, ...)` to its own shape.
 
     >>> from kerastorch.layers.core import Dense
     >>> TimeDistributed(Dense(3))(torch.zeros(2, 6, 5)).shape
@@ -43,14 +45,18 @@ class TimeDistributed(Layer):
         if not isinstance(layer, nn.Module):
             raise TypeError(f"TimeDistributed takes a layer or a torch.nn.Module, got {layer!r}.")
         self.layer = layer
-        self._masks = "mask" in inspect.signature(layer.forward).parameters
+        self._layer_takes_mask = "mask" in inspect.signature(layer.forward).parameters
 
     def forward(self, x: Any, mask: torch.Tensor | None = None) -> Any:
-        """See the class.
+        """Return the outputs of the layer for all steps, `(batch, time, ...)`.
 
         Args:
-            x: `(batch, time, ...)`, or several such.
-            mask: `(batch, time, ...)`; the layer is given what lies behind the time, if anything.
+            x: `(batch, time, ...)`, or a nested structure of such tensors.
+            mask: `(batch, time, ...)`. If it has axes behind the time axis and `layer.forward` has a parameter `mask`,
+                the layer gets it as `(batch * time, ...)`.
+
+        Raises:
+            ValueError: An input with fewer than 3 axes, or a mask of another batch size or number of steps.
         """
         first = pytree.tree_leaves(x)[0]
         if first.ndim < 3:
@@ -58,15 +64,18 @@ class TimeDistributed(Layer):
         sizes = first.shape[:2]
         if mask is not None and (mask.ndim < 2 or mask.shape[0] != sizes[0] or mask.shape[1] != sizes[1]):
             raise mismatch("mask", tuple(mask.shape), f"of shape (batch, time, ...), here {tuple(sizes)}")
-        rows = pytree.tree_map(_folded, x)
-        found = self.layer(rows, mask=_folded(mask)) if self._within(mask) else self.layer(rows)
-        return pytree.tree_map(lambda y: y.reshape(*sizes, *y.shape[1:]), found)
-
-    def _within(self, mask: Any) -> bool:
-        return self._masks and mask is not None and mask.ndim > 2
+        rows = pytree.tree_map(_merge_time_into_batch, x)
+        if self._layer_takes_mask and mask is not None and mask.ndim > 2:
+            outputs = self.layer(rows, mask=_merge_time_into_batch(mask))
+        else:
+            outputs = self.layer(rows)
+        return pytree.tree_map(lambda y: y.reshape(*sizes, *y.shape[1:]), outputs)
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """The mask of the steps; of what lies behind them what the layer makes of it."""
+        """Return the mask of the output.
+
+        A mask with axes behind the time axis becomes a mask of the time steps if the layer returns no mask for it.
+        """
         if mask is None or mask.ndim == 2:
             return mask
         compute = getattr(self.layer, "compute_mask", None)
@@ -74,10 +83,11 @@ class TimeDistributed(Layer):
         return mask.flatten(2).any(-1) if inner is None else mask
 
     def get_config(self) -> dict[str, Any]:
-        """See `Configurable`."""
+        """Return the constructor arguments, with the layer encoded."""
         names = ("layer", "activity_regularizer", "name", "trainable")
         return {name: encode(getattr(self, name)) for name in names}
 
 
-def _folded(x: Any) -> Any:
+def _merge_time_into_batch(x: Any) -> Any:
+    """Reshape a tensor `(batch, time, ...)` to `(batch * time, ...)`; return others unchanged."""
     return x.flatten(0, 1) if isinstance(x, torch.Tensor) else x
