@@ -426,7 +426,7 @@ def test_a_metric_is_its_formula_where_values_are_odd(name, formula):
 
 
 @pytest.mark.parametrize(
-    ("name", "higher"),
+    ("name", "higher_is_better"),
     [
         *((name, True) for name in ("accuracy", "auc", "top5", "r2", "pearson", "cosine_similarity")),
         *((name, False) for name in ("mse", "rmse", "mae", "mape", "msle", "log_cosh", "huber", "hinge")),
