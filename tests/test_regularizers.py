@@ -244,7 +244,7 @@ def test_a_frozen_layer_drops_its_penalty():
     assert [p.name for p in penalties(dense)] == ["bias"]
 
 
-@pytest.mark.parametrize(("regularizer", "text"), [(L1(0.5), "L1(0.5)"), (L2(), "L2(0.01)")])
+@pytest.mark.parametrize(("regularizer", "text"), [(L1(0.5), "L1(l1=0.5)"), (L2(), "L2(l2=0.01)")])
 def test_the_repr_is_what_makes_it(regularizer, text):
     assert repr(regularizer) == text
     assert repr(eval(text)) == text

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kerastorch.core.errors import check_float, suggest
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.name_lookup import resolve
+from kerastorch.core.representation import represent
 from kerastorch.core.serialization import Configurable
 
 Regularizer = Callable[[Tensor], Tensor]
@@ -40,7 +41,7 @@ class L1L2(Configurable):
         return total + self.l2 * weight.square().sum() if self.l2 else total
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(l1={self.l1:g}, l2={self.l2:g})"
+        return represent(self, always=("l1", "l2"))
 
 
 class L1(L1L2):
@@ -53,9 +54,6 @@ class L1(L1L2):
     def __init__(self, l1: float = 0.01) -> None:
         super().__init__(l1=l1)
 
-    def __repr__(self) -> str:
-        return f"L1({self.l1:g})"
-
 
 class L2(L1L2):
     """`l2 * sum(w^2)`, as in Keras: twice what `l2 / 2 * |w|^2` textbooks have.
@@ -66,9 +64,6 @@ class L2(L1L2):
 
     def __init__(self, l2: float = 0.01) -> None:
         super().__init__(l2=l2)
-
-    def __repr__(self) -> str:
-        return f"L2({self.l2:g})"
 
 
 class OrthogonalRegularizer(Configurable):
@@ -103,7 +98,7 @@ def get(identifier: Any) -> Regularizer | None:
     """A name, class, instance or function `weight -> scalar`; `None` stays `None`.
 
     >>> get("l2")
-    L2(0.01)
+    L2(l2=0.01)
     """
     if identifier is None:
         return None

@@ -12,6 +12,7 @@ import torch
 
 from kerastorch.core.channel_tracking import unchecked
 from kerastorch.core.errors import unknown
+from kerastorch.core.representation import represent
 
 _TABLE: dict[str, Any] = {}  # "layers.Dense" -> the class, "activations.relu" -> the function
 _NAMES: dict[Any, str] = {}
@@ -81,6 +82,9 @@ class Configurable:
         package, _, inside = cls.__module__.partition(".")
         if package == "kerastorch" and not cls.__name__.startswith("_"):
             register(cls, f"{inside.partition('.')[0]}.{cls.__name__}")
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make another one like this, of JSON's types.

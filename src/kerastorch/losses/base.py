@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.name_lookup import snake_case
+from kerastorch.core.representation import represent
 from kerastorch.core.serialization import Configurable
 from kerastorch.losses.alignment import align_targets, align_values
 from kerastorch.losses.argument_order import argument_order
@@ -69,6 +70,9 @@ class Loss(Configurable):
             )
         if "call" in vars(cls) and "mean" not in vars(cls):
             cls.mean = Loss.mean  # type: ignore[method-assign]  # the mean of this call, not of an inherited one
+
+    def __repr__(self) -> str:
+        return represent(self, name=snake_case(type(self).__name__))
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """One value for each sample: `(batch, ...)`, without the last axis for most losses."""

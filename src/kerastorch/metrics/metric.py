@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 
 from kerastorch.core.name_lookup import look_up, public_name, snake_case
+from kerastorch.core.representation import represent
 from kerastorch.losses import regression as regression_losses
 from kerastorch.losses.argument_order import settled_order
 from kerastorch.losses.base import Loss
@@ -64,7 +65,7 @@ _LOWER_IS_BETTER = ("calibration_error", "hinge_loss")
 _RANK_NAMES = ("auc", "auroc", "roc_auc", "average_precision")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Metric:
     """One metric of one output: its name in the logs, and how to make its accumulator.
 
@@ -89,6 +90,9 @@ class Metric:
     by_batch: bool = False
     if_unknown: Literal["ask", "sigmoid", "raw"] = "raw"
     ignore_index: int | None = None
+
+    def __repr__(self) -> str:
+        return represent(self, never=("make",))
 
     def resolve_spec(self, spec: TaskSpec, loss: Loss | None) -> TaskSpec:
         """Return the task of an output as this metric reads it: with its `ignore_index` and a known `link`.

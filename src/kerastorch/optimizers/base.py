@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import check_float, check_int
+from kerastorch.core.representation import represent
 from kerastorch.core.serialization import Configurable
 from kerastorch.optimizers.learning_rate import with_learning_rate
 
@@ -34,7 +35,7 @@ _BOUNDS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Optimizer(Configurable):
     """Base of the optimizers: call it with parameters to get the `torch.optim` optimizer it stands for.
 
@@ -84,6 +85,9 @@ class Optimizer(Configurable):
         if self.ema_overwrite_frequency is not None and not self.use_ema:
             raise ValueError("ema_overwrite_frequency does nothing without use_ema=True.")
         self.name = self.name or type(self).__name__
+
+    def __repr__(self) -> str:
+        return represent(self, always=("learning_rate",), name=type(self).__name__)
 
     def _clips(self) -> dict[str, float]:
         clips = {key: getattr(self, key) for key in ("clipnorm", "clipvalue", "global_clipnorm")}

@@ -15,7 +15,7 @@ import torch
 from kerastorch.optimizers.base import Optimizer
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class SGD(Optimizer):
     """Gradient descent, with momentum `v = momentum * v + g`, `w -= learning_rate * v` (Nesterov on request).
 
@@ -44,7 +44,7 @@ class SGD(Optimizer):
         return {"momentum": self.momentum, "nesterov": self.nesterov}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RMSprop(Optimizer):
     """Steps divided by a running root mean square of the gradient (Hinton 2012)."""
 
@@ -59,7 +59,7 @@ class RMSprop(Optimizer):
         return {"alpha": self.rho, "momentum": self.momentum, "eps": self.epsilon, "centered": self.centered}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Adagrad(Optimizer):
     """Steps divided by the root of the sum of all squared gradients (Duchi et al. 2011)."""
 
@@ -72,7 +72,7 @@ class Adagrad(Optimizer):
         return {"initial_accumulator_value": self.initial_accumulator_value, "eps": self.epsilon}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Adadelta(Optimizer):
     """Steps from running averages of squared gradients and squared steps (Zeiler 2012)."""
 
@@ -85,7 +85,7 @@ class Adadelta(Optimizer):
         return {"rho": self.rho, "eps": self.epsilon}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class _Moments(Optimizer):
     """What the Adam family shares."""
 
@@ -97,14 +97,14 @@ class _Moments(Optimizer):
         return {"betas": (self.beta_1, self.beta_2), "eps": self.epsilon}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Adamax(_Moments):
     """Adam with the infinity norm (Kingma & Ba 2014, section 7)."""
 
     kind = torch.optim.Adamax
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Nadam(_Moments):
     """Adam with Nesterov momentum (Dozat 2016).
 
@@ -117,7 +117,7 @@ class Nadam(_Moments):
         return super().arguments() | {"momentum_decay": 1.0}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Adam(_Moments):
     """Steps from running averages of the gradient and of its square (Kingma & Ba 2014); epsilon is Keras' 1e-7."""
 
@@ -130,7 +130,7 @@ class Adam(_Moments):
         return super().arguments() | {"amsgrad": self.amsgrad} | decay
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class AdamW(_Moments):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2017), by default Keras' 0.004."""
 

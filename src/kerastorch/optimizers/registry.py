@@ -33,7 +33,7 @@ def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:
     optimizer that already holds parameters is used as it is.
 
     >>> get("sgd")
-    SGD(learning_rate=0.01, ...)
+    SGD(learning_rate=0.01)
     >>> get("adamm")
     Traceback (most recent call last):
     ValueError: Unknown optimizer 'adamm'. Did you mean 'adam'? Known: ...
