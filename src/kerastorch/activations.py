@@ -15,6 +15,13 @@ from torch.nn import functional as F
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import register
 
+__all__ = [
+    "celu", "elu", "exponential", "gelu", "get", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh",
+    "leaky_relu", "linear", "log_sigmoid", "log_softmax", "maxout", "mish", "relu", "relu6", "selu", "sigmoid",
+    "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax",
+    "squareplus", "tanh", "tanh_shrink", "threshold",
+]  # fmt: skip
+
 Activation = Callable[[Tensor], Tensor]
 
 
@@ -211,14 +218,8 @@ def constant_axis(activation: Any) -> int | None:
     return -1 if activation in _CONSTANT_OVER_ONE else None
 
 
-_NAMES: dict[str, Activation] = {
-    f.__name__: f
-    for f in (
-        linear, relu, leaky_relu, relu6, elu, celu, selu, gelu, silu, mish, sigmoid, log_sigmoid, hard_sigmoid,
-        hard_silu, tanh, hard_tanh, tanh_shrink, soft_shrink, hard_shrink, softplus, softsign, squareplus,
-        sparse_plus, sparse_sigmoid, exponential, softmax, log_softmax, sparsemax, glu, maxout,
-    )
-}  # fmt: skip
+# `threshold` requires arguments, so it has no name for `get`
+_NAMES: dict[str, Activation] = {name: globals()[name] for name in __all__ if name not in ("get", "threshold")}
 _NAMES |= {"swish": silu, "hard_swish": hard_silu, "exp": exponential, "identity": linear, "logsigmoid": log_sigmoid}
 for _name, _function in _NAMES.items():
     register(_function, f"activations.{_name}")
@@ -237,3 +238,7 @@ def get(identifier: Any) -> Activation:
         return linear
     found: Activation = resolve("activation", identifier, _NAMES, callable)
     return found
+
+
+def __dir__() -> list[str]:
+    return __all__

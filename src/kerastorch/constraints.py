@@ -18,6 +18,10 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import Configurable
 
+__all__ = [
+    "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get", "max_norm", "min_max_norm", "non_neg", "unit_norm",
+]  # fmt: skip
+
 Constraint = Callable[[Tensor], Tensor]
 
 _TINY = 1e-7  # Keras' epsilon
@@ -149,3 +153,7 @@ def constrain(some: Iterable[tuple[Tensor, Constraint]]) -> None:
     """Make weights satisfy what they must."""
     for weight, constraint in some:
         weight.copy_(constraint(weight))
+
+
+def __dir__() -> list[str]:
+    return __all__

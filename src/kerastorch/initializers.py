@@ -18,6 +18,14 @@ from kerastorch.core.errors import check_float
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import Configurable
 
+__all__ = [
+    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer",
+    "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "OrthogonalInitializer", "RandomNormal", "RandomUniform",
+    "TruncatedNormal", "VarianceScaling", "Zeros", "constant", "get", "glorot_normal", "glorot_uniform", "he_normal",
+    "he_uniform", "identity", "lecun_normal", "lecun_uniform", "ones", "orthogonal", "random_normal",
+    "random_uniform", "truncated_normal", "variance_scaling", "zeros",
+]  # fmt: skip
+
 Initializer = Callable[[Tensor], Any]
 
 
@@ -206,3 +214,7 @@ def get(identifier: Any) -> Initializer:
     """
     found: Initializer = resolve("initializer", identifier, _NAMES, callable)
     return found
+
+
+def __dir__() -> list[str]:
+    return __all__

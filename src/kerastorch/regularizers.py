@@ -15,6 +15,8 @@ from kerastorch.core.name_lookup import resolve
 from kerastorch.core.representation import represent
 from kerastorch.core.serialization import Configurable
 
+__all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "get", "l1", "l1_l2", "l2", "orthogonal_regularizer"]
+
 Regularizer = Callable[[Tensor], Tensor]
 
 
@@ -140,3 +142,7 @@ def penalties(module: nn.Module, patterns: Mapping[str, Regularizer] | None = No
             )
         found += [Penalty(name, named[name], regularizer) for name in matched]
     return [penalty for penalty in found if penalty.weight.requires_grad]
+
+
+def __dir__() -> list[str]:
+    return __all__

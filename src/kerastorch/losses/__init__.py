@@ -41,3 +41,7 @@ __all__ = [
     "SquaredHinge",
     "get",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -12,3 +12,7 @@ whole set, not a mean of batches'. Names mean:
 from kerastorch.metrics.metric import NAMES, Metric, get
 
 __all__ = ["NAMES", "Metric", "get"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -5,3 +5,7 @@ from kerastorch.optimizers.keras_optimizers import SGD, Adadelta, Adagrad, Adam,
 from kerastorch.optimizers.registry import get
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Nadam", "Optimizer", "RMSprop", "get"]
+
+
+def __dir__() -> list[str]:
+    return __all__
