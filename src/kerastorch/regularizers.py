@@ -1,4 +1,4 @@
-"""Penalties on weights under their Keras names, and the collecting of them from a module."""
+"""Regularizers under their Keras names: penalties on weights, and their collection from a module."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ Regularizer = Callable[[Tensor], Tensor]
 
 
 class L1L2(Configurable):
-    """`l1 * sum(|w|) + l2 * sum(w^2)`, a scalar. No half: the gradient of the second part is `2 * l2 * w`.
+    """`l1 * sum(|w|) + l2 * sum(w^2)`, a scalar.
+
+    As in Keras there is no factor of one half: the gradient of the second term is `2 * l2 * w`.
 
     Args:
-        l1: factor of the absolute values, >= 0.
-        l2: factor of the squares, >= 0. Under plain SGD `L2(a)` is torch's `weight_decay=2 * a`.
+        l1: Factor of the absolute values, >= 0.
+        l2: Factor of the squares, >= 0. Under plain SGD `L2(a)` equals torch's `weight_decay=2 * a`.
 
     >>> L1L2(l1=0.1, l2=1.0)(torch.tensor([3.0, -4.0]))
     tensor(25.7000)
@@ -37,7 +39,7 @@ class L1L2(Configurable):
 
     def __call__(self, weight: Tensor) -> Tensor:
         if not self.l1:
-            # what weight_decay computes too, one multiplication of the gradient
+            # without the L1 term the gradient is one multiplication, as that of weight_decay
             return self.l2 * weight.square().sum()
         total = self.l1 * weight.abs().sum()
         return total + self.l2 * weight.square().sum() if self.l2 else total
@@ -47,7 +49,7 @@ class L1L2(Configurable):
 
 
 class L1(L1L2):
-    """`l1 * sum(|w|)`.
+    """`l1 * sum(|w|)`, a scalar.
 
     >>> L1(0.5)(torch.tensor([1.0, -2.0]))
     tensor(1.5000)
@@ -58,7 +60,7 @@ class L1(L1L2):
 
 
 class L2(L1L2):
-    """`l2 * sum(w^2)`, as in Keras: twice what `l2 / 2 * |w|^2` textbooks have.
+    """`l2 * sum(w^2)`, a scalar, as in Keras: twice the `l2 / 2 * |w|^2` of textbooks.
 
     >>> L2(0.5)(torch.tensor([1.0, -2.0]))
     tensor(2.5000)
@@ -69,7 +71,12 @@ class L2(L1L2):
 
 
 class OrthogonalRegularizer(Configurable):
-    """`factor * mean(|cosine|)` between the rows (or columns) of a matrix: small when they are orthogonal."""
+    """`factor * mean(|cosine|)` over all pairs of rows (or columns) of a matrix: 0 if they are orthogonal.
+
+    Args:
+        factor: Factor of the mean, >= 0.
+        mode: `'rows'` or `'columns'`, the vectors that are compared.
+    """
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         self.factor = check_float("factor", factor, least=0)
@@ -85,7 +92,7 @@ class OrthogonalRegularizer(Configurable):
         return self.factor * torch.triu(rows @ rows.T, 1).abs().sum() / max(pairs, 1)
 
 
-# Keras' other names for the same
+# Keras' aliases
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
 _NAMES: dict[str, Any] = {
@@ -97,7 +104,11 @@ _NAMES: dict[str, Any] = {
 
 
 def get(identifier: Any) -> Regularizer | None:
-    """A name, class, instance or function `weight -> scalar`; `None` stays `None`.
+    """Return the regularizer for a name, class, instance or function `weight -> scalar`; `None` stays `None`.
+
+    Raises:
+        ValueError: The name is unknown.
+        TypeError: The identifier is no name, class or callable.
 
     >>> get("l2")
     L2(l2=0.01)
@@ -109,7 +120,13 @@ def get(identifier: Any) -> Regularizer | None:
 
 
 class Penalty(NamedTuple):
-    """A weight, by its name in the model, and what is charged for it."""
+    """A weight and its regularizer.
+
+    Attributes:
+        name: Name of the weight in the model, such as `"0.weight"`.
+        weight: The parameter.
+        regularizer: Function that maps the weight to its penalty, a scalar.
+    """
 
     name: str
     weight: nn.Parameter
@@ -117,21 +134,24 @@ class Penalty(NamedTuple):
 
 
 def penalties(module: nn.Module, patterns: Mapping[str, Regularizer] | None = None) -> list[Penalty]:
-    """What the layers of `module`, and `patterns` on its parameter names, ask for; frozen weights are left out.
+    """Return the penalties of a module: those of its layers, then those given by patterns of parameter names.
+
+    Frozen weights have no penalty.
 
     Args:
-        module: a built module; layers name theirs in a dict `weight_regularizers`.
-        patterns: `{"*.weight": L2(1e-4)}`, matched as file names are (`fnmatch`).
+        module: A built module; each layer has its regularizers in a dict `weight_regularizers`, by weight name.
+        patterns: Regularizers by pattern of parameter names, such as `{"*.weight": L2(1e-4)}`, matched as file names
+            are (`fnmatch`). Default: none.
 
     Raises:
-        ValueError: a pattern that matches no parameter.
+        ValueError: A pattern matches no parameter.
     """
     found = []
     for prefix, child in named_modules(module):
-        for local, regularizer in getattr(child, "weight_regularizers", {}).items():
-            weight = getattr(child, local, None)
+        for weight_name, regularizer in getattr(child, "weight_regularizers", {}).items():
+            weight = getattr(child, weight_name, None)
             if isinstance(weight, nn.Parameter):
-                found.append(Penalty(f"{prefix}.{local}".lstrip("."), weight, regularizer))
+                found.append(Penalty(f"{prefix}.{weight_name}".lstrip("."), weight, regularizer))
     named = dict(module.named_parameters())
     for pattern, regularizer in (patterns or {}).items():
         matched = fnmatch.filter(named, pattern)

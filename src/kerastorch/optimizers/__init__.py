@@ -1,4 +1,4 @@
-"""Optimizers under Keras' names, as settings for `torch.optim`; and `get`."""
+"""Optimizers under Keras' names, which make `torch.optim` optimizers, and `get`."""
 
 from kerastorch.optimizers.base import Optimizer
 from kerastorch.optimizers.keras_optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
