@@ -144,20 +144,20 @@ def get(identifier: Any) -> Constraint | None:
     return found
 
 
-class Constrained(NamedTuple):
+class ConstrainedWeight(NamedTuple):
     """A weight and its constraint."""
 
     weight: nn.Parameter
     constraint: Constraint
 
 
-def constrained(module: nn.Module) -> list[Constrained]:
+def collect_constraints(module: nn.Module) -> list[ConstrainedWeight]:
     """Return the constrained weights of a built module, without frozen ones.
 
     Each layer has its constraints in a dict `weight_constraints`, by weight name.
     """
     return [
-        Constrained(weight, constraint)
+        ConstrainedWeight(weight, constraint)
         for part in modules(module)
         for name, constraint in getattr(part, "weight_constraints", {}).items()
         if isinstance(weight := getattr(part, name, None), nn.Parameter) and weight.requires_grad
@@ -165,7 +165,7 @@ def constrained(module: nn.Module) -> list[Constrained]:
 
 
 @torch.no_grad()
-def constrain(constrained_weights: Iterable[tuple[Tensor, Constraint]]) -> None:
+def apply_constraints(constrained_weights: Iterable[tuple[Tensor, Constraint]]) -> None:
     """Apply constraints to their weights, in place."""
     for weight, constraint in constrained_weights:
         weight.copy_(constraint(weight))

@@ -133,7 +133,7 @@ class Penalty(NamedTuple):
     regularizer: Regularizer
 
 
-def penalties(module: nn.Module, patterns: Mapping[str, Regularizer] | None = None) -> list[Penalty]:
+def collect_penalties(module: nn.Module, patterns: Mapping[str, Regularizer] | None = None) -> list[Penalty]:
     """Return the penalties of a module: those of its layers, then those given by patterns of parameter names.
 
     Frozen weights have no penalty.

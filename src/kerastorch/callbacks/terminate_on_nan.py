@@ -10,7 +10,7 @@ from torch import Tensor
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.console import print_message
 from kerastorch.core.finite_check import all_finite, gradients, is_finite
-from kerastorch.optimizers.base import weights
+from kerastorch.optimizers.base import optimizer_parameters
 
 
 class TerminateOnNaN(Callback):
@@ -73,7 +73,7 @@ class TerminateOnNaN(Callback):
         self._asks += 1
         if self._cause is not None:
             return False
-        held = weights(self.model.optimizer)
+        held = optimizer_parameters(self.model.optimizer)
         if all_finite(loss, gradients(held)):
             if self._several and not self._closure:
                 self._buffers.keep()

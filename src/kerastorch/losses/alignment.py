@@ -85,7 +85,7 @@ def align_classes(name: str, y_true: Tensor, y_pred: Tensor, axis: int) -> Tenso
             f"{n_classes} classes on axis {axis}; y must have shape {tuple(expected)}."
             f"{_class_axis_hint(y_true, y_pred)}"
         )
-    return whole_classes(y_true)
+    return to_class_numbers(y_true)
 
 
 def _class_axis_hint(y_true: Tensor, y_pred: Tensor) -> str:
@@ -96,7 +96,7 @@ def _class_axis_hint(y_true: Tensor, y_pred: Tensor) -> str:
     return " If the classes are the channels, use loss=SparseCategoricalCrossentropy(axis=1)."
 
 
-def whole_classes(y_true: Tensor) -> Tensor:
+def to_class_numbers(y_true: Tensor) -> Tensor:
     """Return class numbers as int64.
 
     Raises:
@@ -119,7 +119,7 @@ def _first_index(mask: Tensor) -> int | None:
 
 def check_classes(y_true: Tensor, n_classes: int, ignore: int | None) -> None:
     """Raise an error for class numbers outside `0..n_classes - 1`, except `ignore`."""
-    labels = whole_classes(y_true).flatten()
+    labels = to_class_numbers(y_true).flatten()
     is_invalid = (labels < 0) | (labels >= n_classes)
     if ignore is not None:
         is_invalid &= labels != ignore

@@ -49,7 +49,7 @@ def argument_order(function: Callable[..., Any]) -> Order | None:
     return "keras" if first == "target" or second == "output" else "torch"
 
 
-def settled_order(function: Callable[..., Any], name: str, kind: str) -> Order:
+def resolve_order(function: Callable[..., Any], name: str, kind: str) -> Order:
     """Return the order in which to call a function; if names do not tell, warn and return `'torch'`.
 
     Args:

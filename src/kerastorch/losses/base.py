@@ -140,7 +140,7 @@ class Loss(Configurable):
             sample_weight: As for `__call__`.
         """
         if sample_weight is not None:
-            weight = spread(sample_weight, values)
+            weight = expand_sample_weight(sample_weight, values)
             values = values * weight
             if self.reduction == "mean_with_sample_weight":
                 total = weight.sum()
@@ -163,7 +163,7 @@ class Loss(Configurable):
         """
         return self.reduction != "mean_with_sample_weight"
 
-    def averages(self) -> bool:
+    def is_mean_over_rows(self) -> bool:
         """Return whether the loss of a batch is a mean over its rows, whatever the batch size."""
         ours = type(self).__module__.rpartition(".")[0] == __package__
         return ours and self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight", "batchmean")
@@ -235,7 +235,7 @@ class FunctionLoss(Loss):
         super().__init__(name=name)
         self.function = function
 
-    def averages(self) -> bool:
+    def is_mean_over_rows(self) -> bool:
         return False  # a function may be, for example, the root of a mean
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -250,7 +250,7 @@ class FunctionLoss(Loss):
         return super().reduce(values, sample_weight)
 
 
-def spread(sample_weight: Tensor, values: Tensor) -> Tensor:
+def expand_sample_weight(sample_weight: Tensor, values: Tensor) -> Tensor:
     """Return sample weights in the shape of the values that they multiply.
 
     Args:

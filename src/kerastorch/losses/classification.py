@@ -16,7 +16,7 @@ from kerastorch.losses.alignment import (
     check_probabilities,
     check_unit,
 )
-from kerastorch.losses.base import Loss, spread
+from kerastorch.losses.base import Loss, expand_sample_weight
 from kerastorch.losses.regression import EPSILON
 
 
@@ -228,7 +228,9 @@ class SparseCategoricalCrossentropy(_Crossentropy):
         if self.ignore_class is None or sample_weight is None:
             return super().__call__(y_true, y_pred, sample_weight)
         is_counted = self.align(y_true, y_pred) != self.ignore_class
-        loss = super().__call__(y_true, y_pred, spread(sample_weight, is_counted.to(y_pred.dtype)) * is_counted)
+        loss = super().__call__(
+            y_true, y_pred, expand_sample_weight(sample_weight, is_counted.to(y_pred.dtype)) * is_counted
+        )
         if self.reduction not in ("sum_over_batch_size", "mean"):
             return loss
         # `reduce` divided by the number of all targets; the mean is over those that count
@@ -242,7 +244,7 @@ class SparseCategoricalCrossentropy(_Crossentropy):
             return super().count(y_true, sample_weight)
         if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
             is_counted = (y_true != self.ignore_class).to(sample_weight.dtype)
-            return (spread(sample_weight, is_counted) * is_counted).sum()
+            return (expand_sample_weight(sample_weight, is_counted) * is_counted).sum()
         return self._n_counted(y_true)
 
     def _check_targets(self, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:

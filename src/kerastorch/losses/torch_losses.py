@@ -21,8 +21,8 @@ from kerastorch.losses.alignment import (
     check_signs,
     check_unit,
 )
-from kerastorch.losses.argument_order import settled_order
-from kerastorch.losses.base import FunctionLoss, Loss, Task, spread
+from kerastorch.losses.argument_order import resolve_order
+from kerastorch.losses.base import FunctionLoss, Loss, Task, expand_sample_weight
 
 MODULES: dict[str, type[nn.Module]] = {
     snake_case(name): getattr(nn, name)
@@ -127,7 +127,7 @@ class TorchLoss(Loss):
         values = self._aligned_call(lambda y, outputs: function(outputs, y), y_true, y_pred)
         if values.ndim == 0:
             raise ValueError(f"{self.name} returns a scalar; sample weights need one value for each sample.")
-        values = values * spread(sample_weight, values)
+        values = values * expand_sample_weight(sample_weight, values)
         if self.reduction == "sum":
             return values.sum()
         if self.reduction == "batchmean":
@@ -162,8 +162,8 @@ class TorchLoss(Loss):
         divisor = self._divisor(y_true.to(torch.int64))
         return y_true.shape[0] if divisor is None else divisor
 
-    def averages(self) -> bool:
-        return type(self.function) in MODULES.values() and super().averages()
+    def is_mean_over_rows(self) -> bool:
+        return type(self.function) in MODULES.values() and super().is_mean_over_rows()
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if isinstance(self.function, _CLASS_LOSSES):
@@ -237,7 +237,7 @@ def wrap(function: Callable[..., Any]) -> Loss:
         if set(function.keywords) <= set(inspect.signature(module).parameters):
             return TorchLoss(module(**function.keywords), function.func.__name__)
     name = public_name(function)
-    if settled_order(function, name, "loss") == "keras":
+    if resolve_order(function, name, "loss") == "keras":
         return FunctionLoss(function, name)
     return TorchLoss(function, name)
 

@@ -251,7 +251,7 @@ def _means(value: Any) -> Any:
     return torch.as_tensor(value).float().mean()
 
 
-def values(name: str, value: Any) -> Mapping[str, Any]:
+def named_scalars(name: str, value: Any) -> Mapping[str, Any]:
     """Return the result of `compute` as scalars by log name; entries of dicts and vectors are named `name_entry`."""
     if isinstance(value, Mapping):
         return {f"{name}_{key}": part for key, part in value.items()}

@@ -14,7 +14,7 @@ import torch
 from kerastorch.core.name_lookup import look_up, public_name, snake_case
 from kerastorch.core.representation import represent
 from kerastorch.losses import regression as regression_losses
-from kerastorch.losses.argument_order import settled_order
+from kerastorch.losses.argument_order import resolve_order
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import (
     Accuracy,
@@ -161,7 +161,7 @@ def get(identifier: Any) -> Metric:
         return _from_keras_object(identifier)
     if callable(identifier):
         name = public_name(identifier)
-        order = settled_order(identifier, name, "metric")
+        order = resolve_order(identifier, name, "metric")
         return Metric(name, lambda spec: FunctionMetric(identifier, order, name), input_format="raw")
     raise TypeError(f"A metric is a name, a torchmetrics metric or a function, got {identifier!r}.")
 
@@ -173,7 +173,7 @@ def _from_update_object(metric: Any) -> Metric:
     name = snake_case(type(metric).__name__)
     owner = next((one for one in type(metric).__mro__ if "update" in vars(one)), type(metric))
     is_torchmetrics = owner.__module__.partition(".")[0] == "torchmetrics"
-    order = "torch" if is_torchmetrics else settled_order(metric.update, f"{name}.update", "metric")
+    order = "torch" if is_torchmetrics else resolve_order(metric.update, f"{name}.update", "metric")
     members = _members(metric) if is_torchmetrics else [metric]
     inputs = {(_input_format(one), _ignore_index(one)) for one in members}
     if len(inputs) > 1:

@@ -174,10 +174,10 @@ def _to_list(params: Any) -> list[Any]:
 
 
 def _gradients(optimizer: TorchOptimizer) -> list[Tensor]:
-    return [weight.grad for weight in weights(optimizer) if weight.grad is not None]
+    return [weight.grad for weight in optimizer_parameters(optimizer) if weight.grad is not None]
 
 
-def weights(optimizer: TorchOptimizer) -> list[Tensor]:
+def optimizer_parameters(optimizer: TorchOptimizer) -> list[Tensor]:
     """Return the parameters of all groups of an optimizer, in their order."""
     return [weight for group in optimizer.param_groups for weight in group["params"]]
 
@@ -197,9 +197,9 @@ class Clip:
         if not _gradients(optimizer):
             return
         if self.how == "clipvalue":
-            nn.utils.clip_grad_value_(weights(optimizer), self.limit)
+            nn.utils.clip_grad_value_(optimizer_parameters(optimizer), self.limit)
         elif self.how == "global_clipnorm":
-            nn.utils.clip_grad_norm_(weights(optimizer), self.limit)
+            nn.utils.clip_grad_norm_(optimizer_parameters(optimizer), self.limit)
         else:
             gradients = _gradients(optimizer)
             norms = torch._foreach_norm(gradients)
@@ -241,7 +241,7 @@ class Average:
     def __call__(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
         first = optimizer.param_groups[0]
         first["ema_steps"] = steps = first.get("ema_steps", 0) + 1  # in a group, so that it is in the state_dict
-        for weight in weights(optimizer):
+        for weight in optimizer_parameters(optimizer):
             state = optimizer.state.get(weight, {})
             if not state and weight.grad is None:
                 continue  # the weight has not been updated; torch makes its state at its first step
@@ -255,14 +255,14 @@ class Average:
 
 
 @torch.no_grad()
-def overwrite_by_average(optimizer: TorchOptimizer) -> None:
+def overwrite_with_average(optimizer: TorchOptimizer) -> None:
     """Replace each weight by its moving average, if it has one."""
     for weight, state in optimizer.state.items():
         if "ema" in state:
             weight.copy_(state["ema"])
 
 
-def unfuse_beginners(optimizer: TorchOptimizer) -> None:
+def unfuse_partly_trained_groups(optimizer: TorchOptimizer) -> None:
     """Turn the fused kernel off for groups in which only some trainable weights have a momentum buffer.
 
     This happens when weights are unfrozen after a step; the fused kernel of SGD fails on such a group.

@@ -31,7 +31,7 @@ def set_rates(optimizer: Any, values: list[float]) -> None:
             group["lr"] = value
 
 
-def one_rate(optimizer: Any, problem: str, cure: str) -> float:
+def common_rate(optimizer: Any, problem: str, cure: str) -> float:
     """Return the learning rate that all parameter groups have.
 
     Args:
@@ -79,7 +79,7 @@ class LearningRate:
         raise AttributeError(_WRONG_NAME)
 
     def _one_rate(self) -> float:
-        return one_rate(
+        return common_rate(
             self,
             "the groups of the optimizer have several learning rates",
             "Read and set them one by one: optimizer.param_groups[0]['lr'], ...",
@@ -123,12 +123,12 @@ def _new_instance(kind: type[torch.optim.Optimizer]) -> Any:
     return subclass.__new__(subclass)
 
 
-def watch_rate(optimizer: torch.optim.Optimizer) -> RateWatch | None:
+def make_rate_check(optimizer: torch.optim.Optimizer) -> IgnoredRateCheck | None:
     """Return a check for an optimizer that ignores an attribute `learning_rate`; `None` if it has that attribute."""
-    return None if isinstance(optimizer, LearningRate) else RateWatch(optimizer)
+    return None if isinstance(optimizer, LearningRate) else IgnoredRateCheck(optimizer)
 
 
-class RateWatch:
+class IgnoredRateCheck:
     """A check, called before each step, that nobody set `learning_rate` on an optimizer that ignores it.
 
     Such an optimizer is made by the user, or by a function of the user.

@@ -58,7 +58,7 @@ def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:
     raise TypeError(f"An optimizer is a name, a class, an instance or a partial, got {given!r}.")
 
 
-def attach(
+def create_optimizer(
     optimizer: Optimizer | Factory | TorchOptimizer, params: list[Any], *, sparse: bool = False
 ) -> TorchOptimizer:
     """Return a `torch.optim` optimizer of parameters.
@@ -82,7 +82,7 @@ def attach(
     return built
 
 
-def hold(optimizer: TorchOptimizer, params: list[Any], *, sparse: bool = False) -> None:
+def replace_parameters(optimizer: TorchOptimizer, params: list[Any], *, sparse: bool = False) -> None:
     """Replace the parameters of an optimizer that has one group and has not made a step.
 
     The optimizer stays the same object with the same settings, because the user or a learning rate schedule may refer

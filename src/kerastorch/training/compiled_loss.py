@@ -15,7 +15,7 @@ from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.core.errors import check_float
 from kerastorch.data.arrays import check_weights
 from kerastorch.losses import registry
-from kerastorch.losses.alignment import whole_classes
+from kerastorch.losses.alignment import to_class_numbers
 from kerastorch.losses.base import Loss
 from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.losses.torch_losses import TorchLoss
@@ -90,7 +90,7 @@ class CompiledLoss:
     @property
     def averages(self) -> bool:
         """Whether batches of any size give the same mean."""
-        return all(loss is None or loss.averages() for loss in self.losses.values())
+        return all(loss is None or loss.is_mean_over_rows() for loss in self.losses.values())
 
     @property
     def names_parts(self) -> bool:
@@ -245,7 +245,7 @@ class CompiledLoss:
 
     def _class_numbers(self, y: Tensor) -> Tensor:
         """Return class numbers that are floats as int64; those in memory were looked at already."""
-        return whole_classes(y) if self._pass.targets is None else y.to(torch.int64)
+        return to_class_numbers(y) if self._pass.targets is None else y.to(torch.int64)
 
     @contextmanager
     def attach(self, module: nn.Module, tail: FinalActivation | None, targets: Any) -> Iterator[None]:

@@ -19,7 +19,7 @@ from kerastorch.core.trainable import set_frozen_batchnorm_eval, sync_trainable
 from kerastorch.data.adaptive_batch_size import measure_and_adapt
 from kerastorch.data.batches import Batch, Batches, BatchGroup, group_batches
 from kerastorch.data.loaders import copy_tensors
-from kerastorch.optimizers.base import unfuse_beginners
+from kerastorch.optimizers.base import unfuse_partly_trained_groups
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.error_context import raise_with_context
 from kerastorch.training.fused_activation import find_final_activation
@@ -187,7 +187,7 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
     set_frozen_batchnorm_eval(parts, in_eval)
     torch.clear_autocast_cache()
     update, compiled = trainer.update, trainer.compiled
-    unfuse_beginners(update.optimizer)
+    unfuse_partly_trained_groups(update.optimizer)
     step: Step = trainer.model.train_step
     if compiled is not None:
         compiled.prepare(callbacks)

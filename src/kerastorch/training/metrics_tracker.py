@@ -14,7 +14,7 @@ from kerastorch.checkpoint.metric_state import capture_metric_state, restore_met
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.losses.base import Loss
-from kerastorch.metrics.accumulators import KerasMetric, values
+from kerastorch.metrics.accumulators import KerasMetric, named_scalars
 from kerastorch.metrics.metric import Metric
 from kerastorch.metrics.task import TaskSpec
 from kerastorch.training.mean import Mean, unshared
@@ -151,7 +151,7 @@ class Scores:
             return found
         for metric, accumulator in zip(self._wanted, self._accumulators, strict=True):
             empty = not getattr(accumulator, "update_called", True)  # a metric of torchmetrics that no row counts in
-            found |= values(metric.name, float("nan") if empty else accumulator.compute())
+            found |= named_scalars(metric.name, float("nan") if empty else accumulator.compute())
         return found
 
 

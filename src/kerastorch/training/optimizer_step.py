@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from kerastorch.checkpoint.optimizer_state import like
-from kerastorch.constraints import Constrained, constrain
+from kerastorch.constraints import ConstrainedWeight, apply_constraints
 from kerastorch.core.errors import warn
-from kerastorch.optimizers.base import Optimizer, TorchOptimizer, overwrite_by_average, weights
+from kerastorch.optimizers.base import Optimizer, TorchOptimizer, optimizer_parameters, overwrite_with_average
 from kerastorch.training.bare import UnwrappedStep
 
 
@@ -38,7 +38,7 @@ class OptimizerStep:
         keras = settings if isinstance(settings, Optimizer) else None
         self.every = (keras and keras.gradient_accumulation_steps) or 1
         self.scale = (keras and keras.loss_scale_factor) or 1.0
-        self.constraints: list[Constrained] = []
+        self.constraints: list[ConstrainedWeight] = []
         self.guard: Callable[[Tensor], bool] | None = None
         self._refused = False
         self._batches = 0  # accumulated since the last step
@@ -52,13 +52,13 @@ class OptimizerStep:
 
     def state_dict(self) -> dict[str, Any]:
         """Return how many batches have been accumulated, their gradients, and what these were multiplied by."""
-        sums = [self._sums.get(weight) for weight in weights(self.optimizer)]
+        sums = [self._sums.get(weight) for weight in optimizer_parameters(self.optimizer)]
         return {"batches": self._batches, "gradients": sums if self._batches else [], "scale": self.scale}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self._batches = state["batches"]
-        pairs = zip(weights(self.optimizer), state["gradients"], strict=False)
+        pairs = zip(optimizer_parameters(self.optimizer), state["gradients"], strict=False)
         self._sums = {weight: like(weight, gradient) for weight, gradient in pairs if gradient is not None}
         before = state.get("scale", self.scale)
         if before != self.scale:
@@ -85,7 +85,7 @@ class OptimizerStep:
         elif not self._accumulate(loss * self.scale):
             return
         self._bare.step()
-        constrain(self.constraints)
+        apply_constraints(self.constraints)
         torch.clear_autocast_cache()  # within `torch.autocast` it holds casts of the weights as they were
 
     def _accumulate(self, loss: Tensor) -> bool:
@@ -106,7 +106,9 @@ class OptimizerStep:
             return False
         self._batches += 1
         if self._batches < self.every:
-            self._sums = {weight: weight.grad for weight in weights(self.optimizer) if weight.grad is not None}
+            self._sums = {
+                weight: weight.grad for weight in optimizer_parameters(self.optimizer) if weight.grad is not None
+            }
             self._bare.zero_grad()
             return False
         self._divide(self.scale * self._batches)  # more than `every` only if that was larger in a resumed training
@@ -146,18 +148,18 @@ class OptimizerStep:
             if before is not None:
                 self._go_back(*before)
             return first[0]
-        constrain(self.constraints)
+        apply_constraints(self.constraints)
         torch.clear_autocast_cache()
         return first[0]
 
     def _snapshot(self) -> tuple[list[Tensor], dict[Tensor, Any]]:
         """Weights and the optimizer's state: a step that asks several times moves them in between."""
         state = {weight: copy.deepcopy(about) for weight, about in self.optimizer.state.items()}
-        return [weight.detach().clone() for weight in weights(self.optimizer)], state
+        return [weight.detach().clone() for weight in optimizer_parameters(self.optimizer)], state
 
     @torch.no_grad()
     def _go_back(self, held: list[Tensor], state: dict[Tensor, Any]) -> None:
-        torch._foreach_copy_(weights(self.optimizer), held)
+        torch._foreach_copy_(optimizer_parameters(self.optimizer), held)
         self.optimizer.state.clear()
         self.optimizer.state.update(state)
 
@@ -167,7 +169,7 @@ class OptimizerStep:
         Warns:
             UserWarning: gradients are accumulated, and the fit was too short for a single step.
         """
-        overwrite_by_average(self.optimizer)
+        overwrite_with_average(self.optimizer)
         if self._batches and not self._stepped:
             warn(
                 f"this fit made no step of the optimizer: gradient_accumulation_steps={self.every}, and the gradients "

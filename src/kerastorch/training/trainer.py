@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kerastorch import regularizers
-from kerastorch.constraints import constrained
+from kerastorch.constraints import collect_constraints
 from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.train_mode import evaluation_mode
@@ -23,9 +23,9 @@ from kerastorch.layers.base import is_built
 from kerastorch.layers.rnn import reset_all_states
 from kerastorch.metrics.metric import Metric
 from kerastorch.optimizers.base import TorchOptimizer
-from kerastorch.optimizers.learning_rate import RateWatch, watch_rate
-from kerastorch.optimizers.registry import attach, hold
-from kerastorch.regularizers import penalties
+from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
+from kerastorch.optimizers.registry import create_optimizer, replace_parameters
+from kerastorch.regularizers import collect_penalties
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.call_module import call_module
 from kerastorch.runtime.error_context import raise_with_context
@@ -92,13 +92,13 @@ class Trainer:
         self.metrics = metrics
         self.optimizer: TorchOptimizer | None = None
         self._made = False  # by us, and not the user's own
-        self._check_rate: RateWatch | None = None
+        self._check_rate: IgnoredRateCheck | None = None
         self._groups: list[dict[str, str]] = []  # the hyperparameters as compile() gave them
         if isinstance(settings, TorchOptimizer):
             check_owner(model, settings, objective.parameters())
             self.optimizer = settings
             self._groups = group_settings(settings)
-            self._check_rate = watch_rate(settings)
+            self._check_rate = make_rate_check(settings)
         self.epochs_done = self.completed_fits = self.done = 0
         self.session: Session | None = None
         self.compile_args: dict[str, Any] = {}
@@ -117,7 +117,7 @@ class Trainer:
             name: penalty for name, one in patterns.items() if (penalty := regularizers.get(one))
         }
         if self.weight_regularizers and is_built(model):
-            penalties(model, self.weight_regularizers)  # a pattern that matches nothing is refused now
+            collect_penalties(model, self.weight_regularizers)  # a pattern that matches nothing is refused now
         self.say: Callable[[str], None] = _unheard
         self.optimizer_config = settings
         self.execution = execution
@@ -189,11 +189,11 @@ class Trainer:
         if self.optimizer is None:
             if not learned:
                 raise ValueError("the model has no parameters, so there is nothing to train.")
-            self.optimizer = attach(self.optimizer_config, learned, sparse=sparse)
+            self.optimizer = create_optimizer(self.optimizer_config, learned, sparse=sparse)
             self._groups, self._made = group_settings(self.optimizer), True
-            self._check_rate = watch_rate(self.optimizer)
+            self._check_rate = make_rate_check(self.optimizer)
         elif self._made and self._update is None:
-            hold(self.optimizer, learned, sparse=sparse)
+            replace_parameters(self.optimizer, learned, sparse=sparse)
         return self.optimizer
 
     def optimizer_if_built(self) -> TorchOptimizer | None:
@@ -220,13 +220,13 @@ class Trainer:
             self.minimize = self._update.step
             self.compiled = CompiledStep(self, self._update, self.execution) if self.execution.jit else None
         self.find_penalties()
-        self._update.constraints = constrained(self.model)
+        self._update.constraints = collect_constraints(self.model)
         self.output_mask.forget()
         return self._update
 
     def find_penalties(self) -> None:
         """What the loss includes for weights, as they are now."""
-        self.objective.penalties = penalties(self.model, self.weight_regularizers)
+        self.objective.penalties = collect_penalties(self.model, self.weight_regularizers)
 
     def prepared(self, batches: Batches, feed: BatchTransfer, number: int) -> Iterator[Batch]:
         """The batches of an epoch, the first of which builds a model that is not built yet."""

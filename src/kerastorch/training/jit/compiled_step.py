@@ -11,7 +11,7 @@ import torch
 from kerastorch.callbacks.base import CallbackList
 from kerastorch.core.errors import warn
 from kerastorch.data.batches import Batch, BatchGroup, shape_of
-from kerastorch.optimizers.base import weights
+from kerastorch.optimizers.base import optimizer_parameters
 from kerastorch.training.compile_options import CompileOptions
 from kerastorch.training.jit.eligibility import refuse_model, refuse_optimizer
 from kerastorch.training.jit.errors import UntraceableError
@@ -98,7 +98,7 @@ class CompiledStep:
         alone = self.fallback_reason is not None or bool(optimizer._optimizer_step_post_hooks)
         if self._execution.steps == "auto":
             alone = alone or self._careful
-        self.steps_per_graph = 1 if alone else self._execution.steps_per_graph(len(weights(optimizer)))
+        self.steps_per_graph = 1 if alone else self._execution.steps_per_graph(len(optimizer_parameters(optimizer)))
 
     def refresh(self) -> None:
         """Drop what was compiled if anything changed that it takes as fixed."""

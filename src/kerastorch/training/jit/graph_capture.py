@@ -12,7 +12,7 @@ from torch.func import functional_call
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from kerastorch.constraints import constrain
+from kerastorch.constraints import apply_constraints
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.data.batches import Batch
@@ -117,7 +117,7 @@ def trace(trainer: Any, update: OptimizerStep, cells: list[ParameterBucket], bat
             functional_optimizer_step(
                 update, cells, [[leaf_of[id(w)] for w in cell.weights] for cell in cells], states, lr, loss
             )
-            constrain((leaf_of[id(weight)], constraint) for weight, constraint in update.constraints)
+            apply_constraints((leaf_of[id(weight)], constraint) for weight, constraint in update.constraints)
 
         with _in_place_of(trainer, recorder, minimize, leaf_of), torch.enable_grad():
             logs = functional_call(step, {**leaf, **kept}, (batch,))
