@@ -32,7 +32,9 @@ def linear(x: Tensor) -> Tensor:
 
 
 def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
-    """Return `x` from `threshold` on and `negative_slope * (x - threshold)` below, at most `max_value`.
+    """Return `x` if at least `threshold`, else `negative_slope * (x - threshold)`.
+
+    The result is at most `max_value`.
 
     >>> relu(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
@@ -45,7 +47,10 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
-    """Return `x` if positive, else `negative_slope * x`. The default slope is that of Keras; torch has 0.01."""
+    """Return `x` if positive, else `negative_slope * x`.
+
+    The default slope is that of Keras; torch has 0.01.
+    """
     return F.leaky_relu(x, negative_slope)
 
 
@@ -70,7 +75,10 @@ def selu(x: Tensor) -> Tensor:
 
 
 def gelu(x: Tensor, approximate: bool = False) -> Tensor:
-    """Return `x * Phi(x)` (Hendrycks & Gimpel 2016), or its tanh approximation if `approximate` is set."""
+    """Return `x * Phi(x)` (Hendrycks & Gimpel 2016).
+
+    `Phi` is the standard normal distribution function, or its tanh approximation if `approximate` is set.
+    """
     return F.gelu(x, approximate="tanh" if approximate else "none")
 
 
@@ -175,7 +183,10 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
 
 
 def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
-    """Return the point of the probability simplex nearest to `x` along `axis` (Martins & Astudillo 2016, alg. 1)."""
+    """Return the point of the probability simplex that is nearest to `x` along `axis`.
+
+    Martins & Astudillo 2016, algorithm 1.
+    """
     ordered, _ = x.sort(dim=axis, descending=True)
     excess = ordered.cumsum(axis) - 1
     shape = [1] * x.ndim
@@ -187,14 +198,17 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
 
 
 def glu(x: Tensor, axis: int = -1) -> Tensor:
-    """Return `a * sigmoid(b)`, where `a` and `b` are the halves of `x` along `axis` (Dauphin et al. 2017)."""
+    """Return `a * sigmoid(b)` of the halves `a` and `b` of `x` along `axis`.
+
+    Dauphin et al. 2017. The axis becomes half as long.
+    """
     return F.glu(x, axis)
 
 
 def maxout(x: Tensor, pieces: int = 2, axis: int = -1) -> Tensor:
-    """Return the maximum of each group of `pieces` neighbours along `axis` (Goodfellow et al. 2013).
+    """Return the maximum of each group of `pieces` neighbours along `axis`.
 
-    The axis becomes `pieces` times shorter: `n` features -> `n / pieces`.
+    Goodfellow et al. 2013. The axis becomes `pieces` times shorter: `n` features -> `n / pieces`.
 
     Raises:
         ValueError: The size of the axis is not a multiple of `pieces`.
@@ -214,7 +228,7 @@ _CONSTANT_FOR_ONE_VALUE = (softmax, log_softmax, sparsemax)
 
 
 def constant_axis(activation: Any) -> int | None:
-    """Return the axis along which an activation of a single value is constant; `None` if there is none.
+    """Return the axis along which an activation of one value is constant; `None` if none.
 
     A softmax over one output is always 1, so a model that ends in it cannot learn.
 

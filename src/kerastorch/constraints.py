@@ -57,7 +57,9 @@ class _NormConstraint(Configurable):
 
 
 class MaxNorm(_NormConstraint):
-    """A norm of at most `max_value` for the weights of each unit (Srivastava et al. 2014, section 5.1).
+    """A norm of at most `max_value` for the weights of each unit.
+
+    Srivastava et al. 2014, section 5.1.
 
     Args:
         max_value: The largest norm, >= 0.
@@ -92,7 +94,7 @@ class UnitNorm(_NormConstraint):
 
 
 class MinMaxNorm(_NormConstraint):
-    """A norm in `[min_value, max_value]` for the weights of each unit, or moved towards that range.
+    """A norm in `[min_value, max_value]` for the weights of each unit.
 
     The norm becomes `rate * clip(norm, min_value, max_value) + (1 - rate) * norm`.
 
@@ -129,7 +131,9 @@ _CLASSES: dict[str, type] = {"non_neg": NonNeg, "max_norm": MaxNorm, "unit_norm"
 
 
 def get(identifier: Any) -> Constraint | None:
-    """Return the constraint for a name, class, instance or function `weight -> weight`; `None` stays `None`.
+    """Return the constraint for a name, class, instance or function; `None` stays `None`.
+
+    A function maps a weight to the weight that replaces it.
 
     Raises:
         ValueError: The name is unknown.

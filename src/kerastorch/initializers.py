@@ -81,7 +81,7 @@ class RandomUniform(Configurable):
 
 
 class TruncatedNormal(RandomNormal):
-    """Values from a normal distribution, drawn again if more than two standard deviations from the mean."""
+    """Values from a normal distribution, truncated at two standard deviations from the mean."""
 
     def __call__(self, tensor: Tensor) -> Tensor:
         low, high = self.mean - 2 * self.stddev, self.mean + 2 * self.stddev

@@ -71,7 +71,9 @@ class L2(L1L2):
 
 
 class OrthogonalRegularizer(Configurable):
-    """`factor * mean(|cosine|)` over all pairs of rows (or columns) of a matrix: 0 if they are orthogonal.
+    """`factor * mean(|cosine|)` over all pairs of rows (or columns) of a matrix.
+
+    It is 0 if they are orthogonal.
 
     Args:
         factor: Factor of the mean, >= 0.
@@ -104,7 +106,9 @@ _NAMES: dict[str, Any] = {
 
 
 def get(identifier: Any) -> Regularizer | None:
-    """Return the regularizer for a name, class, instance or function `weight -> scalar`; `None` stays `None`.
+    """Return the regularizer for a name, class, instance or function; `None` stays `None`.
+
+    A function maps a weight to a scalar.
 
     Raises:
         ValueError: The name is unknown.
@@ -134,7 +138,7 @@ class Penalty(NamedTuple):
 
 
 def collect_penalties(module: nn.Module, patterns: Mapping[str, Regularizer] | None = None) -> list[Penalty]:
-    """Return the penalties of a module: those of its layers, then those given by patterns of parameter names.
+    """Return the penalties of a module, from its layers and from patterns of parameter names.
 
     Frozen weights have no penalty.
 

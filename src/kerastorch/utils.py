@@ -18,7 +18,7 @@ __all__ = ["pad_sequences", "plot_model", "set_random_seed", "to_categorical"]
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed Python, NumPy and torch, so that initial weights, dropout and the order of batches repeat.
+    """Seed Python, NumPy and torch, so that weights, dropout and the order of batches repeat.
 
     Args:
         seed: An integer from 0 to 2^32 - 1.

@@ -13,7 +13,7 @@ _LARGEST_TENSOR = 16  # elements; of a larger tensor the shape is shown
 
 
 def represent(thing: Any, *, always: Collection[str] = (), never: Collection[str] = (), **defaults: Any) -> str:
-    """Return `Class(name=value, ...)` with the constructor arguments of an object that are not at their default.
+    """Return `Class(name=value, ...)` with the arguments that differ from their defaults.
 
     Values are read from the attributes named like the arguments; an argument without such an attribute is left out.
 
@@ -43,7 +43,10 @@ def represent(thing: Any, *, always: Collection[str] = (), never: Collection[str
 
 
 def constructor_parameters(kind: type) -> dict[str, inspect.Parameter]:
-    """Return the parameters of `__init__` by name; a `**kwargs` stands for those of the next class that has one."""
+    """Return the parameters of `__init__` by name.
+
+    `**kwargs` is replaced by the parameters of the next class in the method resolution order.
+    """
     found: dict[str, inspect.Parameter] = {}
     for one in kind.__mro__:
         if one is object or "__init__" not in vars(one):

@@ -24,7 +24,9 @@ def align_targets(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 
 def align_values(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Return targets in the dtype and shape of the outputs; one axis of size 1 is added or removed if needed.
+    """Return targets in the dtype and shape of the outputs.
+
+    If needed, one axis of size 1 is added or removed.
 
     Args:
         name: Name of the loss or metric, for error messages.
@@ -47,7 +49,7 @@ def align_values(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 
 def _equal_up_to_one_axis(one: torch.Size, other: torch.Size) -> bool:
-    """Return whether two shapes are equal, or equal after one axis of size 1 is removed; not the batch axis."""
+    """Return whether two shapes are equal up to one axis of size 1 that is not the batch axis."""
     if one == other:
         return True
     longer, shorter = (one, other) if len(one) > len(other) else (other, one)
@@ -89,7 +91,7 @@ def align_classes(name: str, y_true: Tensor, y_pred: Tensor, axis: int) -> Tenso
 
 
 def _class_axis_hint(y_true: Tensor, y_pred: Tensor) -> str:
-    """Return a hint to `axis=1` if targets would fit outputs with their classes on axis 1, else an empty string."""
+    """Return the hint to use `axis=1` if targets fit it, else an empty string."""
     sizes = list(y_pred.shape)
     if y_pred.ndim < 3 or list(y_true.shape) not in ([sizes[0], *sizes[2:]], [sizes[0], 1, *sizes[2:]]):
         return ""

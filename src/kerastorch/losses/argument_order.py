@@ -27,9 +27,10 @@ _WEAK_TARGETS = frozenset(("y", "t", "ys"))  # names of targets, unless the othe
 
 
 def argument_order(function: Callable[..., Any]) -> Order | None:
-    """Return the order of a function: `'keras'` or `'torch'`, or `None` if the names of its parameters do not tell.
+    """Return the order in which a function takes targets and outputs; `None` if unknown.
 
-    `'keras'` is `(y_true, y_pred)`, `'torch'` is `(input, target)`.
+    `'keras'` is `(y_true, y_pred)`, `'torch'` is `(input, target)`. The order is unknown if the names of the first two
+    parameters do not show which of them the targets are.
 
     >>> argument_order(lambda y_true, y_pred: 0)
     'keras'
@@ -50,7 +51,7 @@ def argument_order(function: Callable[..., Any]) -> Order | None:
 
 
 def resolve_order(function: Callable[..., Any], name: str, kind: str) -> Order:
-    """Return the order in which to call a function; if names do not tell, warn and return `'torch'`.
+    """Return the order in which to call a function; if it is unknown, warn and use torch's.
 
     Args:
         function: Takes targets and outputs as its first two arguments.
@@ -81,7 +82,7 @@ def _positional_names(function: Callable[..., Any]) -> list[str]:
 
 
 def _kind(name: str) -> Literal["target", "output", "weak"] | None:
-    """Return whether a parameter name stands for targets or outputs; `None` if for neither or both."""
+    """Return whether a parameter name means targets or outputs; `None` if it is unclear."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().strip("_")
     if name in _WEAK_TARGETS:
         return "weak"

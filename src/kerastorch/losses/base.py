@@ -86,7 +86,9 @@ class Loss(Configurable):
         return represent(self, name=snake_case(type(self).__name__))
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return one value per sample, `(batch, ...)`; most losses average over the last axis of `y_pred`.
+        """Return one value per sample, `(batch, ...)`.
+
+        Most losses average over the last axis of `y_pred`.
 
         Args:
             y_true: Targets as `align` returns them.
@@ -95,11 +97,11 @@ class Loss(Configurable):
         raise TypeError(f"{type(self).__name__} must define call(self, y_true, y_pred).")
 
     def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the mean of `call`, a scalar; subclasses use a single kernel of torch if there is one."""
+        """Return the mean of `call`, a scalar; subclasses may use a single kernel of torch."""
         return self.call(y_true, y_pred).mean()
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        """Return the loss of a batch, reduced as `reduction` says.
+        """Return the loss of a batch, reduced according to `reduction`.
 
         Args:
             y_true: Targets in the shape of `y_pred` (for sparse losses, without the class axis).
@@ -115,10 +117,10 @@ class Loss(Configurable):
         return self.reduce(self._aligned_call(self.call, y_true, y_pred), sample_weight)
 
     def _aligned_call(self, compute: Callable[[Tensor, Tensor], Tensor], y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Call a function `(y_true, y_pred)` on aligned targets, or on the given ones if it works only with them.
+        """Call a function on aligned targets, or on the given targets if it only works with these.
 
-        Which of both works is found out at the first batch of each shape. Outputs of 16 bits are converted to float32
-        if targets are more precise, because aligning would round the targets to 16 bits.
+        The function takes `(y_true, y_pred)`. Which targets work is found out at the first batch of each shape. Outputs
+        of 16 bits are converted to float32 if targets are more precise, because aligning would round the targets.
         """
         if y_pred.dtype in _SHORT and y_true.is_floating_point() and y_true.dtype not in _SHORT:
             y_pred = y_pred.float()
@@ -133,7 +135,7 @@ class Loss(Configurable):
         return compute(y_true if as_given else self.align(y_true, y_pred), y_pred)
 
     def reduce(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
-        """Return the values of `call`, multiplied by their weights and reduced as `reduction` says.
+        """Return the values of `call`, weighted and reduced according to `reduction`.
 
         Args:
             values: `(batch, ...)`.
@@ -150,7 +152,7 @@ class Loss(Configurable):
         return values.sum() if self.reduction == "sum" else values.mean()
 
     def count(self, y_true: Tensor, sample_weight: Tensor | None) -> int | Tensor:
-        """Return the weight of this batch in the mean over an epoch, so that this is the mean over all samples."""
+        """Return the weight of a batch in the mean over an epoch, which is the mean over samples."""
         if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
             return sample_weight.sum()
         return y_true.shape[0]
@@ -169,11 +171,13 @@ class Loss(Configurable):
         return ours and self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight", "batchmean")
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return targets in the dtype and shape that `call` needs: by default, as `align_targets` returns them."""
+        """Return targets in the dtype and shape that `call` needs; by default `align_targets`."""
         return align_targets(self.name, y_true, y_pred)
 
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:
-        """Raise an error for targets or outputs that the loss is not defined for; called once per pass over the data.
+        """Raise an error for targets or outputs that the loss is not defined for.
+
+        It is called once per pass over the data.
 
         Args:
             y_true: All targets if they are in memory, else those of the first batch.
@@ -189,7 +193,7 @@ class Loss(Configurable):
         return self.task == "multiclass"
 
     def class_axis_of(self, y_true: Tensor, y_pred: Tensor) -> int:
-        """Return the axis of the classes: `class_axis` if it is set, else as `find_class_axis` returns it."""
+        """Return `class_axis` if it is set, else the axis that `find_class_axis` returns."""
         return find_class_axis(self.name, y_true, y_pred) if self.class_axis is None else self.class_axis
 
     def on_axis(self, axis: int) -> Self:
@@ -211,7 +215,10 @@ class Loss(Configurable):
 
 
 class ValueLoss(Loss):
-    """Base of the losses that compare each output with its own target: `y_true` has the shape of `y_pred`."""
+    """Base of the losses that compare each output with one target.
+
+    `y_true` has the shape of `y_pred`.
+    """
 
     task: Task | None = "regression"
     knows_shapes = True

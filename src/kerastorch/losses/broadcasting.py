@@ -77,7 +77,7 @@ class _Origin(NamedTuple):
     """A tensor, and what it was computed from.
 
     Attributes:
-        tensor: The tensor. The reference keeps its `id` from being reused for another tensor.
+        tensor: The tensor. The reference prevents that its `id` is reused for another tensor.
         targets: Whether it was computed from targets.
         outputs: Whether it was computed from outputs.
         axes: Number of axes of the targets or outputs.
@@ -92,7 +92,7 @@ class _Origin(NamedTuple):
 
 
 class BroadcastGuard(TorchFunctionMode):
-    """Context manager in which functions of torch raise an error if they broadcast targets with outputs.
+    """Context in which functions of torch raise an error if they broadcast targets and outputs.
 
     It tracks all tensors that are computed from targets or outputs. An error is raised if all targets meet all outputs
     in different shapes, and if the result is larger than both operands, as for `(n,)` and `(n, 1)`. No error is raised
@@ -169,7 +169,7 @@ def _is_broadcast(one: _Origin, other: _Origin, explicit: bool) -> bool:
 
     Args:
         one: An operand.
-        other: The operand beside it.
+        other: The other operand.
         explicit: Whether the operation is `torch.broadcast_tensors`, which asks for broadcasting by name.
     """
     a, b = one.tensor, other.tensor
@@ -198,7 +198,7 @@ def _tensors(values: Iterable[Any]) -> list[Tensor]:
 
 
 def _operation(func: Any) -> str:
-    """Return the plain name of a torch function: `sub` for `Tensor.__rsub__`, `Tensor.sub_` and `torch.sub`."""
+    """Return the plain name of a torch function: `sub` for `Tensor.__rsub__` and `Tensor.sub_`."""
     name = str(getattr(func, "__name__", ""))
     plain = name.strip("_")
     if name.startswith("__") and plain[:1] in ("r", "i") and plain[1:] in _BROADCASTING:

@@ -62,7 +62,7 @@ class _Crossentropy(Loss):
 
 
 class BinaryCrossentropy(_Crossentropy):
-    """`-(y log p + (1 - y) log(1 - p))`, mean over `axis`, for outputs that are yes-or-no questions.
+    """`-(y log p + (1 - y) log(1 - p))` for yes-or-no questions, mean over `axis`.
 
     Args:
         from_logits: Whether `y_pred` has not been through a sigmoid.
@@ -253,7 +253,10 @@ class SparseCategoricalCrossentropy(_Crossentropy):
 
 
 def log_probabilities(y_pred: Tensor, axis: int, from_logits: bool) -> Tensor:
-    """Return `log p` along `axis`; probabilities are normalized and clipped to 1e-7..1 - 1e-7, as in Keras."""
+    """Return `log p` along `axis`.
+
+    Probabilities are divided by their sum and clipped to 1e-7..1 - 1e-7, as in Keras.
+    """
     if from_logits:
         return torch.log_softmax(y_pred, axis)
     return (y_pred / y_pred.sum(axis, keepdim=True)).clamp(EPSILON, 1 - EPSILON).log()

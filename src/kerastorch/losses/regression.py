@@ -16,7 +16,7 @@ EPSILON = 1e-7  # that of Keras
 
 
 def last_mean(values: Tensor) -> Tensor:
-    """Return the mean over the last axis; a vector, which has one value per sample, is returned unchanged."""
+    """Return the mean over the last axis, or a vector of one value per sample unchanged."""
     return values.mean(-1) if values.ndim > 1 else values
 
 
@@ -59,7 +59,7 @@ class MeanSquaredLogarithmicError(ValueLoss):
 
 
 class Huber(ValueLoss):
-    """`mean(h(y_true - y_pred))`: half the square of small errors, linear in large ones (Huber 1964).
+    """`mean(h(y_true - y_pred))`, linear in large errors (Huber 1964).
 
     `h(e) = e^2 / 2` if `|e| <= delta`, else `delta * (|e| - delta / 2)`.
 
@@ -106,7 +106,7 @@ class KLDivergence(ValueLoss):
 
 
 class CosineSimilarity(ValueLoss):
-    """Minus the cosine of the angle between `y_true` and `y_pred`: -1 if they have the same direction.
+    """Minus the cosine of the angle between targets and outputs: -1 for the same direction.
 
     Args:
         axis: Axis of the vectors that are compared.
@@ -123,7 +123,10 @@ class CosineSimilarity(ValueLoss):
 
 
 class Hinge(ValueLoss):
-    """`mean(max(1 - y_true * y_pred, 0))` for labels -1 and 1; labels 0 and 1 are converted to -1 and 1."""
+    """`mean(max(1 - y_true * y_pred, 0))` for labels -1 and 1.
+
+    Labels 0 and 1 are converted to -1 and 1.
+    """
 
     task = "binary"
     margins = True
@@ -133,7 +136,10 @@ class Hinge(ValueLoss):
 
 
 class SquaredHinge(ValueLoss):
-    """`mean(max(1 - y_true * y_pred, 0)^2)` for labels -1 and 1; labels 0 and 1 are converted to -1 and 1."""
+    """`mean(max(1 - y_true * y_pred, 0)^2)` for labels -1 and 1.
+
+    Labels 0 and 1 are converted to -1 and 1.
+    """
 
     task = "binary"
     margins = True
@@ -143,9 +149,9 @@ class SquaredHinge(ValueLoss):
 
 
 class CategoricalHinge(ValueLoss):
-    """`max(0, neg - pos + 1)`, with `pos` the output of the true class and `neg` the largest of the others.
+    """`max(0, neg - pos + 1)` for one-hot targets, in the shape of the outputs.
 
-    Targets are one-hot, in the shape of the outputs.
+    `pos` is the output of the true class, `neg` the largest output of the other classes.
     """
 
     task = "multiclass"
@@ -158,7 +164,7 @@ class CategoricalHinge(ValueLoss):
 
 
 def _margin_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Return `max(1 - y_true * y_pred, 0)` for labels -1 and 1; if all are 0 or 1, they are converted."""
+    """Return `max(1 - y_true * y_pred, 0)`; if all labels are 0 or 1, they become -1 and 1."""
     is_zero_one = ((y_true == 0) | (y_true == 1)).all()
     return (1 - torch.where(is_zero_one, 2 * y_true - 1, y_true) * y_pred).clamp(min=0)
 

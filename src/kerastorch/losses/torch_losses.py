@@ -211,7 +211,7 @@ def _task(function: Any) -> Task | None:
 
 
 def _link(function: Any) -> Literal["sigmoid", "softmax"] | None:
-    """Return the activation that makes the probabilities of a module of torch; `None` if it uses none."""
+    """Return the activation whose output a module of torch compares; `None` if there is none."""
     if isinstance(function, nn.CrossEntropyLoss):
         return "softmax"
     return "sigmoid" if isinstance(function, _BINARY_LOSSES) else None

@@ -1,7 +1,7 @@
 """Metrics by name, as torchmetrics objects or as functions.
 
 A metric is computed once from all rows of an epoch: `f1` is that of the whole data set, not a mean over batches. A name
-stands for the metric of torchmetrics for the task of the loss:
+means the metric of torchmetrics for the task of the loss:
 
 - Binary (one output, or two classes): the second class is positive, the threshold on probabilities is 0.5.
 - Multiclass: `accuracy` is over all rows; `precision`, `recall`, `f1` and `auc` are the mean over classes ("macro").

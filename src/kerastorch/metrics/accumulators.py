@@ -1,4 +1,4 @@
-"""Accumulators: objects that add up the rows of a pass and return one metric, beside those of torchmetrics."""
+"""Accumulators: objects that add up the rows of a pass and compute one metric."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class LargestColumnAccuracy(Accuracy):
 
 
 class LossMean:
-    """The mean of a loss over all rows, so that a metric and the loss of the same name share one formula.
+    """The mean of a loss over all rows: the metric with the name of that loss.
 
     Args:
         loss: Loss whose `call` returns one value per sample.
@@ -103,7 +103,9 @@ class LossMean:
 
 
 class FunctionMetric:
-    """A function of all rows as a metric: rows are stored, and `compute` calls the function once.
+    """A function of all rows as a metric.
+
+    Rows are stored, and `compute` calls the function once.
 
     Args:
         function: Takes targets and outputs; returns a number, a tensor, or a dict of them.
@@ -132,7 +134,7 @@ class FunctionMetric:
         return value
 
     def _check_numpy_broadcasting(self, value: Any, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
-        """Raise an error if a function that uses NumPy returns a different value for targets that are not aligned."""
+        """Raise an error if a function with NumPy has a different value for unaligned targets."""
         try:
             unaligned_value = _means(self._call(y_true, y_pred))
         except Exception:  # the function requires aligned targets
@@ -210,7 +212,9 @@ class UserMetric(WrappedMetric):
 
 
 class KerasMetric(WrappedMetric):
-    """A metric object with Keras' methods: `update_state(y_true, y_pred)`, `result()` and `reset_state()`.
+    """A metric object with Keras' methods.
+
+    They are `update_state(y_true, y_pred)`, `result()` and `reset_state()`.
 
     Args:
         metric: The user's object itself, not a copy, so that the user can read it after a pass.
@@ -252,7 +256,10 @@ def _means(value: Any) -> Any:
 
 
 def named_scalars(name: str, value: Any) -> Mapping[str, Any]:
-    """Return the result of `compute` as scalars by log name; entries of dicts and vectors are named `name_entry`."""
+    """Return the result of `compute` as scalars by log name.
+
+    Entries of dicts are named `name_key`, those of vectors `name_index`.
+    """
     if isinstance(value, Mapping):
         return {f"{name}_{key}": part for key, part in value.items()}
     if isinstance(value, Tensor) and value.numel() > 1:
@@ -261,7 +268,7 @@ def named_scalars(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def torchmetrics_in(accumulator: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the name and object of every torchmetrics metric in an accumulator, nested ones included."""
+    """Yield the name and the object of every torchmetrics metric within an accumulator."""
     inner = inner_metric(accumulator)
     if isinstance(inner, torch.nn.Module):
         for name, metric in inner.named_modules():
@@ -270,5 +277,5 @@ def torchmetrics_in(accumulator: Any) -> Iterator[tuple[str, Any]]:
 
 
 def inner_metric(accumulator: Any) -> Any:
-    """Return the metric object that an accumulator wraps, or the accumulator itself if it wraps none."""
+    """Return the metric object that an accumulator wraps, else the accumulator itself."""
     return accumulator.metric if isinstance(accumulator, WrappedMetric) else accumulator

@@ -78,7 +78,7 @@ class Metric:
         by_batch: Whether the accumulator gets every batch on its own. Default: many rows at once.
         if_unknown: What to do if outputs are either probabilities or logits and nothing tells which: `'ask'` raises
             an error; `'sigmoid'` treats them as logits, which preserves their order; `'raw'` passes them unchanged.
-        ignore_index: Label whose rows the accumulator leaves out by itself, as a torchmetrics object made with
+        ignore_index: Label whose rows the accumulator leaves out, as a torchmetrics object made with
             `ignore_index` does. Default: none.
     """
 
@@ -95,7 +95,7 @@ class Metric:
         return represent(self, never=("make",))
 
     def resolve_spec(self, spec: TaskSpec, loss: Loss | None) -> TaskSpec:
-        """Return the task of an output as this metric reads it: with its `ignore_index` and a known `link`.
+        """Return the task of an output with a known `link` and the `ignore_index` of this metric.
 
         Args:
             spec: The task, as read from the loss and the first batch.
@@ -113,7 +113,7 @@ class Metric:
         return replace(spec, link="sigmoid" if self.if_unknown == "sigmoid" else None)
 
     def build(self, spec: TaskSpec, device: torch.device) -> Any:
-        """Return a new accumulator on a device, with methods `update(y_pred, y_true)`, `compute` and `reset`."""
+        """Return a new accumulator, with methods `update(y_pred, y_true)`, `compute` and `reset`."""
         accumulator = self.make(spec)
         accumulator.to(device)
         for _, metric in torchmetrics_in(accumulator):
@@ -134,10 +134,11 @@ def unknown_outputs(metric: str, loss: Loss | None) -> str:
 
 
 def get(identifier: Any) -> Metric:
-    """Return a name, a torchmetrics metric, an object with Keras' methods or a function as a `Metric`.
+    """Return the metric for a name, class, object or function.
 
-    A function is called once, on all rows of an epoch, in the order that the names of its parameters tell: Keras'
-    `(y_true, y_pred)` or torch's `(input, target)`.
+    An object is a metric of torchmetrics, or has the methods `update`, `compute` and `reset`, or those of Keras. A
+    function is called once, on all rows of an epoch. The names of its parameters decide whether in the order of Keras,
+    `(y_true, y_pred)`, or of torch, `(input, target)`.
 
     Raises:
         ValueError: The name is unknown.
@@ -167,7 +168,7 @@ def get(identifier: Any) -> Metric:
 
 
 def _from_update_object(metric: Any) -> Metric:
-    """Return the `Metric` of an object with `update`, `compute` and `reset`, from torchmetrics or not."""
+    """Return the `Metric` of an object with `update`, `compute` and `reset`."""
     fresh = copy.deepcopy(metric)
     fresh.reset()
     name = snake_case(type(metric).__name__)
@@ -220,7 +221,7 @@ def _has_methods(thing: Any, *names: str) -> bool:
 
 
 def _input_format(metric: Any) -> InputFormat:
-    """Return the format that a metric object takes: prepared rows only for torchmetrics' classes of known tasks."""
+    """Return the format that an object takes; unknown classes get raw outputs and targets."""
     if ".classification" in type(metric).__module__:
         return "classes" if type(metric).__name__.startswith("Multiclass") else "task"
     return "task" if ".regression" in type(metric).__module__ else "raw"

@@ -20,7 +20,7 @@ InputFormat = Literal["task", "order", "classes", "elements", "values", "margins
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """The task of one output: its kind, the number of classes, and how outputs become probabilities.
+    """The task of one output: its kind, its classes, and how outputs become probabilities.
 
     Checkpoints hold these attributes under their names.
 
@@ -29,13 +29,13 @@ class TaskSpec:
         classes: Number of columns of the outputs.
         link: Function that makes probabilities of the outputs: an activation; `'exp'` if they are logarithms of the
             predicted values; `'half'` if they are values that are compared with 0.5; `'unknown'` if they are
-            probabilities or logits and nothing tells which; `None` if they are probabilities.
+            probabilities or logits and it is unknown which; `None` if they are probabilities.
         class_axis: Axis of the classes.
         ignored: Class number whose rows are left out. Default: none.
         signed: Whether the labels of yes-or-no questions are -1 and 1 instead of 0 and 1.
         margins: Whether outputs are margins, which no activation converts to probabilities.
-        looks_one_hot: Whether only one-hot targets tell that the task is a classification.
-        left_out: Label of yes-or-no questions whose rows the metric leaves out by itself. Default: none.
+        looks_one_hot: Whether the task is known to be a classification only because targets are one-hot.
+        left_out: Label of yes-or-no questions whose rows the metric itself leaves out. Default: none.
     """
 
     kind: Kind
@@ -57,7 +57,7 @@ class TaskSpec:
         ends_in: str | None = None,
         channel_axis: int | None = None,
     ) -> TaskSpec:
-        """Return the task of an output, from its loss, the last activation of the model and the first batch.
+        """Return the task of an output, given its loss, the end of the model and the first batch.
 
         If the task of the loss is unknown (it is a function, or there is none), shapes decide: for classification
         metrics, outputs of several columns are scores of classes and one column is a yes-or-no question; for other
@@ -175,7 +175,7 @@ class TaskSpec:
         return y_pred
 
     def _ranks(self, y_pred: Tensor) -> Tensor:
-        """Return numbers in 0..1 in the order of the outputs; for two classes, in the order of the odds of each."""
+        """Return numbers in 0..1 in the order of the outputs; for two classes, of their odds."""
         if self.kind != "multiclass":
             return _to_unit_interval(y_pred)
         first, second = _to_float64(y_pred).unbind(self.class_axis)
@@ -183,7 +183,10 @@ class TaskSpec:
         return torch.stack((1 - ranks, ranks), self.class_axis)
 
     def _values(self, y_pred: Tensor, y_true: Tensor, flat: bool) -> tuple[Tensor, Tensor]:
-        """Return outputs as values, and targets in their shape; if `flat`, a single column as a vector."""
+        """Return outputs as values, and targets in their shape.
+
+        If `flat`, a single column is returned as a vector.
+        """
         if self.link == "exp" or (self.link in ("sigmoid", "softmax") and not self.margins):
             y_pred = self._probabilities(y_pred)
         y_true = align_values("metrics", y_true, y_pred)
@@ -192,7 +195,7 @@ class TaskSpec:
         return y_pred, y_true
 
     def _class_numbers(self, y_pred: Tensor, y_true: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores `(places, classes)` and class numbers `(places,)`, without those that are ignored."""
+        """Return scores `(places, classes)` and class numbers `(places,)`, without ignored ones."""
         axis = self.class_axis % y_pred.ndim
         if y_true.shape == y_pred.shape:  # one-hot or probabilities
             y_true = (y_true.to(torch.uint8) if y_true.dtype == torch.bool else y_true).argmax(axis)
@@ -227,7 +230,7 @@ def _binary_spec(y_pred: Tensor, y_true: Tensor, link: Link | None, margins: boo
 
 
 def _may_be_one_hot(y_pred: Tensor, y_true: Tensor) -> bool:
-    """Return whether targets have the shape of the outputs and are one-hot along axis 1 or the last axis."""
+    """Return whether targets, in the shape of the outputs, are one-hot along axis 1 or -1."""
     return y_true.shape == y_pred.shape and any(y_pred.shape[axis] > 1 and is_one_hot(y_true, axis) for axis in (1, -1))
 
 
@@ -241,7 +244,7 @@ def _class_axis(loss: Loss | None, y_pred: Tensor, y_true: Tensor, channel_axis:
 
 
 def _link_of_values(task: str | None, ends_in: str | None) -> Link | None:
-    """Return the link of outputs whose loss has none: of a regression loss, values are compared with 0.5."""
+    """Return the link of outputs whose loss has none: `'half'` if it is a regression loss."""
     if ends_in == "sigmoid":
         return None
     return "half" if task == "regression" else "unknown"
@@ -252,16 +255,17 @@ def _has_negative_labels(y_true: Tensor) -> bool:
 
 
 def _zero_or_one(y_true: Tensor, left_out: int | None) -> Tensor:
-    """Return labels of yes-or-no questions as 0 and 1: smoothed labels are rounded, -1 becomes 0.
+    """Return labels of yes-or-no questions as 0 and 1.
 
-    Labels equal to `left_out` are unchanged.
+    Smoothed labels are rounded, and -1 becomes 0. Labels equal to `left_out` are unchanged.
     """
     labels = (y_true.round() > 0).long()
     return labels if left_out is None else labels.where(y_true != left_out, left_out)
 
 
 def _to_unit_interval(y_pred: Tensor) -> Tensor:
-    """Return numbers in 0..1 in the order of `y_pred`, by a softsign: a sigmoid would make large logits equal."""
+    """Return numbers in 0..1 in the order of `y_pred`."""
+    # a softsign, because a sigmoid makes large logits equal, even in float64
     precise = _to_float64(y_pred)  # in float32 the softsign makes logits beyond 1000 equal, too
     return (torch.nn.functional.softsign(precise) + 1) / 2
 
@@ -272,7 +276,7 @@ def _to_float64(y_pred: Tensor) -> Tensor:
 
 
 def _are_probabilities(y_pred: Tensor, axis: int, ends_in: str | None) -> bool:
-    """Return whether outputs are probabilities along an axis: after a softmax, or >= 0 with a sum of 1."""
+    """Return whether outputs along an axis come from a softmax, or are >= 0 with a sum of 1."""
     if ends_in == "softmax":
         return True
     sums = y_pred.float().sum(axis)

@@ -37,7 +37,9 @@ _BOUNDS: dict[str, dict[str, Any]] = {
 
 @dataclass(eq=False, repr=False)
 class Optimizer(Configurable):
-    """Base of the optimizers: settings that, called with parameters, return a `torch.optim` optimizer.
+    """Base of the optimizers: settings that make a `torch.optim` optimizer.
+
+    Calling an instance with parameters returns the `torch.optim` optimizer.
 
     The optimizer uses torch's fused kernel if there is one for its parameters. Fused kernels do not support sparse
     gradients (`nn.Embedding(sparse=True)`): `fit` turns them off for these; in a loop of your own set
@@ -100,11 +102,13 @@ class Optimizer(Configurable):
         return {key: value for key, value in clips.items() if value is not None}
 
     def arguments(self) -> dict[str, Any]:
-        """Return these settings as keyword arguments of the `torch.optim` class, without the learning rate."""
+        """Return the keyword arguments of the `torch.optim` class, without the learning rate."""
         return {}
 
     def __call__(self, params: Iterable[Any]) -> TorchOptimizer:
-        """Return a `torch.optim` optimizer of `params`; clipping, weight decay and averaging are its step hooks.
+        """Return a `torch.optim` optimizer of `params`.
+
+        Clipping, weight decay and averaging are step hooks of that optimizer.
 
         Raises:
             ValueError: The settings include `gradient_accumulation_steps` or `loss_scale_factor`, which need `fit`.
@@ -117,7 +121,7 @@ class Optimizer(Configurable):
         return self.build(params)
 
     def build(self, params: Iterable[Any]) -> TorchOptimizer:
-        """Return the optimizer for a caller that implements gradient accumulation and loss scaling itself."""
+        """Return the optimizer for callers with their own gradient accumulation and loss scaling."""
         built = with_kernel(self.kind, params, lr=self.learning_rate, **self.arguments())
         for how, limit in self._clips().items():
             built.register_step_pre_hook(Clip(how, limit))
@@ -130,7 +134,9 @@ class Optimizer(Configurable):
 
 
 def with_kernel(kind: type[TorchOptimizer], params: Iterable[Any], **arguments: Any) -> TorchOptimizer:
-    """Return a `torch.optim` optimizer with its fused kernel, if it has one for these parameters, else its foreach one.
+    """Return a `torch.optim` optimizer with its fused kernel, else its foreach kernel.
+
+    The fused kernel is used if the class has one and it supports the parameters.
 
     Args:
         kind: Class of the optimizer.
@@ -158,7 +164,7 @@ def is_fusable(tensors: Iterable[Tensor]) -> bool:
 
 
 def _let_scalers_unscale(optimizer: TorchOptimizer) -> None:
-    """Make `torch.amp.GradScaler` unscale gradients before the step, and skip a step without calling `step`.
+    """Make `torch.amp.GradScaler` unscale gradients before the step and skip steps itself.
 
     By default a scaler leaves both to a fused kernel and always calls `step`: step hooks would see scaled gradients and
     run in skipped steps, and SGD's kernel would leave its momentum uninitialised if the first step is skipped. The cost
@@ -207,7 +213,7 @@ class Clip:
 
 
 class Decay:
-    """Hook before a step that applies decoupled weight decay to the weights that have a gradient.
+    """Hook before a step that applies decoupled weight decay to weights with a gradient.
 
     Args:
         rate: A weight is multiplied by `1 - learning_rate * rate`.
@@ -263,9 +269,9 @@ def overwrite_with_average(optimizer: TorchOptimizer) -> None:
 
 
 def unfuse_partly_trained_groups(optimizer: TorchOptimizer) -> None:
-    """Turn the fused kernel off for groups in which only some trainable weights have a momentum buffer.
+    """Turn the fused kernel off for groups in which only some weights have a momentum buffer.
 
-    This happens when weights are unfrozen after a step; the fused kernel of SGD fails on such a group.
+    This happens if weights are unfrozen after a step; the fused kernel of SGD fails on such a group.
     """
     for group in optimizer.param_groups:
         if group.get("fused") and group.get("momentum"):

@@ -23,7 +23,7 @@ def rates(optimizer: Any) -> list[float]:
 
 
 def set_rates(optimizer: Any, values: list[float]) -> None:
-    """Set the learning rate of each parameter group; a rate that is a tensor is changed in place."""
+    """Set the learning rate of each parameter group; tensors are changed in place."""
     for group, value in zip(optimizer.param_groups, values, strict=True):
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(value)
@@ -36,7 +36,7 @@ def common_rate(optimizer: Any, problem: str, cure: str) -> float:
 
     Args:
         optimizer: An optimizer of torch.
-        problem: Start of the error message, which goes on with the rates.
+        problem: Start of the error message, before the list of rates.
         cure: End of the error message.
 
     Raises:
@@ -49,7 +49,7 @@ def common_rate(optimizer: Any, problem: str, cure: str) -> float:
 
 
 class LearningRate:
-    """Mixin for optimizers of torch whose attribute `learning_rate` is the `'lr'` of all parameter groups."""
+    """Mixin for optimizers of torch: `learning_rate` is the `'lr'` of all parameter groups."""
 
     param_groups: list[dict[str, Any]]
     _kind: type[torch.optim.Optimizer]
@@ -114,7 +114,7 @@ def with_learning_rate(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Op
 
 
 def torch_class(optimizer: torch.optim.Optimizer) -> type[torch.optim.Optimizer]:
-    """Return the class of an optimizer as torch or the user wrote it, without the mixin `LearningRate`."""
+    """Return the class of an optimizer without the mixin `LearningRate`."""
     return optimizer._kind if isinstance(optimizer, LearningRate) else type(optimizer)
 
 
@@ -124,14 +124,14 @@ def _new_instance(kind: type[torch.optim.Optimizer]) -> Any:
 
 
 def make_rate_check(optimizer: torch.optim.Optimizer) -> IgnoredRateCheck | None:
-    """Return a check for an optimizer that ignores an attribute `learning_rate`; `None` if it has that attribute."""
+    """Return a check for an optimizer without the attribute `learning_rate`, else `None`."""
     return None if isinstance(optimizer, LearningRate) else IgnoredRateCheck(optimizer)
 
 
 class IgnoredRateCheck:
-    """A check, called before each step, that nobody set `learning_rate` on an optimizer that ignores it.
+    """A check that `learning_rate` is not set on an optimizer that ignores it.
 
-    Such an optimizer is made by the user, or by a function of the user.
+    It is called before each step. Such an optimizer is made by the user, or by a function of the user.
 
     Args:
         optimizer: The optimizer, before a script could set an attribute on it.

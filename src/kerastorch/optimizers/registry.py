@@ -102,7 +102,10 @@ def replace_parameters(optimizer: TorchOptimizer, params: list[Any], *, sparse: 
 
 
 def _factory_with_learning_rate(factory: Factory) -> Factory:
-    """Return a factory whose optimizers have `learning_rate`, if it is a class of torch or a partial of one."""
+    """Return a factory whose optimizers have the attribute `learning_rate`.
+
+    A factory that is no class of torch, nor a partial of one, is returned unchanged.
+    """
     if isinstance(factory, functools.partial) and isinstance(factory.func, type):
         return functools.partial(_factory_with_learning_rate(factory.func), *factory.args, **factory.keywords)
     kind: Any = factory
