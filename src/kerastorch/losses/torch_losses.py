@@ -201,7 +201,7 @@ class TorchLoss(Loss):
         return None  # torch has a different class for it
 
 
-def _task(function: Any) -> Task | None:
+def _task(function: Callable[..., Any]) -> Task | None:
     """Return the task that a module of torch is a loss for; `None` for other callables."""
     if isinstance(function, (*_CLASS_LOSSES, nn.MultiMarginLoss)):
         return "multiclass"
@@ -210,14 +210,14 @@ def _task(function: Any) -> Task | None:
     return "regression" if isinstance(function, _VALUE_LOSSES) else None
 
 
-def _link(function: Any) -> Literal["sigmoid", "softmax"] | None:
+def _link(function: Callable[..., Any]) -> Literal["sigmoid", "softmax"] | None:
     """Return the activation whose output a module of torch compares; `None` if there is none."""
     if isinstance(function, nn.CrossEntropyLoss):
         return "softmax"
     return "sigmoid" if isinstance(function, _BINARY_LOSSES) else None
 
 
-def _takes_logarithms(function: Any) -> bool:
+def _takes_logarithms(function: Callable[..., Any]) -> bool:
     """Return whether a module of torch takes logarithms as outputs but not as targets."""
     if isinstance(function, nn.PoissonNLLLoss):
         return function.log_input

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -10,19 +10,24 @@ from torch import Tensor
 from kerastorch.core.errors import check_float
 
 
-def rates(optimizer: Any) -> list[float]:
+class HasParamGroups(Protocol):
+    """An optimizer of torch, or the mixin of one."""
+
+    param_groups: list[dict[str, Any]]
+
+
+def rates(optimizer: object) -> list[float]:
     """Return the learning rate of each parameter group.
 
     Raises:
         ValueError: The object is no optimizer of torch, or a group has no `'lr'`.
     """
-    is_optimizer = isinstance(optimizer, torch.optim.Optimizer)
-    if not is_optimizer or any("lr" not in group for group in optimizer.param_groups):
+    if not isinstance(optimizer, torch.optim.Optimizer) or any("lr" not in group for group in optimizer.param_groups):
         raise ValueError(f"{type(optimizer).__name__} has no learning rate: no 'lr' in its param_groups.")
     return [float(group["lr"]) for group in optimizer.param_groups]
 
 
-def set_rates(optimizer: Any, values: list[float]) -> None:
+def set_rates(optimizer: HasParamGroups, values: list[float]) -> None:
     """Set the learning rate of each parameter group; tensors are changed in place."""
     for group, value in zip(optimizer.param_groups, values, strict=True):
         if isinstance(group["lr"], Tensor):
@@ -31,7 +36,7 @@ def set_rates(optimizer: Any, values: list[float]) -> None:
             group["lr"] = value
 
 
-def common_rate(optimizer: Any, problem: str, cure: str) -> float:
+def common_rate(optimizer: object, problem: str, cure: str) -> float:
     """Return the learning rate that all parameter groups have.
 
     Args:
