@@ -14,7 +14,7 @@ from torch import nn
 import kerastorch as kt
 from kerastorch import losses, metrics
 from kerastorch.losses import regression
-from kerastorch.metrics.accumulators import values
+from kerastorch.metrics.accumulators import named_scalars
 from kerastorch.metrics.metric import NAMES
 from kerastorch.metrics.task import TaskSpec
 
@@ -674,7 +674,7 @@ def test_a_metric_may_be_renamed_and_stays_what_it_was():
     ],
 )
 def test_a_value_of_several_parts_is_spread_over_names(value, found):
-    assert {key: float(part) for key, part in values("m", value).items()} == found
+    assert {key: float(part) for key, part in named_scalars("m", value).items()} == found
 
 
 @pytest.mark.parametrize("name", ["f1", "top_2_accuracy"])

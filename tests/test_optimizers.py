@@ -11,8 +11,8 @@ from torch import nn
 
 from kerastorch import optimizers
 from kerastorch.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
-from kerastorch.optimizers.base import Optimizer, overwrite_by_average
-from kerastorch.optimizers.registry import attach
+from kerastorch.optimizers.base import Optimizer, overwrite_with_average
+from kerastorch.optimizers.registry import create_optimizer
 from kerastorch.regularizers import L2
 
 # settings, and the optimizer of torch they stand for
@@ -334,7 +334,7 @@ def test_the_average_starts_at_the_first_weights_and_keeps_its_momentum(kind, ev
 
     _train(theirs, kind(0.05)(theirs.parameters()), steps=10, after=follow)
     _equal(mine, theirs)
-    overwrite_by_average(built)
+    overwrite_with_average(built)
     for weight, average in zip(mine.parameters(), averages, strict=True):
         torch.testing.assert_close(weight.data, average)
 
@@ -344,7 +344,7 @@ def test_without_an_average_there_is_nothing_to_overwrite_by():
     built = Adam()(net.parameters())
     _train(net, built, steps=2)
     before = copy.deepcopy(net)
-    overwrite_by_average(built)
+    overwrite_with_average(built)
     _equal(net, before, rtol=0, atol=0)
 
 
@@ -395,7 +395,7 @@ def test_the_fused_kernel_is_taken_where_torch_has_one_else_the_foreach_kernel(k
 
 @pytest.mark.parametrize("name", ["asgd", "rprop", "radam"])
 def test_the_other_names_of_torch_take_the_foreach_kernel(name):
-    assert attach(optimizers.get(name), list(_net().parameters())).param_groups[0]["foreach"] is True
+    assert create_optimizer(optimizers.get(name), list(_net().parameters())).param_groups[0]["foreach"] is True
 
 
 @pytest.mark.parametrize("kind", [SGD, Adam, RMSprop])
@@ -510,7 +510,7 @@ def test_every_class_of_torch_has_its_name(name, spelled):
         nn.Embedding(4, 3, sparse=True) if name == "SparseAdam" else nn.Linear(4, 3, bias=False) for _ in range(2)
     )
     theirs.load_state_dict(mine.state_dict())
-    built = attach(found, list(mine.parameters()))
+    built = create_optimizer(found, list(mine.parameters()))
     assert isinstance(built, kind)
     if name.lower() in KERAS_NAMES:
         return
@@ -547,7 +547,7 @@ def test_an_optimizer_that_holds_parameters_is_used_as_it_is():
     net = _net()
     built = torch.optim.SGD(net.parameters(), lr=0.1)
     assert optimizers.get(built) is built
-    assert attach(built, list(net.parameters())) is built
+    assert create_optimizer(built, list(net.parameters())) is built
 
 
 @pytest.mark.parametrize(
@@ -560,13 +560,13 @@ def test_an_optimizer_that_holds_parameters_is_used_as_it_is():
     ],
 )
 def test_a_partial_a_function_and_settings_are_factories(factory):
-    built = attach(optimizers.get(factory), list(_net().parameters()))
+    built = create_optimizer(optimizers.get(factory), list(_net().parameters()))
     assert isinstance(built, torch.optim.SGD)
     assert built.param_groups[0]["lr"] == 0.3
 
 
 def test_a_class_of_torch_is_made_with_torchs_defaults():
-    built = attach(optimizers.get(torch.optim.Adam), list(_net().parameters()))
+    built = create_optimizer(optimizers.get(torch.optim.Adam), list(_net().parameters()))
     assert built.defaults["eps"] == 1e-8
 
 
@@ -578,7 +578,7 @@ def test_what_is_no_optimizer_is_refused(wrong):
 
 def test_a_factory_that_makes_something_else_is_refused():
     with pytest.raises(TypeError, match=r"must make a torch.optim optimizer, got list"):
-        attach(optimizers.get(list), list(_net().parameters()))
+        create_optimizer(optimizers.get(list), list(_net().parameters()))
 
 
 # arguments that cannot be

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from kerastorch import layers, regularizers
-from kerastorch.regularizers import L1, L1L2, L2, OrthogonalRegularizer, penalties
+from kerastorch.regularizers import L1, L1L2, L2, OrthogonalRegularizer, collect_penalties
 
 
 def _weight(*shape):
@@ -168,7 +168,7 @@ def _net():
 
 def test_patterns_charge_the_parameters_whose_names_they_match():
     net, by = _net(), {"*.weight": L2(0.1), "2.bias": L1(0.2)}
-    found = penalties(net, by)
+    found = collect_penalties(net, by)
     assert [(p.name, p.regularizer) for p in found] == [
         ("0.weight", by["*.weight"]),
         ("2.weight", by["*.weight"]),
@@ -180,24 +180,24 @@ def test_patterns_charge_the_parameters_whose_names_they_match():
 
 def test_a_pattern_that_matches_nothing_is_an_error_that_names_the_nearest():
     with pytest.raises(ValueError, match=r"'0\.wieght' matches no parameter\. Did you mean '0\.weight'.*2\.bias"):
-        penalties(_net(), {"0.wieght": L2()})
+        collect_penalties(_net(), {"0.wieght": L2()})
 
 
 def test_a_pattern_on_a_module_without_parameters_is_an_error():
     with pytest.raises(ValueError, match="matches no parameter"):
-        penalties(nn.ReLU(), {"*": L2()})
+        collect_penalties(nn.ReLU(), {"*": L2()})
 
 
 def test_frozen_weights_are_left_out():
     net = _net()
     net[0].weight.requires_grad_(False)
-    assert [p.name for p in penalties(net, {"*.weight": L2()})] == ["2.weight"]
+    assert [p.name for p in collect_penalties(net, {"*.weight": L2()})] == ["2.weight"]
     net[2].requires_grad_(False)
-    assert penalties(net, {"*.weight": L2()}) == []
+    assert collect_penalties(net, {"*.weight": L2()}) == []
 
 
 def test_without_patterns_plain_torch_modules_are_charged_nothing():
-    assert penalties(_net()) == []
+    assert collect_penalties(_net()) == []
 
 
 def test_layers_bring_the_penalties_on_their_own_weights():
@@ -209,7 +209,7 @@ def test_layers_bring_the_penalties_on_their_own_weights():
         layers.Dense(2),
     )
     net(torch.zeros(1, 4))
-    found = penalties(net)
+    found = collect_penalties(net)
     assert [p.name for p in found] == ["0.weight", "0.bias", "1.weight", "2.weight"]
     assert found[0] == ("0.weight", net[0].weight, l2)
     assert found[1] == ("0.bias", net[0].bias, l1)
@@ -221,19 +221,19 @@ def test_a_layer_used_twice_is_charged_once():
     dense = layers.Dense(4, kernel_regularizer="l2")
     net = nn.Sequential(dense, dense)
     net(torch.zeros(1, 4))
-    assert [p.name for p in penalties(net)] == ["0.weight"]
+    assert [p.name for p in collect_penalties(net)] == ["0.weight"]
 
 
 def test_the_layer_itself_names_its_weight_without_a_prefix():
     dense = layers.Dense(4, kernel_regularizer="l2")
     dense(torch.zeros(1, 2))
-    assert [p.name for p in penalties(dense)] == ["weight"]
+    assert [p.name for p in collect_penalties(dense)] == ["weight"]
 
 
 def test_penalties_of_layers_and_of_patterns_add_up():
     dense = layers.Dense(4, kernel_regularizer=L2(0.1))
     dense(torch.zeros(1, 2))
-    charged = sum(p.regularizer(p.weight) for p in penalties(dense, {"weight": L1(0.2)}))
+    charged = sum(p.regularizer(p.weight) for p in collect_penalties(dense, {"weight": L1(0.2)}))
     torch.testing.assert_close(charged, 0.1 * dense.weight.square().sum() + 0.2 * dense.weight.abs().sum())
 
 
@@ -241,10 +241,10 @@ def test_a_frozen_layer_drops_its_penalty():
     dense = layers.Dense(4, kernel_regularizer="l2", bias_regularizer="l1")
     dense(torch.zeros(1, 2))
     dense.weight.requires_grad_(False)
-    assert [p.name for p in penalties(dense)] == ["bias"]
+    assert [p.name for p in collect_penalties(dense)] == ["bias"]
 
 
-@pytest.mark.parametrize(("regularizer", "text"), [(L1(0.5), "L1(0.5)"), (L2(), "L2(0.01)")])
+@pytest.mark.parametrize(("regularizer", "text"), [(L1(0.5), "L1(l1=0.5)"), (L2(), "L2(l2=0.01)")])
 def test_the_repr_is_what_makes_it(regularizer, text):
     assert repr(regularizer) == text
     assert repr(eval(text)) == text

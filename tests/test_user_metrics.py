@@ -544,6 +544,18 @@ def test_a_collection_is_given_what_its_members_are():
         kt.metrics.get(MetricCollection([BinaryAccuracy(), MulticlassAccuracy(3)]))
 
 
+def test_a_subclass_of_a_collection_is_given_what_its_members_are():
+    from torchmetrics import MetricCollection
+    from torchmetrics.classification import BinaryF1Score
+
+    class Report(MetricCollection):
+        pass
+
+    found = _evaluated("bce_with_logits", [Report([BinaryF1Score()])], X[:, :1], LABELS.float())
+    assert found["report_BinaryF1Score"] == pytest.approx(sk.f1_score(LABELS, (X[:, 0] > 0).long()))
+    assert kt.metrics.get(Report([BinaryF1Score(ignore_index=255)])).ignore_index == 255
+
+
 def test_a_function_may_return_numbers_by_name():
     def both(y_true, y_pred):
         return {"least": y_pred.min(), "most": y_pred.max()}

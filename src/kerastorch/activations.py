@@ -1,6 +1,7 @@
-"""Activations under their Keras names, as functions over torch; `get` turns a name into one.
+"""Activations under their Keras names, as functions of a tensor; `get` makes one from a name.
 
-Any callable on a tensor is an activation too: `torch.relu`, `torch.nn.ReLU()`, your own function.
+Every callable that maps a tensor to a tensor is an activation too: `torch.relu`, `torch.nn.ReLU()`, a function of your
+own. Except for `glu` and `maxout`, the output has the shape of the input.
 """
 
 from __future__ import annotations
@@ -15,16 +16,25 @@ from torch.nn import functional as F
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import register
 
+__all__ = [
+    "celu", "elu", "exponential", "gelu", "get", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh",
+    "leaky_relu", "linear", "log_sigmoid", "log_softmax", "maxout", "mish", "relu", "relu6", "selu", "sigmoid",
+    "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax",
+    "squareplus", "tanh", "tanh_shrink", "threshold",
+]  # fmt: skip
+
 Activation = Callable[[Tensor], Tensor]
 
 
 def linear(x: Tensor) -> Tensor:
-    """`x` itself."""
+    """Return `x` unchanged."""
     return x
 
 
 def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
-    """`x` above `threshold`, `negative_slope * (x - threshold)` below it, at most `max_value`.
+    """Return `x` if at least `threshold`, else `negative_slope * (x - threshold)`.
+
+    The result is at most `max_value`.
 
     >>> relu(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
@@ -37,137 +47,146 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
-    """`x` if positive, else `negative_slope * x`. The default slope is Keras'; torch's is 0.01."""
+    """Return `x` if positive, else `negative_slope * x`.
+
+    The default slope is that of Keras; torch has 0.01.
+    """
     return F.leaky_relu(x, negative_slope)
 
 
 def relu6(x: Tensor) -> Tensor:
-    """`min(max(x, 0), 6)`."""
+    """Return `min(max(x, 0), 6)`."""
     return F.relu6(x)
 
 
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """`x` if positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2015)."""
+    """Return `x` if positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2015)."""
     return F.elu(x, alpha)
 
 
 def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """`max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)` (Barron 2017)."""
+    """Return `max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)` (Barron 2017)."""
     return F.celu(x, alpha)
 
 
 def selu(x: Tensor) -> Tensor:
-    """Scaled ELU (Klambauer et al. 2017)."""
+    """Return the scaled ELU, `1.0507 * elu(x, 1.6733)` (Klambauer et al. 2017)."""
     return torch.selu(x)
 
 
 def gelu(x: Tensor, approximate: bool = False) -> Tensor:
-    """`x * Phi(x)` (Hendrycks & Gimpel 2016); `approximate` takes the tanh formula."""
+    """Return `x * Phi(x)` (Hendrycks & Gimpel 2016).
+
+    `Phi` is the standard normal distribution function, or its tanh approximation if `approximate` is set.
+    """
     return F.gelu(x, approximate="tanh" if approximate else "none")
 
 
 def silu(x: Tensor) -> Tensor:
-    """`x * sigmoid(x)`, also called swish."""
+    """Return `x * sigmoid(x)`, also called swish."""
     return F.silu(x)
 
 
 def mish(x: Tensor) -> Tensor:
-    """`x * tanh(softplus(x))` (Misra 2019)."""
+    """Return `x * tanh(softplus(x))` (Misra 2019)."""
     return F.mish(x)
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    """`1 / (1 + exp(-x))`."""
+    """Return `1 / (1 + exp(-x))`."""
     return torch.sigmoid(x)
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
-    """`log(sigmoid(x))`, without overflow."""
+    """Return `log(sigmoid(x))`, without overflow."""
     return F.logsigmoid(x)
 
 
 def hard_sigmoid(x: Tensor) -> Tensor:
-    """`relu6(x + 3) / 6`."""
+    """Return `relu6(x + 3) / 6`."""
     return F.hardsigmoid(x)
 
 
 def hard_silu(x: Tensor) -> Tensor:
-    """`x * hard_sigmoid(x)`, also called hard_swish."""
+    """Return `x * hard_sigmoid(x)`, also called hard_swish."""
     return F.hardswish(x)
 
 
 def tanh(x: Tensor) -> Tensor:
-    """The hyperbolic tangent."""
+    """Return the hyperbolic tangent, `(exp(x) - exp(-x)) / (exp(x) + exp(-x))`."""
     return torch.tanh(x)
 
 
 def hard_tanh(x: Tensor) -> Tensor:
-    """`x` clipped to -1..1."""
+    """Return `x` clipped to -1..1."""
     return F.hardtanh(x)
 
 
 def tanh_shrink(x: Tensor) -> Tensor:
-    """`x - tanh(x)`."""
+    """Return `x - tanh(x)`."""
     return F.tanhshrink(x)
 
 
 def soft_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
-    """`x` moved towards 0 by `threshold`, 0 within it."""
+    """Return `x` moved towards 0 by `threshold`, and 0 if `|x| <= threshold`."""
     return F.softshrink(x, threshold)
 
 
 def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
-    """`x` where `|x| > threshold`, else 0."""
+    """Return `x` if `|x| > threshold`, else 0."""
     return F.hardshrink(x, threshold)
 
 
 def threshold(x: Tensor, threshold: float, default_value: float) -> Tensor:
-    """`x` where `x > threshold`, else `default_value`."""
+    """Return `x` if `x > threshold`, else `default_value`."""
     return F.threshold(x, threshold, default_value)
 
 
 def softplus(x: Tensor) -> Tensor:
-    """`log(1 + exp(x))`."""
+    """Return `log(1 + exp(x))`."""
     return F.softplus(x)
 
 
 def softsign(x: Tensor) -> Tensor:
-    """`x / (1 + |x|)`."""
+    """Return `x / (1 + |x|)`."""
     return F.softsign(x)
 
 
 def squareplus(x: Tensor, b: float = 4) -> Tensor:
-    """`(x + sqrt(x^2 + b)) / 2` (Barron 2021)."""
+    """Return `(x + sqrt(x^2 + b)) / 2` (Barron 2021)."""
     return (x + torch.sqrt(x * x + b)) / 2
 
 
 def sparse_plus(x: Tensor) -> Tensor:
-    """0 below -1, `(x + 1)^2 / 4` up to 1, `x` above."""
+    """Return 0 below -1, `(x + 1)^2 / 4` from -1 to 1, and `x` above 1."""
     return torch.where(x >= 1, x, (x.clamp(-1, 1) + 1).square() / 4)
 
 
 def sparse_sigmoid(x: Tensor) -> Tensor:
-    """`(x + 1) / 2` clipped to 0..1: the derivative of `sparse_plus`."""
+    """Return `(x + 1) / 2` clipped to 0..1, the derivative of `sparse_plus`."""
     return (0.5 * (x + 1)).clamp(0, 1)
 
 
 def exponential(x: Tensor) -> Tensor:
-    """`exp(x)`."""
+    """Return `exp(x)`."""
     return torch.exp(x)
 
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """`exp(x) / sum(exp(x))` along `axis`."""
+    """Return `exp(x) / sum(exp(x))` along `axis`."""
     return torch.softmax(x, axis)
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """`log(softmax(x))`, without overflow."""
+    """Return `log(softmax(x))` along `axis`, without overflow."""
     return torch.log_softmax(x, axis)
 
 
 def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
-    """The nearest point of the probability simplex (Martins & Astudillo 2016, algorithm 1)."""
+    """Return the point of the probability simplex that is nearest to `x` along `axis`.
+
+    Martins & Astudillo 2016, algorithm 1.
+    """
     ordered, _ = x.sort(dim=axis, descending=True)
     excess = ordered.cumsum(axis) - 1
     shape = [1] * x.ndim
@@ -179,12 +198,20 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
 
 
 def glu(x: Tensor, axis: int = -1) -> Tensor:
-    """`a * sigmoid(b)` with `a`, `b` the two halves of `x` along `axis` (Dauphin et al. 2017)."""
+    """Return `a * sigmoid(b)` of the halves `a` and `b` of `x` along `axis`.
+
+    Dauphin et al. 2017. The axis becomes half as long.
+    """
     return F.glu(x, axis)
 
 
 def maxout(x: Tensor, pieces: int = 2, axis: int = -1) -> Tensor:
-    """The largest of each `pieces` neighbours along `axis` (Goodfellow et al. 2013): `n` features -> `n / pieces`.
+    """Return the maximum of each group of `pieces` neighbours along `axis`.
+
+    Goodfellow et al. 2013. The axis becomes `pieces` times shorter: `n` features -> `n / pieces`.
+
+    Raises:
+        ValueError: The size of the axis is not a multiple of `pieces`.
 
     >>> maxout(torch.tensor([1.0, 5.0, 2.0, 0.0]))
     tensor([5., 2.])
@@ -196,36 +223,36 @@ def maxout(x: Tensor, pieces: int = 2, axis: int = -1) -> Tensor:
     return grouped.amax(axis if axis < 0 else axis + 1)
 
 
-ALONG_LAST_AXIS = (softmax, log_softmax, sparsemax, glu, maxout)  # they mix values along an axis, by default the last
-_CONSTANT_OVER_ONE = (softmax, log_softmax, sparsemax)
+ALONG_LAST_AXIS = (softmax, log_softmax, sparsemax, glu, maxout)  # they combine values along `axis`, by default -1
+_CONSTANT_FOR_ONE_VALUE = (softmax, log_softmax, sparsemax)
 
 
 def constant_axis(activation: Any) -> int | None:
-    """Return the axis along which `activation` gives a constant if there is one value; `None` if it has none.
+    """Return the axis along which an activation of one value is constant; `None` if none.
+
+    A softmax over one output is always 1, so a model that ends in it cannot learn.
 
     >>> constant_axis(softmax), constant_axis(torch.nn.Softmax(dim=1)), constant_axis(relu)
     (-1, 1, None)
     """
     if isinstance(activation, (torch.nn.Softmax, torch.nn.LogSoftmax)):
         return activation.dim
-    return -1 if activation in _CONSTANT_OVER_ONE else None
+    return -1 if activation in _CONSTANT_FOR_ONE_VALUE else None
 
 
-_NAMES: dict[str, Activation] = {
-    f.__name__: f
-    for f in (
-        linear, relu, leaky_relu, relu6, elu, celu, selu, gelu, silu, mish, sigmoid, log_sigmoid, hard_sigmoid,
-        hard_silu, tanh, hard_tanh, tanh_shrink, soft_shrink, hard_shrink, softplus, softsign, squareplus,
-        sparse_plus, sparse_sigmoid, exponential, softmax, log_softmax, sparsemax, glu, maxout,
-    )
-}  # fmt: skip
+# `threshold` requires arguments, so it has no name for `get`
+_NAMES: dict[str, Activation] = {name: globals()[name] for name in __all__ if name not in ("get", "threshold")}
 _NAMES |= {"swish": silu, "hard_swish": hard_silu, "exp": exponential, "identity": linear, "logsigmoid": log_sigmoid}
 for _name, _function in _NAMES.items():
     register(_function, f"activations.{_name}")
 
 
 def get(identifier: Any) -> Activation:
-    """A name, class, instance or callable as a function on tensors; `None` is `linear`.
+    """Return the activation for a name, class, instance or callable; `None` is `linear`.
+
+    Raises:
+        ValueError: The name is unknown.
+        TypeError: The identifier is no name, class or callable.
 
     >>> get("relu")(torch.tensor([-1.0, 1.0]))
     tensor([0., 1.])
@@ -237,3 +264,7 @@ def get(identifier: Any) -> Activation:
         return linear
     found: Activation = resolve("activation", identifier, _NAMES, callable)
     return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,8 +1,9 @@
-"""What weights must satisfy, under Keras' names: functions of a weight, applied after each step of the optimizer.
+"""Constraints on weights under their Keras names, and their application after each step of the optimizer.
 
-A norm is that of all the weights that lead to one unit or channel. A weight is laid out as torch does it,
-`(out, in, *kernel)`, so those are the axes after the first; `dim=` names others. It is not called `axis`, because
-Keras' `axis=0` counts in Keras' layout, `(*kernel, in, out)`, and would mean something else here.
+A constraint maps a weight to the weight that replaces it. By default a norm is taken over all values that lead to one
+unit or channel: the axes after the first, because weights have torch's layout, `(out, in, *kernel)`. `dim=` chooses
+other axes. The argument is not called `axis`: Keras' `axis=0` is in Keras' layout, `(*kernel, in, out)`, and would
+mean something different here.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import Configurable
 
+__all__ = [
+    "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get", "max_norm", "min_max_norm", "non_neg", "unit_norm",
+]  # fmt: skip
+
 Constraint = Callable[[Tensor], Tensor]
 
-_TINY = 1e-7  # Keras' epsilon
+_EPSILON = 1e-7  # that of Keras
 
 
 class NonNeg(Configurable):
-    """`max(w, 0)`.
+    """`max(w, 0)`: negative values become 0.
 
     >>> NonNeg()(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
@@ -34,7 +39,13 @@ class NonNeg(Configurable):
         return weight.clamp(min=0)
 
 
-class _Norm(Configurable):
+class _NormConstraint(Configurable):
+    """Base of the constraints on norms.
+
+    Args:
+        dim: Axes of the weight that the norm is taken over. Default: all but the first.
+    """
+
     def __init__(self, dim: int | Sequence[int] | None = None) -> None:
         given = dim if isinstance(dim, (tuple, list)) or dim is None else (dim,)
         self.dim = None if given is None else tuple(check_int("dim", one, -16) for one in given)
@@ -45,12 +56,14 @@ class _Norm(Configurable):
         return norm
 
 
-class MaxNorm(_Norm):
-    """The norm of the weights of each unit is at most `max_value` (Srivastava et al. 2014, section 5.1).
+class MaxNorm(_NormConstraint):
+    """A norm of at most `max_value` for the weights of each unit.
+
+    Srivastava et al. 2014, section 5.1.
 
     Args:
-        max_value: the largest norm.
-        dim: axes of the weight that the norm is taken over; `None`: all but the first.
+        max_value: The largest norm, >= 0.
+        dim: Axes of the weight that the norm is taken over. Default: all but the first.
 
     >>> MaxNorm(1.0)(torch.tensor([[3.0, 4.0], [0.3, 0.4]]))
     tensor([[0.6000, 0.8000],
@@ -63,31 +76,33 @@ class MaxNorm(_Norm):
 
     def __call__(self, weight: Tensor) -> Tensor:
         norm = self._norm(weight)
-        return weight * (norm.clamp(max=self.max_value) / (norm + _TINY))
+        return weight * (norm.clamp(max=self.max_value) / (norm + _EPSILON))
 
 
-class UnitNorm(_Norm):
-    """The norm of the weights of each unit is 1.
+class UnitNorm(_NormConstraint):
+    """A norm of 1 for the weights of each unit.
 
     Args:
-        dim: as for `MaxNorm`.
+        dim: Axes of the weight that the norm is taken over. Default: all but the first.
     """
 
     def __init__(self, *, dim: int | Sequence[int] | None = None) -> None:
         super().__init__(dim)
 
     def __call__(self, weight: Tensor) -> Tensor:
-        return weight / (self._norm(weight) + _TINY)
+        return weight / (self._norm(weight) + _EPSILON)
 
 
-class MinMaxNorm(_Norm):
-    """The norm of the weights of each unit is pulled into `[min_value, max_value]`.
+class MinMaxNorm(_NormConstraint):
+    """A norm in `[min_value, max_value]` for the weights of each unit.
+
+    The norm becomes `rate * clip(norm, min_value, max_value) + (1 - rate) * norm`.
 
     Args:
-        min_value: the smallest norm.
-        max_value: the largest norm.
-        rate: how far it is pulled: 1 all the way.
-        dim: as for `MaxNorm`.
+        min_value: The smallest norm, >= 0.
+        max_value: The largest norm, >= `min_value`.
+        rate: How far the norm is moved, from 0 (not at all) to 1 (into the range).
+        dim: Axes of the weight that the norm is taken over. Default: all but the first.
     """
 
     def __init__(
@@ -105,18 +120,24 @@ class MinMaxNorm(_Norm):
 
     def __call__(self, weight: Tensor) -> Tensor:
         norm = self._norm(weight)
-        wanted = self.rate * norm.clamp(self.min_value, self.max_value) + (1 - self.rate) * norm
-        return weight * (wanted / (norm + _TINY))
+        new_norm = self.rate * norm.clamp(self.min_value, self.max_value) + (1 - self.rate) * norm
+        return weight * (new_norm / (norm + _EPSILON))
 
 
-# Keras' other names for the same
+# Keras' aliases
 non_neg, max_norm, unit_norm, min_max_norm = NonNeg, MaxNorm, UnitNorm, MinMaxNorm
 
 _CLASSES: dict[str, type] = {"non_neg": NonNeg, "max_norm": MaxNorm, "unit_norm": UnitNorm, "min_max_norm": MinMaxNorm}
 
 
 def get(identifier: Any) -> Constraint | None:
-    """A name, class, instance or function `weight -> weight`; `None` stays `None`.
+    """Return the constraint for a name, class, instance or function; `None` stays `None`.
+
+    A function maps a weight to the weight that replaces it.
+
+    Raises:
+        ValueError: The name is unknown.
+        TypeError: The identifier is no name, class or callable.
 
     >>> get("non_neg")(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
@@ -127,17 +148,20 @@ def get(identifier: Any) -> Constraint | None:
     return found
 
 
-class Constrained(NamedTuple):
-    """A weight and what it must satisfy."""
+class ConstrainedWeight(NamedTuple):
+    """A weight and its constraint."""
 
     weight: nn.Parameter
     constraint: Constraint
 
 
-def constrained(module: nn.Module) -> list[Constrained]:
-    """What the layers of a built module ask for, in dicts `weight_constraints`; frozen weights are left alone."""
+def collect_constraints(module: nn.Module) -> list[ConstrainedWeight]:
+    """Return the constrained weights of a built module, without frozen ones.
+
+    Each layer has its constraints in a dict `weight_constraints`, by weight name.
+    """
     return [
-        Constrained(weight, constraint)
+        ConstrainedWeight(weight, constraint)
         for part in modules(module)
         for name, constraint in getattr(part, "weight_constraints", {}).items()
         if isinstance(weight := getattr(part, name, None), nn.Parameter) and weight.requires_grad
@@ -145,7 +169,11 @@ def constrained(module: nn.Module) -> list[Constrained]:
 
 
 @torch.no_grad()
-def constrain(some: Iterable[tuple[Tensor, Constraint]]) -> None:
-    """Make weights satisfy what they must."""
-    for weight, constraint in some:
+def apply_constraints(constrained_weights: Iterable[tuple[Tensor, Constraint]]) -> None:
+    """Apply constraints to their weights, in place."""
+    for weight, constraint in constrained_weights:
         weight.copy_(constraint(weight))
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,7 +1,10 @@
-"""Initializers under their Keras names, on `torch.nn.init`: callables that fill a tensor in place.
+"""Initializers under their Keras names, based on `torch.nn.init`: callables that fill a tensor in place.
 
-A tensor is laid out as torch does it, `(out, in, *kernel)`, so `fan_in` is torch's. The functions of
-`torch.nn.init` (`torch.nn.init.orthogonal_`) are initializers as they are.
+Weights have torch's layout, `(out, in, *kernel)`, so `fan_in` and `fan_out` are torch's. The functions of
+`torch.nn.init`, such as `torch.nn.init.orthogonal_`, are initializers too.
+
+With a `seed`, an initializer has a generator of its own, and every call draws the same values. By default it draws from
+torch's global generator.
 """
 
 from __future__ import annotations
@@ -19,6 +22,14 @@ from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import Configurable
 from kerastorch.core.torch_private import calculate_fan_in_and_fan_out
 
+__all__ = [
+    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer",
+    "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "OrthogonalInitializer", "RandomNormal", "RandomUniform",
+    "TruncatedNormal", "VarianceScaling", "Zeros", "constant", "get", "glorot_normal", "glorot_uniform", "he_normal",
+    "he_uniform", "identity", "lecun_normal", "lecun_uniform", "ones", "orthogonal", "random_normal",
+    "random_uniform", "truncated_normal", "variance_scaling", "zeros",
+]  # fmt: skip
+
 Initializer = Callable[[Tensor], Any]
 
 
@@ -27,7 +38,7 @@ def _generator(seed: int | None, device: torch.device) -> torch.Generator | None
 
 
 class Constant(Configurable):
-    """Every element is `value`."""
+    """A constant: every element is `value`."""
 
     def __init__(self, value: float = 0.0) -> None:
         self.value = value
@@ -51,7 +62,7 @@ class Ones(Constant):
 
 
 class RandomNormal(Configurable):
-    """Drawn from a normal distribution."""
+    """Values from a normal distribution with mean `mean` and standard deviation `stddev`."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         self.mean, self.stddev, self.seed = mean, stddev, seed
@@ -61,7 +72,7 @@ class RandomNormal(Configurable):
 
 
 class RandomUniform(Configurable):
-    """Drawn uniformly from `minval` to `maxval`."""
+    """Values from the uniform distribution between `minval` and `maxval`."""
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
         self.minval, self.maxval, self.seed = minval, maxval, seed
@@ -71,7 +82,7 @@ class RandomUniform(Configurable):
 
 
 class TruncatedNormal(RandomNormal):
-    """Normal, redrawn beyond two standard deviations."""
+    """Values from a normal distribution, truncated at two standard deviations from the mean."""
 
     def __call__(self, tensor: Tensor) -> Tensor:
         low, high = self.mean - 2 * self.stddev, self.mean + 2 * self.stddev
@@ -80,7 +91,14 @@ class TruncatedNormal(RandomNormal):
 
 
 class VarianceScaling(Configurable):
-    """Variance `scale / n`, with `n` = fan_in, fan_out or their mean (Glorot & Bengio 2010, He et al. 2015)."""
+    """Values with variance `scale / n` (Glorot & Bengio 2010, He et al. 2015).
+
+    Args:
+        scale: Factor of the variance, > 0.
+        mode: What `n` is: `'fan_in'` (inputs of a unit), `'fan_out'` (outputs), or `'fan_avg'` (their mean).
+        distribution: `'truncated_normal'`, `'untruncated_normal'` or `'uniform'`.
+        seed: Seed of a generator for this initializer. Default: torch's global generator.
+    """
 
     def __init__(
         self,
@@ -110,60 +128,63 @@ class VarianceScaling(Configurable):
             return RandomUniform(-limit, limit, self.seed)(tensor)
         if self.distribution == "untruncated_normal":
             return RandomNormal(0.0, math.sqrt(variance), self.seed)(tensor)
-        # 0.8796...: the standard deviation of a unit normal cut off at two
+        # 0.8796... is the standard deviation of a standard normal distribution truncated at -2 and 2
         return TruncatedNormal(0.0, math.sqrt(variance) / 0.87962566103423978, self.seed)(tensor)
 
 
 class GlorotUniform(VarianceScaling):
-    """Uniform, variance 2 / (fan_in + fan_out)."""
+    """Values from a uniform distribution with variance `2 / (fan_in + fan_out)`."""
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__(1.0, "fan_avg", "uniform", seed)
 
 
 class GlorotNormal(VarianceScaling):
-    """Normal, variance 2 / (fan_in + fan_out)."""
+    """Values from a truncated normal distribution with variance `2 / (fan_in + fan_out)`."""
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__(1.0, "fan_avg", "truncated_normal", seed)
 
 
 class HeUniform(VarianceScaling):
-    """Uniform, variance 2 / fan_in."""
+    """Values from a uniform distribution with variance `2 / fan_in`."""
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__(2.0, "fan_in", "uniform", seed)
 
 
 class HeNormal(VarianceScaling):
-    """Normal, variance 2 / fan_in."""
+    """Values from a truncated normal distribution with variance `2 / fan_in`."""
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__(2.0, "fan_in", "truncated_normal", seed)
 
 
 class LecunUniform(VarianceScaling):
-    """Uniform, variance 1 / fan_in."""
+    """Values from a uniform distribution with variance `1 / fan_in`."""
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__(1.0, "fan_in", "uniform", seed)
 
 
 class LecunNormal(VarianceScaling):
-    """Normal, variance 1 / fan_in."""
+    """Values from a truncated normal distribution with variance `1 / fan_in`."""
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__(1.0, "fan_in", "truncated_normal", seed)
 
 
 class Orthogonal(Configurable):
-    """A (semi-)orthogonal matrix times `gain` (Saxe et al. 2013)."""
+    """A (semi-)orthogonal matrix times `gain` (Saxe et al. 2013).
+
+    A tensor with more than two axes is seen as the matrix `(out, in * kernel)`.
+    """
 
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
         self.gain, self.seed = gain, seed
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        # torch has no QR of narrower numbers
+        # torch has no QR decomposition for float16 and bfloat16
         wide = tensor.detach().to(torch.promote_types(tensor.dtype, torch.float32))
         init.orthogonal_(wide, self.gain, generator=_generator(self.seed, tensor.device))
         with torch.no_grad():
@@ -182,7 +203,7 @@ class Identity(Configurable):
             return tensor.mul_(self.gain)
 
 
-# Keras' other names for the same
+# Keras' aliases
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 zeros, ones, constant, identity, orthogonal = Zeros, Ones, Constant, Identity, Orthogonal
 random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
@@ -200,10 +221,18 @@ _NAMES: dict[str, type] = {
 
 
 def get(identifier: Any) -> Initializer:
-    """A name, class, instance or function of `torch.nn.init` as a callable that fills a tensor.
+    """Return the initializer for a name, class, instance or function of `torch.nn.init`.
+
+    Raises:
+        ValueError: The name is unknown.
+        TypeError: The identifier is no name, class or callable.
 
     >>> get("ones")(torch.empty(2))
     tensor([1., 1.])
     """
     found: Initializer = resolve("initializer", identifier, _NAMES, callable)
     return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""Penalties on weights under their Keras names, and the collecting of them from a module."""
+"""Regularizers under their Keras names: penalties on weights, and their collection from a module."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from torch import Tensor, nn
 from kerastorch.core.errors import check_float, suggest
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.name_lookup import resolve
+from kerastorch.core.representation import represent
 from kerastorch.core.serialization import Configurable
+
+__all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "get", "l1", "l1_l2", "l2", "orthogonal_regularizer"]
 
 Regularizer = Callable[[Tensor], Tensor]
 
 
 class L1L2(Configurable):
-    """`l1 * sum(|w|) + l2 * sum(w^2)`, a scalar. No half: the gradient of the second part is `2 * l2 * w`.
+    """`l1 * sum(|w|) + l2 * sum(w^2)`, a scalar.
+
+    As in Keras there is no factor of one half: the gradient of the second term is `2 * l2 * w`.
 
     Args:
-        l1: factor of the absolute values, >= 0.
-        l2: factor of the squares, >= 0. Under plain SGD `L2(a)` is torch's `weight_decay=2 * a`.
+        l1: Factor of the absolute values, >= 0.
+        l2: Factor of the squares, >= 0. Under plain SGD `L2(a)` equals torch's `weight_decay=2 * a`.
 
     >>> L1L2(l1=0.1, l2=1.0)(torch.tensor([3.0, -4.0]))
     tensor(25.7000)
@@ -34,17 +39,17 @@ class L1L2(Configurable):
 
     def __call__(self, weight: Tensor) -> Tensor:
         if not self.l1:
-            # what weight_decay computes too, one multiplication of the gradient
+            # without the L1 term the gradient is one multiplication, as that of weight_decay
             return self.l2 * weight.square().sum()
         total = self.l1 * weight.abs().sum()
         return total + self.l2 * weight.square().sum() if self.l2 else total
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(l1={self.l1:g}, l2={self.l2:g})"
+        return represent(self, always=("l1", "l2"))
 
 
 class L1(L1L2):
-    """`l1 * sum(|w|)`.
+    """`l1 * sum(|w|)`, a scalar.
 
     >>> L1(0.5)(torch.tensor([1.0, -2.0]))
     tensor(1.5000)
@@ -53,12 +58,9 @@ class L1(L1L2):
     def __init__(self, l1: float = 0.01) -> None:
         super().__init__(l1=l1)
 
-    def __repr__(self) -> str:
-        return f"L1({self.l1:g})"
-
 
 class L2(L1L2):
-    """`l2 * sum(w^2)`, as in Keras: twice what `l2 / 2 * |w|^2` textbooks have.
+    """`l2 * sum(w^2)`, a scalar, as in Keras: twice the `l2 / 2 * |w|^2` of textbooks.
 
     >>> L2(0.5)(torch.tensor([1.0, -2.0]))
     tensor(2.5000)
@@ -67,12 +69,16 @@ class L2(L1L2):
     def __init__(self, l2: float = 0.01) -> None:
         super().__init__(l2=l2)
 
-    def __repr__(self) -> str:
-        return f"L2({self.l2:g})"
-
 
 class OrthogonalRegularizer(Configurable):
-    """`factor * mean(|cosine|)` between the rows (or columns) of a matrix: small when they are orthogonal."""
+    """`factor * mean(|cosine|)` over all pairs of rows (or columns) of a matrix.
+
+    It is 0 if they are orthogonal.
+
+    Args:
+        factor: Factor of the mean, >= 0.
+        mode: `'rows'` or `'columns'`, the vectors that are compared.
+    """
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         self.factor = check_float("factor", factor, least=0)
@@ -88,7 +94,7 @@ class OrthogonalRegularizer(Configurable):
         return self.factor * torch.triu(rows @ rows.T, 1).abs().sum() / max(pairs, 1)
 
 
-# Keras' other names for the same
+# Keras' aliases
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
 _NAMES: dict[str, Any] = {
@@ -100,10 +106,16 @@ _NAMES: dict[str, Any] = {
 
 
 def get(identifier: Any) -> Regularizer | None:
-    """A name, class, instance or function `weight -> scalar`; `None` stays `None`.
+    """Return the regularizer for a name, class, instance or function; `None` stays `None`.
+
+    A function maps a weight to a scalar.
+
+    Raises:
+        ValueError: The name is unknown.
+        TypeError: The identifier is no name, class or callable.
 
     >>> get("l2")
-    L2(0.01)
+    L2(l2=0.01)
     """
     if identifier is None:
         return None
@@ -112,29 +124,38 @@ def get(identifier: Any) -> Regularizer | None:
 
 
 class Penalty(NamedTuple):
-    """A weight, by its name in the model, and what is charged for it."""
+    """A weight and its regularizer.
+
+    Attributes:
+        name: Name of the weight in the model, such as `"0.weight"`.
+        weight: The parameter.
+        regularizer: Function that maps the weight to its penalty, a scalar.
+    """
 
     name: str
     weight: nn.Parameter
     regularizer: Regularizer
 
 
-def penalties(module: nn.Module, patterns: Mapping[str, Regularizer] | None = None) -> list[Penalty]:
-    """What the layers of `module`, and `patterns` on its parameter names, ask for; frozen weights are left out.
+def collect_penalties(module: nn.Module, patterns: Mapping[str, Regularizer] | None = None) -> list[Penalty]:
+    """Return the penalties of a module, from its layers and from patterns of parameter names.
+
+    Frozen weights have no penalty.
 
     Args:
-        module: a built module; layers name theirs in a dict `weight_regularizers`.
-        patterns: `{"*.weight": L2(1e-4)}`, matched as file names are (`fnmatch`).
+        module: A built module; each layer has its regularizers in a dict `weight_regularizers`, by weight name.
+        patterns: Regularizers by pattern of parameter names, such as `{"*.weight": L2(1e-4)}`, matched as file names
+            are (`fnmatch`). Default: none.
 
     Raises:
-        ValueError: a pattern that matches no parameter.
+        ValueError: A pattern matches no parameter.
     """
     found = []
     for prefix, child in named_modules(module):
-        for local, regularizer in getattr(child, "weight_regularizers", {}).items():
-            weight = getattr(child, local, None)
+        for weight_name, regularizer in getattr(child, "weight_regularizers", {}).items():
+            weight = getattr(child, weight_name, None)
             if isinstance(weight, nn.Parameter):
-                found.append(Penalty(f"{prefix}.{local}".lstrip("."), weight, regularizer))
+                found.append(Penalty(f"{prefix}.{weight_name}".lstrip("."), weight, regularizer))
     named = dict(module.named_parameters())
     for pattern, regularizer in (patterns or {}).items():
         matched = fnmatch.filter(named, pattern)
@@ -145,3 +166,7 @@ def penalties(module: nn.Module, patterns: Mapping[str, Regularizer] | None = No
             )
         found += [Penalty(name, named[name], regularizer) for name in matched]
     return [penalty for penalty in found if penalty.weight.requires_grad]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""Small helps."""
+"""Utilities under their Keras names: seeds, one-hot rows, padded sequences, and a plot of a model."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["pad_sequences", "plot_model", "set_random_seed", "to_categorical"]
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed Python, NumPy and torch: initial weights, dropout and the order of batches follow from it.
+    """Seed Python, NumPy and torch, so that weights, dropout and the order of batches repeat.
 
     Args:
-        seed: an integer from 0 to 2^32 - 1.
+        seed: An integer from 0 to 2^32 - 1.
 
     >>> set_random_seed(0)
     """
@@ -31,32 +31,32 @@ def set_random_seed(seed: int) -> None:
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Class numbers as rows with a one in the place of the class.
+    """Return class numbers as one-hot rows.
 
     Args:
-        x: whole numbers from 0, any shape; a last axis of 1 is left out.
-        num_classes: how long a row is; `None` is the largest number plus one.
+        x: Integers >= 0 in any shape; a last axis of size 1 is removed.
+        num_classes: Number of columns. Default: the largest class number plus one.
 
     Returns:
-        `(*shape, num_classes)`, float32.
+        A float32 array of shape `(*shape, num_classes)`.
 
     Raises:
-        ValueError: a number that is not whole, negative, or not below `num_classes`.
+        ValueError: A number is not an integer, is negative, or is not below `num_classes`.
 
     >>> to_categorical([0, 2])
     array([[1., 0., 0.],
            [0., 0., 1.]], dtype=float32)
     """
     given = np.asarray(x)
-    numbers = given.astype(np.int64)
-    if numbers.ndim > 1 and numbers.shape[-1] == 1:
-        given, numbers = given[..., 0], numbers[..., 0]
-    count = int(numbers.max(initial=-1)) + 1 if num_classes is None else check_int("num_classes", num_classes)
-    wrong = given[(given != numbers) | (numbers < 0) | (numbers >= count)]
-    if wrong.size:
-        raise ValueError(f"to_categorical takes whole numbers from 0 to {count - 1}, got {wrong.flat[0]}.")
-    rows: np.ndarray[Any, np.dtype[np.float32]] = (numbers[..., None] == np.arange(count)).astype(np.float32)
-    return rows
+    classes = given.astype(np.int64)
+    if classes.ndim > 1 and classes.shape[-1] == 1:
+        given, classes = given[..., 0], classes[..., 0]
+    n_classes = int(classes.max(initial=-1)) + 1 if num_classes is None else check_int("num_classes", num_classes)
+    invalid = given[(given != classes) | (classes < 0) | (classes >= n_classes)]
+    if invalid.size:
+        raise ValueError(f"to_categorical takes whole numbers from 0 to {n_classes - 1}, got {invalid.flat[0]}.")
+    rows: np.ndarray[Any, np.dtype[np.float32]] = (classes[..., None] == np.arange(n_classes)).astype(np.float32)
+    return rows  # (*shape, n_classes)
 
 
 def pad_sequences(
@@ -67,43 +67,52 @@ def pad_sequences(
     truncating: str = "pre",
     value: float = 0.0,
 ) -> np.ndarray[Any, Any]:
-    """Sequences of different lengths as one array, as Keras makes it.
+    """Return sequences of different lengths as one array, padded and truncated as in Keras.
 
     Args:
-        sequences: lists or arrays of numbers, or of equal rows of numbers.
-        maxlen: how long each is then; `None` is the longest.
-        dtype: of the array.
-        padding: where `value` is put, `'pre'` (before) or `'post'` (behind).
-        truncating: where what is too much is cut off.
-        value: what is put there.
+        sequences: Lists or arrays of numbers, or of rows of numbers that all have the same shape.
+        maxlen: Length of the padded sequences. Default: that of the longest.
+        dtype: Dtype of the array.
+        padding: `'pre'` pads before a sequence, `'post'` after it.
+        truncating: `'pre'` removes the first steps of a sequence that is too long, `'post'` the last.
+        value: Value of the padding.
 
     Returns:
-        `(len(sequences), maxlen, ...)`.
+        An array of shape `(len(sequences), maxlen, ...)`.
+
+    Raises:
+        ValueError: `padding` or `truncating` has another value, or steps have different shapes.
 
     >>> pad_sequences([[1, 2, 3], [4]], padding="post")
     array([[1, 2, 3],
            [4, 0, 0]], dtype=int32)
     """
-    for name, place in (("padding", padding), ("truncating", truncating)):
-        if place not in ("pre", "post"):
-            raise unknown(name, str(place), ("pre", "post"))
-    given = [np.asarray(one) for one in sequences]
-    length = max((len(one) for one in given), default=0) if maxlen is None else check_int("maxlen", maxlen)
-    inner = next((one.shape[1:] for one in given if len(one)), ())
-    padded = np.full((len(given), length, *inner), value, dtype=dtype)
-    for row, one in zip(padded, given, strict=True):
-        if not len(one):
+    for name, side in (("padding", padding), ("truncating", truncating)):
+        if side not in ("pre", "post"):
+            raise unknown(name, str(side), ("pre", "post"))
+    arrays = [np.asarray(sequence) for sequence in sequences]
+    length = max((len(array) for array in arrays), default=0) if maxlen is None else check_int("maxlen", maxlen)
+    step_shape = next((array.shape[1:] for array in arrays if len(array)), ())
+    padded = np.full((len(arrays), length, *step_shape), value, dtype=dtype)
+    for row, array in zip(padded, arrays, strict=True):
+        if not len(array):
             continue
-        kept = one[-length:] if truncating == "pre" else one[:length]
-        if one.shape[1:] != inner:
-            raise ValueError(f"pad_sequences: steps have the shape {inner}, and in another sequence {one.shape[1:]}.")
-        row[length - len(kept) if padding == "pre" else 0 :][: len(kept)] = kept
+        steps = array[-length:] if truncating == "pre" else array[:length]
+        if array.shape[1:] != step_shape:
+            raise ValueError(
+                f"pad_sequences: steps have the shape {step_shape}, and in another sequence {array.shape[1:]}."
+            )
+        row[length - len(steps) if padding == "pre" else 0 :][: len(steps)] = steps
     return padded
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plot_model":  # on first use: it is much to import, and seldom needed
+    if name == "plot_model":  # imported on first use, because its import is slow and it is seldom used
         from kerastorch.inspection.plot import plot_model
 
         return plot_model
     raise AttributeError(f"module 'kerastorch.utils' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -13,7 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.errors import check_float, mismatch
 from kerastorch.core.torch_private import foreach_norm
-from kerastorch.optimizers.base import TorchOptimizer, weights
+from kerastorch.optimizers.base import TorchOptimizer, optimizer_parameters
 
 
 class GradientNorm(Callback):
@@ -90,7 +90,7 @@ class GradientNorm(Callback):
         """The layers and where the optimizer has their own parameters."""
         if not self.per_layer:
             return {}
-        at = {id(weight): index for index, weight in enumerate(weights(self._optimizer))}
+        at = {id(weight): index for index, weight in enumerate(optimizer_parameters(self._optimizer))}
         owned = {
             name: [at[id(weight)] for weight in part.parameters(recurse=False) if id(weight) in at]
             for name, part in self.model.named_modules()
@@ -102,7 +102,7 @@ class GradientNorm(Callback):
     def _measure(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
         if optimizer is not self._optimizer:
             return
-        each = _norms([weight.grad for weight in weights(optimizer)], self.norm_type)
+        each = _norms([weight.grad for weight in optimizer_parameters(optimizer)], self.norm_type)
         parts = [each, *([each[index] for index in places] for places in self._groups.values())]
         found = torch.stack([torch.linalg.vector_norm(torch.stack(part), self.norm_type) for part in parts])
         self._sums = found if self._sums is None else self._sums.to(found.device) + found

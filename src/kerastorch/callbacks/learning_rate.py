@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerastorch.optimizers.learning_rate import one_rate, rates, set_rates
+from kerastorch.optimizers.learning_rate import common_rate, rates, set_rates
 
 __all__ = ["get_rate", "rates", "set_rate", "set_rates"]
 
@@ -15,7 +15,7 @@ def get_rate(who: str, optimizer: Any) -> float:
     Raises:
         ValueError: they have different ones.
     """
-    return one_rate(
+    return common_rate(
         optimizer,
         f"{who} knows one learning rate, the optimizer's groups have several",
         "Use callbacks.Schedule with a scheduler of torch.optim.lr_scheduler, which treats each group by itself.",

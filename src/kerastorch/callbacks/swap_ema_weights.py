@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.torch_private import step_post_hooks
-from kerastorch.optimizers.base import Average, weights
+from kerastorch.optimizers.base import Average, optimizer_parameters
 
 
 class SwapEMAWeights(Callback):
@@ -84,7 +84,7 @@ class SwapEMAWeights(Callback):
         if self._trained is not None:
             return
         optimizer = self.model.optimizer
-        held = weights(optimizer)
+        held = optimizer_parameters(optimizer)
         averages = [optimizer.state.get(weight, {}).get("ema") for weight in held]
         pairs = list(zip(held, averages, strict=True))
         self._trained = [None if average is None else weight.detach().clone() for weight, average in pairs]
@@ -96,7 +96,7 @@ class SwapEMAWeights(Callback):
     def _put_back(self) -> None:
         if self._trained is None:
             return
-        for weight, trained in zip(weights(self.model.optimizer), self._trained, strict=True):
+        for weight, trained in zip(optimizer_parameters(self.model.optimizer), self._trained, strict=True):
             if trained is not None:
                 weight.copy_(trained)
         self._trained = None

@@ -11,7 +11,7 @@ from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.console import print_message
 from kerastorch.core.finite_check import all_finite, gradients, is_finite
 from kerastorch.core.torch_private import foreach_copy_, write_count
-from kerastorch.optimizers.base import weights
+from kerastorch.optimizers.base import optimizer_parameters
 
 
 class TerminateOnNaN(Callback):
@@ -74,7 +74,7 @@ class TerminateOnNaN(Callback):
         self._asks += 1
         if self._cause is not None:
             return False
-        held = weights(self.model.optimizer)
+        held = optimizer_parameters(self.model.optimizer)
         if all_finite(loss, gradients(held)):
             if self._several and not self._closure:
                 self._buffers.keep()

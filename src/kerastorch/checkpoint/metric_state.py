@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from kerastorch.metrics.accumulators import KerasProtocol, UpdateProtocol, inner_metric, torchmetrics_in
+from kerastorch.metrics.accumulators import KerasMetric, UserMetric, inner_metric, torchmetrics_in
 
 
 def capture_metric_state(accumulator: Any) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def capture_metric_state(accumulator: Any) -> dict[str, Any]:
             name: {"count": metric._update_count, **{state: getattr(metric, state) for state in metric._defaults}}
             for name, metric in metrics.items()
         }
-    if isinstance(accumulator, (KerasProtocol, UpdateProtocol)):
+    if isinstance(accumulator, (KerasMetric, UserMetric)):
         return {name: value for name, value in vars(accumulator.metric).items() if _is_plain(value)}
     return {name: value for name, value in vars(inner_metric(accumulator)).items() if not callable(value)}
 

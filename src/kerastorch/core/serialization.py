@@ -13,6 +13,7 @@ import torch
 from kerastorch.core.channel_tracking import axis_checks_disabled
 from kerastorch.core.errors import unknown
 from kerastorch.core.ownership import is_own
+from kerastorch.core.representation import represent
 
 _TABLE: dict[str, Any] = {}  # "layers.Dense" -> the class, "activations.relu" -> the function
 _NAMES: dict[Any, str] = {}
@@ -82,6 +83,9 @@ class Configurable:
         if is_own(cls) and not cls.__name__.startswith("_"):
             room = cls.__module__.split(".")[1]
             register(cls, f"{room}.{cls.__name__}")
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of `__init__` that create an equal object, in JSON types.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_float, check_int
-from kerastorch.losses.alignment import whole_classes
+from kerastorch.losses.alignment import to_class_numbers
 
 
 def class_weights(class_weight: Any, sample_weight: Any) -> ClassWeights | None:
@@ -60,7 +60,7 @@ class ClassWeights:
         if not isinstance(y, Tensor):
             raise ValueError("class_weight needs one target with class numbers; the model has several outputs.")
         labels = _labels(y, self._targets_checked)
-        labels = labels.to(torch.int64) if self._targets_checked else whole_classes(labels)
+        labels = labels.to(torch.int64) if self._targets_checked else to_class_numbers(labels)
         if self._table.device != labels.device:
             self._table = self._table.to(labels.device)
         if self._targets_checked:

@@ -1,4 +1,4 @@
-"""Losses: Keras' classes and names, torch's losses by name, and `get`."""
+"""Losses: Keras' classes and names, torch's losses by name, and `get`, which makes a loss from a name or function."""
 
 from kerastorch.losses.base import Loss
 from kerastorch.losses.classification import (
@@ -41,3 +41,7 @@ __all__ = [
     "SquaredHinge",
     "get",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

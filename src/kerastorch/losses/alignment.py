@@ -1,4 +1,4 @@
-"""Targets in the dtype and shape that a loss needs beside its outputs; what cannot be meant raises an error."""
+"""Alignment of targets with outputs: conversion of dtype and shape, and checks of their values."""
 
 from __future__ import annotations
 
@@ -7,33 +7,40 @@ from torch import Tensor
 
 
 def align_targets(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Return targets ready for a function of `(y_true, y_pred)` whose formula is not known.
+    """Return targets for a function of `(y_true, y_pred)` whose formula is unknown.
 
-    Targets with as many elements as the outputs get their shape and dtype: `(n,)` beside `(n, 1)` is never broadcast,
-    and bool targets can be subtracted. Integers of any other shape are class numbers and become int64. Other targets,
-    such as several columns for a function that takes them apart, stay as they are.
+    Targets with the shape of the outputs, up to one axis of size 1, get the shape and dtype of the outputs: so `(n,)`
+    and `(n, 1)` are not broadcast, and bool targets can be subtracted. Integers of any other shape are class numbers
+    and become int64. Other targets, such as several columns that a function separates, are returned unchanged.
 
     Args:
-        name: of the loss or metric, for messages.
-        y_true: targets, `(batch, ...)`.
-        y_pred: outputs, `(batch, ...)`.
+        name: Name of the loss or metric, for error messages.
+        y_true: Targets, `(batch, ...)`.
+        y_pred: Outputs, `(batch, ...)`.
     """
-    if _without_one(y_true.shape, y_pred.shape):
+    if _equal_up_to_one_axis(y_true.shape, y_pred.shape):
         return align_values(name, y_true, y_pred)
     return y_true if y_true.is_floating_point() or y_true.is_complex() else y_true.to(torch.int64)
 
 
 def align_values(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Return targets in the dtype and shape of the outputs; one axis of size 1 may come or go.
+    """Return targets in the dtype and shape of the outputs.
+
+    If needed, one axis of size 1 is added or removed.
+
+    Args:
+        name: Name of the loss or metric, for error messages.
+        y_true: Targets, `(batch, ...)`.
+        y_pred: Outputs, `(batch, ...)`.
 
     Raises:
-        ValueError: the shapes differ otherwise; nothing is ever broadcast.
+        ValueError: The shapes differ in more than that; targets are never broadcast.
     """
     if y_true.dtype != y_pred.dtype:
         y_true = y_true.to(y_pred.dtype)
     if y_true.shape == y_pred.shape:
         return y_true
-    if _without_one(y_true.shape, y_pred.shape):
+    if _equal_up_to_one_axis(y_true.shape, y_pred.shape):
         return y_true.reshape(y_pred.shape)
     raise ValueError(
         f"{name}: y has shape {tuple(y_true.shape)} but the model outputs {tuple(y_pred.shape)}. "
@@ -41,8 +48,8 @@ def align_values(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
     )
 
 
-def _without_one(one: torch.Size, other: torch.Size) -> bool:
-    """Return whether two shapes are equal, or equal without one axis of size 1 behind the batch axis."""
+def _equal_up_to_one_axis(one: torch.Size, other: torch.Size) -> bool:
+    """Return whether two shapes are equal up to one axis of size 1 that is not the batch axis."""
     if one == other:
         return True
     longer, shorter = (one, other) if len(one) > len(other) else (other, one)
@@ -54,9 +61,19 @@ def _without_one(one: torch.Size, other: torch.Size) -> bool:
 
 
 def align_classes(name: str, y_true: Tensor, y_pred: Tensor, axis: int) -> Tensor:
-    """Return class numbers as int64 without the class axis of `y_pred`; `(N, 1)` is squeezed, one-hot is refused."""
+    """Return class numbers as int64 in the shape of the outputs without the class axis.
+
+    Args:
+        name: Name of the loss or metric, for error messages.
+        y_true: Class numbers, `(batch, ...)`, or with the class axis of size 1, such as `(batch, 1)`.
+        y_pred: Outputs, such as `(batch, classes)`.
+        axis: The class axis of `y_pred`.
+
+    Raises:
+        ValueError: The targets have another shape, such as one-hot targets, or are not whole numbers.
+    """
     expected = list(y_pred.shape)
-    classes = expected.pop(axis if y_pred.ndim > 1 else 0)
+    n_classes = expected.pop(axis if y_pred.ndim > 1 else 0)
     if y_true.ndim == y_pred.ndim and y_true.shape[axis] == 1:
         y_true = y_true.squeeze(axis)
     if list(y_true.shape) != expected:
@@ -67,67 +84,75 @@ def align_classes(name: str, y_true: Tensor, y_pred: Tensor, axis: int) -> Tenso
             )
         raise ValueError(
             f"{name}: y has shape {tuple(y_true.shape)} but the model outputs {tuple(y_pred.shape)}, "
-            f"{classes} classes on axis {axis}; y must have shape {tuple(expected)}."
-            f"{_other_axis(y_true, y_pred)}"
+            f"{n_classes} classes on axis {axis}; y must have shape {tuple(expected)}."
+            f"{_class_axis_hint(y_true, y_pred)}"
         )
-    return whole_classes(y_true)
+    return to_class_numbers(y_true)
 
 
-def _other_axis(y_true: Tensor, y_pred: Tensor) -> str:
-    """Return advice for `y` that fits outputs with classes on axis 1."""
+def _class_axis_hint(y_true: Tensor, y_pred: Tensor) -> str:
+    """Return the hint to use `axis=1` if targets fit it, else an empty string."""
     sizes = list(y_pred.shape)
     if y_pred.ndim < 3 or list(y_true.shape) not in ([sizes[0], *sizes[2:]], [sizes[0], 1, *sizes[2:]]):
         return ""
     return " If the classes are the channels, use loss=SparseCategoricalCrossentropy(axis=1)."
 
 
-def whole_classes(y_true: Tensor) -> Tensor:
-    """Return class numbers as int64; floats pass where they are whole."""
+def to_class_numbers(y_true: Tensor) -> Tensor:
+    """Return class numbers as int64.
+
+    Raises:
+        ValueError: A float is not a whole number.
+    """
     if y_true.dtype == torch.int64:
         return y_true
     if y_true.is_floating_point():
-        broken = (y_true != y_true.round()).flatten()
-        if bool(broken.any()):
-            at = int(broken.to(torch.uint8).argmax())
-            raise ValueError(f"y must hold whole class numbers; y[{at}] = {float(y_true.flatten()[at]):g}.")
+        values = y_true.flatten()
+        index = _first_index(values != values.round())
+        if index is not None:
+            raise ValueError(f"y must hold whole class numbers; y[{index}] = {float(values[index]):g}.")
     return y_true.to(torch.int64)
 
 
-def check_classes(y_true: Tensor, classes: int, ignore: int | None) -> None:
-    """Refuse class numbers outside `0..classes - 1`, other than `ignore`."""
-    labels = whole_classes(y_true).flatten()
-    wrong = (labels < 0) | (labels >= classes)
+def _first_index(mask: Tensor) -> int | None:
+    """Return the index of the first true element of a vector, or `None` if there is none."""
+    return int(mask.to(torch.uint8).argmax()) if bool(mask.any()) else None
+
+
+def check_classes(y_true: Tensor, n_classes: int, ignore: int | None) -> None:
+    """Raise an error for class numbers outside `0..n_classes - 1`, except `ignore`."""
+    labels = to_class_numbers(y_true).flatten()
+    is_invalid = (labels < 0) | (labels >= n_classes)
     if ignore is not None:
-        wrong &= labels != ignore
-    if bool(wrong.any()):
-        at = int(wrong.to(torch.uint8).argmax())
-        hint = " Labels starting at 1? Use y - 1." if int(labels.max()) == classes and int(labels.min()) > 0 else ""
+        is_invalid &= labels != ignore
+    index = _first_index(is_invalid)
+    if index is not None:
+        hint = " Labels starting at 1? Use y - 1." if int(labels.max()) == n_classes and int(labels.min()) > 0 else ""
         raise ValueError(
-            f"y[{at}] = {int(labels[at])}, but the model has {classes} outputs (valid: 0..{classes - 1}).{hint}"
+            f"y[{index}] = {int(labels[index])}, but the model has {n_classes} outputs "
+            f"(valid: 0..{n_classes - 1}).{hint}"
         )
 
 
 def check_unit(name: str, y_true: Tensor) -> None:
-    """Refuse targets outside 0..1."""
+    """Raise an error for targets outside 0..1."""
     values = y_true.flatten()
-    wrong = (values < 0) | (values > 1)
-    if bool(wrong.any()):
-        at = int(wrong.to(torch.uint8).argmax())
-        raise ValueError(f"{name} needs targets in [0, 1]; found {float(values[at]):g} at y[{at}].")
+    index = _first_index((values < 0) | (values > 1))
+    if index is not None:
+        raise ValueError(f"{name} needs targets in [0, 1]; found {float(values[index]):g} at y[{index}].")
 
 
 def check_signs(name: str, y_true: Tensor) -> None:
-    """Refuse labels other than -1 and 1."""
+    """Raise an error for labels other than -1 and 1."""
     values = y_true.flatten()
-    wrong = values.abs() != 1
-    if bool(wrong.any()):
-        at = int(wrong.to(torch.uint8).argmax())
+    index = _first_index(values.abs() != 1)
+    if index is not None:
         hint = " Labels 0 and 1? Use 2 * y - 1." if bool(((values == 0) | (values == 1)).all()) else ""
-        raise ValueError(f"{name} needs labels -1 and 1; found {float(values[at]):g} at y[{at}].{hint}")
+        raise ValueError(f"{name} needs labels -1 and 1; found {float(values[index]):g} at y[{index}].{hint}")
 
 
 def check_probabilities(name: str, y_pred: Tensor) -> None:
-    """Refuse outputs that cannot be probabilities."""
+    """Raise an error for outputs outside 0..1, which cannot be probabilities."""
     low, high = float(y_pred.min()), float(y_pred.max())
     if low < 0 or high > 1.0001:
         raise ValueError(

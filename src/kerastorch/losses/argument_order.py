@@ -1,4 +1,4 @@
-"""The order in which a function takes targets and outputs, read from the names of its parameters."""
+"""Detection of the order in which a function takes targets and outputs, from the names of its parameters."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from kerastorch.core.errors import warn
 
 Order = Literal["keras", "torch"]  # (y_true, y_pred) or (input, target)
 
+# words of parameter names
 _TARGETS = frozenset({
     "true", "truth", "target", "targets", "label", "labels", "actual", "actuals", "expected", "gold", "gt", "ytrue",
 })  # fmt: skip
@@ -22,11 +23,14 @@ _OUTPUTS = frozenset({
     "logits", "score", "scores", "prob", "probs", "probability", "probabilities", "hat", "yhat", "ypred", "estimate",
     "estimates", "estimated", "recon", "reconstruction", "forecast",
 })  # fmt: skip
-_WEAK_TARGETS = frozenset(("y", "t", "ys"))  # the targets, unless the other parameter is more clearly that
+_WEAK_TARGETS = frozenset(("y", "t", "ys"))  # names of targets, unless the other name is clearly one
 
 
 def argument_order(function: Callable[..., Any]) -> Order | None:
-    """Return whether a function takes `(y_true, y_pred)` or `(input, target)`; `None` if the names do not tell.
+    """Return the order in which a function takes targets and outputs; `None` if unknown.
+
+    `'keras'` is `(y_true, y_pred)`, `'torch'` is `(input, target)`. The order is unknown if the names of the first two
+    parameters do not show which of them the targets are.
 
     >>> argument_order(lambda y_true, y_pred: 0)
     'keras'
@@ -34,7 +38,7 @@ def argument_order(function: Callable[..., Any]) -> Order | None:
     'torch'
     >>> argument_order(lambda a, b: 0)
     """
-    names = _positional(function)
+    names = _positional_names(function)
     kinds = [_kind(name) for name in names[:2]]
     if len(kinds) < 2 or kinds[0] == kinds[1]:
         return None
@@ -46,13 +50,13 @@ def argument_order(function: Callable[..., Any]) -> Order | None:
     return "keras" if first == "target" or second == "output" else "torch"
 
 
-def settled_order(function: Callable[..., Any], name: str, kind: str) -> Order:
-    """Return the order in which to call a function; torch's, with a warning, if its names do not tell.
+def resolve_order(function: Callable[..., Any], name: str, kind: str) -> Order:
+    """Return the order in which to call a function; if it is unknown, warn and use torch's.
 
     Args:
-        function: takes targets and outputs.
-        name: of the function, for the warning.
-        kind: `'loss'` or `'metric'`.
+        function: Takes targets and outputs as its first two arguments.
+        name: Name of the function, for the warning.
+        kind: `'loss'` or `'metric'`, for the warning.
     """
     order = argument_order(function)
     if order is None:
@@ -64,8 +68,8 @@ def settled_order(function: Callable[..., Any], name: str, kind: str) -> Order:
     return order
 
 
-def _positional(function: Callable[..., Any]) -> list[str]:
-    """Return the names of the parameters that can be given by position, without a `*args`."""
+def _positional_names(function: Callable[..., Any]) -> list[str]:
+    """Return the names of the positional parameters of a function, without `*args`."""
     call = function.forward if isinstance(function, nn.Module) else function
     schema = getattr(call, "schema", None)
     if isinstance(schema, torch.FunctionSchema):  # a scripted function
@@ -78,6 +82,7 @@ def _positional(function: Callable[..., Any]) -> list[str]:
 
 
 def _kind(name: str) -> Literal["target", "output", "weak"] | None:
+    """Return whether a parameter name means targets or outputs; `None` if it is unclear."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().strip("_")
     if name in _WEAK_TARGETS:
         return "weak"

@@ -1,4 +1,4 @@
-"""What every loss is: a callable `(y_true, y_pred, sample_weight=None)` that knows what it expects."""
+"""Loss: base of the losses, callables `(y_true, y_pred, sample_weight=None)` that check and align their targets."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kerastorch.core.name_lookup import snake_case
 from kerastorch.core.ownership import is_own
+from kerastorch.core.representation import represent
 from kerastorch.core.serialization import Configurable
 from kerastorch.losses.alignment import align_targets, align_values
 from kerastorch.losses.argument_order import argument_order
@@ -24,22 +25,34 @@ REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "
 
 
 class Loss(Configurable):
-    """Base of the losses; subclass it and write `call(y_true, y_pred)` for one of your own.
+    """Base of the losses. For a loss of your own, subclass it and write `call(y_true, y_pred)`.
 
     Args:
-        reduction: `'sum_over_batch_size'` (`'mean'`): the mean over samples, weighted ones too;
-            `'mean_with_sample_weight'`: divided by the sum of the weights; `'sum'`; `'none'`.
-        name: what it is called in messages.
+        reduction: How the values of `call` become the loss. `'sum_over_batch_size'` (or `'mean'`): their
+            weighted sum divided by their number. `'mean_with_sample_weight'`: their weighted sum divided by the sum of
+            the weights. `'sum'`: their sum. `'none'` (or `None`): the values themselves.
+        name: Name for error messages. Default: that of the class in snake case.
 
     Attributes:
-        task: what the targets are: `'regression'`, `'binary'` (one output a yes-or-no question), `'multiclass'`, or
-            `None` if that is not known. Metrics given by name depend on it; set it in a subclass.
-        link: the activation whose output the loss expects (`'sigmoid'`, `'softmax'`), `None` for any values.
-        from_logits: the loss applies `link` itself. Metrics given by name apply it to the outputs, too.
-        margins: the outputs are margins: positive ones stand for the second class, as in `Hinge`.
-        log_outputs: the outputs are logarithms of what the targets are. Metrics given by name apply `exp` to them.
-        class_axis: where the classes lie in `y_pred`, of losses that have one; `None` if outputs and targets tell it.
-        ignored: the class number whose samples count nothing, if there is one.
+        task: Kind of the targets: `'regression'`, `'binary'` (each output is a yes-or-no question), `'multiclass'`, or
+            `None` if unknown. Metrics given by name depend on it; set it in a subclass.
+        link: Activation whose output the loss expects, `'sigmoid'` or `'softmax'`; `None` for any values.
+        from_logits: Whether the loss applies `link` itself. Metrics given by name then apply it to the outputs, too.
+        margins: Whether outputs are margins, which are positive for the second class, as in `Hinge`.
+        log_outputs: Whether outputs are logarithms of predicted values. Metrics given by name apply `exp` to them.
+        class_axis: Axis of the classes in `y_pred`, for losses that have one; `None` if it is read from the shapes and
+            values of outputs and targets.
+        ignored: Class number whose samples are left out; `None` if there is none.
+        knows_shapes: Whether `align` returns targets in exactly the shape that `call` needs. If not, `call` is a
+            user's function that may reshape targets itself, and is checked for broadcasting at the first batch.
+
+    >>> class Quantile(Loss):
+    ...     task = "regression"
+    ...     def call(self, y_true, y_pred):
+    ...         error = y_true - y_pred
+    ...         return torch.maximum(0.9 * error, -0.1 * error).mean(-1)
+    >>> Quantile()(torch.tensor([[1.0]]), torch.tensor([[0.0]]))
+    tensor(0.9000)
     """
 
     task: Task | None = None
@@ -50,10 +63,9 @@ class Loss(Configurable):
     margins = False
     log_outputs = False
     reduction: str | None
-    knows_shapes = (
-        False  # `align` alone decides; else functions may bring targets and outputs together in their own way
-    )
-    _as_given: dict[Any, bool] = {}  # shapes and dtypes of y and outputs -> whether only the y that was given works
+    knows_shapes = False
+    # shapes and dtypes of targets and outputs -> whether `call` works on the targets as given, but not on aligned ones
+    _as_given: dict[Any, bool] = {}
 
     def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
         if reduction not in REDUCTIONS:
@@ -69,23 +81,36 @@ class Loss(Configurable):
                 "call(self, y_true, y_pred), or pass a function (input, target), whose order is read from its names."
             )
         if "call" in vars(cls) and "mean" not in vars(cls):
-            cls.mean = Loss.mean  # type: ignore[method-assign]  # the mean of this call, not of an inherited one
+            cls.mean = Loss.mean  # type: ignore[method-assign]  # an inherited `mean` is that of another `call`
+
+    def __repr__(self) -> str:
+        return represent(self, name=snake_case(type(self).__name__))
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """One value for each sample: `(batch, ...)`, without the last axis for most losses."""
+        """Return one value per sample, `(batch, ...)`.
+
+        Most losses average over the last axis of `y_pred`.
+
+        Args:
+            y_true: Targets as `align` returns them.
+            y_pred: Outputs of the model, `(batch, ...)`.
+        """
         raise TypeError(f"{type(self).__name__} must define call(self, y_true, y_pred).")
 
     def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """The mean of `call`; a loss for which torch has one kernel takes that."""
+        """Return the mean of `call`, a scalar; subclasses may use a single kernel of torch."""
         return self.call(y_true, y_pred).mean()
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        """The reduced loss.
+        """Return the loss of a batch, reduced according to `reduction`.
 
         Args:
-            y_true: targets, in the shape that `y_pred` has (or, for sparse losses, without the class axis).
-            y_pred: model outputs, `(batch, ...)`.
-            sample_weight: one weight for each sample, `(batch,)`, or a shape that the values of `call` have.
+            y_true: Targets in the shape of `y_pred` (for sparse losses, without the class axis).
+            y_pred: Outputs of the model, `(batch, ...)`.
+            sample_weight: One weight per sample, `(batch,)`, or per value of `call`. Default: all 1.
+
+        Raises:
+            ValueError: The shapes do not fit.
         """
         y_true = torch.as_tensor(y_true)
         if sample_weight is None and self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight"):
@@ -93,9 +118,10 @@ class Loss(Configurable):
         return self.reduce(self._aligned_call(self.call, y_true, y_pred), sample_weight)
 
     def _aligned_call(self, compute: Callable[[Tensor, Tensor], Tensor], y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Call `compute` on aligned targets; on those that were given, if at the first batch only they work.
+        """Call a function on aligned targets, or on the given targets if it only works with these.
 
-        Outputs of 16 bits become float32 beside targets that are more precise: else these would be rounded.
+        The function takes `(y_true, y_pred)`. Which targets work is found out at the first batch of each shape. Outputs
+        of 16 bits are converted to float32 if targets are more precise, because aligning would round the targets.
         """
         if y_pred.dtype in _SHORT and y_true.is_floating_point() and y_true.dtype not in _SHORT:
             y_pred = y_pred.float()
@@ -104,15 +130,20 @@ class Loss(Configurable):
         key = y_true.shape[1:], y_true.ndim, y_true.dtype, y_pred.shape[1:], y_pred.ndim
         as_given = self._as_given.get(key)
         if as_given is None and y_pred.numel() > 1:  # a single number may be broadcast
-            found = without_broadcasting(self.name, compute, y_true, self.align(y_true, y_pred), y_pred)
-            self._as_given = {**self._as_given, key: found.as_given}
-            return found.value  # type: ignore[no-any-return]
+            outcome = without_broadcasting(self.name, compute, y_true, self.align(y_true, y_pred), y_pred)
+            self._as_given = {**self._as_given, key: outcome.as_given}
+            return outcome.value  # type: ignore[no-any-return]
         return compute(y_true if as_given else self.align(y_true, y_pred), y_pred)
 
     def reduce(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
-        """Weigh the values and reduce them."""
+        """Return the values of `call`, weighted and reduced according to `reduction`.
+
+        Args:
+            values: `(batch, ...)`.
+            sample_weight: As for `__call__`.
+        """
         if sample_weight is not None:
-            weight = spread(sample_weight, values)
+            weight = expand_sample_weight(sample_weight, values)
             values = values * weight
             if self.reduction == "mean_with_sample_weight":
                 total = weight.sum()
@@ -122,58 +153,73 @@ class Loss(Configurable):
         return values.sum() if self.reduction == "sum" else values.mean()
 
     def count(self, y_true: Tensor, sample_weight: Tensor | None) -> int | Tensor:
-        """How much this batch counts in the mean over an epoch, so that the mean is that of all samples."""
+        """Return the weight of a batch in the mean over an epoch, which is the mean over samples."""
         if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
             return sample_weight.sum()
         return y_true.shape[0]
 
     def counts_rows(self, targets: Tensor | None) -> bool:
-        """Whether `count` is the number of rows for each batch of `targets` (all of them; `None` if not at hand)."""
+        """Return whether `count` is the number of rows for every batch.
+
+        Args:
+            targets: The targets of all batches; `None` if they are not in memory.
+        """
         return self.reduction != "mean_with_sample_weight"
 
-    def averages(self) -> bool:
-        """Whether a batch's loss is known to be a mean over its rows, so that batches of any size give the same."""
+    def is_mean_over_rows(self) -> bool:
+        """Return whether the loss of a batch is a mean over its rows, whatever the batch size."""
         ours = is_own(self, "losses")
         return ours and self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight", "batchmean")
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return targets in the dtype and shape that `call` needs; see `align_targets` for what is done by default."""
+        """Return targets in the dtype and shape that `call` needs; by default `align_targets`."""
         return align_targets(self.name, y_true, y_pred)
 
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:
-        """Raise an error for targets and outputs that cannot be meant; called once a pass.
+        """Raise an error for targets or outputs that the loss is not defined for.
+
+        It is called once per pass over the data.
 
         Args:
-            y_true: all targets if they are in memory, else those of the first batch.
-            y_pred: the outputs of the first batch.
+            y_true: All targets if they are in memory, else those of the first batch.
+            y_pred: Outputs of the first batch.
+
+        Raises:
+            ValueError: Values or shapes do not fit the loss.
         """
 
     @property
     def has_class_axis(self) -> bool:
-        """Return whether the loss works along the axis of the classes."""
+        """Return whether the loss is computed along an axis of classes."""
         return self.task == "multiclass"
 
     def class_axis_of(self, y_true: Tensor, y_pred: Tensor) -> int:
-        """Return the axis of the classes: `class_axis`, or as outputs and targets tell it."""
+        """Return `class_axis` if it is set, else the axis that `find_class_axis` returns."""
         return find_class_axis(self.name, y_true, y_pred) if self.class_axis is None else self.class_axis
 
     def on_axis(self, axis: int) -> Self:
-        """Return the same loss with its classes on this axis."""
-        twin = copy.copy(self)
-        twin.class_axis = axis
-        return twin
+        """Return a copy of the loss with its classes on this axis."""
+        loss = copy.copy(self)
+        loss.class_axis = axis
+        return loss
 
     def on_logits(self) -> Self | None:
-        """The same loss on what comes before its activation, where that is the more stable way; else `None`."""
+        """Return a copy of the loss that takes logits, which is numerically more stable.
+
+        `None` if the loss takes logits already or expects no activation.
+        """
         if self.link is None or self.from_logits:
             return None
-        twin = copy.copy(self)
-        twin.from_logits = True
-        return twin
+        loss = copy.copy(self)
+        loss.from_logits = True
+        return loss
 
 
 class ValueLoss(Loss):
-    """Base of the losses that compare each output with a target of its own: `y_true` has the shape of `y_pred`."""
+    """Base of the losses that compare each output with one target.
+
+    `y_true` has the shape of `y_pred`.
+    """
 
     task: Task | None = "regression"
     knows_shapes = True
@@ -186,14 +232,19 @@ class ValueLoss(Loss):
 
 
 class FunctionLoss(Loss):
-    """Call a plain function in Keras' order, `(y_true, y_pred)`; it returns a scalar or one value a sample."""
+    """A function in Keras' order, `(y_true, y_pred)`, as a loss.
+
+    Args:
+        function: Returns a scalar, or one value per sample.
+        name: Name for error messages.
+    """
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], name: str) -> None:
         super().__init__(name=name)
         self.function = function
 
-    def averages(self) -> bool:
-        return False  # of some functions, such as a root of a mean, it is not
+    def is_mean_over_rows(self) -> bool:
+        return False  # a function may be, for example, the root of a mean
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         values = self.function(y_true, y_pred)
@@ -207,10 +258,18 @@ class FunctionLoss(Loss):
         return super().reduce(values, sample_weight)
 
 
-def spread(sample_weight: Tensor, values: Tensor) -> Tensor:
-    """`(batch,)` weights in a shape that multiplies `values` of shape `(batch, ...)` sample by sample."""
+def expand_sample_weight(sample_weight: Tensor, values: Tensor) -> Tensor:
+    """Return sample weights in the shape of the values that they multiply.
+
+    Args:
+        sample_weight: `(batch,)`, `(batch, 1)`, or more of the axes of `values`.
+        values: `(batch, ...)`.
+
+    Raises:
+        ValueError: The shapes do not fit.
+    """
     weight = sample_weight.to(values.dtype)
-    while weight.ndim > 1 and weight.shape[-1] == 1:  # one weight a sample, in a column
+    while weight.ndim > 1 and weight.shape[-1] == 1:  # (batch, 1): one weight per sample
         weight = weight.squeeze(-1)
     if weight.shape != values.shape[: weight.ndim]:
         raise ValueError(

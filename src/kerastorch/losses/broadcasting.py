@@ -1,4 +1,4 @@
-"""Refuse functions that broadcast targets with outputs."""
+"""Detection of functions that broadcast targets with outputs, which raises an error."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _BROADCASTING = frozenset({
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss", "gaussian_nll_loss",
     "soft_margin_loss", "hinge_embedding_loss", "margin_ranking_loss", "cosine_embedding_loss",
 })  # fmt: skip
-# their first argument has the values; what stands beside it says which of them, or in which shape
+# functions whose result has values of the first argument; the others only select values or give a shape or dtype
 _SELECTING = frozenset({
     "getitem", "index_select", "masked_select", "gather", "take", "take_along_dim", "reshape_as", "view_as",
     "expand_as", "type_as", "to", "masked_fill",
 })  # fmt: skip
-_MAKING_NEW = ("_like", "new_")  # the argument gives the shape of a new tensor
+_NEW_TENSOR = ("_like", "new_")  # end and start of functions in which an argument gives the shape of a new tensor
 
 
 class Call(NamedTuple):
-    """What a function of targets and outputs returned.
+    """The result of a function of targets and outputs.
 
     Attributes:
-        value: of the call.
-        as_given: it was called on the targets that were given, not on the aligned ones.
-        used_numpy: it made an array of the targets or outputs, in which nothing can be followed.
+        value: The value that the function returned.
+        as_given: Whether the function was called on the given targets, not on the aligned ones.
+        used_numpy: Whether it converted targets or outputs to an array, in which broadcasting cannot be detected.
     """
 
     value: Any
@@ -45,19 +45,21 @@ class Call(NamedTuple):
 def without_broadcasting(
     name: str, function: Callable[[Tensor, Tensor], Any], given: Tensor, aligned: Tensor, y_pred: Tensor
 ) -> Call:
-    """Call a function on aligned targets, and if it broadcasts or fails on them, on those that were given.
+    """Call a function on aligned targets, and if it broadcasts or fails, on the given targets.
 
-    A function may bring targets and outputs together itself, as `F.mse_loss(output.squeeze(1), target)` does.
+    The given targets are for functions that align them by themselves, such as
+    `F.mse_loss(output.squeeze(1), target)`.
 
     Args:
-        name: of the loss or metric, for messages.
-        function: takes `(y_true, y_pred)`.
-        given: targets as they came.
-        aligned: targets in the shape and dtype of the outputs, if they have as many elements.
-        y_pred: outputs.
+        name: Name of the loss or metric, for error messages.
+        function: Takes `(y_true, y_pred)`.
+        given: Targets as the user gave them.
+        aligned: Targets in the shape and dtype of the outputs, if they have as many elements.
+        y_pred: Outputs.
 
     Raises:
-        ValueError: it broadcasts targets and outputs both times.
+        ValueError: The function broadcasts both.
+        Exception: The error of the function on aligned targets, if it fails on both.
     """
     first_error: Exception | None = None
     for y_true in (aligned,) if aligned is given else (aligned, given):
@@ -72,14 +74,14 @@ def without_broadcasting(
 
 
 class _Origin(NamedTuple):
-    """What a tensor was computed from.
+    """A tensor, and what it was computed from.
 
     Attributes:
-        tensor: the tensor itself; it is held so that no other tensor takes its identity.
-        targets: it was computed from targets.
-        outputs: it was computed from outputs.
-        axes: how many axes the targets or outputs had.
-        whole: it has as many elements as the targets, or the outputs, and was computed from those alone.
+        tensor: The tensor. The reference prevents that its `id` is reused for another tensor.
+        targets: Whether it was computed from targets.
+        outputs: Whether it was computed from outputs.
+        axes: Number of axes of the targets or outputs.
+        whole: Whether it was computed from targets alone or outputs alone, and has as many elements as these.
     """
 
     tensor: Tensor
@@ -90,23 +92,23 @@ class _Origin(NamedTuple):
 
 
 class BroadcastGuard(TorchFunctionMode):
-    """Raise an error if a function of torch broadcasts targets with outputs while this is active.
+    """Context in which functions of torch raise an error if they broadcast targets and outputs.
 
-    It follows what is computed from either. Refused are all targets with all outputs in another shape, and two tensors
-    of which the result is larger than both, as that of `(n,)` and `(n, 1)` is. Allowed are a single number, one column
-    or a mean beside a whole, and tensors with as many axes of which one has got a new axis, as in
-    `y_pred[:, :, None] - y_true[:, None, :]`.
+    It tracks all tensors that are computed from targets or outputs. An error is raised if all targets meet all outputs
+    in different shapes, and if the result is larger than both operands, as for `(n,)` and `(n, 1)`. No error is raised
+    if one operand is a single number, a column or a mean, or if both have the same number of axes after one of them got
+    a new axis on purpose, as in `y_pred[:, :, None] - y_true[:, None, :]`.
 
     Args:
-        name: of the loss or metric, for messages.
-        y_true: targets, `(batch, ...)`.
-        y_pred: outputs.
+        name: Name of the loss or metric, for error messages.
+        y_true: Targets, `(batch, ...)`.
+        y_pred: Outputs, `(batch, ...)`.
 
     Attributes:
-        used_numpy: targets or outputs became a NumPy array.
+        used_numpy: Whether targets or outputs were converted to a NumPy array.
 
     Raises:
-        ValueError: within, at the function that broadcasts.
+        ValueError: Inside the context, at the function that broadcasts.
     """
 
     def __init__(self, name: str, y_true: Tensor, y_pred: Tensor) -> None:
@@ -128,10 +130,11 @@ class BroadcastGuard(TorchFunctionMode):
         result = func(*args, **kwargs)
         if origins:
             self.used_numpy = self.used_numpy or name in ("numpy", "array")
-            self._follow(name, origins, tensors, result)
+            self._track(name, origins, tensors, result)
         return result
 
     def _check(self, origins: list[_Origin], explicit: bool) -> None:
+        """Raise an error if two operands of different origin are broadcast."""
         for one, other in itertools.combinations(origins, 2):
             same = one.targets == other.targets and one.outputs == other.outputs
             if not same and _is_broadcast(one, other, explicit):
@@ -146,8 +149,9 @@ class BroadcastGuard(TorchFunctionMode):
                     f"{cure}"
                 )
 
-    def _follow(self, name: str, origins: list[_Origin], tensors: list[Tensor], result: Any) -> None:
-        if name.endswith(_MAKING_NEW[0]) or name.startswith(_MAKING_NEW[1]):
+    def _track(self, name: str, origins: list[_Origin], tensors: list[Tensor], result: Any) -> None:
+        """Record the origin of the tensors that a function returned."""
+        if name.endswith(_NEW_TENSOR[0]) or name.startswith(_NEW_TENSOR[1]):
             return
         if name in _SELECTING:
             if id(tensors[0]) not in self._origins:
@@ -161,12 +165,12 @@ class BroadcastGuard(TorchFunctionMode):
 
 
 def _is_broadcast(one: _Origin, other: _Origin, explicit: bool) -> bool:
-    """Return whether two shapes differ in a way that nobody means.
+    """Return whether an operation on two tensors broadcasts them, most likely by mistake.
 
     Args:
-        one: a tensor.
-        other: the tensor beside it.
-        explicit: a function asks for one shape by name, so that one column may go with a whole.
+        one: An operand.
+        other: The other operand.
+        explicit: Whether the operation is `torch.broadcast_tensors`, which asks for broadcasting by name.
     """
     a, b = one.tensor, other.tensor
     if a.shape == b.shape or 1 in (a.numel(), b.numel()):
@@ -177,13 +181,13 @@ def _is_broadcast(one: _Origin, other: _Origin, explicit: bool) -> bool:
         return True
     try:
         result = torch.broadcast_shapes(a.shape, b.shape)
-    except RuntimeError:  # torch's own error follows
+    except RuntimeError:  # the shapes do not fit; torch raises its own error
         return False
     return bool(math.prod(result) > max(a.numel(), b.numel()))
 
 
 def _tensors(values: Iterable[Any]) -> list[Tensor]:
-    """Return the tensors among values, and within their lists and tuples."""
+    """Return the tensors among values, including those in lists and tuples."""
     found: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
@@ -194,7 +198,7 @@ def _tensors(values: Iterable[Any]) -> list[Tensor]:
 
 
 def _operation(func: Any) -> str:
-    """Return the name of a torch function: `sub` for `Tensor.__rsub__`, `Tensor.sub_` and `torch.sub`."""
+    """Return the plain name of a torch function: `sub` for `Tensor.__rsub__` and `Tensor.sub_`."""
     name = str(getattr(func, "__name__", ""))
     plain = name.strip("_")
     if name.startswith("__") and plain[:1] in ("r", "i") and plain[1:] in _BROADCASTING:

@@ -1,4 +1,4 @@
-"""The axis of an output on which its classes lie, where nobody has named it."""
+"""Detection of the class axis of outputs from their shape and their targets."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from torch import Tensor
 def find_class_axis(
     name: str, y_true: Tensor, y_pred: Tensor, *, known: int | None = None, default: int | None = None
 ) -> int:
-    """Return the axis of `y_pred` on which the classes lie: the last, or axis 1 of images that are channels-first.
+    """Return the class axis of outputs: -1, or 1 for channels-first images.
 
-    Outputs of up to three axes have their classes on the last axis if their channel axis is not known. For images and
+    Outputs with up to three axes have their classes on the last axis unless their channel axis is known. For images and
     volumes the targets decide: class numbers by their shape, one-hot targets by the axis along which they sum to one.
 
     Args:
-        name: of the loss or metric, for messages.
-        y_true: class numbers, or one-hot targets in the shape of `y_pred`.
-        y_pred: outputs, `(batch, ...)`.
-        known: the axis of the channels, if it is known which layers the outputs come from.
-        default: the axis if the targets fit both.
+        name: Name of the loss or metric, for error messages.
+        y_true: Class numbers, or one-hot targets in the shape of `y_pred`.
+        y_pred: Outputs, `(batch, ...)`.
+        known: Channel axis of the layers that the outputs come from, if these are known.
+        default: Axis that is returned if the targets fit both. Default: an error.
 
     Raises:
-        ValueError: the targets fit both axes and nothing tells which is meant; or they fit another axis than `known`.
+        ValueError: The targets fit both axes and there is no default; or they fit only the axis that is not `known`.
     """
     if y_pred.ndim < 3 or (y_pred.ndim == 3 and known is None and default is None):
         return -1
@@ -38,7 +38,7 @@ def find_class_axis(
     if default is not None:
         return default
     if not fitting and y_true.shape != y_pred.shape:
-        return -1  # they fit no axis, so the loss raises an error about their shape
+        return -1  # the targets fit no axis; the loss raises an error about their shape
     raise ValueError(
         f"{name}: outputs of shape {tuple(y_pred.shape)} and y of shape {tuple(y_true.shape)} do not tell on which "
         "axis the classes lie. Name it: axis=1 (channels-first) or axis=-1, as in CategoricalCrossentropy(axis=1)."
@@ -46,7 +46,7 @@ def find_class_axis(
 
 
 def is_one_hot(y_true: Tensor, axis: int) -> bool:
-    """Return whether targets are zeros and a single one along an axis."""
+    """Return whether targets have a single 1 and else zeros along an axis."""
     if y_true.ndim < 2:
         return False
     values = y_true.long() if not y_true.is_floating_point() else y_true
@@ -54,7 +54,7 @@ def is_one_hot(y_true: Tensor, axis: int) -> bool:
 
 
 def _fits(y_true: Tensor, y_pred: Tensor, axis: int) -> bool:
-    """Return whether targets can have their classes on an axis of the outputs."""
+    """Return whether targets fit outputs with their classes on this axis."""
     if y_true.shape == y_pred.shape:
         return bool(((y_true.float().sum(axis) - 1).abs() < 1e-3).all())
     sizes = list(y_pred.shape)

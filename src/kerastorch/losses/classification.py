@@ -1,4 +1,4 @@
-"""The crossentropies, under their Keras names: probabilities unless `from_logits=True`."""
+"""Crossentropies under their Keras names, on probabilities unless `from_logits=True`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,62 @@ from kerastorch.losses.alignment import (
     check_probabilities,
     check_unit,
 )
-from kerastorch.losses.base import Loss, ValueLoss, spread
+from kerastorch.losses.base import Loss, expand_sample_weight
 from kerastorch.losses.regression import EPSILON
 
 
-class BinaryCrossentropy(ValueLoss):
-    """`-(y log p + (1 - y) log(1 - p))`, mean over `axis`: targets 0..1, one output a yes-or-no question.
+class _Crossentropy(Loss):
+    """Base of the crossentropies: losses on probabilities, or on logits if `from_logits` is set.
 
     Args:
-        from_logits: `y_pred` has not been through a sigmoid.
+        from_logits: Whether the outputs have not been through the activation `link`.
+        reduction: As in `Loss`.
+        name: As in `Loss`.
+
+    Attributes:
+        label_smoothing: Share of every target, 0 to 1, that is spread evenly over the classes.
+    """
+
+    knows_shapes = True
+    label_smoothing: float = 0.0
+
+    def __init__(self, from_logits: bool, reduction: str | None, name: str | None) -> None:
+        super().__init__(reduction, name)
+        self.from_logits = from_logits
+
+    def check(self, y_true: Tensor, y_pred: Tensor) -> None:
+        self._check_targets(y_true, self.align(y_true[: len(y_pred)], y_pred), y_pred)
+        if not self.from_logits:
+            check_probabilities(self.name, y_pred)
+
+    def _check_targets(self, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
+        """Raise an error for targets that this loss is not defined for.
+
+        Args:
+            y_true: All targets if they are in memory, else those of the first batch.
+            aligned: Targets of the first batch, as `align` returns them.
+            y_pred: Outputs of the first batch.
+        """
+        raise NotImplementedError
+
+    def _smooth(self, y_true: Tensor, n_classes: int) -> Tensor:
+        """Return `y_true * (1 - s) + s / n_classes` for a label smoothing of `s`."""
+        if not self.label_smoothing:
+            return y_true
+        return y_true * (1 - self.label_smoothing) + self.label_smoothing / n_classes
+
+
+class BinaryCrossentropy(_Crossentropy):
+    """`-(y log p + (1 - y) log(1 - p))` for yes-or-no questions, mean over `axis`.
+
+    Args:
+        from_logits: Whether `y_pred` has not been through a sigmoid.
         label_smoothing: `s` turns the targets 0 and 1 into `s / 2` and `1 - s / 2`.
-        axis: the axis that one sample's value is the mean of.
-        reduction: see `Loss`.
-        name: see `Loss`.
+        axis: Axis that one sample's value is the mean of.
+        reduction: As in `Loss`.
+        name: As in `Loss`.
+
+    Shape: `y_true` and `y_pred` are `(batch, ...)`, targets in 0..1.
 
     >>> BinaryCrossentropy(from_logits=True)(torch.tensor([1.0]), torch.tensor([0.0]))
     tensor(0.6931)
@@ -45,46 +88,48 @@ class BinaryCrossentropy(ValueLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
     ) -> None:
-        super().__init__(reduction, name)
-        self.from_logits = from_logits
+        super().__init__(from_logits, reduction, name)
         self.label_smoothing = check_float("label_smoothing", label_smoothing, least=0, most=1)
         self.axis = axis
 
-    def _elements(self, y_true: Tensor, y_pred: Tensor, reduction: str) -> Tensor:
-        if self.label_smoothing:
-            y_true = y_true * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+    def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return align_values(self.name, y_true, y_pred)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        values = self._elementwise(y_true, y_pred, "none")
+        return values.mean(self.axis) if values.ndim > 1 else values
+
+    def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return self._elementwise(y_true, y_pred, "mean")
+
+    def _elementwise(self, y_true: Tensor, y_pred: Tensor, reduction: str) -> Tensor:
+        y_true = self._smooth(y_true, 2)
         if self.from_logits:
             return F.binary_cross_entropy_with_logits(y_pred, y_true, reduction=reduction)
         return F.binary_cross_entropy(y_pred.clamp(EPSILON, 1 - EPSILON), y_true, reduction=reduction)
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        values = self._elements(y_true, y_pred, "none")
-        return values.mean(self.axis) if values.ndim > 1 else values
-
-    def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return self._elements(y_true, y_pred, "mean")
-
-    def check(self, y_true: Tensor, y_pred: Tensor) -> None:
-        super().check(y_true, y_pred)
+    def _check_targets(self, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
         check_unit(self.name, y_true)
-        if not self.from_logits:
-            check_probabilities(self.name, y_pred)
 
 
-class CategoricalCrossentropy(Loss):
-    """`-sum(y log p)` over `axis`, for targets that are one-hot or probabilities, of the outputs' shape.
+class CategoricalCrossentropy(_Crossentropy):
+    """`-sum(y log p)` over the classes, for targets that are one-hot or probabilities.
 
     Args:
-        from_logits: `y_pred` has not been through a softmax.
+        from_logits: Whether `y_pred` has not been through a softmax.
         label_smoothing: `s` turns targets `y` into `y * (1 - s) + s / classes`.
-        axis: where the classes lie; `None` is the last axis, of channels-first images axis 1.
-        reduction: see `Loss`.
-        name: see `Loss`.
+        axis: Axis of the classes. Default: the last axis, or axis 1 of channels-first images.
+        reduction: As in `Loss`.
+        name: As in `Loss`.
+
+    Shape: `y_true` has the shape of `y_pred`, such as `(batch, classes)`.
+
+    >>> CategoricalCrossentropy()(torch.tensor([[0.0, 1.0]]), torch.tensor([[0.5, 0.5]]))
+    tensor(0.6931)
     """
 
     task = "multiclass"
     link = "softmax"
-    knows_shapes = True
 
     def __init__(
         self,
@@ -94,8 +139,7 @@ class CategoricalCrossentropy(Loss):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
     ) -> None:
-        super().__init__(reduction, name)
-        self.from_logits = from_logits
+        super().__init__(from_logits, reduction, name)
         self.label_smoothing = check_float("label_smoothing", label_smoothing, least=0, most=1)
         self.axis = self.class_axis = axis
 
@@ -109,36 +153,37 @@ class CategoricalCrossentropy(Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         axis = self.class_axis_of(y_true, y_pred)
-        if self.label_smoothing:
-            y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / y_true.shape[axis]
+        y_true = self._smooth(y_true, y_true.shape[axis])
         return -(y_true * log_probabilities(y_pred, axis, self.from_logits)).sum(axis)
 
-    def check(self, y_true: Tensor, y_pred: Tensor) -> None:
-        first = self.align(y_true[: len(y_pred)], y_pred)
+    def _check_targets(self, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
         check_unit(self.name, y_true)
-        if y_pred.ndim > 1 and y_pred.shape[self.class_axis_of(first, y_pred)] == 1:
+        if y_pred.ndim > 1 and y_pred.shape[self.class_axis_of(aligned, y_pred)] == 1:
             raise ValueError(
                 f"{self.name} over one output is 0 whatever the model gives: outputs have shape {tuple(y_pred.shape)}. "
                 "Give the model an output for each class, or use 'binary_crossentropy'."
             )
-        if not self.from_logits:
-            check_probabilities(self.name, y_pred)
 
 
-class SparseCategoricalCrossentropy(Loss):
-    """`-log p[y]` for class numbers `y`: `(batch,)` or `(batch, 1)` beside outputs `(batch, classes)`.
+class SparseCategoricalCrossentropy(_Crossentropy):
+    """`-log p[y]` for class numbers `y`.
 
     Args:
-        from_logits: `y_pred` has not been through a softmax.
-        ignore_class: samples of this class number count nothing.
-        reduction: see `Loss`.
-        axis: where the classes lie; `None` is the last axis, of channels-first images axis 1.
-        name: see `Loss`.
+        from_logits: Whether `y_pred` has not been through a softmax.
+        ignore_class: Class number whose samples are left out of the loss and its mean. Default: none.
+        reduction: As in `Loss`.
+        axis: Axis of the classes. Default: the last axis, or axis 1 of channels-first images.
+        name: As in `Loss`.
+
+    Shape: `y_true` is `(batch,)` or `(batch, 1)` for outputs `(batch, classes)`; in general it has the shape of
+    `y_pred` without the class axis.
+
+    >>> SparseCategoricalCrossentropy()(torch.tensor([1]), torch.tensor([[0.5, 0.5]]))
+    tensor(0.6931)
     """
 
     task = "multiclass"
     link = "softmax"
-    knows_shapes = True
 
     def __init__(
         self,
@@ -148,46 +193,48 @@ class SparseCategoricalCrossentropy(Loss):
         axis: int | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(reduction, name)
-        self.from_logits = from_logits
+        super().__init__(from_logits, reduction, name)
         self.ignore_class = self.ignored = ignore_class
         self.axis = self.class_axis = axis
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return align_classes(self.name, y_true, y_pred, self.class_axis_of(y_true, y_pred))
 
-    def _values(self, y_true: Tensor, y_pred: Tensor, reduction: str) -> Tensor:
-        # torch ignores some class number always: one that no target is
-        axis, ignore = self.class_axis_of(y_true, y_pred), -(2**62) if self.ignore_class is None else self.ignore_class
-        scores = y_pred if self.from_logits else log_probabilities(y_pred, axis, from_logits=False)
-        if scores.ndim > 2:
-            scores = scores.movedim(axis, 1)
-        function = F.cross_entropy if self.from_logits else F.nll_loss
-        if scores.ndim > 2:
-            scores = scores.contiguous()  # channels-last, torch's nll_loss has no way back
-        return function(scores, y_true, ignore_index=ignore, reduction=reduction)
-
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return self._values(y_true, y_pred, "none")
+        return self._reduced(y_true, y_pred, "none")
 
     def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if self.ignore_class is None:
-            return self._values(y_true, y_pred, "mean")
-        # over those that count; 0 where none does
-        return self._values(y_true, y_pred, "sum") / self._counted(y_true).clamp(min=1)
+            return self._reduced(y_true, y_pred, "mean")
+        # torch's mean over no sample is NaN; here it is 0
+        return self._reduced(y_true, y_pred, "sum") / self._n_counted(y_true).clamp(min=1)
 
-    def _counted(self, y_true: Tensor) -> Tensor:
+    def _reduced(self, y_true: Tensor, y_pred: Tensor, reduction: str) -> Tensor:
+        axis = self.class_axis_of(y_true, y_pred)
+        # torch always ignores one class number; without `ignore_class` it is one that no target has
+        ignore_index = -(2**62) if self.ignore_class is None else self.ignore_class
+        scores = y_pred if self.from_logits else log_probabilities(y_pred, axis, from_logits=False)
+        if scores.ndim > 2:  # -> (batch, classes, ...); nll_loss has no gradient for channels-last memory
+            scores = scores.movedim(axis, 1).contiguous()
+        function = F.cross_entropy if self.from_logits else F.nll_loss
+        return function(scores, y_true, ignore_index=ignore_index, reduction=reduction)
+
+    def _n_counted(self, y_true: Tensor) -> Tensor:
+        """Return the number of targets that are not `ignore_class`, a scalar tensor."""
         return torch.ne(y_true, self.ignore_class).sum()  # type: ignore[arg-type]
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         y_true = torch.as_tensor(y_true)
-        if self.ignore_class is not None and sample_weight is not None:
-            counted = self.align(y_true, y_pred) != self.ignore_class
-            sample_weight = spread(sample_weight, counted.to(y_pred.dtype)) * counted
-        loss = super().__call__(y_true, y_pred, sample_weight)
-        if self.ignore_class is None or sample_weight is None or self.reduction not in ("sum_over_batch_size", "mean"):
+        if self.ignore_class is None or sample_weight is None:
+            return super().__call__(y_true, y_pred, sample_weight)
+        is_counted = self.align(y_true, y_pred) != self.ignore_class
+        loss = super().__call__(
+            y_true, y_pred, expand_sample_weight(sample_weight, is_counted.to(y_pred.dtype)) * is_counted
+        )
+        if self.reduction not in ("sum_over_batch_size", "mean"):
             return loss
-        return loss * (y_true.numel() / self._counted(y_true).clamp(min=1))
+        # `reduce` divided by the number of all targets; the mean is over those that count
+        return loss * (y_true.numel() / self._n_counted(y_true).clamp(min=1))
 
     def counts_rows(self, targets: Tensor | None) -> bool:
         return self.ignore_class is None and super().counts_rows(targets)
@@ -196,27 +243,27 @@ class SparseCategoricalCrossentropy(Loss):
         if self.ignore_class is None:
             return super().count(y_true, sample_weight)
         if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
-            counted = (y_true != self.ignore_class).to(sample_weight.dtype)
-            return (spread(sample_weight, counted) * counted).sum()
-        return self._counted(y_true)
+            is_counted = (y_true != self.ignore_class).to(sample_weight.dtype)
+            return (expand_sample_weight(sample_weight, is_counted) * is_counted).sum()
+        return self._n_counted(y_true)
 
-    def check(self, y_true: Tensor, y_pred: Tensor) -> None:
-        first = y_true[: len(y_pred)]
-        self.align(first, y_pred)
-        check_classes(y_true, y_pred.shape[self.class_axis_of(first, y_pred)], self.ignore_class)
-        if not self.from_logits:
-            check_probabilities(self.name, y_pred)
+    def _check_targets(self, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
+        axis = self.class_axis_of(y_true[: len(y_pred)], y_pred)
+        check_classes(y_true, y_pred.shape[axis], self.ignore_class)
 
 
 def log_probabilities(y_pred: Tensor, axis: int, from_logits: bool) -> Tensor:
-    """`log p`; probabilities are divided by their sum and clipped to 1e-7..1 - 1e-7, as Keras does."""
+    """Return `log p` along `axis`.
+
+    Probabilities are divided by their sum and clipped to 1e-7..1 - 1e-7, as in Keras.
+    """
     if from_logits:
         return torch.log_softmax(y_pred, axis)
     return (y_pred / y_pred.sum(axis, keepdim=True)).clamp(EPSILON, 1 - EPSILON).log()
 
 
 def table() -> dict[str, Any]:
-    """Names and their classes."""
+    """Return the crossentropies by name."""
     return {
         "binary_crossentropy": BinaryCrossentropy,
         "categorical_crossentropy": CategoricalCrossentropy,

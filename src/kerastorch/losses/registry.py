@@ -1,4 +1,4 @@
-"""From what a user wrote to a `Loss`."""
+"""Lookup of losses by name, and conversion of classes, functions and torch modules to a `Loss`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ _NAMES: dict[str, Any] = MODULES | FUNCTIONS | regression.table() | classificati
 
 
 def get(identifier: Any) -> Loss:
-    """A name of Keras' or torch's, a class, an instance, a partial or a callable as a `Loss`.
+    """Return the loss for a name, class, instance, partial or callable.
 
-    Keras' names mean what Keras means (`'sparse_categorical_crossentropy'` expects probabilities), torch's
+    Keras' names mean what Keras means (`'sparse_categorical_crossentropy'` expects probabilities), torch's names mean
     what torch means (`'cross_entropy'` expects logits).
+
+    Raises:
+        ValueError: The name is unknown.
+        TypeError: The class requires arguments, or the identifier is none of these.
 
     >>> get("mse").name
     'mean_squared_error'

@@ -1,4 +1,4 @@
-"""Losses on values, under their Keras names."""
+"""Losses of regression, margins and divergences under their Keras names."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch.nn import functional as F
 from kerastorch.core.errors import check_float
 from kerastorch.losses.base import ValueLoss
 
-EPSILON = 1e-7
+EPSILON = 1e-7  # that of Keras
 
 
 def last_mean(values: Tensor) -> Tensor:
-    """The mean over the last axis; a vector of one value a sample stays as it is."""
+    """Return the mean over the last axis, or a vector of one value per sample unchanged."""
     return values.mean(-1) if values.ndim > 1 else values
 
 
@@ -52,14 +52,22 @@ class MeanAbsolutePercentageError(ValueLoss):
 
 
 class MeanSquaredLogarithmicError(ValueLoss):
-    """`mean((log(y_true + 1) - log(y_pred + 1))^2)`, values below 1e-7 raised to it."""
+    """`mean((log(y_true + 1) - log(y_pred + 1))^2)`, after both are clipped to at least 1e-7."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return last_mean((y_pred.clamp(min=EPSILON).log1p() - y_true.clamp(min=EPSILON).log1p()).square())
 
 
 class Huber(ValueLoss):
-    """Half the square within `delta`, linear beyond (Huber 1964)."""
+    """`mean(h(y_true - y_pred))`, linear in large errors (Huber 1964).
+
+    `h(e) = e^2 / 2` if `|e| <= delta`, else `delta * (|e| - delta / 2)`.
+
+    Args:
+        delta: Largest error that is squared, > 0.
+        reduction: As in `Loss`.
+        name: As in `Loss`.
+    """
 
     def __init__(
         self, delta: float = 1.0, reduction: str | None = "sum_over_batch_size", name: str | None = None
@@ -87,7 +95,7 @@ class Poisson(ValueLoss):
 
 
 class KLDivergence(ValueLoss):
-    """`sum(y_true * log(y_true / y_pred))` over the classes, both clipped to 1e-7..1."""
+    """`sum(y_true * log(y_true / y_pred))` over the classes, after both are clipped to 1e-7..1."""
 
     has_class_axis = True
 
@@ -98,7 +106,13 @@ class KLDivergence(ValueLoss):
 
 
 class CosineSimilarity(ValueLoss):
-    """Minus the cosine between `y_true` and `y_pred` along `axis`: -1 where they point the same way."""
+    """Minus the cosine of the angle between targets and outputs: -1 for the same direction.
+
+    Args:
+        axis: Axis of the vectors that are compared.
+        reduction: As in `Loss`.
+        name: As in `Loss`.
+    """
 
     def __init__(self, axis: int = -1, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
         super().__init__(reduction, name)
@@ -109,27 +123,36 @@ class CosineSimilarity(ValueLoss):
 
 
 class Hinge(ValueLoss):
-    """`mean(max(1 - y_true * y_pred, 0))` for labels -1 and 1; a batch of labels 0 and 1 is turned into those."""
+    """`mean(max(1 - y_true * y_pred, 0))` for labels -1 and 1.
+
+    Labels 0 and 1 are converted to -1 and 1.
+    """
 
     task = "binary"
     margins = True
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return last_mean(_margin(y_true, y_pred))
+        return last_mean(_margin_error(y_true, y_pred))
 
 
 class SquaredHinge(ValueLoss):
-    """`mean(max(1 - y_true * y_pred, 0)^2)`, labels as in `Hinge`."""
+    """`mean(max(1 - y_true * y_pred, 0)^2)` for labels -1 and 1.
+
+    Labels 0 and 1 are converted to -1 and 1.
+    """
 
     task = "binary"
     margins = True
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return last_mean(_margin(y_true, y_pred).square())
+        return last_mean(_margin_error(y_true, y_pred).square())
 
 
 class CategoricalHinge(ValueLoss):
-    """`max(0, neg - pos + 1)`: `pos` the output of the one-hot class, `neg` the best of the others."""
+    """`max(0, neg - pos + 1)` for one-hot targets, in the shape of the outputs.
+
+    `pos` is the output of the true class, `neg` the largest output of the other classes.
+    """
 
     task = "multiclass"
 
@@ -140,13 +163,14 @@ class CategoricalHinge(ValueLoss):
         return (negative - positive + 1).clamp(min=0)
 
 
-def _margin(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    binary = ((y_true == 0) | (y_true == 1)).all()
-    return (1 - torch.where(binary, 2 * y_true - 1, y_true) * y_pred).clamp(min=0)
+def _margin_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Return `max(1 - y_true * y_pred, 0)`; if all labels are 0 or 1, they become -1 and 1."""
+    is_zero_one = ((y_true == 0) | (y_true == 1)).all()
+    return (1 - torch.where(is_zero_one, 2 * y_true - 1, y_true) * y_pred).clamp(min=0)
 
 
 def table() -> dict[str, Any]:
-    """Names, Keras' aliases among them, and their classes."""
+    """Return the losses of this file by name, with Keras' aliases."""
     return {
         "mean_squared_error": MeanSquaredError, "mse": MeanSquaredError,
         "mean_absolute_error": MeanAbsoluteError, "mae": MeanAbsoluteError,

@@ -1,4 +1,4 @@
-"""Losses of torch, by name or as objects, with torch's meaning: `(input, target)`, logits for cross-entropy."""
+"""Losses of torch, by name or as objects, with their meaning in torch: `(input, target)`, logits for cross-entropy."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from kerastorch.losses.alignment import (
     check_signs,
     check_unit,
 )
-from kerastorch.losses.argument_order import settled_order
-from kerastorch.losses.base import FunctionLoss, Loss, Task, spread
+from kerastorch.losses.argument_order import resolve_order
+from kerastorch.losses.base import FunctionLoss, Loss, Task, expand_sample_weight
 
 MODULES: dict[str, type[nn.Module]] = {
     snake_case(name): getattr(nn, name)
@@ -33,7 +33,7 @@ MODULES: dict[str, type[nn.Module]] = {
     )
 }  # fmt: skip
 
-# the names of torch.nn.functional that differ from those of the classes
+# names of torch.nn.functional, and abbreviations, that differ from the names of the classes
 FUNCTIONS: dict[str, type[nn.Module]] = {
     "cross_entropy": nn.CrossEntropyLoss,
     "binary_cross_entropy": nn.BCELoss,
@@ -63,13 +63,13 @@ _SIGNED_LOSSES = (nn.SoftMarginLoss, nn.HingeEmbeddingLoss)
 
 
 class TorchLoss(Loss):
-    """A torch loss, called `(input, target)`: a module of `torch.nn` or any callable in that order.
+    """A loss in torch's order, `(input, target)`: a module of `torch.nn` or another callable.
 
     Args:
-        function: the loss. A module without parameters is copied, so that two models never share it.
-        name: what it is called in messages.
-        ignores: class labels equal to the module's `ignore_index` are left out, as torch does; where nobody
-            asked for that (the loss came by name), they are refused.
+        function: The module or callable. A module without parameters is copied, so that two models do not share it.
+        name: Name for error messages.
+        ignores: Whether class numbers equal to the module's `ignore_index` are left out, as in torch. If not, they
+            raise an error: a loss given by name has an `ignore_index` that the user did not choose.
     """
 
     function: Callable[..., Any]
@@ -90,18 +90,18 @@ class TorchLoss(Loss):
         self.margins = isinstance(function, nn.SoftMarginLoss)
         self.log_outputs = _takes_logarithms(function)
         self.ignored = function.ignore_index if ignores and isinstance(function, _CLASS_LOSSES) else None
-        self._each: Any = None
+        self._unreduced: Any = None  # the module with reduction="none", made when sample weights are given
         self.reduction = getattr(function, "reduction", "mean")
-        self._moved: torch.device | None = None
+        self._device: torch.device | None = None  # where the module was moved to
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        if self._moved != y_pred.device and isinstance(self.function, nn.Module):
+        if self._device != y_pred.device and isinstance(self.function, nn.Module):
             self.function.to(y_pred.device)  # class weights
-            self._moved = y_pred.device
+            self._device = y_pred.device
         if isinstance(self.function, _CLASS_LOSSES) and y_pred.ndim > 2:
-            y_pred = y_pred.contiguous()  # of outputs that are channels-last in memory, nll_loss has no gradient
+            y_pred = y_pred.contiguous()  # nll_loss has no gradient for channels-last memory
         if sample_weight is not None:
-            return self._weighted(y_true, y_pred, sample_weight)
+            return self._weighted_loss(y_true, y_pred, sample_weight)
         loss = self._aligned_call(lambda y, outputs: self.function(outputs, y), y_true, y_pred)
         if not isinstance(loss, Tensor):
             raise TypeError(f"{self.name} must return a tensor, got {type(loss).__name__}.")
@@ -111,18 +111,23 @@ class TorchLoss(Loss):
             )
         return loss.reshape(()) if loss.ndim else loss
 
-    def _weighted(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor) -> Tensor:
+    def _weighted_loss(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor) -> Tensor:
+        """Return the values of all samples times their weights, reduced as the module reduces.
+
+        Raises:
+            ValueError: The loss returns a scalar, or the shape of the weights does not fit.
+        """
         if isinstance(self.function, nn.Module) and hasattr(self.function, "reduction"):
-            if self._each is None:
-                self._each = copy.copy(self.function)  # shares what the loss may learn
-                self._each.reduction = "none"
-            function = self._each
+            if self._unreduced is None:
+                self._unreduced = copy.copy(self.function)  # a shallow copy shares the parameters of the loss
+                self._unreduced.reduction = "none"
+            function = self._unreduced
         else:
             function = self.function
         values = self._aligned_call(lambda y, outputs: function(outputs, y), y_true, y_pred)
         if values.ndim == 0:
             raise ValueError(f"{self.name} returns a scalar; sample weights need one value for each sample.")
-        values = values * spread(sample_weight, values)
+        values = values * expand_sample_weight(sample_weight, values)
         if self.reduction == "sum":
             return values.sum()
         if self.reduction == "batchmean":
@@ -131,14 +136,17 @@ class TorchLoss(Loss):
         return values.mean() if divisor is None else values.sum() / divisor
 
     def _divisor(self, y_true: Tensor) -> Tensor | None:
-        """Return what torch's mean divides by, if not the number of values: ignored and weighted classes."""
+        """Return the divisor of torch's mean over classes that are weighted or ignored.
+
+        `None` if it is the number of values.
+        """
         function = self.function
         if not isinstance(function, _CLASS_LOSSES) or y_true.is_floating_point():
             return None
-        counted = y_true != function.ignore_index
+        is_counted = y_true != function.ignore_index
         if function.weight is None:
-            return counted.sum()
-        return function.weight[y_true.where(counted, 0)].where(counted, 0).sum()
+            return is_counted.sum()
+        return function.weight[y_true.where(is_counted, 0)].where(is_counted, 0).sum()
 
     def counts_rows(self, targets: Tensor | None) -> bool:
         function = self.function
@@ -154,8 +162,8 @@ class TorchLoss(Loss):
         divisor = self._divisor(y_true.to(torch.int64))
         return y_true.shape[0] if divisor is None else divisor
 
-    def averages(self) -> bool:
-        return type(self.function) in MODULES.values() and super().averages()
+    def is_mean_over_rows(self) -> bool:
+        return type(self.function) in MODULES.values() and super().is_mean_over_rows()
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if isinstance(self.function, _CLASS_LOSSES):
@@ -173,7 +181,9 @@ class TorchLoss(Loss):
         if isinstance(self.function, _BINARY_LOSSES + _VALUE_LOSSES):
             return align_values(self.name, y_true, y_pred)
         if isinstance(self.function, nn.MultiLabelMarginLoss):
-            return y_true if y_true.is_floating_point() else y_true.to(torch.int64)  # class numbers, -1 ends a row
+            return (
+                y_true if y_true.is_floating_point() else y_true.to(torch.int64)
+            )  # class numbers; -1 ends the list of a row
         return align_targets(self.name, y_true, y_pred)
 
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:
@@ -188,10 +198,11 @@ class TorchLoss(Loss):
             check_signs(self.name, y_true)
 
     def on_logits(self) -> None:
-        return None
+        return None  # torch has a different class for it
 
 
-def _task(function: Any) -> Task | None:
+def _task(function: Callable[..., Any]) -> Task | None:
+    """Return the task that a module of torch is a loss for; `None` for other callables."""
     if isinstance(function, (*_CLASS_LOSSES, nn.MultiMarginLoss)):
         return "multiclass"
     if isinstance(function, (*_BINARY_LOSSES, nn.SoftMarginLoss)):
@@ -199,33 +210,39 @@ def _task(function: Any) -> Task | None:
     return "regression" if isinstance(function, _VALUE_LOSSES) else None
 
 
-def _link(function: Any) -> Literal["sigmoid", "softmax"] | None:
+def _link(function: Callable[..., Any]) -> Literal["sigmoid", "softmax"] | None:
+    """Return the activation whose output a module of torch compares; `None` if there is none."""
     if isinstance(function, nn.CrossEntropyLoss):
         return "softmax"
     return "sigmoid" if isinstance(function, _BINARY_LOSSES) else None
 
 
-def _takes_logarithms(function: Any) -> bool:
-    """Return whether outputs are logarithms of what the targets are."""
+def _takes_logarithms(function: Callable[..., Any]) -> bool:
+    """Return whether a module of torch takes logarithms as outputs but not as targets."""
     if isinstance(function, nn.PoissonNLLLoss):
         return function.log_input
     return isinstance(function, nn.KLDivLoss) and not function.log_target
 
 
 def wrap(function: Callable[..., Any]) -> Loss:
-    """Return any callable as a `Loss`, called in the order that the names of its parameters say."""
+    """Return a callable as a `Loss`.
+
+    A function of `torch.nn.functional`, or a partial of one, becomes the module of the same formula. The order of the
+    arguments of other callables is read from the names of their parameters.
+    """
     if isinstance(function, Hashable) and function in _BY_FUNCTION:
         return TorchLoss(_BY_FUNCTION[function](), function.__name__)
     if isinstance(function, functools.partial) and function.func in _BY_FUNCTION and not function.args:
-        kind = _BY_FUNCTION[function.func]
-        if set(function.keywords) <= set(inspect.signature(kind).parameters):
-            return TorchLoss(kind(**function.keywords), function.func.__name__)
+        module = _BY_FUNCTION[function.func]
+        if set(function.keywords) <= set(inspect.signature(module).parameters):
+            return TorchLoss(module(**function.keywords), function.func.__name__)
     name = public_name(function)
-    if settled_order(function, name, "loss") == "keras":
+    if resolve_order(function, name, "loss") == "keras":
         return FunctionLoss(function, name)
     return TorchLoss(function, name)
 
 
+# function of torch.nn.functional -> module of the same formula
 _BY_FUNCTION: dict[Any, type[nn.Module]] = {
     F.cross_entropy: nn.CrossEntropyLoss, F.nll_loss: nn.NLLLoss, F.binary_cross_entropy: nn.BCELoss,
     F.binary_cross_entropy_with_logits: nn.BCEWithLogitsLoss, F.mse_loss: nn.MSELoss, F.l1_loss: nn.L1Loss,

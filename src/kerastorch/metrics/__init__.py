@@ -1,14 +1,18 @@
-"""Metrics: names -> torchmetrics for the task that the loss implies; torchmetrics objects and functions as they are.
+"""Metrics by name, as torchmetrics objects or as functions.
 
-A metric sees every row of an epoch, whatever the batch size, and is computed once from them: `f1` is that of the
-whole set, not a mean of batches'. Names mean:
+A metric is computed once from all rows of an epoch: `f1` is that of the whole data set, not a mean over batches. A name
+means the metric of torchmetrics for the task of the loss:
 
-- binary (one output, or two classes): the second class is the positive one, the threshold 0.5 on probabilities;
-- several classes: `accuracy` over all rows, `precision`, `recall`, `f1`, `auc` the mean over classes ("macro");
-- several yes-or-no outputs: `accuracy` and `matthews_corrcoef` over all elements, the others the mean over outputs;
-- values: over all elements; `r2` the mean over outputs, `pearson` and `spearman` one number for each.
+- Binary (one output, or two classes): the second class is positive, the threshold on probabilities is 0.5.
+- Multiclass: `accuracy` is over all rows; `precision`, `recall`, `f1` and `auc` are the mean over classes ("macro").
+- Several yes-or-no outputs: `accuracy` and `matthews_corrcoef` are over all elements, the others the mean over outputs.
+- Regression: over all elements; `r2` is the mean over outputs, `pearson` and `spearman` are one number for each output.
 """
 
 from kerastorch.metrics.metric import NAMES, Metric, get
 
 __all__ = ["NAMES", "Metric", "get"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""What accumulates rows where torchmetrics alone does not do it."""
+"""Accumulators: objects that add up the rows of a pass and compute one metric."""
 
 from __future__ import annotations
 
@@ -16,27 +16,19 @@ from kerastorch.losses.argument_order import Order
 from kerastorch.losses.base import Loss
 from kerastorch.losses.broadcasting import without_broadcasting
 
-
-class TransformedMetric:
-    """A torchmetrics metric whose value goes through a function."""
-
-    def __init__(self, metric: Any, function: Callable[[Tensor], Tensor]) -> None:
-        self.metric, self._function = metric, function
-        self.update, self.reset = metric.update, metric.reset
-
-    def to(self, device: torch.device) -> None:
-        self.metric.to(device)
-
-    def compute(self) -> Tensor:
-        return self._function(self.metric.compute())
+# The attributes of accumulators that are not callable are their state, under these names in checkpoints.
 
 
 class Accuracy:
-    """The share that is right, bit for bit as torchmetrics has it, whose import takes longer than many a training.
+    """The fraction of correct predictions, bit for bit that of torchmetrics.
+
+    It replaces torchmetrics for the most used metric, because importing torchmetrics takes longer than a short
+    training.
 
     Args:
-        classes: outputs are scores of classes, the largest counts, as for `MulticlassAccuracy(average="micro")`; else
-            probabilities, as for `BinaryAccuracy` and `MultilabelAccuracy(average="micro")`.
+        classes: Whether outputs are scores of classes, of which the largest is predicted, as in
+            `MulticlassAccuracy(average="micro")`. If not, they are probabilities, as in `BinaryAccuracy` and
+            `MultilabelAccuracy(average="micro")`.
     """
 
     def __init__(self, classes: bool) -> None:
@@ -48,60 +40,32 @@ class Accuracy:
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         if self._classes:
-            chosen = y_pred.argmax(1) if y_pred.ndim == y_true.ndim + 1 else y_pred
+            predicted = y_pred.argmax(1) if y_pred.ndim == y_true.ndim + 1 else y_pred
             counted = torch.tensor(y_true.numel(), device=y_true.device)
         else:
-            chosen = _yes(y_pred) if y_pred.is_floating_point() else y_pred
+            predicted = _is_positive(y_pred) if y_pred.is_floating_point() else y_pred
             counted = ((y_true == 0) | (y_true == 1)).sum()
-        self._right = self._right + (chosen == y_true).sum()
+        self._right = self._right + (predicted == y_true).sum()
         self._counted = self._counted + counted
 
     def compute(self) -> Tensor:
-        share = self._right.float() / self._counted.float()
-        return torch.where(self._counted > 0, share, 0.0)
+        fraction = self._right.float() / self._counted.float()
+        return torch.where(self._counted > 0, fraction, 0.0)
 
     def reset(self) -> None:
         self._right, self._counted = torch.zeros_like(self._right), torch.zeros_like(self._counted)
 
 
-def _yes(y_pred: Tensor) -> Tensor:
-    """Where a probability is above 0.5; numbers that are none are taken for logits."""
-    within = ((y_pred >= 0) & (y_pred <= 1)).all()
+def _is_positive(y_pred: Tensor) -> Tensor:
+    """Return a mask of the probabilities above 0.5; values outside 0..1 are treated as logits."""
+    are_probabilities = ((y_pred >= 0) & (y_pred <= 1)).all()
     if y_pred.device.type == "cpu":
-        return (y_pred if bool(within) else torch.sigmoid(y_pred)) > 0.5
-    return torch.where(within, y_pred, torch.sigmoid(y_pred)) > 0.5  # without waiting for the device
+        return (y_pred if bool(are_probabilities) else torch.sigmoid(y_pred)) > 0.5
+    return torch.where(are_probabilities, y_pred, torch.sigmoid(y_pred)) > 0.5  # no device synchronisation
 
 
-class LossMean:
-    """The mean of a loss over all rows, so that a metric and the loss of its name are one formula.
-
-    Args:
-        loss: `call` gives one value a sample.
-    """
-
-    def __init__(self, loss: Loss) -> None:
-        self.loss = loss
-        self._sum: Tensor | float = 0.0
-        self._count = 0
-
-    def to(self, device: torch.device) -> None:
-        pass
-
-    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
-        found = self.loss.call(self.loss.align(y_true, y_pred), y_pred)
-        precise = torch.float32 if found.device.type == "mps" else torch.float64
-        self._sum = self._sum + found.sum(dtype=precise)
-        self._count += found.numel()
-
-    def compute(self) -> Tensor:
-        return torch.as_tensor(self._sum / self._count if self._count else float("nan"))
-
-    def reset(self) -> None:
-        self._sum, self._count = 0.0, 0
-
-
-class LargestClass(Accuracy):
-    """The share of rows whose largest output and largest target are in the same column."""
+class LargestColumnAccuracy(Accuracy):
+    """The fraction of rows whose largest output and largest target are in the same column."""
 
     def __init__(self) -> None:
         super().__init__(classes=True)
@@ -110,13 +74,43 @@ class LargestClass(Accuracy):
         super().update(y_pred.argmax(-1), y_true.argmax(-1))
 
 
-class FunctionMetric:
-    """A function of all rows as a metric: it keeps them and is called when the value is asked for.
+class LossMean:
+    """The mean of a loss over all rows: the metric with the name of that loss.
 
     Args:
-        function: takes targets and outputs.
-        order: in which it takes them.
-        name: for messages.
+        loss: Loss whose `call` returns one value per sample.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+        self._sum: Tensor | float = 0.0
+        self._count = 0
+
+    def to(self, device: torch.device) -> None:
+        """Do nothing: the sum is made on the device of the first rows."""
+
+    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
+        per_sample = self.loss.call(self.loss.align(y_true, y_pred), y_pred)
+        widest = torch.float32 if per_sample.device.type == "mps" else torch.float64
+        self._sum = self._sum + per_sample.sum(dtype=widest)
+        self._count += per_sample.numel()
+
+    def compute(self) -> Tensor:
+        return torch.as_tensor(self._sum / self._count if self._count else float("nan"))
+
+    def reset(self) -> None:
+        self._sum, self._count = 0.0, 0
+
+
+class FunctionMetric:
+    """A function of all rows as a metric.
+
+    Rows are stored, and `compute` calls the function once.
+
+    Args:
+        function: Takes targets and outputs; returns a number, a tensor, or a dict of them.
+        order: The order in which it takes them.
+        name: Name for error messages.
     """
 
     def __init__(self, function: Callable[..., Any], order: Order, name: str) -> None:
@@ -124,7 +118,7 @@ class FunctionMetric:
         self.rows: list[tuple[Tensor, Tensor]] = []
 
     def to(self, device: torch.device) -> None:
-        pass
+        """Do nothing: rows stay on the device that they come from."""
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         self.rows.append((y_pred, y_true))
@@ -133,19 +127,19 @@ class FunctionMetric:
         y_pred = torch.cat([row[0] for row in self.rows])
         y_true = torch.cat([row[1] for row in self.rows])
         aligned = align_targets(self._name, y_true, y_pred)
-        found = without_broadcasting(self._name, self._call, y_true, aligned, y_pred)
-        value = _means(found.value)
-        if found.used_numpy and not found.as_given and y_true.shape != aligned.shape:
-            self._check_same(value, y_true, aligned, y_pred)
+        outcome = without_broadcasting(self._name, self._call, y_true, aligned, y_pred)
+        value = _means(outcome.value)
+        if outcome.used_numpy and not outcome.as_given and y_true.shape != aligned.shape:
+            self._check_numpy_broadcasting(value, y_true, aligned, y_pred)
         return value
 
-    def _check_same(self, value: Any, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
-        """Raise an error if a function that computes with NumPy gives another value for targets as they were given."""
+    def _check_numpy_broadcasting(self, value: Any, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
+        """Raise an error if a function with NumPy has a different value for unaligned targets."""
         try:
-            other = _means(self._call(y_true, y_pred))
-        except Exception:  # it needs aligned targets
+            unaligned_value = _means(self._call(y_true, y_pred))
+        except Exception:  # the function requires aligned targets
             return
-        pairs = zip(pytree.tree_leaves(value), pytree.tree_leaves(other), strict=True)
+        pairs = zip(pytree.tree_leaves(value), pytree.tree_leaves(unaligned_value), strict=True)
         for one, two in pairs:
             if not torch.allclose(one, two, rtol=1e-4, atol=1e-6, equal_nan=True):
                 raise ValueError(
@@ -161,40 +155,79 @@ class FunctionMetric:
         self.rows = []
 
 
-class UpdateProtocol:
-    """An object with `update`, `compute` and `reset` that is not of torchmetrics.
+class WrappedMetric:
+    """An accumulator that delegates to another metric object.
 
     Args:
-        metric: the object.
-        order: in which its `update` takes targets and outputs.
+        metric: Object with `update(y_pred, y_true)`, `compute()` and `reset()`.
     """
 
-    def __init__(self, metric: Any, order: Order) -> None:
-        self.metric, self._order = metric, order
-        self.compute, self.reset = metric.compute, metric.reset
+    def __init__(self, metric: Any) -> None:
+        self.metric = metric
 
     def to(self, device: torch.device) -> None:
         if hasattr(self.metric, "to"):
             self.metric.to(device)
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
+        self.metric.update(y_pred, y_true)
+
+    def compute(self) -> Any:
+        return self.metric.compute()
+
+    def reset(self) -> None:
+        self.metric.reset()
+
+
+class TransformedMetric(WrappedMetric):
+    """A metric whose value goes through a function, such as the root of a mean.
+
+    Args:
+        metric: As in `WrappedMetric`.
+        function: Applied to the value of `compute`.
+    """
+
+    def __init__(self, metric: Any, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(metric)
+        self._function = function
+
+    def compute(self) -> Tensor:
+        return self._function(super().compute())
+
+
+class UserMetric(WrappedMetric):
+    """A metric object of the user's own class with `update`, `compute` and `reset`.
+
+    Args:
+        metric: As in `WrappedMetric`.
+        order: The order in which its `update` takes targets and outputs.
+    """
+
+    def __init__(self, metric: Any, order: Order) -> None:
+        super().__init__(metric)
+        self._order = order
+
+    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         self.metric.update(*((y_true, y_pred) if self._order == "keras" else (y_pred, y_true)))
 
 
-class KerasProtocol:
-    """An object with Keras' methods `update_state(y_true, y_pred)`, `result()` and `reset_state()` as a metric.
+class KerasMetric(WrappedMetric):
+    """A metric object with Keras' methods.
+
+    They are `update_state(y_true, y_pred)`, `result()` and `reset_state()`.
 
     Args:
-        metric: the object itself, so that it can be looked at after a pass.
-        name: for messages.
+        metric: The user's object itself, not a copy, so that the user can read it after a pass.
+        name: Name for error messages.
     """
 
     def __init__(self, metric: Any, name: str) -> None:
-        self.metric, self._name = metric, name
+        super().__init__(metric)
+        self._name = name
         self.reset()
 
     def to(self, device: torch.device) -> None:
-        pass
+        """Do nothing: the object belongs to the user, who chooses its device."""
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
         self.metric.update_state(align_targets(self._name, y_true, y_pred), y_pred)
@@ -202,28 +235,31 @@ class KerasProtocol:
     def compute(self) -> Any:
         return self.metric.result()
 
+    def reset(self) -> None:
+        (getattr(self.metric, "reset_state", None) or self.metric.reset_states)()
+
     @contextmanager
     def protected(self) -> Iterator[None]:
-        """Put the object's state back afterwards, whatever another pass counts with it."""
+        """Restore the state of the object on exit, so that another pass can use it in between."""
         before = copy.deepcopy(vars(self.metric))
         try:
             yield
         finally:
             vars(self.metric).update(before)
 
-    def reset(self) -> None:
-        (getattr(self.metric, "reset_state", None) or self.metric.reset_states)()
-
 
 def _means(value: Any) -> Any:
-    """Return what a function gave as a number, or its numbers by name."""
+    """Return the mean of a tensor or number; of a dict, the mean of each entry."""
     if isinstance(value, Mapping):
         return {str(key): _means(one) for key, one in value.items()}
     return torch.as_tensor(value).float().mean()
 
 
-def values(name: str, value: Any) -> Mapping[str, Any]:
-    """Return the value of one `compute` as scalars by name: dicts and vectors are spread over `name_part`."""
+def named_scalars(name: str, value: Any) -> Mapping[str, Any]:
+    """Return the result of `compute` as scalars by log name.
+
+    Entries of dicts are named `name_key`, those of vectors `name_index`.
+    """
     if isinstance(value, Mapping):
         return {f"{name}_{key}": part for key, part in value.items()}
     if isinstance(value, Tensor) and value.numel() > 1:
@@ -232,7 +268,7 @@ def values(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def torchmetrics_in(accumulator: Any) -> Iterator[tuple[str, Any]]:
-    """Find all metrics of torchmetrics in an accumulator, by name."""
+    """Yield the name and the object of every torchmetrics metric within an accumulator."""
     inner = inner_metric(accumulator)
     if isinstance(inner, torch.nn.Module):
         for name, metric in inner.named_modules():
@@ -241,9 +277,5 @@ def torchmetrics_in(accumulator: Any) -> Iterator[tuple[str, Any]]:
 
 
 def inner_metric(accumulator: Any) -> Any:
-    """Return the metric object that an accumulator wraps, or the accumulator itself."""
-    return (
-        accumulator.metric
-        if isinstance(accumulator, (TransformedMetric, KerasProtocol, UpdateProtocol))
-        else accumulator
-    )
+    """Return the metric object that an accumulator wraps, else the accumulator itself."""
+    return accumulator.metric if isinstance(accumulator, WrappedMetric) else accumulator

@@ -1,8 +1,9 @@
-"""Metric: one metric of one output; and from what a user wrote to one."""
+"""Metric: one metric of one output, and `get`, which makes it from what a user writes."""
 
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,22 +13,25 @@ import torch
 
 from kerastorch.core.name_lookup import look_up, public_name, snake_case
 from kerastorch.core.ownership import is_from
+from kerastorch.core.representation import represent
 from kerastorch.losses import regression as regression_losses
-from kerastorch.losses.argument_order import settled_order
+from kerastorch.losses.argument_order import resolve_order
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import (
     Accuracy,
     FunctionMetric,
-    KerasProtocol,
-    LargestClass,
+    KerasMetric,
+    LargestColumnAccuracy,
     LossMean,
     TransformedMetric,
-    UpdateProtocol,
+    UserMetric,
     torchmetrics_in,
 )
 from kerastorch.metrics.task import InputFormat, TaskSpec
 
-# name -> the class of torchmetrics, after Binary, Multiclass or Multilabel
+# torchmetrics is imported inside functions: its import takes longer than a short training
+
+# name -> class of torchmetrics.classification, without its prefix Binary, Multiclass or Multilabel
 _CLASSIFICATION = {
     "accuracy": "Accuracy", "acc": "Accuracy", "binary_accuracy": "Accuracy", "categorical_accuracy": "Accuracy",
     "sparse_categorical_accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "f1": "F1Score",
@@ -40,43 +44,43 @@ _TOP_K = {
     "top_k_categorical_accuracy": 5, "sparse_top_k_categorical_accuracy": 5, "top5": 5, "top_5": 5,
     "top_5_accuracy": 5, "top3": 3, "top_3": 3, "top_3_accuracy": 3, "top2": 2, "top_2": 2, "top_2_accuracy": 2,
 }  # fmt: skip
-# names that are losses, too: one formula
-_LOSSES: dict[str, Any] = regression_losses.table()
+# names that are also losses: the metric is the mean of the loss
+_LOSS_NAMES: dict[str, Any] = regression_losses.table()
 # name -> class of torchmetrics.regression
 _REGRESSION = {
     "r2": "R2Score", "r2_score": "R2Score", "explained_variance": "ExplainedVariance",
     "pearson": "PearsonCorrCoef", "spearman": "SpearmanCorrCoef",
 }  # fmt: skip
-_ROOTS = ("root_mean_squared_error", "rmse")
-NAMES = (*_CLASSIFICATION, *_TOP_K, *_LOSSES, *_ROOTS, *_REGRESSION)
+_ROOT_NAMES = ("root_mean_squared_error", "rmse")
+NAMES = (*_CLASSIFICATION, *_TOP_K, *_LOSS_NAMES, *_ROOT_NAMES, *_REGRESSION)
 
-# these take the number of outputs
-_BY_OUTPUT = ("PearsonCorrCoef", "SpearmanCorrCoef")
-# these take the outputs as margins, whatever activation the loss applies
-_MARGINS = ("categorical_hinge", "hinge", "squared_hinge")
-# these compare whole rows, of which each output is a class
-_OF_CLASSES = ("kl_divergence", "kld", "kullback_leibler_divergence", *_MARGINS)
-# these are better when lower
-_LOWER = ("calibration_error", "hinge_loss")
-# these depend on the order of the outputs alone
-_RANKS = ("auc", "auroc", "roc_auc", "average_precision")
+# classes of torchmetrics that take the number of outputs
+_TAKES_NUM_OUTPUTS = ("PearsonCorrCoef", "SpearmanCorrCoef")
+# names that read outputs as margins, whichever activation the loss applies
+_MARGIN_NAMES = ("categorical_hinge", "hinge", "squared_hinge")
+# names of losses that compare whole rows, in which each column is a class
+_CLASS_LOSSES = ("kl_divergence", "kld", "kullback_leibler_divergence", *_MARGIN_NAMES)
+# names of classification metrics that are better if lower
+_LOWER_IS_BETTER = ("calibration_error", "hinge_loss")
+# names that depend only on the order of the outputs
+_RANK_NAMES = ("auc", "auroc", "roc_auc", "average_precision")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Metric:
-    """One metric of one output: its name, and how to make its accumulator.
+    """One metric of one output: its name in the logs, and how to make its accumulator.
 
     Attributes:
-        name: its name in the logs, without the output's.
-        make: `Target -> torchmetrics metric`; called at the first batch.
-        input_format: how outputs and targets are prepared for it: see `Target.prepare`.
-        higher_is_better: whether larger is better, if that is known.
-        is_classification: it is about classes, not values.
-        by_batch: it is given each batch as it comes, not many rows at once.
-        if_unknown: what to do if outputs are probabilities or logits and nothing says which: `'ask'` raises an error;
-            `'sigmoid'` treats them as logits, which changes nothing for a metric of their order; `'raw'` leaves it to
-            the metric.
-        left_out: a label whose rows it leaves out itself: `ignore_index` of a torchmetrics object.
+        name: Name in the logs, without that of the output.
+        make: `TaskSpec -> accumulator`, called at the first batch.
+        input_format: Format of the outputs and targets that the accumulator takes: see `TaskSpec.prepare`.
+        higher_is_better: Whether larger values are better; `None` if unknown.
+        is_classification: Whether the metric compares classes, not values.
+        by_batch: Whether the accumulator gets every batch on its own. Default: many rows at once.
+        if_unknown: What to do if outputs are either probabilities or logits and nothing tells which: `'ask'` raises
+            an error; `'sigmoid'` treats them as logits, which preserves their order; `'raw'` passes them unchanged.
+        ignore_index: Label whose rows the accumulator leaves out, as a torchmetrics object made with
+            `ignore_index` does. Default: none.
     """
 
     name: str
@@ -86,35 +90,42 @@ class Metric:
     is_classification: bool = False
     by_batch: bool = False
     if_unknown: Literal["ask", "sigmoid", "raw"] = "raw"
-    left_out: int | None = None
+    ignore_index: int | None = None
 
-    def settle(self, target: TaskSpec, loss: Loss | None) -> TaskSpec:
-        """Return the target as this metric takes it if it is unknown whether outputs are probabilities or logits.
+    def __repr__(self) -> str:
+        return represent(self, never=("make",))
+
+    def resolve_spec(self, spec: TaskSpec, loss: Loss | None) -> TaskSpec:
+        """Return the task of an output with a known `link` and the `ignore_index` of this metric.
+
+        Args:
+            spec: The task, as read from the loss and the first batch.
+            loss: The loss of the output, for the error message.
 
         Raises:
-            ValueError: the metric needs to know it.
+            ValueError: Nothing tells whether the outputs are probabilities or logits, and the metric depends on it.
         """
-        if self.left_out is not None:
-            target = replace(target, left_out=self.left_out)
-        if target.link != "unknown":
-            return target
+        if self.ignore_index is not None:
+            spec = replace(spec, left_out=self.ignore_index)
+        if spec.link != "unknown":
+            return spec
         if self.if_unknown == "ask":
             raise ValueError(unknown_outputs(self.name, loss))
-        return replace(target, link="sigmoid" if self.if_unknown == "sigmoid" else None)
+        return replace(spec, link="sigmoid" if self.if_unknown == "sigmoid" else None)
 
-    def build(self, target: TaskSpec, device: torch.device) -> Any:
-        """Return a fresh accumulator: `update(y_pred, y_true)`, `compute()`, `reset()`."""
-        accumulator = self.make(target)
+    def build(self, spec: TaskSpec, device: torch.device) -> Any:
+        """Return a new accumulator, with methods `update(y_pred, y_true)`, `compute` and `reset`."""
+        accumulator = self.make(spec)
         accumulator.to(device)
-        for _, part in torchmetrics_in(accumulator):
-            # In a group of processes it would wait for the others, and give a number of all their rows beside a loss of
-            # this process' rows.
-            part.sync_on_compute = part._to_sync = False
+        for _, metric in torchmetrics_in(accumulator):
+            # In a process group torchmetrics would wait for the other processes and return the value of all their rows,
+            # while the loss in the same logs is that of the rows of this process. Therefore it does not synchronise.
+            metric.sync_on_compute = metric._to_sync = False
         return accumulator
 
 
 def unknown_outputs(metric: str, loss: Loss | None) -> str:
-    """Return the sentence that asks what the outputs are."""
+    """Return the error message that asks whether outputs are probabilities or logits."""
     given = "there is no loss that says it" if loss is None else f"the loss {loss.name!r} does not say"
     return (
         f"metric {metric!r} needs to know whether the outputs are probabilities or logits, and {given}. End the model "
@@ -124,10 +135,15 @@ def unknown_outputs(metric: str, loss: Loss | None) -> str:
 
 
 def get(identifier: Any) -> Metric:
-    """Return a name, a torchmetrics metric, an object with Keras' methods or a function as a `Metric`.
+    """Return the metric for a name, class, object or function.
 
-    A function is called once, on all rows of an epoch, in the order that the names of its parameters say: Keras'
-    `(y_true, y_pred)` or torch's `(input, target)`.
+    An object is a metric of torchmetrics, or has the methods `update`, `compute` and `reset`, or those of Keras. A
+    function is called once, on all rows of an epoch. The names of its parameters decide whether in the order of Keras,
+    `(y_true, y_pred)`, or of torch, `(input, target)`.
+
+    Raises:
+        ValueError: The name is unknown.
+        TypeError: The object is no metric, or has only some of the methods of one.
 
     >>> get("acc").name
     'acc'
@@ -138,137 +154,164 @@ def get(identifier: Any) -> Metric:
     if isinstance(identifier, Metric):
         return identifier
     if isinstance(identifier, str):
-        return _named(identifier)
+        return _from_name(identifier)
     if isinstance(identifier, type) or (isinstance(identifier, partial) and isinstance(identifier.func, type)):
         identifier = identifier()
     if _has_methods(identifier, "update", "compute", "reset"):
-        return _with_methods_of_torchmetrics(identifier)
+        return _from_update_object(identifier)
     if hasattr(identifier, "update_state") or hasattr(identifier, "result"):
-        return _with_keras_methods(identifier)
+        return _from_keras_object(identifier)
     if callable(identifier):
         name = public_name(identifier)
-        order = settled_order(identifier, name, "metric")
-        return Metric(name, lambda target: FunctionMetric(identifier, order, name), input_format="raw")
+        order = resolve_order(identifier, name, "metric")
+        return Metric(name, lambda spec: FunctionMetric(identifier, order, name), input_format="raw")
     raise TypeError(f"A metric is a name, a torchmetrics metric or a function, got {identifier!r}.")
 
 
-def _with_methods_of_torchmetrics(metric: Any) -> Metric:
+def _from_update_object(metric: Any) -> Metric:
+    """Return the `Metric` of an object with `update`, `compute` and `reset`."""
     fresh = copy.deepcopy(metric)
     fresh.reset()
     name = snake_case(type(metric).__name__)
     owner = next((one for one in type(metric).__mro__ if "update" in vars(one)), type(metric))
-    own = is_from(owner, "torchmetrics")
-    order = "torch" if own else settled_order(metric.update, f"{name}.update", "metric")
-    # a collection is prepared for as its members are
-    members = list(metric.values()) if own and type(metric).__name__ == "MetricCollection" else [metric]
-    ways = {(_sees(one), getattr(one, "ignore_index", None)) for one in members}
-    if len(ways) > 1:
+    is_torchmetrics = is_from(owner, "torchmetrics")
+    order = "torch" if is_torchmetrics else resolve_order(metric.update, f"{name}.update", "metric")
+    members = _members(metric) if is_torchmetrics else [metric]
+    inputs = {(_input_format(one), _ignore_index(one)) for one in members}
+    if len(inputs) > 1:
         raise TypeError(f"{name} has metrics that need different outputs. List them: metrics=[*collection.values()].")
-    input_format, left_out = ways.pop()
+    input_format, ignore_index = inputs.pop()
     return Metric(
         name,
-        lambda target: copy.deepcopy(fresh) if own else UpdateProtocol(copy.deepcopy(fresh), order),
+        lambda spec: copy.deepcopy(fresh) if is_torchmetrics else UserMetric(copy.deepcopy(fresh), order),
         input_format=input_format,
         higher_is_better=getattr(metric, "higher_is_better", None),
         is_classification=any(".classification" in type(one).__module__ for one in members),
-        left_out=left_out if isinstance(left_out, int) else None,
+        ignore_index=ignore_index,
     )
 
 
-def _with_keras_methods(metric: Any) -> Metric:
-    complete = _has_methods(metric, "update_state", "result")
-    if not complete or not (_has_methods(metric, "reset_state") or _has_methods(metric, "reset_states")):
+def _members(metric: Any) -> list[Any]:
+    """Return the metrics of a `torchmetrics.MetricCollection`, or the metric itself in a list."""
+    torchmetrics = sys.modules.get("torchmetrics")  # imported already if the metric is of a class in it
+    if torchmetrics is not None and isinstance(metric, torchmetrics.MetricCollection):
+        return list(metric.values())
+    return [metric]
+
+
+def _ignore_index(metric: Any) -> int | None:
+    index = getattr(metric, "ignore_index", None)
+    return index if isinstance(index, int) else None
+
+
+def _from_keras_object(metric: Any) -> Metric:
+    """Return the `Metric` of an object with `update_state`, `result` and `reset_state`."""
+    is_complete = _has_methods(metric, "update_state", "result")
+    if not is_complete or not (_has_methods(metric, "reset_state") or _has_methods(metric, "reset_states")):
         raise TypeError(
             f"{type(metric).__name__} has some of Keras' methods of a metric; it needs update_state(y_true, y_pred), "
             "result() and reset_state()."
         )
     given = getattr(metric, "name", None)
     name = given if isinstance(given, str) and given else snake_case(type(metric).__name__)
-    return Metric(name, lambda target: KerasProtocol(metric, name), input_format="raw", by_batch=True)
+    return Metric(name, lambda spec: KerasMetric(metric, name), input_format="raw", by_batch=True)
 
 
 def _has_methods(thing: Any, *names: str) -> bool:
     return all(callable(getattr(thing, name, None)) for name in names)
 
 
-def _sees(metric: Any) -> InputFormat:
-    """Return what an object is given; only those of torchmetrics' classification and regression get prepared rows."""
+def _input_format(metric: Any) -> InputFormat:
+    """Return the format that an object takes; unknown classes get raw outputs and targets."""
     if ".classification" in type(metric).__module__:
         return "classes" if type(metric).__name__.startswith("Multiclass") else "task"
     return "task" if ".regression" in type(metric).__module__ else "raw"
 
 
-def _named(name: str) -> Metric:
+def _from_name(name: str) -> Metric:
+    """Return the `Metric` of a name in `NAMES`."""
     key = look_up("metric", name, {known: known for known in NAMES})
-    of_values = key in _LOSSES or key in _ROOTS or key in _REGRESSION
+    is_error = key in _LOSS_NAMES or key in _ROOT_NAMES
+    is_regression = is_error or key in _REGRESSION
     return Metric(
         name,
-        partial(_make, key),
-        input_format=_sees_named(key),
-        higher_is_better=key == "cosine_similarity" or not (key in _LOSSES or key in _ROOTS or key in _LOWER),
-        is_classification=not of_values,
-        if_unknown="raw" if of_values else "sigmoid" if key in _RANKS else "ask",
+        partial(_make_accumulator, key),
+        input_format=_input_format_of_name(key),
+        higher_is_better=key == "cosine_similarity" or not (is_error or key in _LOWER_IS_BETTER),
+        is_classification=not is_regression,
+        if_unknown="raw" if is_regression else "sigmoid" if key in _RANK_NAMES else "ask",
     )
 
 
-def _sees_named(key: str) -> InputFormat:
-    if key in _MARGINS:
+def _input_format_of_name(key: str) -> InputFormat:
+    if key in _MARGIN_NAMES:
         return "margins"
-    if key in _LOSSES or key in _ROOTS:
+    if key in _LOSS_NAMES or key in _ROOT_NAMES:
         return "values"
-    return "elements" if key == "binary_accuracy" else "order" if key in _RANKS else "task"
+    return "elements" if key == "binary_accuracy" else "order" if key in _RANK_NAMES else "task"
 
 
-def _make(key: str, target: TaskSpec) -> Any:
-    if key in _LOSSES or key in _ROOTS or key in _REGRESSION:
-        return _make_of_values(key, target)
-    if target.kind == "regression":
+def _make_accumulator(key: str, spec: TaskSpec) -> Any:
+    """Return a new accumulator of a metric for one task.
+
+    Args:
+        key: Name in `NAMES`.
+        spec: The task of the output.
+
+    Raises:
+        ValueError: The metric is not defined for the task.
+    """
+    if key in _LOSS_NAMES or key in _ROOT_NAMES or key in _REGRESSION:
+        return _make_regression_accumulator(key, spec)
+    if spec.kind == "regression":
         raise ValueError(
             f"metric {key!r} is for classification, the loss is for regression. Use 'mae', 'mse', 'rmse', 'r2', ..."
         )
-    binary = target.kind == "binary" or (target.kind == "multiclass" and target.classes == 2)
+    is_binary = spec.kind == "binary" or (spec.kind == "multiclass" and spec.classes == 2)
     if key == "binary_accuracy":
         return Accuracy(classes=False)
-    if key in ("categorical_accuracy", "sparse_categorical_accuracy") and target.kind != "multiclass":
-        return _make_of_columns(key, target)
-    word = _CLASSIFICATION.get(key)
-    if word == "Accuracy":
-        return Accuracy(classes=target.kind == "multiclass" and not binary)
+    if key in ("categorical_accuracy", "sparse_categorical_accuracy") and spec.kind != "multiclass":
+        return _make_column_accuracy(key, spec)
+    suffix = _CLASSIFICATION.get(key)
+    if suffix == "Accuracy":
+        return Accuracy(classes=spec.kind == "multiclass" and not is_binary)
     from torchmetrics import classification
 
     if key in _TOP_K:
-        if target.kind != "multiclass" or target.classes <= _TOP_K[key]:
-            raise ValueError(f"metric {key!r} needs more than {_TOP_K[key]} classes, the model has {target.classes}.")
-        return classification.MulticlassAccuracy(
-            target.classes, top_k=_TOP_K[key], average="micro", validate_args=False
-        )
-    wanted = getattr(classification, f"{'Binary' if binary else target.kind.capitalize()}{word}", None)
-    if wanted is None:
-        raise ValueError(f"metric {key!r} is not defined for {target.kind} outputs.")
-    return wanted(*([] if binary else [target.classes]), validate_args=False)
+        if spec.kind != "multiclass" or spec.classes <= _TOP_K[key]:
+            raise ValueError(f"metric {key!r} needs more than {_TOP_K[key]} classes, the model has {spec.classes}.")
+        return classification.MulticlassAccuracy(spec.classes, top_k=_TOP_K[key], average="micro", validate_args=False)
+    kind = getattr(classification, f"{'Binary' if is_binary else spec.kind.capitalize()}{suffix}", None)
+    if kind is None:
+        raise ValueError(f"metric {key!r} is not defined for {spec.kind} outputs.")
+    return kind(*([] if is_binary else [spec.classes]), validate_args=False)
 
 
-def _make_of_columns(key: str, target: TaskSpec) -> LargestClass:
-    """Return the accuracy of the largest column for outputs that are yes-or-no questions."""
-    if target.classes == 1 or key == "sparse_categorical_accuracy":
-        columns = "one column" if target.classes == 1 else "columns that are yes-or-no questions"
+def _make_column_accuracy(key: str, spec: TaskSpec) -> LargestColumnAccuracy:
+    """Return the accuracy of the largest column, for outputs that are yes-or-no questions.
+
+    Raises:
+        ValueError: There is one column, or targets are class numbers.
+    """
+    if spec.classes == 1 or key == "sparse_categorical_accuracy":
+        columns = "one column" if spec.classes == 1 else "columns that are yes-or-no questions"
         raise ValueError(f"metric {key!r} compares classes, the outputs have {columns}. Use 'binary_accuracy'.")
-    return LargestClass()
+    return LargestColumnAccuracy()
 
 
-def _make_of_values(key: str, target: TaskSpec) -> Any:
-    if target.kind in ("multiclass", "multilabel") and key not in _OF_CLASSES:
+def _make_regression_accumulator(key: str, spec: TaskSpec) -> Any:
+    """Return a new accumulator of a metric of values; of a loss's name, the mean of that loss."""
+    if spec.kind in ("multiclass", "multilabel") and key not in _CLASS_LOSSES:
         raise ValueError(f"metric {key!r} is for values, the loss is for classes. Use 'accuracy', 'f1', 'auc', ...")
-    if key in _ROOTS:
+    if key in _ROOT_NAMES:
         return TransformedMetric(LossMean(regression_losses.MeanSquaredError()), torch.sqrt)
-    if key in _LOSSES:
-        loss = _LOSSES[key]()
-        mean = LossMean(loss.on_axis(target.class_axis) if loss.has_class_axis and target.class_axis != -1 else loss)
-        return (
-            TransformedMetric(mean, torch.neg) if key == "cosine_similarity" else mean
-        )  # as Keras: a metric is the cosine
+    if key in _LOSS_NAMES:
+        loss = _LOSS_NAMES[key]()
+        mean = LossMean(loss.on_axis(spec.class_axis) if loss.has_class_axis and spec.class_axis != -1 else loss)
+        # as in Keras, the loss is minus the cosine and the metric is the cosine
+        return TransformedMetric(mean, torch.neg) if key == "cosine_similarity" else mean
     from torchmetrics import regression
 
     kind = _REGRESSION[key]
-    arguments = {"num_outputs": target.classes} if kind in _BY_OUTPUT and target.classes > 1 else {}
+    arguments = {"num_outputs": spec.classes} if kind in _TAKES_NUM_OUTPUTS and spec.classes > 1 else {}
     return getattr(regression, kind)(**arguments)

@@ -1,4 +1,4 @@
-"""Target: what metrics must know of an output, and what it does to outputs and targets for them."""
+"""TaskSpec: the task of one output, and the conversion of outputs and targets to what metrics take."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ InputFormat = Literal["task", "order", "classes", "elements", "values", "margins
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What metrics must know of one output: the task, how many classes, and how to make probabilities of it.
+    """The task of one output: its kind, its classes, and how outputs become probabilities.
+
+    Checkpoints hold these attributes under their names.
 
     Attributes:
-        kind: the task.
-        classes: columns of the outputs.
-        link: what makes probabilities of the outputs: an activation; `'exp'`, if they are logarithms of what the
-            targets are; `'half'`, if they are values compared with 0.5;
-            `'unknown'`, if they are probabilities or logits and nothing says which; `None`, if they are probabilities.
-        class_axis: the axis of the classes.
-        ignored: a class number whose rows are not counted.
-        signed: the labels of yes-or-no questions are -1 and 1.
-        margins: the outputs are margins, which no activation makes probabilities of.
-        looks_one_hot: only the targets tell that there are classes: they are one-hot.
-        left_out: a label of yes-or-no questions whose rows the metric itself leaves out.
+        kind: The task.
+        classes: Number of columns of the outputs.
+        link: Function that makes probabilities of the outputs: an activation; `'exp'` if they are logarithms of the
+            predicted values; `'half'` if they are values that are compared with 0.5; `'unknown'` if they are
+            probabilities or logits and it is unknown which; `None` if they are probabilities.
+        class_axis: Axis of the classes.
+        ignored: Class number whose rows are left out. Default: none.
+        signed: Whether the labels of yes-or-no questions are -1 and 1 instead of 0 and 1.
+        margins: Whether outputs are margins, which no activation converts to probabilities.
+        looks_one_hot: Whether the task is known to be a classification only because targets are one-hot.
+        left_out: Label of yes-or-no questions whose rows the metric itself leaves out. Default: none.
     """
 
     kind: Kind
@@ -55,51 +57,56 @@ class TaskSpec:
         ends_in: str | None = None,
         channel_axis: int | None = None,
     ) -> TaskSpec:
-        """Return what the loss, the end of the model and the first batch say of an output.
+        """Return the task of an output, given its loss, the end of the model and the first batch.
 
-        A loss whose task is not known (there is none, or it is a function) leaves values to metrics of values. Metrics
-        that classify then depend on shapes: an argmax over several columns, a yes-or-no question for one column.
+        If the task of the loss is unknown (it is a function, or there is none), shapes decide: for classification
+        metrics, outputs of several columns are scores of classes and one column is a yes-or-no question; for other
+        metrics the task is regression.
 
         Args:
-            loss: of the output.
-            y_pred: outputs of the first batch.
-            y_true: targets of the first batch.
-            classifies: the metric is about classes.
-            ends_in: the activation that the model ends in, if that is known.
-            channel_axis: the axis of the channels, if the output is known to come from layers that have one.
+            loss: Loss of the output, if it has one.
+            y_pred: Outputs of the first batch, `(batch, ...)`.
+            y_true: Targets of the first batch, `(batch, ...)`.
+            classifies: Whether the metric is a classification metric.
+            ends_in: Name of the last activation of the model, if it is known.
+            channel_axis: Axis of the channels, if the layers that the output comes from have one.
         """
         width = y_pred.shape[-1] if y_pred.ndim > 1 else 1
         task = None if loss is None else loss.task
         if loss is not None and task == "binary":
-            return _yes_or_no(loss, y_pred, y_true, ends_in)
+            is_before_sigmoid = loss.from_logits or (loss.margins and ends_in != "sigmoid")
+            return _binary_spec(y_pred, y_true, "sigmoid" if is_before_sigmoid else None, loss.margins)
         if loss is not None and task == "multiclass":
             axis = _class_axis(loss, y_pred, y_true, channel_axis)
             if loss.link:
                 link: Link | None = loss.link if loss.from_logits else None
-            else:  # it takes log-probabilities or margins: softmax(log p) is p, and the order stays
+            else:  # the loss takes log-probabilities, of which a softmax makes p, or margins, whose order it preserves
                 link = None if _are_probabilities(y_pred, axis, ends_in) else "softmax"
             return TaskSpec("multiclass", y_pred.shape[axis], link, axis, loss.ignored)
-        whole = not y_true.is_floating_point() or bool((y_true == y_true.round()).all())
-        if not classifies or not whole:
+        are_integers = not y_true.is_floating_point() or bool((y_true == y_true.round()).all())
+        if not classifies or not are_integers:
             link = "exp" if loss is not None and loss.log_outputs else None
-            along_classes = loss is not None and loss.has_class_axis
-            axis = _class_axis(loss, y_pred, y_true, channel_axis) if along_classes else -1
+            has_class_axis = loss is not None and loss.has_class_axis
+            axis = _class_axis(loss, y_pred, y_true, channel_axis) if has_class_axis else -1
             return TaskSpec("regression", width, link, axis)
-        if y_pred[0].numel() == 1:
-            return TaskSpec("binary", 1, _link_of_values(task, ends_in), -1, signed=_signed(y_true))
-        if not _may_be_one_hot(y_pred, y_true) and y_true.numel() == y_pred.numel():
-            return _questions(y_pred, y_true, _link_of_values(task, ends_in))
+        has_one_value = y_pred[0].numel() == 1
+        if has_one_value or (y_true.numel() == y_pred.numel() and not _may_be_one_hot(y_pred, y_true)):
+            return _binary_spec(y_pred, y_true, _link_of_values(task, ends_in))
         axis = _class_axis(loss, y_pred, y_true, channel_axis)
         if y_true.shape == y_pred.shape and not is_one_hot(y_true, axis):
-            return _questions(y_pred, y_true, _link_of_values(task, ends_in))
+            return _binary_spec(y_pred, y_true, _link_of_values(task, ends_in))
         link = None if _are_probabilities(y_pred, axis, ends_in) else "softmax"
         return TaskSpec("multiclass", y_pred.shape[axis], link, axis, looks_one_hot=y_true.shape == y_pred.shape)
 
     def for_labels(self, y_true: Tensor) -> TaskSpec:
-        """Return the target for labels of these rows, coded 0 and 1 or -1 and 1.
+        """Return the task for more rows: with `signed` set if their labels are -1 and 1.
+
+        Args:
+            y_true: Targets of these rows.
 
         Raises:
-            ValueError: other labels; targets that are not one-hot, if those of the rows before were.
+            ValueError: There are labels other than 0 and 1 or -1 and 1; or targets are not one-hot, but those of the
+                first batch were.
         """
         if self.looks_one_hot and not is_one_hot(y_true, self.class_axis):
             raise ValueError(
@@ -122,33 +129,41 @@ class TaskSpec:
             )
         return replace(self, signed=True) if low == -1 and not self.signed else self
 
-    def prepare(self, y_pred: Tensor, y_true: Tensor, sees: InputFormat = "task") -> tuple[Tensor, Tensor]:
-        """Return outputs as probabilities and targets as class numbers, in the shapes that torchmetrics takes.
+    def prepare(self, y_pred: Tensor, y_true: Tensor, input_format: InputFormat = "task") -> tuple[Tensor, Tensor]:
+        """Return outputs and targets in the format that a metric takes.
 
         Args:
-            y_pred: outputs of any number of rows.
-            y_true: their targets.
-            sees: `'task'`: of two classes the second's probabilities; `'order'`: the same, or other numbers in their
-                order; `'classes'`: of all; `'elements'`: each probability with 0 or 1; `'values'`: probabilities or
-                values, and targets of the same shape; `'margins'`: outputs as they are, and targets of the same
-                shape; `'raw'`: both as they are.
+            y_pred: Outputs of any number of rows.
+            y_true: Targets of these rows.
+            input_format: What is returned.
+                `'task'`: probabilities and class numbers in torchmetrics' shapes; of two classes, the probability of
+                the second.
+                `'order'`: like `'task'`, or instead of probabilities other numbers in 0..1 in their order.
+                `'classes'`: like `'task'`, with the probabilities of all classes.
+                `'elements'`: every probability, flattened, with a target of 0 or 1.
+                `'values'`: probabilities or values, with targets of the same shape.
+                `'margins'`: outputs unchanged, with targets of the same shape.
+                `'raw'`: both unchanged.
         """
-        if sees == "raw":
+        if input_format == "raw":
             return y_pred, y_true
-        if sees == "margins":
+        if input_format == "margins":
             return y_pred, align_values("metrics", y_true, y_pred)
-        if sees == "values" or self.kind == "regression":
-            return self._values(y_pred, y_true, flat=sees != "values")
-        if sees == "order" and self.link is not None and (self.kind != "multiclass" or self.classes == 2):
+        if input_format == "values" or self.kind == "regression":
+            return self._values(y_pred, y_true, flat=input_format != "values")
+        if input_format == "order" and self.link is not None and (self.kind != "multiclass" or self.classes == 2):
             y_pred = self._ranks(y_pred)
         else:
             y_pred = self._probabilities(y_pred)
         if self.kind == "multiclass":
-            return self._elements(y_pred, y_true) if sees == "elements" else self._classes(y_pred, y_true, sees)
+            if input_format == "elements":
+                return self._elements(y_pred, y_true)
+            return self._classes(y_pred, y_true, input_format)
         labels = _zero_or_one(align_values("metrics", y_true, y_pred), self.left_out)
         return (y_pred.flatten(), labels.flatten()) if self.kind == "binary" else (y_pred, labels)
 
     def _probabilities(self, y_pred: Tensor) -> Tensor:
+        """Return the outputs after `link`."""
         if self.link == "softmax":
             return torch.softmax(y_pred, self.class_axis)
         if self.link == "sigmoid" or (self.link == "half" and self.signed):
@@ -156,18 +171,22 @@ class TaskSpec:
         if self.link == "exp":
             return y_pred.exp()
         if self.link == "half":
-            return torch.sigmoid(y_pred - 0.5)  # keeps the order, and what lies above 0.5
+            return torch.sigmoid(y_pred - 0.5)  # above 0.5 exactly if the value is, in the same order
         return y_pred
 
     def _ranks(self, y_pred: Tensor) -> Tensor:
-        """Return numbers in 0..1 in the order of the outputs; of two classes, the second's in the order of its odds."""
+        """Return numbers in 0..1 in the order of the outputs; for two classes, of their odds."""
         if self.kind != "multiclass":
-            return _in_order(y_pred)
-        first, second = _precise(y_pred).unbind(self.class_axis)
-        ranks = _in_order(second - first)
+            return _to_unit_interval(y_pred)
+        first, second = _to_float64(y_pred).unbind(self.class_axis)
+        ranks = _to_unit_interval(second - first)
         return torch.stack((1 - ranks, ranks), self.class_axis)
 
     def _values(self, y_pred: Tensor, y_true: Tensor, flat: bool) -> tuple[Tensor, Tensor]:
+        """Return outputs as values, and targets in their shape.
+
+        If `flat`, a single column is returned as a vector.
+        """
         if self.link == "exp" or (self.link in ("sigmoid", "softmax") and not self.margins):
             y_pred = self._probabilities(y_pred)
         y_true = align_values("metrics", y_true, y_pred)
@@ -176,24 +195,24 @@ class TaskSpec:
         return y_pred, y_true
 
     def _class_numbers(self, y_pred: Tensor, y_true: Tensor) -> tuple[Tensor, Tensor]:
-        """Return one row of scores `(places, classes)` and one class number for each place."""
+        """Return scores `(places, classes)` and class numbers `(places,)`, without ignored ones."""
         axis = self.class_axis % y_pred.ndim
         if y_true.shape == y_pred.shape:  # one-hot or probabilities
             y_true = (y_true.to(torch.uint8) if y_true.dtype == torch.bool else y_true).argmax(axis)
         elif y_true.ndim == y_pred.ndim:
             y_true = y_true.squeeze(axis)
         y_true = y_true.long()
-        if y_pred.ndim > 2:  # (batch, ..., classes) -> one row for each place
+        if y_pred.ndim > 2:  # (batch, ..., classes) -> (places, classes)
             y_pred = y_pred.movedim(axis, -1).flatten(0, -2)
             y_true = y_true.flatten()
         if self.ignored is not None:
-            counted = y_true != self.ignored
-            y_pred, y_true = y_pred[counted], y_true[counted]
+            is_counted = y_true != self.ignored
+            y_pred, y_true = y_pred[is_counted], y_true[is_counted]
         return y_pred, y_true
 
-    def _classes(self, y_pred: Tensor, y_true: Tensor, sees: InputFormat) -> tuple[Tensor, Tensor]:
+    def _classes(self, y_pred: Tensor, y_true: Tensor, input_format: InputFormat) -> tuple[Tensor, Tensor]:
         y_pred, y_true = self._class_numbers(y_pred, y_true)
-        if self.classes == 2 and sees in ("task", "order"):
+        if self.classes == 2 and input_format in ("task", "order"):
             return y_pred[:, 1], y_true
         return y_pred, y_true
 
@@ -202,23 +221,16 @@ class TaskSpec:
         return y_pred.flatten(), torch.nn.functional.one_hot(y_true, self.classes).flatten()
 
 
-def _yes_or_no(loss: Loss, y_pred: Tensor, y_true: Tensor, ends_in: str | None) -> TaskSpec:
-    several = y_pred.ndim == 2 and y_pred.shape[1] > 1
-    link: Link | None = "sigmoid" if loss.from_logits or (loss.margins and ends_in != "sigmoid") else None
-    kind: Kind = "multilabel" if several else "binary"
-    return TaskSpec(kind, y_pred.shape[1] if several else 1, link, -1, signed=_signed(y_true), margins=loss.margins)
-
-
-def _questions(y_pred: Tensor, y_true: Tensor, link: Link | None) -> TaskSpec:
-    """Return the target of outputs that are each a yes-or-no question, where no loss says so."""
-    several = y_pred.ndim == 2
-    return TaskSpec(
-        "multilabel" if several else "binary", y_pred.shape[1] if several else 1, link, -1, signed=_signed(y_true)
-    )
+def _binary_spec(y_pred: Tensor, y_true: Tensor, link: Link | None, margins: bool = False) -> TaskSpec:
+    """Return the task of outputs that are yes-or-no questions, one for each column."""
+    has_columns = y_pred.ndim == 2 and y_pred.shape[1] > 1
+    kind: Kind = "multilabel" if has_columns else "binary"
+    n_questions = y_pred.shape[1] if has_columns else 1
+    return TaskSpec(kind, n_questions, link, -1, signed=_has_negative_labels(y_true), margins=margins)
 
 
 def _may_be_one_hot(y_pred: Tensor, y_true: Tensor) -> bool:
-    """Return whether targets may have their classes on axis 1 or the last, of the outputs' shape."""
+    """Return whether targets, in the shape of the outputs, are one-hot along axis 1 or -1."""
     return y_true.shape == y_pred.shape and any(y_pred.shape[axis] > 1 and is_one_hot(y_true, axis) for axis in (1, -1))
 
 
@@ -226,40 +238,45 @@ def _class_axis(loss: Loss | None, y_pred: Tensor, y_true: Tensor, channel_axis:
     if loss is not None and loss.class_axis is not None:
         return loss.class_axis if y_pred.ndim > 1 else 0
     name = "metrics" if loss is None else f"metrics beside loss {loss.name!r}"
-    # a function in torch's order has torch's class axis, if the targets do not tell
+    # if the targets fit several axes, a function in torch's order has the class axis of torch
     default = 1 if isinstance(loss, TorchLoss) else None
     return find_class_axis(name, y_true, y_pred, known=channel_axis, default=default)
 
 
 def _link_of_values(task: str | None, ends_in: str | None) -> Link | None:
-    """Return what makes probabilities of single outputs: a loss of values compares them with 0.5 itself."""
+    """Return the link of outputs whose loss has none: `'half'` if it is a regression loss."""
     if ends_in == "sigmoid":
         return None
     return "half" if task == "regression" else "unknown"
 
 
-def _signed(y_true: Tensor) -> bool:
+def _has_negative_labels(y_true: Tensor) -> bool:
     return y_true.dtype != torch.bool and bool((y_true == -1).any())
 
 
 def _zero_or_one(y_true: Tensor, left_out: int | None) -> Tensor:
-    """Return labels of yes-or-no questions as 0 and 1; smoothed ones are rounded, -1 becomes 0."""
+    """Return labels of yes-or-no questions as 0 and 1.
+
+    Smoothed labels are rounded, and -1 becomes 0. Labels equal to `left_out` are unchanged.
+    """
     labels = (y_true.round() > 0).long()
     return labels if left_out is None else labels.where(y_true != left_out, left_out)
 
 
-def _in_order(y_pred: Tensor) -> Tensor:
-    """Return numbers in 0..1 in the order of `y_pred`; a sigmoid makes large logits equal, also in float64."""
-    precise = _precise(y_pred)  # in float32 logits beyond 1000 would be ties
+def _to_unit_interval(y_pred: Tensor) -> Tensor:
+    """Return numbers in 0..1 in the order of `y_pred`."""
+    # a softsign, because a sigmoid makes large logits equal, even in float64
+    precise = _to_float64(y_pred)  # in float32 the softsign makes logits beyond 1000 equal, too
     return (torch.nn.functional.softsign(precise) + 1) / 2
 
 
-def _precise(y_pred: Tensor) -> Tensor:
+def _to_float64(y_pred: Tensor) -> Tensor:
+    """Return the outputs in float64, or unchanged on devices without it."""
     return y_pred if y_pred.device.type == "mps" else y_pred.double()
 
 
 def _are_probabilities(y_pred: Tensor, axis: int, ends_in: str | None) -> bool:
-    """Return whether outputs are probabilities of classes along an axis."""
+    """Return whether outputs along an axis come from a softmax, or are >= 0 with a sum of 1."""
     if ends_in == "softmax":
         return True
     sums = y_pred.float().sum(axis)

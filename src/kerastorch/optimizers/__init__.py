@@ -1,7 +1,11 @@
-"""Optimizers under Keras' names, as settings for `torch.optim`; and `get`."""
+"""Optimizers under Keras' names, which make `torch.optim` optimizers, and `get`."""
 
 from kerastorch.optimizers.base import Optimizer
 from kerastorch.optimizers.keras_optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
 from kerastorch.optimizers.registry import get
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Nadam", "Optimizer", "RMSprop", "get"]
+
+
+def __dir__() -> list[str]:
+    return __all__

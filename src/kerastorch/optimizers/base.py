@@ -1,4 +1,4 @@
-"""What an optimizer under a Keras name is: settings that, given parameters, become a `torch.optim` optimizer."""
+"""Optimizer: settings under Keras' names that make a `torch.optim` optimizer, and its step hooks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import check_float, check_int
+from kerastorch.core.representation import represent
 from kerastorch.core.serialization import Configurable
 from kerastorch.core.torch_private import (
     foreach_mul_,
@@ -22,7 +23,7 @@ from kerastorch.optimizers.learning_rate import with_learning_rate
 
 TorchOptimizer = torch.optim.Optimizer
 
-# of the arguments of all optimizers, where they have them
+# bounds of the arguments of all optimizers
 _BOUNDS: dict[str, dict[str, Any]] = {
     "learning_rate": {"above": 0},
     "weight_decay": {"least": 0},
@@ -40,27 +41,35 @@ _BOUNDS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Optimizer(Configurable):
-    """Base of the optimizers: call it with parameters to get the `torch.optim` optimizer it stands for.
+    """Base of the optimizers: settings that make a `torch.optim` optimizer.
 
-    It takes torch's fused kernel if there is one. Sparse gradients (`nn.Embedding(sparse=True)`) have none: `fit` does
-    without it then, in a loop of your own set `group["fused"] = False`. Under `torch.amp.GradScaler` clipping sees
-    unscaled gradients, and a step that the scaler skips changes nothing.
+    Calling an instance with parameters returns the `torch.optim` optimizer.
+
+    The optimizer uses torch's fused kernel if there is one for its parameters. Fused kernels do not support sparse
+    gradients (`nn.Embedding(sparse=True)`): `fit` turns them off for these; in a loop of your own set
+    `group["fused"] = False`. Under `torch.amp.GradScaler` gradients are unscaled before they are clipped, and a step
+    that the scaler skips changes nothing.
 
     Args:
-        learning_rate: step size, > 0.
-        weight_decay: decoupled, as in Keras: before each step a weight loses `learning_rate * weight_decay` of itself.
-        clipnorm: each gradient is scaled down to this norm.
-        clipvalue: each element of a gradient is clipped to `-clipvalue..clipvalue`.
-        global_clipnorm: all gradients together are scaled down to this norm.
-        use_ema: keep a moving average of the weights; it replaces them when `fit` ends.
-        ema_momentum: how much of the average each step keeps.
-        ema_overwrite_frequency: replace the weights by the average every so many steps.
-        loss_scale_factor: `fit` multiplies the loss by it and divides the gradients by it.
-        gradient_accumulation_steps: `fit` steps once in so many batches, on the mean of their gradients. Those of
-            the last batches wait for the next `fit` or `train_on_batch`, as in Keras.
-        name: for messages.
+        learning_rate: Step size, > 0.
+        weight_decay: Decoupled weight decay, as in Keras: before each step `learning_rate * weight_decay` times the
+            weight is subtracted from it.
+        clipnorm: Largest norm of each gradient; a gradient with a larger norm is scaled down to it.
+        clipvalue: Each element of a gradient is clipped to `-clipvalue..clipvalue`.
+        global_clipnorm: Largest norm of all gradients together.
+        use_ema: Whether to compute an exponential moving average of the weights, which replaces them when `fit` ends.
+        ema_momentum: Momentum of that average: after each step it is `momentum * average + (1 - momentum) * weight`.
+        ema_overwrite_frequency: Number of steps after which the average replaces the weights, again and again.
+            Default: only when `fit` ends.
+        loss_scale_factor: Factor by which `fit` multiplies the loss and divides the gradients.
+        gradient_accumulation_steps: Number of batches, >= 2, after which `fit` makes one step, on the mean of their
+            gradients. Gradients of the remaining batches are used in the next `fit` or `train_on_batch`, as in Keras.
+        name: Name for error messages. Default: that of the class.
+
+    Raises:
+        ValueError: An argument is out of its bounds, or has no effect without another.
     """
 
     kind: ClassVar[type[TorchOptimizer]]
@@ -91,16 +100,25 @@ class Optimizer(Configurable):
             raise ValueError("ema_overwrite_frequency does nothing without use_ema=True.")
         self.name = self.name or type(self).__name__
 
+    def __repr__(self) -> str:
+        return represent(self, always=("learning_rate",), name=type(self).__name__)
+
     def _clips(self) -> dict[str, float]:
         clips = {key: getattr(self, key) for key in ("clipnorm", "clipvalue", "global_clipnorm")}
         return {key: value for key, value in clips.items() if value is not None}
 
     def arguments(self) -> dict[str, Any]:
-        """What `torch.optim` calls these settings, without the learning rate."""
+        """Return the keyword arguments of the `torch.optim` class, without the learning rate."""
         return {}
 
     def __call__(self, params: Iterable[Any]) -> TorchOptimizer:
-        """The `torch.optim` optimizer over `params`; clipping, weight decay and averaging hang on it as step hooks."""
+        """Return a `torch.optim` optimizer of `params`.
+
+        Clipping, weight decay and averaging are step hooks of that optimizer.
+
+        Raises:
+            ValueError: The settings include `gradient_accumulation_steps` or `loss_scale_factor`, which need `fit`.
+        """
         if self.gradient_accumulation_steps or self.loss_scale_factor:
             raise ValueError(
                 f"{self.name}: gradient_accumulation_steps and loss_scale_factor are kept by fit(); "
@@ -109,7 +127,7 @@ class Optimizer(Configurable):
         return self.build(params)
 
     def build(self, params: Iterable[Any]) -> TorchOptimizer:
-        """As calling it, for a caller that accumulates and scales by itself."""
+        """Return the optimizer for callers with their own gradient accumulation and loss scaling."""
         built = with_kernel(self.kind, params, lr=self.learning_rate, **self.arguments())
         for how, limit in self._clips().items():
             built.register_step_pre_hook(Clip(how, limit))
@@ -122,16 +140,24 @@ class Optimizer(Configurable):
 
 
 def with_kernel(kind: type[TorchOptimizer], params: Iterable[Any], **arguments: Any) -> TorchOptimizer:
-    """The optimizer with torch's fused kernel where it has one for these parameters, else its foreach kernel."""
+    """Return a `torch.optim` optimizer with its fused kernel, else its foreach kernel.
+
+    The fused kernel is used if the class has one and it supports the parameters.
+
+    Args:
+        kind: Class of the optimizer.
+        params: Parameters, `(name, parameter)` pairs, or dicts of parameter groups.
+        **arguments: Keyword arguments of the class.
+    """
     kind = with_learning_rate(kind)
-    params = [{**group, "params": _listed(group["params"])} if isinstance(group, dict) else group for group in params]
+    params = [{**group, "params": _to_list(group["params"])} if isinstance(group, dict) else group for group in params]
     known = inspect.signature(kind).parameters
     tensors = [tensor for group in params for tensor in (group["params"] if isinstance(group, dict) else [group])]
     tensors = [tensor[1] if isinstance(tensor, tuple) else tensor for tensor in tensors]
     if "fused" in known and is_fusable(tensors):
         try:
             return kind(params, **arguments, fused=True)  # type: ignore[call-arg]
-        except RuntimeError:  # a device without the kernel
+        except RuntimeError:  # the device has no such kernel
             pass
     if "foreach" in known and all(tensor.is_floating_point() for tensor in tensors):
         return kind(params, **arguments, foreach=True)  # type: ignore[call-arg]
@@ -139,36 +165,41 @@ def with_kernel(kind: type[TorchOptimizer], params: Iterable[Any], **arguments: 
 
 
 def is_fusable(tensors: Iterable[Tensor]) -> bool:
-    """Whether torch's fused kernels, where it has them, take these parameters."""
+    """Return whether torch's fused kernels support these parameters."""
     return all(tensor.is_floating_point() and tensor.device.type in ("cpu", "cuda", "mps") for tensor in tensors)
 
 
 def _let_scalers_unscale(optimizer: TorchOptimizer) -> None:
-    """Have `torch.amp.GradScaler` divide gradients before the step, and leave a step out that it skips.
+    """Make `torch.amp.GradScaler` unscale gradients before the step and skip steps itself.
 
-    For a fused kernel a scaler leaves both to the kernel, and calls `step` in any case: step hooks would see scaled
-    gradients, and act in skipped steps. SGD's kernel leaves its momentum uninitialised if the first step is skipped.
-    The cost is that the scaler looks at the device before each step.
+    By default a scaler leaves both to a fused kernel and always calls `step`: step hooks would see scaled gradients and
+    run in skipped steps, and SGD's kernel would leave its momentum uninitialised if the first step is skipped. The cost
+    is one device synchronisation before each step.
     """
     if has_step_hooks(optimizer) or any(group.get("momentum") for group in optimizer.param_groups):
         unscale_before_step(optimizer)
 
 
-def _listed(params: Any) -> list[Any]:
+def _to_list(params: Any) -> list[Any]:
     return [params] if isinstance(params, Tensor) else list(params)
 
 
 def _gradients(optimizer: TorchOptimizer) -> list[Tensor]:
-    return [weight.grad for weight in weights(optimizer) if weight.grad is not None]
+    return [weight.grad for weight in optimizer_parameters(optimizer) if weight.grad is not None]
 
 
-def weights(optimizer: TorchOptimizer) -> list[Tensor]:
-    """All parameters an optimizer holds."""
+def optimizer_parameters(optimizer: TorchOptimizer) -> list[Tensor]:
+    """Return the parameters of all groups of an optimizer, in their order."""
     return [weight for group in optimizer.param_groups for weight in group["params"]]
 
 
 class Clip:
-    """Step hook: clip gradients as Keras' `clipnorm`, `clipvalue` or `global_clipnorm` does."""
+    """Hook before a step that clips the gradients, as in Keras.
+
+    Args:
+        how: `'clipnorm'`, `'clipvalue'` or `'global_clipnorm'`.
+        limit: The largest norm or absolute value.
+    """
 
     def __init__(self, how: str, limit: float) -> None:
         self.how, self.limit = how, limit
@@ -177,9 +208,9 @@ class Clip:
         if not _gradients(optimizer):
             return
         if self.how == "clipvalue":
-            nn.utils.clip_grad_value_(weights(optimizer), self.limit)
+            nn.utils.clip_grad_value_(optimizer_parameters(optimizer), self.limit)
         elif self.how == "global_clipnorm":
-            nn.utils.clip_grad_norm_(weights(optimizer), self.limit)
+            nn.utils.clip_grad_norm_(optimizer_parameters(optimizer), self.limit)
         else:
             gradients = _gradients(optimizer)
             norms = foreach_norm(gradients)
@@ -187,7 +218,11 @@ class Clip:
 
 
 class Decay:
-    """Step hook: decoupled weight decay, before the step."""
+    """Hook before a step that applies decoupled weight decay to weights with a gradient.
+
+    Args:
+        rate: A weight is multiplied by `1 - learning_rate * rate`.
+    """
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
@@ -195,13 +230,20 @@ class Decay:
     @torch.no_grad()
     def __call__(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
         for group in optimizer.param_groups:
-            learning = [weight for weight in group["params"] if weight.grad is not None]
-            if learning:
-                foreach_mul_(learning, 1 - group["lr"] * self.rate)
+            updated = [weight for weight in group["params"] if weight.grad is not None]
+            if updated:
+                foreach_mul_(updated, 1 - group["lr"] * self.rate)
 
 
 class Average:
-    """Step hook: an exponential moving average of the weights, kept in the optimizer's state as `'ema'`."""
+    """Hook after a step that updates an exponential moving average of the weights.
+
+    The average is the entry `'ema'` of the optimizer's state; the number of steps is `'ema_steps'` of its first group.
+
+    Args:
+        momentum: The average becomes `momentum * average + (1 - momentum) * weight`.
+        every: Number of steps after which the average replaces the weights; `None` for never.
+    """
 
     def __init__(self, momentum: float, every: int | None) -> None:
         self.momentum, self.every = momentum, every
@@ -209,11 +251,11 @@ class Average:
     @torch.no_grad()
     def __call__(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
         first = optimizer.param_groups[0]
-        first["ema_steps"] = steps = first.get("ema_steps", 0) + 1  # there, so that a state_dict has it
-        for weight in weights(optimizer):
+        first["ema_steps"] = steps = first.get("ema_steps", 0) + 1  # in a group, so that it is in the state_dict
+        for weight in optimizer_parameters(optimizer):
             state = optimizer.state.get(weight, {})
             if not state and weight.grad is None:
-                continue  # its optimizer state is yet to be made; until then the weight stands still
+                continue  # the weight has not been updated; torch makes its state at its first step
             state = optimizer.state[weight]
             if "ema" not in state:
                 state["ema"] = weight.detach().clone()
@@ -224,18 +266,20 @@ class Average:
 
 
 @torch.no_grad()
-def overwrite_by_average(optimizer: TorchOptimizer) -> None:
-    """Replace the weights by their moving average, where one is kept."""
+def overwrite_with_average(optimizer: TorchOptimizer) -> None:
+    """Replace each weight by its moving average, if it has one."""
     for weight, state in optimizer.state.items():
         if "ema" in state:
             weight.copy_(state["ema"])
 
 
-def unfuse_beginners(optimizer: TorchOptimizer) -> None:
-    """Leave the fused kernel where weights that begin to learn now stand beside others: SGD's fails on that."""
+def unfuse_partly_trained_groups(optimizer: TorchOptimizer) -> None:
+    """Turn the fused kernel off for groups in which only some weights have a momentum buffer.
+
+    This happens if weights are unfrozen after a step; the fused kernel of SGD fails on such a group.
+    """
     for group in optimizer.param_groups:
         if group.get("fused") and group.get("momentum"):
-            learning = [optimizer.state.get(weight, {}) for weight in group["params"] if weight.requires_grad]
-            begun = {state.get("momentum_buffer") is not None for state in learning}
-            if len(begun) == 2:
+            states = [optimizer.state.get(weight, {}) for weight in group["params"] if weight.requires_grad]
+            if len({state.get("momentum_buffer") is not None for state in states}) == 2:
                 group["fused"] = False

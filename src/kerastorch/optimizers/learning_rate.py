@@ -1,8 +1,8 @@
-"""The learning rate of a `torch.optim` optimizer: read, set, and as its attribute `learning_rate`."""
+"""Learning rates of `torch.optim` optimizers: reading, setting, and the attribute `learning_rate`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -11,20 +11,25 @@ from kerastorch.core.errors import check_float
 from kerastorch.core.ownership import is_from
 
 
-def rates(optimizer: Any) -> list[float]:
-    """Read the rate of each parameter group.
+class HasParamGroups(Protocol):
+    """An optimizer of torch, or the mixin of one."""
+
+    param_groups: list[dict[str, Any]]
+
+
+def rates(optimizer: object) -> list[float]:
+    """Return the learning rate of each parameter group.
 
     Raises:
-        ValueError: it has none.
+        ValueError: The object is no optimizer of torch, or a group has no `'lr'`.
     """
-    known = isinstance(optimizer, torch.optim.Optimizer)
-    if not known or any("lr" not in group for group in optimizer.param_groups):
+    if not isinstance(optimizer, torch.optim.Optimizer) or any("lr" not in group for group in optimizer.param_groups):
         raise ValueError(f"{type(optimizer).__name__} has no learning rate: no 'lr' in its param_groups.")
     return [float(group["lr"]) for group in optimizer.param_groups]
 
 
-def set_rates(optimizer: Any, values: list[float]) -> None:
-    """Give each group its rate; one that is a tensor stays that tensor."""
+def set_rates(optimizer: HasParamGroups, values: list[float]) -> None:
+    """Set the learning rate of each parameter group; tensors are changed in place."""
     for group, value in zip(optimizer.param_groups, values, strict=True):
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(value)
@@ -32,66 +37,74 @@ def set_rates(optimizer: Any, values: list[float]) -> None:
             group["lr"] = value
 
 
-def one_rate(optimizer: Any, problem: str, cure: str) -> float:
-    """Return the learning rate of all groups.
+def common_rate(optimizer: object, problem: str, cure: str) -> float:
+    """Return the learning rate that all parameter groups have.
+
+    Args:
+        optimizer: An optimizer of torch.
+        problem: Start of the error message, before the list of rates.
+        cure: End of the error message.
 
     Raises:
-        ValueError: they have different ones; the message is the problem, the rates and the cure.
+        ValueError: The groups have different rates.
     """
-    found = rates(optimizer)
-    if len(set(found)) > 1:
-        raise ValueError(f"{problem}: {', '.join(map(repr, found))}. {cure}")
-    return found[0]
+    group_rates = rates(optimizer)
+    if len(set(group_rates)) > 1:
+        raise ValueError(f"{problem}: {', '.join(map(repr, group_rates))}. {cure}")
+    return group_rates[0]
 
 
 class LearningRate:
-    """Mixin of optimizers of torch: `learning_rate` is the `'lr'` of all parameter groups."""
+    """Mixin for optimizers of torch: `learning_rate` is the `'lr'` of all parameter groups."""
 
     param_groups: list[dict[str, Any]]
     _kind: type[torch.optim.Optimizer]
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of all parameter groups; setting it sets that of all.
+        """The learning rate of all parameter groups; setting it sets the rate of each group.
 
         Raises:
-            ValueError: the groups have different ones.
+            ValueError: The groups have different rates.
         """
         return self._one_rate()
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        given = check_float("learning_rate", float(value) if isinstance(value, Tensor) else value, least=0)
-        self._one_rate()
-        set_rates(self, [given] * len(self.param_groups))
+        rate = check_float("learning_rate", float(value) if isinstance(value, Tensor) else value, least=0)
+        self._one_rate()  # raises if the groups have different rates, which one rate would overwrite
+        set_rates(self, [rate] * len(self.param_groups))
 
     @property
     def lr(self) -> float:
-        """Refused: the name is `learning_rate`, as in Keras."""
-        raise AttributeError(_OTHER_NAME)
+        """Raise an error: the name is `learning_rate`, as in Keras."""
+        raise AttributeError(_WRONG_NAME)
 
     @lr.setter
     def lr(self, value: Any) -> None:
-        raise AttributeError(_OTHER_NAME)
+        raise AttributeError(_WRONG_NAME)
 
     def _one_rate(self) -> float:
-        return one_rate(
+        return common_rate(
             self,
             "the groups of the optimizer have several learning rates",
             "Read and set them one by one: optimizer.param_groups[0]['lr'], ...",
         )
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        # the class is found by the one it was made of, since no module holds it
-        return _bare, (self._kind,), self.__getstate__()
+        # pickle cannot import the class, which is in no module; it is made again from the class of torch
+        return _new_instance, (self._kind,), self.__getstate__()
 
 
-_made: dict[type[torch.optim.Optimizer], type[torch.optim.Optimizer]] = {}  # with `learning_rate`
-_OTHER_NAME = "an optimizer has no attribute 'lr'; it is learning_rate, or param_groups[0]['lr']."
+_classes: dict[type[torch.optim.Optimizer], type[torch.optim.Optimizer]] = {}  # torch's class -> with `learning_rate`
+_WRONG_NAME = "an optimizer has no attribute 'lr'; it is learning_rate, or param_groups[0]['lr']."
 
 
 def with_learning_rate(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
-    """The same class with `learning_rate`; `kind` itself if that has such an attribute, or one `lr`, of its own.
+    """Return a subclass with the attribute `learning_rate` of a class in `torch.optim`.
+
+    Other classes, and classes with an attribute `learning_rate` or `lr` of their own, are returned unchanged. The
+    subclass has the name and the module of the class.
 
     >>> optimizer = with_learning_rate(torch.optim.SGD)([torch.zeros(1)], lr=0.1)
     >>> optimizer.learning_rate = 0.5
@@ -100,34 +113,34 @@ def with_learning_rate(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Op
     """
     if hasattr(kind, "learning_rate") or hasattr(kind, "lr") or not is_from(kind, "torch.optim"):
         return kind
-    if kind not in _made:
-        about = {"_kind": kind, "__module__": kind.__module__, "__qualname__": kind.__qualname__}
-        _made[kind] = type(kind.__name__, (LearningRate, kind), {**about, "__doc__": kind.__doc__})
-    return _made[kind]
+    if kind not in _classes:
+        namespace = {"_kind": kind} | {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
+        _classes[kind] = type(kind.__name__, (LearningRate, kind), namespace)
+    return _classes[kind]
 
 
 def torch_class(optimizer: torch.optim.Optimizer) -> type[torch.optim.Optimizer]:
-    """The class of an optimizer without `learning_rate`: that of torch, or of the user."""
+    """Return the class of an optimizer without the mixin `LearningRate`."""
     return optimizer._kind if isinstance(optimizer, LearningRate) else type(optimizer)
 
 
-def _bare(kind: type[torch.optim.Optimizer]) -> Any:
-    made = with_learning_rate(kind)
-    return made.__new__(made)
+def _new_instance(kind: type[torch.optim.Optimizer]) -> Any:
+    subclass = with_learning_rate(kind)
+    return subclass.__new__(subclass)
 
 
-def watch_rate(optimizer: torch.optim.Optimizer) -> RateWatch | None:
-    """Return what refuses a `learning_rate` that nothing reads; `None` for an optimizer that reads it."""
-    return None if isinstance(optimizer, LearningRate) else RateWatch(optimizer)
+def make_rate_check(optimizer: torch.optim.Optimizer) -> IgnoredRateCheck | None:
+    """Return a check for an optimizer without the attribute `learning_rate`, else `None`."""
+    return None if isinstance(optimizer, LearningRate) else IgnoredRateCheck(optimizer)
 
 
-class RateWatch:
-    """Refuses a `learning_rate` that is set on an optimizer of torch that does not know it.
+class IgnoredRateCheck:
+    """A check that `learning_rate` is not set on an optimizer that ignores it.
 
-    Called before each step of such an optimizer, the user's own or made by a function of the user's.
+    It is called before each step. Such an optimizer is made by the user, or by a function of the user.
 
     Args:
-        optimizer: before a script could set an attribute on it.
+        optimizer: The optimizer, before a script could set an attribute on it.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
@@ -136,10 +149,10 @@ class RateWatch:
         self._kind = type(optimizer).__name__
 
     def __call__(self) -> None:
-        """Look.
+        """Raise an error if an attribute `learning_rate` or `lr` was set.
 
         Raises:
-            AttributeError: it was set.
+            AttributeError: It was set, which has no effect.
         """
         for name in self._names:
             if name in self._attributes:

@@ -1,4 +1,4 @@
-"""From what a user wrote to something that makes a `torch.optim` optimizer of parameters."""
+"""Lookup of optimizers by name, and creation of `torch.optim` optimizers from what a user gives to `compile`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Factory = Callable[[Iterable[Any]], TorchOptimizer]
 
 _KERAS = ("SGD", "RMSprop", "Adagrad", "Adadelta", "Adam", "AdamW", "Adamax", "Nadam")
 _NAMES: dict[str, Any] = {name.lower(): getattr(keras_optimizers, name) for name in _KERAS}
-# every other class of torch.optim, with torch's defaults
+# the other classes of torch.optim, with torch's defaults
 _NAMES |= {
     name.lower(): kind
     for name, kind in inspect.getmembers(torch.optim, inspect.isclass)
@@ -27,13 +27,20 @@ _NAMES |= {
 
 
 def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:
-    """A name, class, instance or partial: settings, a factory `params -> optimizer`, or a `torch.optim` optimizer.
+    """Return the optimizer for a name, class, instance, factory or `torch.optim` optimizer.
 
-    Keras' names take Keras' defaults (`'adam'` has epsilon 1e-7), the other names of `torch.optim` torch's. An
-    optimizer that already holds parameters is used as it is.
+    Keras' names have Keras' defaults (`'adam'` has epsilon 1e-7); the other names of `torch.optim` have torch's. An
+    optimizer that already has parameters is returned unchanged.
+
+    Returns:
+        Settings (`Optimizer`), a factory `params -> torch.optim.Optimizer`, or a `torch.optim.Optimizer`.
+
+    Raises:
+        ValueError: The name is unknown.
+        TypeError: The identifier is none of these.
 
     >>> get("sgd")
-    SGD(learning_rate=0.01, ...)
+    SGD(learning_rate=0.01)
     >>> get("adamm")
     Traceback (most recent call last):
     ValueError: Unknown optimizer 'adamm'. Did you mean 'adam'? Known: ...
@@ -46,18 +53,28 @@ def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):
         identifier = identifier()
     if callable(identifier) or isinstance(identifier, TorchOptimizer):
-        found: Optimizer | Factory | TorchOptimizer = identifier
-        return found
+        optimizer: Optimizer | Factory | TorchOptimizer = identifier
+        return optimizer
     raise TypeError(f"An optimizer is a name, a class, an instance or a partial, got {given!r}.")
 
 
-def attach(
+def create_optimizer(
     optimizer: Optimizer | Factory | TorchOptimizer, params: list[Any], *, sparse: bool = False
 ) -> TorchOptimizer:
-    """The `torch.optim` optimizer for `params`; fused kernels do not take gradients that are `sparse`."""
+    """Return a `torch.optim` optimizer of parameters.
+
+    Args:
+        optimizer: As `get` returns it; a `torch.optim` optimizer is returned unchanged.
+        params: Parameters of the model.
+        sparse: Whether gradients may be sparse, so that fused kernels are turned off.
+
+    Raises:
+        TypeError: A factory returns something else.
+    """
     if isinstance(optimizer, TorchOptimizer):
         return optimizer
-    built = optimizer.build(params) if isinstance(optimizer, Optimizer) else _knowing_its_rate(optimizer)(params)
+    make = optimizer.build if isinstance(optimizer, Optimizer) else _factory_with_learning_rate(optimizer)
+    built = make(params)
     if not isinstance(built, TorchOptimizer):
         raise TypeError(f"optimizer: {optimizer!r} must make a torch.optim optimizer, got {type(built).__name__}.")
     for group in built.param_groups if sparse else ():
@@ -65,10 +82,16 @@ def attach(
     return built
 
 
-def hold(optimizer: TorchOptimizer, params: list[Any], *, sparse: bool = False) -> None:
-    """Let an optimizer of one group that has not stepped hold `params`, where it holds others.
+def replace_parameters(optimizer: TorchOptimizer, params: list[Any], *, sparse: bool = False) -> None:
+    """Replace the parameters of an optimizer that has one group and has not made a step.
 
-    It stays the same object with the same settings, since the user may hold it, or a schedule over it.
+    The optimizer stays the same object with the same settings, because the user or a learning rate schedule may refer
+    to it. With several groups nothing changes.
+
+    Args:
+        optimizer: The optimizer.
+        params: The new parameters.
+        sparse: Whether gradients may be sparse, so that the fused kernel is turned off.
     """
     group = optimizer.param_groups[0]
     if len(optimizer.param_groups) > 1 or list(map(id, group["params"])) == list(map(id, params)):
@@ -78,9 +101,12 @@ def hold(optimizer: TorchOptimizer, params: list[Any], *, sparse: bool = False) 
         group["fused"] = False
 
 
-def _knowing_its_rate(factory: Factory) -> Factory:
-    """The same factory; a class of torch, or a partial of one, makes optimizers with `learning_rate`."""
+def _factory_with_learning_rate(factory: Factory) -> Factory:
+    """Return a factory whose optimizers have the attribute `learning_rate`.
+
+    A factory that is no class of torch, nor a partial of one, is returned unchanged.
+    """
     if isinstance(factory, functools.partial) and isinstance(factory.func, type):
-        return functools.partial(_knowing_its_rate(factory.func), *factory.args, **factory.keywords)
-    known: Any = factory
-    return with_learning_rate(known) if isinstance(known, type) and issubclass(known, TorchOptimizer) else factory
+        return functools.partial(_factory_with_learning_rate(factory.func), *factory.args, **factory.keywords)
+    kind: Any = factory
+    return with_learning_rate(kind) if isinstance(kind, type) and issubclass(kind, TorchOptimizer) else factory

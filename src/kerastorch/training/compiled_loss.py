@@ -13,7 +13,7 @@ from kerastorch.checkpoint.module_state import capture_module_state, restore_mod
 from kerastorch.core.errors import check_float
 from kerastorch.data.arrays import check_weights
 from kerastorch.losses import registry
-from kerastorch.losses.alignment import whole_classes
+from kerastorch.losses.alignment import to_class_numbers
 from kerastorch.losses.base import Loss
 from kerastorch.regularizers import Penalty
 from kerastorch.training.auxiliary_losses import collect_auxiliary_losses
@@ -60,7 +60,7 @@ class CompiledLoss:
     @property
     def averages(self) -> bool:
         """Return whether the mean over an epoch is independent of the batch size."""
-        return all(loss is None or loss.averages() for loss in self.losses.values())
+        return all(loss is None or loss.is_mean_over_rows() for loss in self.losses.values())
 
     @property
     def names_parts(self) -> bool:
@@ -232,7 +232,7 @@ class CompiledLoss:
 
     def _class_numbers(self, y: Tensor) -> Tensor:
         """Return class numbers that are floats as int64; targets in memory were validated with the first batch."""
-        return whole_classes(y) if self._pass.targets is None else y.to(torch.int64)
+        return to_class_numbers(y) if self._pass.targets is None else y.to(torch.int64)
 
     @contextmanager
     def attach(self, module: nn.Module, final_activation: FinalActivation | None, targets: Any) -> Iterator[None]:

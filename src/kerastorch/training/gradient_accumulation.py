@@ -10,7 +10,7 @@ from torch import Tensor
 from kerastorch.checkpoint.optimizer_state import like
 from kerastorch.core.errors import warn
 from kerastorch.core.torch_private import foreach_div_
-from kerastorch.optimizers.base import TorchOptimizer, weights
+from kerastorch.optimizers.base import TorchOptimizer, optimizer_parameters
 
 
 class GradientAccumulation:
@@ -52,11 +52,13 @@ class GradientAccumulation:
     def store(self) -> None:
         """Count a batch, and take its gradients as the new sums."""
         self._batches += 1
-        self._sums = {weight: weight.grad for weight in weights(self._optimizer) if weight.grad is not None}
+        self._sums = {
+            weight: weight.grad for weight in optimizer_parameters(self._optimizer) if weight.grad is not None
+        }
 
     def unscale(self) -> None:
         """Divide `.grad` by the loss scale and the number of batches in it."""
-        gradients = [weight.grad for weight in weights(self._optimizer) if weight.grad is not None]
+        gradients = [weight.grad for weight in optimizer_parameters(self._optimizer) if weight.grad is not None]
         foreach_div_(gradients, self.loss_scale * (self._batches + 1))
 
     def reset(self) -> None:
@@ -86,13 +88,13 @@ class GradientAccumulation:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of summed batches, the sums by weight, and their scale."""
-        sums = [self._sums.get(weight) for weight in weights(self._optimizer)]
+        sums = [self._sums.get(weight) for weight in optimizer_parameters(self._optimizer)]
         return {"batches": self._batches, "gradients": sums if self._batches else [], "scale": self.loss_scale}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned; sums of another loss scale are converted."""
         self._batches = state["batches"]
-        pairs = zip(weights(self._optimizer), state["gradients"], strict=False)
+        pairs = zip(optimizer_parameters(self._optimizer), state["gradients"], strict=False)
         self._sums = {weight: like(weight, gradient) for weight, gradient in pairs if gradient is not None}
         before = state.get("scale", self.loss_scale)
         if before != self.loss_scale:

@@ -20,7 +20,7 @@ from kerastorch.core.trainable import set_frozen_batchnorm_eval, sync_trainable
 from kerastorch.data.adaptive_batch_size import measure_and_adapt
 from kerastorch.data.batches import Batch, Batches, BatchGroup, group_batches
 from kerastorch.data.loaders import copy_tensors
-from kerastorch.optimizers.base import unfuse_beginners
+from kerastorch.optimizers.base import unfuse_partly_trained_groups
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.error_context import raise_with_context
 from kerastorch.training.fused_activation import find_final_activation
@@ -245,7 +245,7 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
     set_frozen_batchnorm_eval(parts, in_eval)
     torch.clear_autocast_cache()
     optimizer_step, compiled = trainer.optimizer_step, trainer.compiled_step
-    unfuse_beginners(optimizer_step.optimizer)
+    unfuse_partly_trained_groups(optimizer_step.optimizer)
     if compiled is not None:
         compiled.prepare(callbacks)
         if not compiled.is_resting and compiled.fallback_reason is None:

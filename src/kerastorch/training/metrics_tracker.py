@@ -14,7 +14,7 @@ from kerastorch.checkpoint.metric_state import capture_metric_state, restore_met
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.losses.base import Loss
-from kerastorch.metrics.accumulators import KerasProtocol, values
+from kerastorch.metrics.accumulators import KerasMetric, named_scalars
 from kerastorch.metrics.metric import Metric
 from kerastorch.metrics.task import TaskSpec
 from kerastorch.training.mean import Mean, unshared
@@ -66,7 +66,9 @@ class Scores:
     def _infer_tasks(self, y_pred: Tensor, y_true: Tensor) -> list[TaskSpec]:
         axis = self._channel_axis() if y_pred.ndim > 2 else None
         return [
-            one.settle(TaskSpec.of(self._loss, y_pred, y_true, one.is_classification, self._ends_in, axis), self._loss)
+            one.resolve_spec(
+                TaskSpec.of(self._loss, y_pred, y_true, one.is_classification, self._ends_in, axis), self._loss
+            )
             for one in self._metrics
         ]
 
@@ -138,9 +140,9 @@ class Scores:
         self._rows = sum(y_pred.shape[0] for y_pred, _ in self._pending)
         self._elements = sum(y_pred.numel() for y_pred, _ in self._pending)
 
-    def objects(self) -> list[KerasProtocol]:
+    def objects(self) -> list[KerasMetric]:
         """Return the user's metric objects, which all passes share."""
-        return [one for one in self._accumulators if isinstance(one, KerasProtocol)]
+        return [one for one in self._accumulators if isinstance(one, KerasMetric)]
 
     def read(self) -> dict[str, Any]:
         """Return the values of the metrics for the rows that they were updated with."""
@@ -149,7 +151,7 @@ class Scores:
             return found
         for metric, accumulator in zip(self._metrics, self._accumulators, strict=True):
             is_empty = not getattr(accumulator, "update_called", True)  # torchmetrics' flag: no row was counted
-            found |= values(metric.name, float("nan") if is_empty else accumulator.compute())
+            found |= named_scalars(metric.name, float("nan") if is_empty else accumulator.compute())
         return found
 
 

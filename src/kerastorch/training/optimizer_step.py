@@ -10,9 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.constraints import Constrained, constrain
+from kerastorch.constraints import ConstrainedWeight, apply_constraints
 from kerastorch.core.torch_private import foreach_copy_, step_post_hooks, step_pre_hooks
-from kerastorch.optimizers.base import Average, Clip, Optimizer, TorchOptimizer, overwrite_by_average, weights
+from kerastorch.optimizers.base import (
+    Average,
+    Clip,
+    Optimizer,
+    TorchOptimizer,
+    optimizer_parameters,
+    overwrite_with_average,
+)
 from kerastorch.training.gradient_accumulation import GradientAccumulation
 from kerastorch.training.step_output import StepOutput
 from kerastorch.training.unwrapped_step import UnwrappedStep
@@ -48,15 +55,15 @@ class OptimizerStep:
         self._check_rate = check_rate
         self._guards: list[Guard] = []
         self._is_rejected = False  # by a guard, within a closure
-        self._constraints: list[Constrained] = []
+        self._constraints: list[ConstrainedWeight] = []
         self._early_constraints = ConstrainHook(self)
 
     @property
-    def constraints(self) -> tuple[Constrained, ...]:
+    def constraints(self) -> tuple[ConstrainedWeight, ...]:
         """Weights with the constraints that are applied after each step."""
         return tuple(self._constraints)
 
-    def set_constraints(self, constraints: Iterable[Constrained]) -> None:
+    def set_constraints(self, constraints: Iterable[ConstrainedWeight]) -> None:
         """Replace the constraints; with a moving average they run before it, as a hook of the optimizer."""
         self._constraints = list(constraints)
         averages = any(isinstance(hook, Average) for hook in step_post_hooks(self.optimizer).values())
@@ -137,7 +144,7 @@ class OptimizerStep:
 
     def _end_step(self) -> None:
         if not self._early_constraints.is_installed:
-            constrain(self._constraints)
+            apply_constraints(self._constraints)
         torch.clear_autocast_cache()  # within `torch.autocast` it holds casts of the old weights
 
     def step_with_closure(self, evaluate: Callable[[bool], StepOutput]) -> StepOutput:
@@ -175,11 +182,11 @@ class OptimizerStep:
     def _snapshot(self) -> tuple[list[Tensor], dict[Tensor, Any]]:
         """Copy weights and optimizer state, which change between the evaluations of a step."""
         state = {weight: copy.deepcopy(about) for weight, about in self.optimizer.state.items()}
-        return [weight.detach().clone() for weight in weights(self.optimizer)], state
+        return [weight.detach().clone() for weight in optimizer_parameters(self.optimizer)], state
 
     @torch.no_grad()
     def _restore(self, held: list[Tensor], state: dict[Tensor, Any]) -> None:
-        foreach_copy_(weights(self.optimizer), held)
+        foreach_copy_(optimizer_parameters(self.optimizer), held)
         self.optimizer.state.clear()
         self.optimizer.state.update(state)
 
@@ -193,7 +200,7 @@ class OptimizerStep:
         Warns:
             UserWarning: Gradients were accumulated, and the fit was too short for a single step.
         """
-        overwrite_by_average(self.optimizer)
+        overwrite_with_average(self.optimizer)
         self._early_constraints.install(self.optimizer, False)
         self.accumulation.end_fit()
 
@@ -214,7 +221,7 @@ class ConstrainHook:
         self._handle: Any = None
 
     def __call__(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
-        constrain(self._owner.constraints)
+        apply_constraints(self._owner.constraints)
 
     @property
     def is_installed(self) -> bool:

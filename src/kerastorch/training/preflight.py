@@ -17,7 +17,7 @@ from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.metric import Metric, unknown_outputs
-from kerastorch.optimizers.base import TorchOptimizer, weights
+from kerastorch.optimizers.base import TorchOptimizer, optimizer_parameters
 from kerastorch.training.fused_activation import find_final_activation, last_module
 
 
@@ -52,7 +52,7 @@ def check_parameters(module: nn.Module, optimizer: TorchOptimizer, learned_by_lo
     if named and not learning:
         raise ValueError(f"the model has no trainable parameters (all {len(named)} have requires_grad=False).")
     check_owner(module, optimizer, learned_by_loss)
-    held = {id(p) for p in weights(optimizer)}
+    held = {id(p) for p in optimizer_parameters(optimizer)}
     missing = [name for name, p in learning.items() if id(p) not in held]
     if missing:
         raise ValueError(
@@ -70,7 +70,7 @@ def check_parameters(module: nn.Module, optimizer: TorchOptimizer, learned_by_lo
 
 def check_owner(module: nn.Module, optimizer: TorchOptimizer, learned_by_loss: list[nn.Parameter]) -> None:
     """Check that the optimizer holds parameters of this model or its losses."""
-    held = {id(p) for p in weights(optimizer)}
+    held = {id(p) for p in optimizer_parameters(optimizer)}
     if not held & {id(p) for p in (*module.parameters(), *learned_by_loss)}:
         raise ValueError(f"the optimizer holds {len(held)} parameters that are not in this model.")
 

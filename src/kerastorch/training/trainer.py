@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from kerastorch import regularizers
-from kerastorch.constraints import constrained
+from kerastorch.constraints import collect_constraints
 from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.core.module_tree import is_built, modules, tensors
 from kerastorch.core.trainable import sync_trainable
@@ -20,9 +20,9 @@ from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.data_device import parse_device
 from kerastorch.metrics.metric import Metric
 from kerastorch.optimizers.base import TorchOptimizer
-from kerastorch.optimizers.learning_rate import RateWatch, watch_rate
-from kerastorch.optimizers.registry import attach, hold
-from kerastorch.regularizers import penalties
+from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
+from kerastorch.optimizers.registry import create_optimizer, replace_parameters
+from kerastorch.regularizers import collect_penalties
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.dry_run import build_lazy
 from kerastorch.training.compile_options import EAGER, CompileOptions
@@ -85,13 +85,13 @@ class Trainer:
         self.optimizer: TorchOptimizer | None = None
         self._optimizer_config = optimizer_config
         self._is_our_optimizer = False
-        self._check_rate: RateWatch | None = None
+        self._check_rate: IgnoredRateCheck | None = None
         self._first_groups: list[dict[str, str]] = []  # hyperparameters as given to compile()
         if isinstance(optimizer_config, TorchOptimizer):
             check_owner(model, optimizer_config, compiled_loss.parameters())
             self.optimizer = optimizer_config
             self._first_groups = group_settings(optimizer_config)
-            self._check_rate = watch_rate(optimizer_config)
+            self._check_rate = make_rate_check(optimizer_config)
         self.device, self.memory_format, self.data_device = device, memory_format, parse_device(data_device)
         self.compile_options = compile_options
         self.compile_args: Mapping[str, Any] = compile_args or {}
@@ -102,7 +102,7 @@ class Trainer:
             name: penalty for name, one in weight_regularizers.items() if (penalty := regularizers.get(one))
         }
         if self.weight_regularizers and is_built(model):
-            penalties(model, self.weight_regularizers)  # raises an error for a pattern without a match
+            collect_penalties(model, self.weight_regularizers)  # raises an error for a pattern without a match
         self.compiled_step: CompiledStep | None = None
         self._optimizer_step: OptimizerStep | None = None
         self._context = StepContext(MetricsTracker({}), _no_optimizer)
@@ -261,11 +261,11 @@ class Trainer:
         if self.optimizer is None:
             if not learned:
                 raise ValueError("the model has no parameters, so there is nothing to train.")
-            self.optimizer = attach(self._optimizer_config, learned, sparse=sparse)
+            self.optimizer = create_optimizer(self._optimizer_config, learned, sparse=sparse)
             self._first_groups, self._is_our_optimizer = group_settings(self.optimizer), True
-            self._check_rate = watch_rate(self.optimizer)
+            self._check_rate = make_rate_check(self.optimizer)
         elif self._is_our_optimizer and self._optimizer_step is None:
-            hold(self.optimizer, learned, sparse=sparse)
+            replace_parameters(self.optimizer, learned, sparse=sparse)
         return self.optimizer
 
     def optimizer_if_built(self) -> TorchOptimizer | None:
@@ -294,12 +294,12 @@ class Trainer:
             if self.compile_options.jit:
                 self.compiled_step = CompiledStep(self, self._optimizer_step, self.compile_options)
         self.find_penalties()
-        self._optimizer_step.set_constraints(constrained(self.model))
+        self._optimizer_step.set_constraints(collect_constraints(self.model))
         self.output_mask.reset()
 
     def find_penalties(self) -> None:
         """Let the loss include the penalties of the weights that the model has now."""
-        self.compiled_loss.set_penalties(penalties(self.model, self.weight_regularizers))
+        self.compiled_loss.set_penalties(collect_penalties(self.model, self.weight_regularizers))
 
 
 def _no_optimizer(loss: Tensor) -> None:  # noqa: ARG001

@@ -13,7 +13,7 @@ from kerastorch.core.errors import warn
 from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.torch_private import step_post_hooks
 from kerastorch.data.batches import Batch, BatchGroup, shape_of
-from kerastorch.optimizers.base import weights
+from kerastorch.optimizers.base import optimizer_parameters
 from kerastorch.training.compile_options import CompileOptions
 from kerastorch.training.jit.eligibility import refuse_model, refuse_optimizer
 from kerastorch.training.jit.errors import UntraceableError
@@ -101,7 +101,7 @@ class CompiledStep:
         alone = self.fallback_reason is not None or bool(step_post_hooks(optimizer))
         if self._execution.steps == "auto":
             alone = alone or self._careful
-        self.steps_per_graph = 1 if alone else self._execution.steps_per_graph(len(weights(optimizer)))
+        self.steps_per_graph = 1 if alone else self._execution.steps_per_graph(len(optimizer_parameters(optimizer)))
 
     def refresh(self) -> None:
         """Drop what was compiled if anything changed that it takes as fixed."""

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from kerastorch.constraints import constrain
+from kerastorch.constraints import apply_constraints
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.torch_private import compiling_flag
@@ -119,7 +119,7 @@ def trace(trainer: Any, update: OptimizerStep, cells: list[ParameterBucket], bat
             functional_optimizer_step(
                 update, cells, [[leaf_of[id(w)] for w in cell.weights] for cell in cells], states, lr, loss
             )
-            constrain((leaf_of[id(weight)], constraint) for weight, constraint in update.constraints)
+            apply_constraints((leaf_of[id(weight)], constraint) for weight, constraint in update.constraints)
 
         penalties = [p._replace(weight=leaf_of.get(id(p.weight), p.weight)) for p in compiled_loss.penalties]
         compiled_loss.begin_step()
