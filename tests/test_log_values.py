@@ -159,7 +159,7 @@ def test_a_training_with_arrays_in_the_logs_is_kept_and_resumed(tmp_path):
     trained(values, epochs=1, resume=tmp_path)
 
     class Ends(callbacks.Callback):
-        kept = ()
+        state_attributes = ()
 
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 2:

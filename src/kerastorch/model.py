@@ -220,7 +220,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             validation_steps=validation_steps,
             grows=self._row_by_row,
             drawing={"model": self, "losses": trainer.objective, "callbacks": own},
-            kept=any(getattr(one, "keeps_states", False) for one in own),
+            kept=any(getattr(one, "is_checkpointer", False) for one in own),
         )
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": data.training.steps()}

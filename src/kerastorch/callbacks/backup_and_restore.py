@@ -40,7 +40,7 @@ class BackupAndRestore(Callback):
     the next save or at the end of the epoch, which waits for it. Ctrl-C and SIGTERM save where training stops.
     """
 
-    keeps_states = True
+    is_checkpointer = True
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ class EarlyStopping(Callback):
     A NaN is never the best: it counts as no improvement, with a warning.
     """
 
-    kept = ("_seen", "wait", "stopped_epoch", "best", "best_epoch", "best_weights")
+    state_attributes = ("_seen", "wait", "stopped_epoch", "best", "best_epoch", "best_weights")
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ class GradientNorm(Callback):
     A gradient that is NaN or infinite makes the mean so, too.
     """
 
-    adds = ("gradient_norm",)
+    logs_added = ("gradient_norm",)
 
     def __init__(self, per_layer: bool = False, norm_type: float = 2.0) -> None:
         if not isinstance(per_layer, bool):

@@ -21,7 +21,7 @@ class History(Callback):
         model: the model trained.
     """
 
-    kept = ("history", "epoch", "_at")
+    state_attributes = ("history", "epoch", "_at")
 
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}

@@ -22,7 +22,7 @@ class LearningRateScheduler(Callback):
             finite number >= 0.
         verbose: 1 says what it sets.
 
-    The logs get `learning_rate`. All groups of the optimizer have one rate; for others there is `Schedule`.
+    The logs get `learning_rate`. All groups of the optimizer have one rate; for others there is `LRScheduler`.
 
     Raises:
         TypeError: `schedule` takes neither one argument nor two.
@@ -30,7 +30,7 @@ class LearningRateScheduler(Callback):
     >>> halve = LearningRateScheduler(lambda epoch, lr: lr if epoch < 10 else lr / 2)
     """
 
-    adds = ("learning_rate",)
+    logs_added = ("learning_rate",)
 
     def __init__(self, schedule: Callable[..., Any], verbose: int = 0) -> None:
         self.schedule = schedule

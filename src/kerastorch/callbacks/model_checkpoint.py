@@ -12,6 +12,7 @@ from kerastorch.callbacks.filepath_template import Destination
 from kerastorch.callbacks.monitor import check_mode, is_improvement, monitor_sign, never_logged, read_monitor
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, check_int, mismatch, warn
+from kerastorch.core.overridable_property import overridable_property
 
 
 class ModelCheckpoint(Callback):
@@ -40,7 +41,7 @@ class ModelCheckpoint(Callback):
     """
 
     first_process_only = True
-    kept = ("best", "_seen", "_since", "_batch")
+    state_attributes = ("best", "_seen", "_since", "_batch")
 
     def __init__(
         self,
@@ -88,14 +89,15 @@ class ModelCheckpoint(Callback):
             if "batch" in self._where.names:
                 raise ValueError(f"filepath {self.filepath!r}: {{batch}} is known only with save_freq=<batches>.")
             return
-        late = [name for name in self.needs() if name.startswith("val_")]
+        late = [name for name in self.required_logs if name.startswith("val_")]
         if late:
             raise ValueError(
                 f"save_freq={self.save_freq}: batches have no {late[0]!r}. Monitor, or name, a log of training such "
                 "as 'loss', or pass save_freq='epoch'."
             )
 
-    def needs(self) -> list[str]:
+    @overridable_property
+    def required_logs(self) -> list[str]:
         names = [name for name in self._where.names if name not in ("epoch", "batch")]
         return [self.monitor, *names] if self.save_best_only else names
 

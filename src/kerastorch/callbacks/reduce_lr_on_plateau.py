@@ -23,11 +23,11 @@ class ReduceLROnPlateau(Callback):
         min_lr: the rate does not go below it.
 
     The logs get `learning_rate`, the rate of the epoch that ended. NaN is no improvement, with a warning. All groups of
-    the optimizer have one rate; for others there is `Schedule`.
+    the optimizer have one rate; for others there is `LRScheduler`.
     """
 
-    kept = ("_seen", "best", "wait", "cooldown_counter")
-    adds = ("learning_rate",)
+    state_attributes = ("_seen", "best", "wait", "cooldown_counter")
+    logs_added = ("learning_rate",)
 
     def __init__(
         self,

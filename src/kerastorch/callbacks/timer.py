@@ -26,7 +26,7 @@ class Timer(Callback):
     ([], 0.0)
     """
 
-    adds = ("seconds",)
+    logs_added = ("seconds",)
 
     def __init__(self) -> None:
         self._reset()
