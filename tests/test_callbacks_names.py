@@ -182,3 +182,64 @@ def test_a_class_of_the_users_own_may_be_called_schedule():
     again = Schedule()
     CallbackList([again], None, {}).load_state_dict(states)
     assert again.count == 2
+
+
+# --- reprs ------------------------------------------------------------------------------------------------------
+
+
+def halve(epoch, lr):
+    return lr / 2
+
+
+@pytest.mark.parametrize(
+    ("callback", "text"),
+    [
+        (EarlyStopping(), "EarlyStopping()"),
+        (EarlyStopping("loss", patience=3), "EarlyStopping(monitor='loss', patience=3)"),
+        (callbacks.ReduceLROnPlateau(min_delta=1e-4, min_lr=0.5), "ReduceLROnPlateau(min_lr=0.5)"),
+        (
+            ModelCheckpoint("a-{epoch}.kt", save_freq=5, initial_value_threshold=0.5),
+            "ModelCheckpoint(filepath='a-{epoch}.kt', save_freq=5, initial_value_threshold=0.5)",
+        ),
+        (callbacks.CSVLogger("a.csv", separator=";"), "CSVLogger(filename='a.csv', separator=';')"),
+        (callbacks.BackupAndRestore("runs", 10), "BackupAndRestore(backup_dir='runs', save_freq=10)"),
+        (callbacks.GradientNorm(norm_type=1), "GradientNorm(norm_type=1.0)"),
+        (callbacks.LearningRateScheduler(halve), "LearningRateScheduler(schedule=halve)"),
+        (callbacks.LambdaCallback(on_epoch_end=halve), "LambdaCallback(on_epoch_end=halve)"),
+        (callbacks.ProgressBar(2), "ProgressBar(verbose=2)"),
+        (callbacks.RemoteMonitor(send_as_json=True), "RemoteMonitor(send_as_json=True)"),
+        (callbacks.SwapEMAWeights(True), "SwapEMAWeights(swap_on_epoch=True)"),
+        (callbacks.TerminateOnNaN(), "TerminateOnNaN()"),
+        (callbacks.Timer(), "Timer()"),
+        (Callback(), "Callback()"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_repr_shows_the_class_and_what_differs_from_the_default(callback, text):
+    assert repr(callback) == text
+
+
+def test_the_repr_of_a_tensorboard_shows_its_arguments(tmp_path):
+    pytest.importorskip("tensorboard")
+    assert repr(callbacks.TensorBoard("a", profile_batch=(2, 3))) == "TensorBoard(log_dir='a', profile_batch=(2, 3))"
+
+
+def test_the_repr_of_a_scheduler_shows_how_it_is_made():
+    callback = LRScheduler(functools.partial(torch.optim.lr_scheduler.StepLR, step_size=1), interval="batch")
+    text = "LRScheduler(scheduler=partial(StepLR, step_size=1), interval='batch')"
+    assert repr(callback) == text
+    fit(callback)
+    assert repr(callback) == text
+    optimizer = torch.optim.SGD([torch.zeros(1)], 0.1)
+    assert repr(LRScheduler(torch.optim.lr_scheduler.StepLR(optimizer, 1))) == "LRScheduler(scheduler=<StepLR>)"
+
+
+def test_the_repr_of_a_users_callback_shows_the_arguments_it_has_stored():
+    class Own(EarlyStopping):
+        def __init__(self, values, *more, scale=1.0, hidden=0, **options):
+            super().__init__(**options)
+            self.values, self.scale = values, scale
+
+    values = torch.tensor([1.0, 2.0])
+    assert repr(Own(values, 1, hidden=3, patience=2)) == "Own(values=tensor([1., 2.]))"
+    assert repr(Own(None, scale=2)) == "Own(values=None, scale=2)"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 from typing import Any
 
 
-def constructor_call(callback: object) -> str:
+def constructor_call(callback: object, **arguments: Any) -> str:
     """Return the call that makes an object, with the arguments that differ from their defaults.
 
-    Arguments are read from instance attributes of the same name; arguments without one are left out.
+    Args:
+        callback: Object to represent.
+        arguments: Values of arguments. Others are read from instance attributes of the same name; arguments without
+            such an attribute are left out.
 
     >>> class Stop:
     ...     def __init__(self, monitor="val_loss", patience=0):
@@ -18,12 +22,12 @@ def constructor_call(callback: object) -> str:
     >>> constructor_call(Stop(patience=3))
     'Stop(patience=3)'
     """
-    attributes = vars(callback)
+    values = {**vars(callback), **arguments}
     parameters = inspect.signature(type(callback)).parameters.values()
     shown = [
-        f"{one.name}={_short(attributes[one.name])}"
+        f"{one.name}={_short(values[one.name])}"
         for one in parameters
-        if one.name in attributes and not _equal(attributes[one.name], one.default)
+        if one.name in values and not _equal(values[one.name], one.default)
     ]
     return f"{type(callback).__name__}({', '.join(shown)})"
 
@@ -40,6 +44,9 @@ def _short(value: Any) -> str:
     """Return a value as it is written in code: functions by name, paths as text."""
     if isinstance(value, os.PathLike):
         return repr(os.fspath(value))
+    if isinstance(value, functools.partial):
+        options = [f"{name}={_short(one)}" for name, one in value.keywords.items()]
+        return f"partial({', '.join([*map(_short, (value.func, *value.args)), *options])})"
     if callable(value) and hasattr(value, "__name__"):
         return str(value.__name__)
     if vars(object)["__repr__"] is getattr(type(value), "__repr__", None):

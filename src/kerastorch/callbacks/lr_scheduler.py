@@ -10,6 +10,7 @@ from typing import Any, Literal
 from torch.optim import Optimizer, lr_scheduler
 
 from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.callbacks.callback_repr import constructor_call
 from kerastorch.callbacks.learning_rate import rates, set_rates
 from kerastorch.callbacks.log_values import monitored
 from kerastorch.callbacks.monitor import read_monitor
@@ -72,6 +73,9 @@ class LRScheduler(Callback):
         self._first_rates: list[float] = []  # when the schedule of the function started
         self._final_rates: list[float] = []  # when the last fit ended
         self._n_zero_steps: int | None = None  # successive steps at rate 0; `None` before the first positive rate
+
+    def __repr__(self) -> str:
+        return constructor_call(self, scheduler=self._make_scheduler or self.scheduler)
 
     def state_dict(self) -> dict[str, Any]:
         if self.scheduler is None:
