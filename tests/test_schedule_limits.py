@@ -142,7 +142,7 @@ def test_a_rate_that_another_callback_has_run_out_to_zero_is_told_too():
     ],
 )
 def test_a_rate_that_runs_out_within_the_fit_is_told_once(make, interval):
-    with pytest.warns(UserWarning, match="run out to a learning rate of 0 while the fit goes on") as said:
+    with pytest.warns(UserWarning, match="run out to a learning rate of 0 before the fit ends") as said:
         _fit(_model(), LRScheduler(make, interval=interval), epochs=6)
     assert len(said) == 1
 

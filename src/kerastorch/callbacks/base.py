@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
+from torch import nn
+
 from kerastorch.callbacks.callback_repr import constructor_call
 from kerastorch.callbacks.renamed_attributes import RENAMED_ATTRIBUTES, RenamedAttribute, adopt_old_names
 from kerastorch.core.errors import suggest, unknown, warn
@@ -67,7 +69,7 @@ class Callback:
     def __repr__(self) -> str:
         return constructor_call(self)
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: nn.Module) -> None:
         """Set the attribute `model`; called once, before all hooks."""
         self.model = model
 
@@ -169,7 +171,7 @@ class CallbackList:
         TypeError: An element is not a callback instance, or one of its hooks is misspelt.
     """
 
-    def __init__(self, callbacks: Iterable[Callback], model: Any, params: Mapping[str, Any]) -> None:
+    def __init__(self, callbacks: Iterable[Callback], model: nn.Module, params: Mapping[str, Any]) -> None:
         is_first = rank() == 0
         self.callbacks = [one for one in callbacks if is_first or not getattr(one, "first_process_only", False)]
         for callback in self.callbacks:
@@ -284,7 +286,7 @@ def _is_default(function: Any, name: str) -> bool:
     return getattr(function, "__func__", None) is getattr(Callback, name)
 
 
-def _check_callback(callback: Any) -> None:
+def _check_callback(callback: object) -> None:
     """Check that `callback` is an instance of `Callback` without misspelt hooks.
 
     Raises:
@@ -294,13 +296,13 @@ def _check_callback(callback: Any) -> None:
         raise TypeError(f"callbacks: pass {callback.__name__}(), not the class {callback.__name__}.")
     if not isinstance(callback, Callback):
         raise TypeError(
-            f"callbacks: {callback!r} is no kerastorch.callbacks.Callback. Pass instances of it, as "
+            f"callbacks: {callback!r} is not a kerastorch.callbacks.Callback. Pass instances, as in "
             "callbacks=[kerastorch.callbacks.EarlyStopping(patience=3)]."
         )
     for name in dir(type(callback)):
         if name.startswith("on_") and name not in HOOKS and callable(getattr(callback, name, None)):
             raise TypeError(
-                f"{type(callback).__name__}.{name} is no hook.{suggest(name, HOOKS)} Hooks: {', '.join(HOOKS)}."
+                f"{type(callback).__name__}.{name} is not a hook.{suggest(name, HOOKS)} Hooks: {', '.join(HOOKS)}."
             )
 
 

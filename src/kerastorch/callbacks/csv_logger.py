@@ -67,7 +67,7 @@ class CSVLogger(Callback):
         if size < position or (position and columns is not None and self._read_columns() != columns):
             warn(
                 f"CSVLogger: {self.filename} is not the file that the interrupted training wrote ({size} bytes, "
-                f"{position} expected): " + ("rows are added to it." if self._position else "a new one is begun.")
+                f"{position} expected): " + ("rows are added to it." if self._position else "a new file is written.")
             )
             return
         self._position, self._columns = position, columns

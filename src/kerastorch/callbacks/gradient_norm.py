@@ -57,7 +57,7 @@ class GradientNorm(Callback):
         self._reset()
         self._optimizer = self.model.optimizer
         if isinstance(self._optimizer, torch.optim.LBFGS):
-            raise ValueError("GradientNorm: LBFGS computes gradients within its step; there is none to be measured.")
+            raise ValueError("GradientNorm: LBFGS computes gradients within its step, where they cannot be measured.")
         if self.model.trainer.compiles:
             raise ValueError("GradientNorm: a compiled step leaves no gradients; compile with jit_compile=False.")
         self._remove_hook()

@@ -160,8 +160,8 @@ class LRScheduler(Callback):
             self._n_zero_steps += 1
         if self._n_zero_steps == 2:  # a single step at 0 may be the turning point of a cosine
             warn(
-                f"LRScheduler: the {type(self.scheduler).__name__} has run out to a learning rate of 0 while the fit "
-                "goes on: what comes now is not learned. Give it more steps, or train fewer epochs."
+                f"LRScheduler: the {type(self.scheduler).__name__} has run out to a learning rate of 0 before the fit "
+                "ends, so the model does not learn any more. Give it more steps, or train fewer epochs."
             )
         # while gradients accumulate, the optimizer has not stepped yet, and torch would warn of a wrong order
         self.model.optimizer._opt_called = True

@@ -84,13 +84,13 @@ class ModelCheckpoint(MonitorCallback):
         suffix = ".safetensors" if self.save_weights_only else ".kt"
         if self.filepath.endswith(suffix):
             return
-        what = "weights are saved" if self.save_weights_only else "the whole model is saved"
+        what = "the weights" if self.save_weights_only else "the whole model"
         wrong = next((one for one in _SUFFIXES if self.filepath.endswith(one)), "")
         example = self.filepath.removesuffix(wrong) + suffix
         advice = f"Write {example!r}."
         if not self.save_weights_only and wrong == ".safetensors":
             advice = f"Write {example!r}, or pass save_weights_only=True."
-        raise ValueError(f"filepath must end in {suffix!r}, as which {what}, got {self.filepath!r}. {advice}")
+        raise ValueError(f"filepath must end in {suffix!r} to save {what}, got {self.filepath!r}. {advice}")
 
     def _check_names(self) -> None:
         """Raise a ValueError if a name in the path, or the monitored log, is unknown when files are saved."""

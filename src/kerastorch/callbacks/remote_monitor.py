@@ -79,7 +79,7 @@ class RemoteMonitor(Callback):
         """Warn at the first failure in a fit."""
         if not self._has_warned:
             self._has_warned = True
-            warn(f"RemoteMonitor: {sentence}. Training goes on.")
+            warn(f"RemoteMonitor: {sentence}. Training continues.")
 
 
 def _to_json(value: Any) -> Any:

@@ -84,8 +84,8 @@ class EventFiles:
         lost = [name for name, size in sizes.items() if self._size(name) < size]
         if lost:
             warn(
-                f"TensorBoard: {', '.join(lost)} in {self.folder} is gone or shorter than when training was "
-                "interrupted; the curves before that are not whole."
+                f"TensorBoard: {', '.join(lost)} in {self.folder} is missing or shorter than when training was "
+                "interrupted, so curves of the time before are incomplete."
             )
 
     def _own_files(self) -> list[str]:

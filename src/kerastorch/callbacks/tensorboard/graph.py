@@ -21,7 +21,7 @@ from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES
 from kerastorch.core.train_mode import evaluation_mode
 
 
-def graph_event(model: Any, input_specs: Any) -> Any:
+def graph_event(model: nn.Module, input_specs: Any) -> Any:
     """Return the TensorBoard event that displays the graph of a model.
 
     The model is called once, on zeros, in evaluation mode. Modes and random states are restored.
@@ -42,8 +42,9 @@ def graph_event(model: Any, input_specs: Any) -> Any:
     recorder = _GraphRecorder(model)
     for name, tensor in leaves(x, "input"):
         recorder.add(re.sub(r"\W+", "/", name).strip("/"), "input", [], tensor)
+    predict_step: Any = model.predict_step
     with _without_side_effects(model, device), recorder.module_scopes(model), recorder:
-        outputs = model.predict_step(x)
+        outputs = predict_step(x)
     for index, tensor in enumerate(one for one in tree_leaves(outputs) if isinstance(one, Tensor)):
         recorder.add(f"output/{index}", "output", [tensor], tensor)
     graph = GraphDef(node=recorder.nodes, versions=VersionDef(producer=22))

@@ -212,6 +212,6 @@ class TensorBoard(Callback):
             self._files.writer("train").file_writer.add_event(graph_event(self.model, input_specs))
         except Exception as error:
             warn(
-                f"TensorBoard: there is no graph, the model could not be called on zeros: {error}. "
+                f"TensorBoard: there is no graph, as the model could not be called on zeros: {error}. "
                 "write_graph=False leaves it out."
             )
