@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from kerastorch.callbacks.log_values import monitored
+from kerastorch.callbacks.log_values import monitored_value
 from kerastorch.core.path_checks import parse_path
 
 _INTEGERS = ("epoch", "batch")
@@ -51,7 +51,7 @@ class FilepathTemplate:
             ValueError: A value is neither a number nor text.
         """
         plain = {
-            name: value if isinstance(value, (int, float, str)) else monitored(self._who, name, value)
+            name: value if isinstance(value, (int, float, str)) else monitored_value(self._who, name, value)
             for name, value in values.items()
         }
         path = Path(self.text.format(**plain))

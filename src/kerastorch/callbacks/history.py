@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.log_values import as_float, as_logged, monitored
+from kerastorch.callbacks.log_values import as_float, as_logged, monitored_value
 from kerastorch.core.errors import unknown
 from kerastorch.core.optional_dependency import require_package
 
@@ -50,7 +50,7 @@ class History(Callback):
         Raises:
             ValueError: The name is unknown, or the values are not numbers, or all are NaN.
         """
-        values = [monitored("History.best", monitor, value) for value in self._values(monitor)]
+        values = [monitored_value("History.best", monitor, value) for value in self._values(monitor)]
         sign = 1 if mode == "min" else -1
         pairs = [(sign * value, epoch) for value, epoch in zip(values, self._at[monitor], strict=True)]
         pairs = [pair for pair in pairs if pair[0] == pair[0]]  # without NaN

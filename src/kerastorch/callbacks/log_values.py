@@ -40,7 +40,7 @@ def as_logged(value: Any) -> Any:
         return value
 
 
-def monitored(who: str, name: str, value: Any) -> float:
+def monitored_value(who: str, name: str, value: Any) -> float:
     """Return the value of a monitored log as a float.
 
     Args:

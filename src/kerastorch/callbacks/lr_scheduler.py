@@ -12,7 +12,7 @@ from torch.optim import Optimizer, lr_scheduler
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.callback_repr import constructor_call
 from kerastorch.callbacks.learning_rate import rates, set_rates
-from kerastorch.callbacks.log_values import monitored
+from kerastorch.callbacks.log_values import monitored_value
 from kerastorch.callbacks.monitor import read_monitor
 from kerastorch.callbacks.scheduler_limits import check_length, initial_rates, record_final_rates, warn_of_low_rates
 from kerastorch.core.errors import check_choice, mismatch, warn
@@ -131,7 +131,9 @@ class LRScheduler(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.interval == "epoch":
             return
-        value = None if self.monitor is None else monitored("LRScheduler", self.monitor, (logs or {})[self.monitor])
+        value = (
+            None if self.monitor is None else monitored_value("LRScheduler", self.monitor, (logs or {})[self.monitor])
+        )
         for _ in range(batch - self._batch):  # more than one if several batches are executed together
             self._step(value)
         self._batch = batch

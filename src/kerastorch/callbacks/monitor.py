@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from kerastorch.callbacks.base import Callback
-from kerastorch.callbacks.log_values import monitored
+from kerastorch.callbacks.log_values import monitored_value
 from kerastorch.core.errors import check_float, unknown, warn
 
 MODES = ("auto", "min", "max")
@@ -155,7 +155,7 @@ def read_monitor(who: str, monitor: str, epoch: int, logs: Mapping[str, Any]) ->
         if not monitor.startswith("val_"):
             raise unknown("metric", monitor, logs)
         return None
-    value = monitored(who, monitor, logs[monitor])
+    value = monitored_value(who, monitor, logs[monitor])
     if math.isnan(value):
         warn(f"{who}: {monitor} is NaN in epoch {epoch + 1}.")
     return value
