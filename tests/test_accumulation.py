@@ -152,7 +152,7 @@ def test_a_layer_that_is_frozen_in_between_does_not_move():
 @pytest.mark.parametrize("scale", [None, 128.0])
 def test_a_training_that_is_resumed_goes_on_with_what_was_accumulated(tmp_path, scale):
     class Stop(Callback):
-        kept = ()
+        state_attributes = ()
 
         def on_train_batch_end(self, batch, logs=None):
             if batch == 1 and self.stops:

@@ -186,7 +186,7 @@ def test_a_misspelt_hook_is_refused_before_training(name):
     wrong = type("Wrong", (Callback,), {name: lambda self, *args: None})
     model = model_for_values()
     before = model.get_weights()
-    with pytest.raises(TypeError, match=rf"Wrong\.{name} is no hook\. Did you mean 'on_"):
+    with pytest.raises(TypeError, match=rf"Wrong\.{name} is not a hook\. Did you mean 'on_"):
         model.fit(x, y, verbose=0, callbacks=[wrong()])
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
@@ -195,7 +195,7 @@ def test_a_class_or_another_thing_is_no_callback():
     x, y = regression(40)
     with pytest.raises(TypeError, match=r"pass EarlyStopping\(\), not the class EarlyStopping"):
         model_for_values().fit(x, y, verbose=0, callbacks=[EarlyStopping])
-    with pytest.raises(TypeError, match=r"is no kerastorch.callbacks.Callback"):
+    with pytest.raises(TypeError, match=r"is not a kerastorch.callbacks.Callback"):
         model_for_values().fit(x, y, verbose=0, callbacks=["early"])
 
 
@@ -500,7 +500,7 @@ def test_callbacks_without_a_state_have_an_empty_one():
         ("LearningRateScheduler", {"schedule": None, "verbose": 0}),
         ("SwapEMAWeights", {"swap_on_epoch": False}),
         ("TerminateOnNaN", {"raise_error": False}),
-        ("Schedule", {"scheduler": None, "monitor": None, "interval": "epoch"}),
+        ("LRScheduler", {"scheduler": None, "monitor": None, "interval": "epoch"}),
     ],
 )  # fmt: skip
 def test_arguments_are_keras_own_in_name_order_and_default(name, arguments):

@@ -191,7 +191,7 @@ def test_an_interrupted_epoch_is_gone_on_with():
     second = GradientNorm()
     second.load_state_dict(states[-1])
     logs = {"loss": 0.0}
-    second._groups = {}
+    second._layers = {}
     second.on_epoch_end(0, logs)
     assert logs["gradient_norm"] == near(whole[0])
 

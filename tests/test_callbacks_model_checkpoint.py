@@ -153,11 +153,11 @@ def test_it_says_what_it_does(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("path", "given", "message"),
     [
-        ("m.keras", {}, r"must end in '\.kt', .* got 'm\.keras'\. Write 'm\.kt'"),
+        ("m.keras", {}, r"must end in '\.kt' to save .* got 'm\.keras'\. Write 'm\.kt'"),
         ("m.h5", {}, r"Write 'm\.kt'"),
         ("m", {}, r"Write 'm\.kt'"),
         ("m.safetensors", {}, r"Write 'm\.kt', or pass save_weights_only=True"),
-        ("m.weights.h5", {"save_weights_only": True}, r"must end in '\.safetensors', .*Write 'm\.safetensors'"),
+        ("m.weights.h5", {"save_weights_only": True}, r"must end in '\.safetensors' to save .*Write 'm\.safetensors'"),
         ("m.kt", {"save_weights_only": True}, r"Write 'm\.safetensors'"),
         ("{epoch.kt", {}, "cannot be filled in"),
         ("{}.kt", {}, "cannot be filled in"),

@@ -51,7 +51,7 @@ def test_groups_with_different_rates_are_refused_before_the_first_epoch():
     def two(model):
         return torch.optim.SGD([{"params": [model.layer.weight], "lr": 0.1}, {"params": [model.layer.bias]}], 0.2)
 
-    with pytest.raises(ValueError, match=r"groups have several: 0\.1, 0\.2\. Use callbacks\.Schedule"):
+    with pytest.raises(ValueError, match=r"groups have several: 0\.1, 0\.2\. Use callbacks\.LRScheduler"):
         rates([1], two)
 
 

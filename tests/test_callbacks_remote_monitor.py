@@ -83,7 +83,7 @@ def test_a_server_that_is_not_there_is_warned_of_once_a_fit():
         free.bind(("127.0.0.1", 0))
         monitor = RemoteMonitor(f"http://127.0.0.1:{free.getsockname()[1]}")  # nobody listens
         for _ in range(2):
-            with pytest.warns(UserWarning, match=r"could not reach http://127.0.0.1:.* Training goes on") as caught:
+            with pytest.warns(UserWarning, match=r"could not reach http://127.0.0.1:.* Training continues") as caught:
                 history = trained(monitor, epochs=3)
             assert len(caught) == 1
             assert len(history["loss"]) == 3

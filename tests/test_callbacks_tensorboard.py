@@ -295,7 +295,7 @@ def test_files_that_are_gone_at_resume_are_said(tmp_path):
     trained(board, before=[LambdaCallback(on_epoch_begin=lambda epoch, logs: states.append(board.state_dict()))])
     for path in tmp_path.glob("*/events*"):
         path.unlink()
-    with pytest.warns(UserWarning, match="is gone or shorter"):
+    with pytest.warns(UserWarning, match="is missing or shorter"):
         TensorBoard(tmp_path).load_state_dict(states[-1])
 
 

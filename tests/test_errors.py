@@ -189,7 +189,7 @@ def test_warnings_point_at_the_users_line(tmp_path):
     model.compile("sgd", "mse")
     x = np.ones((8, 2))
     told = [kt.callbacks.RemoteMonitor("http://127.0.0.1:9"), kt.callbacks.EarlyStopping("loss")]
-    with pytest.warns(UserWarning, match="Training goes on") as caught:
+    with pytest.warns(UserWarning, match="Training continues") as caught:
         model.fit(x, x[:, :1], verbose=0, callbacks=told)
     assert {warning.filename for warning in caught} == {__file__}
     with pytest.warns(UserWarning, match="nan|NaN") as caught:  # of the loss itself, and of what is monitored

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import kerastorch as kt
-from kerastorch.callbacks import Callback, Schedule
+from kerastorch.callbacks import Callback, LRScheduler
 
 _X = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
 _Y = _X[:, :1].clone()
@@ -223,7 +223,7 @@ def test_weights_that_change_before_the_first_fit_are_learned(change):
     change(model)
     model.predict(_X[:1], verbose=0)
     before = [weight.detach().clone() for weight in model.parameters()]
-    _fit(model, callbacks=[Schedule(scheduler)])
+    _fit(model, callbacks=[LRScheduler(scheduler)])
     assert model.optimizer is optimizer
     assert [*map(id, optimizer.param_groups[0]["params"])] == [*map(id, model.parameters())]
     for weight, old in zip(model.parameters(), before, strict=True):

@@ -149,9 +149,9 @@ def test_remote_monitor_sends_them_as_lists():
 
 
 def test_loggers_that_take_numbers_leave_out_the_others():
-    from kerastorch.callbacks.experiment_logger import numbers
+    from kerastorch.callbacks.experiment_logger import numeric_logs
 
-    assert numbers(VALUES | {"loss": torch.tensor([0.5])}, "batch_") == {"batch_loss": 0.5}
+    assert numeric_logs(VALUES | {"loss": torch.tensor([0.5])}, "batch_") == {"batch_loss": 0.5}
 
 
 def test_a_training_with_arrays_in_the_logs_is_kept_and_resumed(tmp_path):
@@ -159,7 +159,7 @@ def test_a_training_with_arrays_in_the_logs_is_kept_and_resumed(tmp_path):
     trained(values, epochs=1, resume=tmp_path)
 
     class Ends(callbacks.Callback):
-        kept = ()
+        state_attributes = ()
 
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 2:

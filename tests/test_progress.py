@@ -128,7 +128,7 @@ def test_a_bad_verbose_is_refused(verbose):
     [(0.31, "0.3100"), (0, "0.0000"), (1e-6, "1e-06"), (123456.0, "1.235e+05"), (float("nan"), "nan")],
 )
 def test_numbers_are_short(value, text):
-    assert progress_bar.short(value) == text
+    assert progress_bar.format_value(value) == text
 
 
 @pytest.fixture

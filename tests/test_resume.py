@@ -181,7 +181,9 @@ def test_it_goes_on_exactly_with_validation_and_callbacks_that_steer(tmp_path):
         return [
             callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True),
             callbacks.ReduceLROnPlateau("val_loss", patience=1),
-            callbacks.Schedule(lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 0.1, total_steps=60), interval="batch"),
+            callbacks.LRScheduler(
+                lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 0.1, total_steps=60), interval="batch"
+            ),
         ]
 
     whole, curves, _ = script(None, also=also(), validation_split=0.3, epochs=8)
@@ -240,10 +242,10 @@ def test_a_schedule_of_schedules_goes_on(tmp_path, interval):
         parts = [schedulers.ConstantLR(optimizer, 0.5, 3), schedulers.MultiStepLR(optimizer, [1, 2, 4])]
         return schedulers.SequentialLR(optimizer, parts, [2 if interval == "epoch" else 9])
 
-    whole, curves, _ = script(None, also=[callbacks.Schedule(make, interval=interval)], epochs=4)
+    whole, curves, _ = script(None, also=[callbacks.LRScheduler(make, interval=interval)], epochs=4)
     with pytest.raises(BrokenOffError):
-        script(tmp_path, 9, also=[callbacks.Schedule(make, interval=interval)], epochs=4)
-    found, again, _ = script(tmp_path, also=[callbacks.Schedule(make, interval=interval)], epochs=4)
+        script(tmp_path, 9, also=[callbacks.LRScheduler(make, interval=interval)], epochs=4)
+    found, again, _ = script(tmp_path, also=[callbacks.LRScheduler(make, interval=interval)], epochs=4)
     assert again == curves
     assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
 
@@ -506,7 +508,7 @@ class Sometimes(callbacks.Callback):
     """Has a state, or none."""
 
     def __init__(self, keeps):
-        self.kept = ("seen",) if keeps else ()
+        self.state_attributes = ("seen",) if keeps else ()
         self.seen = 0
 
     def on_train_batch_end(self, batch, logs=None):
@@ -604,7 +606,7 @@ def test_ctrl_c_says_where_it_goes_on(tmp_path, capsys, verbose):
 class Counts(callbacks.Callback):
     """A user's own, whose count steers."""
 
-    kept = ("batches",)
+    state_attributes = ("batches",)
 
     def on_train_begin(self, logs=None):
         self.batches = 0
@@ -649,7 +651,7 @@ def test_a_callback_that_forgets_what_it_has_counted_is_told(tmp_path):
 
 def test_a_callback_that_says_that_it_keeps_nothing_is_left_alone(tmp_path):
     class Knowing(Careless):
-        kept = ()
+        state_attributes = ()
 
     with pytest.raises(BrokenOffError):
         script(tmp_path, 8, also=[Knowing()])

@@ -102,7 +102,7 @@ def everything(module, optimizer):
 class Ending(callbacks.Callback):
     """Ends the process, or what stands for it, after so many batches."""
 
-    kept = ()
+    state_attributes = ()
 
     def __init__(self, batches, end):
         self.left, self.end = batches, end

@@ -211,7 +211,7 @@ class Persistent(DataLoader):
 
 
 class Evaluating(callbacks.Callback):
-    kept = ("found",)
+    state_attributes = ("found",)
 
     def __init__(self):
         self.found = []
@@ -234,7 +234,7 @@ def test_what_a_callback_evaluates_is_evaluated_whole_despite_a_signal(tmp_path)
 class Counting(callbacks.Callback):
     """Counts in a tensor, in place."""
 
-    kept = ("count",)
+    state_attributes = ("count",)
 
     def __init__(self):
         self.count = torch.zeros(1)

@@ -40,7 +40,7 @@ class _Notes(kt.Model):
 class _Stop(Callback):
     """Ctrl-C, or the end of the process, in one of the steps."""
 
-    kept = ()
+    state_attributes = ()
 
     def __init__(self, step, presses):
         self.step, self.presses, self.seen = step, presses, 0

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.callbacks import BackupAndRestore, Callback, LearningRateScheduler, Schedule
+from kerastorch.callbacks import BackupAndRestore, Callback, LearningRateScheduler, LRScheduler
 from kerastorch.core.errors import CheckpointError
 from kerastorch.optimizers import SGD, Adam
 
@@ -23,7 +23,7 @@ class _StopError(Exception):
 
 
 class _Stop(Callback):
-    kept = ()
+    state_attributes = ()
 
     def __init__(self, batches):
         self.left = batches
@@ -98,7 +98,7 @@ def test_the_rate_of_the_checkpoint_is_used(tmp_path):
         {"optimizer": "adam"},
         {"own": functools.partial(torch.optim.SGD, lr=0.1)},
         {"also": [LearningRateScheduler(lambda epoch, rate: rate * 0.5)]},
-        {"also": [Schedule(lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.1), interval="batch")]},
+        {"also": [LRScheduler(lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.1), interval="batch")]},
         {"loss": lambda y_true, y_pred: (y_true - y_pred).abs().mean()},
         {"loss": nn.CrossEntropyLoss(weight=torch.tensor([1.0]))},
         {"loss": nn.MSELoss(), "regularizers": {"*": kt.regularizers.L1L2(0.1, 0.2)}},

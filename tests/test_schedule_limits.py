@@ -8,7 +8,7 @@ import torch
 from torch.optim import lr_scheduler as lrs
 
 import kerastorch as kt
-from kerastorch.callbacks import LearningRateScheduler, Schedule
+from kerastorch.callbacks import LearningRateScheduler, LRScheduler
 
 _X = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
 _Y = _X[:, :1].clone()
@@ -61,33 +61,33 @@ def test_a_schedule_that_is_too_short_is_refused_before_the_first_batch(make, in
     model = _model()
     before = model.get_weights()[0].copy()
     with pytest.raises(ValueError, match=f"{needed - 1} steps left, this fit has .*total_steps={needed};"):
-        _fit(model, Schedule(make(needed - 1), interval=interval), **arguments)
+        _fit(model, LRScheduler(make(needed - 1), interval=interval), **arguments)
     assert (model.get_weights()[0] == before).all()
-    rates = _fit(model, Schedule(make(needed), interval=interval), **arguments)["learning_rate"]
+    rates = _fit(model, LRScheduler(make(needed), interval=interval), **arguments)["learning_rate"]
     assert len(rates) == 4 - arguments.get("initial_epoch", 0)
 
 
 def test_batches_count_where_gradients_are_accumulated():
     model = _model(kt.optimizers.SGD(0.1, gradient_accumulation_steps=4))
     with pytest.raises(ValueError, match=r"4 epochs of 4 batches, 16 steps .*total_steps=16; batches count"):
-        _fit(model, Schedule(_one_cycle(4), interval="batch"))
-    _fit(model, Schedule(_one_cycle(16), interval="batch"))
+        _fit(model, LRScheduler(_one_cycle(4), interval="batch"))
+    _fit(model, LRScheduler(_one_cycle(16), interval="batch"))
 
 
 def test_a_ready_schedule_has_the_steps_that_are_left():
     model = _model()
     scheduler = _one_cycle(20)(model.optimizer)
-    _fit(model, Schedule(scheduler, interval="batch"))
+    _fit(model, LRScheduler(scheduler, interval="batch"))
     with pytest.raises(ValueError, match="4 steps left"):
-        _fit(model, Schedule(scheduler, interval="batch"))
-    _fit(model, Schedule(scheduler, interval="batch"), epochs=1)
+        _fit(model, LRScheduler(scheduler, interval="batch"))
+    _fit(model, LRScheduler(scheduler, interval="batch"), epochs=1)
 
 
 def test_of_data_without_a_length_nothing_is_refused():
     def batches():
         yield from zip(_X.split(10), _Y.split(10), strict=True)
 
-    _model().fit(batches, epochs=4, verbose=0, callbacks=[Schedule(_one_cycle(16), interval="batch")])
+    _model().fit(batches, epochs=4, verbose=0, callbacks=[LRScheduler(_one_cycle(16), interval="batch")])
 
 
 def _cosine(optimizer):
@@ -96,24 +96,24 @@ def _cosine(optimizer):
 
 def test_a_new_schedule_on_a_rate_that_has_run_out_says_so():
     model = _model()
-    _fit(model, Schedule(_cosine))
+    _fit(model, LRScheduler(_cosine))
     with pytest.warns(UserWarning, match="begins at a learning rate of 0, .* it was 0.1 once.*optimizer.learning_rate"):
-        _fit(model, Schedule(_cosine))
+        _fit(model, LRScheduler(_cosine))
 
 
 def test_a_new_schedule_far_below_where_the_one_before_began_says_so():
     model = _model()
-    _fit(model, Schedule(partial(lrs.ExponentialLR, gamma=0.1)))
+    _fit(model, LRScheduler(partial(lrs.ExponentialLR, gamma=0.1)))
     with pytest.warns(UserWarning, match="begins at a learning rate of 1e-05, .* it was 0.1 once"):
-        _fit(model, Schedule(partial(lrs.ExponentialLR, gamma=0.1)))
+        _fit(model, LRScheduler(partial(lrs.ExponentialLR, gamma=0.1)))
 
 
 @pytest.mark.parametrize("cure", ["the same", "rate", "compile", "its own rates", "a little lower", "chosen low"])
 def test_nothing_is_said_where_the_rate_is_meant(cure):
     model = _model()
-    first = Schedule(partial(lrs.ExponentialLR, gamma=0.5)) if cure == "a little lower" else Schedule(_cosine)
+    first = LRScheduler(partial(lrs.ExponentialLR, gamma=0.5)) if cure == "a little lower" else LRScheduler(_cosine)
     _fit(model, first)
-    second = {"the same": first, "its own rates": Schedule(_one_cycle(4))}.get(cure, Schedule(_cosine))
+    second = {"the same": first, "its own rates": LRScheduler(_one_cycle(4))}.get(cure, LRScheduler(_cosine))
     if cure == "rate":
         model.optimizer.learning_rate = 0.1
     elif cure == "chosen low":
@@ -130,7 +130,7 @@ def test_a_rate_that_another_callback_has_run_out_to_zero_is_told_too():
     model = _model()
     model.fit(_X, _Y, 10, 2, 0, [LearningRateScheduler(lambda epoch: 0.0)])
     with pytest.warns(UserWarning, match="begins at a learning rate of 0"):
-        _fit(model, Schedule(_cosine))
+        _fit(model, LRScheduler(_cosine))
 
 
 @pytest.mark.parametrize("interval", ["epoch", "batch"])
@@ -142,8 +142,8 @@ def test_a_rate_that_another_callback_has_run_out_to_zero_is_told_too():
     ],
 )
 def test_a_rate_that_runs_out_within_the_fit_is_told_once(make, interval):
-    with pytest.warns(UserWarning, match="run out to a learning rate of 0 while the fit goes on") as said:
-        _fit(_model(), Schedule(make, interval=interval), epochs=6)
+    with pytest.warns(UserWarning, match="run out to a learning rate of 0 before the fit ends") as said:
+        _fit(_model(), LRScheduler(make, interval=interval), epochs=6)
     assert len(said) == 1
 
 
@@ -160,4 +160,4 @@ def test_a_rate_that_runs_out_within_the_fit_is_told_once(make, interval):
 def test_a_rate_that_is_zero_for_a_while_only_is_not(make):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _fit(_model(), Schedule(make), epochs=8)
+        _fit(_model(), LRScheduler(make), epochs=8)

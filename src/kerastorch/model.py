@@ -225,7 +225,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
                 "losses": trainer.compiled_loss,
                 "callbacks": list(map(_without_checkpointer, own)),
             },
-            is_captured=any(getattr(one, "keeps_states", False) for one in own),
+            is_captured=any(getattr(one, "is_checkpointer", False) for one in own),
         )
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": data.training.steps()}
@@ -483,7 +483,7 @@ def _overrides(model: Model, *names: str) -> bool:
 
 def _without_checkpointer(callback: Callback) -> Callback | None:
     """Return a callback that may hold random generators; a checkpointer reaches those of everything else."""
-    return None if getattr(callback, "keeps_states", False) else callback
+    return None if getattr(callback, "is_checkpointer", False) else callback
 
 
 def _steps(verbose: Verbose, batches: Batches) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def train(kind, *also, folder=None, save_freq=3, seed=3, epochs=EPOCHS):
     net = model()
     told = [
         callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True),
-        callbacks.Schedule(functools.partial(torch.optim.lr_scheduler.StepLR, step_size=2, gamma=0.5)),
+        callbacks.LRScheduler(functools.partial(torch.optim.lr_scheduler.StepLR, step_size=2, gamma=0.5)),
         *also,
     ]
     if folder is not None:

@@ -1,5 +1,7 @@
 """Callbacks under their Keras names."""
 
+from typing import TYPE_CHECKING, Any
+
 from kerastorch.callbacks.backup_and_restore import BackupAndRestore
 from kerastorch.callbacks.base import Callback, CallbackList
 from kerastorch.callbacks.csv_logger import CSVLogger
@@ -8,12 +10,13 @@ from kerastorch.callbacks.gradient_norm import GradientNorm
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.lambda_callback import LambdaCallback
 from kerastorch.callbacks.learning_rate_scheduler import LearningRateScheduler
-from kerastorch.callbacks.lr_scheduler import Schedule
+from kerastorch.callbacks.lr_scheduler import LRScheduler
 from kerastorch.callbacks.mlflow_logger import MLflowLogger
 from kerastorch.callbacks.model_checkpoint import ModelCheckpoint
 from kerastorch.callbacks.progress_bar import ProgressBar
 from kerastorch.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from kerastorch.callbacks.remote_monitor import RemoteMonitor
+from kerastorch.callbacks.renamed_attributes import warn_renamed
 from kerastorch.callbacks.swap_ema_weights import SwapEMAWeights
 from kerastorch.callbacks.tensorboard.tensorboard import TensorBoard
 from kerastorch.callbacks.terminate_on_nan import TerminateOnNaN
@@ -28,6 +31,7 @@ __all__ = [
     "EarlyStopping",
     "GradientNorm",
     "History",
+    "LRScheduler",
     "LambdaCallback",
     "LearningRateScheduler",
     "MLflowLogger",
@@ -35,10 +39,22 @@ __all__ = [
     "ProgressBar",
     "ReduceLROnPlateau",
     "RemoteMonitor",
-    "Schedule",
     "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
     "Timer",
     "WandbLogger",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if not TYPE_CHECKING:  # so that type checkers still report unknown names
+
+    def __getattr__(name: str) -> Any:
+        if name == "Schedule":
+            warn_renamed("kerastorch.callbacks.Schedule", "LRScheduler", stacklevel=2)
+            return LRScheduler
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,12 +1,17 @@
-"""Callback: what a user overrides to watch or steer training; CallbackList: what calls it."""
+"""Callback, the base class whose hooks a user overrides, and CallbackList, which calls the hooks."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol, cast
 
+from torch import nn
+
+from kerastorch.callbacks.callback_repr import constructor_call
+from kerastorch.callbacks.renamed_attributes import RENAMED_ATTRIBUTES, RenamedAttribute, adopt_old_names
 from kerastorch.core.errors import CheckpointError, suggest, unknown, warn
+from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.ownership import is_own
 from kerastorch.core.process_group import rank
 from kerastorch.core.unsaved_attributes import changed_attributes, declares_state, snapshot
@@ -15,104 +20,132 @@ Logs = MutableMapping[str, Any]
 
 
 class Callback:
-    """Base of the callbacks. Override the hooks you need; only those are called.
+    """Base class of all callbacks. Only the hooks that a subclass overrides are called.
+
+    `logs` maps names to numbers. At the end of a batch they are the means over the epoch so far. At the end of an
+    epoch they are the means of the whole epoch, with validation results as `val_...`; a callback may add entries,
+    which the callbacks after it and the history receive.
 
     Attributes:
-        model: the model being trained.
-        params: `{"epochs", "steps", "verbose"}` of the running call; `steps` is `None` where unknown.
-        monitor: the log this callback needs, checked before the first epoch; `None` if none.
-        kept: the attributes that change while it is used, as counts and bests; a resumed training goes on with them.
-            Of a class that says nothing of it, changes are noticed, and there is a warning when training goes on.
-        adds: the logs this callback adds at the end of each epoch, for those after it to monitor.
-        steers: whether its batch hooks change how the next batch is learned from.
-        first_process_only: whether of several processes in a group only the first, of rank 0, has it, as it writes
-            files or sends numbers.
-        keeps_states: whether it keeps the states of the others, and so is told of everything after them.
+        model: Model that is trained, evaluated or used for prediction.
+        params: `{"epochs", "steps", "verbose"}` of the running call; `steps` is `None` if it is unknown.
+        monitor: Name of the log that this callback follows; `fit` checks it before the first epoch. Default `None`.
+        state_attributes: Names of the attributes that change during training, such as counts and best values.
+            Checkpoints save them and a resumed training restores them. If a class does not declare
+            `state_attributes`, changed attributes are detected, and a resumed training warns that they are lost.
+        logs_added: Names of the logs that this callback adds at the end of each epoch, which later callbacks may
+            monitor.
+        modifies_training: Whether the batch hooks change how the next batch is trained on. Default `False`.
+        first_process_only: Whether only the process of rank 0 in a process group runs this callback, because it
+            writes files or sends numbers. Default `False`.
+        is_checkpointer: Whether this callback saves the states of the other callbacks; its hooks are called after
+            theirs. Default `False`.
 
-    `logs` maps names to numbers: the running means at the end of a batch, those of the epoch (validation
-    included, as `val_...`) at its end, where a callback may add entries for those after it.
+    The old names `kept`, `adds`, `needs`, `steers` and `keeps_states` of `state_attributes`, `logs_added`,
+    `required_logs`, `modifies_training` and `is_checkpointer` work for this release, with a `DeprecationWarning`.
+
+    >>> class CountBatches(Callback):
+    ...     state_attributes = ("batches",)
+    ...
+    ...     def on_train_begin(self, logs=None):
+    ...         self.batches = 0
+    ...
+    ...     def on_train_batch_end(self, batch, logs=None):
+    ...         self.batches += 1
     """
 
     monitor: str | None = None
-    kept: tuple[str, ...] = ()
+    state_attributes: tuple[str, ...] = ()
     first_process_only: bool = False
-    keeps_states: bool = False
-    adds: tuple[str, ...] = ()
-    steers: bool = False
+    is_checkpointer: bool = False
+    logs_added: tuple[str, ...] = ()
+    modifies_training: bool = False
     model: Any = None
     params: Mapping[str, Any] = {}
 
-    def set_model(self, model: Any) -> None:
-        """Called once before anything else."""
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        adopt_old_names(cls, stacklevel=2)
+
+    def __repr__(self) -> str:
+        return constructor_call(self)
+
+    def set_model(self, model: nn.Module) -> None:
+        """Set the attribute `model`; called once, before all hooks."""
         self.model = model
 
     def set_params(self, params: Mapping[str, Any]) -> None:
-        """Called once, after `set_model`."""
+        """Set the attribute `params`; called once, after `set_model`."""
         self.params = params
 
     def state_dict(self) -> dict[str, Any]:
-        """What a training that is resumed needs of this callback: the attributes named in `kept`.
+        """Return what a resumed training needs of this callback: by default the `state_attributes` and their values.
 
-        Numbers, text, tensors, arrays, and lists, tuples and dicts of them.
+        Values may be numbers, text, tensors, arrays, and lists, tuples and dicts of them.
         """
-        return {name: getattr(self, name) for name in self.kept}
+        return {name: getattr(self, name) for name in self.state_attributes}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave; called after `on_train_begin` and `on_epoch_begin`."""
-        for name in self.kept:
+        """Restore what `state_dict` returned; called after `on_train_begin` and `on_epoch_begin`."""
+        for name in self.state_attributes:
             setattr(self, name, state[name])
 
-    def needs(self) -> list[str]:
-        """The logs without which this callback cannot do what it is for; `monitor`, if it has one."""
+    @overridable_property
+    def required_logs(self) -> Sequence[str]:
+        """Names of the logs that this callback cannot work without; by default `monitor`, if it is set."""
         return [] if self.monitor is None else [self.monitor]
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Before the first epoch; on a resumed training too, before `load_state_dict`."""
+        """Called before the first epoch; if training is resumed, before `load_state_dict`."""
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """After the last epoch, on an interrupt or error too; `logs` are those of the last whole epoch."""
+        """Called after the last epoch, also after an interrupt or error.
+
+        Args:
+            logs: Logs of the last completed epoch.
+        """
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Before an epoch, counted from 0."""
+        """Called before each epoch, counted from 0."""
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """After an epoch and its validation."""
+        """Called after each epoch and its validation."""
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Before a training batch, counted from 0 in its epoch."""
+        """Called before each training batch, counted from 0 in its epoch."""
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After a training batch; reading `logs` waits for the device, not reading costs nothing."""
+        """Called after each training batch; reading `logs` waits for the device."""
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """The older name of `on_train_batch_begin`."""
+        """Older name of `on_train_batch_begin`."""
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """The older name of `on_train_batch_end`."""
+        """Older name of `on_train_batch_end`."""
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Before `evaluate`, and before the validation of an epoch."""
+        """Called before `evaluate`, and before the validation of an epoch."""
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """After it; `logs` have no `val_` here."""
+        """Called after `evaluate`, and after the validation of an epoch; names in `logs` have no `val_` here."""
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Before a batch of it."""
+        """Called before each evaluation batch."""
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After a batch of it."""
+        """Called after each evaluation batch."""
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Before `predict`."""
+        """Called before `predict`."""
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        """After `predict`."""
+        """Called after `predict`."""
 
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Before a batch of `predict`."""
+        """Called before each batch of `predict`."""
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After a batch of `predict`; `logs["outputs"]` are its outputs."""
+        """Called after each batch of `predict`; `logs["outputs"]` are the outputs of the batch."""
 
 
 class Checkpointer(Protocol):
@@ -139,30 +172,38 @@ class Checkpointer(Protocol):
         """Delete or mark the checkpoint of a fit that ended normally."""
 
 
+for _old in RENAMED_ATTRIBUTES:
+    setattr(Callback, _old, RenamedAttribute(Callback, _old))
+
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
-_GIVEN = ("model", "params")  # to each callback
-_OLDER = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+_SET_BY_LIST = ("model", "params")
+_OLDER_HOOKS = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+_OLDER_CLASSES = {"Schedule": "LRScheduler"}  # class names in states that earlier releases saved
 
 
 class CallbackList:
-    """The callbacks of one call: each hook calls those that override it, in order.
+    """The callbacks of one call of `fit`, `evaluate` or `predict`, called in order.
 
     Args:
-        callbacks: instances of `Callback`.
-        model: what they are set to.
-        params: what `callback.params` will be.
+        callbacks: Instances of `Callback`.
+        model: Model that becomes the attribute `model` of each callback.
+        params: Dict that becomes the attribute `params` of each callback.
+
+    Attributes:
+        callbacks: Callbacks of this process, checkpointers last.
 
     Raises:
-        TypeError: something that is no callback instance, or a misspelt hook.
+        TypeError: An element is not a callback instance, or one of its hooks is misspelt.
     """
 
-    def __init__(self, callbacks: Iterable[Callback], model: Any, params: Mapping[str, Any]) -> None:
-        others = rank() > 0
-        self.callbacks = [one for one in callbacks if not (others and getattr(one, "first_process_only", False))]
+    def __init__(self, callbacks: Iterable[Callback], model: nn.Module, params: Mapping[str, Any]) -> None:
+        is_first = rank() == 0
+        self.callbacks = [one for one in callbacks if is_first or not getattr(one, "first_process_only", False)]
         for callback in self.callbacks:
-            _check(callback)
-        self.callbacks.sort(key=lambda callback: callback.keeps_states)
-        self._hooks = {hook: [f for c in self.callbacks for f in _overridden(c, hook)] for hook in HOOKS}
+            _check_callback(callback)
+            adopt_old_names(type(callback), stacklevel=2)
+        self.callbacks.sort(key=lambda callback: callback.is_checkpointer)
+        self._hooks = {hook: [f for c in self.callbacks for f in _overridden_hooks(c, hook)] for hook in HOOKS}
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params(params)
@@ -175,22 +216,22 @@ class CallbackList:
         Raises:
             CheckpointError: There are two.
         """
-        found = [one for one in self.callbacks if one.keeps_states and hasattr(one, "save_now")]
+        found = [one for one in self.callbacks if one.is_checkpointer and hasattr(one, "save_now")]
         if len(found) > 1:
             raise CheckpointError("two callbacks would keep this training; pass resume= or one BackupAndRestore.")
         return cast(Checkpointer, found[0]) if found else None
 
     def snapshot_attributes(self) -> None:
-        """Training begins: from now on what changes in callbacks is what would be lost with them."""
-        self._seen = [snapshot(one, _GIVEN) for one in self.callbacks]
+        """Record the attributes of all callbacks, to detect later which of them training has changed."""
+        self._seen = [snapshot(one, _SET_BY_LIST) for one in self.callbacks]
 
     def emit(self, hook: str, *args: Any) -> None:
-        """Call `hook` of every callback that has it."""
+        """Call `hook` of every callback that overrides it."""
         for function in self._hooks[hook]:
             function(*args)
 
     def emit_to_all(self, hook: str, *args: Any) -> None:
-        """As `emit`, but an error of one keeps none of the others from being called; the first is raised at the end."""
+        """Call `hook` of every callback that overrides it, even if some fail; then raise the first error."""
         errors = []
         for function in self._hooks[hook]:
             try:
@@ -201,27 +242,30 @@ class CallbackList:
             raise errors[0]
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """The state of each, in order, with the names of attributes that have changed and are not in it."""
+        """Return the state of each callback, in order, with the names of changed attributes that are not in it."""
         return [
             {
                 "class": type(one).__name__,
                 "state": one.state_dict(),
                 "unsaved": []
-                if declares_state(one, Callback, ("kept", "state_dict"))
-                else changed_attributes(one, before, _GIVEN),
+                if declares_state(one, Callback, ("state_attributes", "state_dict"))
+                else changed_attributes(one, before, _SET_BY_LIST),
             }
             for one, before in zip(self.callbacks, self._seen, strict=True)
         ]
 
     def load_state_dict(self, states: Iterable[Mapping[str, Any]]) -> None:
-        """Hand states to the callbacks of the same classes, in order.
+        """Restore each state into the next callback of the same class.
+
+        Args:
+            states: List that `state_dict` returned.
 
         Warns:
-            UserWarning: there is none for a state; one has forgotten what it does not keep.
+            UserWarning: There is no callback for a state, or changed attributes of a callback were not saved.
         """
         waiting = list(self.callbacks)
         for state in states:
-            name = state["class"]
+            name = self._current_class_name(state["class"])
             callback = next((one for one in waiting if type(one).__name__ == name), None)
             if callback is None:
                 if state["state"]:
@@ -233,73 +277,100 @@ class CallbackList:
             if unsaved := state.get("unsaved", state.get("unkept")):  # 0.1 wrote the second name
                 warn(
                     f"the callback {name} begins anew: the checkpoint has not kept its {', '.join(unsaved)}. "
-                    "Name in `kept` what it is to go on with; `kept = ()` says that it is right to begin anew."
+                    "Name the attributes to restore in `state_attributes`; `state_attributes = ()` means that the "
+                    "callback may begin anew."
                 )
 
+    def _current_class_name(self, saved: str) -> str:
+        """Return the name that a saved class has in this release."""
+        has_saved_name = any(type(one).__name__ == saved for one in self.callbacks)  # a class of the user's
+        return saved if has_saved_name else _OLDER_CLASSES.get(saved, saved)
+
     def has_hook(self, *hooks: str) -> bool:
-        """Whether any callback has any of these hooks."""
+        """Return whether any callback overrides any of these hooks."""
         return any(self._hooks[hook] for hook in hooks)
 
-    def steers(self, *hooks: str) -> bool:
-        """Whether any of these hooks is of the user's own, which may change anything, or one that says it does."""
+    def modifies_training(self, *hooks: str) -> bool:
+        """Return whether any of these hooks may change how the next batch is trained on.
+
+        Hooks of user-defined classes count, as they may change anything.
+        """
         functions = [function for hook in hooks for function in self._hooks[hook]]
-        return any(not is_own(one) or getattr(getattr(one, "__self__", None), "steers", False) for one in functions)
+        return any(
+            not is_own(one) or getattr(getattr(one, "__self__", None), "modifies_training", False) for one in functions
+        )
 
 
 def listed(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:
-    """What was given as `callbacks`: several, one, or none."""
+    """Return the argument `callbacks`, which may be an iterable, one callback, or `None`, as a list."""
     if callbacks is None:
         return []
     given: Any = callbacks
     return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
 
 
-def _overridden(callback: Callback, hook: str) -> list[Callable[..., None]]:
-    names = [hook, _OLDER[hook]] if hook in _OLDER else [hook] if hook not in _OLDER.values() else []
+def _overridden_hooks(callback: Callback, hook: str) -> list[Callable[..., None]]:
+    """Return the methods of a callback to call for `hook`: those under its name and its older name."""
+    names = [hook, _OLDER_HOOKS[hook]] if hook in _OLDER_HOOKS else [hook] if hook not in _OLDER_HOOKS.values() else []
     functions = [getattr(callback, name) for name in names]
     return [f for name, f in zip(names, functions, strict=True) if not _is_default(f, name)]
 
 
 def _is_default(function: Any, name: str) -> bool:
+    """Return whether a bound method is the empty hook of `Callback`."""
     return getattr(function, "__func__", None) is getattr(Callback, name)
 
 
-def _check(callback: Any) -> None:
+def _check_callback(callback: object) -> None:
+    """Check that `callback` is an instance of `Callback` without misspelt hooks.
+
+    Raises:
+        TypeError: It is something else, or a method that begins with `on_` is not a hook.
+    """
     if inspect.isclass(callback):
         raise TypeError(f"callbacks: pass {callback.__name__}(), not the class {callback.__name__}.")
     if not isinstance(callback, Callback):
         raise TypeError(
-            f"callbacks: {callback!r} is no kerastorch.callbacks.Callback. Pass instances of it, as "
+            f"callbacks: {callback!r} is not a kerastorch.callbacks.Callback. Pass instances, as in "
             "callbacks=[kerastorch.callbacks.EarlyStopping(patience=3)]."
         )
     for name in dir(type(callback)):
         if name.startswith("on_") and name not in HOOKS and callable(getattr(callback, name, None)):
             raise TypeError(
-                f"{type(callback).__name__}.{name} is no hook.{suggest(name, HOOKS)} Hooks: {', '.join(HOOKS)}."
+                f"{type(callback).__name__}.{name} is not a hook.{suggest(name, HOOKS)} Hooks: {', '.join(HOOKS)}."
             )
 
 
-def _may_log(callback: Callback) -> bool:
-    """Whether a callback is not one of ours, or made of functions that are not, and acts at the end of epochs."""
+def _may_add_logs(callback: Callback) -> bool:
+    """Return whether a callback runs user code at the end of epochs, which may add logs."""
     ours = is_own(callback) and "on_epoch_end" not in vars(callback)
-    return not ours and bool(_overridden(callback, "on_epoch_end"))
+    return not ours and bool(_overridden_hooks(callback, "on_epoch_end"))
 
 
 def check_monitors(callbacks: Iterable[Callback], available: list[str], validates: bool) -> None:
-    """Refuse a monitored name that no epoch will log; before the first epoch, with the names that will be.
+    """Check before the first epoch that all logs that callbacks require will exist.
 
-    A callback of the user's own may log more names for those after it: then nothing is refused here.
+    The check ends at the first user-defined callback with `on_epoch_end`, as it may add logs under any name.
+
+    Args:
+        callbacks: Callbacks in the order of their calls.
+        available: Names of the logs of `fit` itself.
+        validates: Whether `fit` has validation data.
+
+    Raises:
+        ValueError: A required log will not exist; the message lists those that will.
     """
     known = list(available)
     for callback in callbacks:
-        if _may_log(callback):
+        if _may_add_logs(callback):
             return
-        for name in callback.needs():
-            _check_monitor(callback, name, known, validates)
-        known += callback.adds
+        for name in callback.required_logs:
+            _check_log(callback, name, known, validates)
+        known += callback.logs_added
 
 
-def _check_monitor(callback: Callback, name: str, known: list[str], validates: bool) -> None:
+def _check_log(callback: Callback, name: str, known: list[str], validates: bool) -> None:
+    """Raise a ValueError if the log `name` is not `known`, nor one of the values of a known metric."""
     if name in known or any(name.startswith((f"{one}_", f"{one}/")) for one in known):
         return  # a metric of several values logs each as name_part
     if name.startswith("val_") and not validates and name.removeprefix("val_") in known:

@@ -1,4 +1,4 @@
-"""CSVLogger: a row an epoch in a text file."""
+"""CSVLogger: a text file with one row for each epoch."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from kerastorch.core.errors import mismatch, warn
 from kerastorch.core.ownership import is_own
 from kerastorch.core.path_checks import check_writable
 
-MISSING = "NA"  # in a column that an epoch has no number for
+MISSING = "NA"  # cell of a column for which an epoch has no value
 
 
 class CSVLogger(Callback):
-    """Writes the numbers of each epoch into a CSV file, a row an epoch, at full precision.
+    """A callback that writes the logs of each epoch to a CSV file, one row an epoch, at full precision.
 
-    The columns are `epoch`, counted from 0, and the sorted names of the first epoch's logs; where that epoch was not
-    validated, `val_` columns follow for later ones. A column without a number has `NA`. A name that comes up later
-    has no column: that is said once, in a warning. Each row is handed to the operating system when its epoch ends.
+    The columns are `epoch`, counted from 0, and the sorted names of the first epoch's logs. If the first epoch has no
+    validation, `val_` columns for later epochs follow. A column without a value contains `NA`. Logs that first occur
+    in a later epoch have no column, and a warning names them once. Each row is flushed when its epoch ends.
+
+    A resumed training removes the rows written after its checkpoint, so that the file ends like that of an
+    uninterrupted training.
 
     Args:
-        filename: path of the file; its folder is made.
-        separator: one character between columns.
-        append: add rows to the file, in its columns, if it is there; otherwise it is replaced when the first epoch
-            ends.
+        filename: Path of the file; its folder is created.
+        separator: Character between columns. Default `","`.
+        append: Add rows to an existing file, in its columns. Default `False`: an existing file is replaced when the
+            first epoch ends.
 
     Raises:
-        OSError: before the first epoch: the file cannot be written.
-        ValueError: as early: `append=True` and the file is no such table, or has no column for a number of this model.
-
-    A training that is resumed takes away the rows written after its checkpoint, so the file ends as if training had
-    never been interrupted.
+        ValueError: `filename` or `separator` is not of this kind; or, before the first epoch with `append=True`, the
+            file has no header of this kind, or no column for a log of this model.
+        OSError: Before the first epoch, if the file cannot be written.
     """
 
     first_process_only = True
@@ -46,15 +47,16 @@ class CSVLogger(Callback):
         if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':
             raise mismatch("separator", separator, "one character, no quote and no line break")
         self.filename, self.separator, self.append = os.fspath(filename), separator, bool(append)
-        self._path = Path(self.filename).expanduser().absolute()  # while training runs, the working folder may change
+        self._path = Path(self.filename).expanduser().absolute()  # training may change the working folder
         self._file: BinaryIO | None = None
         self._reset()
 
     def _reset(self) -> None:
+        """Forget columns and position, as before the first epoch."""
         self._close()
         self._columns: list[str] | None = None
-        self._position = 0  # where the next row goes: what stands behind it is not ours, or not any more
-        self._told = False
+        self._position = 0  # end of the rows of this training in bytes; anything behind it is cut off
+        self._has_warned = False
 
     def state_dict(self) -> dict[str, Any]:
         return {"position": self._position, "columns": self._columns}
@@ -63,10 +65,10 @@ class CSVLogger(Callback):
         self._close()
         position, columns = state["position"], state["columns"]
         size = self._path.stat().st_size if self._path.exists() else 0
-        if size < position or (position and columns is not None and self._header() != columns):
+        if size < position or (position and columns is not None and self._read_columns() != columns):
             warn(
                 f"CSVLogger: {self.filename} is not the file that the interrupted training wrote ({size} bytes, "
-                f"{position} expected): " + ("rows are added to it." if self._position else "a new one is begun.")
+                f"{position} expected): " + ("rows are added to it." if self._position else "a new file is written.")
             )
             return
         self._position, self._columns = position, columns
@@ -76,16 +78,16 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()
         check_writable(self._path)
-        self._path.open("ab").close()  # as it was: a training that is resumed goes on in it
+        self._path.open("ab").close()  # creates it, but does not empty it: a resumed training needs its rows
         if self.append and self._path.stat().st_size:
-            self._columns, self._position = self._header(), self._path.stat().st_size
+            self._columns, self._position = self._read_columns(), self._path.stat().st_size
             self._check_columns(self._columns)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
         if self._columns is None:
-            self._columns = _columns(logs)
-        self._warn_of_lost(logs)
+            self._columns = _columns_for(logs)
+        self._warn_of_missing_columns(logs)
         header = "" if self._position else self._line(["epoch", *self._columns])
         cells = [_cell(logs[name]) if name in logs else MISSING for name in self._columns]
         self._write(header + self._line([str(epoch), *cells]))
@@ -94,39 +96,48 @@ class CSVLogger(Callback):
         self._close()
 
     def _write(self, text: str) -> None:
+        """Append text to the file and flush it."""
         if self._file is None:
-            self._file = self._opened()
+            self._file = self._open()
         self._file.write(text.encode())
         self._file.flush()
         self._position = self._file.tell()
 
-    def _opened(self) -> BinaryIO:
+    def _open(self) -> BinaryIO:
+        """Open the file for writing at `_position`, after a complete line."""
         file = self._path.open("r+b" if self._path.exists() else "w+b")
         file.truncate(self._position)
         if self._position:
             file.seek(self._position - 1)
-            if file.read(1) != b"\n":  # a last line that was cut off
+            if file.read(1) != b"\n":  # the last line has no end
                 file.write(b"\r\n")
         file.seek(0, os.SEEK_END)
         return file
 
     def _close(self) -> None:
+        """Close the file if it is open."""
         if self._file is not None:
             self._file.close()
         self._file = None
 
     def _line(self, cells: Iterable[str]) -> str:
+        """Return cells as a line of CSV."""
         line = io.StringIO()
         csv.writer(line, delimiter=self.separator).writerow(cells)
         return line.getvalue()
 
-    def _header(self) -> list[str]:
-        """The columns of the file, without `epoch`; none if it is something else."""
+    def _read_columns(self) -> list[str]:
+        """Return the columns of the file without `epoch`; an empty list if it has no such header."""
         with self._path.open(newline="", encoding="utf-8", errors="replace") as file:
             first, *columns = next(csv.reader(file, delimiter=self.separator), None) or [""]
         return columns if first == "epoch" else []
 
     def _check_columns(self, columns: list[str]) -> None:
+        """Check that an existing file has a header, with a column for each log of the model.
+
+        Raises:
+            ValueError: There is no header, or a column is missing.
+        """
         if not columns:
             raise ValueError(
                 f"CSVLogger(append=True): {self.filename!r} has no header 'epoch{self.separator}...'. "
@@ -134,7 +145,7 @@ class CSVLogger(Callback):
             )
         steps = type(self.model).train_step, type(self.model).test_step
         if not all(map(is_own, steps)):
-            return  # a step of the user's own logs what it likes
+            return  # a user-defined step may log anything
         # a metric of several values logs each as name_part
         new = [n for n in self.model.metrics_names if not any(c == n or c.startswith(f"{n}_") for c in columns)]
         if new:
@@ -143,23 +154,25 @@ class CSVLogger(Callback):
                 f"it has {', '.join(columns)}. Pass another filename, or append=False to replace it."
             )
 
-    def _warn_of_lost(self, logs: Mapping[str, Any]) -> None:
-        lost = sorted(set(logs) - set(self._columns or ()))
-        if lost and not self._told:
-            self._told = True
+    def _warn_of_missing_columns(self, logs: Mapping[str, Any]) -> None:
+        """Warn, once in a training, of logs that have no column."""
+        missing = sorted(set(logs) - set(self._columns or ()))
+        if missing and not self._has_warned:
+            self._has_warned = True
             warn(
-                f"CSVLogger: {self.filename} has no column for {', '.join(lost)}, which the first epoch did not log: "
-                "left out."
+                f"CSVLogger: {self.filename} has no column for {', '.join(missing)}, which the first epoch did not "
+                "log: left out."
             )
 
 
-def _columns(logs: Mapping[str, Any]) -> list[str]:
+def _columns_for(logs: Mapping[str, Any]) -> list[str]:
+    """Return the columns for the logs of the first epoch, with `val_` columns in any case."""
     names = sorted(logs)
-    validated = any(name.startswith("val_") for name in names)
-    return names if validated else [*names, *(f"val_{name}" for name in names)]
+    has_validation = any(name.startswith("val_") for name in names)
+    return names if has_validation else [*names, *(f"val_{name}" for name in names)]
 
 
 def _cell(value: Any) -> str:
-    """A number so that reading it gives the same number; several in brackets."""
+    """Return a value as text that is read as the same number; arrays become lists in brackets."""
     value = value.tolist() if hasattr(value, "tolist") else value  # tensors and arrays
     return value if isinstance(value, str) else repr(value)

@@ -1,32 +1,34 @@
-"""History: the curves of a fit."""
+"""History: the logs of all epochs of a fit."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.log_values import as_float, as_logged, monitored
+from kerastorch.callbacks.log_values import as_float, as_logged, monitored_value
 from kerastorch.core.errors import unknown
 from kerastorch.core.optional_dependency import require_package
 
 
 class History(Callback):
-    """What `fit` returns: each epoch's numbers, and ways to look at them.
+    """The logs of all epochs of a fit, which `fit` returns, with methods to inspect them.
 
     Attributes:
-        history: name -> one float an epoch, names sorted; validation's as `val_...`. Arrays, lists and other values
-            that callbacks put into the logs are kept as copies.
-        epoch: the epochs' numbers, from 0.
+        history: Dict from the name of a log to the list of its values, one for each epoch that logged it. Names are
+            sorted; those of the validation are `val_...`. Arrays, lists and other values that callbacks put into the
+            logs are stored as copies.
+        epoch: Numbers of the epochs, from 0.
         params: `{"epochs", "steps", "verbose"}` of the fit.
-        model: the model trained.
+        model: Model that was trained.
     """
 
-    kept = ("history", "epoch", "_at")
+    state_attributes = ("history", "epoch", "_at")
 
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
-        self._at: dict[str, list[int]] = {}  # with validation_freq a curve has not a value every epoch
+        self._at: dict[str, list[int]] = {}  # epochs of each value: with validation_freq some epochs have none
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.history, self.epoch, self._at = {}, [], {}
@@ -39,42 +41,46 @@ class History(Callback):
             self._at.setdefault(name, []).append(epoch)
 
     def best(self, monitor: str = "val_loss", mode: str = "min") -> tuple[int, float]:
-        """Return the epoch (from 0) with the best value of `monitor`, and the value; NaN is never best.
+        """Return the epoch, from 0, with the best value of a log, and the value; NaN is never the best.
 
         Args:
-            monitor: a name of `history`.
-            mode: `'min'` or `'max'`.
+            monitor: Name in `history`. Default `"val_loss"`.
+            mode: `'min'` (default) if smaller is better, `'max'` if larger is better.
 
         Raises:
-            ValueError: an unknown name; values that are not numbers, or all NaN.
+            ValueError: The name is unknown, or the values are not numbers, or all are NaN.
         """
-        values = [monitored("History.best", monitor, value) for value in self._curve(monitor)]
+        values = [monitored_value("History.best", monitor, value) for value in self._values(monitor)]
         sign = 1 if mode == "min" else -1
-        real = [(sign * value, epoch) for value, epoch in zip(values, self._at[monitor], strict=True)]
-        real = [pair for pair in real if pair[0] == pair[0]]
-        if not real:
+        pairs = [(sign * value, epoch) for value, epoch in zip(values, self._at[monitor], strict=True)]
+        pairs = [pair for pair in pairs if pair[0] == pair[0]]  # without NaN
+        if not pairs:
             raise ValueError(f"{monitor} was NaN in every epoch.")
-        value, epoch = min(real)
+        value, epoch = min(pairs)
         return epoch, sign * value
 
     def frame(self) -> Any:
-        """Return the curves as a pandas DataFrame, one row for each epoch (needs pandas)."""
+        """Return the logs as a pandas DataFrame, one row for each epoch (needs pandas)."""
         require_package("History.frame", "pandas")
         import pandas as pd
 
         columns = {n: pd.Series(v, index=self._at[n]) for n, v in self.history.items()}
         return pd.DataFrame(columns, index=pd.Index(self.epoch, name="epoch"))
 
-    def plot(self, path: Any = None) -> Any:
-        """Draw each quantity, training beside validation (needs matplotlib: `pip install matplotlib`).
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Plot each log over the epochs, training and validation together (needs matplotlib).
 
-        What is not one number an epoch, such as an array that a callback logged, is left out.
+        Logs that are not one number an epoch, such as arrays that a callback logged, are left out.
 
         Args:
-            path: where to save the picture; its ending chooses the format. Nothing is saved if `None`.
+            path: File to save the plot to; its suffix chooses the format. Default `None`: nothing is saved.
 
         Returns:
-            The matplotlib `Figure`; in a notebook it shows itself.
+            The matplotlib `Figure`, which a notebook displays.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+            ValueError: There is no epoch yet.
         """
         require_package("History.plot", "matplotlib")
         from matplotlib.ticker import MaxNLocator
@@ -100,7 +106,8 @@ class History(Callback):
             figure.savefig(path, dpi=120)
         return figure
 
-    def _curve(self, name: str) -> list[Any]:
+    def _values(self, name: str) -> list[Any]:
+        """Return the values of a log; raise a ValueError if the name is unknown."""
         if name not in self.history:
             raise unknown("curve", name, self.history)
         return self.history[name]

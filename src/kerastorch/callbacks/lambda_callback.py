@@ -1,4 +1,4 @@
-"""LambdaCallback: a callback of functions."""
+"""LambdaCallback: a callback made of functions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,31 @@ from kerastorch.core.errors import mismatch
 
 
 class LambdaCallback(Callback):
-    """A callback of functions, each with the arguments of its hook.
+    """A callback made of functions, one for each hook, with the arguments of the hook.
 
-    >>> LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs["loss"])).monitor
+    Args:
+        on_epoch_begin: Function of `(epoch, logs)`, called before each epoch.
+        on_epoch_end: Function of `(epoch, logs)`, called after each epoch and its validation.
+        on_train_begin: Function of `(logs)`, called before the first epoch.
+        on_train_end: Function of `(logs)`, called after the last epoch.
+        on_train_batch_begin: Function of `(batch, logs)`, called before each training batch.
+        on_train_batch_end: Function of `(batch, logs)`, called after each training batch.
+        on_test_begin: Function of `(logs)`, called before `evaluate` or a validation.
+        on_test_end: Function of `(logs)`, called after `evaluate` or a validation.
+        on_test_batch_begin: Function of `(batch, logs)`, called before each evaluation batch.
+        on_test_batch_end: Function of `(batch, logs)`, called after each evaluation batch.
+        on_predict_begin: Function of `(logs)`, called before `predict`.
+        on_predict_end: Function of `(logs)`, called after `predict`.
+        on_predict_batch_begin: Function of `(batch, logs)`, called before each batch of `predict`.
+        on_predict_batch_end: Function of `(batch, logs)`, called after each batch of `predict`.
+
+    Raises:
+        ValueError: An argument is not a function.
+
+    >>> def show(epoch, logs):
+    ...     print(epoch, logs["loss"])
+    >>> LambdaCallback(on_epoch_end=show)
+    LambdaCallback(on_epoch_end=show)
     """
 
     def __init__(
@@ -32,9 +54,11 @@ class LambdaCallback(Callback):
         on_predict_batch_begin: Callable[..., Any] | None = None,
         on_predict_batch_end: Callable[..., Any] | None = None,
     ) -> None:
-        given = locals()
+        arguments = locals()
         for hook in HOOKS:
-            if given.get(hook) is not None:
-                if not callable(given[hook]):
-                    raise mismatch(hook, given[hook], "a function")
-                setattr(self, hook, given[hook])
+            function = arguments.get(hook)
+            if function is None:
+                continue
+            if not callable(function):
+                raise mismatch(hook, function, "a function")
+            setattr(self, hook, function)

@@ -15,22 +15,25 @@ from kerastorch.core.errors import check_float, mismatch
 
 
 class LearningRateScheduler(Callback):
-    """Asks a function for the learning rate before each epoch.
+    """A callback that sets the learning rate before each epoch to the result of a function.
+
+    The logs get `learning_rate`. All parameter groups of the optimizer must have one rate; for different rates use
+    `LRScheduler`.
 
     Args:
-        schedule: `schedule(epoch, lr)`, or `schedule(epoch)`: the epoch, from 0, and the rate as it is -> the rate, a
-            finite number >= 0.
-        verbose: 1 says what it sets.
-
-    The logs get `learning_rate`. All groups of the optimizer have one rate; for others there is `Schedule`.
+        schedule: Function `schedule(epoch, lr)` or `schedule(epoch)` of the number of the epoch, from 0, and the
+            current rate. It returns the new rate, a finite number >= 0.
+        verbose: 1 prints each rate that is set. Default 0.
 
     Raises:
         TypeError: `schedule` takes neither one argument nor two.
+        ValueError: `schedule` is not a function; or, during `fit`, it returned no such number, or the parameter
+            groups have different rates.
 
     >>> halve = LearningRateScheduler(lambda epoch, lr: lr if epoch < 10 else lr / 2)
     """
 
-    adds = ("learning_rate",)
+    logs_added = ("learning_rate",)
 
     def __init__(self, schedule: Callable[..., Any], verbose: int = 0) -> None:
         self.schedule = schedule
@@ -41,11 +44,11 @@ class LearningRateScheduler(Callback):
         get_rate("LearningRateScheduler", self.model.optimizer)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        now = get_rate("LearningRateScheduler", self.model.optimizer)
-        found = self.schedule(epoch, now) if self._takes_rate else self.schedule(epoch)
-        if isinstance(found, Tensor) and found.numel() == 1:
-            found = found.item()
-        rate = check_float("LearningRateScheduler: what schedule returned", found, least=0)
+        rate = get_rate("LearningRateScheduler", self.model.optimizer)
+        result = self.schedule(epoch, rate) if self._takes_rate else self.schedule(epoch)
+        if isinstance(result, Tensor) and result.numel() == 1:
+            result = result.item()
+        rate = check_float("LearningRateScheduler: what schedule returned", result, least=0)
         set_rate(self.model.optimizer, rate)
         if self.verbose > 0:
             print_message(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate:.6g}.")
@@ -56,11 +59,17 @@ class LearningRateScheduler(Callback):
 
 
 def _takes_rate(schedule: Any) -> bool:
+    """Return whether a function takes `(epoch, lr)`, not `(epoch)` only.
+
+    Raises:
+        TypeError: It takes neither.
+        ValueError: It is not a function.
+    """
     if not callable(schedule):
         raise mismatch("schedule", schedule, "a function (epoch, lr) -> lr or (epoch) -> lr")
     try:
         signature = inspect.signature(schedule)
-    except ValueError:  # a builtin that does not tell
+    except ValueError:  # a builtin without a signature
         return True
     for arguments in ((0, 0.1), (0,)):
         try:

@@ -1,4 +1,4 @@
-"""Values in callbacks' logs: numbers, and whatever else a callback puts there."""
+"""Values in the logs of callbacks: numbers, and other objects that a callback may log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def as_float(value: Any) -> float | None:
-    """Return a number, or an array or tensor of one, as a float; `None` for everything else."""
+    """Return a number, or an array or tensor of one element, as a float; `None` for everything else."""
     if isinstance(value, (Tensor, np.ndarray)):
         if (value.numel() if isinstance(value, Tensor) else value.size) != 1:
             return None
@@ -24,9 +24,10 @@ def as_float(value: Any) -> float | None:
 
 
 def as_logged(value: Any) -> Any:
-    """Return a number as a float, and a copy of everything else, so that it stays as it was when it was logged.
+    """Return a number as a float, and a copy of everything else, which later changes do not affect.
 
-    A tensor's copy is in main memory and holds no graph. What cannot be copied is returned itself.
+    The copy of a tensor is in main memory and has no autograd graph. An object that cannot be copied is returned
+    itself.
     """
     number = as_float(value)
     if number is not None:
@@ -39,11 +40,16 @@ def as_logged(value: Any) -> Any:
         return value
 
 
-def monitored(who: str, name: str, value: Any) -> float:
-    """Return the value of a monitored log.
+def monitored_value(who: str, name: str, value: Any) -> float:
+    """Return the value of a monitored log as a float.
+
+    Args:
+        who: Class name of the callback, for the error message.
+        name: Name of the log.
+        value: Its value.
 
     Raises:
-        ValueError: it is not a number.
+        ValueError: The value is not a number.
     """
     number = as_float(value)
     if number is None:

@@ -1,4 +1,4 @@
-"""Schedule: any scheduler of `torch.optim.lr_scheduler`, stepped by `fit`."""
+"""LRScheduler: any scheduler of `torch.optim.lr_scheduler`, stepped by `fit`."""
 
 from __future__ import annotations
 
@@ -7,112 +7,124 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim import Optimizer, lr_scheduler
 
 from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.callbacks.callback_repr import constructor_call
 from kerastorch.callbacks.learning_rate import rates, set_rates
-from kerastorch.callbacks.log_values import monitored
+from kerastorch.callbacks.log_values import monitored_value
 from kerastorch.callbacks.monitor import read_monitor
-from kerastorch.callbacks.scheduler_limits import began_at, check_length, note_end, warn_of_low_rates
+from kerastorch.callbacks.scheduler_limits import check_length, initial_rates, record_final_rates, warn_of_low_rates
 from kerastorch.core.errors import check_choice, mismatch, warn
 from kerastorch.core.torch_private import mark_stepped
 
 
-class Schedule(Callback):
-    """Steps a scheduler of `torch.optim.lr_scheduler` after each epoch or batch.
+class LRScheduler(Callback):
+    """A scheduler of `torch.optim.lr_scheduler` that is stepped after each epoch or batch.
+
+    The logs get `learning_rate`, the rate of the last batch of the epoch. If the parameter groups of the optimizer
+    have different rates, the logs get `learning_rate_0`, `learning_rate_1`, ... instead.
 
     Args:
-        scheduler: a function of the optimizer that makes the scheduler, or a scheduler over the model's own optimizer.
-            A function is called when `fit` begins; in another `fit` the schedule begins anew, at the rates it began
-            with before, or at those that the optimizer was given in between. A ready scheduler goes on where it is.
-        monitor: the log that torch's `ReduceLROnPlateau` looks at, and no other.
-        interval: `'epoch'`, or `'batch'`, as for `OneCycleLR`. Batches count, not steps of the optimizer: with
-            `gradient_accumulation_steps=4` a scheduler steps four times as often as the optimizer.
-
-    The logs get `learning_rate`, the rate of the last batch of the epoch; `learning_rate_0`, `learning_rate_1`, ...
-    where the groups of the optimizer have different ones.
+        scheduler: Function that takes the optimizer and returns a scheduler, or a scheduler over the model's own
+            optimizer. A function is called when `fit` begins; in the next `fit` the schedule starts again, at the
+            rates it started with before, or at rates set in between. A scheduler instance continues from its state.
+        monitor: Name of the log that is passed to torch's `ReduceLROnPlateau`, and only for that scheduler.
+            Default `None`.
+        interval: `'epoch'` (default), or `'batch'`, as for `OneCycleLR`. Batches count, not optimizer steps: with
+            `gradient_accumulation_steps=4` the scheduler steps four times as often as the optimizer.
 
     Raises:
-        TypeError: neither a scheduler nor a function of one argument; a function that makes no scheduler.
-        ValueError: a scheduler over another optimizer; `monitor` missing, or without a use; before the first batch, a
-            scheduler with a fixed number of steps (`OneCycleLR`) that has fewer than the fit.
+        TypeError: `scheduler` is neither a scheduler nor a function of one argument, or the function returns no
+            scheduler.
+        ValueError: The scheduler is over another optimizer; `monitor` is missing or has no use; or, before the first
+            batch, a scheduler with a fixed number of steps (`OneCycleLR`) has fewer steps than the fit.
 
     Warns:
-        UserWarning: a new schedule begins at a rate that has run out; the rate runs out to 0 while the fit goes on.
+        UserWarning: A new schedule starts at a rate to which an earlier one had run out, or the rate stays at 0
+            while training continues.
 
     >>> from functools import partial
     >>> from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
-    >>> by_epoch = Schedule(lambda optimizer: CosineAnnealingLR(optimizer, 10))
-    >>> by_batch = Schedule(partial(OneCycleLR, max_lr=0.1, total_steps=500), interval="batch")
+    >>> by_epoch = LRScheduler(lambda optimizer: CosineAnnealingLR(optimizer, 10))
+    >>> by_batch = LRScheduler(partial(OneCycleLR, max_lr=0.1, total_steps=500), interval="batch")
     """
 
-    adds = ("learning_rate",)
+    logs_added = ("learning_rate",)
 
     def __init__(
         self,
-        scheduler: LRScheduler | Callable[[Any], Any],
+        scheduler: lr_scheduler.LRScheduler | Callable[[Any], Any],
         monitor: str | None = None,
         interval: Literal["epoch", "batch"] = "epoch",
     ) -> None:
         self.monitor = monitor
         self.interval = check_choice("interval", interval, ("epoch", "batch"))
-        self.steers = self.interval == "batch"
-        if self.steers and monitor is not None and monitor.startswith("val_"):
+        self.modifies_training = self.interval == "batch"
+        if self.modifies_training and monitor is not None and monitor.startswith("val_"):
             raise ValueError(f"batches have no {monitor!r}; with interval='batch' monitor a log of training.")
         self.scheduler: Any = None
-        self._make: Callable[[Any], Any] | None = None
-        if isinstance(scheduler, LRScheduler):
+        self._make_scheduler: Callable[[Any], Any] | None = None
+        if isinstance(scheduler, lr_scheduler.LRScheduler):
             self.scheduler = scheduler
             self._check_monitor()
         else:
-            self._make = _factory(scheduler)
-        self._before: list[float] = []  # of the last batch
-        self._began: list[float] = []
-        self._left: list[float] = []
-        self._zeros: int | None = None  # steps at a rate of 0 in a row; `None` until one was above 0 in this fit
+            self._make_scheduler = _check_factory(scheduler)
+        self._last_rates: list[float] = []  # of the last batch
+        self._first_rates: list[float] = []  # when the schedule of the function started
+        self._final_rates: list[float] = []  # when the last fit ended
+        self._n_zero_steps: int | None = None  # successive steps at rate 0; `None` before the first positive rate
+
+    def __repr__(self) -> str:
+        return constructor_call(self, scheduler=self._make_scheduler or self.scheduler)
 
     def state_dict(self) -> dict[str, Any]:
         if self.scheduler is None:
             return {}
-        own = {"batch": self._batch, "before": self._before, "began": self._began}
+        own = {"batch": self._batch, "before": self._last_rates, "began": self._first_rates}
         return {"scheduler": self.scheduler.state_dict(), **own}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._batch, self._before, self._began = state["batch"], state["before"], state["began"]
-        self.scheduler.load_state_dict(_as(self.scheduler, state["scheduler"]))
+        self._batch, self._last_rates, self._first_rates = state["batch"], state["before"], state["began"]
+        self.scheduler.load_state_dict(_restore_counters(self.scheduler, state["scheduler"]))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._before, self._zeros = [], None
+        self._last_rates, self._n_zero_steps = [], None
         self._attach(self.model.optimizer)
         state = self.model.trainer.state
         if state.is_fitting:
             epochs = self.params["epochs"] - state.epoch
             check_length(self.scheduler, self.interval, epochs, self.params["steps"])
 
-    def _attach(self, optimizer: Any) -> None:
-        """Make the scheduler, if it is a function that makes it, or check that it is over this optimizer."""
-        now, first = rates(optimizer), began_at(optimizer)
-        if self._make is None:
+    def _attach(self, optimizer: Optimizer) -> None:
+        """Make the scheduler, or check that a given scheduler is over this optimizer.
+
+        Raises:
+            TypeError: The function does not return a scheduler over `optimizer`.
+            ValueError: The given scheduler is over another optimizer.
+        """
+        rates_now, rates_at_start = rates(optimizer), initial_rates(optimizer)
+        if self._make_scheduler is None:
             if self.scheduler.optimizer is not optimizer:
                 raise ValueError(
-                    f"Schedule: the {type(self.scheduler).__name__} is over another optimizer than the model's. "
+                    f"LRScheduler: the {type(self.scheduler).__name__} is over another optimizer than the model's. "
                     "Pass a function that makes it, lambda optimizer: ..., or that optimizer to compile()."
                 )
             return
-        if self._left == now:
-            set_rates(optimizer, self._began)
+        if self._final_rates == rates_now:
+            set_rates(optimizer, self._first_rates)
         else:
-            self._began = now
+            self._first_rates = rates_now
         for group in optimizer.param_groups:
-            group.pop("initial_lr", None)  # of a schedule before: this one begins with the rates as they are
-        made = self._make(optimizer)
-        if not isinstance(made, LRScheduler) or made.optimizer is not optimizer:
+            group.pop("initial_lr", None)  # left by an earlier schedule; the new one starts at the current rates
+        made = self._make_scheduler(optimizer)
+        if not isinstance(made, lr_scheduler.LRScheduler) or made.optimizer is not optimizer:
             raise TypeError(
-                f"Schedule: the function must return a scheduler over the optimizer it is given, got {made!r}."
+                f"LRScheduler: the function must return a scheduler over the optimizer it is given, got {made!r}."
             )
         self.scheduler = made
         self._check_monitor()
-        warn_of_low_rates(optimizer, now, first)
+        warn_of_low_rates(optimizer, rates_now, rates_at_start)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._batch = -1
@@ -120,38 +132,41 @@ class Schedule(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.interval == "epoch":
             return
-        value = None if self.monitor is None else monitored("Schedule", self.monitor, (logs or {})[self.monitor])
-        for _ in range(batch - self._batch):  # several where steps are executed together
+        value = (
+            None if self.monitor is None else monitored_value("LRScheduler", self.monitor, (logs or {})[self.monitor])
+        )
+        for _ in range(batch - self._batch):  # more than one if several batches are executed together
             self._step(value)
         self._batch = batch
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
         if self.interval == "epoch":
-            value = None if self.monitor is None else read_monitor("Schedule", self.monitor, epoch, logs)
-            self._before = rates(self.model.optimizer)
+            value = None if self.monitor is None else read_monitor("LRScheduler", self.monitor, epoch, logs)
+            self._last_rates = rates(self.model.optimizer)
             if self.monitor is None or value is not None:
                 self._step(value)
-        found = self._before or rates(self.model.optimizer)
-        same = len(set(found)) == 1
-        logs.update({"learning_rate" if same else f"learning_rate_{at}": rate for at, rate in enumerate(found)})
+        logged = self._last_rates or rates(self.model.optimizer)
+        is_one_rate = len(set(logged)) == 1
+        logs.update({"learning_rate" if is_one_rate else f"learning_rate_{at}": rate for at, rate in enumerate(logged)})
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self._left = rates(self.model.optimizer)
-        note_end(self.model.optimizer)
+        self._final_rates = rates(self.model.optimizer)
+        record_final_rates(self.model.optimizer)
 
     def _step(self, value: float | None) -> None:
-        self._before = rates(self.model.optimizer)
-        if any(self._before):
-            self._zeros = 0
-        elif self._zeros is not None:
-            self._zeros += 1
-        if self._zeros == 2:  # one may be the turning point of a cosine
+        """Step the scheduler, with the monitored value if there is one; warn when the rate stays at 0."""
+        self._last_rates = rates(self.model.optimizer)
+        if any(self._last_rates):
+            self._n_zero_steps = 0
+        elif self._n_zero_steps is not None:
+            self._n_zero_steps += 1
+        if self._n_zero_steps == 2:  # a single step at 0 may be the turning point of a cosine
             warn(
-                f"Schedule: the {type(self.scheduler).__name__} has run out to a learning rate of 0 while the fit goes "
-                "on: what comes now is not learned. Give it more steps, or train fewer epochs."
+                f"LRScheduler: the {type(self.scheduler).__name__} has run out to a learning rate of 0 before the fit "
+                "ends, so the model does not learn any more. Give it more steps, or train fewer epochs."
             )
-        # torch warns until the optimizer has stepped; where batches are accumulated, that is yet to come
+        # while gradients accumulate, the optimizer has not stepped yet, and torch would warn of a wrong order
         mark_stepped(self.model.optimizer)
         if value is None:
             self.scheduler.step()
@@ -159,15 +174,21 @@ class Schedule(Callback):
             self.scheduler.step(value)
 
     def _check_monitor(self) -> None:
+        """Raise a ValueError if `monitor` is missing or has no use."""
         name = type(self.scheduler).__name__
-        if isinstance(self.scheduler, ReduceLROnPlateau):
+        if isinstance(self.scheduler, lr_scheduler.ReduceLROnPlateau):
             if self.monitor is None:
-                raise ValueError(f"Schedule: {name} needs a log to look at; pass monitor='val_loss' or another.")
+                raise ValueError(f"LRScheduler: {name} needs a log to monitor; pass monitor='val_loss' or another.")
         elif self.monitor is not None:
-            raise ValueError(f"Schedule: {name} looks at no log; leave monitor={self.monitor!r} out.")
+            raise ValueError(f"LRScheduler: {name} monitors no log; leave monitor={self.monitor!r} out.")
 
 
-def _factory(scheduler: Any) -> Callable[[Any], Any]:
+def _check_factory(scheduler: Any) -> Callable[[Any], Any]:
+    """Return `scheduler`, checked to be a function of one argument.
+
+    Raises:
+        TypeError: It cannot be called, or needs other arguments than the optimizer.
+    """
     expected = "a scheduler of torch.optim.lr_scheduler, or a function of the optimizer that makes one"
     if not callable(scheduler):
         raise TypeError(str(mismatch("scheduler", scheduler, expected)))
@@ -177,17 +198,22 @@ def _factory(scheduler: Any) -> Callable[[Any], Any]:
         name = getattr(scheduler, "__name__", repr(scheduler))
         raise TypeError(
             f"scheduler: {name} cannot be called with the optimizer alone ({error}). "
-            f"Give it the rest: functools.partial({name}, ...)."
+            f"Pass the other arguments, too: functools.partial({name}, ...)."
         ) from None
     return scheduler  # type: ignore[no-any-return]
 
 
-def _as(held: Any, value: Any) -> Any:
-    """A counter, which is a plain dict once it was saved, as a counter again; in schedulers of schedulers, too."""
-    if isinstance(held, Counter):
-        return Counter(value)
-    if isinstance(held, (LRScheduler, ReduceLROnPlateau)):
-        return {name: _as(vars(held).get(name), one) for name, one in value.items()}
-    if isinstance(held, (list, tuple)) and isinstance(value, (list, tuple)) and len(held) == len(value):
-        return type(value)(_as(one, other) for one, other in zip(held, value, strict=True))
-    return value
+def _restore_counters(current: Any, saved: Any) -> Any:
+    """Return a saved state of a scheduler in which dicts are `Counter`s again where the scheduler has them.
+
+    Args:
+        current: Scheduler, or the value of one of its attributes.
+        saved: Its saved state; files store a `Counter` as a plain dict.
+    """
+    if isinstance(current, Counter):
+        return Counter(saved)
+    if isinstance(current, (lr_scheduler.LRScheduler, lr_scheduler.ReduceLROnPlateau)):
+        return {name: _restore_counters(vars(current).get(name), value) for name, value in saved.items()}
+    if isinstance(current, (list, tuple)) and isinstance(saved, (list, tuple)) and len(current) == len(saved):
+        return type(saved)(_restore_counters(one, other) for one, other in zip(current, saved, strict=True))
+    return saved

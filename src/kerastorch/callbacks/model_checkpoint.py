@@ -1,4 +1,4 @@
-"""ModelCheckpoint: the model, or its weights, to a file while it is trained."""
+"""ModelCheckpoint: save the model, or its weights, to a file during training."""
 
 from __future__ import annotations
 
@@ -7,40 +7,49 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.filepath_template import Destination
-from kerastorch.callbacks.monitor import check_mode, is_improvement, monitor_sign, never_logged, read_monitor
+from kerastorch.callbacks.base import Logs
+from kerastorch.callbacks.filepath_template import FilepathTemplate
+from kerastorch.callbacks.monitor import MonitorCallback
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, check_int, mismatch, warn
+from kerastorch.core.overridable_property import overridable_property
 
 
-class ModelCheckpoint(Callback):
-    """Saves the model after each epoch, or every so many batches.
+class ModelCheckpoint(MonitorCallback):
+    """A callback that saves the model after each epoch, or after every n batches.
+
+    NaN is never the best value, with a warning. Epochs without validation have no `val_` logs: if one is needed, the
+    model is not saved after that epoch.
 
     Args:
-        filepath: where: `{epoch}` and `{batch}`, both from 1, and names of logs are filled in, with Python's formats:
-            `"{epoch:02d}-{val_loss:.2f}.kt"`. It ends in `.kt`, or with `save_weights_only` in `.safetensors`. Folders
-            are made.
-        monitor: with `save_best_only`, what says which is the best.
-        verbose: 1 says what it saves, and with `save_best_only` what it does not.
-        save_best_only: save only what is better than all before. The best value, as the count of batches, is kept from
-            one `fit` to the next.
-        save_weights_only: `model.save_weights` instead of `model.save`.
-        mode: `'min'`, `'max'`, or `'auto'`: told from the name.
-        save_freq: `'epoch'`, or after how many batches; then logs are the running means of the epoch, without
-            validation.
-        initial_value_threshold: with `save_best_only`, the value that the first has to beat.
+        filepath: Path of the file, in which `{epoch}` and `{batch}`, both from 1, and names of logs are filled in with
+            Python's formats: `"{epoch:02d}-{val_loss:.2f}.kt"`. It ends in `.kt`, or with `save_weights_only=True`
+            in `.safetensors`. Folders are created.
+        monitor: Name of the log that decides which model is the best, with `save_best_only=True`.
+        verbose: 1 prints each save, and with `save_best_only=True` also each epoch that is not saved. Default 0.
+        save_best_only: Save only models that are better than all before. The best value lasts from one `fit` to the
+            next. Default `False`.
+        save_weights_only: Call `model.save_weights` instead of `model.save`. Default `False`.
+        mode: `'min'` if smaller is better, `'max'` if larger is better, `'auto'` (default) to infer it from the
+            metric or name.
+        save_freq: `'epoch'` (default), or a number of batches, counted over epochs and `fit` calls. Logs are then the
+            means over the epoch so far, without validation.
+        initial_value_threshold: Value that the first saved model must beat, with `save_best_only=True`. Default
+            `None`.
 
-    NaN is never best, with a warning. Where validation does not take place in each epoch, those without it have no
-    `val_` log: what needs one is not saved then.
+    Attributes:
+        best: Best value so far, with `save_best_only=True`; `None` before the first value.
 
     Raises:
-        ValueError: another ending of the path, a name in it that nothing fills in, or other arguments out of range.
-        OSError: before the first epoch, if the path cannot be written.
+        ValueError: The path has another suffix or names that cannot be filled in, or an argument is out of range.
+        OSError: Before the first epoch, if the path cannot be written.
+
+    >>> ModelCheckpoint("best.kt", save_best_only=True)
+    ModelCheckpoint(filepath='best.kt', save_best_only=True)
     """
 
     first_process_only = True
-    kept = ("best", "_seen", "_since", "_batch")
+    state_attributes = ("best", "_seen", "_since", "_batch")
 
     def __init__(
         self,
@@ -53,57 +62,60 @@ class ModelCheckpoint(Callback):
         save_freq: int | Literal["epoch"] = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
-        self._where = Destination("ModelCheckpoint", filepath)
-        self.filepath = self._where.template
-        self.monitor: str = monitor
+        super().__init__(monitor, mode)
+        self._template = FilepathTemplate("ModelCheckpoint", filepath)
+        self.filepath = self._template.text
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
-        self.mode = check_mode(mode)
         if isinstance(save_freq, str) and save_freq != "epoch":
             raise mismatch("save_freq", save_freq, "'epoch' or a number of batches")
         self.save_freq: Any = save_freq if save_freq == "epoch" else check_int("save_freq", save_freq)
-        start = initial_value_threshold
-        self.best: float | None = None if start is None else check_float("initial_value_threshold", start)
+        self.initial_value_threshold = initial_value_threshold
+        if initial_value_threshold is not None:
+            self.best = check_float("initial_value_threshold", initial_value_threshold)
         self._check_suffix()
         self._check_names()
-        self._seen = False
-        self._since = 0  # batches since the last time
-        self._batch = -1  # the last heard of in this epoch
+        self._since = 0  # batches since the last save
+        self._batch = -1  # number of the last batch in this epoch
 
     def _check_suffix(self) -> None:
-        right = ".safetensors" if self.save_weights_only else ".kt"
-        if self.filepath.endswith(right):
+        """Raise a ValueError that names the right suffix, if the path has another one."""
+        suffix = ".safetensors" if self.save_weights_only else ".kt"
+        if self.filepath.endswith(suffix):
             return
-        what = "weights are saved" if self.save_weights_only else "the whole model is saved"
-        wrong = next((end for end in _ENDINGS if self.filepath.endswith(end)), "")
-        example = self.filepath.removesuffix(wrong) + right
+        what = "the weights" if self.save_weights_only else "the whole model"
+        wrong = next((one for one in _SUFFIXES if self.filepath.endswith(one)), "")
+        example = self.filepath.removesuffix(wrong) + suffix
         advice = f"Write {example!r}."
         if not self.save_weights_only and wrong == ".safetensors":
             advice = f"Write {example!r}, or pass save_weights_only=True."
-        raise ValueError(f"filepath must end in {right!r}, as which {what}, got {self.filepath!r}. {advice}")
+        raise ValueError(f"filepath must end in {suffix!r} to save {what}, got {self.filepath!r}. {advice}")
 
     def _check_names(self) -> None:
+        """Raise a ValueError if a name in the path, or the monitored log, is unknown when files are saved."""
         if self.save_freq == "epoch":
-            if "batch" in self._where.names:
+            if "batch" in self._template.names:
                 raise ValueError(f"filepath {self.filepath!r}: {{batch}} is known only with save_freq=<batches>.")
             return
-        late = [name for name in self.needs() if name.startswith("val_")]
+        late = [name for name in self.required_logs if name.startswith("val_")]
         if late:
             raise ValueError(
                 f"save_freq={self.save_freq}: batches have no {late[0]!r}. Monitor, or name, a log of training such "
                 "as 'loss', or pass save_freq='epoch'."
             )
 
-    def needs(self) -> list[str]:
-        names = [name for name in self._where.names if name not in ("epoch", "batch")]
+    @overridable_property
+    def required_logs(self) -> list[str]:
+        """Names of the logs in the path and, with `save_best_only=True`, of the monitored log."""
+        names = [name for name in self._template.names if name not in ("epoch", "batch")]
         return [self.monitor, *names] if self.save_best_only else names
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._seen = False
         if self.save_best_only:
-            self._sign = monitor_sign(self.monitor, self.mode, self.model)
-        self._where.check()
+            self._find_sign()
+        self._template.check_writable()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -112,7 +124,7 @@ class ModelCheckpoint(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
             return
-        self._since += batch - self._batch  # more than one where steps are executed together
+        self._since += batch - self._batch  # more than 1 if several batches are executed together
         self._batch = batch
         if self._since >= self.save_freq:
             self._since = 0
@@ -123,50 +135,63 @@ class ModelCheckpoint(Callback):
             self._save(epoch, None, {} if logs is None else logs)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if logs and self.save_best_only and self.save_freq == "epoch" and not self._seen:
-            never_logged("ModelCheckpoint", self.monitor, logs)
+        if self.save_best_only and self.save_freq == "epoch":
+            self._warn_if_never_logged(logs)
 
     def _save(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> None:
-        current = None
+        """Save the model or its weights, unless only the best is to be saved and this is not the best.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            batch: Number of the batch, from 0; `None` at the end of an epoch.
+            logs: Logs of the batch or epoch.
+        """
+        value = None
         if self.save_best_only:
-            current = read_monitor("ModelCheckpoint", self.monitor, epoch, logs)
-            if current is None:
+            value = self._read(epoch, logs)
+            if value is None:
                 return
-            self._seen = True
-            if not is_improvement(current, self.best, self._sign):
-                self._say(epoch, f"{self.monitor} did not improve from {_short(self.best)}")
+            if not self._improves(value, self.best):
+                self._print(epoch, f"{self.monitor} did not improve from {_five_digits(self.best)}")
                 return
-        path = self._path(epoch, batch, logs)
+        path = self._fill_path(epoch, batch, logs)
         if path is None:
             return
-        why = "" if current is None else f"{self.monitor} improved from {_short(self.best)} to {_short(current)}, "
-        self._say(epoch, f"{why}saving model to {path}")
+        change = f"from {_five_digits(self.best)} to {_five_digits(value)}"
+        reason = "" if value is None else f"{self.monitor} improved {change}, "
+        self._print(epoch, f"{reason}saving model to {path}")
         if self.save_weights_only:
             self.model.save_weights(path, overwrite=True)
         else:
             self.model.save(path, overwrite=True)
-        if current is not None:
-            self.best = current
+        if value is not None:
+            self.best = value
 
-    def _path(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> Path | None:
-        numbers = {"epoch": epoch + 1} if batch is None else {"epoch": epoch + 1, "batch": batch + 1}
-        for name in self._where.names:
-            if name in numbers:
+    def _fill_path(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> Path | None:
+        """Return the path with all names filled in; `None`, with a warning, if a validation log is missing.
+
+        Raises:
+            ValueError: A log of training is missing.
+        """
+        values = {"epoch": epoch + 1} if batch is None else {"epoch": epoch + 1, "batch": batch + 1}
+        for name in self._template.names:
+            if name in values:
                 continue
             if name not in logs:
                 if not name.startswith("val_"):
                     raise ValueError(f"filepath {self.filepath!r}: {name!r} is not logged; logged are {list(logs)}.")
                 warn(f"ModelCheckpoint: epoch {epoch + 1} has no {name} and is not saved.")
                 return None
-            numbers[name] = logs[name]
-        return self._where.fill(numbers)
+            values[name] = logs[name]
+        return self._template.fill(values)
 
-    def _say(self, epoch: int, sentence: str) -> None:
+    def _print(self, epoch: int, sentence: str) -> None:
+        """Print a sentence about an epoch if `verbose` is positive."""
         if self.verbose > 0:
             print_message(f"Epoch {epoch + 1}: {sentence}")
 
 
-_ENDINGS = (
+_SUFFIXES = (
     ".weights.h5",
     ".keras",
     ".h5",
@@ -182,5 +207,6 @@ _ENDINGS = (
 )
 
 
-def _short(value: float | None) -> str:
+def _five_digits(value: float | None) -> str:
+    """Format a value with five digits after the point."""
     return "None" if value is None else f"{value:.5f}"

@@ -1,4 +1,4 @@
-"""A monitored quantity: its value, which way it gets better, and whether it did."""
+"""MonitorCallback, the base of callbacks that follow one log, and how that log is read and compared."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from kerastorch.callbacks.log_values import monitored
-from kerastorch.core.errors import unknown, warn
+from torch import nn
+
+from kerastorch.callbacks.base import Callback
+from kerastorch.callbacks.log_values import monitored_value
+from kerastorch.core.errors import check_float, unknown, warn
 
 MODES = ("auto", "min", "max")
 _UP = (
@@ -21,55 +24,138 @@ _DOWN = (
 )  # fmt: skip
 
 
-def monitor_sign(monitor: str, mode: str, model: Any) -> int:
-    """1 if larger is better, -1 if smaller; `'auto'` asks the metric itself, then the name.
+class MonitorCallback(Callback):
+    """Base of the callbacks that follow one log: its best value, and the epochs since it last improved.
+
+    Args:
+        monitor: Name of the log.
+        mode: `'min'` if smaller is better, `'max'` if larger is better, `'auto'` to infer it from the metric or name.
+        min_delta: Smallest change that counts as an improvement.
+
+    Attributes:
+        best: Best value so far; `None` before the first value.
+        wait: Number of epochs in a row without an improvement.
 
     Raises:
-        ValueError: `mode='auto'` and nothing tells.
+        ValueError: `mode` is unknown, or `min_delta` is not a finite number.
+    """
+
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        self.monitor: str = monitor
+        self.mode = check_mode(mode)
+        self.min_delta = abs(check_float("min_delta", min_delta))
+        self._reset()
+
+    def _reset(self) -> None:
+        """Forget all values, as before the first epoch."""
+        self._seen = False  # whether the log had a value; the key of states in checkpoints
+        self.best: float | None = None
+        self.wait = 0
+
+    def _find_sign(self) -> None:
+        """Determine whether larger or smaller values are better, for the model of this `fit`."""
+        self._sign = monitor_sign(self.monitor, self.mode, self.model)
+
+    def _read(self, epoch: int, logs: Mapping[str, Any]) -> float | None:
+        """Return the value of the log; `None` after an epoch without validation."""
+        value = read_monitor(type(self).__name__, self.monitor, epoch, logs)
+        self._seen = self._seen or value is not None
+        return value
+
+    def _improves(self, value: float, reference: float | None) -> bool:
+        """Return whether a value is better than a reference by more than `min_delta`."""
+        return is_improvement(value, reference, self._sign, self.min_delta)
+
+    def _update(self, value: float, baseline: float | None = None) -> bool:
+        """Update `best` and `wait` with the value of an epoch, and return whether it is the best.
+
+        Args:
+            value: Value of the log.
+            baseline: Value that must be beaten, too, before `wait` starts again at 0.
+        """
+        self.wait += 1
+        if not self._improves(value, self.best):
+            return False
+        self.best = value
+        if self._improves(value, baseline):
+            self.wait = 0
+        return True
+
+    def _warn_if_never_logged(self, logs: Mapping[str, Any] | None) -> None:
+        """Warn at the end of training if the log never had a value.
+
+        Args:
+            logs: Logs of the last epoch, empty or `None` if no epoch was completed.
+        """
+        if logs and not self._seen:
+            warn(f"{type(self).__name__}: {self.monitor} was never logged; logged were {', '.join(logs)}.")
+
+
+def monitor_sign(monitor: str, mode: str, model: nn.Module) -> int:
+    """Return 1 if a larger value of a log is better, -1 if a smaller value is better.
+
+    With `mode='auto'` the metric of that name decides, then words in the name.
+
+    Raises:
+        ValueError: `mode='auto'`, and neither the metric nor the name decides.
     """
     if mode != "auto":
         return 1 if mode == "max" else -1
     name = monitor.removeprefix("val_")
-    told = getattr(model, "metric_directions", {}).get(name)
-    if told is not None:
-        return 1 if told else -1
+    directions: Any = getattr(model, "metric_directions", {})
+    larger_is_better = directions.get(name)
+    if larger_is_better is not None:
+        return 1 if larger_is_better else -1
     if any(word in name for word in _DOWN):
         return -1
     if any(word in name for word in _UP):
         return 1
-    raise ValueError(f"Whether a larger {monitor!r} is better is not known; pass mode='min' or mode='max'.")
+    raise ValueError(f"It is not known whether a larger {monitor!r} is better; pass mode='min' or mode='max'.")
 
 
 def check_mode(mode: Any) -> str:
-    """`mode`, one of `MODES`."""
+    """Return `mode`, checked to be one of `MODES`."""
     if mode not in MODES:
         raise ValueError(f"mode must be 'auto', 'min' or 'max', got {mode!r}.")
     return str(mode)
 
 
 def is_improvement(value: float, reference: float | None, sign: int, min_delta: float = 0.0) -> bool:
-    """Whether `value` beats `reference` by more than `min_delta`; anything beats `None`, NaN nothing."""
+    """Return whether a value is better than a reference by more than `min_delta`.
+
+    NaN is never better; every other value is better than `None`.
+
+    Args:
+        value: Value to judge.
+        reference: Value to compare with; `None` if there is none yet.
+        sign: 1 if larger is better, -1 if smaller is better.
+        min_delta: Smallest change that counts.
+    """
     if math.isnan(value):
         return False
     return reference is None or sign * value - min_delta > sign * reference
 
 
 def read_monitor(who: str, monitor: str, epoch: int, logs: Mapping[str, Any]) -> float | None:
-    """The monitored value, with a warning if it is NaN; `None` after an epoch without validation.
+    """Return the value of a monitored log; `None` after an epoch without validation.
+
+    Args:
+        who: Class name of the callback, for messages.
+        monitor: Name of the log.
+        epoch: Number of the epoch, from 0.
+        logs: Logs of the epoch.
 
     Raises:
-        ValueError: it is no validation's, and was not logged; it is not a number.
+        ValueError: The log is missing and is not one of the validation, or its value is not a number.
+
+    Warns:
+        UserWarning: The value is NaN.
     """
     if monitor not in logs:
         if not monitor.startswith("val_"):
             raise unknown("metric", monitor, logs)
         return None
-    value = monitored(who, monitor, logs[monitor])
+    value = monitored_value(who, monitor, logs[monitor])
     if math.isnan(value):
         warn(f"{who}: {monitor} is NaN in epoch {epoch + 1}.")
     return value
-
-
-def never_logged(who: str, monitor: str, logs: Mapping[str, Any]) -> None:
-    """Warn, when training ends, that what was to be monitored never came."""
-    warn(f"{who}: {monitor} was never logged; logged were {', '.join(logs)}.")

@@ -1,4 +1,4 @@
-"""A matplotlib figure that a notebook shows without pyplot; loaded at the first plot."""
+"""A matplotlib figure that notebooks display without pyplot; imported when the first plot is made."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from matplotlib import figure
 
 
 class Figure(figure.Figure):
-    """As matplotlib's, and a picture where a notebook asks for one."""
+    """A matplotlib figure that gives a notebook its picture."""
 
     def _repr_png_(self) -> bytes:
+        """Return the figure as PNG; IPython calls this to display an object."""
         picture = io.BytesIO()
         self.savefig(picture, format="png", dpi=100)
         return picture.getvalue()

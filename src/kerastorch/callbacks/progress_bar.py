@@ -1,4 +1,4 @@
-"""Progress: a tqdm bar for each epoch in a terminal or notebook, and a line of text when it ends."""
+"""ProgressBar: a tqdm bar in a terminal or notebook, and a line of text at the end of each epoch."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from kerastorch.callbacks.log_values import as_float
 
 Verbose = int | Literal["auto"]
 LONGEST = 40  # characters of an array that are printed; of a longer one, its shape
-REFRESH = 0.1  # seconds between two looks at the running numbers
+REFRESH = 0.1  # seconds between two updates of the bar
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar:10}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}] {postfix}"
 
 
 def style(verbose: Verbose) -> Literal["none", "bar", "line"]:
-    """What `verbose` asks for: 0 nothing, 2 a line an epoch, 1 and `'auto'` a bar where one can be drawn.
+    """Return how progress is shown for an argument `verbose`.
+
+    Args:
+        verbose: 0 shows nothing; 1 and `'auto'` show a bar if the output can draw one, else a line of text an epoch;
+            2 shows a line of text an epoch.
 
     Raises:
-        ValueError: any other value.
+        ValueError: Any other value.
     """
     if verbose not in (0, 1, 2, "auto", False, True):
         raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {verbose!r}.")
@@ -31,7 +35,7 @@ def style(verbose: Verbose) -> Literal["none", "bar", "line"]:
 
 
 def in_terminal() -> bool:
-    """Whether output goes to a terminal that a bar can be drawn on: one that knows its size."""
+    """Return whether output goes to a terminal of known size, on which a bar can be drawn."""
     if not sys.stdout.isatty():
         return False
     try:
@@ -47,13 +51,17 @@ def in_notebook() -> bool:
     return kernel is not None
 
 
-def numbers(logs: Mapping[str, Any]) -> str:
-    """`loss: 0.3100 - accuracy: 0.9100`, the loss first and `val_` last."""
+def format_logs(logs: Mapping[str, Any]) -> str:
+    """Return logs as one line of text, the loss first and those of the validation last.
+
+    >>> format_logs({"accuracy": 0.91, "loss": 0.31})
+    'loss: 0.3100 - accuracy: 0.9100'
+    """
     order = sorted(logs, key=lambda name: (name.startswith("val_"), name.removeprefix("val_") != "loss"))
-    return " - ".join(f"{name}: {short(logs[name])}" for name in order)
+    return " - ".join(f"{name}: {format_value(logs[name])}" for name in order)
 
 
-def short(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Format a number with four digits after the point, or an exponent if that would hide it; others in one line."""
     number = as_float(value)
     if number is None:
@@ -64,55 +72,65 @@ def short(value: Any) -> str:
 
 
 class ProgressBar(Callback):
-    """Shows how `fit`, `evaluate` or `predict` gets on: a bar while it runs, a line of its numbers when it ends.
+    """A callback that shows the progress of `fit`, `evaluate` or `predict`: a bar, then a line with the logs.
 
     Args:
-        verbose: see `style`.
-        what: the words before the bar of `evaluate` and `predict`.
-        delay: seconds before the bar of these appears, so that short calls stay quiet.
+        verbose: 0 shows nothing; 1 and `'auto'` (default) show a bar if the output can draw one, else a line of text
+            an epoch; 2 shows a line of text an epoch.
+        what: Words before the bar of `evaluate` and `predict`. Default `"evaluate"`.
+        delay: Seconds before the bar of `evaluate` or `predict` appears, so that short calls print nothing. Default
+            0.
+
+    Raises:
+        ValueError: `verbose` is something else.
     """
 
     first_process_only = True
 
     def __init__(self, verbose: Verbose = "auto", what: str = "evaluate", delay: float = 0.0) -> None:
+        self.verbose = verbose
         self.style = style(verbose)
         self.what, self.delay = what, delay
         self._bar: Any = None
-        self._fitting = False
+        self._is_fitting = False
 
     def _open(self, words: str, delay: float = 0.0) -> None:
-        self._began = self._looked = time.perf_counter()
+        """Start the clock and, if progress is shown as a bar, open it."""
+        self._began = self._last_update = time.perf_counter()
         self._steps = 0
         if self.style == "bar":
             self._bar = _text_bar(words, delay, self.params.get("steps"))
 
     def _advance(self, batch: int, logs: Logs | None) -> None:
+        """Count a batch, and update the bar if its last update was `REFRESH` seconds ago."""
         self._steps = batch + 1
         if self._bar is None:
             return
         now = time.perf_counter()
-        if now - self._looked >= REFRESH:
-            self._looked = now
+        if now - self._last_update >= REFRESH:
+            self._last_update = now
             if logs is not None:
-                self._bar.set_postfix_str(numbers(_peek(logs)), refresh=False)
+                self._bar.set_postfix_str(format_logs(_current_means(logs)), refresh=False)
             self._bar.update(self._steps - self._bar.n)
 
     def _close(self, words: str, logs: Mapping[str, Any] | None) -> None:
-        text = numbers(logs or {})
-        self._end_bar(text)
+        """Close the bar and print the line of text."""
+        text = format_logs(logs or {})
+        self._close_bar(text)
         if self.style == "line" or text:
             seconds = time.perf_counter() - self._began
             pace = f"{seconds:.1f}s, {_pace(seconds / max(self._steps, 1))}"
             print(f"{words} - {self._steps} steps, {pace}{' - ' if text else ''}{text}", flush=True)
 
-    def _show(self, sentence: str) -> None:
-        """Show a notification on the bar, or as a line if there is none."""
+    def _print_sentence(self, sentence: str) -> None:
+        """Print a sentence, on the bar if one is open."""
         if self._bar is None:
             print(sentence, flush=True)
         else:
             self._bar.set_postfix_str(sentence)
 
-    def _end_bar(self, text: str) -> None:
+    def _close_bar(self, text: str) -> None:
+        """Close the bar, if one is open, with its last count and text."""
         if self._bar is None:
             return
         self._bar.set_postfix_str(text, refresh=False)
@@ -121,8 +139,8 @@ class ProgressBar(Callback):
         self._bar = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._fitting = True
-        self._remove_listener = self.model.trainer.register_listener(self._show)
+        self._is_fitting = True
+        self._remove_listener = self.model.trainer.register_listener(self._print_sentence)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._words = f"Epoch {epoch + 1}/{self.params['epochs']}"
@@ -135,20 +153,20 @@ class ProgressBar(Callback):
         self._close(self._words, logs)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self._fitting = False
+        self._is_fitting = False
         self._remove_listener()
-        self._end_bar("")  # interrupted within an epoch
+        self._close_bar("")  # open only if an epoch was interrupted
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        if not self._fitting:
+        if not self._is_fitting:
             self._open(self.what, self.delay)
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if not self._fitting:
+        if not self._is_fitting:
             self._advance(batch, logs)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        if not self._fitting:
+        if not self._is_fitting:
             self._close(self.what, logs)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
@@ -162,10 +180,10 @@ class ProgressBar(Callback):
 
 
 def _text_bar(words: str, delay: float, steps: int | None) -> Any:
-    """Open a bar of text that is wiped away at its end, so that a line of the final numbers takes its place.
+    """Open a text bar that is erased when it closes, so that the line of the final logs replaces it.
 
-    Notebooks get the same bar, not the widget of `tqdm.notebook`. That one needs ipywidgets, and nothing of it is left
-    when a notebook is saved and opened again. A narrow terminal cuts a bar off, but wraps the line.
+    Notebooks get the same bar, not the widget of `tqdm.notebook`: the widget needs ipywidgets, and is lost when a
+    notebook is saved and opened again. A narrow terminal cuts off a bar, but wraps the line.
     """
     from tqdm import tqdm
 
@@ -176,16 +194,23 @@ def _text_bar(words: str, delay: float, steps: int | None) -> Any:
 
 
 def progress(verbose: Verbose, what: str = "Epoch", delay: float = 0.0) -> list[Callback]:
-    """The bar that `verbose` asks for, if any; where a bar may be late (`delay`), no line stands in for it."""
+    """Return the progress bar for an argument `verbose`, in a list that is empty if nothing is shown.
+
+    Args:
+        verbose: As for `ProgressBar`.
+        what: As for `ProgressBar`.
+        delay: As for `ProgressBar`; if it is positive, there is a bar or nothing, but no line of text instead.
+    """
     bar = ProgressBar(verbose, what, delay)
     return [] if bar.style == "none" or (bar.style == "line" and delay) else [bar]
 
 
-def _peek(logs: Any) -> Mapping[str, float]:
-    """The running numbers as they are at hand, where the logs can tell without catching up."""
+def _current_means(logs: Any) -> Mapping[str, float]:
+    """Return the current means if that needs no device synchronization, else the last known ones."""
     peek = getattr(logs, "peek", None)
     return peek() if peek is not None else dict(logs)
 
 
 def _pace(seconds: float) -> str:
+    """Format the time of a step."""
     return f"{seconds * 1e3:.1f}ms/step" if seconds < 1 else f"{seconds:.1f}s/step"

@@ -1,33 +1,46 @@
-"""ReduceLROnPlateau: a smaller learning rate when a quantity no longer gets better."""
+"""ReduceLROnPlateau: reduce the learning rate when a monitored log no longer improves."""
 
 from __future__ import annotations
 
-from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.callbacks.base import Logs
 from kerastorch.callbacks.learning_rate import get_rate, set_rate
-from kerastorch.callbacks.monitor import check_mode, is_improvement, monitor_sign, never_logged, read_monitor
+from kerastorch.callbacks.monitor import MonitorCallback
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, check_int
 
 
-class ReduceLROnPlateau(Callback):
-    """Multiplies the learning rate by `factor` when `monitor` has not improved for `patience` epochs.
+class ReduceLROnPlateau(MonitorCallback):
+    """A callback that multiplies the learning rate by `factor` when `monitor` has not improved for `patience` epochs.
+
+    The logs get `learning_rate`, the rate of the epoch that ended. NaN counts as no improvement, with a warning. All
+    parameter groups of the optimizer must have one rate; for different rates use `LRScheduler`.
 
     Args:
-        monitor: a name of the logs.
-        factor: what the rate is multiplied by, in [0, 1).
-        patience: how many epochs in a row may bring no improvement.
-        verbose: 1 says when it reduces.
-        mode: `'min'`, `'max'`, or `'auto'`: told from the name.
-        min_delta: a smaller change is no improvement.
-        cooldown: how many epochs after a reduction are not counted.
-        min_lr: the rate does not go below it.
+        monitor: Name of the log to monitor.
+        factor: Factor in [0, 1) that the rate is multiplied by. Default 0.1.
+        patience: Number of epochs in a row without improvement after which the rate is reduced. Default 10.
+        verbose: 1 prints each reduction. Default 0.
+        mode: `'min'` if smaller is better, `'max'` if larger is better, `'auto'` (default) to infer it from the
+            metric or name.
+        min_delta: Smallest change that counts as an improvement. Default 1e-4.
+        cooldown: Number of epochs after a reduction that do not count. Default 0.
+        min_lr: Lower bound of the rate. Default 0.
 
-    The logs get `learning_rate`, the rate of the epoch that ended. NaN is no improvement, with a warning. All groups of
-    the optimizer have one rate; for others there is `Schedule`.
+    Attributes:
+        best: Best value so far; `None` before the first value.
+        wait: Number of epochs in a row without an improvement.
+        cooldown_counter: Number of epochs left that do not count.
+
+    Raises:
+        ValueError: An argument is out of range; or, when `fit` begins, `mode='auto'` and the direction is unknown, or
+            the parameter groups have different rates.
+
+    >>> ReduceLROnPlateau("loss", factor=0.5)
+    ReduceLROnPlateau(monitor='loss', factor=0.5)
     """
 
-    kept = ("_seen", "best", "wait", "cooldown_counter")
-    adds = ("learning_rate",)
+    state_attributes = ("_seen", "best", "wait", "cooldown_counter")
+    logs_added = ("learning_rate",)
 
     def __init__(
         self,
@@ -40,60 +53,51 @@ class ReduceLROnPlateau(Callback):
         cooldown: int = 0,
         min_lr: float = 0.0,
     ) -> None:
-        self.monitor: str = monitor
+        super().__init__(monitor, mode, min_delta)
         self.factor = check_float("factor", factor, least=0, below=1)
         self.patience = check_int("patience", patience, 0)
         self.verbose = verbose
-        self.mode = check_mode(mode)
-        self.min_delta = abs(check_float("min_delta", min_delta))
         self.cooldown = check_int("cooldown", cooldown, 0)
         self.min_lr = check_float("min_lr", min_lr, least=0)
-        self._reset()
 
     def _reset(self) -> None:
-        self._seen = False
-        self.best: float | None = None
-        self.wait = 0
+        super()._reset()
         self.cooldown_counter = 0
 
     def in_cooldown(self) -> bool:
-        """Whether epochs are not counted now."""
+        """Return whether epochs do not count at present."""
         return self.cooldown_counter > 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()
-        self._sign = monitor_sign(self.monitor, self.mode, self.model)
+        self._find_sign()
         get_rate("ReduceLROnPlateau", self.model.optimizer)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
         logs["learning_rate"] = get_rate("ReduceLROnPlateau", self.model.optimizer)
-        current = read_monitor("ReduceLROnPlateau", self.monitor, epoch, logs)
-        if current is None:
+        value = self._read(epoch, logs)
+        if value is None:
             return
-        self._seen = True
         if self.in_cooldown():
             self.cooldown_counter -= 1
             self.wait = 0
-        if is_improvement(current, self.best, self._sign, self.min_delta):
-            self.best = current
-            self.wait = 0
+        if self._update(value):
             return
         if self.in_cooldown():
-            return
-        self.wait += 1
-        if self.wait >= self.patience:
+            self.wait = 0
+        elif self.wait >= self.patience:
             self._reduce(epoch)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if logs and not self._seen:
-            never_logged("ReduceLROnPlateau", self.monitor, logs)
+        self._warn_if_never_logged(logs)
 
     def _reduce(self, epoch: int) -> None:
-        now = get_rate("ReduceLROnPlateau", self.model.optimizer)
-        if now <= self.min_lr:
+        """Reduce the rate, unless it is at its lower bound, and start the cooldown."""
+        rate = get_rate("ReduceLROnPlateau", self.model.optimizer)
+        if rate <= self.min_lr:
             return
-        rate = max(now * self.factor, self.min_lr)
+        rate = max(rate * self.factor, self.min_lr)
         set_rate(self.model.optimizer, rate)
         if self.verbose > 0:
             print_message(f"Epoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate:.6g}.")

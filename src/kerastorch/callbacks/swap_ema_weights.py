@@ -1,4 +1,4 @@
-"""SwapEMAWeights: the moving average of the weights takes their place while the model is looked at."""
+"""SwapEMAWeights: evaluate the model with the moving average of its weights."""
 
 from __future__ import annotations
 
@@ -14,61 +14,62 @@ from kerastorch.optimizers.base import Average, optimizer_parameters
 
 
 class SwapEMAWeights(Callback):
-    """While `evaluate` and `predict` run, and the validation of `fit`, the weights are their moving average.
+    """A callback that replaces the weights by their moving average during `evaluate`, `predict` and validation.
 
-    It goes with `use_ema=True` of the optimizer. Afterwards the trained weights are there again, whichever way that
-    ends. When `fit` ends, the average becomes the weights, with this callback or without.
+    The optimizer must have `use_ema=True`. The trained weights are restored afterwards, also after an error. When
+    `fit` ends, the average becomes the weights, with or without this callback. While the average is in place, the
+    trained weights take the same amount of memory again.
 
     Args:
-        swap_on_epoch: the average is there from the end of an epoch to the beginning of the next, too, for callbacks
-            after this one in the list, such as `ModelCheckpoint`.
-
-    While the average is there, the trained weights take as much memory again.
+        swap_on_epoch: Also keep the average in place from the end of each epoch to the beginning of the next, so that
+            callbacks after this one, such as `ModelCheckpoint`, use it. Default `False`.
 
     Raises:
-        ValueError: when training or evaluation begins, if the optimizer keeps no average.
+        ValueError: When training or evaluation begins, if the optimizer has no moving average.
     """
 
     def __init__(self, swap_on_epoch: bool = False) -> None:
         self.swap_on_epoch = swap_on_epoch
-        self._trained: list[Tensor | None] | None = None
+        self._trained: list[Tensor | None] | None = None  # trained weights while the average is in place
 
     def state_dict(self) -> dict[str, Any]:
         return {"trained": self._trained}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._trained = state["trained"]
-        self._put_back()
+        self._restore_weights()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._trained = None
-        self._check()
+        self._check_average()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._put_back()
+        self._restore_weights()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.swap_on_epoch:
-            self._swap()
+            self._swap_weights()
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        self._for_this_pass()
+        self._swap_for_this_pass()
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        self._for_this_pass()
+        self._swap_for_this_pass()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.model.trainer.state.is_completed:
             self._trained = None  # the average has become the weights
-        self._put_back()
+        self._restore_weights()
 
-    def _for_this_pass(self) -> None:
+    def _swap_for_this_pass(self) -> None:
+        """Put the average in place until the running `evaluate`, `predict` or validation ends."""
         if self._trained is None:
-            self._check()
-            self.model.trainer.pass_exit_stack.callback(self._put_back)
-            self._swap()
+            self._check_average()
+            self.model.trainer.pass_exit_stack.callback(self._restore_weights)
+            self._swap_weights()
 
-    def _check(self) -> None:
+    def _check_average(self) -> None:
+        """Raise a ValueError if the optimizer has no moving average of the weights."""
         optimizer = self.model.optimizer
         if optimizer is None or not (optimizer.state or self.model.trainer.state.is_fitting):
             raise ValueError("SwapEMAWeights: there is no average yet, nothing was trained.")
@@ -80,20 +81,22 @@ class SwapEMAWeights(Callback):
             )
 
     @torch.no_grad()
-    def _swap(self) -> None:
+    def _swap_weights(self) -> None:
+        """Copy the trained weights and put their average in place, unless it is there."""
         if self._trained is not None:
             return
         optimizer = self.model.optimizer
-        held = optimizer_parameters(optimizer)
-        averages = [optimizer.state.get(weight, {}).get("ema") for weight in held]
-        pairs = list(zip(held, averages, strict=True))
+        trained = optimizer_parameters(optimizer)
+        averages = [optimizer.state.get(weight, {}).get("ema") for weight in trained]
+        pairs = list(zip(trained, averages, strict=True))
         self._trained = [None if average is None else weight.detach().clone() for weight, average in pairs]
         for weight, average in pairs:
             if average is not None:
                 weight.copy_(average)
 
     @torch.no_grad()
-    def _put_back(self) -> None:
+    def _restore_weights(self) -> None:
+        """Restore the trained weights if the average is in place."""
         if self._trained is None:
             return
         for weight, trained in zip(optimizer_parameters(self.model.optimizer), self._trained, strict=True):

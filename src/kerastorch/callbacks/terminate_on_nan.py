@@ -1,4 +1,4 @@
-"""TerminateOnNaN: no step is made on a loss or a gradient that is NaN or infinite."""
+"""TerminateOnNaN: stop training before a step on a loss or gradient that is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from torch import Tensor
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.console import print_message
 from kerastorch.core.finite_check import all_finite, gradients, is_finite
-from kerastorch.core.torch_private import foreach_copy_, write_count
+from kerastorch.core.torch_private import write_count
 from kerastorch.optimizers.base import optimizer_parameters
 
 
 class TerminateOnNaN(Callback):
-    """Stops training at the first batch whose loss, or any gradient, is NaN or infinite, before the optimizer's step.
+    """A callback that stops training before the optimizer's step if the loss or any gradient is NaN or infinite.
 
-    Parameters, buffers such as the running statistics of batch normalisation, and the state of the optimizer are then
-    those of the batch before. Epoch and batch are named, both counted from 1.
+    Parameters, buffers such as the running statistics of batch normalization, and the optimizer's state are then as
+    they were after the batch before. The message names epoch and batch, counted from 1.
+
+    On an accelerator the check waits for the device once a batch. `jit_compile` has no effect with this callback, as
+    a compiled step includes the optimizer's. A user-defined `train_step` that does not call `self.trainer.backward_and_step`
+    is stopped after its step, by the loss in the logs.
 
     Args:
-        raise_error: raise a `RuntimeError` instead of ending `fit` quietly.
+        raise_error: Raise a `RuntimeError` instead of printing the message. Default `False`.
 
-    On an accelerator it waits for the device once a batch. While it is there, `jit_compile` has no effect: a compiled
-    step includes the optimizer's. A `train_step` of your own that does not call `self.trainer.backward_and_step` is
-    stopped after its step, by the loss in the logs.
+    Raises:
+        RuntimeError: With `raise_error=True`, if the loss or a gradient is NaN or infinite.
     """
 
     def __init__(self, raise_error: bool = False) -> None:
@@ -34,12 +37,12 @@ class TerminateOnNaN(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._cause: str | None = None
         self._epoch = 0
-        self._asks = 0  # since the last batch hook: several where steps are executed together
-        self._several = True
-        # those of a step of LBFGS are about the same batch, to the beginning of which it goes back
-        self._closure = isinstance(self.model.optimizer, torch.optim.LBFGS)
-        self._buffers = _Buffers(list(self.model.buffers()))
-        self._remove_guard = self.model.trainer.register_guard(self._allow)
+        self._n_checks = 0  # since the last batch began; more than 1 if several batches are executed together
+        self._several_checks = True
+        # an optimizer with a closure calls it several times on one batch and may return to the first weights
+        self._uses_closure = self.model.trainer.optimizer_step.needs_closure
+        self._buffers = _BufferCopies(list(self.model.buffers()))
+        self._remove_guard = self.model.trainer.register_guard(self._allow_step)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._remove_guard()
@@ -49,13 +52,13 @@ class TerminateOnNaN(Callback):
         self._epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        self._several = self._asks != 1
-        self._asks = 0
-        self._buffers.keep()
+        self._several_checks = self._n_checks != 1
+        self._n_checks = 0
+        self._buffers.update()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        before = self._asks > 0
-        if not before:
+        before_step = self._n_checks > 0
+        if not before_step:
             loss = (logs or {}).get("loss")
             if loss is None or math.isfinite(loss):
                 return
@@ -64,67 +67,74 @@ class TerminateOnNaN(Callback):
             return
         self.model.stop_training = True
         where, cause, self._cause = f"epoch {self._epoch + 1}, batch {batch + 1}", self._cause, None
-        kept = "before its step; the weights are those of the batch before" if before else "after its step"
+        when = "before its step; the weights are those of the batch before" if before_step else "after its step"
         if self.raise_error:
-            raise RuntimeError(f"NaN or Inf {cause} in {where}: terminating training {kept}.")
-        print_message(f"{where.capitalize()}: invalid {cause}, terminating training {kept}.")
+            raise RuntimeError(f"NaN or Inf {cause} in {where}: terminating training {when}.")
+        print_message(f"{where.capitalize()}: invalid {cause}, terminating training {when}.")
 
-    def _allow(self, loss: Tensor) -> bool:
-        """Whether the step may be made; after the backward pass."""
-        self._asks += 1
+    def _allow_step(self, loss: Tensor) -> bool:
+        """Return whether loss and gradients are finite; called after the backward pass, before the step."""
+        self._n_checks += 1
         if self._cause is not None:
             return False
-        held = optimizer_parameters(self.model.optimizer)
-        if all_finite(loss, gradients(held)):
-            if self._several and not self._closure:
-                self._buffers.keep()
+        parameters = optimizer_parameters(self.model.optimizer)
+        if all_finite(loss, gradients(parameters)):
+            if self._several_checks and not self._uses_closure:
+                self._buffers.update()
             return True
-        self._cause = self._find(loss, held)
-        self._buffers.put_back()
-        self.model.stop_training = True  # now: with steps_per_execution the batch hooks come later
+        self._cause = self._describe_cause(loss, parameters)
+        self._buffers.restore()
+        self.model.stop_training = True  # now, as the batch hooks come later with steps_per_execution
         return False
 
-    def _find(self, loss: Tensor, held: list[Tensor]) -> str:
+    def _describe_cause(self, loss: Tensor, parameters: list[Tensor]) -> str:
+        """Return which of the loss and the gradients is not finite, in words."""
         if not is_finite(loss):
             return f"loss ({loss.item()})"
         names = {id(weight): name for name, weight in self.model.named_parameters()}
-        wrong = next(weight for weight in held if not all(map(is_finite, gradients([weight]))))
+        wrong = next(weight for weight in parameters if not all(map(is_finite, gradients([weight]))))
         return f"gradient of {names.get(id(wrong), 'a parameter of the loss')!r}"
 
 
-class _Buffers:
-    """Buffers as they were; a table that no step writes to is copied once.
+class _BufferCopies:
+    """Copies of the buffers of a model, updated only where a buffer may have changed.
 
-    torch counts the writes to a tensor, but those of batch normalisation to its statistics, which are vectors, it does
-    not count: vectors are copied each time.
+    torch counts the writes to a tensor, except those of batch normalization to its running statistics. These are
+    vectors, so vectors are always copied, and tensors of two or more dimensions only if their count has changed.
+
+    Args:
+        buffers: Buffers of the model.
     """
 
     def __init__(self, buffers: list[Tensor]) -> None:
-        self._pairs = [(buffer, buffer.detach().clone()) for buffer in buffers]
-        self._vectors = [pair for pair in self._pairs if pair[0].ndim < 2]
-        self._tables = [pair for pair in self._pairs if pair[0].ndim >= 2]
-        self._counted = self._counts()
+        pairs = [(buffer, buffer.detach().clone()) for buffer in buffers]  # each buffer with its copy
+        self._vectors = [pair for pair in pairs if pair[0].ndim < 2]
+        self._others = [pair for pair in pairs if pair[0].ndim >= 2]
+        self._last_versions = self._versions()
 
-    def _counts(self) -> list[int]:
-        return [write_count(table) for table, _ in self._tables]
+    def _versions(self) -> list[int]:
+        """Return the numbers of writes to the buffers of two or more dimensions."""
+        return [write_count(buffer) for buffer, _ in self._others]
 
-    def _written(self) -> list[tuple[Tensor, Tensor]]:
-        """What may be other than it was, beside how it was."""
-        counts = self._counts()
-        if counts == self._counted:
+    def _changed(self) -> list[tuple[Tensor, Tensor]]:
+        """Return the buffers that may have changed since the last copy, with their copies."""
+        versions = self._versions()
+        if versions == self._last_versions:
             return self._vectors
-        pairs = zip(self._tables, counts, self._counted, strict=True)
-        return [*self._vectors, *(pair for pair, now, before in pairs if now != before)]
+        triples = zip(self._others, versions, self._last_versions, strict=True)
+        return [*self._vectors, *(pair for pair, now, before in triples if now != before)]
 
-    def keep(self) -> None:
-        self._copy([(kept, buffer) for buffer, kept in self._written()])
+    def update(self) -> None:
+        """Copy the buffers as they are."""
+        self._copy([(copied, buffer) for buffer, copied in self._changed()])
 
-    def put_back(self) -> None:
-        self._copy(self._written())
+    def restore(self) -> None:
+        """Write the copies back into the buffers."""
+        self._copy(self._changed())
 
     def _copy(self, pairs: list[tuple[Tensor, Tensor]]) -> None:
-        """The second of each pair to the first."""
+        """Copy the second tensor of each pair into the first."""
         if pairs:
             with torch.no_grad():
-                foreach_copy_([to for to, _ in pairs], [source for _, source in pairs])
-            self._counted = self._counts()
+                torch._foreach_copy_([to for to, _ in pairs], [source for _, source in pairs])
+            self._last_versions = self._versions()

@@ -1,35 +1,39 @@
-"""WandbLogger: the numbers of a training as a run of Weights & Biases."""
+"""WandbLogger: log a training as a run of Weights & Biases."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.experiment_logger import Outcome, numbers, settings
-from kerastorch.callbacks.global_step import GlobalStep, UpdateFreq
+from kerastorch.callbacks.experiment_logger import ExperimentLogger
+from kerastorch.callbacks.global_step import UpdateFreq
 from kerastorch.core.errors import mismatch
-from kerastorch.core.optional_dependency import require_package
 
 
-class WandbLogger(Callback):
-    """Logs what `fit` was asked to do and each epoch's numbers to Weights & Biases (`pip install wandb`).
+class WandbLogger(ExperimentLogger):
+    """A callback that logs the parameters of `fit` and the metrics to Weights & Biases (`pip install wandb`).
 
-    A run that is active is used and left open. Otherwise one is begun with the first batch and finished when training
-    ends, after an error or Ctrl-C as failed. Whether it goes over the network is W&B's to say: `WANDB_MODE=offline`.
+    If a W&B run is active, it is used and left open. If not, a run is started with the first batch and finished with
+    training, after an error or Ctrl-C as failed. `WANDB_MODE=offline` keeps W&B from using the network.
+
+    The x-axis of curves over epochs is `epoch`, from 0; that of curves over batches is `batch`, from 1 over all epochs.
+    A resumed training continues its run; what was logged after the checkpoint is in the run twice.
 
     Args:
-        project: of a new run; W&B's own choice if `None`.
-        name: of a new run; W&B makes one up if `None`.
-        config: what else to keep with the run, by name.
-        update_freq: `'epoch'`; `'batch'` or a number: the running numbers every so many batches too, as `batch_loss`.
-            Reading them makes a GPU wait.
+        project: Project of a new run. Default `None`: chosen by W&B.
+        name: Name of a new run. Default `None`: chosen by W&B.
+        config: Further parameters to store with the run, by name. Default `None`.
+        update_freq: `'epoch'` (default): metrics are logged after each epoch. `'batch'` or an integer n: the means
+            over the epoch so far are logged after each or every nth batch, too, as `batch_loss` and so on. Reading
+            them makes a GPU wait.
 
-    The curves are over `epoch`, from 0, and those of batches over `batch`, from 1. A training that is resumed goes on
-    in its run; what was logged after its checkpoint is there a second time.
+    Attributes:
+        run_id: Identifier of the run; `None` before the first batch.
+
+    Raises:
+        ImportError: W&B is not installed.
+        ValueError: A name is not text, `config` is not a dict, or `update_freq` is not one of these.
     """
-
-    first_process_only = True
 
     def __init__(
         self,
@@ -38,63 +42,38 @@ class WandbLogger(Callback):
         config: Mapping[str, Any] | None = None,
         update_freq: UpdateFreq = "epoch",
     ) -> None:
-        require_package("WandbLogger", "wandb")
-        for what, given in (("project", project), ("name", name)):
-            if given is not None and (not isinstance(given, str) or not given):
-                raise mismatch(what, given, "a name or None")
+        super().__init__("wandb", {"project": project, "name": name}, update_freq)
         if config is not None and not isinstance(config, Mapping):
             raise mismatch("config", config, "a dict or None")
-        self.project, self.name, self.config, self.update_freq = project, name, dict(config or {}), update_freq
-        self._steps = GlobalStep(update_freq)
-        self._outcome = Outcome()
-        self._reset()
+        self.project, self.name = project, name
+        self.config = None if config is None else dict(config)
 
-    def _reset(self) -> None:
-        self.run_id: str | None = None
-        self._run: Any = None
-        self._ours = True  # whether it was begun here
+    def _parameters(self) -> dict[str, Any]:
+        return super()._parameters() | (self.config or {})
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"run_id": self.run_id, "steps": self._steps.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.run_id = state["run_id"]
-        self._steps.load_state_dict(state["steps"])
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._reset()
-        self._steps.begin()
-        self._outcome.begin()
-
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        if self._run is None:  # not before, so that a training that is resumed can say which run it is
-            self._run = self._begun()
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self._steps.is_due(batch):
-            self._run.log({"batch": self._steps.value, **numbers(logs, "batch_")})
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self._run.log({"epoch": epoch, **numbers(logs)})
-        self._steps.end_epoch()
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        run, self._run = self._run, None
-        if run is not None and self._ours:
-            run.finish(exit_code=0 if self._outcome.error is None else 1)
-
-    def _begun(self) -> Any:
+    def _active_run(self) -> Any:
         import wandb
 
-        about = settings(self.model, self.params) | self.config
-        run = wandb.run
-        self._ours = run is None
-        if run is None:
-            resume = None if self.run_id is None else "allow"
-            run = wandb.init(project=self.project, name=self.name, config=about, id=self.run_id, resume=resume)
-            run.define_metric("batch_*", step_metric="batch")
-            run.define_metric("*", step_metric="epoch")
-        else:
-            run.config.update({name: value for name, value in about.items() if name not in run.config})
-        self.run_id = run.id
+        return wandb.run
+
+    def _start_run(self, parameters: Mapping[str, Any]) -> Any:
+        import wandb
+
+        resume = None if self.run_id is None else "allow"
+        run = wandb.init(project=self.project, name=self.name, config=dict(parameters), id=self.run_id, resume=resume)
+        run.define_metric("batch_*", step_metric="batch")
+        run.define_metric("*", step_metric="epoch")
         return run
+
+    def _run_id(self, run: Any) -> str:
+        return str(run.id)
+
+    def _add_parameters(self, parameters: Mapping[str, Any]) -> None:
+        known = self._run.config
+        known.update({name: value for name, value in parameters.items() if name not in known})
+
+    def _log_metrics(self, metrics: Mapping[str, float], axis: Literal["epoch", "batch"], step: int) -> None:
+        self._run.log({axis: step, **metrics})
+
+    def _finish_run(self, run: Any, error: BaseException | None) -> None:
+        run.finish(exit_code=0 if error is None else 1)

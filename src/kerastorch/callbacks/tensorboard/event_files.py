@@ -1,4 +1,4 @@
-"""The event files of one training, which a resumed one goes on with."""
+"""Event files of one training, which a resumed training continues."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from kerastorch.core.errors import warn
 PROJECTOR = "train/projector_config.pbtxt"
 
 
-class BoardFiles:
-    """Writers into `folder/train` and `folder/validation`, each made when something is written there.
+class EventFiles:
+    """The writers of event files in `folder/train` and `folder/validation`, opened at the first write.
 
-    The names of the files end in the number of the training. So a training that is resumed knows its own, and takes
-    from them what was written after its checkpoint: TensorBoard's own way of hiding that, `purge_step`, has one step
-    for all curves, where epochs and batches are counted differently.
+    The file names end in an identifier of the training. A resumed training finds its files by it and cuts off what
+    was written after its checkpoint. TensorBoard's own way to hide such events, `purge_step`, has one step for all
+    curves, but epochs and batches are counted differently.
 
     Args:
         folder: TensorBoard's `log_dir`.
+
+    Attributes:
+        folder: The folder as a path.
+        has_projector: Whether this training has written the list of embeddings.
     """
 
     def __init__(self, folder: str) -> None:
@@ -30,13 +34,13 @@ class BoardFiles:
         self.begin()
 
     def begin(self) -> None:
-        """Another training."""
+        """Close all files and choose the identifier of a new training."""
         self.close()
         self._training = uuid.uuid4().hex[:12]
-        self.projects = False  # whether the list of embeddings is this training's
+        self.has_projector = False
 
     def writer(self, part: str) -> Any:
-        """The `SummaryWriter` of `'train'` or `'validation'`."""
+        """Return the `SummaryWriter` of the part `'train'` or `'validation'`."""
         if part not in self._writers:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -44,30 +48,34 @@ class BoardFiles:
         return self._writers[part]
 
     def flush(self) -> None:
-        """What was written is in the files."""
+        """Write all events to the files."""
         for writer in self._writers.values():
             writer.flush()
 
     def close(self) -> None:
-        """No file is open any more."""
+        """Close all files."""
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The files of this training and their sizes."""
+        """Return the identifier of the training, and its files with their sizes in bytes."""
         self.flush()
         return {
             "training": self._training,
-            "sizes": {name: (self.folder / name).stat().st_size for name in self._own()},
+            "sizes": {name: (self.folder / name).stat().st_size for name in self._own_files()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with these files as they were then."""
+        """Continue the files of a state, cut off at their sizes then; delete files that were opened later.
+
+        Warns:
+            UserWarning: A file is missing or shorter than it was.
+        """
         self.close()
         self._training, sizes = state["training"], state["sizes"]
-        self.projects = PROJECTOR in sizes
-        for name in self._own():
+        self.has_projector = PROJECTOR in sizes
+        for name in self._own_files():
             path = self.folder / name
             if name not in sizes:
                 path.unlink()
@@ -76,15 +84,17 @@ class BoardFiles:
         lost = [name for name, size in sizes.items() if self._size(name) < size]
         if lost:
             warn(
-                f"TensorBoard: {', '.join(lost)} in {self.folder} is gone or shorter than when training was "
-                "interrupted; the curves before that are not whole."
+                f"TensorBoard: {', '.join(lost)} in {self.folder} is missing or shorter than when training was "
+                "interrupted, so curves of the time before are incomplete."
             )
 
-    def _own(self) -> list[str]:
+    def _own_files(self) -> list[str]:
+        """Return the existing files of this training, relative to the folder."""
         files = sorted(self.folder.glob(f"*/events.out.tfevents.*.{self._training}"))
-        projector = [PROJECTOR] if self.projects and (self.folder / PROJECTOR).exists() else []
+        projector = [PROJECTOR] if self.has_projector and (self.folder / PROJECTOR).exists() else []
         return [path.relative_to(self.folder).as_posix() for path in files] + projector
 
     def _size(self, name: str) -> int:
+        """Return the size of a file in bytes, 0 if it does not exist."""
         path = self.folder / name
         return path.stat().st_size if path.exists() else 0

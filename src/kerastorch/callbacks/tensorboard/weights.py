@@ -1,4 +1,4 @@
-"""What TensorBoard shows of weights: histograms, images, embeddings."""
+"""Histograms, images and embeddings of weights for TensorBoard."""
 
 from __future__ import annotations
 
@@ -12,34 +12,48 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kerastorch.callbacks.tensorboard.event_files import PROJECTOR, BoardFiles
+from kerastorch.callbacks.tensorboard.event_files import PROJECTOR, EventFiles
 from kerastorch.core.errors import mismatch, unknown, warn
 from kerastorch.layers.embedding import Embedding
 
 Metadata = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None
+LabelledLayers = dict[str, tuple[Any, Path | None]]  # embedding layers by name, with the files of their labels
 
 
 def write_weights(writer: Any, model: nn.Module, epoch: int, images: bool) -> None:
-    """A histogram, and where asked for an image, of every parameter and buffer."""
-    spoilt = []
+    """Write a histogram, and optionally an image, of every parameter and buffer.
+
+    Args:
+        writer: `SummaryWriter` of torch.
+        model: Model whose weights are written.
+        epoch: Number of the epoch, from 0.
+        images: Whether to write images, too.
+
+    Warns:
+        UserWarning: A weight has NaN or infinite values, which are left out of the histograms.
+    """
+    not_finite = []
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         values = tensor.detach().to("cpu", torch.float32)
         finite = values[values.isfinite()]
         if len(finite) < values.numel():
-            spoilt.append(name)
+            not_finite.append(name)
         if not len(finite):
             continue
         tag = name.replace(".", "/")
         writer.add_histogram(f"{tag}/histogram", finite, epoch)
-        image = _image(values) if images else None
+        image = _to_images(values) if images else None
         if image is not None:
             writer.add_images(f"{tag}/image", image, epoch)
-    if spoilt:
-        warn(f"TensorBoard: {', '.join(spoilt)}: NaN and infinite values are left out of the histograms.")
+    if not_finite:
+        warn(f"TensorBoard: {', '.join(not_finite)}: NaN and infinite values are left out of the histograms.")
 
 
-def _image(values: Tensor) -> Tensor | None:
-    """A weight as pictures `(count, colours, height, width)`, its smallest value black, its largest white."""
+def _to_images(values: Tensor) -> Tensor | None:
+    """Return a weight as images `(n, colours, height, width)` from black, its minimum, to white, its maximum.
+
+    `None` if the weight has four dimensions without three colours, or more dimensions.
+    """
     values = values.nan_to_num().squeeze()
     low, high = values.min(), values.max()
     values = (values - low) / (high - low).clamp(min=torch.finfo(values.dtype).tiny)
@@ -54,10 +68,10 @@ def _image(values: Tensor) -> Tensor | None:
 
 
 def check_metadata(metadata: Metadata) -> dict[str | None, Path]:
-    """The files with the labels of embeddings by layer name; `None` is the name of all.
+    """Return the files with the labels of embeddings by layer name; the key `None` is for all layers.
 
     Raises:
-        ValueError: something else, or a file that is not there.
+        ValueError: The argument is neither a path nor a dict of paths, or a file does not exist.
     """
     if metadata is None:
         return {}
@@ -68,37 +82,46 @@ def check_metadata(metadata: Metadata) -> dict[str | None, Path]:
     return {name: Path(path) for name, path in files.items()}
 
 
-def find_embeddings(model: nn.Module, metadata: Mapping[str | None, Path]) -> dict[str, tuple[Any, Path | None]]:
-    """The embedding layers by name, with the files of their labels.
+def find_embeddings(model: nn.Module, metadata: Mapping[str | None, Path]) -> LabelledLayers:
+    """Return the embedding layers of a model by name, each with the file of its labels or `None`.
+
+    Args:
+        model: Model to search.
+        metadata: Result of `check_metadata`.
 
     Raises:
-        ValueError: a name that no embedding layer has; a file without a line for each row.
+        ValueError: No embedding layer has a name in `metadata`, or a file does not have a line for each row.
     """
     layers = {name: part for name, part in model.named_modules() if isinstance(part, (Embedding, nn.Embedding))}
-    for given in metadata:
-        if given is not None and given not in layers:
-            raise unknown("embedding layer in embeddings_metadata", given, layers)
+    for name in metadata:
+        if name is not None and name not in layers:
+            raise unknown("embedding layer in embeddings_metadata", name, layers)
     found = {name: (layer, metadata.get(name, metadata.get(None))) for name, layer in layers.items()}
     for name, (layer, path) in found.items():
         rows = getattr(layer, "num_embeddings", None) or getattr(layer, "input_dim", None)
         if path is not None and rows is not None:
             lines = path.read_text(encoding="utf-8").splitlines()
-            header = bool(lines) and "\t" in lines[0]  # TensorBoard expects one where there are several columns
-            if len(lines) - header != rows:
-                raise ValueError(f"{path} has {len(lines) - header} labels, the embedding {name!r} {rows} rows.")
+            has_header = bool(lines) and "\t" in lines[0]  # TensorBoard expects a header if there are several columns
+            if len(lines) - has_header != rows:
+                raise ValueError(f"{path} has {len(lines) - has_header} labels, the embedding {name!r} {rows} rows.")
     return found
 
 
-def write_embeddings(files: BoardFiles, found: Mapping[str, tuple[Any, Path | None]], epoch: int) -> None:
-    """The vectors of each embedding, with their labels, for TensorBoard's projector.
+def write_embeddings(files: EventFiles, embeddings: LabelledLayers, epoch: int) -> None:
+    """Write the vectors of each embedding, with their labels, for TensorBoard's projector.
 
-    The list of them is added to, so that those of an interrupted training stay in it.
+    The list of embeddings is appended to, so that those of an interrupted training stay in it.
+
+    Args:
+        files: Files of this training.
+        embeddings: Result of `find_embeddings`.
+        epoch: Number of the epoch, from 0.
     """
     from google.protobuf import text_format
     from tensorboard.plugins.projector.projector_config_pb2 import EmbeddingInfo, ProjectorConfig
 
     config = ProjectorConfig()
-    for name, (layer, labels) in found.items():
+    for name, (layer, labels) in embeddings.items():
         place = f"{epoch:05d}/{name.replace('.', '/')}"
         folder = files.folder / "train" / place
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,6 +132,6 @@ def write_embeddings(files: BoardFiles, found: Mapping[str, tuple[Any, Path | No
             shutil.copyfile(labels, folder / "metadata.tsv")
             info.metadata_path = f"{place}/metadata.tsv"
         config.embeddings.append(info)
-    with (files.folder / PROJECTOR).open("a" if files.projects else "w", encoding="utf-8") as file:
+    with (files.folder / PROJECTOR).open("a" if files.has_projector else "w", encoding="utf-8") as file:
         file.write(text_format.MessageToString(config))
-    files.projects = True
+    files.has_projector = True

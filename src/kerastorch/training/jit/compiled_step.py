@@ -86,7 +86,7 @@ class CompiledStep:
         if guarded:
             self.steps_per_graph = 1
             return
-        self._careful = callbacks.steers("on_train_batch_begin", "on_train_batch_end")
+        self._careful = callbacks.modifies_training("on_train_batch_begin", "on_train_batch_end")
         if self.fallback_reason is None:
             try:
                 refuse_model(self._trainer.model)

@@ -1,4 +1,4 @@
-"""Schedule: torch's schedulers in fit give the rates they give in a loop by hand."""
+"""LRScheduler: torch's schedulers in fit give the rates they give in a loop by hand."""
 
 import math
 from functools import partial
@@ -9,7 +9,7 @@ from support.problems import Told, fit_told, through_a_file
 from torch import nn
 from torch.optim import lr_scheduler as torch_schedules
 
-from kerastorch.callbacks import LambdaCallback, Schedule
+from kerastorch.callbacks import LambdaCallback, LRScheduler
 from kerastorch.optimizers import SGD
 
 BATCHES = 4  # an epoch of fit_told
@@ -72,7 +72,7 @@ def seen_by(model, when):
 def test_each_epoch_has_the_rate_of_a_loop_by_hand(name):
     model = model_at()
     found, note = seen_by(model, "on_epoch_begin")
-    history = fit_told(model, 6, [Schedule(SCHEDULES[name]), note])
+    history = fit_told(model, 6, [LRScheduler(SCHEDULES[name]), note])
     assert found == by_hand(SCHEDULES[name], 6)
     assert history.history["learning_rate"] == [rate for rate, _ in found]
 
@@ -81,14 +81,14 @@ def test_each_epoch_has_the_rate_of_a_loop_by_hand(name):
 def test_each_batch_has_the_rate_of_a_loop_by_hand(name):
     model = model_at()
     found, note = seen_by(model, "on_train_batch_begin")
-    history = fit_told(model, 3, [Schedule(SCHEDULES[name], interval="batch"), note])
+    history = fit_told(model, 3, [LRScheduler(SCHEDULES[name], interval="batch"), note])
     assert found == by_hand(SCHEDULES[name], 3 * BATCHES)
     assert history.history["learning_rate"] == [rate for rate, _ in found[BATCHES - 1 :: BATCHES]]
 
 
 def test_a_ready_scheduler_over_the_models_optimizer_goes_on_from_fit_to_fit():
     model = model_at()
-    callback = Schedule(torch_schedules.ExponentialLR(model.optimizer, 0.5))
+    callback = LRScheduler(torch_schedules.ExponentialLR(model.optimizer, 0.5))
     rates = fit_told(model, 2, [callback]).history["learning_rate"]
     rates += fit_told(model, 2, [callback]).history["learning_rate"]
     assert rates == [0.5, 0.25, 0.125, 0.0625]
@@ -96,7 +96,7 @@ def test_a_ready_scheduler_over_the_models_optimizer_goes_on_from_fit_to_fit():
 
 def test_a_function_begins_anew_in_each_fit_at_the_rates_before_or_those_set_since():
     model = model_at()
-    callback = Schedule(lambda optimizer: torch_schedules.CosineAnnealingLR(optimizer, 2))
+    callback = LRScheduler(lambda optimizer: torch_schedules.CosineAnnealingLR(optimizer, 2))
     first = fit_told(model, 2, [callback]).history["learning_rate"]
     assert model.optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
     assert fit_told(model, 2, [callback]).history["learning_rate"] == first == pytest.approx([0.5, 0.25])
@@ -106,7 +106,9 @@ def test_a_function_begins_anew_in_each_fit_at_the_rates_before_or_those_set_sin
 
 def test_one_cycle_runs_in_each_fit():
     model = model_at()
-    callback = Schedule(partial(torch_schedules.OneCycleLR, max_lr=0.1, total_steps=2 * BATCHES + 1), interval="batch")
+    callback = LRScheduler(
+        partial(torch_schedules.OneCycleLR, max_lr=0.1, total_steps=2 * BATCHES + 1), interval="batch"
+    )
     first = fit_told(model, 2, [callback]).history["learning_rate"]
     assert fit_told(model, 2, [callback]).history["learning_rate"] == first
 
@@ -115,7 +117,9 @@ def test_each_group_keeps_its_own_rate():
     def groups(model):
         return [{"params": [model.layer.weight], "lr": 0.1}, {"params": [model.layer.bias]}]
 
-    history = fit_told(model_at(0.4, groups=groups), 2, [Schedule(partial(torch_schedules.ExponentialLR, gamma=0.5))])
+    history = fit_told(
+        model_at(0.4, groups=groups), 2, [LRScheduler(partial(torch_schedules.ExponentialLR, gamma=0.5))]
+    )
     assert history.history["learning_rate_0"] == [0.1, 0.05]
     assert history.history["learning_rate_1"] == [0.4, 0.2]
     assert "learning_rate" not in history.history
@@ -123,26 +127,26 @@ def test_each_group_keeps_its_own_rate():
 
 def test_torchs_plateau_looks_at_the_monitored_value():
     make = partial(torch_schedules.ReduceLROnPlateau, patience=0, factor=0.5)
-    history = fit_told(model_at(values=[3, 3, 2, 3]), 4, [Schedule(make, monitor="val_loss")])
+    history = fit_told(model_at(values=[3, 3, 2, 3]), 4, [LRScheduler(make, monitor="val_loss")])
     assert history.history["learning_rate"] == [0.5, 0.5, 0.25, 0.25]
     with pytest.warns(UserWarning, match="val_loss is NaN"):
-        history = fit_told(model_at(values=[3, math.nan, 2]), 3, [Schedule(make, monitor="val_loss")])
+        history = fit_told(model_at(values=[3, math.nan, 2]), 3, [LRScheduler(make, monitor="val_loss")])
     assert history.history["learning_rate"] == [0.5, 0.5, 0.25]
 
 
 def test_torchs_plateau_waits_for_validation():
     make = partial(torch_schedules.ReduceLROnPlateau, patience=0, factor=0.5)
-    history = fit_told(model_at(values=[3, 3]), 4, [Schedule(make, monitor="val_loss")], validation_freq=2)
+    history = fit_told(model_at(values=[3, 3]), 4, [LRScheduler(make, monitor="val_loss")], validation_freq=2)
     assert history.history["learning_rate"] == [0.5] * 4
 
 
 def test_batches_that_are_executed_or_accumulated_together_are_counted_each():
     model = model_at()
     model.compile(torch.optim.SGD(model.parameters(), 0.5, momentum=0.9), "mse", steps_per_execution=2)
-    fit_told(model, 1, [Schedule(SCHEDULES["exponential"], interval="batch")])
+    fit_told(model, 1, [LRScheduler(SCHEDULES["exponential"], interval="batch")])
     assert model.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * 0.7**BATCHES)
     model.compile(SGD(0.5, gradient_accumulation_steps=3), "mse")
-    fit_told(model, 1, [Schedule(SCHEDULES["exponential"], interval="batch")])  # torch warns if asked too early
+    fit_told(model, 1, [LRScheduler(SCHEDULES["exponential"], interval="batch")])  # torch warns if asked too early
     assert model.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * 0.7**BATCHES)
 
 
@@ -153,11 +157,11 @@ def test_a_scheduler_over_another_optimizer_is_refused():
     weight = nn.Parameter(torch.zeros(1))
     other = torch_schedules.StepLR(torch.optim.SGD([weight], 0.1), 1)
     with pytest.raises(ValueError, match=r"StepLR is over another optimizer than the model's\. Pass a function"):
-        fit_told(model_at(), 1, [Schedule(other)])
+        fit_told(model_at(), 1, [LRScheduler(other)])
     with pytest.raises(TypeError, match="must return a scheduler over the optimizer it is given"):
-        fit_told(model_at(), 1, [Schedule(lambda optimizer: other)])
+        fit_told(model_at(), 1, [LRScheduler(lambda optimizer: other)])
     with pytest.raises(TypeError, match="must return a scheduler over the optimizer it is given, got None"):
-        fit_told(model_at(), 1, [Schedule(lambda optimizer: None)])
+        fit_told(model_at(), 1, [LRScheduler(lambda optimizer: None)])
 
 
 @pytest.mark.parametrize(
@@ -172,16 +176,16 @@ def test_a_scheduler_over_another_optimizer_is_refused():
 )
 def test_bad_arguments_are_refused_at_construction(arguments, kind, message):
     with pytest.raises(kind, match=message):
-        Schedule(*arguments)
+        LRScheduler(*arguments)
 
 
 def test_a_monitor_that_is_missing_or_without_a_use_is_refused():
-    with pytest.raises(ValueError, match="ReduceLROnPlateau needs a log to look at"):
-        fit_told(model_at(), 1, [Schedule(torch_schedules.ReduceLROnPlateau)])
-    with pytest.raises(ValueError, match="LinearLR looks at no log"):
-        fit_told(model_at(), 1, [Schedule(torch_schedules.LinearLR, monitor="val_loss")])
-    with pytest.raises(ValueError, match="ReduceLROnPlateau needs a log to look at"):
-        Schedule(torch_schedules.ReduceLROnPlateau(model_at().optimizer))
+    with pytest.raises(ValueError, match="ReduceLROnPlateau needs a log to monitor"):
+        fit_told(model_at(), 1, [LRScheduler(torch_schedules.ReduceLROnPlateau)])
+    with pytest.raises(ValueError, match="LinearLR monitors no log"):
+        fit_told(model_at(), 1, [LRScheduler(torch_schedules.LinearLR, monitor="val_loss")])
+    with pytest.raises(ValueError, match="ReduceLROnPlateau needs a log to monitor"):
+        LRScheduler(torch_schedules.ReduceLROnPlateau(model_at().optimizer))
 
 
 # --- resuming -----------------------------------------------------------------------------------------------------
@@ -195,7 +199,7 @@ def test_its_state_goes_on_in_another_process(tmp_path, name, cut):
     values = [3.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0]
 
     def begun(model):
-        callback = Schedule(make, monitor="val_loss" if plateau else None)
+        callback = LRScheduler(make, monitor="val_loss" if plateau else None)
         callback.set_model(model)
         callback.on_train_begin()
         callback.on_epoch_begin(0)
