@@ -15,7 +15,8 @@ from torch.utils import _pytree as pytree
 
 from kerastorch.core.name_lookup import snake_case
 from kerastorch.symbolic.input import Input
-from kerastorch.symbolic.symbolic_tensor import Symbol, call, collect_symbols, display_name, map_symbols
+from kerastorch.symbolic.recording_errors import display_name
+from kerastorch.symbolic.symbolic_tensor import Symbol, call, collect_symbols, map_symbols
 
 
 class CallSignature(NamedTuple):

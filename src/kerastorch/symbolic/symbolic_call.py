@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.overridable_property import overridable_property
-from kerastorch.symbolic.symbolic_tensor import display_name, has_symbols, record_call, recorded_calls
+from kerastorch.symbolic.recording_errors import display_name
+from kerastorch.symbolic.symbolic_tensor import has_symbols, record_call, recorded_calls
 
 
 class Recordable(nn.Module):
