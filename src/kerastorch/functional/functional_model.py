@@ -53,6 +53,11 @@ class Functional(ModuleView):
             keep_apart(self.module_viewed.graph)  # torch has traced it anew
             self.module_viewed.recompile()
 
+    def __repr__(self) -> str:
+        if self.module_viewed is None or self.is_functional:
+            return super().__repr__()
+        return f"{type(self).__name__}({self.module_viewed!r})"
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The outputs for inputs in the structure that the model was made with, spread over arguments, or by name."""
         if self._plan is not None:
