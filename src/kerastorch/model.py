@@ -15,10 +15,11 @@ from kerastorch.callbacks.backup_and_restore import BackupAndRestore
 from kerastorch.callbacks.base import Callback, CallbackList, check_monitors, listed
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose, progress
-from kerastorch.core.errors import deduplicate_warnings, warn
+from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import parse_path
 from kerastorch.core.process_group import warn_if_no_process_group
+from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.adaptive_batch_size import can_be_measured, eval_batches
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.class_weight import class_weights
@@ -81,7 +82,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
 
     # --- the verbs --------------------------------------------------------------------------------------------
 
-    @deduplicate_warnings()
+    @public_api
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -141,7 +142,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             "steps_per_execution": steps_per_execution,
         }  # fmt: skip
 
-    @deduplicate_warnings()
+    @public_api
     def fit(
         self,
         x: Any = None,
@@ -233,7 +234,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             fit(trainer, data, told, numbers, feed=feed, validation_feed=plain, frequency=validation_freq)
         return history
 
-    @deduplicate_warnings()
+    @public_api
     def evaluate(
         self,
         x: Any = None,
@@ -283,7 +284,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
                 logs = loops.evaluate(trainer, batches, feed, told, interruptible=not within_fit)
         return logs if return_dict else in_keras_order(logs)
 
-    @deduplicate_warnings()
+    @public_api
     def predict(
         self,
         x: Any,
@@ -320,7 +321,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             loops.predict(trainer, batches, feed, told, collected.add)
         return collected.result()
 
-    @deduplicate_warnings()
+    @public_api
     def train_on_batch(
         self,
         x: Any,
@@ -337,7 +338,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             logs = loops.train_on_batch(trainer, batch, feed)
         return logs if return_dict else in_keras_order(logs)
 
-    @deduplicate_warnings()
+    @public_api
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch, in evaluation mode, as `evaluate` returns them."""
         trainer = self._compiled("test_on_batch")
@@ -346,6 +347,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             logs = loops.evaluate(trainer, batch, trainer.feed(), CallbackList([], self, {}))
         return logs if return_dict else in_keras_order(logs)
 
+    @public_api
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, in evaluation mode, as NumPy."""
         return self.predict(x, batch_size=2**62, verbose=0)

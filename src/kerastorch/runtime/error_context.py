@@ -36,8 +36,8 @@ def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
     name, module, given = layer
     shown = ", ".join(f"{label} {tuple(leaf.shape)} {leaf.dtype}" for label, leaf in leaves(x, "x") if _is_tensor(leaf))
     where = (
-        f"layer {name or 'the model'!r} ({module})"
-        if len(str(module)) < 200
+        f"layer {name or 'the model'!r} ({module!r})"
+        if len(repr(module)) < 200
         else f"layer {name or 'the model'!r} ({type(module).__name__})"
     )
     message = str(error).rstrip(".")
