@@ -107,3 +107,7 @@ def __getattr__(name: str) -> Any:
 
         return plot_model
     raise AttributeError(f"module 'kerastorch.utils' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
