@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kerastorch.core.errors import suggest, unknown, warn
 from kerastorch.core.process_group import rank
 from kerastorch.core.unsaved_attributes import changed_attributes, declares_state, snapshot
+
+if TYPE_CHECKING:
+    from kerastorch.module.trainable_model import TrainableModel
 
 Logs = MutableMapping[str, Any]
 
@@ -38,7 +41,7 @@ class Callback:
     keeps_states: bool = False
     adds: tuple[str, ...] = ()
     steers: bool = False
-    model: Any = None
+    model: TrainableModel = cast("TrainableModel", None)
     params: Mapping[str, Any] = {}
 
     def set_model(self, model: Any) -> None:

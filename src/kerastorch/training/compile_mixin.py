@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-
 from kerastorch import optimizers
 from kerastorch.core.errors import warn
 from kerastorch.core.traceback_filter import public_api
@@ -20,11 +18,7 @@ from kerastorch.training.step_mixin import STEPS, StepMixin, overrides
 from kerastorch.training.trainer import Trainer
 
 if TYPE_CHECKING:
-
-    class ModelOptimizer(torch.optim.Optimizer):
-        """The type of `model.optimizer`: an optimizer of torch with `learning_rate`, the `'lr'` of all its groups."""
-
-        learning_rate: float
+    from kerastorch.module.trainable_model import ModelOptimizer
 
 
 class CompileMixin(StepMixin):
@@ -81,7 +75,8 @@ class CompileMixin(StepMixin):
                 imply it.
 
         >>> import kerastorch as kt
-        >>> model = kt.Model(torch.nn.Linear(3, 2))
+        >>> from torch import nn
+        >>> model = kt.Model(nn.Linear(3, 2))
         >>> model.compile(kt.optimizers.AdamW(1e-2), "cross_entropy", metrics=["accuracy"])
         >>> model.optimizer.learning_rate
         0.01
