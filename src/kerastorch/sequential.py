@@ -25,17 +25,22 @@ from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.masks import makes_mask, mask_after, takes_mask
 from kerastorch.symbolic.symbolic_tensor import Symbol, call
 
-_VARYING = (32, 192, 1)  # tried in turn
+_TRIAL_SIZES = (32, 192, 1)  # of axes that vary, tried in this order
 
 
 class Sequential(Model):
-    """Layers one after the other: kerastorch's and any `nn.Module`, torch's `Lazy*` among them.
+    """A chain of layers: each is called on the output of the layer before it.
 
-    It is built by its first data, by an `Input` in front, or by `build`.
+    Layers are those of kerastorch and any `nn.Module`, torch's `Lazy*` modules included. Their parameters are created
+    by an `Input` in front, by `build`, or by the first data.
 
     Args:
-        layers: the layers, an `Input` first if there is one.
-        name: for messages.
+        layers: the layers, optionally with an `Input` in front. Default: none; `add` appends them.
+        name: the name of the model in other models and in messages. Default: none.
+
+    Raises:
+        TypeError: an item is not a module.
+        ValueError: an `Input` is not in front, or a layer cannot take the output of the one before it.
 
     >>> model = Sequential([Input(shape=(4,)), nn.Linear(4, 3), nn.ReLU()])
     >>> [tuple(p.shape) for p in model.parameters()]
@@ -54,6 +59,7 @@ class Sequential(Model):
         self._build_from_input()
 
     def forward(self, x: Any) -> Any:
+        """Return the output of the last layer; masks go from layer to layer."""
         if self._makes_masks:
             return self.forward_masked(x)[0]
         for layer in self._modules.values():
@@ -61,11 +67,11 @@ class Sequential(Model):
         return x
 
     def forward_masked(self, x: Any, mask: Any = None) -> tuple[Any, Any]:
-        """The output and its mask, `None` where all time steps count.
+        """Return the output and its mask; the mask is `None` if all time steps count.
 
         Args:
-            x: the input.
-            mask: of its time steps, `(batch, time)`, `True` where one counts.
+            x: the input of the first layer.
+            mask: the mask of its time steps, shape `(batch, time)`, `True` for steps that count. Default: all count.
         """
         for name, layer in self._modules.items():
             if isinstance(layer, Sequential):
@@ -78,7 +84,12 @@ class Sequential(Model):
         return x, mask
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """The mask that the chain makes of its input where it is a part of a functional model."""
+        """Return the mask of the output on a symbolic input, or `None`; for functional models that contain the chain.
+
+        Args:
+            x: the symbolic input.
+            mask: the mask of the input; it is not used.
+        """
         if not self._makes_masks or not isinstance(x, Symbol):
             return None
         sizes = tuple(size if isinstance(size, int) else None for size in x.shape[1:])
@@ -88,12 +99,24 @@ class Sequential(Model):
         return masks_on(begin, end, [x], self)
 
     def add(self, layer: nn.Module | Input) -> None:
-        """Put a layer at the end."""
+        """Append a layer.
+
+        Args:
+            layer: any `nn.Module`, or an `Input` if the model has no layers yet.
+
+        Raises:
+            TypeError: `layer` is not a module.
+            ValueError: an `Input` is not in front; the layer contains the model, or cannot take the model's output.
+        """
         self._append(layer)
         self._build_from_input()
 
     def pop(self) -> nn.Module:
-        """Take the last layer off and return it."""
+        """Remove the last layer and return it.
+
+        Raises:
+            IndexError: there are no layers.
+        """
         if not len(self):
             raise IndexError("There are no layers in the model.")
         last = self[-1]
@@ -102,10 +125,18 @@ class Sequential(Model):
         return last
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Make the parameters for inputs of this shape.
+        """Create the parameters for inputs of a shape.
 
         Args:
-            input_shape: with the batch axis first: `(None, 64)`.
+            input_shape: the shape of a batch, `None` for sizes that vary: `(None, 64)`.
+
+        Raises:
+            ValueError: the shape has no batch axis, or a layer cannot take its input.
+
+        >>> model = Sequential([nn.LazyLinear(3)])
+        >>> model.build((None, 4))
+        >>> model.count_params()
+        15
         """
         if not input_shape:
             raise ValueError("input_shape needs the batch axis and at least one more: (None, 64).")
@@ -115,7 +146,7 @@ class Sequential(Model):
 
     @property
     def layers(self) -> list[nn.Module]:
-        """The layers, without an `Input`."""
+        """The layers in order, without the `Input`."""
         return [layer for layer in self._modules.values() if layer is not None]
 
     def __len__(self) -> int:
@@ -129,7 +160,7 @@ class Sequential(Model):
 
     @overridable_property
     def symbols(self) -> tuple[Any, Any]:
-        """The `Input` in front, and what the layers make of it; each layer's `output` is known from then on."""
+        """The `Input` in front and the symbolic output; the first access records `output` of each layer too."""
         if self._input is None:
             raise AttributeError("only a Sequential with an Input in front, Sequential([Input(shape), ...]), has this")
         if self._symbols is None:
@@ -161,6 +192,7 @@ class Sequential(Model):
         return self._only_call() if self._input is None else self.symbols
 
     def _append(self, layer: Any) -> None:
+        """Check a layer and register it, or store an `Input`."""
         if isinstance(layer, type):
             raise TypeError(f"Sequential takes layers, got the class {layer.__name__}; pass {layer.__name__}(...).")
         if isinstance(layer, Input):
@@ -177,6 +209,7 @@ class Sequential(Model):
             raise TypeError(f"Sequential takes layers, got {layer!r}.")
 
     def _find_masks(self) -> None:
+        """Find out which layers make or take masks, after a change of the layers."""
         self._symbols = None
         self._makes_masks = any(map(makes_mask, modules(self)))
         self._takes_masks = frozenset(name for name, layer in self._modules.items() if layer and takes_mask(layer))
@@ -186,21 +219,25 @@ class Sequential(Model):
             self._build_on(self._input)
 
     def _build_on(self, given: Input) -> None:
-        """Where sizes vary, one that all layers can take: windows want large ones, tables of positions small ones."""
+        """Build the layers by a run on zeros.
+
+        For axes that vary, several sizes are tried: windows need large ones, tables of positions small ones.
+        """
         if is_built(self):
             return
         errors = []
-        for varying in _VARYING if None in given.sample_shape else _VARYING[:1]:
+        for varying in _TRIAL_SIZES if None in given.sample_shape else _TRIAL_SIZES[:1]:
             try:
                 self._run_on(given.example(varying))
                 return
             except ChannelsLastError:
-                raise  # sizes of 1 would pass for channels
+                raise  # with a size of 1, an image axis would pass for the channels
             except ValueError as error:
                 errors.append(error)
         raise errors[0]
 
     def _run_on(self, example: torch.Tensor) -> None:
+        """Run the layers on an example, in evaluation mode; an error names the layer and its input's shape."""
         place = next((p for p in (*self.parameters(), *self.buffers()) if p.is_floating_point()), None)
         if place is not None:
             example = example.to(place.device, place.dtype if example.is_floating_point() else example.dtype)

@@ -1,4 +1,4 @@
-"""How a module is called on what the data holds."""
+"""Calling a module on one batch of inputs; recording symbolic calls is `symbolic_tensor.call`, public as `kt.call`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 
 def call_module(module: nn.Module, x: Any) -> Any:
-    """`module` on one tensor, on several in a tuple or list, or on a dict.
+    """Call a module on the inputs of one batch.
 
-    Several are spread over the parameters of `forward` where it takes as many, a dict where its keys are their
-    names; otherwise the module is given the tuple, list or dict itself.
+    Args:
+        module: any module.
+        x: a tensor; or a tuple or list, passed as one argument each if `forward` takes at least as many; or a dict,
+            passed by name if `forward` takes these names. In other cases `x` is passed as one argument.
     """
     if isinstance(x, Tensor):
         return module(x)
@@ -22,7 +24,7 @@ def call_module(module: nn.Module, x: Any) -> Any:
 
 
 def split_arguments(module: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What `call` calls `module` with, by position and by name."""
+    """Return the positional and keyword arguments with which `call_module` calls a module on `x`."""
     if isinstance(x, Mapping) and _takes_names(module, x):
         return (), dict(x)
     if isinstance(x, (tuple, list)) and (len(x) == 1 or _takes_positions(module, len(x))):

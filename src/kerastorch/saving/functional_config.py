@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 
 from kerastorch.core.errors import unknown
 from kerastorch.core.serialization import decode, encode
-from kerastorch.functional.graph_builder import between
+from kerastorch.functional.graph_builder import calls_between
 from kerastorch.saving import torch_allowlist
 from kerastorch.saving.deserializer import Reader
 from kerastorch.saving.serializer import Writer
@@ -27,7 +27,7 @@ def written(writer: Writer, inputs: Any, outputs: Any) -> dict[str, Any]:
         TypeError: something on the way cannot be written.
     """
     begin = pytree.tree_leaves(inputs)
-    order, _ = between(begin, pytree.tree_leaves(outputs))
+    order, _ = calls_between(begin, pytree.tree_leaves(outputs))
     writer.begin([*begin, *order])
     try:
         return {

@@ -1,4 +1,4 @@
-"""Fake tensors, which have shapes and no numbers: what a function makes of them is known at no cost."""
+"""Evaluation on torch's fake tensors, which have shapes but no values: output shapes at no cost."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _fake: Any = None
 
 
 def fake_mode() -> Any:
-    """Where tensors have shapes and no numbers; one for the whole process, or they would not go together."""
+    """Return the mode in which tensors are fake; all fake tensors of a process must be of one mode."""
     global _fake
     if _fake is None:
-        from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and not everybody needs it
+        from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and seldom needed
 
         class Shared(FakeTensorMode):
-            """A tensor refers to it, and a copy of a tensor would copy it, with weak references that are freed once."""
+            """The mode, which is not copied with a tensor: a copy would free torch's weak references twice."""
 
             def __deepcopy__(self, memo: Any) -> Any:
                 return self
@@ -33,29 +33,35 @@ def fake_mode() -> Any:
     return _fake
 
 
-_asked = False
+_infers_shapes = False
 
 
 def is_shape_inference() -> bool:
-    """Whether a symbol is being worked out: of a long loop, all of whose steps give one shape, two are enough."""
-    return _asked
+    """Return whether a call only infers shapes; a loop whose steps have equal shapes may then run two of them."""
+    return _infers_shapes
 
 
 @contextmanager
-def _asking() -> Iterator[None]:
-    global _asked
-    before, _asked = _asked, True
+def _shape_inference() -> Iterator[None]:
+    global _infers_shapes
+    before, _infers_shapes = _infers_shapes, True
     try:
         yield
     finally:
-        _asked = before
+        _infers_shapes = before
 
 
 def eval_on_fakes(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
-    """What a module (in evaluation mode), a function, or a method by its name gives on fake tensors."""
-    with fake_mode(), torch.no_grad(), mute_fake_tensor_logs(), _asking():
+    """Return the result of a call on fake tensors.
+
+    Args:
+        target: a module, which is called in evaluation mode; a function; or the name of a tensor method.
+        args: its positional arguments, fake tensors among them.
+        kwargs: its keyword arguments.
+    """
+    with fake_mode(), torch.no_grad(), mute_fake_tensor_logs(), _shape_inference():
         if isinstance(target, nn.Module):
-            # symbols are on the CPU, wherever a layer that has been trained already is
+            # a trained layer may be on an accelerator; symbols are on the CPU, so inputs are moved there and back
             device = next((tensor.device for tensor in tensors(modules(target))), torch.device("cpu"))
             with evaluation_mode(target):
                 args, kwargs = _moved((args, dict(kwargs)), device)
@@ -73,28 +79,28 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 
 def is_data_dependent(error: Exception) -> bool:
-    """Whether an error says that numbers were asked for, and there were only shapes."""
+    """Return whether torch raised an error because code on fake tensors needs values."""
     from torch._subclasses import fake_tensor as fake
 
     known = (fake.DataDependentOutputException, fake.DynamicOutputShapeException)
     return isinstance(error, known) or any(word in str(error) for word in ("data-dependent", "unbacked"))
 
 
-# How long an axis that varies is at most, in one try after the other: long enough to be halved a few times, as
-# convolutional networks do, but a table of positions may be short.
-_LENGTHS = (2**62, 32, 8, 1)
+# The largest sizes of axes that vary, tried in this order: convolutional networks halve an axis several times and need
+# a large size, but a table of positions may be short.
+_LONGEST = (2**62, 32, 8, 1)
 
 
 def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, Any]) -> None:
-    """Make the parameters of lazy parts, if there are any left, by one call on zeros.
+    """Create the parameters of the lazy modules in a module, if there are any, by one call on zeros.
 
     Args:
-        module: any.
-        given: what it is called on, fake tensors among it, and the same by name.
-        other: the same with other sizes where one varies.
+        module: any module; it is called in evaluation mode.
+        given: its positional and keyword arguments, fake tensors among them.
+        other: arguments of the same structure, with different sizes for the axes that vary.
 
     Raises:
-        Exception: what the call on the longest zeros raised, if none of the calls went through.
+        Exception: the error of the first call, on the largest sizes, if the calls on all sizes fail.
     """
     if not any(map(is_unbuilt, modules(module))):
         return
@@ -106,7 +112,7 @@ def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, 
         return torch.zeros(sizes, dtype=one.dtype)
 
     first: Exception | None = None
-    for longest in _LENGTHS:
+    for longest in _LONGEST:
         args, kwargs = torch.utils._pytree.tree_map(partial(zeros, longest), given, other)
         try:
             with evaluation_mode(module), torch.no_grad():
@@ -121,7 +127,7 @@ def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, 
 
 @contextmanager
 def mute_fake_tensor_logs() -> Iterator[None]:
-    """What torch logs about an operation that shapes do not fit is in the error."""
+    """Silence torch's log of failed operations on fake tensors: the error has the same message."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
