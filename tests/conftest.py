@@ -7,6 +7,8 @@ import torch
 
 import kerastorch as kt
 
+collect_ignore = ["typing"]  # read by type checkers, and never run
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that starts pytest in the background ignores Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # the models are small, and threads that wait for each other on a busy machine take minutes

@@ -63,6 +63,33 @@ def test_what_is_done_to_a_view_is_done_to_its_module():
     assert "5.weight" in model.state_dict()
 
 
+def test_a_view_shows_the_class_of_its_module_and_the_names_of_its_children():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+            self.head = nn.Linear(4, 2)
+
+    module = Net()
+    assert repr(kt.Model(module)) == f"Model({module!r})"
+    assert "  (body): Sequential(\n    (0): Linear(in_features=3" in repr(kt.Model(module))
+    assert repr(kt.Model(nn.Linear(3, 2))) == "Model(Linear(in_features=3, out_features=2, bias=True))"
+    assert "(0): Model(Linear(in_features=3" in repr(nn.Sequential(kt.Model(nn.Linear(3, 2))))
+
+
+def test_models_that_are_no_views_show_themselves_as_torch_modules_do():
+    class Own(kt.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 2)
+
+    x = kt.Input((3,))
+    linear = "Linear(in_features=4, out_features=2, bias=True)"
+    assert repr(Own()) == f"Own(\n  (head): {linear}\n)"
+    assert repr(kt.Sequential([nn.Linear(4, 2)])) == f"Sequential(\n  (0): {linear}\n)"
+    assert repr(kt.Model(x, kt.layers.Dense(2)(x))) == "Model(\n  (dense): Dense(3 -> 2)\n)"
+
+
 @pytest.mark.parametrize("leaf", [nn.Linear(6, 3), nn.BatchNorm1d(6), nn.LSTM(6, 3, batch_first=True)])
 def test_a_view_of_a_single_layer_works(leaf):
     model = kt.Model(leaf)
@@ -276,8 +303,8 @@ def test_two_models_never_share_what_was_given_to_compile():
 
 def test_the_public_names_and_signatures_are_frozen():
     assert sorted(kt.__all__) == [
-        "History", "Input", "Model", "Sequential", "__version__", "activations", "call", "callbacks", "constraints",
-        "data", "initializers",
+        "History", "Input", "Model", "Sequential", "__version__", "activations", "call", "callbacks", "config",
+        "constraints", "data", "initializers",
         "layers", "load_model", "losses", "metrics", "optimizers", "regularizers", "saving", "utils",
     ]  # fmt: skip
     assert str(inspect.signature(kt.Model.compile)) == (
@@ -340,7 +367,9 @@ def test_five_hops_lead_from_fit_to_the_weights():
     model = kt.Model(nn.Linear(6, 1))
     model.compile(Watching(model.parameters(), lr=0.1), "mse")
     model.fit(x, y, verbose=0)
-    assert frames == [["fit", "fit", "epoch", "train_step", "backward_and_step"]]
+    assert frames == [
+        ["wrapper", "fit", "fit", "epoch", "train_step", "backward_and_step"]
+    ]  # first the decorator of fit
 
 
 def test_a_layer_that_stands_twice_in_a_chain_runs_twice():

@@ -3,6 +3,7 @@
 from kerastorch import (
     activations,
     callbacks,
+    config,
     constraints,
     data,
     initializers,
@@ -31,6 +32,7 @@ __all__ = [
     "activations",
     "call",
     "callbacks",
+    "config",
     "constraints",
     "data",
     "initializers",
@@ -43,3 +45,7 @@ __all__ = [
     "saving",
     "utils",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

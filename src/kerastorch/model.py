@@ -1,58 +1,61 @@
-"""Model: a torch module that also knows compile, fit, evaluate and predict."""
+"""Model: a torch module with `compile`, `fit`, `evaluate` and `predict`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Literal, TypeAlias, overload
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from kerastorch import optimizers
 from kerastorch.callbacks.backup_and_restore import BackupAndRestore
 from kerastorch.callbacks.base import Callback, CallbackList, check_monitors, listed
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose, progress
-from kerastorch.core.errors import deduplicate_warnings, warn
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import parse_path
 from kerastorch.core.process_group import warn_if_no_process_group
+from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.adaptive_batch_size import can_be_measured, eval_batches
-from kerastorch.data.batches import Batch, Batches
+from kerastorch.data.batches import Batches
 from kerastorch.data.class_weight import class_weights
 from kerastorch.data.data_adapter import DataAdapter, check_keeps_all_rows, check_keeps_order
 from kerastorch.export.export_mixin import ExportMixin
 from kerastorch.inspection.summary_mixin import SummaryMixin
-from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
-from kerastorch.runtime.call_module import call_module
+from kerastorch.module.unregistered_modules import check_registered
 from kerastorch.runtime.model_lock import is_fitting, model_lock
 from kerastorch.saving.saving_mixin import SavingMixin
 from kerastorch.saving.weights_file_mixin import WeightsFileMixin
 from kerastorch.training import loops
-from kerastorch.training.auxiliary_losses import may_call_add_loss
-from kerastorch.training.compile_options import CompileOptions
 from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.fit_data import Split, assemble, validation_source
 from kerastorch.training.fit_loop import fit
-from kerastorch.training.log_names import in_keras_order, listed_names, log_names, metrics_by_output
-from kerastorch.training.memory_format import MemoryFormat
-from kerastorch.training.output_names import by_output, targets_by_output
+from kerastorch.training.log_names import in_keras_order, log_names
+from kerastorch.training.on_batch_mixin import OnBatchMixin
 from kerastorch.training.predictions import PredictionCollector
-from kerastorch.training.preflight import check_columns, check_frequency, check_outputs_are_known, epoch_numbers
+from kerastorch.training.preflight import check_columns, check_frequency, epoch_numbers
+from kerastorch.training.step_mixin import overrides
 from kerastorch.training.trainer import Trainer
 
+# One array, as most models have one output; a model of several returns a tuple, list or dict of arrays, whose type
+# checkers have no way to know, and `typing.cast` tells them.
+Predictions: TypeAlias = "np.ndarray[Any, Any]"
 
-class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
-    """A functional model, a view of an existing module, or the base of one with its own `__init__` and `forward`.
+
+class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
+    """A functional model, a view of an existing module, or the base class of a model with its own `forward`.
 
     Args:
-        inputs: what `Input(...)` returned, alone or in a list or dict; or any `nn.Module` to be viewed: the model has
-            the same parameters, buffers and children under the same names, and what is done to one is done to the
-            other.
-        outputs: what calls on the inputs returned, alone or in a list or dict.
-        name: a name of its own, for where it is a part of another model.
+        inputs: for a functional model, what `Input(...)` returned, alone or in a tuple, list or dict. For a view, any
+            `nn.Module`: the model has the same parameters, buffers and children under the same names, and a change of
+            one is a change of the other. Left out by subclasses with layers of their own.
+        outputs: for a functional model, what calls of layers on the inputs returned, alone or in a tuple, list or dict.
+        name: the name of the model in other models and in messages. Default: none.
+
+    Raises:
+        TypeError: `outputs` is missing, or something among the inputs and outputs is not symbolic.
+        ValueError: the outputs do not follow from the inputs; two layers have the same name.
 
     >>> from kerastorch import Input
     >>> from kerastorch.layers import Dense
@@ -62,87 +65,26 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
     def forward(self, features):
         dense = self.dense(features)
         return dense
-    >>> net = torch.nn.Linear(3, 2)
+    >>> from torch import nn
+    >>> net = nn.Linear(3, 2)
+    >>> Model(net)
+    Model(Linear(in_features=3, out_features=2, bias=True))
     >>> list(Model(net).state_dict()) == list(net.state_dict())
     True
     """
 
     stop_training: bool = False
     history: History | None = None
-    _trainer: Trainer | None = None
 
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None) -> None:
         super().__init__(inputs, outputs)
         self.name = name
 
     def __getstate__(self) -> dict[str, Any]:
-        # a copy or a pickle is the module; what compile() and fit() know stays behind
+        # A copy or a pickle is the module alone: what compile() and fit() add refers to this model's own tensors.
         return {key: value for key, value in super().__getstate__().items() if key not in ("_trainer", "history")}
 
-    # --- the verbs --------------------------------------------------------------------------------------------
-
-    @deduplicate_warnings()
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        *,
-        regularizers: Mapping[str, Any] | None = None,
-        device: Any = "auto",
-        data_device: Any = "auto",
-        memory_format: Any = "auto",
-        jit_compile: bool | str = "auto",
-        steps_per_execution: int | str = 1,
-    ) -> None:
-        """Say how the model learns.
-
-        Args:
-            optimizer: a name, class, instance or partial, of `kerastorch.optimizers` or `torch.optim`; an
-                optimizer that holds the model's parameters is used as it is.
-            loss: a name, class, instance or callable, of Keras' kind or torch's; a list or dict of them for
-                several outputs.
-            loss_weights: how much each of several losses counts.
-            metrics: a list of names, torchmetrics metrics and functions; a dict of lists for several outputs.
-            regularizers: penalties by parameter name, `{"*.weight": L2(1e-4)}`, patterns as for file names.
-            device: where to compute; `'auto'` is where the model is, or an accelerator if there is one.
-            data_device: where arrays in memory are kept while `fit`, `evaluate` or `predict` runs; `'auto'` is with the
-                model where that is an accelerator and they take less than a quarter of its free memory, else where
-                they are: then the next piece is gathered while the model works on this one.
-            memory_format: of images on their way into the model, `'channels_last'`, `'contiguous'` or torch's
-                constants; `'auto'` is channels-last where a convolutional model on the CPU gains by it and gives the
-                same outputs up to rounding, `'contiguous'` gives the bits of a plain loop. The user's arrays, the
-                weights and what `predict` returns stay as they are.
-            jit_compile: `True` compiles the training step, optimizer included, with TorchInductor; what cannot be
-                compiled, gives something else, or is slower goes on uncompiled, with a warning. `'auto'` is `False`.
-            steps_per_execution: batches between two calls of the batch hooks; up to 8 of them are one graph where
-                steps are compiled. `'auto'`: as many as one graph takes, 1 where a callback of yours looks at batches.
-
-        Raises:
-            ValueError: an unknown name, with the nearest right one; another memory format; a `data_device` that is
-                not here; layers in a plain list, which torch does not see; a metric by name that must know whether a
-                single output is a probability or a logit, and a loss that does not say it.
-        """
-        check_registered(self)
-        warn_unregistered(self)
-        objective = CompiledLoss(loss, loss_weights, self._output_names)
-        settings = optimizers.get(optimizer)
-        execution = CompileOptions.of(jit_compile, steps_per_execution)
-        layout = MemoryFormat(self, memory_format, own_steps=_overrides(self, *_STEPS))
-        penalised, scored = regularizers or {}, metrics_by_output(metrics, self._output_names)
-        check_outputs_are_known(self, scored.get("", ()), objective.loss_of(""))
-        self._trainer = Trainer(
-            self, settings, objective, scored, penalised, device, layout, data_device, execution,
-            completed_fits=0 if self._trainer is None else self._trainer.state.completed_fits,
-            compile_args={
-                "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
-                "regularizers": regularizers, "memory_format": memory_format, "jit_compile": jit_compile,
-                "steps_per_execution": steps_per_execution,
-            },
-        )  # fmt: skip
-
-    @deduplicate_warnings()
+    @public_api
     def fit(
         self,
         x: Any = None,
@@ -168,35 +110,54 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         check_finite: bool = True,
         resume: str | os.PathLike[str] | None = None,
     ) -> History:
-        """Train.
+        """Train for some epochs, with validation after each if there are validation data.
 
         Args:
-            x: arrays (NumPy, torch, pandas, nested lists; a tuple or dict of them for several inputs), a
-                `Dataset`, a `DataLoader`, a generator, or a function that returns one.
-            y: targets beside arrays.
-            batch_size: rows of a batch, 32 if `None`.
-            epochs: the number of the last epoch: `epochs - initial_epoch` are trained.
-            verbose: 0 nothing, 1 a bar an epoch, 2 a line an epoch, `'auto'` a bar where one can be drawn.
-            callbacks: told of what happens.
-            validation_split: the share of rows kept to validate, in [0, 1): the last ones, before shuffling.
-            validation_data: `(x, y)`, `(x, y, sample_weight)`, or anything `x` can be.
-            shuffle: a new order of rows each epoch; `'batch'` only within batches.
-            class_weight: class number -> weight, in training.
-            sample_weight: a weight for each row.
-            initial_epoch: the number of the first epoch, from 0.
-            steps_per_epoch: batches an epoch; the next epoch goes on where this one ended.
-            validation_steps: at most so many batches of validation.
-            validation_batch_size: `batch_size` if `None`; where that is `None` too, as for `evaluate`.
-            validation_freq: validate every so many epochs, or after the epochs listed, from 1.
-            validation_stratify: `True`, or labels: both parts of `validation_split` get every class in proportion.
-            validation_shuffle: draw the validation rows at random.
-            validation_seed: of that draw; 0 if `None`.
-            check_finite: refuse NaN and infinity in arrays.
-            resume: a folder for `callbacks.BackupAndRestore`: a training that was killed goes on when the same script
-                is run again.
+            x: inputs: arrays (NumPy, torch, pandas, SciPy sparse, nested lists) of shape `(rows, ...)`; a tuple, list
+                or dict of them for several inputs. Or data that yield batches `(x, y)` or `(x, y, sample_weight)`: a
+                `DataLoader`, a generator, a function that returns an iterator. Or a `Dataset` of samples.
+            y: targets, one row for each row of `x`; not given if `x` yields them.
+            batch_size: rows of a batch. Default 32; not used if `x` yields batches.
+            epochs: the number at which training ends: `epochs - initial_epoch` epochs are trained. Default 1.
+            verbose: 0 prints nothing, 2 a line per epoch; 1 and the default `"auto"` show a progress bar per epoch in
+                terminals and notebooks, and print lines elsewhere.
+            callbacks: callback instances, called in this order; `History` and the progress display come after them.
+            validation_split: the fraction of rows used for validation, in [0, 1): the last rows, before shuffling.
+                Default 0.
+            validation_data: `(x, y)`, `(x, y, sample_weight)`, or any data that `x` can be.
+            shuffle: whether rows come in a new order in each epoch. `"batch"` shuffles within batches only. Default
+                `True`; data that yield batches keep their own order.
+            class_weight: class number -> weight of its rows in the training loss. Default: 1 each.
+            sample_weight: a weight for each row in the training loss, shape `(rows,)`. Default: 1 each.
+            initial_epoch: the number of the first epoch, counted from 0. Default 0.
+            steps_per_epoch: batches per epoch; the next epoch continues where this one ended in the data. Default: all
+                batches of the data.
+            validation_steps: the largest number of validation batches. Default: all.
+            validation_batch_size: rows of a validation batch. Default: `batch_size`, or the choice of `evaluate` if
+                that is not given either.
+            validation_freq: validate every n-th epoch, or after the epochs in a list, counted from 1. Default 1.
+            validation_stratify: `True`, or a label for each row: both parts of `validation_split` get the same
+                proportion of each class. Default: no stratification.
+            validation_shuffle: whether the rows for validation are drawn at random. Default `False`.
+            validation_seed: seed of that random choice. Default 0.
+            check_finite: whether NaN and infinity in arrays raise an error before training. Default `True`.
+            resume: a folder for the state of the training (by `callbacks.BackupAndRestore`): a script whose process
+                was killed resumes where it stopped when it is run again. Default: nothing is written.
 
         Returns:
-            The curves; also at `model.history`.
+            The logs of all epochs, in `history.history`: name -> list of values. `model.history` is the same object.
+
+        Raises:
+            RuntimeError: the model is not compiled, or is being trained already.
+            ValueError: an argument is out of its range; the data are empty, contain NaN or infinity, or do not fit each
+                other, the model or the loss; a callback monitors a log that will not exist.
+
+        >>> import kerastorch as kt
+        >>> model = kt.Sequential([kt.layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile(kt.optimizers.SGD(0.25), "mse")
+        >>> history = model.fit([[1.0], [1.0]], [[1.0], [1.0]], epochs=2, verbose=0)
+        >>> history.history["loss"]
+        [1.0, 0.0]
         """
         trainer = self._compiled("fit")
         warn_if_no_process_group()
@@ -230,7 +191,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": data.training.steps()}
         told = CallbackList([*own, history, *progress(verbose)], self, params)
-        if not _overrides(self, "train_step", "test_step"):
+        if not overrides(self, "train_step", "test_step"):
             validates = data.validation is not None
             check_monitors(told.callbacks, log_names(self, trainer, validates), validates)
         with model_lock(self, "fit"):
@@ -239,7 +200,37 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
             fit(trainer, data, told, numbers, transfer=feed, validation_transfer=plain, frequency=validation_freq)
         return history
 
-    @deduplicate_warnings()
+    @overload
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Verbose = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
+        *,
+        return_dict: Literal[True],
+        check_finite: bool = True,
+    ) -> dict[str, float]: ...
+
+    @overload
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Verbose = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
+        return_dict: bool = False,
+        *,
+        check_finite: bool = True,
+    ) -> Any: ...
+
+    @public_api
     def evaluate(
         self,
         x: Any = None,
@@ -253,24 +244,37 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         *,
         check_finite: bool = True,
     ) -> Any:
-        """Loss and metrics over data, in evaluation mode: the same for every batch size.
+        """Return loss and metrics over data, in evaluation mode; they are the same for every batch size.
 
         Args:
-            x: as for `fit`.
-            y: as for `fit`.
-            batch_size: rows of a batch. `None`: 32 for the first, for those after it as many as make no tensor of more
-                than 2 MiB, up to 4096; 32 for all where `steps` is given, where the loss is not known to be a mean
-                over rows (functions, sums, a `test_step` or `compute_loss` of your own), and in compiled modules.
-            verbose: as for `fit`.
-            sample_weight: as for `fit`.
-            steps: at most so many batches.
-            callbacks: told of what happens.
-            return_dict: a dict by name.
-            check_finite: as for `fit`.
+            x: inputs, or data that yield them, as for `fit`.
+            y: targets, one row for each row of `x`; not given if `x` yields them.
+            batch_size: rows of a batch. Default: 32 for the first batch, then as many as keep each tensor below 2 MiB,
+                at most 4096; 32 for all batches if `steps` is given, in compiled modules, and if the loss is not known
+                to be a mean over rows (functions, sums, an own `test_step` or `compute_loss`).
+            verbose: 0 prints nothing, 2 a line; 1 and the default `"auto"` show a progress bar in terminals and
+                notebooks, and print a line elsewhere.
+            sample_weight: a weight for each row in the loss, shape `(rows,)`. Default: 1 each.
+            steps: the largest number of batches. Default: all.
+            callbacks: callback instances, called in this order.
+            return_dict: whether to return a dict of values by name. Default `False`.
+            check_finite: whether NaN and infinity in arrays raise an error. Default `True`.
 
         Returns:
-            The loss, or where there are metrics a list `[loss, *metrics]`: `metrics_names` names its parts. The
-            dict has `data_loss`, the loss without penalties, too.
+            The loss as a float, or a list of floats `[loss, *metrics]` if there are metrics, in the order of
+            `metrics_names`. With `return_dict=True`, a dict of them by name, which also has `data_loss`, the loss
+            without penalties, if there are penalties.
+
+        Raises:
+            RuntimeError: the model is not compiled.
+            ValueError: there is no loss; the data are empty, contain NaN or infinity, or do not fit each other, the
+                model or the loss.
+
+        >>> import kerastorch as kt
+        >>> model = kt.Sequential([kt.layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("sgd", "mse", metrics=["mae"])
+        >>> model.evaluate([[1.0], [1.0]], [[2.0], [2.0]], verbose=0, return_dict=True)
+        {'loss': 4.0, 'mae': 2.0}
         """
         trainer = self._compiled("evaluate")
         warn_if_no_process_group()
@@ -289,7 +293,7 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
                 logs = loops.evaluate(trainer, batches, feed, told, interruptible=not within_fit)
         return logs if return_dict else in_keras_order(logs)
 
-    @deduplicate_warnings()
+    @public_api
     def predict(
         self,
         x: Any,
@@ -297,18 +301,26 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         verbose: Verbose = "auto",
         steps: int | None = None,
         callbacks: Sequence[Callback] | Callback | None = None,
-    ) -> Any:
-        """The outputs for data, in evaluation mode, in the data's order.
+    ) -> Predictions:
+        """Return the outputs for data, in evaluation mode and without gradients, in the order of the data.
 
         Args:
-            x: as for `fit`; targets that a loader yields are passed over.
-            batch_size: as for `evaluate`, whatever the loss; 32 where outputs are not row by row.
-            verbose: as for `fit`; a bar appears only where it takes longer than a second.
-            steps: at most so many batches.
-            callbacks: told of what happens.
+            x: inputs, or data that yield them, as for `fit`; targets in the data are ignored.
+            batch_size: rows of a batch. Default: 32 for the first batch, then as many as keep each tensor below 2 MiB,
+                at most 4096; 32 for all batches if the outputs are not row by row.
+            verbose: as for `evaluate`; the bar appears after one second.
+            steps: the largest number of batches. Default: all.
+            callbacks: callback instances, called in this order.
 
         Returns:
-            A NumPy array `(rows, ...)`, or the structure of them that the model returns.
+            A NumPy array of shape `(rows, ...)`; a tuple, list or dict of such arrays if the model returns one.
+
+        Raises:
+            ValueError: the data are empty or do not fit the model; a `DataLoader` shuffles them, or drops rows.
+
+        >>> from torch import nn
+        >>> Model(nn.Flatten()).predict([[[1.0, 2.0], [3.0, 4.0]]], verbose=0)
+        array([[1., 2., 3., 4.]], dtype=float32)
         """
         if self._trainer is None:
             check_registered(self)
@@ -324,161 +336,17 @@ class Model(WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
         collected = PredictionCollector(batches.samples)
         with model_lock(self, "predict", alone=bool(own), parts=feed.parts):
             loops.predict(trainer, batches, feed, told, collected.add)
-        return collected.result()
+        outputs: Predictions = collected.result()
+        return outputs
 
-    @deduplicate_warnings()
-    def train_on_batch(
-        self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        class_weight: Mapping[int, float] | None = None,
-        return_dict: bool = False,
-    ) -> Any:
-        """One step on one batch, which is not searched for NaN; its loss and metrics, as `evaluate` returns them."""
-        trainer = self._compiled("train_on_batch")
-        feed = trainer.batch_transfer(class_weights(class_weight, sample_weight))
-        batch = DataAdapter(x, y, sample_weight, finite=False).batches(2**62)
-        with model_lock(self, "train_on_batch"):
-            logs = loops.train_on_batch(trainer, batch, feed)
-        return logs if return_dict else in_keras_order(logs)
-
-    @deduplicate_warnings()
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Loss and metrics of one batch, in evaluation mode, as `evaluate` returns them."""
-        trainer = self._compiled("test_on_batch")
-        batch = DataAdapter(x, y, sample_weight, finite=False).batches(2**62)
-        with model_lock(self, "evaluate"):
-            logs = loops.evaluate(trainer, batch, trainer.batch_transfer(), CallbackList([], self, {}))
-        return logs if return_dict else in_keras_order(logs)
-
-    def predict_on_batch(self, x: Any) -> Any:
-        """The outputs for one batch, in evaluation mode, as NumPy."""
-        return self.predict(x, batch_size=2**62, verbose=0)
-
-    # --- what to override to learn differently ----------------------------------------------------------------
-
-    def train_step(self, batch: Batch) -> Mapping[str, Any]:
-        """One step of learning; override it to learn differently.
+    @public_api
+    def predict_on_batch(self, x: Any) -> Predictions:
+        """Return the outputs for one batch of inputs as NumPy arrays, in evaluation mode and without gradients.
 
         Args:
-            batch: `(x, y, sample_weight)` on the device; the last two may be `None`.
-
-        Returns:
-            Numbers for the logs, each averaged over the samples of the epoch.
+            x: an array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
         """
-        x, y, sample_weight = batch
-        y_pred = call_module(self, x)
-        loss = self.compute_loss(x, y, y_pred, sample_weight)
-        self.trainer.backward_and_step(loss)
-        self.compute_metrics(x, y, y_pred, sample_weight)
-        return {"loss": loss, **self.trainer.context.loss_parts}
-
-    def test_step(self, batch: Batch) -> Mapping[str, Any]:
-        """As `train_step`, without learning: what `evaluate` and validation do with a batch."""
-        x, y, sample_weight = batch
-        y_pred = call_module(self, x)
-        loss = self.compute_loss(x, y, y_pred, sample_weight)
-        self.compute_metrics(x, y, y_pred, sample_weight)
-        return {"loss": loss, **self.trainer.context.loss_parts}
-
-    def predict_step(self, x: Any) -> Any:
-        """What `predict` does with a batch of inputs."""
-        return call_module(self, x)
-
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
-        """The scalar to be minimised: the compiled losses plus penalties."""
-        trainer = self.trainer
-        output = trainer.compiled_loss(y, y_pred, sample_weight, trainer.output_mask(x))
-        return trainer.context.record_loss(output)
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Hand a batch to the compiled metrics; they are computed over the whole epoch."""
-        trainer = self.trainer
-        if trainer.metrics:
-            names = self._output_names
-            predicted = by_output(y_pred, names)
-            if "" in trainer.metrics and "" not in predicted:
-                raise ValueError(
-                    "metrics are a list, but the model returns its outputs by name; pass "
-                    f"metrics={{{next(iter(predicted), 'name')!r}: [...]}}."
-                )
-            true = targets_by_output(y, y_pred, names, trainer.metrics)
-            for name, mask in trainer.output_mask(x).items():
-                predicted[name], true[name] = predicted[name][mask], true[name][mask]
-            trainer.context.metrics.update(predicted, true)
-
-    # --- what is known ----------------------------------------------------------------------------------------
-
-    def _compiled(self, verb: str) -> Trainer:
-        if self._trainer is None:
-            raise RuntimeError(
-                f"call compile(loss=..., optimizer=...) before {verb}{'' if verb == 'training' else '()'}."
-            )
-        if verb in ("fit", "evaluate", "train_on_batch", "test_on_batch"):
-            check_registered(self)
-            step = "train_step" if verb in ("fit", "train_on_batch") else "test_step"
-            own = _overrides(self, step, "compute_loss") or may_call_add_loss(self)
-            if not self._trainer.compiled_loss.any_loss and not own:
-                raise ValueError(f"{verb}() needs a loss; call compile(loss=...).")
-        return self._trainer
-
-    def _row_by_row(self) -> bool:
-        """Whether `evaluate` may take as many rows at once as it likes: what it finds is known to be means of rows."""
-        own = _overrides(self, "test_step", "compute_loss")
-        return not own and self.trainer.compiled_loss.averages and can_be_measured(modules(self))
-
-    @property
-    def trainer(self) -> Trainer:
-        """What `compile` made: `trainer.backward_and_step(loss)` steps the optimizer in a `train_step` of your own."""
-        return self._compiled("training")
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer | None:
-        """The `torch.optim` optimizer: there after `compile` as soon as the model is built, before that `None`.
-
-        `model.optimizer.learning_rate` reads and sets the rate of all its groups, if `compile` was given a name,
-        settings, a class or a partial. On an optimizer of your own set `'lr'` in its `param_groups`.
-        """
-        return self.trainer.optimizer_if_built()
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of what `evaluate` returns, in its order: those that the last evaluation logged.
-
-        Before the first one since `compile`, in `fit` or by itself, they are those of the compiled losses and metrics.
-        A `test_step` of your own may return others, and a metric of several values has a name for each: these are
-        known only afterwards.
-
-        Warns:
-            UserWarning: there was no evaluation yet, and `test_step` is your own.
-        """
-        trainer = self.trainer
-        if trainer.state.evaluated_names:
-            return listed_names(trainer.state.evaluated_names)
-        if _overrides(self, "test_step"):
-            warn(
-                "metrics_names: what a test_step of your own returns is known after the first evaluation. Until then "
-                "these are the names of the compiled losses and metrics; call evaluate() or test_on_batch() first."
-            )
-        return log_names(self, trainer, False, listed=True)
-
-    @property
-    def metric_directions(self) -> dict[str, bool]:
-        """Name in the logs -> whether larger is better, for the metrics that know."""
-        return {
-            f"{output}_{metric.name}" if output else metric.name: metric.higher_is_better
-            for output, some in self.trainer.metrics.items()
-            for metric in some
-            if metric.higher_is_better is not None
-        }
-
-
-_STEPS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
-
-
-def _overrides(model: Model, *names: str) -> bool:
-    return any(getattr(type(model), name) is not getattr(Model, name) for name in names)
+        return self.predict(x, batch_size=2**62, verbose=0)
 
 
 def _without_checkpointer(callback: Callback) -> Callback | None:

@@ -26,13 +26,18 @@ from kerastorch.symbolic.symbolic_tensor import Symbol, call
 
 
 class Sequential(Model):
-    """Layers one after the other: kerastorch's and any `nn.Module`, torch's `Lazy*` among them.
+    """A chain of layers: each is called on the output of the layer before it.
 
-    It is built by its first data, by an `Input` in front, or by `build`.
+    Layers are those of kerastorch and any `nn.Module`, torch's `Lazy*` modules included. Their parameters are created
+    by an `Input` in front, by `build`, or by the first data.
 
     Args:
-        layers: the layers, an `Input` first if there is one.
-        name: for messages.
+        layers: the layers, optionally with an `Input` in front. Default: none; `add` appends them.
+        name: the name of the model in other models and in messages. Default: none.
+
+    Raises:
+        TypeError: an item is not a module.
+        ValueError: an `Input` is not in front, or a layer cannot take the output of the one before it.
 
     >>> model = Sequential([Input(shape=(4,)), nn.Linear(4, 3), nn.ReLU()])
     >>> [tuple(p.shape) for p in model.parameters()]
@@ -51,6 +56,7 @@ class Sequential(Model):
         self._build_from_input()
 
     def forward(self, x: Any) -> Any:
+        """Return the output of the last layer; masks go from layer to layer."""
         if self._makes_masks:
             return self.forward_masked(x)[0]
         for layer in self._modules.values():
@@ -58,11 +64,11 @@ class Sequential(Model):
         return x
 
     def forward_masked(self, x: Any, mask: Any = None) -> tuple[Any, Any]:
-        """The output and its mask, `None` where all time steps count.
+        """Return the output and its mask; the mask is `None` if all time steps count.
 
         Args:
-            x: the input.
-            mask: of its time steps, `(batch, time)`, `True` where one counts.
+            x: the input of the first layer.
+            mask: the mask of its time steps, shape `(batch, time)`, `True` for steps that count. Default: all count.
         """
         for name, layer in self._modules.items():
             if isinstance(layer, Sequential):
@@ -75,7 +81,12 @@ class Sequential(Model):
         return x, mask
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """The mask that the chain makes of its input where it is a part of a functional model."""
+        """Return the mask of the output on a symbolic input, or `None`; for functional models that contain the chain.
+
+        Args:
+            x: the symbolic input.
+            mask: the mask of the input; it is not used.
+        """
         if not self._makes_masks or not isinstance(x, Symbol):
             return None
         sizes = tuple(size if isinstance(size, int) else None for size in x.shape[1:])
@@ -85,12 +96,24 @@ class Sequential(Model):
         return masks_on(begin, end, [x], self)
 
     def add(self, layer: nn.Module | Input) -> None:
-        """Put a layer at the end."""
+        """Append a layer.
+
+        Args:
+            layer: any `nn.Module`, or an `Input` if the model has no layers yet.
+
+        Raises:
+            TypeError: `layer` is not a module.
+            ValueError: an `Input` is not in front; the layer contains the model, or cannot take the model's output.
+        """
         self._append(layer)
         self._build_from_input()
 
     def pop(self) -> nn.Module:
-        """Take the last layer off and return it."""
+        """Remove the last layer and return it.
+
+        Raises:
+            IndexError: there are no layers.
+        """
         if not len(self):
             raise IndexError("There are no layers in the model.")
         last = self[-1]
@@ -99,10 +122,18 @@ class Sequential(Model):
         return last
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Make the parameters for inputs of this shape.
+        """Create the parameters for inputs of a shape.
 
         Args:
-            input_shape: with the batch axis first: `(None, 64)`.
+            input_shape: the shape of a batch, `None` for sizes that vary: `(None, 64)`.
+
+        Raises:
+            ValueError: the shape has no batch axis, or a layer cannot take its input.
+
+        >>> model = Sequential([nn.LazyLinear(3)])
+        >>> model.build((None, 4))
+        >>> model.count_params()
+        15
         """
         if not input_shape:
             raise ValueError("input_shape needs the batch axis and at least one more: (None, 64).")
@@ -112,7 +143,7 @@ class Sequential(Model):
 
     @property
     def layers(self) -> list[nn.Module]:
-        """The layers, without an `Input`."""
+        """The layers in order, without the `Input`."""
         return [layer for layer in self._modules.values() if layer is not None]
 
     def __len__(self) -> int:
@@ -126,7 +157,7 @@ class Sequential(Model):
 
     @overridable_property
     def symbols(self) -> tuple[Any, Any]:
-        """The `Input` in front, and what the layers make of it; each layer's `output` is known from then on."""
+        """The `Input` in front and the symbolic output; the first access records `output` of each layer too."""
         if self._input is None:
             raise AttributeError("only a Sequential with an Input in front, Sequential([Input(shape), ...]), has this")
         if self._symbols is None:
@@ -158,6 +189,7 @@ class Sequential(Model):
         return self._only_call() if self._input is None else self.symbols
 
     def _append(self, layer: Any) -> None:
+        """Check a layer and register it, or store an `Input`."""
         if isinstance(layer, type):
             raise TypeError(f"Sequential takes layers, got the class {layer.__name__}; pass {layer.__name__}(...).")
         if isinstance(layer, Input):
@@ -174,6 +206,7 @@ class Sequential(Model):
             raise TypeError(f"Sequential takes layers, got {layer!r}.")
 
     def _find_masks(self) -> None:
+        """Find out which layers make or take masks, after a change of the layers."""
         self._symbols = None
         self._makes_masks = any(map(makes_mask, modules(self)))
         self._takes_masks = frozenset(name for name, layer in self._modules.items() if layer and takes_mask(layer))
@@ -190,6 +223,7 @@ class Sequential(Model):
             reset_all_states(self)
 
     def _run_on(self, example: torch.Tensor) -> None:
+        """Run the layers on an example, in evaluation mode; an error names the layer and its input's shape."""
         place = next((p for p in (*self.parameters(), *self.buffers()) if p.is_floating_point()), None)
         if place is not None:
             example = example.to(place.device, place.dtype if example.is_floating_point() else example.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from torch import nn
 
@@ -15,6 +15,9 @@ from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.ownership import is_own
 from kerastorch.core.process_group import rank
 from kerastorch.core.unsaved_attributes import changed_attributes, declares_state, snapshot
+
+if TYPE_CHECKING:
+    from kerastorch.module.trainable_model import TrainableModel
 
 Logs = MutableMapping[str, Any]
 
@@ -60,7 +63,7 @@ class Callback:
     is_checkpointer: bool = False
     logs_added: tuple[str, ...] = ()
     modifies_training: bool = False
-    model: Any = None
+    model: TrainableModel = cast("TrainableModel", None)
     params: Mapping[str, Any] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -70,7 +73,7 @@ class Callback:
     def __repr__(self) -> str:
         return constructor_call(self)
 
-    def set_model(self, model: nn.Module) -> None:
+    def set_model(self, model: TrainableModel) -> None:
         """Set the attribute `model`; called once, before all hooks."""
         self.model = model
 
@@ -205,7 +208,7 @@ class CallbackList:
         self.callbacks.sort(key=lambda callback: callback.is_checkpointer)
         self._hooks = {hook: [f for c in self.callbacks for f in _overridden_hooks(c, hook)] for hook in HOOKS}
         for callback in self.callbacks:
-            callback.set_model(model)
+            callback.set_model(cast("TrainableModel", model))
             callback.set_params(params)
         self.snapshot_attributes()
 

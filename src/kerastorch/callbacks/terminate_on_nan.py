@@ -21,8 +21,8 @@ class TerminateOnNaN(Callback):
     they were after the batch before. The message names epoch and batch, counted from 1.
 
     On an accelerator the check waits for the device once a batch. `jit_compile` has no effect with this callback, as
-    a compiled step includes the optimizer's. A user-defined `train_step` that does not call `self.trainer.backward_and_step`
-    is stopped after its step, by the loss in the logs.
+    a compiled step includes the optimizer's. A user-defined `train_step` that does not call
+    `self.trainer.backward_and_step` is stopped after its step, by the loss in the logs.
 
     Args:
         raise_error: Raise a `RuntimeError` instead of printing the message. Default `False`.

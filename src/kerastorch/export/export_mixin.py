@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from kerastorch.core.traceback_filter import public_api
 from kerastorch.functional.module_view import ModuleView
 
 
 class ExportMixin(ModuleView):
     """Base of a model that can be exported as a program."""
 
+    @public_api
     def export(
         self,
         filepath: str | os.PathLike[str],

@@ -1,1 +1,1 @@
-"""The functional API: from symbolic tensors to a module."""
+"""The functional API: modules made from symbolic tensors, and views of existing modules."""

@@ -1,4 +1,4 @@
-"""Functional: a module put together from symbols, a view of their `torch.fx.GraphModule`."""
+"""Functional: a module made from symbolic inputs and outputs; it views a `torch.fx.GraphModule`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,24 @@ from kerastorch.core.channel_tracking import channels_after, check_axis
 from kerastorch.core.module_tree import modules
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.torch_private import pytree
-from kerastorch.functional.graph_builder import CallSignature, build_graph_module, keep_apart, masks_on, replay
+from kerastorch.functional.call_signature import CallSignature
+from kerastorch.functional.graph_builder import build_graph_module, keep_apart, masks_on, replay
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.symbolic.masks import makes_mask
 from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, map_symbols
 
 
 class Functional(ModuleView):
-    """What lies between symbols, where `inputs` and `outputs` are given; else what `View` is.
+    """A module that computes symbolic outputs from symbolic inputs; without outputs, a view of a module.
 
     Args:
-        inputs: symbols, alone or in a list or dict, or a module.
-        outputs: symbols that were made of them.
+        inputs: symbols, alone or in a tuple, list or dict; or the module to view; or `None` in subclasses that have a
+            `forward` of their own.
+        outputs: symbols computed from `inputs`, alone or in a tuple, list or dict; `None` for a view.
+
+    Raises:
+        TypeError: `outputs` is missing, or something among the inputs and outputs is not symbolic.
+        ValueError: the outputs do not follow from the inputs; two layers have the same name.
     """
 
     _plan: CallSignature | None = None
@@ -35,36 +41,51 @@ class Functional(ModuleView):
                 raise TypeError("Model(inputs, outputs) needs the outputs too; got inputs alone.")
             super().__init__(inputs)
             if isinstance(inputs, nn.Module):
-                channels_after(inputs, [None], check_axis)  # of a chain of torch's
+                channels_after(
+                    inputs, [None], check_axis
+                )  # raises if layers of an nn.Sequential disagree on the channel axis
             return
         if isinstance(outputs, (list, tuple)) and len(outputs) == 1:
-            outputs = outputs[0]  # as in Keras, one output comes alone
+            outputs = outputs[0]  # as in Keras, the only output is returned without a list
         module, plan = build_graph_module(inputs, outputs, type(self).__name__)
         super().__init__(module)
         self._plan, self._symbols = plan, (inputs, outputs)
 
     def __getstate__(self) -> dict[str, Any]:
-        # a copy has symbols of its own: see `inputs`
+        # symbols refer to the layers of this model; a copy records its own when they are needed
         return {key: value for key, value in self.__dict__.items() if key != "_symbols"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if isinstance(self.module_viewed, fx.GraphModule) and self._plan is not None:
-            keep_apart(self.module_viewed.graph)  # torch has traced it anew
+            keep_apart(self.module_viewed.graph)  # torch traces a graph anew when it is copied or unpickled
             self.module_viewed.recompile()
 
+    def __repr__(self) -> str:
+        if self.module_viewed is None or self.is_functional:
+            return super().__repr__()
+        return f"{type(self).__name__}({self.module_viewed!r})"
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The outputs for inputs in the structure that the model was made with, spread over arguments, or by name."""
+        """Compute the outputs.
+
+        Args:
+            *args: the inputs, in the structure that the model was made with, or one argument each.
+            **kwargs: inputs by name.
+
+        Raises:
+            ValueError: the number of inputs, a name, or a shape is wrong.
+        """
         if self._plan is not None:
             return super().forward(*self._plan.bind(args, kwargs))
         return super().forward(*args, **kwargs)
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """The masks that the model makes of its inputs, as an embedding in it does, where it is a part of another.
+        """Return the masks of the outputs that layers of the model make, as an embedding does, or `None`.
 
         Args:
-            x: the input, or the list or dict of them.
-            mask: of the input; it ends here.
+            x: the input, or the tuple, list or dict of inputs.
+            mask: the mask of the input; it is not used.
         """
         if self._plan is None or not any(map(makes_mask, modules(self))):
             return None
@@ -75,58 +96,61 @@ class Functional(ModuleView):
 
     @property
     def is_functional(self) -> bool:
-        """Whether it was put together from symbols."""
+        """Whether the model was made from symbolic inputs and outputs."""
         return self._plan is not None
 
     # --- what is known of a functional model ------------------------------------------------------------------
 
     @overridable_property
     def graph(self) -> fx.Graph:
-        """What was recorded."""
+        """The `torch.fx` graph of a functional model: the recorded calls."""
         return self._graph_module().graph
 
     @overridable_property
     def code(self) -> str:
-        """What was recorded, as Python."""
+        """The recorded calls of a functional model as Python code: the source of its `forward`."""
         written = self._graph_module().code.strip()
-        return re.sub(r";  [\w =]+ = None$", "", written, flags=re.MULTILINE)  # where torch lets go of a tensor
+        return re.sub(
+            r";  [\w =]+ = None$", "", written, flags=re.MULTILINE
+        )  # torch.fx frees tensors by these assignments
 
     @overridable_property
     def inputs(self) -> Any:
-        """The symbols that the model begins with, in the structure that it was made with."""
+        """The symbolic inputs of a functional model, in the structure that it was made with."""
         return self.symbols[0]
 
     @overridable_property
     def outputs(self) -> Any:
-        """The symbols that the model ends in."""
+        """The symbolic outputs of a functional model, in the structure that it was made with."""
         return self.symbols[1]
 
     @overridable_property
     def input(self) -> Any:
-        """The symbols that the model begins with; of a model that has none, the symbol that it was called on."""
+        """The symbolic inputs of a functional model; of another model, the symbol that it was called on."""
         return self._ends()[0]
 
     @overridable_property
     def output(self) -> Any:
-        """The symbols that the model ends in; of a model that has none, the symbol that its call made."""
+        """The symbolic outputs of a functional model; of another model, the symbol that its call returned."""
         return self._ends()[1]
 
     @overridable_property
     def input_shape(self) -> Any:
-        """The shapes of `inputs`, `None` where a size varies, in their structure."""
+        """The shapes of `inputs` in their structure, with `None` for sizes that vary."""
         return _shapes(self.inputs)
 
     @overridable_property
     def output_shape(self) -> Any:
-        """The shapes of `outputs`, `None` where a size varies, in their structure."""
+        """The shapes of `outputs` in their structure, with `None` for sizes that vary."""
         return _shapes(self.outputs)
 
     def _ends(self) -> tuple[Any, Any]:
+        """Return the symbolic inputs and outputs of the model, or of its only recorded call."""
         return self.symbols if self._plan is not None else self._only_call()
 
     @overridable_property
     def symbols(self) -> tuple[Any, Any]:
-        """Inputs and outputs; a copy of a model records its own when it is first asked for them."""
+        """The symbolic inputs and outputs; a copied or unpickled model records them anew on first access."""
         module = self._graph_module()
         if self._symbols is None:
             assert self._plan is not None
@@ -135,14 +159,14 @@ class Functional(ModuleView):
 
     @overridable_property
     def input_names(self) -> tuple[str, ...]:
-        """The names of the inputs."""
+        """The names of the inputs, in the order of the parameters of `forward`."""
         self._graph_module()
         assert self._plan is not None
         return self._plan.names
 
     @overridable_property
     def output_names(self) -> tuple[str, ...] | None:
-        """The names of the outputs where they are a list: those of the layers they come from; `None` elsewhere."""
+        """The names of the outputs if they are a list: the names of the layers that return them; else `None`."""
         return self._output_names
 
     @property
@@ -150,13 +174,16 @@ class Functional(ModuleView):
         return None if self._plan is None else self._plan.outputs
 
     def _graph_module(self) -> fx.GraphModule:
+        """Return the graph, or raise an `AttributeError` if the model is not functional."""
         if not isinstance(self.module_viewed, fx.GraphModule) or self._plan is None:
             raise AttributeError("only a functional model, Model(inputs, outputs), has this")
         return self.module_viewed
 
 
-def _shapes(ends: Any) -> Any:
+def _shapes(symbols: Any) -> Any:
+    """Return the shapes of symbols in their structure, with `None` for sizes that vary."""
+
     def shape(symbol: Symbol) -> tuple[int | None, ...]:
         return tuple(size if isinstance(size, int) else None for size in symbol.shape)
 
-    return map_symbols(ends, shape)
+    return map_symbols(symbols, shape)

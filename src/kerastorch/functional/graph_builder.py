@@ -1,4 +1,4 @@
-"""From symbols to a `torch.fx.GraphModule`: what was recorded between some and others."""
+"""Building a `torch.fx.GraphModule` from the calls recorded between symbolic inputs and outputs."""
 
 from __future__ import annotations
 
@@ -7,89 +7,30 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from kerastorch.core.name_lookup import snake_case
 from kerastorch.core.torch_private import pytree, rename_node
+from kerastorch.functional.call_signature import CallSignature
 from kerastorch.symbolic.input import Input
-from kerastorch.symbolic.symbolic_tensor import Symbol, call, collect_symbols, display_name, map_symbols
-
-
-class CallSignature(NamedTuple):
-    """How a functional model is called.
-
-    Attributes:
-        names: of the inputs, in the order of the graph's `forward`.
-        keys: under which they come in a dict: the names, or those of the dict that the model was made with.
-        sizes: of one sample, `None` where one varies.
-        dtypes: of the inputs.
-        structure: in which they come, with their numbers in their places.
-        outputs: the names of the outputs where they come in a list; `None` for one output, or a dict.
-    """
-
-    names: tuple[str, ...]
-    keys: tuple[Any, ...]
-    sizes: tuple[tuple[int | None, ...], ...]
-    dtypes: tuple[torch.dtype, ...]
-    structure: Any
-    outputs: tuple[str, ...] | None
-
-    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
-        """What a call was given, as the list of inputs.
-
-        Raises:
-            ValueError: an input that is missing, too many, or of another shape.
-        """
-        given: Any = args
-        if len(args) == 1 and not kwargs and isinstance(args[0], (tuple, list, Mapping)):
-            given = args[0]
-        if kwargs or isinstance(given, Mapping):
-            positional = given if isinstance(given, Mapping) else dict(zip(self.keys, args, strict=False))
-            given = self._by_name({**positional, **kwargs})
-        else:
-            given = pytree.tree_leaves(_in_order(self.structure, given))
-        if len(given) != len(self.names):
-            raise ValueError(f"The model takes {self._inputs()}; got {len(given)}.")
-        for name, sizes, x in zip(self.names, self.sizes, given, strict=True):
-            if x is None:
-                raise ValueError(f"Input {name!r} is None; the model needs a tensor of shape {(None, *sizes)}.")
-            found = x.shape[1:]
-            if found != sizes and (
-                len(found) != len(sizes) or any(b is not None and a != b for a, b in zip(found, sizes, strict=True))
-            ):
-                raise ValueError(f"Input {name!r} has shape {(None, *sizes)}, got {tuple(x.shape)}.")
-        return list(given)
-
-    def _by_name(self, given: Mapping[Any, Any]) -> list[Any]:
-        keys = self.keys if set(given) & set(self.keys) or set(given) - set(self.names) else self.names
-        missing = [key for key in keys if key not in given]
-        if missing:
-            raise ValueError(f"The model takes {self._inputs()}; {missing[0]!r} is missing.")
-        return [given[key] for key in keys]
-
-    def _inputs(self) -> str:
-        many = f"{len(self.names)} inputs" if len(self.names) > 1 else "1 input"
-        return f"{many}: {', '.join(map(repr, self.keys))}"
-
-
-def _in_order(structure: Any, given: Any) -> Any:
-    """`given` with its dicts in the order of those in `structure`; what has another structure stays."""
-    if isinstance(structure, Mapping) and isinstance(given, Mapping) and set(structure) <= set(given):
-        return {key: _in_order(structure[key], given[key]) for key in structure}
-    if isinstance(structure, (tuple, list)) and isinstance(given, (tuple, list)) and len(structure) == len(given):
-        return [_in_order(one, other) for one, other in zip(structure, given, strict=True)]
-    return given
+from kerastorch.symbolic.recording_errors import display_name
+from kerastorch.symbolic.symbolic_tensor import Symbol, call, collect_symbols, map_symbols
 
 
 def build_graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphModule, CallSignature]:
-    """The model from `inputs` to `outputs`, structures of symbols; its children are the modules called on the way.
+    """Return the graph from symbolic inputs to outputs, and its signature; the modules it calls are its children.
+
+    Args:
+        inputs: symbols, alone or in a nested structure.
+        outputs: symbols computed from them, alone or in a nested structure.
+        name: the name of the class of the graph module.
 
     Raises:
-        ValueError: nothing that leads from the inputs to the outputs; an `Input` that is not among the inputs; two
-            modules of one name.
+        TypeError: something among the inputs or outputs is not a symbol.
+        ValueError: an input is given twice, no output is computed from an input, the outputs need an `Input` that is
+            not among the inputs, or two modules have the same name.
     """
     begin, end = pytree.tree_leaves(inputs), pytree.tree_leaves(outputs)
     for kind, some in (("inputs", begin), ("outputs", end)):
@@ -98,13 +39,13 @@ def build_graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphMo
             raise TypeError(f"Model: {kind} are what Input(...) and calls on it return, got {wrong!r}.")
     if len(set(begin)) < len(begin):
         raise ValueError("Model: an input is given twice.")
-    order, unused = between(begin, end)
+    order, unused = calls_between(begin, end)
     if unused:
         name_of = getattr(unused[0], "name", None) or str(unused[0])
         raise ValueError(f"Model: no output is computed from the input {name_of!r}; leave it out.")
     keys = _keys(inputs, begin)
-    module, made = _written(begin, keys, order, outputs, name)
-    names = tuple(str(made[symbol].target) for symbol in begin)
+    module, nodes = _graph_module(begin, keys, order, outputs, name)
+    names = tuple(str(nodes[symbol].target) for symbol in begin)
     several = isinstance(outputs, (list, tuple))
     plan = CallSignature(
         names,
@@ -112,23 +53,30 @@ def build_graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphMo
         tuple(tuple(None if isinstance(size, Symbol) else size for size in symbol.shape[1:]) for symbol in begin),
         tuple(symbol.dtype for symbol in begin),
         pytree.tree_map({symbol: number for number, symbol in enumerate(begin)}.__getitem__, inputs),
-        _output_names([made[symbol] for symbol in end]) if several else None,
+        _output_names([nodes[symbol] for symbol in end]) if several else None,
     )
     return module, plan
 
 
 def mask_graph(inputs: Any, masks: Any) -> fx.GraphModule:
-    """What computes masks of `inputs`, which need not all have to do with them."""
+    """Return the graph that computes masks from inputs; some inputs may have no effect on them."""
     begin = pytree.tree_leaves(inputs)
-    order, _ = between(begin, pytree.tree_leaves(masks))
-    return _written(begin, _keys(inputs, begin), order, masks, "Mask")[0]
+    order, _ = calls_between(begin, pytree.tree_leaves(masks))
+    return _graph_module(begin, _keys(inputs, begin), order, masks, "Mask")[0]
 
 
 def masks_on(inputs: Any, outputs: Any, given: list[Any], model: nn.Module) -> Any:
-    """The masks of the outputs of a model between symbols, for inputs given; a list where there are several outputs.
+    """Return the masks of the outputs of a functional model; a list if there are several outputs.
+
+    Args:
+        inputs: the symbolic inputs of the model.
+        outputs: its symbolic outputs.
+        given: the values that stand for the inputs, in their order.
+        model: the model, for the warning.
 
     Warns:
-        UserWarning: one is made from what layers in the model return, which are not called twice for it.
+        UserWarning: a mask depends on outputs of layers inside of the model, which would have to run twice; it is
+            dropped.
     """
     found: list[Any] = []
     for end in pytree.tree_leaves(outputs):
@@ -136,7 +84,7 @@ def masks_on(inputs: Any, outputs: Any, given: list[Any], model: nn.Module) -> A
         if mask is not None:
             graph = mask_graph(inputs, mask)
             if all(isinstance(child, Constant) for child in graph.children()) and len(given) == len(
-                _begins(graph.graph)
+                _input_nodes(graph.graph)
             ):
                 mask = fx.Interpreter(graph).run(*given)
             else:
@@ -146,18 +94,18 @@ def masks_on(inputs: Any, outputs: Any, given: list[Any], model: nn.Module) -> A
     return found[0] if len(found) == 1 else found
 
 
-def _begins(graph: fx.Graph) -> list[fx.Node]:
+def _input_nodes(graph: fx.Graph) -> list[fx.Node]:
     return [node for node in graph.nodes if node.op == "placeholder"]
 
 
 def replay(module: fx.GraphModule, plan: CallSignature) -> tuple[Any, Any]:
-    """The inputs and outputs of a model as symbols, recorded anew: for a copy, which has none of its own."""
+    """Record the calls of a graph anew, for a copied model, and return its symbolic inputs and outputs."""
     inputs = [Input(*facts) for facts in zip(plan.sizes, plan.dtypes, plan.names, strict=True)]
     return pytree.tree_map(inputs.__getitem__, plan.structure), _Recorder(module).run(*inputs)
 
 
 class _Recorder(fx.Interpreter):
-    """Runs a graph on symbols."""
+    """Interpreter that runs a graph on symbols, so that its calls are recorded."""
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
         return call(self.fetch_attr(target), *args, **kwargs)
@@ -166,8 +114,16 @@ class _Recorder(fx.Interpreter):
 # --- the graph -------------------------------------------------------------------------------------------------
 
 
-def between(begin: list[Symbol], end: list[Symbol]) -> tuple[list[Symbol], list[Symbol]]:
-    """What has to be computed, in the order in which it was recorded, and the inputs that nothing is computed from."""
+def calls_between(begin: list[Symbol], end: list[Symbol]) -> tuple[list[Symbol], list[Symbol]]:
+    """Return the calls that lead from inputs to outputs, in the order of recording, and the unused inputs.
+
+    Args:
+        begin: the symbolic inputs.
+        end: the symbolic outputs.
+
+    Raises:
+        ValueError: the outputs need an `Input` that is not among the inputs.
+    """
     known = set(begin)
     found: set[Symbol] = set()
     used = set(end)
@@ -187,10 +143,18 @@ def between(begin: list[Symbol], end: list[Symbol]) -> tuple[list[Symbol], list[
     return order, [symbol for symbol in begin if symbol not in used]
 
 
-def _written(
+def _graph_module(
     begin: list[Symbol], keys: list[Any], order: list[Symbol], outputs: Any, name: str
 ) -> tuple[fx.GraphModule, dict[Symbol, fx.Node]]:
-    """The graph of calls in `order`, and the node of each symbol."""
+    """Return the graph module of some calls, and the graph node of each symbol.
+
+    Args:
+        begin: the symbolic inputs.
+        keys: a name for each input.
+        order: the calls, each after those it depends on.
+        outputs: the symbolic outputs, in their structure.
+        name: the name of the class of the graph module.
+    """
     graph = fx.Graph()
     made = {symbol: graph.placeholder(_identifier(str(key))) for symbol, key in zip(begin, keys, strict=True)}
     keep_apart(graph)
@@ -210,8 +174,12 @@ def _written(
 
 
 def keep_apart(graph: fx.Graph) -> None:
-    """Rename inputs: torch calls a parameter `input`, a builtin's name, `input_1` inside, which may be the second's."""
-    placeholders = _begins(graph)
+    """Rename input nodes whose name is that of the parameter of another input.
+
+    torch.fx names the node of a parameter `input` `input_1`, because `input` is a builtin; a second parameter may have
+    that name.
+    """
+    placeholders = _input_nodes(graph)
     parameters = {str(node.target) for node in placeholders}
     for node in placeholders:
         while node.name != node.target and node.name in parameters:
@@ -219,7 +187,10 @@ def keep_apart(graph: fx.Graph) -> None:
 
 
 def _nodes(value: Any, made: Mapping[Symbol, fx.Node], children: _Children, graph: fx.Graph) -> Any:
-    """Arguments with nodes in the place of symbols, and of tensors, which a module of their own holds."""
+    """Return the arguments of a call with a graph node for each symbol and each tensor.
+
+    A tensor becomes the buffer of a `Constant`, a child of the graph module.
+    """
     value = map_symbols(value, made.__getitem__)
 
     def constant(leaf: Any) -> Any:
@@ -231,26 +202,32 @@ def _nodes(value: Any, made: Mapping[Symbol, fx.Node], children: _Children, grap
 
 
 class Constant(nn.Module):
-    """A tensor that a functional model was written with: it follows the model to its device, and is no weight."""
+    """A constant tensor in a functional model: a buffer that moves with the model and is not in its state dict."""
 
     def __init__(self, value: Tensor) -> None:
         super().__init__()
         self.register_buffer("value", value.detach().clone(), persistent=False)
 
     def forward(self) -> Tensor:
-        """The tensor."""
+        """Return the tensor."""
         return self.value  # type: ignore[return-value]
 
 
 class _Children:
-    """The modules of a graph under the names they have in it."""
+    """The modules that a graph calls, by the names that they have as its children."""
 
     def __init__(self) -> None:
         self.modules: dict[str, nn.Module] = {}
         self._names: dict[nn.Module, str] = {}
 
     def name_of(self, module: nn.Module) -> str:
-        """The name of a module: its own, else its class in snake case, numbered from the second on as Keras does."""
+        """Return the name of a module in the graph, and add the module on its first call.
+
+        The name is the module's own, else its class name in snake case, numbered from the second on, as in Keras.
+
+        Raises:
+            ValueError: another module has the same own name.
+        """
         if module in self._names:
             return self._names[module]
         own = getattr(module, "name", None)
@@ -268,13 +245,15 @@ class _Children:
 
 
 def _identifier(name: str) -> str:
-    word = re.sub(r"\W", "_", unicodedata.normalize("NFKC", name)) or "_"  # as Python reads names
+    """Return a name as a valid Python identifier, other characters replaced by underscores."""
+    word = re.sub(r"\W", "_", unicodedata.normalize("NFKC", name)) or "_"  # the form in which Python compares names
     if not f"_{word}".isidentifier():
         word = re.sub(r"[^A-Za-z0-9_]", "_", word)
     return f"_{word}" if not word.isidentifier() or keyword.iskeyword(word) or word == "self" else word
 
 
 def _keys(inputs: Any, begin: list[Symbol]) -> list[Any]:
+    """Return a unique key for each input: its key in the dict of inputs, its name, or `input`, numbered."""
     if isinstance(inputs, Mapping) and len(inputs) == len(begin):
         return list(inputs)
     taken: dict[str, None] = {}
@@ -289,7 +268,7 @@ def _keys(inputs: Any, begin: list[Symbol]) -> list[Any]:
 
 
 def _output_names(nodes: Iterable[fx.Node]) -> tuple[str, ...]:
-    """The name of the layer that each output comes from, numbered where it comes again."""
+    """Return for each output the name of the layer or function that returns it, numbered if it is repeated."""
     found: dict[str, None] = {}
     for node in nodes:
         base = str(node.target) if node.op in ("call_module", "placeholder") else node.name

@@ -1,4 +1,4 @@
-"""View: a module that has another's parameters, buffers and children under the same names."""
+"""ModuleView: a module with the parameters, buffers and children of another under the same names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ from kerastorch.module.weights_mixin import WeightsMixin
 
 
 class ModuleView(WeightsMixin):
-    """A view of `module`; without one, the base of a module with a `forward` of its own."""
+    """A view of a module; without one, the base class of a module with a `forward` of its own.
+
+    Args:
+        module: the module to view, or `None`.
+
+    Attributes:
+        module_viewed: the module that is viewed, or `None`.
+
+    Raises:
+        ValueError: `module` is not an `nn.Module`.
+    """
 
     module_viewed: nn.Module | None = None
 
@@ -25,32 +35,35 @@ class ModuleView(WeightsMixin):
             return
         if not isinstance(module, nn.Module):
             raise mismatch("module", module, "a torch.nn.Module")
-        self.__dict__["module_viewed"] = module  # not a child: it would put a prefix before every name
+        self.__dict__["module_viewed"] = module  # not registered as a child, which would prefix every name
         self._share()
         self.training = module.training
 
     def _share(self) -> None:
-        """Hold the same dicts, not copies: a child replaced, or a lazy weight made, is so on both sides."""
+        """Use the dicts of the viewed module itself, so that a replaced child or a new weight is in both."""
         for shared in MODULE_CONTENTS:
             self.__dict__[shared] = self.module_viewed.__dict__[shared]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        if self.module_viewed is not None:  # a copied graph has made dicts of its own
+        if self.module_viewed is not None:  # a copied graph has new dicts
             self._share()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The viewed module's forward; a subclass writes its own."""
+        """Call the viewed module; a subclass without one defines its own `forward`."""
         if self.module_viewed is None:
             hint = " It has a call(); name it forward." if hasattr(self, "call") else ""
             raise TypeError(f"{type(self).__name__} must define forward(self, x).{hint}")
         return self.module_viewed(*args, **kwargs)
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode, as torch's, for the viewed module too; frozen batch normalization stays in inference mode.
+        """Set training or evaluation mode, as in torch; frozen batch normalization stays in evaluation mode.
+
+        Args:
+            mode: whether to train. Default `True`.
 
         Raises:
-            ValueError: layers in a plain list, which would stay in their mode.
+            ValueError: layers are in a plain list, where torch does not register them; their mode would not change.
         """
         check_registered(self)
         if self.module_viewed is None:

@@ -12,6 +12,7 @@ from kerastorch.callbacks.progress_bar import in_notebook
 from kerastorch.core.errors import check_int, mismatch
 from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import public_name
+from kerastorch.core.traceback_filter import public_api
 from kerastorch.inspection.module_graph import Graph, Node, graph_of
 from kerastorch.inspection.summary_rows import format_shapes, format_trainable
 from kerastorch.runtime.input_specs import resolve_input_specs
@@ -20,6 +21,7 @@ SUFFIXES = (".png", ".svg", ".pdf", ".jpg", ".dot")
 _DIRECTIONS = ("TB", "BT", "LR", "RL")
 
 
+@public_api
 def plot_model(
     model: nn.Module,
     to_file: str | os.PathLike[str] = "model.png",

@@ -12,6 +12,7 @@ from kerastorch.callbacks.progress_bar import in_notebook
 from kerastorch.core.errors import check_int, unknown
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.overridable_property import overridable_property
+from kerastorch.core.traceback_filter import public_api
 from kerastorch.functional.module_view import ModuleView
 
 _ALL_LEVELS = 2**31
@@ -53,6 +54,7 @@ class SummaryMixin(ModuleView):
             raise unknown("layer", name, {*paths, *filter(None, map(own_name, paths.values()))})
         return paths[name]
 
+    @public_api
     def summary(
         self,
         line_length: int | None = None,

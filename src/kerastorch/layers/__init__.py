@@ -240,3 +240,7 @@ __all__ = [
     "multiply",
     "subtract",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,1 +1,1 @@
-"""What layers and models share: recordable calls, frozen weights, access to weights."""
+"""Base classes of layers and models: recorded calls, frozen weights, access to weights."""

@@ -1,4 +1,4 @@
-"""Part: what layers and models have in common."""
+"""BaseModule: the base class of layers and models."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ from kerastorch.symbolic.symbolic_call import Recordable
 
 
 class BaseModule(Recordable, Freezable):
-    """A module that is recorded on symbols, can be frozen, and may add to the loss."""
+    """A module that records calls on symbols, can be frozen, and may add terms to the training loss."""
 
-    _aux_losses: list[Tensor] | None = None  # of the running step; set while `fit` or `evaluate` listens
-    _aux_losses_thread: int = 0  # the one they run in: `predict` may run in another
+    _aux_losses: list[Tensor] | None = (
+        None  # the terms of the running step; `None` unless `fit` or `evaluate` collects them
+    )
+    _aux_losses_thread: int = 0  # the thread that collects them; `predict` may run in another at the same time
 
     def add_loss(self, loss: Tensor) -> None:
-        """Add a scalar to what is minimised; called in `forward`, as Keras' method.
+        """Add a term to the loss of the running step; call it in `forward`.
+
+        The term counts in training and in evaluation, as penalties do. The call has no effect outside of `fit`,
+        `evaluate`, `train_on_batch` and `test_on_batch`.
 
         Args:
-            loss: `()`; it joins `loss` as penalties do, and counts in evaluation too. Outside of `fit`, `evaluate` and
-                their like it is not heard.
+            loss: a tensor with one element, of any shape.
+
+        Raises:
+            ValueError: `loss` is not a tensor with one element.
         """
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)

@@ -1,4 +1,4 @@
-"""Modules and parameters in plain lists, tuples and dicts, where torch does not see them: refused."""
+"""Checks for modules and parameters in plain lists, tuples and dicts, where torch does not register them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from kerastorch.core.module_tree import is_unbuilt, modules, tensors
 from kerastorch.core.torch_private import DropoutBase
 from kerastorch.module.base_module import BaseModule
 
-_OF_TORCH = frozenset(vars(nn.Module()))  # torch's own attributes, dicts among them
+_TORCH_ATTRIBUTES = frozenset(vars(nn.Module()))  # they hold dicts, such as _parameters
 
 
 class _Hidden(NamedTuple):
+    """A module or parameter that torch does not see, and the attribute that holds it."""
+
     owner: nn.Module
     attribute: str
     container: Any
@@ -23,38 +25,42 @@ class _Hidden(NamedTuple):
 
 
 def check_registered(module: nn.Module) -> None:
-    """Raise if a layer or model within `module` has weights in a plain list, tuple or dict that torch does not see.
+    """Raise if a layer or model in `module` has weights in a plain list, tuple or dict that torch does not see.
 
-    What is registered in another place of `module` as well, as `[self.a, self.b]`, is fine.
+    A list of modules that are registered elsewhere in `module` too, as `[self.a, self.b]`, is accepted.
 
     Raises:
-        ValueError: names the attribute, and the container of torch's that takes its place.
+        ValueError: there are such weights; the message names the attribute and the torch container to use.
     """
     for hidden in _hidden(module):
         if isinstance(hidden.owner, BaseModule):
             raise ValueError(
-                f"{_found(hidden)}: torch does not see it there, so it would be neither trained nor counted, saved or "
-                f"moved. {_cure(hidden)} To leave a module out on purpose, as a frozen teacher, hide it by "
+                f"{_place(hidden)}: torch does not see it there, so it would be neither trained nor counted, saved or "
+                f"moved. {_advice(hidden)} To leave a module out on purpose, as a frozen teacher, hide it by "
                 "self.__dict__['teacher'] = module."
             )
 
 
 def warn_unregistered(module: nn.Module) -> None:
-    """Warn of the same within modules of torch's kind, whose authors may mean it."""
+    """Warn of weights in plain lists, tuples or dicts of other torch modules, whose authors may want this.
+
+    Warns:
+        UserWarning: there are such weights; the message names the attribute and the torch container to use.
+    """
     for hidden in _hidden(module):
         if not isinstance(hidden.owner, BaseModule):
             warn(
-                f"{_found(hidden)}: torch does not see it there, so it is neither trained nor counted, saved, moved or "
-                f"put in evaluation mode. {_cure(hidden)}"
+                f"{_place(hidden)}: torch does not see it there, so it is neither trained nor counted, saved, moved or "
+                f"put in evaluation mode. {_advice(hidden)}"
             )
 
 
-def _found(hidden: _Hidden) -> str:
+def _place(hidden: _Hidden) -> str:
     kind = type(hidden.container).__name__
     return f"{type(hidden.owner).__name__}.{hidden.attribute} is a plain {kind} with a {type(hidden.thing).__name__}"
 
 
-def _cure(hidden: _Hidden) -> str:
+def _advice(hidden: _Hidden) -> str:
     what = "Module" if isinstance(hidden.thing, nn.Module) else "Parameter"
     kind = f"nn.{what}{'Dict' if isinstance(hidden.container, Mapping) else 'List'}"
     add = "is filled as a dict is" if isinstance(hidden.container, Mapping) else "has append() and extend() too"
@@ -66,13 +72,13 @@ def _cure(hidden: _Hidden) -> str:
 
 
 def _hidden(module: nn.Module) -> Iterator[_Hidden]:
-    """What torch does not see, in the order of attributes."""
+    """Yield one hidden module or parameter for each attribute that holds any, in the order of attributes."""
     parts = modules(module)
     suspects = [
         (part, name, value)
         for part in parts
         for name, value in vars(part).items()
-        if isinstance(value, (list, tuple, Mapping, Set)) and value and name not in _OF_TORCH
+        if isinstance(value, (list, tuple, Mapping, Set)) and value and name not in _TORCH_ATTRIBUTES
     ]
     if not suspects:
         return
@@ -89,7 +95,7 @@ def _items(container: Any) -> Iterator[Any]:
 
 
 def _things(container: Any, seen: set[int]) -> Iterator[Any]:
-    """The modules and parameters in a container, and in those within it."""
+    """Yield the modules and parameters in a container, at any depth."""
     if id(container) in seen:
         return
     seen.add(id(container))
@@ -101,13 +107,19 @@ def _things(container: Any, seen: set[int]) -> Iterator[Any]:
 
 
 def _is_left_out(thing: Any, known: set[int]) -> bool:
-    """Whether it has weights, or a mode, that are nowhere in the tree; `known` are the ids of what is."""
+    """Return whether a module or parameter is missing from the module tree, and whether that has consequences.
+
+    Args:
+        thing: a module or a parameter.
+        known: the ids of all modules and tensors in the tree.
+    """
     if isinstance(thing, nn.Parameter):
         return id(thing) not in known
-    return any(_counts(part, known) for part in modules(thing) if id(part) not in known)
+    return any(_has_weights_or_mode(part, known) for part in modules(thing) if id(part) not in known)
 
 
-def _counts(part: nn.Module, known: set[int]) -> bool:
+def _has_weights_or_mode(part: nn.Module, known: set[int]) -> bool:
+    """Return whether a module has own weights, will have them, or acts differently in training mode."""
     own = any(id(tensor) not in known for tensor in tensors([part]))
     acts_by_mode = hasattr(part, "ensure_built") or isinstance(part, DropoutBase)
     return own or acts_by_mode or is_unbuilt(part)

@@ -1,4 +1,4 @@
-"""Weights as Keras hands them out: lists of tensors, NumPy arrays in and out, and how many numbers there are."""
+"""WeightsMixin: weights as lists of tensors and NumPy arrays, as in Keras, and the number of parameters."""
 
 from __future__ import annotations
 
@@ -17,53 +17,61 @@ from kerastorch.module.unregistered_modules import check_registered
 
 
 class WeightsMixin(BaseModule):
-    """A module whose weights are seen as Keras shows them."""
+    """A module with Keras' access to its weights, and checks for weights that torch does not register."""
 
     @overridable_property
     def weights(self) -> list[Tensor]:
-        """Parameters and buffers in the order of `state_dict()`: what `get_weights` copies."""
-        return list(_held(self).values())
+        """The parameters and buffers, in the order of `state_dict()`."""
+        return list(_named_weights(self).values())
 
     @overridable_property
     def trainable_weights(self) -> list[Tensor]:
-        """The parameters that learn, each once."""
+        """The parameters that require a gradient, each once."""
         return [weight for weight in self.parameters() if weight.requires_grad]
 
     @overridable_property
     def non_trainable_weights(self) -> list[Tensor]:
-        """Frozen parameters and buffers, each once."""
-        return list({id(weight): weight for weight in _held(self).values() if not weight.requires_grad}.values())
+        """The frozen parameters and the buffers, each once, in the order of `state_dict()`."""
+        return list(
+            {id(weight): weight for weight in _named_weights(self).values() if not weight.requires_grad}.values()
+        )
 
     def count_params(self) -> int:
-        """Count the numbers in all parameters, trainable or not, each shared one once; buffers are not counted.
+        """Return the number of elements in all parameters, trainable or not; a shared parameter counts once.
 
-        It equals `sum(p.numel() for p in module.parameters())`. Keras counts more for layers with states that no
-        gradient reaches, such as the running mean and variance of batch normalization: to torch they are buffers, and
-        `sum(b.numel() for b in module.buffers())` counts them.
+        The number equals `sum(p.numel() for p in module.parameters())`. Buffers are not counted; Keras counts some of
+        them, such as the running mean and variance of batch normalization. `sum(b.numel() for b in module.buffers())`
+        counts them.
 
         Raises:
-            ValueError: not built yet.
+            ValueError: the module is not built yet.
         """
         check_built(self)
         return sum(weight.numel() for weight in self.parameters())
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
-        """Copies of parameters and buffers in the order of `state_dict()`; bfloat16, unknown to NumPy, as float32.
+        """Return copies of the parameters and buffers as NumPy arrays, in the order of `state_dict()`.
+
+        Weights in bfloat16, which NumPy does not have, are returned as float32.
 
         Raises:
-            ValueError: not built yet.
+            ValueError: the module is not built yet.
         """
         check_built(self)
-        return [_array(value) for value in _held(self).values()]
+        return [_array(value) for value in _named_weights(self).values()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Put back what `get_weights` gave.
+        """Set the parameters and buffers from arrays in the order of `get_weights`.
+
+        Args:
+            weights: an array or tensor for each entry of `state_dict()`, of the same shape.
 
         Raises:
-            ValueError: another number of arrays, or another shape, with the name of the weight; then nothing is set.
+            ValueError: the module is not built yet, or the number of arrays or a shape (the message names the weight)
+                differs; then no weight is changed.
         """
         check_built(self)
-        held = _held(self)
+        held = _named_weights(self)
         if len(held) != len(weights):
             what = "model" if hasattr(self, "fit") else "layer"
             raise ValueError(f"The {what} has {len(held)} parameters and buffers, got {len(weights)} arrays.")
@@ -74,47 +82,53 @@ class WeightsMixin(BaseModule):
                 raise ValueError(f"{name!r} (weight {index}) has shape {expected}, got {tuple(value.shape)}.")
         self.load_state_dict(self.state_dict() | given)
 
-    # what lies in a plain list is not left out without a word
+    # torch ignores layers in plain lists without a message; these methods raise an error instead
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, nn.Parameter]]:
-        """As torch's; layers in a plain list raise an error."""
+        """Yield names and parameters, as torch does; layers in a plain list raise a `ValueError`."""
         if recurse:
             check_registered(self)
         return super().named_parameters(prefix, recurse, remove_duplicate)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """As torch's; layers in a plain list raise an error."""
-        if not args and kwargs.get("destination") is None:  # else it is a part of a state dict
+        """Return the state dict, as torch does; layers in a plain list raise a `ValueError`."""
+        if (
+            not args and kwargs.get("destination") is None
+        ):  # with a destination, this is a part of another module's state dict
             check_registered(self)
         return super().state_dict(*args, **kwargs)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """As torch's; layers in a plain list raise an error."""
+        """Load a state dict, as torch does; layers in a plain list raise a `ValueError`."""
         check_registered(self)
         return super().load_state_dict(state_dict, strict, assign)
 
-    # torch refuses a name that an attribute has; one that is only worked out gives way
+    # torch raises an error if an attribute of the name exists; a property that may be overridden gives way
 
     def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
-        """As torch's."""
-        with _freed(self, name, self._parameters):
+        """Register a parameter, as torch does; it may have the name of an overridable property."""
+        with _name_freed(self, name, self._parameters):
             super().register_parameter(name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """As torch's."""
-        with _freed(self, name, self._buffers):
+        """Register a buffer, as torch does; it may have the name of an overridable property."""
+        with _name_freed(self, name, self._buffers):
             super().register_buffer(name, tensor, persistent)
 
     def add_module(self, name: str, module: nn.Module | None) -> None:
-        """As torch's."""
-        with _freed(self, name, self._modules):
+        """Add a child, as torch does; it may have the name of an overridable property."""
+        with _name_freed(self, name, self._modules):
             super().add_module(name, module)
 
 
 @contextmanager
-def _freed(module: nn.Module, name: str, held: dict[str, Any]) -> Iterator[None]:
+def _name_freed(module: nn.Module, name: str, held: dict[str, Any]) -> Iterator[None]:
+    """Let torch register `name` in the dict `held` though the class has an overridable property of this name.
+
+    torch accepts a name that is in the dict already, so `None` is put there, and removed after an error.
+    """
     if name in held or not isinstance(getattr(type(module), name, None), overridable_property):
         yield
         return
@@ -126,9 +140,10 @@ def _freed(module: nn.Module, name: str, held: dict[str, Any]) -> Iterator[None]
         raise
 
 
-def _held(module: nn.Module) -> dict[str, Tensor]:
+def _named_weights(module: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of `state_dict()` themselves, not copies, without extra state."""
     found = module.state_dict(keep_vars=True)
-    return {name: value for name, value in found.items() if isinstance(value, Tensor)}  # no extra state
+    return {name: value for name, value in found.items() if isinstance(value, Tensor)}
 
 
 def _array(value: Tensor) -> np.ndarray[Any, Any]:
@@ -137,7 +152,11 @@ def _array(value: Tensor) -> np.ndarray[Any, Any]:
 
 
 def check_built(module: nn.Module) -> None:
-    """Say what builds a module that has yet to make parameters."""
+    """Raise if a module in `module` has no parameters yet; the message says how to build it.
+
+    Raises:
+        ValueError: a module is not built.
+    """
     for part in modules(module):
         if is_unbuilt(part):
             where = "It" if part is module else type(part).__name__

@@ -1,4 +1,4 @@
-"""Calling a module on the inputs of a batch."""
+"""Calling a module on one batch of inputs; recording symbolic calls is `symbolic_tensor.call`, public as `kt.call`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from torch import Tensor, nn
 
 
 def call_module(module: nn.Module, x: Any) -> Any:
-    """Call a module on one tensor, or on several tensors in a tuple, list or dict.
+    """Call a module on the inputs of one batch.
 
-    A tuple or list becomes positional arguments if `forward` takes as many, and a dict becomes keyword arguments if its
-    keys are names of parameters of `forward`. If not, the tuple, list or dict is the only argument.
-
-    >>> import torch
-    >>> call_module(nn.Bilinear(2, 3, 1), (torch.zeros(4, 2), torch.zeros(4, 3))).shape
-    torch.Size([4, 1])
+    Args:
+        module: any module.
+        x: a tensor; or a tuple or list, passed as one argument each if `forward` takes at least as many; or a dict,
+            passed by name if `forward` takes these names. In other cases `x` is passed as one argument.
     """
     if isinstance(x, Tensor):
         return module(x)
@@ -26,7 +24,7 @@ def call_module(module: nn.Module, x: Any) -> Any:
 
 
 def split_arguments(module: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the positional and the keyword arguments with which `call_module` calls a module."""
+    """Return the positional and keyword arguments with which `call_module` calls a module on `x`."""
     if isinstance(x, Mapping) and _takes_names(module, x):
         return (), dict(x)
     if isinstance(x, (tuple, list)) and (len(x) == 1 or _takes_positions(module, len(x))):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kerastorch.core.errors import unknown
 from kerastorch.core.serialization import decode, encode
 from kerastorch.core.torch_private import pytree
-from kerastorch.functional.graph_builder import between
+from kerastorch.functional.graph_builder import calls_between
 from kerastorch.saving import torch_allowlist
 from kerastorch.saving.deserializer import Reader
 from kerastorch.saving.serializer import Writer
@@ -36,7 +36,7 @@ def encode_functional(writer: Writer, inputs: Any, outputs: Any) -> dict[str, An
         TypeError: a function or an argument cannot be encoded.
     """
     begin = pytree.tree_leaves(inputs)
-    order, _ = between(begin, pytree.tree_leaves(outputs))
+    order, _ = calls_between(begin, pytree.tree_leaves(outputs))
     with writer.numbering([*begin, *order]):
         return {
             "given": [input_config(symbol) for symbol in begin],

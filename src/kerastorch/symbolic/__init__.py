@@ -1,1 +1,1 @@
-"""Symbolic tensors: what the functional API computes with before there is data."""
+"""Symbolic tensors: the inputs and outputs of layers in a functional model, before there are data."""

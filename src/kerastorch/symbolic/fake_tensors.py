@@ -1,4 +1,4 @@
-"""Fake tensors, which have shapes and no numbers: what a function makes of them is known at no cost."""
+"""Evaluation on torch's fake tensors, which have shapes but no values: output shapes at no cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _fake: Any = None
 
 
 def fake_mode() -> Any:
-    """Where tensors have shapes and no numbers; one for the whole process, or they would not go together."""
+    """Return the mode in which tensors are fake; all fake tensors of a process must be of one mode."""
     global _fake
     if _fake is None:
 
@@ -35,29 +35,35 @@ def fake_mode() -> Any:
     return _fake
 
 
-_asked = False
+_infers_shapes = False
 
 
 def is_shape_inference() -> bool:
-    """Whether a symbol is being worked out: of a long loop, all of whose steps give one shape, two are enough."""
-    return _asked
+    """Return whether a call only infers shapes; a loop whose steps have equal shapes may then run two of them."""
+    return _infers_shapes
 
 
 @contextmanager
-def _asking() -> Iterator[None]:
-    global _asked
-    before, _asked = _asked, True
+def _shape_inference() -> Iterator[None]:
+    global _infers_shapes
+    before, _infers_shapes = _infers_shapes, True
     try:
         yield
     finally:
-        _asked = before
+        _infers_shapes = before
 
 
 def eval_on_fakes(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
-    """What a module (in evaluation mode), a function, or a method by its name gives on fake tensors."""
-    with fake_mode(), torch.no_grad(), mute_fake_tensor_logs(), _asking():
+    """Return the result of a call on fake tensors.
+
+    Args:
+        target: a module, which is called in evaluation mode; a function; or the name of a tensor method.
+        args: its positional arguments, fake tensors among them.
+        kwargs: its keyword arguments.
+    """
+    with fake_mode(), torch.no_grad(), mute_fake_tensor_logs(), _shape_inference():
         if isinstance(target, nn.Module):
-            # symbols are on the CPU, wherever a layer that has been trained already is
+            # a trained layer may be on an accelerator; symbols are on the CPU, so inputs are moved there and back
             device = next((tensor.device for tensor in tensors(modules(target))), torch.device("cpu"))
             with evaluation_mode(target):
                 args, kwargs = _moved((args, dict(kwargs)), device)
@@ -81,16 +87,21 @@ def is_data_dependent(error: Exception) -> bool:
     return isinstance(error, known) or any(word in str(error) for word in ("data-dependent", "unbacked"))
 
 
+# The largest sizes of axes that vary, tried in this order: convolutional networks halve an axis several times and need
+# a large size, but a table of positions may be short.
+_LONGEST = (2**62, 32, 8, 1)
+
+
 def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, Any]) -> None:
-    """Make the parameters of a module's lazy parts, if it has any, by one call on zeros.
+    """Create the parameters of the lazy modules in a module, if there are any, by one call on zeros.
 
     Args:
-        module: any module.
-        given: the positional and keyword arguments of the call, with fake tensors among them.
-        other: the same arguments with different sizes of the axes that vary.
+        module: any module; it is called in evaluation mode.
+        given: its positional and keyword arguments, fake tensors among them.
+        other: arguments of the same structure, with different sizes for the axes that vary.
 
     Raises:
-        Exception: the error of the first call, if no call with one of `BUILD_SIZES` succeeds.
+        Exception: the error of the first call, on the largest sizes, if the calls on all sizes fail.
     """
 
     def zeros(varying: int, one: Any, two: Any) -> Any:

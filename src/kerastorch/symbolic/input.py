@@ -1,4 +1,4 @@
-"""Input: what a model will be given."""
+"""Input: the symbolic input of a model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from kerastorch.symbolic.symbolic_tensor import Symbol
 
 
 class Input(Symbol):
-    """A tensor to come: where a functional model begins; at the front of a `Sequential`, what builds it at once.
+    """The symbolic input of a functional model; in front of a `Sequential`, it builds the layers at once.
 
     Args:
-        shape: of one sample, without the batch axis; `None` for a size that varies.
-        dtype: `torch.float32`, `"float32"`, `"int64"`, ...; `None` is torch's default dtype.
-        name: that of the parameter of the model's `forward`.
+        shape: the shape of one sample, without the batch axis; `None` for a size that varies.
+        dtype: the dtype of the data: `torch.float32`, `"int64"`, ... Default: `torch.get_default_dtype()`.
+        name: the name of the parameter of the model's `forward`. Default: `input`, numbered if there are several.
+
+    Raises:
+        ValueError: a size is not a positive integer or `None`; the dtype is unknown; the name is not a string.
 
     >>> x = Input(shape=(64,))
     >>> torch.relu(x).shape
@@ -53,7 +56,7 @@ class Input(Symbol):
         self.name = name
 
     def example(self, varying: int = 1) -> torch.Tensor:
-        """One sample of zeros, sizes that vary being `varying`."""
+        """Return a batch of one sample of zeros, with the size `varying` for each axis that varies."""
         return torch.zeros((1, *(size or varying for size in self.sample_shape)), dtype=self.dtype)
 
     def __repr__(self) -> str:

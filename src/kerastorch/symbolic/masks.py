@@ -1,4 +1,4 @@
-"""Masks, which say the time steps that count: how they go from one module to the next."""
+"""Propagation of masks, which mark the time steps that count, from one module to the next."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ from torch import nn
 
 from kerastorch.core.ownership import is_own
 
-# modules of torch that work on each time step by itself: a mask of what they are given is one of what they make
+# torch modules that treat each time step separately: the mask of their input is that of their output
 _STEP_BY_STEP = (
     nn.Linear, nn.Identity, nn.Dropout, nn.AlphaDropout, nn.LayerNorm, nn.RMSNorm, nn.ReLU, nn.ReLU6, nn.LeakyReLU,
     nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Softmax,
     nn.LogSoftmax, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid,
 )  # fmt: skip
 
-# where a `compute_mask` is written that only goes by others
+# modules whose `compute_mask` only passes on masks that others make
 _INHERITED = ("layers.base", "functional.functional_model", "sequential")
 
 
 def any_mask(masks: Any) -> bool:
-    """Whether there is a mask among some."""
+    """Return whether there is a mask in a list, at any depth, or whether a value is one; `None` is no mask."""
     return any(map(any_mask, masks)) if isinstance(masks, (tuple, list)) else masks is not None
 
 
 def takes_mask(module: nn.Module) -> bool:
-    """Whether `forward` has a parameter `mask`."""
+    """Return whether `forward` has a parameter `mask`."""
     try:
         return "mask" in inspect.signature(module.forward).parameters
-    except (TypeError, ValueError):  # a forward that is no Python
+    except (TypeError, ValueError):  # a forward that is not written in Python has no signature
         return False
 
 
 def makes_mask(module: nn.Module) -> bool:
-    """Whether a layer has a `compute_mask` of its own."""
+    """Return whether a module makes masks itself: it has a `compute_mask` that is not only inherited."""
     compute = getattr(type(module), "compute_mask", None)
     return compute is not None and not is_own(compute, *_INHERITED)
 
 
 def mask_after(module: nn.Module, x: Any, mask: Any, used: bool) -> Any:
-    """The mask of what `module` makes of `x`.
+    """Return the mask of a module's output, or `None` if there is none.
 
     Args:
-        module: any.
-        x: its input, or the list of them.
-        mask: of the input; a list for a list.
-        used: whether the module was given it.
+        module: any module.
+        x: its input, or the list of its inputs.
+        mask: the mask of the input, or the list of masks.
+        used: whether the mask was passed to the module.
 
     Warns:
-        UserWarning: the mask ends here though the module knows nothing of masks, as Keras warns.
+        UserWarning: the module does not support masks, so the mask ends here; Keras warns too.
     """
     given = mask if any_mask(mask) else None
     compute = getattr(module, "compute_mask", None)

@@ -1,4 +1,4 @@
-"""Recordable: a module that records itself when it is called on symbols."""
+"""Recordable: a module whose calls on symbols are recorded for a functional model."""
 
 from __future__ import annotations
 
@@ -9,41 +9,45 @@ from torch import Tensor, nn
 
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.torch_private import HAS_CALL_IMPL
-from kerastorch.symbolic.symbolic_tensor import display_name, has_symbols, record_call, recorded_calls
+from kerastorch.symbolic.recording_errors import display_name
+from kerastorch.symbolic.symbolic_tensor import has_symbols, record_call, recorded_calls
 
 
 class Recordable(nn.Module):
-    """Base of layers and models."""
+    """A module that records its call if an argument is symbolic, and else runs as any `nn.Module`."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs and "training" in kwargs:
-            _refuse_training(self)
+            _check_training_argument(self)
         if not args or args[0].__class__ is not Tensor or not HAS_CALL_IMPL:
             if has_symbols((args, kwargs)):
                 return record_call(self, args, kwargs)
-            return super().__call__(*args, **kwargs)  # which torch.fx replaces while it traces, as at unpickling
-        compiled = self._compiled_call_impl  # what torch's own __call__ does, without another frame
+            return super().__call__(*args, **kwargs)  # torch.fx replaces nn.Module.__call__ while it traces
+        compiled = self._compiled_call_impl  # nn.Module.__call__, inlined: one frame fewer
         return (self._call_impl if compiled is None else compiled)(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     @overridable_property
     def input(self) -> Any:
-        """The symbol it was called on.
+        """The symbol that the module was called on.
 
         Raises:
-            ValueError: it was called on none, or on several.
+            ValueError: the module was called on no symbol, or on several.
         """
         return self._only_call()[0]
 
     @overridable_property
     def output(self) -> Any:
-        """The symbol that its call made: the end of another model, `Model(model.inputs, layer.output)`.
+        """The symbol that the module's call returned; it may be the output of a further model.
+
+        `Model(model.inputs, layer.output)` is a model that ends at this layer.
 
         Raises:
-            ValueError: it was called on no symbol, or on several.
+            ValueError: the module was called on no symbol, or on several.
         """
         return self._only_call()[1]
 
     def _only_call(self) -> tuple[Any, Any]:
+        """Return the input and output of the module's only recorded call, or raise."""
         calls = recorded_calls(self)
         if len(calls) != 1:
             many = "no symbol: it is in no functional model" if not calls else f"{len(calls)} symbols"
@@ -51,8 +55,8 @@ class Recordable(nn.Module):
         return calls[0]
 
 
-def _refuse_training(module: nn.Module) -> None:
-    """Say what there is instead of Keras' argument, unless the module's own `forward` takes it."""
+def _check_training_argument(module: nn.Module) -> None:
+    """Raise on the argument `training` of Keras, unless the module's own `forward` takes it."""
     inner = getattr(module, "module_viewed", None) or module
     parameters = inspect.signature(inner.forward).parameters.values()
     if any(one.name == "training" or one.kind is one.VAR_KEYWORD for one in parameters):

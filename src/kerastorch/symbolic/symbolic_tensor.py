@@ -1,54 +1,56 @@
-"""Symbols: tensors to come. What is done to one is recorded; its shape is known from fake tensors."""
+"""Symbol: a tensor without values; calls on it are recorded, and their shapes computed on fake tensors."""
 
 from __future__ import annotations
 
 import inspect
 import itertools
 import operator
-import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx.graph import magic_methods, reflectable_magic_methods
-from torch.overrides import get_default_nowrap_functions, is_tensor_method_or_property
 
 from kerastorch.core.channel_tracking import Channels, building_for, channels_after, check_axis
-from kerastorch.core.torch_private import CALL_CODE
-from kerastorch.symbolic.fake_tensors import build_on_zeros, eval_on_fakes, is_data_dependent
+from kerastorch.symbolic.fake_tensors import build_on_zeros, eval_on_fakes
 from kerastorch.symbolic.masks import any_mask, mask_after, takes_mask
+from kerastorch.symbolic.recording_errors import check_function, check_no_weights, display_name, explain_failure
+from kerastorch.symbolic.tensor_operators import TensorOperators
 
 _serial = itertools.count()
 _recorded: weakref.WeakKeyDictionary[nn.Module, list[weakref.ref[Symbol]]] = weakref.WeakKeyDictionary()
 
 
-class Symbol:
-    """A tensor to come, or a size of one. Any function, method or operator of torch on it makes another.
+class Symbol(TensorOperators):
+    """A symbolic tensor, or a symbolic size of one: it has a shape and a dtype, but no values.
 
-    `x.shape` has the sizes that are fixed as integers; one that varies, as the batch's, shows as `None` and is itself
-    a symbol, so that `x.reshape(x.shape[0], -1)` means what it means on a tensor.
+    Any function, method or operator of torch on a symbol records a call and returns another symbol. `x.shape` has
+    fixed sizes as integers; a size that varies, as the batch's, shows as `None` and is itself a symbol, so that
+    `x.reshape(x.shape[0], -1)` means what it means on a tensor.
 
     Args:
-        target: what is called: a module, a function, or the name of a method; `None` for an input.
-        args: what it is called on, symbols among it.
-        kwargs: the same by name.
-        values: what comes out, computed twice with unlike numbers where a size varies.
+        target: what is called: a module, a function, or the name of a tensor method; `None` for an input.
+        args: its positional arguments, symbols among them.
+        kwargs: its keyword arguments.
+        values: two examples of the result, computed on fake tensors; they differ exactly in the sizes that vary.
+
+    Attributes:
+        serial: the position of the call in the order of recording.
+        mask: the symbol of the mask of the time steps, if there is one.
+        channels: what is known of the channel axis, if anything.
     """
 
     mask: Symbol | None = None
-    channels: Channels | None = None  # what is known of its channel axis
+    channels: Channels | None = None
 
     def __init__(self, target: Any, args: Any, kwargs: Mapping[str, Any], values: tuple[Any, Any]) -> None:
         self.target, self.args, self.kwargs, self.values = target, args, kwargs, values
         self.serial = next(_serial)
 
-    # --- what is known ----------------------------------------------------------------------------------------
-
     @property
     def shape(self) -> tuple[Any, ...]:
-        """Sizes: a number, or a symbol that shows as `None`."""
+        """The sizes of the axes: integers, or symbols that show as `None` if they vary."""
         if not isinstance(self.values[0], Tensor):
             raise TypeError(f"{self.values[0]!r} is a size, and has no shape.")
         sizes = zip(*(value.shape for value in self.values), strict=True)
@@ -56,12 +58,12 @@ class Symbol:
 
     @property
     def dtype(self) -> torch.dtype:
-        """As a tensor's."""
+        """The dtype that the tensor will have."""
         return self.values[0].dtype  # type: ignore[no-any-return]
 
     @property
     def ndim(self) -> int:
-        """How many axes."""
+        """The number of axes, the batch axis included."""
         return self.values[0].ndim  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
@@ -69,101 +71,16 @@ class Symbol:
             return "None"
         return f"Symbol(shape={self.shape}, dtype={self.dtype})"
 
-    # --- what is recorded -------------------------------------------------------------------------------------
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or "values" not in self.__dict__:
-            raise AttributeError(name)
-        try:
-            found = getattr(self.values[0], name)
-        except AttributeError:
-            raise AttributeError(f"A symbol has what a tensor has, and no tensor has {name!r}.") from None
-        if not callable(found):
-            return record_call(getattr, (self, name), {})
-        if name in _NEED_NUMBERS:
-            raise self._no_numbers(f".{name}()")
-
-        def method(*args: Any, **kwargs: Any) -> Any:
-            return record_call(name, (self, *args), kwargs)
-
-        return method
-
     @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in get_default_nowrap_functions() or is_tensor_method_or_property(func):
-            func = getattr(func, "__name__", func)
-        return record_call(func, args, kwargs or {})
-
-    def __getitem__(self, index: Any) -> Any:
-        return record_call(operator.getitem, (self, index), {})
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter([self[index] for index in range(len(self))])
-
-    def __len__(self) -> int:
-        if isinstance(self.values[0], tuple):  # x.size()
-            return len(self.values[0])
-        size = self.shape[0]
-        if isinstance(size, int):
-            return size
-        raise self._no_numbers("len(), or a loop over an axis that varies,")
-
-    __hash__ = object.__hash__
-
-    # --- what needs numbers -----------------------------------------------------------------------------------
-
-    def _no_numbers(self, what: str) -> TypeError:
-        return TypeError(
-            f"{what} needs the numbers of {self!r}, and a functional model is put together before there are any. "
-            "Use functions of torch (torch.where instead of if), or put this code into the forward of a module."
-        )
-
-    def __bool__(self) -> bool:
-        raise self._no_numbers("if, and, or, not")
-
-    def __float__(self) -> float:
-        raise self._no_numbers("float()")
-
-    def __int__(self) -> int:
-        raise self._no_numbers("int()")
-
-    def __index__(self) -> int:
-        raise self._no_numbers("range(), or an index,")
-
-    def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise self._no_numbers("NumPy")
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise TypeError("A symbol cannot be changed in place; use torch.where, torch.cat or x.index_put(...).")
+    def _record(cls, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        return record_call(target, args, kwargs)
 
 
-_NEED_NUMBERS = frozenset({"item", "tolist", "numpy", "backward", "cpu", "cuda", "data_ptr", "storage"})
-
-
-def _operator(name: str, reflected: bool) -> Callable[..., Any]:
-    function = getattr(operator, name, None) or getattr(operator, f"{name}_")
-
-    def unary_or_binary(self: Symbol, *others: Any) -> Any:
-        if name in ("eq", "ne") and others[0] is None:
-            # `x.shape == (None, 3)`: a size that varies is None
-            return (name == "eq") == (not isinstance(self.values[0], Tensor))
-        if name in ("lt", "le", "gt", "ge") and isinstance(self.values[0], int):
-            raise self._no_numbers(f"{name} of a size that varies")  # two sizes that agree say nothing of others
-        return record_call(function, (*others, self) if reflected else (self, *others), {})
-
-    return unary_or_binary
-
-
-for _name in magic_methods:
-    if _name not in ("getitem", "div"):  # the second is Python 2's
-        setattr(Symbol, f"__{_name.strip('_')}__", _operator(_name, reflected=False))
-for _name in reflectable_magic_methods:
-    if _name != "div":
-        setattr(Symbol, f"__r{_name.strip('_')}__", _operator(_name, reflected=True))
+# --- symbols in nested structures ------------------------------------------------------------------------------
 
 
 def has_symbols(value: Any) -> bool:
-    """Whether there is a symbol among `value`, its items, or theirs."""
+    """Return whether a value is a symbol, or a list, tuple or dict that contains one at any depth."""
     if isinstance(value, Symbol):
         return True
     if isinstance(value, (tuple, list)):
@@ -172,30 +89,60 @@ def has_symbols(value: Any) -> bool:
 
 
 def collect_symbols(value: Any) -> list[Symbol]:
-    """The symbols among `value`, its items, and theirs, in order."""
-    found: list[Symbol] = []
-    map_symbols(value, lambda symbol: found.append(symbol))
-    return found
+    """Return the symbols in a nested structure, depth first."""
+    symbols: list[Symbol] = []
+    map_symbols(value, lambda symbol: symbols.append(symbol))
+    return symbols
 
 
-def map_symbols(value: Any, by: Callable[[Symbol], Any]) -> Any:
-    """`value` with another thing in the place of each symbol."""
+def map_symbols(value: Any, function: Callable[[Symbol], Any]) -> Any:
+    """Return a nested structure with each symbol replaced by the result of `function`."""
     if isinstance(value, Symbol):
-        return by(value)
+        return function(value)
     if isinstance(value, slice):
-        return slice(map_symbols(value.start, by), map_symbols(value.stop, by), map_symbols(value.step, by))
+        return slice(*(map_symbols(part, function) for part in (value.start, value.stop, value.step)))
     if isinstance(value, (tuple, list)):
-        items = [map_symbols(one, by) for one in value]
+        items = [map_symbols(item, function) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, Mapping):
-        return {key: map_symbols(one, by) for key, one in value.items()}
+        return {key: map_symbols(item, function) for key, item in value.items()}
     return value
 
 
-def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-    """`module(*args, **kwargs)`; on symbols it is recorded as one call of the module, for a functional model.
+def _leaves(value: Any) -> list[Tensor | Symbol]:
+    """Return the tensors and symbolic tensors, but not symbolic sizes, in a nested structure."""
+    if isinstance(value, Tensor) or (isinstance(value, Symbol) and isinstance(value.values[0], Tensor)):
+        return [value]
+    if isinstance(value, (tuple, list)):
+        return [leaf for item in value for leaf in _leaves(item)]
+    return [leaf for item in value.values() for leaf in _leaves(item)] if isinstance(value, Mapping) else []
 
-    kerastorch's own layers and models need no `call`; any other `nn.Module` does.
+
+def _example(value: Any, which: int) -> Any:
+    """Return a nested structure with each symbol replaced by its first (0) or second (1) example."""
+    return map_symbols(value, lambda symbol: symbol.values[which])
+
+
+# --- recording calls -------------------------------------------------------------------------------------------
+
+
+def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """Call a module; if an argument is symbolic, record the call as one step of a functional model.
+
+    On tensors this is `module(*args, **kwargs)`. kerastorch's own layers and models record themselves and need no
+    `call`; any other `nn.Module` needs it, because its `forward` would run on the symbol.
+
+    Args:
+        module: any `nn.Module`.
+        *args: its inputs, symbolic or not.
+        **kwargs: its inputs by name.
+
+    Returns:
+        What the module returns, with symbols in the place of tensors if an argument is symbolic.
+
+    Raises:
+        TypeError: `module` is not a module, or needs the values of its inputs.
+        ValueError: the module cannot take inputs of these shapes.
 
     >>> x = Symbol(None, (), {}, (torch.zeros(2, 3), torch.zeros(5, 3)))
     >>> call(nn.Linear(3, 4), x).shape
@@ -207,176 +154,124 @@ def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
 
 
 def record_call(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
-    """What `target` makes of symbols: symbols again, in the structure that it returns."""
+    """Record a call on symbols and return its result, with symbols in the place of tensors.
+
+    Args:
+        target: a module (built first if it is lazy), a function, or the name of a tensor method.
+        args: its positional arguments, symbols among them.
+        kwargs: its keyword arguments.
+
+    Raises:
+        TypeError: the call needs values, changes a tensor in place, or uses weights that belong to no module.
+        ValueError: `target` cannot take inputs of these shapes.
+    """
     kwargs = dict(kwargs)
-    given = [symbol.channels for symbol in collect_symbols((args, kwargs))]
-    channels = channels_after(target, given, check_axis)
+    input_channels = [symbol.channels for symbol in collect_symbols((args, kwargs))]
+    channels = channels_after(target, input_channels, check_axis)
     masks = None
     if isinstance(target, nn.Module):
         masks = map_symbols(_first(args, kwargs), lambda symbol: symbol.mask)
         if any_mask(masks) and "mask" not in kwargs and takes_mask(target):
             kwargs["mask"] = masks
-        kwargs |= _masks_by_name(target, args, kwargs)
-        _refuse_weights(display_name(target), args, kwargs)
-        with building_for(given):
+        kwargs |= _masks_by_parameter(target, args, kwargs)
+        check_no_weights(display_name(target), _tensors((args, kwargs)))
+        with building_for(input_channels):
             _build(target, args, kwargs)
     else:
-        _refuse(target, args, kwargs)
-    values = (_evaluated(target, args, kwargs, 0), _evaluated(target, args, kwargs, 1))
-    whole = Symbol(target, args, kwargs, values)
-    whole.channels = channels
-    made = _symbolic(whole, *values)
+        check_function(target, kwargs, _tensors((args, kwargs)))
+    examples = (_evaluate(target, args, kwargs, 0), _evaluate(target, args, kwargs, 1))
+    node = Symbol(target, args, kwargs, examples)
+    node.channels = channels
+    result = _split(node, *examples)
     if isinstance(target, nn.Module):
-        _recorded.setdefault(target, []).append(weakref.ref(whole))
+        _recorded.setdefault(target, []).append(weakref.ref(node))
         masks = mask_after(target, _first(args, kwargs), kwargs.get("mask", masks), used="mask" in kwargs)
-        for symbol, mask in zip(
-            collect_symbols(made), masks if isinstance(masks, (tuple, list)) else [masks], strict=False
-        ):
+        masks = masks if isinstance(masks, (tuple, list)) else [masks]
+        for symbol, mask in zip(collect_symbols(result), masks, strict=False):
             symbol.mask = mask
-    return made
+    return result
 
 
 def recorded_calls(module: nn.Module) -> list[tuple[Any, Any]]:
-    """First argument and outcome of each call of `module` on symbols that a model, or anybody, still holds."""
-    held = [call for ref in _recorded.get(module, ()) if (call := ref()) is not None]
-    return [(_first(call.args, call.kwargs), _symbolic(call, *call.values)) for call in held]
+    """Return the first argument and the result of each recorded call of `module` that is still referenced."""
+    calls = [node for ref in _recorded.get(module, ()) if (node := ref()) is not None]
+    return [(_first(node.args, node.kwargs), _split(node, *node.values)) for node in calls]
 
 
-# --- how -------------------------------------------------------------------------------------------------------
+def _split(node: Symbol, one: Any, other: Any) -> Any:
+    """Return the result of a call in the structure that it has, with a symbol for each tensor.
 
-
-def _symbolic(made: Symbol, one: Any, other: Any) -> Any:
-    """`made`, taken apart where it is a structure; what is the same whatever the sizes is no symbol."""
+    Args:
+        node: the symbol of the whole result.
+        one: its first example.
+        other: its second example; what is the same in both and no tensor is returned as it is.
+    """
     if isinstance(one, Tensor):
-        return made
+        return node
     if isinstance(one, Mapping):
-        return {key: _part(made, key, one[key], other[key]) for key in one}
+        return {key: _item(node, key, one[key], other[key]) for key in one}
     if isinstance(one, (tuple, list)) and any(isinstance(part, (Tensor, tuple, list, Mapping)) for part in one):
-        parts = [_part(made, index, *both) for index, both in enumerate(zip(one, other, strict=True))]
+        parts = [_item(node, index, *both) for index, both in enumerate(zip(one, other, strict=True))]
         return type(one)(*parts) if hasattr(one, "_fields") else type(one)(parts)
-    return one if one == other else made
+    return one if one == other else node
 
 
-def _part(whole: Symbol, key: Any, one: Any, other: Any) -> Any:
-    return _symbolic(Symbol(operator.getitem, (whole, key), {}, (one, other)), one, other)
+def _item(node: Symbol, key: Any, one: Any, other: Any) -> Any:
+    return _split(Symbol(operator.getitem, (node, key), {}, (one, other)), one, other)
 
 
-def _evaluated(target: Any, args: Any, kwargs: Any, at: int) -> Any:
-    """What `target` gives on the values number `at`."""
-    given = (args, kwargs)
+def _evaluate(target: Any, args: Any, kwargs: Any, which: int) -> Any:
+    """Return the result of a call on the first (0) or second (1) examples of its arguments."""
     try:
-        return eval_on_fakes(target, *_values(given, at))
+        return eval_on_fakes(target, *_example((args, kwargs), which))
     except Exception as error:
-        name = display_name(target)
-        if is_data_dependent(error):
-            raise TypeError(
-                f"{name} goes by the numbers in its input, and a functional model is put together before there are "
-                "any. Put it into a module with a forward of its own, and that into Model(module)."
-            ) from error
-        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in _leaves(given))
-        said = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{name} cannot take inputs of shape {shapes}: {said}") from error
-
-
-def _values(given: Any, at: int) -> Any:
-    return map_symbols(given, lambda symbol: symbol.values[at])
+        shapes = [tuple(leaf.shape) for leaf in _leaves((args, kwargs))]
+        raise explain_failure(error, target, shapes) from error
 
 
 def _first(args: Any, kwargs: Mapping[str, Any]) -> Any:
     return args[0] if args else next(iter(kwargs.values()))
 
 
-def _leaves(value: Any) -> list[Any]:
-    """The tensors and symbols among `value`."""
-    if isinstance(value, Tensor) or (isinstance(value, Symbol) and isinstance(value.values[0], Tensor)):
-        return [value]
-    if isinstance(value, (tuple, list)):
-        return [leaf for one in value for leaf in _leaves(one)]
-    return [leaf for one in value.values() for leaf in _leaves(one)] if isinstance(value, Mapping) else []
-
-
-def display_name(target: Any) -> str:
-    """What is called, for a message."""
-    if isinstance(target, nn.Module):
-        name = getattr(target, "name", None)
-        return f"{type(target).__name__} {name!r}" if isinstance(name, str) else type(target).__name__
-    return target if isinstance(target, str) else str(getattr(target, "__name__", target))
+def _tensors(value: Any) -> list[Tensor]:
+    return [leaf for leaf in _leaves(value) if isinstance(leaf, Tensor)]
 
 
 def _build(module: nn.Module, args: Any, kwargs: Any) -> None:
-    """Make the parameters of lazy layers, with the numbers that they start from."""
-    ensure = getattr(module, "ensure_built", None)
-    if ensure is not None:
+    """Create and initialize the parameters of a module that is lazy, or contains lazy modules."""
+    ensure_built = getattr(module, "ensure_built", None)
+    if ensure_built is not None:
         shapes = [
             tuple(map(_sizes, value)) if isinstance(value, (tuple, list)) else _sizes(value)
             for value in (*args, *kwargs.values())
             if _has_shape(value)
         ]
-        ensure(*shapes)
-    build_on_zeros(module, _values((args, kwargs), 0), _values((args, kwargs), 1))
+        ensure_built(*shapes)
+    build_on_zeros(module, _example((args, kwargs), 0), _example((args, kwargs), 1))
 
 
 def _has_shape(value: Any) -> bool:
-    """Whether it is a tensor to come, or a list of tensors with one to come among them; masks may be `None`."""
+    """Return whether a value is a symbol, or a list of symbols and tensors; a list of masks may contain `None`."""
     if isinstance(value, (tuple, list)):
-        return has_symbols(value) and all(isinstance(one, (Symbol, Tensor)) for one in value)
+        return has_symbols(value) and all(isinstance(item, (Symbol, Tensor)) for item in value)
     return isinstance(value, Symbol)
 
 
 def _sizes(symbol: Symbol | Tensor) -> tuple[int, ...]:
+    """Return the sizes of a tensor or symbol, -1 for a size that varies."""
     if isinstance(symbol, Tensor):
         return tuple(symbol.shape)
     return tuple(a if a == b else -1 for a, b in zip(*(value.shape for value in symbol.values), strict=True))
 
 
-def _refuse(target: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
-    """What a graph of functions cannot hold: parameters, and changes in place."""
-    name = display_name(target)
-    _refuse_weights(name, args, kwargs)
-    in_place = kwargs.get("inplace") or kwargs.get("out") is not None
-    underscored = name.endswith("_") and not name.endswith("__") and getattr(operator, name, None) is not target
-    if in_place or underscored:
-        raise TypeError(
-            f"{name} changes a tensor in place, which a symbol cannot be; use the function that returns a new one."
-        )
-    module = _called_module()
-    if module is not None:
-        raise TypeError(f"{type(module).__name__} was called on a symbol; call it as kerastorch.call(module, x).")
-
-
-def _refuse_weights(name: str, args: Any, kwargs: Mapping[str, Any]) -> None:
-    """Beside symbols: they would be copied into the graph, and learn nothing."""
-    given = [leaf for leaf in _leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.requires_grad]
-    if any(isinstance(leaf, nn.Parameter) for leaf in given):
-        raise TypeError(
-            f"{name} was called on a symbol together with a parameter, which would belong to no module. "
-            "Call a torch module as kerastorch.call(module, x); put a parameter of your own into a module."
-        )
-    if given:
-        raise TypeError(
-            f"{name} was called on a symbol together with a tensor made of weights, which would learn nothing there. "
-            "Call the layer that made it on a symbol: Embedding(n, d)(torch.arange(n).expand_as(x))."
-        )
-
-
-def _called_module() -> nn.Module | None:
-    """The module of torch's whose forward is running: it was called on a symbol directly, and would be taken apart."""
-    frame: Any = sys._getframe(2)
-    while frame is not None:
-        if frame.f_code is CALL_CODE and isinstance(frame.f_locals.get("self"), nn.Module):
-            return frame.f_locals["self"]  # type: ignore[no-any-return]
-        frame = frame.f_back
-    return None
-
-
-def _masks_by_name(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What attention takes as `query_mask`, `value_mask`, ... beside `query`, `value`, where nobody has given it."""
+def _masks_by_parameter(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return masks for the parameters `query_mask`, `value_mask`, ... of `forward` that the caller has not given."""
     try:
         parameters = inspect.signature(module.forward).parameters
-    except (TypeError, ValueError):  # a forward that is no Python
+    except (TypeError, ValueError):  # a forward that is not written in Python has no signature
         return {}
-    given = dict(zip(parameters, args, strict=False)) | dict(kwargs)
-    found = {f"{name}_mask": value.mask for name, value in given.items() if isinstance(value, Symbol)}
+    inputs = dict(zip(parameters, args, strict=False)) | dict(kwargs)
+    masks = {f"{name}_mask": value.mask for name, value in inputs.items() if isinstance(value, Symbol)}
     return {
-        name: mask for name, mask in found.items() if name in parameters and given.get(name) is None and any_mask(mask)
+        name: mask for name, mask in masks.items() if name in parameters and inputs.get(name) is None and any_mask(mask)
     }

@@ -1,0 +1,160 @@
+"""CompileMixin: `compile`, and what a compiled model knows: its optimizer and the names of its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from kerastorch import optimizers
+from kerastorch.core.errors import warn
+from kerastorch.core.traceback_filter import public_api
+from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
+from kerastorch.training.compile_options import CompileOptions
+from kerastorch.training.compiled_loss import CompiledLoss
+from kerastorch.training.log_names import listed_names, log_names, metrics_by_output
+from kerastorch.training.memory_format import MemoryFormat
+from kerastorch.training.preflight import check_outputs_are_known
+from kerastorch.training.step_mixin import STEPS, StepMixin, overrides
+from kerastorch.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from kerastorch.module.trainable_model import ModelOptimizer
+
+
+class CompileMixin(StepMixin):
+    """A model that can be compiled."""
+
+    @public_api
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        *,
+        regularizers: Mapping[str, Any] | None = None,
+        device: Any = "auto",
+        data_device: Any = "auto",
+        memory_format: Any = "auto",
+        jit_compile: bool | str = "auto",
+        steps_per_execution: int | str = 1,
+    ) -> None:
+        """Set the optimizer, the loss and the metrics for `fit` and `evaluate`.
+
+        Args:
+            optimizer: a name, class, instance or `functools.partial`, of `kerastorch.optimizers` or `torch.optim`; an
+                instance of `torch.optim` must hold the model's parameters. Default `"rmsprop"`.
+            loss: a name, class, instance or function `(y_true, y_pred) -> loss`, of `kerastorch.losses` or `torch.nn`;
+                a list or dict of them for several outputs. Default: none, for models that call `add_loss` or override
+                `compute_loss`.
+            loss_weights: factors of the losses in their sum, in the structure of `loss`. Default: 1 each.
+            metrics: a list of names, torchmetrics metrics and functions `(y_true, y_pred) -> value`; a dict or list of
+                such lists for several outputs. Default: no metrics.
+            regularizers: penalties by parameter name, as `{"*.weight": L2(1e-4)}`; names may hold the wildcards of
+                file names.
+            device: where to compute, as `"cuda:0"`; the model is moved there by `fit` and `evaluate`. Default `"auto"`:
+                the accelerator that the model is on, else any accelerator, else the CPU.
+            data_device: where arrays in memory are stored while `fit`, `evaluate` or `predict` runs. Default `"auto"`:
+                on the model's device if that is an accelerator and the arrays need less than a quarter of its free
+                memory; else they stay where they are, and the next batch is copied while the model computes.
+            memory_format: of images when they enter the model: `"channels_last"`, `"contiguous"`, or a constant of
+                torch. Default `"auto"`: channels-last for convolutional models on the CPU that are faster with it and
+                give the same outputs up to rounding. `"contiguous"` gives the bits of a plain loop. Weights, arrays of
+                the caller, and outputs keep their format.
+            jit_compile: whether to compile the training step, optimizer included, with TorchInductor. A step that
+                cannot be compiled, gives other results or is slower runs uncompiled, with a warning. Default `"auto"`:
+                `False`.
+            steps_per_execution: number of batches between two calls of the batch hooks of callbacks; if steps are
+                compiled, up to 8 of them form one graph. `"auto"` takes as many as one graph takes, or 1 if a callback
+                of the caller has batch hooks. Default 1.
+
+        Raises:
+            ValueError: a name is unknown (the message has the nearest known one); an argument has an unknown value;
+                `data_device` does not exist; layers are in a plain list, where torch does not register them; a metric
+                given by name needs to know whether a single output is a probability or a logit, and the loss does not
+                imply it.
+
+        >>> import kerastorch as kt
+        >>> from torch import nn
+        >>> model = kt.Model(nn.Linear(3, 2))
+        >>> model.compile(kt.optimizers.AdamW(1e-2), "cross_entropy", metrics=["accuracy"])
+        >>> model.optimizer.learning_rate
+        0.01
+        """
+        check_registered(self)
+        warn_unregistered(self)
+        compiled_loss = CompiledLoss(loss, loss_weights, self._output_names)
+        settings = optimizers.get(optimizer)
+        options = CompileOptions.of(jit_compile, steps_per_execution)
+        image_format = MemoryFormat(self, memory_format, own_steps=overrides(self, *STEPS))
+        by_name = metrics_by_output(metrics, self._output_names)
+        check_outputs_are_known(self, by_name.get("", ()), compiled_loss.loss_of(""))
+        compile_args = {
+            "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+            "regularizers": regularizers, "memory_format": memory_format, "jit_compile": jit_compile,
+            "steps_per_execution": steps_per_execution,
+        }  # fmt: skip
+        self._trainer = Trainer(
+            self,
+            settings,
+            compiled_loss,
+            by_name,
+            regularizers or {},
+            device,
+            image_format,
+            data_device,
+            options,
+            compile_args=compile_args,
+            completed_fits=0 if self._trainer is None else self._trainer.state.completed_fits,
+        )
+
+    @property
+    def optimizer(self) -> ModelOptimizer:
+        """The `torch.optim` optimizer, as soon as the model is compiled and built; before that it is `None`.
+
+        `model.optimizer.learning_rate` reads and sets the learning rate of all parameter groups if `compile` was given
+        a name, a class, a partial or settings of `kerastorch.optimizers`. On an optimizer that you made yourself, set
+        `'lr'` in its `param_groups`. The type leaves `None` out, so that code after `compile` needs no check.
+
+        Raises:
+            RuntimeError: the model is not compiled.
+        """
+        return cast("ModelOptimizer", self.trainer.optimizer_if_built())
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of the values that `evaluate` returns, in this order; those of the last evaluation.
+
+        Before the first evaluation since `compile`, alone or within `fit`, they are the names of the compiled losses
+        and metrics. A `test_step` of your own may return other logs, and a metric of several values has a name for
+        each: those are known after an evaluation only.
+
+        Raises:
+            RuntimeError: the model is not compiled.
+
+        Warns:
+            UserWarning: there was no evaluation yet, and `test_step` is your own.
+        """
+        trainer = self.trainer
+        if trainer.state.evaluated_names:
+            return listed_names(trainer.state.evaluated_names)
+        if overrides(self, "test_step"):
+            warn(
+                "metrics_names: what a test_step of your own returns is known after the first evaluation. Until then "
+                "these are the names of the compiled losses and metrics; call evaluate() or test_on_batch() first."
+            )
+        return log_names(self, trainer, False, listed=True)
+
+    @property
+    def metric_directions(self) -> dict[str, bool]:
+        """The metrics by their names in the logs, each with whether larger is better; others are left out.
+
+        Raises:
+            RuntimeError: the model is not compiled.
+        """
+        return {
+            f"{output}_{metric.name}" if output else metric.name: metric.higher_is_better
+            for output, metrics in self.trainer.metrics.items()
+            for metric in metrics
+            if metric.higher_is_better is not None
+        }

@@ -1,0 +1,113 @@
+"""OnBatchMixin: `train_on_batch` and `test_on_batch`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, overload
+
+from kerastorch.callbacks.base import CallbackList
+from kerastorch.core.traceback_filter import public_api
+from kerastorch.data.class_weight import class_weights
+from kerastorch.data.data_adapter import DataAdapter
+from kerastorch.runtime.model_lock import model_lock
+from kerastorch.training import loops
+from kerastorch.training.compile_mixin import CompileMixin
+from kerastorch.training.log_names import in_keras_order
+
+_WHOLE = 2**62  # a batch size that no data reaches
+
+
+class OnBatchMixin(CompileMixin):
+    """A model that can be trained and evaluated on single batches."""
+
+    @overload
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        *,
+        return_dict: Literal[True],
+    ) -> dict[str, float]: ...
+
+    @overload
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any: ...
+
+    @public_api
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Train on one batch: one step of the optimizer. The arrays are not searched for NaN and infinity.
+
+        Args:
+            x: inputs: an array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
+            y: targets, one row for each row of `x`; several in the structure of the outputs.
+            sample_weight: a weight for each row, shape `(batch,)`. Default: 1 each.
+            class_weight: class number -> weight, for targets that are class numbers. Default: 1 each.
+            return_dict: whether to return a dict of values by name. Default `False`.
+
+        Returns:
+            The loss, or a list `[loss, *metrics]` if there are metrics, in the order of `metrics_names`; with
+            `return_dict=True` a dict of them. All are of this batch alone, before the step.
+
+        Raises:
+            RuntimeError: the model is not compiled.
+            ValueError: there is no loss; the arrays do not fit the model, the loss, or each other.
+
+        >>> import kerastorch as kt
+        >>> model = kt.Sequential([kt.layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("sgd", "mse")
+        >>> model.train_on_batch([[1.0], [1.0]], [[2.0], [2.0]])
+        4.0
+        """
+        trainer = self._compiled("train_on_batch")
+        feed = trainer.batch_transfer(class_weights(class_weight, sample_weight))
+        batch = DataAdapter(x, y, sample_weight, finite=False).batches(_WHOLE)
+        with model_lock(self, "train_on_batch"):
+            logs = loops.train_on_batch(trainer, batch, feed)
+        return logs if return_dict else in_keras_order(logs)
+
+    @overload
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, *, return_dict: Literal[True]
+    ) -> dict[str, float]: ...
+
+    @overload
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any: ...
+
+    @public_api
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Return loss and metrics of one batch, in evaluation mode and without gradients.
+
+        Args:
+            x: inputs: an array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
+            y: targets, one row for each row of `x`; several in the structure of the outputs.
+            sample_weight: a weight for each row, shape `(batch,)`. Default: 1 each.
+            return_dict: whether to return a dict of values by name. Default `False`.
+
+        Returns:
+            The loss, or a list `[loss, *metrics]` if there are metrics, in the order of `metrics_names`; with
+            `return_dict=True` a dict of them.
+
+        Raises:
+            RuntimeError: the model is not compiled.
+            ValueError: there is no loss; the arrays do not fit the model, the loss, or each other.
+        """
+        trainer = self._compiled("test_on_batch")
+        batch = DataAdapter(x, y, sample_weight, finite=False).batches(_WHOLE)
+        with model_lock(self, "evaluate"):
+            logs = loops.evaluate(trainer, batch, trainer.batch_transfer(), CallbackList([], self, {}))
+        return logs if return_dict else in_keras_order(logs)
