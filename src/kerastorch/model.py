@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias, overload
 import numpy as np
 
 from kerastorch.callbacks.backup_and_restore import BackupAndRestore
-from kerastorch.callbacks.base import Callback, CallbackList, check_monitors, listed
+from kerastorch.callbacks.base import Callback
+from kerastorch.callbacks.callback_list import CallbackList, check_monitors, listed
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose, progress
 from kerastorch.core.module_tree import modules
@@ -181,12 +182,8 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
             validation_batch_size=validation_batch_size,
             validation_steps=validation_steps,
             can_grow=self._row_by_row,
-            generators_in={
-                "model": self,
-                "losses": trainer.compiled_loss,
-                "callbacks": list(map(_without_checkpointer, own)),
-            },
-            is_captured=any(getattr(one, "is_checkpointer", False) for one in own),
+            generators_in={"model": self, "losses": trainer.compiled_loss},
+            callbacks=own,
         )
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": data.training.steps()}
@@ -196,7 +193,7 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
             check_monitors(told.callbacks, log_names(self, trainer, validates), validates)
         with model_lock(self, "fit"):
             self.history, self.stop_training = history, False
-            trainer.state.feature_names = source.columns
+            trainer.state.record_features(source.columns)
             fit(trainer, data, told, numbers, transfer=feed, validation_transfer=plain, frequency=validation_freq)
         return history
 
@@ -347,11 +344,6 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
             x: an array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
         """
         return self.predict(x, batch_size=2**62, verbose=0)
-
-
-def _without_checkpointer(callback: Callback) -> Callback | None:
-    """Return a callback that may hold random generators; a checkpointer reaches those of everything else."""
-    return None if getattr(callback, "is_checkpointer", False) else callback
 
 
 def _steps(verbose: Verbose, batches: Batches) -> dict[str, Any]:

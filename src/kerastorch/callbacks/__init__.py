@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from kerastorch.callbacks.backup_and_restore import BackupAndRestore
-from kerastorch.callbacks.base import Callback, CallbackList
+from kerastorch.callbacks.base import Callback
+from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.callbacks.csv_logger import CSVLogger
 from kerastorch.callbacks.early_stopping import EarlyStopping
 from kerastorch.callbacks.gradient_norm import GradientNorm

@@ -9,11 +9,12 @@ from types import FrameType, TracebackType
 from typing import ParamSpec, TypeVar
 
 from kerastorch.core.errors import deduplicate_warnings
+from kerastorch.core.ownership import PACKAGE
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_INTERNAL_PACKAGES = frozenset({"kerastorch", "torch", "torchmetrics"})
+_INTERNAL_PACKAGES = frozenset({PACKAGE, "torch", "torchmetrics"})
 _FX_FILE_NAME = "<eval_with_key>"  # the code that torch.fx writes for a graph is in a file of this name
 
 _is_enabled = True

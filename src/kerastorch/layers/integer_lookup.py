@@ -13,7 +13,7 @@ from kerastorch.core.errors import mismatch
 from kerastorch.layers.adaptable import to_numpy
 from kerastorch.layers.category_encoding import check_integers, raise_if_any
 from kerastorch.layers.token_counts import TokenCounts, to_document_rows
-from kerastorch.layers.vocabulary import IGNORED, _VocabularyLookup
+from kerastorch.layers.vocabulary import IGNORED, _VocabularyLookup, mask_index
 
 
 class IntegerLookup(_VocabularyLookup):
@@ -149,7 +149,7 @@ class IntegerLookup(_VocabularyLookup):
             unknown = torch.full_like(x, IGNORED)
             raise_if_any(~is_known & ~is_mask, x, "IntegerLookup has num_oov_indices=0 and knows only its vocabulary")
         known = self._sorted_positions[candidate] + len(self._special_tokens())
-        return torch.where(is_mask, self._mask_index, torch.where(is_known, known, unknown))
+        return torch.where(is_mask, mask_index(self.output_mode), torch.where(is_known, known, unknown))
 
     def _tokens_at(self, x: Tensor) -> Tensor:
         assert self.oov_token is not None

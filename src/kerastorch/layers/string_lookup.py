@@ -16,7 +16,7 @@ from torch import Tensor
 from kerastorch.core.errors import mismatch
 from kerastorch.layers.strings import to_string_array
 from kerastorch.layers.token_counts import TokenCounts, to_document_rows
-from kerastorch.layers.vocabulary import _VocabularyLookup
+from kerastorch.layers.vocabulary import _VocabularyLookup, mask_index
 
 
 class StringLookup(_VocabularyLookup):
@@ -141,7 +141,7 @@ class StringLookup(_VocabularyLookup):
 
     def _unknown_index(self, token: str) -> int:
         if token == self.mask_token:
-            return self._mask_index
+            return mask_index(self.output_mode)
         if not self.num_oov_indices:
             raise ValueError(f"StringLookup has num_oov_indices=0 and knows only its vocabulary, got {token!r}.")
         return self._first_oov_index + self._hash_bucket(token)

@@ -21,6 +21,11 @@ OUTPUT_MODES = ("int", *VECTOR_MODES, "tf_idf")
 IGNORED = -1  # index of a token that no vector counts
 
 
+def mask_index(output_mode: str) -> int:
+    """Return the index of the mask token, which has none in the other modes than `"int"`."""
+    return 0 if output_mode == "int" else IGNORED
+
+
 class _VocabularyLookup(AdaptableLayer, ABC):
     """Layer that turns tokens into indices, or indices into tokens.
 
@@ -105,11 +110,6 @@ class _VocabularyLookup(AdaptableLayer, ABC):
     def _special_tokens(self) -> list[Token]:
         masks = [self.mask_token] if self.mask_token is not None and self.output_mode == "int" else []
         return masks + [self.oov_token] * self.num_oov_indices
-
-    @property
-    def _mask_index(self) -> int:
-        """Index of the mask token."""
-        return 0 if self.output_mode == "int" else IGNORED
 
     @property
     def _first_oov_index(self) -> int:

@@ -130,7 +130,7 @@ def restore_progress(trainer: Trainer, progress: Mapping[str, Any], where: str) 
         parameter.data.copy_(value)
     if progress["optimizer"] is not None:
         restore_optimizer_state(trainer.get_or_create_optimizer(), progress["optimizer"], _names(trainer), where)
-    trainer.state.epochs_done = int(progress["epochs_done"])
+    trainer.state.restore_epochs(int(progress["epochs_done"]))
 
 
 def _names(trainer: Trainer) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from kerastorch.runtime.dry_run import isolated
 from kerastorch.saving import architecture, compile_config
 from kerastorch.saving.serializer import built_shapes
 from kerastorch.training.trainer import Trainer
-from kerastorch.version import __version__
+from kerastorch.version import VERSION_KEY, __version__
 
 SUFFIX = ".kt"
 _WEIGHTS_SUFFIXES = (".weights.h5", ".weights.safetensors", ".safetensors")
@@ -76,7 +76,7 @@ def _sections(model: Functional) -> dict[str, Any]:
     specs = vars(model).get("_seen") or (None if trainer is None else trainer.state.input_specs)
     sections: dict[str, Any] = {
         "model": {
-            "kerastorch": __version__,
+            VERSION_KEY: __version__,
             "class": type(_user_module(model)).__name__,
             "architecture": written,
             "why_not": why,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from kerastorch.callbacks.base import Callback
 from kerastorch.core.errors import check_int
 from kerastorch.core.rng_state import RandomStates
 from kerastorch.data.adaptive_batch_size import eval_batches
@@ -50,7 +51,7 @@ def assemble(
     validation_steps: int | None,
     can_grow: Callable[[], bool],
     generators_in: Mapping[str, Any],
-    is_captured: bool,
+    callbacks: Sequence[Callback],
 ) -> FitData:
     """Split the data, and make batches of them.
 
@@ -66,7 +67,7 @@ def assemble(
         validation_steps: Maximal number of validation batches.
         can_grow: Returns whether validation batches may have any size.
         generators_in: Objects that may hold random generators, besides the data, by name.
-        is_captured: A callback saves the state of this fit.
+        callbacks: Callbacks of the fit. If one saves its state, random generators are looked for, in the others too.
 
     Raises:
         ValueError: Two sources of validation data; another `shuffle`; a last batch that the model cannot train on.
@@ -81,7 +82,10 @@ def assemble(
         rows, held_out = source.split(share, stratify=split.stratify, shuffle=split.shuffle, seed=split.seed)
         validation = source
     held = None if validation is None else validation.holder
-    random = RandomStates(is_captured, data=source.holder, validation=held, **generators_in)
+    is_captured = any(getattr(one, "is_checkpointer", False) for one in callbacks)
+    # a checkpointer refers to the whole fit, so that everything would be found a second time in it
+    others = [None if getattr(one, "is_checkpointer", False) else one for one in callbacks]
+    random = RandomStates(is_captured, data=source.holder, validation=held, **generators_in, callbacks=others)
     training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows, trains=True)
     check_last_batch(model, training)
     if steps is not None:

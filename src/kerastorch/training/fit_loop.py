@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.callbacks.base import CallbackList, Checkpointer
+from kerastorch.callbacks.callback_list import CallbackList, Checkpointer
 from kerastorch.core.errors import warn
 from kerastorch.core.train_mode import training_mode
 from kerastorch.data.batches import Batch, BatchGroup
@@ -152,7 +152,7 @@ class _Checkpoint:
     def of(
         cls, trainer: Trainer, data: FitData, callbacks: CallbackList, epochs: range, settings: Settings
     ) -> _Checkpoint:
-        """Prepare a fit, whose callbacks have begun, for being captured."""
+        """Prepare the capture of a fit, after `on_train_begin`."""
         checkpointer = callbacks.checkpointer
         parts = None if checkpointer is None else FitParts.of(trainer, data, callbacks, epochs, settings)
         return cls(trainer, parts, checkpointer, epochs, callbacks)

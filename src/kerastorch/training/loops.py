@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kerastorch.callbacks.base import CallbackList
+from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import batch_rows
 from kerastorch.core.ownership import is_own
@@ -101,7 +101,7 @@ def epoch(
             f"the data gave no batch{when}. Pass a function that returns a new iterator, a DataLoader, or arrays."
         )
     if x is not None:
-        trainer.state.input_specs = specs_of(x)
+        trainer.state.record_inputs(specs_of(x))
     found = metrics.read()
     return found if _has_own_loss(model, phase) else loss.finalize_logs(found)
 
@@ -152,7 +152,7 @@ def evaluate(
         state = TrainState()
         logs = epoch(trainer, metrics, stream, transfer, step, callbacks, "test", state, interruptible=interruptible)
         callbacks.emit("on_test_end", logs)
-        trainer.state.evaluated_names = tuple(logs)
+        trainer.state.record_evaluation(logs)
         return logs
 
 

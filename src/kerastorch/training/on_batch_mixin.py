@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, overload
 
-from kerastorch.callbacks.base import CallbackList
+from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.class_weight import class_weights
 from kerastorch.data.data_adapter import DataAdapter

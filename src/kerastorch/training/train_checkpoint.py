@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kerastorch.callbacks.base import CallbackList
+from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.checkpoint.module_state import capture_module_state, check_module_state, restore_module_state
 from kerastorch.checkpoint.optimizer_state import (
     capture_optimizer_state,
@@ -67,7 +67,7 @@ class FitParts:
         epochs: range,
         settings: Settings,
     ) -> FitParts:
-        """Collect the parts of a fit that is captured, after its callbacks have begun.
+        """Collect the parts of a fit that is captured, after `on_train_begin`.
 
         Raises:
             CheckpointError: An optimizer holds a tensor that is no parameter of the model.
@@ -169,7 +169,7 @@ def check_saved(parts: FitParts, saved: Mapping[str, Any], where: str) -> None:
 
 
 def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where: str) -> Iterator[Batch]:
-    """Restore a saved state into a fit that has begun.
+    """Restore a saved state into a fit, after `on_train_begin`.
 
     Args:
         parts: What is restored: model, optimizers, loss, data, callbacks, random generators.
@@ -254,7 +254,7 @@ def _warn_of_differences(parts: FitParts, fit: Mapping[str, Any], where: str) ->
             f"{where} is of a script with other settings: {', '.join(different)}. Delete it to begin anew with "
             "those of this script; a callback may set model.optimizer.learning_rate."
         )
-    for path, names in fit.get("unsaved", fit.get("unkept", {})).items():  # 0.1 wrote the second name
+    for path, names in fit.get("unsaved", fit.get("unkept", {})).items():
         warn(
             f"{repr(path) if path else 'the model'} begins anew: the checkpoint has not kept its "
             f"{', '.join(names)}. Keep numbers in buffers, and tensors too, or write get_extra_state and "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +59,22 @@ class TrainState:
             yield
         finally:
             self.is_fitting, self.epoch_start, self.metrics = False, {}, MetricsTracker({})
+
+    def record_features(self, names: list[Any] | None) -> None:
+        """Store the columns of the DataFrame that is trained on."""
+        self.feature_names = names
+
+    def record_inputs(self, specs: Any) -> None:
+        """Store the shapes and dtypes of the last batch of inputs."""
+        self.input_specs = specs
+
+    def record_evaluation(self, names: Iterable[str]) -> None:
+        """Store the names that an evaluation logged."""
+        self.evaluated_names = tuple(names)
+
+    def restore_epochs(self, number: int) -> None:
+        """Set the number of trained epochs, of a loaded model."""
+        self.epochs_done = number
 
     def begin_epoch(self, start: Mapping[str, Any]) -> None:
         """Store the states of data and random generators at the start of an epoch."""

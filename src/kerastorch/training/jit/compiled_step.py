@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from kerastorch.callbacks.base import CallbackList
+from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.core.errors import warn
 from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.torch_private import step_post_hooks

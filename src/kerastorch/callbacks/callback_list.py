@@ -1,0 +1,245 @@
+"""CallbackList: calls the hooks of callbacks, and captures their states."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from torch import nn
+
+from kerastorch.callbacks.base import HOOKS, Callback
+from kerastorch.callbacks.renamed_attributes import adopt_old_names
+from kerastorch.core.errors import CheckpointError, suggest, unknown, warn
+from kerastorch.core.ownership import is_own
+from kerastorch.core.process_group import rank
+from kerastorch.core.unsaved_attributes import changed_attributes, declares_state, snapshot
+
+if TYPE_CHECKING:
+    from kerastorch.module.trainable_model import TrainableModel
+
+_SET_BY_LIST = ("model", "params")
+_OLDER_HOOKS = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+_OLDER_CLASSES = {"Schedule": "LRScheduler"}  # class names in states that earlier releases saved
+
+
+class Checkpointer(Protocol):
+    """A callback that writes and reads the state of a fit. It asks `fit` for states, and `fit` restores them."""
+
+    @property
+    def location(self) -> str:
+        """Return where the checkpoint is, for messages."""
+
+    def load(self, capture: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """Return the last saved state of an unfinished fit, if there is one.
+
+        Args:
+            capture: Returns the present state, whenever the callback saves it.
+        """
+
+    def announce_resume(self, epoch: int, batch: int) -> None:
+        """Report that training resumes at a batch of an epoch, both counted from 0."""
+
+    def save_now(self, state: Mapping[str, Any]) -> None:
+        """Write a state, and wait until it is written, because training is interrupted."""
+
+    def finish(self) -> None:
+        """Delete or mark the checkpoint of a fit that ended normally."""
+
+
+class CallbackList:
+    """The callbacks of one call of `fit`, `evaluate` or `predict`, called in order.
+
+    Args:
+        callbacks: Instances of `Callback`.
+        model: Model that becomes the attribute `model` of each callback.
+        params: Dict that becomes the attribute `params` of each callback.
+
+    Attributes:
+        callbacks: Callbacks of this process, checkpointers last.
+
+    Raises:
+        TypeError: An element is not a callback instance, or one of its hooks is misspelt.
+    """
+
+    def __init__(self, callbacks: Iterable[Callback], model: nn.Module, params: Mapping[str, Any]) -> None:
+        is_first = rank() == 0
+        self.callbacks = [one for one in callbacks if is_first or not getattr(one, "first_process_only", False)]
+        for callback in self.callbacks:
+            _check_callback(callback)
+            adopt_old_names(type(callback), stacklevel=2)
+        self.callbacks.sort(key=lambda callback: callback.is_checkpointer)
+        self._hooks = {hook: [f for c in self.callbacks for f in _overridden_hooks(c, hook)] for hook in HOOKS}
+        for callback in self.callbacks:
+            callback.set_model(cast("TrainableModel", model))
+            callback.set_params(params)
+        self.snapshot_attributes()
+
+    @property
+    def checkpointer(self) -> Checkpointer | None:
+        """Return the callback that saves the state of the fit, if there is one.
+
+        Raises:
+            CheckpointError: There are two.
+        """
+        found = [one for one in self.callbacks if one.is_checkpointer and hasattr(one, "save_now")]
+        if len(found) > 1:
+            raise CheckpointError("two callbacks would keep this training; pass resume= or one BackupAndRestore.")
+        return cast(Checkpointer, found[0]) if found else None
+
+    def snapshot_attributes(self) -> None:
+        """Record the attributes of all callbacks, to detect later which of them training has changed."""
+        self._seen = [snapshot(one, _SET_BY_LIST) for one in self.callbacks]
+
+    def emit(self, hook: str, *args: Any) -> None:
+        """Call `hook` of every callback that overrides it."""
+        for function in self._hooks[hook]:
+            function(*args)
+
+    def emit_to_all(self, hook: str, *args: Any) -> None:
+        """Call `hook` of every callback that overrides it, even if some fail; then raise the first error."""
+        errors = []
+        for function in self._hooks[hook]:
+            try:
+                function(*args)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Return the state of each callback, in order, with the names of changed attributes that are not in it."""
+        return [
+            {
+                "class": type(one).__name__,
+                "state": one.state_dict(),
+                "unsaved": []
+                if declares_state(one, Callback, ("state_attributes", "state_dict"))
+                else changed_attributes(one, before, _SET_BY_LIST),
+            }
+            for one, before in zip(self.callbacks, self._seen, strict=True)
+        ]
+
+    def load_state_dict(self, states: Iterable[Mapping[str, Any]]) -> None:
+        """Restore each state into the next callback of the same class.
+
+        Args:
+            states: List that `state_dict` returned.
+
+        Warns:
+            UserWarning: There is no callback for a state, or changed attributes of a callback were not saved.
+        """
+        waiting = list(self.callbacks)
+        for state in states:
+            name = self._current_class_name(state["class"])
+            callback = next((one for one in waiting if type(one).__name__ == name), None)
+            if callback is None:
+                if state["state"]:
+                    warn(f"the checkpoint has the state of a {name}, which is not here.")
+                continue
+            waiting.remove(callback)
+            if state["state"]:
+                callback.load_state_dict(state["state"])
+            if unsaved := state.get("unsaved", state.get("unkept")):
+                warn(
+                    f"the callback {name} begins anew: the checkpoint has not kept its {', '.join(unsaved)}. "
+                    "Name the attributes to restore in `state_attributes`; `state_attributes = ()` means that the "
+                    "callback may begin anew."
+                )
+
+    def _current_class_name(self, saved: str) -> str:
+        """Return the name that a saved class has in this release."""
+        has_saved_name = any(type(one).__name__ == saved for one in self.callbacks)  # a class of the user's
+        return saved if has_saved_name else _OLDER_CLASSES.get(saved, saved)
+
+    def has_hook(self, *hooks: str) -> bool:
+        """Return whether any callback overrides any of these hooks."""
+        return any(self._hooks[hook] for hook in hooks)
+
+    def modifies_training(self, *hooks: str) -> bool:
+        """Return whether any of these hooks may change how the next batch is trained on.
+
+        Hooks of user-defined classes count, as they may change anything.
+        """
+        functions = [function for hook in hooks for function in self._hooks[hook]]
+        return any(
+            not is_own(one) or getattr(getattr(one, "__self__", None), "modifies_training", False) for one in functions
+        )
+
+
+def listed(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:
+    """Return the argument `callbacks`, which may be an iterable, one callback, or `None`, as a list."""
+    if callbacks is None:
+        return []
+    given: Any = callbacks
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+
+
+def _overridden_hooks(callback: Callback, hook: str) -> list[Callable[..., None]]:
+    """Return the methods of a callback to call for `hook`: those under its name and its older name."""
+    names = [hook, _OLDER_HOOKS[hook]] if hook in _OLDER_HOOKS else [hook] if hook not in _OLDER_HOOKS.values() else []
+    functions = [getattr(callback, name) for name in names]
+    return [f for name, f in zip(names, functions, strict=True) if not _is_default(f, name)]
+
+
+def _is_default(function: Any, name: str) -> bool:
+    """Return whether a bound method is the empty hook of `Callback`."""
+    return getattr(function, "__func__", None) is getattr(Callback, name)
+
+
+def _check_callback(callback: object) -> None:
+    """Check that `callback` is an instance of `Callback` without misspelt hooks.
+
+    Raises:
+        TypeError: It is something else, or a method that begins with `on_` is not a hook.
+    """
+    if inspect.isclass(callback):
+        raise TypeError(f"callbacks: pass {callback.__name__}(), not the class {callback.__name__}.")
+    if not isinstance(callback, Callback):
+        raise TypeError(
+            f"callbacks: {callback!r} is not a kerastorch.callbacks.Callback. Pass instances, as in "
+            "callbacks=[kerastorch.callbacks.EarlyStopping(patience=3)]."
+        )
+    for name in dir(type(callback)):
+        if name.startswith("on_") and name not in HOOKS and callable(getattr(callback, name, None)):
+            raise TypeError(
+                f"{type(callback).__name__}.{name} is not a hook.{suggest(name, HOOKS)} Hooks: {', '.join(HOOKS)}."
+            )
+
+
+def _may_add_logs(callback: Callback) -> bool:
+    """Return whether a callback runs user code at the end of epochs, which may add logs."""
+    ours = is_own(callback) and "on_epoch_end" not in vars(callback)
+    return not ours and bool(_overridden_hooks(callback, "on_epoch_end"))
+
+
+def check_monitors(callbacks: Iterable[Callback], available: list[str], validates: bool) -> None:
+    """Check before the first epoch that all logs that callbacks require will exist.
+
+    The check ends at the first user-defined callback with `on_epoch_end`, as it may add logs under any name.
+
+    Args:
+        callbacks: Callbacks in the order of their calls.
+        available: Names of the logs of `fit` itself.
+        validates: Whether `fit` has validation data.
+
+    Raises:
+        ValueError: A required log will not exist; the message lists those that will.
+    """
+    known = list(available)
+    for callback in callbacks:
+        if _may_add_logs(callback):
+            return
+        for name in callback.required_logs:
+            _check_log(callback, name, known, validates)
+        known += callback.logs_added
+
+
+def _check_log(callback: Callback, name: str, known: list[str], validates: bool) -> None:
+    """Raise a ValueError if the log `name` is not `known`, nor one of the values of a known metric."""
+    if name in known or any(name.startswith((f"{one}_", f"{one}/")) for one in known):
+        return  # a metric of several values logs each as name_part
+    if name.startswith("val_") and not validates and name.removeprefix("val_") in known:
+        verb = "monitors" if name == callback.monitor else "needs"
+        raise ValueError(f"{type(callback).__name__} {verb} {name!r}, but no validation data was given.")
+    raise ValueError(f"{type(callback).__name__}: {unknown('metric', name, known)}")
