@@ -1,4 +1,4 @@
-"""What a metric has accumulated, taken out and put back."""
+"""The accumulated state of a metric, captured and restored."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from kerastorch.metrics.accumulators import KerasMetric, UserMetric, inner_metri
 
 
 def capture_metric_state(accumulator: Any) -> dict[str, Any]:
-    """Return what `load_state` takes: of a torchmetrics metric the states of all metrics in it, of a user's object with
-    Keras' methods its numbers, text, tensors and lists of them.
+    """Return the state of an accumulator, for `restore_metric_state`.
+
+    It holds the states of all torchmetrics metrics in the accumulator, or the numbers, strings, tensors and lists of
+    them that a user's object has as attributes.
     """
     metrics = dict(torchmetrics_in(accumulator))
     if metrics:
@@ -26,7 +28,7 @@ def capture_metric_state(accumulator: Any) -> dict[str, Any]:
 
 
 def restore_metric_state(accumulator: Any, state: Mapping[str, Any]) -> None:
-    """Put back what `state_of` found in another of the same kind."""
+    """Restore a captured state into an accumulator of the same kind."""
     metrics = dict(torchmetrics_in(accumulator))
     inner = inner_metric(accumulator)
     for name, saved in state.items():
@@ -48,7 +50,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _copied(value: Any) -> Any:
-    """Tensors of its own, since accumulators add in place."""
+    """Copy tensors, because accumulators add to them in place."""
     if isinstance(value, Tensor):
         return value.clone()
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The state of an optimizer by the names of parameters, which last longer than their numbers."""
+"""The state of an optimizer by names of parameters, which stay the same when their numbers change."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def capture_optimizer_state(optimizer: TorchOptimizer, names: Mapping[str, Tenso
 def restore_optimizer_state(
     optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str
 ) -> None:
-    """Put back what `capture_optimizer_state` returned, group by group; nothing is changed where it does not fit.
+    """Restore a captured state, group by group; nothing is changed if it does not fit.
 
     Args:
         optimizer: one of the same kind over the same parameters.
@@ -71,7 +71,7 @@ def _copy(value: Any) -> Any:
 
 
 def _lay_out(held: dict[str, Any], saved: Mapping[str, Any], weight: Tensor) -> None:
-    """Give a parameter's state the dtypes it was saved with, and the parameter's strides.
+    """Convert the state of a parameter to the dtypes it was saved with and the parameter's strides.
 
     torch casts a state to the dtype of the parameter, also where it was made wider. A file knows no strides, and fused
     kernels walk through a parameter and its state in the order of memory.
@@ -80,20 +80,20 @@ def _lay_out(held: dict[str, Any], saved: Mapping[str, Any], weight: Tensor) -> 
         if not isinstance(value, Tensor):
             continue
         if value.shape == weight.shape:
-            held[key] = like(weight, value)
+            held[key] = copy_like(weight, value)
         elif held[key].dtype != value.dtype:
             held[key] = value.to(held[key].device, copy=True)
 
 
-def like(weight: Tensor, value: Tensor) -> Tensor:
-    """A copy of `value` in its own dtype, where `weight` is and with its strides."""
+def copy_like(weight: Tensor, value: Tensor) -> Tensor:
+    """Copy `value` in its own dtype to the device of `weight`, with the strides of `weight`."""
     return torch.empty_like(weight, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def check_optimizer_state(
     optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str
 ) -> None:
-    """Check that `restore_optimizer_state` can put back a state."""
+    """Check that `restore_optimizer_state` can restore a state."""
     if state["kind"] != type(optimizer).__name__:
         raise CheckpointError(f"{where} is of the optimizer {state['kind']}, this one is {type(optimizer).__name__}.")
     groups, saved = _groups(optimizer, names), [list(group["params"]) for group in state["groups"]]
@@ -141,21 +141,28 @@ _LIKE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer"
          "acc_delta", "ema", "ax")  # fmt: skip
 
 
-def held(model: nn.Module, known: TorchOptimizer) -> dict[str, TorchOptimizer]:
-    """The optimizers that modules hold as attributes, by place, but the one that is known: a GAN has two.
+def find_optimizers(model: nn.Module, excluded: TorchOptimizer) -> dict[str, TorchOptimizer]:
+    """Find the optimizers that modules hold as attributes, such as the second one of a GAN.
+
+    Args:
+        model: The model.
+        excluded: The optimizer of `compile`, which is left out.
+
+    Returns:
+        The optimizers by place: path of the module, attribute, and index or key in a list or dict.
 
     >>> net = torch.nn.Linear(2, 1)
     >>> net.own = torch.optim.SGD(net.parameters(), lr=0.1)
-    >>> list(held(net, torch.optim.Adam(net.parameters())))
+    >>> list(find_optimizers(net, torch.optim.Adam(net.parameters())))
     ['own']
     """
-    found: dict[int, tuple[str, TorchOptimizer]] = {id(known): ("", known)}
+    found: dict[int, tuple[str, TorchOptimizer]] = {id(excluded): ("", excluded)}
     for path, part in named_modules(model):
         for name, value in vars(part).items():
             for at, one in _several(value):
                 if isinstance(one, TorchOptimizer):
                     found.setdefault(id(one), (".".join(filter(None, (path, name, at))), one))
-    return dict(one for one in found.values() if one[1] is not known)
+    return dict(one for one in found.values() if one[1] is not excluded)
 
 
 def _several(value: Any) -> Iterable[tuple[str, Any]]:
@@ -164,8 +171,8 @@ def _several(value: Any) -> Iterable[tuple[str, Any]]:
     return ((str(at), one) for at, one in value.items()) if isinstance(value, dict) else [("", value)]
 
 
-def check_held(optimizer: TorchOptimizer, names: Mapping[str, Tensor], place: str) -> None:
-    """Refuse one whose state could not be told by names.
+def check_parameters_are_named(optimizer: TorchOptimizer, names: Mapping[str, Tensor], place: str) -> None:
+    """Check that an optimizer holds only parameters of the model, so that its state has names.
 
     Raises:
         CheckpointError: it holds a tensor that is no parameter of the model.

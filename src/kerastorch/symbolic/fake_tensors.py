@@ -119,7 +119,7 @@ def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, 
 
 @contextmanager
 def mute_fake_tensor_logs() -> Iterator[None]:
-    """What torch logs about an operation that shapes do not fit is in the error."""
+    """Mute torch's log of failed operations on fake tensors, whose error has the same message."""
     logger = logging.getLogger(FAKE_TENSOR_LOGGER)
     before = logger.level
     logger.setLevel(logging.CRITICAL)

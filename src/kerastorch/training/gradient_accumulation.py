@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from kerastorch.checkpoint.optimizer_state import like
+from kerastorch.checkpoint.optimizer_state import copy_like
 from kerastorch.core.errors import warn
 from kerastorch.core.torch_private import foreach_div_
 from kerastorch.optimizers.base import TorchOptimizer, optimizer_parameters
@@ -95,7 +95,7 @@ class GradientAccumulation:
         """Restore what `state_dict` returned; sums of another loss scale are converted."""
         self._batches = state["batches"]
         pairs = zip(optimizer_parameters(self._optimizer), state["gradients"], strict=False)
-        self._sums = {weight: like(weight, gradient) for weight, gradient in pairs if gradient is not None}
+        self._sums = {weight: copy_like(weight, gradient) for weight, gradient in pairs if gradient is not None}
         before = state.get("scale", self.loss_scale)
         if before != self.loss_scale:
             self._sums = {weight: gradient * (self.loss_scale / before) for weight, gradient in self._sums.items()}

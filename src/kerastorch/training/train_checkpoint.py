@@ -14,9 +14,9 @@ from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.checkpoint.module_state import capture_module_state, check_module_state, restore_module_state
 from kerastorch.checkpoint.optimizer_state import (
     capture_optimizer_state,
-    check_held,
     check_optimizer_state,
-    held,
+    check_parameters_are_named,
+    find_optimizers,
     parameter_names,
     restore_optimizer_state,
 )
@@ -74,8 +74,8 @@ class FitParts:
         """
         names = _parameter_names(trainer)
         optimizer = trainer.get_or_create_optimizer()
-        for place, one in {"optimizer": optimizer, **held(trainer.model, optimizer)}.items():
-            check_held(one, names, place)
+        for place, one in {"optimizer": optimizer, **find_optimizers(trainer.model, optimizer)}.items():
+            check_parameters_are_named(one, names, place)
         callbacks.snapshot_attributes()
         modules = {
             path: (part, snapshot(part, _NOT_COUNTED))
@@ -109,7 +109,9 @@ def capture(parts: FitParts, state: TrainState) -> Sections:
         "model": capture_module_state(model),
         "optimizer": capture_optimizer_state(optimizer, names),
         "fit": {
-            "optimizers": {name: capture_optimizer_state(one, names) for name, one in held(model, optimizer).items()},
+            "optimizers": {
+                name: capture_optimizer_state(one, names) for name, one in find_optimizers(model, optimizer).items()
+            },
             "epoch": state.epoch,
             "done": state.batches_done,
             "facts": dict(parts.fingerprint),
@@ -239,7 +241,7 @@ def _other_optimizers(
     trainer: Trainer, saved: Mapping[str, Any], names: Mapping[str, Tensor]
 ) -> dict[str, TorchOptimizer]:
     """Return the optimizers that the model holds beside that of `compile`, checked against the saved ones."""
-    here = held(trainer.model, trainer.get_or_create_optimizer())
+    here = find_optimizers(trainer.model, trainer.get_or_create_optimizer())
     for name in here.keys() ^ saved.keys():
         raise CheckpointError(f"{'the checkpoint' if name in here else 'the model'} has no optimizer {name!r}.")
     for name, one in here.items():
