@@ -196,17 +196,17 @@ def test_a_second_fit_uses_what_the_first_compiled():
 
 
 def test_a_shape_that_comes_once_an_epoch_stays_eager_and_one_that_comes_often_gets_a_graph():
-    from kerastorch.training.jit.compiled_step import OFTEN
+    from kerastorch.training.jit.compiled_step import MIN_REPEATS
 
     x, y = data(4 * 32 + 5)
     loader = [(x[i : i + 32], y[i : i + 32]) for i in range(0, len(x), 32)]
-    often = [*loader, *((x[:7], y[:7]) for _ in range(OFTEN))]
+    often = [*loader, *((x[:7], y[:7]) for _ in range(MIN_REPEATS))]
     losses = []
     for jit in (False, True):
         model = kt.Model(network())
         model.compile("sgd", "cross_entropy", jit_compile=jit)
         model.trainer.register_listener((said := []).append)
-        curves = model.fit(lambda: iter(loader), epochs=OFTEN + 2, verbose=0).history["loss"]
+        curves = model.fit(lambda: iter(loader), epochs=MIN_REPEATS + 2, verbose=0).history["loss"]
         assert len(said) == (2 if jit else 0)
         more = model.fit(lambda: iter(often), epochs=2, verbose=0).history["loss"]
         losses.append([*curves, *more])
@@ -218,12 +218,12 @@ def test_a_shape_that_is_faster_uncompiled_leaves_the_others_compiled():
     model, _ = trained(network, "sgd", jit=True, epochs=1)
     compiled = model.trainer.compiled_step
     (main,) = compiled._steps
-    compiled._drop("another", "it is slower")
+    compiled._fall_back_for("another", "it is slower")
     assert compiled.fallback_reason is None
-    assert compiled._steps["another"] == compiled._eager
+    assert compiled._steps["another"] == compiled._run_eager
     compiled._steps.pop("another")
-    with pytest.warns(UserWarning, match="jit_compile: training goes on uncompiled: it is slower"):
-        compiled._drop(main, "it is slower")
+    with pytest.warns(UserWarning, match="jit_compile: training continues uncompiled: it is slower"):
+        compiled._fall_back_for(main, "it is slower")
     assert compiled.fallback_reason == "it is slower"
 
 
@@ -358,7 +358,7 @@ def uncompiled(make, optimizer, cause, **fit):
         random.seed(0)
         x, y = data(100)
         if jit:
-            with pytest.warns(UserWarning, match="jit_compile: training goes on uncompiled: ") as caught:
+            with pytest.warns(UserWarning, match="jit_compile: training continues uncompiled: ") as caught:
                 history = model.fit(x, y, epochs=2, verbose=0, **fit)
             messages = [str(one.message) for one in caught if "jit_compile" in str(one.message)]
             assert len(messages) == 1
@@ -504,7 +504,7 @@ def test_a_compiler_that_fails_is_no_reason_to_stop(monkeypatch):
 def test_a_graph_that_would_take_minutes_to_compile_is_not(monkeypatch):
     from kerastorch.training.jit import graph_capture
 
-    monkeypatch.setattr(graph_capture, "LARGEST", 10)
+    monkeypatch.setattr(graph_capture, "MAX_OPERATIONS", 10)
     uncompiled(network, "adam", "operations, which would take many minutes")
 
 
@@ -564,15 +564,15 @@ def test_small_weights_share_one_state_and_large_ones_keep_theirs():
     before = {id(w): {k: v.clone() for k, v in optimizer.state[w].items()} for w in weights}
     joined, alone = make_buckets(optimizer, weights)
     assert [len(joined.weights), len(alone.weights)] == [2, 1]
-    assert joined.rows["exp_avg"].shape == (9,)
+    assert joined.state.elementwise["exp_avg"].shape == (9,)
     for weight in weights:
         for key, value in optimizer.state[weight].items():
             assert torch.equal(value, before[id(weight)][key])
-    joined.rows["exp_avg"].zero_()
+    joined.state.elementwise["exp_avg"].zero_()
     assert not optimizer.state[weights[0]]["exp_avg"].any()
-    assert joined.current
+    assert joined.is_valid
     optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    assert not joined.current
+    assert not joined.is_valid
 
 
 def test_how_long_compiling_took_is_said_where_progress_is_shown(capsys):

@@ -1,1 +1,1 @@
-"""Training steps compiled into one graph: forward, loss, penalties, backward and the step of the optimizer."""
+"""Training steps compiled to one graph: forward, loss, penalties, backward and optimizer step."""

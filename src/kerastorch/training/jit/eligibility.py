@@ -1,7 +1,8 @@
-"""What is not compiled, because it may do more than a graph can hold."""
+"""Checks before tracing: models and optimizers that may do what a compiled graph cannot."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -13,53 +14,53 @@ from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.guards import has_hooks
 from kerastorch.training.optimizer_step import ConstrainHook, OptimizerStep
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_HOOK_DICTS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-def refuse_model(model: nn.Module) -> None:
-    """Refuse a model with steps or hooks of the user's own, or with draws that a captured graph would repeat.
+def check_model(model: nn.Module) -> None:
+    """Raise an error if a model has steps or hooks of the user, or layers with a seed.
 
     Raises:
-        UntraceableError: with the cause.
+        UntraceableError: With the reason.
     """
     for name in ("train_step", "compute_loss", "compute_metrics"):
         if not getattr(type(model), name).__module__.startswith("kerastorch."):
             raise UntraceableError(f"{type(model).__name__}.{name} is your own and may do more than a graph can hold")
     for module in modules(model):
-        hooks = [hook for kind in _HOOKS for hook in getattr(module, kind).values()]
-        if not all(_origin(hook).startswith(("kerastorch.", "torch.")) for hook in hooks):
+        hooks = [hook for name in _HOOK_DICTS for hook in getattr(module, name).values()]
+        if not all(_defining_module(hook).startswith(("kerastorch.", "torch.")) for hook in hooks):
             raise UntraceableError(f"{type(module).__name__} has hooks of your own")
         if any(isinstance(value, RandomGenerator) and value.seed is not None for value in vars(module).values()):
-            # its draws are counted on the CPU, and a CUDA graph does not go there
+            # a seeded generator counts its draws on the CPU; a CUDA graph would repeat the same draw
             raise UntraceableError(f"{type(module).__name__} has a seed of its own")
     if any(has_hooks(weight) for weight in model.parameters()):
         raise UntraceableError("a weight has a hook on its gradient")
 
 
-def _origin(hook: Any) -> str:
+def _defining_module(hook: Callable[..., Any]) -> str:
+    """Return the name of the Python module that defines a hook, or its class."""
     function = getattr(hook, "__func__", hook)
     return str(getattr(function, "__module__", None) or type(hook).__module__)
 
 
-def refuse_optimizer(update: OptimizerStep) -> None:
-    """Refuse an optimizer whose step is more than the `step` method of a class of torch on dense gradients.
+def check_optimizer(optimizer_step: OptimizerStep) -> None:
+    """Raise an error unless each batch makes one step of a `torch.optim` optimizer, without hooks of the user.
 
     Raises:
-        UntraceableError: with the cause.
+        UntraceableError: With the reason.
     """
-    optimizer = update.optimizer
+    optimizer = optimizer_step.optimizer
     name = type(optimizer).__name__
     if not type(optimizer).__module__.startswith("torch.optim"):
         raise UntraceableError(f"{name} is no optimizer of torch.optim, and its step may do anything")
-    if update.needs_closure:
+    if optimizer_step.needs_closure:
         raise UntraceableError(f"{name} asks for the loss several times a step")
-    if update.accumulation.steps > 1:
+    if optimizer_step.accumulation.steps > 1:
         raise UntraceableError("gradient_accumulation_steps is larger than 1")
-    before, after = (list(hooks.values()) for hooks in (
-        optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks,
-    ))  # fmt: skip
-    if not all(isinstance(hook, (Clip, Decay)) for hook in before) or not all(
-        isinstance(h, (Average, ConstrainHook)) for h in after
+    pre_hooks, post_hooks = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+    if not (
+        all(isinstance(hook, (Clip, Decay)) for hook in pre_hooks.values())
+        and all(isinstance(hook, (Average, ConstrainHook)) for hook in post_hooks.values())
     ):
         raise UntraceableError("the optimizer has step hooks of your own")
     if "step" in vars(optimizer) and not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
