@@ -115,7 +115,7 @@ def test_a_link_is_read_only_where_that_is_asked_for(tmp_path):
     (tmp_path / "b").symlink_to(tmp_path / "a")
     with pytest.raises(CheckpointError, match="symbolic link"):
         atomic_file.read(tmp_path / "b")
-    assert atomic_file.read(tmp_path / "b", links=True) == b"abc"
+    assert atomic_file.read(tmp_path / "b", follow_symlinks=True) == b"abc"
 
 
 def test_a_write_does_not_follow_a_link_laid_in_its_way(tmp_path):
