@@ -1,4 +1,6 @@
-"""Archive: named sections of state in one file, whose parts are verified by SHA-256 before any of them is decoded.
+"""Archive format: named sections of state in one file.
+
+All parts are verified by SHA-256 before any of them is decoded. The bytes are:
 
     magic, 12 bytes | format, 4 | length of the header, 8 | header | SHA-256 of all that, 32 | parts, end to end
 
@@ -155,7 +157,7 @@ def _verify_parts(index: Any, rest: memoryview, name: str) -> dict[str, memoryvi
 
 
 def _format_error(start: bytes, name: str) -> CheckpointError:
-    """Return the error for a file that does not begin as an archive; it names the format if that is known."""
+    """Return the error for a file of another format, which it names if it is known."""
     for magic, description in _OTHER_FORMATS:
         if start.startswith(magic):
             return CheckpointError(f"{name} is no archive of kerastorch but {description}.")

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class AsyncWriter:
-    """Runs functions in a thread, one at a time. An error in a function is raised by the next call of a method."""
+    """Thread that runs functions, one at a time; the next method call raises their errors."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None

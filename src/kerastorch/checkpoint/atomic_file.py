@@ -111,7 +111,10 @@ def _locked_file(path: Path) -> Iterator[int]:
 
 
 def _lock(file: int, path: Path) -> bool:
-    """Lock an open file; return `False` if another process has renamed or deleted it before the lock was taken."""
+    """Lock an open file; return `False` if it no longer has this path.
+
+    Another process may have renamed or deleted it before it was locked.
+    """
     if fcntl is None:
         return True
     try:
@@ -141,7 +144,7 @@ def _write_all(file: int, part: memoryview) -> None:
 
 
 def _read_all(file: int, buffer: memoryview) -> int:
-    """Fill a buffer from a file; return the number of bytes read, which is smaller at the end of the file."""
+    """Fill a buffer from a file; return the number of bytes up to the end of the file."""
     done = 0
     while done < len(buffer):
         chunk = buffer[done : done + CHUNK]

@@ -1,4 +1,4 @@
-"""JSON objects as bytes, with limits on size and memory, so that a malicious file cannot exhaust the machine."""
+"""JSON objects as bytes, with limits so that a malicious file cannot exhaust the memory."""
 
 from __future__ import annotations
 

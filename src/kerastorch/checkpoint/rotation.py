@@ -1,4 +1,4 @@
-"""CheckpointRotation: a folder with the newest archives of one training; older ones are deleted."""
+"""CheckpointRotation: a folder that holds the newest archives of one training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class CheckpointRotation:
             raise CheckpointError(f"{self.folder} is no folder; give one for this training alone.")
 
     def prepare(self) -> None:
-        """Create the folder and force its name to disk, so that an unusable path raises an error before training.
+        """Create the folder and force its name to disk.
+
+        Called before training, so that a path that cannot be used raises an error early.
 
         Raises:
             OSError: The folder cannot be created or written to.

@@ -1,6 +1,7 @@
-"""Encoding of named tensors as safetensors: 8 bytes with the length of a JSON header, the header, the tensors' bytes.
+"""Encoding of tensors by name in the safetensors format, and decoding.
 
-The format is that of https://huggingface.co/docs/safetensors; `safetensors.torch.load` reads what is written here.
+The bytes are the length of the header in 8 bytes, the header as JSON, and the tensors. The format is that of
+https://huggingface.co/docs/safetensors; `safetensors.torch.load` reads what is written here.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Decoded(NamedTuple):
 
 
 class _TensorEntry(NamedTuple):
-    """Entry of the header for one tensor: its bytes are those from `begin` to `end` after the header."""
+    """Entry of the header for one tensor, with the range of its bytes after the header."""
 
     dtype: torch.dtype
     shape: list[int]
@@ -146,7 +147,7 @@ def _are_sizes(value: Any) -> bool:
 
 
 def _decode_tensor(data: memoryview, entry: _TensorEntry, key: str, name: str) -> Tensor:
-    """Return a tensor as a view of its bytes; a copy if they are not aligned to the size of its elements."""
+    """Return a tensor as a view of its bytes, or a copy if they are not aligned."""
     try:
         if not len(data):
             return torch.empty(entry.shape, dtype=entry.dtype)

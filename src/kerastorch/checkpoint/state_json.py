@@ -25,11 +25,11 @@ class Packed(NamedTuple):
 
 
 def pack(value: Any) -> Packed:
-    """Separate nested state into JSON and tensors, which are named by their paths: `optimizer.0.exp_avg`.
+    """Separate nested state into JSON and tensors.
 
-    Numbers, text, `None`, lists, tuples, sets, mappings with any such keys, tensors, NumPy arrays and scalars, dtypes
-    and devices are supported. `unpack` restores the same types, except that mappings become `dict` and NumPy scalars
-    become Python numbers.
+    Tensors are named by their paths: `optimizer.0.exp_avg`. Numbers, text, `None`, lists, tuples, sets, mappings with
+    any such keys, tensors, NumPy arrays and scalars, dtypes and devices are supported. `unpack` restores the same
+    types, except that mappings become `dict` and NumPy scalars become Python numbers.
 
     Raises:
         CheckpointError: The state is nested too deeply, or contains itself.

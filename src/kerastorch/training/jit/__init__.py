@@ -1,1 +1,1 @@
-"""Training steps compiled to one graph: forward, loss, penalties, backward and optimizer step."""
+"""Compiled training steps: forward, loss, backward and optimizer step in one graph."""

@@ -1,4 +1,4 @@
-"""CompiledStep: runs training steps as compiled graphs, and decides for which batches that is correct and faster."""
+"""CompiledStep: runs training steps as compiled graphs if that is correct and faster."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Policy(Enum):
 
 
 class CompiledStep:
-    """Replacement of `model.train_step` that runs a compiled graph if its results are equal and it is not slower.
+    """Replacement of `model.train_step`: a compiled graph, if it is correct and not slower.
 
     The first step of each fit is eager: it validates the data and creates the optimizer's state. The next batch is
     run both ways from the same weights, and the results are compared. Then compiled and eager steps alternate while
@@ -115,7 +115,7 @@ class CompiledStep:
             self.steps_per_graph = self._options.steps_per_graph(len(weights(self._optimizer_step.optimizer)))
 
     def _can_join_steps(self) -> bool:
-        """Return whether nothing has to run between two steps: no hook of the optimizer, and no callback."""
+        """Return whether no hook of the optimizer and no callback has to run between two steps."""
         if self._optimizer_step.optimizer._optimizer_step_post_hooks:
             return False
         return self._options.steps != "auto" or not self._checks_each_step
@@ -204,7 +204,9 @@ class CompiledStep:
         return make_buckets(optimizer, trained)
 
     def _verify(self, executable: Executable, shape: Hashable, batch: Batch | BatchGroup) -> StepOutput:
-        """Make an eager step on a batch; fall back unless the compiled step from the same weights gives the same.
+        """Make an eager step; fall back unless the compiled step gives the same.
+
+        Both start from the same weights and random numbers.
 
         Returns:
             The output of the eager step.
@@ -246,7 +248,7 @@ class CompiledStep:
 
 
 class _ExecutableStep:
-    """Training step by an executable; it also updates the metrics and calls the optimizer's hooks."""
+    """Training step by an executable, with metrics and hooks of the optimizer, which run eagerly."""
 
     def __init__(self, executable: Executable, trainer: TrainerProtocol, optimizer_step: OptimizerStep) -> None:
         self._executable, self._trainer, self._optimizer = executable, trainer, optimizer_step.optimizer

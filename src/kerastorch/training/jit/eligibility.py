@@ -44,7 +44,7 @@ def _defining_module(hook: Callable[..., Any]) -> str:
 
 
 def check_optimizer(optimizer_step: OptimizerStep) -> None:
-    """Raise an error unless each batch makes one step of a `torch.optim` optimizer, without hooks of the user.
+    """Raise an error unless each batch makes one plain step of a `torch.optim` optimizer.
 
     Raises:
         UntraceableError: With the reason.

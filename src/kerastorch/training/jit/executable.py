@@ -1,4 +1,4 @@
-"""Compilation of traced steps, and the executable that runs them on one batch after the other."""
+"""Compilation of traced steps with Inductor and, on a GPU, as CUDA graphs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ CompiledGraph = Callable[..., list[Tensor]]
 
 
 class Executable:
-    """Compiled training steps for batches of one shape; a call updates weights, buffers and optimizer state in place.
+    """Compiled training steps for batches of one shape.
+
+    A call updates weights, buffers and optimizer state in place.
 
     Args:
         trainer: Holds the model and the losses.
@@ -104,7 +106,10 @@ def _compile(graph: GraphModule, inputs: list[Tensor], batch_tensors: list[Tenso
 
 @contextmanager
 def _silenced_logging() -> Iterator[None]:
-    """Silence log records up to WARNING: Inductor reports operations that its C++ wrapper calls through Python."""
+    """Silence log records up to WARNING.
+
+    Inductor reports each operation that its C++ wrapper calls through Python.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -114,7 +119,7 @@ def _silenced_logging() -> Iterator[None]:
 
 
 class CudaGraphCallable:
-    """Function of tensors on a GPU, captured as a CUDA graph: all its kernels are launched at once.
+    """Function of GPU tensors, captured as a CUDA graph: one launch runs all its kernels.
 
     Args:
         function: Called with `inputs`, which it updates in place, and the tensors of a batch.

@@ -1,4 +1,4 @@
-"""The optimizer's own step as a function of traced tensors: it runs on a shallow copy of the optimizer."""
+"""The optimizer's own step on traced tensors, by a shallow copy of the optimizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracing of training steps: `train_step` and the optimizer step, recorded as one torch.fx graph."""
+"""Tracing of training steps: `train_step` and optimizer step, as one torch.fx graph."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class _State(NamedTuple):
 
 
 class _StepModule(nn.Module):
-    """The modules that a training step computes with, as one module whose `forward` is `train_step`."""
+    """Model and losses as one module whose `forward` is `train_step`."""
 
     def __init__(self, model: nn.Module, losses: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class _StepModule(nn.Module):
 
 
 class _MetricsRecorder:
-    """Stores the outputs and targets that a step passes to the metrics, which are updated outside the graph."""
+    """Stores what a step passes to the metrics, which are updated outside the graph."""
 
     def __init__(self) -> None:
         self.inputs: list[dict[str, tuple[Any, Any]]] = []
@@ -136,7 +136,7 @@ class _MetricsRecorder:
 
 
 class _StepFunction:
-    """Training steps as a function of tensors: weights, buffers, optimizer state, learning rates, batch tensors.
+    """Training steps as a function of tensors: first those of the state, then the batches.
 
     Args:
         trainer: Holds the model and the losses.
@@ -177,7 +177,7 @@ class _StepFunction:
         return [*modules(self._trainer.model), *losses, *self._trainer.compiled_loss.losses.values()]
 
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
-        """Make a step on each batch, in place on the given tensors; return the tensors for `build_output`."""
+        """Make a step on each batch, in place; return the tensors for `build_output`."""
         remaining = iter(tensors)
         state = self.state.with_tensors(remaining)
         outputs = [self._step(state, _with_tensors(batch, remaining)) for batch in self._batches]
@@ -236,7 +236,10 @@ def _learning_rate_tensor(group: dict[str, Any]) -> Tensor:
 
 @contextmanager
 def _is_compiling() -> Iterator[None]:
-    """Let `torch.compiler.is_compiling()` return `True`: torch's optimizers then leave their numbers on the device."""
+    """Let `torch.compiler.is_compiling()` return `True`.
+
+    torch's optimizers then leave their numbers on the device.
+    """
     before = torch.compiler._is_compiling_flag
     torch.compiler._is_compiling_flag = True
     try:
@@ -246,10 +249,10 @@ def _is_compiling() -> Iterator[None]:
 
 
 def _check_captured_constants(graph: GraphModule, inputs: Sequence[Tensor]) -> None:
-    """Raise an error if the graph holds a weight as a constant, because no attribute of a module led to it.
+    """Raise an error if the graph holds a weight as a constant instead of an input.
 
     Raises:
-        UntraceableError: A weight or buffer is a constant of the graph.
+        UntraceableError: A step has found a weight or buffer elsewhere than in an attribute of its module.
     """
     storages = {tensor.untyped_storage().data_ptr() for tensor in inputs if tensor.numel()}
     for node in graph.graph.nodes:

@@ -1,4 +1,4 @@
-"""The result of a compiled graph, and the mapping from the tensors that the graph returns to this result."""
+"""Results of compiled graphs, and how they are built from the tensors that a graph returns."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def join_graph_outputs(outputs: Sequence[GraphOutput]) -> GraphOutput:
 
 
 def join_step_outputs(outputs: Sequence[StepOutput]) -> StepOutput:
-    """Join the outputs of several steps on batches of one shape: numbers become vectors with one entry per step."""
+    """Join the outputs of steps on batches of one shape: numbers become vectors `(steps,)`."""
     first = outputs[0]
     return StepOutput(
         {name: _stack([output.logs[name] for output in outputs]) for name in first.logs},
@@ -51,7 +51,7 @@ def _stack(numbers: Sequence[Any]) -> Tensor:
 def plan_output(
     output: GraphOutput, arguments: Sequence[Tensor], n_batch_tensors: int
 ) -> tuple[list[Tensor], OutputBuilder]:
-    """Decide which tensors a graph must return, so that `output` can be built from them after each call.
+    """Decide which tensors a graph must return to build `output` after each call.
 
     Args:
         output: Result of the traced function.

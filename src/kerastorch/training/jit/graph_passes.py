@@ -11,10 +11,10 @@ from torch.fx import GraphModule, Node
 
 
 def replace_inplace_bernoulli(graph: GraphModule) -> None:
-    """Replace `bernoulli_`, which dropout uses, by `native_dropout`, which draws the same random numbers.
+    """Replace `bernoulli_`, which dropout uses, by `native_dropout`.
 
-    When Inductor (2.13) fuses operations around `bernoulli_`, it may draw into a mask that it has read already.
-    `native_dropout` returns its mask.
+    Both draw the same random numbers. When Inductor (2.13) fuses operations around `bernoulli_`, it may draw into a
+    mask that it has read already. `native_dropout` returns its mask.
     """
     aten = torch.ops.aten
     for node in graph.graph.nodes:
@@ -58,7 +58,7 @@ def _is_scalar(node: Node) -> bool:
 
 
 def _is_expensive(node: Node) -> bool:
-    """Return whether a scalar is computed from other scalars with powers, roots, exponentials or logarithms."""
+    """Return whether a scalar comes from other scalars by powers, roots, `exp` or `log`."""
     name = str(node.target)
     if any(word in name for word in (".pow.", ".pow_.", ".sqrt.", ".sqrt_.", ".exp.", ".log.")):
         return True

@@ -1,4 +1,4 @@
-"""Guards: a snapshot of everything that a traced step takes as constant; if it changes, the step is traced again."""
+"""Guards: snapshots of what a traced step takes as constant; a change discards the step."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _IGNORED_ATTRIBUTES = (  # of models: no step computes with them
 
 
 class GuardSet:
-    """Snapshot of what a traced step takes as constant. While two snapshots are equal, tracing gives the same graph.
+    """Snapshot of what a traced step takes as constant.
 
-    It covers weights (which tensors, not their values), train and eval modes, attributes of modules and losses, the
-    optimizer's options except the learning rate, and hooks. It does not cover what `forward` reads elsewhere, such as
-    global variables.
+    While two snapshots are equal, tracing gives the same graph. A snapshot covers weights (which tensors, not their
+    values), train and eval modes, attributes of modules and losses, the optimizer's options except the learning rate,
+    and hooks. It does not cover what `forward` reads elsewhere, such as global variables.
 
     Args:
         trainer: Holds the model and the losses.
@@ -96,7 +96,7 @@ class GuardSet:
         return learning_rate, weights, self._value_key(options, _DEPTH)
 
     def _value_key(self, value: object, depth: int) -> Any:
-        """Return plain data by value, any other object by identity and, down to `depth` levels, by attributes."""
+        """Return plain data itself, and for other objects identities, down to `depth` levels."""
         if isinstance(value, _PLAIN_TYPES):
             return value
         if isinstance(value, LogitsRecorder):

@@ -1,4 +1,4 @@
-"""Parameter buckets: small parameters flattened and joined, so that an optimizer step has fewer, larger operations."""
+"""Parameter buckets: small parameters joined, so that the optimizer needs fewer operations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class BucketState(NamedTuple):
 
 
 class ParameterBucket:
-    """One parameter, or several of a parameter group joined end to end, with their optimizer state.
+    """One parameter, or several of a group joined end to end, with their optimizer state.
 
     `optimizer.state` keeps its keys and shapes: its tensors become views of the joined ones.
 
@@ -90,7 +90,10 @@ class ParameterBucket:
 
     @property
     def is_valid(self) -> bool:
-        """Return whether the optimizer still uses this state; `load_state_dict`, for example, replaces it."""
+        """Return whether the optimizer still uses this state.
+
+        `load_state_dict`, for example, replaces it.
+        """
         state = self._optimizer.state
         return all(weight in state and state[weight].get(key) is view for weight, key, view in self._views)
 
@@ -131,7 +134,7 @@ def make_buckets(optimizer: TorchOptimizer, trained: Iterable[nn.Parameter]) -> 
 
 
 def _joining_key(weight: nn.Parameter, state: dict[str, Any]) -> Hashable:
-    """Return a key that is equal for parameters that can be joined; `None` for one that needs its own bucket."""
+    """Return a key that is equal for parameters that can be joined; `None` for no joining."""
     if weight.numel() > SMALL or not weight.is_contiguous() or weight.is_complex():
         return None
     parts: list[Any] = []

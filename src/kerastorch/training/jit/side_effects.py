@@ -20,7 +20,7 @@ _Snapshot = dict[str, tuple[Any, Any]]
 
 @contextmanager
 def forbid_side_effects(objects: Iterable[object]) -> Iterator[None]:
-    """Raise an error at the end of the block if it changed attributes or drew random numbers outside torch.
+    """Raise an error after a block that has side effects which a graph would not repeat.
 
     Attributes and the random states of Python and NumPy are restored.
 
@@ -67,7 +67,12 @@ def _is_changed(name: str, value: Any, snapshot: _Snapshot) -> bool:
 
 
 def _has_same_entries(value: Any, copied: Any) -> bool:
-    """Return whether a container is as it was when it was copied; `copied` is `None` for an immutable value."""
+    """Return whether a container is as it was when it was copied.
+
+    Args:
+        value: Any object.
+        copied: Shallow copy of it; `None` if it is no container.
+    """
     if copied is None:
         return True
     if isinstance(value, np.ndarray):

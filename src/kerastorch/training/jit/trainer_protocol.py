@@ -1,4 +1,4 @@
-"""The members of `Trainer` that compiled steps use, as a protocol: trainer.py imports this package."""
+"""Protocol of the trainer for compiled steps; `Trainer` itself is defined above this package."""
 
 from __future__ import annotations
 

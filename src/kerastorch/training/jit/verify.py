@@ -21,7 +21,7 @@ def find_difference(
     eager_logs: Mapping[str, Any],
     compiled_logs: Mapping[str, Any],
 ) -> str | None:
-    """Return the name of the first result in which two steps differ beyond rounding; `None` if they agree.
+    """Return the first result in which two steps differ beyond rounding, by name; else `None`.
 
     Args:
         eager: Weights and buffers after the eager step, with the gradients of that step.
@@ -45,7 +45,7 @@ def find_difference(
 
 
 def _is_close(eager: Tensor, initial: Tensor, compiled: Tensor, is_signal: Tensor | None) -> bool:
-    """Return whether two updates of a tensor agree, in the elements for which `is_signal` is true."""
+    """Return whether two updates of a tensor agree in the elements that `is_signal` marks."""
     if not eager.is_floating_point():
         return torch.equal(eager, compiled)
     if is_signal is not None:
