@@ -115,7 +115,7 @@ def test_a_link_is_read_only_where_that_is_asked_for(tmp_path):
     (tmp_path / "b").symlink_to(tmp_path / "a")
     with pytest.raises(CheckpointError, match="symbolic link"):
         atomic_file.read(tmp_path / "b")
-    assert atomic_file.read(tmp_path / "b", links=True) == b"abc"
+    assert atomic_file.read(tmp_path / "b", follow_symlinks=True) == b"abc"
 
 
 def test_a_write_does_not_follow_a_link_laid_in_its_way(tmp_path):
@@ -165,52 +165,52 @@ def numbers(folder):
 
 
 @pytest.mark.parametrize("keep", [2, 3])
-def test_the_last_generations_are_kept(keep, tmp_path):
-    generations = CheckpointRotation(tmp_path / "a" / "b", keep)
-    assert generations.load() is None
+def test_the_newest_archives_are_kept(keep, tmp_path):
+    rotation = CheckpointRotation(tmp_path / "a" / "b", keep)
+    assert rotation.load() is None
     for number in range(1, 6):
-        path = generations.save({"training": number})
-        assert generations.load() == archive_format.read(path) == {"training": number}
+        path = rotation.save({"training": number})
+        assert rotation.load() == archive_format.read(path) == {"training": number}
     assert numbers(tmp_path / "a" / "b") == list(range(6 - keep, 6))
 
 
-def test_where_the_newest_are_bad_each_is_named_and_the_one_before_is_used(tmp_path):
-    generations = CheckpointRotation(tmp_path, keep=3)
+def test_damaged_archives_are_named_and_the_one_before_them_is_loaded(tmp_path):
+    rotation = CheckpointRotation(tmp_path, keep=3)
     for number in range(1, 4):
-        generations.save({"training": number})
+        rotation.save({"training": number})
     (tmp_path / "checkpoint-000003.kt").write_bytes(b"")
     (tmp_path / "checkpoint-000002.kt").write_bytes(b"x")
     with pytest.warns(UserWarning, match="checkpoint-00000") as caught:
-        assert generations.load() == {"training": 1}
+        assert rotation.load() == {"training": 1}
     assert ["3.kt" in str(caught[0].message), "2.kt" in str(caught[1].message), len(caught)] == [True, True, 2]
-    assert generations.save({"training": 4}).name == "checkpoint-000004.kt"
-    assert generations.load() == {"training": 4}
+    assert rotation.save({"training": 4}).name == "checkpoint-000004.kt"
+    assert rotation.load() == {"training": 4}
 
 
-def test_where_all_are_bad_that_is_an_error_which_names_them(tmp_path):
-    generations = CheckpointRotation(tmp_path)
+def test_if_all_archives_are_damaged_the_error_names_them(tmp_path):
+    rotation = CheckpointRotation(tmp_path)
     for number in range(2):
-        generations.save({"training": number})
+        rotation.save({"training": number})
     for path in tmp_path.iterdir():
         path.write_bytes(b"x")
     with pytest.raises(CheckpointError, match=r"(?s)000002\.kt.*000001\.kt.*to begin anew"):
-        generations.load()
+        rotation.load()
 
 
-def test_delete_takes_what_is_ours_only(tmp_path):
-    generations = CheckpointRotation(tmp_path / "a")
-    generations.save({"training": 1})
+def test_delete_leaves_other_files(tmp_path):
+    rotation = CheckpointRotation(tmp_path / "a")
+    rotation.save({"training": 1})
     (tmp_path / "a" / ".checkpoint-000002.kt.tmp").write_bytes(b"")
     (tmp_path / "a" / "notes.txt").write_text("mine")
-    generations.delete()
+    rotation.delete()
     assert os.listdir(tmp_path / "a") == ["notes.txt"]
     (tmp_path / "a" / "notes.txt").unlink()
-    generations.delete()
+    rotation.delete()
     assert not (tmp_path / "a").exists()
-    generations.delete()
+    rotation.delete()
 
 
-def test_generations_want_a_folder_and_at_least_two(tmp_path):
+def test_rotation_requires_a_folder_and_at_least_two_archives(tmp_path):
     (tmp_path / "a").write_bytes(b"")
     with pytest.raises(CheckpointError, match="is no folder"):
         CheckpointRotation(tmp_path / "a")
@@ -218,13 +218,13 @@ def test_generations_want_a_folder_and_at_least_two(tmp_path):
         CheckpointRotation(tmp_path, keep=1)
 
 
-def test_what_fails_in_the_background_is_raised_at_the_next_or_at_the_end():
-    background, done = AsyncWriter(), []
-    background.run(lambda: done.append(threading.current_thread().name))
-    background.run(lambda: 1 / 0)
+def test_an_error_in_the_writer_thread_is_raised_by_the_next_call():
+    writer, done = AsyncWriter(), []
+    writer.run(lambda: done.append(threading.current_thread().name))
+    writer.run(lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        background.run(lambda: done.append("never"))
-    background.run(lambda: done.append(2))
-    background.wait()
-    background.wait()
+        writer.run(lambda: done.append("never"))
+    writer.run(lambda: done.append(2))
+    writer.wait()
+    writer.wait()
     assert done == ["kerastorch-save", 2]

@@ -246,7 +246,7 @@ def test_the_guard_is_gone_when_training_ends_however_it_ends():
 def test_compiled_training_goes_on_uncompiled_while_it_is_there():
     look = Look()
     model = compiled("adam", jit_compile=True)
-    with pytest.warns(UserWarning, match="jit_compile: training goes on uncompiled while each step is looked at"):
+    with pytest.warns(UserWarning, match="jit_compile: training continues uncompiled while each step is examined"):
         fit(model, [TerminateOnNaN(), look], epochs=1)
     assert len(look.found) == 5
 

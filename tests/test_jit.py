@@ -1,4 +1,4 @@
-"""Compiled training does what eager training does, and where it cannot, training goes on and says why."""
+"""Compiled training gives the results of eager training; if a step cannot be compiled, a warning says why."""
 
 import copy
 import random
@@ -157,7 +157,7 @@ class Hooks(kt.callbacks.Callback):
         self.losses.append(logs["loss"])
 
 
-def test_several_steps_run_in_one_graph_and_the_hooks_once_in_so_many():
+def test_several_steps_run_in_one_graph_and_hooks_are_called_once_for_each_graph():
     hooks = [Hooks(), Hooks()]
     given = iter(hooks)
     both = {"steps_per_execution": 4, "metrics": ["accuracy"]}
@@ -176,7 +176,7 @@ def test_a_callback_may_change_the_learning_rate_between_steps():
     assert_same(network, "adam", fit=lambda: {"callbacks": [Warm()]}, epochs=3)
 
 
-def test_what_a_step_takes_as_fixed_may_change_between_epochs():
+def test_guarded_values_may_change_between_epochs():
     class Freeze(kt.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             if epoch == 1:
@@ -196,17 +196,17 @@ def test_a_second_fit_uses_what_the_first_compiled():
 
 
 def test_a_shape_that_comes_once_an_epoch_stays_eager_and_one_that_comes_often_gets_a_graph():
-    from kerastorch.training.jit.compiled_step import OFTEN
+    from kerastorch.training.jit.compiled_step import MIN_REPEATS
 
     x, y = data(4 * 32 + 5)
     loader = [(x[i : i + 32], y[i : i + 32]) for i in range(0, len(x), 32)]
-    often = [*loader, *((x[:7], y[:7]) for _ in range(OFTEN))]
+    often = [*loader, *((x[:7], y[:7]) for _ in range(MIN_REPEATS))]
     losses = []
     for jit in (False, True):
         model = kt.Model(network())
         model.compile("sgd", "cross_entropy", jit_compile=jit)
         model.trainer.register_listener((said := []).append)
-        curves = model.fit(lambda: iter(loader), epochs=OFTEN + 2, verbose=0).history["loss"]
+        curves = model.fit(lambda: iter(loader), epochs=MIN_REPEATS + 2, verbose=0).history["loss"]
         assert len(said) == (2 if jit else 0)
         more = model.fit(lambda: iter(often), epochs=2, verbose=0).history["loss"]
         losses.append([*curves, *more])
@@ -218,12 +218,12 @@ def test_a_shape_that_is_faster_uncompiled_leaves_the_others_compiled():
     model, _ = trained(network, "sgd", jit=True, epochs=1)
     compiled = model.trainer.compiled_step
     (main,) = compiled._steps
-    compiled._drop("another", "it is slower")
+    compiled._fall_back_for("another", "it is slower")
     assert compiled.fallback_reason is None
-    assert compiled._steps["another"] == compiled._eager
+    assert compiled._steps["another"] == compiled._run_eager
     compiled._steps.pop("another")
-    with pytest.warns(UserWarning, match="jit_compile: training goes on uncompiled: it is slower"):
-        compiled._drop(main, "it is slower")
+    with pytest.warns(UserWarning, match="jit_compile: training continues uncompiled: it is slower"):
+        compiled._fall_back_for(main, "it is slower")
     assert compiled.fallback_reason == "it is slower"
 
 
@@ -267,7 +267,7 @@ def test_a_number_in_a_loss_object_may_change_between_epochs():
     np.testing.assert_allclose(curves[0], curves[1], rtol=1e-5)
 
 
-def test_any_callable_may_hear_of_batches():
+def test_any_callable_may_be_a_batch_hook():
     heard = {}
     callback = kt.callbacks.LambdaCallback(on_train_batch_end=heard.__setitem__)
     model = kt.Model(network())
@@ -358,7 +358,7 @@ def uncompiled(make, optimizer, cause, **fit):
         random.seed(0)
         x, y = data(100)
         if jit:
-            with pytest.warns(UserWarning, match="jit_compile: training goes on uncompiled: ") as caught:
+            with pytest.warns(UserWarning, match="jit_compile: training continues uncompiled: ") as caught:
                 history = model.fit(x, y, epochs=2, verbose=0, **fit)
             messages = [str(one.message) for one in caught if "jit_compile" in str(one.message)]
             assert len(messages) == 1
@@ -415,11 +415,11 @@ def test_an_optimizer_that_is_not_torchs_is_not_compiled():
     uncompiled(network, lambda p: Counting(p, lr=0.1), "Counting is no optimizer of torch.optim")
 
 
-def test_a_weight_held_in_a_list_is_found_out():
+def test_a_weight_held_in_a_list_is_not_compiled():
     uncompiled(Listed, "adam", "a weight is used that is held elsewhere|a weight is used that is held in a list")
 
 
-def test_a_hook_on_a_gradient_is_heard_of():
+def test_a_hook_on_a_gradient_is_not_compiled():
     def make():
         module = network()
         module[0].weight.register_hook(lambda gradient: gradient * 0.5)
@@ -428,7 +428,7 @@ def test_a_hook_on_a_gradient_is_heard_of():
     uncompiled(make, "adam", "a weight has a hook on its gradient")
 
 
-def test_a_hook_on_a_module_is_heard_of():
+def test_a_hook_on_a_module_is_not_compiled():
     def make():
         module = network()
         module[0].register_forward_hook(lambda *_: None)
@@ -491,7 +491,7 @@ def test_numpy_batches_of_a_generator_run_together_and_hooks_come_after_batches_
     assert len(ends[1]) >= 3 * 4
 
 
-def test_a_compiler_that_fails_is_no_reason_to_stop(monkeypatch):
+def test_training_continues_if_the_compiler_fails(monkeypatch):
     from torch import _inductor
 
     def broken(*args, **kwargs):
@@ -501,10 +501,10 @@ def test_a_compiler_that_fails_is_no_reason_to_stop(monkeypatch):
     uncompiled(network, "adam", "RuntimeError: no C\\+\\+ compiler")
 
 
-def test_a_graph_that_would_take_minutes_to_compile_is_not(monkeypatch):
+def test_a_graph_that_would_take_minutes_is_not_compiled(monkeypatch):
     from kerastorch.training.jit import graph_capture
 
-    monkeypatch.setattr(graph_capture, "LARGEST", 10)
+    monkeypatch.setattr(graph_capture, "MAX_OPERATIONS", 10)
     uncompiled(network, "adam", "operations, which would take many minutes")
 
 
@@ -564,18 +564,18 @@ def test_small_weights_share_one_state_and_large_ones_keep_theirs():
     before = {id(w): {k: v.clone() for k, v in optimizer.state[w].items()} for w in weights}
     joined, alone = make_buckets(optimizer, weights)
     assert [len(joined.weights), len(alone.weights)] == [2, 1]
-    assert joined.rows["exp_avg"].shape == (9,)
+    assert joined.state.elementwise["exp_avg"].shape == (9,)
     for weight in weights:
         for key, value in optimizer.state[weight].items():
             assert torch.equal(value, before[id(weight)][key])
-    joined.rows["exp_avg"].zero_()
+    joined.state.elementwise["exp_avg"].zero_()
     assert not optimizer.state[weights[0]]["exp_avg"].any()
-    assert joined.current
+    assert joined.is_valid
     optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    assert not joined.current
+    assert not joined.is_valid
 
 
-def test_how_long_compiling_took_is_said_where_progress_is_shown(capsys):
+def test_the_duration_of_compiling_is_shown_with_the_progress(capsys):
     model = kt.Model(network())
     model.compile("sgd", "cross_entropy", jit_compile=True)
     x, y = data()

@@ -86,6 +86,6 @@ def test_what_the_user_logs_while_a_step_is_trained_is_logged(mine):
 
 
 def test_remarks_are_silenced_only_while_it_compiles():
-    with executable._quiet():
+    with executable._silenced_logging():
         assert not logging.getLogger("mine").isEnabledFor(logging.WARNING)
     assert logging.getLogger("mine").isEnabledFor(logging.WARNING)

@@ -10,7 +10,7 @@ from forge import archive, holding, taken_apart
 from harness import in_child, needs_fork
 
 import kerastorch as kt
-from kerastorch.checkpoint import archive_format, safetensors_codec
+from kerastorch.checkpoint import archive_format, bounded_json
 
 pytestmark = needs_fork
 
@@ -110,14 +110,15 @@ VALUES = {
 def test_the_largest_text_that_is_read_takes_the_memory_that_it_may(name, tmp_path, report):
     value = VALUES[name]
     count = (
-        safetensors_codec.MEMORY // sum(size * value.count(sign) for sign, size in safetensors_codec._TAKES.items())
+        bounded_json.MAX_MEMORY
+        // sum(size * value.count(character) for character, size in bounded_json._MEMORY_PER_CHARACTER.items())
         - 10
     )
     path, size = prepared(lambda _: archive(("a.json", b'{"state":[' + value * count + b"1]}")), tmp_path)
     raised, _, _, heard, memory, _ = in_child(read_heard, read_archive, path, False).value
     assert raised == "NoneType"
     assert len(heard) == 1
-    assert memory <= 2 * size + FIXED + safetensors_codec.MEMORY
+    assert memory <= 2 * size + FIXED + bounded_json.MAX_MEMORY
     report("F6", "the longest lists of small values that are read", 1, "memory < 2 x file + 48 MiB + 256 MiB")
 
 

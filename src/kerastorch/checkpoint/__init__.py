@@ -1,1 +1,1 @@
-"""State on disk: the archive format, atomic files, and the state of modules, optimizers and metrics."""
+"""Checkpoints: archive format, atomic files, state of modules, optimizers and metrics."""

@@ -1,4 +1,4 @@
-"""Background: one write at a time beside what goes on; its error is raised at the next one, or at the end."""
+"""AsyncWriter: writes files in a thread while training continues."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 
 
 class AsyncWriter:
-    """Runs functions in a thread, one after the other."""
+    """Thread that runs functions, one at a time; the next method call raises their errors."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
     def run(self, function: Callable[[], Any]) -> None:
-        """Begin, once the last one has ended.
+        """Start a function in a thread, after the previous one has ended.
 
         Raises:
-            Exception: what the last one raised.
+            Exception: The previous function has raised it; the new one is not started.
         """
         self.wait()
-        self._thread = threading.Thread(target=self._do, args=(function,), name="kerastorch-save")
+        self._thread = threading.Thread(target=self._run_and_catch, args=(function,), name="kerastorch-save")
         self._thread.start()
 
     def wait(self) -> None:
-        """Until nothing is under way.
+        """Wait until no function runs.
 
         Raises:
-            Exception: what the last one raised.
+            Exception: The last function has raised it.
         """
         if self._thread is not None:
             self._thread.join()
@@ -37,7 +37,7 @@ class AsyncWriter:
         if error is not None:
             raise error
 
-    def _do(self, function: Callable[[], Any]) -> None:
+    def _run_and_catch(self, function: Callable[[], Any]) -> None:
         try:
             function()
         except BaseException as error:

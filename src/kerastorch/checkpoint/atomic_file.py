@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written beside the old one, forced to disk, read back, then renamed."""
+"""Atomic files: written under a temporary name, forced to disk, read back, then renamed."""
 
 from __future__ import annotations
 
@@ -15,27 +15,31 @@ from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 fcntl: Any
 try:
     import fcntl
-except ImportError:  # not on Windows: there two writers of one file are not told from each other
+except ImportError:  # Windows has no file locks of this kind, so two processes that write one file are not detected
     fcntl = None
 
 Bytes = bytes | bytearray | memoryview
-CHUNK = 2**23  # bytes written or read by one call
-_CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}  # of file systems that lack locks, or more
+CHUNK = 2**23  # bytes that one call writes or reads
+_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}  # file systems without locks or folder syncs
 
 
 def write(path: Path, parts: Iterable[Bytes]) -> None:
-    """Make `path` a file of these bytes, one after the other.
+    """Replace a file by the concatenation of `parts`, atomically.
 
-    Whatever happens, power loss included, `path` is the old file or the new one, whole. A write that fails leaves no
-    other file; one that is killed leaves `.name.tmp`, which the next write takes.
+    After any failure, including power loss, `path` is either the old file or the complete new one. If writing fails,
+    the temporary file is deleted. If the process is killed, `.name.tmp` stays and the next `write` reuses it.
+
+    Args:
+        path: Path of the file.
+        parts: Pieces of its content, in order.
 
     Raises:
-        CheckpointError: another write of the same file is under way; what was read back is not what was written.
-        OSError: what the system refused, as for a disk that is full.
+        CheckpointError: Another process writes the same file, or the disk returns other bytes than were written.
+        OSError: The system refuses an operation, for example because the disk is full.
     """
     pieces = [memoryview(part).cast("B") for part in parts if len(part)]
     temporary = path.with_name(f".{path.name}.tmp")
-    with _ours(temporary) as file:
+    with _locked_file(temporary) as file:
         try:
             os.ftruncate(file, 0)
             for piece in pieces:
@@ -44,58 +48,58 @@ def write(path: Path, parts: Iterable[Bytes]) -> None:
             _verify(file, pieces, path)
             os.replace(temporary, path)
         except BaseException:
-            with suppress(OSError):  # the first error is the one to tell
+            with suppress(OSError):  # the first error is the one to raise
                 os.unlink(temporary)
             raise
     sync_folder(path.parent)
 
 
-def read(path: Path, *, links: bool = False) -> memoryview:
-    """All bytes of a regular file, and no more than it had when it was opened.
+def read(path: Path, *, follow_symlinks: bool = False) -> memoryview:
+    """Return the bytes of a regular file; bytes that are appended during the call are left out.
 
     Args:
-        path: the file.
-        links: whether it may be a symbolic link.
+        path: Path of the file.
+        follow_symlinks: Read the target of a symbolic link instead of raising an error.
 
     Raises:
-        CheckpointError: no regular file.
-        FileNotFoundError: there is none.
+        CheckpointError: The path is no regular file, or a symbolic link, or there is not enough memory.
+        FileNotFoundError: The file does not exist.
     """
-    kind = os.stat(path, follow_symlinks=links).st_mode
-    if stat.S_ISLNK(kind):
+    mode = os.stat(path, follow_symlinks=follow_symlinks).st_mode
+    if stat.S_ISLNK(mode):
         raise CheckpointError(f"{path} is a symbolic link; give the file itself.")
-    if not stat.S_ISREG(kind):  # not even opened: to open a device may do something
+    if not stat.S_ISREG(mode):  # checked before the file is opened, because opening a device can have effects
         raise CheckpointError(f"{path} is no file.")
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | (0 if links else getattr(os, "O_NOFOLLOW", 0))
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | (0 if follow_symlinks else getattr(os, "O_NOFOLLOW", 0))
     file = os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
-        about = os.fstat(file)
-        if not stat.S_ISREG(about.st_mode):
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
             raise CheckpointError(f"{path} is no file.")
-        held = _memory(about.st_size, path)
-        if _read_all(file, held) < len(held):
+        data = _allocate(status.st_size, path)
+        if _read_all(file, data) < len(data):
             raise CheckpointCorruptError(f"{path} became shorter while it was read.")
-        return held
+        return data
     finally:
         os.close(file)
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to disk, where the system can do that."""
+    """Force the names in a folder to disk, if the system supports that."""
     if hasattr(os, "O_DIRECTORY"):
         file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(file)
         except OSError as error:
-            if error.errno not in _CANNOT:
+            if error.errno not in _UNSUPPORTED:
                 raise
         finally:
             os.close(file)
 
 
 @contextmanager
-def _ours(path: Path) -> Iterator[int]:
-    """An open file under this name that nobody else writes."""
+def _locked_file(path: Path) -> Iterator[int]:
+    """Open a file, created if it does not exist, that no other process writes."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
@@ -107,7 +111,10 @@ def _ours(path: Path) -> Iterator[int]:
 
 
 def _lock(file: int, path: Path) -> bool:
-    """Whether the file is ours now; not where the one who had it has just renamed it."""
+    """Lock an open file; return `False` if it no longer has this path.
+
+    Another process may have renamed or deleted it before it was locked.
+    """
     if fcntl is None:
         return True
     try:
@@ -115,7 +122,7 @@ def _lock(file: int, path: Path) -> bool:
     except BlockingIOError:
         raise CheckpointError(f"{path.parent / path.name[1:-4]} is being written by somebody else.") from None
     except OSError as error:
-        if error.errno not in _CANNOT:
+        if error.errno not in _UNSUPPORTED:
             raise
         return True
     try:
@@ -124,7 +131,7 @@ def _lock(file: int, path: Path) -> bool:
         return False
 
 
-def _memory(size: int, path: Path) -> memoryview:
+def _allocate(size: int, path: Path) -> memoryview:
     try:
         return memoryview(bytearray(size))
     except (MemoryError, OverflowError):
@@ -136,28 +143,31 @@ def _write_all(file: int, part: memoryview) -> None:
         part = part[os.write(file, part[:CHUNK]) :]
 
 
-def _read_all(file: int, held: memoryview) -> int:
+def _read_all(file: int, buffer: memoryview) -> int:
+    """Fill a buffer from a file; return the number of bytes up to the end of the file."""
     done = 0
-    while done < len(held):
-        found = os.readv(file, [held[done : done + CHUNK]]) if hasattr(os, "readv") else _read_some(file, held[done:])
-        if not found:
+    while done < len(buffer):
+        chunk = buffer[done : done + CHUNK]
+        n_read = os.readv(file, [chunk]) if hasattr(os, "readv") else _read_into(file, chunk)
+        if not n_read:
             break
-        done += found
+        done += n_read
     return done
 
 
-def _read_some(file: int, held: memoryview) -> int:
-    found = os.read(file, min(len(held), CHUNK))
-    held[: len(found)] = found
-    return len(found)
+def _read_into(file: int, chunk: memoryview) -> int:
+    """Read bytes as `os.readv`, which Windows lacks."""
+    data = os.read(file, len(chunk))
+    chunk[: len(data)] = data
+    return len(data)
 
 
 def _verify(file: int, parts: Iterable[memoryview], path: Path) -> None:
-    """Read the bytes back."""
+    """Read a file back and raise an error unless it holds `parts`."""
     os.lseek(file, 0, os.SEEK_SET)
     for part in parts:
         for start in range(0, len(part), CHUNK):
-            wanted = part[start : start + CHUNK]
-            held = bytearray(len(wanted))  # two memoryviews would be compared a number at a time
-            if _read_all(file, memoryview(held)) != len(wanted) or held != wanted:
+            expected = part[start : start + CHUNK]
+            actual = bytearray(len(expected))  # Python compares two memoryviews slowly, element by element
+            if _read_all(file, memoryview(actual)) != len(expected) or actual != expected:
                 raise CheckpointError(f"{path}: the disk does not give back what was written; the old file stays.")

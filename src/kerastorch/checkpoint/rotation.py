@@ -1,4 +1,4 @@
-"""Generations: the last archives of one thing in a folder; where the newest is bad, the one before it is used."""
+"""CheckpointRotation: a folder that holds the newest archives of one training."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from kerastorch.checkpoint import archive_format, atomic_file
 from kerastorch.core.errors import CheckpointError, check_int, warn
 from kerastorch.core.path_checks import check_parent_folder
 
-_NAME = re.compile(r"checkpoint-(\d{6,12})\.kt")
+_FILE_NAME = re.compile(r"checkpoint-(\d{6,12})\.kt")
 
 
 class CheckpointRotation:
-    """`checkpoint-000001.kt`, `checkpoint-000002.kt`, ... in a folder, the older ones deleted.
+    """Numbered archives in a folder: `checkpoint-000001.kt`, `checkpoint-000002.kt`, ...
+
+    If the newest archive is damaged, the one before it is loaded.
 
     Args:
-        folder: made by the first `save`, with its parents.
-        keep: how many there are at most, at least 2.
+        folder: Path of the folder. The first `save` creates it with its parents.
+        keep: Maximum number of archives, at least 2.
 
     Raises:
         CheckpointError: `folder` is a file.
@@ -33,21 +35,30 @@ class CheckpointRotation:
             raise CheckpointError(f"{self.folder} is no folder; give one for this training alone.")
 
     def prepare(self) -> None:
-        """Make the folder, each name forced to disk; one that cannot be is found out before there is much to lose.
+        """Create the folder and force its name to disk.
+
+        Called before training, so that a path that cannot be used raises an error early.
 
         Raises:
-            OSError: it cannot be made, or written to, or a file is in its place.
+            OSError: The folder cannot be created or written to.
         """
         check_parent_folder(self.folder)
-        missing = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
+        missing = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
-        for one in missing:
-            atomic_file.sync_folder(one.parent)
+        for folder in missing:
+            atomic_file.sync_folder(folder.parent)
 
     def save(self, sections: Mapping[str, Any]) -> Path:
-        """Write the next one; after that only, delete what is too old."""
+        """Write the next archive, then delete those that are too old.
+
+        Args:
+            sections: State by section name, as for `archive_format.encode`.
+
+        Returns:
+            The path of the new archive.
+        """
         self.prepare()
-        old = self._files()
+        old = self._newest_first()
         number = _number(old[0]) + 1 if old else 1
         path = self.folder / f"checkpoint-{number:06d}.kt"
         archive_format.write(path, sections)
@@ -56,53 +67,57 @@ class CheckpointRotation:
         return path
 
     def load(self) -> dict[str, Any] | None:
-        """The sections of the newest that is whole; `None` where there is none at all.
+        """Return the sections of the newest archive that is intact; `None` if there is no archive.
 
         Warns:
-            UserWarning: one cannot be used, and the one before it is.
+            UserWarning: A newer archive is damaged.
 
         Raises:
-            CheckpointError: there are some, and none is whole; the last error found.
+            CheckpointError: All archives are damaged.
         """
         while True:
             errors: list[Exception] = []
             try:
-                found = self._newest(errors)
-            except FileNotFoundError:  # another process has saved, and deleted what was listed here
+                sections = self._read_newest(errors)
+            except FileNotFoundError:  # another process has saved, and deleted an archive that was listed here
                 continue
-            if errors and found is None:
-                told = " ".join(map(str, errors))
-                raise CheckpointError(f"{told} There is no other; delete {self.folder} to begin anew.") from errors[-1]
+            if errors and sections is None:
+                messages = " ".join(map(str, errors))
+                raise CheckpointError(f"{messages} There is no other; delete {self.folder} to begin anew.") from errors[
+                    -1
+                ]
             for error in errors:
                 warn(f"{error} One before it is used.")
-            return found
+            return sections
 
     def delete(self) -> None:
-        """All of them, and the folder where nothing else is in it."""
-        for path in reversed(self._files()):  # killed in between, the newest is left
+        """Delete all archives, and the folder if it is empty then."""
+        for path in reversed(self._newest_first()):  # oldest first: if the process is killed, the newest one is left
             path.unlink(missing_ok=True)
-        for path in self.folder.glob(".checkpoint-*.kt.tmp"):  # of a write that was killed
+        for path in self.folder.glob(".checkpoint-*.kt.tmp"):  # left by a process that was killed while it wrote
             path.unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
             atomic_file.sync_folder(self.folder.parent)
 
-    def _newest(self, errors: list[Exception]) -> dict[str, Any] | None:
-        for path in self._files():
+    def _read_newest(self, errors: list[Exception]) -> dict[str, Any] | None:
+        """Read the newest archive that is intact; add the errors of newer ones to `errors`."""
+        for path in self._newest_first():
             try:
                 return archive_format.read(path)
             except FileNotFoundError:
                 raise
-            except (CheckpointError, OSError) as error:  # OSError: a disk that cannot read its own sectors
+            except (CheckpointError, OSError) as error:  # OSError: the disk cannot read a sector
                 errors.append(error)
         return None
 
-    def _files(self) -> list[Path]:
-        """The newest first."""
+    def _newest_first(self) -> list[Path]:
+        """Return the paths of all archives."""
         names = os.listdir(self.folder) if self.folder.is_dir() else []
-        return sorted((self.folder / name for name in names if _NAME.fullmatch(name)), key=_number, reverse=True)
+        return sorted((self.folder / name for name in names if _FILE_NAME.fullmatch(name)), key=_number, reverse=True)
 
 
 def _number(path: Path) -> int:
-    found = _NAME.fullmatch(path.name)
-    return int(found[1]) if found else 0
+    """Return the number in the name of an archive; 0 for another file."""
+    match = _FILE_NAME.fullmatch(path.name)
+    return int(match[1]) if match else 0

@@ -1,11 +1,11 @@
-"""Tensors by name as safetensors bytes, and back: an 8-byte length, a JSON header, the numbers.
+"""Encoding of tensors by name in the safetensors format, and decoding.
 
-The format is that of https://huggingface.co/docs/safetensors; `safetensors.torch.load` reads what is written here.
+The bytes are the length of the header in 8 bytes, the header as JSON, and the tensors. The format is that of
+https://huggingface.co/docs/safetensors; `safetensors.torch.load` reads what is written here.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Mapping
@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import CheckpointError, damaged_file
+from kerastorch.checkpoint.bounded_json import MAX_BYTES, encode_json, parse_json
+from kerastorch.core.errors import damaged_file
 
 DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "U16": torch.uint16,
@@ -22,181 +23,150 @@ DTYPES = {
     "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64, "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2, "C64": torch.complex64,
 }  # fmt: skip
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}
-HEADER = 100_000_000  # bytes a header may have, as in the format's own reader; a text of ours, too
-MEMORY = 2**28  # bytes that a text may take once it is read: a file could make dicts of three bytes each
-_TAKES = {b"{": 400, b"[": 140, b",": 70}  # the most that what begins there takes, in the JSON and out of it
-AXES = 64  # a tensor may have
-METADATA = "__metadata__"
+METADATA = "__metadata__"  # key of the header that names no tensor
+MAX_AXES = 64  # of a tensor
+_DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class Decoded(NamedTuple):
-    """What a safetensors part holds."""
+    """Content of safetensors bytes: tensors by name, and metadata."""
 
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
 
 
+class _TensorEntry(NamedTuple):
+    """Entry of the header for one tensor, with the range of its bytes after the header."""
+
+    dtype: torch.dtype
+    shape: list[int]
+    begin: int
+    end: int
+
+
 def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> list[memoryview]:
-    """The parts of a file; those of the tensors are views of their memory where it is in order.
+    """Return the bytes of a file in pieces: the header, then each tensor.
+
+    Pieces of contiguous tensors on the CPU are views of their memory.
+
+    Args:
+        tensors: Dense tensors by name.
+        metadata: Text by name, stored in the header.
 
     Raises:
-        CheckpointError: more tensors than would be read again.
-        TypeError: a tensor that is sparse, or of a dtype that the format has not.
+        CheckpointError: There are more tensors than `decode` accepts.
+        TypeError: A tensor is not dense, has no values, or has a dtype that the format does not support.
     """
     if METADATA in tensors:
         raise TypeError(f"no tensor can be saved under the name {METADATA!r}.")
     header: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
-    parts = []
-    at = 0
+    pieces = []
+    begin = 0
     for name, tensor in tensors.items():
-        numbers = _bytes(name, tensor)
+        piece = _tensor_bytes(name, tensor)
+        end = begin + len(piece)
         header[name] = {
-            "dtype": _NAMES[tensor.dtype],
+            "dtype": _DTYPE_NAMES[tensor.dtype],
             "shape": list(tensor.shape),
-            "data_offsets": [at, at + len(numbers)],
+            "data_offsets": [begin, end],
         }
-        at += len(numbers)
-        parts.append(numbers)
-    written = text(header)
-    return [memoryview(len(written).to_bytes(8, "little") + written), *parts]
+        begin = end
+        pieces.append(piece)
+    encoded = encode_json(header)
+    return [memoryview(len(encoded).to_bytes(8, "little") + encoded), *pieces]
 
 
-def _bytes(name: str, tensor: Tensor) -> memoryview:
+def _tensor_bytes(name: str, tensor: Tensor) -> memoryview:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
         raise TypeError(f"{name} is a sparse, quantized or nested tensor, which cannot be saved; make it dense first.")
     if tensor.is_meta:
         raise TypeError(f"{name} is on the meta device: it has no numbers to save.")
-    if tensor.dtype not in _NAMES:
+    if tensor.dtype not in _DTYPE_NAMES:
         raise TypeError(f"{name} has dtype {tensor.dtype}, which cannot be saved.")
     if sys.byteorder != "little":
         raise TypeError("saving needs a machine whose numbers are little-endian.")
     plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
     if not plain.numel():
         return memoryview(b"")
-    numbers: Any = plain.reshape(-1).view(torch.uint8).numpy()
-    return memoryview(numbers)
+    array: Any = plain.reshape(-1).view(torch.uint8).numpy()
+    return memoryview(array)
 
 
 def decode(data: memoryview, name: str) -> Decoded:
-    """The tensors of a part: views of `data`, which must be writable. Every byte of it belongs to one of them.
+    """Return the tensors and the metadata in safetensors bytes.
 
     Args:
-        data: the part.
-        name: of the file, for messages.
+        data: All bytes, writable; tensors are views of them. Each byte after the header must belong to one tensor.
+        name: Name of the file, for error messages.
 
     Raises:
-        CheckpointCorruptError: it is not safetensors.
+        CheckpointCorruptError: The bytes are not safetensors.
     """
-    header, numbers = _header(data, name)
+    header, tensor_bytes = _split_header(data, name)
     metadata = header.pop(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise damaged_file(name, "its metadata is not text")
-    found, spans = {}, []
-    for key, about in header.items():
-        dtype, shape, begin, end = _about(key, about, name)
-        spans.append((begin, end))
-        if end > len(numbers):
+    tensors, spans = {}, []
+    for key, description in header.items():
+        entry = _parse_entry(key, description, name)
+        spans.append((entry.begin, entry.end))
+        if entry.end > len(tensor_bytes):
             raise damaged_file(name, f"{key!r} lies beyond its end")
-        found[key] = _tensor(numbers[begin:end], dtype, shape, key, name)
-    at = 0
-    for begin, end in sorted(spans):
-        if begin != at:
-            raise damaged_file(name, "its tensors overlap or leave gaps")
-        at = end
-    if at != len(numbers):
-        raise damaged_file(name, f"{len(numbers) - at} bytes belong to no tensor")
-    return Decoded(found, metadata)
+        tensors[key] = _decode_tensor(tensor_bytes[entry.begin : entry.end], entry, key, name)
+    _check_spans(spans, len(tensor_bytes), name)
+    return Decoded(tensors, metadata)
 
 
-def _header(data: memoryview, name: str) -> tuple[dict[str, Any], memoryview]:
+def _split_header(data: memoryview, name: str) -> tuple[dict[str, Any], memoryview]:
+    """Return the header and the bytes after it."""
     if len(data) < 8:
         raise damaged_file(name, "it is too short")
     size = int.from_bytes(data[:8], "little")
-    if size > min(HEADER, len(data) - 8):
+    if size > min(MAX_BYTES, len(data) - 8):
         raise damaged_file(name, f"its header should have {size} bytes")
-    return parse(data[8 : 8 + size], name), data[8 + size :]
+    return parse_json(data[8 : 8 + size], name), data[8 + size :]
 
 
-def _about(key: str, about: Any, name: str) -> tuple[torch.dtype, list[int], int, int]:
-    if not isinstance(about, dict) or set(about) != {"dtype", "shape", "data_offsets"}:
+def _parse_entry(key: str, description: Any, name: str) -> _TensorEntry:
+    if not isinstance(description, dict) or set(description) != {"dtype", "shape", "data_offsets"}:
         raise damaged_file(name, f"{key!r} is not described")
-    dtype, shape, offsets = about["dtype"], about["shape"], about["data_offsets"]
+    dtype, shape, offsets = description["dtype"], description["shape"], description["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise damaged_file(name, f"{key!r} has the dtype {dtype!r}")
-    if not _sizes(shape) or len(shape) > AXES or not _sizes(offsets) or len(offsets) != 2:
+    if not _are_sizes(shape) or len(shape) > MAX_AXES or not _are_sizes(offsets) or len(offsets) != 2:
         raise damaged_file(name, f"{key!r} has no proper shape and offsets")
     begin, end = offsets
     if begin > end or math.prod(shape) * DTYPES[dtype].itemsize != end - begin:
         raise damaged_file(name, f"{key!r} of shape {shape} cannot have {end - begin} bytes")
-    return DTYPES[dtype], shape, begin, end
+    return _TensorEntry(DTYPES[dtype], shape, begin, end)
 
 
-def _sizes(value: Any) -> bool:
+def _are_sizes(value: Any) -> bool:
+    """Return whether a value is a list of integers from 0 to 2**63 - 1."""
     return isinstance(value, list) and all(type(size) is int and 0 <= size < 2**63 for size in value)
 
 
-def _tensor(numbers: memoryview, dtype: torch.dtype, shape: list[int], key: str, name: str) -> Tensor:
+def _decode_tensor(data: memoryview, entry: _TensorEntry, key: str, name: str) -> Tensor:
+    """Return a tensor as a view of its bytes, or a copy if they are not aligned."""
     try:
-        if not len(numbers):
-            return torch.empty(shape, dtype=dtype)
-        held = torch.frombuffer(numbers, dtype=torch.uint8)
-        if dtype == torch.bool and held.max() > 1:
+        if not len(data):
+            return torch.empty(entry.shape, dtype=entry.dtype)
+        flat = torch.frombuffer(data, dtype=torch.uint8)
+        if entry.dtype == torch.bool and flat.max() > 1:
             raise damaged_file(name, f"{key!r} holds numbers that are neither true nor false")
-        if held.data_ptr() % dtype.itemsize:
-            held = held.clone()  # numbers begin at a multiple of their size in memory, in a file anywhere
-        return held.view(dtype).view(shape)
+        if flat.data_ptr() % entry.dtype.itemsize:
+            flat = flat.clone()
+        return flat.view(entry.dtype).view(entry.shape)
     except (RuntimeError, ValueError, OverflowError) as error:
         raise damaged_file(name, f"{key!r}: {error}") from error
 
 
-def text(value: dict[str, Any]) -> bytes:
-    """JSON as `parse` reads it, a multiple of 8 bytes.
-
-    Raises:
-        CheckpointError: it would not be read again.
-    """
-    try:
-        written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    except RecursionError:
-        raise CheckpointError("What is to be saved is nested too deeply, or holds itself.") from None
-    _limit(written, "What is to be saved")
-    return written + b" " * (-len(written) % 8)
-
-
-def _limit(written: bytes | memoryview, name: str) -> None:
-    if len(written) > HEADER:
-        raise CheckpointError(f"{name} has a text of {len(written)} bytes; at most {HEADER} are read.")
-    held = bytes(written)
-    if sum(size * held.count(sign) for sign, size in _TAKES.items()) > MEMORY:
-        raise CheckpointError(
-            f"{name} has a text of too many values: it could take more than {MEMORY} bytes of memory."
-        )
-
-
-def parse(data: memoryview, name: str) -> dict[str, Any]:
-    """A JSON object, no key twice, no number that is none.
-
-    Raises:
-        CheckpointCorruptError: it is not that.
-        CheckpointError: it is longer than any that is written.
-    """
-    _limit(data, name)
-    try:
-        found = json.loads(str(data, "utf-8"), object_pairs_hook=_once, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError too
-        raise damaged_file(name, f"its text cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise damaged_file(name, "its text is no JSON object")
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name comes twice")
-    return found
-
-
-def _refuse(word: str) -> Any:
-    raise ValueError(f"{word} is no number")
+def _check_spans(spans: list[tuple[int, int]], size: int, name: str) -> None:
+    """Raise an error unless the tensors cover all bytes exactly once."""
+    position = 0
+    for begin, end in sorted(spans):
+        if begin != position:
+            raise damaged_file(name, "its tensors overlap or leave gaps")
+        position = end
+    if position != size:
+        raise damaged_file(name, f"{size - position} bytes belong to no tensor")

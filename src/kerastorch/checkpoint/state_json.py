@@ -1,4 +1,4 @@
-"""Nested state as JSON, with its tensors apart; and back."""
+"""Conversion of nested state to JSON and separate tensors, and back."""
 
 from __future__ import annotations
 
@@ -12,38 +12,41 @@ from torch import Tensor
 
 from kerastorch.core.errors import CheckpointError, damaged_file
 
-KIND, VALUE = "$", "value"  # of what JSON has no word for: {"$": "tuple", "value": [...]}
-_COLLISIONS = 64  # keys that may share a hash with another: a file could make a dict search for hours
+KIND, VALUE = "$", "value"  # keys of a value whose type JSON lacks: {"$": "tuple", "value": [...]}
+_MAX_COLLISIONS = 64  # keys with the same hash as another one: with many, a dict from a file would take hours to build
+_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
 
 
 class Packed(NamedTuple):
-    """JSON, and the tensors it names."""
+    """State as JSON, and the tensors that the JSON refers to by name."""
 
     json: Any
     tensors: dict[str, Tensor]
 
 
 def pack(value: Any) -> Packed:
-    """`value` without its tensors, which are named after their places in it: `optimizer.0.exp_avg`.
+    """Separate nested state into JSON and tensors.
 
-    It may hold numbers, text, `None`, lists, tuples, sets, mappings with any such keys, tensors, NumPy arrays and
-    scalars, dtypes and devices. What comes back is of the same types, mappings as `dict`, NumPy scalars as Python's.
+    Tensors are named by their paths: `optimizer.0.exp_avg`. Numbers, text, `None`, lists, tuples, sets, mappings with
+    any such keys, tensors, NumPy arrays and scalars, dtypes and devices are supported. `unpack` restores the same
+    types, except that mappings become `dict` and NumPy scalars become Python numbers.
 
     Raises:
-        CheckpointError: it is nested too deeply, or holds itself.
-        TypeError: something else, with its place.
+        CheckpointError: The state is nested too deeply, or contains itself.
+        TypeError: A value has another type; the message has its path.
 
     >>> pack({"a": (1, torch.zeros(2))}).json
     {'a': {'$': 'tuple', 'value': [1, {'$': 'tensor', 'value': 'a.1'}]}}
     """
     tensors: dict[str, Tensor] = {}
     try:
-        return Packed(_packed(value, "", tensors), tensors)
+        return Packed(_pack(value, "", tensors), tensors)
     except RecursionError:
         raise CheckpointError("What is to be saved is nested too deeply, or holds itself.") from None
 
 
-def _packed(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
+def _pack(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """Return a value as JSON; add its tensors to `tensors`."""
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, (int, np.integer)):
@@ -54,79 +57,81 @@ def _packed(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, Tensor):
-        return {KIND: "tensor", VALUE: _put(value, place, tensors)}
+        return {KIND: "tensor", VALUE: _add_tensor(value, path, tensors)}
     if isinstance(value, np.ndarray):
-        return {KIND: "array", VALUE: _put(_from_numpy(value, place), place, tensors)}
+        return {KIND: "array", VALUE: _add_tensor(_from_numpy(value, path), path, tensors)}
     if isinstance(value, (torch.dtype, torch.device)):
         return {KIND: type(value).__name__, VALUE: str(value).removeprefix("torch.")}
     if isinstance(value, Mapping):
-        return _mapping(value, place, tensors)
+        return _pack_mapping(value, path, tensors)
     if isinstance(value, (Sequence, Set)) and not isinstance(value, (bytes, bytearray, memoryview)):
-        items = [_packed(item, _inside(place, at), tensors) for at, item in enumerate(value)]
+        items = [_pack(item, _join(path, index), tensors) for index, item in enumerate(value)]
         if isinstance(value, Set):
             return {KIND: "frozenset" if isinstance(value, frozenset) else "set", VALUE: items}
         return {KIND: "tuple", VALUE: items} if isinstance(value, tuple) else items
-    raise TypeError(f"{place or 'the state'} is a {type(value).__name__}, which cannot be saved.")
+    raise TypeError(f"{path or 'the state'} is a {type(value).__name__}, which cannot be saved.")
 
 
-def _mapping(value: Mapping[Any, Any], place: str, tensors: dict[str, Tensor]) -> Any:
+def _pack_mapping(value: Mapping[Any, Any], path: str, tensors: dict[str, Tensor]) -> Any:
+    """Return a mapping as a JSON object if its keys are text, else as a list of pairs."""
     if all(isinstance(key, str) for key in value) and KIND not in value:
-        return {key: _packed(item, _inside(place, key), tensors) for key, item in value.items()}
-    pairs = [[_packed(key, place, tensors), _packed(item, _inside(place, key), tensors)] for key, item in value.items()]
+        return {key: _pack(item, _join(path, key), tensors) for key, item in value.items()}
+    pairs = [[_pack(key, path, tensors), _pack(item, _join(path, key), tensors)] for key, item in value.items()]
     return {KIND: "map", VALUE: pairs}
 
 
-def _inside(place: str, key: Any) -> str:
-    return f"{place}.{key}" if place else str(key)
+def _join(path: str, key: Any) -> str:
+    return f"{path}.{key}" if path else str(key)
 
 
-def _put(tensor: Tensor, place: str, tensors: dict[str, Tensor]) -> str:
-    name, number = place or "value", 0
-    while name in tensors or name == "__metadata__":
+def _add_tensor(tensor: Tensor, path: str, tensors: dict[str, Tensor]) -> str:
+    """Add a tensor under its path, with a number if this name is taken; return the name."""
+    name, number = path or "value", 0
+    while name in tensors or name == "__metadata__":  # which safetensors reserves
         number += 1
-        name = f"{place}#{number}"
+        name = f"{path}#{number}"
     tensors[name] = tensor
     return name
 
 
-def _from_numpy(array: np.ndarray[Any, Any], place: str) -> Tensor:
+def _from_numpy(array: np.ndarray[Any, Any], path: str) -> Tensor:
     try:
         return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))
     except TypeError:
-        raise TypeError(f"{place} is an array of {array.dtype}, which cannot be saved.") from None
+        raise TypeError(f"{path} is an array of {array.dtype}, which cannot be saved.") from None
 
 
 def unpack(json: Any, tensors: Mapping[str, Tensor], name: str) -> Any:
-    """What `pack` was given.
+    """Return the state that `pack` has separated.
 
     Args:
-        json: as `pack` made it, or as anybody may have written it.
-        tensors: by name.
-        name: of the file, for messages.
+        json: JSON as `pack` returns it; it comes from a file, so any other JSON raises an error.
+        tensors: Tensors by name.
+        name: Name of the file, for error messages.
 
     Raises:
-        CheckpointCorruptError: `pack` does not write such a thing.
+        CheckpointCorruptError: `pack` does not return such JSON.
     """
     try:
-        return _unpacked(json, tensors)
+        return _unpack(json, tensors)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:
         raise damaged_file(name, repr(error)) from error
 
 
-def _unpacked(json: Any, tensors: Mapping[str, Tensor]) -> Any:
+def _unpack(json: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(json, list):
-        return [_unpacked(item, tensors) for item in json]
+        return [_unpack(item, tensors) for item in json]
     if not isinstance(json, dict):
         return json
     if KIND not in json:
-        return {key: _unpacked(item, tensors) for key, item in json.items()}
+        return {key: _unpack(item, tensors) for key, item in json.items()}
     kind, value = json[KIND], json[VALUE]
     if kind == "tensor":
         return tensors[value]
     if kind == "array":
         return tensors[value].numpy()
     if isinstance(value, list):
-        return _gathered(kind, [_unpacked(item, tensors) for item in value])
+        return _make_collection(kind, [_unpack(item, tensors) for item in value])
     if kind == "float" and value in ("nan", "inf", "-inf"):
         return float(value)
     if kind == "dtype":
@@ -136,22 +141,20 @@ def _unpacked(json: Any, tensors: Mapping[str, Tensor]) -> Any:
     raise ValueError(f"{kind!r} is not known")
 
 
-def _gathered(kind: Any, items: list[Any]) -> Any:
+def _make_collection(kind: Any, items: list[Any]) -> Any:
+    """Return the tuple, set, frozenset or mapping of these items."""
     if kind == "tuple":
         return tuple(items)
     if kind in ("set", "frozenset"):
-        _tell_apart(items)
+        _check_collisions(items)
         return set(items) if kind == "set" else frozenset(items)
     if kind == "map" and all(isinstance(pair, list) and len(pair) == 2 for pair in items):
-        _tell_apart(key for key, _ in items)
+        _check_collisions(key for key, _ in items)
         return dict(items)
     raise ValueError(f"{kind!r} is not known")
 
 
-def _tell_apart(keys: Iterable[Any]) -> None:
+def _check_collisions(keys: Iterable[Any]) -> None:
     hashes = [hash(key) for key in keys]
-    if len(hashes) - len(set(hashes)) > _COLLISIONS:
+    if len(hashes) - len(set(hashes)) > _MAX_COLLISIONS:
         raise ValueError("too many keys have the same hash")
-
-
-_DTYPES = {str(found).removeprefix("torch."): found for found in vars(torch).values() if isinstance(found, torch.dtype)}

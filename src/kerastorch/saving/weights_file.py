@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.checkpoint import atomic_file, safetensors_codec
+from kerastorch.checkpoint.bounded_json import parse_json
 from kerastorch.checkpoint.state_json import pack, unpack
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, mismatch
 from kerastorch.core.path_checks import parse_path
@@ -74,7 +75,7 @@ def read(path: Path) -> dict[str, Any]:
         CheckpointError: it is a file of another kind, or not a regular file.
         FileNotFoundError: the file does not exist.
     """
-    data = atomic_file.read(path, links=True)
+    data = atomic_file.read(path, follow_symlinks=True)
     for begin, what in _FOREIGN:
         if data[: len(begin)] == begin:
             raise CheckpointError(f"{path} is no safetensors, whatever its name says, but {what}.")
@@ -85,7 +86,7 @@ def read(path: Path) -> dict[str, Any]:
         raise CheckpointCorruptError(f"{path} is damaged: it does not have the SHA-256 that was written.")
     if _EXTRA not in metadata:
         return {**named}
-    written = safetensors_codec.parse(memoryview(metadata[_EXTRA].encode()), str(path))
+    written = parse_json(memoryview(metadata[_EXTRA].encode()), str(path))
     extra: dict[str, Any] = unpack(written, named, str(path))
     prefixes = tuple(f"{name}." for name in extra)  # tensors within an extra state have names that begin with its own
     return {name: value for name, value in named.items() if not name.startswith(prefixes)} | extra

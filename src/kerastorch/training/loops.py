@@ -24,6 +24,7 @@ from kerastorch.optimizers.base import unfuse_partly_trained_groups
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.error_context import raise_with_context
 from kerastorch.training.fused_activation import find_final_activation
+from kerastorch.training.jit.compiled_step import Policy
 from kerastorch.training.metrics_tracker import MetricsTracker, RunningLogs, counted_rows
 from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.step_output import StepOutput
@@ -247,8 +248,8 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
     optimizer_step, compiled = trainer.optimizer_step, trainer.compiled_step
     unfuse_partly_trained_groups(optimizer_step.optimizer)
     if compiled is not None:
-        compiled.prepare(callbacks)
-        if not compiled.is_resting and compiled.fallback_reason is None:
+        compiled.begin_epoch(callbacks)
+        if compiled.policy is Policy.COMPILE:
             return compiled
     if not optimizer_step.needs_closure:
         step: Step = trainer.model.train_step

@@ -1,1 +1,1 @@
-"""Training steps compiled into one graph: forward, loss, penalties, backward and the step of the optimizer."""
+"""Compiled training steps: forward, loss, backward and optimizer step in one graph."""

@@ -1,10 +1,10 @@
-"""Compiled: `train_step` as a compiled graph where that can be, as it is where not."""
+"""CompiledStep: runs training steps as compiled graphs if that is correct and faster."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from enum import Enum, auto
 
 import torch
 
@@ -15,254 +15,297 @@ from kerastorch.core.torch_private import step_post_hooks
 from kerastorch.data.batches import Batch, BatchGroup, shape_of
 from kerastorch.optimizers.base import optimizer_parameters
 from kerastorch.training.compile_options import CompileOptions
-from kerastorch.training.jit.eligibility import refuse_model, refuse_optimizer
+from kerastorch.training.jit.eligibility import check_model, check_optimizer
 from kerastorch.training.jit.errors import UntraceableError
-from kerastorch.training.jit.executable import Program
+from kerastorch.training.jit.executable import Executable
+from kerastorch.training.jit.graph_output import join_step_outputs
 from kerastorch.training.jit.guards import GuardSet
 from kerastorch.training.jit.parameter_buckets import ParameterBucket, make_buckets
-from kerastorch.training.jit.verify import difference
+from kerastorch.training.jit.trainer_protocol import TrainerProtocol, train_step_of
+from kerastorch.training.jit.verify import find_difference
 from kerastorch.training.optimizer_step import ConstrainHook, OptimizerStep
 from kerastorch.training.step_output import StepOutput
 
-SHAPES = 4  # of batches, compiled at most
-OFTEN = 8  # batches of another shape in one epoch before that is compiled too
-AGAIN = 4  # how often what a step takes as fixed may change
-TRIES = 5  # steps of either kind that are timed
-SLOWER = 1.1  # a compiled step that takes longer than this times an eager one is dropped
+MAX_SHAPES = 4  # batch shapes that are compiled
+MIN_REPEATS = 8  # batches of one more shape in an epoch, before it is compiled, too
+MAX_VIOLATIONS = 4  # changes of guarded values, after which no step is compiled any more
+TIMED_STEPS = 5  # compiled steps, and eager steps, whose durations are compared
+MAX_SLOWDOWN = 1.1  # a compiled step may take this multiple of the duration of an eager one
 
 Step = Callable[[Batch | BatchGroup], StepOutput]
 
 
-class CompiledStep:
-    """Called as `model.train_step`, and does what it does.
+class Policy(Enum):
+    """How training steps are run."""
 
-    The first step of each `fit` is eager: data are looked at then, and the optimizer makes its state. A compiled step
-    is compared with an eager one on its first batch, and then timed beside it; it is used where it does the same and
-    is not slower.
+    COMPILE = auto()  # compiled, once a batch shape has passed its checks
+    PAUSE = auto()  # eager in this epoch: a guard of the optimizer step examines each loss
+    FALL_BACK = auto()  # eager from now on, because of `fallback_reason`
+
+
+class CompiledStep:
+    """Replacement of `model.train_step`: a compiled graph, if it is correct and not slower.
+
+    The first step of each fit is eager: it validates the data and creates the optimizer's state. The next batch is
+    run both ways from the same weights, and the results are compared. Then compiled and eager steps alternate while
+    their durations are measured, and the faster kind is used from then on. Any failure leads to eager steps.
 
     Args:
-        trainer: whose step.
-        update: of the optimizer.
-        execution: how many steps run as one.
+        trainer: Holds the model and the losses.
+        optimizer_step: Step of the optimizer.
+        options: Number of steps that run as one graph.
 
     Attributes:
-        cause: why training goes on uncompiled, `None` if it does not.
-        together: how many steps run as one.
-        resting: whether steps are not compiled for now.
+        policy: How steps are run.
+        fallback_reason: Why steps are no longer compiled; `None` while they are.
+        steps_per_graph: Number of steps that run as one graph.
     """
 
-    def __init__(self, trainer: Any, update: OptimizerStep, execution: CompileOptions) -> None:
+    def __init__(self, trainer: TrainerProtocol, optimizer_step: OptimizerStep, options: CompileOptions) -> None:
+        self.policy = Policy.COMPILE
         self.fallback_reason: str | None = None
-        self._careful = False
-        self.is_resting = False
         self.steps_per_graph = 1
-        self._trainer, self._update, self._execution = trainer, update, execution
-        self._steps: dict[Any, Step] = {}
-        self._seen: dict[Any, int] = {}
-        self._cells: list[ParameterBucket] = []
-        self._constants: GuardSet | None = None
-        self._changes = 0
-        self._warm = False  # an eager step has made the optimizer's state for the weights that learn now
+        self._trainer, self._optimizer_step, self._options = trainer, optimizer_step, options
+        self._steps: dict[Hashable, Step] = {}  # by batch shape
+        self._repeats: dict[Hashable, int] = {}  # batches of each shape without a compiled step
+        self._buckets: list[ParameterBucket] = []
+        self._guards: GuardSet | None = None  # `None` while nothing is compiled
+        self._n_violations = 0
+        self._checks_each_step = False
+        self._has_optimizer_state = False  # an eager step has made it, for the weights that are trainable now
 
     def __call__(self, batch: Batch | BatchGroup) -> StepOutput:
-        """One step."""
-        if not self._trainer.compiled_loss.is_checked:  # the first batch of a pass is looked at, which no graph does
-            output = self._eager(batch)
-            self.refresh()
-            self._warm = True
+        """Make one step, or one for each batch of a group."""
+        if not self._trainer.compiled_loss.is_checked:  # the first batch of a pass is validated, outside any graph
+            output = self._run_eager(batch)
+            self._check_guards()
+            self._has_optimizer_state = True
             return output
-        if self._careful:
-            self.refresh()
+        if self._checks_each_step:
+            self._check_guards()
         shape = shape_of(batch)
         step = self._steps.get(shape)
-        return self._other(shape, batch) if step is None else step(batch)
+        return self._run_new_shape(shape, batch) if step is None else step(batch)
 
-    def prepare(self, callbacks: CallbackList) -> None:
-        """Before an epoch: look whether what was compiled still holds; in it, wherever a callback could change that."""
-        guarded = self._update.is_guarded
-        if guarded and not self.is_resting and self.fallback_reason is None:
-            warn("jit_compile: training goes on uncompiled while each step is looked at first.")
-        self.is_resting = guarded
-        if guarded:
-            self.steps_per_graph = 1
+    # --- policy -----------------------------------------------------------------------------------------------
+
+    def begin_epoch(self, callbacks: CallbackList) -> None:
+        """Choose the policy and `steps_per_graph` of an epoch.
+
+        Args:
+            callbacks: If their batch hooks can change training, guards are checked before each step.
+        """
+        self.steps_per_graph = 1
+        if self._optimizer_step.is_guarded:
+            if self.policy is Policy.COMPILE:
+                warn("jit_compile: training continues uncompiled while each step is examined before it is made.")
+                self.policy = Policy.PAUSE
             return
-        self._careful = callbacks.modifies_training("on_train_batch_begin", "on_train_batch_end")
-        if self.fallback_reason is None:
+        if self.policy is Policy.PAUSE:
+            self.policy = Policy.COMPILE
+        self._checks_each_step = callbacks.modifies_training("on_train_batch_begin", "on_train_batch_end")
+        if self.policy is Policy.COMPILE:
             try:
-                refuse_model(self._trainer.model)
-                refuse_optimizer(self._update)
+                check_model(self._trainer.model)
+                check_optimizer(self._optimizer_step)
             except UntraceableError as error:
-                self.give_up(str(error))
-        self.refresh()
+                self._fall_back(str(error))
+        self._check_guards()
         if self._steps:
-            self._seen.clear()
-        optimizer = self._update.optimizer
-        # hooks of the optimizer look at every step
-        alone = self.fallback_reason is not None or bool(step_post_hooks(optimizer))
-        if self._execution.steps == "auto":
-            alone = alone or self._careful
-        self.steps_per_graph = 1 if alone else self._execution.steps_per_graph(len(optimizer_parameters(optimizer)))
+            self._repeats.clear()
+        if self.policy is Policy.COMPILE and self._can_join_steps():
+            self.steps_per_graph = self._options.steps_per_graph(
+                len(optimizer_parameters(self._optimizer_step.optimizer))
+            )
 
-    def refresh(self) -> None:
-        """Drop what was compiled if anything changed that it takes as fixed."""
-        if self._constants is None:
+    def _can_join_steps(self) -> bool:
+        """Return whether no hook of the optimizer and no callback has to run between two steps."""
+        if step_post_hooks(self._optimizer_step.optimizer):
+            return False
+        return self._options.steps != "auto" or not self._checks_each_step
+
+    def _check_guards(self) -> None:
+        """Discard the compiled steps if a value has changed that they take as constant."""
+        if self._guards is None:
             return
-        changed = GuardSet(self._trainer, self._update.optimizer).first_violation(self._constants)
-        if changed is None and all(cell.current for cell in self._cells):
+        optimizer = self._optimizer_step.optimizer
+        violation = GuardSet(self._trainer, optimizer).first_violation(self._guards)
+        if violation is None and all(bucket.is_valid for bucket in self._buckets):
             return
-        self._steps, self._seen, self._cells, self._constants = {}, {}, [], None
-        self._changes += 1
-        self._warm = False
-        if self._changes > AGAIN:
-            self.give_up(f"{changed or 'the state of the optimizer'} changed {self._changes} times")
+        self._steps, self._repeats, self._buckets, self._guards = {}, {}, [], None
+        self._has_optimizer_state = False
+        self._n_violations += 1
+        if self._n_violations > MAX_VIOLATIONS:
+            self._fall_back(f"{violation or 'the state of the optimizer'} changed {self._n_violations} times")
 
-    def give_up(self, cause: str) -> None:
-        """Go on uncompiled; said once."""
-        self._steps, self._constants, self.fallback_reason = {}, None, cause
-        warn(f"jit_compile: training goes on uncompiled: {cause}.")
+    def _fall_back(self, reason: str) -> None:
+        """Make all further steps eager, with a warning."""
+        self.policy, self.fallback_reason = Policy.FALL_BACK, reason
+        self._steps, self._guards = {}, None
+        warn(f"jit_compile: training continues uncompiled: {reason}.")
 
-    def _eager(self, batch: Batch | BatchGroup) -> StepOutput:
-        """Run the step that the compiled one stands for."""
+    def _fall_back_for(self, shape: Hashable, reason: str) -> None:
+        """Make steps on batches of one shape eager; all steps, if no other shape is compiled."""
+        self._steps.pop(shape, None)
+        if self._steps:
+            self._steps[shape] = self._run_eager
+        else:
+            self._fall_back(reason)
+
+    # --- steps ------------------------------------------------------------------------------------------------
+
+    def _run_eager(self, batch: Batch | BatchGroup) -> StepOutput:
+        """Make the steps that a compiled graph stands for, one after the other."""
         if not isinstance(batch, BatchGroup):
             return self._train_step(batch)
         outputs = []
-        for single in batch:
+        for member in batch:
             self._trainer.compiled_loss.begin_step()
-            outputs.append(self._train_step(single))
-        first = outputs[0]
-        return StepOutput(
-            {name: _vector([output.logs[name] for output in outputs]) for name in first.logs},
-            None if first.weight is None else _vector([output.weight for output in outputs]),
-            {name: _vector([output.weights[name] for output in outputs]) for name in first.weights},
-        )
+            outputs.append(self._train_step(member))
+        return join_step_outputs(outputs)
 
     def _train_step(self, batch: Batch) -> StepOutput:
-        output: StepOutput = self._trainer.context.take_output(self._trainer.model.train_step(batch))
-        return output
+        return self._trainer.context.take_output(train_step_of(self._trainer.model)(batch))
 
-    def _drop(self, shape: Any, cause: str) -> None:
-        """Batches of this shape go on uncompiled; all, where nothing else is compiled."""
-        self._steps.pop(shape, None)
-        if self._steps:
-            self._steps[shape] = self._eager
-        else:
-            self.give_up(cause)
-
-    def _other(self, shape: Any, batch: Batch | BatchGroup) -> StepOutput:
-        """A batch of a shape for which nothing is compiled."""
-        seen = self._seen[shape] = self._seen.get(shape, 0) + 1
-        due = seen == OFTEN if self._steps else self._warm
-        self._warm = True
-        if self.fallback_reason is not None or not due or len(self._steps) == SHAPES:
-            return self._eager(batch)
+    def _run_new_shape(self, shape: Hashable, batch: Batch | BatchGroup) -> StepOutput:
+        """Make a step on a batch of a shape without compiled step; compile one if it is worth it."""
+        repeats = self._repeats[shape] = self._repeats.get(shape, 0) + 1
+        is_due = repeats == MIN_REPEATS if self._steps else self._has_optimizer_state
+        self._has_optimizer_state = True
+        if self.policy is Policy.FALL_BACK or not is_due or len(self._steps) == MAX_SHAPES:
+            return self._run_eager(batch)
         try:
-            program = self._compile(batch)
+            executable = self._compile(batch)
         except Exception as error:
-            self._drop(shape, _words(error))
-            return self._eager(batch)
-        return self._compare(program, shape, batch)
+            self._fall_back_for(shape, _reason(error))
+            return self._run_eager(batch)
+        return self._verify(executable, shape, batch)
 
-    def _compile(self, batch: Batch | BatchGroup) -> Program:
-        if self._constants is None:
-            optimizer = self._update.optimizer
-            held = [weight for group in optimizer.param_groups for weight in group["params"]]
-            learning = [weight for weight in held if weight.requires_grad]
-            # none where somebody has dropped the gradients
-            learned = [weight for weight in learning if weight.grad is not None] or learning
-            if any(weight.grad is not None and weight.grad.layout != torch.strided for weight in learned):
-                raise UntraceableError("gradients are sparse")
-            self._cells = make_buckets(optimizer, learned)
-            self._constants = GuardSet(self._trainer, optimizer)
+    def _compile(self, batch: Batch | BatchGroup) -> Executable:
+        """Trace and compile the step for batches like this one.
+
+        Raises:
+            UntraceableError: The step cannot be traced.
+            Exception: The compiler failed.
+        """
+        if self._guards is None:
+            self._buckets = self._make_buckets()
+            self._guards = GuardSet(self._trainer, self._optimizer_step.optimizer)
         self._trainer.notify("compiling the training step")
-        program = Program(self._trainer, self._update, self._cells, batch)
-        self._trainer.notify(f"compiled the training step in {program.seconds:.1f}s")
-        return program
+        executable = Executable(self._trainer, self._optimizer_step, self._buckets, batch)
+        self._trainer.notify(f"compiled the training step in {executable.seconds:.1f}s")
+        return executable
 
-    def _compare(self, program: Program, shape: Any, batch: Batch | BatchGroup) -> StepOutput:
-        """The step of this batch, eager; the compiled one, tried before from the same weights, must do the same."""
-        before = [tensor.detach().clone() for tensor in program.inputs]
-        found = error = None
+    def _make_buckets(self) -> list[ParameterBucket]:
+        """Distribute the parameters that had a gradient in the last step."""
+        optimizer = self._optimizer_step.optimizer
+        held = [weight for group in optimizer.param_groups for weight in group["params"]]
+        trainable = [weight for weight in held if weight.requires_grad]
+        # without any gradient, somebody has cleared them since the last step
+        trained = [weight for weight in trainable if weight.grad is not None] or trainable
+        if any(weight.grad is not None and weight.grad.layout != torch.strided for weight in trained):
+            raise UntraceableError("gradients are sparse")
+        return make_buckets(optimizer, trained)
+
+    def _verify(self, executable: Executable, shape: Hashable, batch: Batch | BatchGroup) -> StepOutput:
+        """Make an eager step; fall back unless the compiled step gives the same.
+
+        Both start from the same weights and random numbers.
+
+        Returns:
+            The output of the eager step.
+        """
+        before = [tensor.detach().clone() for tensor in executable.inputs]
+        result, error = None, None
         try:
             with preserved_rng_states():
-                found = program(batch)
+                result = executable(batch)
         except Exception as raised:
             error = raised
-        owned = program.owned
-        after = [tensor.detach().clone() for tensor in program.inputs[:owned]]
+        eager = executable.inputs[: executable.n_model_tensors]
+        compiled = [tensor.detach().clone() for tensor in eager]
         with torch.no_grad():
-            for tensor, old in zip(program.inputs, before, strict=True):
+            for tensor, old in zip(executable.inputs, before, strict=True):
                 tensor.copy_(old)
-        output = self._eager(batch)
-        if found is None:
-            self.give_up(_words(error))
+        output = self._run_eager(batch)
+        if result is None:
+            self._fall_back(_reason(error))
             return output
-        other = difference(program.inputs[:owned], before[:owned], after, found.logs, output.logs)
-        if other is not None:
-            self.give_up(f"the compiled step gives another {other} than train_step")
+        difference = find_difference(eager, before[: len(eager)], compiled, output.logs, result.step.logs)
+        if difference is not None:
+            self._fall_back(f"the compiled step gives another {difference} than train_step")
             return output
-        run = _Run(program, self._trainer, self._update)
-        self._steps[shape] = _Trial(run, self._eager, lambda taken: self._settle(shape, run, taken))
+        step = _ExecutableStep(executable, self._trainer, self._optimizer_step)
+        self._steps[shape] = _TimingTrial(
+            step, self._run_eager, lambda seconds, eager_seconds: self._end_trial(shape, step, seconds, eager_seconds)
+        )
         return output
 
-    def _settle(self, shape: Any, run: Step, seconds: tuple[float, float]) -> None:
-        compiled, eager = seconds
-        if compiled > SLOWER * eager:
-            self._drop(shape, f"a compiled step takes {compiled * 1e3:.3g} ms, an eager one {eager * 1e3:.3g} ms")
+    def _end_trial(self, shape: Hashable, step: Step, seconds: float, eager_seconds: float) -> None:
+        """Use the compiled step for a batch shape, unless it is slower than an eager one."""
+        if seconds > MAX_SLOWDOWN * eager_seconds:
+            reason = f"a compiled step takes {seconds * 1e3:.3g} ms, an eager one {eager_seconds * 1e3:.3g} ms"
+            self._fall_back_for(shape, reason)
             return
-        self._steps[shape] = run
-        self._update.optimizer.zero_grad()  # gradients no longer appear there: no memory for the last ones
+        self._steps[shape] = step
+        self._optimizer_step.optimizer.zero_grad()  # compiled steps write no gradients: frees the memory of the last
 
 
-class _Run:
-    """A program as a step: puts what it found where `train_step` leaves it."""
+class _ExecutableStep:
+    """Training step by an executable, with metrics and hooks of the optimizer, which run eagerly."""
 
-    def __init__(self, program: Program, trainer: Any, update: OptimizerStep) -> None:
-        self._program, self._trainer, self._optimizer = program, trainer, update.optimizer
-        self._hooks = step_post_hooks(update.optimizer)
+    def __init__(self, executable: Executable, trainer: TrainerProtocol, optimizer_step: OptimizerStep) -> None:
+        self._executable, self._trainer, self._optimizer = executable, trainer, optimizer_step.optimizer
 
     def __call__(self, batch: Batch | BatchGroup) -> StepOutput:
-        found = self._program(batch)
+        result = self._executable(batch)
         metrics = self._trainer.context.metrics
-        for scores in found.scores:
-            predicted = {name: pair[0] for name, pair in scores.items()}
-            metrics.update(predicted, {name: pair[1] for name, pair in scores.items()})
-        for hook in self._hooks.values():
-            if not isinstance(hook, ConstrainHook):  # constraints are in the graph
+        for pairs in result.metric_inputs:
+            metrics.update(
+                {name: y_pred for name, (y_pred, _) in pairs.items()},
+                {name: y_true for name, (_, y_true) in pairs.items()},
+            )
+        for hook in step_post_hooks(self._optimizer).values():
+            if not isinstance(hook, ConstrainHook):  # constraints are part of the graph
                 hook(self._optimizer, (), {})
-        return StepOutput(found.logs, found.weight, found.weights)
+        return result.step
 
 
-class _Trial:
-    """Takes turns with two steps, and says in the end how long the faster ones took."""
+class _TimingTrial:
+    """Step that alternates between compiled and eager steps and measures their durations.
 
-    def __init__(self, compiled: Step, eager: Step, end: Callable[[tuple[float, float]], None]) -> None:
-        self._turns, self._end = (compiled, eager), end
-        self._taken: tuple[list[float], list[float]] = ([], [])
+    Args:
+        compiled: Compiled step.
+        eager: Eager step.
+        on_end: Called with the shortest durations in seconds of a compiled and an eager step, after `TIMED_STEPS` each.
+    """
+
+    def __init__(self, compiled: Step, eager: Step, on_end: Callable[[float, float], None]) -> None:
+        self._compiled, self._eager, self._on_end = compiled, eager, on_end
+        self._seconds: list[float] = []
+        self._eager_seconds: list[float] = []
 
     def __call__(self, batch: Batch | BatchGroup) -> StepOutput:
-        which = int(len(self._taken[0]) > len(self._taken[1]))
-        _wait()
-        began = time.perf_counter()
-        found = self._turns[which](batch)
-        _wait()
-        self._taken[which].append(time.perf_counter() - began)
-        if len(self._taken[1]) == TRIES:
-            self._end((min(self._taken[0]), min(self._taken[1])))
-        return found
+        is_eager = len(self._seconds) > len(self._eager_seconds)
+        step, seconds = (self._eager, self._eager_seconds) if is_eager else (self._compiled, self._seconds)
+        _synchronize()
+        start = time.perf_counter()
+        output = step(batch)
+        _synchronize()
+        seconds.append(time.perf_counter() - start)
+        if len(self._eager_seconds) == TIMED_STEPS:
+            self._on_end(min(self._seconds), min(self._eager_seconds))
+        return output
 
 
-def _wait() -> None:
+def _synchronize() -> None:
     if torch.accelerator.is_available():
         torch.accelerator.synchronize()
 
 
-def _vector(values: list[Any]) -> torch.Tensor:
-    return torch.stack([torch.as_tensor(value).detach().reshape(()) for value in values])
-
-
-def _words(error: Exception | None) -> str:
-    """The cause in one line."""
+def _reason(error: Exception | None) -> str:
+    """Return an error as one line for the fallback warning."""
     if isinstance(error, UntraceableError):
         return str(error)
-    first = next((line for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first.strip()[:200]}".rstrip(".: ")
+    first_line = next((line for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first_line.strip()[:200]}".rstrip(".: ")

@@ -1,4 +1,4 @@
-"""What is not compiled, because it may do more than a graph can hold."""
+"""Checks before tracing: models and optimizers that may do what a compiled graph cannot."""
 
 from __future__ import annotations
 
@@ -18,48 +18,46 @@ from kerastorch.optimizers.base import Average, Clip, Decay
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.optimizer_step import ConstrainHook, OptimizerStep
 
-_HOOKS = ("forward", "forward_pre", "backward", "backward_pre")
+_HOOK_KINDS = ("forward", "forward_pre", "backward", "backward_pre")
 
 
-def refuse_model(model: nn.Module) -> None:
-    """Refuse a model with steps or hooks of the user's own, or with draws that a captured graph would repeat.
+def check_model(model: nn.Module) -> None:
+    """Raise an error if a model has steps or hooks of the user, or layers with a seed.
 
     Raises:
-        UntraceableError: with the cause.
+        UntraceableError: With the reason.
     """
     for name in ("train_step", "compute_loss", "compute_metrics"):
         if not is_own(getattr(type(model), name)):
             raise UntraceableError(f"{type(model).__name__}.{name} is your own and may do more than a graph can hold")
     for module in modules(model):
-        hooks = module_hooks(module, *_HOOKS)
-        if any(map(is_third_party, hooks)):
+        if any(map(is_third_party, module_hooks(module, *_HOOK_KINDS))):
             raise UntraceableError(f"{type(module).__name__} has hooks of your own")
         if any(isinstance(value, RandomGenerator) and value.seed is not None for value in vars(module).values()):
-            # its draws are counted on the CPU, and a CUDA graph does not go there
+            # a seeded generator counts its draws on the CPU; a CUDA graph would repeat the same draw
             raise UntraceableError(f"{type(module).__name__} has a seed of its own")
     if any(has_gradient_hooks(weight) for weight in model.parameters()):
         raise UntraceableError("a weight has a hook on its gradient")
 
 
-def refuse_optimizer(update: OptimizerStep) -> None:
-    """Refuse an optimizer whose step is more than the `step` method of a class of torch on dense gradients.
+def check_optimizer(optimizer_step: OptimizerStep) -> None:
+    """Raise an error unless each batch makes one plain step of a `torch.optim` optimizer.
 
     Raises:
-        UntraceableError: with the cause.
+        UntraceableError: With the reason.
     """
-    optimizer = update.optimizer
+    optimizer = optimizer_step.optimizer
     name = type(optimizer).__name__
     if not is_from(optimizer, "torch.optim"):
         raise UntraceableError(f"{name} is no optimizer of torch.optim, and its step may do anything")
-    if update.needs_closure:
+    if optimizer_step.needs_closure:
         raise UntraceableError(f"{name} asks for the loss several times a step")
-    if update.accumulation.steps > 1:
+    if optimizer_step.accumulation.steps > 1:
         raise UntraceableError("gradient_accumulation_steps is larger than 1")
-    before, after = (list(hooks.values()) for hooks in (
-        step_pre_hooks(optimizer), step_post_hooks(optimizer),
-    ))  # fmt: skip
-    if not all(isinstance(hook, (Clip, Decay)) for hook in before) or not all(
-        isinstance(h, (Average, ConstrainHook)) for h in after
+    pre_hooks, post_hooks = step_pre_hooks(optimizer), step_post_hooks(optimizer)
+    if not (
+        all(isinstance(hook, (Clip, Decay)) for hook in pre_hooks.values())
+        and all(isinstance(hook, (Average, ConstrainHook)) for hook in post_hooks.values())
     ):
         raise UntraceableError("the optimizer has step hooks of your own")
     if "step" in vars(optimizer) and not is_wrapped_by_schedule(optimizer.step):

@@ -1,5 +1,5 @@
-"""What cannot be compiled."""
+"""The error of a training step that cannot be compiled."""
 
 
 class UntraceableError(Exception):
-    """A step that cannot be compiled, with the cause in words."""
+    """A training step cannot be compiled; the message is the reason, shown to the user."""

@@ -1,106 +1,116 @@
-"""Program: a recorded step, compiled, and called on one batch after the other."""
+"""Compilation of traced steps with Inductor and, on a GPU, as CUDA graphs."""
 
 from __future__ import annotations
 
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 
 from kerastorch.core import torch_private
 from kerastorch.core.nested import leaves
 from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.data.batches import Batch, BatchGroup
-from kerastorch.training.jit.graph_capture import Trace, trace
+from kerastorch.training.jit.graph_capture import trace_steps
+from kerastorch.training.jit.graph_output import GraphOutput
 from kerastorch.training.jit.parameter_buckets import ParameterBucket
-from kerastorch.training.jit.step_outputs import StepOutputs
+from kerastorch.training.jit.trainer_protocol import TrainerProtocol
 from kerastorch.training.optimizer_step import OptimizerStep
 
-_OPTIONS = {
+_INDUCTOR_OPTIONS = {
     "cpp_wrapper": True,  # halves the cost of a call
     "cpp.min_chunk_size": 8192,  # elements for each thread: with fewer, starting threads takes longer than the work
-    # random numbers come from torch's generator in the order of eager mode
+    # torch's generator gives the random numbers, and operations keep their order, so draws equal those of eager mode
     "fallback_random": True,
     "reorder_for_locality": False,
     "reorder_for_peak_memory": False,
 }
 
-Run = Callable[..., list[Tensor]]
+CompiledGraph = Callable[..., list[Tensor]]
 
 
-class Program:
-    """Steps on batches of one shape; it changes weights, buffers and optimizer state in place.
+class Executable:
+    """Compiled training steps for batches of one shape.
+
+    A call updates weights, buffers and optimizer state in place.
 
     Args:
-        trainer: whose step.
-        update: of the optimizer.
-        cells: what the optimizer works on.
-        batch: of the shape meant, or several.
+        trainer: Holds the model and the losses.
+        optimizer_step: Step of the optimizer, which has made its state.
+        buckets: Parameters that have gradients.
+        batch: Example of the batches, or of the groups whose steps run as one graph.
 
     Attributes:
-        seconds: what recording and compiling took.
-        inputs: all tensors that a step changes, weights and buffers first, and the learning rates.
-        owned: how many weights and buffers there are.
+        seconds: Duration of tracing and compiling.
+        inputs: Tensors that a step reads and updates, and the learning rates.
+        n_model_tensors: Number of weights and buffers, which come first in `inputs`.
 
     Raises:
-        UntraceableError: the step cannot be recorded.
-        Exception: the compiler failed.
+        UntraceableError: The step cannot be traced.
+        Exception: The compiler failed.
     """
 
     def __init__(
-        self, trainer: Any, update: OptimizerStep, cells: list[ParameterBucket], batch: Batch | BatchGroup
+        self,
+        trainer: TrainerProtocol,
+        optimizer_step: OptimizerStep,
+        buckets: Sequence[ParameterBucket],
+        batch: Batch | BatchGroup,
     ) -> None:
-        began = time.perf_counter()
-        recorded = trace(trainer, update, cells, batch if isinstance(batch, BatchGroup) else [batch])
-        groups = update.optimizer.param_groups
-        # a rate that is a tensor already is among the inputs itself
-        self._rates = [(g, rate) for g, rate in zip(groups, recorded.rates, strict=True) if rate is not g["lr"]]
-        self._last = [group["lr"] for group, _ in self._rates]
-        self.inputs, self.owned = recorded.inputs, recorded.owned
-        self._assemble = recorded.assemble
-        self._run = _compiled(recorded, _parts(batch))
-        self.seconds = time.perf_counter() - began
+        start = time.perf_counter()
+        traced = trace_steps(trainer, optimizer_step, buckets, batch if isinstance(batch, BatchGroup) else [batch])
+        groups = zip(optimizer_step.optimizer.param_groups, traced.learning_rates, strict=True)
+        # a learning rate that is a tensor in the optimizer is an input itself
+        self._learning_rates = [(group, tensor) for group, tensor in groups if tensor is not group["lr"]]
+        self._last_rates = [group["lr"] for group, _ in self._learning_rates]
+        self.inputs, self.n_model_tensors = traced.inputs, traced.n_model_tensors
+        self._build_output = traced.build_output
+        self._graph = _compile(traced.graph, traced.inputs, _tensors(batch))
+        self.seconds = time.perf_counter() - start
 
-    def __call__(self, batch: Batch | BatchGroup) -> StepOutputs:
-        """One step, or several."""
-        for at, (group, rate) in enumerate(self._rates):
-            if group["lr"] != self._last[at]:
-                self._last[at] = group["lr"]
-                rate.fill_(group["lr"])
-        parts = _parts(batch)
+    def __call__(self, batch: Batch | BatchGroup) -> GraphOutput:
+        """Make one step, or one for each batch of a group."""
+        for index, (group, tensor) in enumerate(self._learning_rates):
+            if group["lr"] != self._last_rates[index]:
+                self._last_rates[index] = group["lr"]
+                tensor.fill_(group["lr"])
+        batch_tensors = _tensors(batch)
         with torch.no_grad():
-            returned = self._run(*self.inputs, *parts)
-        return self._assemble(returned, parts)
+            returned = self._graph(*self.inputs, *batch_tensors)
+        return self._build_output(returned, batch_tensors)
 
 
-def _parts(batch: Batch | BatchGroup) -> list[Tensor]:
+def _tensors(batch: Batch | BatchGroup) -> list[Tensor]:
+    """Return the tensors of a batch, in the order of the graph's arguments."""
     if isinstance(batch, BatchGroup):
-        return [part for one in batch for part in _parts(one)]
+        return [tensor for member in batch for tensor in _tensors(member)]
     x, y, sample_weight = batch
-    if isinstance(x, Tensor) and isinstance(y, Tensor):  # by far the most frequent
+    if isinstance(x, Tensor) and isinstance(y, Tensor):  # the most frequent case, without a search
         return [x, y] if sample_weight is None else [x, y, sample_weight]
     return [leaf for _, leaf in leaves(tuple(batch))]
 
 
-def _compiled(recorded: Trace, parts: list[Tensor]) -> Run:
-    with warnings.catch_warnings():  # of torch's about itself
+def _compile(graph: GraphModule, inputs: list[Tensor], batch_tensors: list[Tensor]) -> CompiledGraph:
+    """Compile a graph with Inductor; on a GPU, capture it as a CUDA graph, too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns about its own modules
+    with torch.no_grad(), warnings.catch_warnings(), _silenced_logging():
         warnings.simplefilter("ignore")
-        inductor = torch_private.inductor()  # on first use: its import takes a second
-    given: list[Any] = [*recorded.inputs, *parts]
-    with torch.no_grad(), warnings.catch_warnings(), _quiet():
-        warnings.simplefilter("ignore")
-        run: Run = inductor.compile(recorded.graph, given, _OPTIONS)
-    return Captured(run, recorded.inputs, parts) if parts[0].device.type == "cuda" else run
+        compiled: CompiledGraph = torch_private.inductor().compile(graph, [*inputs, *batch_tensors], _INDUCTOR_OPTIONS)
+    return CudaGraphCallable(compiled, inputs, batch_tensors) if batch_tensors[0].device.type == "cuda" else compiled
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Inductor's remarks on operations that its C++ wrapper calls through Python."""
+def _silenced_logging() -> Iterator[None]:
+    """Silence log records up to WARNING.
+
+    Inductor reports each operation that its C++ wrapper calls through Python.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -109,34 +119,34 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-class Captured:
-    """A function on the GPU as one CUDA graph: launched at once instead of kernel by kernel.
+class CudaGraphCallable:
+    """Function of GPU tensors, captured as a CUDA graph: one launch runs all its kernels.
 
     Args:
-        run: called with `inputs`, which it changes in place, and a batch.
-        inputs: where they are now, they stay.
-        parts: a batch of the shape meant.
+        function: Called with `inputs`, which it updates in place, and the tensors of a batch.
+        inputs: Tensors that stay in the same memory.
+        batch_tensors: Tensors of a batch; each call copies its own batch to their copies.
     """
 
-    def __init__(self, run: Run, inputs: list[Tensor], parts: list[Tensor]) -> None:
-        self._parts = [part.clone() for part in parts]
+    def __init__(self, function: CompiledGraph, inputs: list[Tensor], batch_tensors: list[Tensor]) -> None:
+        self._batch_tensors = [tensor.clone() for tensor in batch_tensors]
         before = [tensor.clone() for tensor in inputs]
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
+        side_stream = torch.cuda.Stream()
+        side_stream.wait_stream(torch.cuda.current_stream())
         with torch.no_grad(), preserved_rng_states():
-            with torch.cuda.stream(side):  # once before capturing: libraries set themselves up
-                run(*inputs, *self._parts)
-            torch.cuda.current_stream().wait_stream(side)
+            with torch.cuda.stream(side_stream):  # a call before the capture initializes CUDA libraries
+                function(*inputs, *self._batch_tensors)
+            torch.cuda.current_stream().wait_stream(side_stream)
             self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph):
-                self._returned = run(*inputs, *self._parts)
+                self._returned = function(*inputs, *self._batch_tensors)
             for tensor, old in zip(inputs, before, strict=True):
                 tensor.copy_(old)
 
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
-        """As `run`; what it returns is copied out, as the next call writes to the same place."""
-        given = tensors[len(tensors) - len(self._parts) :]
-        for part, new in zip(self._parts, given, strict=True):
-            part.copy_(new, non_blocking=True)
+        """Call the function; return copies of its results, whose memory the next call overwrites."""
+        batch_tensors = tensors[len(tensors) - len(self._batch_tensors) :]
+        for static, tensor in zip(self._batch_tensors, batch_tensors, strict=True):
+            static.copy_(tensor, non_blocking=True)
         self._graph.replay()
         return [tensor.clone() for tensor in self._returned]

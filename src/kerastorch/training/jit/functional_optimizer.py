@@ -1,9 +1,10 @@
-"""The optimizer's own step, on the tensors of a recording."""
+"""The optimizer's own step on traced tensors, by a shallow copy of the optimizer."""
 
 from __future__ import annotations
 
 import inspect
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,79 +13,105 @@ from torch import Tensor
 from kerastorch.core.torch_private import step_pre_hooks
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training.jit.errors import UntraceableError
-from kerastorch.training.jit.parameter_buckets import ParameterBucket
+from kerastorch.training.jit.parameter_buckets import BucketState, ParameterBucket
 from kerastorch.training.optimizer_step import OptimizerStep
 
-State = tuple[dict[str, Tensor], dict[str, Tensor]]  # of a cell: what `rows` and `scalars` are in the recording
+# torch's implementation with one tensor after the other and all arithmetic on tensors, which can be traced
+_TRACEABLE_OPTIONS = {"foreach": False, "fused": None, "capturable": True}
 
 
 def functional_optimizer_step(
-    update: OptimizerStep,
-    cells: list[ParameterBucket],
-    leaves_of: list[list[Tensor]],
-    states: list[State],
-    lr: list[Tensor],
+    optimizer_step: OptimizerStep,
+    buckets: Sequence[ParameterBucket],
+    weights: Sequence[Sequence[Tensor]],
+    states: Sequence[BucketState],
+    learning_rates: Sequence[Tensor],
     loss: Tensor,
 ) -> None:
-    """Backward, and the optimizer's own step on the cells; the leaves get the new values."""
-    scale = update.accumulation.loss_scale
-    flat = [leaf for some in leaves_of for leaf in some]
-    gradients = iter(
-        torch.autograd.grad(
-            loss * scale if scale != 1.0 else loss,
-            flat,
-            allow_unused=True,
-        )
-    )
-    held = []
-    for cell, some, (rows, scalars) in zip(cells, leaves_of, states, strict=True):
-        grads = [next(gradients) for _ in some]
-        if any(gradient is None for gradient in grads):
-            raise UntraceableError("a weight that had a gradient in the first step has none now")
+    """Compute the gradients of a loss and make an optimizer step, in place on traced tensors.
+
+    Args:
+        optimizer_step: Holds the optimizer and the loss scale.
+        buckets: Distribution of the parameters.
+        weights: For each bucket, the traced values of its parameters: leaves of autograd, which get the new values.
+        states: For each bucket, the traced optimizer state, which gets the new values.
+        learning_rates: Traced learning rate of each parameter group.
+        loss: Scalar to minimize.
+
+    Raises:
+        UntraceableError: A parameter has no gradient, or the optimizer changes state that is no tensor.
+    """
+    gradients = _gradients(loss, weights, optimizer_step.accumulation.loss_scale)
+    joined_weights, joined_states = [], []
+    for bucket, values, grads, state in zip(buckets, weights, gradients, states, strict=True):
         with torch.no_grad():
-            weight = torch.cat([leaf.flatten() for leaf in some]) if cell.joined else some[0].detach().clone()
-            weight.grad = torch.cat([g.flatten() for g in grads]) if cell.joined else grads[0]
-            if scale != 1.0:
-                weight.grad = weight.grad / scale
-        # counted in float64: what optimizers make of it, 1 - beta**step, loses digits in float32
-        first = {key: (value[0] if cell.joined else value).double() for key, value in scalars.items()}
-        held.append((weight, {**cell.constants, **rows, **first}))
-    _step(update.optimizer, cells, held, lr)
+            weight = bucket.join(values) if bucket.is_joined else values[0].detach().clone()
+            weight.grad = _unscaled(bucket.join(grads), optimizer_step.accumulation.loss_scale)
+        # float64, because an optimizer's `1 - beta**step` loses digits in float32; joined weights have equal counts
+        per_weight = {k: (v[0] if bucket.is_joined else v).double() for k, v in state.per_weight.items()}
+        joined_weights.append(weight)
+        joined_states.append({**bucket.constants, **state.elementwise, **per_weight})
+    _run_step(optimizer_step.optimizer, buckets, joined_weights, joined_states, learning_rates)
     with torch.no_grad():
-        for cell, some, (weight, state), (_, scalars) in zip(cells, leaves_of, held, states, strict=True):
-            parts = weight.split(cell.sizes) if cell.joined else [weight]
-            for leaf, part in zip(some, parts, strict=True):
-                leaf.copy_(part.view_as(leaf))
-            for key, value in scalars.items():
-                value.copy_(state[key].expand_as(value))
+        for bucket, values, state, new_weight, new_state in zip(
+            buckets, weights, states, joined_weights, joined_states, strict=True
+        ):
+            for value, new_value in zip(values, bucket.split(new_weight), strict=True):
+                value.copy_(new_value)
+            for key, number in state.per_weight.items():
+                number.copy_(new_state[key].expand_as(number))
 
 
-def _step(
-    optimizer: TorchOptimizer, cells: list[ParameterBucket], held: list[tuple[Tensor, dict[str, Any]]], lr: list[Tensor]
+def _gradients(loss: Tensor, weights: Sequence[Sequence[Tensor]], loss_scale: float) -> list[list[Tensor]]:
+    """Return the gradients of the scaled loss, in the structure of `weights`."""
+    flat = [value for values in weights for value in values]
+    scaled = loss if loss_scale == 1.0 else loss * loss_scale
+    gradients = iter(torch.autograd.grad(scaled, flat, allow_unused=True))
+    nested = [[next(gradients) for _ in values] for values in weights]
+    if any(gradient is None for bucket_gradients in nested for gradient in bucket_gradients):
+        raise UntraceableError("a weight that had a gradient in the first step has none now")
+    return nested
+
+
+def _unscaled(gradient: Tensor, loss_scale: float) -> Tensor:
+    return gradient if loss_scale == 1.0 else gradient / loss_scale
+
+
+def _run_step(
+    optimizer: TorchOptimizer,
+    buckets: Sequence[ParameterBucket],
+    weights: Sequence[Tensor],
+    states: Sequence[dict[str, Any]],
+    learning_rates: Sequence[Tensor],
 ) -> None:
-    """`optimizer.step` of a copy that holds the given weights with the given state."""
-    shadow = object.__new__(type(optimizer))
-    shadow.__dict__.update(optimizer.__dict__)
-    shadow.param_groups = [
+    """Run `optimizer.step` of a copy of the optimizer that holds other weights and their state.
+
+    Args:
+        optimizer: The optimizer to copy; it stays unchanged.
+        buckets: Distribution of the parameters.
+        weights: For each bucket, the joined parameters with their `grad`; they get the new values.
+        states: For each bucket, the state by key; it gets the new values.
+        learning_rates: Learning rate of each parameter group.
+    """
+    copied = object.__new__(type(optimizer))
+    copied.__dict__.update(optimizer.__dict__)
+    copied.param_groups = [
         {
             **group,
-            "lr": rate,
-            "params": [weight for cell, (weight, _) in zip(cells, held, strict=True) if cell.group == number],
-            **{key: value for key, value in _PLAIN.items() if key in group},
+            "lr": learning_rate,
+            "params": [weight for bucket, weight in zip(buckets, weights, strict=True) if bucket.group == index],
+            **{key: value for key, value in _TRACEABLE_OPTIONS.items() if key in group},
         }
-        for number, (group, rate) in enumerate(zip(optimizer.param_groups, lr, strict=True))
+        for index, (group, learning_rate) in enumerate(zip(optimizer.param_groups, learning_rates, strict=True))
     ]
-    shadow.state = defaultdict(dict, dict(held))
-    before = {id(weight): dict(state) for weight, state in held}
+    copied.state = defaultdict(dict, zip(weights, states, strict=True))
+    states_before = [dict(state) for state in states]
     with torch.no_grad():
         for hook in step_pre_hooks(optimizer).values():
-            hook(shadow, (), {})
-        inspect.unwrap(type(optimizer).step)(shadow)
-    for weight, state in held:
-        old = before[id(weight)]
-        if state.keys() != old.keys() or any(not isinstance(v, Tensor) and state[key] != v for key, v in old.items()):
+            hook(copied, (), {})
+        inspect.unwrap(type(optimizer).step)(copied)
+    for state, before in zip(states, states_before, strict=True):
+        if state.keys() != before.keys() or any(
+            not isinstance(value, Tensor) and state[key] != value for key, value in before.items()
+        ):
             raise UntraceableError(f"{type(optimizer).__name__} has state that changes and is no tensor")
-
-
-# one tensor after the other, with all arithmetic on tensors
-_PLAIN = {"foreach": False, "fused": None, "capturable": True}

@@ -1,8 +1,8 @@
-"""Steps of learning, recorded as a torch.fx graph: what `train_step` does with tensors, and nothing else."""
+"""Tracing of training steps: `train_step` and optimizer step, as one torch.fx graph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,160 +17,248 @@ from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.torch_private import compiling_flag
 from kerastorch.data.batches import Batch
 from kerastorch.training.jit.errors import UntraceableError
-from kerastorch.training.jit.functional_optimizer import State, functional_optimizer_step
-from kerastorch.training.jit.graph_passes import compute_once, draw_apart
-from kerastorch.training.jit.parameter_buckets import ParameterBucket
+from kerastorch.training.jit.functional_optimizer import functional_optimizer_step
+from kerastorch.training.jit.graph_output import GraphOutput, OutputBuilder, join_graph_outputs, plan_output
+from kerastorch.training.jit.graph_passes import materialize_scalars, replace_inplace_bernoulli
+from kerastorch.training.jit.parameter_buckets import BucketState, ParameterBucket
 from kerastorch.training.jit.side_effects import forbid_side_effects
-from kerastorch.training.jit.step_outputs import StepOutputs, output_builder, output_tensors, stack_outputs
+from kerastorch.training.jit.trainer_protocol import TrainerProtocol, train_step_of
 from kerastorch.training.optimizer_step import OptimizerStep
+from kerastorch.training.step_output import StepOutput
 
-LARGEST = 4000  # operations: beyond, compiling takes many minutes
+MAX_OPERATIONS = 4000  # compiling a larger graph takes many minutes
 
 
-class Trace(NamedTuple):
-    """A recorded step.
+class TracedSteps(NamedTuple):
+    """Training steps, recorded as a graph.
 
     Attributes:
-        graph: takes `inputs` and the tensors of a batch, writes new values into `inputs`, returns tensors.
-        inputs: weights, buffers, optimizer state and learning rates, as they live in the model and the optimizer.
-        owned: how many of `inputs` are weights and buffers: they come first.
-        rates: of each parameter group, the learning rate as a tensor among `inputs`.
-        assemble: makes of the tensors returned, and those of the batch, what the step found.
+        graph: Takes `inputs` and the tensors of a batch, writes new values into `inputs`, returns a list of tensors.
+        inputs: Weights, buffers, optimizer state and learning rates: the tensors of the model and the optimizer.
+        n_model_tensors: Number of weights and buffers, which come first in `inputs`.
+        learning_rates: Learning rate of each parameter group, as a tensor among `inputs`.
+        build_output: Takes the tensors that the graph returned and those of the batch; returns the result of the steps.
     """
 
     graph: GraphModule
     inputs: list[Tensor]
-    owned: int
-    rates: list[Tensor]
-    assemble: Callable[[list[Tensor], list[Tensor]], StepOutputs]
+    n_model_tensors: int
+    learning_rates: list[Tensor]
+    build_output: OutputBuilder
 
 
-class _Step(nn.Module):
-    """All modules that a step computes with, as one."""
+def trace_steps(
+    trainer: TrainerProtocol,
+    optimizer_step: OptimizerStep,
+    buckets: Sequence[ParameterBucket],
+    batches: Sequence[Batch],
+) -> TracedSteps:
+    """Record one training step for each batch as a graph, on fake tensors.
 
-    def __init__(self, model: nn.Module, losses: list[nn.Module], step: Callable[[Batch], Any]) -> None:
+    Args:
+        trainer: Holds the model and the losses.
+        optimizer_step: Step of the optimizer, which has made its state.
+        buckets: Parameters that have gradients.
+        batches: Example batches.
+
+    Raises:
+        UntraceableError: A step has side effects, or does what Inductor cannot compile in reasonable time.
+    """
+    steps = _StepFunction(trainer, optimizer_step, buckets, batches)
+    inputs = steps.state.tensors()
+    with forbid_side_effects(steps.stateful_objects()), compiling_flag():
+        graph = make_fx(steps, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *steps.batch_tensors)
+    assert steps.build_output is not None
+    _check_captured_constants(graph, inputs)
+    replace_inplace_bernoulli(graph)
+    materialize_scalars(graph)
+    _check_operations(graph)
+    n_model_tensors = len(steps.state.weights) + len(steps.state.buffers)
+    return TracedSteps(graph, inputs, n_model_tensors, steps.state.learning_rates, steps.build_output)
+
+
+class _State(NamedTuple):
+    """Tensors that a training step reads and updates.
+
+    Attributes:
+        weights: Parameters of the model and the losses, by name.
+        buffers: Their buffers, by name.
+        buckets: Optimizer state of each parameter bucket.
+        learning_rates: Learning rate of each parameter group.
+    """
+
+    weights: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+    buckets: list[BucketState]
+    learning_rates: list[Tensor]
+
+    def tensors(self) -> list[Tensor]:
+        """Return all tensors, in a fixed order: weights and buffers first."""
+        optimizer_state = [tensor for bucket in self.buckets for tensor in bucket.tensors()]
+        return [*self.weights.values(), *self.buffers.values(), *optimizer_state, *self.learning_rates]
+
+    def with_tensors(self, tensors: Iterator[Tensor]) -> _State:
+        """Return the same structure with other tensors, in the order of `tensors`."""
+        return _State(
+            {name: next(tensors) for name in self.weights},
+            {name: next(tensors) for name in self.buffers},
+            [
+                BucketState(
+                    {key: next(tensors) for key in bucket.elementwise},
+                    {key: next(tensors) for key in bucket.per_weight},
+                )
+                for bucket in self.buckets
+            ],
+            [next(tensors) for _ in self.learning_rates],
+        )
+
+
+class _StepModule(nn.Module):
+    """Model and losses as one module whose `forward` is `train_step`."""
+
+    def __init__(self, model: nn.Module, losses: Sequence[nn.Module]) -> None:
         super().__init__()
         self.model = model
         self.losses = nn.ModuleList(losses)
-        self._step = step
 
-    def forward(self, batch: Batch) -> Any:
-        return self._step(batch)
+    def forward(self, batch: Batch) -> Mapping[str, Any]:
+        return train_step_of(self.model)(batch)
 
 
-class _Recorder:
-    """In the place of the meter: keeps what the metrics would be given."""
+class _MetricsRecorder:
+    """Stores what a step passes to the metrics, which are updated outside the graph."""
 
     def __init__(self) -> None:
-        self.scores: list[dict[str, tuple[Any, Any]]] = []
+        self.inputs: list[dict[str, tuple[Any, Any]]] = []
 
     def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
-        self.scores.append({name: (y_pred[name], y_true.get(name)) for name in y_pred})
+        self.inputs.append({name: (y_pred[name], y_true.get(name)) for name in y_pred})
 
 
-def trace(trainer: Any, update: OptimizerStep, cells: list[ParameterBucket], batches: Sequence[Batch]) -> Trace:
-    """Record what `model.train_step` computes on batches, one after the other, on tensors without values.
+class _StepFunction:
+    """Training steps as a function of tensors: first those of the state, then the batches.
 
     Args:
-        trainer: knows the model, the objective and the metrics.
-        update: of the optimizer, whose state has been made.
-        cells: what the optimizer works on.
-        batches: of the shape meant.
+        trainer: Holds the model and the losses.
+        optimizer_step: Step of the optimizer, which has made its state.
+        buckets: Parameters that have gradients.
+        batches: Example batches.
 
-    Raises:
-        UntraceableError: with the cause.
+    Attributes:
+        state: The tensors of the model and the optimizer.
+        batch_tensors: The tensors of the batches.
+        build_output: Builds the result of the steps; `None` before the function was traced.
     """
-    optimizer, compiled_loss, model = update.optimizer, trainer.compiled_loss, trainer.model
-    losses = [
-        f for loss in compiled_loss.losses.values() if isinstance(f := getattr(loss, "function", loss), nn.Module)
-    ]
-    step = _Step(model, losses, model.train_step)
-    weights, buffers = dict(step.named_parameters()), dict(step.named_buffers())
-    rates = [_rate(group) for group in optimizer.param_groups]
-    state = [tensor for cell in cells for tensor in cell.tensors()]
-    inputs = [*weights.values(), *buffers.values(), *state, *rates]
-    parts = [leaf for _, leaf in leaves([tuple(batch) for batch in batches])]
-    found: list[StepOutputs] = []
-    seen: list[Tensor] = []
 
-    def steps(*tensors: Tensor) -> list[Tensor]:
-        given = iter(tensors)
-        values = {name: next(given) for name in weights}
-        kept = {name: next(given) for name in buffers}
-        states = [({key: next(given) for key in c.rows}, {key: next(given) for key in c.scalars}) for c in cells]
-        lr = [next(given) for _ in rates]
-        found[:] = [one_step(values, kept, states, lr, _refilled(batch, given)) for batch in batches]
-        found[:] = [found[0] if len(found) == 1 else stack_outputs(found)]
-        seen[:] = tensors
-        return [tensor.detach() for tensor in output_tensors(found[0], tensors)]
+    def __init__(
+        self,
+        trainer: TrainerProtocol,
+        optimizer_step: OptimizerStep,
+        buckets: Sequence[ParameterBucket],
+        batches: Sequence[Batch],
+    ) -> None:
+        self._trainer, self._optimizer_step, self._buckets, self._batches = trainer, optimizer_step, buckets, batches
+        functions = [getattr(loss, "function", loss) for loss in trainer.compiled_loss.losses.values()]
+        losses = [function for function in functions if isinstance(function, nn.Module)]
+        self._module = _StepModule(trainer.model, losses)
+        self._parameters = dict(self._module.named_parameters())
+        self.state = _State(
+            {**self._parameters},
+            dict(self._module.named_buffers()),
+            [bucket.state for bucket in buckets],
+            [_learning_rate_tensor(group) for group in optimizer_step.optimizer.param_groups],
+        )
+        self.batch_tensors: list[Tensor] = [leaf for _, leaf in leaves([tuple(batch) for batch in batches])]
+        self.build_output: OutputBuilder | None = None
 
-    def one_step(
-        values: dict[str, Tensor],
-        kept: dict[str, Tensor],
-        states: list[State],
-        lr: list[Tensor],
-        batch: Batch,
-    ) -> StepOutputs:
-        leaf = {name: value.detach().requires_grad_(weights[name].requires_grad) for name, value in values.items()}
-        leaf_of = {id(weight): leaf[name] for name, weight in weights.items()}
-        recorder = _Recorder()
+    def stateful_objects(self) -> list[object]:
+        """Return the modules and losses whose attributes a step could change."""
+        losses = [module for loss in self._module.losses for module in loss.modules()]
+        return [*modules(self._trainer.model), *losses, *self._trainer.compiled_loss.losses.values()]
+
+    def __call__(self, *tensors: Tensor) -> list[Tensor]:
+        """Make a step on each batch, in place; return the tensors for `build_output`."""
+        remaining = iter(tensors)
+        state = self.state.with_tensors(remaining)
+        outputs = [self._step(state, _with_tensors(batch, remaining)) for batch in self._batches]
+        output = outputs[0] if len(outputs) == 1 else join_graph_outputs(outputs)
+        returned, self.build_output = plan_output(output, tensors, len(self.batch_tensors))
+        return [tensor.detach() for tensor in returned]
+
+    def _step(self, state: _State, batch: Batch) -> GraphOutput:
+        """Run `train_step` on a batch; write the new weights and optimizer state into `state`."""
+        weights = {
+            name: tensor.detach().requires_grad_(self._parameters[name].requires_grad)
+            for name, tensor in state.weights.items()
+        }
+        traced = {id(parameter): weights[name] for name, parameter in self._parameters.items()}
 
         def backward_and_step(loss: Tensor) -> None:
+            by_bucket = [[traced[id(weight)] for weight in bucket.weights] for bucket in self._buckets]
             functional_optimizer_step(
-                update, cells, [[leaf_of[id(w)] for w in cell.weights] for cell in cells], states, lr, loss
+                self._optimizer_step, self._buckets, by_bucket, state.buckets, state.learning_rates, loss
             )
-            apply_constraints((leaf_of[id(weight)], constraint) for weight, constraint in update.constraints)
+            apply_constraints(
+                (traced[id(weight)], constraint) for weight, constraint in self._optimizer_step.constraints
+            )
 
-        penalties = [p._replace(weight=leaf_of.get(id(p.weight), p.weight)) for p in compiled_loss.penalties]
+        compiled_loss, recorder = self._trainer.compiled_loss, _MetricsRecorder()
+        penalties = [
+            penalty._replace(weight=traced.get(id(penalty.weight), penalty.weight))  # type: ignore[arg-type]
+            for penalty in compiled_loss.penalties
+        ]
         compiled_loss.begin_step()
         try:
             with (
-                trainer.using(recorder, backward_and_step) as context,
+                self._trainer.using(recorder, backward_and_step) as context,
                 compiled_loss.with_penalties(penalties),
                 torch.enable_grad(),
             ):
-                output = context.take_output(functional_call(step, {**leaf, **kept}, (batch,)))
-                return StepOutputs(dict(output.logs), output.weight, dict(output.weights), recorder.scores)
+                logs = functional_call(self._module, {**weights, **state.buffers}, (batch,))
+                output = context.take_output(logs)
         finally:
             compiled_loss.begin_step()
-
-    with (
-        forbid_side_effects(
-            [*modules(model), *(m for loss in losses for m in loss.modules()), *compiled_loss.losses.values()]
-        ),
-        compiling_flag(),
-    ):
-        graph = make_fx(steps, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *parts)
-    _check_constants(graph, inputs)
-    draw_apart(graph)
-    compute_once(graph)
-    if any("mkldnn_rnn" in str(node.target) for node in graph.graph.nodes):
-        raise UntraceableError("torch's LSTM on the CPU has a kernel of its own, which compiled graphs cannot call")
-    size = len(graph.graph.nodes)
-    if size > LARGEST:
-        raise UntraceableError(f"the graph has {size} operations, which would take many minutes to compile")
-    return Trace(graph, inputs, len(weights) + len(buffers), rates, output_builder(found[0], seen, len(parts)))
+        step_output = StepOutput(dict(output.logs), output.weight, dict(output.weights))
+        return GraphOutput(step_output, recorder.inputs)
 
 
-def _check_constants(graph: GraphModule, inputs: list[Tensor]) -> None:
-    """No weight or buffer may be in the graph as it is now: reached by another way than its module's attribute."""
-    known = {tensor.untyped_storage().data_ptr() for tensor in inputs if tensor.numel()}
-    for node in graph.graph.nodes:
-        value = getattr(graph, str(node.target), None) if node.op == "get_attr" else None
-        if isinstance(value, Tensor) and (value.requires_grad or value.untyped_storage().data_ptr() in known):
-            raise UntraceableError(
-                "a weight is used that is held in a list or elsewhere, not as its module's attribute"
-            )
+def _with_tensors(batch: Batch, tensors: Iterator[Tensor]) -> Batch:
+    """Return a batch of the same structure with other tensors."""
+    return Batch(*map_structure(lambda _: next(tensors), tuple(batch)))
 
 
-def _refilled(batch: Batch, tensors: Iterator[Tensor]) -> Batch:
-    """A batch of the same structure with other tensors."""
-    return Batch(*map_structure(lambda t: None if t is None else next(tensors), tuple(batch)))
-
-
-def _rate(group: dict[str, Any]) -> Tensor:
+def _learning_rate_tensor(group: dict[str, Any]) -> Tensor:
+    """Return the learning rate of a parameter group as a scalar tensor beside its weights."""
     rate = group["lr"]
     if isinstance(rate, Tensor):
         return rate
     like = next(iter(group["params"]), torch.empty(0))
     return torch.tensor(rate, dtype=like.dtype, device=like.device)
+
+
+def _check_captured_constants(graph: GraphModule, inputs: Sequence[Tensor]) -> None:
+    """Raise an error if the graph holds a weight as a constant instead of an input.
+
+    Raises:
+        UntraceableError: A step has found a weight or buffer elsewhere than in an attribute of its module.
+    """
+    storages = {tensor.untyped_storage().data_ptr() for tensor in inputs if tensor.numel()}
+    for node in graph.graph.nodes:
+        value = getattr(graph, str(node.target), None) if node.op == "get_attr" else None
+        if isinstance(value, Tensor) and (value.requires_grad or value.untyped_storage().data_ptr() in storages):
+            raise UntraceableError(
+                "a weight is used that is held in a list or elsewhere, not as its module's attribute"
+            )
+
+
+def _check_operations(graph: GraphModule) -> None:
+    """Raise an error if a graph has operations that Inductor cannot compile, or too many.
+
+    Raises:
+        UntraceableError: With the reason.
+    """
+    if any("mkldnn_rnn" in str(node.target) for node in graph.graph.nodes):
+        raise UntraceableError("torch's LSTM on the CPU has a kernel of its own, which compiled graphs cannot call")
+    size = len(graph.graph.nodes)
+    if size > MAX_OPERATIONS:
+        raise UntraceableError(f"the graph has {size} operations, which would take many minutes to compile")

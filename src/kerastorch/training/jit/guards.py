@@ -1,4 +1,4 @@
-"""What a recorded step takes as fixed: when any of it changes, the step is recorded anew."""
+"""Guards: snapshots of what a traced step takes as constant; a change discards the step."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from kerastorch.core.module_tree import modules
 from kerastorch.core.torch_private import has_gradient_hooks, module_hooks, step_post_hooks, step_pre_hooks
 from kerastorch.training.fused_activation import LogitsRecorder
+from kerastorch.training.jit.trainer_protocol import TrainerProtocol
 
-_PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
-LONG = 64  # entries of a list or dict: longer ones are data
-_PASSING = (
+MAX_ENTRIES = 64  # of a list or dict that is compared by its entries; longer ones are data
+_DEPTH = 3  # levels of nested objects that are compared
+_PLAIN_TYPES = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
+_VARYING_OPTIONS = ("params", "lr", "ema_steps")  # of a parameter group: may change between steps
+_IGNORED_ATTRIBUTES = (  # of models: no step computes with them
     "_trainer",
     "history",
     "stop_training",
@@ -22,103 +25,105 @@ _PASSING = (
     "_aux_losses",
     "_aux_losses_thread",
     "_symbols",
-)  # attributes of models that no step computes with
+)
 
 
 class GuardSet:
-    """A snapshot; where nothing has changed since, the same would be recorded.
+    """Snapshot of what a traced step takes as constant.
 
-    It sees weights (not their values), modes, attributes of modules and losses, hyperparameters of the optimizer
-    but for the learning rate, and hooks. Not what a `forward` reads elsewhere, in global variables say.
+    While two snapshots are equal, tracing gives the same graph. A snapshot covers weights (which tensors, not their
+    values), train and eval modes, attributes of modules and losses, the optimizer's options except the learning rate,
+    and hooks. It does not cover what `forward` reads elsewhere, such as global variables.
+
+    Args:
+        trainer: Holds the model and the losses.
+        optimizer: The optimizer.
     """
 
-    def __init__(self, trainer: Any, optimizer: torch.optim.Optimizer) -> None:
-        self._kept: list[Any] = []  # so that an `id` is not used again
-        compiled_loss = trainer.compiled_loss
-        self._key = {
-            "the modules or their attributes": tuple(self._of_module(module) for module in modules(trainer.model)),
-            "the weights": tuple(
-                self._of_tensor(tensor) for tensor in (*trainer.model.parameters(), *trainer.model.buffers())
-            ),
-            "the optimizer's settings": tuple(self._of_group(group) for group in optimizer.param_groups),
-            "the losses": tuple(self._of_object(loss) for loss in compiled_loss.losses.values()),
-            "the penalties": tuple(
-                (self._identity(p.weight), self._of_object(p.regularizer)) for p in compiled_loss.penalties
-            ),
+    def __init__(self, trainer: TrainerProtocol, optimizer: torch.optim.Optimizer) -> None:
+        self._referenced: list[Any] = []  # held, so that no new object gets an `id` that is compared
+        model, compiled_loss = trainer.model, trainer.compiled_loss
+        self._keys: dict[str, Any] = {
+            "the modules or their attributes": [self._module_key(module) for module in modules(model)],
+            "the weights": [self._tensor_key(tensor) for tensor in (*model.parameters(), *model.buffers())],
+            "the optimizer's settings": [self._group_key(group) for group in optimizer.param_groups],
+            "the losses": [self._object_key(loss) for loss in compiled_loss.losses.values()],
+            "the penalties": [
+                (self._identity(penalty.weight), self._object_key(penalty.regularizer))
+                for penalty in compiled_loss.penalties
+            ],
             "the optimizer's hooks": (
-                tuple(map(self._identity, step_pre_hooks(optimizer).values())),
+                [self._identity(hook) for hook in step_pre_hooks(optimizer).values()],
                 len(step_post_hooks(optimizer)),
             ),
             "the targets": compiled_loss.guard_key(),
-            "torch's settings": (_autocast(trainer.model), torch.get_default_dtype()),
+            "torch's settings": (_autocast_settings(model), torch.get_default_dtype()),
         }
 
-    def first_violation(self, since: GuardSet) -> str | None:
-        """What is not as it was, in words."""
-        return next((what for what, key in self._key.items() if _differ(key, since._key[what])), None)
+    def first_violation(self, earlier: GuardSet) -> str | None:
+        """Return a phrase for the first difference to an earlier snapshot; `None` if there is none."""
+        for phrase, key in self._keys.items():
+            earlier_key = earlier._keys[phrase]
+            if key is not None and earlier_key is not None and key != earlier_key:  # `None` is not known yet
+                return phrase
+        return None
 
-    def _of_module(self, module: nn.Module) -> Any:
-        own = {key: value for key, value in vars(module).items() if key not in _PASSING and "hooks" not in key}
-        hooks = tuple(len(module_hooks(module, kind)) for kind in ("forward", "forward_pre", "backward"))
-        return type(module), hooks, tuple(self._attributes(own))
+    def _module_key(self, module: nn.Module) -> Any:
+        n_hooks = tuple(len(module_hooks(module, kind)) for kind in ("forward", "forward_pre", "backward"))
+        return type(module), n_hooks, list(self._attribute_keys(module))
 
-    def _of_object(self, one: Any) -> Any:
-        return self._identity(one), self._plain(getattr(one, "__dict__", None), 3)
-
-    def _attributes(self, own: dict[str, Any]) -> Iterator[Any]:
-        for key, value in own.items():
-            if key in ("_parameters", "_buffers"):
-                yield key, tuple(value)
-            elif key == "_modules":
-                yield key, tuple((name, self._identity(child)) for name, child in value.items())
+    def _attribute_keys(self, module: nn.Module) -> Iterator[tuple[str, Any]]:
+        for name, value in vars(module).items():
+            if name in _IGNORED_ATTRIBUTES or "hooks" in name:
+                continue
+            if name in ("_parameters", "_buffers"):
+                yield name, list(value)
+            elif name == "_modules":
+                yield name, [(child_name, self._identity(child)) for child_name, child in value.items()]
             else:
-                yield key, self._plain(value, 3)
+                yield name, self._value_key(value, _DEPTH)
 
-    def _of_tensor(self, tensor: Tensor) -> Any:
-        place = tensor.shape, tensor.dtype, tensor.device, tensor.stride()
-        return self._identity(tensor), tensor.requires_grad, place, has_gradient_hooks(tensor)
+    def _object_key(self, instance: object) -> Any:
+        return self._identity(instance), self._value_key(getattr(instance, "__dict__", None), _DEPTH)
 
-    def _of_group(self, group: dict[str, Any]) -> Any:
-        rate = self._identity(group["lr"]) if isinstance(group["lr"], Tensor) else "number"
-        held = tuple(map(self._identity, group["params"]))
-        return rate, held, self._plain({k: v for k, v in group.items() if k not in _STEPPING}, 3)
+    def _tensor_key(self, tensor: Tensor) -> Any:
+        layout = tensor.shape, tensor.dtype, tensor.device, tensor.stride()
+        return self._identity(tensor), tensor.requires_grad, layout, has_gradient_hooks(tensor)
 
-    def _plain(self, value: Any, depth: int) -> Any:
-        """A value to compare by; for what is no plain data, which object it is."""
-        if isinstance(value, _PLAIN):
+    def _group_key(self, group: dict[str, Any]) -> Any:
+        learning_rate = self._identity(group["lr"]) if isinstance(group["lr"], Tensor) else "number"
+        weights = [self._identity(weight) for weight in group["params"]]
+        options = {name: value for name, value in group.items() if name not in _VARYING_OPTIONS}
+        return learning_rate, weights, self._value_key(options, _DEPTH)
+
+    def _value_key(self, value: object, depth: int) -> Any:
+        """Return plain data itself, and for other objects identities, down to `depth` levels."""
+        if isinstance(value, _PLAIN_TYPES):
             return value
         if isinstance(value, LogitsRecorder):
             return self._identity(value.function)
-        if depth and isinstance(value, Mapping) and len(value) <= LONG:
-            return tuple((str(key), self._plain(one, depth - 1)) for key, one in value.items())
-        if depth and isinstance(value, (list, tuple, set)) and len(value) <= LONG:
-            return tuple(self._plain(one, depth - 1) for one in value)
+        if depth and isinstance(value, Mapping) and len(value) <= MAX_ENTRIES:
+            return [(str(key), self._value_key(entry, depth - 1)) for key, entry in value.items()]
+        if depth and isinstance(value, (list, tuple, set)) and len(value) <= MAX_ENTRIES:
+            return [self._value_key(entry, depth - 1) for entry in value]
         if isinstance(value, nn.Module):
-            kept = {key: one for key, one in vars(value).items() if not key.startswith("_")}
-            return self._identity(value), self._plain(kept, min(depth, 1))
-        own = None if isinstance(value, (Tensor, type)) else getattr(value, "__dict__", None)
-        if depth and own:
-            return self._identity(value), self._plain(own, depth - 1)
+            public = {name: attribute for name, attribute in vars(value).items() if not name.startswith("_")}
+            return self._identity(value), self._value_key(public, min(depth, 1))
+        attributes = None if isinstance(value, (Tensor, type)) else getattr(value, "__dict__", None)
+        if depth and attributes:
+            return self._identity(value), self._value_key(attributes, depth - 1)
         return self._identity(value)
 
-    def _identity(self, value: Any) -> int:
-        self._kept.append(value)
-        return id(value)
+    def _identity(self, instance: object) -> int:
+        self._referenced.append(instance)
+        return id(instance)
 
 
-def _autocast(model: nn.Module) -> Any:
-    """What `torch.autocast` is set to on the devices of the weights."""
-    kinds = sorted({weight.device.type for weight in model.parameters()})
+def _autocast_settings(model: nn.Module) -> list[tuple[str, bool, torch.dtype]]:
+    """Return the settings of `torch.autocast` for the devices of the weights."""
+    device_types = sorted({weight.device.type for weight in model.parameters()})
     return [
-        (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
-        for kind in kinds
-        if torch.amp.is_autocast_available(kind)
+        (device_type, torch.is_autocast_enabled(device_type), torch.get_autocast_dtype(device_type))
+        for device_type in device_types
+        if torch.amp.is_autocast_available(device_type)
     ]
-
-
-def _differ(key: Any, other: Any) -> bool:
-    """Where one of them is not known yet, nothing can be said."""
-    return key is not None and other is not None and bool(key != other)
-
-
-_STEPPING = ("params", "lr", "ema_steps")  # what may change from step to step

@@ -1,9 +1,9 @@
-"""Cells: what a compiled step hands to the optimizer, many small weights joined to one."""
+"""Parameter buckets: small parameters joined, so that the optimizer needs fewer operations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,98 +12,130 @@ from kerastorch.core.torch_private import step_pre_hooks
 from kerastorch.optimizers.base import Clip, TorchOptimizer
 from kerastorch.optimizers.learning_rate import torch_class
 
-SMALL = 2**14  # elements: weights up to this size are joined; copying larger ones costs more than it saves
+SMALL = 2**14  # elements of the largest parameters that are joined: copying larger ones costs more than it saves
 
-# the same arithmetic for every element, so that joined weights learn what single ones do
-_ELEMENTWISE = {
+# these treat every element alike, so joined parameters are updated exactly like single ones
+_ELEMENTWISE_OPTIMIZERS = {
     getattr(torch.optim, name)
     for name in ("SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "ASGD", "Rprop")
 }
 
 
-class ParameterBucket:
-    """One weight, or several of one group joined end to end, with their optimizer state.
-
-    The state of the optimizer stays what it was for everybody else: its tensors become views of the joined ones.
-
-    Args:
-        optimizer: has made the state of `weights`.
-        group: the number of their parameter group.
-        weights: of one dtype, on one device.
+class BucketState(NamedTuple):
+    """Tensors of the optimizer's state for one bucket, by key.
 
     Attributes:
-        rows: state with an element for each element of the weights, by name.
-        scalars: state with one number a weight (its count of steps), by name: `(weights,)`.
-        constants: state that is no tensor, the same for all.
+        elementwise: One number for each element of the weights: `(elements,)`, or the shape of a single weight.
+        per_weight: One number for each weight, such as the step count: `(weights,)`, or `()` for a single weight.
+    """
+
+    elementwise: dict[str, Tensor]
+    per_weight: dict[str, Tensor]
+
+    def tensors(self) -> list[Tensor]:
+        """Return the tensors, in a fixed order."""
+        return [*self.elementwise.values(), *self.per_weight.values()]
+
+
+class ParameterBucket:
+    """One parameter, or several of a group joined end to end, with their optimizer state.
+
+    `optimizer.state` keeps its keys and shapes: its tensors become views of the joined ones.
+
+    Args:
+        optimizer: Optimizer that has made the state of `weights`.
+        group: Index of their parameter group.
+        weights: Parameters of one dtype on one device.
+
+    Attributes:
+        sizes: Number of elements of each weight.
+        state: Tensors of the optimizer's state.
+        constants: State that is no tensor, equal for all weights, by key.
     """
 
     def __init__(self, optimizer: TorchOptimizer, group: int, weights: list[nn.Parameter]) -> None:
         self.group, self.weights = group, weights
         self.sizes = [weight.numel() for weight in weights]
-        states = [optimizer.state[weight] for weight in weights]
-        self.rows: dict[str, Tensor] = {}
-        self.scalars: dict[str, Tensor] = {}
+        self.state = BucketState({}, {})
         self.constants: dict[str, Any] = {}
-        self._views: list[tuple[nn.Parameter, str, Tensor]] = []
         self._optimizer = optimizer
+        self._views: list[tuple[nn.Parameter, str, Tensor]] = []
+        states = [optimizer.state[weight] for weight in weights]
         for key, value in states[0].items():
             if not isinstance(value, Tensor):
                 self.constants[key] = value
-            elif len(weights) == 1:
-                (self.scalars if value.ndim == 0 else self.rows)[key] = value
-                self._views.append((weights[0], key, value))
             elif value.ndim == 0:
-                self.scalars[key] = torch.stack([state[key] for state in states])
-                self._replace(states, key, list(self.scalars[key].unbind()))
+                self._add_per_weight(key, states)
             else:
-                self.rows[key] = torch.cat([state[key].flatten() for state in states])
-                parts = self.rows[key].split(self.sizes)
-                self._replace(states, key, [part.view_as(w) for part, w in zip(parts, weights, strict=True)])
+                self._add_elementwise(key, states)
+
+    def _add_per_weight(self, key: str, states: list[dict[str, Any]]) -> None:
+        tensors = [state[key] for state in states]
+        if self.is_joined:
+            self.state.per_weight[key] = torch.stack(tensors)  # (weights,)
+            self._replace(states, key, list(self.state.per_weight[key].unbind()))
+        else:
+            self.state.per_weight[key] = tensors[0]
+            self._replace(states, key, tensors)
+
+    def _add_elementwise(self, key: str, states: list[dict[str, Any]]) -> None:
+        joined = self.join([state[key] for state in states])
+        self.state.elementwise[key] = joined
+        self._replace(states, key, self.split(joined) if self.is_joined else [joined])
 
     def _replace(self, states: list[dict[str, Any]], key: str, views: list[Tensor]) -> None:
+        """Let the optimizer's state hold views of the joined tensors."""
         for weight, state, view in zip(self.weights, states, views, strict=True):
             state[key] = view
             self._views.append((weight, key, view))
 
     @property
-    def current(self) -> bool:
-        """Whether the optimizer's state is still this; not after `load_state_dict`, say."""
+    def is_valid(self) -> bool:
+        """Return whether the optimizer still uses this state.
+
+        `load_state_dict`, for example, replaces it.
+        """
         state = self._optimizer.state
         return all(weight in state and state[weight].get(key) is view for weight, key, view in self._views)
 
     @property
-    def joined(self) -> bool:
-        """Whether there are several weights."""
+    def is_joined(self) -> bool:
+        """Return whether the bucket holds several weights."""
         return len(self.weights) > 1
 
-    def tensors(self) -> list[Tensor]:
-        """The state that a step reads and writes."""
-        return [*self.rows.values(), *self.scalars.values()]
+    def join(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Return tensors shaped like the weights, end to end: `(elements,)`; a single one as it is."""
+        return torch.cat([tensor.flatten() for tensor in tensors]) if self.is_joined else tensors[0]
+
+    def split(self, joined: Tensor) -> list[Tensor]:
+        """Return the inverse of `join`: views, shaped like the weights."""
+        parts = joined.split(self.sizes) if self.is_joined else [joined]
+        return [part.view_as(weight) for part, weight in zip(parts, self.weights, strict=True)]
 
 
-def make_buckets(optimizer: TorchOptimizer, learned: Iterable[nn.Parameter]) -> list[ParameterBucket]:
-    """The weights that learn, joined where that changes nothing.
+def make_buckets(optimizer: TorchOptimizer, trained: Iterable[nn.Parameter]) -> list[ParameterBucket]:
+    """Distribute parameters to buckets, several in one if that changes no result.
 
     Args:
-        optimizer: has made its state.
-        learned: the weights that had a gradient; others are left alone, as the optimizer does.
+        optimizer: Optimizer that has made its state.
+        trained: Parameters that have gradients; the others get no bucket.
     """
-    wanted = {id(weight) for weight in learned}
-    joins = torch_class(optimizer) in _ELEMENTWISE and not any(
-        isinstance(hook, Clip) and hook.how == "clipnorm" for hook in step_pre_hooks(optimizer).values()
+    trained_ids = {id(weight) for weight in trained}
+    can_join = torch_class(optimizer) in _ELEMENTWISE_OPTIMIZERS and not any(
+        isinstance(hook, Clip) and hook.how == "clipnorm"  # clips the norm of each weight
+        for hook in step_pre_hooks(optimizer).values()
     )
-    found: dict[Any, list[nn.Parameter]] = {}
-    for number, group in enumerate(optimizer.param_groups):
+    buckets: dict[tuple[int, Hashable], list[nn.Parameter]] = {}
+    for index, group in enumerate(optimizer.param_groups):
         for weight in group["params"]:
-            if id(weight) not in wanted:
-                continue
-            key = _key(weight, optimizer.state.get(weight, {})) if joins else None
-            found.setdefault((number, id(weight) if key is None else key), []).append(weight)
-    return [ParameterBucket(optimizer, number, weights) for (number, _), weights in found.items()]
+            if id(weight) in trained_ids:
+                key = _joining_key(weight, optimizer.state.get(weight, {})) if can_join else None
+                buckets.setdefault((index, id(weight) if key is None else key), []).append(weight)
+    return [ParameterBucket(optimizer, index, weights) for (index, _), weights in buckets.items()]
 
 
-def _key(weight: nn.Parameter, state: dict[str, Any]) -> Any:
-    """Equal for weights that may be joined, `None` for one that stays alone."""
+def _joining_key(weight: nn.Parameter, state: dict[str, Any]) -> Hashable:
+    """Return a key that is equal for parameters that can be joined; `None` for no joining."""
     if weight.numel() > SMALL or not weight.is_contiguous() or weight.is_complex():
         return None
     parts: list[Any] = []

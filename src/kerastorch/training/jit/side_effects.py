@@ -1,4 +1,4 @@
-"""What a recording must leave as it was: modules, and random numbers that are not torch's."""
+"""Detection of side effects in a traced step: a graph would not repeat them."""
 
 from __future__ import annotations
 
@@ -13,43 +13,64 @@ from kerastorch.core.rng_state import capture_host_rng_states, host_rng_states_c
 from kerastorch.core.torch_private import RNN_WEIGHT_MIRRORS
 from kerastorch.training.jit.errors import UntraceableError
 
+# attribute name -> (value, shallow copy of a mutable container)
+_Snapshot = dict[str, tuple[Any, Any]]
+
 
 @contextmanager
-def forbid_side_effects(objects: Iterable[Any]) -> Iterator[None]:
-    """Refuse a step that keeps something between calls, or draws from Python's or NumPy's random numbers.
+def forbid_side_effects(objects: Iterable[object]) -> Iterator[None]:
+    """Raise an error after a block that has side effects which a graph would not repeat.
 
-    A graph would not: it is put back, and said.
+    Attributes and the random states of Python and NumPy are restored.
 
     Args:
-        objects: modules and losses.
+        objects: Modules and losses; `None` is skipped.
+
+    Raises:
+        UntraceableError: The block changed an attribute, or used the random numbers of Python or NumPy.
     """
-    before = [
-        (one, {key: (value, _copy(value)) for key, value in vars(one).items()}) for one in objects if one is not None
-    ]
-    drawn = capture_host_rng_states()
-    causes = []
+    snapshots = [(instance, _snapshot(instance)) for instance in objects if instance is not None]
+    host_states = capture_host_rng_states()
+    changes = []
     try:
         yield
     finally:
-        for one, kept in before:
-            for key, value in list(vars(one).items()):
-                if key in RNN_WEIGHT_MIRRORS:  # torch's RNNs follow their weights there
-                    continue
-                if key not in kept or value is not kept[key][0] or not _same(value, kept[key][1]):
-                    causes.append(f"{type(one).__name__} changes its attribute {key!r} in each call")
-            _put_back(one, kept)
-        if host_rng_states_changed(drawn):
-            causes.append("forward draws random numbers from Python or NumPy; draw them from torch")
-            restore_host_rng_states(drawn)
-    if causes:
-        raise UntraceableError(causes[0])
+        for instance, snapshot in snapshots:
+            changes += [
+                f"{type(instance).__name__} changes its attribute {name!r} in each call"
+                for name, value in vars(instance).items()
+                if name not in RNN_WEIGHT_MIRRORS and _is_changed(name, value, snapshot)
+            ]
+            _restore(instance, snapshot)
+        if host_rng_states_changed(host_states):
+            changes.append("forward draws random numbers from Python or NumPy; draw them from torch")
+            restore_host_rng_states(host_states)
+    if changes:
+        raise UntraceableError(changes[0])
 
 
-def _copy(value: Any) -> Any:
-    return copy.copy(value) if isinstance(value, (list, dict, set, np.ndarray)) else None
+def _snapshot(instance: object) -> _Snapshot:
+    mutable = (list, dict, set, np.ndarray)
+    return {
+        name: (value, copy.copy(value) if isinstance(value, mutable) else None)
+        for name, value in vars(instance).items()
+    }
 
 
-def _same(value: Any, copied: Any) -> bool:
+def _is_changed(name: str, value: Any, snapshot: _Snapshot) -> bool:
+    if name not in snapshot:
+        return True
+    value_before, copied = snapshot[name]
+    return value is not value_before or not _has_same_entries(value, copied)
+
+
+def _has_same_entries(value: Any, copied: Any) -> bool:
+    """Return whether a container is as it was when it was copied.
+
+    Args:
+        value: Any object.
+        copied: Shallow copy of it; `None` if it is no container.
+    """
     if copied is None:
         return True
     if isinstance(value, np.ndarray):
@@ -57,17 +78,17 @@ def _same(value: Any, copied: Any) -> bool:
     if len(value) != len(copied):
         return False
     if isinstance(value, dict):
-        return all(key in copied and copied[key] is one for key, one in value.items())
-    return isinstance(value, set) or all(a is b for a, b in zip(value, copied, strict=True))
+        return all(key in copied and copied[key] is entry for key, entry in value.items())
+    return isinstance(value, set) or all(new is old for new, old in zip(value, copied, strict=True))
 
 
-def _put_back(one: Any, kept: dict[str, tuple[Any, Any]]) -> None:
-    own = vars(one)
-    for key in set(own) - set(kept):
-        del own[key]
-    for key, (value, copied) in kept.items():
-        own[key] = value
-        if copied is None or _same(value, copied):
+def _restore(instance: object, snapshot: _Snapshot) -> None:
+    attributes = vars(instance)
+    for name in set(attributes) - set(snapshot):
+        del attributes[name]
+    for name, (value, copied) in snapshot.items():
+        attributes[name] = value
+        if copied is None or _has_same_entries(value, copied):
             continue
         if isinstance(value, np.ndarray):
             value[...] = copied

@@ -1,4 +1,4 @@
-"""Whether a compiled step did what the eager one did."""
+"""Comparison of a compiled step with an eager step from the same weights."""
 
 from __future__ import annotations
 
@@ -8,47 +8,49 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NEAR = (
-    5e-2  # how far a weight's change may be off, of that change: Adam turns the rounding of small gradients into more
-)
-NOISE = 1e-4  # of the largest gradient: smaller ones may be made of rounding (those of a bias before BatchNorm)
+# largest error of a weight's update, relative to the update: Adam amplifies the rounding errors of small gradients
+UPDATE_TOLERANCE = 5e-2
+# relative to the largest gradient: smaller ones may be rounding errors alone (those of a bias before BatchNorm)
+NOISE_LEVEL = 1e-4
 
 
-def difference(
-    now: Sequence[Tensor],
-    before: Sequence[Tensor],
-    after: Sequence[Tensor],
-    logs: Mapping[str, Any],
+def find_difference(
+    eager: Sequence[Tensor],
+    initial: Sequence[Tensor],
+    compiled: Sequence[Tensor],
     eager_logs: Mapping[str, Any],
+    compiled_logs: Mapping[str, Any],
 ) -> str | None:
-    """What differs, in a word; `None` if nothing does.
+    """Return the first result in which two steps differ beyond rounding, by name; else `None`.
 
     Args:
-        now: weights and buffers, after an eager step.
-        before: before it.
-        after: after a compiled step from there.
-        logs: of the compiled step.
-        eager_logs: of the eager step.
+        eager: Weights and buffers after the eager step, with the gradients of that step.
+        initial: Their values before the step.
+        compiled: Their values after the compiled step.
+        eager_logs: Logs of the eager step.
+        compiled_logs: Logs of the compiled step.
     """
-    if logs.keys() != eager_logs.keys():
+    if compiled_logs.keys() != eager_logs.keys():
         return "set of logs"
     for name, value in eager_logs.items():
-        if not torch.allclose(torch.as_tensor(logs[name]), torch.as_tensor(value).detach(), 1e-3, 1e-5, equal_nan=True):
+        expected, actual = torch.as_tensor(value).detach(), torch.as_tensor(compiled_logs[name])
+        if not torch.allclose(actual, expected, rtol=1e-3, atol=1e-5, equal_nan=True):
             return name
-    largest = max((float(one.grad.abs().max()) for one in now if one.grad is not None), default=0.0)
-    for one, old, compiled in zip(now, before, after, strict=True):
-        meant = None if one.grad is None else one.grad.abs() > NOISE * largest
-        if not _near(one.detach(), old, compiled, meant):
-            return "weight" if one.requires_grad else "buffer"
+    largest = max((float(tensor.grad.abs().max()) for tensor in eager if tensor.grad is not None), default=0.0)
+    for tensor, before, after in zip(eager, initial, compiled, strict=True):
+        is_signal = None if tensor.grad is None else tensor.grad.abs() > NOISE_LEVEL * largest
+        if not _is_close(tensor.detach(), before, after, is_signal):
+            return "weight" if tensor.requires_grad else "buffer"
     return None
 
 
-def _near(eager: Tensor, old: Tensor, compiled: Tensor, meant: Tensor | None) -> bool:
+def _is_close(eager: Tensor, initial: Tensor, compiled: Tensor, is_signal: Tensor | None) -> bool:
+    """Return whether two updates of a tensor agree in the elements that `is_signal` marks."""
     if not eager.is_floating_point():
         return torch.equal(eager, compiled)
-    if meant is not None:
-        eager, old, compiled = eager[meant], old[meant], compiled[meant]
+    if is_signal is not None:
+        eager, initial, compiled = eager[is_signal], initial[is_signal], compiled[is_signal]
     if not bool(torch.isfinite(eager).all()):
         return torch.equal(torch.isfinite(eager), torch.isfinite(compiled))
     rounding = 1e-6 * float(eager.norm())
-    return float((eager - compiled).norm()) <= NEAR * float((eager - old).norm()) + rounding
+    return float((eager - compiled).norm()) <= UPDATE_TOLERANCE * float((eager - initial).norm()) + rounding
