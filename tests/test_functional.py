@@ -305,10 +305,10 @@ def test_what_no_graph_can_hold_is_refused_where_it_is_written(act, message):
         (lambda x, z: Model([x, z], x * 2), "no output is computed from the input 'z'"),
         (lambda x, z: Model([x, x], x * 2), "an input is given twice"),
         (lambda x, z: Model(x), "needs the outputs too"),
-        (lambda x, z: Model(x, torch.ones(3)), "outputs are what Input"),
-        (lambda x, z: Model(torch.ones(3), x), "inputs are what Input"),
+        (lambda x, z: Model(x, torch.ones(3)), "outputs must be symbolic tensors, as Input"),
+        (lambda x, z: Model(torch.ones(3), x), "inputs must be symbolic tensors, as Input"),
         (lambda x, z: Model(x, Dense(4, name="d")(Dense(4, name="d")(x))), "two layers are named 'd'"),
-        (lambda x, z: Model(nn.Linear(3, 2), x), "inputs are what Input"),
+        (lambda x, z: Model(nn.Linear(3, 2), x), "inputs must be symbolic tensors, as Input"),
     ],
 )
 def test_a_graph_that_does_not_hang_together_is_refused(make, message):

@@ -163,5 +163,5 @@ def test_a_mask_that_a_model_makes_goes_on_where_it_is_a_part_of_another(make):
 def test_a_mask_made_from_the_numbers_of_layers_inside_ends_with_their_model_and_a_warning():
     x, z = Input((3, 2)), Input((3, 2))
     inner = Model(x, Masking()(Dense(2)(x)))
-    with pytest.warns(UserWarning, match="ends with it"):
+    with pytest.warns(UserWarning, match="dropped at its output"):
         assert inner(z).mask is None

@@ -9,6 +9,7 @@ from torch import nn
 import kerastorch as kt
 from kerastorch import layers, optimizers
 from kerastorch.core.errors import CheckpointError
+from kerastorch.training.optimizer_step import OptimizerStep
 
 X = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
 Y = -X.sum(1, keepdim=True)
@@ -138,3 +139,68 @@ def test_two_callbacks_that_save_the_fit_are_refused(tmp_path):
     both = [kt.callbacks.BackupAndRestore(tmp_path / name) for name in "ab"]
     with pytest.raises(CheckpointError, match="two callbacks"):
         model.fit(X, Y, verbose=0, callbacks=both)
+
+
+class Signs(torch.optim.Optimizer):
+    """None of torch's: moves each weight by the sign of its gradient."""
+
+    def __init__(self, params, lr=0.01):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for weight in group["params"]:
+                weight.sub_(group["lr"] * weight.grad.sign())
+
+
+@pytest.mark.parametrize("kind", [torch.optim.RAdam, torch.optim.Adafactor, Signs])
+def test_accumulated_gradients_of_any_optimizer_are_those_of_the_large_batch(kind):
+    torch.manual_seed(0)
+    nets = [nn.Linear(3, 1)]
+    nets.append(copy.deepcopy(nets[0]))
+    optimizers_ = [kind(net.parameters(), lr=0.01) for net in nets]
+    step = OptimizerStep(optimizers_[0], optimizers.SGD(gradient_accumulation_steps=3, loss_scale_factor=8.0))
+    for _ in range(3):
+        for rows in range(0, 24, 8):
+            step.backward_and_step(nn.functional.mse_loss(nets[0](X[rows : rows + 8]), Y[rows : rows + 8]))
+        optimizers_[1].zero_grad()
+        nn.functional.mse_loss(nets[1](X), Y).backward()
+        optimizers_[1].step()
+    torch.testing.assert_close(nets[0].weight, nets[1].weight)
+
+
+def test_torchs_own_optimizer_is_clipped_within_fit_as_in_a_loop():
+    torch.manual_seed(0)
+    net = nn.Linear(3, 1)
+    plain = copy.deepcopy(net)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    optimizer.register_step_pre_hook(optimizers.base.Clip("global_clipnorm", 0.1))
+    model = kt.Model(net)
+    model.compile(optimizer, "mse")
+    model.fit(X, 10 * Y, 6, 2, verbose=0, shuffle=False)
+    by_hand = torch.optim.SGD(plain.parameters(), lr=0.1)
+    for _ in range(2):
+        for rows in range(0, 24, 6):
+            by_hand.zero_grad()
+            nn.functional.mse_loss(plain(X[rows : rows + 6]), 10 * Y[rows : rows + 6]).backward()
+            nn.utils.clip_grad_norm_(plain.parameters(), 0.1)
+            by_hand.step()
+    torch.testing.assert_close(net.weight, plain.weight)
+
+
+def test_a_guard_rejects_a_batch_and_keeps_what_was_accumulated():
+    net = nn.Linear(3, 1)
+    step = OptimizerStep(torch.optim.SGD(net.parameters(), lr=0.1), optimizers.SGD(gradient_accumulation_steps=2))
+    verdicts = iter([True, False, True])
+    remove = step.register_guard(lambda loss: next(verdicts))
+    before = net.weight.detach().clone()
+    losses = [lambda rows=rows: nn.functional.mse_loss(net(X[rows]), Y[rows]) for rows in (slice(8), slice(8, 16))]
+    expected = [torch.autograd.grad(loss(), net.weight)[0] for loss in losses]
+    step.backward_and_step(losses[0]())
+    step.backward_and_step(losses[1]())  # rejected
+    assert torch.equal(net.weight, before)
+    step.backward_and_step(losses[1]())
+    torch.testing.assert_close(net.weight, before - 0.1 * (expected[0] + expected[1]) / 2)
+    remove()
+    assert not step.is_guarded

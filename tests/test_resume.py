@@ -383,7 +383,7 @@ def test_where_all_are_damaged_nothing_is_trained(tmp_path):
         ({"make": lambda: kt.Sequential([layers.Dense(8), layers.Dense(2)])}, "Is it of another model"),
         ({"data": lambda: (X[:40], Y[:40])}, "samples 53, this one has 40"),
         ({"data": lambda: (X + 1, Y)}, "sums of the arrays"),
-        ({"data": lambda: DataLoader(TensorDataset(X, Y), BATCH)}, "it is of a fit with"),
+        ({"data": lambda: DataLoader(TensorDataset(X, Y), BATCH)}, "was saved by a fit with"),
         ({"initial_epoch": 1}, "initial_epoch 0, this one has 1"),
         ({"steps_per_epoch": 3}, "steps_per_epoch None, this one has 3"),
         ({"batch_size": 9}, "batch_size 10, this one has 9"),
@@ -645,7 +645,10 @@ class Careless(callbacks.Callback):
 def test_a_callback_that_forgets_what_it_has_counted_is_told(tmp_path):
     with pytest.raises(BrokenOffError):
         script(tmp_path, 8, also=[Careless()])
-    with pytest.warns(UserWarning, match="Careless begins anew: the checkpoint has not kept its batches, seen. Name"):
+    with pytest.warns(
+        UserWarning,
+        match="Careless starts from its initial state: the checkpoint does not contain its batches, seen. Name",
+    ):
         script(tmp_path, also=[Careless()])
 
 
@@ -676,5 +679,8 @@ def test_a_module_that_forgets_what_it_has_counted_is_told(tmp_path):
 
     with pytest.raises(BrokenOffError):
         script(tmp_path, 8, make=make)
-    with pytest.warns(UserWarning, match="'1' begins anew: the checkpoint has not kept its calls. Keep numbers in"):
+    with pytest.warns(
+        UserWarning,
+        match="'1' starts from its initial state: the checkpoint does not contain its calls. Keep numbers in",
+    ):
         script(tmp_path, make=make)

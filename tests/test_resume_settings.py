@@ -163,7 +163,7 @@ def test_a_state_in_an_attribute_is_named_as_lost(how, tmp_path):
     with pytest.raises(_StopError):
         _script(tmp_path, net=make(), stops=True)
     with pytest.warns(
-        UserWarning, match="the model begins anew: the checkpoint has not kept its state\\. Keep"
+        UserWarning, match="the model starts from its initial state: the checkpoint does not contain its state\\. Keep"
     ) as said:
         _script(tmp_path, net=make())
     assert len(said) == 1
@@ -176,7 +176,9 @@ def test_a_callback_that_holds_tensors_is_named_too(tmp_path):
 
     with pytest.raises(_StopError):
         _script(tmp_path, also=[Remembers()], stops=True)
-    with pytest.warns(UserWarning, match="Remembers begins anew: the checkpoint has not kept its hidden"):
+    with pytest.warns(
+        UserWarning, match="Remembers starts from its initial state: the checkpoint does not contain its hidden"
+    ):
         _script(tmp_path, also=[Remembers()])
 
 

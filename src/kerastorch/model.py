@@ -162,19 +162,19 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
         """
         trainer = self._compiled("fit")
         warn_if_no_process_group()
-        numbers = epoch_numbers(initial_epoch, epochs)
+        epoch_range = epoch_numbers(initial_epoch, epochs)
         check_frequency(validation_freq)
-        feed = trainer.batch_transfer(class_weights(class_weight, sample_weight))
-        plain = trainer.batch_transfer()
+        transfer = trainer.batch_transfer(class_weights(class_weight, sample_weight))
+        unweighted = trainer.batch_transfer()  # without class weights
         source = DataAdapter(
-            x, y, sample_weight, finite=check_finite, cast=plain.convert_arrays, prefetcher=plain.prefetcher
+            x, y, sample_weight, finite=check_finite, cast=unweighted.convert_arrays, prefetcher=unweighted.prefetcher
         )
-        kept = [] if resume is None else [BackupAndRestore(parse_path("resume", resume))]
-        own = [*listed(callbacks), *kept]
+        checkpointers = [] if resume is None else [BackupAndRestore(parse_path("resume", resume))]
+        given_callbacks = [*listed(callbacks), *checkpointers]
         data = assemble(
             self,
             source,
-            validation_source(validation_data, plain, check_finite, validation_steps),
+            validation_source(validation_data, unweighted, check_finite, validation_steps),
             Split(validation_split, validation_stratify, validation_shuffle, validation_seed),
             batch_size=batch_size,
             shuffle=shuffle,
@@ -183,18 +183,18 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
             validation_steps=validation_steps,
             can_grow=self._row_by_row,
             generators_in={"model": self, "losses": trainer.compiled_loss},
-            callbacks=own,
+            callbacks=given_callbacks,
         )
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": data.training.steps()}
-        told = CallbackList([*own, history, *progress(verbose)], self, params)
+        callback_list = CallbackList([*given_callbacks, history, *progress(verbose)], self, params)
         if not overrides(self, "train_step", "test_step"):
-            validates = data.validation is not None
-            check_monitors(told.callbacks, log_names(self, trainer, validates), validates)
+            names = log_names(self, trainer, data.validation is not None)
+            check_monitors(callback_list.callbacks, names, data.validation is not None)
         with model_lock(self, "fit"):
             self.history, self.stop_training = history, False
             trainer.state.record_features(source.columns)
-            fit(trainer, data, told, numbers, transfer=feed, validation_transfer=plain, frequency=validation_freq)
+            fit(trainer, data, callback_list, epoch_range, transfer, unweighted, validation_freq)
         return history
 
     @overload

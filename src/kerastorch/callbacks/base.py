@@ -1,4 +1,4 @@
-"""Callback, the base class whose hooks a user overrides, and CallbackList, which calls the hooks."""
+"""Callback: the base class whose hooks a user overrides."""
 
 from __future__ import annotations
 

@@ -84,7 +84,9 @@ class CallbackList:
         """
         found = [one for one in self.callbacks if one.is_checkpointer and hasattr(one, "save_now")]
         if len(found) > 1:
-            raise CheckpointError("two callbacks would keep this training; pass resume= or one BackupAndRestore.")
+            raise CheckpointError(
+                "two callbacks would save the state of this training; pass resume= or one BackupAndRestore."
+            )
         return cast(Checkpointer, found[0]) if found else None
 
     def snapshot_attributes(self) -> None:
@@ -142,9 +144,9 @@ class CallbackList:
                 callback.load_state_dict(state["state"])
             if unsaved := state.get("unsaved", state.get("unkept")):
                 warn(
-                    f"the callback {name} begins anew: the checkpoint has not kept its {', '.join(unsaved)}. "
-                    "Name the attributes to restore in `state_attributes`; `state_attributes = ()` means that the "
-                    "callback may begin anew."
+                    f"the callback {name} starts from its initial state: the checkpoint does not contain its "
+                    f"{', '.join(unsaved)}. Name the attributes to restore in `state_attributes`; "
+                    "`state_attributes = ()` means that none of them need to be restored."
                 )
 
     def _current_class_name(self, saved: str) -> str:

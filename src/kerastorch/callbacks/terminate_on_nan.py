@@ -10,7 +10,7 @@ from torch import Tensor
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.console import print_message
 from kerastorch.core.finite_check import all_finite, gradients, is_finite
-from kerastorch.core.torch_private import write_count
+from kerastorch.core.torch_private import foreach_copy_, write_count
 from kerastorch.optimizers.base import optimizer_parameters
 
 
@@ -136,5 +136,5 @@ class _BufferCopies:
         """Copy the second tensor of each pair into the first."""
         if pairs:
             with torch.no_grad():
-                torch._foreach_copy_([to for to, _ in pairs], [source for _, source in pairs])
+                foreach_copy_([to for to, _ in pairs], [source for _, source in pairs])
             self._last_versions = self._versions()

@@ -54,7 +54,8 @@ class RandomStates:
                 _restore_generator(held[place], saved)
             else:
                 warn(
-                    f"{place[1:]}: the random generator of the checkpoint is not here, or not yet, and begins anew. "
+                    f"{place[1:]}: the random generator of the checkpoint is not here, or not yet, "
+                    "and starts from its initial state. "
                     "Make it before fit, not when it is first drawn from."
                 )
 

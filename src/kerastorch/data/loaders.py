@@ -80,8 +80,8 @@ class LoaderBatches:
         elif not has_persistent_iterator(self.loader):
             start_iterator(self.loader)
         warn(
-            "the DataLoader has persistent_workers=True: the random states of its workers are not kept, they begin "
-            "with others. Training goes on exactly only if the dataset draws no random numbers in them."
+            "the DataLoader has persistent_workers=True: the random states of its workers are not saved, and a resumed "
+            "training has different ones. It is exact only if the dataset draws no random numbers in workers."
         )
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:

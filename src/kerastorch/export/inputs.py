@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.core.tensor_spec import TensorSpec, specs_of
+from kerastorch.core.tensor_spec import EXPORT_BATCH_SIZES, EXPORT_SIZES, TensorSpec, specs_of
 from kerastorch.core.torch_private import pytree
 from kerastorch.core.wrapper_prefixes import unwrap
 from kerastorch.data.arrays import to_tensors as as_tensors
@@ -24,12 +24,6 @@ from kerastorch.runtime.call_module import call_module, split_arguments
 from kerastorch.runtime.error_context import raise_with_context
 from kerastorch.runtime.input_specs import resolve_input_specs
 from kerastorch.symbolic.symbolic_tensor import has_symbols
-
-# Lengths of axes other than the batch axis that vary: in the first trial, in the others, and by how much each further
-# axis is longer. Several choices are tried: convolutional networks halve the lengths a few times, a table of positions
-# may be short, some axes must have equal lengths.
-_LENGTHS = ((16, 24, 8), (16, 24, 0), (192, 320, 64), (192, 320, 0), (3, 4, 1), (3, 4, 0))
-_BATCH_SIZES = (3, 2, 1)  # the first is traced; it is not 1, because torch would take the batch size for constant
 
 
 class ExportInputs:
@@ -100,9 +94,12 @@ class ExportInputs:
         """
         first: tuple[Exception, Any] | None = None
         n_varying = _n_varying_axes(self._specs)
-        for length, other_length, step in _LENGTHS if n_varying > 1 else _LENGTHS[:1]:
-            batch_sizes = _BATCH_SIZES if n_varying else _BATCH_SIZES[:1]
-            trials = [self._make_input(size, length if size == 3 else other_length, step) for size in batch_sizes]
+        for length, other_length, step in EXPORT_SIZES if n_varying > 1 else EXPORT_SIZES[:1]:
+            batch_sizes = EXPORT_BATCH_SIZES if n_varying else EXPORT_BATCH_SIZES[:1]
+            trials = [
+                self._make_input(size, length if size == EXPORT_BATCH_SIZES[0] else other_length, step)
+                for size in batch_sizes
+            ]
             try:
                 self.trials, self.expected = trials, [call_module(self.model, x) for x in trials]
                 return

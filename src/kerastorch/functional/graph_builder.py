@@ -36,7 +36,9 @@ def build_graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphMo
     for kind, some in (("inputs", begin), ("outputs", end)):
         if not some or not all(isinstance(one, Symbol) for one in some):
             wrong = next((one for one in some if not isinstance(one, Symbol)), None)
-            raise TypeError(f"Model: {kind} are what Input(...) and calls on it return, got {wrong!r}.")
+            raise TypeError(
+                f"Model: {kind} must be symbolic tensors, as Input(...) or the call of a layer returns, got {wrong!r}."
+            )
     if len(set(begin)) < len(begin):
         raise ValueError("Model: an input is given twice.")
     order, unused = calls_between(begin, end)
@@ -88,7 +90,10 @@ def masks_on(inputs: Any, outputs: Any, given: list[Any], model: nn.Module) -> A
             ):
                 mask = fx.Interpreter(graph).run(*given)
             else:
-                warnings.warn(f"{display_name(model)}: a mask that is made inside of it ends with it.", stacklevel=2)
+                warnings.warn(
+                    f"{display_name(model)}: a mask that is computed inside this model is dropped at its output.",
+                    stacklevel=2,
+                )
                 mask = None
         found.append(mask)
     return found[0] if len(found) == 1 else found
@@ -234,7 +239,7 @@ class _Children:
         name = _identifier(own if isinstance(own, str) else snake_case(type(module).__name__))
         if isinstance(own, str) and name in self.modules and getattr(self.modules[name], "name", None) == own:
             raise ValueError(
-                f"Model: two layers are named {own!r} ({display_name(module)} is the second); names are unique."
+                f"Model: two layers are named {own!r} ({display_name(module)} is the second); names must be unique."
             )
         number, free = 0, name
         while free in self.modules or hasattr(fx.GraphModule, free):

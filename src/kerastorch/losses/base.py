@@ -168,8 +168,13 @@ class Loss(Configurable):
 
     def is_mean_over_rows(self) -> bool:
         """Return whether the loss of a batch is a mean over its rows, whatever the batch size."""
-        ours = is_own(self, "losses")
-        return ours and self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight", "batchmean")
+        is_kerastorch_loss = is_own(self, "losses")  # a user-defined `call` may mix rows
+        return is_kerastorch_loss and self.reduction in (
+            "sum_over_batch_size",
+            "mean",
+            "mean_with_sample_weight",
+            "batchmean",
+        )
 
     def align(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return targets in the dtype and shape that `call` needs; by default `align_targets`."""

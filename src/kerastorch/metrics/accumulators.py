@@ -57,7 +57,7 @@ class Accuracy:
 
 
 def _is_positive(y_pred: Tensor) -> Tensor:
-    """Return a mask of the probabilities above 0.5; values outside 0..1 are treated as logits."""
+    """Return a mask of the probabilities above 0.5; if any value is outside 0..1, all are treated as logits."""
     are_probabilities = ((y_pred >= 0) & (y_pred <= 1)).all()
     if y_pred.device.type == "cpu":
         return (y_pred if bool(are_probabilities) else torch.sigmoid(y_pred)) > 0.5
@@ -75,7 +75,7 @@ class LargestColumnAccuracy(Accuracy):
 
 
 class LossMean:
-    """The mean of a loss over all rows: the metric with the name of that loss.
+    """The mean of a loss over all of its values: the metric with the name of that loss.
 
     Args:
         loss: Loss whose `call` returns one value per sample.

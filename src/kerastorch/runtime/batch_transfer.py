@@ -98,9 +98,9 @@ class BatchTransfer:
             self._class_weight.validate_targets(targets)
 
     def convert_arrays(self, data: Batch) -> Batch:
-        """Return all arrays on the device for data.
+        """Return all arrays, on the accelerator if `data_device` says so or they fit there.
 
-        They are cast to the dtypes of batches unless that makes them too large.
+        They are cast to the dtypes of batches, unless that makes them larger than 1 GiB.
         """
         size = sum(leaf.numel() for _, leaf in leaves((data.x, data.y))) * self.dtype.itemsize
         if size <= MAX_CONVERTED_BYTES:

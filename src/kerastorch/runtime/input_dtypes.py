@@ -239,8 +239,8 @@ def _warn_of_overflow(
     if as_given and as_long and as_floats and _are_close(as_long, as_floats) and not _are_close(as_given, as_long):
         name = str(given[narrow[0]].dtype).removeprefix("torch.")
         warn(
-            f"x is {name} and goes into the model as it is, where its arithmetic overflows: on the same numbers as "
-            "floats the outputs are others. Pass x as floats, x.astype('float32') or x.float()."
+            f"x is {name} and goes into the model as it is, where its arithmetic overflows: the outputs differ "
+            "from those for the same numbers as floats. Pass x as floats, x.astype('float32') or x.float()."
         )
 
 

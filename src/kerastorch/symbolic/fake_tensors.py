@@ -81,19 +81,14 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 
 def is_data_dependent(error: Exception) -> bool:
-    """Whether an error says that numbers were asked for, and there were only shapes."""
+    """Return whether a call failed because it needs the values of a tensor that has only a shape."""
     fake = fake_tensor_module()
     known = (fake.DataDependentOutputException, fake.DynamicOutputShapeException)
     return isinstance(error, known) or any(word in str(error) for word in ("data-dependent", "unbacked"))
 
 
-# The largest sizes of axes that vary, tried in this order: convolutional networks halve an axis several times and need
-# a large size, but a table of positions may be short.
-_LONGEST = (2**62, 32, 8, 1)
-
-
 def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, Any]) -> None:
-    """Create the parameters of the lazy modules in a module, if there are any, by one call on zeros.
+    """Create the parameters of the lazy modules in a module, if there are any, by a call on zeros.
 
     Args:
         module: any module; it is called in evaluation mode.
@@ -101,7 +96,7 @@ def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, 
         other: arguments of the same structure, with different sizes for the axes that vary.
 
     Raises:
-        Exception: the error of the first call, on the largest sizes, if the calls on all sizes fail.
+        Exception: the error of the first call, if the calls with all `BUILD_SIZES` fail.
     """
 
     def zeros(varying: int, one: Any, two: Any) -> Any:

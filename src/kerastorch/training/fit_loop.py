@@ -37,7 +37,6 @@ def fit(
     data: FitData,
     callbacks: CallbackList,
     epochs: range,
-    *,
     transfer: BatchTransfer,
     validation_transfer: BatchTransfer,
     frequency: Any,
@@ -71,7 +70,7 @@ def fit(
                     with trainer.using(state.metrics):
                         step = loops.train_step(trainer, callbacks, in_eval)
                         groups = loops.group_for_execution(trainer, stream, data.training.transient)
-                        batches = checkpoint.watched(groups)
+                        batches = checkpoint.interruptible(groups)
                         logs = loops.epoch(
                             trainer, state.metrics, batches, transfer, step, callbacks, "train", state,
                             nan_warning=nan_warning,
@@ -79,7 +78,7 @@ def fit(
                     state.end_batches()
                     checkpoint.raise_if_interrupted()
                     if data.validation is not None and validates_at(epoch, frequency):
-                        with checkpoint.held_back():
+                        with checkpoint.validating():
                             validated = loops.evaluate(trainer, data.validation, validation_transfer, callbacks)
                         logs |= with_prefix(validated)
                     state.end_epoch(logs)
@@ -192,7 +191,7 @@ class _Checkpoint:
                 self._checkpointer.save_now(held or capture(self._parts, self._trainer.state))
             interrupt.raise_interrupt(cause)
 
-    def watched(self, stream: Iterator[Batch | BatchGroup]) -> Iterator[Batch | BatchGroup]:
+    def interruptible(self, stream: Iterator[Batch | BatchGroup]) -> Iterator[Batch | BatchGroup]:
         """Yield batches; an error between two of them, as of workers that a signal has ended, may be an interrupt."""
         try:
             yield from stream
@@ -201,8 +200,8 @@ class _Checkpoint:
             raise
 
     @contextmanager
-    def held_back(self) -> Iterator[None]:
-        """Validate; an interrupt saves the state from before, since a validation changes states."""
+    def validating(self) -> Iterator[None]:
+        """Surround a validation: an interrupt saves the state from before it, since it changes states."""
         held = None if self._parts is None else detached(capture(self._parts, self._trainer.state))
         try:
             yield

@@ -62,14 +62,8 @@ def log_names(model: nn.Module, trainer: Trainer, validates: bool, listed: bool 
 
 def _has_penalty(module: nn.Module) -> bool:
     """Return whether a layer, built or not, has a penalty on weights or outputs."""
-    names = (
-        "weight_regularizers",
-        "kernel_regularizer",
-        "bias_regularizer",
-        "alpha_regularizer",
-        "activity_regularizer",
-    )
-    return any(getattr(module, name, None) for name in names)
+    names = [name for name in vars(module) if name.endswith(("_regularizer", "_regularizers"))]
+    return any(getattr(module, name) for name in names)
 
 
 def listed_names(logs: Iterable[str]) -> list[str]:

@@ -84,7 +84,7 @@ class MemoryFormat:
         self._lock = threading.Lock()
 
     def to_format(self, device: torch.device) -> Convert | None:
-        """Return the conversion of inputs on a device, for one call of a verb; `None` if there is none."""
+        """Return the conversion of inputs for one `fit`, `evaluate` or `predict`; `None` if there is none."""
         if self._wanted is not None:
             return partial(map_structure, self._wanted)
         if self._own_steps or device.type != "cpu" or not torch.backends.mkldnn.is_available():
@@ -102,7 +102,7 @@ class MemoryFormat:
 
 
 class _Automatic:
-    """Conversion of `'auto'` for one call of a verb; the model is examined with the first images."""
+    """Conversion of `'auto'` for one `fit`, `evaluate` or `predict`; the model is examined with the first images."""
 
     def __init__(self, memory_format: MemoryFormat) -> None:
         self._memory_format = memory_format

@@ -30,9 +30,10 @@ Guard = Callable[[Tensor], bool]
 class OptimizerStep:
     """Zero -> backward -> unscale -> guard -> clip -> step -> constrain -> average, for one optimizer.
 
-    Each part does nothing by default. Clipping and weight decay are step hooks of the optimizer, which also run in a
-    user's own loop; so is the moving average. An optimizer whose `step` requires a closure (`LBFGS`) computes the loss
-    several times: then zero to clip run in the closure.
+    Unscale, guard, clip, constrain and average do nothing by default. Clipping, weight decay and the moving average are
+    step hooks of the optimizer, which also run in a user's own loop: `optimizer.step` calls them in this order. An
+    optimizer whose `step` requires a closure (`LBFGS`) computes the loss several times: then zero to clip run in the
+    closure.
 
     Args:
         optimizer: Holds the weights.

@@ -35,8 +35,8 @@ class InterruptHandler:
         """Handle both signals in the main thread, unless the user has handlers; restore them afterwards.
 
         Raises:
-            KeyboardInterrupt: A signal is pending at the end, or when an error ends the block, as its cause;
-                `SystemExit` for SIGTERM.
+            KeyboardInterrupt: A signal is pending at the end, or an error has ended the block, which is then its cause.
+            SystemExit: The same for SIGTERM.
         """
         self.pending, self._signal = False, None
         if threading.current_thread() is not threading.main_thread():

@@ -158,16 +158,16 @@ def check_saved(parts: FitParts, saved: Mapping[str, Any], where: str) -> None:
     """
     fit = saved.get("fit")
     if not isinstance(fit, Mapping) or not {"model", "optimizer"} <= saved.keys():
-        raise CheckpointError("the file holds no state of a fit; was it written by model.save()?")
+        raise CheckpointError(f"{where} holds no state of a fit; was it written by model.save()?")
     here, there = parts.fingerprint, fit["facts"]
     for name in {**here, **there}:
         if here.get(name) != there.get(name):
             raise CheckpointError(
-                f"{where}: it is of a fit with {name} {there.get(name)}, this one has {here.get(name)}. Run the "
-                "same script, or delete it to begin anew. Each fit of a script needs a folder of its own."
+                f"{where} was saved by a fit with {name} {there.get(name)}, this one has {here.get(name)}. Run the "
+                "same script, or delete the folder to start from the beginning. Each fit needs its own folder."
             )
     if (fit["epoch"], fit["done"]) > (parts.epochs.stop, 0):
-        raise CheckpointError(f"{where}: it is of epoch {fit['epoch'] + 1}; fit has epochs={parts.epochs.stop}.")
+        raise CheckpointError(f"{where} was saved in epoch {fit['epoch'] + 1}; fit has epochs={parts.epochs.stop}.")
 
 
 def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where: str) -> Iterator[Batch]:
@@ -258,7 +258,7 @@ def _warn_of_differences(parts: FitParts, fit: Mapping[str, Any], where: str) ->
         )
     for path, names in fit.get("unsaved", fit.get("unkept", {})).items():
         warn(
-            f"{repr(path) if path else 'the model'} begins anew: the checkpoint has not kept its "
+            f"{repr(path) if path else 'the model'} starts from its initial state: the checkpoint does not contain its "
             f"{', '.join(names)}. Keep numbers in buffers, and tensors too, or write get_extra_state and "
             "set_extra_state."
         )

@@ -19,7 +19,8 @@ class TrainState:
         batches_done: Batches of that epoch that were trained on.
         pass_number: Number of the running pass over the data, counted over all fits since `compile`. The order of the
             rows is a function of it.
-        epochs_done: Epochs trained since `compile`: `pass_number` of the next one.
+        epochs_done: `pass_number` of the next epoch, in this fit or a later one: the epochs trained since `compile`, or
+            more if a fit began at a later `initial_epoch`.
         completed_fits: Fits that ended without an error or interrupt, those under an earlier `compile` included.
         metrics: Means and metrics of the running epoch.
         logs: Logs of the last whole epoch of this fit.

@@ -43,7 +43,9 @@ Listener = Callable[[str], None]
 
 
 class Trainer:
-    """The parts that train a model. After `setup` only `state` changes.
+    """The parts that train a model.
+
+    After `setup` its parts stay the same. What changes is `state`, and the context of the running pass (`using`).
 
     Args:
         model: The module with `train_step` and `test_step`.
@@ -53,7 +55,7 @@ class Trainer:
         weight_regularizers: Regularizers by pattern of parameter names.
         device: `'auto'` or a device.
         memory_format: Memory format of images; `None` leaves them as they are.
-        data_device: Where arrays in memory are stored while a verb runs.
+        data_device: Where arrays in memory are stored while `fit`, `evaluate` or `predict` runs.
         compile_options: Whether steps are compiled, and how many run between two calls of the batch hooks.
         compile_args: Arguments of `compile` as they were given, for saving.
         completed_fits: Fits of the model that ended normally under an earlier `compile`.

@@ -69,7 +69,9 @@ class GuardSet:
         return None
 
     def _module_key(self, module: nn.Module) -> Any:
-        n_hooks = tuple(len(module_hooks(module, kind)) for kind in ("forward", "forward_pre", "backward"))
+        n_hooks = tuple(
+            len(module_hooks(module, kind)) for kind in ("forward", "forward_pre", "backward", "backward_pre")
+        )
         return type(module), n_hooks, list(self._attribute_keys(module))
 
     def _attribute_keys(self, module: nn.Module) -> Iterator[tuple[str, Any]]:
