@@ -636,3 +636,9 @@ def test_settings_can_be_copied_and_show_what_they_are():
     assert (twin.learning_rate, twin.momentum, twin.clipnorm) == (0.5, 0.9, 1.0)
     assert repr(settings).startswith("SGD(learning_rate=0.5, ")
     assert "momentum=0.9" in repr(settings)
+
+
+@pytest.mark.parametrize("schedule", [lambda epoch: 0.1, type("ExponentialDecay", (), {"step": None})()])
+def test_a_schedule_as_learning_rate_is_refused_with_what_to_do(schedule):
+    with pytest.raises(ValueError, match="A schedule is a callback: LearningRateScheduler, or LRScheduler"):
+        Adam(learning_rate=schedule)

@@ -39,6 +39,7 @@ _BOUNDS: dict[str, dict[str, Any]] = {
     "epsilon": {"least": 0},
     "initial_accumulator_value": {"least": 0},
 }
+_SCHEDULE_ADVICE = "A schedule is a callback: LearningRateScheduler, or LRScheduler for those of torch."
 
 
 @dataclass(eq=False, repr=False)
@@ -90,7 +91,8 @@ class Optimizer(Configurable):
         for key, bounds in _BOUNDS.items():
             value = getattr(self, key, None)
             if value is not None:
-                check_float(key, value, **bounds)
+                is_schedule = key == "learning_rate" and (callable(value) or hasattr(value, "step"))
+                check_float(key, value, **bounds, advice=_SCHEDULE_ADVICE if is_schedule else "")
         for key, least in (("ema_overwrite_frequency", 1), ("gradient_accumulation_steps", 2)):
             if getattr(self, key) is not None:
                 check_int(key, getattr(self, key), least)

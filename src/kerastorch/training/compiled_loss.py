@@ -45,9 +45,9 @@ class CompiledLoss:
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the parameters that the losses themselves learn."""
-        return [p for module in self._modules() for p in module.parameters()]
+        return [p for module in self.modules() for p in module.parameters()]
 
-    def _modules(self) -> list[nn.Module]:
+    def modules(self) -> list[nn.Module]:
         """Return the losses that are torch modules."""
         functions = [getattr(loss, "function", loss) for loss in self.losses.values()]
         return [function for function in functions if isinstance(function, nn.Module)]
@@ -120,7 +120,7 @@ class CompiledLoss:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of losses that learn, and what the first batch decided for this pass."""
-        return {"losses": [capture_module_state(module) for module in self._modules()], **self._pass.state_dict()}
+        return {"losses": [capture_module_state(module) for module in self.modules()], **self._pass.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned, in a running pass.
@@ -128,9 +128,9 @@ class CompiledLoss:
         If the losses are different ones, nothing is restored and the next batch is validated as a first one; the
         resumed fit warns about them.
         """
-        if len(self._modules()) != len(state["losses"]) or not state.get("class_axes", {}).keys() <= self.losses.keys():
+        if len(self.modules()) != len(state["losses"]) or not state.get("class_axes", {}).keys() <= self.losses.keys():
             return
-        for module, saved in zip(self._modules(), state["losses"], strict=True):
+        for module, saved in zip(self.modules(), state["losses"], strict=True):
             restore_module_state(module, saved)
         self._pass.load_state_dict(state, self.losses)
 

@@ -199,8 +199,7 @@ class CompiledStep:
     def _make_buckets(self) -> list[ParameterBucket]:
         """Distribute the parameters that had a gradient in the last step."""
         optimizer = self._optimizer_step.optimizer
-        held = [weight for group in optimizer.param_groups for weight in group["params"]]
-        trainable = [weight for weight in held if weight.requires_grad]
+        trainable = [weight for weight in optimizer_parameters(optimizer) if weight.requires_grad]
         # without any gradient, somebody has cleared them since the last step
         trained = [weight for weight in trainable if weight.grad is not None] or trainable
         if any(weight.grad is not None and weight.grad.layout != torch.strided for weight in trained):

@@ -158,9 +158,7 @@ class _StepFunction:
         batches: Sequence[Batch],
     ) -> None:
         self._trainer, self._optimizer_step, self._buckets, self._batches = trainer, optimizer_step, buckets, batches
-        functions = [getattr(loss, "function", loss) for loss in trainer.compiled_loss.losses.values()]
-        losses = [function for function in functions if isinstance(function, nn.Module)]
-        self._module = _StepModule(trainer.model, losses)
+        self._module = _StepModule(trainer.model, trainer.compiled_loss.modules())
         self._parameters = dict(self._module.named_parameters())
         self.state = _State(
             {**self._parameters},

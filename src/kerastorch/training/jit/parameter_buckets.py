@@ -113,7 +113,7 @@ class ParameterBucket:
         return [part.view_as(weight) for part, weight in zip(parts, self.weights, strict=True)]
 
 
-def make_buckets(optimizer: TorchOptimizer, trained: Iterable[nn.Parameter]) -> list[ParameterBucket]:
+def make_buckets(optimizer: TorchOptimizer, trained: Iterable[Tensor]) -> list[ParameterBucket]:
     """Distribute parameters to buckets, several in one if that changes no result.
 
     Args:
