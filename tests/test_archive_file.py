@@ -193,7 +193,7 @@ def test_if_all_archives_are_damaged_the_error_names_them(tmp_path):
         rotation.save({"training": number})
     for path in tmp_path.iterdir():
         path.write_bytes(b"x")
-    with pytest.raises(CheckpointError, match=r"(?s)000002\.kt.*000001\.kt.*to begin anew"):
+    with pytest.raises(CheckpointError, match=r"(?s)000002\.kt.*000001\.kt.*to start from the beginning"):
         rotation.load()
 
 

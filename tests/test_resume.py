@@ -393,7 +393,9 @@ def test_where_all_are_damaged_nothing_is_trained(tmp_path):
 def test_a_checkpoint_of_something_else_is_refused_and_nothing_is_changed(about, words, tmp_path):
     with pytest.raises(BrokenOffError):
         script(tmp_path / "kept", 8)
-    with pytest.raises(CheckpointError, match=f"kept: .*{words}.*Run the same script, or delete it to begin anew"):
+    with pytest.raises(
+        CheckpointError, match=f"kept: .*{words}.*Run the same script, or delete it to start from the beginning"
+    ):
         script(tmp_path / "kept", **about)
     assert CheckpointRotation(tmp_path / "kept").load() is not None
 
@@ -425,7 +427,7 @@ def test_a_script_of_two_fits_goes_on_with_a_folder_for_each(tmp_path):
 def test_a_script_of_two_fits_with_one_folder_is_told_so(tmp_path):
     with pytest.raises(BrokenOffError):
         two_fits((tmp_path, tmp_path), 9)
-    with pytest.raises(CheckpointError, match=r"number of fits before it 1, this one has 0.*a folder of its own"):
+    with pytest.raises(CheckpointError, match=r"number of fits before it 1, this one has 0.*its own folder"):
         two_fits((tmp_path, tmp_path))
 
 
@@ -526,7 +528,7 @@ def test_states_go_to_the_callbacks_they_are_of_where_some_of_a_class_have_none(
 def test_fewer_epochs_than_were_trained_are_refused(tmp_path):
     with pytest.raises(BrokenOffError):
         script(tmp_path, 10)
-    with pytest.raises(CheckpointError, match="it is of epoch 2; fit has epochs=1"):
+    with pytest.raises(CheckpointError, match="it was saved in epoch 2; fit has epochs=1"):
         script(tmp_path, epochs=1)
 
 

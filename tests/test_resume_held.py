@@ -143,7 +143,7 @@ def test_a_generator_that_is_not_there_yet_is_told(tmp_path):
 
 def test_nobody_pays_for_what_nobody_keeps(monkeypatch):
     asked = []
-    monkeypatch.setattr("kerastorch.core.rng_state._found", lambda parts: asked.append(parts) or {})
+    monkeypatch.setattr("kerastorch.core.rng_state._find_generators", lambda parts: asked.append(parts) or {})
     dense_net = compiled(dense())
     dense_net.fit(X, Y, epochs=2, verbose=0)
     assert asked == []

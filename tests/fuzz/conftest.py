@@ -1,6 +1,9 @@
 """Run each fuzz test on few fixed random cases in `make test`, and on many new ones in `make fuzz`."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+import kerastorch as kt
 
 FEW = 25
 
@@ -23,3 +26,11 @@ def pytest_configure(config):
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
     settings.load_profile("kerastorch")
+
+
+@pytest.fixture(autouse=True)
+def _whole_tracebacks():
+    """Keep the frames of kerastorch in tracebacks: whether it raised an error itself is told by the last frame."""
+    kt.config.disable_traceback_filtering()
+    yield
+    kt.config.enable_traceback_filtering()

@@ -83,9 +83,9 @@ class CheckpointRotation:
                 continue
             if errors and sections is None:
                 messages = " ".join(map(str, errors))
-                raise CheckpointError(f"{messages} There is no other; delete {self.folder} to begin anew.") from errors[
-                    -1
-                ]
+                raise CheckpointError(
+                    f"{messages} There is no other; delete {self.folder} to start from the beginning."
+                ) from errors[-1]
             for error in errors:
                 warn(f"{error} One before it is used.")
             return sections

@@ -58,9 +58,9 @@ class Normalization(AdaptableLayer):
         self.axis, self.axis_given = _check_axes(axis), axis is not LAST
         self.invert = invert
         self._given_moments = _check_moments(mean, variance, self.axis)
-        moments = [torch.empty(0)] * 2 if self._given_moments is None else map(torch.tensor, self._given_moments)
+        moments: Any = ([], []) if self._given_moments is None else self._given_moments
         for buffer, value in zip(("mean", "variance"), moments, strict=True):
-            self.register_buffer(buffer, value.to(torch.get_default_dtype()))
+            self.register_buffer(buffer, torch.tensor(value).to(torch.get_default_dtype()))
 
     def adapt(self, data: Any) -> None:
         """Compute mean and variance in one pass, in float64; earlier values are replaced.

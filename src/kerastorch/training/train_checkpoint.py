@@ -163,11 +163,11 @@ def check_saved(parts: FitParts, saved: Mapping[str, Any], where: str) -> None:
     for name in {**here, **there}:
         if here.get(name) != there.get(name):
             raise CheckpointError(
-                f"{where} was saved by a fit with {name} {there.get(name)}, this one has {here.get(name)}. Run the "
-                "same script, or delete the folder to start from the beginning. Each fit needs its own folder."
+                f"{where}: it was saved by a fit with {name} {there.get(name)}, this one has {here.get(name)}. Run the "
+                "same script, or delete it to start from the beginning. Each fit needs its own folder."
             )
     if (fit["epoch"], fit["done"]) > (parts.epochs.stop, 0):
-        raise CheckpointError(f"{where} was saved in epoch {fit['epoch'] + 1}; fit has epochs={parts.epochs.stop}.")
+        raise CheckpointError(f"{where}: it was saved in epoch {fit['epoch'] + 1}; fit has epochs={parts.epochs.stop}.")
 
 
 def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where: str) -> Iterator[Batch]:
@@ -198,7 +198,9 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
             state.metrics.check_state(fit["meter"])
         parts.data.training.load_state_dict(fit["beginning"]["batches"])
     except CheckpointError as error:
-        raise CheckpointError(f"{where}: {error} Run the same script, or delete it to begin anew.") from error
+        raise CheckpointError(
+            f"{where}: {error} Run the same script, or delete it to start from the beginning."
+        ) from error
     restore_module_state(trainer.model, saved["model"])
     restore_optimizer_state(optimizer, saved["optimizer"], names, "the checkpoint")
     for name, one in others.items():
@@ -253,8 +255,8 @@ def _warn_of_differences(parts: FitParts, fit: Mapping[str, Any], where: str) ->
     different = differences(fit["settings"], parts.settings) if "settings" in fit else []
     if different:
         warn(
-            f"{where} is of a script with other settings: {', '.join(different)}. Delete it to begin anew with "
-            "those of this script; a callback may set model.optimizer.learning_rate."
+            f"{where} is of a script with other settings: {', '.join(different)}. Delete it to start from the "
+            "beginning with those of this script; a callback may set model.optimizer.learning_rate."
         )
     for path, names in fit.get("unsaved", fit.get("unkept", {})).items():
         warn(
