@@ -48,15 +48,15 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
     """A functional model, a view of an existing module, or the base class of a model with its own `forward`.
 
     Args:
-        inputs: for a functional model, what `Input(...)` returned, alone or in a tuple, list or dict. For a view, any
+        inputs: For a functional model, what `Input(...)` returned, alone or in a tuple, list or dict. For a view, any
             `nn.Module`: the model has the same parameters, buffers and children under the same names, and a change of
             one is a change of the other. Left out by subclasses with layers of their own.
-        outputs: for a functional model, what calls of layers on the inputs returned, alone or in a tuple, list or dict.
-        name: the name of the model in other models and in messages. Default: none.
+        outputs: For a functional model, what calls of layers on the inputs returned, alone or in a tuple, list or dict.
+        name: The name of the model in other models and in messages. Default: none.
 
     Raises:
         TypeError: `outputs` is missing, or something among the inputs and outputs is not symbolic.
-        ValueError: the outputs do not follow from the inputs; two layers have the same name.
+        ValueError: The outputs do not follow from the inputs; two layers have the same name.
 
     >>> from kerastorch import Input
     >>> from kerastorch.layers import Dense
@@ -114,43 +114,43 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
         """Train for some epochs, with validation after each if there are validation data.
 
         Args:
-            x: inputs: arrays (NumPy, torch, pandas, SciPy sparse, nested lists) of shape `(rows, ...)`; a tuple, list
+            x: Inputs: arrays (NumPy, torch, pandas, SciPy sparse, nested lists) of shape `(rows, ...)`; a tuple, list
                 or dict of them for several inputs. Or data that yield batches `(x, y)` or `(x, y, sample_weight)`: a
                 `DataLoader`, a generator, a function that returns an iterator. Or a `Dataset` of samples.
-            y: targets, one row for each row of `x`; not given if `x` yields them.
-            batch_size: rows of a batch. Default 32; not used if `x` yields batches.
-            epochs: the number at which training ends: `epochs - initial_epoch` epochs are trained. Default 1.
+            y: Targets, one row for each row of `x`; not given if `x` yields them.
+            batch_size: Rows of a batch. Default 32; not used if `x` yields batches.
+            epochs: The number at which training ends: `epochs - initial_epoch` epochs are trained. Default 1.
             verbose: 0 prints nothing, 2 a line per epoch; 1 and the default `"auto"` show a progress bar per epoch in
                 terminals and notebooks, and print lines elsewhere.
-            callbacks: callback instances, called in this order; `History` and the progress display come after them.
-            validation_split: the fraction of rows used for validation, in [0, 1): the last rows, before shuffling.
+            callbacks: Callback instances, called in this order; `History` and the progress display come after them.
+            validation_split: The fraction of rows used for validation, in [0, 1): the last rows, before shuffling.
                 Default 0.
             validation_data: `(x, y)`, `(x, y, sample_weight)`, or any data that `x` can be.
-            shuffle: whether rows come in a new order in each epoch. `"batch"` shuffles within batches only. Default
+            shuffle: Whether rows come in a new order in each epoch. `"batch"` shuffles within batches only. Default
                 `True`; data that yield batches keep their own order.
-            class_weight: class number -> weight of its rows in the training loss. Default: 1 each.
-            sample_weight: a weight for each row in the training loss, shape `(rows,)`. Default: 1 each.
-            initial_epoch: the number of the first epoch, counted from 0. Default 0.
-            steps_per_epoch: batches per epoch; the next epoch continues where this one ended in the data. Default: all
+            class_weight: Class number -> weight of its rows in the training loss. Default: 1 each.
+            sample_weight: A weight for each row in the training loss, shape `(rows,)`. Default: 1 each.
+            initial_epoch: The number of the first epoch, counted from 0. Default 0.
+            steps_per_epoch: Batches per epoch; the next epoch continues where this one ended in the data. Default: all
                 batches of the data.
-            validation_steps: the largest number of validation batches. Default: all.
-            validation_batch_size: rows of a validation batch. Default: `batch_size`, or the choice of `evaluate` if
+            validation_steps: The largest number of validation batches. Default: all.
+            validation_batch_size: Rows of a validation batch. Default: `batch_size`, or the choice of `evaluate` if
                 that is not given either.
-            validation_freq: validate every n-th epoch, or after the epochs in a list, counted from 1. Default 1.
+            validation_freq: Validate every n-th epoch, or after the epochs in a list, counted from 1. Default 1.
             validation_stratify: `True`, or a label for each row: both parts of `validation_split` get the same
                 proportion of each class. Default: no stratification.
-            validation_shuffle: whether the rows for validation are drawn at random. Default `False`.
-            validation_seed: seed of that random choice. Default 0.
-            check_finite: whether NaN and infinity in arrays raise an error before training. Default `True`.
-            resume: a folder for the state of the training (by `callbacks.BackupAndRestore`): a script whose process
+            validation_shuffle: Whether the rows for validation are drawn at random. Default `False`.
+            validation_seed: Seed of that random choice. Default 0.
+            check_finite: Whether NaN and infinity in arrays raise an error before training. Default `True`.
+            resume: A folder for the state of the training (by `callbacks.BackupAndRestore`): a script whose process
                 was killed resumes where it stopped when it is run again. Default: nothing is written.
 
         Returns:
             The logs of all epochs, in `history.history`: name -> list of values. `model.history` is the same object.
 
         Raises:
-            RuntimeError: the model is not compiled, or is being trained already.
-            ValueError: an argument is out of its range; the data are empty, contain NaN or infinity, or do not fit each
+            RuntimeError: The model is not compiled, or is being trained already.
+            ValueError: An argument is out of its range; the data are empty, contain NaN or infinity, or do not fit each
                 other, the model or the loss; a callback monitors a log that will not exist.
 
         >>> import kerastorch as kt
@@ -244,18 +244,18 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
         """Return loss and metrics over data, in evaluation mode; they are the same for every batch size.
 
         Args:
-            x: inputs, or data that yield them, as for `fit`.
-            y: targets, one row for each row of `x`; not given if `x` yields them.
-            batch_size: rows of a batch. Default: 32 for the first batch, then as many as keep each tensor below 2 MiB,
+            x: Inputs, or data that yield them, as for `fit`.
+            y: Targets, one row for each row of `x`; not given if `x` yields them.
+            batch_size: Rows of a batch. Default: 32 for the first batch, then as many as keep each tensor below 2 MiB,
                 at most 4096; 32 for all batches if `steps` is given, in compiled modules, and if the loss is not known
                 to be a mean over rows (functions, sums, an own `test_step` or `compute_loss`).
             verbose: 0 prints nothing, 2 a line; 1 and the default `"auto"` show a progress bar in terminals and
                 notebooks, and print a line elsewhere.
-            sample_weight: a weight for each row in the loss, shape `(rows,)`. Default: 1 each.
-            steps: the largest number of batches. Default: all.
-            callbacks: callback instances, called in this order.
-            return_dict: whether to return a dict of values by name. Default `False`.
-            check_finite: whether NaN and infinity in arrays raise an error. Default `True`.
+            sample_weight: A weight for each row in the loss, shape `(rows,)`. Default: 1 each.
+            steps: The largest number of batches. Default: all.
+            callbacks: Callback instances, called in this order.
+            return_dict: Whether to return a dict of values by name. Default `False`.
+            check_finite: Whether NaN and infinity in arrays raise an error. Default `True`.
 
         Returns:
             The loss as a float, or a list of floats `[loss, *metrics]` if there are metrics, in the order of
@@ -263,8 +263,8 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
             without penalties, if there are penalties.
 
         Raises:
-            RuntimeError: the model is not compiled.
-            ValueError: there is no loss; the data are empty, contain NaN or infinity, or do not fit each other, the
+            RuntimeError: The model is not compiled.
+            ValueError: There is no loss; the data are empty, contain NaN or infinity, or do not fit each other, the
                 model or the loss.
 
         >>> import kerastorch as kt
@@ -302,18 +302,18 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
         """Return the outputs for data, in evaluation mode and without gradients, in the order of the data.
 
         Args:
-            x: inputs, or data that yield them, as for `fit`; targets in the data are ignored.
-            batch_size: rows of a batch. Default: 32 for the first batch, then as many as keep each tensor below 2 MiB,
+            x: Inputs, or data that yield them, as for `fit`; targets in the data are ignored.
+            batch_size: Rows of a batch. Default: 32 for the first batch, then as many as keep each tensor below 2 MiB,
                 at most 4096; 32 for all batches if the outputs are not row by row.
-            verbose: as for `evaluate`; the bar appears after one second.
-            steps: the largest number of batches. Default: all.
-            callbacks: callback instances, called in this order.
+            verbose: As for `evaluate`; the bar appears after one second.
+            steps: The largest number of batches. Default: all.
+            callbacks: Callback instances, called in this order.
 
         Returns:
             A NumPy array of shape `(rows, ...)`; a tuple, list or dict of such arrays if the model returns one.
 
         Raises:
-            ValueError: the data are empty or do not fit the model; a `DataLoader` shuffles them, or drops rows.
+            ValueError: The data are empty or do not fit the model; a `DataLoader` shuffles them, or drops rows.
 
         >>> from torch import nn
         >>> Model(nn.Flatten()).predict([[[1.0, 2.0], [3.0, 4.0]]], verbose=0)
@@ -341,7 +341,7 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
         """Return the outputs for one batch of inputs as NumPy arrays, in evaluation mode and without gradients.
 
         Args:
-            x: an array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
+            x: An array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
         """
         return self.predict(x, batch_size=2**62, verbose=0)
 

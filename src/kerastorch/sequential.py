@@ -32,12 +32,12 @@ class Sequential(Model):
     by an `Input` in front, by `build`, or by the first data.
 
     Args:
-        layers: the layers, optionally with an `Input` in front. Default: none; `add` appends them.
-        name: the name of the model in other models and in messages. Default: none.
+        layers: The layers, optionally with an `Input` in front. Default: none; `add` appends them.
+        name: The name of the model in other models and in messages. Default: none.
 
     Raises:
-        TypeError: an item is not a module.
-        ValueError: an `Input` is not in front, or a layer cannot take the output of the one before it.
+        TypeError: An item is not a module.
+        ValueError: An `Input` is not in front, or a layer cannot take the output of the one before it.
 
     >>> model = Sequential([Input(shape=(4,)), nn.Linear(4, 3), nn.ReLU()])
     >>> [tuple(p.shape) for p in model.parameters()]
@@ -67,8 +67,8 @@ class Sequential(Model):
         """Return the output and its mask; the mask is `None` if all time steps count.
 
         Args:
-            x: the input of the first layer.
-            mask: the mask of its time steps, shape `(batch, time)`, `True` for steps that count. Default: all count.
+            x: The input of the first layer.
+            mask: The mask of its time steps, shape `(batch, time)`, `True` for steps that count. Default: all count.
         """
         for name, layer in self._modules.items():
             if isinstance(layer, Sequential):
@@ -84,8 +84,8 @@ class Sequential(Model):
         """Return the mask of the output on a symbolic input, or `None`; for functional models that contain the chain.
 
         Args:
-            x: the symbolic input.
-            mask: the mask of the input; it is not used.
+            x: The symbolic input.
+            mask: The mask of the input; it is not used.
         """
         if not self._makes_masks or not isinstance(x, Symbol):
             return None
@@ -99,11 +99,11 @@ class Sequential(Model):
         """Append a layer.
 
         Args:
-            layer: any `nn.Module`, or an `Input` if the model has no layers yet.
+            layer: Any `nn.Module`, or an `Input` if the model has no layers yet.
 
         Raises:
             TypeError: `layer` is not a module.
-            ValueError: an `Input` is not in front; the layer contains the model, or cannot take the model's output.
+            ValueError: An `Input` is not in front; the layer contains the model, or cannot take the model's output.
         """
         self._append(layer)
         self._build_from_input()
@@ -112,7 +112,7 @@ class Sequential(Model):
         """Remove the last layer and return it.
 
         Raises:
-            IndexError: there are no layers.
+            IndexError: There are no layers.
         """
         if not len(self):
             raise IndexError("There are no layers in the model.")
@@ -125,10 +125,10 @@ class Sequential(Model):
         """Create the parameters for inputs of a shape.
 
         Args:
-            input_shape: the shape of a batch, `None` for sizes that vary: `(None, 64)`.
+            input_shape: The shape of a batch, `None` for sizes that vary: `(None, 64)`.
 
         Raises:
-            ValueError: the shape has no batch axis, or a layer cannot take its input.
+            ValueError: The shape has no batch axis, or a layer cannot take its input.
 
         >>> model = Sequential([nn.LazyLinear(3)])
         >>> model.build((None, 4))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import kerastorch as kt
+from kerastorch.callbacks.base import Logs
 
 x, y = np.ones((8, 3), "float32"), np.ones((8, 1), "float32")
 
@@ -29,7 +30,7 @@ class Net(kt.Model):
 class Halve(kt.callbacks.Callback):
     """Halves the learning rate, and stops at a good loss."""
 
-    def on_epoch_end(self, epoch: int, logs: kt.callbacks.base.Logs | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Use the model."""
         for group in self.model.optimizer.param_groups:
             group["lr"] /= 2

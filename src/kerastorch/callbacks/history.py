@@ -79,7 +79,7 @@ class History(Callback):
             The matplotlib `Figure`, which a notebook displays.
 
         Raises:
-            ImportError: matplotlib is not installed.
+            ImportError: Matplotlib is not installed.
             ValueError: There is no epoch yet.
         """
         require_package("History.plot", "matplotlib")

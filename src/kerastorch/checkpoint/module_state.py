@@ -50,7 +50,7 @@ def check_module_state(module: nn.Module, state: Mapping[str, Any]) -> None:
     """Check that `state` fits the module, without changing anything.
 
     Raises:
-        CheckpointError: the module has other weights, buffers or seeded random generators, or tensors of other shapes
+        CheckpointError: The module has other weights, buffers or seeded random generators, or tensors of other shapes
             or dtypes.
     """
     here, saved = dict(_tensors(own_modules(module))), state["tensors"]
@@ -75,7 +75,7 @@ def restore_module_state(module: nn.Module, state: Mapping[str, Any]) -> None:
     """Put back what `capture_module_state` returned; tensors are written in place.
 
     Raises:
-        CheckpointError: the state does not fit the module, see `check_module_state`; nothing has been changed.
+        CheckpointError: The state does not fit the module, see `check_module_state`; nothing has been changed.
     """
     check_module_state(module, state)
     parts = own_modules(module)
@@ -164,8 +164,8 @@ def capture_random_counts(module: nn.Module, separator: str) -> dict[str, Tensor
     """Return the state of each random generator with a seed: its seed and the number of its draws.
 
     Args:
-        module: the module whose layers own the generators.
-        separator: the text between the path of a layer and the name of its attribute, in the keys of the result.
+        module: The module whose layers own the generators.
+        separator: The text between the path of a layer and the name of its attribute, in the keys of the result.
     """
     return {
         f"{path}{separator}{name}": value.count

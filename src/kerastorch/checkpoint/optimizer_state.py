@@ -24,7 +24,7 @@ def capture_optimizer_state(optimizer: TorchOptimizer, names: Mapping[str, Tenso
 
     Args:
         optimizer: whose.
-        names: of the parameters it holds.
+        names: Of the parameters it holds.
     """
     known = {id(weight): name for name, weight in names.items()}
     groups = [
@@ -40,13 +40,13 @@ def restore_optimizer_state(
     """Restore a captured state, group by group; nothing is changed if it does not fit.
 
     Args:
-        optimizer: one of the same kind over the same parameters.
-        state: as found.
-        names: of the parameters it holds.
-        where: the file, for messages.
+        optimizer: One of the same kind over the same parameters.
+        state: As found.
+        names: Of the parameters it holds.
+        where: The file, for messages.
 
     Raises:
-        CheckpointError: it holds other parameters, or of other shapes.
+        CheckpointError: It holds other parameters, or of other shapes.
     """
     check_optimizer_state(optimizer, state, names, where)
     groups = _groups(optimizer, names)
@@ -175,7 +175,7 @@ def check_parameters_are_named(optimizer: TorchOptimizer, names: Mapping[str, Te
     """Check that an optimizer holds only parameters of the model, so that its state has names.
 
     Raises:
-        CheckpointError: it holds a tensor that is no parameter of the model.
+        CheckpointError: It holds a tensor that is no parameter of the model.
     """
     try:
         _groups(optimizer, names)
@@ -189,9 +189,9 @@ def parameter_names(
     """Return all parameters that an optimizer of the model may hold, by name.
 
     Args:
-        model: its parameters have their names in the model.
-        loss_parameters: parameters that the losses learn; they are named by their place: `loss.0`, `loss.1`, ...
-        prefix: the text before that number.
+        model: Its parameters have their names in the model.
+        loss_parameters: Parameters that the losses learn; they are named by their place: `loss.0`, `loss.1`, ...
+        prefix: The text before that number.
     """
     numbered = {f"{prefix}{number}": parameter for number, parameter in enumerate(loss_parameters)}
     return {**dict(model.named_parameters()), **numbered}

@@ -22,8 +22,8 @@ class Channels(NamedTuple):
 
     Attributes:
         axis: 1 or -1.
-        ndim: number of axes of the tensor, including the batch axis.
-        origin: name of the layer that determines the axis, for messages.
+        ndim: Number of axes of the tensor, including the batch axis.
+        origin: Name of the layer that determines the axis, for messages.
     """
 
     axis: int
@@ -46,7 +46,7 @@ def known_channel_axes(model: nn.Module) -> dict[str, int]:
     of the user.
 
     Args:
-        model: any module; a `Model` may be a view of one.
+        model: Any module; a `Model` may be a view of one.
 
     Returns:
         A dict from names of outputs, as `compile` uses them, to axes; the name of a single output is `""`.
@@ -72,8 +72,8 @@ def output_nodes(model: nn.Module, graph: fx.GraphModule) -> dict[str, fx.Node]:
     """Return the nodes of a graph that compute the outputs of a model, by the names of the outputs.
 
     Args:
-        model: the graph or a view of it.
-        graph: the functional graph.
+        model: The graph or a view of it.
+        graph: The functional graph.
     """
     ends: Any = next(reversed(graph.graph.nodes)).args[0]
     if isinstance(ends, Mapping):
@@ -90,9 +90,9 @@ def channels_after(target: Any, given: Sequence[Channels | None], visit: Visit =
     """Return the channel axis of the output of a call, or `None` if it is unknown.
 
     Args:
-        target: a module, a function, or the name of a method of tensors.
-        given: the channel axis of each input, `None` for unknown ones.
-        visit: called with each module within `target` that is no chain or graph, and the channel axis of its input.
+        target: A module, a function, or the name of a method of tensors.
+        given: The channel axis of each input, `None` for unknown ones.
+        visit: Called with each module within `target` that is no chain or graph, and the channel axis of its input.
     """
     before = _common_axis(given)
     if not isinstance(target, nn.Module):
@@ -117,14 +117,14 @@ def check_axis(module: nn.Module, given: Channels | None) -> None:
     """Raise if the default axis of a layer is not the channel axis of its input.
 
     Args:
-        module: any module; only layers with a default channel axis are checked.
-        given: the channel axis of its input, if known.
+        module: Any module; only layers with a default channel axis are checked.
+        given: The channel axis of its input, if known.
 
     Raises:
-        ValueError: the axes differ; the message says which argument to pass.
+        ValueError: The axes differ; the message says which argument to pass.
 
     Warns:
-        UserWarning: the layer always works along the last axis, and the channels are on axis 1.
+        UserWarning: The layer always works along the last axis, and the channels are on axis 1.
     """
     if given is None or _checks_disabled.get() or not hasattr(module, "default_channel_axis"):
         return

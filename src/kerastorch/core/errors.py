@@ -81,13 +81,13 @@ def check_float(
     """Return `value` as a finite float within the given bounds, else raise.
 
     Args:
-        name: of the argument, for the message.
-        value: a real number; bools and strings do not pass.
-        above: exclusive lower bound.
-        least: inclusive lower bound.
-        below: exclusive upper bound.
-        most: inclusive upper bound.
-        advice: sentence that ends the message.
+        name: Of the argument, for the message.
+        value: A real number; bools and strings do not pass.
+        above: Exclusive lower bound.
+        least: Inclusive lower bound.
+        below: Exclusive upper bound.
+        most: Inclusive upper bound.
+        advice: Sentence that ends the message.
     """
     words = [
         f"{sign} {bound:g}"

@@ -29,13 +29,13 @@ def build_by_call(
     `Lazy*` modules are lazy.
 
     Args:
-        module: any module, whose mode is the same afterwards.
-        call: calls `module` on one of `inputs`.
-        inputs: what `call` takes, tried in this order until one call succeeds.
-        may_retry: whether the next of `inputs` is tried after this error; by default always.
+        module: Any module, whose mode is the same afterwards.
+        call: Calls `module` on one of `inputs`.
+        inputs: What `call` takes, tried in this order until one call succeeds.
+        may_retry: Whether the next of `inputs` is tried after this error; by default always.
 
     Raises:
-        Exception: the error of the first call, if none of the calls succeeds.
+        Exception: The error of the first call, if none of the calls succeeds.
 
     >>> lazy = nn.LazyLinear(3)
     >>> build_by_call(lazy, lazy, [torch.zeros(1, 5)])

@@ -25,7 +25,7 @@ def look_up(kind: str, name: str, table: Mapping[str, T]) -> T:
     """Return the entry of `table` for `name`, its snake case or its lower case.
 
     Raises:
-        ValueError: no entry has this name; the message suggests the most similar one.
+        ValueError: No entry has this name; the message suggests the most similar one.
     """
     for candidate in (name, snake_case(name), name.lower()):
         if candidate in table:
@@ -37,14 +37,14 @@ def resolve(kind: str, identifier: Any, table: Mapping[str, Any], check: Callabl
     """Return the object that an argument such as `loss` or `activation` stands for.
 
     Args:
-        kind: of the object, for messages, such as `"loss"`.
-        identifier: a name in `table`, a class, which is called without arguments, or an object that passes `check`.
-        table: objects and classes by name.
-        check: whether an object is of this kind.
+        kind: Of the object, for messages, such as `"loss"`.
+        identifier: A name in `table`, a class, which is called without arguments, or an object that passes `check`.
+        table: Objects and classes by name.
+        check: Whether an object is of this kind.
 
     Raises:
-        ValueError: the name is unknown.
-        TypeError: the object does not pass `check`.
+        ValueError: The name is unknown.
+        TypeError: The object does not pass `check`.
     """
     given = identifier
     if isinstance(identifier, str):

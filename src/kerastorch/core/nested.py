@@ -15,12 +15,12 @@ def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
     """Apply a function to each leaf of a structure and return the results in the same structure.
 
     Args:
-        function: called with a leaf of `data` and the matching leaves of `others`; not called for `None`.
-        data: tensors, arrays or other objects, alone or in tuples, lists and dicts.
-        others: structures like `data`.
+        function: Called with a leaf of `data` and the matching leaves of `others`; not called for `None`.
+        data: Tensors, arrays or other objects, alone or in tuples, lists and dicts.
+        others: Structures like `data`.
 
     Raises:
-        ValueError: a list in `others` has a different length, or a dict has different keys.
+        ValueError: A list in `others` has a different length, or a dict has different keys.
     """
     if isinstance(data, _LEAF):
         return function(data, *others)
@@ -59,7 +59,7 @@ def first_rows(data: Any) -> int:
     """Return the number of rows of the first leaf of a structure.
 
     Raises:
-        ValueError: there is no leaf.
+        ValueError: There is no leaf.
     """
     if isinstance(data, _LEAF):
         return int(data.shape[0])

@@ -9,12 +9,12 @@ def require_package(who: str, package: str, install: str | None = None) -> None:
     """Check that `package` is installed, without importing it.
 
     Args:
-        who: name of the class that needs the package.
-        package: import name of the package.
-        install: name of the package for pip, if it differs from the import name.
+        who: Name of the class that needs the package.
+        package: Import name of the package.
+        install: Name of the package for pip, if it differs from the import name.
 
     Raises:
-        ImportError: the package is missing; the message says how to install it.
+        ImportError: The package is missing; the message says how to install it.
     """
     if find_spec(package) is None:
         raise ImportError(f"{who} needs {package}: pip install {install or package}", name=package)

@@ -15,7 +15,7 @@ class overridable_property(Generic[T]):  # noqa: N801
     `_modules`, where a `property` of the same name would hide them.
 
     Args:
-        get: computes the value from the instance, if nothing replaces it.
+        get: Computes the value from the instance, if nothing replaces it.
     """
 
     def __init__(self, get: Callable[[Any], T]) -> None:

@@ -11,8 +11,8 @@ def is_own(thing: Any, *modules: str) -> bool:
     """Return whether kerastorch defines a class, function or instance.
 
     Args:
-        thing: a class, a function, a method or an instance, whose class counts.
-        modules: if given, only these modules of kerastorch and what they contain count, such as `"layers"`.
+        thing: A class, a function, a method or an instance, whose class counts.
+        modules: If given, only these modules of kerastorch and what they contain count, such as `"layers"`.
 
     >>> from kerastorch.layers.core import Dense
     >>> is_own(Dense), is_own(Dense(2)), is_own(Dense.forward), is_own(Dense, "losses"), is_own(dict)

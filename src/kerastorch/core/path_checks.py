@@ -11,7 +11,7 @@ def parse_path(name: str, value: Any) -> Path:
     """Return the value of the argument `name` as a path, in which `~` is expanded to the home folder.
 
     Raises:
-        TypeError: the value is no path, or is empty.
+        TypeError: The value is no path, or is empty.
     """
     path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else value
     if not isinstance(path, str) or not path:
@@ -23,8 +23,8 @@ def check_parent_folder(path: Path) -> None:
     """Raise if files cannot be written in a folder, which may not exist yet.
 
     Raises:
-        NotADirectoryError: the path or one of its parents is a file.
-        PermissionError: the user has no permission to write there.
+        NotADirectoryError: The path or one of its parents is a file.
+        PermissionError: The user has no permission to write there.
     """
     found = next((one for one in (path, *path.parents) if one.exists()), Path())
     if not found.is_dir():
@@ -37,9 +37,9 @@ def check_writable(path: Path) -> None:
     """Create the parent folders of a file, or raise if the file cannot be written.
 
     Raises:
-        IsADirectoryError: the path is a folder.
-        NotADirectoryError: one of its parents is a file.
-        PermissionError: the user has no permission to write there.
+        IsADirectoryError: The path is a folder.
+        NotADirectoryError: One of its parents is a file.
+        PermissionError: The user has no permission to write there.
     """
     if path.is_dir():
         raise IsADirectoryError(
@@ -53,7 +53,7 @@ def check_exists(path: Path) -> None:
     """Raise if a file that is to be read does not exist.
 
     Raises:
-        FileNotFoundError: the file does not exist; for a relative path the message names the working folder.
+        FileNotFoundError: The file does not exist; for a relative path the message names the working folder.
     """
     if not os.path.lexists(path):
         where = "" if path.is_absolute() else f" The working folder is {os.getcwd()}."

@@ -20,7 +20,7 @@ def warn_if_no_process_group() -> None:
     """Warn if several processes were launched but no process group was initialised.
 
     Warns:
-        UserWarning: the environment variable `WORLD_SIZE` is above 1, and there is no process group.
+        UserWarning: The environment variable `WORLD_SIZE` is above 1, and there is no process group.
     """
     world = os.environ.get("WORLD_SIZE", "1")
     if world.isdecimal() and int(world) > 1 and not _has_process_group():
@@ -36,7 +36,7 @@ def without_buffer_sync(parts: Iterable[nn.Module]) -> Iterator[None]:
     """Disable the synchronisation of buffers, so that one process can evaluate alone.
 
     Args:
-        parts: the modules of a model; those of type `DistributedDataParallel` are changed within the block.
+        parts: The modules of a model; those of type `DistributedDataParallel` are changed within the block.
     """
     wrappers = (
         [wrapper for wrapper in parts if isinstance(wrapper, nn.parallel.DistributedDataParallel)]

@@ -24,8 +24,8 @@ class RandomStates:
     """The states of all generators that a training draws from: global ones, and those that its parts hold.
 
     Args:
-        wanted: whether a checkpoint will be written; if not, `capture` returns an empty dict.
-        parts: data, model, losses and callbacks by name. Generators of torch, NumPy and Python are searched in their
+        wanted: Whether a checkpoint will be written; if not, `capture` returns an empty dict.
+        parts: Data, model, losses and callbacks by name. Generators of torch, NumPy and Python are searched in their
             attributes, lists, dicts and closures. Each capture searches again, since some are created on first use.
     """
 
@@ -45,7 +45,7 @@ class RandomStates:
         """Restore what `capture` returned.
 
         Warns:
-            UserWarning: a generator is missing or has not been created yet.
+            UserWarning: A generator is missing or has not been created yet.
         """
         restore_rng_states(state)
         held = _find_generators(self._parts)

@@ -24,7 +24,7 @@ class Codec(Protocol):
     """An extension of `encode` and `decode`, for whole models, whose parts refer to each other.
 
     Attributes:
-        initializes_weights: whether layers created while the codec is in use run their initializers.
+        initializes_weights: Whether layers created while the codec is in use run their initializers.
     """
 
     initializes_weights: bool
@@ -65,8 +65,8 @@ def register(thing: Any, name: str) -> Any:
     """Add a class or function to the table of what can be serialized, and return it.
 
     Args:
-        thing: a class with `get_config` and `from_config`, or a function.
-        name: under which it is serialized, such as `"layers.Dense"`.
+        thing: A class with `get_config` and `from_config`, or a function.
+        name: Under which it is serialized, such as `"layers.Dense"`.
     """
     _TABLE[name] = thing
     _NAMES.setdefault(thing, name)
@@ -91,7 +91,7 @@ class Configurable:
         """Return the arguments of `__init__` that create an equal object, in JSON types.
 
         Raises:
-            TypeError: an argument cannot be serialized, such as a function of the user.
+            TypeError: An argument cannot be serialized, such as a function of the user.
         """
         return init_arguments(self, self.excluded_args)
 
@@ -105,11 +105,11 @@ def init_arguments(thing: Any, excluded_args: frozenset[str] = frozenset()) -> d
     """Return the encoded arguments of `__init__`, read from the attributes of the same names.
 
     Args:
-        thing: any object.
-        excluded_args: names of arguments that are left out.
+        thing: Any object.
+        excluded_args: Names of arguments that are left out.
 
     Raises:
-        TypeError: an attribute is missing, or its value cannot be serialized.
+        TypeError: An attribute is missing, or its value cannot be serialized.
     """
     config = {}
     for name in _arguments(type(thing)):
@@ -148,7 +148,7 @@ def encode(value: Any) -> Any:
     An object becomes `{"class_name": ..., "config": ...}`, a function `{"function": ...}`, a dtype `{"dtype": ...}`.
 
     Raises:
-        TypeError: the value, or one within it, is not in the table of what can be serialized.
+        TypeError: The value, or one within it, is not in the table of what can be serialized.
 
     >>> encode((1, None, torch.float32))
     [1, None, {'dtype': 'float32'}]
@@ -180,7 +180,7 @@ def decode(value: Any) -> Any:
     """Return the value that `encode` was given.
 
     Raises:
-        ValueError: a name is not in the table.
+        ValueError: A name is not in the table.
     """
     if isinstance(value, list):
         return [decode(one) for one in value]
@@ -207,7 +207,7 @@ def find_class(name: Any) -> Any:
     """Return the class of this name in the table.
 
     Raises:
-        ValueError: the table has no such class.
+        ValueError: The table has no such class.
     """
     return _find("class", name, {known: one for known, one in _TABLE.items() if _is_class(one)})
 

@@ -27,7 +27,7 @@ class TensorSpec:
     """Shape and dtype of one tensor.
 
     Attributes:
-        shape: the sizes; `None` for an axis whose size varies. The first of these is the batch axis.
+        shape: The sizes; `None` for an axis whose size varies. The first of these is the batch axis.
         dtype: `None` means torch's default dtype.
     """
 
@@ -43,8 +43,8 @@ class TensorSpec:
         """Return zeros of this shape and dtype, with the given sizes of axes that vary.
 
         Args:
-            batch: number of rows.
-            varying: size of the other axes that vary.
+            batch: Number of rows.
+            varying: Size of the other axes that vary.
         """
         open_axes = [axis for axis, size in enumerate(self.shape) if size is None]
         sizes = [size or varying for size in self.shape]

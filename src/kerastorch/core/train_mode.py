@@ -23,7 +23,7 @@ def training_mode(module: nn.Module) -> Iterator[frozenset[nn.Module]]:
     is in its former mode again.
 
     Warns:
-        UserWarning: a submodule with children is in eval mode although it has trainable weights.
+        UserWarning: A submodule with children is in eval mode although it has trainable weights.
     """
     parts = modules(module)
     before = _current_modes(parts)
@@ -89,8 +89,8 @@ def evaluation_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None)
     If several threads evaluate a model at once, the first one switches it and the last one restores it.
 
     Args:
-        module: any module.
-        parts: what `modules(module)` returns, if the caller has it already.
+        module: Any module.
+        parts: What `modules(module)` returns, if the caller has it already.
     """
     with _lock:
         shared = _evaluating.get(id(module))

@@ -61,8 +61,8 @@ def set_frozen_batchnorm_eval(parts: Iterable[nn.Module], in_eval: Collection[nn
     """Put frozen batch normalization of torch into inference mode while the model trains.
 
     Args:
-        parts: modules of the model.
-        in_eval: modules that the user has put into eval mode, which stay there in any case.
+        parts: Modules of the model.
+        in_eval: Modules that the user has put into eval mode, which stay there in any case.
     """
     for part in parts:
         known = vars(part).get("_trainable")

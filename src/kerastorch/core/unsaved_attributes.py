@@ -24,9 +24,9 @@ def declares_state(holder: Any, base: type, words: Collection[str]) -> bool:
     """Return whether an object declares which of its state a checkpoint contains.
 
     Args:
-        holder: an object of the user, such as a callback.
-        base: the base class of such objects, whose own attributes do not count.
-        words: names of attributes or methods, one of which a class or instance with declared state defines.
+        holder: An object of the user, such as a callback.
+        base: The base class of such objects, whose own attributes do not count.
+        words: Names of attributes or methods, one of which a class or instance with declared state defines.
     """
     if not is_third_party(holder):
         return True

@@ -22,8 +22,8 @@ def bare_names(module: nn.Module, names: Iterable[str]) -> dict[str, str]:
     """Return a dict from names without the prefixes of wrappers to the names in `state_dict`.
 
     Args:
-        module: any module, wrapped or not.
-        names: keys of its `state_dict`. If two would become equal, all names map to themselves.
+        module: Any module, wrapped or not.
+        names: Keys of its `state_dict`. If two would become equal, all names map to themselves.
     """
     names = list(names)
     found = {_bare_name(module, name): name for name in names}
@@ -44,8 +44,8 @@ def match_names(given: Iterable[str], own: Collection[str]) -> dict[str, str]:
     """Return a dict from the names in a file to those of the model that they mean, or to themselves.
 
     Args:
-        given: names in a file, which may contain the prefixes of wrappers that the model does not have.
-        own: names of the model's weights without prefixes.
+        given: Names in a file, which may contain the prefixes of wrappers that the model does not have.
+        own: Names of the model's weights without prefixes.
     """
     short = {name: name for name in given}
     for wrapper in _WRAPPERS:

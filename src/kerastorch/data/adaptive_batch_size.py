@@ -26,9 +26,9 @@ class AdaptiveBatches:
     Sizes depend on the shapes of tensors, not on time, so that each pass has the same batches.
 
     Args:
-        make: returns the `Batches` for a batch size and the indices of rows.
-        samples: number of rows.
-        rows: indices of the rows, int64 `(samples,)`; `None` for all rows.
+        make: Returns the `Batches` for a batch size and the indices of rows.
+        samples: Number of rows.
+        rows: Indices of the rows, int64 `(samples,)`; `None` for all rows.
     """
 
     batch_size: int | None = None
@@ -59,8 +59,8 @@ class AdaptiveBatches:
         """Set the size of the next batch.
 
         Args:
-            rows: number of rows of the last batch.
-            largest: bytes of the largest tensor that the last batch created; 0 if unknown.
+            rows: Number of rows of the last batch.
+            largest: Bytes of the largest tensor that the last batch created; 0 if unknown.
         """
         fit = MAX_TENSOR_BYTES * rows // largest if largest else FIRST_ROWS
         wanted = max(FIRST_ROWS, min(MAX_ROWS, fit))
@@ -84,12 +84,12 @@ def eval_batches(
     """Return the batches of one pass of evaluation or prediction.
 
     Args:
-        source: the data.
-        batch_size: rows of a batch. By default the size grows if `grows()` allows it, and is 32 otherwise.
-        steps: maximal number of batches. With a limit, the default batch size is always 32.
-        grows: returns whether results do not depend on the batch size; called only if the answer matters.
-        rows: indices of the rows to use, int64 `(n,)`; by default all.
-        name: name of the argument `steps` in messages.
+        source: The data.
+        batch_size: Rows of a batch. By default the size grows if `grows()` allows it, and is 32 otherwise.
+        steps: Maximal number of batches. With a limit, the default batch size is always 32.
+        grows: Returns whether results do not depend on the batch size; called only if the answer matters.
+        rows: Indices of the rows to use, int64 `(n,)`; by default all.
+        name: Name of the argument `steps` in messages.
     """
     samples = source.samples if rows is None else len(rows)
     indexed = source.kind in ("arrays", "Dataset")
@@ -116,9 +116,9 @@ def measure_and_adapt(step: Callable[[Any], Any], batches: Batches, row_by_row: 
     """Return `step`, extended to measure the first batches and adapt the size of the next ones.
 
     Args:
-        step: processes a batch.
-        batches: what `step` is called on; `step` itself is returned unless they are `AdaptiveBatches`.
-        row_by_row: whether `step` returns outputs; the size then stays fixed if an output has a different number of
+        step: Processes a batch.
+        batches: What `step` is called on; `step` itself is returned unless they are `AdaptiveBatches`.
+        row_by_row: Whether `step` returns outputs; the size then stays fixed if an output has a different number of
             rows than the batch.
     """
     if not isinstance(batches, AdaptiveBatches):

@@ -25,12 +25,12 @@ def to_tensors(data: Any, name: str) -> Any:
     """Convert an array to a tensor, or several arrays to a dict or tuple of tensors.
 
     Args:
-        data: a tensor, NumPy array, pandas object, SciPy sparse array or list of numbers, or a dict or list of these.
-        name: of the argument, for messages.
+        data: A tensor, NumPy array, pandas object, SciPy sparse array or list of numbers, or a dict or list of these.
+        name: Of the argument, for messages.
 
     Raises:
-        TypeError: the dtype is not numeric, or is complex.
-        ValueError: a list is ragged, an array is masked, or a value is a scalar.
+        TypeError: The dtype is not numeric, or is complex.
+        ValueError: A list is ragged, an array is masked, or a value is a scalar.
     """
     if data is None:
         return None
@@ -122,10 +122,10 @@ def check_lengths(**groups: Any) -> int:
     """Return the common number of rows of all arrays.
 
     Args:
-        groups: structures of arrays by the name of their argument.
+        groups: Structures of arrays by the name of their argument.
 
     Raises:
-        ValueError: two arrays differ in their number of rows, or have none.
+        ValueError: Two arrays differ in their number of rows, or have none.
     """
     sizes: dict[str, int] = {
         name: leaf.shape[0] for group, data in groups.items() for name, leaf in leaves(data, group)
@@ -143,7 +143,7 @@ def check_indexes(x: Any, y: Any) -> None:
     """Raise if pandas `x` and `y` have different indexes, since rows are paired by position.
 
     Raises:
-        ValueError: the indexes differ.
+        ValueError: The indexes differ.
     """
     if y is None:
         return
@@ -159,7 +159,7 @@ def check_finite(data: Any, name: str) -> None:
     """Raise if an array contains NaN or infinity.
 
     Raises:
-        ValueError: it does; the message names the first place.
+        ValueError: It does; the message names the first place.
     """
     for label, leaf in leaves(data, name):
         # A finite sum proves that all values are finite, and needs no second array. Since finite values may overflow,
@@ -179,7 +179,7 @@ def check_weights(sample_weight: Tensor) -> None:
     """Raise if sample weights are negative, not finite or all zero.
 
     Raises:
-        ValueError: they are.
+        ValueError: They are.
     """
     wrong = ~torch.isfinite(sample_weight) | (sample_weight < 0)
     if bool(wrong.any()):

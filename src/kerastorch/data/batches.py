@@ -47,10 +47,10 @@ class Batches(Protocol):
     """A source of batches.
 
     Attributes:
-        samples: number of rows of a pass, `None` if unknown.
-        batch_size: number of rows of a batch, `None` if unknown.
-        targets: all targets if they are in memory, else `None`.
-        transient: whether the source may reuse the memory of a batch for the next one.
+        samples: Number of rows of a pass, `None` if unknown.
+        batch_size: Number of rows of a batch, `None` if unknown.
+        targets: All targets if they are in memory, else `None`.
+        transient: Whether the source may reuse the memory of a batch for the next one.
     """
 
     samples: int | None
@@ -69,7 +69,7 @@ class Batches(Protocol):
         """Yield the batches of one pass.
 
         Args:
-            number: number of the pass, from 0, on which the order of shuffled rows depends.
+            number: Number of the pass, from 0, on which the order of shuffled rows depends.
         """
 
 
@@ -77,7 +77,7 @@ class Resumable(Batches, Protocol):
     """A source of batches for training, which can resume from the state of another one.
 
     Attributes:
-        has_position: whether its state contains the position within an epoch. If not, its state must be captured at the
+        has_position: Whether its state contains the position within an epoch. If not, its state must be captured at the
             start of an epoch, and `epoch` skips to the position.
     """
 
@@ -100,12 +100,12 @@ class ArrayBatches:
     """Batches of tensors in memory, gathered by index in large pieces, which are then sliced.
 
     Args:
-        data: tensors with the same number of rows.
-        batch_size: rows of a batch; the last batch may have fewer.
+        data: Tensors with the same number of rows.
+        batch_size: Rows of a batch; the last batch may have fewer.
         shuffle: `True` permutes all rows in each epoch, `'batch'` only the rows within each batch.
-        seed: seed of the order, together with the number of the epoch.
-        rows: indices of the rows to use, int64 `(n,)`; `None` for all.
-        prefetcher: copies pieces from the CPU to the model's device; `None` leaves them on the CPU.
+        seed: Seed of the order, together with the number of the epoch.
+        rows: Indices of the rows to use, int64 `(n,)`; `None` for all.
+        prefetcher: Copies pieces from the CPU to the model's device; `None` leaves them on the CPU.
     """
 
     has_position = False

@@ -30,7 +30,7 @@ class ClassWeights:
     """A table of weights by class, which turns targets into sample weights.
 
     Args:
-        class_weight: class number -> weight. Targets have shape `(batch,)`, `(batch, 1)`, or are one-hot.
+        class_weight: Class number -> weight. Targets have shape `(batch,)`, `(batch, 1)`, or are one-hot.
 
     >>> ClassWeights({0: 1.0, 1: 5.0})(torch.tensor([1, 0]))
     tensor([5., 1.])
@@ -80,8 +80,8 @@ def _labels(y: Tensor, is_checked: bool) -> Tensor:
     """Return one class number for each row of class numbers or one-hot rows.
 
     Args:
-        y: targets, `(batch,)`, `(batch, 1)` or `(batch, classes)`.
-        is_checked: whether `y` is known to be valid.
+        y: Targets, `(batch,)`, `(batch, 1)` or `(batch, classes)`.
+        is_checked: Whether `y` is known to be valid.
     """
     if y.ndim == 1 or y.shape[1:].numel() == 1:
         return y.flatten()

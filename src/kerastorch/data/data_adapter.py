@@ -38,24 +38,24 @@ class DataAdapter:
     """The data of one call of `fit`, `evaluate` or `predict`, recognised and checked.
 
     Args:
-        x: arrays (nested for several inputs), a `Dataset`, a `DataLoader`, a generator, or a function that
+        x: Arrays (nested for several inputs), a `Dataset`, a `DataLoader`, a generator, or a function that
             returns one.
-        y: targets; only with arrays.
-        sample_weight: weights of samples; only with arrays.
-        names: names of these three arguments in messages.
-        finite: whether NaN and infinity in arrays raise an error.
-        cast: applied once to all arrays.
-        prefetcher: copies pieces of arrays on the CPU to the model's device; `None` leaves them on the CPU.
-        inputs_only: whether targets and weights within `x` are dropped.
+        y: Targets; only with arrays.
+        sample_weight: Weights of samples; only with arrays.
+        names: Names of these three arguments in messages.
+        finite: Whether NaN and infinity in arrays raise an error.
+        cast: Applied once to all arrays.
+        prefetcher: Copies pieces of arrays on the CPU to the model's device; `None` leaves them on the CPU.
+        inputs_only: Whether targets and weights within `x` are dropped.
 
     Raises:
         TypeError: `x` is no data, or its dtype is not numeric.
-        ValueError: lengths differ, values are not finite, or `y` was given with a source of batches.
+        ValueError: Lengths differ, values are not finite, or `y` was given with a source of batches.
 
     Attributes:
-        kind: of the data, such as `"arrays"` or `"DataLoader"`, as messages name it.
-        columns: names of the columns of a DataFrame, else `None`.
-        samples: number of rows, `None` if unknown.
+        kind: Of the data, such as `"arrays"` or `"DataLoader"`, as messages name it.
+        columns: Names of the columns of a DataFrame, else `None`.
+        samples: Number of rows, `None` if unknown.
     """
 
     def __init__(
@@ -129,15 +129,15 @@ class DataAdapter:
         """Return the batches of the data.
 
         Args:
-            batch_size: rows of a batch. Default 32. Must be `None` for a source of batches.
-            shuffle: whether each epoch has a new order; ignored for sources with their own order. `'batch'`, for arrays
+            batch_size: Rows of a batch. Default 32. Must be `None` for a source of batches.
+            shuffle: Whether each epoch has a new order; ignored for sources with their own order. `'batch'`, for arrays
                 only, permutes the rows within each batch.
-            seed: seed of the order, together with the number of the epoch.
-            rows: indices of the rows to use, int64 `(n,)`; by default all.
-            trains: whether passes are epochs of training, whose numbers are passed to the samplers of a loader.
+            seed: Seed of the order, together with the number of the epoch.
+            rows: Indices of the rows to use, int64 `(n,)`; by default all.
+            trains: Whether passes are epochs of training, whose numbers are passed to the samplers of a loader.
 
         Raises:
-            ValueError: an argument does not apply to this kind of data.
+            ValueError: An argument does not apply to this kind of data.
         """
         if not self.takes_batch_size:
             if batch_size is not None:
@@ -169,16 +169,16 @@ class DataAdapter:
         """Return the indices of the training rows and of the validation rows, int64.
 
         Args:
-            share: fraction of the rows that validate.
+            share: Fraction of the rows that validate.
             stratify: `True` or labels, `(samples,)`, to give both parts the same proportions of classes.
-            shuffle: whether validation rows are drawn at random; by default they are the last rows.
-            seed: seed of the random or stratified split. Default 0.
+            shuffle: Whether validation rows are drawn at random; by default they are the last rows.
+            seed: Seed of the random or stratified split. Default 0.
 
         Raises:
-            ValueError: the data has no rows that can be selected, or a part would be empty.
+            ValueError: The data has no rows that can be selected, or a part would be empty.
 
         Warns:
-            UserWarning: the labels of the two parts differ as if the rows were sorted.
+            UserWarning: The labels of the two parts differ as if the rows were sorted.
         """
         if self.samples is None:
             raise ValueError(
@@ -205,9 +205,9 @@ def limit_batches(batches: Batches, steps: int | None, name: str = "steps") -> B
     """Return batches of which each pass has at most `steps`.
 
     Args:
-        batches: the batches to limit.
-        steps: maximal number of batches of a pass; `None` for no limit.
-        name: name of the argument `steps` in messages.
+        batches: The batches to limit.
+        steps: Maximal number of batches of a pass; `None` for no limit.
+        name: Name of the argument `steps` in messages.
     """
     return batches if steps is None else FirstBatches(batches, check_int(name, steps))
 
@@ -216,7 +216,7 @@ def check_keeps_order(x: Any) -> None:
     """Raise, for `predict`, if a loader does not yield all rows in the order of the data.
 
     Raises:
-        ValueError: the loader shuffles, or leaves out the rows of other processes.
+        ValueError: The loader shuffles, or leaves out the rows of other processes.
     """
     if not isinstance(x, DataLoader):
         return
@@ -236,11 +236,11 @@ def check_keeps_all_rows(x: Any, verb: str) -> None:
     """Raise if a loader drops the rows of an incomplete last batch.
 
     Args:
-        x: the data.
-        verb: name of the method, for the message.
+        x: The data.
+        verb: Name of the method, for the message.
 
     Raises:
-        ValueError: the loader drops rows.
+        ValueError: The loader drops rows.
     """
     if not isinstance(x, DataLoader):
         return

@@ -16,7 +16,7 @@ def parse_device(wanted: Any) -> Any:
     """Return the argument `data_device` as a `torch.device`, or `'auto'` unchanged.
 
     Raises:
-        ValueError: the argument names no device, or a device that this machine lacks.
+        ValueError: The argument names no device, or a device that this machine lacks.
     """
     if isinstance(wanted, str) and wanted == "auto":
         return wanted
@@ -44,10 +44,10 @@ def choose_data_device(
     """Return the device that arrays are moved to as a whole, or `None` if they stay where they are.
 
     Args:
-        size: of the arrays, in bytes.
-        wanted: what `parse_device` returned.
-        computing: the device of the model.
-        free: returns the free bytes of a device.
+        size: Of the arrays, in bytes.
+        wanted: What `parse_device` returned.
+        computing: The device of the model.
+        free: Returns the free bytes of a device.
 
     >>> choose_data_device(10, "auto", torch.device("cuda"), free=lambda device: 100)
     device(type='cuda')

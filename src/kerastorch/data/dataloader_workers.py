@@ -62,7 +62,7 @@ class WorkerExitHandler:
     training step, so that a consistent checkpoint can be written.
 
     Attributes:
-        is_waiting: whether a batch is being waited for.
+        is_waiting: Whether a batch is being waited for.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class WorkerExitHandler:
         """Raise the deferred error, if any, and let further ones be raised at once until the batch arrives.
 
         Raises:
-            RuntimeError: torch's error, which names the worker that died.
+            RuntimeError: Torch's error, which names the worker that died.
         """
         self.is_waiting = True
         if self._has_pending:

@@ -24,10 +24,10 @@ class LoaderBatches:
     """The batches of a `DataLoader`, which is iterated over once in each epoch.
 
     Args:
-        loader: the user's loader, or one that kerastorch created over a `Dataset`.
-        sampler: the sampler of a loader that kerastorch created.
-        inputs_only: whether targets and weights are dropped.
-        trains: whether the numbers of epochs are passed to the samplers of the loader.
+        loader: The user's loader, or one that kerastorch created over a `Dataset`.
+        sampler: The sampler of a loader that kerastorch created.
+        inputs_only: Whether targets and weights are dropped.
+        trains: Whether the numbers of epochs are passed to the samplers of the loader.
     """
 
     targets: Any = None
@@ -113,8 +113,8 @@ class StreamBatches:
     A generator has a single pass.
 
     Args:
-        source: the generator, iterable or function.
-        inputs_only: whether targets and weights are dropped.
+        source: The generator, iterable or function.
+        inputs_only: Whether targets and weights are dropped.
     """
 
     samples: int | None = None
@@ -190,11 +190,11 @@ def iterate_batches(items: Iterator[Any], inputs_only: bool) -> Iterator[Batch]:
     """Convert the items of a loader or generator to batches.
 
     Args:
-        items: what the loader or generator yields.
-        inputs_only: whether targets and weights are dropped unseen, for `predict`.
+        items: What the loader or generator yields.
+        inputs_only: Whether targets and weights are dropped unseen, for `predict`.
 
     Warns:
-        UserWarning: the sample weights of the first batch are integers.
+        UserWarning: The sample weights of the first batch are integers.
     """
     return map(inputs_of, items) if inputs_only else _with_checked_weights(items)
 
@@ -213,7 +213,7 @@ def warn_of_integer_weights(weight: Any) -> None:
     """Warn if the third item of a batch holds integers, which are rarely weights.
 
     Warns:
-        UserWarning: the item holds integers.
+        UserWarning: The item holds integers.
     """
     for _, leaf in leaves(weight):
         kind = str(getattr(leaf, "dtype", "")).removeprefix("torch.")
@@ -239,8 +239,8 @@ def unpack(item: Any) -> Batch:
         item: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; a dict is `x`.
 
     Raises:
-        ValueError: the item has more than three parts.
-        TypeError: the third part is text.
+        ValueError: The item has more than three parts.
+        TypeError: The third part is text.
     """
     if isinstance(item, Batch):
         return item
@@ -263,7 +263,7 @@ def _as_arrays(part: Any, name: str) -> Any:
     """Convert lists of numbers to tensors, and return other parts of a batch unchanged.
 
     Raises:
-        TypeError: the part is text in place of sample weights.
+        TypeError: The part is text in place of sample weights.
     """
     if name == "sample_weight" and _is_text(part):
         raise TypeError(

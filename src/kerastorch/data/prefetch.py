@@ -79,9 +79,9 @@ def prefetch_to_device(
     The thread that uses a piece starts its copy, which does not block: the copy is then on that thread's stream.
 
     Args:
-        pieces: tensors, nested in the structure of batches.
-        device: where the pieces are needed.
-        pin: copies a tensor into page-locked memory.
+        pieces: Tensors, nested in the structure of batches.
+        device: Where the pieces are needed.
+        pin: Copies a tensor into page-locked memory.
     """
 
     def pinned(tensor: Tensor | None) -> Tensor | None:

@@ -27,9 +27,9 @@ class SequenceBatches:
 
     Args:
         sequence: `len(sequence)` batches `(x, y)` or `(x, y, sample_weight)`.
-        shuffle: whether the order depends on the seed and the number of the pass.
-        seed: seed of the order, together with the number of the pass.
-        inputs_only: whether targets and weights are dropped.
+        shuffle: Whether the order depends on the seed and the number of the pass.
+        seed: Seed of the order, together with the number of the pass.
+        inputs_only: Whether targets and weights are dropped.
     """
 
     samples: int | None = None
@@ -94,10 +94,10 @@ def is_sequence_of_batches(x: Any) -> bool:
     """Return whether the items of an object are batches, and not samples.
 
     Args:
-        x: an object with `len` and `[i]` that is no `torch.utils.data.Dataset`.
+        x: An object with `len` and `[i]` that is no `torch.utils.data.Dataset`.
 
     Raises:
-        TypeError: the items may be either.
+        TypeError: The items may be either.
     """
     if any(callable(getattr(x, name, None)) for name in _HOOKS) or any(map(_of_keras, type(x).__mro__)):
         return True
@@ -149,10 +149,10 @@ class Samples(IterableDataset[Any]):
     """The samples of an `IterableDataset`, which must not yield batches.
 
     Args:
-        dataset: yields samples.
+        dataset: Yields samples.
 
     Raises:
-        TypeError: the first item may be a batch; raised when it is drawn.
+        TypeError: The first item may be a batch; raised when it is drawn.
     """
 
     def __init__(self, dataset: IterableDataset[Any]) -> None:

@@ -26,8 +26,8 @@ class EpochSampler(Sampler[int]):
     """A sampler that gives a `DataLoader` the order of `permutation`.
 
     Attributes:
-        epoch: number of the epoch, set before each pass.
-        start: number of rows at the beginning of the pass that are skipped.
+        epoch: Number of the epoch, set before each pass.
+        start: Number of rows at the beginning of the pass that are skipped.
     """
 
     def __init__(self, n: int, seed: int, shuffle: bool) -> None:

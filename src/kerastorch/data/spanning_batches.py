@@ -15,12 +15,12 @@ class SpanningBatches:
     If a pass ends within an epoch, the next pass begins.
 
     Args:
-        batches: the passes over the data.
-        limit: number of batches of an epoch.
-        random: the generators that a pass draws from when it begins.
+        batches: The passes over the data.
+        limit: Number of batches of an epoch.
+        random: The generators that a pass draws from when it begins.
 
     Raises:
-        ValueError: a pass has fewer than `limit` batches.
+        ValueError: A pass has fewer than `limit` batches.
     """
 
     samples: int | None = None

@@ -17,7 +17,7 @@ def check_split(split: Any) -> float:
     """Return the argument `validation_split` as a float in [0, 1).
 
     Raises:
-        ValueError: it is something else.
+        ValueError: It is something else.
     """
     if isinstance(split, bool) or not isinstance(split, (int, float, np.floating)) or not 0 <= split < 1:
         percent = isinstance(split, (int, float)) and 1 < split < 100
@@ -31,14 +31,14 @@ def split_rows(
     """Return the indices of the training rows and of the validation rows, int64.
 
     Args:
-        n: number of rows.
-        split: fraction of the rows that validate; as in Keras, `floor(n * (1 - split))` rows train.
-        stratify: labels, `(n,)`, whose classes get equal proportions in both parts (scikit-learn stratified split).
-        shuffle: whether the validation rows are drawn at random; by default they are the last rows.
-        seed: seed of the random or stratified split. Default 0.
+        n: Number of rows.
+        split: Fraction of the rows that validate; as in Keras, `floor(n * (1 - split))` rows train.
+        stratify: Labels, `(n,)`, whose classes get equal proportions in both parts (scikit-learn stratified split).
+        shuffle: Whether the validation rows are drawn at random; by default they are the last rows.
+        seed: Seed of the random or stratified split. Default 0.
 
     Raises:
-        ValueError: a part would be empty, or scikit-learn cannot stratify these labels.
+        ValueError: A part would be empty, or scikit-learn cannot stratify these labels.
     """
     at = math.floor(n * (1 - split))
     if at in (0, n):
@@ -66,13 +66,13 @@ def warn_of_unlike_parts(targets: Any, train: Tensor, validation: Tensor, *, is_
     """Warn if labels of training and validation rows differ as if the rows were sorted.
 
     Args:
-        targets: all targets, one tensor or several.
-        train: indices of the training rows.
-        validation: indices of the validation rows.
-        is_unshuffled: whether the validation rows are the last rows, neither random nor stratified.
+        targets: All targets, one tensor or several.
+        train: Indices of the training rows.
+        validation: Indices of the validation rows.
+        is_unshuffled: Whether the validation rows are the last rows, neither random nor stratified.
 
     Warns:
-        UserWarning: validation has classes that training lacks; or the total variation distance between the two parts,
+        UserWarning: Validation has classes that training lacks; or the total variation distance between the two parts,
             over classes or terciles of values, exceeds `DISTANCE`, and fewer than one in a hundred random splits of the
             same sizes has such a distance.
     """
@@ -159,8 +159,8 @@ def _distance(whole: Labels, held: Labels) -> Any:
     """Return the total variation distance between the held-out rows and the others.
 
     Args:
-        whole: number of rows of each kind, `(kinds,)`.
-        held: number of held-out rows of each kind, `(..., kinds)`, for several splits at once.
+        whole: Number of rows of each kind, `(kinds,)`.
+        held: Number of held-out rows of each kind, `(..., kinds)`, for several splits at once.
     """
     others = whole - held
     sizes = np.maximum(held.sum(-1, keepdims=True), 1), np.maximum(others.sum(-1, keepdims=True), 1)

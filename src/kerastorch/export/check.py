@@ -25,15 +25,15 @@ def check(run: Run, inputs: ExportInputs, kind: str) -> float:
     """Run a program on all trial inputs and return its largest relative difference to the model.
 
     Args:
-        run: the program as a function of the model's input.
-        inputs: trial inputs, and the outputs of the model for them.
+        run: The program as a function of the model's input.
+        inputs: Trial inputs, and the outputs of the model for them.
         kind: `"torch"` or `"onnx"`, which decides the tolerance.
 
     Returns:
         The largest absolute difference of an element, divided by the largest absolute value in its output.
 
     Raises:
-        ExportError: a difference exceeds the tolerance; the program fails; an output has no finite value to compare.
+        ExportError: A difference exceeds the tolerance; the program fails; an output has no finite value to compare.
     """
     worst = 0.0
     for x, expected in zip(inputs.trials, inputs.expected, strict=True):
@@ -61,10 +61,10 @@ def _relative_difference(one: Tensor, other: Tensor, kind: str, where: str) -> f
     """Return the relative difference of two outputs; raise `ExportError` if it exceeds the tolerance.
 
     Args:
-        one: an output of the model.
-        other: the same output of the program.
+        one: An output of the model.
+        other: The same output of the program.
         kind: `"torch"` or `"onnx"`.
-        where: which output it is, for messages.
+        where: Which output it is, for messages.
     """
     if one.shape != other.shape:
         raise ExportError(f"{where}: the program gives shape {tuple(other.shape)}, the model {tuple(one.shape)}.")

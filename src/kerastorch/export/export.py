@@ -37,11 +37,11 @@ def export(
     """Write a model as a program, as `Model.export` documents.
 
     Args:
-        model: a built model.
-        filepath: path of the file, which ends in `.pt2` or `.onnx`.
+        model: A built model.
+        filepath: Path of the file, which ends in `.pt2` or `.onnx`.
         kind: `"torch"` or `"onnx"`. Default: according to the suffix.
-        verbose: whether to print the size of the file and the largest difference to the model.
-        signature: the `input_signature` of `Model.export`.
+        verbose: Whether to print the size of the file and the largest difference to the model.
+        signature: The `input_signature` of `Model.export`.
     """
     path, kind = _check_target(filepath, kind)
     check_writable(path)
@@ -102,7 +102,7 @@ def _check_target(filepath: str | os.PathLike[str], kind: str | None) -> tuple[P
 
     Raises:
         TypeError: `filepath` is not a path.
-        ValueError: the suffix is unknown, or does not go with `kind`.
+        ValueError: The suffix is unknown, or does not go with `kind`.
     """
     path = parse_path("filepath", filepath)
     expected = _FORMATS.get(path.suffix.lower())

@@ -27,18 +27,18 @@ class ExportMixin(ModuleView):
         differ is not written.
 
         Args:
-            filepath: path of the file, which ends in `.pt2` (a program of `torch.export`) or `.onnx`
+            filepath: Path of the file, which ends in `.pt2` (a program of `torch.export`) or `.onnx`
                 (needs `pip install onnx onnxscript onnxruntime`).
             format: `"torch"` or `"onnx"`. Default: according to the suffix.
-            verbose: whether to print the size of the file and the largest difference to the model.
-            input_signature: the inputs of the model: shapes with the batch axis, such as `(None, 28, 28)`, or examples
+            verbose: Whether to print the size of the file and the largest difference to the model.
+            input_signature: The inputs of the model: shapes with the batch axis, such as `(None, 28, 28)`, or examples
                 as arrays, which are then used for the comparison; for several inputs a list or dict of them. Default:
                 the shapes that the model knows from its `Input`, `build` or `fit`.
 
         Raises:
-            ExportError: torch cannot export the model, or the outputs of the program differ from those of the model.
-            ImportError: onnx, onnxscript or onnxruntime is missing.
-            ValueError: the suffix is unknown; the inputs are not known, or the model cannot take them.
+            ExportError: Torch cannot export the model, or the outputs of the program differ from those of the model.
+            ImportError: Onnx, onnxscript or onnxruntime is missing.
+            ValueError: The suffix is unknown; the inputs are not known, or the model cannot take them.
         """
         from kerastorch.export.export import export
 

@@ -30,17 +30,17 @@ class ExportInputs:
     """Trial inputs of a model, and its outputs for them.
 
     Args:
-        model: a built model in evaluation mode.
-        signature: shapes, `Input`s or arrays in the structure of the model's input; `None` for the known shapes.
+        model: A built model in evaluation mode.
+        signature: Shapes, `Input`s or arrays in the structure of the model's input; `None` for the known shapes.
 
     Attributes:
-        model: as given.
-        target: the module that torch traces: without views and wrappers, the one that has the forward.
-        trials: inputs of the model, for three batch sizes if the batch size varies; the first is traced.
-        expected: outputs of the model for each of the trials.
+        model: As given.
+        target: The module that torch traces: without views and wrappers, the one that has the forward.
+        trials: Inputs of the model, for three batch sizes if the batch size varies; the first is traced.
+        expected: Outputs of the model for each of the trials.
 
     Raises:
-        ValueError: the inputs of the model are not known, or it cannot take them.
+        ValueError: The inputs of the model are not known, or it cannot take them.
     """
 
     def __init__(self, model: nn.Module, signature: Any) -> None:
@@ -115,9 +115,9 @@ class ExportInputs:
         """Return an input of the model: rows of the user's examples, or random values.
 
         Args:
-            batch_size: number of rows, if the batch size varies.
-            length: length of the first other axis that varies.
-            step: by how much each further axis that varies is longer.
+            batch_size: Number of rows, if the batch size varies.
+            length: Length of the first other axis that varies.
+            step: By how much each further axis that varies is longer.
         """
         if self._examples is not None:
             return self._transfer.inputs(map_structure(lambda example: _take_rows(example, batch_size), self._examples))
@@ -170,7 +170,7 @@ def _specs(model: nn.Module, signature: Any, examples: Any) -> Any:
     """Return the specs of the model's inputs in their structure.
 
     Raises:
-        ValueError: they are neither given nor known.
+        ValueError: They are neither given nor known.
     """
     if examples is not None:
         return specs_of(examples)

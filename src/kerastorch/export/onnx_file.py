@@ -22,7 +22,7 @@ def require_packages() -> None:
     """Check that all packages for ONNX can be imported.
 
     Raises:
-        ImportError: a package is missing; the message says how to install it.
+        ImportError: A package is missing; the message says how to install it.
     """
     for package in _PACKAGES:
         try:
@@ -36,7 +36,7 @@ def encode(program: ExportedProgram, inputs: ExportInputs) -> tuple[bytes, Run]:
     """Return the bytes of an `.onnx` file, and these bytes run by ONNX Runtime on the CPU as a function.
 
     Raises:
-        ExportError: the model is larger than 2 GiB, has operations without a counterpart in ONNX, or ONNX Runtime
+        ExportError: The model is larger than 2 GiB, has operations without a counterpart in ONNX, or ONNX Runtime
             cannot run it.
     """
     names = inputs.names()

@@ -20,7 +20,7 @@ def trace(inputs: ExportInputs) -> ExportedProgram:
     """Return the model, traced by `torch.export` on its first trial input.
 
     Raises:
-        ExportError: torch cannot trace the model.
+        ExportError: Torch cannot trace the model.
     """
     args, kwargs = inputs.call(inputs.trials[0])
     try:

@@ -13,13 +13,13 @@ class CallSignature(NamedTuple):
     """The inputs and outputs of a functional model, and how arguments are bound to the inputs.
 
     Attributes:
-        names: the names of the inputs, in the order of the parameters of the graph's `forward`.
-        keys: the keys of the inputs if they are passed as a dict: the names, or the keys of the dict that the model was
+        names: The names of the inputs, in the order of the parameters of the graph's `forward`.
+        keys: The keys of the inputs if they are passed as a dict: the names, or the keys of the dict that the model was
             made with.
-        sizes: the shape of one sample of each input, with `None` for sizes that vary.
-        dtypes: the dtype of each input.
-        structure: the structure of the inputs, with the position of each in `names` in its place.
-        outputs: the names of the outputs if they are a tuple or list; `None` for one output, or a dict.
+        sizes: The shape of one sample of each input, with `None` for sizes that vary.
+        dtypes: The dtype of each input.
+        structure: The structure of the inputs, with the position of each in `names` in its place.
+        outputs: The names of the outputs if they are a tuple or list; `None` for one output, or a dict.
     """
 
     names: tuple[str, ...]
@@ -33,11 +33,11 @@ class CallSignature(NamedTuple):
         """Return the inputs of a call in the order of `names`.
 
         Args:
-            args: positional arguments: one for each input, or one tuple, list or dict of all.
-            kwargs: inputs by name.
+            args: Positional arguments: one for each input, or one tuple, list or dict of all.
+            kwargs: Inputs by name.
 
         Raises:
-            ValueError: an input is missing or has a wrong shape, or there are too many.
+            ValueError: An input is missing or has a wrong shape, or there are too many.
         """
         given: Any = args
         if len(args) == 1 and not kwargs and isinstance(args[0], (tuple, list, Mapping)):

@@ -23,13 +23,13 @@ class Functional(ModuleView):
     """A module that computes symbolic outputs from symbolic inputs; without outputs, a view of a module.
 
     Args:
-        inputs: symbols, alone or in a tuple, list or dict; or the module to view; or `None` in subclasses that have a
+        inputs: Symbols, alone or in a tuple, list or dict; or the module to view; or `None` in subclasses that have a
             `forward` of their own.
-        outputs: symbols computed from `inputs`, alone or in a tuple, list or dict; `None` for a view.
+        outputs: Symbols computed from `inputs`, alone or in a tuple, list or dict; `None` for a view.
 
     Raises:
         TypeError: `outputs` is missing, or something among the inputs and outputs is not symbolic.
-        ValueError: the outputs do not follow from the inputs; two layers have the same name.
+        ValueError: The outputs do not follow from the inputs; two layers have the same name.
     """
 
     _plan: CallSignature | None = None
@@ -70,11 +70,11 @@ class Functional(ModuleView):
         """Compute the outputs.
 
         Args:
-            *args: the inputs, in the structure that the model was made with, or one argument each.
-            **kwargs: inputs by name.
+            *args: The inputs, in the structure that the model was made with, or one argument each.
+            **kwargs: Inputs by name.
 
         Raises:
-            ValueError: the number of inputs, a name, or a shape is wrong.
+            ValueError: The number of inputs, a name, or a shape is wrong.
         """
         if self._plan is not None:
             return super().forward(*self._plan.bind(args, kwargs))
@@ -84,8 +84,8 @@ class Functional(ModuleView):
         """Return the masks of the outputs that layers of the model make, as an embedding does, or `None`.
 
         Args:
-            x: the input, or the tuple, list or dict of inputs.
-            mask: the mask of the input; it is not used.
+            x: The input, or the tuple, list or dict of inputs.
+            mask: The mask of the input; it is not used.
         """
         if self._plan is None or not any(map(makes_mask, modules(self))):
             return None

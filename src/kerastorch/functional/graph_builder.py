@@ -23,13 +23,13 @@ def build_graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphMo
     """Return the graph from symbolic inputs to outputs, and its signature; the modules it calls are its children.
 
     Args:
-        inputs: symbols, alone or in a nested structure.
-        outputs: symbols computed from them, alone or in a nested structure.
-        name: the name of the class of the graph module.
+        inputs: Symbols, alone or in a nested structure.
+        outputs: Symbols computed from them, alone or in a nested structure.
+        name: The name of the class of the graph module.
 
     Raises:
-        TypeError: something among the inputs or outputs is not a symbol.
-        ValueError: an input is given twice, no output is computed from an input, the outputs need an `Input` that is
+        TypeError: Something among the inputs or outputs is not a symbol.
+        ValueError: An input is given twice, no output is computed from an input, the outputs need an `Input` that is
             not among the inputs, or two modules have the same name.
     """
     begin, end = pytree.tree_leaves(inputs), pytree.tree_leaves(outputs)
@@ -71,13 +71,13 @@ def masks_on(inputs: Any, outputs: Any, given: list[Any], model: nn.Module) -> A
     """Return the masks of the outputs of a functional model; a list if there are several outputs.
 
     Args:
-        inputs: the symbolic inputs of the model.
-        outputs: its symbolic outputs.
-        given: the values that stand for the inputs, in their order.
-        model: the model, for the warning.
+        inputs: The symbolic inputs of the model.
+        outputs: Its symbolic outputs.
+        given: The values that stand for the inputs, in their order.
+        model: The model, for the warning.
 
     Warns:
-        UserWarning: a mask depends on outputs of layers inside of the model, which would have to run twice; it is
+        UserWarning: A mask depends on outputs of layers inside of the model, which would have to run twice; it is
             dropped.
     """
     found: list[Any] = []
@@ -123,11 +123,11 @@ def calls_between(begin: list[Symbol], end: list[Symbol]) -> tuple[list[Symbol],
     """Return the calls that lead from inputs to outputs, in the order of recording, and the unused inputs.
 
     Args:
-        begin: the symbolic inputs.
-        end: the symbolic outputs.
+        begin: The symbolic inputs.
+        end: The symbolic outputs.
 
     Raises:
-        ValueError: the outputs need an `Input` that is not among the inputs.
+        ValueError: The outputs need an `Input` that is not among the inputs.
     """
     known = set(begin)
     found: set[Symbol] = set()
@@ -154,11 +154,11 @@ def _graph_module(
     """Return the graph module of some calls, and the graph node of each symbol.
 
     Args:
-        begin: the symbolic inputs.
-        keys: a name for each input.
-        order: the calls, each after those it depends on.
-        outputs: the symbolic outputs, in their structure.
-        name: the name of the class of the graph module.
+        begin: The symbolic inputs.
+        keys: A name for each input.
+        order: The calls, each after those it depends on.
+        outputs: The symbolic outputs, in their structure.
+        name: The name of the class of the graph module.
     """
     graph = fx.Graph()
     made = {symbol: graph.placeholder(_identifier(str(key))) for symbol, key in zip(begin, keys, strict=True)}
@@ -231,7 +231,7 @@ class _Children:
         The name is the module's own, else its class name in snake case, numbered from the second on, as in Keras.
 
         Raises:
-            ValueError: another module has the same own name.
+            ValueError: Another module has the same own name.
         """
         if module in self._names:
             return self._names[module]

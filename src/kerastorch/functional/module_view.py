@@ -18,10 +18,10 @@ class ModuleView(WeightsMixin):
     """A view of a module; without one, the base class of a module with a `forward` of its own.
 
     Args:
-        module: the module to view, or `None`.
+        module: The module to view, or `None`.
 
     Attributes:
-        module_viewed: the module that is viewed, or `None`.
+        module_viewed: The module that is viewed, or `None`.
 
     Raises:
         ValueError: `module` is not an `nn.Module`.
@@ -60,10 +60,10 @@ class ModuleView(WeightsMixin):
         """Set training or evaluation mode, as in torch; frozen batch normalization stays in evaluation mode.
 
         Args:
-            mode: whether to train. Default `True`.
+            mode: Whether to train. Default `True`.
 
         Raises:
-            ValueError: layers are in a plain list, where torch does not register them; their mode would not change.
+            ValueError: Layers are in a plain list, where torch does not register them; their mode would not change.
         """
         check_registered(self)
         if self.module_viewed is None:

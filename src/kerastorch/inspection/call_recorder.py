@@ -18,12 +18,12 @@ class Call:
     """One call of a module.
 
     Attributes:
-        path: the path of the module in the root module; empty for the root.
-        module: the module that was called.
-        depth: number of calls around this one; 0 for the call of the root.
-        caller: the path of the module that made the call; empty for the root.
-        is_repeated: whether the module was called before.
-        shapes: shapes of the tensors in the output.
+        path: The path of the module in the root module; empty for the root.
+        module: The module that was called.
+        depth: Number of calls around this one; 0 for the call of the root.
+        caller: The path of the module that made the call; empty for the root.
+        is_repeated: Whether the module was called before.
+        shapes: Shapes of the tensors in the output.
     """
 
     path: str

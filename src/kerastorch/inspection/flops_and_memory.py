@@ -75,7 +75,7 @@ class SavedActivationBytes(torch.autograd.graph.saved_tensors_hooks):
     Parameters, buffers and inputs are not counted, because they take memory in any case.
 
     Args:
-        module: the module that is called within the context.
+        module: The module that is called within the context.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -87,7 +87,7 @@ class SavedActivationBytes(torch.autograd.graph.saved_tensors_hooks):
         """Return the number of bytes.
 
         Args:
-            inputs: what the module was called on.
+            inputs: What the module was called on.
         """
         excluded = self._excluded | {storage_key(leaf) for _, leaf in leaves(inputs) if isinstance(leaf, Tensor)}
         return sum(storage.nbytes() for key, storage in self._storages.items() if key not in excluded)

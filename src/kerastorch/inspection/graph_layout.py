@@ -23,8 +23,8 @@ class Layout:
     The first coordinate of a point is its position within a rank, the second one its position along the ranks.
 
     Attributes:
-        centres: the centre of each box.
-        paths: for each arrow the points where it enters and leaves each rank, from that of its source to that of its
+        centres: The centre of each box.
+        paths: For each arrow the points where it enters and leaves each rank, from that of its source to that of its
             target.
     """
 
@@ -36,10 +36,10 @@ def arrange(sizes: Sequence[Point], edges: Sequence[tuple[int, int]], across: fl
     """Place boxes in ranks, so that all arrows point in one direction and few of them cross.
 
     Args:
-        sizes: the size of each box, within its rank and along the ranks.
-        edges: arrows as pairs of indices of boxes, of which the first is smaller.
-        across: minimum gap between boxes of a rank.
-        along: gap between ranks.
+        sizes: The size of each box, within its rank and along the ranks.
+        edges: Arrows as pairs of indices of boxes, of which the first is smaller.
+        across: Minimum gap between boxes of a rank.
+        along: Gap between ranks.
     """
     rank = [0] * len(sizes)
     for source, target in sorted(edges, key=lambda edge: edge[1]):
@@ -92,8 +92,8 @@ def _order(places: Sequence[int], links: Sequence[tuple[int, int]]) -> list[list
     A sweep sorts the boxes of each rank by the mean position of their neighbours in the rank before or after it.
 
     Args:
-        places: the rank of each box or point.
-        links: pairs of boxes or points in adjacent ranks.
+        places: The rank of each box or point.
+        links: Pairs of boxes or points in adjacent ranks.
     """
     layers: list[list[int]] = [[] for _ in range(max(places, default=-1) + 1)]
     for box, place in enumerate(places):
@@ -122,11 +122,11 @@ def _place(
     """Return the position of each box or point in its rank, as near to its neighbours as the others there allow.
 
     Args:
-        layers: boxes and points of each rank, in order.
-        links: pairs of boxes or points in adjacent ranks.
-        widths: width of each box; that of a point is 0.
-        gap: minimum gap between boxes of a rank.
-        n_boxes: number of boxes; larger indices are points.
+        layers: Boxes and points of each rank, in order.
+        links: Pairs of boxes or points in adjacent ranks.
+        widths: Width of each box; that of a point is 0.
+        gap: Minimum gap between boxes of a rank.
+        n_boxes: Number of boxes; larger indices are points.
     """
     x = [0.0] * len(widths)
     for layer in layers:
@@ -193,9 +193,9 @@ def _keep_gaps(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence
     This is isotonic regression of the positions minus the gaps, by the pool-adjacent-violators algorithm.
 
     Args:
-        wanted: preferred positions, in order.
-        weights: weight of each position.
-        gaps: minimum distance of each position to the one before, from the second one on.
+        wanted: Preferred positions, in order.
+        weights: Weight of each position.
+        gaps: Minimum distance of each position to the one before, from the second one on.
 
     >>> _keep_gaps([0.0, 0.0], [1.0, 1.0], [2.0])
     [-1.0, 1.0]

@@ -27,13 +27,13 @@ class Node:
     """One box of the picture: an input, a module, or a function.
 
     Attributes:
-        name: name of the module or input, or path of the module; empty for a function.
-        kind: name of the class or function; `"Input"` for an input.
-        module: the module; `None` for an input or a function.
-        groups: paths of the expanded modules around it, outermost first, which are drawn as frames.
-        input_shapes: shapes of the tensors that it takes.
-        output_shapes: shapes of the tensors that it returns.
-        dtype: dtype of its output, without `torch.`.
+        name: Name of the module or input, or path of the module; empty for a function.
+        kind: Name of the class or function; `"Input"` for an input.
+        module: The module; `None` for an input or a function.
+        groups: Paths of the expanded modules around it, outermost first, which are drawn as frames.
+        input_shapes: Shapes of the tensors that it takes.
+        output_shapes: Shapes of the tensors that it returns.
+        dtype: Dtype of its output, without `torch.`.
     """
 
     name: str
@@ -57,13 +57,13 @@ def graph_of(module: nn.Module, specs: Any, *, expand: bool) -> Graph:
     """Return the graph of one call of a module in evaluation mode; the module is not changed.
 
     Args:
-        module: any module.
-        specs: specs of the inputs, in their structure; `None` if they are not known. Then only a chain can be drawn, as
+        module: Any module.
+        specs: Specs of the inputs, in their structure; `None` if they are not known. Then only a chain can be drawn, as
             its children, one after the other.
-        expand: whether to show the parts of modules, except those of layers of torch and kerastorch.
+        expand: Whether to show the parts of modules, except those of layers of torch and kerastorch.
 
     Raises:
-        ValueError: the inputs are not known and the module is no chain; the module cannot take the inputs.
+        ValueError: The inputs are not known and the module is no chain; the module cannot take the inputs.
     """
     if specs is None:
         return _graph_of_chain(module)
@@ -110,7 +110,7 @@ class _Tracer(TorchFunctionMode):
     """A mode that adds a box for each module and function, and follows tensors from one box to the next.
 
     Attributes:
-        graph: the boxes and arrows so far.
+        graph: The boxes and arrows so far.
     """
 
     def __init__(self) -> None:
@@ -195,10 +195,10 @@ class _Tracer(TorchFunctionMode):
         to the next box begins at this box.
 
         Args:
-            node: the box.
-            inputs: the tensors that it takes.
-            output: what it returns.
-            versions: version counters of the inputs before the call, by id; a changed one is an in-place operation.
+            node: The box.
+            inputs: The tensors that it takes.
+            output: What it returns.
+            versions: Version counters of the inputs before the call, by id; a changed one is an in-place operation.
         """
         number = len(self.graph.nodes)
         for source in dict.fromkeys(self._sources[id(tensor)] for tensor in inputs if id(tensor) in self._sources):

@@ -19,10 +19,10 @@ class ModuleProfile:
     """The result of `profile_module`.
 
     Attributes:
-        module: the profiled module; a built copy of a module that is not built.
-        calls: the calls of the module and its submodules, its own first.
-        multiply_adds: number of multiply-adds for one sample, or for one call if the batch size does not vary.
-        activation_bytes: bytes saved for the backward pass, likewise; `None` if they cannot be measured.
+        module: The profiled module; a built copy of a module that is not built.
+        calls: The calls of the module and its submodules, its own first.
+        multiply_adds: Number of multiply-adds for one sample, or for one call if the batch size does not vary.
+        activation_bytes: Bytes saved for the backward pass, likewise; `None` if they cannot be measured.
     """
 
     module: nn.Module
@@ -37,11 +37,11 @@ def profile_module(module: nn.Module, specs: Any) -> ModuleProfile:
     The module is not changed. It is called on fake tensors; if that fails, on zeros.
 
     Args:
-        module: any module; a copy is built if it is not built.
-        specs: specs of the inputs, in their structure.
+        module: Any module; a copy is built if it is not built.
+        specs: Specs of the inputs, in their structure.
 
     Raises:
-        ValueError: the module cannot take such inputs.
+        ValueError: The module cannot take such inputs.
     """
     try:
         dry_run = DryRun(module, specs, fake=True)

@@ -43,25 +43,25 @@ def plot_model(
     have shapes but no values: nothing is computed or changed. Pictures need matplotlib: `pip install matplotlib`.
 
     Args:
-        model: the model or module.
-        to_file: path of the file, whose suffix chooses PNG, SVG, PDF, JPG, or DOT, the text format of graphviz.
-        show_shapes: whether to show input and output shapes.
-        show_dtype: whether to show the dtype of the output.
-        show_layer_names: whether to show the layers' names or paths.
-        rankdir: direction of the arrows: `'TB'` down, `'BT'` up, `'LR'` right, `'RL'` left.
-        expand_nested: whether to draw the parts of layers, in frames.
-        dpi: pixels per inch; lowered for a picture with a side of more than 30000 pixels.
-        show_layer_activations: whether to show the activations of layers that have one.
-        show_trainable: whether to show which layers are trainable.
-        input_shape: shape of the input, as in `model.summary`.
-        input_data: a batch of arrays, as in `model.summary`.
+        model: The model or module.
+        to_file: Path of the file, whose suffix chooses PNG, SVG, PDF, JPG, or DOT, the text format of graphviz.
+        show_shapes: Whether to show input and output shapes.
+        show_dtype: Whether to show the dtype of the output.
+        show_layer_names: Whether to show the layers' names or paths.
+        rankdir: Direction of the arrows: `'TB'` down, `'BT'` up, `'LR'` right, `'RL'` left.
+        expand_nested: Whether to draw the parts of layers, in frames.
+        dpi: Pixels per inch; lowered for a picture with a side of more than 30000 pixels.
+        show_layer_activations: Whether to show the activations of layers that have one.
+        show_trainable: Whether to show which layers are trainable.
+        input_shape: Shape of the input, as in `model.summary`.
+        input_data: A batch of arrays, as in `model.summary`.
 
     Returns:
         The path; in a notebook an image, which is displayed.
 
     Raises:
-        ValueError: the suffix or direction is unknown; the inputs are not known, or the model cannot take them.
-        ImportError: matplotlib is missing.
+        ValueError: The suffix or direction is unknown; the inputs are not known, or the model cannot take them.
+        ImportError: Matplotlib is missing.
     """
     path = Path(to_file)
     suffix = path.suffix.lower()

@@ -31,9 +31,9 @@ def draw(graph: Graph, labels: Sequence[list[str]], rankdir: str) -> Figure:
     """Return a figure of a graph.
 
     Args:
-        graph: boxes and arrows.
-        labels: lines of text in each box; the first is bold.
-        rankdir: direction of the arrows: `'TB'` down, `'BT'` up, `'LR'` right, `'RL'` left.
+        graph: Boxes and arrows.
+        labels: Lines of text in each box; the first is bold.
+        rankdir: Direction of the arrows: `'TB'` down, `'BT'` up, `'LR'` right, `'RL'` left.
     """
     boxes = [_size(lines) for lines in labels]
     sideways = rankdir in ("LR", "RL")
@@ -114,11 +114,11 @@ def _arrow(axes: Axes, path: list[Point], source: Point, target: Point, sideways
     """Draw curves from the edge of one box to the edge of another, which are straight between the sides of a rank.
 
     Args:
-        axes: where to draw.
-        path: points at which the arrow enters and leaves each rank.
-        source: width and height of the first box.
-        target: width and height of the last box.
-        sideways: whether ranks are side by side.
+        axes: Where to draw.
+        path: Points at which the arrow enters and leaves each rank.
+        source: Width and height of the first box.
+        target: Width and height of the last box.
+        sideways: Whether ranks are side by side.
     """
     axis = 0 if sideways else 1
     sign = 1.0 if path[-1][axis] > path[0][axis] else -1.0

@@ -25,10 +25,10 @@ class Summary:
     """The content of a summary.
 
     Attributes:
-        title: the line above the table.
-        rows: rows of the table.
-        totals: lines below the table.
-        show_trainable: whether the table has a column that says which layers are trainable.
+        title: The line above the table.
+        rows: Rows of the table.
+        totals: Lines below the table.
+        show_trainable: Whether the table has a column that says which layers are trainable.
     """
 
     title: str

@@ -32,11 +32,11 @@ class SummaryMixin(ModuleView):
         """Return a layer by its name or index.
 
         Args:
-            name: the layer's `name`, or the path of its attribute, such as `"encoder.0"`.
-            index: its index in `layers`; negative indices count from the end.
+            name: The layer's `name`, or the path of its attribute, such as `"encoder.0"`.
+            index: Its index in `layers`; negative indices count from the end.
 
         Raises:
-            ValueError: both or none of them are given; there is no layer of this name or index.
+            ValueError: Both or none of them are given; there is no layer of this name or index.
         """
         if (name is None) == (index is None):
             raise ValueError("get_layer() takes one of name and index.")
@@ -77,20 +77,20 @@ class SummaryMixin(ModuleView):
         the running means of batch normalization as non-trainable params.
 
         Args:
-            line_length: maximum length of a line in characters. Default: the width of the terminal, at most 100.
-            print_fn: function that is called with the text. Default: `print`.
-            expand_nested: whether to show all nesting levels.
-            show_trainable: whether to show which layers are trainable.
-            layer_range: two regular expressions for the beginnings of names; the layers from the first match of the
+            line_length: Maximum length of a line in characters. Default: the width of the terminal, at most 100.
+            print_fn: Function that is called with the text. Default: `print`.
+            expand_nested: Whether to show all nesting levels.
+            show_trainable: Whether to show which layers are trainable.
+            layer_range: Two regular expressions for the beginnings of names; the layers from the first match of the
                 first one to the last match of the second one are shown.
-            depth: number of nesting levels to show, if `expand_nested` is `False`.
-            input_shape: shape of the input with the batch axis, `None` for sizes that vary: `(None, 64)`; a list or
+            depth: Number of nesting levels to show, if `expand_nested` is `False`.
+            input_shape: Shape of the input with the batch axis, `None` for sizes that vary: `(None, 64)`; a list or
                 dict of shapes for several inputs. Not needed for a model with an `Input`, nor after `build`, `fit` or
                 `evaluate`.
-            input_data: a batch of arrays, used for its shapes and dtypes in place of `input_shape`.
+            input_data: A batch of arrays, used for its shapes and dtypes in place of `input_shape`.
 
         Raises:
-            ValueError: the model cannot take the inputs, and the message names the layer; no layer matches
+            ValueError: The model cannot take the inputs, and the message names the layer; no layer matches
                 `layer_range`.
         """
         from kerastorch.inspection.summary import summarize  # rarely used, so imported late

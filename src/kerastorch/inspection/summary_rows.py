@@ -20,11 +20,11 @@ class Row:
     """One row of the table.
 
     Attributes:
-        depth: nesting level; 0 for a layer of the model, 1 for a part of such a layer, ...
-        name: the layer's own name, or the name of its attribute.
-        kind: the name of its class.
-        shape: output shapes.
-        params: number of elements in its parameters, nested ones included; `'shared'` if the layer was used before.
+        depth: Nesting level; 0 for a layer of the model, 1 for a part of such a layer, ...
+        name: The layer's own name, or the name of its attribute.
+        kind: The name of its class.
+        shape: Output shapes.
+        params: Number of elements in its parameters, nested ones included; `'shared'` if the layer was used before.
         trainable: `'yes'`, `'no'`, or `'partly'`; `'-'` for a layer without parameters.
     """
 
@@ -40,9 +40,9 @@ def rows_of_calls(root: nn.Module, calls: Sequence[Call], depth: int) -> list[Ro
     """Return rows of the submodules that were called, and at the end of those with parameters that were not called.
 
     Args:
-        root: the model.
-        calls: calls of the model and its submodules, its own first.
-        depth: number of nesting levels to show.
+        root: The model.
+        calls: Calls of the model and its submodules, its own first.
+        depth: Number of nesting levels to show.
     """
     uses = Counter(_use(call) for call in calls if call.is_repeated)
     shown = [call for call in calls if 1 <= call.depth <= depth] or calls[:1]
@@ -78,8 +78,8 @@ def rows_in_range(rows: Sequence[Row], layer_range: Sequence[str]) -> list[Row]:
     """Return the rows between two layers, which are included.
 
     Args:
-        rows: rows of a summary.
-        layer_range: two regular expressions; the first matches the beginning of the first layer's name, the second the
+        rows: Rows of a summary.
+        layer_range: Two regular expressions; the first matches the beginning of the first layer's name, the second the
             beginning of the last layer's name.
 
     Raises:
@@ -156,8 +156,8 @@ def _rows_not_called(root: nn.Module, called: set[int]) -> list[Row]:
     """Return rows of parameters outside the modules that were called.
 
     Args:
-        root: the model.
-        called: ids of the called modules and of all modules in them.
+        root: The model.
+        called: Ids of the called modules and of all modules in them.
     """
     rows = []
     own = sum(weight.numel() for weight in root.parameters(recurse=False))

@@ -12,10 +12,10 @@ def to_text(header: Sequence[str], rows: Sequence[Sequence[str]], align_right: S
     """Return a table drawn with box characters; cells that do not fit end in an ellipsis.
 
     Args:
-        header: titles of the columns.
-        rows: cells of each row.
-        align_right: for each column whether it is aligned to the right.
-        width: maximum length of a line in characters.
+        header: Titles of the columns.
+        rows: Cells of each row.
+        align_right: For each column whether it is aligned to the right.
+        width: Maximum length of a line in characters.
     """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     while sum(widths) + 3 * len(widths) + 1 > width and max(widths) > MIN_WIDTH:

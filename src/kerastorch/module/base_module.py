@@ -25,7 +25,7 @@ class BaseModule(Recordable, Freezable):
         `evaluate`, `train_on_batch` and `test_on_batch`.
 
         Args:
-            loss: a tensor with one element, of any shape.
+            loss: A tensor with one element, of any shape.
 
         Raises:
             ValueError: `loss` is not a tensor with one element.

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
         be listed, so that a misspelt `stop_training` is an error.
 
         Attributes:
-            stop_training: whether `fit` stops after the running batch.
-            optimizer: the `torch.optim` optimizer; `None` before the model is built.
-            metrics_names: the names of the values that `evaluate` returns.
-            train_step: what `fit` does with a batch.
-            test_step: what `evaluate` does with a batch.
+            stop_training: Whether `fit` stops after the running batch.
+            optimizer: The `torch.optim` optimizer; `None` before the model is built.
+            metrics_names: The names of the values that `evaluate` returns.
+            train_step: What `fit` does with a batch.
+            test_step: What `evaluate` does with a batch.
         """
 
         stop_training: bool

@@ -30,7 +30,7 @@ def check_registered(module: nn.Module) -> None:
     A list of modules that are registered elsewhere in `module` too, as `[self.a, self.b]`, is accepted.
 
     Raises:
-        ValueError: there are such weights; the message names the attribute and the torch container to use.
+        ValueError: There are such weights; the message names the attribute and the torch container to use.
     """
     for hidden in _hidden(module):
         if isinstance(hidden.owner, BaseModule):
@@ -45,7 +45,7 @@ def warn_unregistered(module: nn.Module) -> None:
     """Warn of weights in plain lists, tuples or dicts of other torch modules, whose authors may want this.
 
     Warns:
-        UserWarning: there are such weights; the message names the attribute and the torch container to use.
+        UserWarning: There are such weights; the message names the attribute and the torch container to use.
     """
     for hidden in _hidden(module):
         if not isinstance(hidden.owner, BaseModule):
@@ -110,8 +110,8 @@ def _is_left_out(thing: Any, known: set[int]) -> bool:
     """Return whether a module or parameter is missing from the module tree, and whether that has consequences.
 
     Args:
-        thing: a module or a parameter.
-        known: the ids of all modules and tensors in the tree.
+        thing: A module or a parameter.
+        known: The ids of all modules and tensors in the tree.
     """
     if isinstance(thing, nn.Parameter):
         return id(thing) not in known

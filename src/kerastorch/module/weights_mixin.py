@@ -44,7 +44,7 @@ class WeightsMixin(BaseModule):
         counts them.
 
         Raises:
-            ValueError: the module is not built yet.
+            ValueError: The module is not built yet.
         """
         check_built(self)
         return sum(weight.numel() for weight in self.parameters())
@@ -55,7 +55,7 @@ class WeightsMixin(BaseModule):
         Weights in bfloat16, which NumPy does not have, are returned as float32.
 
         Raises:
-            ValueError: the module is not built yet.
+            ValueError: The module is not built yet.
         """
         check_built(self)
         return [_array(value) for value in _named_weights(self).values()]
@@ -64,10 +64,10 @@ class WeightsMixin(BaseModule):
         """Set the parameters and buffers from arrays in the order of `get_weights`.
 
         Args:
-            weights: an array or tensor for each entry of `state_dict()`, of the same shape.
+            weights: An array or tensor for each entry of `state_dict()`, of the same shape.
 
         Raises:
-            ValueError: the module is not built yet, or the number of arrays or a shape (the message names the weight)
+            ValueError: The module is not built yet, or the number of arrays or a shape (the message names the weight)
                 differs; then no weight is changed.
         """
         check_built(self)
@@ -155,7 +155,7 @@ def check_built(module: nn.Module) -> None:
     """Raise if a module in `module` has no parameters yet; the message says how to build it.
 
     Raises:
-        ValueError: a module is not built.
+        ValueError: A module is not built.
     """
     for part in modules(module):
         if is_unbuilt(part):

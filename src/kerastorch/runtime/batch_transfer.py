@@ -28,16 +28,16 @@ class BatchTransfer:
     the model's dtype.
 
     Args:
-        parts: the modules of the model, as `modules` returns them; their first floating-point tensor gives the dtype.
-        device: where batches are copied to.
-        class_weight: computes sample weights from targets, in training.
-        arrange: converts inputs to another memory format.
-        data_device: device of arrays in memory, as `parse_device` returns it.
+        parts: The modules of the model, as `modules` returns them; their first floating-point tensor gives the dtype.
+        device: Where batches are copied to.
+        class_weight: Computes sample weights from targets, in training.
+        arrange: Converts inputs to another memory format.
+        data_device: Device of arrays in memory, as `parse_device` returns it.
 
     Attributes:
-        parts: the modules of the model.
-        prefetcher: copies pieces of arrays from the CPU to the device, or `None`.
-        dtype: of floats in the model.
+        parts: The modules of the model.
+        prefetcher: Copies pieces of arrays from the CPU to the device, or `None`.
+        dtype: Of floats in the model.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class BatchTransfer:
         """Return a batch, or a group of batches, cast and on the device, with class weights.
 
         Raises:
-            ValueError: the batch has sample weights although `class_weight` was given.
+            ValueError: The batch has sample weights although `class_weight` was given.
         """
         if isinstance(batch, BatchGroup):
             return BatchGroup(map(self, batch))  # type: ignore[arg-type]

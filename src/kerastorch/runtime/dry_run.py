@@ -28,16 +28,16 @@ class DryRun:
     """A module that can be called on inputs of given specs without any lasting effect on it.
 
     Args:
-        module: any module, built or not.
-        given: specs of its inputs, in their structure.
-        fake: whether to run a copy on fake tensors, which have shapes and no values. If not, the module itself runs on
+        module: Any module, built or not.
+        given: Specs of its inputs, in their structure.
+        fake: Whether to run a copy on fake tensors, which have shapes and no values. If not, the module itself runs on
             zeros, or a copy of it if it is not built.
 
     Raises:
-        Exception: the error of copying or calling the module.
+        Exception: The error of copying or calling the module.
 
     Attributes:
-        module: the module that is run, with all its parameters and the same names as the given one.
+        module: The module that is run, with all its parameters and the same names as the given one.
     """
 
     def __init__(self, module: nn.Module, given: Any, *, fake: bool) -> None:
@@ -60,8 +60,8 @@ class DryRun:
         """Return zeros on the module's device, cast as `fit` casts inputs.
 
         Args:
-            batch: number of rows.
-            varying: size of the other axes that vary.
+            batch: Number of rows.
+            varying: Size of the other axes that vary.
         """
         return self._transfer.inputs(map_structure(lambda spec: spec.zeros(batch, varying), self._given))
 
@@ -69,8 +69,8 @@ class DryRun:
         """Call the module in evaluation mode, or the copy on fake tensors in training mode.
 
         Args:
-            x: inputs, as `inputs` returns them.
-            training: whether a copy on fake tensors runs in training mode; ignored without fake tensors.
+            x: Inputs, as `inputs` returns them.
+            training: Whether a copy on fake tensors runs in training mode; ignored without fake tensors.
 
         Returns:
             The inputs, as fake tensors if `fake`, and the outputs.
@@ -96,12 +96,12 @@ def build_lazy(module: nn.Module, x: Any) -> None:
     """Make the parameters of a module's lazy parts, if it has any, by one call in evaluation mode.
 
     Args:
-        module: any module. Buffers such as batch statistics keep their values; random states are not restored, since
+        module: Any module. Buffers such as batch statistics keep their values; random states are not restored, since
             initializers draw from them.
-        x: a batch of inputs, as `call_module` takes it.
+        x: A batch of inputs, as `call_module` takes it.
 
     Raises:
-        Exception: the error of the call, in the words of `raise_with_context`.
+        Exception: The error of the call, in the words of `raise_with_context`.
     """
 
     def call(x: Any) -> None:
@@ -123,7 +123,7 @@ def isolated(parts: Sequence[nn.Module]) -> Iterator[None]:
     recorded.
 
     Args:
-        parts: the modules of a model.
+        parts: The modules of a model.
     """
     with ExitStack() as stack:
         stack.enter_context(preserved_rng_states())

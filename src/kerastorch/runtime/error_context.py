@@ -25,9 +25,9 @@ def raise_with_context(error: Exception, model: nn.Module, x: Any) -> NoReturn:
     """Raise an error again with its layer and input; called in the `except` block that caught it.
 
     Args:
-        error: raised by a call of the model.
-        model: the model that was called.
-        x: the batch of inputs.
+        error: Raised by a call of the model.
+        model: The model that was called.
+        x: The batch of inputs.
     """
     explained = with_context(error, model, x)
     if explained is error:

@@ -40,9 +40,9 @@ def input_kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[InputKind
     The result is cached for a model and the dtypes of its inputs.
 
     Args:
-        model: any model, built or not; it is not changed.
-        x: a batch of inputs on the model's device.
-        dtype: of floats in the model.
+        model: Any model, built or not; it is not changed.
+        x: A batch of inputs on the model's device.
+        dtype: Of floats in the model.
 
     Warns:
         UserWarning: 8- or 16-bit integers are passed unchanged, and overflow within the model.
@@ -103,8 +103,8 @@ def _choices(given: list[Tensor], looks_up: bool) -> Iterator[tuple[InputKind, .
     """Yield combinations of kinds, those with the fewest casts first, and casts of bools last.
 
     Args:
-        given: the inputs.
-        looks_up: whether the model has embeddings, whose indices may come as floats.
+        given: The inputs.
+        looks_up: Whether the model has embeddings, whose indices may come as floats.
     """
 
     def options(one: Tensor) -> tuple[InputKind, ...]:
@@ -136,7 +136,7 @@ def cast_input(tensor: Tensor, kind: InputKind, dtype: torch.dtype) -> Tensor:
     """Cast a tensor to an input of a kind, for a model that computes with floats of `dtype`.
 
     Raises:
-        ValueError: the kind is `"indices"`, and values have a fraction.
+        ValueError: The kind is `"indices"`, and values have a fraction.
     """
     if kind == "indices":
         return _to_indices(tensor)

@@ -19,12 +19,12 @@ def resolve_input_specs(module: nn.Module, input_shape: Any, input_data: Any) ->
     """Return the specs of a module's inputs in their structure, or `None` if they are unknown.
 
     Args:
-        module: any module.
-        input_shape: a shape such as `(None, 64)`, in which `None` varies, or a list or dict of shapes.
-        input_data: arrays as `fit` takes them, with any number of rows.
+        module: Any module.
+        input_shape: A shape such as `(None, 64)`, in which `None` varies, or a list or dict of shapes.
+        input_data: Arrays as `fit` takes them, with any number of rows.
 
     Raises:
-        ValueError: both arguments are given, or `input_shape` is no shape.
+        ValueError: Both arguments are given, or `input_shape` is no shape.
     """
     if input_shape is not None and input_data is not None:
         raise ValueError("Give one of input_shape and input_data.")
@@ -77,8 +77,8 @@ def has_varying_axes(given: Any, *, beside_batch: bool = False) -> bool:
     """Return whether an axis of the inputs varies.
 
     Args:
-        given: specs, in the structure of the inputs.
-        beside_batch: whether the first axis that varies, which is the batch axis, does not count.
+        given: Specs, in the structure of the inputs.
+        beside_batch: Whether the first axis that varies, which is the batch axis, does not count.
     """
     found: list[TensorSpec] = []
     map_structure(found.append, given)

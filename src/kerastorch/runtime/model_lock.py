@@ -49,13 +49,13 @@ def model_lock(
     raises at once. The thread that holds the lock may call other methods, so that callbacks of `fit` can evaluate.
 
     Args:
-        model: any module.
+        model: Any module.
         verb: `'fit'`, `'train_on_batch'`, `'evaluate'`, `'predict'` or `'export'`, which is treated like `predict`.
-        alone: whether nothing may run at the same time in any case, since callbacks may change the model.
-        parts: what `modules(model)` returns, if the caller has it already.
+        alone: Whether nothing may run at the same time in any case, since callbacks may change the model.
+        parts: What `modules(model)` returns, if the caller has it already.
 
     Raises:
-        RuntimeError: another thread holds the model, or `fit` is called within a `fit` of the same model.
+        RuntimeError: Another thread holds the model, or `fit` is called within a `fit` of the same model.
     """
     parts = modules(model) if parts is None else parts
     alone = alone or verb in ("fit", "train_on_batch") or not is_built(model, parts)

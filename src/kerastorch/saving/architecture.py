@@ -26,10 +26,10 @@ def describe(model: nn.Module) -> Any:
     """Return the encoded architecture of a model, after checking that decoding it makes an equal model.
 
     Raises:
-        TypeError: the model cannot be encoded, or decoding makes a different model; the message gives the reason.
+        TypeError: The model cannot be encoded, or decoding makes a different model; the message gives the reason.
 
     Warns:
-        UserWarning: an attribute of one of the user's modules has another value in the decoded model.
+        UserWarning: An attribute of one of the user's modules has another value in the decoded model.
     """
     writer = Writer()
     try:
@@ -77,13 +77,13 @@ def rebuild(written: Any, weights: Mapping[str, Any], custom: Mapping[str, Any],
     a model take memory that its weights do not need.
 
     Args:
-        written: an encoded architecture, possibly from an untrusted file.
-        weights: the state dict in the file.
-        custom: the user's classes and functions by name.
-        where: the file, for messages.
+        written: An encoded architecture, possibly from an untrusted file.
+        weights: The state dict in the file.
+        custom: The user's classes and functions by name.
+        where: The file, for messages.
 
     Raises:
-        CheckpointError: a name is not known, the model cannot be made, or the weights do not fit it.
+        CheckpointError: A name is not known, the model cannot be made, or the weights do not fit it.
     """
     missing = sorted({name for name in names_in(written) if find(name, custom) is None})
     if missing:

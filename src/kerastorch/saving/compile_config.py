@@ -28,7 +28,7 @@ def encode_compile_args(trainer: Trainer) -> dict[str, Any]:
     An optimizer of torch that the user made over the model's parameters is encoded as its class and parameter groups.
 
     Raises:
-        TypeError: an argument cannot be encoded; the message names it and gives the reason.
+        TypeError: An argument cannot be encoded; the message names it and gives the reason.
     """
     arguments = dict(trainer.compile_args)
     optimizer = arguments.pop("optimizer", None)
@@ -60,13 +60,13 @@ def decode_compile_args(
     """Return the arguments of `compile` that `encode_compile_args` encoded.
 
     Args:
-        written: the encoded arguments; names that `compile` does not have are ignored.
-        model: the model, over whose parameters an optimizer of torch is made.
-        custom: the user's classes and functions by name.
-        where: the file, for messages.
+        written: The encoded arguments; names that `compile` does not have are ignored.
+        model: The model, over whose parameters an optimizer of torch is made.
+        custom: The user's classes and functions by name.
+        where: The file, for messages.
 
     Raises:
-        CheckpointError: a name is not known, or an argument cannot be made.
+        CheckpointError: A name is not known, or an argument cannot be made.
     """
     try:
         with use_codec(Reader(custom)):
@@ -121,7 +121,7 @@ def restore_progress(trainer: Trainer, progress: Mapping[str, Any], where: str) 
     """Put back what `capture_progress` returned.
 
     Raises:
-        CheckpointError: the optimizer holds other parameters, or the losses learn parameters of other shapes.
+        CheckpointError: The optimizer holds other parameters, or the losses learn parameters of other shapes.
     """
     learned, saved = trainer.compiled_loss.parameters(), progress["losses"]
     if [parameter.shape for parameter in learned] != [value.shape for value in saved]:

@@ -31,13 +31,13 @@ class Reader:
     """The codec that decodes whole models.
 
     Args:
-        custom: the user's classes and functions by name.
-        complete: whether the encoding has all shapes and the weights are loaded afterwards, as from a file. Then no
+        custom: The user's classes and functions by name.
+        complete: Whether the encoding has all shapes and the weights are loaded afterwards, as from a file. Then no
             layer is built by a call, weights are not initialized, and the number of calls is limited.
 
     Attributes:
-        complete: as given.
-        initializes_weights: whether layers that are made by this codec initialize their weights.
+        complete: As given.
+        initializes_weights: Whether layers that are made by this codec initialize their weights.
     """
 
     def __init__(self, custom: Mapping[str, Any], *, complete: bool = False) -> None:
@@ -57,7 +57,7 @@ class Reader:
         """Return the object that `value` encodes, or `NotImplemented` for a plain dict.
 
         Raises:
-            ValueError: a name is in no table, or `Writer` does not encode such a thing.
+            ValueError: A name is in no table, or `Writer` does not encode such a thing.
         """
         keys = frozenset(value)
         if keys in ({"module", "class_name", "config"}, {"module", "class_name", "config", "built"}):
@@ -79,7 +79,7 @@ class Reader:
         """Return the user's class or function of this name.
 
         Raises:
-            ValueError: there is none.
+            ValueError: There is none.
         """
         found = find(name, self._custom) if isinstance(name, str) else None
         if found is None:
@@ -136,10 +136,10 @@ class Reader:
         """Count a call in the graph of the functional model that is being decoded.
 
         Args:
-            target: the module or function that is called.
+            target: The module or function that is called.
 
         Raises:
-            ValueError: the module is not built although the encoding should have its shapes, or the graph has too many
+            ValueError: The module is not built although the encoding should have its shapes, or the graph has too many
                 calls.
         """
         if self.complete and isinstance(target, nn.Module) and _has_unbuilt_layers(target):
@@ -192,11 +192,11 @@ def build(module: nn.Module, shapes: Mapping[str, Any]) -> None:
     """Build layers for the input shapes in a file.
 
     Args:
-        module: the module with the layers in it.
-        shapes: for the path of each layer a tuple with the shapes of its inputs.
+        module: The module with the layers in it.
+        shapes: For the path of each layer a tuple with the shapes of its inputs.
 
     Raises:
-        ValueError: there is no layer at a path, or something else in place of its shapes.
+        ValueError: There is no layer at a path, or something else in place of its shapes.
     """
     for path, input_shapes in shapes.items():
         part = module.get_submodule(path)

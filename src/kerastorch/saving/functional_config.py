@@ -28,12 +28,12 @@ def encode_functional(writer: Writer, inputs: Any, outputs: Any) -> dict[str, An
     """Return the calls between symbolic inputs and outputs, encoded.
 
     Args:
-        writer: the codec in use.
-        inputs: symbolic tensors, alone or in tuples, lists and dicts.
-        outputs: symbolic tensors that calls on the inputs returned.
+        writer: The codec in use.
+        inputs: Symbolic tensors, alone or in tuples, lists and dicts.
+        outputs: Symbolic tensors that calls on the inputs returned.
 
     Raises:
-        TypeError: a function or an argument cannot be encoded.
+        TypeError: A function or an argument cannot be encoded.
     """
     begin = pytree.tree_leaves(inputs)
     order, _ = calls_between(begin, pytree.tree_leaves(outputs))
@@ -78,7 +78,7 @@ def decode_functional(reader: Reader, config: Mapping[str, Any]) -> tuple[Any, A
     """Return symbolic inputs and outputs in their structures, after making the encoded calls on symbolic tensors.
 
     Raises:
-        ValueError: a function is not in the closed tables, or an argument is not one that torch.fx can generate code
+        ValueError: A function is not in the closed tables, or an argument is not one that torch.fx can generate code
             for safely.
     """
     table: list[Any] = [input_from(one) for one in config["given"]]
@@ -137,7 +137,7 @@ def _find_function(name: str) -> Any:
     """Return a function of torch from the closed table, or the name of a method of `Tensor`.
 
     Raises:
-        ValueError: the name is not in the table.
+        ValueError: The name is not in the table.
     """
     namespace, _, method = name.rpartition(".")
     if namespace == "Tensor" and method in torch_allowlist.METHODS:

@@ -34,24 +34,24 @@ def load_model(
     The file is read as data: nothing is imported, opened or run because the file names it.
 
     Args:
-        filepath: path of a `.kt` file.
-        custom_objects: your own classes and functions, by the names that they were saved under. Those registered by
+        filepath: Path of a `.kt` file.
+        custom_objects: Your own classes and functions, by the names that they were saved under. Those registered by
             `register_keras_serializable` are found without it.
-        compile: whether to compile the model as it was and to restore the state of its optimizer.
-        module: a model made by your own code, which takes the weights and the state in the file. A `torch.nn.Module`
+        compile: Whether to compile the model as it was and to restore the state of its optimizer.
+        module: A model made by your own code, which takes the weights and the state in the file. A `torch.nn.Module`
             is wrapped by `Model(module)`; a `Model` is used as it is and stays compiled if it is.
 
     Returns:
         A `Sequential`, a `Model`, or a model of your own class.
 
     Raises:
-        CheckpointError: the file is not a model of kerastorch; it names classes or functions that are not known; it has
+        CheckpointError: The file is not a model of kerastorch; it names classes or functions that are not known; it has
             no architecture and `module` is not given; the weights do not fit the model. `CheckpointCorruptError`, a
             subclass, means that the file is damaged.
-        FileNotFoundError: the file does not exist.
+        FileNotFoundError: The file does not exist.
 
     Warns:
-        UserWarning: the file does not have the arguments of `compile`.
+        UserWarning: The file does not have the arguments of `compile`.
 
     >>> import tempfile, kerastorch as kt
     >>> model = kt.Sequential([kt.Input((3,)), kt.layers.Dense(2)])
@@ -152,13 +152,13 @@ def _load_weights(model: nn.Module, weights: Mapping[str, Any], dtypes: Mapping[
     """Load a state dict and take over its dtypes.
 
     Args:
-        model: a built model.
-        weights: the state dict in the file.
-        dtypes: dtypes of the buffers that are not in the state dict, by name.
-        where: the file, for messages.
+        model: A built model.
+        weights: The state dict in the file.
+        dtypes: Dtypes of the buffers that are not in the state dict, by name.
+        where: The file, for messages.
 
     Raises:
-        CheckpointError: the weights are not those of the model.
+        CheckpointError: The weights are not those of the model.
     """
     for name, value in model.state_dict(keep_vars=True).items():
         _cast(value, getattr(weights.get(name), "dtype", None))
@@ -182,9 +182,9 @@ def _restore_condition(model: nn.Module, condition: Mapping[str, Any], *, restor
     """Put back the state of a model that is not in its `state_dict()`.
 
     Args:
-        model: a model with its weights.
-        condition: the state of a model like it; entries for modules and tensors that it does not have are ignored.
-        restore_modes: whether training modes and memory formats are restored too.
+        model: A model with its weights.
+        condition: The state of a model like it; entries for modules and tensors that it does not have are ignored.
+        restore_modes: Whether training modes and memory formats are restored too.
     """
     names = {name for name, _ in model.named_parameters()}
     module_state.restore_requires_grad(model, names - set(condition["frozen"]))

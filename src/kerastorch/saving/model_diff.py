@@ -23,8 +23,8 @@ def describe_difference(model: nn.Module, other: nn.Module) -> str | None:
     """Return a sentence that names the first difference between a model and its remade copy; `None` if there is none.
 
     Args:
-        model: the model that is saved.
-        other: a model made from the config of `model`, possibly on fake tensors.
+        model: The model that is saved.
+        other: A model made from the config of `model`, possibly on fake tensors.
     """
     for what, properties in _PROPERTIES.items():
         here, there = properties(model), properties(other)
@@ -152,8 +152,8 @@ def describe_misfit(model: nn.Module, weights: Mapping[str, Any]) -> str | None:
     """Return a sentence that says why weights are not those of a model; `None` if they are.
 
     Args:
-        model: a model, possibly on fake tensors; only names and shapes are compared.
-        weights: the state dict in a file.
+        model: A model, possibly on fake tensors; only names and shapes are compared.
+        weights: The state dict in a file.
     """
     own = model.state_dict(keep_vars=True)
     learned = adapted_buffers(model)

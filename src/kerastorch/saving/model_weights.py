@@ -83,12 +83,12 @@ def _load_state(module: nn.Module, state: dict[str, Any], name: str) -> None:
     """Copy values into the module's own tensors; if a submodule raises an error, restore the previous values.
 
     Args:
-        module: a built module.
-        state: values for some or all entries of its state dict.
-        name: the file, for messages.
+        module: A built module.
+        state: Values for some or all entries of its state dict.
+        name: The file, for messages.
 
     Raises:
-        CheckpointError: a submodule does not accept its values.
+        CheckpointError: A submodule does not accept its values.
     """
     own = module.state_dict()
     before = _copy(own) if any(map(_has_own_loading, modules(module))) else None

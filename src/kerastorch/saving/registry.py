@@ -19,11 +19,11 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     """Return a decorator that registers a class or function, so that models load without `custom_objects`.
 
     Args:
-        package: prefix of the registered name, `"package>Name"`, which keeps the names of two libraries apart.
-        name: the name to register. Default: the name of the class or function.
+        package: Prefix of the registered name, `"package>Name"`, which keeps the names of two libraries apart.
+        name: The name to register. Default: the name of the class or function.
 
     Raises:
-        ValueError: the decorated object is not a class or function with a name, or another one is registered under the
+        ValueError: The decorated object is not a class or function with a name, or another one is registered under the
             same name.
 
     >>> @register_keras_serializable("docs")
@@ -64,7 +64,7 @@ def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
     """Let `load_model` and `from_config` find classes and functions by these names, within a `with` block.
 
     Args:
-        custom_objects: classes and functions by name; they take precedence over registered ones.
+        custom_objects: Classes and functions by name; they take precedence over registered ones.
 
     Raises:
         TypeError: `custom_objects` is not a dict with names as keys.
@@ -89,7 +89,7 @@ def check_custom_objects(custom_objects: Mapping[str, Any] | None) -> dict[str, 
     """Return `custom_objects` as a dict, which is empty for `None`.
 
     Raises:
-        TypeError: it is not a dict with names as keys.
+        TypeError: It is not a dict with names as keys.
     """
     if custom_objects is None:
         return {}

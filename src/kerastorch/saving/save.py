@@ -31,13 +31,13 @@ def save_model(model: Functional, filepath: str | os.PathLike[str], overwrite: b
     """Write architecture, weights, arguments of `compile` and optimizer state to one file, as `Model.save` documents.
 
     Args:
-        model: the model; all its layers are built.
-        filepath: path of the file, which ends in `.kt`; missing folders are created.
-        overwrite: whether an existing file is replaced.
+        model: The model; all its layers are built.
+        filepath: Path of the file, which ends in `.kt`; missing folders are created.
+        overwrite: Whether an existing file is replaced.
 
     Raises:
-        FileExistsError: the file exists and `overwrite` is `False`.
-        ValueError: the suffix is not `.kt`; a parameter or buffer has no shape yet.
+        FileExistsError: The file exists and `overwrite` is `False`.
+        ValueError: The suffix is not `.kt`; a parameter or buffer has no shape yet.
     """
     path = check_model_path(filepath)
     check_writable(path)
@@ -56,7 +56,7 @@ def check_model_path(filepath: str | os.PathLike[str]) -> Path:
 
     Raises:
         TypeError: `filepath` is not a path.
-        ValueError: the suffix is not `.kt`.
+        ValueError: The suffix is not `.kt`.
     """
     path = parse_path("filepath", filepath)
     if path.suffix != SUFFIX:

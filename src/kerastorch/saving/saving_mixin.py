@@ -34,15 +34,15 @@ class SavingMixin(Functional):
         the old or the new one.
 
         Args:
-            filepath: path of the file, which ends in `.kt`; missing folders are created.
-            overwrite: whether an existing file is replaced. If not, it is an error.
+            filepath: Path of the file, which ends in `.kt`; missing folders are created.
+            overwrite: Whether an existing file is replaced. If not, it is an error.
 
         Raises:
-            FileExistsError: the file exists and `overwrite` is `False`.
-            ValueError: the suffix is not `.kt`; the model is not built.
+            FileExistsError: The file exists and `overwrite` is `False`.
+            ValueError: The suffix is not `.kt`; the model is not built.
 
         Warns:
-            UserWarning: the architecture or the arguments of `compile` cannot be written; the message gives the reason.
+            UserWarning: The architecture or the arguments of `compile` cannot be written; the message gives the reason.
         """
         from kerastorch.saving.save import save_model  # rarely used, so imported late
 
@@ -56,7 +56,7 @@ class SavingMixin(Functional):
         write a `get_config`.
 
         Raises:
-            TypeError: a part of the model cannot be encoded.
+            TypeError: A part of the model cannot be encoded.
         """
         with writing():
             config = self._config()
@@ -67,12 +67,12 @@ class SavingMixin(Functional):
         """Return a new model, with new weights, from a config that `get_config` returned.
 
         Args:
-            config: the config.
-            custom_objects: your own classes and functions, by the names that they were saved under. Registered ones and
+            config: The config.
+            custom_objects: Your own classes and functions, by the names that they were saved under. Registered ones and
                 those of a `custom_object_scope` are found without it.
 
         Raises:
-            ValueError: a name in the config is not known.
+            ValueError: A name in the config is not known.
         """
         with custom_object_scope(custom_objects or {}), reading() as reader:
             config = dict(config)

@@ -33,8 +33,8 @@ class Writer:
     """The codec that encodes whole models: modules that refer to each other, graphs, and the user's own classes.
 
     Attributes:
-        custom: the user's classes and functions in what was encoded, by the names that they were encoded under.
-        initializes_weights: as in `Codec`; not used for encoding.
+        custom: The user's classes and functions in what was encoded, by the names that they were encoded under.
+        initializes_weights: As in `Codec`; not used for encoding.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Writer:
         """Return `value` as JSON and tensors, or `NotImplemented` if its type is not known here.
 
         Raises:
-            TypeError: a class or function cannot be found by a name later, or an object cannot be encoded.
+            TypeError: A class or function cannot be found by a name later, or an object cannot be encoded.
         """
         if is_from(value, "torchmetrics"):
             from kerastorch.saving.torch_metrics import config_of
@@ -84,7 +84,7 @@ class Writer:
         """Return the name of a user's class or function, and note it in `custom`.
 
         Raises:
-            TypeError: it has no name, as a `lambda`, or shares its name with another class or function in the model.
+            TypeError: It has no name, as a `lambda`, or shares its name with another class or function in the model.
         """
         name = getattr(thing, "__name__", None)
         if not isinstance(name, str) or not name.isidentifier():

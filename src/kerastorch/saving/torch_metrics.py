@@ -32,7 +32,7 @@ def config_of(metric: Metric) -> dict[str, Any]:
     """Return the arguments that make a metric like this one; the values are not encoded yet.
 
     Raises:
-        TypeError: the class is not in the table, or the arguments cannot be found in the metric's attributes.
+        TypeError: The class is not in the table, or the arguments cannot be found in the metric's attributes.
     """
     kind = type(metric)
     advice = f"give {kind.__name__} by its name, as a string, or call compile() after loading."
@@ -67,7 +67,7 @@ def make(name: Any, config: Mapping[str, Any]) -> Metric:
     """Return a metric from the name of its class and its decoded config.
 
     Raises:
-        ValueError: the class or an argument is not known, or the metric would take too much memory.
+        ValueError: The class or an argument is not known, or the metric would take too much memory.
     """
     kinds = _metric_classes()
     if name not in kinds:

@@ -119,7 +119,7 @@ def make(name: str, config: Mapping[str, Any]) -> nn.Module:
     """Return a module of torch from its name in the table and its decoded config.
 
     Raises:
-        ValueError: an argument is not in the table, is a tensor but no class weight, or asks for too many layers.
+        ValueError: An argument is not in the table, is a tensor but no class weight, or asks for too many layers.
     """
     short = name.rpartition(".")[2]
     kind: Any = KINDS[name]

@@ -21,13 +21,13 @@ class WeightsComparison:
     """The result of comparing the weights in a file with those of a module.
 
     Args:
-        module: a built module; it is not changed.
-        entries: values in the file, by name.
+        module: A built module; it is not changed.
+        entries: Values in the file, by name.
 
     Attributes:
-        state: the values that fit, in the module's dtypes, by their names in the module's `state_dict()`.
-        differences: for each difference a function that returns a sentence about it.
-        rounded: names of the floating-point weights that lose precision in the module's dtype.
+        state: The values that fit, in the module's dtypes, by their names in the module's `state_dict()`.
+        differences: For each difference a function that returns a sentence about it.
+        rounded: Names of the floating-point weights that lose precision in the module's dtype.
     """
 
     def __init__(self, module: nn.Module, entries: Mapping[str, Any]) -> None:
@@ -61,8 +61,8 @@ class WeightsComparison:
         """Put a value of the file into `state` if it fits, else note the difference.
 
         Args:
-            bare: the name without prefixes of wrappers.
-            value: the value in the file.
+            bare: The name without prefixes of wrappers.
+            value: The value in the file.
         """
         name, held = self._names[bare], self._own[bare]
         if bare.rpartition(".")[2] == _EXTRA:

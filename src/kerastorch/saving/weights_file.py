@@ -34,7 +34,7 @@ def check_weights_path(filepath: str | os.PathLike[str]) -> Path:
 
     Raises:
         TypeError: `filepath` is not a path.
-        ValueError: the suffix is not `.safetensors`.
+        ValueError: The suffix is not `.safetensors`.
     """
     path = parse_path("filepath", filepath)
     if path.name.endswith(".index.json"):
@@ -54,7 +54,7 @@ def write(path: Path, state: Mapping[str, Any]) -> None:
     """Write the entries of a state dict; extra states of modules, which are not tensors, go into the metadata.
 
     Raises:
-        TypeError: the format cannot hold a tensor or an extra state; the message names it.
+        TypeError: The format cannot hold a tensor or an extra state; the message names it.
     """
     named = {name: _on_cpu(name, value) for name, value in state.items() if isinstance(value, Tensor)}
     metadata = {"format": "pt", VERSION_KEY: __version__}
@@ -71,9 +71,9 @@ def read(path: Path) -> dict[str, Any]:
     """Return the entries of a safetensors file; the checksum of a file that kerastorch wrote is verified.
 
     Raises:
-        CheckpointCorruptError: the file is damaged, or is not safetensors.
-        CheckpointError: it is a file of another kind, or not a regular file.
-        FileNotFoundError: the file does not exist.
+        CheckpointCorruptError: The file is damaged, or is not safetensors.
+        CheckpointError: It is a file of another kind, or not a regular file.
+        FileNotFoundError: The file does not exist.
     """
     data = atomic_file.read(path, follow_symlinks=True)
     for begin, what in _FOREIGN:

@@ -18,14 +18,14 @@ class WeightsFileMixin(ModuleView):
         any time it is the old or the new one.
 
         Args:
-            filepath: path of the file, which ends in `.safetensors`, such as `"model.weights.safetensors"`; missing
+            filepath: Path of the file, which ends in `.safetensors`, such as `"model.weights.safetensors"`; missing
                 folders are created.
-            overwrite: whether an existing file is replaced. If not, it is an error.
+            overwrite: Whether an existing file is replaced. If not, it is an error.
 
         Raises:
-            FileExistsError: the file exists and `overwrite` is `False`.
-            TypeError: the format cannot hold an entry of `state_dict()`.
-            ValueError: the suffix is not `.safetensors`; the model is not built.
+            FileExistsError: The file exists and `overwrite` is `False`.
+            TypeError: The format cannot hold an entry of `state_dict()`.
+            ValueError: The suffix is not `.safetensors`; the model is not built.
 
         >>> import os, tempfile
         >>> from kerastorch import Input, Model, Sequential
@@ -49,18 +49,18 @@ class WeightsFileMixin(ModuleView):
         is verified; files of other programs are read too.
 
         Args:
-            filepath: path of the file, which ends in `.safetensors`.
-            skip_mismatch: whether to load the weights that have the same name and shape, and warn of the others.
+            filepath: Path of the file, which ends in `.safetensors`.
+            skip_mismatch: Whether to load the weights that have the same name and shape, and warn of the others.
 
         Raises:
-            CheckpointCorruptError: the file is damaged.
-            CheckpointError: the weights do not fit, and the message lists the first differences; with `skip_mismatch`,
+            CheckpointCorruptError: The file is damaged.
+            CheckpointError: The weights do not fit, and the message lists the first differences; with `skip_mismatch`,
                 none of them fits.
-            FileNotFoundError: the file does not exist.
-            ValueError: the suffix is not `.safetensors`; the model is not built and its inputs are not known.
+            FileNotFoundError: The file does not exist.
+            ValueError: The suffix is not `.safetensors`; the model is not built and its inputs are not known.
 
         Warns:
-            UserWarning: weights were rounded to a narrower dtype; `skip_mismatch` left weights out.
+            UserWarning: Weights were rounded to a narrower dtype; `skip_mismatch` left weights out.
         """
         from kerastorch.saving.model_weights import load_weights
 

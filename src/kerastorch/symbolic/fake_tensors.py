@@ -57,9 +57,9 @@ def eval_on_fakes(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """Return the result of a call on fake tensors.
 
     Args:
-        target: a module, which is called in evaluation mode; a function; or the name of a tensor method.
-        args: its positional arguments, fake tensors among them.
-        kwargs: its keyword arguments.
+        target: A module, which is called in evaluation mode; a function; or the name of a tensor method.
+        args: Its positional arguments, fake tensors among them.
+        kwargs: Its keyword arguments.
     """
     with fake_mode(), torch.no_grad(), mute_fake_tensor_logs(), _shape_inference():
         if isinstance(target, nn.Module):
@@ -91,12 +91,12 @@ def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, 
     """Create the parameters of the lazy modules in a module, if there are any, by a call on zeros.
 
     Args:
-        module: any module; it is called in evaluation mode.
-        given: its positional and keyword arguments, fake tensors among them.
-        other: arguments of the same structure, with different sizes for the axes that vary.
+        module: Any module; it is called in evaluation mode.
+        given: Its positional and keyword arguments, fake tensors among them.
+        other: Arguments of the same structure, with different sizes for the axes that vary.
 
     Raises:
-        Exception: the error of the first call, if the calls with all `BUILD_SIZES` fail.
+        Exception: The error of the first call, if the calls with all `BUILD_SIZES` fail.
     """
 
     def zeros(varying: int, one: Any, two: Any) -> Any:

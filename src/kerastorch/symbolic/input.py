@@ -17,12 +17,12 @@ class Input(Symbol):
     """The symbolic input of a functional model; in front of a `Sequential`, it builds the layers at once.
 
     Args:
-        shape: the shape of one sample, without the batch axis; `None` for a size that varies.
-        dtype: the dtype of the data: `torch.float32`, `"int64"`, ... Default: `torch.get_default_dtype()`.
-        name: the name of the parameter of the model's `forward`. Default: `input`, numbered if there are several.
+        shape: The shape of one sample, without the batch axis; `None` for a size that varies.
+        dtype: The dtype of the data: `torch.float32`, `"int64"`, ... Default: `torch.get_default_dtype()`.
+        name: The name of the parameter of the model's `forward`. Default: `input`, numbered if there are several.
 
     Raises:
-        ValueError: a size is not a positive integer or `None`; the dtype is unknown; the name is not a string.
+        ValueError: A size is not a positive integer or `None`; the dtype is unknown; the name is not a string.
 
     >>> x = Input(shape=(64,))
     >>> torch.relu(x).shape

@@ -45,13 +45,13 @@ def mask_after(module: nn.Module, x: Any, mask: Any, used: bool) -> Any:
     """Return the mask of a module's output, or `None` if there is none.
 
     Args:
-        module: any module.
-        x: its input, or the list of its inputs.
-        mask: the mask of the input, or the list of masks.
-        used: whether the mask was passed to the module.
+        module: Any module.
+        x: Its input, or the list of its inputs.
+        mask: The mask of the input, or the list of masks.
+        used: Whether the mask was passed to the module.
 
     Warns:
-        UserWarning: the module does not support masks, so the mask ends here; Keras warns too.
+        UserWarning: The module does not support masks, so the mask ends here; Keras warns too.
     """
     given = mask if any_mask(mask) else None
     compute = getattr(module, "compute_mask", None)

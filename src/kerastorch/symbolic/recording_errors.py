@@ -33,9 +33,9 @@ def explain_failure(error: Exception, target: Any, shapes: Iterable[tuple[Any, .
     """Return an error in the user's words for one that `target` raised on fake tensors.
 
     Args:
-        error: the error of the call.
-        target: the module, function or method that was called.
-        shapes: the shapes of the tensors and symbols among its arguments.
+        error: The error of the call.
+        target: The module, function or method that was called.
+        shapes: The shapes of the tensors and symbols among its arguments.
     """
     name = display_name(target)
     if is_data_dependent(error):
@@ -51,12 +51,12 @@ def check_function(target: Any, kwargs: Mapping[str, Any], tensors: Iterable[Ten
     """Raise if a call of a function or tensor method cannot be a node of a graph.
 
     Args:
-        target: the function, or the name of the method.
-        kwargs: its keyword arguments.
-        tensors: the tensors among its arguments that are not symbolic.
+        target: The function, or the name of the method.
+        kwargs: Its keyword arguments.
+        tensors: The tensors among its arguments that are not symbolic.
 
     Raises:
-        TypeError: the call would change a tensor in place, uses weights that no module in the graph would own, or comes
+        TypeError: The call would change a tensor in place, uses weights that no module in the graph would own, or comes
             from the `forward` of a torch module that was called on a symbol directly.
     """
     name = display_name(target)
@@ -76,8 +76,8 @@ def check_no_weights(name: str, tensors: Iterable[Tensor]) -> None:
     """Raise if a tensor requires a gradient: the graph would hold a copy of it, which training does not change.
 
     Args:
-        name: the name of what is called, for the message.
-        tensors: the tensors among its arguments that are not symbolic.
+        name: The name of what is called, for the message.
+        tensors: The tensors among its arguments that are not symbolic.
     """
     weights = [tensor for tensor in tensors if tensor.requires_grad]
     if any(isinstance(weight, nn.Parameter) for weight in weights):

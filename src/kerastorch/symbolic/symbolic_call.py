@@ -31,7 +31,7 @@ class Recordable(nn.Module):
         """The symbol that the module was called on.
 
         Raises:
-            ValueError: the module was called on no symbol, or on several.
+            ValueError: The module was called on no symbol, or on several.
         """
         return self._only_call()[0]
 
@@ -42,7 +42,7 @@ class Recordable(nn.Module):
         `Model(model.inputs, layer.output)` is a model that ends at this layer.
 
         Raises:
-            ValueError: the module was called on no symbol, or on several.
+            ValueError: The module was called on no symbol, or on several.
         """
         return self._only_call()[1]
 

@@ -30,15 +30,15 @@ class Symbol(TensorOperators):
     `x.reshape(x.shape[0], -1)` means what it means on a tensor.
 
     Args:
-        target: what is called: a module, a function, or the name of a tensor method; `None` for an input.
-        args: its positional arguments, symbols among them.
-        kwargs: its keyword arguments.
-        values: two examples of the result, computed on fake tensors; they differ exactly in the sizes that vary.
+        target: What is called: a module, a function, or the name of a tensor method; `None` for an input.
+        args: Its positional arguments, symbols among them.
+        kwargs: Its keyword arguments.
+        values: Two examples of the result, computed on fake tensors; they differ exactly in the sizes that vary.
 
     Attributes:
-        serial: the position of the call in the order of recording.
-        mask: the symbol of the mask of the time steps, if there is one.
-        channels: what is known of the channel axis, if anything.
+        serial: The position of the call in the order of recording.
+        mask: The symbol of the mask of the time steps, if there is one.
+        channels: What is known of the channel axis, if anything.
     """
 
     mask: Symbol | None = None
@@ -133,16 +133,16 @@ def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     `call`; any other `nn.Module` needs it, because its `forward` would run on the symbol.
 
     Args:
-        module: any `nn.Module`.
-        *args: its inputs, symbolic or not.
-        **kwargs: its inputs by name.
+        module: Any `nn.Module`.
+        *args: Its inputs, symbolic or not.
+        **kwargs: Its inputs by name.
 
     Returns:
         What the module returns, with symbols in the place of tensors if an argument is symbolic.
 
     Raises:
         TypeError: `module` is not a module, or needs the values of its inputs.
-        ValueError: the module cannot take inputs of these shapes.
+        ValueError: The module cannot take inputs of these shapes.
 
     >>> x = Symbol(None, (), {}, (torch.zeros(2, 3), torch.zeros(5, 3)))
     >>> call(nn.Linear(3, 4), x).shape
@@ -157,12 +157,12 @@ def record_call(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """Record a call on symbols and return its result, with symbols in the place of tensors.
 
     Args:
-        target: a module (built first if it is lazy), a function, or the name of a tensor method.
-        args: its positional arguments, symbols among them.
-        kwargs: its keyword arguments.
+        target: A module (built first if it is lazy), a function, or the name of a tensor method.
+        args: Its positional arguments, symbols among them.
+        kwargs: Its keyword arguments.
 
     Raises:
-        TypeError: the call needs values, changes a tensor in place, or uses weights that belong to no module.
+        TypeError: The call needs values, changes a tensor in place, or uses weights that belong to no module.
         ValueError: `target` cannot take inputs of these shapes.
     """
     kwargs = dict(kwargs)
@@ -202,9 +202,9 @@ def _split(node: Symbol, one: Any, other: Any) -> Any:
     """Return the result of a call in the structure that it has, with a symbol for each tensor.
 
     Args:
-        node: the symbol of the whole result.
-        one: its first example.
-        other: its second example; what is the same in both and no tensor is returned as it is.
+        node: The symbol of the whole result.
+        one: Its first example.
+        other: Its second example; what is the same in both and no tensor is returned as it is.
     """
     if isinstance(one, Tensor):
         return node

@@ -23,7 +23,7 @@ class TensorOperators(ABC):
     Code that needs values (`if`, `float()`, `range()`, NumPy) raises a `TypeError` that says what to use instead.
 
     Attributes:
-        values: two examples of the value; they differ exactly in the sizes that vary.
+        values: Two examples of the value; they differ exactly in the sizes that vary.
     """
 
     values: tuple[Any, Any]
@@ -104,8 +104,8 @@ def _operator(name: str, reflected: bool) -> Callable[..., Any]:
     """Return the method for a Python operator.
 
     Args:
-        name: the operator's name in the module `operator`, as `"add"`; `"and"` and `"or"` stand for `and_` and `or_`.
-        reflected: whether the symbol is the right operand, as in `__radd__`.
+        name: The operator's name in the module `operator`, as `"add"`; `"and"` and `"or"` stand for `and_` and `or_`.
+        reflected: Whether the symbol is the right operand, as in `__radd__`.
     """
     function = getattr(operator, name, None) or getattr(operator, f"{name}_")
 

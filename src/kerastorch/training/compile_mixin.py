@@ -42,34 +42,34 @@ class CompileMixin(StepMixin):
         """Set the optimizer, the loss and the metrics for `fit` and `evaluate`.
 
         Args:
-            optimizer: a name, class, instance or `functools.partial`, of `kerastorch.optimizers` or `torch.optim`; an
+            optimizer: A name, class, instance or `functools.partial`, of `kerastorch.optimizers` or `torch.optim`; an
                 instance of `torch.optim` must hold the model's parameters. Default `"rmsprop"`.
-            loss: a name, class, instance or function `(y_true, y_pred) -> loss`, of `kerastorch.losses` or `torch.nn`;
+            loss: A name, class, instance or function `(y_true, y_pred) -> loss`, of `kerastorch.losses` or `torch.nn`;
                 a list or dict of them for several outputs. Default: none, for models that call `add_loss` or override
                 `compute_loss`.
-            loss_weights: factors of the losses in their sum, in the structure of `loss`. Default: 1 each.
-            metrics: a list of names, torchmetrics metrics and functions `(y_true, y_pred) -> value`; a dict or list of
+            loss_weights: Factors of the losses in their sum, in the structure of `loss`. Default: 1 each.
+            metrics: A list of names, torchmetrics metrics and functions `(y_true, y_pred) -> value`; a dict or list of
                 such lists for several outputs. Default: no metrics.
-            regularizers: penalties by parameter name, as `{"*.weight": L2(1e-4)}`; names may hold the wildcards of
+            regularizers: Penalties by parameter name, as `{"*.weight": L2(1e-4)}`; names may hold the wildcards of
                 file names.
-            device: where to compute, as `"cuda:0"`; the model is moved there by `fit` and `evaluate`. Default `"auto"`:
+            device: Where to compute, as `"cuda:0"`; the model is moved there by `fit` and `evaluate`. Default `"auto"`:
                 the accelerator that the model is on, else any accelerator, else the CPU.
-            data_device: where arrays in memory are stored while `fit`, `evaluate` or `predict` runs. Default `"auto"`:
+            data_device: Where arrays in memory are stored while `fit`, `evaluate` or `predict` runs. Default `"auto"`:
                 on the model's device if that is an accelerator and the arrays need less than a quarter of its free
                 memory; else they stay where they are, and the next batch is copied while the model computes.
-            memory_format: of images when they enter the model: `"channels_last"`, `"contiguous"`, or a constant of
+            memory_format: Of images when they enter the model: `"channels_last"`, `"contiguous"`, or a constant of
                 torch. Default `"auto"`: channels-last for convolutional models on the CPU that are faster with it and
                 give the same outputs up to rounding. `"contiguous"` gives the bits of a plain loop. Weights, arrays of
                 the caller, and outputs keep their format.
-            jit_compile: whether to compile the training step, optimizer included, with TorchInductor. A step that
+            jit_compile: Whether to compile the training step, optimizer included, with TorchInductor. A step that
                 cannot be compiled, gives other results or is slower runs uncompiled, with a warning. Default `"auto"`:
                 `False`.
-            steps_per_execution: number of batches between two calls of the batch hooks of callbacks; if steps are
+            steps_per_execution: Number of batches between two calls of the batch hooks of callbacks; if steps are
                 compiled, up to 8 of them form one graph. `"auto"` takes as many as one graph takes, or 1 if a callback
                 of the caller has batch hooks. Default 1.
 
         Raises:
-            ValueError: a name is unknown (the message has the nearest known one); an argument has an unknown value;
+            ValueError: A name is unknown (the message has the nearest known one); an argument has an unknown value;
                 `data_device` does not exist; layers are in a plain list, where torch does not register them; a metric
                 given by name needs to know whether a single output is a probability or a logit, and the loss does not
                 imply it.
@@ -117,7 +117,7 @@ class CompileMixin(StepMixin):
         `'lr'` in its `param_groups`. The type leaves `None` out, so that code after `compile` needs no check.
 
         Raises:
-            RuntimeError: the model is not compiled.
+            RuntimeError: The model is not compiled.
         """
         return cast("ModelOptimizer", self.trainer.optimizer_if_built())
 
@@ -130,10 +130,10 @@ class CompileMixin(StepMixin):
         each: those are known after an evaluation only.
 
         Raises:
-            RuntimeError: the model is not compiled.
+            RuntimeError: The model is not compiled.
 
         Warns:
-            UserWarning: there was no evaluation yet, and `test_step` is your own.
+            UserWarning: There was no evaluation yet, and `test_step` is your own.
         """
         trainer = self.trainer
         if trainer.state.evaluated_names:
@@ -150,7 +150,7 @@ class CompileMixin(StepMixin):
         """The metrics by their names in the logs, each with whether larger is better; others are left out.
 
         Raises:
-            RuntimeError: the model is not compiled.
+            RuntimeError: The model is not compiled.
         """
         return {
             f"{output}_{metric.name}" if output else metric.name: metric.higher_is_better

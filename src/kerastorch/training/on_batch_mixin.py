@@ -53,19 +53,19 @@ class OnBatchMixin(CompileMixin):
         """Train on one batch: one step of the optimizer. The arrays are not searched for NaN and infinity.
 
         Args:
-            x: inputs: an array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
-            y: targets, one row for each row of `x`; several in the structure of the outputs.
-            sample_weight: a weight for each row, shape `(batch,)`. Default: 1 each.
-            class_weight: class number -> weight, for targets that are class numbers. Default: 1 each.
-            return_dict: whether to return a dict of values by name. Default `False`.
+            x: Inputs: an array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
+            y: Targets, one row for each row of `x`; several in the structure of the outputs.
+            sample_weight: A weight for each row, shape `(batch,)`. Default: 1 each.
+            class_weight: Class number -> weight, for targets that are class numbers. Default: 1 each.
+            return_dict: Whether to return a dict of values by name. Default `False`.
 
         Returns:
             The loss, or a list `[loss, *metrics]` if there are metrics, in the order of `metrics_names`; with
             `return_dict=True` a dict of them. All are of this batch alone, before the step.
 
         Raises:
-            RuntimeError: the model is not compiled.
-            ValueError: there is no loss; the arrays do not fit the model, the loss, or each other.
+            RuntimeError: The model is not compiled.
+            ValueError: There is no loss; the arrays do not fit the model, the loss, or each other.
 
         >>> import kerastorch as kt
         >>> model = kt.Sequential([kt.layers.Dense(1, kernel_initializer="zeros")])
@@ -93,18 +93,18 @@ class OnBatchMixin(CompileMixin):
         """Return loss and metrics of one batch, in evaluation mode and without gradients.
 
         Args:
-            x: inputs: an array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
-            y: targets, one row for each row of `x`; several in the structure of the outputs.
-            sample_weight: a weight for each row, shape `(batch,)`. Default: 1 each.
-            return_dict: whether to return a dict of values by name. Default `False`.
+            x: Inputs: an array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
+            y: Targets, one row for each row of `x`; several in the structure of the outputs.
+            sample_weight: A weight for each row, shape `(batch,)`. Default: 1 each.
+            return_dict: Whether to return a dict of values by name. Default `False`.
 
         Returns:
             The loss, or a list `[loss, *metrics]` if there are metrics, in the order of `metrics_names`; with
             `return_dict=True` a dict of them.
 
         Raises:
-            RuntimeError: the model is not compiled.
-            ValueError: there is no loss; the arrays do not fit the model, the loss, or each other.
+            RuntimeError: The model is not compiled.
+            ValueError: There is no loss; the arrays do not fit the model, the loss, or each other.
         """
         trainer = self._compiled("test_on_batch")
         batch = DataAdapter(x, y, sample_weight, finite=False).batches(_WHOLE)

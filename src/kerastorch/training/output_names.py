@@ -30,11 +30,11 @@ def targets_by_output(
     """Return the targets of the outputs `y_pred`, by output name.
 
     Args:
-        y: the target of the only output, alone or in a list of one; a list in the order of the outputs; a dict by their
+        y: The target of the only output, alone or in a list of one; a list in the order of the outputs; a dict by their
             names; or one target, if one of several outputs is wanted.
-        y_pred: the outputs.
-        names: of the outputs, if they are a list.
-        wanted: the outputs that need a target; default all.
+        y_pred: The outputs.
+        names: Of the outputs, if they are a list.
+        wanted: The outputs that need a target; default all.
 
     Raises:
         ValueError: `y` has another structure.
@@ -77,9 +77,9 @@ def check_outputs(y_pred: Any, wanted: Collection[str] | None = None, names: Seq
     """Check that outputs are tensors.
 
     Args:
-        y_pred: what the model returned.
-        wanted: the outputs with a loss, which must be tensors; default all.
-        names: of the outputs, if they are a list.
+        y_pred: What the model returned.
+        wanted: The outputs with a loss, which must be tensors; default all.
+        names: Of the outputs, if they are a list.
     """
     if y_pred is None:
         raise ValueError("forward() returned None; is a return missing?")

@@ -45,7 +45,7 @@ def check_parameters(module: nn.Module, optimizer: TorchOptimizer, learned_by_lo
     """Check that there are trainable parameters, and that the optimizer holds all of them.
 
     Raises:
-        ValueError: nothing is trainable, or the optimizer lacks a trainable parameter of the model or of a loss.
+        ValueError: Nothing is trainable, or the optimizer lacks a trainable parameter of the model or of a loss.
     """
     named = dict(module.named_parameters())
     learning = {name: p for name, p in named.items() if p.requires_grad}

@@ -79,7 +79,7 @@ class StepMixin(Functional):
         """Return the outputs for one batch of inputs, in `predict`; override this method to return something else.
 
         Args:
-            x: the inputs on the model's device: a tensor, or a tuple, list or dict of tensors.
+            x: The inputs on the model's device: a tensor, or a tuple, list or dict of tensors.
 
         Returns:
             A tensor of shape `(batch, ...)`, or a tuple, list or dict of such tensors.
@@ -90,16 +90,16 @@ class StepMixin(Functional):
         """Return the loss of one batch: the compiled losses, weighted and summed, plus penalties and `add_loss`.
 
         Args:
-            x: the inputs; they are used to find the masks of the outputs.
-            y: the targets, in the structure of the outputs.
-            y_pred: the outputs of the model.
-            sample_weight: a weight for each sample, shape `(batch,)`; default: each sample counts the same.
+            x: The inputs; they are used to find the masks of the outputs.
+            y: The targets, in the structure of the outputs.
+            y_pred: The outputs of the model.
+            sample_weight: A weight for each sample, shape `(batch,)`; default: each sample counts the same.
 
         Returns:
             A scalar tensor, to be minimized.
 
         Raises:
-            ValueError: the targets or outputs do not fit the losses given to `compile`.
+            ValueError: The targets or outputs do not fit the losses given to `compile`.
         """
         trainer = self.trainer
         output = trainer.compiled_loss(y, y_pred, sample_weight, trainer.output_mask(x))
@@ -109,13 +109,13 @@ class StepMixin(Functional):
         """Update the compiled metrics with one batch; each is computed once, at the end of the epoch.
 
         Args:
-            x: the inputs; they are used to find the masks of the outputs.
-            y: the targets, in the structure of the outputs.
-            y_pred: the outputs of the model.
-            sample_weight: not used; it is here for overrides.
+            x: The inputs; they are used to find the masks of the outputs.
+            y: The targets, in the structure of the outputs.
+            y_pred: The outputs of the model.
+            sample_weight: Not used; it is here for overrides.
 
         Raises:
-            ValueError: metrics were given as a list, but the model returns a dict of outputs.
+            ValueError: Metrics were given as a list, but the model returns a dict of outputs.
         """
         trainer = self.trainer
         if trainer.metrics:
@@ -136,7 +136,7 @@ class StepMixin(Functional):
         """The trainer that `compile` made; `trainer.backward_and_step(loss)` is backward and one step of the optimizer.
 
         Raises:
-            RuntimeError: the model is not compiled.
+            RuntimeError: The model is not compiled.
         """
         return self._compiled("training")
 

@@ -56,7 +56,7 @@ class TensorBoard(Callback):
             to files. Default `None`.
 
     Raises:
-        ImportError: tensorboard is not installed.
+        ImportError: Tensorboard is not installed.
         ValueError: An argument is out of range.
     """
 
