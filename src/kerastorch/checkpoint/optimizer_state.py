@@ -24,7 +24,7 @@ def capture_optimizer_state(optimizer: TorchOptimizer, names: Mapping[str, Tenso
 
     Args:
         optimizer: whose.
-        names: Of the parameters it holds.
+        names: The parameters that it holds, by name.
     """
     known = {id(weight): name for name, weight in names.items()}
     groups = [
@@ -41,12 +41,12 @@ def restore_optimizer_state(
 
     Args:
         optimizer: One of the same kind over the same parameters.
-        state: As found.
-        names: Of the parameters it holds.
+        state: What `capture_optimizer_state` returned.
+        names: The parameters that it holds, by name.
         where: The file, for messages.
 
     Raises:
-        CheckpointError: It holds other parameters, or of other shapes.
+        CheckpointError: The optimizer holds other parameters, or parameters of other shapes.
     """
     check_optimizer_state(optimizer, state, names, where)
     groups = _groups(optimizer, names)

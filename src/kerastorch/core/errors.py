@@ -81,7 +81,7 @@ def check_float(
     """Return `value` as a finite float within the given bounds, else raise.
 
     Args:
-        name: Of the argument, for the message.
+        name: Name of the argument, for the message.
         value: A real number; bools and strings do not pass.
         above: Exclusive lower bound.
         least: Inclusive lower bound.

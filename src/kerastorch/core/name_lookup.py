@@ -37,7 +37,7 @@ def resolve(kind: str, identifier: Any, table: Mapping[str, Any], check: Callabl
     """Return the object that an argument such as `loss` or `activation` stands for.
 
     Args:
-        kind: Of the object, for messages, such as `"loss"`.
+        kind: Kind of the object, for messages, such as `"loss"`.
         identifier: A name in `table`, a class, which is called without arguments, or an object that passes `check`.
         table: Objects and classes by name.
         check: Whether an object is of this kind.

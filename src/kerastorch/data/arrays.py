@@ -26,7 +26,7 @@ def to_tensors(data: Any, name: str) -> Any:
 
     Args:
         data: A tensor, NumPy array, pandas object, SciPy sparse array or list of numbers, or a dict or list of these.
-        name: Of the argument, for messages.
+        name: Name of the argument, for messages.
 
     Raises:
         TypeError: The dtype is not numeric, or is complex.
@@ -159,7 +159,7 @@ def check_finite(data: Any, name: str) -> None:
     """Raise if an array contains NaN or infinity.
 
     Raises:
-        ValueError: It does; the message names the first place.
+        ValueError: The data have NaN or infinity; the message names the first place.
     """
     for label, leaf in leaves(data, name):
         # A finite sum proves that all values are finite, and needs no second array. Since finite values may overflow,
@@ -179,7 +179,7 @@ def check_weights(sample_weight: Tensor) -> None:
     """Raise if sample weights are negative, not finite or all zero.
 
     Raises:
-        ValueError: They are.
+        ValueError: A weight is negative or not finite, or all weights are zero.
     """
     wrong = ~torch.isfinite(sample_weight) | (sample_weight < 0)
     if bool(wrong.any()):

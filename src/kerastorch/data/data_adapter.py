@@ -53,7 +53,7 @@ class DataAdapter:
         ValueError: Lengths differ, values are not finite, or `y` was given with a source of batches.
 
     Attributes:
-        kind: Of the data, such as `"arrays"` or `"DataLoader"`, as messages name it.
+        kind: Kind of the data, for messages, such as `"arrays"` or `"DataLoader"`.
         columns: Names of the columns of a DataFrame, else `None`.
         samples: Number of rows, `None` if unknown.
     """

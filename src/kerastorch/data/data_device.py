@@ -44,7 +44,7 @@ def choose_data_device(
     """Return the device that arrays are moved to as a whole, or `None` if they stay where they are.
 
     Args:
-        size: Of the arrays, in bytes.
+        size: Size of the arrays in bytes.
         wanted: What `parse_device` returned.
         computing: The device of the model.
         free: Returns the free bytes of a device.

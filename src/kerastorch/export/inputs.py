@@ -34,7 +34,7 @@ class ExportInputs:
         signature: Shapes, `Input`s or arrays in the structure of the model's input; `None` for the known shapes.
 
     Attributes:
-        model: As given.
+        model: The argument of this name.
         target: The module that torch traces: without views and wrappers, the one that has the forward.
         trials: Inputs of the model, for three batch sizes if the batch size varies; the first is traced.
         expected: Outputs of the model for each of the trials.

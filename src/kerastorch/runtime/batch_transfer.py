@@ -37,7 +37,7 @@ class BatchTransfer:
     Attributes:
         parts: The modules of the model.
         prefetcher: Copies pieces of arrays from the CPU to the device, or `None`.
-        dtype: Of floats in the model.
+        dtype: Dtype of floats in the model.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ def input_kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[InputKind
     Args:
         model: Any model, built or not; it is not changed.
         x: A batch of inputs on the model's device.
-        dtype: Of floats in the model.
+        dtype: Dtype of floats in the model.
 
     Warns:
         UserWarning: 8- or 16-bit integers are passed unchanged, and overflow within the model.

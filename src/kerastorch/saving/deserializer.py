@@ -36,7 +36,7 @@ class Reader:
             layer is built by a call, weights are not initialized, and the number of calls is limited.
 
     Attributes:
-        complete: As given.
+        complete: The argument of this name.
         initializes_weights: Whether layers that are made by this codec initialize their weights.
     """
 

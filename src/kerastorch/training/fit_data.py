@@ -103,7 +103,7 @@ def validation_source(data: Any, transfer: BatchTransfer, finite: bool, steps: i
     """Adapt `validation_data`: `(x, y)`, `(x, y, sample_weight)` or anything that `x` can be.
 
     Args:
-        data: As given to `fit`.
+        data: `validation_data` of `fit`.
         transfer: Converts arrays to the dtypes of the model.
         finite: Raise an error for NaN and infinity.
         steps: `fit(validation_steps=)`, required for a generator.

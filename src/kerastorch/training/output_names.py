@@ -33,7 +33,7 @@ def targets_by_output(
         y: The target of the only output, alone or in a list of one; a list in the order of the outputs; a dict by their
             names; or one target, if one of several outputs is wanted.
         y_pred: The outputs.
-        names: Of the outputs, if they are a list.
+        names: Names of the outputs, if they are a list.
         wanted: The outputs that need a target; default all.
 
     Raises:
@@ -79,7 +79,7 @@ def check_outputs(y_pred: Any, wanted: Collection[str] | None = None, names: Seq
     Args:
         y_pred: What the model returned.
         wanted: The outputs with a loss, which must be tensors; default all.
-        names: Of the outputs, if they are a list.
+        names: Names of the outputs, if they are a list.
     """
     if y_pred is None:
         raise ValueError("forward() returned None; is a return missing?")
