@@ -58,9 +58,9 @@ class CompileMixin(StepMixin):
                 on the model's device if that is an accelerator and the arrays need less than a quarter of its free
                 memory; else they stay where they are, and the next batch is copied while the model computes.
             memory_format: Memory format of images when they enter the model: `"channels_last"`, `"contiguous"`, or a
-                constant of torch. Default `"auto"`: channels-last for convolutional models on the CPU that are faster with it and
-                give the same outputs up to rounding. `"contiguous"` gives the bits of a plain loop. Weights, arrays of
-                the caller, and outputs keep their format.
+                constant of torch. Default `"auto"`: channels-last for convolutional models on the CPU that are faster
+                with it and give the same outputs up to rounding. `"contiguous"` gives the bits of a plain loop.
+                Weights, arrays of the caller, and outputs keep their format.
             jit_compile: Whether to compile the training step, optimizer included, with TorchInductor. A step that
                 cannot be compiled, gives other results or is slower runs uncompiled, with a warning. Default `"auto"`:
                 `False`.
