@@ -144,9 +144,9 @@ def test_what_is_of_one_training_stays_in_one_place(tmp_path, monkeypatch):
         ("a.keras", "a file of Keras"),
         ("a.h5", "a file of Keras"),
         ("a.pt", "torch.load"),
-        ("a.pt2", "no model comes back"),
-        ("a.onnx", "no model comes back"),
-        ("a.safetensors", "call load_weights"),
+        ("a.pt2", "which has no model"),
+        ("a.onnx", "which has no model"),
+        ("a.safetensors", "call its load_weights"),
     ],
 )
 def test_load_model_says_what_to_do_with_files_of_other_kinds(name, words):
