@@ -83,8 +83,9 @@ _NOT_MODELS = {
     (".safetensors",): "contains weights only; create the model and call its load_weights.",
     (".keras", ".h5", ".hdf5"): "is a file of Keras, which is not read; save its weights as .safetensors there.",
     (".pt2", ".onnx"): "is an exported program, which has no model; use a file that model.save wrote.",
-    (".pt", ".pth", ".bin", ".pkl", ".ckpt"): "is a pickle, or a zip file with one, as torch.save "
-    "writes, which is never read. If you trust it, create the model and call load_state_dict(torch.load(path, weights_only=True)).",
+    (".pt", ".pth", ".bin", ".pkl", ".ckpt"): "is a pickle, or a zip file with one, as torch.save writes, "
+    "which is never read. If you trust it, create the model and call load_state_dict(torch.load(path, "
+    "weights_only=True)).",
 }
 
 # errors that content raises if no `save` wrote it; with `module=`, also errors that the user's code raises on loading
