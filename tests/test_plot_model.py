@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import kerastorch as kt
 from kerastorch import layers
-from kerastorch.inspection.graph_layout import arrange
+from kerastorch.inspection.graph_layout import lay_out
 from kerastorch.inspection.module_graph import graph_of
 from kerastorch.runtime.input_specs import resolve_input_specs
 
@@ -145,7 +145,7 @@ def test_boxes_do_not_overlap_and_arrows_point_one_way(seed):
     count = 25
     edges = [(a, b) for a, b in itertools.combinations(range(count), 2) if torch.rand((), generator=generator) < 0.1]
     sizes = [tuple((0.5 + torch.rand(2, generator=generator)).tolist()) for _ in range(count)]
-    plan = arrange(sizes, edges, across=0.3, along=0.4)
+    plan = lay_out(sizes, edges, across=0.3, along=0.4)
     boxes = list(zip(plan.centres, sizes, strict=True))
     for ((x, y), (w, h)), ((u, v), (p, q)) in itertools.combinations(boxes, 2):
         assert abs(x - u) >= (w + p) / 2 + 0.3 - 1e-6 or abs(y - v) >= (h + q) / 2 + 0.4 - 1e-6
@@ -158,7 +158,7 @@ def test_boxes_do_not_overlap_and_arrows_point_one_way(seed):
 
 
 def test_a_chain_is_drawn_as_a_straight_line():
-    plan = arrange([(1.0 + index % 3, 1.0) for index in range(9)], [(a, a + 1) for a in range(8)], 0.3, 0.4)
+    plan = lay_out([(1.0 + index % 3, 1.0) for index in range(9)], [(a, a + 1) for a in range(8)], 0.3, 0.4)
     assert len({round(x, 9) for x, _ in plan.centres}) == 1
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from kerastorch.callbacks.backup_and_restore import BackupAndRestore
 from kerastorch.callbacks.base import Callback
-from kerastorch.callbacks.callback_list import CallbackList, check_monitors, listed
+from kerastorch.callbacks.callback_list import CallbackList, check_monitors, to_list
 from kerastorch.callbacks.history import History
-from kerastorch.callbacks.progress_bar import Verbose, progress
+from kerastorch.callbacks.progress_bar import Verbose, make_progress_callbacks
 from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import parse_path
 from kerastorch.core.process_group import warn_if_no_process_group
@@ -170,7 +170,7 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
             x, y, sample_weight, finite=check_finite, cast=unweighted.convert_arrays, prefetcher=unweighted.prefetcher
         )
         checkpointers = [] if resume is None else [BackupAndRestore(parse_path("resume", resume))]
-        given_callbacks = [*listed(callbacks), *checkpointers]
+        given_callbacks = [*to_list(callbacks), *checkpointers]
         data = assemble(
             self,
             source,
@@ -187,7 +187,7 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
         )
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": data.training.steps()}
-        callback_list = CallbackList([*given_callbacks, history, *progress(verbose)], self, params)
+        callback_list = CallbackList([*given_callbacks, history, *make_progress_callbacks(verbose)], self, params)
         if not overrides(self, "train_step", "test_step"):
             names = log_names(self, trainer, data.validation is not None)
             check_monitors(callback_list.callbacks, names, data.validation is not None)
@@ -282,8 +282,8 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
         )
         check_columns(trainer.state.feature_names, source.columns)
         batches = eval_batches(source, batch_size, steps, grows=self._row_by_row)
-        own = listed(callbacks)
-        told = CallbackList([*own, *progress(verbose, "Evaluate")], self, _steps(verbose, batches))
+        own = to_list(callbacks)
+        told = CallbackList([*own, *make_progress_callbacks(verbose, "Evaluate")], self, _steps(verbose, batches))
         with model_lock(self, "evaluate", alone=bool(own)):
             within_fit = is_fitting(self)  # a callback evaluates the whole: it may keep the numbers
             with nullcontext() if within_fit else trainer.interrupt.watch():
@@ -328,8 +328,8 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
         source = DataAdapter(x, cast=feed.convert_arrays, prefetcher=feed.prefetcher, finite=False, inputs_only=True)
         check_columns(trainer.state.feature_names, source.columns)
         batches = eval_batches(source, batch_size, steps, grows=lambda: can_be_measured(modules(self)))
-        own = listed(callbacks)
-        told = CallbackList([*own, *progress(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
+        own = to_list(callbacks)
+        told = CallbackList([*own, *make_progress_callbacks(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
         collected = PredictionCollector(batches.samples)
         with model_lock(self, "predict", alone=bool(own), parts=feed.parts):
             loops.predict(trainer, batches, feed, told, collected.add)

@@ -169,7 +169,7 @@ class CallbackList:
         )
 
 
-def listed(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:
+def to_list(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:
     """Return the argument `callbacks`, which may be an iterable, one callback, or `None`, as a list."""
     if callbacks is None:
         return []

@@ -193,7 +193,7 @@ def _text_bar(words: str, delay: float, steps: int | None) -> Any:
     )  # fmt: skip
 
 
-def progress(verbose: Verbose, what: str = "Epoch", delay: float = 0.0) -> list[Callback]:
+def make_progress_callbacks(verbose: Verbose, what: str = "Epoch", delay: float = 0.0) -> list[Callback]:
     """Return the progress bar for an argument `verbose`, in a list that is empty if nothing is shown.
 
     Args:

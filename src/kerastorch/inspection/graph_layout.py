@@ -32,7 +32,7 @@ class Layout:
     paths: list[list[Point]]
 
 
-def arrange(sizes: Sequence[Point], edges: Sequence[tuple[int, int]], across: float, along: float) -> Layout:
+def lay_out(sizes: Sequence[Point], edges: Sequence[tuple[int, int]], across: float, along: float) -> Layout:
     """Place boxes in ranks, so that all arrows point in one direction and few of them cross.
 
     Args:

@@ -14,7 +14,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from kerastorch.inspection.graph_layout import Point, arrange
+from kerastorch.inspection.graph_layout import Point, lay_out
 from kerastorch.inspection.module_graph import Graph
 
 POINT = 1 / 72  # inches
@@ -38,7 +38,7 @@ def draw(graph: Graph, labels: Sequence[list[str]], rankdir: str) -> Figure:
     boxes = [_size(lines) for lines in labels]
     sideways = rankdir in ("LR", "RL")
     frames = max((len(node.groups) for node in graph.nodes), default=0)
-    layout = arrange(
+    layout = lay_out(
         [(tall, wide) if sideways else (wide, tall) for wide, tall in boxes],
         graph.edges,
         0.25 + 0.22 * frames,

@@ -170,7 +170,7 @@ def record_call(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     channels = channels_after(target, input_channels, check_axis)
     masks = None
     if isinstance(target, nn.Module):
-        masks = map_symbols(_first(args, kwargs), lambda symbol: symbol.mask)
+        masks = map_symbols(_first_input(args, kwargs), lambda symbol: symbol.mask)
         if any_mask(masks) and "mask" not in kwargs and takes_mask(target):
             kwargs["mask"] = masks
         kwargs |= _masks_by_parameter(target, args, kwargs)
@@ -185,7 +185,7 @@ def record_call(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     result = _split(node, *examples)
     if isinstance(target, nn.Module):
         _recorded.setdefault(target, []).append(weakref.ref(node))
-        masks = mask_after(target, _first(args, kwargs), kwargs.get("mask", masks), used="mask" in kwargs)
+        masks = mask_after(target, _first_input(args, kwargs), kwargs.get("mask", masks), used="mask" in kwargs)
         masks = masks if isinstance(masks, (tuple, list)) else [masks]
         for symbol, mask in zip(collect_symbols(result), masks, strict=False):
             symbol.mask = mask
@@ -195,7 +195,7 @@ def record_call(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
 def recorded_calls(module: nn.Module) -> list[tuple[Any, Any]]:
     """Return the first argument and the result of each recorded call of `module` that is still referenced."""
     calls = [node for ref in _recorded.get(module, ()) if (node := ref()) is not None]
-    return [(_first(node.args, node.kwargs), _split(node, *node.values)) for node in calls]
+    return [(_first_input(node.args, node.kwargs), _split(node, *node.values)) for node in calls]
 
 
 def _split(node: Symbol, one: Any, other: Any) -> Any:
@@ -229,7 +229,7 @@ def _evaluate(target: Any, args: Any, kwargs: Any, which: int) -> Any:
         raise explain_failure(error, target, shapes) from error
 
 
-def _first(args: Any, kwargs: Mapping[str, Any]) -> Any:
+def _first_input(args: Any, kwargs: Mapping[str, Any]) -> Any:
     return args[0] if args else next(iter(kwargs.values()))
 
 

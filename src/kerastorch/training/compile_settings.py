@@ -23,7 +23,7 @@ _HOOKS = (
 def group_settings(optimizer: TorchOptimizer) -> list[dict[str, str]]:
     """Return the present hyperparameters of each parameter group."""
     return [
-        {name: described(value) for name, value in group.items() if name not in _KERNEL}
+        {name: to_text(value) for name, value in group.items() if name not in _KERNEL}
         for group in optimizer.param_groups
     ]
 
@@ -43,8 +43,8 @@ def compile_settings(
     found = _optimizer(settings, groups)
     state = {name: value for name, value in found.items() if _is_in_state(settings, name)}
     script = {name: value for name, value in found.items() if name not in state}
-    script |= {f"loss of {name!r}" if name else "loss": described(loss) for name, loss in losses.items()}
-    script |= {"loss_weights": described(weights), "regularizers": described(penalties)}
+    script |= {f"loss of {name!r}" if name else "loss": to_text(loss) for name, loss in losses.items()}
+    script |= {"loss_weights": to_text(weights), "regularizers": to_text(penalties)}
     return {"state": state, "script": script}
 
 
@@ -67,7 +67,7 @@ def differences(saved: Settings, here: Settings) -> list[str]:
 def _optimizer(settings: Any, groups: list[dict[str, str]]) -> dict[str, str]:
     """Return the hyperparameters by name, under Keras' names for an optimizer of `kerastorch.optimizers`."""
     if isinstance(settings, Optimizer):
-        named = {one.name: described(getattr(settings, one.name)) for one in fields(settings) if one.name != "name"}
+        named = {one.name: to_text(getattr(settings, one.name)) for one in fields(settings) if one.name != "name"}
         return named | {"learning_rate": groups[0]["lr"]}
     found: dict[str, str] = {}
     for name in dict.fromkeys(name for group in groups for name in group):
@@ -83,7 +83,7 @@ def _is_in_state(settings: Any, name: str) -> bool:
     return name not in _HOOKS and (name != "weight_decay" or "weight_decay" in settings.arguments())
 
 
-def described(value: Any, depth: int = 3) -> str:
+def to_text(value: Any, depth: int = 3) -> str:
     """Return a text that is the same in each process, without addresses and large arrays."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return repr(value)
@@ -91,10 +91,10 @@ def described(value: Any, depth: int = 3) -> str:
         few = value.numel() <= SMALL
         return repr(value.tolist()) if few else f"tensor of shape {tuple(value.shape)}"
     if isinstance(value, Mapping) and depth and len(value) <= SMALL:
-        inner = ", ".join(f"{key!r}: {described(one, depth - 1)}" for key, one in value.items())
+        inner = ", ".join(f"{key!r}: {to_text(one, depth - 1)}" for key, one in value.items())
         return f"{{{inner}}}"
     if isinstance(value, (list, tuple)) and depth and len(value) <= SMALL:
-        return f"[{', '.join(described(one, depth - 1) for one in value)}]"
+        return f"[{', '.join(to_text(one, depth - 1) for one in value)}]"
     name = getattr(value, "__qualname__", None)
     if isinstance(name, str):
         return name
@@ -107,4 +107,4 @@ def _arguments(value: Any, depth: int) -> str:
     if isinstance(value, nn.Module):
         own |= dict(value.named_buffers(recurse=False))
         own.pop("training", None)
-    return ", ".join(f"{name}={described(one, depth - 1)}" for name, one in own.items()) if depth else "..."
+    return ", ".join(f"{name}={to_text(one, depth - 1)}" for name, one in own.items()) if depth else "..."
