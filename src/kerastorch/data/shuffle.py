@@ -1,4 +1,8 @@
-"""The order of samples in an epoch, which depends only on the seed and the number of the epoch."""
+"""The order of samples in an epoch, which depends only on the seed and the number of the epoch.
+
+Since an order is a pure function, a resumed training can compute that of any epoch again, and shuffling changes no
+random number that the model draws.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,11 @@ def permutation(n: int, seed: int, epoch: int) -> Tensor:
     """Return the rows `0..n - 1` in the order of an epoch, int64 `(n,)`.
 
     torch's global random state is neither used nor changed.
+
+    Args:
+        n: Number of rows.
+        seed: Seed, >= 0.
+        epoch: Number of the epoch, >= 0.
 
     >>> torch.equal(permutation(9, seed=1, epoch=2), permutation(9, seed=1, epoch=2))
     True
