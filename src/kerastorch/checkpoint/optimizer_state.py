@@ -58,7 +58,8 @@ def restore_optimizer_state(
             {**setting, "params": [numbers[name] for name in group]}
             for setting, group in zip(settings, groups, strict=True)
         ],
-        # copies: sums come out otherwise in memory that begins elsewhere, as that of a file does
+        # The order in which MKL adds depends on the alignment of a tensor, and a view of a file's bytes is not aligned:
+        # resumed trainings with LBFGS ended with different weights. Copies are in memory that torch has aligned.
         "state": {numbers[name]: pytree.tree_map(_copy, dict(about)) for name, about in state["state"].items()},
     }
     optimizer.load_state_dict(numbered)

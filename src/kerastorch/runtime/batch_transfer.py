@@ -24,6 +24,8 @@ MAX_CONVERTED_BYTES = 2**30  # arrays that would be larger after conversion are 
 class BatchTransfer:
     """The transfer of batches to the device and dtype of a model, for one `fit`, `evaluate` or `predict`.
 
+    Each call makes a new one from the modules, because a user may move or convert the model in between.
+
     Inputs become floats of the model's dtype, or stay integers if the model looks them up. float64 targets are cast to
     the model's dtype.
 

@@ -1,4 +1,9 @@
-"""The state of a running fit: captured as plain data, and restored in a later process, bit for bit."""
+"""The state of a running fit: captured as plain data, and restored in a later process, bit for bit.
+
+Each part is captured by name. The position in the data is the number of the epoch, the states that its batches began
+with, and the number of batches done. Data whose order kerastorch decides start at that batch. Other data start like
+the saved epoch and skip to it. The random states of the moment of the capture are restored last.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +141,10 @@ def capture(parts: FitParts, state: TrainState) -> Sections:
 
 
 def detached(sections: Sections) -> Sections:
-    """Copy what a validation changes in a captured state: buffers and callbacks, but no parameter."""
+    """Copy what a validation changes in a captured state: buffers and callbacks, but no parameter.
+
+    A validation that is interrupted has changed random states, too. The checkpoint is then the state before it.
+    """
     callbacks = copy.deepcopy(sections["fit"]["callbacks"])
     return {
         **sections,
@@ -188,7 +196,7 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
     Warns:
         UserWarning: Other settings of `compile`; attributes that the state does not hold.
     """
-    trainer, fit = parts.trainer, pytree.tree_map(_copy, saved["fit"])  # in torch's own memory, not in that of a file
+    trainer, fit = parts.trainer, pytree.tree_map(_copy, saved["fit"])  # copied: views of a file are not aligned
     names, optimizer = _parameter_names(trainer), trainer.get_or_create_optimizer()
     try:
         check_module_state(trainer.model, saved["model"])
