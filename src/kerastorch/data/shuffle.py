@@ -34,6 +34,11 @@ def permutation(n: int, seed: int, epoch: int) -> Tensor:
 class EpochSampler(Sampler[int]):
     """A sampler that gives a `DataLoader` the order of `permutation`.
 
+    Args:
+        n: Number of rows.
+        seed: Seed of the order, together with the number of the epoch.
+        shuffle: Whether rows are permuted; if not, their order is `0..n - 1`.
+
     Attributes:
         epoch: Number of the epoch, set before each pass.
         start: Number of rows at the beginning of the pass that are skipped.

@@ -26,8 +26,8 @@ class BatchTransfer:
 
     Each call makes a new one from the modules, because a user may move or convert the model in between.
 
-    Inputs become floats of the model's dtype, or stay integers if the model looks them up. float64 targets are cast to
-    the model's dtype.
+    Float inputs are cast to the model's dtype, and so are integer inputs, unless the model takes integers. Of targets
+    only float64 is cast.
 
     Args:
         parts: The modules of the model, as `modules` returns them; their first floating-point tensor gives the dtype.

@@ -105,7 +105,7 @@ def capture(parts: FitParts, state: TrainState) -> Sections:
         state: Progress of the fit.
 
     Returns:
-        Sections `model`, `optimizer` and `fit`. Tensors are those in use: copy them before training goes on.
+        Sections `model`, `optimizer` and `fit`. Tensors are those in use: copy them before training continues.
     """
     trainer, model = parts.trainer, parts.trainer.model
     names, optimizer = _parameter_names(trainer), trainer.get_or_create_optimizer()
@@ -159,7 +159,7 @@ def check_saved(parts: FitParts, saved: Mapping[str, Any], where: str) -> None:
     Args:
         parts: The fit that would resume.
         saved: What `capture` returned in another process.
-        where: Its location, for messages.
+        where: Path of the checkpoint, for messages.
 
     Raises:
         CheckpointError: The state is none of a fit, or of one with different data or epochs.
@@ -185,7 +185,7 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
         parts: What is restored: model, optimizers, loss, data, callbacks, random generators.
         state: Gets the progress and the metrics of the saved fit.
         saved: What `capture` returned in another process, after `check_saved`.
-        where: Its location, for messages.
+        where: Path of the checkpoint, for messages.
 
     Returns:
         The batches that are left of the epoch.
@@ -194,7 +194,8 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
         CheckpointError: The state does not fit the model, the optimizers or the metrics; nothing has been changed.
 
     Warns:
-        UserWarning: Other settings of `compile`; attributes that the state does not hold.
+        UserWarning: Settings of `compile` differ from the saved ones, or modules have attributes that the state does
+            not contain.
     """
     trainer, fit = parts.trainer, pytree.tree_map(_copy, saved["fit"])  # copied: views of a file are not aligned
     names, optimizer = _parameter_names(trainer), trainer.get_or_create_optimizer()
