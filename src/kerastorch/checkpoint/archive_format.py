@@ -7,6 +7,10 @@ All parts are verified by SHA-256 before any of them is decoded. The bytes are:
 The header is JSON: the name, size and SHA-256 of each part. A section is a part `name.json` and, if it has tensors, a
 part `name.safetensors`. Numbers are little-endian. Each part begins at a multiple of 8 bytes, so that tensors can be
 views of the bytes of the file.
+
+There is one file, so that a crash cannot combine the weights of one moment with the optimizer of another. A zip file
+has bytes that no checksum covers, and `torch.load` unpickles and verifies no checksum. JSON and safetensors within the
+archive are formats that other tools read.
 """
 
 from __future__ import annotations

@@ -23,8 +23,11 @@ def capture_optimizer_state(optimizer: TorchOptimizer, names: Mapping[str, Tenso
     ('SGD', ['weight'], 0.1)
 
     Args:
-        optimizer: whose.
-        names: The parameters that it holds, by name.
+        optimizer: The optimizer.
+        names: The parameters that the optimizer holds, by name.
+
+    Raises:
+        CheckpointError: The optimizer holds a parameter that has no name.
     """
     known = {id(weight): name for name, weight in names.items()}
     groups = [
@@ -40,13 +43,13 @@ def restore_optimizer_state(
     """Restore a captured state, group by group; nothing is changed if it does not fit.
 
     Args:
-        optimizer: One of the same kind over the same parameters.
+        optimizer: Optimizer of the same class, with the same parameters, as the captured one.
         state: What `capture_optimizer_state` returned.
-        names: The parameters that it holds, by name.
-        where: The file, for messages.
+        names: The parameters that the optimizer holds, by name.
+        where: Path of the file, for messages.
 
     Raises:
-        CheckpointError: The optimizer holds other parameters, or parameters of other shapes.
+        CheckpointError: The optimizer has a different class, or holds different parameters or shapes.
     """
     check_optimizer_state(optimizer, state, names, where)
     groups = _groups(optimizer, names)
@@ -58,7 +61,8 @@ def restore_optimizer_state(
             {**setting, "params": [numbers[name] for name in group]}
             for setting, group in zip(settings, groups, strict=True)
         ],
-        # copies: sums come out otherwise in memory that begins elsewhere, as that of a file does
+        # The order in which MKL adds depends on the alignment of a tensor, and a view of a file's bytes is not aligned:
+        # resumed trainings with LBFGS ended with different weights. Copies are in memory that torch has aligned.
         "state": {numbers[name]: pytree.tree_map(_copy, dict(about)) for name, about in state["state"].items()},
     }
     optimizer.load_state_dict(numbered)
@@ -73,8 +77,13 @@ def _copy(value: Any) -> Any:
 def _lay_out(held: dict[str, Any], saved: Mapping[str, Any], weight: Tensor) -> None:
     """Convert the state of a parameter to the dtypes it was saved with and the parameter's strides.
 
-    torch casts a state to the dtype of the parameter, also where it was made wider. A file knows no strides, and fused
-    kernels walk through a parameter and its state in the order of memory.
+    `Optimizer.load_state_dict` casts a state to the dtype of the parameter, even if the state had a wider one. A file
+    contains no strides, but fused kernels go through a parameter and its state in the order of memory.
+
+    Args:
+        held: State that the optimizer holds for the parameter, which is changed.
+        saved: State from the file, by the same keys.
+        weight: The parameter.
     """
     for key, value in saved.items():
         if not isinstance(value, Tensor):
@@ -93,7 +102,7 @@ def copy_like(weight: Tensor, value: Tensor) -> Tensor:
 def check_optimizer_state(
     optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str
 ) -> None:
-    """Check that `restore_optimizer_state` can restore a state."""
+    """Raise an error if `restore_optimizer_state` cannot restore a state; the arguments are the same."""
     if state["kind"] != type(optimizer).__name__:
         raise CheckpointError(f"{where} is of the optimizer {state['kind']}, this one is {type(optimizer).__name__}.")
     groups, saved = _groups(optimizer, names), [list(group["params"]) for group in state["groups"]]
@@ -172,10 +181,15 @@ def _several(value: Any) -> Iterable[tuple[str, Any]]:
 
 
 def check_parameters_are_named(optimizer: TorchOptimizer, names: Mapping[str, Tensor], place: str) -> None:
-    """Check that an optimizer holds only parameters of the model, so that its state has names.
+    """Raise an error if an optimizer holds tensors that are no parameters of the model: their state has no name.
+
+    Args:
+        optimizer: The optimizer.
+        names: The parameters of the model, by name.
+        place: Where the optimizer is held, for the message.
 
     Raises:
-        CheckpointError: It holds a tensor that is no parameter of the model.
+        CheckpointError: The optimizer holds such a tensor.
     """
     try:
         _groups(optimizer, names)
@@ -189,8 +203,8 @@ def parameter_names(
     """Return all parameters that an optimizer of the model may hold, by name.
 
     Args:
-        model: Its parameters have their names in the model.
-        loss_parameters: Parameters that the losses learn; they are named by their place: `loss.0`, `loss.1`, ...
+        model: Model whose parameters have the names of `named_parameters`.
+        loss_parameters: Parameters that the losses learn. Their names are their numbers: `loss.0`, `loss.1`, ...
         prefix: The text before that number.
     """
     numbered = {f"{prefix}{number}": parameter for number, parameter in enumerate(loss_parameters)}

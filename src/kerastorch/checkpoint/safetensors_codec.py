@@ -2,6 +2,8 @@
 
 The bytes are the length of the header in 8 bytes, the header as JSON, and the tensors. The format is that of
 https://huggingface.co/docs/safetensors; `safetensors.torch.load` reads what is written here.
+
+The package `safetensors` is not used, so that the tensors are views of the very bytes whose checksum was verified.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Tracking which axis of a tensor holds the channels, from module to module in chains and graphs."""
+"""Tracking which axis of a tensor holds the channels, from module to module in chains and graphs.
+
+A layer whose default axis differs from that of its input raises an error. It does not adopt the axis: then it would
+compute something else depending on the layers before it, and a saved layer would have to record where it stood.
+"""
 
 from __future__ import annotations
 

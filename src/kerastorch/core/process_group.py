@@ -1,4 +1,8 @@
-"""Distributed training: the rank of this process, and what must not be synchronised in evaluation."""
+"""Distributed training: the rank of this process, and what must not be synchronised in evaluation.
+
+All logs of a process are of its own rows. Therefore metrics are not synchronised, and in evaluation no buffers either:
+an `evaluate` that runs in a single process would wait for the others without end.
+"""
 
 from __future__ import annotations
 

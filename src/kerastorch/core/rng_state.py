@@ -23,8 +23,11 @@ MAX_ITEMS = 1000  # longer lists and dicts are data and are not searched
 class RandomStates:
     """The states of all generators that a training draws from: global ones, and those that its parts hold.
 
+    A dataset, sampler or transform may hold a generator of its own, often in a closure, and has no interface to
+    report it. Therefore generators are searched.
+
     Args:
-        wanted: Whether a checkpoint will be written; if not, `capture` returns an empty dict.
+        wanted: Whether a checkpoint will be written; if not, nothing is searched, and `capture` returns an empty dict.
         parts: Data, model, losses and callbacks by name. Generators of torch, NumPy and Python are searched in their
             attributes, lists, dicts and closures. Each capture searches again, since some are created on first use.
     """

@@ -18,9 +18,10 @@ from kerastorch.core.trainable import set_frozen_batchnorm_eval
 def training_mode(module: nn.Module) -> Iterator[frozenset[nn.Module]]:
     """Switch a module to training mode; yield the submodules that the user has put into eval mode.
 
-    Those submodules stay in eval mode, unless the whole model is in eval mode: then all of it trains. Only modules
-    without children decide this, since containers are created in training mode. At the end of the block each submodule
-    is in its former mode again.
+    Those submodules stay in eval mode, unless the whole model is in eval mode: then all of it trains. A part in eval
+    mode, as a frozen backbone, is a choice of the user; a whole model is in eval mode because it was evaluated last.
+    Only modules without children decide this, since containers are created in training mode. At the end of the block
+    each submodule is in its former mode again.
 
     Warns:
         UserWarning: A submodule with children is in eval mode although it has trainable weights.

@@ -1,4 +1,8 @@
-"""The batches that training, evaluation and prediction iterate over."""
+"""The batches that training, evaluation and prediction iterate over.
+
+Arrays in memory never pass through a `DataLoader`, which would index and collate row by row in Python. Here one
+call gathers a piece, the rows of several batches, and the batches are views of it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,6 @@ from kerastorch.core.nested import first_rows, leaves, map_structure
 from kerastorch.data.prefetch import Prefetcher
 from kerastorch.data.shuffle import permutation
 
-# Batches are gathered in pieces of several, to save calls.
 PIECE_BATCHES = 64  # maximal number of batches in a piece
 CPU_PIECE_BYTES = 2**20  # maximal size of a piece on the CPU: it fits into the cache of a core
 ACCELERATOR_PIECE_BYTES = 2**26  # maximal size of a piece on, or for, an accelerator, where calls cost more

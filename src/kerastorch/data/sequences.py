@@ -93,6 +93,10 @@ def _has_own_hook(sequence: Any, name: str) -> bool:
 def is_sequence_of_batches(x: Any) -> bool:
     """Return whether the items of an object are batches, and not samples.
 
+    Keras' `PyDataset` and torch's `Dataset` have the same methods, `len` and `[i]`, but `[i]` is a batch in one and a
+    sample in the other. The class decides if it is known, else the first item. An item that may be either is an
+    error, because a wrong guess would train on the wrong axis without an error.
+
     Args:
         x: An object with `len` and `[i]` that is no `torch.utils.data.Dataset`.
 

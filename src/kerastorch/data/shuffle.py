@@ -1,4 +1,8 @@
-"""The order of samples in an epoch, which depends only on the seed and the number of the epoch."""
+"""The order of samples in an epoch, which depends only on the seed and the number of the epoch.
+
+Since an order is a pure function, a resumed training can compute that of any epoch again, and shuffling changes no
+random number that the model draws.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,11 @@ def permutation(n: int, seed: int, epoch: int) -> Tensor:
 
     torch's global random state is neither used nor changed.
 
+    Args:
+        n: Number of rows.
+        seed: Seed, >= 0.
+        epoch: Number of the epoch, >= 0.
+
     >>> torch.equal(permutation(9, seed=1, epoch=2), permutation(9, seed=1, epoch=2))
     True
     """
@@ -24,6 +33,11 @@ def permutation(n: int, seed: int, epoch: int) -> Tensor:
 
 class EpochSampler(Sampler[int]):
     """A sampler that gives a `DataLoader` the order of `permutation`.
+
+    Args:
+        n: Number of rows.
+        seed: Seed of the order, together with the number of the epoch.
+        shuffle: Whether rows are permuted; if not, their order is `0..n - 1`.
 
     Attributes:
         epoch: Number of the epoch, set before each pass.

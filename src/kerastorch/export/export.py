@@ -1,4 +1,8 @@
-"""Export a model as a program: trace it, compare the program with the model, write the file."""
+"""Export a model as a program: trace it, compare the program with the model, write the file.
+
+Before the file is written, the program is run beside the model, for several values of each size that is `None`. A
+tracer may take such a size for a constant, which otherwise the users of the program would find.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Trace the graph of a model: modules, functions of torch between them, and the tensors that connect them."""
+"""Trace the graph of a model: modules, functions of torch between them, and the tensors that connect them.
+
+Tensors are followed from box to box by their identity while the model runs. Unlike symbolic tracing, this works for
+every kind of model.
+"""
 
 from __future__ import annotations
 

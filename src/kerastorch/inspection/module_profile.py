@@ -1,4 +1,9 @@
-"""Profile a module: call it on fake tensors, or else on zeros, and record calls, multiply-adds and activations."""
+"""Profile a module: call it on fake tensors, or else on zeros, and record calls, multiply-adds and activations.
+
+The numbers are those of the module's own forward, so that they hold for any module. A copy made of fake tensors is
+called, because such a call can change nothing in the module. It is called with two batch sizes: sizes of outputs that
+differ vary.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Draw a graph with matplotlib; imported only when a picture is drawn."""
+"""Draw a graph with matplotlib; imported only when a picture is drawn.
+
+There is no other renderer, so that a picture looks the same on every machine; Graphviz need not be installed.
+"""
 
 from __future__ import annotations
 

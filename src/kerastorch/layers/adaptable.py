@@ -18,7 +18,8 @@ from kerastorch.layers.base import Layer
 class AdaptableLayer(Layer):
     """Base of layers with a method `adapt`, which fills buffers whose sizes depend on the data.
 
-    The buffers are empty until `adapt` is called. A state dict may have buffers of any size.
+    The buffers are empty until `adapt` is called. A state dict may have buffers of any size, so that a model can be
+    loaded without its data.
     """
 
     def _learned_config(self, *names: str) -> dict[str, Any]:

@@ -111,7 +111,11 @@ class Convolutional(Spatial):
         self.bias = make_weight(self, "bias", (size,), "bias") if self.use_bias else None
 
     def activates_channels_last(self) -> bool:
-        """Return whether the channels are moved to the last axis for the activation, as for a softmax."""
+        """Return whether the channels are moved to the last axis for the activation, as for a softmax.
+
+        Keras applies a softmax along the last axis even if that is the width of a channels-first image; here it is
+        over the channels.
+        """
         return not self._is_channels_last and self.activation in activations.ALONG_LAST_AXIS
 
     def apply_activation(self, y: Tensor) -> Tensor:

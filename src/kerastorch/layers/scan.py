@@ -72,7 +72,8 @@ class MaskedReordering:
     """Order of time steps in which the selected steps of each row come first, followed by padding.
 
     A kernel without a mask argument can run over the reordered steps. The result is exact for every mask, because a
-    step that is not selected does not change the states.
+    step that is not selected does not change the states. No value of the mask is read: this needs no device
+    synchronisation, and can be traced as a whole.
 
     Args:
         mask: `(batch, time)`, boolean; `True` selects a step.

@@ -19,6 +19,10 @@ _SPATIAL_AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 class Spatial(Layer):
     """Base of layers over `rank` spatial axes: 1 for sequences, 2 for images, 3 for volumes.
 
+    Sequences are channels-last by default, because `Embedding`, recurrent layers and attention return them like this:
+    with another default, a pooling after an `Embedding` would train over the wrong axis without an error. Images are
+    channels-first, as torchvision yields them and torch's models take them.
+
     Args:
         data_format: `'channels_first'` for `(batch, channels, ...)`, `'channels_last'` for `(batch, ..., channels)`.
             `None`, the default, is `'channels_last'` for sequences, as in the recurrent layers, and

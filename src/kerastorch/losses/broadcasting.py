@@ -1,4 +1,9 @@
-"""Detection of functions that broadcast targets with outputs, which raises an error."""
+"""Detection of functions that broadcast targets with outputs, which raises an error.
+
+A rule about shapes alone would reject losses that are right, such as a Gaussian likelihood with two columns of outputs
+and one of targets. Therefore the first call of a loss function on each pair of shapes runs under a `TorchFunctionMode`,
+which tracks what is computed from targets and from outputs. NumPy and scripted functions cannot be tracked.
+"""
 
 from __future__ import annotations
 

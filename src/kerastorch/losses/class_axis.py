@@ -1,4 +1,8 @@
-"""Detection of the class axis of outputs from their shape and their targets."""
+"""Detection of the class axis of outputs from their shape and their targets.
+
+Keras has its classes on the last axis, torch on axis 1, and a loss over the wrong axis trains without an error. A loss
+whose axis was not given gets it at the first batch of a pass.
+"""
 
 from __future__ import annotations
 

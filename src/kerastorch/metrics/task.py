@@ -1,4 +1,8 @@
-"""TaskSpec: the task of one output, and the conversion of outputs and targets to what metrics take."""
+"""TaskSpec: the task of one output, and the conversion of outputs and targets to what metrics take.
+
+Whether outputs are probabilities or logits follows from the loss, else from the last activation of the model, else
+from the first batch. If it stays unknown and a metric depends on it, an error is raised.
+"""
 
 from __future__ import annotations
 
@@ -171,7 +175,9 @@ class TaskSpec:
         if self.link == "exp":
             return y_pred.exp()
         if self.link == "half":
-            return torch.sigmoid(y_pred - 0.5)  # above 0.5 exactly if the value is, in the same order
+            # above 0.5 exactly if the value is, in the same order; torchmetrics would take values outside of 0..1 for
+            # logits, and decide this for each piece of rows anew
+            return torch.sigmoid(y_pred - 0.5)
         return y_pred
 
     def _ranks(self, y_pred: Tensor) -> Tensor:

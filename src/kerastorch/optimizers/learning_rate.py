@@ -1,4 +1,9 @@
-"""Learning rates of `torch.optim` optimizers: reading, setting, and the attribute `learning_rate`."""
+"""Learning rates of `torch.optim` optimizers: reading, setting, and the attribute `learning_rate`.
+
+Any attribute can be set on an optimizer of torch, so `optimizer.learning_rate = 0.1` would be ignored without an error.
+Optimizers that kerastorch makes are therefore instances of a subclass with that property, created once for each class
+of torch. torch's own classes, and optimizers that the user made, are not changed.
+"""
 
 from __future__ import annotations
 

@@ -24,8 +24,10 @@ MAX_CONVERTED_BYTES = 2**30  # arrays that would be larger after conversion are 
 class BatchTransfer:
     """The transfer of batches to the device and dtype of a model, for one `fit`, `evaluate` or `predict`.
 
-    Inputs become floats of the model's dtype, or stay integers if the model looks them up. float64 targets are cast to
-    the model's dtype.
+    Each call makes a new one from the modules, because a user may move or convert the model in between.
+
+    Float inputs are cast to the model's dtype, and so are integer inputs, unless the model takes integers. Of targets
+    only float64 is cast.
 
     Args:
         parts: The modules of the model, as `modules` returns them; their first floating-point tensor gives the dtype.

@@ -1,4 +1,9 @@
-"""Deciding for each input of a model whether it becomes floats or stays integers, by calling a copy of the model."""
+"""Deciding for each input of a model whether it becomes floats or stays integers, by calling a copy of the model.
+
+Integers become floats only if torch would raise an error otherwise. The same rule holds for arrays, datasets and
+loaders, so that integers which work in a loop of your own reach the model as integers. The `Input`s of a functional
+model declare what they take; other models show it only when they are called.
+"""
 
 from __future__ import annotations
 

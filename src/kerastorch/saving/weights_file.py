@@ -1,4 +1,7 @@
-"""Read and write weights as safetensors; files of kerastorch have a SHA-256 of names, dtypes, shapes and values."""
+"""Read and write weights as safetensors; files of kerastorch have a SHA-256 of names, dtypes, shapes and values.
+
+The names are those of torch's `state_dict`, so that any tool which reads safetensors can open the file.
+"""
 
 from __future__ import annotations
 
@@ -82,6 +85,7 @@ def read(path: Path) -> dict[str, Any]:
     named, metadata = safetensors_codec.decode(data, str(path))
     if not {VERSION_KEY, _SHA} & set(metadata):  # another library wrote the file
         return {**named}
+    # one of the two keys without the other is damage, not a file of another library
     if VERSION_KEY not in metadata or metadata.get(_SHA) != _sha(named, metadata):
         raise CheckpointCorruptError(f"{path} is damaged: it does not have the SHA-256 that was written.")
     if _EXTRA not in metadata:
@@ -100,7 +104,10 @@ def _on_cpu(name: str, tensor: Tensor) -> Tensor:
 
 
 def _sha(named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """Return the SHA-256 of metadata, names, dtypes, shapes and values; the order in the file does not matter."""
+    """Return the SHA-256 of metadata, names, dtypes, shapes and values.
+
+    The order of the tensors in the file does not matter, so that other tools may rewrite it in another order.
+    """
     about = {key: value for key, value in metadata.items() if key != _SHA}
     order = sorted(named)
     listed = [[name, str(named[name].dtype), list(named[name].shape)] for name in order]

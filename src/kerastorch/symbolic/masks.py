@@ -1,4 +1,8 @@
-"""Propagation of masks, which mark the time steps that count, from one module to the next."""
+"""Propagation of masks, which mark the time steps that count, from one module to the next.
+
+Masks are arguments of calls, and in a graph results of calls. They are no attributes of tensors, which every operation
+of torch would drop.
+"""
 
 from __future__ import annotations
 

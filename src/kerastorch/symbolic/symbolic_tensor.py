@@ -1,4 +1,10 @@
-"""Symbol: a tensor without values; calls on it are recorded, and their shapes computed on fake tensors."""
+"""Symbol: a tensor without values; calls on it are recorded, and their shapes computed on fake tensors.
+
+A symbol is no `torch.fx.Proxy`, which belongs to one graph from its creation: two inputs could not meet in a call. It
+refers to its own call and the arguments of that call. So a model may begin and end at any symbol, and calls that no
+model needs are freed. Each shape is computed twice, with different numbers for the sizes of the inputs that vary; sizes
+that then differ vary, too. Therefore functions of torch need no rules for symbolic sizes.
+"""
 
 from __future__ import annotations
 

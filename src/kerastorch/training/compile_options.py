@@ -31,6 +31,7 @@ class CompileOptions(NamedTuple):
         """
         if jit_compile not in (True, False, "auto"):
             raise ValueError(f"jit_compile must be True, False or 'auto', got {jit_compile!r}.")
+        # 'auto' does not compile: a choice by measured times would make the rounding of a seeded run depend on them
         if steps_per_execution == "auto":
             return cls(jit_compile is True, "auto")
         return cls(jit_compile is True, check_int("steps_per_execution", steps_per_execution))

@@ -23,6 +23,9 @@ _PROBABILITY_LOSS = {"softmax": "sparse_categorical_crossentropy", "sigmoid": "b
 class LossPassState:
     """State of the compiled loss during one pass over data.
 
+    Targets in memory are validated as a whole when the outputs of the first batch exist, those of a loader or generator
+    in the first batch only: examining each batch would wait for the device.
+
     Attributes:
         module: The model.
         final_activation: Activation that the model ends in.

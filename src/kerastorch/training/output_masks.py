@@ -89,6 +89,10 @@ def masked(sample_weight: Tensor | None, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Return weights that turn a mean over all steps into one over the unmasked steps, and their number.
 
     The weights are those of Keras: `mask * size / number`, times `sample_weight`.
+
+    Args:
+        sample_weight: Weights of the rows, `(batch,)`, or in the shape of `mask`; `None` for equal weights.
+        mask: `(batch, time)`, boolean; `True` for steps that count.
     """
     count = mask.sum()
     weight = mask * (mask.numel() / count.clamp(min=1))

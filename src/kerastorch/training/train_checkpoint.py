@@ -1,4 +1,9 @@
-"""The state of a running fit: captured as plain data, and restored in a later process, bit for bit."""
+"""The state of a running fit: captured as plain data, and restored in a later process, bit for bit.
+
+Each part is captured by name. The position in the data is the number of the epoch, the states that its batches began
+with, and the number of batches done. Data whose order kerastorch decides start at that batch. Other data start like
+the saved epoch and skip to it. The random states of the moment of the capture are restored last.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +105,7 @@ def capture(parts: FitParts, state: TrainState) -> Sections:
         state: Progress of the fit.
 
     Returns:
-        Sections `model`, `optimizer` and `fit`. Tensors are those in use: copy them before training goes on.
+        Sections `model`, `optimizer` and `fit`. Tensors are those in use: copy them before training continues.
     """
     trainer, model = parts.trainer, parts.trainer.model
     names, optimizer = _parameter_names(trainer), trainer.get_or_create_optimizer()
@@ -136,7 +141,10 @@ def capture(parts: FitParts, state: TrainState) -> Sections:
 
 
 def detached(sections: Sections) -> Sections:
-    """Copy what a validation changes in a captured state: buffers and callbacks, but no parameter."""
+    """Copy what a validation changes in a captured state: buffers and callbacks, but no parameter.
+
+    A validation that is interrupted has changed random states, too. The checkpoint is then the state before it.
+    """
     callbacks = copy.deepcopy(sections["fit"]["callbacks"])
     return {
         **sections,
@@ -151,7 +159,7 @@ def check_saved(parts: FitParts, saved: Mapping[str, Any], where: str) -> None:
     Args:
         parts: The fit that would resume.
         saved: What `capture` returned in another process.
-        where: Its location, for messages.
+        where: Path of the checkpoint, for messages.
 
     Raises:
         CheckpointError: The state is none of a fit, or of one with different data or epochs.
@@ -177,7 +185,7 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
         parts: What is restored: model, optimizers, loss, data, callbacks, random generators.
         state: Gets the progress and the metrics of the saved fit.
         saved: What `capture` returned in another process, after `check_saved`.
-        where: Its location, for messages.
+        where: Path of the checkpoint, for messages.
 
     Returns:
         The batches that are left of the epoch.
@@ -186,9 +194,10 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
         CheckpointError: The state does not fit the model, the optimizers or the metrics; nothing has been changed.
 
     Warns:
-        UserWarning: Other settings of `compile`; attributes that the state does not hold.
+        UserWarning: Settings of `compile` differ from the saved ones, or modules have attributes that the state does
+            not contain.
     """
-    trainer, fit = parts.trainer, pytree.tree_map(_copy, saved["fit"])  # in torch's own memory, not in that of a file
+    trainer, fit = parts.trainer, pytree.tree_map(_copy, saved["fit"])  # copied: views of a file are not aligned
     names, optimizer = _parameter_names(trainer), trainer.get_or_create_optimizer()
     try:
         check_module_state(trainer.model, saved["model"])

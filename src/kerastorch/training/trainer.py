@@ -158,7 +158,10 @@ class Trainer:
 
     @contextmanager
     def pass_cleanup(self) -> Iterator[None]:
-        """Undo at the end of a pass what callbacks have pushed to `pass_exit_stack`."""
+        """Undo at the end of a pass what callbacks have pushed to `pass_exit_stack`.
+
+        Hooks of callbacks could not undo it, because none is called after an error.
+        """
         with ExitStack() as stack:
             outer, self._pass_exit_stack = self._pass_exit_stack, stack
             try:
@@ -240,6 +243,8 @@ class Trainer:
 
     def prepared(self, batches: Batches, transfer: BatchTransfer, number: int) -> Iterator[Batch]:
         """Return the batches of an epoch; the first one builds a model that is not built.
+
+        No batch is drawn for building alone, since a generator could not yield it again.
 
         Args:
             batches: The data.

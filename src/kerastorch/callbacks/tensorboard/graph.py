@@ -1,4 +1,8 @@
-"""The graph of a model for TensorBoard, from one call: each torch operation under the module that performs it."""
+"""The graph of a model for TensorBoard, from one call: each torch operation under the module that performs it.
+
+`SummaryWriter.add_graph` is not used: it traces with `torch.jit`, which reads every property of a module, also those
+that have no value yet, and fails on many models that run.
+"""
 
 from __future__ import annotations
 

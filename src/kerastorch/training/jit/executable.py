@@ -97,10 +97,8 @@ def _tensors(batch: Batch | BatchGroup) -> list[Tensor]:
 
 def _compile(graph: GraphModule, inputs: list[Tensor], batch_tensors: list[Tensor]) -> CompiledGraph:
     """Compile a graph with Inductor; on a GPU, capture it as a CUDA graph, too."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns about its own modules
     with torch.no_grad(), warnings.catch_warnings(), _silenced_logging():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # torch warns about its own modules
         compiled: CompiledGraph = torch_private.inductor().compile(graph, [*inputs, *batch_tensors], _INDUCTOR_OPTIONS)
     return CudaGraphCallable(compiled, inputs, batch_tensors) if batch_tensors[0].device.type == "cuda" else compiled
 

@@ -1,4 +1,9 @@
-"""Tracing of training steps: `train_step` and optimizer step, as one torch.fx graph."""
+"""Tracing of training steps: `train_step` and optimizer step, as one torch.fx graph.
+
+`make_fx` runs the model's own `train_step`, in which the backward pass and the step of the user's optimizer are
+recorded with weights, buffers and optimizer state as inputs. A compiled step is therefore the eager one: there is no
+second training loop and no second implementation of an optimizer.
+"""
 
 from __future__ import annotations
 
