@@ -105,7 +105,7 @@ def test_a_module_kept_in_its_mode_by_hand_stays_in_it():
 
 
 def test_a_scripted_module_is_predicted_in_evaluation_mode():
-    with pytest.warns(DeprecationWarning, match="script"):
+    with pytest.warns((DeprecationWarning, FutureWarning), match="script"):  # FutureWarning since torch 2.14
         scripted = torch.jit.script(net())
     model, x = kt.Model(scripted), torch.randn(3, 6)
     found = model.predict(x, verbose=0)

@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 import torch
-from harness import in_child, needs_fork
+from harness import in_child, needs_fork, trains_in_fork
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -172,6 +172,7 @@ def test_ctrl_c_loses_nothing(source, broken, tmp_path):
 
 
 @needs_fork
+@trains_in_fork
 @pytest.mark.parametrize("source", ["arrays", "seeded loader"])
 def test_a_process_that_was_killed_goes_on_in_another(source, tmp_path):
     kill = Ending(10, lambda: os.kill(os.getpid(), signal.SIGKILL))

@@ -99,7 +99,7 @@ class Sequential(Model):
         """Append a layer.
 
         Args:
-            layer: Any `nn.Module`, or an `Input` if the model has no layers yet.
+            layer: An `nn.Module`, or an `Input` if the model has no layers yet.
 
         Raises:
             TypeError: `layer` is not a module.

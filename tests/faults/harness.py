@@ -18,6 +18,10 @@ import pytest
 import torch
 
 needs_fork = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs os.fork, and /proc")
+trains_in_fork = pytest.mark.skipif(
+    torch.backends.cuda.is_built(),
+    reason="builds of torch with CUDA compute no gradients in a fork of a process that has computed some",
+)
 
 
 def tries(quick, full):

@@ -11,14 +11,14 @@ import time
 from functools import partial
 
 import pytest
-from harness import exit_code, in_child, needs_fork, tries
+from harness import exit_code, in_child, needs_fork, trains_in_fork, tries
 from job import EPOCHS, STEPS, run
 
 from kerastorch import callbacks
 from kerastorch.checkpoint import archive_format, atomic_file
 from kerastorch.checkpoint.rotation import CheckpointRotation
 
-pytestmark = needs_fork
+pytestmark = [needs_fork, trains_in_fork]
 KINDS = ["arrays", "dataset", "loader0", "loader2"]
 SAVE_FREQ = 3
 

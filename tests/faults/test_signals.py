@@ -9,12 +9,12 @@ import time
 from functools import partial
 
 import numpy as np
-from harness import exit_code, in_child, needs_fork, tries
+from harness import exit_code, in_child, needs_fork, trains_in_fork, tries
 from job import data, model, run, train
 
 from kerastorch import callbacks
 
-pytestmark = needs_fork
+pytestmark = [needs_fork, trains_in_fork]
 
 
 class Ends(callbacks.Callback):

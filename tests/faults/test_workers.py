@@ -11,14 +11,14 @@ import time
 
 import pytest
 import torch
-from harness import in_child, needs_fork, tries
+from harness import in_child, needs_fork, trains_in_fork, tries
 from job import BATCH, Noisy, data, digest, model
 from torch.utils.data import DataLoader
 
 import kerastorch as kt
 from kerastorch import callbacks
 
-pytestmark = needs_fork
+pytestmark = [needs_fork, trains_in_fork]
 
 
 class Faulty(Noisy):

@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import fx, nn
@@ -50,7 +50,7 @@ def known_channel_axes(model: nn.Module) -> dict[str, int]:
     of the user.
 
     Args:
-        model: Any module; a `Model` may be a view of one.
+        model: A module; a `Model` may be a view of one.
 
     Returns:
         A dict from names of outputs, as `compile` uses them, to axes; the name of a single output is `""`.
@@ -121,7 +121,7 @@ def check_axis(module: nn.Module, given: Channels | None) -> None:
     """Raise if the default axis of a layer is not the channel axis of its input.
 
     Args:
-        module: Any module; only layers with a default channel axis are checked.
+        module: A module; only layers with a default channel axis are checked.
         given: The channel axis of its input, if known.
 
     Raises:
@@ -132,7 +132,7 @@ def check_axis(module: nn.Module, given: Channels | None) -> None:
     """
     if given is None or _checks_disabled.get() or not hasattr(module, "default_channel_axis"):
         return
-    layer: Any = module
+    layer = cast(Any, module)
     before = f"{layer.display_name()} is behind {given.origin}, whose channels are on axis {given.axis}"
     if layer.takes_channels_last and given.axis == 1:
         order = (*range(2, given.ndim), 1)

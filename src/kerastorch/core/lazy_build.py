@@ -29,7 +29,7 @@ def build_by_call(
     `Lazy*` modules are lazy.
 
     Args:
-        module: Any module, whose mode is the same afterwards.
+        module: A module, whose mode is the same afterwards.
         call: Calls `module` on one of `inputs`.
         inputs: What `call` takes, tried in this order until one call succeeds.
         may_retry: Whether the next of `inputs` is tried after this error; by default always.

@@ -60,7 +60,7 @@ def is_built(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> boo
     """Return whether a module and all modules within it have all their parameters.
 
     Args:
-        module: Any module.
+        module: A module.
         parts: What `modules(module)` returns, if the caller has it already.
     """
     return not any(map(is_unbuilt, modules(module) if parts is None else parts))

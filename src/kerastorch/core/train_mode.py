@@ -90,7 +90,7 @@ def evaluation_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None)
     If several threads evaluate a model at once, the first one switches it and the last one restores it.
 
     Args:
-        module: Any module.
+        module: A module.
         parts: What `modules(module)` returns, if the caller has it already.
     """
     with _lock:

@@ -22,7 +22,7 @@ def bare_names(module: nn.Module, names: Iterable[str]) -> dict[str, str]:
     """Return a dict from names without the prefixes of wrappers to the names in `state_dict`.
 
     Args:
-        module: Any module, wrapped or not.
+        module: A module, wrapped or not.
         names: Keys of its `state_dict`. If two would become equal, all names map to themselves.
     """
     names = list(names)

@@ -61,7 +61,7 @@ def graph_of(module: nn.Module, specs: Any, *, expand: bool) -> Graph:
     """Return the graph of one call of a module in evaluation mode; the module is not changed.
 
     Args:
-        module: Any module.
+        module: A module.
         specs: Specs of the inputs, in their structure; `None` if they are not known. Then only a chain can be drawn, as
             its children, one after the other.
         expand: Whether to show the parts of modules, except those of layers of torch and kerastorch.

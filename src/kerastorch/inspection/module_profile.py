@@ -42,7 +42,7 @@ def profile_module(module: nn.Module, specs: Any) -> ModuleProfile:
     The module is not changed. It is called on fake tensors; if that fails, on zeros.
 
     Args:
-        module: Any module; a copy is built if it is not built.
+        module: A module; a copy is built if it is not built.
         specs: Specs of the inputs, in their structure.
 
     Raises:

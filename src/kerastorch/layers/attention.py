@@ -95,15 +95,16 @@ class Attention(Layer):
             permitted = intersection(permitted, causal_mask(query.shape[-2], key.shape[-2], query.device))
         rate = self.dropout if self.training else 0.0
         weights = None
-        if not self._has_kernel() or return_attention_scores or (rate and self.seed is not None):
+        # torch's kernel has wrong gradients for a query without any permitted key, because it subtracts -1e9 in float32
+        has_kernel = self._has_kernel() and (permitted is None or is_only_causal)
+        if not has_kernel or return_attention_scores or (rate and self.seed is not None):
             scores = self._scores(query, key)
             weights = (scores if permitted is None else scores + additive_mask(permitted, scores.dtype)).softmax(-1)
             output = (weights * self._draws.dropout(weights.shape, rate, weights) if rate else weights) @ value
         else:
             query = query if self.scale is None else query * self.scale
-            added = None if permitted is None or is_only_causal else additive_mask(permitted, query.dtype)
             output = F.scaled_dot_product_attention(
-                query, key, value, attn_mask=added, dropout_p=rate, is_causal=is_only_causal, scale=1.0
+                query, key, value, dropout_p=rate, is_causal=is_only_causal, scale=1.0
             )
         if query_mask is not None:
             output = output.masked_fill(~query_mask.bool().unsqueeze(-1), 0)

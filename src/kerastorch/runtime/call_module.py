@@ -13,7 +13,7 @@ def call_module(module: nn.Module, x: Any) -> Any:
     """Call a module on the inputs of one batch.
 
     Args:
-        module: Any module.
+        module: A module.
         x: A tensor; or a tuple or list, passed as one argument each if `forward` takes at least as many; or a dict,
             passed by name if `forward` takes these names. In other cases `x` is passed as one argument.
     """

@@ -28,7 +28,7 @@ class DryRun:
     """A module that can be called on inputs of given specs without any lasting effect on it.
 
     Args:
-        module: Any module, built or not.
+        module: A module, built or not.
         given: Specs of its inputs, in their structure.
         fake: Whether to run a copy on fake tensors, which have shapes and no values. If not, the module itself runs on
             zeros, or a copy of it if it is not built.
@@ -96,7 +96,7 @@ def build_lazy(module: nn.Module, x: Any) -> None:
     """Make the parameters of a module's lazy parts, if it has any, by one call in evaluation mode.
 
     Args:
-        module: Any module. Buffers such as batch statistics keep their values; random states are not restored, since
+        module: A module. Buffers such as batch statistics keep their values; random states are not restored, since
             initializers draw from them.
         x: A batch of inputs, as `call_module` takes it.
 

@@ -45,7 +45,7 @@ def input_kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[InputKind
     The result is cached for a model and the dtypes of its inputs.
 
     Args:
-        model: Any model, built or not; it is not changed.
+        model: A model, built or not; it is not changed.
         x: A batch of inputs on the model's device.
         dtype: Dtype of floats in the model.
 

@@ -19,7 +19,7 @@ def resolve_input_specs(module: nn.Module, input_shape: Any, input_data: Any) ->
     """Return the specs of a module's inputs in their structure, or `None` if they are unknown.
 
     Args:
-        module: Any module.
+        module: A module.
         input_shape: A shape such as `(None, 64)`, in which `None` varies, or a list or dict of shapes.
         input_data: Arrays as `fit` takes them, with any number of rows.
 

@@ -49,7 +49,7 @@ def model_lock(
     raises at once. The thread that holds the lock may call other methods, so that callbacks of `fit` can evaluate.
 
     Args:
-        model: Any module.
+        model: A module.
         verb: `'fit'`, `'train_on_batch'`, `'evaluate'`, `'predict'` or `'export'`, which is treated like `predict`.
         alone: Whether nothing may run at the same time in any case, since callbacks may change the model.
         parts: What `modules(model)` returns, if the caller has it already.

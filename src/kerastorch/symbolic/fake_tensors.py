@@ -91,7 +91,7 @@ def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, 
     """Create the parameters of the lazy modules in a module, if there are any, by a call on zeros.
 
     Args:
-        module: Any module; it is called in evaluation mode.
+        module: A module; it is called in evaluation mode.
         given: Its positional and keyword arguments, fake tensors among them.
         other: Arguments of the same structure, with different sizes for the axes that vary.
 

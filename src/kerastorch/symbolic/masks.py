@@ -49,7 +49,7 @@ def mask_after(module: nn.Module, x: Any, mask: Any, used: bool) -> Any:
     """Return the mask of a module's output, or `None` if there is none.
 
     Args:
-        module: Any module.
+        module: A module.
         x: Its input, or the list of its inputs.
         mask: The mask of the input, or the list of masks.
         used: Whether the mask was passed to the module.

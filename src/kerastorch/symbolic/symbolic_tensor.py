@@ -139,7 +139,7 @@ def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     `call`; any other `nn.Module` needs it, because its `forward` would run on the symbol.
 
     Args:
-        module: Any `nn.Module`.
+        module: An `nn.Module`.
         *args: Its inputs, symbolic or not.
         **kwargs: Its inputs by name.
 

@@ -22,7 +22,7 @@ class UnwrappedStep:
     and a learning-rate scheduler replaces `step` on the instance.
 
     Args:
-        optimizer: Any optimizer of `torch.optim`, or a subclass.
+        optimizer: An optimizer of `torch.optim`, or a subclass.
     """
 
     def __init__(self, optimizer: TorchOptimizer) -> None:
