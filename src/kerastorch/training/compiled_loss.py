@@ -31,6 +31,9 @@ class CompiledLoss:
         loss: One loss, or a list or dict of them by output; anything `losses.get` takes.
         loss_weights: Factor of each loss in the sum, in the same structure. Default 1.
         names: Names of the model's outputs, if they are a list and have names.
+
+    Attributes:
+        any_loss: Whether any output has a loss.
     """
 
     def __init__(self, loss: Any, loss_weights: Any = None, names: Sequence[str] | None = None) -> None:
@@ -40,6 +43,7 @@ class CompiledLoss:
             name: None if one is None else registry.get(one) for name, one in by_output(loss, names).items()
         }
         self._weights = _weights(loss_weights, self.losses, names)
+        self.any_loss = any(one is not None for one in self.losses.values())
         self._penalties: list[Penalty] = []
         self._pass = LossPassState()
 
@@ -51,11 +55,6 @@ class CompiledLoss:
         """Return the losses that are torch modules."""
         functions = [getattr(loss, "function", loss) for loss in self.losses.values()]
         return [function for function in functions if isinstance(function, nn.Module)]
-
-    @property
-    def any_loss(self) -> bool:
-        """Return whether any output has a loss."""
-        return any(loss is not None for loss in self.losses.values())
 
     @property
     def averages(self) -> bool:
@@ -165,13 +164,15 @@ class CompiledLoss:
             now.targets = None
             self._check(y, y_pred, None)  # raises a sentence instead, if the first batch would have been refused
             raise
-        total = output.total
-        penalties = [penalty.regularizer(penalty.weight) for penalty in self._penalties] + now.aux_losses
-        if penalties or now.has_activity_penalties:
-            output.parts["data_loss"] = total
-        for penalty in penalties:
-            total = total + penalty
-        return output._replace(total=total)
+        if not (self._penalties or now.aux_losses or now.has_activity_penalties):
+            return output
+        total, parts, weight, weights = output
+        parts["data_loss"] = total
+        for penalty in self._penalties:
+            total = total + penalty.regularizer(penalty.weight)
+        for auxiliary in now.aux_losses:
+            total = total + auxiliary
+        return LossOutput(total, parts, weight, weights)
 
     def _targets(self, y: Any, y_pred: Any) -> dict[str, Any]:
         return targets_by_output(y, y_pred, self.names, [name for name, loss in self.losses.items() if loss])
