@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,10 +71,9 @@ def graph_of(module: nn.Module, specs: Any, *, expand: bool) -> Graph:
     """
     if specs is None:
         return _graph_of_chain(module)
-    try:
+    with suppress(Exception):  # the forward needs values, or the inputs are wrong
         return _trace_shapes(DryRun(module, specs, fake=True), expand)
-    except Exception:  # the forward needs values, or the inputs are wrong, of which a real call has the better message
-        return _trace_shapes(DryRun(module, specs, fake=False), expand)
+    return _trace_shapes(DryRun(module, specs, fake=False), expand)  # whose errors have the better message
 
 
 def _graph_of_chain(module: nn.Module) -> Graph:

@@ -7,6 +7,7 @@ differ vary.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,17 +49,15 @@ def profile_module(module: nn.Module, specs: Any) -> ModuleProfile:
     Raises:
         ValueError: The module cannot take such inputs.
     """
-    try:
+    with suppress(Exception):  # the forward needs values, or the inputs are wrong
         dry_run = DryRun(module, specs, fake=True)
         calls, multiply_adds = _profile_calls(dry_run, specs)
-    except Exception:  # the forward needs values, or the inputs are wrong, of which a real call has the better message
-        dry_run = DryRun(module, specs, fake=False)
-        return ModuleProfile(dry_run.module, *_profile_calls(dry_run, specs), None)
-    try:
-        activation_bytes = _activation_bytes(dry_run, specs)
-    except Exception:  # the module can be called, but not trained
         activation_bytes = None
-    return ModuleProfile(dry_run.module, calls, multiply_adds, activation_bytes)
+        with suppress(Exception):  # the module can be called, but not trained
+            activation_bytes = _activation_bytes(dry_run, specs)
+        return ModuleProfile(dry_run.module, calls, multiply_adds, activation_bytes)
+    dry_run = DryRun(module, specs, fake=False)  # its errors have the better message
+    return ModuleProfile(dry_run.module, *_profile_calls(dry_run, specs), None)
 
 
 def _profile_calls(dry_run: DryRun, specs: Any) -> tuple[list[Call], int]:
