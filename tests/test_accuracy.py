@@ -91,7 +91,9 @@ print([name for name in ("torchmetrics", "sklearn", "matplotlib", "pandas", "sci
 """
 
 
-@pytest.mark.parametrize("metrics", [[], ["accuracy"]], ids=["loss", "accuracy"])
+@pytest.mark.parametrize(
+    "metrics", [pytest.param([], id="loss", marks=pytest.mark.slow), pytest.param(["accuracy"], id="accuracy")]
+)
 def test_training_loads_nothing_heavy_for(metrics):
     code = SCRIPT.format(metrics=metrics)
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -174,7 +174,8 @@ def test_one_value_a_channel_is_refused_by_the_layer_too():
     BatchNormalization().eval()(_x(1, 3))
 
 
-@pytest.mark.parametrize("axis", [pytest.param(1, marks=pytest.mark.slow), -1])
+@pytest.mark.slow  # test_layer_table.py compiles it, for one step
+@pytest.mark.parametrize("axis", [1, -1])
 def test_compiled_training_is_eager_training(axis):
     found = []
     x = _x(160, 6, 4) if axis == -1 else _x(160, 4)

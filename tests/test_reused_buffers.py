@@ -182,13 +182,18 @@ SCRIPT = """
 @pytest.mark.parametrize(
     "given",
     [
-        {"target": "y[index]", "model": "nn.Linear(3, 2)", "loss": "'cross_entropy'", "metric": "accuracy"},
-        {
-            "target": "x[index]", "model": "nn.Sequential(nn.Linear(3, 3), nn.Flatten())", "loss": "'mse'",
-            "metric": "mae",
-        },
+        pytest.param(
+            {"target": "y[index]", "model": "nn.Linear(3, 2)", "loss": "'cross_entropy'", "metric": "accuracy"},
+            id="classes", marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {
+                "target": "x[index]", "model": "nn.Sequential(nn.Linear(3, 3), nn.Flatten())", "loss": "'mse'",
+                "metric": "mae",
+            },
+            id="values",
+        ),
     ],
-    ids=["classes", "values"],
 )  # fmt: skip
 def test_workers_files_are_let_go(given):
     done = subprocess.run(

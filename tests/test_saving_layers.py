@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from support.layer_rows import TABLE
+from support.layer_rows import NAMES_VARIANTS_SLOW, TABLE
 from torch import nn
 from torch.utils import _pytree as pytree
 
@@ -48,8 +48,9 @@ def test_a_layer_comes_back_with_its_weights_and_its_outputs(row, tmp_path):
     _equal(again.eval()(*row.inputs()), layer.eval()(*row.inputs()))
 
 
-@pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))
-def test_a_layer_on_symbols_comes_back(row, tmp_path):
+@pytest.mark.parametrize("name", NAMES_VARIANTS_SLOW)
+def test_a_layer_on_symbols_comes_back(name, tmp_path):
+    row = TABLE[name]
     inputs = row.inputs()
     symbols = pytree.tree_map(lambda x: Input(x.shape[1:], x.dtype) if isinstance(x, torch.Tensor) else x, inputs)
     begin = [one for one in pytree.tree_leaves(symbols) if isinstance(one, Input)]

@@ -33,7 +33,7 @@ def _chain():
     [
         pytest.param(0, False, id="kerastorch's layer-eager"),
         pytest.param(1, False, id="torch's module-eager"),
-        pytest.param(0, True, id="kerastorch's layer-compiled"),
+        pytest.param(0, True, id="kerastorch's layer-compiled", marks=pytest.mark.slow),
         pytest.param(1, True, id="torch's module-compiled", marks=pytest.mark.slow),
     ],
 )

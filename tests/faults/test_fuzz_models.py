@@ -95,7 +95,7 @@ def load_all(files, path):
     return found
 
 
-@tries(quick=40, full=1_500)
+@tries(quick=15, full=1_500)
 @pytest.mark.parametrize("make", [graph, chain])
 def test_a_changed_model_is_loaded_or_refused_and_soon(make, tries, tmp_path, report):
     path = tmp_path / "m.kt"

@@ -73,7 +73,7 @@ def forgeries(parts, canary):
                 yield archive(*changed.items()), named and other != leaf
 
 
-@tries(quick=60, full=2500)
+@tries(quick=25, full=2500)
 def test_a_model_whose_file_names_code_is_refused_and_nothing_is_run(tries, tmp_path, report):
     model().save(tmp_path / "a.kt")
     whole = (tmp_path / "a.kt").read_bytes()
