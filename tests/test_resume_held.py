@@ -1,6 +1,7 @@
 """A training that goes on with random generators held anywhere, and after signals to workers and in callbacks."""
 
 import functools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -286,13 +287,12 @@ def test_a_sampler_that_fails_is_not_called_a_worker():
 
 
 def test_a_fit_that_has_ended_holds_no_workers():
-    import multiprocessing
-
+    before = set(multiprocessing.active_children())  # persistent ones of other tests, until those are collected
     loader = DataLoader(Rows(), 5, num_workers=2)
     net = compiled(dense())
     net.fit(loader, steps_per_epoch=3, verbose=0)
     assert not net.trainer.state.is_fitting
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= before
 
 
 GROUP = """
