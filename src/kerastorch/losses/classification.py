@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from kerastorch.losses.base import Loss, expand_sample_weight
 from kerastorch.losses.regression import EPSILON
 
 
-class _Crossentropy(Loss):
+class _Crossentropy(Loss, ABC):
     """Base of the crossentropies: losses on probabilities, or on logits if `from_logits` is set.
 
     Args:
@@ -44,6 +45,7 @@ class _Crossentropy(Loss):
         if not self.from_logits:
             check_probabilities(self.name, y_pred)
 
+    @abstractmethod
     def _check_targets(self, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
         """Raise an error for targets that this loss is not defined for.
 
@@ -52,7 +54,6 @@ class _Crossentropy(Loss):
             aligned: Targets of the first batch, as `align` returns them.
             y_pred: Outputs of the first batch.
         """
-        raise NotImplementedError
 
     def _smooth(self, y_true: Tensor, n_classes: int) -> Tensor:
         """Return `y_true * (1 - s) + s / n_classes` for a label smoothing of `s`."""
