@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch import constraints, initializers, regularizers
 from kerastorch.core.errors import check_float, check_int
 from kerastorch.layers.attention_masks import (
     causal_mask,
@@ -23,6 +22,7 @@ from kerastorch.layers.base import Layer
 from kerastorch.layers.core import Dense
 from kerastorch.layers.options import LayerOptions
 from kerastorch.layers.random_generator import RandomGenerator
+from kerastorch.layers.weight_options import set_weight_options_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +72,7 @@ class _MultiHeadBase(Layer):
         self.use_bias = options.use_bias
         self.sliding_window = None if window is None else check_int("sliding_window", window)
         self.flash_attention = None
-        self.kernel_initializer = initializers.get(options.kernel_initializer)
-        self.bias_initializer = initializers.get(options.bias_initializer)
-        self.kernel_regularizer = regularizers.get(options.kernel_regularizer)
-        self.bias_regularizer = regularizers.get(options.bias_regularizer)
-        self.kernel_constraint = constraints.get(options.kernel_constraint)
-        self.bias_constraint = constraints.get(options.bias_constraint)
+        set_weight_options_from(self, options, "kernel", "bias")
         self.use_gate = options.use_gate
         self._draws = RandomGenerator(options.seed)
         self.seed = self._draws.seed

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch import constraints, initializers, regularizers
 from kerastorch.core.errors import check_float, mismatch
 from kerastorch.layers.axes import LAST, apply_along_axes, check_axes, check_axis, positive_axes, positive_channel_axis
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channel_axis import ChannelAxis
 from kerastorch.layers.options import LayerOptions
+from kerastorch.layers.weight_options import make_weight, set_weight_options_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,32 +50,15 @@ class AffineNormalization(Layer):
         self.epsilon = check_float("epsilon", options.epsilon, least=0)
         self.center = options.center
         self.scale = options.scale
-        self.beta_initializer = initializers.get(options.beta_initializer)
-        self.gamma_initializer = initializers.get(options.gamma_initializer)
-        self.beta_regularizer = regularizers.get(options.beta_regularizer)
-        self.gamma_regularizer = regularizers.get(options.gamma_regularizer)
-        self.beta_constraint = constraints.get(options.beta_constraint)
-        self.gamma_constraint = constraints.get(options.gamma_constraint)
+        set_weight_options_from(self, options, "beta", "gamma")
 
     def add_affine_weights(self, *sizes: int) -> None:
         """Create `weight` and `bias` of these sizes; one that the options exclude is `None`."""
         self.weight = self.bias = None
         if self.scale:
-            self.weight = self.add_weight(
-                sizes,
-                self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-                name="weight",
-            )
+            self.weight = make_weight(self, "gamma", sizes, "weight")
         if self.center:
-            self.bias = self.add_weight(
-                sizes,
-                self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-                name="bias",
-            )
+            self.bias = make_weight(self, "beta", sizes, "bias")
 
 
 class LayerNormalization(AffineNormalization):

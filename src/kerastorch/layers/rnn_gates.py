@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch import activations, constraints, initializers, regularizers
+from kerastorch import activations
 from kerastorch.core.errors import check_float, check_int
 from kerastorch.layers.base import Layer, activation_name
 from kerastorch.layers.random_generator import RandomGenerator
 from kerastorch.layers.rnn_options import RecurrentOptions
+from kerastorch.layers.weight_options import make_weight, set_weight_options_from
 
 # Factors for the inputs and for the states, each (1 or n_gates, batch, size); None without dropout.
 DropoutMasks = tuple[Tensor | None, Tensor | None]
@@ -32,6 +33,7 @@ class _RecurrentWeights(Layer, ABC):
     _n_gates = 1
     _suffix = ""  # of the weights' names, as in torch: "" in nn.LSTMCell, "_l0" in nn.LSTM
     state_size: int | list[int]
+    bias_initializer: Any
 
     def __init__(self, options: RecurrentOptions) -> None:
         super().__init__(
@@ -41,15 +43,7 @@ class _RecurrentWeights(Layer, ABC):
         self.activation = activations.get(options.activation)
         self.recurrent_activation = activations.get(options.recurrent_activation)
         self.use_bias = options.use_bias
-        self.kernel_initializer = initializers.get(options.kernel_initializer)
-        self.recurrent_initializer = initializers.get(options.recurrent_initializer)
-        self.bias_initializer = initializers.get(options.bias_initializer)
-        self.kernel_regularizer = regularizers.get(options.kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(options.recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(options.bias_regularizer)
-        self.kernel_constraint = constraints.get(options.kernel_constraint)
-        self.recurrent_constraint = constraints.get(options.recurrent_constraint)
-        self.bias_constraint = constraints.get(options.bias_constraint)
+        set_weight_options_from(self, options, "kernel", "recurrent", "bias")
         self.dropout = check_float("dropout", options.dropout, least=0, below=1)
         self.recurrent_dropout = check_float("recurrent_dropout", options.recurrent_dropout, least=0, below=1)
         self._draws = RandomGenerator(options.seed)
@@ -61,33 +55,18 @@ class _RecurrentWeights(Layer, ABC):
     def build(self, input_shape: torch.Size) -> None:
         """Create the weights for inputs whose last axis has the features."""
         rows = self._n_gates * self.units
-        self._add_weight(
-            "weight_ih",
-            (rows, input_shape[-1]),
-            self.kernel_initializer,
-            self.kernel_regularizer,
-            self.kernel_constraint,
-        )
-        self._add_weight(
-            "weight_hh",
-            (rows, self.units),
-            self.recurrent_initializer,
-            self.recurrent_regularizer,
-            self.recurrent_constraint,
-        )
+        self._add_weight("weight_ih", (rows, input_shape[-1]), "kernel")
+        self._add_weight("weight_hh", (rows, self.units), "recurrent")
         if self.use_bias:
             self._add_bias("bias_ih", rows)
             self._add_second_bias(rows)
 
-    def _add_weight(
-        self, name: str, shape: tuple[int, ...], initializer: Any, regularizer: Any, constraint: Any
-    ) -> None:
+    def _add_weight(self, name: str, shape: tuple[int, ...], prefix: str, initializer: Any = None) -> None:
         name += self._suffix
-        weight = self.add_weight(shape, initializer, regularizer=regularizer, constraint=constraint, name=name)
-        setattr(self, name, weight)
+        setattr(self, name, make_weight(self, prefix, shape, name, initializer=initializer))
 
     def _add_bias(self, name: str, rows: int) -> None:
-        self._add_weight(name, (rows,), self._initialize_bias, self.bias_regularizer, self.bias_constraint)
+        self._add_weight(name, (rows,), "bias", self._initialize_bias)
 
     def _initialize_bias(self, bias: Tensor) -> Any:
         """Fill the bias of all gates, `(n_gates * units,)`, in place."""

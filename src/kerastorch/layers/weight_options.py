@@ -9,6 +9,7 @@ from torch import nn
 
 from kerastorch import constraints, initializers, regularizers
 from kerastorch.layers.base import Layer
+from kerastorch.layers.options import LayerOptions
 
 
 def set_weight_options(layer: Layer, prefix: str, initializer: Any, regularizer: Any, constraint: Any) -> None:
@@ -36,6 +37,24 @@ def set_weight_options(layer: Layer, prefix: str, initializer: Any, regularizer:
     setattr(layer, f"{prefix}_initializer", initializers.get(initializer))
     setattr(layer, f"{prefix}_regularizer", regularizers.get(regularizer))
     setattr(layer, f"{prefix}_constraint", constraints.get(constraint))
+
+
+def set_weight_options_from(layer: Layer, options: LayerOptions, *prefixes: str) -> None:
+    """Store the options of several weights, as `set_weight_options` does for one.
+
+    Args:
+        layer: Layer that will have the weights.
+        options: Constructor arguments; they have `<prefix>_initializer` and so on for each prefix.
+        prefixes: Keras' names of the weights, as `"kernel"` or `"bias"`.
+
+    Raises:
+        ValueError: An unknown name of an initializer, regularizer or constraint.
+    """
+    for prefix in prefixes:
+        initializer, regularizer, constraint = (
+            getattr(options, f"{prefix}_{kind}") for kind in ("initializer", "regularizer", "constraint")
+        )
+        set_weight_options(layer, prefix, initializer, regularizer, constraint)
 
 
 def make_weight(layer: Layer, prefix: str, shape: Sequence[int], name: str, *, initializer: Any = None) -> nn.Parameter:
