@@ -42,11 +42,24 @@ def test_a_moving_average_is_one_of_constrained_weights(jit):
     assert (model.layers[-1].weight >= 0).all()
 
 
-def test_the_hook_for_constraints_goes_when_the_fit_ends():
+def test_the_hook_for_constraints_goes_on_every_way_out_of_training():
     model = constrained()
     model.compile(optimizers.SGD(0.1, use_ema=True), "mse")
+    hooks = []
+
+    def count(batch, logs):
+        hooks.append(len(model.optimizer._optimizer_step_post_hooks))
+        if batch == 1:
+            raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        model.fit(X, Y, 6, verbose=0, callbacks=[kt.callbacks.LambdaCallback(on_train_batch_end=count)])
+    hooks.append(len(model.optimizer._optimizer_step_post_hooks))
     model.fit(X, Y, verbose=0)
-    assert len(model.optimizer._optimizer_step_post_hooks) == 1  # the average
+    hooks.append(len(model.optimizer._optimizer_step_post_hooks))
+    model.train_on_batch(X, Y)
+    hooks.append(len(model.optimizer._optimizer_step_post_hooks))
+    assert hooks == [2, 2, 1, 1, 1]  # the constraints and the average, or the average alone
 
 
 class TwiceEvaluated(torch.optim.SGD):
@@ -81,6 +94,25 @@ def test_any_optimizer_whose_step_requires_a_closure_gets_one():
             by_hand.step()
     torch.testing.assert_close(net.weight, plain.weight)
     assert history.history["loss"] == pytest.approx([sum(losses[:4]) / 4, sum(losses[4:]) / 4])
+
+
+class AnyOptions(torch.optim.SGD):
+    """Its step has no argument of its own."""
+
+    def step(self, **options):
+        super().step(**options)
+
+
+def test_an_optimizer_whose_step_takes_options_alone_gets_no_closure():
+    net = nn.Linear(3, 1)
+    plain = copy.deepcopy(net)
+    model = kt.Model(net)
+    model.compile(AnyOptions(net.parameters(), lr=0.1), "mse")
+    model.train_on_batch(X, Y)
+    by_hand = torch.optim.SGD(plain.parameters(), lr=0.1)
+    nn.functional.mse_loss(plain(X), Y).backward()
+    by_hand.step()
+    torch.testing.assert_close(net.weight, plain.weight)
 
 
 def test_gradients_are_clipped_within_the_closure():

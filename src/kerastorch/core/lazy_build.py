@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -57,3 +58,11 @@ def build_by_call(
             return
     if first_error is not None:
         raise first_error
+
+
+def copy_module(module: nn.Module) -> nn.Module:
+    """Return a deep copy of a module; lazy buffers, which torch cannot copy, are created anew."""
+    kind: Any = nn.parameter.UninitializedBuffer
+    lazy = [buffer for buffer in module.buffers() if nn.parameter.is_lazy(buffer)]
+    fresh = {id(buffer): kind(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}
+    return copy.deepcopy(module, fresh)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kerastorch.core.lazy_build import build_by_call
+from kerastorch.core.lazy_build import build_by_call, copy_module
 from kerastorch.core.module_tree import is_built, is_compiled, modules
 from kerastorch.core.nested import map_structure
 from kerastorch.core.rng_state import preserved_rng_states
@@ -42,7 +42,7 @@ class DryRun:
 
     def __init__(self, module: nn.Module, given: Any, *, fake: bool) -> None:
         self._given, self._fake = given, fake
-        module = module if is_built(module) else _deep_copy(module)
+        module = module if is_built(module) else copy_module(module)
         parts = modules(module)
         place = next((weight.device for part in parts for weight in part.parameters(recurse=False)), "cpu")
         self._transfer = BatchTransfer(
@@ -132,11 +132,3 @@ def isolated(parts: Sequence[nn.Module]) -> Iterator[None]:
         if any(map(is_compiled, parts)):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield
-
-
-def _deep_copy(module: nn.Module) -> nn.Module:
-    """Return a deep copy of a module; lazy buffers, which torch cannot copy, are created anew."""
-    kind: Any = nn.parameter.UninitializedBuffer
-    lazy = [buffer for buffer in module.buffers() if nn.parameter.is_lazy(buffer)]
-    fresh = {id(buffer): kind(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}
-    return copy.deepcopy(module, fresh)

@@ -7,7 +7,6 @@ model declare what they take; other models show it only when they are called.
 
 from __future__ import annotations
 
-import copy
 import itertools
 import warnings
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import warn
+from kerastorch.core.lazy_build import copy_module
 from kerastorch.core.module_tree import is_built, is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.rng_state import preserved_rng_states
@@ -222,7 +222,7 @@ def _copy_to_call(model: nn.Module) -> nn.Module:
     if size > MAX_COPIED_BYTES:
         return model
     try:
-        return copy.deepcopy(model)
+        return copy_module(model)
     except Exception:
         if is_built(model):
             return model

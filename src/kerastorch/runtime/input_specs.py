@@ -35,6 +35,12 @@ def resolve_input_specs(module: nn.Module, input_shape: Any, input_data: Any) ->
     return known_input_specs(module) if input_shape is None else _specs_of_shape(input_shape)
 
 
+def last_input_specs(module: nn.Module) -> Any:
+    """Return the specs of the last batch of inputs, or else those in the file the model was loaded from, or `None`."""
+    trainer = vars(module).get("_trainer")
+    return (None if trainer is None else trainer.state.input_specs) or vars(module).get("_seen")
+
+
 def known_input_specs(module: nn.Module) -> Any:
     """Return the specs that a model knows from its `Input`, `build`, or the last data, or `None`."""
     for owner in (module, vars(module).get("module_viewed")):
@@ -43,8 +49,7 @@ def known_input_specs(module: nn.Module) -> Any:
             if has_symbols(given):
                 found = map_symbols(given, _spec_of_symbol)
                 return found[0] if isinstance(found, (tuple, list)) and len(found) == 1 else found
-    trainer = vars(module).get("_trainer")
-    seen = vars(module).get("_seen") or (None if trainer is None else trainer.state.input_specs)
+    seen = last_input_specs(module)
     if seen is not None:
         return seen
     first = next(iter(module.children()), None)

@@ -16,6 +16,7 @@ from kerastorch.core.ownership import is_own
 from kerastorch.core.path_checks import check_writable, parse_path
 from kerastorch.functional.functional_model import Functional
 from kerastorch.runtime.dry_run import isolated
+from kerastorch.runtime.input_specs import last_input_specs
 from kerastorch.saving import architecture, compile_config
 from kerastorch.saving.serializer import built_shapes
 from kerastorch.training.trainer import Trainer
@@ -73,7 +74,7 @@ def _sections(model: Functional) -> dict[str, Any]:
     """Return the sections of the archive by name."""
     trainer: Trainer | None = vars(model).get("_trainer")
     written, why = _encode_architecture(model)
-    specs = vars(model).get("_seen") or (None if trainer is None else trainer.state.input_specs)
+    specs = last_input_specs(model)
     sections: dict[str, Any] = {
         "model": {
             VERSION_KEY: __version__,

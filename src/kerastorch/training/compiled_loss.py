@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kerastorch.checkpoint.module_state import capture_module_state, restore_module_state
+from kerastorch.checkpoint.module_state import capture_module_state, check_module_state, restore_module_state
 from kerastorch.core.errors import check_float
 from kerastorch.data.arrays import check_weights
 from kerastorch.losses import registry
@@ -121,13 +121,24 @@ class CompiledLoss:
         """Return the state of losses that learn, and what the first batch decided for this pass."""
         return {"losses": [capture_module_state(module) for module in self.modules()], **self._pass.state_dict()}
 
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Raise a `CheckpointError` if `load_state_dict` could restore only a part of a state."""
+        if self._matches(state):
+            for module, saved in zip(self.modules(), state["losses"], strict=True):
+                check_module_state(module, saved)
+
+    def _matches(self, state: Mapping[str, Any]) -> bool:
+        """Return whether a state is that of losses for the same outputs."""
+        outputs = {name for name, loss in self.losses.items() if loss is not None}
+        return len(self.modules()) == len(state["losses"]) and state.get("class_axes", {}).keys() <= outputs
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned, in a running pass.
 
         If the losses are different ones, nothing is restored and the next batch is validated as a first one; the
         resumed fit warns about them.
         """
-        if len(self.modules()) != len(state["losses"]) or not state.get("class_axes", {}).keys() <= self.losses.keys():
+        if not self._matches(state):
             return
         for module, saved in zip(self.modules(), state["losses"], strict=True):
             restore_module_state(module, saved)

@@ -60,7 +60,7 @@ def fit(
         settings = trainer.compile_settings()
         with trainer.interrupt.watch():
             with _training(trainer, callbacks, data.training.targets) as in_eval:
-                state.metrics = trainer.new_metrics()
+                state.begin_metrics(trainer.new_metrics())
                 checkpoint = _Checkpoint.of(trainer, data, callbacks, epochs, settings)
                 stream = checkpoint.resume() or stream
                 nan_warning = None if trainer.optimizer_step.is_guarded else NaNWarning()
@@ -87,7 +87,8 @@ def fit(
                     if trainer.model.stop_training or epoch == epochs[-1]:
                         break
                     state.begin_epoch(epoch_start(data))
-                    stream, state.metrics = data.training.epoch(state.pass_number), trainer.new_metrics()
+                    state.begin_metrics(trainer.new_metrics())
+                    stream = data.training.epoch(state.pass_number)
                 trainer.optimizer_step.end_fit()
                 state.complete()
             if not trainer.interrupt.pending:
@@ -101,6 +102,7 @@ def _training(trainer: Trainer, callbacks: CallbackList, targets: Any) -> Iterat
     with (
         trainer.compiled_loss.attach(trainer.model, find_final_activation(trainer.model), targets),
         training_mode(trainer.model) as in_eval,
+        trainer.optimizer_step.constraining(),
         _calling_on_train_end(trainer, callbacks),
     ):
         callbacks.emit("on_train_begin", {})

@@ -12,7 +12,6 @@ from torch import nn
 from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import batch_rows
-from kerastorch.core.ownership import is_own
 from kerastorch.core.process_group import without_buffer_sync
 from kerastorch.core.tensor_spec import specs_of
 from kerastorch.core.train_mode import evaluation_mode, training_mode
@@ -67,6 +66,7 @@ def epoch(
     training, done = phase == "train", state.batches_done
     logs = RunningLogs(metrics)
     x, every, is_hooked = None, trainer.compile_options.every, False
+    has_compiled_loss = True  # in all batches; else `loss` is that of a step of the user's own, and stays as it is
     for batch in stream:
         if has_begin and not is_hooked:
             callbacks.emit(begin, done, {})
@@ -81,12 +81,13 @@ def epoch(
             raise_with_context(error, model, x)
         if type(output) is not StepOutput:
             output = _step_output(trainer, output, phase)
+        has_compiled_loss = has_compiled_loss and output.has_compiled_loss
         metrics.add(output.logs, counted_rows(batch) if output.weight is None else output.weight, output.weights)
         if nan_warning is not None:
             nan_warning(output.logs.get("loss"), state.epoch, done)
         before = done
         done += len(batch) if isinstance(batch, BatchGroup) else 1
-        state.batches_done = done
+        state.count_batches(done)
         if done // every > before // every:
             is_hooked = False
             if has_end:
@@ -104,19 +105,13 @@ def epoch(
     if x is not None:
         trainer.state.record_inputs(specs_of(x))
     found = metrics.read()
-    return found if _has_own_loss(model, phase) else loss.finalize_logs(found)
+    return loss.finalize_logs(found) if has_compiled_loss else found
 
 
 def _step_output(trainer: Trainer, logs: Any, phase: str) -> StepOutput:
     if logs is None:
         raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
     return trainer.context.take_output(logs)
-
-
-def _has_own_loss(model: nn.Module, phase: str) -> bool:
-    """Return whether the user's class computes the `loss` of the logs, which then stays as it is."""
-    names = ("train_step" if phase == "train" else "test_step", "compute_loss")
-    return any(not is_own(getattr(type(model), name)) for name in names)
 
 
 def evaluate(
@@ -144,7 +139,7 @@ def evaluate(
     with (
         trainer.pass_cleanup(),
         _separate_autocast_cache(),
-        _fresh_metrics(trainer, within_step=not interruptible) as metrics,
+        _fresh_metrics(trainer) as metrics,
         trainer.compiled_loss.attach(model, find_final_activation(model), batches.targets),
         evaluation_mode(model),
         without_buffer_sync(transfer.parts),
@@ -217,6 +212,7 @@ def train_on_batch(trainer: Trainer, batches: Batches, transfer: BatchTransfer) 
         _fresh_metrics(trainer) as metrics,
         trainer.compiled_loss.attach(model, find_final_activation(model), batches.targets),
         training_mode(model) as in_eval,
+        trainer.optimizer_step.constraining(),
     ):
         step = train_step(trainer, no_callbacks, in_eval)
         return epoch(trainer, metrics, stream, transfer, step, no_callbacks, "train", TrainState())
@@ -272,15 +268,10 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
 
 
 @contextmanager
-def _fresh_metrics(trainer: Trainer, within_step: bool = False) -> Iterator[MetricsTracker]:
-    """Give a pass its own metrics; those of the pass around it return afterwards.
-
-    Args:
-        trainer: Parts that train the model.
-        within_step: A step of the outer pass is running: what users' metric objects have counted returns, too.
-    """
+def _fresh_metrics(trainer: Trainer) -> Iterator[MetricsTracker]:
+    """Give a pass its own metrics; those of the pass around it return afterwards, users' metric objects included."""
     outer = trainer.context.metrics
-    protected = outer.protected() if within_step and isinstance(outer, MetricsTracker) else nullcontext()
+    protected = outer.protected() if isinstance(outer, MetricsTracker) else nullcontext()
     metrics = trainer.new_metrics()
     with trainer.using(metrics), protected:
         yield metrics

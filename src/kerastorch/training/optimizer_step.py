@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -65,10 +66,18 @@ class OptimizerStep:
         return tuple(self._constraints)
 
     def set_constraints(self, constraints: Iterable[ConstrainedWeight]) -> None:
-        """Replace the constraints; with a moving average they run before it, as a hook of the optimizer."""
+        """Replace the constraints."""
         self._constraints = list(constraints)
+
+    @contextmanager
+    def constraining(self) -> Iterator[None]:
+        """Apply the constraints before a moving average is updated, by a hook of the optimizer for a while."""
         averages = any(isinstance(hook, Average) for hook in step_post_hooks(self.optimizer).values())
-        self._early_constraints.install(self.optimizer, bool(self._constraints) and averages)
+        if not self._constraints or not averages or self._early_constraints.is_installed:
+            yield
+            return
+        with self._early_constraints.installed(self.optimizer):
+            yield
 
     @property
     def is_guarded(self) -> bool:
@@ -204,7 +213,6 @@ class OptimizerStep:
             UserWarning: Gradients were accumulated, and the fit was too short for a single step.
         """
         overwrite_with_average(self.optimizer)
-        self._early_constraints.install(self.optimizer, False)
         self.accumulation.end_fit()
 
     def state_dict(self) -> dict[str, Any]:
@@ -231,13 +239,15 @@ class ConstrainHook:
         """Return whether the optimizer calls this hook."""
         return self._handle is not None
 
-    def install(self, optimizer: TorchOptimizer, wanted: bool) -> None:
-        """Register the hook as the first one after a step, or remove it."""
-        if wanted and self._handle is None:
-            self._handle = optimizer.register_step_post_hook(self)
-            hooks: Any = step_post_hooks(optimizer)  # an OrderedDict
-            hooks.move_to_end(self._handle.id, last=False)
-        elif not wanted and self._handle is not None:
+    @contextmanager
+    def installed(self, optimizer: TorchOptimizer) -> Iterator[None]:
+        """Register the hook as the first one after a step, for a while."""
+        self._handle = optimizer.register_step_post_hook(self)
+        hooks: Any = step_post_hooks(optimizer)  # an OrderedDict
+        hooks.move_to_end(self._handle.id, last=False)
+        try:
+            yield
+        finally:
             self._handle.remove()
             self._handle = None
 
@@ -249,7 +259,11 @@ def _requires_closure(optimizer: TorchOptimizer) -> bool:
     except (TypeError, ValueError):
         return False
     first = next(iter(parameters), None)
-    return first is not None and first.default is first.empty and first.kind is not first.VAR_POSITIONAL
+    return (
+        first is not None
+        and first.default is first.empty
+        and first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
+    )
 
 
 class _RejectedError(Exception):

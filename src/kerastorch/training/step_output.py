@@ -31,11 +31,13 @@ class StepOutput(NamedTuple):
         logs: Numbers to average over the batches of the pass, by name.
         weight: Weight of the batch in these means; `None` for its number of rows.
         weights: The same for single names of `logs`.
+        has_compiled_loss: `logs["loss"]` is what the compiled loss returned.
     """
 
     logs: Mapping[str, Any]
     weight: int | Tensor | None
     weights: Mapping[str, int | Tensor]
+    has_compiled_loss: bool
 
 
 class Metrics(Protocol):
@@ -74,4 +76,6 @@ class StepContext:
             logs: Numbers that the step returned. A step that has not called the compiled loss counts by its rows.
         """
         loss, self._loss = self._loss, None
-        return StepOutput(logs, None, {}) if loss is None else StepOutput(logs, loss.weight, loss.weights)
+        if loss is None:
+            return StepOutput(logs, None, {}, False)
+        return StepOutput(logs, loss.weight, loss.weights, logs.get("loss") is loss.total)

@@ -141,15 +141,16 @@ def capture(parts: FitParts, state: TrainState) -> Sections:
 
 
 def detached(sections: Sections) -> Sections:
-    """Copy what a validation changes in a captured state: buffers and callbacks, but no parameter.
+    """Copy what a validation changes in a captured state: buffers, losses, metrics and callbacks, but no parameter.
 
     A validation that is interrupted has changed random states, too. The checkpoint is then the state before it.
     """
-    callbacks = copy.deepcopy(sections["fit"]["callbacks"])
+    changed = {name: pytree.tree_map(_copy, sections["fit"][name]) for name in ("objective", "meter")}
+    changed["callbacks"] = copy.deepcopy(sections["fit"]["callbacks"])
     return {
         **sections,
         "model": pytree.tree_map(_copy_buffer, sections["model"]),
-        "fit": {**pytree.tree_map(lambda leaf: leaf, sections["fit"]), "callbacks": callbacks},
+        "fit": {**pytree.tree_map(lambda leaf: leaf, sections["fit"]), **changed},
     }
 
 
@@ -203,6 +204,7 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
         check_module_state(trainer.model, saved["model"])
         check_optimizer_state(optimizer, saved["optimizer"], names, "the checkpoint")
         others = _other_optimizers(trainer, fit["optimizers"], names)
+        trainer.compiled_loss.check_state(fit["objective"])
         if fit["meter"] is not None:
             state.metrics.check_state(fit["meter"])
         parts.data.training.load_state_dict(fit["beginning"]["batches"])

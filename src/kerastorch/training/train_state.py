@@ -81,6 +81,14 @@ class TrainState:
         """Store the states of data and random generators at the start of an epoch."""
         self.batches_done, self.epoch_start = 0, start
 
+    def begin_metrics(self, metrics: MetricsTracker) -> None:
+        """Store the means and metrics of an epoch, empty at its start."""
+        self.metrics = metrics
+
+    def count_batches(self, done: int) -> None:
+        """Store the number of batches of the running epoch that were trained on."""
+        self.batches_done = done
+
     def resume(
         self, epoch: int, batches_done: int, pass_number: int, logs: Mapping[str, Any], start: Mapping[str, Any]
     ) -> None:

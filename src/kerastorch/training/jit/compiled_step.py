@@ -147,7 +147,7 @@ class CompiledStep:
     def _fall_back_for(self, shape: Hashable, reason: str) -> None:
         """Make steps on batches of one shape eager; all steps, if no other shape is compiled."""
         self._steps.pop(shape, None)
-        if self._steps:
+        if any(step != self._run_eager for step in self._steps.values()):
             self._steps[shape] = self._run_eager
         else:
             self._fall_back(reason)

@@ -29,7 +29,6 @@ from kerastorch.training.jit.parameter_buckets import BucketState, ParameterBuck
 from kerastorch.training.jit.side_effects import forbid_side_effects
 from kerastorch.training.jit.trainer_protocol import TrainerProtocol, train_step_of
 from kerastorch.training.optimizer_step import OptimizerStep
-from kerastorch.training.step_output import StepOutput
 
 MAX_OPERATIONS = 4000  # compiling a larger graph takes many minutes
 
@@ -221,8 +220,7 @@ class _StepFunction:
                 output = context.take_output(logs)
         finally:
             compiled_loss.begin_step()
-        step_output = StepOutput(dict(output.logs), output.weight, dict(output.weights))
-        return GraphOutput(step_output, recorder.inputs)
+        return GraphOutput(output._replace(logs=dict(output.logs), weights=dict(output.weights)), recorder.inputs)
 
 
 def _with_tensors(batch: Batch, tensors: Iterator[Tensor]) -> Batch:

@@ -41,6 +41,7 @@ def join_step_outputs(outputs: Sequence[StepOutput]) -> StepOutput:
         # a number of rows or elements depends on the shape alone and is equal for all steps
         _stack([output.weight for output in outputs]) if isinstance(first.weight, Tensor) else first.weight,
         {name: _stack([output.weights[name] for output in outputs]) for name in first.weights},
+        all(output.has_compiled_loss for output in outputs),
     )
 
 
@@ -77,7 +78,7 @@ def plan_output(
 
     logs = [(name, index[id(value)]) for name, value in output.step.logs.items()]
     weights = [(name, index[id(value)]) for name, value in output.step.weights.items()]
-    weight = index[id(output.step.weight)]
+    weight, has_compiled_loss = index[id(output.step.weight)], output.step.has_compiled_loss
     metric_inputs = [
         [(name, index[id(y_pred)], index[id(y_true)]) for name, (y_pred, y_true) in pairs.items()]
         for pairs in output.metric_inputs
@@ -87,7 +88,10 @@ def plan_output(
         found = [*returned, *batch, *constants]
         return GraphOutput(
             StepOutput(
-                {name: found[at] for name, at in logs}, found[weight], {name: found[at] for name, at in weights}
+                {name: found[at] for name, at in logs},
+                found[weight],
+                {name: found[at] for name, at in weights},
+                has_compiled_loss,
             ),
             [{name: (found[y_pred], found[y_true]) for name, y_pred, y_true in pairs} for pairs in metric_inputs],
         )
