@@ -6,6 +6,9 @@ import pathlib
 import re
 
 import pytest
+from torch import nn
+
+import kerastorch as kt
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "src").rglob("*.py"))}
@@ -19,6 +22,21 @@ RETIRED = re.compile(
     r"|such as nobody|so many|broken off|whoever|shall|mend(?:s|ed)?)\b",
     re.IGNORECASE,
 )
+IMPERATIVES = set(
+    """
+    Add Append Apply Build Call Cast Check Close Compute Convert Copy Count Create Delete Do Draw Forget Give Let Load
+    Make Move Prepare Put Raise Read Record Register Remove Replace Restore Return Run Sample Set Start Store Train Use
+    Warn Write Yield
+    """.split()  # noqa: SIM905  # a list of so many words reads worse
+)
+KERAS_MEMBERS = """
+    add_loss compute_loss compute_mask compute_metrics count_params evaluate export fit from_config get_config get_layer
+    get_weights history input input_names input_shape inputs layers load_weights metrics_names non_trainable_weights
+    optimizer output output_names output_shape outputs predict predict_on_batch predict_step save save_weights
+    set_weights stop_training summary test_on_batch test_step train_on_batch train_step trainable trainable_weights
+    weights
+""".split()  # noqa: SIM905
+FX_MEMBERS = ["code", "graph"]
 STATEFUL = {"trainer", "_trainer", "compiled_loss", "optimizer_step", "context", "metrics", "checkpoint"}
 
 
@@ -45,6 +63,18 @@ def test_docstrings_do_not_begin_in_the_middle_of_a_sentence():
     found = list(first_sentences())
     relative = [f"{where}: {text}" for where, text in found if RELATIVE.match(text)]
     assert len(relative) <= 0.05 * len(found), relative
+
+
+def test_most_docstrings_of_functions_begin_with_an_imperative():
+    words = collections.Counter(text.split()[0].rstrip(".,:") for _, text in first_sentences())
+    imperative = sum(number for word, number in words.items() if word in IMPERATIVES)
+    assert imperative >= 0.5 * words.total(), words.most_common(20)
+
+
+def test_a_model_has_few_public_members_of_its_own():
+    inherited = {*dir(nn.Module), *KERAS_MEMBERS, *FX_MEMBERS}
+    own = [name for name in dir(kt.Model) if not name.startswith("_") and name not in inherited]
+    assert len(own) <= 15, own
 
 
 def test_no_retired_word_is_used():
@@ -102,18 +132,37 @@ def test_parameters_have_types():
     assert len(found) <= 25, found
 
 
+PRIVATE = re.compile(r"\btorch(?:\.\w+)*\._[a-z]\w*")
+
+
+def dotted_names(node):
+    """Return the dotted names that a node imports or reads."""
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [ast.unparse(node)] if isinstance(node, ast.Attribute) else []
+
+
 def test_private_names_of_torch_are_in_one_file():
-    pattern = re.compile(r"\btorch(?:\.\w+)*\._[a-z]\w*")
     found = [
         f"{named(path, node)}: {match.group()}"
         for path, tree in FILES.items()
         if path.name != "torch_private.py"
         for node in ast.walk(tree)
-        if isinstance(node, (ast.Attribute, ast.ImportFrom, ast.Import))
-        and (match := pattern.search(ast.unparse(node)))
-        and "torch._foreach" not in match.group()
+        for text in dotted_names(node)
+        if (match := PRIVATE.search(text)) and "torch._foreach" not in match.group()
     ]
     assert not found
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["from torch.utils import _pytree as pytree", "import torch._dynamo", "from torch._dynamo import x", "torch._x"],
+)
+def test_the_search_finds_every_form_of_a_private_name(line):
+    found = [text for node in ast.walk(ast.parse(line)) for text in dotted_names(node)]
+    assert any(PRIVATE.search(text) for text in found)
 
 
 @pytest.mark.parametrize("name", ["core", "symbolic", "module", "functional", "runtime", "checkpoint", "export"])

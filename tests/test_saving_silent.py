@@ -134,6 +134,53 @@ def test_a_normalization_that_was_adapted_comes_back_in_a_chain_and_in_a_graph(a
         assert torch.allclose(part.mean, torch.as_tensor(X.mean(None if axis is None else 0)), atol=1e-6)
 
 
+class Twice(Model):
+    """A model that has one layer under two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.b = self.a = layers.Normalization()
+        self.head = layers.Dense(1)
+
+    def forward(self, x):
+        return self.head(self.a(self.b(x)))
+
+
+def test_a_normalization_with_two_names_that_was_adapted_comes_back(tmp_path):
+    model = Twice()
+    model.a.adapt(X * 3 + 1)
+    model.predict(X, verbose=0)
+    again = saved(model, tmp_path / "m.kt", custom_objects={"Twice": Twice})
+    assert again.a is again.b
+    same_outputs(again, model)
+    same_state(again, model)
+    model.save_weights(tmp_path / "m.safetensors")
+    other = Twice()
+    other.head.ensure_built((None, 4))
+    other.load_weights(tmp_path / "m.safetensors")
+    same_outputs(other, model)
+
+
+class Scaled(Model):
+    """A model that changes its layer after it was made."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = layers.Normalization()
+
+    def forward(self, x):
+        return self.scale(x)
+
+
+def test_a_layer_with_adapt_whose_argument_would_be_lost_is_told(tmp_path):
+    model = Scaled()
+    model.scale = layers.Normalization(axis=None)
+    model.scale.adapt(X)
+    model.predict(X, verbose=0)
+    with pytest.warns(UserWarning, match="another setting at 'scale'"):
+        model.save(tmp_path / "m.kt")
+
+
 def test_bins_that_were_found_come_back_in_a_graph(tmp_path):
     layer, symbol = layers.Discretization(num_bins=4, output_mode="one_hot"), Input((4,))
     layer.adapt(X)

@@ -9,7 +9,8 @@ import pytest
 import kerastorch as kt
 
 ROOMS = [
-    kt.activations, kt.constraints, kt.initializers, kt.losses, kt.metrics, kt.optimizers, kt.regularizers, kt.utils,
+    kt.activations, kt.constraints, kt.data, kt.errors, kt.initializers, kt.losses, kt.metrics, kt.optimizers,
+    kt.regularizers, kt.saving, kt.utils,
 ]  # fmt: skip
 NAMES = [room.__name__ for room in ROOMS]
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import types
 
 import pytest
 import torch
@@ -36,6 +37,59 @@ def test_without_private_names_of_torch_a_model_trains_and_the_rest_says_what_is
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "has no torch._standard_gamma" in done.stdout
+
+
+WITHOUT_MODULES = """
+import sys
+import torch
+import torch._dynamo, torch._subclasses.fake_tensor  # which use some of the modules while they are imported
+
+for name in ("_pytree", "_python_dispatch"):
+    delattr(torch.utils, name)
+    sys.modules[f"torch.utils.{name}"] = None  # an import of it raises ImportError
+for name in ("_VF", "lstm", "gru", "rnn_tanh", "rnn_relu"):
+    delattr(torch, name)
+
+import kerastorch as kt
+
+x = torch.ones(2, 3, 4)
+net = kt.Sequential([kt.layers.Dense(4), kt.layers.Flatten(), kt.layers.Dense(1)])
+net.compile("sgd", "mse")
+net.fit(x, torch.ones(2), epochs=1, verbose=0)
+symbol = kt.Input((4,))
+for use in (
+    lambda: net.summary(),
+    lambda: kt.core.torch_private.TorchDispatchMode(),
+    lambda: kt.Model(symbol, kt.layers.Dense(1)(symbol)),
+    *(lambda layer=layer: kt.Sequential([layer]).predict(x, verbose=0) for layer in (
+        kt.layers.LSTM(2), kt.layers.GRU(2), kt.layers.SimpleRNN(2), kt.layers.SimpleRNN(2, activation="relu"),
+    )),
+):
+    try:
+        use()
+    except (NotImplementedError, ValueError) as error:
+        print(str(error).splitlines()[0])
+    else:
+        print("works")
+"""
+
+
+def test_without_private_modules_and_recurrent_kernels_of_torch_each_use_says_what_is_missing():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_MODULES], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    dispatch = "torch.utils._python_dispatch.TorchDispatchMode"
+    kernels = ["torch.lstm", "torch.gru", "torch.rnn_tanh", "torch.rnn_relu"]
+    expected = [dispatch, dispatch, "torch.utils._pytree", *kernels]
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(expected), lines
+    for line, name in zip(lines, expected, strict=True):
+        assert f"has no {name}, which" in line
+
+
+def test_a_recurrent_kernel_that_torch_lacks_is_named(monkeypatch):
+    monkeypatch.setattr(torch, "_VF", types.ModuleType("torch._VF"))
+    with pytest.raises(NotImplementedError, match=r"has no torch\._VF\.lstm, which"):
+        torch_private.rnn_kernel("lstm")
 
 
 def _some(dtype=torch.float32):

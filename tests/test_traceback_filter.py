@@ -70,6 +70,13 @@ FAILURES = {
         lambda path: kt.utils.plot_model(kt.Model(Wrong()), path / "a.dot", input_shape=(None, 3)),
         ValueError,
     ),
+    "save": (lambda path: kt.Model(linear()).save(path / "a.h5"), ValueError),  # the user's line
+    "load_model": (lambda path: kt.load_model(path / "none.kt"), FileNotFoundError),  # the user's line
+    "save_weights": (lambda path: kt.Model(linear()).save_weights(path / "a.h5"), ValueError),  # the user's line
+    "load_weights": (
+        lambda path: kt.Model(linear()).load_weights(path / "none.safetensors"),  # the user's line
+        FileNotFoundError,
+    ),
     "loss": (lambda _: compiled(linear(), failing_loss).fit(X, Y, verbose=0), LookupError),
     "metric": (lambda _: compiled(linear(), metrics=[failing_metric]).fit(X, Y, verbose=0), LookupError),
     "dataset": (lambda _: compiled(linear()).fit(DataLoader(FailingData()), verbose=0), LookupError),
@@ -123,6 +130,12 @@ def test_without_filtering_all_frames_are_there(name, tmp_path):
         kt.config.enable_traceback_filtering()
     assert any("kerastorch" in file and file != __file__ for file in files(error))
     assert __file__ in files(error)
+
+
+def test_a_direct_call_shows_all_frames_as_that_of_any_torch_module_does():
+    with pytest.raises(RuntimeError, match="mat1 and mat2") as caught:
+        kt.Model(Wrong())(X)
+    assert {__file__} < files(caught.value)
 
 
 def test_filtering_is_on_unless_it_is_switched_off():

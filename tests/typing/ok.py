@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -71,8 +71,10 @@ outputs: torch.Tensor = view(torch.ones(2, 3))  # as a call of any nn.Module, it
 view.optimizer.learning_rate = 1e-3
 torch.optim.lr_scheduler.StepLR(view.optimizer, 1)
 
-again: kt.Model = kt.load_model("model.kt")  # which returns Any, as the file may hold a class of your own
+again = kt.load_model("model.kt")
 again.summary(show_trainable=True)
+own = cast(Net, kt.load_model("model.kt", {"Net": Net}))  # checkers cannot know which class is in the file
+size: int = own.head.in_features
 kt.config.disable_traceback_filtering()
 
 

@@ -29,6 +29,7 @@ model.optimizer.learnrate = 0.1  # type: ignore[attr-defined]
 model.stop_training = "soon"  # type: ignore[assignment]
 kt.call("linear", x)  # type: ignore[arg-type]
 kt.Input(3)  # type: ignore[arg-type]
+kt.load_model("m").fit(epoch=1)  # type: ignore[call-arg]
 kt.config.disable_tracebacks()  # type: ignore[attr-defined]
 
 

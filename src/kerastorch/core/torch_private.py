@@ -170,7 +170,7 @@ calculate_fan_in_and_fan_out: Callable[[Tensor], tuple[int, int]] = getattr(
 
 def rnn_kernel(name: str) -> Callable[..., Any]:
     """Return torch's fused kernel `"lstm"`, `"gru"`, `"rnn_tanh"` or `"rnn_relu"`."""
-    return getattr(getattr(torch, "_VF", torch), name)  # type: ignore[no-any-return]
+    return _private(getattr(torch, "_VF", torch), name)  # type: ignore[no-any-return]
 
 
 # --- tensors ---------------------------------------------------------------------------------------------------

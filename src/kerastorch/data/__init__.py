@@ -3,3 +3,7 @@
 from kerastorch.data.shuffle import permutation
 
 __all__ = ["permutation"]
+
+
+def __dir__() -> list[str]:
+    return __all__

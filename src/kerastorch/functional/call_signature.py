@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils import _pytree as pytree
+
+from kerastorch.core.torch_private import pytree
 
 
 class CallSignature(NamedTuple):

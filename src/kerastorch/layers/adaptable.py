@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from kerastorch.core.errors import check_int
@@ -45,6 +45,19 @@ class AdaptableLayer(Layer):
             if buffer is not None and isinstance(loaded, Tensor) and loaded.shape != buffer.shape:
                 self._buffers[name] = buffer.new_empty(loaded.shape)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def adapted_buffers(module: nn.Module) -> set[str]:
+    """Return the names of the buffers that `adapt` fills, under every path of a shared layer.
+
+    They take the size that they have in a file.
+    """
+    return {
+        f"{path}.{name}" if path else name
+        for path, part in module.named_modules(remove_duplicate=False)
+        if isinstance(part, AdaptableLayer)
+        for name in part._buffers
+    }
 
 
 def not_adapted_error(layer: Layer, alternative: str) -> RuntimeError:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Literal
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -122,6 +123,36 @@ class Metric:
             # while the loss in the same logs is that of the rows of this process. Therefore it does not synchronise.
             metric.sync_on_compute = metric._to_sync = False
         return accumulator
+
+
+_RENAMED = {
+    "sees": "input_format", "higher": "higher_is_better", "classifies": "is_classification", "left_out": "ignore_index",
+}  # fmt: skip
+
+
+def _renamed(old: str) -> str:
+    """Return the new name of an attribute, with a `DeprecationWarning` at the line of the caller's caller."""
+    new = _RENAMED[old]
+    warnings.warn(f"Metric.{old} is deprecated: it is called {new} now.", DeprecationWarning, stacklevel=3)
+    return new
+
+
+def _accept_old_names(init: Callable[..., None]) -> Callable[..., None]:
+    """Return the constructor, which takes the old names of its keyword arguments too."""
+
+    @wraps(init)
+    def wrapper(self: Metric, *args: Any, **kwargs: Any) -> None:
+        for old in [name for name in kwargs if name in _RENAMED]:
+            kwargs[_renamed(old)] = kwargs.pop(old)
+        init(self, *args, **kwargs)
+
+    return wrapper
+
+
+if not TYPE_CHECKING:  # type checkers refuse the old names
+    Metric.__init__ = _accept_old_names(Metric.__init__)
+    for _old in _RENAMED:
+        setattr(Metric, _old, property(lambda self, old=_old: getattr(self, _renamed(old))))
 
 
 def unknown_outputs(metric: str, loss: Loss | None) -> str:

@@ -15,3 +15,7 @@ __all__ = [
     "load_model",
     "register_keras_serializable",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

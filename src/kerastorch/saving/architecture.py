@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from kerastorch.checkpoint.state_json import pack
-from kerastorch.core.errors import CheckpointError
+from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.serialization import decode, encode, use_codec
 from kerastorch.saving.deserializer import Reader, names_in
 from kerastorch.saving.model_diff import changed_attributes, describe_difference, describe_misfit
@@ -47,10 +46,9 @@ def describe(model: nn.Module) -> Any:
     if difference is not None:
         raise TypeError(difference)
     if lost := changed_attributes(model, other):
-        warnings.warn(
+        warn(
             f"an attribute is not in the file: {lost[0]}, when the model is loaded. Make it an argument of "
-            "__init__, or a buffer.",
-            stacklevel=6,
+            "__init__, or a buffer."
         )
     return written
 

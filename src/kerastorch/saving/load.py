@@ -5,30 +5,36 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from kerastorch.checkpoint import archive_format, module_state
-from kerastorch.core.errors import CheckpointError, damaged_file, warn
+from kerastorch.core.errors import damaged_file, warn
 from kerastorch.core.path_checks import check_exists, parse_path
 from kerastorch.core.serialization import find_class
 from kerastorch.core.tensor_spec import TensorSpec
+from kerastorch.core.traceback_filter import public_api
+from kerastorch.errors import CheckpointError
 from kerastorch.runtime.dry_run import isolated
 from kerastorch.saving import architecture, compile_config
 from kerastorch.saving.deserializer import build
 from kerastorch.saving.registry import check_custom_objects, known_objects
 from kerastorch.saving.save import SUFFIX
 
+if TYPE_CHECKING:
+    from kerastorch.model import Model  # in a room above: a type alone, see ignore_imports in pyproject.toml
 
+
+@public_api
 def load_model(
     filepath: str | os.PathLike[str],
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,  # noqa: A002  # the name of Keras' argument
     *,
     module: nn.Module | None = None,
-) -> Any:
+) -> Model:
     """Return the model that `model.save` wrote, on the CPU, in the state it was saved in.
 
     The file is read as data: nothing is imported, opened or run because the file names it.
@@ -112,9 +118,10 @@ def _read_sections(where: str) -> dict[str, Any]:
     return sections
 
 
-def _make_model(sections: Mapping[str, Any], custom: Mapping[str, Any], module: nn.Module | None, where: str) -> Any:
+def _make_model(sections: Mapping[str, Any], custom: Mapping[str, Any], module: nn.Module | None, where: str) -> Model:
     """Return the model of the file, or `module` as a model, with the weights and the state in the file."""
     about, weights = sections["model"], sections["weights"]
+    model: nn.Module
     if module is not None:
         model = module if isinstance(module, _model_class()) else _model_class()(module)
         _build(model, about["built"])
@@ -135,9 +142,9 @@ def _make_model(sections: Mapping[str, Any], custom: Mapping[str, Any], module: 
     return model
 
 
-def _model_class() -> Any:
+def _model_class() -> type[Model]:
     """Return the class `Model`, which is in a room above and cannot be imported here."""
-    return find_class("kerastorch.Model")
+    return cast("type[Model]", find_class("kerastorch.Model"))
 
 
 def _build(model: nn.Module, shapes: Mapping[str, Any]) -> None:
@@ -214,7 +221,7 @@ def _decode_specs(written: Any) -> Any:
     return None
 
 
-def _compile(model: Any, sections: Mapping[str, Any], custom: Mapping[str, Any], where: str) -> None:
+def _compile(model: Model, sections: Mapping[str, Any], custom: Mapping[str, Any], where: str) -> None:
     """Compile the model as it was, unless it is compiled, and restore the state of its optimizer."""
     written, why = sections["compile"]["settings"], sections["compile"]["why_not"]
     if model._trainer is None:
@@ -225,4 +232,5 @@ def _compile(model: Any, sections: Mapping[str, Any], custom: Mapping[str, Any],
             )
             return
         _model_class().compile(model, **compile_config.decode_compile_args(written, model, custom, where))
+    assert model._trainer is not None
     compile_config.restore_progress(model._trainer, sections["optimizer"], where)

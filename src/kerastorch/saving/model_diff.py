@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from kerastorch.checkpoint.module_state import non_persistent_buffers
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.ownership import is_third_party
-from kerastorch.layers.adaptable import AdaptableLayer
+from kerastorch.core.representation import constructor_parameters
+from kerastorch.layers.adaptable import AdaptableLayer, adapted_buffers
 from kerastorch.saving.hook_detection import attached_hooks
 
 MIB = 2**20
@@ -47,7 +48,7 @@ def _classes(model: nn.Module) -> dict[str, Any]:
 
 
 def _settings(model: nn.Module) -> dict[str, Any]:
-    """Return what `repr` shows of each module, by path.
+    """Return what `repr` shows of each module, by path; of a layer with `adapt`, the arguments that it was made with.
 
     Texts with tensors are left out, because a fake tensor has no values to show; so are modules that cannot show
     themselves on fake tensors.
@@ -55,12 +56,18 @@ def _settings(model: nn.Module) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, part in named_modules(model):
         try:
-            text = part.extra_repr()
+            text = _arguments(part) if isinstance(part, AdaptableLayer) else part.extra_repr()
         except Exception:  # the text needs values of tensors
             continue
         if "ensor(" not in text:
             shown[name] = re.sub(r" at 0x[0-9a-f]+", "", text)
     return shown
+
+
+def _arguments(layer: AdaptableLayer) -> str:
+    """Return the simple arguments of a layer, without what `adapt` has learned, which is among the weights."""
+    values = {name: getattr(layer, name, None) for name in constructor_parameters(type(layer)) if name not in _RESTORED}
+    return str({name: value for name, value in values.items() if isinstance(value, (bool, int, float, str, tuple))})
 
 
 def _weights(model: nn.Module) -> dict[str, Any]:
@@ -136,16 +143,6 @@ def changed_attributes(model: nn.Module, other: nn.Module) -> list[str]:
             if is_simple and name not in _RESTORED and name in known and known[name] != value:
                 found.append(f"{f'{place}.{name}'.lstrip('.')} is {value!r}, and will be {known[name]!r}")
     return found
-
-
-def adapted_buffers(model: nn.Module) -> set[str]:
-    """Return the names of the buffers that `adapt` fills; they take the size that they have in the file."""
-    return {
-        f"{place}.{name}".lstrip(".")
-        for place, part in model.named_modules()
-        if isinstance(part, AdaptableLayer)
-        for name in part._buffers
-    }
 
 
 def describe_misfit(model: nn.Module, weights: Mapping[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ from torch import nn
 
 from kerastorch.core.ownership import is_own
 from kerastorch.core.serialization import current_codec, decode, encode, init_arguments, register, use_codec
+from kerastorch.core.traceback_filter import public_api
 from kerastorch.functional.functional_model import Functional
 from kerastorch.saving.deserializer import Reader
 from kerastorch.saving.functional_config import decode_functional, encode_functional
@@ -26,6 +27,7 @@ class SavingMixin(Functional):
         if is_own(cls):
             register(cls, f"kerastorch.{cls.__name__}")
 
+    @public_api
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the model to one file: architecture, weights, arguments of `compile`, and state of the optimizer.
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.errors import suggest
 from kerastorch.core.wrapper_prefixes import bare_names, match_names
-from kerastorch.layers.adaptable import AdaptableLayer
+from kerastorch.layers.adaptable import adapted_buffers
 
 _EXTRA = "_extra_state"  # what torch calls the entry of a module's get_extra_state
 _COUNT = "num_batches_tracked"  # of torch's batch normalization; kerastorch's own layers and old files lack it
@@ -37,7 +37,7 @@ class WeightsComparison:
         own = module.state_dict(keep_vars=True)
         self._names = bare_names(module, own)
         self._own = {bare: own[name] for bare, name in self._names.items()}
-        self._resizable = _resizable_buffers(module)
+        self._resizable = adapted_buffers(module)
         own_names = match_names(entries, self._own)
         self._saved = {own_names[name]: value for name, value in entries.items()}
         for bare in self._own:
@@ -109,16 +109,6 @@ class WeightsComparison:
 def _is_optional(name: str) -> bool:
     """Return whether a weight may be missing in a file or in a module."""
     return name.rpartition(".")[2] == _COUNT
-
-
-def _resizable_buffers(module: nn.Module) -> set[str]:
-    """Return the names of the buffers that `adapt` fills; they take the size that they have in a file."""
-    return {
-        f"{path}.{name}" if path else name
-        for path, part in module.named_modules(remove_duplicate=False)
-        if isinstance(part, AdaptableLayer)
-        for name in part._buffers
-    }
 
 
 def _convert(value: Tensor, dtype: torch.dtype) -> Tensor | None:

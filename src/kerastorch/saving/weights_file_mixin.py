@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 
+from kerastorch.core.traceback_filter import public_api
 from kerastorch.functional.module_view import ModuleView
 
 
 class WeightsFileMixin(ModuleView):
     """Base of a model whose weights are saved to files and loaded from them."""
 
+    @public_api
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write parameters and buffers to a safetensors file with a checksum.
 
@@ -41,6 +43,7 @@ class WeightsFileMixin(ModuleView):
 
         save_weights(self, filepath, overwrite)
 
+    @public_api
     def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
         """Load parameters and buffers from a safetensors file; nothing is changed unless all of them fit.
 

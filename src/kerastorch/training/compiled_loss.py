@@ -123,14 +123,9 @@ class CompiledLoss:
 
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Raise a `CheckpointError` if `load_state_dict` could restore only a part of a state."""
-        if self._matches(state):
+        if _is_of_same_outputs(self, state):
             for module, saved in zip(self.modules(), state["losses"], strict=True):
                 check_module_state(module, saved)
-
-    def _matches(self, state: Mapping[str, Any]) -> bool:
-        """Return whether a state is that of losses for the same outputs."""
-        outputs = {name for name, loss in self.losses.items() if loss is not None}
-        return len(self.modules()) == len(state["losses"]) and state.get("class_axes", {}).keys() <= outputs
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned, in a running pass.
@@ -138,7 +133,7 @@ class CompiledLoss:
         If the losses are different ones, nothing is restored and the next batch is validated as a first one; the
         resumed fit warns about them.
         """
-        if not self._matches(state):
+        if not _is_of_same_outputs(self, state):
             return
         for module, saved in zip(self.modules(), state["losses"], strict=True):
             restore_module_state(module, saved)
@@ -312,3 +307,9 @@ def _weights(given: Any, losses: Mapping[str, Any], names: Sequence[str] | None)
         name: 1.0 if weight is None else check_float("loss_weights", weight, advice="Metrics go to metrics=[...].")
         for name, weight in found.items()
     }
+
+
+def _is_of_same_outputs(compiled: CompiledLoss, state: Mapping[str, Any]) -> bool:
+    """Return whether a state is that of as many loss modules, for the same outputs."""
+    outputs = {name for name, loss in compiled.losses.items() if loss is not None}
+    return len(compiled.modules()) == len(state["losses"]) and state.get("class_axes", {}).keys() <= outputs
