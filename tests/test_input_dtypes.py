@@ -394,3 +394,22 @@ def test_inputs_by_name_may_come_in_another_order():
     expected = net({"ids": ids, "values": values.float()}).detach()
     for x in ({"values": values, "ids": ids}, {"ids": ids, "values": values}):
         torch.testing.assert_close(torch.as_tensor(model.predict(x, verbose=0)), expected)
+
+
+def test_integers_become_floats_for_a_lazy_batch_norm_beside_an_embedding():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.table, self.out = nn.LazyBatchNorm1d(), nn.Embedding(5, 2), nn.LazyLinear(1)
+
+        def forward(self, values, words):
+            return self.out(torch.cat([self.norm(values), self.table(words)], 1))
+
+    values = torch.arange(2 * N).reshape(N, 2)
+    model = kt.Model(Two())
+    model.compile("sgd", "mse")
+    model.fit((values, CODES), Y, verbose=0)
+    net = model.module_viewed.eval()
+    with torch.no_grad():
+        expected = net(values.float(), CODES)
+    np.testing.assert_allclose(model.predict((values, CODES), verbose=0), expected, rtol=1e-5)

@@ -460,3 +460,18 @@ def test_a_loss_of_ones_own_that_is_missing_is_named(tmp_path):
     model.save(tmp_path / "model.kt")
     with pytest.raises(CheckpointError, match=r"custom_objects=\{'squares': squares\}.*compile=False"):
         kt.load_model(tmp_path / "model.kt")
+
+
+def test_a_loaded_model_that_is_trained_on_another_shape_is_known_by_that_shape(tmp_path):
+    net = nn.Sequential(nn.Conv1d(2, 3, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(3, 1))
+    model = kt.Model(net)
+    model.compile("sgd", "mse")
+    model.fit(torch.ones(4, 2, 5), torch.ones(4, 1), verbose=0)
+    model.save(tmp_path / "first.kt")
+    model = kt.load_model(tmp_path / "first.kt")
+    model.fit(torch.ones(4, 2, 9), torch.ones(4, 1), verbose=0)
+    model.export(tmp_path / "second.pt2")
+    exported = torch.export.load(tmp_path / "second.pt2").module()
+    assert exported(torch.ones(4, 2, 9)).shape == (4, 1)
+    with pytest.raises(Exception, match="9"):
+        exported(torch.ones(4, 2, 5))
