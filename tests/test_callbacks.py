@@ -413,6 +413,32 @@ def test_history_finds_the_best_epoch_and_makes_a_frame():
         history.best("val_los")
 
 
+def test_history_takes_the_modes_of_the_callbacks():
+    history = History()
+    history.on_train_begin()
+    for epoch, value in enumerate([1.0, 3.0, 2.0]):
+        history.on_epoch_end(epoch, {"val_loss": value, "val_accuracy": value, "thing": value})
+    assert history.best("val_loss", "auto") == (0, 1.0)
+    assert history.best("val_accuracy", "auto") == (1, 3.0)
+    for mode in ("Max", "maximum", None):
+        with pytest.raises(ValueError, match="mode must be 'auto', 'min' or 'max', got"):
+            history.best("val_loss", mode)
+    with pytest.raises(ValueError, match="whether a larger 'thing' is better"):
+        history.best("thing", "auto")
+
+
+def test_history_infers_the_mode_from_the_metric():
+    x, y = regression()
+    history = model_for_values(["mae"]).fit(x, y, epochs=2, verbose=0)
+    assert history.best("mae", "auto") == history.best("mae", "min")
+
+
+def test_a_checkpoint_callback_counts_no_epochs():
+    checkpoint = kt.callbacks.ModelCheckpoint("best.kt")
+    assert not hasattr(checkpoint, "wait")
+    assert not hasattr(checkpoint, "min_delta")
+
+
 def test_history_plots_training_beside_validation(tmp_path):
     x, y = regression()
     history = model_for_values(["mae"]).fit(x, y, epochs=3, validation_split=0.2, verbose=0)

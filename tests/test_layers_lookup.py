@@ -140,6 +140,8 @@ def test_a_vocabulary_may_come_with_its_special_tokens_or_without_or_from_a_file
         layer = StringLookup(mask_token="", vocabulary=given)
         assert layer.get_vocabulary() == ["", "[UNK]", "a", "b"]
     assert IntegerLookup(vocabulary=str(tmp_path / "numbers")).get_vocabulary() == [-1, 12, -3]
+    assert StringLookup(vocabulary=tmp_path / "words").get_vocabulary() == ["[UNK]", "a", "b"]
+    assert TextVectorization(vocabulary=tmp_path / "words").get_vocabulary() == ["", "[UNK]", "a", "b"]
     assert IntegerLookup(vocabulary=torch.tensor([4, 2])).get_vocabulary() == [-1, 4, 2]
 
 

@@ -235,6 +235,25 @@ def test_a_stateful_layer_refuses_a_batch_of_another_size():
     layer(numbers(2, 8, 4))
 
 
+def test_a_stateful_layer_stores_states_of_another_batch_size_given_to_it():
+    layer, plain = GRU(5, stateful=True), nn.GRU(4, 5, batch_first=True)
+    layer(numbers(3, 8, 4))
+    plain.load_state_dict({name: value for name, value in layer.state_dict().items() if name in plain.state_dict()})
+    x, h = numbers(2, 8, 4), numbers(2, 5, seed=1)
+    layer(x, h)
+    right = plain(x, h.unsqueeze(0))[1]
+    torch.testing.assert_close(layer.kept_states["state_0"], right[0])
+    torch.testing.assert_close(layer(x), plain(x, right)[1][0])
+
+
+@pytest.mark.parametrize(("kind", "n_states"), [(SimpleRNNCell, 1), (LSTMCell, 2), (GRUCell, 1)])
+def test_an_unbuilt_cell_has_initial_states(kind, n_states):
+    states = kind(3).double().get_initial_state(2)
+    assert len(states) == n_states
+    for state in states:
+        torch.testing.assert_close(state, torch.zeros(2, 3, dtype=torch.float64), rtol=0, atol=0)
+
+
 class Leaky(nn.Module):
     state_size = 4
 
@@ -255,6 +274,34 @@ def test_a_cell_of_ones_own_runs_over_time():
     torch.testing.assert_close(y, 2 * h)
     torch.testing.assert_close(state, h)
     torch.testing.assert_close(RNN([Leaky(), Leaky()])(x), RNN(Leaky())(RNN(Leaky(), return_sequences=True)(x)))
+
+
+class Running(nn.Module):
+    """The running sum of matrices, times a factor that is sampled once for all steps."""
+
+    state_size = torch.Size([2, 3])
+
+    def draw(self, x):
+        return torch.full((x.shape[0], 1, 1), 7.0)
+
+    def forward(self, x, states, drawn=None):
+        total = states[0] + x
+        return total if drawn is None else total * drawn, [total]
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_cell_with_the_old_name_draw_goes_on_working(stacked):
+    x = numbers(4, 5, 2, 3)
+    with pytest.warns(DeprecationWarning, match="Running.draw is deprecated: it is called sample_dropout_masks now"):
+        layer = RNN([Running()] if stacked else Running())
+    torch.testing.assert_close(layer(x), 7 * x.sum(1))
+
+
+def test_a_state_with_a_shape_is_one_state():
+    x, start = numbers(4, 5, 2, 3), numbers(4, 2, 3, seed=1)
+    with pytest.warns(DeprecationWarning, match="Running.draw"):
+        layer = RNN(Running())
+    torch.testing.assert_close(layer(x, start), 7 * (start + x.sum(1)))
 
 
 def test_compute_mask_goes_on_with_sequences_only():

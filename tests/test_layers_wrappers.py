@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from kerastorch import Input
-from kerastorch.layers import GRU, LSTM, Bidirectional, Dense, TimeDistributed
+from kerastorch.layers import GRU, LSTM, RNN, Bidirectional, Dense, GRUCell, LSTMCell, TimeDistributed
 
 
 def test_a_bidirectional_layer_makes_weights_of_its_own():
@@ -42,6 +42,68 @@ def test_initial_states_are_shared_out_forward_first():
     y, *_ = layer(x, states)
     expected = torch.cat([layer.forward_layer(x, states[:2])[0], layer.backward_layer(x, states[2:])[0]], -1)
     torch.testing.assert_close(y, expected)
+
+
+def test_initial_states_are_shared_out_by_the_number_of_each_layer():
+    x, states = numbers(2, 5, 4), [numbers(2, 3, seed=s) for s in range(3)]
+    layer = Bidirectional(GRU(3), backward_layer=LSTM(3, go_backwards=True))
+    y = layer(x, states)
+    expected = torch.cat([layer.forward_layer(x, states[:1]), layer.backward_layer(x, states[1:])], -1)
+    torch.testing.assert_close(y, expected)
+
+
+@pytest.mark.parametrize(
+    ("inner", "n_states"), [(LSTM(3), 2), (GRU(3), 1), (RNN(LSTMCell(3)), 2), (RNN([GRUCell(3), LSTMCell(3)]), 2)]
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_wrong_number_of_initial_states_is_refused(inner, n_states, packed):
+    rows = nn.utils.rnn.pack_sequence([numbers(n, 4, seed=n) for n in (5, 2)])
+    layer = Bidirectional(inner)
+    for given in (0, 1, 2 * n_states - 1, 2 * n_states + 1, 2 * n_states + 2):
+        message = rf"has {2 * n_states} tensors, {n_states} of the forward .* and {n_states} of .*; got {given}\."
+        with pytest.raises(ValueError, match=message):
+            layer(rows if packed else numbers(2, 5, 4), [torch.zeros(2, 3)] * given)
+    with pytest.raises(ValueError, match=r"got 1\."):
+        layer(rows if packed else numbers(2, 5, 4), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_built_cell_in_an_unbuilt_layer_gets_new_weights_in_both_directions(several):
+    cell = GRUCell(3)
+    cell(numbers(2, 4), torch.zeros(2, 3))
+    layer = Bidirectional(RNN([cell] if several else cell))
+    layer(numbers(2, 5, 4))
+    ahead, back = (dict(one.named_parameters()) for one in (layer.forward_layer, layer.backward_layer))
+    name = "cell.cells.0.weight_ih" if several else "cell.weight_ih"
+    assert not torch.equal(ahead[name], cell.weight_ih)
+    assert not torch.equal(back[name], cell.weight_ih)
+    assert not torch.equal(ahead[name], back[name])
+
+
+class Weighted(nn.Module):
+    """A cell that is not kerastorch's, which may have a part that is."""
+
+    state_size = 4
+
+    def __init__(self, part=None):
+        super().__init__()
+        self.linear, self.part = nn.Linear(4, 4), part
+
+    def forward(self, x, states):
+        h = self.linear(x) + states[0]
+        return h, [h]
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_the_weights_of_a_cell_of_ones_own_are_copied(built):
+    part = Dense(2)
+    if built:
+        part(numbers(2, 4))
+    cell = Weighted(part)
+    layer = Bidirectional(RNN(cell), "concat")
+    x = numbers(2, 5, 4)
+    torch.testing.assert_close(layer(x), cell.linear(x).sum(1).repeat(1, 2))
+    assert layer.forward_layer.cell.linear.weight is not cell.linear.weight
 
 
 def test_a_stateful_bidirectional_layer_forgets_both_ways():

@@ -8,12 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from kerastorch.callbacks.base import Logs
-from kerastorch.callbacks.monitor import MonitorCallback
+from kerastorch.callbacks.monitor import PatienceCallback
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, check_int
 
 
-class EarlyStopping(MonitorCallback):
+class EarlyStopping(PatienceCallback):
     """A callback that stops training when `monitor` has not improved for `patience` epochs.
 
     NaN is never the best value. It counts as an epoch without improvement, with a warning.
@@ -35,7 +35,7 @@ class EarlyStopping(MonitorCallback):
         best: Best value so far; `None` before the first value.
         best_epoch: Number of the epoch of the best value, from 0.
         best_weights: `state_dict` of the best epoch in main memory, with `restore_best_weights=True`.
-        wait: Number of epochs in a row without an improvement.
+        wait: Number of epochs in a row since `best` last improved and beat `baseline`.
         stopped_epoch: Number of the epoch after which training was stopped, from 0; 0 if it was not.
 
     Raises:

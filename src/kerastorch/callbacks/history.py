@@ -7,6 +7,7 @@ from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.log_values import as_float, as_logged, monitored_value
+from kerastorch.callbacks.monitor import check_mode, monitor_sign
 from kerastorch.core.errors import unknown
 from kerastorch.core.optional_dependency import require_package
 
@@ -45,13 +46,15 @@ class History(Callback):
 
         Args:
             monitor: Name in `history`. Default `"val_loss"`.
-            mode: `'min'` (default) if smaller is better, `'max'` if larger is better.
+            mode: `'min'` (default) if smaller is better, `'max'` if larger is better, `'auto'` to infer it from the
+                metric or name.
 
         Raises:
-            ValueError: The name is unknown, or the values are not numbers, or all are NaN.
+            ValueError: The name or `mode` is unknown, or the values are not numbers, or all are NaN; or `mode='auto'`
+                and the direction is unknown.
         """
         values = [monitored_value("History.best", monitor, value) for value in self._values(monitor)]
-        sign = 1 if mode == "min" else -1
+        sign = -monitor_sign(monitor, check_mode(mode), self.model)
         pairs = [(sign * value, epoch) for value, epoch in zip(values, self._at[monitor], strict=True)]
         pairs = [pair for pair in pairs if pair[0] == pair[0]]  # without NaN
         if not pairs:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from kerastorch.callbacks.base import Logs
 from kerastorch.callbacks.filepath_template import FilepathTemplate
-from kerastorch.callbacks.monitor import MonitorCallback
+from kerastorch.callbacks.monitor import MonitorCallback, is_improvement
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, check_int, mismatch, warn
 from kerastorch.core.overridable_property import overridable_property
@@ -151,7 +151,7 @@ class ModelCheckpoint(MonitorCallback):
             value = self._read(epoch, logs)
             if value is None:
                 return
-            if not self._improves(value, self.best):
+            if not is_improvement(value, self.best, self._sign):
                 self._print(epoch, f"{self.monitor} did not improve from {_five_digits(self.best)}")
                 return
         path = self._fill_path(epoch, batch, logs)

@@ -1,4 +1,4 @@
-"""MonitorCallback, the base of callbacks that follow one log, and how that log is read and compared."""
+"""MonitorCallback and PatienceCallback, bases of callbacks that follow a log, and how it is read and compared."""
 
 from __future__ import annotations
 
@@ -25,32 +25,28 @@ _DOWN = (
 
 
 class MonitorCallback(Callback):
-    """Base of the callbacks that follow one log: its best value, and the epochs since it last improved.
+    """Base of the callbacks that follow one log and its best value.
 
     Args:
         monitor: Name of the log.
         mode: `'min'` if smaller is better, `'max'` if larger is better, `'auto'` to infer it from the metric or name.
-        min_delta: Smallest change that counts as an improvement.
 
     Attributes:
         best: Best value so far; `None` before the first value.
-        wait: Number of epochs in a row without an improvement.
 
     Raises:
-        ValueError: `mode` is unknown, or `min_delta` is not a finite number.
+        ValueError: `mode` is unknown.
     """
 
-    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+    def __init__(self, monitor: str, mode: str) -> None:
         self.monitor: str = monitor
         self.mode = check_mode(mode)
-        self.min_delta = abs(check_float("min_delta", min_delta))
         self._reset()
 
     def _reset(self) -> None:
         """Forget all values, as before the first epoch."""
         self._seen = False  # whether the log had a value; the key of states in checkpoints
         self.best: float | None = None
-        self.wait = 0
 
     def _find_sign(self) -> None:
         """Determine whether larger or smaller values are better, for the model of this `fit`."""
@@ -62,9 +58,39 @@ class MonitorCallback(Callback):
         self._seen = self._seen or value is not None
         return value
 
-    def _improves(self, value: float, reference: float | None) -> bool:
-        """Return whether a value is better than a reference by more than `min_delta`."""
-        return is_improvement(value, reference, self._sign, self.min_delta)
+    def _warn_if_never_logged(self, logs: Mapping[str, Any] | None) -> None:
+        """Warn at the end of training if the log never had a value.
+
+        Args:
+            logs: Logs of the last epoch, empty or `None` if no epoch was completed.
+        """
+        if logs and not self._seen:
+            warn(f"{type(self).__name__}: {self.monitor} was never logged; logged were {', '.join(logs)}.")
+
+
+class PatienceCallback(MonitorCallback):
+    """Base of the callbacks that count the epochs since a log last improved.
+
+    Args:
+        monitor: Name of the log.
+        mode: `'min'` if smaller is better, `'max'` if larger is better, `'auto'` to infer it from the metric or name.
+        min_delta: Smallest change that counts as an improvement.
+
+    Attributes:
+        best: Best value so far; `None` before the first value.
+        wait: Number of epochs in a row since `best` last improved and, if there is a `baseline`, beat it.
+
+    Raises:
+        ValueError: `mode` is unknown, or `min_delta` is not a finite number.
+    """
+
+    def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
+        super().__init__(monitor, mode)
+        self.min_delta = abs(check_float("min_delta", min_delta))
+
+    def _reset(self) -> None:
+        super()._reset()
+        self.wait = 0
 
     def _update(self, value: float, baseline: float | None = None) -> bool:
         """Update `best` and `wait` with the value of an epoch, and return whether it is the best.
@@ -74,21 +100,12 @@ class MonitorCallback(Callback):
             baseline: Value that must be beaten, too, before `wait` starts again at 0.
         """
         self.wait += 1
-        if not self._improves(value, self.best):
+        if not is_improvement(value, self.best, self._sign, self.min_delta):
             return False
         self.best = value
-        if self._improves(value, baseline):
+        if is_improvement(value, baseline, self._sign, self.min_delta):
             self.wait = 0
         return True
-
-    def _warn_if_never_logged(self, logs: Mapping[str, Any] | None) -> None:
-        """Warn at the end of training if the log never had a value.
-
-        Args:
-            logs: Logs of the last epoch, empty or `None` if no epoch was completed.
-        """
-        if logs and not self._seen:
-            warn(f"{type(self).__name__}: {self.monitor} was never logged; logged were {', '.join(logs)}.")
 
 
 def monitor_sign(monitor: str, mode: str, model: nn.Module) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from kerastorch.callbacks.base import Logs
 from kerastorch.callbacks.learning_rate import get_rate, set_rate
-from kerastorch.callbacks.monitor import MonitorCallback
+from kerastorch.callbacks.monitor import PatienceCallback
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, check_int
 
 
-class ReduceLROnPlateau(MonitorCallback):
+class ReduceLROnPlateau(PatienceCallback):
     """A callback that multiplies the learning rate by `factor` when `monitor` has not improved for `patience` epochs.
 
     The logs get `learning_rate`, the rate of the epoch that ended. NaN counts as no improvement, with a warning. All
@@ -28,7 +28,7 @@ class ReduceLROnPlateau(MonitorCallback):
 
     Attributes:
         best: Best value so far; `None` before the first value.
-        wait: Number of epochs in a row without an improvement.
+        wait: Number of epochs in a row since `best` last improved, without those of a cooldown.
         cooldown_counter: Number of epochs left that do not count.
 
     Raises:

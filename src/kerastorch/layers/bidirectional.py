@@ -7,11 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from kerastorch.core.errors import mismatch
+from kerastorch.core.module_tree import modules
 from kerastorch.core.serialization import encode
 from kerastorch.layers.base import Layer
+from kerastorch.layers.rnn import RecurrentBase
+from kerastorch.layers.scan import pack_rows, pad_with_mask
 
 _MERGE_MODES = ("sum", "mul", "concat", "ave", None)
 
@@ -23,6 +26,7 @@ class Bidirectional(Layer):
 
     Args:
         layer: Recurrent layer, such as `LSTM` or `RNN(cell)`; a copy of it with new weights becomes `forward_layer`.
+            The weights of a cell that is not kerastorch's are copied, so both directions start from the same ones.
         merge_mode: How the outputs are merged: `"concat"` along the features, `"sum"`, `"mul"`, `"ave"` (the mean), or
             `None` to return both.
         weights: Must be `None`; use `load_state_dict`.
@@ -88,11 +92,13 @@ class Bidirectional(Layer):
             initial_state: List of the states of the forward layer, followed by those of the backward layer. `None` uses
                 the default of each layer.
             mask: `(batch, time)`; a step where it is `False` changes no state.
+
+        Raises:
+            ValueError: A mask with a `PackedSequence`, a mask of another shape, or a wrong number of states.
         """
         if isinstance(x, PackedSequence):
             return self._forward_packed(x, initial_state, mask)
-        half = 0 if initial_state is None else len(initial_state) // 2
-        forward_state, backward_state = (initial_state[:half], initial_state[half:]) if half else (None, None)
+        forward_state, backward_state = self._split_states(initial_state)
         ahead = self.forward_layer(x, initial_state=forward_state, mask=mask)
         back = self.backward_layer(x, initial_state=backward_state, mask=mask)
         states: tuple[Tensor, ...] = ()
@@ -104,6 +110,28 @@ class Bidirectional(Layer):
         if not self.return_state:
             return merged
         return (*merged, *states) if self.merge_mode is None else (merged, *states)
+
+    def _split_states(self, initial_state: Any) -> tuple[list[Tensor] | None, list[Tensor] | None]:
+        """Return the initial states of the forward layer and those of the backward layer; `None` for `None`.
+
+        Raises:
+            ValueError: The number of states is wrong.
+        """
+        if initial_state is None:
+            return None, None
+        states = [initial_state] if isinstance(initial_state, Tensor) else list(initial_state)
+        half = len(states) // 2
+        # The number of states of a layer that is not kerastorch's is unknown; both directions then have equally many.
+        n_ahead, n_back = (
+            len(layer._state_sizes()) if isinstance(layer, RecurrentBase) else half
+            for layer in (self.forward_layer, self.backward_layer)
+        )
+        if len(states) != n_ahead + n_back:
+            raise ValueError(
+                f"initial_state of Bidirectional has {n_ahead + n_back} tensors, {n_ahead} of the forward layer and "
+                f"{n_back} of the backward layer; got {len(states)}."
+            )
+        return states[:n_ahead], states[n_ahead:]
 
     def _merge(self, ahead: Tensor, back: Tensor) -> Any:
         """Merge the outputs of both layers, or return both if `merge_mode` is `None`."""
@@ -119,15 +147,14 @@ class Bidirectional(Layer):
         """Run over a packed sequence as a padded batch with a mask, and pack returned sequences again."""
         if mask is not None:
             raise ValueError("A PackedSequence knows its lengths; give it without a mask.")
-        padded, lengths = pad_packed_sequence(x, batch_first=True)
-        steps = torch.arange(padded.shape[1], device=padded.device)
-        results = self.forward(padded, initial_state, steps < lengths.to(padded.device).unsqueeze(1))
+        padded, lengths, steps = pad_with_mask(x)
+        results = self.forward(padded, initial_state, steps)
         if not self.return_sequences:
             return results
         results = results if isinstance(results, tuple) else (results,)
         n_sequences = 2 if self.merge_mode is None else 1
         sequences, states = results[:n_sequences], results[n_sequences:]
-        packed = [pack_padded_sequence(y, lengths, batch_first=True, enforce_sorted=False) for y in sequences]
+        packed = [pack_rows(y, lengths) for y in sequences]
         return (*packed, *states) if len(results) > 1 else packed[0]
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
@@ -150,8 +177,19 @@ class Bidirectional(Layer):
 
 
 def _copy_without_weights(layer: Layer) -> Layer:
-    """Return an unbuilt layer with the same constructor arguments."""
-    return type(layer).from_config(layer.get_config()) if layer.built else copy.deepcopy(layer)
+    """Return an unbuilt layer with the same constructor arguments.
+
+    A built cell becomes an unbuilt one, too. A cell that is not kerastorch's is copied with its weights.
+    """
+    if not any(isinstance(part, Layer) and part.built for part in modules(layer)):
+        return copy.deepcopy(layer)
+    try:
+        config = layer.get_config()
+    except TypeError:  # a cell that is not kerastorch's has no config
+        if layer.built:
+            raise
+        return copy.deepcopy(layer)
+    return type(layer).from_config(config)
 
 
 def _backward_copy(layer: Layer) -> Layer:

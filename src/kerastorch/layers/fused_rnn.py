@@ -17,7 +17,7 @@ from kerastorch.core.torch_private import cudnn_rnn_flatten_weight, rnn_kernel
 from kerastorch.layers.rnn import RecurrentBase
 from kerastorch.layers.rnn_gates import _RecurrentWeights
 from kerastorch.layers.rnn_options import RecurrentOptions
-from kerastorch.layers.scan import MaskedReordering, scan, zeros
+from kerastorch.layers.scan import MaskedReordering, list_of_sizes, scan, zeros
 from kerastorch.symbolic.fake_tensors import is_shape_inference
 
 # Activations that torch's kernels compute, under each of their names.
@@ -76,7 +76,7 @@ class _FusedRNN(RecurrentBase, _RecurrentWeights):
         self._flatten_weights()
 
     def _state_sizes(self) -> list[Any]:
-        return [self.state_size] if isinstance(self.state_size, int) else self.state_size
+        return list_of_sizes(self.state_size)
 
     def _zero_states(self, x: Tensor) -> list[Any]:
         return [zeros(x, size) for size in self._state_sizes()]

@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import modules
 from kerastorch.core.torch_private import non_persistent_buffers, pytree
 from kerastorch.layers.base import Layer
-from kerastorch.layers.rnn_cells import StackedRNNCells, check_cell
+from kerastorch.layers.rnn_cells import StackedRNNCells, check_cell, dropout_masks_of
 from kerastorch.layers.rnn_gates import _RecurrentWeights
 from kerastorch.layers.rnn_options import SequenceOptions
-from kerastorch.layers.scan import reverse_rows, scan, zeros
+from kerastorch.layers.scan import list_of_sizes, pack_rows, pad_with_mask, reverse_rows, scan, zeros
 
 
 class RecurrentBase(Layer, ABC):
@@ -95,17 +95,15 @@ class RecurrentBase(Layer, ABC):
 
     def _forward_packed(self, x: PackedSequence, initial_state: Any) -> Any:
         """Run over a packed sequence as a padded batch with a mask, and pack a returned sequence again."""
-        padded, lengths = pad_packed_sequence(x, batch_first=True)
+        padded, lengths, mask = pad_with_mask(x)
         if self.go_backwards:
             padded = reverse_rows(padded, lengths.to(padded.device)).flip(1)
-        steps = torch.arange(padded.shape[1], device=padded.device)
-        mask = steps < lengths.to(padded.device).unsqueeze(1)
         # `forward` flips x and mask, so each row ends up reversed and in front of its padding.
         result = self.forward(padded, initial_state, mask.flip(1) if self.go_backwards else mask)
         if not self.return_sequences:
             return result
         output = result[0] if self.return_state else result
-        packed = pack_padded_sequence(output, lengths, batch_first=True, enforce_sorted=False)
+        packed = pack_rows(output, lengths)
         return (packed, *result[1:]) if self.return_state else packed
 
     # --- states -----------------------------------------------------------------------------------------------
@@ -146,12 +144,11 @@ class RecurrentBase(Layer, ABC):
     def _store_states(self, states: list[Any]) -> None:
         """Store the last states in buffers, for the next batch."""
         leaves = [leaf.detach() for leaf in pytree.tree_leaves(states)]
-        if self._kept:
-            if self.get_buffer("state_0").shape != leaves[0].shape:
-                return  # shape inference with another batch size must not change the stored states
+        if self._kept and self.get_buffer("state_0").shape == leaves[0].shape:
             for index, leaf in enumerate(leaves):
                 self.get_buffer(f"state_{index}").copy_(leaf)
         elif leaves[0].__class__ is Tensor:  # not a fake tensor or a symbol, which have no values to store
+            self.reset_state()  # states of another batch size, which `initial_state` replaced
             for index, leaf in enumerate(leaves):
                 self.register_buffer(f"state_{index}", leaf.clone(), persistent=False)
             self._kept = len(leaves)
@@ -183,6 +180,8 @@ class RNN(RecurrentBase):
 
     A cell is a module with `forward(x, states) -> (output, new_states)` and `state_size`: an integer for one state, a
     list for several. It may have `get_initial_state(batch_size)`; by default, states are zeros before the first step.
+    It may have `sample_dropout_masks(x)`, called once for all steps of `x`, `(batch, time, ...)`: unless the result is
+    `None`, each step is `forward(x, states, result)`. The old name of this method, `draw`, still works.
 
     Args:
         cell: A cell, or a list of cells that become `StackedRNNCells`.
@@ -232,8 +231,7 @@ class RNN(RecurrentBase):
             self.cell.ensure_built((input_shape[0], *input_shape[2:]))
 
     def _state_sizes(self) -> list[Any]:
-        sizes: Any = self.cell.state_size  # type: ignore[union-attr]
-        return [sizes] if isinstance(sizes, int) else list(sizes)
+        return list_of_sizes(self.cell.state_size)  # type: ignore[union-attr]
 
     def _zero_states(self, x: Tensor) -> list[Any]:
         states = _initial_cell_states(self.cell, x)
@@ -241,8 +239,7 @@ class RNN(RecurrentBase):
 
     def _run(self, x: Tensor, states: list[Any], mask: Tensor | None) -> tuple[Tensor, list[Any]]:
         cell: Any = self.cell
-        sample = getattr(cell, "sample_dropout_masks", None)
-        dropout_masks = None if sample is None else sample(x)
+        dropout_masks = dropout_masks_of(cell, x)
 
         def step(x_t: Tensor, states: list[Any]) -> tuple[Tensor, list[Any]]:
             output, new = cell(x_t, states) if dropout_masks is None else cell(x_t, states, dropout_masks)

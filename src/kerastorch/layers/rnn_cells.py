@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -207,8 +208,7 @@ class StackedRNNCells(Layer):
         """
         dropout_masks = []
         for cell in self.cells:
-            sample = getattr(cell, "sample_dropout_masks", None)
-            dropout_masks.append(None if sample is None else sample(x))
+            dropout_masks.append(dropout_masks_of(cell, x))
             size = _output_size(cell)
             # The masks of the next cell depend on the shape of its inputs only, the outputs of this one.
             x = torch.empty(x.shape[0], size, dtype=x.dtype, device=x.device) if isinstance(size, int) else x
@@ -248,14 +248,35 @@ def _output_size(cell: Any) -> Any:
     return cell.state_size[0] if isinstance(cell.state_size, (tuple, list)) else cell.state_size
 
 
+def dropout_masks_of(cell: Any, x: Tensor) -> Any:
+    """Return what a cell's `sample_dropout_masks` returns, or `None` for a cell without this method.
+
+    Args:
+        cell: The cell; one with the old name `draw` and without the new one is asked by the old name.
+        x: Inputs, `(batch, features)` or `(batch, time, features)`.
+    """
+    sample = getattr(cell, "sample_dropout_masks", None) or getattr(cell, "draw", None)
+    return None if sample is None else sample(x)
+
+
 def check_cell(cell: Any) -> None:
     """Raise unless `cell` is a module with `state_size` that is not itself a layer over time.
 
     Raises:
         TypeError: `cell` is something else.
+
+    Warns:
+        DeprecationWarning: `cell` has the method `draw`, the old name of `sample_dropout_masks`.
     """
     if not isinstance(cell, nn.Module) or not hasattr(cell, "state_size") or hasattr(cell, "return_sequences"):
         raise TypeError(
             f"A cell is a module with forward(x, states) -> (output, new_states) and an attribute state_size, "
             f"as LSTMCell; got {cell!r}."
+        )
+    if hasattr(cell, "draw") and not hasattr(cell, "sample_dropout_masks"):
+        warnings.warn(
+            f"{type(cell).__name__}.draw is deprecated: it is called sample_dropout_masks now. "
+            "The old name will be removed in the next release.",
+            DeprecationWarning,
+            stacklevel=3,
         )

@@ -14,6 +14,7 @@ from kerastorch.core.errors import check_float, check_int
 from kerastorch.layers.base import Layer, activation_name
 from kerastorch.layers.random_generator import RandomGenerator
 from kerastorch.layers.rnn_options import RecurrentOptions
+from kerastorch.layers.scan import list_of_sizes
 from kerastorch.layers.weight_options import make_weight, set_weight_options_from
 
 # Factors for the inputs and for the states, each (1 or n_gates, batch, size); None without dropout.
@@ -141,9 +142,8 @@ class _RecurrentWeights(Layer, ABC):
 
     def get_initial_state(self, batch_size: int) -> list[Tensor]:
         """Return zeros for each state, `(batch_size, units)`."""
-        weight = self._weight("weight_hh")
-        sizes = [self.state_size] if isinstance(self.state_size, int) else self.state_size
-        return [weight.new_zeros(batch_size, size) for size in sizes]
+        like = self._weight("weight_hh") if self.built else self._placement
+        return [like.new_zeros(batch_size, size) for size in list_of_sizes(self.state_size)]
 
     def extra_repr(self) -> str:
         """Return the sizes and an activation different from the default, for `repr`."""

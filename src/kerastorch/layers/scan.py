@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from kerastorch.symbolic.fake_tensors import is_shape_inference
 
@@ -66,6 +67,31 @@ def zeros(x: Tensor, sizes: Any) -> Any:
     if isinstance(sizes, torch.Size):
         return x.new_zeros(x.shape[0], *sizes)
     return [zeros(x, size) for size in sizes]
+
+
+def list_of_sizes(state_size: Any) -> list[Any]:
+    """Return the size of each state.
+
+    Args:
+        state_size: Size of the only state, an integer or a `torch.Size`; or a list of the sizes of several states.
+    """
+    return [state_size] if isinstance(state_size, (int, torch.Size)) else list(state_size)
+
+
+def pad_with_mask(x: PackedSequence) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a packed sequence as a padded batch, with the lengths of its rows and the mask of their steps.
+
+    Returns:
+        The batch, `(batch, time, ...)`; the lengths, `(batch,)`, in main memory; the mask, `(batch, time)`.
+    """
+    padded, lengths = pad_packed_sequence(x, batch_first=True)
+    steps = torch.arange(padded.shape[1], device=padded.device)
+    return padded, lengths, steps < lengths.to(padded.device).unsqueeze(1)
+
+
+def pack_rows(y: Tensor, lengths: Tensor) -> PackedSequence:
+    """Return a padded batch, `(batch, time, ...)`, as a packed sequence, with the lengths from `pad_with_mask`."""
+    return pack_padded_sequence(y, lengths, batch_first=True, enforce_sorted=False)
 
 
 class MaskedReordering:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -149,7 +150,7 @@ class _VocabularyLookup(AdaptableLayer, ABC):
         """
         if (self.output_mode == "tf_idf") != (idf_weights is not None):
             raise ValueError(f"idf_weights go with output_mode='tf_idf': got {idf_weights!r} and {self.output_mode!r}.")
-        if isinstance(vocabulary, str):
+        if isinstance(vocabulary, (str, os.PathLike)):
             with open(vocabulary, encoding="utf-8") as file:
                 vocabulary = file.read().splitlines()
         if isinstance(vocabulary, (Tensor, np.ndarray)):
