@@ -50,7 +50,7 @@ docs: $(VENV)/.docs ## build the site into site/, strictly; the tutorials' code 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove what was made
-	rm -rf $(VENV) $(PEERS) bench.json bench-peers.json site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) bench.json bench-peers.json site .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -69,5 +69,5 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[docs,plot,tensorboard]'
+	$(BIN)/pip install --quiet --editable '.[docs]'
 	touch $@

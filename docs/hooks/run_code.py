@@ -1,95 +1,111 @@
-"""Runs the code of a page when the site is built and puts what it prints under it.
+"""Run the code of all pages before the site is built: two pages at a time, each in a new process.
 
-A fence that starts with ```` ```python exec ```` is run. The blocks of a page share one namespace, in order, and a
-working directory of their own; a picture saved there becomes a file of the site beside the page. After `exec` may
-stand:
-
-- `hide`: run it, show neither code nor output (checks of what the prose says);
-- `raises=ValueError`: it must end in this error; the error's last line is shown.
-
-A block that fails, or warns, or does not raise what it should, stops the build and names the page and the line.
+Pages whose text did not change are taken from `.cache/docs`, unless the source code of kerastorch, `page_runner.py` or
+a package that the pages use changed. `page_runner.py` says what a page may contain.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
+import hashlib
+import logging
+import multiprocessing
 import os
-import re
-import tempfile
-import traceback
-import warnings
-from collections.abc import Iterator
+import shutil
+import sys
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
+from page_runner import ExecutedPage, PageError, has_code, run_page
 
-# these models are small: on a busy machine threads would mostly wait for each other
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parent.parent
+_CACHE = _ROOT / ".cache" / "docs"
+_PACKAGES = ("torch", "torchmetrics", "numpy", "scikit-learn", "matplotlib", "tqdm")
+_PRELOADED = ["torch", "kerastorch", "sklearn.datasets", "sklearn.model_selection", "matplotlib.pyplot"]
+_LOG = logging.getLogger("mkdocs.hooks.run_code")
+
+# The models of the pages are small: on a busy machine, threads would mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-_BLOCK = re.compile(r"^```python exec(?P<options>[^\n]*)\n(?P<code>.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
-
-
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """The page with its code run."""
-    if not _BLOCK.search(markdown):
-        return markdown
-    front_matter = page.file.content_string.count("\n") - markdown.count("\n")
-    namespace: dict[str, Any] = {"__name__": "__main__"}
-    with _folder() as folder:
-
-        def run(found: re.Match[str]) -> str:
-            line = front_matter + markdown.count("\n", 0, found.start()) + 1
-            return _run(found["code"], found["options"].split(), namespace, f"{page.file.src_uri}:{line}", page, line)
-
-        text = _BLOCK.sub(run, markdown)
-        for path in sorted(folder.iterdir()):
-            uri = (Path(page.file.src_uri).parent / path.name).as_posix()
-            if path.suffix in (".svg", ".png"):
-                if uri in files.src_uris:
-                    files.remove(files.src_uris[uri])
-                files.append(File.generated(config, uri, content=path.read_bytes()))
-    return text
+os.environ.setdefault("MPLBACKEND", "agg")
 
 
-def _run(code: str, options: list[str], namespace: dict[str, Any], where: str, page: Page, line: int) -> str:
-    """Run one block: what stands in its place."""
-    expected = next((option.removeprefix("raises=") for option in options if option.startswith("raises=")), None)
-    unknown = [option for option in options if option != "hide" and not option.startswith("raises=")]
-    if unknown:
-        raise PluginError(f"{where}: no option of exec: {' '.join(unknown)}")
-    printed = io.StringIO()
-    # the code stands at its own lines of the page, so that a traceback points at them
-    source = "\n" * line + code
-    try:
-        with contextlib.redirect_stdout(printed), warnings.catch_warnings():
-            warnings.simplefilter("error")
-            exec(compile(source, page.file.abs_src_path or page.file.src_uri, "exec"), namespace)
-    except Exception as error:
-        if expected not in [kind.__name__ for kind in type(error).__mro__]:
-            raise PluginError(f"{where}: this block failed\n{traceback.format_exc()}") from error
-        printed.write(f"{type(error).__name__}: {error}")
-    else:
-        if expected is not None:
-            raise PluginError(f"{where}: this block should have raised {expected}")
-    if "hide" in options:
-        return ""
-    shown = f"```python\n{code}```"
-    output = printed.getvalue().rstrip()
-    return f"{shown}\n\n```{{.text .output}}\n{output}\n```" if output else shown
+@event_priority(-100)  # after the hooks that generate pages with code
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Replace each page that has code by its executed form, and add its pictures."""
+    pages = {file.src_uri: file.content_string for file in files.documentation_pages()}
+    pages = {uri: text for uri, text in pages.items() if has_code(text)}
+    for uri, page in _execute(pages).items():
+        files.remove(files.src_uris[uri])
+        files.append(File.generated(config, uri, content=page.markdown))
+        for name, content in page.pictures.items():
+            files.append(File.generated(config, (Path(uri).parent / name).as_posix(), content=content))
+    return files
 
 
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """A working directory for the blocks of a page."""
-    before = os.getcwd()
-    with tempfile.TemporaryDirectory() as name:
-        os.chdir(name)
+def _execute(pages: dict[str, str]) -> dict[str, ExecutedPage]:
+    """Return the executed form of each page, from the cache where nothing changed."""
+    fingerprint = _fingerprint()
+    folders = {uri: _CACHE / _digest(fingerprint, uri, text) for uri, text in pages.items()}
+    executed = {uri: _read(folder) for uri, folder in folders.items() if folder.exists()}
+    todo = {uri: text for uri, text in pages.items() if uri not in executed}
+    # mkdocs removes the folder of the hooks from the path again, but the processes import `page_runner` by name.
+    sys.path.insert(0, str(_HERE))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    started = time.perf_counter()
+    with ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool:
+        # Long pages first, so that no process waits at the end for the longest one.
+        order = sorted(todo, key=lambda uri: len(todo[uri]), reverse=True)
+        futures: dict[Future[ExecutedPage], str] = {pool.submit(run_page, uri, todo[uri]): uri for uri in order}
         try:
-            yield Path(name)
-        finally:
-            os.chdir(before)
+            for number, future in enumerate(as_completed(futures), start=1):
+                uri = futures[future]
+                executed[uri] = future.result()
+                _write(folders[uri], executed[uri])
+                _LOG.info("%d/%d after %.0f s: ran %s", number, len(todo), time.perf_counter() - started, uri)
+        except PageError as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise PluginError(str(error)) from None
+    _remove_all_but({folder.name for folder in folders.values()})
+    return {uri: executed[uri] for uri in pages}
+
+
+def _fingerprint() -> str:
+    """Return a digest of everything but the page itself that its output depends on."""
+    sources = [*sorted((_ROOT / "src").rglob("*.py")), _HERE / "page_runner.py"]
+    return _digest(*(path.read_text(encoding="utf-8") for path in sources), *map(version, _PACKAGES), sys.version)
+
+
+def _digest(*parts: str) -> str:
+    """Return the SHA-256 of several texts."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _read(folder: Path) -> ExecutedPage:
+    """Read a page from its folder in the cache."""
+    pictures = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != "page.md"}
+    return ExecutedPage((folder / "page.md").read_text(encoding="utf-8"), pictures)
+
+
+def _write(folder: Path, page: ExecutedPage) -> None:
+    """Write a page into its folder in the cache, whole or not at all."""
+    unfinished = folder.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    (unfinished / "page.md").write_text(page.markdown, encoding="utf-8")
+    for name, content in page.pictures.items():
+        (unfinished / name).write_bytes(content)
+    unfinished.rename(folder)
+
+
+def _remove_all_but(names: set[str]) -> None:
+    """Remove pages of earlier builds from the cache."""
+    for folder in _CACHE.glob("*") if _CACHE.exists() else ():
+        if folder.name not in names:
+            shutil.rmtree(folder, ignore_errors=True)
