@@ -1,7 +1,8 @@
-"""Utilities under their Keras names: seeds, one-hot rows, padded sequences, and a plot of a model."""
+"""Utilities: seeds, one-hot rows, padded sequences and `plot_model` as in Keras, and plots for lessons and reports."""
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,26 @@ from kerastorch.core.errors import check_int, unknown
 
 if TYPE_CHECKING:
     from kerastorch.inspection.plot import plot_model
+    from kerastorch.plots.activation import plot_activation
+    from kerastorch.plots.confusion_matrix import plot_confusion_matrix
+    from kerastorch.plots.decision_boundary import plot_decision_boundary
+    from kerastorch.plots.predictions import plot_predictions
+    from kerastorch.plots.weights import plot_weights
 
-__all__ = ["pad_sequences", "plot_model", "set_random_seed", "to_categorical"]
+__all__ = [
+    "pad_sequences", "plot_activation", "plot_confusion_matrix", "plot_decision_boundary", "plot_model",
+    "plot_predictions", "plot_weights", "set_random_seed", "to_categorical",
+]  # fmt: skip
+
+# imported on first use, because their imports are slow and they are seldom used
+_PLOTS = {
+    "plot_activation": "plots.activation",
+    "plot_confusion_matrix": "plots.confusion_matrix",
+    "plot_decision_boundary": "plots.decision_boundary",
+    "plot_model": "inspection.plot",
+    "plot_predictions": "plots.predictions",
+    "plot_weights": "plots.weights",
+}
 
 
 def set_random_seed(seed: int) -> None:
@@ -107,10 +126,8 @@ def pad_sequences(
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plot_model":  # imported on first use, because its import is slow and it is seldom used
-        from kerastorch.inspection.plot import plot_model
-
-        return plot_model
+    if name in _PLOTS:
+        return getattr(importlib.import_module(f"{__package__}.{_PLOTS[name]}"), name)
     raise AttributeError(f"module 'kerastorch.utils' has no attribute {name!r}")
 
 

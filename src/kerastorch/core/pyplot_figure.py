@@ -1,0 +1,98 @@
+"""Figures of pyplot that a notebook displays once, their colors and files; imported when the first plot is made."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import matplotlib
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kerastorch.core.errors import mismatch
+
+# the palette of Okabe & Ito 2008, which people with any kind of color blindness can tell apart, without its yellow
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
+DPI = 150  # pixels per inch of saved pictures
+_INLINE = ("inline", "module://matplotlib_inline.backend_inline")
+
+
+class PyplotFigure(Figure):
+    """A figure of pyplot that a notebook displays once.
+
+    The inline backend of notebooks displays all open figures at the end of a cell. A figure that is also the value of
+    the last line would be displayed a second time.
+    """
+
+    def _ipython_display_(self) -> None:
+        """Close the figure in pyplot, and let IPython display it as any other figure.
+
+        Raises:
+            NotImplementedError: Always; IPython then displays the figure in the formats that the user has chosen.
+        """
+        if _is_inline():
+            pyplot.close(self)
+        raise NotImplementedError
+
+    def _repr_png_(self) -> bytes | None:
+        """Return the figure as PNG for notebooks without the inline backend, which has formats of its own."""
+        if _is_inline():
+            return None
+        picture = io.BytesIO()
+        self.savefig(picture, format="png", dpi=100)
+        return picture.getvalue()
+
+
+def _is_inline() -> bool:
+    return matplotlib.get_backend() in _INLINE
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return a new figure of pyplot.
+
+    Args:
+        width: In inches.
+        height: In inches.
+    """
+    figure: Figure = pyplot.figure(figsize=(width, height), layout="constrained", FigureClass=PyplotFigure)
+    return figure
+
+
+def new_panels(count: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a new figure of pyplot with panels, row by row.
+
+    Args:
+        count: Number of panels.
+        columns: Largest number of panels side by side.
+        width: Of a panel, in inches.
+        height: Of a panel, in inches.
+    """
+    columns = min(count, columns)
+    rows = math.ceil(count / columns)
+    figure = new_figure(width * columns, height * rows)
+    return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
+
+
+def check_suffix(name: str, path: Path) -> None:
+    """Check that matplotlib can write a file of this kind.
+
+    Args:
+        name: Name of the argument, for the message.
+        path: The path of the file.
+
+    Raises:
+        ValueError: The suffix is missing or unknown.
+    """
+    known = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in known:
+        raise mismatch(name, str(path), "a file name that ends in .png, .svg, .pdf, .jpg or another format of images")
+
+
+def distinct_colors(count: int) -> list[str]:
+    """Return colors that differ from each other: those of `COLORS`, or as many as needed from a color map."""
+    if count <= len(COLORS):
+        return list(COLORS[:count])
+    colors = matplotlib.colormaps["turbo"]
+    return [matplotlib.colors.to_hex(colors(0.05 + 0.9 * number / (count - 1))) for number in range(count)]
