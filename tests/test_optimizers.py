@@ -534,6 +534,57 @@ def test_a_keras_name_has_keras_defaults(name, kind):
         assert found.name == kind.__name__
 
 
+@pytest.mark.parametrize(("name", "nesterov"), [("momentum", False), ("nesterov", True)])
+def test_momentum_and_nesterov_are_descent_with_a_momentum_of_nine_tenths(name, nesterov):
+    mine, theirs = (nn.Linear(4, 3, bias=False) for _ in range(2))
+    theirs.load_state_dict(mine.state_dict())
+    built = create_optimizer(optimizers.get(name), list(mine.parameters()))
+    plain = torch.optim.SGD(theirs.parameters(), lr=0.01, momentum=0.9, nesterov=nesterov)
+    for net, optimizer in ((mine, built), (theirs, plain)):
+        for _ in range(3):
+            optimizer.step(_closure_of(net, optimizer))
+    torch.testing.assert_close(mine.weight, theirs.weight)
+
+
+@pytest.mark.parametrize("spelled", ["L-BFGS", "l_bfgs", "LBFGS", "lbfgs"])
+def test_lbfgs_may_be_spelled_with_a_hyphen(spelled):
+    assert isinstance(create_optimizer(optimizers.get(spelled), [nn.Parameter(torch.ones(1))]), torch.optim.LBFGS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spelled"),
+    [
+        (
+            optimizers.ConjugateGradient,
+            "cg CG conjugate_gradient ConjugateGradient conjugate-gradient conjugategradient",
+        ),
+        (optimizers.BFGS, "bfgs BFGS"),
+        (optimizers.NewtonCG, "newton Newton newton_cg Newton-CG NewtonCG newtoncg"),
+    ],
+)
+def test_methods_of_second_order_have_their_names(kind, spelled):
+    for name in spelled.split():
+        assert type(optimizers.get(name)) is kind
+    assert type(optimizers.get("conjugate gradient")) is optimizers.ConjugateGradient
+
+
+@pytest.mark.parametrize(
+    ("wrong", "advice"),
+    [
+        ("gd", "'sgd' with all rows as one batch: fit"),
+        ("gradient_descent", "'sgd' with all rows as one batch"),
+        ("stochastic_gradient_descent", "Its name is 'sgd'"),
+        ("nag", "Its name is 'nesterov'"),
+        ("sgd_momentum", "Its name is 'momentum'"),
+        ("amsgrad", "AMSGrad is an argument: optimizers"),
+        ("levenberg-marquardt", "'bfgs', 'lbfgs' and 'newton'"),
+    ],
+)
+def test_a_name_of_the_field_that_is_not_here_says_what_to_take(wrong, advice):
+    with pytest.raises(ValueError, match=f"Unknown optimizer '{wrong}'. [^.]*{advice}.*Known: adadelta, "):
+        optimizers.get(wrong)
+
+
 @pytest.mark.parametrize(
     ("wrong", "near"),
     [("adamm", "adam"), ("rmsprob", "rmsprop"), ("SDG", "sgd"), ("nadamm", "nadam"), ("sparseadm", "sparseadam")],

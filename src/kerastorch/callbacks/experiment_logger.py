@@ -96,11 +96,11 @@ class ExperimentLogger(Callback, ABC):
         self._add_parameters(parameters)
 
     def _parameters(self) -> dict[str, Any]:
-        """Return the parameters to log: number of epochs, steps of each, optimizer and learning rate."""
+        """Return the parameters to log: number of epochs, steps of each, optimizer and learning rate, if it has one."""
         found = {name: self.params.get(name) for name in ("epochs", "steps")}
         optimizer = self.model.optimizer
         if optimizer is not None:
-            found |= {"optimizer": type(optimizer).__name__, "learning_rate": optimizer.param_groups[0]["lr"]}
+            found |= {"optimizer": type(optimizer).__name__, "learning_rate": optimizer.param_groups[0].get("lr")}
         return {name: _to_python(value) for name, value in found.items() if value is not None}
 
     @abstractmethod

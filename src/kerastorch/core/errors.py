@@ -21,14 +21,15 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
-    """Return the error for an unknown name, with the most similar known name and all known names.
+def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> ValueError:
+    """Return the error for an unknown name, with advice or else the most similar known name, and all known names.
 
     >>> print(unknown("loss", "msee", ["mae", "mse"]))
     Unknown loss 'msee'. Did you mean 'mse'? Known: mae, mse.
     """
     known = sorted(known)
-    return ValueError(f"Unknown {kind} {name!r}.{suggest(name, known)} Known: {', '.join(known)}.")
+    hint = f" {advice}" if advice else suggest(name, known)
+    return ValueError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
 
 
 def mismatch(what: str, given: Any, expected: str, advice: str = "") -> ValueError:
@@ -54,8 +55,8 @@ def check_choice(what: str, given: Any, choice: Iterable[str]) -> str:
     return given.lower()
 
 
-def check_int(name: str, value: Any, least: int = 1) -> int:
-    """Return `value` as an int that is at least `least`, else raise.
+def check_int(name: str, value: Any, least: int = 1, advice: str = "") -> int:
+    """Return `value` as an int that is at least `least`, else raise; `advice` ends the message.
 
     NumPy integers pass; bools, floats and strings do not.
 
@@ -64,7 +65,7 @@ def check_int(name: str, value: Any, least: int = 1) -> int:
     ValueError: batch_size must be an integer >= 1, got 0.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise mismatch(name, value, f"an integer >= {least}")
+        raise mismatch(name, value, f"an integer >= {least}", advice)
     return int(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from kerastorch.core.errors import unknown
@@ -21,16 +22,23 @@ def snake_case(name: str) -> str:
     return parted.lower()
 
 
-def look_up(kind: str, name: str, table: Mapping[str, T]) -> T:
+def look_up(kind: str, name: str, table: Mapping[str, T], advice: Mapping[str, str] = MappingProxyType({})) -> T:
     """Return the entry of `table` for `name`, its snake case or its lower case.
 
+    Args:
+        kind: Kind of the entries, for the message.
+        name: As the user wrote it.
+        table: Entries by name.
+        advice: Sentences that say what to take instead, for names that are not in the table.
+
     Raises:
-        ValueError: No entry has this name; the message suggests the most similar one.
+        ValueError: No entry has this name; the message has the advice for it, or suggests the most similar name.
     """
-    for candidate in (name, snake_case(name), name.lower()):
+    candidates = (name, snake_case(name), name.lower(), re.sub(r"[\s-]+", "_", name.lower()))
+    for candidate in candidates:
         if candidate in table:
             return table[candidate]
-    raise unknown(kind, name, table)
+    raise unknown(kind, name, table, next((advice[one] for one in candidates if one in advice), ""))
 
 
 def resolve(kind: str, identifier: Any, table: Mapping[str, Any], check: Callable[[Any], bool]) -> Any:

@@ -13,6 +13,7 @@ from kerastorch.core.name_lookup import look_up
 from kerastorch.optimizers import keras_optimizers
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, is_fusable, with_kernel
 from kerastorch.optimizers.learning_rate import with_learning_rate
+from kerastorch.optimizers.minimizers import BFGS, ConjugateGradient, Minimizer, NewtonCG
 
 Factory = Callable[[Iterable[Any]], TorchOptimizer]
 
@@ -24,13 +25,39 @@ _NAMES |= {
     for name, kind in inspect.getmembers(torch.optim, inspect.isclass)
     if issubclass(kind, TorchOptimizer) and kind is not TorchOptimizer and name.lower() not in _NAMES
 }
+_NAMES |= {
+    "momentum": functools.partial(keras_optimizers.SGD, momentum=0.9),
+    "nesterov": functools.partial(keras_optimizers.SGD, momentum=0.9, nesterov=True),
+    "cg": ConjugateGradient, "conjugate_gradient": ConjugateGradient, "conjugategradient": ConjugateGradient,
+    "bfgs": BFGS, "newton": NewtonCG, "newton_cg": NewtonCG, "newtoncg": NewtonCG, "l_bfgs": torch.optim.LBFGS,
+}  # fmt: skip
+
+# names that users try, and what they can take
+_ADVICE = dict.fromkeys(
+    ("gd", "gradient_descent", "batch_gradient_descent"),
+    "Gradient descent is 'sgd' with all rows as one batch: fit(x, y, batch_size=len(x)).",
+)
+_ADVICE |= dict.fromkeys(
+    ("stochastic_gradient_descent", "minibatch_gradient_descent", "mini_batch_gradient_descent"), "Its name is 'sgd'."
+)
+_ADVICE |= dict.fromkeys(
+    ("gauss_newton", "levenberg_marquardt", "lm", "trust_region", "quasi_newton"),
+    "Second-order methods here are 'bfgs', 'lbfgs' and 'newton'.",
+)
+_ADVICE |= {
+    "sgd_momentum": "Its name is 'momentum': SGD(momentum=0.9).",
+    "nag": "Its name is 'nesterov': SGD(momentum=0.9, nesterov=True).",
+    "amsgrad": "AMSGrad is an argument: optimizers.Adam(amsgrad=True).",
+}
 
 
 def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:
     """Return the optimizer for a name, class, instance, factory or `torch.optim` optimizer.
 
-    Keras' names have Keras' defaults (`'adam'` has epsilon 1e-7); the other names of `torch.optim` have torch's. An
-    optimizer that already has parameters is returned unchanged.
+    Keras' names have Keras' defaults (`'adam'` has epsilon 1e-7); the other names of `torch.optim` have torch's.
+    `'momentum'` is SGD with a momentum of 0.9, `'nesterov'` the same with Nesterov's momentum. `'cg'`, `'bfgs'` and
+    `'newton'` are `ConjugateGradient`, `BFGS` and `NewtonCG`. An optimizer that already has parameters is returned
+    unchanged.
 
     Returns:
         Settings (`Optimizer`), a factory `params -> torch.optim.Optimizer`, or a `torch.optim.Optimizer`.
@@ -41,16 +68,19 @@ def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:
 
     >>> get("sgd")
     SGD(learning_rate=0.01)
+    >>> get("nesterov")
+    SGD(learning_rate=0.01, momentum=0.9, nesterov=True)
     >>> get("adamm")
     Traceback (most recent call last):
     ValueError: Unknown optimizer 'adamm'. Did you mean 'adam'? Known: ...
     """
     given = identifier
     if isinstance(identifier, str):
-        identifier = look_up("optimizer", identifier, _NAMES)
-        if not issubclass(identifier, Optimizer):
+        identifier = look_up("optimizer", identifier, _NAMES, _ADVICE)
+        if isinstance(identifier, type) and issubclass(identifier, TorchOptimizer):
             return functools.partial(with_kernel, identifier)
-    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
+        identifier = identifier()
+    if isinstance(identifier, type) and issubclass(identifier, (Optimizer, Minimizer)):
         identifier = identifier()
     if callable(identifier) or isinstance(identifier, TorchOptimizer):
         optimizer: Optimizer | Factory | TorchOptimizer = identifier

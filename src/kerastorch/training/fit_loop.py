@@ -19,7 +19,7 @@ from kerastorch.training.compile_settings import Settings
 from kerastorch.training.fit_data import FitData
 from kerastorch.training.fused_activation import find_final_activation
 from kerastorch.training.nan_warning import NaNWarning
-from kerastorch.training.preflight import validates_at, with_prefix
+from kerastorch.training.preflight import validates_at, warn_of_minimized_batches, with_prefix
 from kerastorch.training.train_checkpoint import (
     FitParts,
     Sections,
@@ -57,6 +57,7 @@ def fit(
         state.begin_epoch(epoch_start(data))
         stream = trainer.prepared(data.training, transfer, state.pass_number)
         trainer.setup()
+        warn_of_minimized_batches(trainer.optimizer_step.optimizer, data.training)
         settings = trainer.compile_settings()
         with trainer.interrupt.watch():
             with _training(trainer, callbacks, data.training.targets) as in_eval:

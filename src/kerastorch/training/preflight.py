@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kerastorch.core.errors import check_int
+from kerastorch.core.errors import check_int, warn
 from kerastorch.core.module_tree import modules
 from kerastorch.data.batches import Batches
 from kerastorch.layers.batch_normalization import BatchNormalization
@@ -87,6 +87,21 @@ def check_last_batch(module: nn.Module, batches: Batches) -> None:
         raise ValueError(
             f"{samples} samples with batch_size={batch_size} leaves a batch of 1, which {name} cannot train on. "
             "Change batch_size, or leave one sample out."
+        )
+
+
+def warn_of_minimized_batches(optimizer: TorchOptimizer, batches: Batches) -> None:
+    """Warn if an optimizer would bring the loss of each of several batches near its own minimum.
+
+    Warns:
+        UserWarning: An epoch has several batches.
+    """
+    steps = batches.steps()
+    if steps is not None and steps > 1 and getattr(optimizer, "minimizes_each_batch", False):
+        name, samples = type(optimizer).__name__, batches.samples
+        warn(
+            f"{name} brings the loss of each batch near its own minimum, and an epoch has {steps} batches. Train on "
+            f"all rows at once: fit(x, y, batch_size={'len(x)' if samples is None else samples})."
         )
 
 

@@ -180,8 +180,10 @@ class TensorBoard(Callback):
             writer.add_text(tag, str(value), step)
 
     def _learning_rates(self) -> dict[str, float]:
-        """Return the learning rate of the optimizer, or of each parameter group if there are several."""
+        """Return the learning rate of the optimizer, or of each parameter group if there are several, if it has one."""
         groups = [] if self.model.optimizer is None else self.model.optimizer.param_groups
+        if any("lr" not in group for group in groups):
+            return {}
         if len(groups) == 1:
             return {"learning_rate": groups[0]["lr"]}
         return {f"learning_rate_{index}": group["lr"] for index, group in enumerate(groups)}

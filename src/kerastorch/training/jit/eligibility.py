@@ -48,10 +48,10 @@ def check_optimizer(optimizer_step: OptimizerStep) -> None:
     """
     optimizer = optimizer_step.optimizer
     name = type(optimizer).__name__
-    if not is_from(optimizer, "torch.optim"):
-        raise UntraceableError(f"{name} is no optimizer of torch.optim, and its step may do anything")
     if optimizer_step.needs_closure:
         raise UntraceableError(f"{name} asks for the loss several times a step")
+    if not is_from(optimizer, "torch.optim"):
+        raise UntraceableError(f"{name} is no optimizer of torch.optim, and its step may do anything")
     if optimizer_step.accumulation.steps > 1:
         raise UntraceableError("gradient_accumulation_steps is larger than 1")
     pre_hooks, post_hooks = step_pre_hooks(optimizer), step_post_hooks(optimizer)
