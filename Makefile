@@ -18,7 +18,9 @@ help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 quickstart: $(VENV)/.installed ## install, train on digits, print the test accuracy, save a plot of the curves
+	@echo "Training a small network on scans of digits: a few seconds."
 	$(BIN)/python examples/quickstart.py
+	@echo "The curves are in digits.png. Next: examples/ and docs/tutorials/first-model.md"
 
 test: $(VENV)/.dev ## format check, lint, types, import layers, unit tests, doctests, examples
 	$(BIN)/ruff format --check .
@@ -56,7 +58,8 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[plot]'
+	@echo "Installing kerastorch with PyTorch into .venv: some hundred MB to download, two to five minutes, once."
+	$(BIN)/pip install --editable '.[plot]'
 	touch $@
 
 $(PEERS)/.installed: benchmarks/requirements.txt pyproject.toml constraints.txt
@@ -65,9 +68,11 @@ $(PEERS)/.installed: benchmarks/requirements.txt pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing the packages that the checks need into .venv: a few minutes, once."
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing the packages that the site needs into .venv: a few minutes, once."
 	$(BIN)/pip install --quiet --editable '.[docs]'
 	touch $@
