@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest
 
-.PHONY: help quickstart test slow faults fuzz bench bench-peers format docs clean
+.PHONY: help quickstart test slow faults fuzz bench bench-peers format docs check-site clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -27,7 +27,7 @@ test: $(VENV)/.dev ## format check, lint, types, import layers, unit tests, doct
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -m "not slow and not faults" -n 2 --dist worksteal --durations 10
+	$(PYTEST) -m "not slow and not faults and not site" -n 2 --dist worksteal --durations 10
 
 slow: $(VENV)/.dev ## the tests that take long
 	$(PYTEST) -m slow --timeout 1200
@@ -50,6 +50,9 @@ format: $(VENV)/.dev ## put the code in shape
 
 docs: $(VENV)/.docs ## build the site into site/, strictly; the tutorials' code runs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+check-site: $(VENV)/.dev ## open every page of the built site in headless Chromium; skipped without it
+	$(PYTEST) tests/test_site.py -m site -rs
 
 clean: ## remove what was made
 	rm -rf $(VENV) $(PEERS) bench.json bench-peers.json site .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
