@@ -36,7 +36,7 @@ def load_data(
         path: Name of the file in the cache. A `pathlib.Path`, or a string with a folder, is a local `.npz` file with
             the arrays `x_train`, `y_train`, `x_test` and `y_test`, which is read as it is.
         num_words: Numbers from `num_words` on become `oov_char`. Numbers are compared after `index_from` was added.
-            Default `None`: all words stay, except that Keras replaces the largest number, and so does this function.
+            Default `None`: all words stay but the one with the largest number, as in Keras' code.
         skip_top: Numbers below `skip_top` become `oov_char`, `start_char` too. Default 0.
         maxlen: Only reviews with fewer than `maxlen` numbers are returned, `start_char` included. Default: all.
         seed: Seed of the order of the reviews, from 0 to 2^32 - 1; Keras' order for the same seed. `None` draws one.
