@@ -127,6 +127,30 @@ def test_an_activation_is_its_formula(function, arguments, formula):
     np.testing.assert_allclose(function(torch.tensor(x), **arguments).numpy(), formula(x), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist, np.float32], ids=["float64", "list", "float32"])
+@pytest.mark.parametrize(("function", "arguments", "formula"), ROWS, ids=IDS)
+def test_an_activation_of_an_array_or_a_list_is_a_tensor_of_float32(function, arguments, formula, form):
+    x = _x()
+    found = function(form(x), **arguments)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, formula(x), rtol=2e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMULAS) - {"glu", "maxout"}))
+def test_integers_and_single_numbers_become_floats(name):
+    whole = np.array([[-2, 1, 3]])
+    np.testing.assert_allclose(activations.get(name)(whole.tolist()), FORMULAS[name](whole), rtol=1e-4, atol=1e-6)
+    if activations.get(name) not in activations.ALONG_LAST_AXIS:
+        found = activations.get(name)(2)
+        assert found.dtype == torch.float32
+        np.testing.assert_allclose(found, FORMULAS[name](np.array(2.0)), rtol=1e-4)
+
+
+def test_what_is_no_array_of_numbers_is_refused():
+    with pytest.raises(TypeError, match="x has dtype <U1; encode it as numbers first"):
+        activations.relu(["a"])
+
+
 @pytest.mark.parametrize(("function", "arguments", "formula"), ROWS, ids=IDS)
 def test_its_gradient_is_that_of_the_formula(function, arguments, formula):
     rng, x, h = np.random.default_rng(2), _x(), 1e-6

@@ -1,5 +1,6 @@
 """Activations under their Keras names, as functions of a tensor; `get` makes one from a name.
 
+They take NumPy arrays, lists and numbers too, which become tensors of torch's default dtype, float32: `relu([-1, 2])`.
 Every callable that maps a tensor to a tensor is an activation too: `torch.relu`, `torch.nn.ReLU()`, a function of your
 own. Except for `glu` and `maxout`, the output has the shape of the input.
 """
@@ -7,14 +8,18 @@ own. Except for `glu` and `maxout`, the output has the shape of the input.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kerastorch.core.array_conversion import to_float_tensor
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import register
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "celu", "elu", "exponential", "gelu", "get", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh",
@@ -26,12 +31,14 @@ __all__ = [
 Activation = Callable[[Tensor], Tensor]
 
 
-def linear(x: Tensor) -> Tensor:
+def linear(x: Tensor | ArrayLike) -> Tensor:
     """Return `x` unchanged."""
-    return x
+    return to_float_tensor(x, "x")
 
 
-def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+def relu(
+    x: Tensor | ArrayLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Tensor:
     """Return `x` if at least `threshold`, else `negative_slope * (x - threshold)`.
 
     The result is at most `max_value`.
@@ -39,6 +46,7 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
     >>> relu(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
+    x = to_float_tensor(x, "x")
     if not threshold:
         x = F.leaky_relu(x, negative_slope) if negative_slope else torch.relu(x)
     else:
@@ -46,147 +54,178 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
     return x if max_value is None else x.clamp(max=max_value)
 
 
-def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
+def leaky_relu(x: Tensor | ArrayLike, negative_slope: float = 0.2) -> Tensor:
     """Return `x` if positive, else `negative_slope * x`.
 
     The default slope is that of Keras; torch has 0.01.
     """
+    x = to_float_tensor(x, "x")
     return F.leaky_relu(x, negative_slope)
 
 
-def relu6(x: Tensor) -> Tensor:
+def relu6(x: Tensor | ArrayLike) -> Tensor:
     """Return `min(max(x, 0), 6)`."""
+    x = to_float_tensor(x, "x")
     return F.relu6(x)
 
 
-def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(x: Tensor | ArrayLike, alpha: float = 1.0) -> Tensor:
     """Return `x` if positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2015)."""
+    x = to_float_tensor(x, "x")
     return F.elu(x, alpha)
 
 
-def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
+def celu(x: Tensor | ArrayLike, alpha: float = 1.0) -> Tensor:
     """Return `max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)` (Barron 2017)."""
+    x = to_float_tensor(x, "x")
     return F.celu(x, alpha)
 
 
-def selu(x: Tensor) -> Tensor:
+def selu(x: Tensor | ArrayLike) -> Tensor:
     """Return the scaled ELU, `1.0507 * elu(x, 1.6733)` (Klambauer et al. 2017)."""
+    x = to_float_tensor(x, "x")
     return torch.selu(x)
 
 
-def gelu(x: Tensor, approximate: bool = False) -> Tensor:
+def gelu(x: Tensor | ArrayLike, approximate: bool = False) -> Tensor:
     """Return `x * Phi(x)` (Hendrycks & Gimpel 2016).
 
     `Phi` is the standard normal distribution function, or its tanh approximation if `approximate` is set.
     """
+    x = to_float_tensor(x, "x")
     return F.gelu(x, approximate="tanh" if approximate else "none")
 
 
-def silu(x: Tensor) -> Tensor:
+def silu(x: Tensor | ArrayLike) -> Tensor:
     """Return `x * sigmoid(x)`, also called swish."""
+    x = to_float_tensor(x, "x")
     return F.silu(x)
 
 
-def mish(x: Tensor) -> Tensor:
+def mish(x: Tensor | ArrayLike) -> Tensor:
     """Return `x * tanh(softplus(x))` (Misra 2019)."""
+    x = to_float_tensor(x, "x")
     return F.mish(x)
 
 
-def sigmoid(x: Tensor) -> Tensor:
+def sigmoid(x: Tensor | ArrayLike) -> Tensor:
     """Return `1 / (1 + exp(-x))`."""
+    x = to_float_tensor(x, "x")
     return torch.sigmoid(x)
 
 
-def log_sigmoid(x: Tensor) -> Tensor:
+def log_sigmoid(x: Tensor | ArrayLike) -> Tensor:
     """Return `log(sigmoid(x))`, without overflow."""
+    x = to_float_tensor(x, "x")
     return F.logsigmoid(x)
 
 
-def hard_sigmoid(x: Tensor) -> Tensor:
+def hard_sigmoid(x: Tensor | ArrayLike) -> Tensor:
     """Return `relu6(x + 3) / 6`."""
+    x = to_float_tensor(x, "x")
     return F.hardsigmoid(x)
 
 
-def hard_silu(x: Tensor) -> Tensor:
+def hard_silu(x: Tensor | ArrayLike) -> Tensor:
     """Return `x * hard_sigmoid(x)`, also called hard_swish."""
+    x = to_float_tensor(x, "x")
     return F.hardswish(x)
 
 
-def tanh(x: Tensor) -> Tensor:
+def tanh(x: Tensor | ArrayLike) -> Tensor:
     """Return the hyperbolic tangent, `(exp(x) - exp(-x)) / (exp(x) + exp(-x))`."""
+    x = to_float_tensor(x, "x")
     return torch.tanh(x)
 
 
-def hard_tanh(x: Tensor) -> Tensor:
+def hard_tanh(x: Tensor | ArrayLike) -> Tensor:
     """Return `x` clipped to -1..1."""
+    x = to_float_tensor(x, "x")
     return F.hardtanh(x)
 
 
-def tanh_shrink(x: Tensor) -> Tensor:
+def tanh_shrink(x: Tensor | ArrayLike) -> Tensor:
     """Return `x - tanh(x)`."""
+    x = to_float_tensor(x, "x")
     return F.tanhshrink(x)
 
 
-def soft_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
+def soft_shrink(x: Tensor | ArrayLike, threshold: float = 0.5) -> Tensor:
     """Return `x` moved towards 0 by `threshold`, and 0 if `|x| <= threshold`."""
+    x = to_float_tensor(x, "x")
     return F.softshrink(x, threshold)
 
 
-def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
+def hard_shrink(x: Tensor | ArrayLike, threshold: float = 0.5) -> Tensor:
     """Return `x` if `|x| > threshold`, else 0."""
+    x = to_float_tensor(x, "x")
     return F.hardshrink(x, threshold)
 
 
-def threshold(x: Tensor, threshold: float, default_value: float) -> Tensor:
+def threshold(x: Tensor | ArrayLike, threshold: float, default_value: float) -> Tensor:
     """Return `x` if `x > threshold`, else `default_value`."""
+    x = to_float_tensor(x, "x")
     return F.threshold(x, threshold, default_value)
 
 
-def softplus(x: Tensor) -> Tensor:
+def softplus(x: Tensor | ArrayLike) -> Tensor:
     """Return `log(1 + exp(x))`."""
+    x = to_float_tensor(x, "x")
     return F.softplus(x)
 
 
-def softsign(x: Tensor) -> Tensor:
+def softsign(x: Tensor | ArrayLike) -> Tensor:
     """Return `x / (1 + |x|)`."""
+    x = to_float_tensor(x, "x")
     return F.softsign(x)
 
 
-def squareplus(x: Tensor, b: float = 4) -> Tensor:
+def squareplus(x: Tensor | ArrayLike, b: float = 4) -> Tensor:
     """Return `(x + sqrt(x^2 + b)) / 2` (Barron 2021)."""
+    x = to_float_tensor(x, "x")
     return (x + torch.sqrt(x * x + b)) / 2
 
 
-def sparse_plus(x: Tensor) -> Tensor:
+def sparse_plus(x: Tensor | ArrayLike) -> Tensor:
     """Return 0 below -1, `(x + 1)^2 / 4` from -1 to 1, and `x` above 1."""
+    x = to_float_tensor(x, "x")
     return torch.where(x >= 1, x, (x.clamp(-1, 1) + 1).square() / 4)
 
 
-def sparse_sigmoid(x: Tensor) -> Tensor:
+def sparse_sigmoid(x: Tensor | ArrayLike) -> Tensor:
     """Return `(x + 1) / 2` clipped to 0..1, the derivative of `sparse_plus`."""
+    x = to_float_tensor(x, "x")
     return (0.5 * (x + 1)).clamp(0, 1)
 
 
-def exponential(x: Tensor) -> Tensor:
+def exponential(x: Tensor | ArrayLike) -> Tensor:
     """Return `exp(x)`."""
+    x = to_float_tensor(x, "x")
     return torch.exp(x)
 
 
-def softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """Return `exp(x) / sum(exp(x))` along `axis`."""
+def softmax(x: Tensor | ArrayLike, axis: int = -1) -> Tensor:
+    """Return `exp(x) / sum(exp(x))` along `axis`.
+
+    >>> softmax([2.0, 1.0, 0.1])
+    tensor([0.6590, 0.2424, 0.0986])
+    """
+    x = to_float_tensor(x, "x")
     return torch.softmax(x, axis)
 
 
-def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
+def log_softmax(x: Tensor | ArrayLike, axis: int = -1) -> Tensor:
     """Return `log(softmax(x))` along `axis`, without overflow."""
+    x = to_float_tensor(x, "x")
     return torch.log_softmax(x, axis)
 
 
-def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
+def sparsemax(x: Tensor | ArrayLike, axis: int = -1) -> Tensor:
     """Return the point of the probability simplex that is nearest to `x` along `axis`.
 
     Martins & Astudillo 2016, algorithm 1.
     """
+    x = to_float_tensor(x, "x")
     ordered, _ = x.sort(dim=axis, descending=True)
     excess = ordered.cumsum(axis) - 1
     shape = [1] * x.ndim
@@ -197,15 +236,16 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
     return (x - tau).clamp(min=0)
 
 
-def glu(x: Tensor, axis: int = -1) -> Tensor:
+def glu(x: Tensor | ArrayLike, axis: int = -1) -> Tensor:
     """Return `a * sigmoid(b)` of the halves `a` and `b` of `x` along `axis`.
 
     Dauphin et al. 2017. The axis becomes half as long.
     """
+    x = to_float_tensor(x, "x")
     return F.glu(x, axis)
 
 
-def maxout(x: Tensor, pieces: int = 2, axis: int = -1) -> Tensor:
+def maxout(x: Tensor | ArrayLike, pieces: int = 2, axis: int = -1) -> Tensor:
     """Return the maximum of each group of `pieces` neighbours along `axis`.
 
     Goodfellow et al. 2013. The axis becomes `pieces` times shorter: `n` features -> `n / pieces`.
@@ -216,6 +256,7 @@ def maxout(x: Tensor, pieces: int = 2, axis: int = -1) -> Tensor:
     >>> maxout(torch.tensor([1.0, 5.0, 2.0, 0.0]))
     tensor([5., 2.])
     """
+    x = to_float_tensor(x, "x")
     size = x.shape[axis]
     if size % pieces:
         raise ValueError(f"maxout: axis {axis} has {size} features, which is no multiple of pieces={pieces}.")

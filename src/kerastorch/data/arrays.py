@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kerastorch.core.array_conversion import from_array, is_scipy_sparse
 from kerastorch.core.nested import is_sequence_of_arrays, leaves
 
 
@@ -18,7 +17,7 @@ def is_array(data: Any) -> bool:
     """Return whether `data` can be converted to a tensor as a whole."""
     if isinstance(data, (Tensor, np.ndarray, list, tuple, Mapping)) or np.isscalar(data):
         return True
-    return hasattr(data, "__array__") or _is_scipy_sparse(data)
+    return hasattr(data, "__array__") or is_scipy_sparse(data)
 
 
 def to_tensors(data: Any, name: str) -> Any:
@@ -45,7 +44,7 @@ def to_tensors(data: Any, name: str) -> Any:
 
 def to_tensor(data: Any, name: str) -> Tensor:
     """Convert one array to a tensor, which shares its memory if possible."""
-    found = _from_torch(data, name) if isinstance(data, Tensor) else _from_numpy(_to_numpy(data, name), name)
+    found = _from_torch(data, name) if isinstance(data, Tensor) else from_array(data, name)
     if found.is_complex():
         raise TypeError(f"{name} is {found.dtype}; kerastorch takes real data. Use np.abs or stack real and imag.")
     if found.ndim == 0:
@@ -57,60 +56,6 @@ def _from_torch(data: Tensor, name: str) -> Tensor:
     if data.layout != torch.strided:
         raise TypeError(f"{name} is a sparse tensor; call .to_dense() first.")
     return data.detach()
-
-
-def _to_numpy(data: Any, name: str) -> np.ndarray[Any, Any]:
-    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
-        raise ValueError(f"{name} is a masked array with {int(np.ma.count_masked(data))} masked values; fill them.")
-    if _is_scipy_sparse(data):
-        return np.asarray(data.toarray())
-    if isinstance(data, (list, tuple)):
-        _check_rectangular(data, name)
-    if hasattr(data, "dtypes") and hasattr(data, "columns"):  # a pandas DataFrame
-        _check_columns(data, name)
-    try:
-        return np.asarray(data)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise TypeError(f"{name} cannot be turned into an array: {error}") from error
-
-
-def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Tensor:
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"{name} has dtype {array.dtype}; encode it as numbers first.")
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    if array.dtype in (np.uint16, np.uint32, np.uint64):  # torch has few operations for these dtypes
-        if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
-            raise TypeError(f"{name} is uint64 with values beyond int64; scale it first.")
-        array = array.astype(np.int64)
-    if array.dtype.itemsize > 8 and array.dtype.kind == "f":
-        array = array.astype(np.float64)
-    if any(stride < 0 for stride in array.strides):
-        array = array.copy()
-    if array.flags.writeable:
-        return torch.from_numpy(array)
-    with warnings.catch_warnings():  # torch warns of read-only memory; kerastorch never writes to it
-        warnings.filterwarnings("ignore", message=".*not writable.*")
-        return torch.from_numpy(array)
-
-
-def _check_rectangular(data: Any, name: str) -> None:
-    lengths = [len(row) if hasattr(row, "__len__") else None for row in data]
-    for index, length in enumerate(lengths):
-        if length != lengths[0]:
-            given = "a single value" if length is None else f"length {length}"
-            raise ValueError(f"{name}[{index}] has {given}, {name}[0] has length {lengths[0]}; pad first.")
-
-
-def _check_columns(frame: Any, name: str) -> None:
-    for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
-        if getattr(dtype, "kind", "O") not in "biufc":
-            raise TypeError(f"{name} column {column!r} has dtype {dtype}; encode it as numbers first.")
-
-
-def _is_scipy_sparse(data: Any) -> bool:
-    sparse = sys.modules.get("scipy.sparse")
-    return sparse is not None and bool(sparse.issparse(data))
 
 
 def column_names(data: Any) -> list[Any] | None:

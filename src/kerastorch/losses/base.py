@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -18,6 +18,10 @@ from kerastorch.losses.alignment import align_targets, align_values
 from kerastorch.losses.argument_order import argument_order
 from kerastorch.losses.broadcasting import without_broadcasting
 from kerastorch.losses.class_axis import find_class_axis
+from kerastorch.losses.conversion import to_tensors
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 Task = Literal["regression", "binary", "multiclass"]
 _SHORT = (torch.bfloat16, torch.float16)
@@ -101,8 +105,13 @@ class Loss(Configurable):
         """Return the mean of `call`, a scalar; subclasses may use a single kernel of torch."""
         return self.call(y_true, y_pred).mean()
 
-    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, sample_weight: Tensor | ArrayLike | None = None
+    ) -> Tensor:
         """Return the loss of a batch, reduced according to `reduction`.
+
+        Each argument may be a tensor, a NumPy array or a list. Outputs that are no tensor get torch's default dtype,
+        float32.
 
         Args:
             y_true: Targets in the shape of `y_pred` (for sparse losses, without the class axis).
@@ -111,8 +120,9 @@ class Loss(Configurable):
 
         Raises:
             ValueError: The shapes do not fit.
+            TypeError: Something is given that is no array of numbers.
         """
-        y_true = torch.as_tensor(y_true)
+        y_true, y_pred, sample_weight = to_tensors(y_true, y_pred, sample_weight)
         if sample_weight is None and self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight"):
             return self._aligned_call(self.mean, y_true, y_pred)
         return self.reduce(self._aligned_call(self.call, y_true, y_pred), sample_weight)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,7 +18,11 @@ from kerastorch.losses.alignment import (
     check_unit,
 )
 from kerastorch.losses.base import Loss, expand_sample_weight
+from kerastorch.losses.conversion import to_tensors
 from kerastorch.losses.regression import EPSILON
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 class _Crossentropy(Loss, ABC):
@@ -224,8 +228,10 @@ class SparseCategoricalCrossentropy(_Crossentropy):
         """Return the number of targets that are not `ignore_class`, a scalar tensor."""
         return torch.ne(y_true, self.ignore_class).sum()  # type: ignore[arg-type]
 
-    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        y_true = torch.as_tensor(y_true)
+    def __call__(
+        self, y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, sample_weight: Tensor | ArrayLike | None = None
+    ) -> Tensor:
+        y_true, y_pred, sample_weight = to_tensors(y_true, y_pred, sample_weight)
         if self.ignore_class is None or sample_weight is None:
             return super().__call__(y_true, y_pred, sample_weight)
         is_counted = self.align(y_true, y_pred) != self.ignore_class

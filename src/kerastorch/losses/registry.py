@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from types import FunctionType
 from typing import Any
 
 from torch import nn
 
 from kerastorch.core.name_lookup import look_up
-from kerastorch.losses import classification, regression
+from kerastorch.losses import classification, functions, regression
 from kerastorch.losses.base import Loss
 from kerastorch.losses.torch_losses import FUNCTIONS, MODULES, TorchLoss, wrap
 
@@ -31,7 +32,7 @@ def get(identifier: Any) -> Loss:
     Traceback (most recent call last):
     ValueError: Unknown loss 'crossentropi'. Did you mean 'cross_entropy'? Known: ...
     """
-    given = identifier
+    given = identifier = _class_of(identifier)
     name = None
     if isinstance(identifier, str):
         name, identifier = identifier, look_up("loss", identifier, _NAMES)
@@ -49,3 +50,13 @@ def get(identifier: Any) -> Loss:
     if not callable(identifier):
         raise TypeError(f"A loss is a name, a class, an instance or a callable, got {given!r}.")
     return wrap(identifier)
+
+
+def _class_of(identifier: Any) -> Any:
+    """Return the class for a function of `kerastorch.losses`, with the arguments of a partial; else the identifier."""
+    is_partial = isinstance(identifier, functools.partial) and not identifier.args
+    function = identifier.func if is_partial else identifier
+    found = functions.CLASSES.get(function) if isinstance(function, FunctionType) else None
+    if found is None:
+        return identifier
+    return functools.partial(found, **identifier.keywords) if is_partial else found

@@ -6,7 +6,7 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Hashable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,10 @@ from kerastorch.losses.alignment import (
 )
 from kerastorch.losses.argument_order import resolve_order
 from kerastorch.losses.base import FunctionLoss, Loss, Task, expand_sample_weight
+from kerastorch.losses.conversion import to_tensors
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 MODULES: dict[str, type[nn.Module]] = {
     snake_case(name): getattr(nn, name)
@@ -94,7 +98,10 @@ class TorchLoss(Loss):
         self.reduction = getattr(function, "reduction", "mean")
         self._device: torch.device | None = None  # where the module was moved to
 
-    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, sample_weight: Tensor | ArrayLike | None = None
+    ) -> Tensor:
+        y_true, y_pred, sample_weight = to_tensors(y_true, y_pred, sample_weight)
         if self._device != y_pred.device and isinstance(self.function, nn.Module):
             self.function.to(y_pred.device)  # class weights
             self._device = y_pred.device

@@ -1,0 +1,101 @@
+"""Conversion of NumPy arrays, pandas objects and lists to tensors."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def from_array(data: Any, name: str) -> Tensor:
+    """Convert an array of numbers to a tensor, which shares its memory if possible.
+
+    Args:
+        data: A NumPy array, a pandas object, a SciPy sparse array, a number, or a nested list of numbers.
+        name: Name of the argument, for messages.
+
+    Raises:
+        TypeError: The dtype is not numeric.
+        ValueError: A list is ragged, or an array is masked.
+    """
+    return _from_numpy(_to_numpy(data, name), name)
+
+
+def to_float_tensor(data: Any, name: str) -> Tensor:
+    """Convert an array of real numbers to a new tensor of torch's default dtype; return tensors and symbols unchanged.
+
+    The default dtype is float32 unless `torch.set_default_dtype` was called, as `floatx` in Keras. Integers become
+    floats, and float64 arrays are rounded, as in `fit`.
+
+    Args:
+        data: A tensor, or anything that `from_array` takes.
+        name: Name of the argument, for messages.
+
+    >>> to_float_tensor([1, 2], "x")
+    tensor([1., 2.])
+    """
+    if isinstance(data, Tensor) or hasattr(data, "__torch_function__"):
+        return data  # type: ignore[no-any-return]  # a symbol stands for a tensor
+    found = from_array(data, name)
+    if found.is_complex():
+        raise TypeError(f"{name} is {found.dtype}; kerastorch takes real numbers. Use np.abs or stack real and imag.")
+    return found.to(torch.get_default_dtype(), copy=True)
+
+
+def _to_numpy(data: Any, name: str) -> np.ndarray[Any, Any]:
+    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        raise ValueError(f"{name} is a masked array with {int(np.ma.count_masked(data))} masked values; fill them.")
+    if is_scipy_sparse(data):
+        return np.asarray(data.toarray())
+    if isinstance(data, (list, tuple)):
+        _check_rectangular(data, name)
+    if hasattr(data, "dtypes") and hasattr(data, "columns"):  # a pandas DataFrame
+        _check_columns(data, name)
+    try:
+        return np.asarray(data)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise TypeError(f"{name} cannot be turned into an array: {error}") from error
+
+
+def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Tensor:
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{name} has dtype {array.dtype}; encode it as numbers first.")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype in (np.uint16, np.uint32, np.uint64):  # torch has few operations for these dtypes
+        if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
+            raise TypeError(f"{name} is uint64 with values beyond int64; scale it first.")
+        array = array.astype(np.int64)
+    if array.dtype.itemsize > 8 and array.dtype.kind == "f":
+        array = array.astype(np.float64)
+    if any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    if array.flags.writeable:
+        return torch.from_numpy(array)
+    with warnings.catch_warnings():  # torch warns of read-only memory; kerastorch never writes to it
+        warnings.filterwarnings("ignore", message=".*not writable.*")
+        return torch.from_numpy(array)
+
+
+def _check_rectangular(data: Any, name: str) -> None:
+    lengths = [len(row) if hasattr(row, "__len__") else None for row in data]
+    for index, length in enumerate(lengths):
+        if length != lengths[0]:
+            given = "a single value" if length is None else f"length {length}"
+            raise ValueError(f"{name}[{index}] has {given}, {name}[0] has length {lengths[0]}; pad first.")
+
+
+def _check_columns(frame: Any, name: str) -> None:
+    for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if getattr(dtype, "kind", "O") not in "biufc":
+            raise TypeError(f"{name} column {column!r} has dtype {dtype}; encode it as numbers first.")
+
+
+def is_scipy_sparse(data: Any) -> bool:
+    """Return whether `data` is a sparse array or matrix of SciPy."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(data))
