@@ -15,6 +15,16 @@ from kerastorch.callbacks import Callback, EarlyStopping, History, LambdaCallbac
 from kerastorch.callbacks.base import HOOKS
 
 
+@pytest.fixture
+def pyplot():
+    """Return pyplot without figures and without windows; close those of the test."""
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("agg")
+    yield plt
+    plt.close("all")
+
+
 def model_for_values(metrics=None, rate=1e-9):
     model = kt.Model(nn.Linear(6, 1))
     model.compile(kt.optimizers.SGD(rate), "mse", metrics=metrics)
@@ -406,9 +416,14 @@ def test_history_finds_the_best_epoch_and_makes_a_frame():
     history.on_train_begin()
     for epoch, value in enumerate([3.0, 1.0, math.nan, 2.0]):
         history.on_epoch_end(epoch, {"val_loss": value, "acc": -value})
-    assert history.best() == (1, 1.0)
-    assert history.best("acc", "max") == (1, -1.0)
-    assert history.frame()["acc"].tolist()[:2] == [-3.0, -1.0]
+    assert history.best() == (2, 1.0)  # the epochs that people read are counted from 1
+    assert history.best("acc", "max") == (2, -1.0)
+    assert history.epoch == [0, 1, 2, 3]  # as in Keras
+    frame = history.frame()
+    assert frame["acc"].tolist()[:2] == [-3.0, -1.0]
+    assert frame.index.tolist() == [1, 2, 3, 4]
+    assert frame.index.name == "epoch"
+    assert frame.loc[history.best()[0], "val_loss"] == 1.0
     with pytest.raises(ValueError, match=r"Unknown curve 'val_los'. Did you mean 'val_loss'"):
         history.best("val_los")
 
@@ -418,8 +433,8 @@ def test_history_takes_the_modes_of_the_callbacks():
     history.on_train_begin()
     for epoch, value in enumerate([1.0, 3.0, 2.0]):
         history.on_epoch_end(epoch, {"val_loss": value, "val_accuracy": value, "thing": value})
-    assert history.best("val_loss", "auto") == (0, 1.0)
-    assert history.best("val_accuracy", "auto") == (1, 3.0)
+    assert history.best("val_loss", "auto") == (1, 1.0)
+    assert history.best("val_accuracy", "auto") == (2, 3.0)
     for mode in ("Max", "maximum", None):
         with pytest.raises(ValueError, match="mode must be 'auto', 'min' or 'max', got"):
             history.best("val_loss", mode)
@@ -439,18 +454,138 @@ def test_a_checkpoint_callback_counts_no_epochs():
     assert not hasattr(checkpoint, "min_delta")
 
 
-def test_history_plots_training_beside_validation(tmp_path):
+def history_of(**logs):
+    """Return a History of one epoch for each value; `None` is an epoch without the log."""
+    history = History()
+    history.on_train_begin()
+    for epoch, values in enumerate(zip(*logs.values(), strict=True)):
+        history.on_epoch_end(epoch, {n: v for n, v in zip(logs, values, strict=True) if v is not None})
+    return history
+
+
+def curves_of(axes):
+    return {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines}
+
+
+def test_history_plots_training_beside_validation(tmp_path, pyplot):
     x, y = regression()
     history = model_for_values(["mae"]).fit(x, y, epochs=3, validation_split=0.2, verbose=0)
     figure = history.plot(tmp_path / "curves.png")
-    assert figure._repr_png_().startswith(b"\x89PNG")  # what a notebook shows
-    assert (tmp_path / "curves.png").stat().st_size > 1000
-    assert [axes.get_title() for axes in figure.axes] == ["loss", "mae"]
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert pyplot.get_fignums() == [figure.number]  # what plt.show() shows
+    assert pyplot.gcf() is figure
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "mae"]
+    assert {axes.get_xlabel() for axes in figure.axes} == {"epoch"}
     for axes, name in zip(figure.axes, ("loss", "mae"), strict=True):
-        training, validation = axes.lines
-        assert list(training.get_ydata()) == history.history[name]
-        assert list(validation.get_ydata()) == history.history[f"val_{name}"]
-        assert list(training.get_xdata()) == [1, 2, 3]
+        curves = curves_of(axes)
+        assert curves["training"] == ([1, 2, 3], history.history[name])
+        assert curves["validation"] == ([1, 2, 3], history.history[f"val_{name}"])
+
+
+def test_the_plot_marks_the_best_epoch_of_the_validation_by_the_direction_of_each_log(pyplot):
+    history = history_of(
+        loss=[4.0, 3.0, 2.0], val_loss=[5.0, 2.0, 3.0], accuracy=[0.1, 0.2, 0.3], val_accuracy=[0.5, 0.4, 0.7],
+        thing=[1.0, 2.0, 3.0], val_thing=[1.0, 2.0, 3.0], rate=[0.1, 0.1, 0.1], val_mae=[math.nan] * 3,
+    )  # fmt: skip
+    panels = {axes.get_ylabel(): axes for axes in history.plot().axes}
+    assert curves_of(panels["loss"])["best: epoch 2"] == ([2], [2.0])
+    assert curves_of(panels["accuracy"])["best: epoch 3"] == ([3], [0.7])
+    assert set(curves_of(panels["thing"])) == {"training", "validation"}  # its direction is unknown
+    assert set(curves_of(panels["mae"])) == {"validation"}  # NaN is never the best
+    assert set(curves_of(panels["rate"])) == {"training"}
+    assert panels["rate"].get_legend() is None  # the rate has no validation
+    texts = [text.get_text() for text in panels["loss"].get_legend().get_texts()]
+    assert texts == ["training", "validation", "best: epoch 2"]
+
+
+def test_the_plot_takes_the_epochs_of_each_log(pyplot):
+    history = history_of(loss=[3.0, 2.0, 1.0, 0.5], val_loss=[None, 2.5, None, 2.0])
+    curves = curves_of(history.plot().axes[0])
+    assert curves["training"] == ([1, 2, 3, 4], [3.0, 2.0, 1.0, 0.5])
+    assert curves["validation"] == ([2, 4], [2.5, 2.0])
+    assert curves["best: epoch 4"] == ([4], [2.0])
+
+
+def test_the_plot_of_a_training_that_begins_later_has_its_epochs(pyplot):
+    x, y = regression()
+    history = model_for_values().fit(x, y, epochs=12, initial_epoch=10, validation_split=0.2, verbose=0)
+    axes = history.plot().axes[0]
+    assert curves_of(axes)["training"][0] == [11, 12]
+    assert history.best("loss")[0] in (11, 12)
+    left, right = axes.get_xlim()
+    assert 10 < left < 11 < 12 < right < 13
+
+
+def test_the_plot_has_whole_epochs_from_1_at_its_ticks(pyplot):
+    for n_epochs in (1, 2, 5, 80):
+        figure = history_of(loss=[1.0 / (1 + epoch) for epoch in range(n_epochs)]).plot()
+        figure.canvas.draw()
+        left, right = figure.axes[0].get_xlim()
+        ticks = [tick for tick in figure.axes[0].get_xticks() if left <= tick <= right]
+        assert ticks
+        assert all(tick == round(tick) and 1 <= tick <= n_epochs for tick in ticks), ticks
+
+
+def test_the_panels_are_in_at_most_three_columns_and_begin_with_the_losses(pyplot):
+    names = ["accuracy", "auc", "data_loss", "loss", "precision"]
+    figure = history_of(**{name: [1.0, 0.5] for name in names}).plot()
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "data_loss", "accuracy", "auc", "precision"]
+    grid = figure.axes[0].get_gridspec()
+    assert (grid.nrows, grid.ncols) == (2, 3)
+
+
+def test_the_plot_says_what_is_wrong_before_it_makes_a_figure(tmp_path, pyplot):
+    history = history_of(loss=[1.0])
+    with pytest.raises(ValueError, match=r"path must be a file name that ends in \.png"):
+        history.plot(tmp_path / "curves.xyz")
+    with pytest.raises(ValueError, match="no epoch to plot"):
+        History().plot()
+    assert pyplot.get_fignums() == []
+
+
+NOTEBOOK = [
+    """
+import kerastorch as kt
+history = kt.callbacks.History()
+for epoch in range(3):
+    history.on_epoch_end(epoch, {"loss": 1 / (1 + epoch), "val_loss": 2 / (1 + epoch)})
+""",
+    "history.plot()",
+    "figure = history.plot()",
+    "figure",
+    "history.plot();",
+    "history.plot()\nprint('after it')",
+    "from IPython.display import display\ndisplay(history.plot())",
+    "import matplotlib.pyplot as plt\nhistory.plot()\nplt.show()",
+    "history.plot()\nhistory.plot()",
+    "kt.utils.plot_activation('relu')",
+    "with plt.ioff():\n    figure = history.plot()\nfigure",
+    "%config InlineBackend.close_figures = False\nhistory.plot()",
+    "%config InlineBackend.figure_formats = ['svg']\nplt.close('all')\nhistory.plot()",
+    "print(plt.get_fignums())\nplt.switch_backend('agg')\nhistory.plot()",
+]
+PICTURES = [0, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1]  # what each cell displays
+
+
+@pytest.mark.timeout(400)  # a kernel starts slowly on a busy machine
+def test_a_notebook_displays_a_plot_once_however_the_cell_ends(monkeypatch, tmp_path):
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in NOTEBOOK])
+    nbclient.NotebookClient(notebook, kernel_name="python3", timeout=200, startup_timeout=200).execute(
+        cwd=str(tmp_path)
+    )
+    shown = []
+    for cell in notebook.cells:
+        pictures = [one["data"] for one in cell.outputs if "data" in one]
+        assert all({"image/png", "image/svg+xml"} & set(data) for data in pictures), cell
+        shown.append(len(pictures))
+    assert shown == PICTURES
+    formats = [set(one["data"]) for one in notebook.cells[-2].outputs]
+    assert formats == [{"image/svg+xml", "text/plain"}]  # only the format that the user has chosen
+    assert notebook.cells[-1].outputs[0]["text"] == "[]\n"
 
 
 # --- resuming -----------------------------------------------------------------------------------------------------

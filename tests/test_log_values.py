@@ -174,7 +174,7 @@ def test_a_training_with_arrays_in_the_logs_is_kept_and_resumed(tmp_path):
 
 def test_a_plot_leaves_out_what_is_no_curve(tmp_path):
     figure = trained({"array": VALUES["array"], "val_text": "fine"}).plot(tmp_path / "curves.png")
-    assert [axes.get_title() for axes in figure.axes] == ["loss"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss"]
 
 
 def test_a_frame_holds_arrays_as_they_are():

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.log_values import as_float, as_logged, monitored_value
 from kerastorch.callbacks.monitor import check_mode, monitor_sign
 from kerastorch.core.errors import unknown
 from kerastorch.core.optional_dependency import require_package
+from kerastorch.core.path_checks import check_writable, parse_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LONGEST_WITH_MARKERS = 30  # epochs of a curve with a marker for each
 
 
 class History(Callback):
     """The logs of all epochs of a fit, which `fit` returns, with methods to inspect them.
+
+    Epochs are counted from 1 by `best`, `frame` and `plot`, as in the lines that `fit` prints; `epoch` has Keras'
+    numbers, from 0.
 
     Attributes:
         history: Dict from the name of a log to the list of its values, one for each epoch that logged it. Names are
@@ -42,7 +53,7 @@ class History(Callback):
             self._at.setdefault(name, []).append(epoch)
 
     def best(self, monitor: str = "val_loss", mode: str = "min") -> tuple[int, float]:
-        """Return the epoch, from 0, with the best value of a log, and the value; NaN is never the best.
+        """Return the epoch, counted from 1, with the best value of a log, and the value; NaN is never the best.
 
         Args:
             monitor: Name in `history`. Default `"val_loss"`.
@@ -60,54 +71,96 @@ class History(Callback):
         if not pairs:
             raise ValueError(f"{monitor} was NaN in every epoch.")
         value, epoch = min(pairs)
-        return epoch, sign * value
+        return epoch + 1, sign * value
 
     def frame(self) -> Any:
-        """Return the logs as a pandas DataFrame, one row for each epoch (needs pandas)."""
+        """Return the logs as a pandas DataFrame, one row for each epoch, counted from 1 (needs pandas)."""
         require_package("History.frame", "pandas")
         import pandas as pd
 
-        columns = {n: pd.Series(v, index=self._at[n]) for n, v in self.history.items()}
-        return pd.DataFrame(columns, index=pd.Index(self.epoch, name="epoch"))
+        columns = {n: pd.Series(v, index=[epoch + 1 for epoch in self._at[n]]) for n, v in self.history.items()}
+        return pd.DataFrame(columns, index=pd.Index([epoch + 1 for epoch in self.epoch], name="epoch"))
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Plot each log over the epochs, training and validation together (needs matplotlib).
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Plot each log over the epochs, counted from 1, training and validation in one panel (needs matplotlib).
 
-        Logs that are not one number an epoch, such as arrays that a callback logged, are left out.
+        A circle marks the best epoch of the validation, if it is known whether a larger value is better. Logs that are
+        not one number an epoch, such as arrays that a callback logged, are left out.
 
         Args:
             path: File to save the plot to; its suffix chooses the format. Default `None`: nothing is saved.
 
         Returns:
-            The matplotlib `Figure`, which a notebook displays.
+            The matplotlib figure, which `plt.show()` shows in a script, and which a notebook displays.
 
         Raises:
             ImportError: Matplotlib is not installed.
-            ValueError: There is no epoch yet.
+            ValueError: There is no epoch yet, or the suffix of `path` is unknown.
+
+        >>> import matplotlib.pyplot as plt
+        >>> history = History()
+        >>> for epoch, loss in enumerate([3.0, 1.0, 2.0]):
+        ...     history.on_epoch_end(epoch, {"loss": loss / 2, "val_loss": loss})
+        >>> history.best()
+        (2, 1.0)
+        >>> [axes.get_ylabel() for axes in history.plot().axes]
+        ['loss']
+        >>> plt.close("all")
         """
         require_package("History.plot", "matplotlib")
-        from matplotlib.ticker import MaxNLocator
+        from kerastorch.core.pyplot_figure import DPI, check_suffix, new_panels
 
-        from kerastorch.callbacks.notebook_figure import Figure
-
-        curves = {name: values for name, values in self.history.items() if None not in map(as_float, values)}
-        names = list(dict.fromkeys(name.removeprefix("val_") for name in curves))
-        names.sort(key=lambda name: (name != "loss", name))
+        file = None if path is None else parse_path("path", path)
+        if file is not None:
+            check_suffix("path", file)
+            check_writable(file)
+        numbers = {name: [as_float(value) for value in values] for name, values in self.history.items()}
+        curves = {name: values for name, values in numbers.items() if None not in values}
+        names = _panel_names(curves)
         if not names:
             raise ValueError("There is no epoch to plot yet.")
-        figure = Figure(figsize=(5 * len(names), 3.6), layout="constrained")
-        for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            for curve, label in ((name, "training"), (f"val_{name}", "validation")):
-                if curve in curves:
-                    epochs = [epoch + 1 for epoch in self._at[curve]]
-                    axes.plot(epochs, curves[curve], marker="." if len(epochs) < 30 else None, label=label)
-            axes.set(title=name, xlabel="epoch")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.grid(alpha=0.3)
-            axes.legend()
-        if path is not None:
-            figure.savefig(path, dpi=120)
+        figure, panels = new_panels(len(names), 3, 4.8, 3.4)
+        for axes, name in zip(panels, names, strict=True):
+            self._draw(axes, name, curves)
+        if file is not None:
+            figure.savefig(file, dpi=DPI)
         return figure
+
+    def _draw(self, axes: Axes, name: str, curves: Mapping[str, Any]) -> None:
+        """Draw a log of the training, that of the validation, and the best epoch."""
+        from matplotlib.ticker import MaxNLocator
+
+        from kerastorch.core.pyplot_figure import COLORS
+
+        for curve, label, color in ((name, "training", COLORS[0]), (f"val_{name}", "validation", COLORS[1])):
+            if curve in curves:
+                epochs = [epoch + 1 for epoch in self._at[curve]]
+                marker = "." if len(epochs) < LONGEST_WITH_MARKERS else None
+                axes.plot(epochs, curves[curve], color=color, marker=marker, label=label)
+        best = self._best_of_validation(f"val_{name}", curves)
+        if best is not None:
+            axes.plot(
+                *best, marker="o", markersize=9, markerfacecolor="none", markeredgecolor="#333333", markeredgewidth=1.6,
+                linestyle="none", label=f"best: epoch {best[0]}",
+            )  # fmt: skip
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(name, parse_math=False)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+        first, last = min(self.epoch) + 1, max(self.epoch) + 1
+        margin = max(0.5, 0.03 * (last - first))
+        axes.set_xlim(first - min(margin, 0.9), last + margin)  # without an epoch 0
+        axes.grid(alpha=0.3)
+        if f"val_{name}" in curves or not any(curve.startswith("val_") for curve in curves):
+            axes.legend()
+
+    def _best_of_validation(self, name: str, curves: Mapping[str, Any]) -> tuple[int, float] | None:
+        """Return the best epoch and value of a log, or `None` if it is missing, all NaN or has no direction."""
+        if name not in curves:
+            return None
+        try:
+            return self.best(name, "auto")
+        except ValueError:
+            return None
 
     def _values(self, name: str) -> list[Any]:
         """Return the values of a log; raise a ValueError if the name is unknown."""
@@ -117,3 +170,10 @@ class History(Callback):
 
     def __repr__(self) -> str:
         return f"History({len(self.epoch)} epochs: {', '.join(self.history) or 'nothing yet'})"
+
+
+def _panel_names(curves: Iterable[str]) -> list[str]:
+    """Return the names of the panels of a plot: `loss`, `data_loss`, and the others in alphabetical order."""
+    first = ("loss", "data_loss")
+    names = {name.removeprefix("val_") for name in curves}
+    return sorted(names, key=lambda name: (first.index(name) if name in first else len(first), name))

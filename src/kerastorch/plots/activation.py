@@ -19,6 +19,8 @@ from kerastorch.core.name_lookup import public_name
 from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.core.train_mode import evaluation_mode
+from kerastorch.plots.arrays import Array
+from kerastorch.plots.jumps import break_at_jumps
 from kerastorch.plots.target import Target, figure_of
 
 if TYPE_CHECKING:
@@ -34,12 +36,11 @@ _ADVICE = (
 
 
 class Curve(NamedTuple):
-    """The values of an activation at some points, and its derivative there if it is wanted."""
+    """The curve of an activation, and that of its derivative if it is wanted: arrays of x and of y."""
 
     name: str
-    x: np.ndarray[Any, Any]
-    y: np.ndarray[Any, Any]
-    slope: np.ndarray[Any, Any] | None
+    values: tuple[Array, Array]
+    slopes: tuple[Array, Array] | None
 
 
 @public_api
@@ -116,12 +117,19 @@ def _curve(given: Any, low: float, high: float, derivative: bool) -> Curve:
 def _evaluate(name: str, function: Callable[[Tensor], Tensor], low: float, high: float, derivative: bool) -> Curve:
     tensors = [*function.parameters(), *function.buffers()] if isinstance(function, nn.Module) else []
     like = next((one for one in tensors if one.is_floating_point()), torch.empty(0))
-    x = torch.linspace(low, high, N_POINTS, dtype=torch.float64).to(like.device, like.dtype)[:, None]
-    with torch.no_grad():
-        y = _call(name, function, x)
-        _check_elementwise(name, function, x, y)
-    slope = _derivative(name, function, x) if derivative else None
-    return Curve(name, *(None if one is None else _to_numpy(one) for one in (x, y, slope)))  # type: ignore[arg-type]
+
+    def values_at(points: Array) -> Array:
+        with torch.no_grad():
+            return _to_numpy(_call(name, function, _column(points, like)))
+
+    def slopes_at(points: Array) -> Array:
+        return _to_numpy(_derivative(name, function, _column(points, like)))
+
+    x = np.linspace(low, high, N_POINTS)
+    values = values_at(x)
+    _check_elementwise(name, function, _column(x, like), values)
+    slopes = break_at_jumps(slopes_at, x, slopes_at(x)) if derivative else None
+    return Curve(name, break_at_jumps(values_at, x, values), slopes)
 
 
 def _call(name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -137,13 +145,14 @@ def _call(name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return y
 
 
-def _check_elementwise(name: str, function: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> None:
+def _check_elementwise(name: str, function: Callable[[Tensor], Tensor], x: Tensor, values: Array) -> None:
     """Raise if an activation combines values: if it gives something else for the same values in one row."""
     try:
-        row = function(x.T.clone())
+        with torch.no_grad():
+            row = function(x.T.clone())
     except Exception:  # it takes one feature only, as a layer that is built for it
         return
-    if row.shape != x.T.shape or not torch.allclose(row.T, y, rtol=1e-3, atol=1e-5, equal_nan=True):
+    if row.shape != x.T.shape or not np.allclose(_to_numpy(row.T), values, rtol=1e-3, atol=1e-5, equal_nan=True):
         raise ValueError(f"{name} combines the values along an axis. {_ADVICE}")
 
 
@@ -158,8 +167,12 @@ def _derivative(name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> T
     return found
 
 
-def _to_numpy(column: Tensor) -> np.ndarray[Any, Any]:
-    array: np.ndarray[Any, Any] = column.detach().squeeze(1).double().cpu().numpy()
+def _column(points: Array, like: Tensor) -> Tensor:
+    return torch.from_numpy(points).to(like.dtype).to(like.device)[:, None]  # (n, 1)
+
+
+def _to_numpy(column: Tensor) -> Array:
+    array: Array = column.detach().squeeze(1).cpu().double().numpy()
     return array
 
 
@@ -194,9 +207,9 @@ def _draw_panels(target: Target, curves: list[Curve]) -> Figure:
         panels = new_panels(len(curves), 3 if len(curves) <= 9 else 4, 3.4, 2.7)[1]
     for axes, curve in zip(panels, curves, strict=True):
         _prepare(axes)
-        axes.plot(curve.x, curve.y, color=COLORS[0], linewidth=2.0, label="f(x)")
-        if curve.slope is not None:
-            axes.plot(curve.x, curve.slope, color=COLORS[1], linewidth=1.6, linestyle="--", label="f'(x)")
+        axes.plot(*curve.values, color=COLORS[0], linewidth=2.0, label="f(x)")
+        if curve.slopes is not None:
+            axes.plot(*curve.slopes, color=COLORS[1], linewidth=1.6, linestyle="--", label="f'(x)")
         axes.set_title(curve.name, parse_math=False)
         axes.legend(frameon=False)
     return figure_of(panels[0])
@@ -206,16 +219,17 @@ def _draw_together(target: Target, curves: list[Curve]) -> Figure:
     """Draw all activations in one panel, and their derivatives in a second one if the user gave no axes."""
     from kerastorch.core.pyplot_figure import distinct_colors, new_panels
 
-    has_slopes = curves[0].slope is not None
+    has_slopes = curves[0].slopes is not None
     panels = [target.ax] if target.ax is not None else new_panels(2 if has_slopes else 1, 2, 4.6, 3.6)[1]
     for axes in panels:
         _prepare(axes)
-    for curve, color in zip(curves, distinct_colors(len(curves)), strict=True):
-        panels[0].plot(curve.x, curve.y, color=color, linewidth=2.0, label=curve.name)
-        if curve.slope is not None:
+    widths = np.linspace(3.4 if len(curves) > 1 else 2.0, 1.6, len(curves))  # so that a curve below others shows
+    for curve, color, width in zip(curves, distinct_colors(len(curves)), widths, strict=True):
+        panels[0].plot(*curve.values, color=color, linewidth=width, label=curve.name)
+        if curve.slopes is not None:
             style = "--" if len(panels) == 1 else "-"
             label = f"{curve.name}, derivative" if len(panels) == 1 else curve.name
-            panels[-1].plot(curve.x, curve.slope, color=color, linewidth=1.6, linestyle=style, label=label)
+            panels[-1].plot(*curve.slopes, color=color, linewidth=width, linestyle=style, label=label)
     panels[0].legend()
     if len(panels) == 2:
         panels[0].set_title("f(x)")

@@ -17,8 +17,9 @@ from kerastorch.plots.target import Target, figure_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
-_COLOR_BARS = {"true": "fraction of the true class", "pred": "fraction of the predicted class", "all": "fraction"}
+_TITLES = {"true": "fraction of each true class", "pred": "fraction of each predicted class", "all": "fraction of all"}
 
 
 @public_api
@@ -62,7 +63,7 @@ def plot_confusion_matrix(
     >>> plt.close(figure)
     """
     target = Target("plot_confusion_matrix", to_file, ax)
-    normalize = None if normalize is None else check_choice("normalize", normalize, _COLOR_BARS)
+    normalize = None if normalize is None else check_choice("normalize", normalize, _TITLES)
     true, predicted, n_outputs = to_labels("y_true", y_true), *to_predicted_labels(y_pred)
     check_same_rows("y_true", len(true), "y_pred", len(predicted))
     labels, names = _classes(true, predicted, n_outputs, class_names)
@@ -70,7 +71,7 @@ def plot_confusion_matrix(
 
     matrix = confusion_matrix(true, predicted, labels=labels, normalize=normalize)
     size = min(max(0.55 * len(names) + 2.0, 3.4), 20.0)
-    axes = target.axes(size + 0.5, size)
+    axes = target.axes(size, size)
     _draw(axes, matrix, names, normalize)
     return target.save(figure_of(axes))
 
@@ -100,13 +101,16 @@ def _classes(
 def _draw(axes: Axes, matrix: Array, names: list[str], normalize: str | None) -> None:
     """Draw the matrix with its values in the cells."""
     count = len(names)
-    image = axes.imshow(matrix, cmap="Blues", vmin=0, vmax=max(matrix.max(), 1e-12) if normalize is None else 1)
-    size = 10 if count <= 12 else max(4.0, 120 / count)
+    image = axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1 if normalize else max(matrix.max(), 1))
+    box = axes.get_window_extent().transformed(axes.figure.dpi_scale_trans.inverted())
+    points = 72 * min(box.width, box.height) / count  # side of a cell
+    size = min(11.0, 0.75 * points / max(3, len(str(matrix.max())) if normalize is None else 4) * 1.6)
     for (row, column), value in np.ndenumerate(matrix):
         text = f"{value:.2f}" if normalize else f"{value}"
-        red, green, blue, _ = image.cmap(image.norm(value))
-        is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55  # luma of ITU-R BT.601
-        axes.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if is_dark else "black")
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=_text_color(image, value))
+    for line in range(1, count):
+        axes.axhline(line - 0.5, color="white", linewidth=1.0)
+        axes.axvline(line - 0.5, color="white", linewidth=1.0)
     is_long = max(map(len, names)) > 3
     axes.set_xticks(
         range(count), names, rotation=45 if is_long else 0, ha="right" if is_long else "center",
@@ -116,4 +120,13 @@ def _draw(axes: Axes, matrix: Array, names: list[str], normalize: str | None) ->
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     if normalize:
-        axes.figure.colorbar(image, ax=axes, label=_COLOR_BARS[normalize], shrink=0.8)
+        axes.set_title(_TITLES[normalize])
+
+
+def _text_color(image: AxesImage, value: float) -> str:
+    """Return the color of a number in a cell: gray for 0, else the one with the higher contrast to the cell."""
+    red, green, blue, _ = image.to_rgba(np.array([value]))[0]
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
+    if value == 0:
+        return "#707070"
+    return "white" if luma < 0.55 else "black"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 N_BINS = 40
 KINDS = ("histogram", "image")
-MAX_ASPECT = 8.0  # of an image of weights; longer ones are drawn as a heat map that fills its panel
+MAX_ASPECT = 25.0  # of the panel of a unit
 
 
 @public_api
@@ -49,8 +49,8 @@ def plot_weights(
             weights for histograms, the first one with several axes for images.
         n: Largest number of panels: weights for histograms, units for images. Default 25; the first ones are shown.
         image_shape: Shape of the images that a dense layer takes, `(h, w)`, `(1, h, w)` or `(3, h, w)`. Default: square
-            if the number of inputs is a square number or three times one; if not, the weight is one image, with a row
-            for each unit.
+            if it is the first layer, and its number of inputs a square number or three times one. If not, the weight
+            is one image with a row for each unit.
         to_file: Path of a file to save the plot to, whose suffix chooses the format. Default: nothing is saved.
 
     Returns:
@@ -82,7 +82,8 @@ def plot_weights(
     if chosen is None:
         raise ValueError(f"{', '.join(found)}: no weight has two axes or more; use kind='histogram'.")
     key, weight = chosen
-    images = _unit_images(key, weight, image_shape)
+    is_first = key == next(one for one, value in model.named_parameters() if value.ndim > 1)
+    images = _unit_images(key, weight, image_shape, is_first)
     return target.save(_draw_matrix(key, weight) if images is None else _draw_units(key, weight.shape, images[:n]))
 
 
@@ -105,6 +106,8 @@ def _weights(model: nn.Module, name: str | None) -> dict[str, Array]:
 
 def _draw_histograms(weights: dict[str, Array], n: int) -> Figure:
     """Draw the histogram of each weight, with its mean and standard deviation."""
+    from matplotlib.ticker import MaxNLocator
+
     from kerastorch.core.pyplot_figure import COLORS, new_panels
 
     shown = list(weights.items())[:n]
@@ -116,12 +119,15 @@ def _draw_histograms(weights: dict[str, Array], n: int) -> Figure:
         title = f"{name}  {values.shape}\nmean {values.mean():.2g}, std {values.std():.2g}"
         axes.set_title(title, fontsize=9, parse_math=False)
         axes.set_xlabel("value")
-        axes.set_ylabel("number")
+        axes.set_ylabel("count")
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     return figure_of(panels[0])
 
 
-def _unit_images(name: str, weight: Array, image_shape: Sequence[int] | None) -> Array | None:
+def _unit_images(name: str, weight: Array, image_shape: Sequence[int] | None, is_first: bool) -> Array | None:
     """Return the weights of each unit as an image, or `None` if they have no shape of an image.
+
+    The inputs of a dense layer may be an image if it is the first layer, or if `image_shape` says so.
 
     Returns:
         An array `(units, h, w)`, or `(units, h, w, 3)` for three color channels.
@@ -130,7 +136,7 @@ def _unit_images(name: str, weight: Array, image_shape: Sequence[int] | None) ->
         ValueError: `image_shape` does not fit.
     """
     if weight.ndim == 2:
-        shape = _dense_shape(name, weight.shape[1], image_shape)
+        shape = _dense_shape(name, weight.shape[1], image_shape) if is_first or image_shape is not None else None
         if shape is None:
             return None
         weight = weight.reshape(len(weight), *shape)  # (units, channels, h, w)
@@ -178,7 +184,7 @@ def _draw_units(name: str, shape: tuple[int, ...], images: Array) -> Figure:
     ratio = min(max(images.shape[1] / images.shape[2], 1 / MAX_ASPECT), MAX_ASPECT)  # height by width
     columns = max(1, math.ceil(math.sqrt(len(images)) * min(ratio, 1.0)))
     width = 1.1 if ratio >= 1 else min(1.1 / ratio, 6.0)
-    panels = new_panels(len(images), columns, width, width * ratio + 0.25)[1]
+    figure, panels = new_panels(len(images), columns, width, width * ratio + 0.25)
     largest = max(float(np.nanmax(np.abs(images))), 1e-12)
     for number, (axes, image) in enumerate(zip(panels, images, strict=True)):
         if images.ndim == 4:
@@ -188,10 +194,10 @@ def _draw_units(name: str, shape: tuple[int, ...], images: Array) -> Figure:
         axes.set_title(f"unit {number}", fontsize=8)
         axes.set_xticks([])
         axes.set_yticks([])
-    figure = figure_of(panels[0])
     figure.suptitle(f"{name}  {shape}", fontsize=10, parse_math=False)
     if images.ndim == 3:
-        figure.colorbar(shown, ax=panels, label="weight", shrink=0.8)
+        figure.set_size_inches(figure.get_figwidth() + 1.0, figure.get_figheight())
+        figure.colorbar(shown, ax=panels, label="weight", fraction=0.5 / figure.get_figwidth(), aspect=25)
     return figure
 
 
