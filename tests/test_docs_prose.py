@@ -15,8 +15,8 @@ PAGES = sorted(DOCS.rglob("*.md"))
 COURSE = sorted(path for path in (DOCS / "course").glob("*.md") if path.name != "index.md")
 # Words and turns that a modern engineer does not use.
 RETIRED = re.compile(
-    r"\b(shall|heed(?:s|ed)?|gone? on with|goes on with|told of|is told|are told|unkept|begun|so many|broken off|whoever"
-    r"|mend(?:s|ed)?|nobody said|as nobody|of one's own|one's own|of ones own|behaviour|colour|centre"
+    r"\b(shall|heed(?:s|ed)?|gone? on with|goes on with|told of|is told|are told|unkept|begun|so many"
+    r"|broken off|whoever|mend(?:s|ed)?|nobody said|as nobody|of one's own|one's own|of ones own|behaviour|colour|centre"
     r"|optimiser|normalis|initialis|regularis(?!ation path)|visualis|summaris)\b",
     re.IGNORECASE,
 )

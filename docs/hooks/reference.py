@@ -84,7 +84,7 @@ def _public_names(module: str) -> tuple[list[str], dict[str, list[str]]]:
 def _table(module: str, title: str, names: list[str], aliases: dict[str, list[str]]) -> str:
     """Return a heading and a table with one line for each name."""
     room = importlib.import_module(f"kerastorch.{module}")
-    lines = [f"## {title}", "", "| | |", "|---|---|"]
+    lines = [f"## {title}", "", "| name | summary |", "|---|---|"]
     for name in names:
         also = "".join(f", `{alias}`" for alias in aliases.get(name, []))
         lines.append(f"| [`{name}`]({name}.md){also} | {_summary(getattr(room, name))} |")
@@ -102,8 +102,8 @@ def _page(module: str, name: str, aliases: list[str]) -> str:
     member = getattr(room, name)
     options = ["heading_level: 1"]
     if inspect.isclass(member):
-        options.append(f"members: [{', '.join(_members(module, name, member))}]")
-        options.append("inherited_members: true")
+        shown = ", ".join(_members(module, name, member))
+        options += [f"members: [{shown}]", "inherited_members: true"] if shown else ["members: false"]
     also = f"\nOther names: {', '.join(f'`{alias}`' for alias in aliases)}\n" if aliases else ""
     lines = "\n".join(f"      {option}" for option in options)
     return f"---\ntitle: {name}\n---\n\n::: kerastorch.{module}.{name}\n    options:\n{lines}\n{also}"
