@@ -16,7 +16,7 @@ COURSE = sorted(path for path in (DOCS / "course").glob("*.md") if path.name != 
 # Words and turns that a modern engineer does not use.
 RETIRED = re.compile(
     r"\b(shall|heed(?:s|ed)?|gone? on with|goes on with|told of|is told|are told|unkept|begun|so many"
-    r"|broken off|whoever|mend(?:s|ed)?|nobody said|as nobody|of one's own|one's own|of ones own|behaviour|colour|centre"
+    r"|broken off|whoever|mend(?:s|ed)?|nobody said|as nobody|one's own|of ones own|behaviour|colour|centre"
     r"|optimiser|normalis|initialis|regularis(?!ation path)|visualis|summaris)\b",
     re.IGNORECASE,
 )
@@ -123,5 +123,5 @@ def test_the_course_is_in_the_order_of_the_navigation():
     pages = re.findall(r"course/([\w-]+)\.md", (ROOT / "mkdocs.yml").read_text())
     for page, following in itertools.pairwise(pages):
         assert re.search(
-            rf"^Next: \[[^\]]+\]\({following}\.md\)", (DOCS / "course" / f"{page}.md").read_text(), re.MULTILINE
+            rf"^(?:Next|Start here): \[[^\]]+\]\({following}\.md\)", (DOCS / "course" / f"{page}.md").read_text(), re.MULTILINE
         ), page

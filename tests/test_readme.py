@@ -18,7 +18,8 @@ def numbers(line):
     return [float(value) for value in re.findall(r": (\d+\.\d+)", line)]
 
 
-def test_the_example_prints_what_is_shown():
+def test_the_example_prints_what_is_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(blocks("python")[0], "README.md", "exec"), {})
@@ -31,4 +32,5 @@ def test_the_example_prints_what_is_shown():
         found = next(one for one in printed if one.startswith(name))
         assert re.sub(r"[\d.]+", "", found) == re.sub(r"[\d.]+", "", line)
         assert numbers(found) == pytest.approx(numbers(line), abs=0.03)
-    assert numbers(printed[-2])[-1] >= 0.95
+    assert numbers(printed[-1])[-1] >= 0.95
+    assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
