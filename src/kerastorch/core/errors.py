@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -16,8 +17,13 @@ from kerastorch.core.ownership import PACKAGE
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return `" Did you mean 'mse'?"` if a known name is similar to `name`, else an empty string."""
-    near = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.6)
+    """Return `" Did you mean 'mse'?"` if a known name is similar to `name`, else an empty string.
+
+    Names with other numbers are different things: `'l1_loss'` is not suggested for `'l3_loss'`.
+    """
+    numbers_in = re.compile(r"\d+").findall
+    candidates = [one for one in sorted(known) if not numbers_in(name) or numbers_in(one) == numbers_in(name)]
+    near = difflib.get_close_matches(name.lower(), candidates, n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

@@ -41,6 +41,18 @@ def look_up(kind: str, name: str, table: Mapping[str, T], advice: Mapping[str, s
     raise unknown(kind, name, table, next((advice[one] for one in candidates if one in advice), ""))
 
 
+def advice_by_name(sentences: Mapping[str, str]) -> dict[str, str]:
+    """Return advice for `look_up`: sentences by name.
+
+    Args:
+        sentences: Sentences, each with the names that it is for, separated by spaces.
+
+    >>> advice_by_name({"Its name is 'mse'.": "quadratic squared"})
+    {'quadratic': "Its name is 'mse'.", 'squared': "Its name is 'mse'."}
+    """
+    return {name: sentence for sentence, names in sentences.items() for name in names.split()}
+
+
 def resolve(kind: str, identifier: Any, table: Mapping[str, Any], check: Callable[[Any], bool]) -> Any:
     """Return the object that an argument such as `loss` or `activation` stands for.
 

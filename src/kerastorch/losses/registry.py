@@ -8,34 +8,57 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.core.name_lookup import look_up
-from kerastorch.losses import classification, functions, regression
+from kerastorch.core.name_lookup import advice_by_name, look_up
+from kerastorch.losses import classification, crossentropy, functions, regression
 from kerastorch.losses.base import Loss
 from kerastorch.losses.torch_losses import FUNCTIONS, MODULES, TorchLoss, wrap
 
 _NAMES: dict[str, Any] = MODULES | FUNCTIONS | regression.table() | classification.table()
+_KNOWN = _NAMES | dict.fromkeys(crossentropy.NAMES)  # `compile` chooses a loss for the latter
+
+_PROBABILITIES_OR_LOGITS = (
+    "After a softmax it is 'sparse_categorical_crossentropy' ('categorical_crossentropy' if y is one-hot), after a "
+    "sigmoid 'binary_crossentropy', for logits 'cross_entropy'."
+)
+_ADVICE = advice_by_name({  # for names that users try
+    f"{_PROBABILITIES_OR_LOGITS} compile(loss='crossentropy') chooses by the last layer.":
+        "softmax_crossentropy softmax_cross_entropy log_loss logloss logistic logistic_loss",
+    "Its name is 'sparse_categorical_crossentropy'.": "sparse sparse_crossentropy sparse_cross_entropy",
+    "Its name is 'categorical_crossentropy'.": "categorical",
+    "Its name is 'binary_crossentropy'.": "binary",
+    "Its name is 'cosine_similarity'.": "cosine",
+    "Its name is 'mse'.": "quadratic euclidean least_squares squared_error",
+    "'nll_loss' takes log-probabilities, after a log_softmax.": "nll negative_log_likelihood",
+    "Take 'mse', which has the same minimum, and metrics=['rmse'].": "rmse root_mean_squared_error",
+    "Take 'mse', the mean of the squares, or losses.MeanSquaredError(reduction='sum').":
+        "sse rss sum_of_squares sum_squared_error",
+    "It is a metric, compile(metrics=[...]), and has no gradient.": "accuracy acc precision recall f1 f1_score auc",
+})  # fmt: skip
 
 
 def get(identifier: Any) -> Loss:
     """Return the loss for a name, class, instance, partial or callable.
 
     Keras' names mean what Keras means (`'sparse_categorical_crossentropy'` expects probabilities), torch's names mean
-    what torch means (`'cross_entropy'` expects logits).
+    what torch means (`'cross_entropy'` expects logits). `'l1'` is the mean absolute error, `'l2'` the mean squared
+    error. `'ce'` and `'crossentropy'` mean nothing without a model: `compile` chooses for them.
 
     Raises:
-        ValueError: The name is unknown.
+        ValueError: The name is unknown, or depends on the model.
         TypeError: The class requires arguments, or the identifier is none of these.
 
     >>> get("mse").name
     'mean_squared_error'
     >>> get("crossentropi")
     Traceback (most recent call last):
-    ValueError: Unknown loss 'crossentropi'. Did you mean 'cross_entropy'? Known: ...
+    ValueError: Unknown loss 'crossentropi'. Did you mean 'crossentropy'? Known: ...
     """
     given = identifier = _class_of(identifier)
     name = None
     if isinstance(identifier, str):
-        name, identifier = identifier, look_up("loss", identifier, _NAMES)
+        name, identifier = identifier, look_up("loss", identifier, _KNOWN, _ADVICE)
+        if identifier is None:
+            raise ValueError(f"{name!r} depends on what the model ends in. {_PROBABILITIES_OR_LOGITS}")
     if isinstance(identifier, type) or (
         isinstance(identifier, functools.partial) and isinstance(identifier.func, type)
     ):

@@ -46,6 +46,8 @@ FUNCTIONS: dict[str, type[nn.Module]] = {
     "bce_with_logits": nn.BCEWithLogitsLoss,
     "kl_div": nn.KLDivLoss,
     "l1": nn.L1Loss,
+    "l2": nn.MSELoss,
+    "l2_loss": nn.MSELoss,
     "smooth_l1": nn.SmoothL1Loss,
     "multilabel_margin_loss": nn.MultiLabelMarginLoss,
     "multilabel_soft_margin_loss": nn.MultiLabelSoftMarginLoss,

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kerastorch.core.name_lookup import look_up
+from kerastorch.core.name_lookup import advice_by_name, look_up
 from kerastorch.optimizers import keras_optimizers
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, is_fusable, with_kernel
 from kerastorch.optimizers.learning_rate import with_learning_rate
@@ -32,23 +32,16 @@ _NAMES |= {
     "bfgs": BFGS, "newton": NewtonCG, "newton_cg": NewtonCG, "newtoncg": NewtonCG, "l_bfgs": torch.optim.LBFGS,
 }  # fmt: skip
 
-# names that users try, and what they can take
-_ADVICE = dict.fromkeys(
-    ("gd", "gradient_descent", "batch_gradient_descent"),
-    "Gradient descent is 'sgd' with all rows as one batch: fit(x, y, batch_size=len(x)).",
-)
-_ADVICE |= dict.fromkeys(
-    ("stochastic_gradient_descent", "minibatch_gradient_descent", "mini_batch_gradient_descent"), "Its name is 'sgd'."
-)
-_ADVICE |= dict.fromkeys(
-    ("gauss_newton", "levenberg_marquardt", "lm", "trust_region", "quasi_newton"),
-    "Second-order methods here are 'bfgs', 'lbfgs' and 'newton'.",
-)
-_ADVICE |= {
-    "sgd_momentum": "Its name is 'momentum': SGD(momentum=0.9).",
-    "nag": "Its name is 'nesterov': SGD(momentum=0.9, nesterov=True).",
-    "amsgrad": "AMSGrad is an argument: optimizers.Adam(amsgrad=True).",
-}
+_ADVICE = advice_by_name({  # for names that users try
+    "Gradient descent is 'sgd' with all rows as one batch: fit(x, y, batch_size=len(x)).":
+        "gd gradient_descent batch_gradient_descent",
+    "Its name is 'sgd'.": "stochastic_gradient_descent minibatch_gradient_descent mini_batch_gradient_descent",
+    "Its name is 'momentum': SGD(momentum=0.9).": "sgd_momentum sgd_with_momentum",
+    "Its name is 'nesterov': SGD(momentum=0.9, nesterov=True).": "nag nesterov_momentum",
+    "AMSGrad is an argument: optimizers.Adam(amsgrad=True).": "amsgrad",
+    "Second-order methods here are 'bfgs', 'lbfgs' and 'newton'.":
+        "gauss_newton levenberg_marquardt lm trust_region quasi_newton",
+})  # fmt: skip
 
 
 def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:

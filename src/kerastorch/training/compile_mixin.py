@@ -11,6 +11,7 @@ from kerastorch.core.traceback_filter import public_api
 from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
 from kerastorch.training.compile_options import CompileOptions
 from kerastorch.training.compiled_loss import CompiledLoss
+from kerastorch.training.crossentropy_choice import choose_crossentropies
 from kerastorch.training.log_names import listed_names, log_names, metrics_by_output
 from kerastorch.training.memory_format import MemoryFormat
 from kerastorch.training.preflight import check_outputs_are_known
@@ -45,7 +46,9 @@ class CompileMixin(StepMixin):
             optimizer: A name, class, instance or `functools.partial`, of `kerastorch.optimizers` or `torch.optim`; an
                 instance of `torch.optim` must hold the model's parameters. Default `"rmsprop"`.
             loss: A name, class, instance or function `(y_true, y_pred) -> loss`, of `kerastorch.losses` or `torch.nn`;
-                a list or dict of them for several outputs. Default: none, for models that call `add_loss` or override
+                a list or dict of them for several outputs. `"crossentropy"` or `"ce"` is the crossentropy that fits
+                the last layer: binary after a sigmoid, over classes after a softmax or for logits; both one-hot
+                targets and class numbers fit the latter. Default: none, for models that call `add_loss` or override
                 `compute_loss`.
             loss_weights: Factors of the losses in their sum, in the structure of `loss`. Default: 1 each.
             metrics: A list of names, torchmetrics metrics and functions `(y_true, y_pred) -> value`; a dict or list of
@@ -83,7 +86,8 @@ class CompileMixin(StepMixin):
         """
         check_registered(self)
         warn_unregistered(self)
-        compiled_loss = CompiledLoss(loss, loss_weights, self._output_names)
+        chosen_loss = choose_crossentropies(self, loss, self._output_names)
+        compiled_loss = CompiledLoss(chosen_loss, loss_weights, self._output_names)
         settings = optimizers.get(optimizer)
         options = CompileOptions.of(jit_compile, steps_per_execution)
         image_format = MemoryFormat(self, memory_format, own_steps=overrides(self, *STEPS))

@@ -54,16 +54,26 @@ def find_final_activation(module: nn.Module) -> FinalActivation | None:
 
 def final_activations(model: nn.Module) -> dict[str, Kind]:
     """Return the known activations that the outputs of a model end in, by output name."""
-    graph = graph_of(model)
-    if graph is None:
-        last = find_final_activation(model)
-        return {} if last is None else {"": last.kind}
     found = {}
-    for name, node in output_nodes(model, graph).items():
-        last = find_final_activation(graph.get_submodule(str(node.target))) if node.op == "call_module" else None
+    for name, module in last_modules(model).items():
+        last = None if module is None else find_final_activation(module)
         if last is not None:
             found[name] = last.kind
     return found
+
+
+def last_modules(model: nn.Module) -> dict[str, nn.Module | None]:
+    """Return the last module before each output of a model, by output name; `None` if it is not a module.
+
+    The only output has the name `''`.
+    """
+    graph = graph_of(model)
+    if graph is None:
+        return {"": last_module(model)}
+    return {
+        name: last_module(graph.get_submodule(str(node.target))) if node.op == "call_module" else None
+        for name, node in output_nodes(model, graph).items()
+    }
 
 
 def last_module(module: nn.Module) -> nn.Module:
