@@ -2,7 +2,7 @@
 
 The pages `api/<module>/index.md` hold prose and the line `<!-- index -->`, which becomes one table for each group.
 `reference.toml` lists the groups. Every public name of a module belongs to exactly one of them; the build stops if one
-is missing.
+is missing. Functions share the page `api/<module>/functions.md`: some file systems do not tell `Add.md` from `add.md`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         if entry not in indexes:
             return entry
         module = indexes[entry]
-        return [entry, *({name: f"api/{module}/{name}.md"} for names in _GROUPS[module].values() for name in names)]
+        listed = [name for names in _GROUPS[module].values() for name in names]
+        functions = [{"Functions": f"api/{module}/functions.md"}] if any(map(str.islower, listed)) else []
+        return [entry, *({name: f"api/{module}/{name}.md"} for name in listed if not name.islower()), *functions]
 
     config.nav = expand(config.nav)
     return config
@@ -59,8 +61,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.remove(files.src_uris[uri])
         tables = "\n\n".join(_table(module, title, names, aliases) for title, names in groups.items())
         files.append(File.generated(config, uri, content=text.replace(_MARK, tables)))
-        for name in listed:
-            content = _page(module, name, aliases.get(name, []))
+        pages = {name: _page(module, name, aliases.get(name, [])) for name in listed if not name.islower()}
+        functions = [name for name in listed if name.islower()]
+        if functions:
+            pages["functions"] = _functions_page(module, functions)
+        for name, content in pages.items():
             files.append(File.generated(config, f"api/{module}/{name}.md", content=content))
     return files
 
@@ -87,7 +92,8 @@ def _table(module: str, title: str, names: list[str], aliases: dict[str, list[st
     lines = [f"## {title}", "", "| name | summary |", "|---|---|"]
     for name in names:
         also = "".join(f", `{alias}`" for alias in aliases.get(name, []))
-        lines.append(f"| [`{name}`]({name}.md){also} | {_summary(getattr(room, name))} |")
+        target = f"functions.md#kerastorch.{module}.{name}" if name.islower() else f"{name}.md"
+        lines.append(f"| [`{name}`]({target}){also} | {_summary(getattr(room, name))} |")
     return "\n".join(lines)
 
 
@@ -97,7 +103,7 @@ def _summary(member: Any) -> str:
 
 
 def _page(module: str, name: str, aliases: list[str]) -> str:
-    """Return the Markdown of the page of a class or function."""
+    """Return the Markdown of the page of a class."""
     room = importlib.import_module(f"kerastorch.{module}")
     member = getattr(room, name)
     options = ["heading_level: 1"]
@@ -107,6 +113,12 @@ def _page(module: str, name: str, aliases: list[str]) -> str:
     also = f"\nOther names: {', '.join(f'`{alias}`' for alias in aliases)}\n" if aliases else ""
     lines = "\n".join(f"      {option}" for option in options)
     return f"---\ntitle: {name}\n---\n\n::: kerastorch.{module}.{name}\n    options:\n{lines}\n{also}"
+
+
+def _functions_page(module: str, names: list[str]) -> str:
+    """Return the Markdown of the page of all functions of a module."""
+    parts = [f"# Functions of kerastorch.{module}", *(f"::: kerastorch.{module}.{name}" for name in names)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _members(module: str, name: str, member: type) -> Iterator[str]:
