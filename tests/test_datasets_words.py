@@ -12,6 +12,7 @@ import kerastorch as kt
 
 RNG = np.random.default_rng(11)
 WORDS = [RNG.integers(1, 40, length).tolist() for length in RNG.integers(1, 12, 30)]
+WORDS[29] = [45]  # the largest number is one of the test set of imdb
 LABELS = np.arange(30)
 DEFAULTS = {
     "num_words": None, "skip_top": 0, "maxlen": None, "seed": 113, "start_char": 1, "oov_char": 2, "index_from": 3,

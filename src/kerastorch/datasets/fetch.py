@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from kerastorch.core import cache_dir
 from kerastorch.core.optional_dependency import require_package
@@ -99,10 +100,12 @@ def _download(file: RemoteFile, target: Path, candidates: list[Path]) -> None:
     import requests
     from tqdm import tqdm
 
-    try:
+    def download(url: str, temporary: Any, owner: Any) -> None:
         with tqdm(total=file.size, desc=target.name, unit="B", unit_scale=True, disable=rank() > 0) as bar:
-            downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=_CHUNK, timeout=_TIMEOUT)
-            pooch.retrieve(file.url, file.known_hash, target.name, path=target.parent, downloader=downloader)
+            pooch.HTTPDownloader(progressbar=bar, chunk_size=_CHUNK, timeout=_TIMEOUT)(url, temporary, owner)
+
+    try:
+        pooch.retrieve(file.url, file.known_hash, target.name, path=target.parent, downloader=download)
     except requests.RequestException as error:
         # The traceback of a failed connection has more than a hundred lines; the message contains its first cause.
         raise ConnectionError(_offline(file, target, candidates, error)) from None
