@@ -21,7 +21,7 @@ from kerastorch.core.traceback_filter import public_api
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.plots.arrays import Array
 from kerastorch.plots.jumps import break_at_jumps
-from kerastorch.plots.target import Target, figure_of
+from kerastorch.plots.target import Target, add_legend, figure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,10 +96,11 @@ def plot_activation(
 
 
 def _check_range(given: Any) -> tuple[float, float]:
-    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != 2:
+    ends = given.tolist() if isinstance(given, (Tensor, np.ndarray)) else given
+    if not isinstance(ends, (tuple, list)) or len(ends) != 2:
         raise mismatch("range", given, "two numbers, the smallest and the largest x, such as (-5, 5)")
-    low = check_float("range[0]", given[0])
-    return low, check_float("range[1]", given[1], above=low)
+    low = check_float("range[0]", ends[0])
+    return low, check_float("range[1]", ends[1], above=low)
 
 
 def _curve(given: Any, low: float, high: float, derivative: bool) -> Curve:
@@ -137,7 +138,7 @@ def _call(name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     try:
         y = function(x.clone())
     except Exception as error:
-        raise ValueError(f"{name} cannot take single numbers: {error} {_ADVICE}") from error
+        raise ValueError(f"{name} cannot take single numbers: {str(error).rstrip('.')}. {_ADVICE}") from error
     if not isinstance(y, Tensor):
         raise TypeError(f"{name} must return a tensor, got {type(y).__name__}.")
     if y.shape != x.shape:
@@ -146,14 +147,17 @@ def _call(name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def _check_elementwise(name: str, function: Callable[[Tensor], Tensor], x: Tensor, values: Array) -> None:
-    """Raise if an activation combines values: if it gives something else for the same values in one row."""
-    try:
-        with torch.no_grad():
-            row = function(x.T.clone())
-    except Exception:  # it takes one feature only, as a layer that is built for it
-        return
-    if row.shape != x.T.shape or not np.allclose(_to_numpy(row.T), values, rtol=1e-3, atol=1e-5, equal_nan=True):
-        raise ValueError(f"{name} combines the values along an axis. {_ADVICE}")
+    """Raise if an activation combines values: if fewer of them, or the same in one row, give something else."""
+    for part in (x[: len(x) // 3], x.T):  # (n / 3, 1) and (1, n)
+        try:
+            with torch.no_grad():
+                y = function(part.clone())
+        except Exception:  # it takes one feature only, as a layer that is built for it
+            continue
+        column = y if part.shape[1] == 1 else y.T
+        is_same = np.allclose(_to_numpy(column), values[: len(column)], rtol=1e-3, atol=1e-5, equal_nan=True)
+        if y.shape != part.shape or not is_same:
+            raise ValueError(f"{name} combines several values. {_ADVICE}")
 
 
 def _derivative(name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -181,7 +185,7 @@ def _display_name(function: Any) -> str:
     if isinstance(function, nn.Module):
         text = repr(function).removesuffix("()")
         is_short = len(text) <= LONGEST_NAME and "\n" not in text
-        return text if is_short and not _has_default_arguments(function) else type(function).__name__
+        return text if is_short and is_built(function) and not _has_defaults(function) else type(function).__name__
     name = public_name(function)
     if isinstance(function, partial):
         values = [*map(str, function.args), *(f"{key}={value}" for key, value in function.keywords.items())]
@@ -190,7 +194,8 @@ def _display_name(function: Any) -> str:
     return "activation" if name == "<lambda>" else name
 
 
-def _has_default_arguments(module: nn.Module) -> bool:
+def _has_defaults(module: nn.Module) -> bool:
+    """Return whether a module has the default arguments of its class."""
     try:
         return repr(type(module)()) == repr(module)
     except TypeError:  # an argument has no default
@@ -230,7 +235,7 @@ def _draw_together(target: Target, curves: list[Curve]) -> Figure:
             style = "--" if len(panels) == 1 else "-"
             label = f"{curve.name}, derivative" if len(panels) == 1 else curve.name
             panels[-1].plot(*curve.slopes, color=color, linewidth=width, linestyle=style, label=label)
-    panels[0].legend()
+    add_legend(panels[0])
     if len(panels) == 2:
         panels[0].set_title("f(x)")
         panels[1].set_title("f'(x)")

@@ -64,9 +64,13 @@ def predict_classes(model: Any, points: Any, labels: Array, threshold: float | N
         raise TypeError(f"model must be an nn.Module or an object with predict, got {model!r}.")
     with preserved_rng_states():
         predicted = to_array("the result of model.predict", model.predict(points))
-    known = np.unique(np.concatenate([np.unique(labels), np.asarray(getattr(model, "classes_", labels[:0])).ravel()]))
-    if _are_labels(predicted, known):
-        return _from_labels(predicted.reshape(len(points)), known)
+    if _are_labels(predicted, labels):
+        return _from_labels(predicted.reshape(len(points)), labels)
+    if threshold is None and predicted.size == len(predicted) and not (predicted.min() >= 0 and predicted.max() <= 1):
+        raise ValueError(
+            f"model.predict returns values from {predicted.min():g} to {predicted.max():g}, which are neither classes "
+            "nor probabilities; pass the threshold above which they mean the second class, such as threshold=0.5."
+        )
     return _from_outputs(predicted, labels, threshold, None, None)
 
 
@@ -104,7 +108,7 @@ def _call(module: nn.Module, points: Array) -> Any:
     found: list[Any] = []
     with evaluation_mode(module, parts), torch.no_grad():
         for start in range(0, len(points), BATCH):
-            x = transfer.inputs(torch.from_numpy(points[start : start + BATCH]))
+            x = transfer.inputs(torch.tensor(points[start : start + BATCH]))
             try:
                 found.append(call_module(module, x))
             except Exception as error:
@@ -112,16 +116,19 @@ def _call(module: nn.Module, points: Array) -> Any:
     return torch.cat(found) if isinstance(found[0], Tensor) else found[0]
 
 
-def _are_labels(predicted: Array, known: Array) -> bool:
+def _are_labels(predicted: Array, labels: Array) -> bool:
     """Return whether `predict` returned classes, one for each point, and not probabilities."""
-    is_one_each = predicted.size == len(predicted)
-    if predicted.dtype.kind == "U" or known.dtype.kind == "U":
-        return is_one_each
-    return is_one_each and (predicted.dtype.kind in "biu" or bool(np.isin(predicted, known).all()))
+    if predicted.size != len(predicted):
+        return False
+    return predicted.dtype.kind in "biuU" or bool(np.isin(predicted, labels).all())
 
 
-def _from_labels(predicted: Array, known: Array) -> ClassScores:
-    classes = np.unique(np.concatenate([known, np.unique(predicted)]))
+def _from_labels(predicted: Array, labels: Array) -> ClassScores:
+    if (predicted.dtype.kind == "U") != (labels.dtype.kind == "U"):
+        raise TypeError(
+            f"y holds classes such as {labels[0].item()!r}, but the model predicts {predicted[0].item()!r}."
+        )
+    classes = np.unique(np.concatenate([np.unique(labels), np.unique(predicted)]))
     numbers = np.searchsorted(classes, predicted)
     return ClassScores(classes, numbers, np.where(numbers == np.arange(len(classes))[:, None], 0.5, -0.5))
 
@@ -131,12 +138,15 @@ def _from_outputs(
 ) -> ClassScores:
     """Return the classes that the outputs of a network predict."""
     if labels.dtype.kind == "U":
-        raise TypeError(f"y must hold class numbers, from 0, for the outputs of a network; got the name {labels[0]!r}.")
+        raise TypeError(
+            f"y must hold class numbers, from 0, for the outputs of a network; got the name {labels[0].item()!r}."
+        )
     outputs = (outputs[:, None] if outputs.ndim == 1 else outputs).astype(np.float64)  # (n, k)
     if outputs.ndim != 2:
         raise ValueError(f"the output must have the shape (n, classes), got {outputs.shape}.")
     if np.isnan(outputs).any():
         raise ValueError("the model returns NaN.")
+    outputs = np.nan_to_num(outputs)  # the logarithm of a probability may be -infinity
     if outputs.shape[1] == 1:
         if threshold is None:
             threshold = _threshold(outputs, labels, loss, ends_in)

@@ -125,8 +125,9 @@ def _draw(axes: Axes, matrix: Array, names: list[str], normalize: str | None) ->
 
 def _text_color(image: AxesImage, value: float) -> str:
     """Return the color of a number in a cell: gray for 0, else the one with the higher contrast to the cell."""
-    red, green, blue, _ = image.to_rgba(np.array([value]))[0]
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
     if value == 0:
         return "#707070"
-    return "white" if luma < 0.55 else "black"
+    # relative luminance of sRGB, as in WCAG 2; black and white have the same contrast to a cell of 0.179
+    parts = image.to_rgba(np.array([value]))[0, :3]
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return "white" if float(linear @ [0.2126, 0.7152, 0.0722]) < 0.179 else "black"

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from kerastorch.core.errors import check_int, mismatch
+from kerastorch.core.ownership import is_from
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.plots.arrays import Array, check_same_rows, to_array
 from kerastorch.plots.class_scores import ClassScores, predict_classes
 from kerastorch.plots.labels import check_class_names, to_labels
-from kerastorch.plots.target import Target, figure_of
+from kerastorch.plots.target import Target, add_legend, figure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,8 @@ def plot_decision_boundary(
         y: Classes of the points, shape `(n,)` or `(n, 1)`, or one-hot rows `(n, k)`. For a network they are the numbers
             of its outputs, or -1 and 1; for an object with `predict` numbers or names.
         class_names: Names of the classes for the legend. Default: the values in `y`.
-        feature_names: Names of the two axes. Default: the columns of a DataFrame, or x₁ and x₂.
+        feature_names: Names of the two axes, which may be formulas such as `"$x_1$"`. Default: the columns of a
+            DataFrame, or x₁ and x₂.
         resolution: Points of the grid along each axis. Default 300.
         threshold: Output above which a model with a single output predicts the second class. Default: 0.5 if the
             outputs are probabilities, and 0 if they are logits. The loss of a compiled model or its last layer decides
@@ -103,12 +105,13 @@ def plot_decision_boundary(
     grid = _grid(points, resolution)
     scores = predict_classes(model, _like(x, grid.points), labels, threshold)
     names = _class_names(class_names, scores.classes)
+    first, second = _feature_names(feature_names, x)
     axes = target.axes(5.2, 4.2)
     _draw_regions(axes, grid, scores)
     _draw_points(axes, points, labels, scores.classes, names)
-    first, second = _feature_names(feature_names, x)
-    axes.set_xlabel(first)
-    axes.set_ylabel(second)
+    is_formula = feature_names is not None or not hasattr(x, "columns")
+    axes.set_xlabel(first, parse_math=is_formula)
+    axes.set_ylabel(second, parse_math=is_formula)
     return target.save(figure_of(axes))
 
 
@@ -125,8 +128,8 @@ def _grid(points: Array, resolution: int) -> Grid:
 
 
 def _like(x: Any, points: Array) -> Any:
-    """Return points in the type of `x` if it is a DataFrame, since models may be fitted to names of columns."""
-    return type(x)(points, columns=x.columns) if hasattr(x, "columns") else points
+    """Return points as a DataFrame of pandas if `x` is one, since models may be fitted to names of columns."""
+    return type(x)(points, columns=x.columns) if is_from(x, "pandas") and hasattr(x, "columns") else points
 
 
 def _class_names(given: Sequence[str] | None, classes: Array) -> list[str]:
@@ -172,6 +175,4 @@ def _draw_points(axes: Axes, points: Array, labels: Array, classes: Array, names
             chosen[:, 0], chosen[:, 1], color=color, marker=MARKERS[number % len(MARKERS)], s=28, linewidths=0.6,
             edgecolors="white", label=names[number], zorder=2,
         )  # fmt: skip
-    legend = axes.legend(title="class" if names == [str(one) for one in classes] else None)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    add_legend(axes, title="class" if names == [str(one) for one in classes] else None)

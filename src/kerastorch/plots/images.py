@@ -27,6 +27,8 @@ def to_images(name: str, value: Any) -> Array:
     images = to_array(name, value)
     if images.dtype.kind == "U":
         raise TypeError(f"{name} must hold numbers, got strings.")
+    if images.dtype == np.float16:  # matplotlib does not draw it
+        images = images.astype(np.float32)
     if images.ndim == 2:
         side = math.isqrt(images.shape[1])
         if side * side != images.shape[1]:

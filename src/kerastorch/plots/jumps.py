@@ -21,12 +21,12 @@ def break_at_jumps(function: Callable[[Array], Array], x: Array, y: Array) -> tu
     Args:
         function: Returns the values at any points.
         x: Points in ascending order.
-        y: Values at these points.
+        y: Values at these points; with NaN or infinity among them, the curve is returned unchanged.
     """
-    rises = np.abs(np.diff(y))
-    (suspects,) = np.nonzero(rises > MIN_RISE * (np.ptp(y) if np.isfinite(y).all() else np.inf))
-    if not len(suspects):
+    if not np.isfinite(y).all():
         return x, y
+    rises = np.abs(np.diff(y))
+    (suspects,) = np.nonzero(rises > MIN_RISE * np.ptp(y))
     left, right, y_left, y_right = x[suspects], x[suspects + 1], y[suspects], y[suspects + 1]
     for _ in range(HALVINGS):
         middle = (left + right) / 2

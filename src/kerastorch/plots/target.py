@@ -63,3 +63,9 @@ def figure_of(axes: Axes) -> Figure:
     """Return the figure of axes, also if they are in a part of it."""
     figure: Figure = axes.figure.figure  # `axes.figure` may be a SubFigure
     return figure
+
+
+def add_legend(axes: Axes, title: str | None = None) -> None:
+    """Add a legend in which a `$` of a name does not begin a formula."""
+    for text in axes.legend(title=title).get_texts():
+        text.set_parse_math(False)

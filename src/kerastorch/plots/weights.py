@@ -57,7 +57,8 @@ def plot_weights(
         The matplotlib figure, which `plt.show()` shows in a script, and which a notebook displays.
 
     Raises:
-        ValueError: The model has no weights yet, or none of that name; or `image_shape` does not fit.
+        ValueError: The model has no weights yet, or none of that name; a weight contains NaN or infinity; or
+            `image_shape` does not fit.
         ImportError: Matplotlib is missing.
 
     >>> import matplotlib.pyplot as plt
@@ -101,7 +102,11 @@ def _weights(model: nn.Module, name: str | None) -> dict[str, Array]:
     chosen = [key for key in parameters if name is None or fnmatch.fnmatchcase(key, name)]
     if not chosen:
         raise ValueError(f"no weight fits the name {name!r}. Known: {', '.join(parameters)}.")
-    return {key: to_array(key, parameters[key]).astype(np.float64) for key in chosen}
+    weights = {key: to_array(key, parameters[key]).astype(np.float64) for key in chosen}
+    diverged = [key for key, value in weights.items() if not np.isfinite(value).all()]
+    if diverged:
+        raise ValueError(f"these weights contain NaN or infinity: {', '.join(diverged)}.")
+    return weights
 
 
 def _draw_histograms(weights: dict[str, Array], n: int) -> Figure:
