@@ -114,8 +114,8 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
         """Train for some epochs, with validation after each if there are validation data.
 
         Args:
-            x: Inputs: arrays (NumPy, torch, pandas, SciPy sparse, nested lists) of shape `(rows, ...)`; a tuple, list
-                or dict of them for several inputs. Or data that yield batches `(x, y)` or `(x, y, sample_weight)`: a
+            x: Inputs: arrays (NumPy, torch, pandas, SciPy sparse, nested lists) of shape `(rows, ...)`, for a single
+                feature also `(rows,)`; a tuple, list or dict of them for several inputs. Or data that yield batches `(x, y)` or `(x, y, sample_weight)`: a
                 `DataLoader`, a generator, a function that returns an iterator. Or a `Dataset` of samples.
             y: Targets, one row for each row of `x`; not given if `x` yields them.
             batch_size: Rows of a batch. Default 32; not used if `x` yields batches.

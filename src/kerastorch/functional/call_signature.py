@@ -40,14 +40,7 @@ class CallSignature(NamedTuple):
         Raises:
             ValueError: An input is missing or has a wrong shape, or there are too many.
         """
-        given: Any = args
-        if len(args) == 1 and not kwargs and isinstance(args[0], (tuple, list, Mapping)):
-            given = args[0]
-        if kwargs or isinstance(given, Mapping):
-            positional = given if isinstance(given, Mapping) else dict(zip(self.keys, args, strict=False))
-            given = self._by_name({**positional, **kwargs})
-        else:
-            given = pytree.tree_leaves(_in_order(self.structure, given))
+        given = self._in_order_of_names(args, kwargs)
         if len(given) != len(self.names):
             raise ValueError(f"The model takes {self._inputs()}; got {len(given)}.")
         for name, sizes, x in zip(self.names, self.sizes, given, strict=True):
@@ -58,7 +51,24 @@ class CallSignature(NamedTuple):
                 len(found) != len(sizes) or any(b is not None and a != b for a, b in zip(found, sizes, strict=True))
             ):
                 raise ValueError(f"Input {name!r} has shape {(None, *sizes)}, got {tuple(x.shape)}.")
-        return list(given)
+        return given
+
+    def inputs_in(self, x: Any) -> list[Any]:
+        """Return the inputs in a tensor, tuple, list or dict in the order of `names`, without a check of their shapes.
+
+        Raises:
+            ValueError: An input is missing in a dict.
+        """
+        return self._in_order_of_names((x,), {})
+
+    def _in_order_of_names(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+        given: Any = args
+        if len(args) == 1 and not kwargs and isinstance(args[0], (tuple, list, Mapping)):
+            given = args[0]
+        if kwargs or isinstance(given, Mapping):
+            positional = given if isinstance(given, Mapping) else dict(zip(self.keys, args, strict=False))
+            return self._by_name({**positional, **kwargs})
+        return list(pytree.tree_leaves(_in_order(self.structure, given)))
 
     def _by_name(self, given: Mapping[Any, Any]) -> list[Any]:
         keys = self.keys if set(given) & set(self.keys) or set(given) - set(self.names) else self.names

@@ -17,6 +17,7 @@ from kerastorch.data.data_device import choose_data_device
 from kerastorch.data.prefetch import device_prefetcher
 from kerastorch.runtime.first_layers import EMBEDDINGS, InputKind, declared_input_kinds, first_input_kind, model_of
 from kerastorch.runtime.input_dtypes import cast_input, input_kinds, kind_of_dtype, tensors_in
+from kerastorch.runtime.input_rows import InputRows
 
 MAX_CONVERTED_BYTES = 2**30  # arrays that would be larger after conversion are converted batch by batch
 
@@ -57,6 +58,7 @@ class BatchTransfer:
         self.prefetcher = device_prefetcher(device)
         self.dtype = next((t.dtype for t in tensors(parts) if t.is_floating_point()), torch.get_default_dtype())
         self._model = model_of(parts)
+        self._rows = InputRows(self._model)
         self._kind = self._single_kind()
         # with an embedding, floats without a fraction may be indices
         self._may_look_up = self._kind is None and any(isinstance(part, EMBEDDINGS) for part in parts)
@@ -86,12 +88,22 @@ class BatchTransfer:
         return Batch(x, y, sample_weight)
 
     def inputs(self, x: Any) -> Any:
-        """Return the inputs of a batch on the device, cast to what the model computes with."""
+        """Return the inputs of a batch on the device, cast to what the model computes with.
+
+        Rows of one number get a feature axis if the model takes one feature.
+
+        Raises:
+            ValueError: A tensor has the shape of a single sample.
+        """
+        if not isinstance(x, Tensor):
+            x = map_structure(lambda one: _tensor(one, "x"), x)
+        if not isinstance(x, Tensor) or x.ndim == self._rows.n_axes:
+            x = self._rows(x)
         known = self._kind is not None or not self._may_look_up
         if known and isinstance(x, Tensor) and (self._kind or x.is_floating_point()):  # the most frequent case first
             x = self._to_device(cast_input(x, self._kind or "floats", self.dtype))
         else:
-            x = self._cast_inputs(map_structure(lambda one: self._to_device(_tensor(one, "x")), x))
+            x = self._cast_inputs(map_structure(self._to_device, x))
         return x if self._arrange is None else self._arrange(x)
 
     def validate_targets(self, targets: Any) -> None:
@@ -102,8 +114,10 @@ class BatchTransfer:
     def convert_arrays(self, data: Batch) -> Batch:
         """Return all arrays, on the accelerator if `data_device` says so or they fit there.
 
-        They are cast to the dtypes of batches, unless that makes them larger than 1 GiB.
+        They are cast to the dtypes of batches, unless that makes them larger than 1 GiB. Rows of one number get a
+        feature axis, as in `inputs`.
         """
+        data = data._replace(x=self._rows(data.x))
         size = sum(leaf.numel() for _, leaf in leaves((data.x, data.y))) * self.dtype.itemsize
         if size <= MAX_CONVERTED_BYTES:
             y = None if data.y is None else map_structure(self._cast_target, data.y)

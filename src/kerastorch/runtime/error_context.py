@@ -103,6 +103,8 @@ def _advice(module: nn.Module, given: Tensor | None) -> str:
     if given is None:
         return ""
     wanted = module.weight.shape[-1] if isinstance(module, (nn.Linear, Dense)) else None
+    if wanted == 1 and given.ndim == 1:
+        return " It expects one feature and a feature axis, (rows, 1): use x[:, None]."
     if wanted is not None and given.shape[-1] != wanted:
         return f" It expects {wanted} features, its input has {given.shape[-1]}."
     if isinstance(module, Convolutional) and module.channels_and_sizes(given.shape)[0] != module.in_channels:

@@ -49,7 +49,7 @@ def first_input_kind(module: nn.Module) -> InputKind | Literal["passes"] | None:
     if inner is not module:
         return first_input_kind(inner)
     if isinstance(module, nn.Sequential) or getattr(module, "is_chain", False):
-        return _first_kind_in_chain(module) if _is_plain_chain(module) else None
+        return _first_kind_in_chain(module) if is_plain_chain(module) else None
     if isinstance(module, EMBEDDINGS):
         return "indices"
     if getattr(module, "takes_integers", False):
@@ -78,7 +78,7 @@ def unwrap_once(module: nn.Module) -> nn.Module:
     return getattr(module, COMPILED_CHILD, module)
 
 
-def _is_plain_chain(chain: nn.Module) -> bool:
+def is_plain_chain(chain: nn.Module) -> bool:
     """Return whether a chain has no `forward` of the user, and only calls its children in turn."""
     forward = type(chain).forward
     return is_own(forward, "sequential") or is_from(forward, "torch.nn.modules.container")
