@@ -135,10 +135,16 @@ def test_a_list_in_given_axes_is_drawn_together():
     np.testing.assert_allclose(y, np.exp(x) / (1 + np.exp(x)) ** 2, atol=1e-6)
 
 
-def test_many_curves_have_different_colors():
-    names = ["sigmoid", "tanh", "relu", "elu", "selu", "gelu", "silu", "mish", "softplus"]
-    axes = plot_activation(names, derivative=False, together=True).axes[0]
-    assert len({line.get_color() for line in axes.lines if line.get_label() in names}) == len(names)
+def test_many_curves_have_different_colors_and_a_legend_beside_them():
+    names = ["sigmoid", "tanh", "relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "softsign", "celu"]
+    for count in (7, 10, 11):
+        figure = plot_activation(names[:count], derivative=False, together=True)
+        (axes,) = figure.axes
+        assert len({line.get_color() for line in axes.lines if line.get_label() in names}) == count
+        figure.canvas.draw()
+        legend = axes.get_legend().get_window_extent()
+        assert not legend.overlaps(axes.patch.get_window_extent())
+        assert legend.x1 <= figure.bbox.x1
 
 
 def test_a_curve_is_broken_where_it_jumps_and_nowhere_else():

@@ -86,9 +86,18 @@ def test_two_classes_with_an_output_each():
 def test_a_single_logit_of_a_module_is_compared_with_0():
     x, y = blobs(2)
     module = mlp(1)
-    module[2].weight.data *= 0.1  # all outputs lie in 0..1 or close to it, and are logits all the same
-    module[2].bias.data.fill_(0.05)
     assert_regions(plot(module, x, y), lambda points: by_hand(module, points)[:, 0] > 0)
+
+
+def test_logits_that_lie_in_0_to_1_are_no_probabilities():
+    x, y = blobs(2)
+    for module in (nn.Linear(2, 1), kt.Sequential([kt.Input((2,)), Dense(1)])):
+        weight, bias = module.parameters()
+        weight.data.zero_()
+        bias.data.fill_(0.3)
+        points, numbers = regions(plot(module, x, y))
+        np.testing.assert_array_equal(by_hand(module, points), np.float32(0.3))
+        assert set(numbers) == {1}  # 0.3 is above 0
 
 
 def test_a_single_probability_of_a_module_is_compared_with_a_half():

@@ -15,6 +15,10 @@ from kerastorch.core.errors import mismatch
 
 # the palette of Okabe & Ito 2008, which people with any kind of color blindness can tell apart, without its yellow
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
+# ten colors of Petroff 2021 (arXiv:2107.02270), chosen for the same purpose
+_TEN_COLORS = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
 DPI = 150  # pixels per inch of saved pictures
 _INLINE = ("inline", "module://matplotlib_inline.backend_inline")
 
@@ -91,8 +95,9 @@ def check_suffix(name: str, path: Path) -> None:
 
 
 def distinct_colors(count: int) -> list[str]:
-    """Return colors that differ from each other: those of `COLORS`, or as many as needed from a color map."""
-    if count <= len(COLORS):
-        return list(COLORS[:count])
-    colors = matplotlib.colormaps["turbo"]
-    return [matplotlib.colors.to_hex(colors(0.05 + 0.9 * number / (count - 1))) for number in range(count)]
+    """Return colors that differ from each other; more than ten come from a color map, and neighbors are similar."""
+    for colors in (COLORS, _TEN_COLORS):
+        if count <= len(colors):
+            return list(colors[:count])
+    viridis = matplotlib.colormaps["viridis"]  # without its yellow end, which is hard to see on white
+    return [matplotlib.colors.to_hex(viridis(0.9 * number / (count - 1))) for number in range(count)]

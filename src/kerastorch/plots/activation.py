@@ -21,7 +21,7 @@ from kerastorch.core.traceback_filter import public_api
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.plots.arrays import Array
 from kerastorch.plots.jumps import break_at_jumps
-from kerastorch.plots.target import Target, add_legend, figure_of
+from kerastorch.plots.target import LONGEST_LEGEND, Target, add_legend, figure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -235,7 +235,7 @@ def _draw_together(target: Target, curves: list[Curve]) -> Figure:
             style = "--" if len(panels) == 1 else "-"
             label = f"{curve.name}, derivative" if len(panels) == 1 else curve.name
             panels[-1].plot(*curve.slopes, color=color, linewidth=width, linestyle=style, label=label)
-    add_legend(panels[0])
+    add_legend(panels[0] if len(curves) <= LONGEST_LEGEND else panels[-1])  # a long one is beside the axes
     if len(panels) == 2:
         panels[0].set_title("f(x)")
         panels[1].set_title("f'(x)")

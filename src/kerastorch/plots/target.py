@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LONGEST_LEGEND = 5  # entries of a legend within the axes
+
 
 class Target:
     """The place of a plot: a new figure or the user's axes, and the file that it is saved to.
@@ -66,6 +68,8 @@ def figure_of(axes: Axes) -> Figure:
 
 
 def add_legend(axes: Axes, title: str | None = None) -> None:
-    """Add a legend in which a `$` of a name does not begin a formula."""
-    for text in axes.legend(title=title).get_texts():
+    """Add a legend in which a `$` of a name does not begin a formula; a long one is beside the axes."""
+    is_long = len(axes.get_legend_handles_labels()[0]) > LONGEST_LEGEND
+    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if is_long else {"loc": "best"}
+    for text in axes.legend(title=title, **place).get_texts():
         text.set_parse_math(False)
