@@ -304,7 +304,7 @@ def test_two_models_never_share_what_was_given_to_compile():
 def test_the_public_names_and_signatures_are_frozen():
     assert sorted(kt.__all__) == [
         "History", "Input", "Model", "Sequential", "__version__", "activations", "call", "callbacks", "config",
-        "constraints", "data", "initializers",
+        "constraints", "data", "datasets", "initializers",
         "layers", "load_model", "losses", "metrics", "optimizers", "regularizers", "saving", "utils",
     ]  # fmt: skip
     assert str(inspect.signature(kt.Model.compile)) == (
