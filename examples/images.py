@@ -1,5 +1,11 @@
-"""200 images are few: a convolutional network on digits, with and without random shifts while it trains."""
+"""Convolutional network: few images and augmentation
 
+200 digits are few. Random shifts by a pixel make new images of them while the network trains.
+"""
+
+# %%
+import matplotlib.pyplot as plt
+import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -8,12 +14,26 @@ from kerastorch import layers
 
 images, labels = load_digits(return_X_y=True)
 images = (images / 16).reshape(-1, 1, 8, 8)  # (rows, channels, height, width)
-x, x_test, y, y_test = train_test_split(images, labels, train_size=200, stratify=labels, random_state=0)
+x, x_test, y, y_test = train_test_split(
+    images, labels, train_size=200, test_size=1000, stratify=labels, random_state=0
+)  # fmt: skip
+shift = layers.RandomTranslation(0.125, 0.125, fill_mode="constant", interpolation="nearest")
 
+# %% [markdown]
+# One digit and nine shifted copies of it. In training the layer draws a new shift for each image of each batch. In
+# `evaluate` and `predict` it does nothing.
+
+# %% alt="The digit 4 ten times: as it is, and shifted by up to one pixel."
+kt.utils.set_random_seed(0)
+copies = torch.tensor(x[:1], dtype=torch.float32).repeat(10, 1, 1, 1)
+copies[1:] = shift.train()(copies[1:])
+kt.utils.plot_predictions(copies, y[:1].repeat(10), columns=10)
+plt.show()
+
+# %%
 accuracy = {}
 for augmented in (False, True):
     kt.utils.set_random_seed(0)
-    shift = layers.RandomTranslation(0.125, 0.125, fill_mode="constant", interpolation="nearest")  # by up to a pixel
     model = kt.Sequential(
         [
             kt.Input((1, 8, 8)),
@@ -25,8 +45,8 @@ for augmented in (False, True):
             layers.Dense(10, "softmax"),
         ]
     )
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(x, y, epochs=120, verbose=0)
+    model.compile(kt.optimizers.Adam(0.002), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, epochs=50, verbose=0)
     accuracy[augmented] = model.evaluate(x_test, y_test, verbose=0, return_dict=True)["accuracy"]
 
 model.summary()
