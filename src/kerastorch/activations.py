@@ -54,13 +54,13 @@ def relu(
     return x if max_value is None else x.clamp(max=max_value)
 
 
-def leaky_relu(x: Tensor | ArrayLike, negative_slope: float = 0.2) -> Tensor:
+def leaky_relu(x: Tensor | ArrayLike, negative_slope: float = 0.2, *, alpha: float | None = None) -> Tensor:
     """Return `x` if positive, else `negative_slope * x`.
 
-    The default slope is that of Keras; torch has 0.01.
+    The default slope is that of Keras; torch has 0.01. `alpha` is another name of it.
     """
     x = to_float_tensor(x, "x")
-    return F.leaky_relu(x, negative_slope)
+    return F.leaky_relu(x, negative_slope if alpha is None else alpha)
 
 
 def relu6(x: Tensor | ArrayLike) -> Tensor:

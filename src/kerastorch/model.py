@@ -114,9 +114,10 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
         """Train for some epochs, with validation after each if there are validation data.
 
         Args:
-            x: Inputs: arrays (NumPy, torch, pandas, SciPy sparse, nested lists) of shape `(rows, ...)`, for a single
-                feature also `(rows,)`; a tuple, list or dict of them for several inputs. Or data that yield batches `(x, y)` or `(x, y, sample_weight)`: a
-                `DataLoader`, a generator, a function that returns an iterator. Or a `Dataset` of samples.
+            x: Inputs: arrays (NumPy, torch, pandas, SciPy sparse, nested lists) of shape `(rows, ...)`, also `(rows,)`
+                for one feature; a tuple, list or dict of them for several inputs. Or data that yield batches `(x, y)`
+                or `(x, y, sample_weight)`: a `DataLoader`, a generator, a function that returns an iterator. Or a
+                `Dataset` of samples.
             y: Targets, one row for each row of `x`; not given if `x` yields them.
             batch_size: Rows of a batch. Default 32; not used if `x` yields batches.
             epochs: The number at which training ends: `epochs - initial_epoch` epochs are trained. Default 1.
@@ -146,7 +147,7 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
                 was killed resumes where it stopped when it is run again. Default: nothing is written.
 
         Returns:
-            The logs of all epochs, in `history.history`: name -> list of values. `model.history` is the same object.
+            The logs of all epochs: `history["loss"]` is a list of numbers. `model.history` is the same object.
 
         Raises:
             RuntimeError: The model is not compiled, or is being trained already.
@@ -160,7 +161,7 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
         >>> history.history["loss"]
         [1.0, 0.0]
         """
-        trainer = self._compiled("fit")
+        trainer = self._compiled("fit", x, y)
         warn_if_no_process_group()
         epoch_range = epoch_numbers(initial_epoch, epochs)
         check_frequency(validation_freq)
@@ -264,8 +265,7 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
 
         Raises:
             RuntimeError: The model is not compiled.
-            ValueError: There is no loss; the data are empty, contain NaN or infinity, or do not fit each other, the
-                model or the loss.
+            ValueError: There is no loss; the data are empty, not finite, or do not fit each other, the model or loss.
 
         >>> import kerastorch as kt
         >>> model = kt.Sequential([kt.layers.Dense(1, kernel_initializer="zeros")])
@@ -273,7 +273,7 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
         >>> model.evaluate([[1.0], [1.0]], [[2.0], [2.0]], verbose=0, return_dict=True)
         {'loss': 4.0, 'mae': 2.0}
         """
-        trainer = self._compiled("evaluate")
+        trainer = self._compiled("evaluate", x, y)
         warn_if_no_process_group()
         feed = trainer.batch_transfer()
         check_keeps_all_rows(x, "evaluate")

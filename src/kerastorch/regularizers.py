@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any, NamedTuple
 
 import torch
@@ -119,6 +120,11 @@ def get(identifier: Any) -> Regularizer | None:
     """
     if identifier is None:
         return None
+    if not isinstance(identifier, bool) and isinstance(identifier, Real):
+        raise TypeError(
+            f"A regularizer is a name, a class, an instance or a callable, got {identifier!r}. Write "
+            f"regularizers.L2({identifier!r}) for the squares of the weights, L1({identifier!r}) for absolute values."
+        )
     found: Regularizer = resolve("regularizer", identifier, _NAMES, callable)
     return found
 

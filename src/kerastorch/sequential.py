@@ -32,7 +32,8 @@ class Sequential(Model):
     by an `Input` in front, by `build`, or by the first data.
 
     Args:
-        layers: The layers, optionally with an `Input` in front. Default: none; `add` appends them.
+        layers: The layers in a list, optionally with an `Input` in front. Default: none; `add` appends them.
+        *more: Further layers, if `layers` is a single one: `Sequential(Dense(3), Dense(1))`, as in `nn.Sequential`.
         name: The name of the model in other models and in messages. Default: none.
 
     Raises:
@@ -46,12 +47,17 @@ class Sequential(Model):
 
     is_chain = True
 
-    def __init__(self, layers: Iterable[nn.Module | Input] | None = None, *, name: str | None = None) -> None:
+    def __init__(
+        self,
+        layers: Iterable[nn.Module | Input] | nn.Module | Input | None = None,
+        *more: nn.Module | Input,
+        name: str | None = None,
+    ) -> None:
         super().__init__(name=name)
         self._input: Input | None = None
         self._makes_masks = False
         self._takes_masks: frozenset[str] = frozenset()
-        for layer in layers or ():
+        for layer in _to_list(layers, more):
             self._append(layer)
         self._build_from_input()
 
@@ -238,3 +244,11 @@ class Sequential(Model):
 def _may_depend_on_sizes(error: Exception) -> bool:
     """Return whether another size may do: not for channels-last images, as a size of 1 would pass for channels."""
     return isinstance(error, ValueError) and not isinstance(error, ChannelsLastError)
+
+
+def _to_list(layers: Any, more: tuple[Any, ...]) -> list[Any]:
+    """Return the layers of a list, or those that were given one by one."""
+    if layers is None:
+        return list(more)
+    is_layer = isinstance(layers, (nn.Module, Input)) and (bool(more) or not isinstance(layers, Iterable))
+    return [layers, *more] if is_layer else [*layers, *more]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kerastorch.callbacks.callback_repr import constructor_call
 from kerastorch.callbacks.renamed_attributes import RENAMED_ATTRIBUTES, RenamedAttribute, adopt_old_names
+from kerastorch.core.keyword_hints import KeywordHints
 from kerastorch.core.overridable_property import overridable_property
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 Logs = MutableMapping[str, Any]
 
 
-class Callback:
+class Callback(KeywordHints):
     """Base class of all callbacks. Only the hooks that a subclass overrides are called.
 
     `logs` maps names to numbers. At the end of a batch they are the means over the epoch so far. At the end of an

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import torch
 from torch import nn
 
 from kerastorch.callbacks.base import HOOKS, Callback
@@ -197,6 +198,12 @@ def _check_callback(callback: object) -> None:
     """
     if inspect.isclass(callback):
         raise TypeError(f"callbacks: pass {callback.__name__}(), not the class {callback.__name__}.")
+    if isinstance(callback, torch.optim.lr_scheduler.LRScheduler):
+        name = type(callback).__name__
+        raise TypeError(
+            f"callbacks: got a {name} of torch. Give callbacks.LRScheduler a function that makes it: "
+            f"LRScheduler(lambda optimizer: torch.optim.lr_scheduler.{name}(optimizer, ...))."
+        )
     if not isinstance(callback, Callback):
         raise TypeError(
             f"callbacks: {callback!r} is not a kerastorch.callbacks.Callback. Pass instances, as in "

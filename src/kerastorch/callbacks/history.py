@@ -52,6 +52,17 @@ class History(Callback):
             self.history.setdefault(name, []).append(as_logged(logs[name]))
             self._at.setdefault(name, []).append(epoch)
 
+    def __getitem__(self, name: str) -> list[Any]:
+        """Return the values of a log, `history["loss"]`, as `history.history["loss"]` does.
+
+        Raises:
+            ValueError: There is no log of this name.
+            TypeError: The index is no name.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"a history is indexed by the name of a log, history['loss'], got {name!r}.")
+        return self._values(name)
+
     def best(self, monitor: str = "val_loss", mode: str = "min") -> tuple[int, float]:
         """Return the epoch, counted from 1, with the best value of a log, and the value; NaN is never the best.
 

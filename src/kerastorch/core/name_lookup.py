@@ -34,11 +34,20 @@ def look_up(kind: str, name: str, table: Mapping[str, T], advice: Mapping[str, s
     Raises:
         ValueError: No entry has this name; the message has the advice for it, or suggests the most similar name.
     """
-    candidates = (name, snake_case(name), name.lower(), re.sub(r"[\s-]+", "_", name.lower()))
+    candidates = spellings(name)
     for candidate in candidates:
         if candidate in table:
             return table[candidate]
     raise unknown(kind, name, table, next((advice[one] for one in candidates if one in advice), ""))
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """Return the spellings of a name in which `look_up` searches for it.
+
+    >>> spellings("Newton-CG")
+    ('Newton-CG', 'newton-cg', 'newton-cg', 'newton_cg')
+    """
+    return name, snake_case(name), name.lower(), re.sub(r"[\s-]+", "_", name.lower())
 
 
 def advice_by_name(sentences: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import torch
 
 from kerastorch.core.channel_tracking import axis_checks_disabled
 from kerastorch.core.errors import unknown
+from kerastorch.core.keyword_hints import KeywordHints
 from kerastorch.core.ownership import is_own
 from kerastorch.core.representation import represent
 
@@ -73,7 +74,7 @@ def register(thing: Any, name: str) -> Any:
     return thing
 
 
-class Configurable:
+class Configurable(KeywordHints):
     """An object with a config: each argument of `__init__` is an attribute of the same name."""
 
     excluded_args: frozenset[str] = frozenset()  # not in the config, such as initial weights

@@ -9,6 +9,7 @@ from types import FrameType, TracebackType
 from typing import ParamSpec, TypeVar
 
 from kerastorch.core.errors import deduplicate_warnings
+from kerastorch.core.keyword_hints import explain_unknown_keyword
 from kerastorch.core.ownership import PACKAGE
 
 P = ParamSpec("P")
@@ -35,7 +36,7 @@ def public_api(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a public function or method, so that messages of it are short.
 
     While it runs, each warning is given once; an error that leaves it shows only the frames of the user's code. The
-    error keeps its type, message, notes and cause.
+    error keeps its type, message, notes and cause. The error for an unknown keyword argument gets a hint.
     """
 
     @functools.wraps(function)
@@ -44,6 +45,8 @@ def public_api(function: Callable[P, R]) -> Callable[P, R]:
             try:
                 return function(*args, **kwargs)
             except Exception as error:
+                if isinstance(error, TypeError):
+                    explain_unknown_keyword(error, function, kwargs)
                 if _is_enabled:
                     filter_tracebacks(error)
                 raise  # unlike `raise error`, adds no entry for this frame

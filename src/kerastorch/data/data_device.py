@@ -12,8 +12,12 @@ from kerastorch.core.errors import mismatch
 MAX_SHARE = 0.25  # of an accelerator's free memory: arrays that need less are moved there as a whole
 
 
-def parse_device(wanted: Any) -> Any:
-    """Return the argument `data_device` as a `torch.device`, or `'auto'` unchanged.
+def parse_device(wanted: Any, name: str = "data_device") -> Any:
+    """Return a device argument as a `torch.device`, or `'auto'` unchanged.
+
+    Args:
+        wanted: `'auto'`, or anything that `torch.device` takes.
+        name: Name of the argument, for messages.
 
     Raises:
         ValueError: The argument names no device, or a device that this machine lacks.
@@ -23,10 +27,12 @@ def parse_device(wanted: Any) -> Any:
     try:
         device = torch.device(wanted)
     except (RuntimeError, TypeError) as error:
-        raise mismatch("data_device", wanted, "'auto' or a device such as 'cpu' or 'cuda'") from error
+        raise mismatch(name, wanted, "'auto' or a device such as 'cpu' or 'cuda'") from error
+    if device.type in ("cpu", "meta"):
+        return device
     present = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    if device.type not in ("cpu", "meta") and (present is None or present.type != device.type):
-        raise ValueError(f"data_device={wanted!r}: there is no such device here. Use 'auto' or 'cpu'.")
+    if present is None or present.type != device.type or (device.index or 0) >= torch.accelerator.device_count():
+        raise ValueError(f"{name}={wanted!r}: there is no such device here. Use 'auto' or 'cpu'.")
     return device
 
 

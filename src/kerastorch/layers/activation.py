@@ -66,6 +66,7 @@ class LeakyReLU(Layer):
     tensor([-0.1000,  2.0000])
     """
 
+    keyword_advice = {"alpha": "Its name is negative_slope."}
     supports_masking = True
     keeps_axes = True
 

@@ -49,6 +49,13 @@ class Layer(WeightsMixin, Configurable):
     torch.Size([2, 3])
     """
 
+    keyword_advice = {
+        "input_shape": "The first data build a layer, or an Input in front: Sequential([Input((3,)), ...]).",
+        "input_dim": "The first data build a layer, or an Input in front: Sequential([Input((3,)), ...]).",
+        "batch_input_shape": "The first data build a layer, or an Input in front: Sequential([Input((3,)), ...]).",
+        "dtype": "Convert the model: model.to(torch.float64).",
+        "weights": "Call set_weights([...]) on the built layer.",
+    }
     weight_regularizers: dict[str, Regularizer]
     weight_constraints: dict[str, Constraint]
     built_on: tuple[Any, ...] | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.core.name_lookup import advice_by_name, look_up
+from kerastorch.core.name_lookup import advice_by_name, look_up, spellings
 from kerastorch.losses import classification, crossentropy, functions, regression
 from kerastorch.losses.base import Loss
 from kerastorch.losses.torch_losses import FUNCTIONS, MODULES, TorchLoss, wrap
@@ -34,6 +34,11 @@ _ADVICE = advice_by_name({  # for names that users try
         "sse rss sum_of_squares sum_squared_error",
     "It is a metric, compile(metrics=[...]), and has no gradient.": "accuracy acc precision recall f1 f1_score auc",
 })  # fmt: skip
+
+
+def is_name(name: str) -> bool:
+    """Return whether `get` knows a name."""
+    return any(spelling in _KNOWN for spelling in spellings(name))
 
 
 def get(identifier: Any) -> Loss:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -73,6 +73,13 @@ class Optimizer(Configurable):
         ValueError: An argument is out of its bounds, or has no effect without another.
     """
 
+    keyword_advice: ClassVar[Mapping[str, str]] = {
+        "lr": "Its name is learning_rate.",
+        "decay": "A rate that changes is a callback: LearningRateScheduler, or LRScheduler for schedules of torch.",
+        "eps": "Its name is epsilon.",
+        "betas": "Their names are beta_1 and beta_2.",
+        "params": "compile() gives the optimizer the parameters; in a loop of your own call it: Adam()(parameters).",
+    }
     kind: ClassVar[type[TorchOptimizer]]
 
     learning_rate: float = 0.001

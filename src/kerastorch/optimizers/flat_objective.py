@@ -53,7 +53,7 @@ class FlatObjective:
         """Set the weights to the parts of a vector."""
         parts = torch.from_numpy(x).split([weight.numel() for weight in self._weights])
         for weight, part in zip(self._weights, parts, strict=True):
-            weight.copy_(part.view(weight.shape))
+            weight.copy_(part.view(weight.shape).to(weight.dtype))  # on the CPU: not all devices have float64
 
     def __call__(self, x: Vector) -> tuple[float, Vector]:
         """Return the loss and its gradient at `x`.

@@ -7,9 +7,9 @@ Each step brings the loss of one batch near its minimum, so `fit` should get all
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from kerastorch.core.errors import check_float, check_int
 from kerastorch.core.serialization import Configurable
@@ -25,6 +25,14 @@ class Minimizer(Configurable):
     Args:
         max_iter: Largest number of iterations of a step, >= 1.
     """
+
+    keyword_advice: ClassVar[Mapping[str, str]] = {
+        "learning_rate": "There is none: a line search finds the length of each step.",
+        "lr": "There is no learning rate: a line search finds the length of each step.",
+        "maxiter": "Its name is max_iter.",
+        "gtol": "Its name is tolerance_grad.",
+        "xtol": "Its name is tolerance_change.",
+    }
 
     max_iter: int = 20
 

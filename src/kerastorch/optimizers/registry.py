@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kerastorch.core.name_lookup import advice_by_name, look_up
+from kerastorch.core.name_lookup import advice_by_name, look_up, spellings
 from kerastorch.optimizers import keras_optimizers
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, is_fusable, with_kernel
 from kerastorch.optimizers.learning_rate import with_learning_rate
@@ -42,6 +42,11 @@ _ADVICE = advice_by_name({  # for names that users try
     "Second-order methods here are 'bfgs', 'lbfgs' and 'newton'.":
         "gauss_newton levenberg_marquardt lm trust_region quasi_newton",
 })  # fmt: skip
+
+
+def is_name(name: str) -> bool:
+    """Return whether `get` knows a name."""
+    return any(spelling in _NAMES for spelling in spellings(name))
 
 
 def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:

@@ -9,6 +9,7 @@ from kerastorch import optimizers
 from kerastorch.core.errors import warn
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
+from kerastorch.training.argument_checks import check_order, check_regularizers
 from kerastorch.training.compile_options import CompileOptions
 from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.crossentropy_choice import choose_crossentropies
@@ -73,9 +74,10 @@ class CompileMixin(StepMixin):
 
         Raises:
             ValueError: A name is unknown (the message has the nearest known one); an argument has an unknown value;
-                `data_device` does not exist; layers are in a plain list, where torch does not register them; a metric
-                given by name needs to know whether a single output is a probability or a logit, and the loss does not
-                imply it.
+                `device` or `data_device` does not exist; optimizer and loss are swapped; layers are in a plain list,
+                where torch does not register them; a metric given by name needs to know whether a single output is a
+                probability or a logit, and the loss does not imply it.
+            TypeError: There is no argument of a name (the message has the nearest one); `regularizers` is no dict.
 
         >>> import kerastorch as kt
         >>> from torch import nn
@@ -84,6 +86,8 @@ class CompileMixin(StepMixin):
         >>> model.optimizer.learning_rate
         0.01
         """
+        check_order(optimizer, loss)
+        check_regularizers(regularizers)
         check_registered(self)
         warn_unregistered(self)
         chosen_loss = choose_crossentropies(self, loss, self._output_names)

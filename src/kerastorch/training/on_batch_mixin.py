@@ -73,7 +73,7 @@ class OnBatchMixin(CompileMixin):
         >>> model.train_on_batch([[1.0], [1.0]], [[2.0], [2.0]])
         4.0
         """
-        trainer = self._compiled("train_on_batch")
+        trainer = self._compiled("train_on_batch", x, y)
         feed = trainer.batch_transfer(class_weights(class_weight, sample_weight))
         batch = DataAdapter(x, y, sample_weight, finite=False).batches(_WHOLE)
         with model_lock(self, "train_on_batch"):
@@ -106,7 +106,7 @@ class OnBatchMixin(CompileMixin):
             RuntimeError: The model is not compiled.
             ValueError: There is no loss; the arrays do not fit the model, the loss, or each other.
         """
-        trainer = self._compiled("test_on_batch")
+        trainer = self._compiled("test_on_batch", x, y)
         batch = DataAdapter(x, y, sample_weight, finite=False).batches(_WHOLE)
         with model_lock(self, "evaluate"):
             logs = loops.evaluate(trainer, batch, trainer.batch_transfer(), CallbackList([], self, {}))

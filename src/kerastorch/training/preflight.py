@@ -11,6 +11,7 @@ from torch import nn
 
 from kerastorch.core.errors import check_int, warn
 from kerastorch.core.module_tree import modules
+from kerastorch.core.nested import is_sequence_of_arrays
 from kerastorch.data.batches import Batches
 from kerastorch.layers.batch_normalization import BatchNormalization
 from kerastorch.layers.convolution import Convolutional
@@ -26,10 +27,11 @@ def find_device(found: Iterable[torch.device], wanted: Any) -> torch.device:
 
     Args:
         found: Devices of the model's weights.
-        wanted: A device; `'auto'` is the first of `found` that is not the CPU, else the accelerator, else the CPU.
+        wanted: A `torch.device`, or `'auto'`: the first of `found` that is not the CPU, else the accelerator, else the
+            CPU.
     """
-    if wanted != "auto":
-        return torch.device(wanted)
+    if isinstance(wanted, torch.device):
+        return wanted
     for device in found:
         if device.type != "cpu":
             return device
@@ -87,6 +89,24 @@ def check_last_batch(module: nn.Module, batches: Batches) -> None:
         raise ValueError(
             f"{samples} samples with batch_size={batch_size} leaves a batch of 1, which {name} cannot train on. "
             "Change batch_size, or leave one sample out."
+        )
+
+
+def check_targets_are_given(verb: str, x: Any, y: Any) -> None:
+    """Raise an error if inputs and targets were given as one tuple of arrays.
+
+    Args:
+        verb: Name of the method of a model whose loss needs targets.
+        x: Its inputs.
+        y: Its targets, `None` if they were not given.
+
+    Raises:
+        ValueError: `x` has two or three arrays, and there are no targets.
+    """
+    if y is None and isinstance(x, (tuple, list)) and len(x) in (2, 3) and is_sequence_of_arrays(x):
+        raise ValueError(
+            f"{verb}() was given {len(x)} arrays as x and no y, which the loss needs. Write {verb}(x, y), not "
+            f"{verb}((x, y)); two inputs and a target are {verb}((a, b), y)."
         )
 
 

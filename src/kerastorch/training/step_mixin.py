@@ -15,6 +15,7 @@ from kerastorch.module.unregistered_modules import check_registered
 from kerastorch.runtime.call_module import call_module
 from kerastorch.training.auxiliary_losses import may_call_add_loss
 from kerastorch.training.output_names import by_output, targets_by_output
+from kerastorch.training.preflight import check_targets_are_given
 from kerastorch.training.trainer import Trainer
 
 STEPS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
@@ -140,8 +141,14 @@ class StepMixin(Functional):
         """
         return self._compiled("training")
 
-    def _compiled(self, verb: str) -> Trainer:
-        """Return the trainer, or raise if the model is not ready for a method, named by `verb`."""
+    def _compiled(self, verb: str, x: Any = None, y: Any = None) -> Trainer:
+        """Return the trainer, or raise if the model is not ready for a method.
+
+        Args:
+            verb: Name of the method.
+            x: Its inputs.
+            y: Its targets.
+        """
         if self._trainer is None:
             raise RuntimeError(
                 f"call compile(loss=..., optimizer=...) before {verb}{'' if verb == 'training' else '()'}."
@@ -152,6 +159,8 @@ class StepMixin(Functional):
             own = overrides(self, step, "compute_loss") or may_call_add_loss(self)
             if not self._trainer.compiled_loss.any_loss and not own:
                 raise ValueError(f"{verb}() needs a loss; call compile(loss=...).")
+            if not own:
+                check_targets_are_given(verb, x, y)
         return self._trainer
 
     def _row_by_row(self) -> bool:

@@ -94,7 +94,8 @@ class Trainer:
             self.optimizer = optimizer_config
             self._first_groups = group_settings(optimizer_config)
             self._check_rate = make_rate_check(optimizer_config)
-        self.device, self.memory_format, self.data_device = device, memory_format, parse_device(data_device)
+        self.device, self.memory_format = parse_device(device, "device"), memory_format
+        self.data_device = parse_device(data_device)
         self.compile_options = compile_options
         self.compile_args: Mapping[str, Any] = compile_args or {}
         self.state = TrainState(completed_fits=completed_fits)

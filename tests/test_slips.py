@@ -1,0 +1,236 @@
+"""Slips of a first hour: a wrong argument, order or name is answered with what to write."""
+
+import copy
+import functools
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import kerastorch as kt
+from kerastorch import callbacks, layers, losses, optimizers, regularizers
+
+X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+Y = X[:, 0]
+
+
+def compiled():
+    model = kt.Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: layers.Dense(3, actvation="relu"), r"Dense\(\) has no argument 'actvation'. .* 'activation'\? It"),
+        (lambda: layers.Dense(units=3, activaton="relu"), r"Did you mean 'activation'\? It takes: units, activation, "),
+        (lambda: layers.Conv2D(3, 3, dilation=2), r"Conv2D\(\) has no argument 'dilation'. .* 'dilation_rate'"),
+        (lambda: layers.Dense(3, input_shape=(4,)), r"'input_shape'. .*Sequential\(\[Input\(\(3,\)\), \.\.\."),
+        (lambda: layers.Dense(3, input_dim=4), r"no argument 'input_dim'. .*Sequential\(\[Input"),
+        (lambda: layers.Dense(3, dtype="float64"), r"'dtype'. Convert the model: model.to\(torch.float64\)"),
+        (lambda: layers.LeakyReLU(alpha=0.1), "no argument 'alpha'. Its name is negative_slope"),
+        (lambda: optimizers.SGD(lr=0.1), r"SGD\(\) has no argument 'lr'. Its name is learning_rate"),
+        (lambda: optimizers.Adam(beta1=0.1), "Did you mean 'beta_1'"),
+        (lambda: optimizers.Adam(decay=0.1), "A rate that changes is a callback: LearningRateScheduler"),
+        (lambda: optimizers.BFGS(learning_rate=0.1), "There is none: a line search finds the length of each step"),
+        (lambda: optimizers.ConjugateGradient(lr=0.1), "There is no learning rate: a line search"),
+        (lambda: losses.Huber(detla=2.0), r"Huber\(\) has no argument 'detla'. Did you mean 'delta'"),
+        (lambda: regularizers.L2(l1=0.1), r"L2\(\) has no argument 'l1'. It takes: l2\."),
+        (lambda: callbacks.EarlyStopping(patince=3), "Did you mean 'patience'"),
+        (lambda: compiled().fit(X, Y, epoch=3), r"fit\(\) has no argument 'epoch'. .* 'epochs'\? It takes: x, y, "),
+        (lambda: compiled().fit(X, Y, batchsize=3), r"fit\(\) has no argument 'batchsize'. Did you mean 'batch_size'"),
+        (lambda: compiled().fit(X, Y, lr=0.1), r"It is an argument of the optimizer: compile\(optimizers.Adam\("),
+        (lambda: compiled().fit(X, Y, workers=2), "Pass a DataLoader with num_workers"),
+        (lambda: compiled().evaluate(X, Y, step=2), r"evaluate\(\) has no argument 'step'. Did you mean 'steps'"),
+        (lambda: compiled().predict(X, batch=2), r"predict\(\) has no argument 'batch'"),
+        (lambda: compiled().compile("sgd", "mse", metric=["mae"]), r"compile\(\) has no argument 'metric'.*'metrics'"),
+        (lambda: compiled().compile("sgd", weighted_metrics=[]), "Metrics here are not weighted"),
+    ],
+)  # fmt: skip
+def test_an_argument_that_does_not_exist_is_answered_with_its_name(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_layers_of_ones_own_have_the_hints_of_their_arguments():
+    class Scale(layers.Layer):
+        def __init__(self, factor):
+            super().__init__()
+            self.factor = factor
+
+    with pytest.raises(
+        TypeError, match=r"Scale\(\) has no argument 'facter'. Did you mean 'factor'\? It takes: factor\."
+    ):
+        Scale(facter=2)
+    assert Scale(factor=2).factor == Scale(2).factor == 2
+
+
+def test_constructors_that_take_any_keyword_take_them():
+    class Options(layers.Dense):
+        def __init__(self, units, **options):
+            self.depth = options.pop("depth")
+            super().__init__(units, **options)
+
+    assert Options(3, depth=2, activation="relu").depth == 2
+
+    class Wrapped(callbacks.Callback):
+        @functools.wraps(callbacks.Callback.__init__)
+        def __init__(self, *args, **kwargs):
+            self.given = kwargs
+
+    assert Wrapped(anything=1).given == {"anything": 1}
+
+
+def test_a_type_error_within_a_method_keeps_its_message():
+    def loss(y_true, y_pred):
+        return (y_true - y_pred).square().sum(axes=1)
+
+    model = compiled()
+    model.compile("sgd", loss)
+    with pytest.raises(TypeError, match="axes"):
+        model.fit(X, Y[:, None], verbose=0)
+
+
+def test_layers_and_callbacks_can_be_copied_and_pickled():
+    for thing in (layers.Dense(3), optimizers.Adam(), losses.Huber(delta=2.0), regularizers.L2(0.1)):
+        assert type(copy.deepcopy(thing)) is type(thing)
+        assert type(pickle.loads(pickle.dumps(thing))) is type(thing)
+    assert pickle.loads(pickle.dumps(callbacks.EarlyStopping(patience=7))).patience == 7
+
+
+# --- compile ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "loss", "message"),
+    [
+        ("mse", "adam", r"'mse' is a loss, not an optimizer. Write compile\(optimizer='adam', loss='mse'\)"),
+        ("crossentropy", "cg", r"Write compile\(optimizer='cg', loss='crossentropy'\)"),
+        (losses.MeanSquaredError(), optimizers.Adam(), r"loss=MeanSquaredError\(\)\)"),
+        (losses.MeanSquaredError, "sgd", r"MeanSquaredError is a loss.*optimizer='sgd', loss=MeanSquaredError"),
+        (nn.MSELoss(), torch.optim.Adam, r"Write compile\(optimizer=Adam, loss=MSELoss\(\)\)"),
+        ("mse", None, r"'mse' is a loss, not an optimizer. Write compile\(optimizer=\.\.\., loss='mse'\)"),
+        ("adam", "sgd", r"'sgd' is an optimizer, not a loss. Write compile\(optimizer='sgd', loss=\.\.\.\)"),
+        ("adam", optimizers.BFGS(), r"BFGS\(\) is an optimizer, not a loss"),
+    ],
+)  # fmt: skip
+def test_optimizer_and_loss_in_the_wrong_order_are_answered_with_the_right_one(optimizer, loss, message):
+    with pytest.raises(ValueError, match=message):
+        compiled().compile(optimizer, loss)
+
+
+@pytest.mark.parametrize("given", [0.01, "l2", regularizers.L2(0.01)])
+def test_regularizers_are_by_names_of_parameters(given):
+    message = r"regularizers must be a dict from names of parameters to penalties, as \{'\*\.weight': .*L2\(0\.01\)\}"
+    with pytest.raises(TypeError, match=message):
+        compiled().compile("sgd", "mse", regularizers=given)
+
+
+@pytest.mark.parametrize("value", [0.01, 1, np.float32(0.5)])
+def test_a_number_as_regularizer_is_answered_with_l2(value):
+    with pytest.raises(TypeError, match=r"Write regularizers.L2\(.*\) for the squares of the weights, L1\("):
+        layers.Dense(3, kernel_regularizer=value)
+
+
+@pytest.mark.parametrize("device", ["gpu", "foo", 1.5])
+def test_a_device_that_is_none_is_refused_by_compile(device):
+    with pytest.raises(ValueError, match="device must be 'auto' or a device such as 'cpu' or 'cuda', got"):
+        compiled().compile("sgd", "mse", device=device)
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator")
+@pytest.mark.parametrize("device", ["cuda", "cuda:3", "mps", torch.device("cuda")])
+def test_a_device_that_this_machine_lacks_is_refused_by_compile(device):
+    with pytest.raises(ValueError, match=r"device=.*: there is no such device here\. Use 'auto' or 'cpu'"):
+        compiled().compile("sgd", "mse", device=device)
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), "auto"])
+def test_devices_that_are_there_are_taken(device):
+    model = compiled()
+    model.compile("sgd", "mse", device=device)
+    assert np.isfinite(model.fit(X, Y, verbose=0).history["loss"][0])
+
+
+# --- fit ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+@pytest.mark.parametrize("pair", [tuple, list])
+def test_inputs_and_targets_in_one_tuple_are_answered_with_two_arguments(verb, pair):
+    with pytest.raises(ValueError, match=rf"{verb}\(\) was given 2 arrays as x and no y.* Write {verb}\(x, y\), not "):
+        getattr(compiled(), verb)(pair([X, Y]))
+
+
+def test_models_that_need_no_targets_take_several_inputs():
+    class Distance(kt.Model):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Linear(3, 1)
+
+        def forward(self, a, b):
+            return self.scale(a - b)
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            return y_pred.square().mean()
+
+    model = Distance()
+    model.compile("sgd")
+    assert model.fit((X, X[::-1].copy()), verbose=0).history["loss"][0] >= 0
+
+
+def test_a_scheduler_of_torch_is_answered_with_the_callback():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    message = r"LRScheduler\(lambda optimizer: torch.optim.lr_scheduler.StepLR\(optimizer, \.\.\.\)\)"
+    with pytest.raises(TypeError, match=message):
+        compiled().fit(X, Y, verbose=0, callbacks=[scheduler])
+
+
+def test_a_history_gives_the_values_of_a_log():
+    history = compiled().fit(X, Y, epochs=3, verbose=0)
+    assert history["loss"] == history.history["loss"]
+    assert len(history["loss"]) == 3
+    with pytest.raises(ValueError, match=r"Unknown curve 'los'. Did you mean 'loss'"):
+        history["los"]
+    with pytest.raises(TypeError, match="a history is indexed by the name of a log"):
+        history[0]
+
+
+# --- models -------------------------------------------------------------------------------------------------------
+
+
+def test_layers_one_by_one_are_a_chain_as_in_torch():
+    one, other = nn.Linear(3, 4), nn.Linear(4, 2)
+    x = torch.from_numpy(X)
+    expected = nn.Sequential(one, nn.ReLU(), other)(x)
+    assert torch.equal(kt.Sequential(one, nn.ReLU(), other)(x), expected)
+    assert torch.equal(kt.Sequential(kt.Input((3,)), one, nn.ReLU(), other)(x), expected)
+    assert torch.equal(kt.Sequential(one)(x), one(x))
+    assert torch.equal(kt.Sequential(nn.Sequential(one, nn.ReLU()), other)(x), expected)
+    assert len(kt.Sequential([one, other])) == 2
+    assert len(kt.Sequential()) == 0
+
+
+def test_a_chain_of_layers_one_by_one_is_saved(tmp_path):
+    model = kt.Sequential(kt.Input((3,)), layers.Dense(4, "relu"), layers.Dense(1), name="chain")
+    model.save(tmp_path / "model.kt")
+    loaded = kt.load_model(tmp_path / "model.kt")
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
+    assert loaded.name == "chain"
+
+
+def test_what_is_no_layer_is_refused_in_either_form():
+    with pytest.raises(TypeError, match="Sequential takes layers, got 'relu'"):
+        kt.Sequential(layers.Dense(3), "relu")
+    with pytest.raises(TypeError, match=r"pass Dense\(\.\.\.\)"):
+        kt.Sequential(layers.Dense(3), layers.Dense)
+
+
+@pytest.mark.parametrize("arguments", [{"alpha": 0.1}, {"negative_slope": 0.1}])
+def test_the_slope_of_leaky_relu_has_either_name(arguments):
+    found = kt.activations.leaky_relu([-2.0, 3.0], **arguments)
+    np.testing.assert_allclose(found, [-0.2, 3.0], rtol=1e-6)
