@@ -234,3 +234,31 @@ def test_what_is_no_layer_is_refused_in_either_form():
 def test_the_slope_of_leaky_relu_has_either_name(arguments):
     found = kt.activations.leaky_relu([-2.0, 3.0], **arguments)
     np.testing.assert_allclose(found, [-0.2, 3.0], rtol=1e-6)
+
+
+# --- names of Keras -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("look_up", "message"),
+    [
+        (lambda: kt.ops, "kerastorch has no 'ops'. Use functions of torch"),
+        (lambda: kt.models, "kerastorch has no 'models'. Model, Sequential and load_model are in kerastorch itself"),
+        (lambda: kt.Layer, "kerastorch has no 'Layer'. It is kerastorch.layers.Layer"),
+        (lambda: kt.layer, r"kerastorch has no 'layer'. Did you mean 'layers'\?"),
+        (lambda: kt.metrics.SparseCategoricalAccuracy, "Metrics are names, functions .*metrics=\\['accuracy'\\]"),
+        (lambda: kt.optimizers.schedules, "A schedule is a callback: callbacks.LearningRateScheduler"),
+        (lambda: kt.optimizers.Adan, r"kerastorch.optimizers has no 'Adan'. Did you mean 'Adam'\?"),
+        (lambda: kt.losses.MSE, r"kerastorch.losses has no 'MSE'. Did you mean 'mse'\?"),
+        (lambda: kt.layers.Dens, r"kerastorch.layers has no 'Dens'. Did you mean 'Dense'\?"),
+    ],
+)
+def test_a_name_that_is_not_here_is_answered_with_what_to_use(look_up, message):
+    with pytest.raises(AttributeError, match=message):
+        look_up()
+
+
+def test_every_advice_is_about_a_name_that_is_not_here():
+    for room in (kt, kt.optimizers):
+        assert [name for name in room._ADVICE if name in room.__all__] == []
+    assert not hasattr(kt, "__wrapped__")

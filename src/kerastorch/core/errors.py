@@ -22,9 +22,10 @@ def suggest(name: str, known: Iterable[str]) -> str:
     Names with other numbers are different things: `'l1_loss'` is not suggested for `'l3_loss'`.
     """
     numbers_in = re.compile(r"\d+").findall
-    candidates = [one for one in sorted(known) if not numbers_in(name) or numbers_in(one) == numbers_in(name)]
+    same = [one for one in sorted(known) if not numbers_in(name) or numbers_in(one) == numbers_in(name)]
+    candidates = {one.lower(): one for one in same}
     near = difflib.get_close_matches(name.lower(), candidates, n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    return f" Did you mean {candidates[near[0]]!r}?" if near else ""
 
 
 def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> ValueError:

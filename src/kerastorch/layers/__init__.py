@@ -1,5 +1,8 @@
 """Layers under their Keras names. Wherever a model takes a layer, it also takes any `torch.nn.Module`."""
 
+from typing import TYPE_CHECKING, NoReturn
+
+from kerastorch.core.absent_names import absent_name
 from kerastorch.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from kerastorch.layers.adaptive_pooling import (
     AdaptiveAveragePooling1D,
@@ -244,3 +247,9 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(__name__, name, __all__)

@@ -1,5 +1,8 @@
 """Losses: Keras' classes, functions and names, torch's losses by name, and `get`, which makes a loss of any of them."""
 
+from typing import TYPE_CHECKING, NoReturn
+
+from kerastorch.core.absent_names import absent_name
 from kerastorch.losses.base import Loss
 from kerastorch.losses.classification import (
     BinaryCrossentropy,
@@ -87,3 +90,9 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(__name__, name, __all__)

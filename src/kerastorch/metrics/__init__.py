@@ -9,6 +9,9 @@ means the metric of torchmetrics for the task of the loss:
 - Regression: over all elements; `r2` is the mean over outputs, `pearson` and `spearman` are one number for each output.
 """
 
+from typing import TYPE_CHECKING, NoReturn
+
+from kerastorch.core.absent_names import absent_name
 from kerastorch.metrics.metric import NAMES, Metric, get
 
 __all__ = ["NAMES", "Metric", "get"]
@@ -16,3 +19,11 @@ __all__ = ["NAMES", "Metric", "get"]
 
 def __dir__() -> list[str]:
     return __all__
+
+
+_CLASSES = "Metrics are names, functions (y_true, y_pred), or objects of torchmetrics: compile(metrics=['accuracy'])."
+
+if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(__name__, name, __all__, {name: _CLASSES} if name[:1].isupper() else {})

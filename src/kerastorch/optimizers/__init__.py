@@ -1,5 +1,8 @@
 """Optimizers under Keras' names, which make `torch.optim` optimizers, and `get`."""
 
+from typing import TYPE_CHECKING, NoReturn
+
+from kerastorch.core.absent_names import absent_name
 from kerastorch.optimizers.base import Optimizer
 from kerastorch.optimizers.keras_optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
 from kerastorch.optimizers.minimizers import BFGS, ConjugateGradient, NewtonCG
@@ -24,3 +27,11 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+_ADVICE = {"schedules": "A schedule is a callback: callbacks.LearningRateScheduler, or LRScheduler for those of torch."}
+
+if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(__name__, name, __all__, _ADVICE)
