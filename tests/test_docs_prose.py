@@ -122,6 +122,5 @@ def test_a_page_of_the_course_has_its_parts(path):
 def test_the_course_is_in_the_order_of_the_navigation():
     pages = re.findall(r"course/([\w-]+)\.md", (ROOT / "mkdocs.yml").read_text())
     for page, following in itertools.pairwise(pages):
-        assert re.search(
-            rf"^(?:Next|Start here): \[[^\]]+\]\({following}\.md\)", (DOCS / "course" / f"{page}.md").read_text(), re.MULTILINE
-        ), page
+        text = (DOCS / "course" / f"{page}.md").read_text()
+        assert re.search(rf"^(?:Next|Start here): \[[^\]]+\]\({following}\.md\)", text, re.MULTILINE), page
