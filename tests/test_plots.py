@@ -53,10 +53,10 @@ def test_the_signatures_are_frozen():
     assert signatures == {
         "plot_activation": ["activation", "derivative", "range", "together", "to_file", "ax"],
         "plot_decision_boundary": [
-            "model", "x", "y", "class_names", "feature_names", "resolution", "threshold", "to_file", "ax",
+            "model", "x", "y", "class_names", "feature_names", "resolution", "threshold", "legend", "to_file", "ax",
         ],
         "plot_confusion_matrix": ["y_true", "y_pred", "class_names", "normalize", "to_file", "ax"],
-        "plot_predictions": ["images", "y_true", "y_pred", "class_names", "n", "columns", "to_file"],
+        "plot_predictions": ["images", "y_true", "y_pred", "class_names", "n", "columns", "cmap", "to_file"],
         "plot_weights": ["model", "kind", "name", "n", "image_shape", "to_file"],
     }  # fmt: skip
 
@@ -176,3 +176,13 @@ def test_an_error_shows_the_users_line_alone():
     with pytest.raises(ValueError, match="Unknown activation") as caught:
         kt.utils.plot_activation("rellu")
     assert [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)] == [__file__]
+
+
+def test_a_decision_boundary_without_a_legend():
+    assert kt.utils.plot_decision_boundary(NET, X, Y, resolution=20).axes[0].get_legend() is not None
+    assert kt.utils.plot_decision_boundary(NET, X, Y, resolution=20, legend=False).axes[0].get_legend() is None
+
+
+def test_gray_images_in_another_colormap():
+    figure = kt.utils.plot_predictions(np.zeros((1, 4, 4)), [0], cmap="gray_r")
+    assert figure.axes[0].images[0].get_cmap().name == "gray_r"

@@ -7,7 +7,7 @@ import os
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.datasets.fetch import find_file
 from kerastorch.datasets.file_formats import Split, check_rows, read_npz
-from kerastorch.datasets.shuffled_split import check_test_split, make_generator, shuffle, split_rows
+from kerastorch.datasets.load_options import check_test_split, make_generator, shuffle, split_rows
 
 __all__ = ["load_data"]
 

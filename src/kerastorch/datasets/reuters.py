@@ -7,8 +7,14 @@ import os
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.datasets.fetch import find_file
 from kerastorch.datasets.file_formats import Split, check_rows, read_npz, read_word_index
-from kerastorch.datasets.shuffled_split import check_test_split, make_generator, shuffle, split_rows
-from kerastorch.datasets.word_filter import WordFilter, largest_number
+from kerastorch.datasets.load_options import (
+    WordFilter,
+    check_test_split,
+    largest_number,
+    make_generator,
+    shuffle,
+    split_rows,
+)
 
 __all__ = ["get_label_names", "get_word_index", "load_data"]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import torch
 from torch import Tensor
 
+from kerastorch.core.array_conversion import to_tensors
 from kerastorch.core.name_lookup import snake_case
 from kerastorch.core.ownership import is_own
 from kerastorch.core.representation import represent
@@ -18,7 +19,6 @@ from kerastorch.losses.alignment import align_targets, align_values
 from kerastorch.losses.argument_order import argument_order
 from kerastorch.losses.broadcasting import without_broadcasting
 from kerastorch.losses.class_axis import find_class_axis
-from kerastorch.losses.conversion import to_tensors
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

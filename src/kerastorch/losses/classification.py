@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kerastorch.core.array_conversion import to_tensors
 from kerastorch.core.errors import check_float
 from kerastorch.losses.alignment import (
     align_classes,
@@ -18,7 +19,6 @@ from kerastorch.losses.alignment import (
     check_unit,
 )
 from kerastorch.losses.base import Loss, expand_sample_weight
-from kerastorch.losses.conversion import to_tensors
 from kerastorch.losses.regression import EPSILON
 
 if TYPE_CHECKING:

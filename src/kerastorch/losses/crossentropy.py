@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from kerastorch.core.array_conversion import to_tensors
 from kerastorch.losses.base import Loss
 from kerastorch.losses.classification import CategoricalCrossentropy, SparseCategoricalCrossentropy
-from kerastorch.losses.conversion import to_tensors
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from kerastorch.core.array_conversion import to_tensors
 from kerastorch.core.serialization import register
 from kerastorch.losses.base import Loss
 from kerastorch.losses.classification import (
@@ -19,7 +20,6 @@ from kerastorch.losses.classification import (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
 )
-from kerastorch.losses.conversion import to_tensors
 from kerastorch.losses.regression import (
     CategoricalHinge,
     CosineSimilarity,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kerastorch.core.array_conversion import to_tensors
 from kerastorch.core.name_lookup import public_name, snake_case
 from kerastorch.losses.alignment import (
     align_classes,
@@ -23,7 +24,6 @@ from kerastorch.losses.alignment import (
 )
 from kerastorch.losses.argument_order import resolve_order
 from kerastorch.losses.base import FunctionLoss, Loss, Task, expand_sample_weight
-from kerastorch.losses.conversion import to_tensors
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

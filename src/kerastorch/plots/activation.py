@@ -20,13 +20,14 @@ from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.plots.arrays import Array
-from kerastorch.plots.jumps import break_at_jumps
 from kerastorch.plots.target import LONGEST_LEGEND, Target, add_legend, figure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MIN_RISE = 0.01  # of the range of all values: smaller steps between two points are not examined
+HALVINGS = 16  # of the interval between two points; a continuous curve then rises by less than a thousandth
 N_POINTS = 1001  # odd, so that 0 is one of the points of a symmetric range
 LONGEST_NAME = 40  # characters of the name of a module with its arguments
 _ADVICE = (
@@ -129,8 +130,8 @@ def _evaluate(name: str, function: Callable[[Tensor], Tensor], low: float, high:
     x = np.linspace(low, high, N_POINTS)
     values = values_at(x)
     _check_elementwise(name, function, _column(x, like), values)
-    slopes = break_at_jumps(slopes_at, x, slopes_at(x)) if derivative else None
-    return Curve(name, break_at_jumps(values_at, x, values), slopes)
+    slopes = _break_at_jumps(slopes_at, x, slopes_at(x)) if derivative else None
+    return Curve(name, _break_at_jumps(values_at, x, values), slopes)
 
 
 def _call(name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -248,3 +249,29 @@ def _prepare(axes: Axes) -> None:
     axes.axvline(0, color="#999999", linewidth=0.8, zorder=1)
     axes.grid(alpha=0.25)
     axes.set_xlabel("x")
+
+
+def _break_at_jumps(function: Callable[[Array], Array], x: Array, y: Array) -> tuple[Array, Array]:
+    """Return a curve with a point `(NaN, NaN)` wherever the function jumps between two points.
+
+    An interval is halved again and again, and the half with the larger rise is kept. At a jump the rise stays; of a
+    continuous function it becomes small.
+
+    Args:
+        function: Returns the values at any points.
+        x: Points in ascending order.
+        y: Values at these points; with NaN or infinity among them, the curve is returned unchanged.
+    """
+    if not np.isfinite(y).all():
+        return x, y
+    rises = np.abs(np.diff(y))
+    (suspects,) = np.nonzero(rises > MIN_RISE * np.ptp(y))
+    left, right, y_left, y_right = x[suspects], x[suspects + 1], y[suspects], y[suspects + 1]
+    for _ in range(HALVINGS):
+        middle = (left + right) / 2
+        y_middle = function(middle)
+        is_left = np.abs(y_middle - y_left) > np.abs(y_right - y_middle)
+        left, y_left = np.where(is_left, left, middle), np.where(is_left, y_left, y_middle)
+        right, y_right = np.where(is_left, middle, right), np.where(is_left, y_middle, y_right)
+    jumps = suspects[np.abs(y_right - y_left) > rises[suspects] / 2] + 1
+    return np.insert(x, jumps, np.nan), np.insert(y, jumps, np.nan)

@@ -50,6 +50,7 @@ def plot_decision_boundary(
     feature_names: Sequence[str] | None = None,
     resolution: int = 300,
     threshold: float | None = None,
+    legend: bool = True,
     to_file: str | os.PathLike[str] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -72,6 +73,7 @@ def plot_decision_boundary(
         threshold: Output above which a model with a single output predicts the second class. Default: 0.5 if the
             outputs are probabilities, and 0 if they are logits. The loss of a compiled model or its last layer decides
             which they are; if neither is known, outputs that all are in 0..1 are taken for probabilities.
+        legend: Whether to draw a legend of the classes. Default `True`.
         to_file: Path of a file to save the plot to, whose suffix chooses the format. Default: nothing is saved.
         ax: Matplotlib axes to draw in. Default: a new figure.
 
@@ -109,6 +111,8 @@ def plot_decision_boundary(
     axes = target.axes(5.2, 4.2)
     _draw_regions(axes, grid, scores)
     _draw_points(axes, points, labels, scores.classes, names)
+    if legend:
+        add_legend(axes, title="class" if names == [str(one) for one in scores.classes] else None)
     is_formula = feature_names is not None or not hasattr(x, "columns")
     axes.set_xlabel(first, parse_math=is_formula)
     axes.set_ylabel(second, parse_math=is_formula)
@@ -175,4 +179,3 @@ def _draw_points(axes: Axes, points: Array, labels: Array, classes: Array, names
             chosen[:, 0], chosen[:, 1], color=color, marker=MARKERS[number % len(MARKERS)], s=28, linewidths=0.6,
             edgecolors="white", label=names[number], zorder=2,
         )  # fmt: skip
-    add_legend(axes, title="class" if names == [str(one) for one in classes] else None)

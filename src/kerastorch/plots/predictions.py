@@ -30,6 +30,7 @@ def plot_predictions(
     n: int = 25,
     *,
     columns: int | None = None,
+    cmap: str = "gray",
     to_file: str | os.PathLike[str] | None = None,
 ) -> Figure:
     """Plot the first images with their true and predicted classes; the titles of wrong predictions are red.
@@ -45,6 +46,7 @@ def plot_predictions(
         class_names: Names of classes 0, 1, ... Default: the numbers.
         n: Largest number of images. Default 25.
         columns: Number of images side by side. Default: the grid is about square.
+        cmap: Matplotlib's colormap of gray images. Default `"gray"`, large values white; `"gray_r"` draws them black.
         to_file: Path of a file to save the plot to, whose suffix chooses the format. Default: nothing is saved.
 
     Returns:
@@ -76,20 +78,21 @@ def plot_predictions(
         titles = [f"true: {one}\npredicted: {other}" for one, other in both]
     limits = gray_limits(shown) if shown.ndim == 3 else None
     shown = (shown if limits else scale_colors(shown))[:n]
-    return target.save(_draw(shown, limits, titles, true[:n] == predicted[:n], columns))
+    return target.save(_draw(shown, limits, titles, true[:n] == predicted[:n], columns, cmap))
 
 
 def _draw(
-    images: Array, limits: tuple[float, float] | None, titles: list[str], is_right: Array, columns: int
+    images: Array, limits: tuple[float, float] | None, titles: list[str], is_right: Array, columns: int, cmap: str
 ) -> Figure:
     """Draw images in a grid.
 
     Args:
         images: Gray or color images.
-        limits: Values of black and white of gray images.
+        limits: Values of the two ends of the colormap, for gray images.
         titles: Text above each image.
         is_right: Whether each prediction is right.
         columns: Number of images side by side.
+        cmap: Colormap of gray images.
     """
     from kerastorch.core.pyplot_figure import new_panels
 
@@ -100,7 +103,7 @@ def _draw(
     panels = new_panels(len(images), columns, width, 1.4 * ratio + 0.2 * lines + 0.1)[1]
     for axes, image, title, right in zip(panels, images, titles, is_right, strict=True):
         if limits:
-            axes.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1])
+            axes.imshow(image, cmap=cmap, vmin=limits[0], vmax=limits[1])
         else:
             axes.imshow(image)
         axes.set_xticks([])

@@ -1,12 +1,15 @@
-"""Reviews and newswires as lists of word numbers: the options of `load_data` that choose sequences and words."""
+"""The options of `load_data` as Keras applies them: order of rows, rows of the test set, sequences and words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from kerastorch.core.errors import check_int
-from kerastorch.datasets.file_formats import as_objects
+import numpy as np
+
+from kerastorch.core.errors import check_float, check_int
+from kerastorch.datasets.file_formats import Split, as_objects
 from kerastorch.datasets.restricted_pickle import Array
 
 
@@ -72,3 +75,31 @@ class WordFilter:
 def largest_number(sequences: Iterable[list[int]]) -> int:
     """Return the largest number in lists, or 0 if there is none."""
     return max((max(words, default=0) for words in sequences), default=0)
+
+
+def make_generator(seed: Any) -> np.random.RandomState:
+    """Return NumPy's old generator, whose numbers Keras uses and which NumPy keeps unchanged.
+
+    Raises:
+        ValueError: `seed` is no integer from 0 to 2^32 - 1.
+        TypeError: `seed` is no number.
+    """
+    return np.random.RandomState(seed)
+
+
+def shuffle(generator: np.random.RandomState, x: Array, y: Array) -> tuple[Array, Array]:
+    """Return the rows of two arrays in the same random order."""
+    order = np.arange(len(x))
+    generator.shuffle(order)
+    return x[order], y[order]
+
+
+def split_rows(x: Array, y: Array, test_split: float) -> Split:
+    """Return the first rows for training and the last `test_split` of them for testing."""
+    n_train = int(len(x) * (1 - test_split))
+    return (x[:n_train], y[:n_train]), (x[n_train:], y[n_train:])
+
+
+def check_test_split(test_split: Any) -> float:
+    """Return the fraction of test rows if it is at least 0 and below 1, else raise."""
+    return check_float("test_split", test_split, least=0, below=1)
