@@ -236,3 +236,46 @@ def test_a_guard_rejects_a_batch_and_keeps_what_was_accumulated():
     torch.testing.assert_close(net.weight, before - 0.1 * (expected[0] + expected[1]) / 2)
     remove()
     assert not step.is_guarded
+
+
+@pytest.mark.parametrize("batch_size", [8, 16])
+def test_hooks_of_an_optimizer_with_a_schedule_see_the_gradients_of_the_step(batch_size):
+    """A schedule of torch wraps `optimizer.step`; the wrapper has the signature of the unbound method."""
+    x, y = torch.randn(32, 3), 100 * torch.randn(32, 1)
+
+    def prepare():
+        torch.manual_seed(0)
+        net = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        torch.optim.lr_scheduler.StepLR(optimizer, 10)
+        optimizer.register_step_pre_hook(lambda *_: nn.utils.clip_grad_norm_(net.parameters(), 1.0) and None)
+        return net, optimizer
+
+    plain, optimizer = prepare()
+    for _ in range(3):
+        for rows in torch.arange(32).split(batch_size):
+            optimizer.zero_grad()
+            nn.functional.mse_loss(plain(x[rows]), y[rows]).backward()
+            optimizer.step()
+
+    net, optimizer = prepare()
+    model = kt.Model(net)
+    model.compile(optimizer, nn.MSELoss(), jit_compile=False)
+    model.fit(x, y, batch_size=batch_size, epochs=3, shuffle=False, verbose=0)
+    torch.testing.assert_close(net.weight, plain.weight, rtol=0, atol=0)
+    torch.testing.assert_close(net.bias, plain.bias, rtol=0, atol=0)
+
+
+def test_an_optimizer_that_requires_a_closure_gets_one_beside_a_schedule():
+    class Closing(torch.optim.SGD):
+        def step(self, closure):
+            self.losses = [*getattr(self, "losses", []), float(closure().detach())]
+            super().step()
+
+    net = nn.Linear(3, 1)
+    optimizer = Closing(net.parameters(), 0.1)
+    torch.optim.lr_scheduler.StepLR(optimizer, 10)
+    model = kt.Model(net)
+    model.compile(optimizer, nn.MSELoss())
+    model.fit(torch.randn(8, 3), torch.randn(8, 1), batch_size=8, epochs=2, verbose=0)
+    assert len(optimizer.losses) == 2

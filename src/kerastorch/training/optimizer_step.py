@@ -254,15 +254,17 @@ class ConstrainHook:
 
 def _requires_closure(optimizer: TorchOptimizer) -> bool:
     """Return whether `optimizer.step` cannot be called without a closure, by its signature."""
+    step = optimizer.step
     try:
-        parameters = inspect.signature(optimizer.step).parameters.values()
+        parameters = list(inspect.signature(step).parameters.values())
     except (TypeError, ValueError):
         return False
-    first = next(iter(parameters), None)
+    if inspect.isfunction(step) and inspect.unwrap(step) is inspect.unwrap(type(optimizer).step):
+        parameters = parameters[1:]  # a schedule of torch wraps `step` on the instance: it shows `self`, which is bound
     return (
-        first is not None
-        and first.default is first.empty
-        and first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
+        bool(parameters)
+        and parameters[0].default is inspect.Parameter.empty
+        and parameters[0].kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     )
 
 
