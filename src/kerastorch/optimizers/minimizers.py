@@ -88,9 +88,9 @@ class BFGS(Minimizer):
     """The quasi-Newton method of Broyden, Fletcher, Goldfarb and Shanno (1970).
 
     It multiplies the gradient by an approximation of the inverse Hessian, which it updates with each change of the
-    gradient, and searches along that direction. Memory: `n * n` numbers for `n` weights, at most 1 GiB; use `'lbfgs'`
-    for larger models. Computed by SciPy, `minimize(method="BFGS")`, in float64. The next step continues with the matrix
-    of the last one, which is a part of the optimizer's state.
+    gradient, and searches along that direction. Memory: `n * n` numbers for `n` weights, at most 1 GiB, and a few times
+    as much while SciPy updates them; use `'lbfgs'` for larger models. Computed by SciPy, `minimize(method="BFGS")`, in
+    float64. The next step continues with the matrix of the last one, which is a part of the optimizer's state.
 
     A step runs up to `max_iter` iterations on one batch: give `fit` all rows as one batch. The loss must be the same
     each time it is computed for the same weights, so dropout makes the line search fail. There is no learning rate.
@@ -133,6 +133,18 @@ class NewtonCG(Minimizer):
         max_iter: Largest number of iterations of a step, >= 1. An iteration computes the loss and its gradient up to
             `40 n` times for `n` weights, mostly far less.
         tolerance_change: A step ends if the mean absolute change of the weights in an iteration is smaller, > 0.
+
+    >>> import torch
+    >>> weight = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
+    >>> optimizer = NewtonCG()([weight])
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = (weight - 1).pow(4).sum() + (weight - 1).square().sum()
+    ...     loss.backward()
+    ...     return loss
+    >>> _ = optimizer.step(closure)
+    >>> weight.detach().round(decimals=3)
+    tensor([1., 1.])
     """
 
     tolerance_change: float = 1e-5
