@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -678,6 +680,26 @@ def test_a_layer_that_is_on_another_device_already_may_be_called_on_a_symbol():
     layer = Dense(2)
     layer(torch.zeros(1, 3))
     assert layer.to("meta")(Input((3,))).shape == (None, 2)
+
+
+def test_a_copy_of_a_model_makes_no_copy_of_the_values_of_its_symbols():
+    """torch warns once in a process when the memory of a fake tensor is asked for, as its copy does."""
+    script = """
+import copy, warnings
+warnings.simplefilter("error")
+import torch, kerastorch as kt
+x = torch.randn(4, 3)
+chain = kt.Sequential([start := kt.Input((3,)), kt.layers.Dense(2)])
+for model in (chain, kt.Model(start, kt.layers.Dense(2)(start))):
+    twin = copy.deepcopy(model)
+    assert torch.equal(twin(x), model(x))
+    twin.layers[-1].weight.data.zero_()
+    assert not torch.equal(twin(x), model(x))
+part = kt.Model(twin.input, twin.output)
+assert torch.equal(part(x), twin(x)), "the symbols of the copy call the layers of the copy"
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 def test_a_copy_of_a_model_shares_the_mode_of_its_symbols():

@@ -8,6 +8,7 @@ that then differ vary, too. Therefore functions of torch need no rules for symbo
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
 import operator
@@ -76,6 +77,13 @@ class Symbol(TensorOperators):
         if not isinstance(self.values[0], Tensor):
             return "None"
         return f"Symbol(shape={self.shape}, dtype={self.dtype})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Symbol:
+        """Copy the call and its arguments; the values are shared, as nothing changes them and torch warns of a copy."""
+        memo[id(self)] = duplicate = type(self).__new__(type(self))
+        for name, value in vars(self).items():
+            vars(duplicate)[name] = value if name == "values" else copy.deepcopy(value, memo)
+        return duplicate
 
     @classmethod
     def _record(cls, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
