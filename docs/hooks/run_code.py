@@ -27,7 +27,10 @@ _HERE = Path(__file__).parent
 _ROOT = _HERE.parent.parent
 _CACHE = _ROOT / ".cache" / "docs"
 _PACKAGES = ("torch", "torchmetrics", "numpy", "scikit-learn", "matplotlib", "tqdm")
-_PRELOADED = ["torch", "kerastorch", "sklearn.datasets", "sklearn.model_selection", "matplotlib.pyplot"]
+_PRELOADED = [
+    "torch", "torch._dynamo", "torchmetrics", "kerastorch", "pandas", "sklearn.datasets", "sklearn.model_selection",
+    "matplotlib.pyplot",
+]  # fmt: skip
 _LOG = logging.getLogger("mkdocs.hooks.run_code")
 
 # The models of the pages are small: on a busy machine, threads would mostly wait for each other.
