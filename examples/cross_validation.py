@@ -42,9 +42,9 @@ for units in (0, 2, 32):
 
 # %% alt="The accuracy of each fold as a dot, and the mean of five, for 0, 2 and 32 hidden units."
 figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
-for number, values in enumerate(scores.values()):
-    axes.plot([number] * 5, values, "o", alpha=0.5, color="tab:blue", label="fold" if number == 0 else None)
-    axes.plot(number, np.mean(values), "_", markersize=40, color="black", label="mean" if number == 0 else None)
-axes.set(xlabel="hidden units", ylabel="test accuracy", xticks=range(3), xticklabels=scores)
-axes.legend()
+values = np.array([*scores.values()])  # (models, folds)
+axes.plot(values, "o", color="tab:blue", alpha=0.5, label=["fold", *[None] * 4])
+axes.plot(values.mean(axis=1), "_", color="black", markersize=24, markeredgewidth=2, label="mean")
+axes.set(xlabel="hidden units", ylabel="test accuracy", xlim=(-0.5, 2.5), xticks=range(3), xticklabels=scores)
+axes.legend(loc="upper center")
 plt.show()
