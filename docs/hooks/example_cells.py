@@ -18,7 +18,7 @@ _INSTALL = """\
 # Install kerastorch if it is not there: from a clone (the folder with pyproject.toml) or from a wheel.
 import importlib.util
 
-SOURCE = "kerastorch"  # path of the clone or the wheel
+SOURCE = "./kerastorch"  # path of the clone or the wheel: ./ keeps pip from looking on the package index
 if importlib.util.find_spec("kerastorch") is None:
     %pip install "{SOURCE}[plot]"
 """

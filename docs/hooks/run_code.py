@@ -73,7 +73,8 @@ def _execute(pages: dict[str, str]) -> dict[str, ExecutedPage]:
                 _write(folders[uri], executed[uri])
                 _LOG.info("%d/%d after %.0f s: ran %s", number, len(todo), time.perf_counter() - started, uri)
         except PageError as error:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for future in futures:
+                future.cancel()
             raise PluginError(str(error)) from None
     _remove_all_but({folder.name for folder in folders.values()})
     return {uri: executed[uri] for uri in pages}
