@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from example_cells import Example, read_example, to_markdown, to_notebook
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+
+from example_cells import Example, read_example, to_markdown, to_notebook
 
 _FOLDER = Path(__file__).parent.parent.parent / "examples"
 _MARK = "<!-- examples -->"

@@ -21,6 +21,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
+
 from page_runner import ExecutedPage, PageError, has_code, run_page
 
 _HERE = Path(__file__).parent
