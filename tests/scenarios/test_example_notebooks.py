@@ -14,7 +14,7 @@ ipykernel = optional("ipykernel")
 inputtransformer2 = optional("IPython.core.inputtransformer2")
 
 EXAMPLES = sorted((pathlib.Path(__file__).parents[2] / "examples").glob("*.py"))
-OFTEN = {"linnerud", "quickstart"}  # the others take long: a kernel starts for each notebook
+OFTEN = {"linnerud"}  # the others take long: a kernel starts for each notebook
 OFTEN_AND_SLOW = [
     pytest.param(path, id=path.stem, marks=() if path.stem in OFTEN else pytest.mark.slow) for path in EXAMPLES
 ]

@@ -1,4 +1,7 @@
-"""Every example runs, and reaches what scikit-learn or a formula reaches on the same data."""
+"""Every example runs, and reaches what scikit-learn or a formula reaches on the same data.
+
+Those that take long are marked `slow`; the build of the site runs all scripts.
+"""
 
 import pathlib
 import runpy
@@ -145,11 +148,13 @@ def test_the_best_model_is_saved_and_loaded(run, tmp_path):
     assert all(torch.equal(weights[name], value) for name, value in found["best"].state_dict().items())
 
 
+@pytest.mark.slow
 def test_random_shifts_help_where_images_are_few(run):
     accuracy = run("images.py")["accuracy"]
     assert accuracy[True] > accuracy[False] > 0.9
 
 
+@pytest.mark.slow
 def test_sentences_are_assigned_to_their_manual(run):
     assert run("text.py")["accuracy"] >= 0.9
 
@@ -178,6 +183,7 @@ def test_a_penalty_helps_wine_and_both_networks_beat_the_baseline(run):
     assert accuracy >= reference(MLPClassifier((64,), learning_rate_init=0.01, max_iter=300), found)
 
 
+@pytest.mark.slow
 def test_the_autoencoder_is_better_than_as_many_principal_components(run):
     found = run("autoencoder.py")
     x, x_test = found["x"], found["x_test"]
@@ -191,6 +197,7 @@ def test_the_autoencoder_is_better_than_as_many_principal_components(run):
     assert found["error"] < 0.8 * found["pca_error"]
 
 
+@pytest.mark.slow
 def test_the_time_series_is_forecast_better_than_by_a_linear_model(run):
     found = run("time_series.py")
     x, y, x_test, y_test = (found[name] for name in ("x", "y", "x_test", "y_test"))
@@ -201,6 +208,7 @@ def test_the_time_series_is_forecast_better_than_by_a_linear_model(run):
     np.testing.assert_allclose(found["errors"]["network"], np.sqrt(((by_hand - y_test) ** 2).mean(0)), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_frozen_features_answer_a_new_question_from_few_labels(run):
     found = run("transfer_learning.py")
     for before, after in zip(found["learned"], found["features"].parameters(), strict=True):
@@ -226,6 +234,7 @@ def test_class_weights_find_more_of_the_rare_class(run):
     assert scores["weighted"]["recall"] > max(scores["plain"]["recall"] + 0.05, linear_recall - 0.06)
 
 
+@pytest.mark.slow
 def test_the_learning_rate_finder_finds_a_rate_that_trains(run):
     found = run("learning_rate_finder.py")
     too_small, good, too_large = found["accuracy"].values()
@@ -236,6 +245,7 @@ def test_the_learning_rate_finder_finds_a_rate_that_trains(run):
     assert found["losses"][0] == pytest.approx(float(first), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_cross_validation_agrees_with_scikit_learns(run):
     found = run("cross_validation.py")
     network = make_pipeline(StandardScaler(), MLPClassifier((32,), learning_rate_init=0.02, random_state=0))
@@ -247,6 +257,7 @@ def test_cross_validation_agrees_with_scikit_learns(run):
     assert all(len(values) == 5 for values in found["scores"].values())
 
 
+@pytest.mark.slow
 def test_the_variational_autoencoder_draws_many_digits(run):
     found = run("vae.py")
     x, model = found["x"], found["model"]
@@ -265,6 +276,7 @@ def test_a_layer_trained_by_bfgs_is_the_least_squares_solution(run):
     np.testing.assert_allclose(found["weights"], regression.coef_, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_convolutional_network_sees_shapes_that_a_linear_model_does_not(run):
     found = run("shapes.py")
     flat = [found[name].reshape(len(found[name]), -1) for name in ("x", "x_test")]
@@ -272,6 +284,7 @@ def test_a_convolutional_network_sees_shapes_that_a_linear_model_does_not(run):
     assert found["accuracy"] > max(0.85, pixels + 0.2)
 
 
+@pytest.mark.slow
 def test_an_lstm_learns_to_add(run):
     found = run("addition.py")
     x, y, x_test, y_test = (found[name] for name in ("x", "y", "x_test", "y_test"))
@@ -281,6 +294,7 @@ def test_an_lstm_learns_to_add(run):
     assert found["error"] < 0.05 * linear_error
 
 
+@pytest.mark.slow
 def test_the_learned_map_separates_digits_better_than_a_linear_one(run):
     found = run("metric_learning.py")
     flat = make_pipeline(LinearDiscriminantAnalysis(n_components=2), KNeighborsClassifier(5))
@@ -300,6 +314,7 @@ def test_a_callback_watches_the_probabilities_of_an_image(run):
     assert found["history"].history["confidence"] == pytest.approx(probabilities.max(1).tolist())
 
 
+@pytest.mark.slow
 def test_second_order_methods_reach_lower_losses(run):
     found = run("optimizers.py")
     losses = {name: values[-1] for name, values in found["losses"].items()}
@@ -316,6 +331,7 @@ def test_second_order_methods_reach_lower_losses(run):
     assert losses["BFGS"] < 10 * max(errors)
 
 
+@pytest.mark.slow
 def test_decision_boundaries_go_from_underfitting_to_overfitting(run):
     found = run("decision_boundaries.py")
     x, y, x_test, y_test = (found[name] for name in ("x", "y", "x_test", "y_test"))
@@ -342,6 +358,7 @@ def test_the_outputs_of_quantile_regression_are_quantiles(run):
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_segmentation_is_better_than_a_smoothed_image(run):
     found = run("segmentation.py")
     x_test, y_test = found["x_test"], found["y_test"]
