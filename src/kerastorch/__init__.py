@@ -19,7 +19,7 @@ from kerastorch import (
     utils,
 )
 from kerastorch.callbacks.history import History
-from kerastorch.core.absent_names import absent_name
+from kerastorch.core.errors import absent_name
 from kerastorch.model import Model
 from kerastorch.saving.load import load_model
 from kerastorch.sequential import Sequential

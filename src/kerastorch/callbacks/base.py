@@ -26,7 +26,8 @@ class Callback(KeywordHints):
     Attributes:
         model: Model that is trained, evaluated or used for prediction.
         params: `{"epochs", "steps", "verbose"}` of the running call; `steps` is `None` if it is unknown.
-        monitor: Name of the log that this callback follows; `fit` checks it before the first epoch. Default `None`.
+        monitor: Name of the log that this callback follows. `fit` checks it before the first epoch, unless this or an
+            earlier callback of your own has `on_epoch_end`, which may add it. Default `None`.
         state_attributes: Names of the attributes that change during training, such as counts and best values.
             Checkpoints save them and a resumed training restores them. If a class does not declare
             `state_attributes`, changed attributes are detected, and a resumed training warns that they are lost.

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NoReturn
 
-from kerastorch.core.absent_names import absent_name
+from kerastorch.core.errors import absent_name
 from kerastorch.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from kerastorch.layers.adaptive_pooling import (
     AdaptiveAveragePooling1D,

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NoReturn
 
-from kerastorch.core.absent_names import absent_name
+from kerastorch.core.errors import absent_name
 from kerastorch.losses.base import Loss
 from kerastorch.losses.classification import (
     BinaryCrossentropy,

@@ -11,7 +11,7 @@ means the metric of torchmetrics for the task of the loss:
 
 from typing import TYPE_CHECKING, NoReturn
 
-from kerastorch.core.absent_names import absent_name
+from kerastorch.core.errors import absent_name
 from kerastorch.metrics.metric import NAMES, Metric, get
 
 __all__ = ["NAMES", "Metric", "get"]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NoReturn
 
-from kerastorch.core.absent_names import absent_name
+from kerastorch.core.errors import absent_name
 from kerastorch.optimizers.base import Optimizer
 from kerastorch.optimizers.keras_optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
 from kerastorch.optimizers.minimizers import BFGS, ConjugateGradient, NewtonCG
