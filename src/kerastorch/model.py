@@ -5,46 +5,36 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Literal, TypeAlias, overload
-
-import numpy as np
+from typing import Any, Literal, overload
 
 from kerastorch.callbacks.backup_and_restore import BackupAndRestore
 from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.callback_list import CallbackList, check_monitors, to_list
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose, make_progress_callbacks
-from kerastorch.core.module_tree import modules
 from kerastorch.core.path_checks import parse_path
 from kerastorch.core.process_group import warn_if_no_process_group
 from kerastorch.core.traceback_filter import public_api
-from kerastorch.data.adaptive_batch_size import can_be_measured, eval_batches
+from kerastorch.data.adaptive_batch_size import eval_batches
 from kerastorch.data.batches import Batches
 from kerastorch.data.class_weight import class_weights
-from kerastorch.data.data_adapter import DataAdapter, check_keeps_all_rows, check_keeps_order
+from kerastorch.data.data_adapter import DataAdapter, check_keeps_all_rows
 from kerastorch.export.export_mixin import ExportMixin
 from kerastorch.inspection.summary_mixin import SummaryMixin
-from kerastorch.module.unregistered_modules import check_registered
 from kerastorch.runtime.model_lock import is_fitting, model_lock
 from kerastorch.saving.saving_mixin import SavingMixin
 from kerastorch.saving.weights_file_mixin import WeightsFileMixin
 from kerastorch.training import loops
-from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.fit_data import Split, assemble, validation_source
 from kerastorch.training.fit_loop import fit
 from kerastorch.training.log_names import in_keras_order, log_names
 from kerastorch.training.on_batch_mixin import OnBatchMixin
-from kerastorch.training.predictions import PredictionCollector
+from kerastorch.training.predict_mixin import PredictMixin
 from kerastorch.training.preflight import check_columns, check_frequency, epoch_numbers
 from kerastorch.training.step_mixin import overrides
-from kerastorch.training.trainer import Trainer
-
-# One array, as most models have one output; a model of several returns a tuple, list or dict of arrays, whose type
-# checkers have no way to know, and `typing.cast` tells them.
-Predictions: TypeAlias = "np.ndarray[Any, Any]"
 
 
-class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
+class Model(OnBatchMixin, PredictMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
     """A functional model, a view of an existing module, or the base class of a model with its own `forward`.
 
     Args:
@@ -289,61 +279,6 @@ class Model(OnBatchMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMix
             with nullcontext() if within_fit else trainer.interrupt.watch():
                 logs = loops.evaluate(trainer, batches, feed, told, interruptible=not within_fit)
         return logs if return_dict else in_keras_order(logs)
-
-    @public_api
-    def predict(
-        self,
-        x: Any,
-        batch_size: int | None = None,
-        verbose: Verbose = "auto",
-        steps: int | None = None,
-        callbacks: Sequence[Callback] | Callback | None = None,
-    ) -> Predictions:
-        """Return the outputs for data, in evaluation mode and without gradients, in the order of the data.
-
-        Args:
-            x: Inputs, or data that yield them, as for `fit`; targets in the data are ignored.
-            batch_size: Rows of a batch. Default: 32 for the first batch, then as many as keep each tensor below 2 MiB,
-                at most 4096; 32 for all batches if the outputs are not row by row.
-            verbose: As for `evaluate`; the bar appears after one second.
-            steps: The largest number of batches. Default: all.
-            callbacks: Callback instances, called in this order.
-
-        Returns:
-            A NumPy array of shape `(rows, ...)`; a tuple, list or dict of such arrays if the model returns one.
-
-        Raises:
-            ValueError: The data are empty or do not fit the model; a `DataLoader` shuffles them, or drops rows.
-
-        >>> from torch import nn
-        >>> Model(nn.Flatten()).predict([[[1.0, 2.0], [3.0, 4.0]]], verbose=0)
-        array([[1., 2., 3., 4.]], dtype=float32)
-        """
-        if self._trainer is None:
-            check_registered(self)
-        trainer = self._trainer or Trainer(self, None, CompiledLoss(None), {}, {}, "auto")
-        feed = trainer.batch_transfer()
-        check_keeps_order(x)
-        check_keeps_all_rows(x, "predict")
-        source = DataAdapter(x, cast=feed.convert_arrays, prefetcher=feed.prefetcher, finite=False, inputs_only=True)
-        check_columns(trainer.state.feature_names, source.columns)
-        batches = eval_batches(source, batch_size, steps, grows=lambda: can_be_measured(modules(self)))
-        own = to_list(callbacks)
-        told = CallbackList([*own, *make_progress_callbacks(verbose, "Predict", 1.0)], self, _steps(verbose, batches))
-        collected = PredictionCollector(batches.samples)
-        with model_lock(self, "predict", alone=bool(own), parts=feed.parts):
-            loops.predict(trainer, batches, feed, told, collected.add)
-        outputs: Predictions = collected.result()
-        return outputs
-
-    @public_api
-    def predict_on_batch(self, x: Any) -> Predictions:
-        """Return the outputs for one batch of inputs as NumPy arrays, in evaluation mode and without gradients.
-
-        Args:
-            x: An array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
-        """
-        return self.predict(x, batch_size=2**62, verbose=0)
 
 
 def _steps(verbose: Verbose, batches: Batches) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -171,7 +171,43 @@ def predict(
         take: Called with the outputs of each batch, on the device, and its number of rows.
     """
     stream = trainer.prepared(batches, transfer, 0)
-    parts = transfer.parts
+    with predicting(trainer, transfer.parts):
+        step = measure_and_adapt(trainer.model.predict_step, batches, row_by_row=True)
+        has_hooks = callbacks.has_hook("on_predict_batch_begin", "on_predict_batch_end")
+        callbacks.emit("on_predict_begin", {})
+        for index, batch in enumerate(stream):
+            if has_hooks:
+                callbacks.emit("on_predict_batch_begin", index, {})
+            x = transfer.inputs(batch.x)
+            outputs = predict_batch(trainer, step, x)
+            take(outputs, batch_rows(x))
+            if has_hooks:
+                callbacks.emit("on_predict_batch_end", index, {"outputs": outputs})
+        callbacks.emit("on_predict_end", {})
+
+
+def predict_batch(trainer: Trainer, step: Callable[[Any], Any], x: Any) -> Any:
+    """Return the outputs of `step` for the inputs of one batch; errors name the layer and the shapes.
+
+    Args:
+        trainer: Holds the model.
+        step: The model's `predict_step`, or a function around it.
+        x: Inputs on the model's device.
+    """
+    try:
+        return step(x)
+    except Exception as error:
+        raise_with_context(error, trainer.model, x)
+
+
+@contextmanager
+def predicting(trainer: Trainer, parts: Sequence[nn.Module]) -> Iterator[None]:
+    """Prepare a model for prediction: evaluation mode, no gradients, and no casts of old weights.
+
+    Args:
+        trainer: Parts of the model.
+        parts: The modules of the model.
+    """
     # `no_grad` for the same reason as in `evaluate`
     with (
         trainer.pass_cleanup(),
@@ -180,21 +216,7 @@ def predict(
         without_buffer_sync(parts),
         torch.no_grad(),
     ):
-        step = measure_and_adapt(trainer.model.predict_step, batches, row_by_row=True)
-        has_hooks = callbacks.has_hook("on_predict_batch_begin", "on_predict_batch_end")
-        callbacks.emit("on_predict_begin", {})
-        for index, batch in enumerate(stream):
-            if has_hooks:
-                callbacks.emit("on_predict_batch_begin", index, {})
-            x = transfer.inputs(batch.x)
-            try:
-                outputs = step(x)
-            except Exception as error:
-                raise_with_context(error, trainer.model, x)
-            take(outputs, batch_rows(x))
-            if has_hooks:
-                callbacks.emit("on_predict_batch_end", index, {"outputs": outputs})
-        callbacks.emit("on_predict_end", {})
+        yield
 
 
 def train_on_batch(trainer: Trainer, batches: Batches, transfer: BatchTransfer) -> dict[str, float]:

@@ -1,7 +1,8 @@
-"""PredictionCollector: the outputs of all batches as NumPy arrays."""
+"""The outputs of batches as NumPy arrays: collected in memory, or written into arrays of the caller."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,106 @@ class PredictionCollector:
             return map_structure(lambda *arrays: np.concatenate(arrays), *self._parts)
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"The outputs of the batches have different shapes or structures: {error}") from error
+
+
+class OutputWriter:
+    """Writes the outputs of each batch into arrays of the caller.
+
+    Args:
+        out: Array, or several in the structure of the outputs.
+        rows: Number of rows of all batches; `None` if unknown.
+
+    Raises:
+        TypeError: `out` holds something else than writable arrays.
+        ValueError: `out` has a different number of rows than the data.
+    """
+
+    def __init__(self, out: Any, rows: int | None) -> None:
+        self._out = out
+        self._arrays = dict(leaves(out, "out"))
+        self._at = 0
+        self._rows = min((_check_array(name, array) for name, array in self._arrays.items()), default=0)
+        if not self._arrays:
+            raise TypeError("out must be an array, or a tuple, list or dict of arrays, got nothing.")
+        for name, array in self._arrays.items():
+            if array.shape[0] != (self._rows if rows is None else rows):
+                known = f"{name} has {array.shape[0]} rows"
+                raise ValueError(f"{known}, the data have {rows}." if rows is not None else _unequal(self._arrays))
+
+    def add(self, outputs: Any, rows: int) -> None:
+        """Write the outputs of a batch behind those of the batches before.
+
+        Args:
+            outputs: Tensors, alone or nested.
+            rows: Number of rows of the batch.
+
+        Raises:
+            ValueError: The outputs have another structure, shape or dtype than `out`, or there are more rows.
+        """
+        found = dict(leaves(map_structure(_numpy, outputs), "out"))
+        if found.keys() != self._arrays.keys():
+            raise ValueError(
+                f"out has the arrays {', '.join(self._arrays)}, the outputs of the model need {', '.join(found)}."
+            )
+        for name, array in found.items():
+            if array.shape[0] != rows:
+                raise ValueError(f"{name}: the model returns {array.shape[0]} rows for {rows} inputs; leave out= out.")
+            target = self._arrays[name]
+            if tuple(target.shape[1:]) != array.shape[1:] or np.dtype(target.dtype) != array.dtype:
+                needed = (target.shape[0], *array.shape[1:])
+                raise ValueError(
+                    f"{name} has shape {tuple(target.shape)} and dtype {target.dtype}, the outputs need shape "
+                    f"{needed} and dtype {array.dtype}: numpy.empty({needed}, {str(array.dtype)!r})."
+                )
+        end = self._at + rows
+        if end > self._rows:
+            raise ValueError(f"out has {self._rows} rows, and the data have more.")
+        for name, array in found.items():
+            self._arrays[name][self._at : end] = array
+        self._at = end
+
+    def result(self) -> Any:
+        """Return `out`, all rows of which were written.
+
+        Raises:
+            ValueError: There were fewer rows of outputs.
+        """
+        if self._at < self._rows:
+            raise ValueError(f"out has {self._rows} rows, but the data gave only {self._at}; the others are unchanged.")
+        return self._out
+
+
+def _check_array(name: str, array: Any) -> int:
+    """Return the number of rows of an array; raise a TypeError if it is no array that can be written to."""
+    is_array = hasattr(array, "shape") and hasattr(array, "dtype") and hasattr(array, "__setitem__")
+    if not is_array or isinstance(array, Tensor):
+        advice = " Pass out.numpy(), or torch.from_numpy(model.predict(x))." if isinstance(array, Tensor) else ""
+        raise TypeError(f"{name} must be a NumPy array or numpy.memmap, got {type(array).__name__}.{advice}")
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        raise TypeError(f"{name} is read-only; open a numpy.memmap with mode 'r+' or 'w+'.")
+    if not len(array.shape):
+        raise TypeError(f"{name} must have an axis of rows, got an array of shape ().")
+    return int(array.shape[0])
+
+
+def _unequal(arrays: Mapping[str, Any]) -> str:
+    sizes = ", ".join(f"{name} has {array.shape[0]} rows" for name, array in arrays.items())
+    return f"the arrays of out must have the same number of rows, but {sizes}."
+
+
+def to_arrays(outputs: Any) -> Any:
+    """Return the outputs of a batch as new NumPy arrays, in their structure.
+
+    An output may be a tensor of the batch, whose memory the data may use again, so that it is copied.
+    """
+    if not isinstance(outputs, Tensor):
+        check_outputs([leaf for _, leaf in leaves(outputs)] or None)
+    return map_structure(lambda output: _copied(output, _numpy(output)), outputs)
+
+
+def _copied(output: Tensor, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    shares_memory = output.device.type == "cpu" and array.ctypes.data == output.data_ptr()
+    return array.copy() if shares_memory else array
 
 
 def _numpy(output: Tensor) -> np.ndarray[Any, Any]:

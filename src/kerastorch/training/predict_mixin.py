@@ -1,0 +1,153 @@
+"""PredictMixin: `predict`, `predict_on_batch` and `predict_iter`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from kerastorch.callbacks.base import Callback
+from kerastorch.callbacks.callback_list import CallbackList, to_list
+from kerastorch.callbacks.progress_bar import Verbose, make_progress_callbacks
+from kerastorch.core.module_tree import modules
+from kerastorch.core.traceback_filter import public_api
+from kerastorch.data.adaptive_batch_size import can_be_measured, eval_batches
+from kerastorch.data.data_adapter import DataAdapter, check_keeps_all_rows, check_keeps_order, limit_batches
+from kerastorch.module.unregistered_modules import check_registered
+from kerastorch.runtime.batch_transfer import BatchTransfer
+from kerastorch.runtime.model_lock import model_lock
+from kerastorch.training import loops
+from kerastorch.training.compiled_loss import CompiledLoss
+from kerastorch.training.predictions import OutputWriter, PredictionCollector, to_arrays
+from kerastorch.training.preflight import check_columns
+from kerastorch.training.step_mixin import StepMixin
+from kerastorch.training.trainer import Trainer
+
+# One array, as most models have one output; a model of several returns a tuple, list or dict of arrays, whose type
+# checkers have no way to know, and `typing.cast` tells them.
+Predictions: TypeAlias = "np.ndarray[Any, Any]"
+
+
+class PredictMixin(StepMixin):
+    """A model whose outputs for data are computed batch by batch, with or without `compile`."""
+
+    @public_api
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Verbose = "auto",
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
+        *,
+        out: Any = None,
+    ) -> Predictions:
+        """Return the outputs for data, in evaluation mode and without gradients, in the order of the data.
+
+        Args:
+            x: Inputs, or data that yield them, as for `fit`; targets in the data are ignored.
+            batch_size: Rows of a batch. Default: 32 for the first batch, then as many as keep each tensor below 2 MiB,
+                at most 4096; 32 for all batches if the outputs are not row by row.
+            verbose: As for `evaluate`; the bar appears after one second.
+            steps: The largest number of batches. Default: all.
+            callbacks: Callback instances, called in this order.
+            out: Array that the outputs are written into, of their shape and dtype, such as a `numpy.memmap` for
+                outputs that do not fit into memory; a tuple, list or dict of arrays if the model returns one. Default:
+                a new array.
+
+        Returns:
+            A NumPy array of shape `(rows, ...)`; a tuple, list or dict of such arrays if the model returns one; `out`,
+            if it was given.
+
+        Raises:
+            ValueError: The data are empty or do not fit the model; a `DataLoader` shuffles them, or drops rows; `out`
+                has another shape, dtype or structure than the outputs.
+
+        >>> import kerastorch as kt
+        >>> from torch import nn
+        >>> kt.Model(nn.Flatten()).predict([[[1.0, 2.0], [3.0, 4.0]]], verbose=0)
+        array([[1., 2., 3., 4.]], dtype=float32)
+        """
+        trainer, transfer, source = self._prediction_parts(x, "predict")
+        batches = eval_batches(source, batch_size, steps, grows=lambda: can_be_measured(modules(self)))
+        own = to_list(callbacks)
+        params = {"verbose": verbose, "epochs": 1, "steps": batches.steps()}
+        told = CallbackList([*own, *make_progress_callbacks(verbose, "Predict", 1.0)], self, params)
+        rows = batches.samples
+        collected = PredictionCollector(rows) if out is None else OutputWriter(out, rows)
+        with model_lock(self, "predict", alone=bool(own), parts=transfer.parts):
+            loops.predict(trainer, batches, transfer, told, collected.add)
+        outputs: Predictions = collected.result()
+        return outputs
+
+    @public_api
+    def predict_on_batch(self, x: Any) -> Predictions:
+        """Return the outputs for one batch of inputs as NumPy arrays, in evaluation mode and without gradients.
+
+        Args:
+            x: An array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
+        """
+        return self.predict(x, batch_size=2**62, verbose=0)
+
+    @public_api
+    def predict_iter(self, x: Any, batch_size: int | None = None, steps: int | None = None) -> Iterator[Predictions]:
+        """Return an iterator over the outputs of each batch, which computes a batch when it is asked for the next one.
+
+        Only one batch of outputs is in memory. The model is in evaluation mode only while a batch is computed. Between
+        two batches it has the modes of before, and may be trained or evaluated.
+
+        Args:
+            x: Inputs, or data that yield them, as for `predict`.
+            batch_size: Rows of a batch. Default 32; not used if `x` yields batches.
+            steps: The largest number of batches. Default: all.
+
+        Returns:
+            An iterator. Each item is a new NumPy array of shape `(rows of the batch, ...)`, in the order of the data;
+            a tuple, list or dict of such arrays if the model returns one.
+
+        Raises:
+            ValueError: As for `predict`; the data are checked when this method is called.
+
+        >>> import kerastorch as kt
+        >>> from torch import nn
+        >>> for outputs in kt.Model(nn.Flatten()).predict_iter([[1.0], [2.0], [3.0]], batch_size=2):
+        ...     print(outputs.tolist())
+        [[1.0], [2.0]]
+        [[3.0]]
+        """
+        trainer, transfer, source = self._prediction_parts(x, "predict_iter")
+        batches = limit_batches(source.batches(batch_size), steps)
+
+        def compute() -> Iterator[Predictions]:
+            # The contexts are entered for each batch: `torch.no_grad` and evaluation mode must not last while the
+            # caller's code runs between two batches.
+            stream = trainer.prepared(batches, transfer, 0)
+            is_empty = True
+            while True:
+                with model_lock(self, "predict", parts=transfer.parts):
+                    batch = next(stream, None)
+                    if batch is None:
+                        break
+                    with loops.predicting(trainer, modules(self)):
+                        outputs = loops.predict_batch(trainer, self.predict_step, transfer.inputs(batch.x))
+                is_empty = False
+                yield to_arrays(outputs)
+            if is_empty:
+                raise ValueError("the data gave no batch.")
+
+        return compute()
+
+    def _prediction_parts(self, x: Any, verb: str) -> tuple[Trainer, BatchTransfer, DataAdapter]:
+        """Return the trainer, made now if the model is not compiled, what moves batches, and the checked data."""
+        if self._trainer is None:
+            check_registered(self)
+        trainer = self._trainer or Trainer(self, None, CompiledLoss(None), {}, {}, "auto")
+        transfer = trainer.batch_transfer()
+        check_keeps_order(x)
+        check_keeps_all_rows(x, verb)
+        source = DataAdapter(
+            x, cast=transfer.convert_arrays, prefetcher=transfer.prefetcher, finite=False, inputs_only=True
+        )
+        check_columns(trainer.state.feature_names, source.columns)
+        return trainer, transfer, source
