@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any, Literal, overload
 
 from kerastorch.callbacks.backup_and_restore import BackupAndRestore
@@ -12,6 +13,8 @@ from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.callback_list import CallbackList, check_monitors, to_list
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose, make_progress_callbacks
+from kerastorch.callbacks.time_budget import TimeBudget
+from kerastorch.core.duration import parse_duration
 from kerastorch.core.path_checks import parse_path
 from kerastorch.core.process_group import warn_if_no_process_group
 from kerastorch.core.traceback_filter import public_api
@@ -25,7 +28,7 @@ from kerastorch.runtime.model_lock import is_fitting, model_lock
 from kerastorch.saving.saving_mixin import SavingMixin
 from kerastorch.saving.weights_file_mixin import WeightsFileMixin
 from kerastorch.training import loops
-from kerastorch.training.fit_data import Split, assemble, validation_source
+from kerastorch.training.fit_data import Split, assemble, check_limits, validation_source
 from kerastorch.training.fit_loop import fit
 from kerastorch.training.log_names import in_keras_order, log_names
 from kerastorch.training.on_batch_mixin import OnBatchMixin
@@ -100,6 +103,9 @@ class Model(OnBatchMixin, PredictMixin, WeightsFileMixin, ExportMixin, SummaryMi
         validation_seed: int | None = None,
         check_finite: bool = True,
         resume: str | os.PathLike[str] | None = None,
+        max_time: float | str | timedelta | None = None,
+        limit_batches: int | float | None = None,
+        overfit_batches: int | float | None = None,
     ) -> History:
         """Train for some epochs, with validation after each if there are validation data.
 
@@ -135,6 +141,13 @@ class Model(OnBatchMixin, PredictMixin, WeightsFileMixin, ExportMixin, SummaryMi
             check_finite: Whether NaN and infinity in arrays raise an error before training. Default `True`.
             resume: A folder for the state of the training (by `callbacks.BackupAndRestore`): a script whose process
                 was killed resumes where it stopped when it is run again. Default: nothing is written.
+            max_time: Seconds, text such as `"1h30m"`, or a `timedelta`: training stops after the batch in which this
+                time is over. Validation and callbacks of that epoch still run. Default: no limit.
+            limit_batches: For a quick trial: each epoch trains on the first batches of its order, and validates on the
+                first validation batches. An integer is the number of batches, a float the fraction of them. Default:
+                all batches.
+            overfit_batches: To test whether the model can learn: each epoch trains on the same first batches, without
+                shuffling, and validates on them. An integer or a float as for `limit_batches`. Default: all batches.
 
         Returns:
             The logs of all epochs: `history["loss"]` is a list of numbers. `model.history` is the same object.
@@ -160,18 +173,21 @@ class Model(OnBatchMixin, PredictMixin, WeightsFileMixin, ExportMixin, SummaryMi
         source = DataAdapter(
             x, y, sample_weight, finite=check_finite, cast=unweighted.convert_arrays, prefetcher=unweighted.prefetcher
         )
+        limits = check_limits(steps_per_epoch, validation_steps, limit_batches, overfit_batches)
+        budget = [] if max_time is None else [TimeBudget(parse_duration("max_time", max_time))]
         checkpointers = [] if resume is None else [BackupAndRestore(parse_path("resume", resume))]
-        given_callbacks = [*to_list(callbacks), *checkpointers]
+        given_callbacks = [*to_list(callbacks), *budget, *checkpointers]
         data = assemble(
             self,
             source,
-            validation_source(validation_data, unweighted, check_finite, validation_steps),
+            validation_source(
+                None if overfit_batches else validation_data, unweighted, check_finite, limits.largest_validation
+            ),
             Split(validation_split, validation_stratify, validation_shuffle, validation_seed),
+            limits,
             batch_size=batch_size,
             shuffle=shuffle,
-            steps=steps_per_epoch,
             validation_batch_size=validation_batch_size,
-            validation_steps=validation_steps,
             can_grow=self._row_by_row,
             generators_in={"model": self, "losses": trainer.compiled_loss},
             callbacks=given_callbacks,

@@ -41,6 +41,7 @@ class SequenceBatches:
 
     def __init__(self, sequence: Any, shuffle: bool, seed: int, *, inputs_only: bool = False) -> None:
         self._sequence, self._shuffle, self._seed, self._inputs_only = sequence, shuffle, seed, inputs_only
+        self._in_pass = False  # `on_epoch_begin` was called, and `on_epoch_end` was not
 
     def steps(self) -> int:
         return len(self._sequence)
@@ -69,6 +70,7 @@ class SequenceBatches:
         The first hook is called before the iteration, since it may draw random numbers.
         """
         self._call("on_epoch_begin")
+        self._in_pass = True
         return self._items(number, start)
 
     def _items(self, number: int, start: int) -> Iterator[Batch]:
@@ -76,7 +78,13 @@ class SequenceBatches:
         order = permutation(count, self._seed, number).tolist() if self._shuffle else range(count)
         items = (self._sequence[index] for index in order[start:])
         yield from map(copy_targets, iterate_batches(items, self._inputs_only))
-        self._call("on_epoch_end")
+        self.end_pass()
+
+    def end_pass(self) -> None:
+        """Call `on_epoch_end`, unless it was called; for passes that end before the last batch."""
+        if self._in_pass:
+            self._in_pass = False
+            self._call("on_epoch_end")
 
     def _call(self, hook: str) -> None:
         found = getattr(self._sequence, hook, None)

@@ -14,6 +14,12 @@ from kerastorch.core.rng_state import RandomStates
 from kerastorch.data.adaptive_batch_size import eval_batches
 from kerastorch.data.batches import Batches, Resumable
 from kerastorch.data.data_adapter import DataAdapter
+from kerastorch.data.limited_batches import (
+    LimitedBatches,
+    RepeatedBatches,
+    check_number_of_batches,
+    number_of_batches,
+)
 from kerastorch.data.loaders import warn_of_integer_weights
 from kerastorch.data.spanning_batches import SpanningBatches
 from kerastorch.data.validation_split import check_split
@@ -30,6 +36,48 @@ class Split(NamedTuple):
     seed: int | None
 
 
+class Limits(NamedTuple):
+    """Arguments of `fit` for the number of batches of an epoch and of its validation."""
+
+    steps_per_epoch: int | None
+    validation_steps: int | None
+    limit_batches: int | float | None
+    overfit_batches: int | float | None
+
+    @property
+    def largest_validation(self) -> int | None:
+        """Return the largest number of validation batches as far as it is known without the data."""
+        given = [one for one in (self.validation_steps, self.limit_batches) if isinstance(one, int)]
+        return min(given, default=None)
+
+
+def check_limits(steps: Any, validation_steps: Any, limit: Any, overfit: Any) -> Limits:
+    """Return the arguments for the number of batches, checked.
+
+    Args:
+        steps: `fit(steps_per_epoch=)`.
+        validation_steps: `fit(validation_steps=)`.
+        limit: `fit(limit_batches=)`.
+        overfit: `fit(overfit_batches=)`.
+
+    Raises:
+        ValueError: An argument is out of its range, or two of them exclude each other.
+    """
+    given = {"steps_per_epoch": steps, "limit_batches": limit, "overfit_batches": overfit}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise ValueError(
+            f"pass one of {' and '.join(names)}: steps_per_epoch continues through the data, limit_batches begins "
+            "each epoch anew, overfit_batches repeats the same batches."
+        )
+    return Limits(
+        None if steps is None else check_int("steps_per_epoch", steps),
+        None if validation_steps is None else check_int("validation_steps", validation_steps),
+        check_number_of_batches("limit_batches", limit),
+        check_number_of_batches("overfit_batches", overfit),
+    )
+
+
 class FitData(NamedTuple):
     """Training data, validation data and random generators of one fit."""
 
@@ -43,12 +91,11 @@ def assemble(
     source: DataAdapter,
     validation: DataAdapter | None,
     split: Split,
+    limits: Limits,
     *,
     batch_size: int | None,
     shuffle: bool | str,
-    steps: int | None,
     validation_batch_size: int | None,
-    validation_steps: int | None,
     can_grow: Callable[[], bool],
     generators_in: Mapping[str, Any],
     callbacks: Sequence[Callback],
@@ -60,11 +107,10 @@ def assemble(
         source: Training data.
         validation: Validation data, `None` if there is none or it is split from `source`.
         split: The validation split of `source`.
+        limits: Numbers of batches of an epoch and of its validation.
         batch_size: Rows of a training batch.
         shuffle: `fit(shuffle=)`.
-        steps: `fit(steps_per_epoch=)`.
         validation_batch_size: Rows of a validation batch.
-        validation_steps: Maximal number of validation batches.
         can_grow: Returns whether validation batches may have any size.
         generators_in: Objects that may hold random generators, besides the data, by name.
         callbacks: Callbacks of the fit. If one saves its state, random generators are looked for, in the others too.
@@ -86,17 +132,42 @@ def assemble(
     # a checkpointer refers to the whole fit, so that everything would be found a second time in it
     others = [None if getattr(one, "is_checkpointer", False) else one for one in callbacks]
     random = RandomStates(is_captured, data=source.holder, validation=held, **generators_in, callbacks=others)
+    shuffle = shuffle if limits.overfit_batches is None else False
     training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows, trains=True)
+    training = _limited(training, limits, source.kind)
     check_last_batch(model, training)
-    if steps is not None:
-        training = SpanningBatches(training, check_int("steps_per_epoch", steps), random)
+    if limits.steps_per_epoch is not None:
+        training = SpanningBatches(training, limits.steps_per_epoch, random)
+    if limits.overfit_batches is not None:
+        return FitData(training, training, random)
     if validation is None:
         return FitData(training, None, random)
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
-    validating = eval_batches(
-        validation, size, validation_steps, grows=can_grow, rows=held_out, name="validation_steps"
-    )
+    steps = _validation_steps(validation, size, held_out, limits)
+    validating = eval_batches(validation, size, steps, grows=can_grow, rows=held_out, name="validation_steps")
     return FitData(training, validating, random)
+
+
+def _limited(training: Resumable, limits: Limits, kind: str) -> Resumable:
+    """Apply `limit_batches` or `overfit_batches` to the training batches."""
+    if limits.limit_batches is not None:
+        return LimitedBatches(training, number_of_batches("limit_batches", limits.limit_batches, training))
+    if limits.overfit_batches is None:
+        return training
+    count = number_of_batches("overfit_batches", limits.overfit_batches, training)
+    # arrays and datasets that are not shuffled begin each pass with the same rows; other data have their own order
+    return (LimitedBatches if kind in ("arrays", "Dataset") else RepeatedBatches)(training, count)
+
+
+def _validation_steps(
+    validation: DataAdapter, batch_size: int | None, rows: torch.Tensor | None, limits: Limits
+) -> int | None:
+    """Return the largest number of validation batches; `None` for all."""
+    steps, limit = limits.largest_validation, limits.limit_batches
+    if limit is None or isinstance(limit, int):
+        return steps
+    fraction = number_of_batches("limit_batches", limit, validation.batches(batch_size, rows=rows))
+    return fraction if steps is None else min(steps, fraction)
 
 
 def validation_source(data: Any, transfer: BatchTransfer, finite: bool, steps: int | None) -> DataAdapter | None:
@@ -106,7 +177,7 @@ def validation_source(data: Any, transfer: BatchTransfer, finite: bool, steps: i
         data: `validation_data` of `fit`.
         transfer: Converts arrays to the dtypes of the model.
         finite: Raise an error for NaN and infinity.
-        steps: `fit(validation_steps=)`, required for a generator.
+        steps: The largest number of validation batches, required for a generator.
     """
     if data is None:
         return None
