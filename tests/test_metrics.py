@@ -15,7 +15,7 @@ import kerastorch as kt
 from kerastorch import losses, metrics
 from kerastorch.losses import regression
 from kerastorch.metrics.accumulators import named_scalars
-from kerastorch.metrics.metric import NAMES
+from kerastorch.metrics.registry import NAMES
 from kerastorch.metrics.task import TaskSpec
 
 N, CLASSES, LABELS = 400, 7, 3
@@ -735,26 +735,3 @@ def test_large_logits_are_ranked_as_they_are(name, scale):
     model.compile("sgd", "binary_cross_entropy_with_logits", metrics=[name])
     expected = {"auc": sk.roc_auc_score, "average_precision": sk.average_precision_score}[name](y, x[:, 0])
     assert model.evaluate(x, y, verbose=0, return_dict=True)[name] == pytest.approx(expected)
-
-
-OLD_NAMES = {
-    "sees": ("input_format", "raw"), "higher": ("higher_is_better", True),
-    "classifies": ("is_classification", True), "left_out": ("ignore_index", -1),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("old", OLD_NAMES)
-def test_the_old_name_of_an_argument_works_with_a_warning_that_names_the_new_one(old):
-    new, value = OLD_NAMES[old]
-    with pytest.warns(DeprecationWarning, match=rf"Metric\.{old} is deprecated: it is called {new} now") as told:
-        metric = metrics.Metric("mine", make=list, **{old: value})
-    with pytest.warns(DeprecationWarning, match=new) as read:
-        assert getattr(metric, old) == value
-    assert {one.filename for one in (*told, *read)} == {__file__}
-    assert metric == metrics.Metric("mine", make=list, **{new: value})  # which does not warn
-    assert getattr(metric, new) == value
-
-
-def test_an_argument_that_no_version_had_is_an_error():
-    with pytest.raises(TypeError, match="sight"):
-        metrics.Metric("mine", make=list, sight="raw")

@@ -9,13 +9,13 @@ from typing import Any
 from torch import nn
 
 from kerastorch.core.module_tree import modules
-from kerastorch.metrics.metric import Metric
-from kerastorch.metrics.metric import get as get_metric
+from kerastorch.metrics.metric_spec import MetricSpec
+from kerastorch.metrics.registry import get as get_metric
 from kerastorch.training.output_names import by_output
 from kerastorch.training.trainer import Trainer
 
 
-def metrics_by_output(given: Any, names: Sequence[str] | None = None) -> dict[str, list[Metric]]:
+def metrics_by_output(given: Any, names: Sequence[str] | None = None) -> dict[str, list[MetricSpec]]:
     """Return the metrics given to `compile` by output name.
 
     Args:
@@ -28,9 +28,9 @@ def metrics_by_output(given: Any, names: Sequence[str] | None = None) -> dict[st
     return {name: unique(map(get_metric, some)) for name, some in listed.items() if some and some[0] is not None}
 
 
-def unique(wanted: Iterable[Metric]) -> list[Metric]:
+def unique(wanted: Iterable[MetricSpec]) -> list[MetricSpec]:
     """Add numbers to repeated names of metrics as Keras does: `accuracy`, `accuracy_1`."""
-    numbered: list[Metric] = []
+    numbered: list[MetricSpec] = []
     for metric in wanted:
         names = {other.name for other in numbered}
         name, number = metric.name, 0

@@ -15,7 +15,7 @@ from kerastorch.core.errors import CheckpointError
 from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import KerasMetric, named_scalars
-from kerastorch.metrics.metric import Metric
+from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.metrics.task import TaskSpec
 from kerastorch.training.mean import Mean, unshared
 
@@ -34,7 +34,7 @@ class Scores:
 
     def __init__(
         self,
-        metrics: list[Metric],
+        metrics: list[MetricSpec],
         loss: Loss | None,
         ends_in: str | None = None,
         channel_axis: Callable[[], int | None] = lambda: None,

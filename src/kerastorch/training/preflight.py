@@ -17,7 +17,7 @@ from kerastorch.layers.batch_normalization import BatchNormalization
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
 from kerastorch.losses.base import Loss
-from kerastorch.metrics.metric import Metric, unknown_outputs
+from kerastorch.metrics.metric_spec import MetricSpec, unknown_outputs
 from kerastorch.optimizers.base import TorchOptimizer, optimizer_parameters
 from kerastorch.training.fused_activation import find_final_activation, last_module
 
@@ -172,7 +172,7 @@ def with_prefix(logs: Mapping[str, Any]) -> dict[str, Any]:
     return {f"val_{name}": value for name, value in logs.items()}
 
 
-def check_outputs_are_known(model: nn.Module, metrics: Iterable[Metric], loss: Loss | None) -> None:
+def check_outputs_are_known(model: nn.Module, metrics: Iterable[MetricSpec], loss: Loss | None) -> None:
     """Raise an error if a metric must know whether a single output is a probability or a logit, and it is unknown."""
     if loss is None or loss.task is not None:
         return

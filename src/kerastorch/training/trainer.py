@@ -18,7 +18,7 @@ from kerastorch.core.module_tree import is_built, modules, tensors
 from kerastorch.core.trainable import sync_trainable
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.data_device import parse_device
-from kerastorch.metrics.metric import Metric
+from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
 from kerastorch.optimizers.registry import create_optimizer, replace_parameters
@@ -73,7 +73,7 @@ class Trainer:
         model: Any,
         optimizer_config: Any,
         compiled_loss: CompiledLoss,
-        metrics: Mapping[str, list[Metric]],
+        metrics: Mapping[str, list[MetricSpec]],
         weight_regularizers: Mapping[str, Any],
         device: Any,
         memory_format: MemoryFormat | None = None,

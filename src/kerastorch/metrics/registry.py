@@ -1,23 +1,18 @@
-"""Metric: one metric of one output, and `get`, which makes it from what a user writes."""
+"""`get`, which makes the `MetricSpec` of a metric from what a user writes; and the metrics by name."""
 
 from __future__ import annotations
 
 import copy
 import sys
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import Any
 
 import torch
 
 from kerastorch.core.name_lookup import look_up, public_name, snake_case
 from kerastorch.core.ownership import is_from
-from kerastorch.core.representation import represent
 from kerastorch.losses import regression as regression_losses
 from kerastorch.losses.argument_order import resolve_order
-from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import (
     Accuracy,
     FunctionMetric,
@@ -26,8 +21,8 @@ from kerastorch.metrics.accumulators import (
     LossMean,
     TransformedMetric,
     UserMetric,
-    torchmetrics_in,
 )
+from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.metrics.task import InputFormat, TaskSpec
 
 # torchmetrics is imported inside functions: its import takes longer than a short training
@@ -67,105 +62,7 @@ _LOWER_IS_BETTER = ("calibration_error", "hinge_loss")
 _RANK_NAMES = ("auc", "auroc", "roc_auc", "average_precision")
 
 
-@dataclass(frozen=True, repr=False)
-class Metric:
-    """One metric of one output: its name in the logs, and how to make its accumulator.
-
-    Attributes:
-        name: Name in the logs, without that of the output.
-        make: `TaskSpec -> accumulator`, called at the first batch.
-        input_format: Format of the outputs and targets that the accumulator takes: see `TaskSpec.prepare`.
-        higher_is_better: Whether larger values are better; `None` if unknown.
-        is_classification: Whether the metric compares classes, not values.
-        by_batch: Whether the accumulator gets every batch on its own. Default: many rows at once.
-        if_unknown: What to do if outputs are either probabilities or logits and nothing tells which: `'ask'` raises
-            an error; `'sigmoid'` treats them as logits, which preserves their order; `'raw'` passes them unchanged.
-        ignore_index: Label whose rows the accumulator leaves out, as a torchmetrics object made with
-            `ignore_index` does. Default: none.
-    """
-
-    name: str
-    make: Callable[[TaskSpec], Any]
-    input_format: InputFormat = "task"
-    higher_is_better: bool | None = None
-    is_classification: bool = False
-    by_batch: bool = False
-    if_unknown: Literal["ask", "sigmoid", "raw"] = "raw"
-    ignore_index: int | None = None
-
-    def __repr__(self) -> str:
-        return represent(self, never=("make",))
-
-    def resolve_spec(self, spec: TaskSpec, loss: Loss | None) -> TaskSpec:
-        """Return the task of an output with a known `link` and the `ignore_index` of this metric.
-
-        Args:
-            spec: The task, as read from the loss and the first batch.
-            loss: The loss of the output, for the error message.
-
-        Raises:
-            ValueError: Nothing tells whether the outputs are probabilities or logits, and the metric depends on it.
-        """
-        if self.ignore_index is not None:
-            spec = replace(spec, left_out=self.ignore_index)
-        if spec.link != "unknown":
-            return spec
-        if self.if_unknown == "ask":
-            raise ValueError(unknown_outputs(self.name, loss))
-        return replace(spec, link="sigmoid" if self.if_unknown == "sigmoid" else None)
-
-    def build(self, spec: TaskSpec, device: torch.device) -> Any:
-        """Return a new accumulator, with methods `update(y_pred, y_true)`, `compute` and `reset`."""
-        accumulator = self.make(spec)
-        accumulator.to(device)
-        for _, metric in torchmetrics_in(accumulator):
-            # In a process group torchmetrics would wait for the other processes and return the value of all their rows,
-            # while the loss in the same logs is that of the rows of this process. Therefore it does not synchronise.
-            metric.sync_on_compute = metric._to_sync = False
-        return accumulator
-
-
-_RENAMED = {
-    "sees": "input_format", "higher": "higher_is_better", "classifies": "is_classification", "left_out": "ignore_index",
-}  # fmt: skip
-
-
-def _renamed(old: str) -> str:
-    """Return the new name of an attribute, with a `DeprecationWarning` at the line of the caller's caller."""
-    new = _RENAMED[old]
-    warnings.warn(f"Metric.{old} is deprecated: it is called {new} now.", DeprecationWarning, stacklevel=3)
-    return new
-
-
-def _accept_old_names(init: Callable[..., None]) -> Callable[..., None]:
-    """Return the constructor, which takes the old names of its keyword arguments too."""
-
-    @wraps(init)
-    def wrapper(self: Metric, *args: Any, **kwargs: Any) -> None:
-        for old in [name for name in kwargs if name in _RENAMED]:
-            kwargs[_renamed(old)] = kwargs.pop(old)
-        init(self, *args, **kwargs)
-
-    return wrapper
-
-
-if not TYPE_CHECKING:  # type checkers refuse the old names
-    Metric.__init__ = _accept_old_names(Metric.__init__)
-    for _old in _RENAMED:
-        setattr(Metric, _old, property(lambda self, old=_old: getattr(self, _renamed(old))))
-
-
-def unknown_outputs(metric: str, loss: Loss | None) -> str:
-    """Return the error message that asks whether outputs are probabilities or logits."""
-    given = "there is no loss that says it" if loss is None else f"the loss {loss.name!r} does not say"
-    return (
-        f"metric {metric!r} needs to know whether the outputs are probabilities or logits, and {given}. End the model "
-        "in a sigmoid layer; or make the loss a subclass of kerastorch.losses.Loss with task = 'binary' and "
-        "from_logits = True (or False); or pass an object such as torchmetrics.classification.BinaryAccuracy()."
-    )
-
-
-def get(identifier: Any) -> Metric:
+def get(identifier: Any) -> MetricSpec:
     """Return the metric for a name, class, object or function.
 
     An object is a metric of torchmetrics, or has the methods `update`, `compute` and `reset`, or those of Keras. A
@@ -182,7 +79,7 @@ def get(identifier: Any) -> Metric:
     Traceback (most recent call last):
     ValueError: Unknown metric 'acuracy'. Did you mean 'accuracy'? Known: ...
     """
-    if isinstance(identifier, Metric):
+    if isinstance(identifier, MetricSpec):
         return identifier
     if isinstance(identifier, str):
         return _from_name(identifier)
@@ -195,12 +92,12 @@ def get(identifier: Any) -> Metric:
     if callable(identifier):
         name = public_name(identifier)
         order = resolve_order(identifier, name, "metric")
-        return Metric(name, lambda spec: FunctionMetric(identifier, order, name), input_format="raw")
+        return MetricSpec(name, lambda spec: FunctionMetric(identifier, order, name), input_format="raw")
     raise TypeError(f"A metric is a name, a torchmetrics metric or a function, got {identifier!r}.")
 
 
-def _from_update_object(metric: Any) -> Metric:
-    """Return the `Metric` of an object with `update`, `compute` and `reset`."""
+def _from_update_object(metric: Any) -> MetricSpec:
+    """Return the `MetricSpec` of an object with `update`, `compute` and `reset`."""
     fresh = copy.deepcopy(metric)
     fresh.reset()
     name = snake_case(type(metric).__name__)
@@ -212,7 +109,7 @@ def _from_update_object(metric: Any) -> Metric:
     if len(inputs) > 1:
         raise TypeError(f"{name} has metrics that need different outputs. List them: metrics=[*collection.values()].")
     input_format, ignore_index = inputs.pop()
-    return Metric(
+    return MetricSpec(
         name,
         lambda spec: copy.deepcopy(fresh) if is_torchmetrics else UserMetric(copy.deepcopy(fresh), order),
         input_format=input_format,
@@ -235,8 +132,8 @@ def _ignore_index(metric: Any) -> int | None:
     return index if isinstance(index, int) else None
 
 
-def _from_keras_object(metric: Any) -> Metric:
-    """Return the `Metric` of an object with `update_state`, `result` and `reset_state`."""
+def _from_keras_object(metric: Any) -> MetricSpec:
+    """Return the `MetricSpec` of an object with `update_state`, `result` and `reset_state`."""
     is_complete = _has_methods(metric, "update_state", "result")
     if not is_complete or not (_has_methods(metric, "reset_state") or _has_methods(metric, "reset_states")):
         raise TypeError(
@@ -245,7 +142,7 @@ def _from_keras_object(metric: Any) -> Metric:
         )
     given = getattr(metric, "name", None)
     name = given if isinstance(given, str) and given else snake_case(type(metric).__name__)
-    return Metric(name, lambda spec: KerasMetric(metric, name), input_format="raw", by_batch=True)
+    return MetricSpec(name, lambda spec: KerasMetric(metric, name), input_format="raw", by_batch=True)
 
 
 def _has_methods(thing: Any, *names: str) -> bool:
@@ -259,12 +156,12 @@ def _input_format(metric: Any) -> InputFormat:
     return "task" if ".regression" in type(metric).__module__ else "raw"
 
 
-def _from_name(name: str) -> Metric:
-    """Return the `Metric` of a name in `NAMES`."""
+def _from_name(name: str) -> MetricSpec:
+    """Return the `MetricSpec` of a name in `NAMES`."""
     key = look_up("metric", name, {known: known for known in NAMES})
     is_error = key in _LOSS_NAMES or key in _ROOT_NAMES
     is_regression = is_error or key in _REGRESSION
-    return Metric(
+    return MetricSpec(
         name,
         partial(_make_accumulator, key),
         input_format=_input_format_of_name(key),
