@@ -93,6 +93,19 @@ def _unit(x):
     return x / x.square().sum(-1, keepdim=True).sqrt()
 
 
+def _normalized(p):
+    return p / p.sum(-1, keepdim=True)
+
+
+def _right(y, p):
+    return y * p + (1 - y) * (1 - p)
+
+
+def _of_class(y, p):
+    return torch.stack([row[int(label)] for label, row in zip(y, p, strict=True)])
+
+
+ALPHA = [0.2, 0.5, 1.5]
 # loss, its data, and one value for each sample written out
 FORMULAS = {
     "mse": (losses.MeanSquaredError, {}, _values, lambda y, p: ((y - p) ** 2).mean(-1)),
@@ -170,6 +183,59 @@ FORMULAS = {
         _class_logits,
         lambda y, p: _picked(y, p.exp()),
     ),
+    "binary-focal": (
+        losses.BinaryFocalCrossentropy,
+        {},
+        _binary,
+        lambda y, p: -((1 - _right(y, p)) ** 2 * _right(y, p).log()).mean(-1),
+    ),
+    "binary-focal-balanced": (
+        losses.BinaryFocalCrossentropy,
+        {"apply_class_balancing": True, "alpha": 0.1, "gamma": 0.5},
+        _binary,
+        lambda y, p: (
+            -((0.1 * y + 0.9 * (1 - y)) * (1 - _right(y, p)) ** 0.5 * (y * p.log() + (1 - y) * (1 - p).log())).mean(-1)
+        ),
+    ),
+    "binary-focal-logits-smooth": (
+        losses.BinaryFocalCrossentropy,
+        {"from_logits": True, "label_smoothing": 0.2, "gamma": 3},
+        _binary_logits,
+        lambda y, z: (
+            (1 - _right(0.8 * y + 0.1, z.sigmoid())) ** 3
+            * -((0.8 * y + 0.1) * z.sigmoid().log() + (0.9 - 0.8 * y) * (1 - z.sigmoid()).log())
+        ).mean(-1),
+    ),
+    "categorical-focal": (
+        losses.CategoricalFocalCrossentropy,
+        {},
+        _one_hot,
+        lambda y, p: 0.25 * (1 - (y * _normalized(p)).sum(-1)) ** 2 * _cross(y, p),
+    ),
+    "categorical-focal-soft": (
+        losses.CategoricalFocalCrossentropy,
+        {"alpha": ALPHA, "gamma": 1.5},
+        _distributions,
+        lambda y, p: -(_double(ALPHA) * (1 - _normalized(p)) ** 1.5 * y * _normalized(p).log()).sum(-1),
+    ),
+    "categorical-focal-logits-smooth": (
+        losses.CategoricalFocalCrossentropy,
+        {"alpha": ALPHA, "from_logits": True, "label_smoothing": 0.3},
+        _one_hot_logits,
+        lambda y, z: -(_double(ALPHA) * (1 - z.softmax(-1)) ** 2 * (0.7 * y + 0.1) * z.softmax(-1).log()).sum(-1),
+    ),
+    "generalized": (
+        losses.CategoricalGeneralizedCrossEntropy,
+        {},
+        _classes,
+        lambda y, p: 2 * (1 - _of_class(y, p).sqrt()),
+    ),
+    "generalized-q": (
+        losses.CategoricalGeneralizedCrossEntropy,
+        {"q": 0.9},
+        _classes,
+        lambda y, p: (1 - _of_class(y, p) ** 0.9) / 0.9,
+    ),
 }
 
 ALIASES = {
@@ -201,7 +267,23 @@ ALIASES = {
     "categorical_crossentropy": losses.CategoricalCrossentropy,
     "sparse_categorical_crossentropy": losses.SparseCategoricalCrossentropy,
     "SparseCategoricalCrossentropy": losses.SparseCategoricalCrossentropy,
+    "binary_focal_crossentropy": losses.BinaryFocalCrossentropy,
+    "BinaryFocalCrossentropy": losses.BinaryFocalCrossentropy,
+    "categorical_focal_crossentropy": losses.CategoricalFocalCrossentropy,
+    "CategoricalFocalCrossentropy": losses.CategoricalFocalCrossentropy,
+    "categorical_generalized_cross_entropy": losses.CategoricalGeneralizedCrossEntropy,
+    "CategoricalGeneralizedCrossEntropy": losses.CategoricalGeneralizedCrossEntropy,
+    "dice": losses.Dice,
+    "Dice": losses.Dice,
+    "tversky": losses.Tversky,
+    "Tversky": losses.Tversky,
+    "circle": losses.Circle,
+    "Circle": losses.Circle,
+    "ctc": losses.CTC,
+    "CTC": losses.CTC,
 }
+# those that are not a formula of each row have tests in test_keras_losses.py
+OF_SEVERAL_ROWS = {losses.Dice, losses.Tversky, losses.Circle, losses.CTC}
 
 
 def _weights():
@@ -220,7 +302,7 @@ def _reduced(values, weight, reduction):
 
 def test_every_keras_class_has_a_row_in_these_tests():
     classes = {getattr(losses, name) for name in losses.__all__ if name[0].isupper() and name != "Loss"}
-    assert classes == {row[0] for row in FORMULAS.values()} == set(ALIASES.values())
+    assert classes == {row[0] for row in FORMULAS.values()} | OF_SEVERAL_ROWS == set(ALIASES.values())
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
@@ -269,7 +351,7 @@ def test_get_makes_the_class_of_a_name_with_its_defaults(name, kind):
     loss = losses.get(name)
     assert type(loss) is kind
     assert loss.reduction == "sum_over_batch_size"
-    assert not loss.from_logits
+    assert loss.from_logits == (kind is losses.CTC)
     assert type(losses.get(kind)) is kind
 
 
@@ -307,6 +389,18 @@ def test_an_unknown_reduction_is_refused():
     [
         (lambda: losses.BinaryCrossentropy(label_smoothing=1.5), "label_smoothing must be .*<= 1, got 1.5"),
         (lambda: losses.CategoricalCrossentropy(label_smoothing=-0.1), "label_smoothing must be .*>= 0"),
+        (lambda: losses.BinaryFocalCrossentropy(gamma=-1), "gamma must be a finite number >= 0, got -1"),
+        (lambda: losses.BinaryFocalCrossentropy(alpha=1.5), "alpha must be .*<= 1, got 1.5"),
+        (lambda: losses.CategoricalFocalCrossentropy(alpha=[0.1, -1]), "a factor of alpha must be .*>= 0, got -1"),
+        (lambda: losses.CategoricalFocalCrossentropy(alpha=[]), r"alpha must be a number or a list .*, got \[\]"),
+        (lambda: losses.CategoricalFocalCrossentropy(alpha="a"), "alpha must be a finite number >= 0, got 'a'"),
+        (lambda: losses.CategoricalGeneralizedCrossEntropy(1.0), "q must be a finite number > 0 and < 1, got 1"),
+        (lambda: losses.CategoricalGeneralizedCrossEntropy(0), "q must be a finite number > 0 and < 1, got 0"),
+        (lambda: losses.Dice(axis="all"), "axis must be an integer, a tuple of integers or None, got 'all'"),
+        (lambda: losses.Tversky(axis=(1, True)), "axis must be an integer, a tuple of integers or None"),
+        (lambda: losses.Tversky(alpha=-1), "alpha must be a finite number >= 0, got -1"),
+        (lambda: losses.Circle(gamma=0), "gamma must be a finite number > 0, got 0"),
+        (lambda: losses.Loss("my_loss"), "reduction must be one of .*got 'my_loss'. Is it a name.*name='my_loss'"),
         (lambda: losses.Huber(delta=0), "delta must be a finite number > 0, got 0"),
         (lambda: losses.Huber(delta=math.nan), "delta must be a finite number > 0, got nan"),
     ],

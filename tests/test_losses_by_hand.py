@@ -1,4 +1,4 @@
-"""Losses called by hand, on NumPy arrays and lists, as classes and as functions: each is its formula in NumPy."""
+"""Losses called by hand: each is its formula in NumPy. Arrays give NumPy, a tensor anywhere gives a tensor."""
 
 import functools
 
@@ -29,6 +29,15 @@ def _cross(y, p):
 
 def _binary_cross(y, p):
     return -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean(-1)
+
+
+def _binary_focal(y, p, gamma=2.0):
+    missing = y * (1 - p) + (1 - y) * p
+    return (missing**gamma * -(y * np.log(p) + (1 - y) * np.log(1 - p))).mean(-1)
+
+
+def _categorical_focal(y, p, alpha=0.25, gamma=2.0):
+    return -(alpha * (1 - p) ** gamma * y * np.log(p)).sum(-1)
 
 
 # name of the function: class, arguments, data, and the value of each sample
@@ -73,6 +82,28 @@ FORMULAS = {
         losses.SparseCategoricalCrossentropy, {"from_logits": True}, (LABELS, VALUES[1]),
         lambda y, z: -special.log_softmax(z, -1)[np.arange(len(y)), y],
     ),
+    "binary_focal_crossentropy": (losses.BinaryFocalCrossentropy, {}, BINARY, _binary_focal),
+    "binary_focal_crossentropy ": (
+        losses.BinaryFocalCrossentropy,
+        {"apply_class_balancing": True, "alpha": 0.3, "gamma": 1.5, "from_logits": True},
+        (BINARY[0], VALUES[1][:, :4]),
+        lambda y, z: (
+            np.where(y == 1, 0.3, 0.7)
+            * special.expit(np.where(y == 1, -z, z)) ** 1.5
+            * -special.log_expit(np.where(y == 1, z, -z))
+        ).mean(-1),
+    ),
+    "categorical_focal_crossentropy": (losses.CategoricalFocalCrossentropy, {}, ONE_HOT, _categorical_focal),
+    "categorical_focal_crossentropy ": (
+        losses.CategoricalFocalCrossentropy,
+        {"alpha": [0.1, 0.2, 0.3, 0.4], "gamma": 0.5, "from_logits": True, "label_smoothing": 0.2},
+        (ONE_HOT[0], VALUES[1]),
+        lambda y, z: _categorical_focal(0.8 * y + 0.05, special.softmax(z, -1), np.array([0.1, 0.2, 0.3, 0.4]), 0.5),
+    ),
+    "categorical_generalized_cross_entropy": (
+        losses.CategoricalGeneralizedCrossEntropy, {"q": 0.7}, CLASSES,
+        lambda y, p: (1 - p[np.arange(len(y)), y] ** 0.7) / 0.7,
+    ),
 }  # fmt: skip
 ALL = pytest.mark.parametrize(
     ("name", "kind", "arguments", "data", "formula"),
@@ -89,8 +120,12 @@ FORMS = {
 }
 
 
+# those that are not a formula of each row have tests in test_keras_losses.py
+OF_SEVERAL_ROWS = ["Circle", "CTC", "Dice", "Tversky", "circle", "ctc", "dice", "tversky"]
+
+
 def test_every_class_and_every_function_has_a_row():
-    public = {getattr(losses, name) for name in losses.__all__ if name not in ("Loss", "get")}
+    public = {getattr(losses, name) for name in losses.__all__ if name not in ("Loss", "get", *OF_SEVERAL_ROWS)}
     rows = {getattr(losses, name.strip()) for name in FORMULAS}
     assert public == {row[0] for row in FORMULAS.values()} | rows
     assert losses.mse is losses.mean_squared_error
@@ -105,8 +140,7 @@ def test_every_class_and_every_function_has_a_row():
 def test_a_class_takes_arrays_and_lists(name, kind, arguments, data, formula, form):
     y, p = map(FORMS[form], data)
     found = kind(**arguments)(y, p)
-    assert found.dtype == torch.float32
-    assert found.shape == ()
+    assert type(found) is np.float32
     np.testing.assert_allclose(found, formula(*data).mean(), rtol=1e-4)
 
 
@@ -115,7 +149,8 @@ def test_a_class_takes_arrays_and_lists(name, kind, arguments, data, formula, fo
 def test_a_function_returns_the_value_of_each_sample(name, kind, arguments, data, formula, form):
     y, p = map(FORMS[form], data)
     found = getattr(losses, name)(y, p, **arguments)
-    assert found.dtype == torch.float32
+    assert type(found) is np.ndarray
+    assert found.dtype == np.float32
     np.testing.assert_allclose(found, formula(*data), rtol=2e-4, atol=1e-6)
 
 
@@ -128,6 +163,28 @@ def test_a_function_of_tensors_keeps_their_dtype_and_has_gradients(name, kind, a
     np.testing.assert_allclose(found.detach(), formula(*data), rtol=1e-5)
     found.sum().backward()
     assert p.grad.abs().sum() > 0
+
+
+@ALL
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["targets", "outputs", "weights"])
+def test_a_tensor_anywhere_gives_a_tensor(name, kind, arguments, data, formula, which):
+    given = [*data, np.ones(6)]
+    given[which] = torch.from_numpy(given[which])
+    found = kind(**arguments)(*given)
+    assert type(found) is torch.Tensor
+    np.testing.assert_allclose(found, formula(*data).mean(), rtol=1e-4)
+    if which < 2:
+        found = getattr(losses, name)(*given[:2], **arguments)
+        assert type(found) is torch.Tensor
+        np.testing.assert_allclose(found, formula(*data), rtol=2e-4, atol=1e-6)
+
+
+@ALL
+def test_arrays_with_weights_or_without_reduction_give_numpy(name, kind, arguments, data, formula):
+    assert type(kind(**arguments)(*data, [1] * 6)) is np.float32
+    found = kind(**arguments, reduction="none")(*data)
+    assert type(found) is np.ndarray
+    np.testing.assert_allclose(found, formula(*data), rtol=2e-4, atol=1e-6)
 
 
 @ALL
@@ -212,7 +269,9 @@ def test_the_losses_of_the_lecture_on_lists():
 )
 def test_losses_of_torch_take_arrays_and_lists_too(name, data, formula):
     for y, p in (data, [part.tolist() for part in data]):
-        np.testing.assert_allclose(losses.get(name)(y, p), formula(*data), rtol=1e-4)
+        found = losses.get(name)(y, p)
+        assert type(found) is np.float32
+        np.testing.assert_allclose(found, formula(*data), rtol=1e-4)
         np.testing.assert_allclose(losses.get(name)(y, p, [2.0] * 6), 2 * formula(*data), rtol=1e-4)
 
 
@@ -221,13 +280,38 @@ def test_a_loss_of_ones_own_takes_arrays_and_lists_too():
         return (y_true - y_pred).abs() ** 3
 
     y, p = VALUES
-    np.testing.assert_allclose(losses.get(cubic)(y.tolist(), p), (np.abs(y - p) ** 3).mean(), rtol=1e-4)
+    found = losses.get(cubic)(y.tolist(), p)
+    assert type(found) is np.float32
+    np.testing.assert_allclose(found, (np.abs(y - p) ** 3).mean(), rtol=1e-4)
+
+
+def test_a_loss_with_parameters_gives_numpy_without_a_gradient():
+    class Scaled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, y_pred, y_true):
+            return self.scale * (y_pred - y_true).square().mean()
+
+    y, p = VALUES
+    found = losses.get(Scaled())(y, p)
+    assert type(found) is np.float32
+    np.testing.assert_allclose(found, 2 * ((y - p) ** 2).mean(), rtol=1e-4)
+
+
+def test_outputs_in_bfloat16_give_float32_arrays():
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        assert losses.mse([[1.0]], [[3.0]]).tolist() == [4.0]
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_arrays_follow_the_default_dtype_of_torch():
     torch.set_default_dtype(torch.float64)
     try:
-        assert losses.mse([1.0], [2]).dtype == torch.float64
+        assert losses.mse([1.0], [2]).dtype == np.float64
         assert kt.activations.relu([1]).dtype == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)

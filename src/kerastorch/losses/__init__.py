@@ -4,14 +4,31 @@ from typing import TYPE_CHECKING, NoReturn
 
 from kerastorch.core.errors import absent_name
 from kerastorch.losses.base import Loss
+from kerastorch.losses.circle_loss import Circle
+from kerastorch.losses.class_functions import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
+    circle,
+    ctc,
+    dice,
+    sparse_categorical_crossentropy,
+    tversky,
+)
 from kerastorch.losses.classification import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
 )
+from kerastorch.losses.ctc_loss import CTC
+from kerastorch.losses.focal import (
+    BinaryFocalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+)
 from kerastorch.losses.functions import (
-    binary_crossentropy,
-    categorical_crossentropy,
     categorical_hinge,
     cosine_similarity,
     hinge,
@@ -28,9 +45,9 @@ from kerastorch.losses.functions import (
     mse,
     msle,
     poisson,
-    sparse_categorical_crossentropy,
     squared_hinge,
 )
+from kerastorch.losses.overlap import Dice, Tversky
 from kerastorch.losses.registry import get
 from kerastorch.losses.regression import (
     CategoricalHinge,
@@ -48,10 +65,16 @@ from kerastorch.losses.regression import (
 )
 
 __all__ = [
+    "CTC",
     "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
     "CategoricalHinge",
+    "Circle",
     "CosineSimilarity",
+    "Dice",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -64,10 +87,17 @@ __all__ = [
     "Poisson",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
+    "Tversky",
     "binary_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
     "categorical_hinge",
+    "circle",
     "cosine_similarity",
+    "ctc",
+    "dice",
     "get",
     "hinge",
     "huber",
@@ -85,6 +115,7 @@ __all__ = [
     "poisson",
     "sparse_categorical_crossentropy",
     "squared_hinge",
+    "tversky",
 ]
 
 

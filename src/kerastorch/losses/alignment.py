@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from kerastorch.losses.broadcasting import Form
+
 
 def align_targets(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return targets for a function of `(y_true, y_pred)` whose formula is unknown.
@@ -90,6 +92,32 @@ def align_classes(name: str, y_true: Tensor, y_pred: Tensor, axis: int) -> Tenso
     return to_class_numbers(y_true)
 
 
+def class_number_forms(y_true: Tensor, y_pred: Tensor) -> dict[Form, Tensor]:
+    """Return targets as int64 class numbers: `'classes'` without the class axis, `'class column'` with size 1 there.
+
+    The dict is empty if the shape does not fit class numbers, or if floats are not whole.
+
+    Args:
+        y_true: Targets, `(batch, ...)`.
+        y_pred: Scores with the classes on axis 1 or on the last axis, `(batch, ...)`.
+
+    >>> {form: tuple(y.shape) for form, y in class_number_forms(torch.ones(4, 1), torch.zeros(4, 3)).items()}
+    {'classes': (4,), 'class column': (4, 1)}
+    """
+    for axis in (1, -1) if y_pred.ndim > 1 else ():
+        sizes = list(y_pred.shape)
+        if sizes[axis] == 1:
+            continue
+        sizes[axis] = 1
+        column = y_true.unsqueeze(axis % y_pred.ndim) if y_true.ndim == y_pred.ndim - 1 else y_true
+        if list(column.shape) == sizes:
+            if y_true.is_floating_point() and not bool((y_true == y_true.round()).all()):
+                return {}
+            column = column.to(torch.int64)
+            return {"classes": column.squeeze(axis), "class column": column}
+    return {}
+
+
 def _class_axis_hint(y_true: Tensor, y_pred: Tensor) -> str:
     """Return the hint to use `axis=1` if targets fit it, else an empty string."""
     sizes = list(y_pred.shape)
@@ -151,11 +179,8 @@ def check_signs(name: str, y_true: Tensor) -> None:
         raise ValueError(f"{name} needs labels -1 and 1; found {float(values[index]):g} at y[{index}].{hint}")
 
 
-def check_probabilities(name: str, y_pred: Tensor) -> None:
-    """Raise an error for outputs outside 0..1, which cannot be probabilities."""
+def check_probabilities(name: str, y_pred: Tensor, advice: str) -> None:
+    """Raise an error for outputs outside 0..1, which cannot be probabilities; `advice` ends the message."""
     low, high = float(y_pred.min()), float(y_pred.max())
     if low < 0 or high > 1.0001:
-        raise ValueError(
-            f"{name} expects probabilities, the model output ranges {low:.3g}..{high:.3g}. "
-            "End the model in a softmax or sigmoid, or pass from_logits=True."
-        )
+        raise ValueError(f"{name} expects probabilities, the model output ranges {low:.3g}..{high:.3g}. {advice}")

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import torch
 from torch import Tensor
 
-from kerastorch.core.array_conversion import to_tensors
 from kerastorch.core.name_lookup import snake_case
 from kerastorch.core.ownership import is_own
 from kerastorch.core.representation import represent
 from kerastorch.core.serialization import Configurable
-from kerastorch.losses.alignment import align_targets, align_values
+from kerastorch.losses.alignment import align_targets, align_values, class_number_forms, to_class_numbers
 from kerastorch.losses.argument_order import argument_order
-from kerastorch.losses.broadcasting import without_broadcasting
+from kerastorch.losses.array_calls import Array, call_on_arrays
+from kerastorch.losses.broadcasting import Form, without_broadcasting
 from kerastorch.losses.class_axis import find_class_axis
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "
 
 class Loss(Configurable):
     """Base of the losses. For a loss of your own, subclass it and write `call(y_true, y_pred)`.
+
+    `call` gets targets in the shape and dtype of the outputs if they have as many values, else as they are. If it fails
+    on these, it is called on the targets as class numbers: int64, without the axis of the classes or with size 1 there.
+    So `F.cross_entropy` and `y_pred.gather` work for class numbers of shape `(batch,)` and `(batch, 1)`, for integers
+    and whole floats. The form that works is chosen at the first batch of each shape. A call that broadcasts targets
+    with outputs is an error.
 
     Args:
         reduction: How the values of `call` become the loss. `'sum_over_batch_size'` (or `'mean'`): their
@@ -44,6 +50,8 @@ class Loss(Configurable):
         from_logits: Whether the loss applies `link` itself. Metrics given by name then apply it to the outputs, too.
         margins: Whether outputs are margins, which are positive for the second class, as in `Hinge`.
         log_outputs: Whether outputs are logarithms of predicted values. Metrics given by name apply `exp` to them.
+        takes_probabilities: Whether outputs are probabilities, if `task` does not say it.
+        matches_targets: Whether each output predicts a target, so that metrics given by name can compare them.
         class_axis: Axis of the classes in `y_pred`, for losses that have one; `None` if it is read from the shapes and
             values of outputs and targets.
         ignored: Class number whose samples are left out; `None` if there is none.
@@ -66,14 +74,16 @@ class Loss(Configurable):
     ignored: int | None = None
     margins = False
     log_outputs = False
+    takes_probabilities = False
+    matches_targets = True
     reduction: str | None
     knows_shapes = False
-    # shapes and dtypes of targets and outputs -> whether `call` works on the targets as given, but not on aligned ones
-    _as_given: dict[Any, bool] = {}
+    _forms: dict[Any, Form] = {}  # shapes and dtypes of targets and outputs -> form of the targets that `call` takes
 
     def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
         if reduction not in REDUCTIONS:
-            raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}.")
+            advice = f" Is it a name? Write name={reduction!r}." if isinstance(reduction, str) and name is None else ""
+            raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}.{advice}")
         self.reduction = reduction
         self.name = name or snake_case(type(self).__name__)
 
@@ -105,13 +115,11 @@ class Loss(Configurable):
         """Return the mean of `call`, a scalar; subclasses may use a single kernel of torch."""
         return self.call(y_true, y_pred).mean()
 
-    def __call__(
-        self, y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, sample_weight: Tensor | ArrayLike | None = None
-    ) -> Tensor:
+    def __call__(self, y_true: Array, y_pred: Array, sample_weight: Tensor | ArrayLike | None = None) -> Array:
         """Return the loss of a batch, reduced according to `reduction`.
 
-        Each argument may be a tensor, a NumPy array or a list. Outputs that are no tensor get torch's default dtype,
-        float32.
+        Each argument may be a tensor, a NumPy array or a list. If none is a tensor, the result is a NumPy number or
+        array, else a tensor. Outputs that are no tensor get torch's default dtype, float32.
 
         Args:
             y_true: Targets in the shape of `y_pred` (for sparse losses, without the class axis).
@@ -122,28 +130,41 @@ class Loss(Configurable):
             ValueError: The shapes do not fit.
             TypeError: Something is given that is no array of numbers.
         """
-        y_true, y_pred, sample_weight = to_tensors(y_true, y_pred, sample_weight)
+        if (
+            isinstance(y_true, Tensor)
+            and isinstance(y_pred, Tensor)
+            and (sample_weight is None or isinstance(sample_weight, Tensor))
+        ):  # as in a training step
+            return self._compute(y_true, y_pred, sample_weight)
+        return call_on_arrays(self._compute, y_true, y_pred, sample_weight)  # type: ignore[no-any-return]
+
+    def _compute(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+        """Return the loss of a batch of tensors, reduced according to `reduction`."""
         if sample_weight is None and self.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight"):
             return self._aligned_call(self.mean, y_true, y_pred)
         return self.reduce(self._aligned_call(self.call, y_true, y_pred), sample_weight)
 
     def _aligned_call(self, compute: Callable[[Tensor, Tensor], Tensor], y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Call a function on aligned targets, or on the given targets if it only works with these.
+        """Call a function on the form of the targets that it takes.
 
-        The function takes `(y_true, y_pred)`. Which targets work is found out at the first batch of each shape. Outputs
-        of 16 bits are converted to float32 if targets are more precise, because aligning would round the targets.
+        The function takes `(y_true, y_pred)`. Which form it takes is found out at the first batch of each shape.
+        Outputs of 16 bits are converted to float32 if targets are more precise, because aligning would round the
+        targets.
         """
         if y_pred.dtype in _SHORT and y_true.is_floating_point() and y_true.dtype not in _SHORT:
             y_pred = y_pred.float()
         if self.knows_shapes:
             return compute(self.align(y_true, y_pred), y_pred)
         key = y_true.shape[1:], y_true.ndim, y_true.dtype, y_pred.shape[1:], y_pred.ndim
-        as_given = self._as_given.get(key)
-        if as_given is None and y_pred.numel() > 1:  # a single number may be broadcast
-            outcome = without_broadcasting(self.name, compute, y_true, self.align(y_true, y_pred), y_pred)
-            self._as_given = {**self._as_given, key: outcome.as_given}
+        form = self._forms.get(key)
+        if form is None and y_pred.numel() > 1:  # a single number may be broadcast
+            aligned, classes = self.align(y_true, y_pred), class_number_forms(y_true, y_pred)
+            outcome = without_broadcasting(self.name, compute, y_true, aligned, y_pred, classes)
+            self._forms = {**self._forms, key: outcome.form}
             return outcome.value  # type: ignore[no-any-return]
-        return compute(y_true if as_given else self.align(y_true, y_pred), y_pred)
+        if form in ("classes", "class column"):
+            return _call_on_classes(compute, y_true, y_pred, form)
+        return compute(y_true if form == "given" else self.align(y_true, y_pred), y_pred)
 
     def reduce(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
         """Return the values of `call`, weighted and reduced according to `reduction`.
@@ -271,6 +292,20 @@ class FunctionLoss(Loss):
         if sample_weight is not None and values.ndim == 0:
             raise ValueError(f"{self.name} returns a scalar; with sample_weight it must return one value a sample.")
         return super().reduce(values, sample_weight)
+
+
+def _call_on_classes(compute: Callable[[Tensor, Tensor], Tensor], y_true: Tensor, y_pred: Tensor, form: Form) -> Tensor:
+    """Call a function on class numbers.
+
+    Floats that are not whole raise an error. On accelerators and in compiled steps, where reading a value would wait
+    for the device, they make the result NaN.
+    """
+    is_readable = y_true.device.type == "cpu" and not hasattr(y_true, "fake_mode")
+    numbers = to_class_numbers(y_true) if is_readable else y_true.to(torch.int64)
+    values = compute(class_number_forms(numbers, y_pred)[form], y_pred)
+    if is_readable or not y_true.is_floating_point():
+        return values
+    return values + torch.where((y_true == numbers).all(), 0.0, torch.nan).to(values.dtype)
 
 
 def expand_sample_weight(sample_weight: Tensor, values: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,27 +34,42 @@ _SELECTING = frozenset({
 _NEW_TENSOR = ("_like", "new_")  # end and start of functions in which an argument gives the shape of a new tensor
 
 
+# targets in the shape and dtype of the outputs; as the user gave them; class numbers without the class axis, or with
+# size 1 there
+Form = Literal["aligned", "given", "classes", "class column"]
+
+
 class Call(NamedTuple):
     """The result of a function of targets and outputs.
 
     Attributes:
         value: The value that the function returned.
-        as_given: Whether the function was called on the given targets, not on the aligned ones.
+        form: Form of the targets on which the function was called.
         used_numpy: Whether it converted targets or outputs to an array, in which broadcasting cannot be detected.
     """
 
     value: Any
-    as_given: bool
+    form: Form
     used_numpy: bool
+
+    @property
+    def as_given(self) -> bool:
+        """Return whether the function was called on the given targets, not on the aligned ones."""
+        return self.form == "given"
 
 
 def without_broadcasting(
-    name: str, function: Callable[[Tensor, Tensor], Any], given: Tensor, aligned: Tensor, y_pred: Tensor
+    name: str,
+    function: Callable[[Tensor, Tensor], Any],
+    given: Tensor,
+    aligned: Tensor,
+    y_pred: Tensor,
+    classes: Mapping[Form, Tensor] = MappingProxyType({}),
 ) -> Call:
-    """Call a function on aligned targets, and if it broadcasts or fails, on the given targets.
+    """Call a function on aligned targets, and if it broadcasts or fails, on the next form of the targets.
 
-    The given targets are for functions that align them by themselves, such as
-    `F.mse_loss(output.squeeze(1), target)`.
+    The given targets come second. They are for functions that align them by themselves, such as
+    `F.mse_loss(output.squeeze(1), target)`. Class numbers come last.
 
     Args:
         name: Name of the loss or metric, for error messages.
@@ -61,17 +77,21 @@ def without_broadcasting(
         given: Targets as the user gave them.
         aligned: Targets in the shape and dtype of the outputs, if they have as many elements.
         y_pred: Outputs.
+        classes: Targets as class numbers, by form. Default: none.
 
     Raises:
-        ValueError: The function broadcasts both.
-        Exception: The error of the function on aligned targets, if it fails on both.
+        ValueError: The function broadcasts all of them.
+        Exception: The error of the function on aligned targets, if it fails on all of them.
     """
     first_error: Exception | None = None
-    for y_true in (aligned,) if aligned is given else (aligned, given):
+    forms: dict[Form, Tensor] = {"aligned": aligned, "given": given, **classes}
+    if aligned is given:
+        forms.pop("given")
+    for form, y_true in forms.items():
         guard = BroadcastGuard(name, y_true, y_pred)
         try:
             with guard:
-                return Call(function(y_true, y_pred), y_true is not aligned, guard.used_numpy)
+                return Call(function(y_true, y_pred), form, guard.used_numpy)
         except Exception as error:
             first_error = first_error or error
     assert first_error is not None
@@ -132,6 +152,8 @@ class BroadcastGuard(TorchFunctionMode):
         origins = [self._origins[id(one)] for one in tensors if id(one) in self._origins]
         if name in _BROADCASTING or name == "broadcast_tensors":
             self._check(origins, explicit=name == "broadcast_tensors")
+        elif name == "getitem" and isinstance(args[1], tuple):
+            self._check_index(args[1])
         result = func(*args, **kwargs)
         if origins:
             self.used_numpy = self.used_numpy or name in ("numpy", "array")
@@ -152,6 +174,23 @@ class BroadcastGuard(TorchFunctionMode):
                     f"{self._name}: y of shape {tuple(target.tensor.shape)} would be broadcast with outputs of shape "
                     f"{tuple(output.tensor.shape)}. Shapes must match; kerastorch never broadcasts a loss or metric. "
                     f"{cure}"
+                )
+
+    def _check_index(self, index: tuple[Any, ...]) -> None:
+        """Raise an error if targets `(n, 1)` are one of several indices, and are broadcast with the others."""
+        indices = [one for one in index if isinstance(one, Tensor)]
+        for one in indices if len(indices) > 1 else ():
+            origin = self._origins.get(id(one))
+            if origin is None or not (origin.targets and origin.whole) or one.ndim < 2 or one.shape[-1] != 1:
+                continue
+            try:
+                result = torch.broadcast_shapes(*(other.shape for other in indices))
+            except RuntimeError:  # the shapes do not fit; torch raises its own error
+                return
+            if math.prod(result) > max(other.numel() for other in indices):
+                raise ValueError(
+                    f"{self._name}: y of shape {tuple(one.shape)}, as one of several indices, would be broadcast to "
+                    f"{tuple(result)}. Write y_true.squeeze(-1) there."
                 )
 
     def _track(self, name: str, origins: list[_Origin], tensors: list[Tensor], result: Any) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kerastorch.core.array_conversion import to_tensors
 from kerastorch.core.errors import check_float
 from kerastorch.losses.alignment import (
     align_classes,
@@ -21,12 +20,9 @@ from kerastorch.losses.alignment import (
 from kerastorch.losses.base import Loss, expand_sample_weight
 from kerastorch.losses.regression import EPSILON
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
-
-class _Crossentropy(Loss, ABC):
-    """Base of the crossentropies: losses on probabilities, or on logits if `from_logits` is set.
+class ProbabilityLoss(Loss, ABC):
+    """Base of the losses on probabilities, or on logits if `from_logits` is set.
 
     Args:
         from_logits: Whether the outputs have not been through the activation `link`.
@@ -35,10 +31,12 @@ class _Crossentropy(Loss, ABC):
 
     Attributes:
         label_smoothing: Share of every target, 0 to 1, that is spread evenly over the classes.
+        probability_advice: End of the message for outputs that are no probabilities.
     """
 
     knows_shapes = True
     label_smoothing: float = 0.0
+    probability_advice = "End the model in a softmax or sigmoid, or pass from_logits=True."
 
     def __init__(self, from_logits: bool, reduction: str | None, name: str | None) -> None:
         super().__init__(reduction, name)
@@ -47,7 +45,7 @@ class _Crossentropy(Loss, ABC):
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:
         self._check_targets(y_true, self.align(y_true[: len(y_pred)], y_pred), y_pred)
         if not self.from_logits:
-            check_probabilities(self.name, y_pred)
+            check_probabilities(self.name, y_pred, self.probability_advice)
 
     @abstractmethod
     def _check_targets(self, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
@@ -66,7 +64,7 @@ class _Crossentropy(Loss, ABC):
         return y_true * (1 - self.label_smoothing) + self.label_smoothing / n_classes
 
 
-class BinaryCrossentropy(_Crossentropy):
+class BinaryCrossentropy(ProbabilityLoss):
     """`-(y log p + (1 - y) log(1 - p))` for yes-or-no questions, mean over `axis`.
 
     Args:
@@ -117,7 +115,7 @@ class BinaryCrossentropy(_Crossentropy):
         check_unit(self.name, y_true)
 
 
-class CategoricalCrossentropy(_Crossentropy):
+class CategoricalCrossentropy(ProbabilityLoss):
     """`-sum(y log p)` over the classes, for targets that are one-hot or probabilities.
 
     Args:
@@ -170,7 +168,7 @@ class CategoricalCrossentropy(_Crossentropy):
             )
 
 
-class SparseCategoricalCrossentropy(_Crossentropy):
+class SparseCategoricalCrossentropy(ProbabilityLoss):
     """`-log p[y]` for class numbers `y`.
 
     Args:
@@ -228,14 +226,11 @@ class SparseCategoricalCrossentropy(_Crossentropy):
         """Return the number of targets that are not `ignore_class`, a scalar tensor."""
         return torch.ne(y_true, self.ignore_class).sum()  # type: ignore[arg-type]
 
-    def __call__(
-        self, y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, sample_weight: Tensor | ArrayLike | None = None
-    ) -> Tensor:
-        y_true, y_pred, sample_weight = to_tensors(y_true, y_pred, sample_weight)
+    def _compute(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
         if self.ignore_class is None or sample_weight is None:
-            return super().__call__(y_true, y_pred, sample_weight)
+            return super()._compute(y_true, y_pred, sample_weight)
         is_counted = self.align(y_true, y_pred) != self.ignore_class
-        loss = super().__call__(
+        loss = super()._compute(
             y_true, y_pred, expand_sample_weight(sample_weight, is_counted.to(y_pred.dtype)) * is_counted
         )
         if self.reduction not in ("sum_over_batch_size", "mean"):

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from kerastorch.core.array_conversion import to_tensors
 from kerastorch.losses.base import Loss
 from kerastorch.losses.classification import CategoricalCrossentropy, SparseCategoricalCrossentropy
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 NAMES = ("ce", "crossentropy")  # which mean the crossentropy that fits what a model ends in
 
@@ -33,10 +28,7 @@ class Crossentropy(Loss):
         super().__init__(name=name)
         self.from_logits = from_logits
 
-    def __call__(
-        self, y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, sample_weight: Tensor | ArrayLike | None = None
-    ) -> Tensor:
-        y_true, y_pred, sample_weight = to_tensors(y_true, y_pred, sample_weight)
+    def _compute(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
         return self._for(y_true, y_pred)(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -9,11 +9,13 @@ from typing import Any
 from torch import nn
 
 from kerastorch.core.name_lookup import advice_by_name, look_up, spellings
-from kerastorch.losses import classification, crossentropy, functions, regression
+from kerastorch.losses import circle_loss, classification, crossentropy, ctc_loss, focal, functions, overlap, regression
 from kerastorch.losses.base import Loss
 from kerastorch.losses.torch_losses import FUNCTIONS, MODULES, TorchLoss, wrap
 
-_NAMES: dict[str, Any] = MODULES | FUNCTIONS | regression.table() | classification.table()
+_NAMES: dict[str, Any] = MODULES | FUNCTIONS
+for _file in (regression, classification, focal, overlap, circle_loss, ctc_loss):
+    _NAMES |= _file.table()
 _KNOWN = _NAMES | dict.fromkeys(crossentropy.NAMES)  # `compile` chooses a loss for the latter
 
 _PROBABILITIES_OR_LOGITS = (
@@ -26,6 +28,14 @@ _ADVICE = advice_by_name({  # for names that users try
     "Its name is 'sparse_categorical_crossentropy'.": "sparse sparse_crossentropy sparse_cross_entropy",
     "Its name is 'categorical_crossentropy'.": "categorical",
     "Its name is 'binary_crossentropy'.": "binary",
+    "After a sigmoid it is 'binary_focal_crossentropy', after a softmax 'categorical_focal_crossentropy'.":
+        "focal focal_loss focal_crossentropy",
+    "Its name is 'dice'.": "dice_loss dice_coefficient dice_score f1_loss",
+    "Its name is 'tversky'.": "tversky_loss",
+    "Its name is 'circle'.": "circle_loss",
+    "Its name is 'ctc'; it takes logits (batch, steps, classes), and labels padded with 0.": "ctc_loss",
+    "Its name is 'categorical_generalized_cross_entropy'.":
+        "generalized_cross_entropy categorical_generalized_crossentropy generalized_crossentropy gce",
     "Its name is 'cosine_similarity'.": "cosine",
     "Its name is 'mse'.": "quadratic euclidean least_squares squared_error",
     "'nll_loss' takes log-probabilities, after a log_softmax.": "nll negative_log_likelihood",

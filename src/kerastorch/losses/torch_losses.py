@@ -6,13 +6,12 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kerastorch.core.array_conversion import to_tensors
 from kerastorch.core.name_lookup import public_name, snake_case
 from kerastorch.losses.alignment import (
     align_classes,
@@ -24,9 +23,6 @@ from kerastorch.losses.alignment import (
 )
 from kerastorch.losses.argument_order import resolve_order
 from kerastorch.losses.base import FunctionLoss, Loss, Task, expand_sample_weight
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 MODULES: dict[str, type[nn.Module]] = {
     snake_case(name): getattr(nn, name)
@@ -100,10 +96,7 @@ class TorchLoss(Loss):
         self.reduction = getattr(function, "reduction", "mean")
         self._device: torch.device | None = None  # where the module was moved to
 
-    def __call__(
-        self, y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, sample_weight: Tensor | ArrayLike | None = None
-    ) -> Tensor:
-        y_true, y_pred, sample_weight = to_tensors(y_true, y_pred, sample_weight)
+    def _compute(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
         if self._device != y_pred.device and isinstance(self.function, nn.Module):
             self.function.to(y_pred.device)  # class weights
             self._device = y_pred.device
