@@ -60,7 +60,7 @@ class Metric(Configurable):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "result" in vars(cls):
-            cls.result = _as_result(cls.result)  # type: ignore[method-assign]
+            cls.result = _as_result(cls.result)  # type: ignore[assignment,method-assign]
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Add one batch, `(y_true, y_pred, sample_weight=None)`, to the state.

@@ -141,7 +141,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
             axis=axis,
         )
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Add one batch.
 
         Args:

@@ -152,7 +152,7 @@ class MeanMetricWrapper(Mean):
         super().__init__(name or public_name(fn), dtype)
         self.fn, self.kwargs = fn, kwargs
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Add one batch.
 
         Args:
