@@ -308,7 +308,7 @@ def test_state_is_reset_at_each_fit():
     ("monitor", "message"),
     [
         ("val_acuracy", "Did you mean 'val_accuracy'"),
-        ("acc", "Known: accuracy, loss, val_accuracy, val_loss"),
+        ("acc", "Known: accuracy, learning_rate, loss, val_accuracy, val_loss"),
     ],
 )
 def test_a_monitor_that_cannot_appear_is_refused_before_the_first_epoch(monitor, message):
@@ -346,7 +346,7 @@ def test_a_monitor_that_nobody_logged_after_all_is_told():
 
     with pytest.raises(ValueError, match=r"Unknown metric 'los'. Did you mean 'loss'"):
         model_for_values().fit(x, y, verbose=0, callbacks=[Nothing(), EarlyStopping("los", mode="min")])
-    with pytest.warns(UserWarning, match="val_los was never logged; logged were loss, val_loss"):
+    with pytest.warns(UserWarning, match="val_los was never logged; logged were loss, learning_rate, val_loss"):
         model_for_values().fit(
             x, y, verbose=0, validation_split=0.2, callbacks=[Nothing(), EarlyStopping("val_los", mode="min")]
         )
@@ -403,7 +403,7 @@ def test_terminate_on_nan_stops_at_the_batch(capsys):
 def test_history_has_floats_sorted_names_and_zero_based_epochs():
     x, y = regression()
     history = model_for_values(["mae"]).fit(x, y, epochs=3, validation_split=0.2, verbose=0)
-    assert list(history.history) == ["loss", "mae", "val_loss", "val_mae"]
+    assert list(history.history) == ["learning_rate", "loss", "mae", "val_loss", "val_mae"]
     assert history.epoch == [0, 1, 2]
     assert all(type(value) is float for values in history.history.values() for value in values)
     later = history.model.fit(x, y, epochs=5, initial_epoch=3, verbose=0)
@@ -661,7 +661,7 @@ def test_callbacks_without_a_state_have_an_empty_one():
         ("LearningRateScheduler", {"schedule": None, "verbose": 0}),
         ("SwapEMAWeights", {"swap_on_epoch": False}),
         ("TerminateOnNaN", {"raise_error": False}),
-        ("LRScheduler", {"scheduler": None, "monitor": None, "interval": "epoch"}),
+        ("LRScheduler", {"scheduler": None, "monitor": None, "interval": None, "arguments": None}),
     ],
 )  # fmt: skip
 def test_arguments_are_keras_own_in_name_order_and_default(name, arguments):

@@ -41,7 +41,7 @@ class Add(Callback):
 def test_the_file_holds_the_numbers_of_the_history_to_the_last_bit(tmp_path):
     history = trained(CSVLogger(tmp_path / "log.csv"), **validation())
     rows = read(tmp_path / "log.csv")
-    assert list(rows[0]) == ["epoch", "loss", "mae", "val_loss", "val_mae"]
+    assert list(rows[0]) == ["epoch", "learning_rate", "loss", "mae", "val_loss", "val_mae"]
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
     for name, curve in history.history.items():
         assert [float(row[name]) for row in rows] == curve
@@ -85,7 +85,7 @@ def test_a_second_training_replaces_the_file(tmp_path):
     logger = CSVLogger(tmp_path / "log.csv")
     trained(logger, epochs=3)
     trained(logger, epochs=1, metrics=())
-    assert [list(row) for row in read(tmp_path / "log.csv")] == [["epoch", "loss", "val_loss"]]
+    assert [list(row) for row in read(tmp_path / "log.csv")] == [["epoch", "learning_rate", "loss", "val_loss"]]
 
 
 def test_a_training_that_never_ends_an_epoch_leaves_the_old_file_alone(tmp_path):
@@ -206,3 +206,17 @@ def test_wrong_arguments_are_refused_at_once(arguments, words):
 def test_nothing_is_written_before_training(tmp_path):
     CSVLogger(tmp_path / "log.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_added_to_a_file_without_learning_rates_have_none(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("epoch,loss,mae\r\n0,1.0,2.0\r\n", newline="")
+    history = trained(CSVLogger(path, append=True), epochs=1)
+    assert [*read(path)[1].values()] == ["0", repr(history.history["loss"][0]), repr(history.history["mae"][0])]
+
+
+def test_a_file_without_validation_has_no_column_for_the_learning_rate_of_one(tmp_path):
+    trained(CSVLogger(tmp_path / "log.csv"))
+    columns = ["epoch", "learning_rate", "loss", "mae", "val_loss", "val_mae"]
+    assert list(read(tmp_path / "log.csv")[0]) == columns
+    assert [row["learning_rate"] for row in read(tmp_path / "log.csv")] == ["0.01"] * 3

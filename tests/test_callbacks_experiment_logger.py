@@ -51,7 +51,7 @@ def test_a_run_is_started_logged_and_finished():
     fit(logger, epochs=2)
     assert logger.run_id == "new"
     assert logger.calls == [
-        ("start", None), PARAMETERS, ("epoch", 0, ["loss"]), ("epoch", 1, ["loss"]), ("finish", "new", type(None)),
+        ("start", None), PARAMETERS, ("epoch", 0, ["learning_rate", "loss"]), ("epoch", 1, ["learning_rate", "loss"]), ("finish", "new", type(None)),
     ]  # fmt: skip
 
 
@@ -59,7 +59,11 @@ def test_an_active_run_is_used_and_left_open():
     logger = ListLogger("theirs")
     fit(logger, epochs=2)
     assert logger.run_id == "theirs"
-    assert logger.calls == [PARAMETERS, ("epoch", 0, ["loss"]), ("epoch", 1, ["loss"])]
+    assert logger.calls == [
+        PARAMETERS,
+        ("epoch", 0, ["learning_rate", "loss"]),
+        ("epoch", 1, ["learning_rate", "loss"]),
+    ]
 
 
 @pytest.mark.parametrize(("update_freq", "steps"), [("batch", [1, 2, 3, 4, 5, 6]), (4, [4]), ("epoch", [])])

@@ -58,12 +58,13 @@ def near(values):
 def test_it_is_the_mean_norm_over_the_steps_of_an_epoch(order):
     model = trained(GradientNorm(norm_type=order), epochs=3)
     assert model.history.history["gradient_norm"] == near(by_hand(lambda g: joined(g, order), epochs=3))
-    assert list(model.history.history) == ["gradient_norm", "loss"]
+    assert list(model.history.history) == ["gradient_norm", "learning_rate", "loss"]
 
 
 def test_each_layer_has_its_own():
     model = trained(GradientNorm(per_layer=True), epochs=2)
-    found = model.history.history
+    found = dict(model.history.history)
+    assert found.pop("learning_rate") == [0.05] * len(found["loss"])
     assert set(found) == {"loss", "gradient_norm", "gradient_norm/0", "gradient_norm/2"}
     for layer in "02":
         assert found[f"gradient_norm/{layer}"] == near(by_hand(lambda g, p=layer: joined(g, prefix=p), epochs=2))

@@ -201,7 +201,6 @@ def plain():
     [
         ("{val_acc}.kt", "ModelCheckpoint: Unknown metric 'val_acc'.*Known: .*val_mae"),
         ("{maee:.2f}.kt", "Did you mean 'mae'"),
-        ("{learning_rate}.kt", "Unknown metric 'learning_rate'"),
     ],
 )
 def test_a_name_that_no_epoch_will_log_is_refused_before_the_first(tmp_path, name, message):

@@ -58,7 +58,7 @@ def test_each_epoch_is_sent_in_a_form_as_keras_sends_it(server):
         assert path == "/publish/epoch/end/"
         assert headers["Content-Type"] == "application/x-www-form-urlencoded"
         ((field, text),) = urllib.parse.parse_qsl(body)
-        assert (field, json.loads(text)) == ("data", {"epoch": epoch, "loss": losses[epoch]})
+        assert (field, json.loads(text)) == ("data", {"epoch": epoch, "loss": losses[epoch], "learning_rate": 0.01})
     assert len(server.got) == 2
 
 
@@ -67,7 +67,7 @@ def test_it_can_be_json_itself_with_headers_and_another_path(server):
     losses = trained(monitor, epochs=1)["loss"]
     ((path, headers, body),) = server.got
     assert (path, headers["X-Key"], headers["Content-Type"]) == ("/here", "abc", "application/json")
-    assert json.loads(body) == {"epoch": 0, "loss": losses[0]}
+    assert json.loads(body) == {"epoch": 0, "loss": losses[0], "learning_rate": 0.01}
 
 
 def test_what_json_has_not_is_sent_as_what_it_has(server):

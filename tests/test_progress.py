@@ -38,7 +38,7 @@ def test_without_a_terminal_there_is_one_plain_line_an_epoch(capsys):
         for epoch, line in enumerate(lines):
             assert re.fullmatch(
                 rf"Epoch {epoch + 1}/2 - 8 steps, [\d.]+s, [\d.]+ms/step - loss: {number} - mae: {number} - "
-                rf"val_loss: {number} - val_mae: {number}",
+                rf"learning_rate: {number} - val_loss: {number} - val_mae: {number}",
                 line,
             )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.callbacks.learning_rate import LEARNING_RATE
 from kerastorch.core.errors import mismatch, warn
 from kerastorch.core.ownership import is_own
 from kerastorch.core.path_checks import check_writable
@@ -22,7 +23,8 @@ class CSVLogger(Callback):
 
     The columns are `epoch`, counted from 0, and the sorted names of the first epoch's logs. If the first epoch has no
     validation, `val_` columns for later epochs follow. A column without a value contains `NA`. Logs that first occur
-    in a later epoch have no column, and a warning names them once. Each row is flushed when its epoch ends.
+    in a later epoch have no column, and a warning names them once. A file without a column for a learning rate, which
+    rows are added to, gets none. Each row is flushed when its epoch ends.
 
     A resumed training removes the rows written after its checkpoint, so that the file ends like that of an
     uninterrupted training.
@@ -156,7 +158,10 @@ class CSVLogger(Callback):
 
     def _warn_of_missing_columns(self, logs: Mapping[str, Any]) -> None:
         """Warn, once in a training, of logs that have no column."""
-        missing = sorted(set(logs) - set(self._columns or ()))
+        columns = set(self._columns or ())
+        missing = sorted(set(logs) - columns)
+        if not any(map(_is_rate, columns)):
+            missing = [name for name in missing if not _is_rate(name)]  # a file of a version that did not log rates
         if missing and not self._has_warned:
             self._has_warned = True
             warn(
@@ -168,8 +173,14 @@ class CSVLogger(Callback):
 def _columns_for(logs: Mapping[str, Any]) -> list[str]:
     """Return the columns for the logs of the first epoch, with `val_` columns in any case."""
     names = sorted(logs)
-    has_validation = any(name.startswith("val_") for name in names)
-    return names if has_validation else [*names, *(f"val_{name}" for name in names)]
+    if any(name.startswith("val_") for name in names):
+        return names
+    return [*names, *(f"val_{name}" for name in names if not _is_rate(name))]
+
+
+def _is_rate(name: str) -> bool:
+    """Return whether a log is a learning rate, which a validation does not have."""
+    return name.startswith(LEARNING_RATE)
 
 
 def _cell(value: Any) -> str:

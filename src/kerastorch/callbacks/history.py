@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.callbacks.learning_rate import LEARNING_RATE
 from kerastorch.callbacks.log_values import as_float, as_logged, monitored_value
 from kerastorch.callbacks.monitor import check_mode, monitor_sign
 from kerastorch.core.errors import unknown
@@ -96,7 +97,8 @@ class History(Callback):
         """Plot each log over the epochs, counted from 1, training and validation in one panel (needs matplotlib).
 
         A circle marks the best epoch of the validation, if it is known whether a larger value is better. Logs that are
-        not one number an epoch, such as arrays that a callback logged, are left out.
+        not one number an epoch, such as arrays that a callback logged, are left out, and so are learning rates that
+        stay the same.
 
         Args:
             path: File to save the plot to; its suffix chooses the format. Default `None`: nothing is saved.
@@ -126,7 +128,7 @@ class History(Callback):
             check_suffix("path", file)
             check_writable(file)
         numbers = {name: [as_float(value) for value in values] for name, values in self.history.items()}
-        curves = {name: values for name, values in numbers.items() if None not in values}
+        curves = {n: values for n, values in numbers.items() if None not in values and not _is_constant_rate(n, values)}
         names = _panel_names(curves)
         if not names:
             raise ValueError("There is no epoch to plot yet.")
@@ -181,6 +183,11 @@ class History(Callback):
 
     def __repr__(self) -> str:
         return f"History({len(self.epoch)} epochs: {', '.join(self.history) or 'nothing yet'})"
+
+
+def _is_constant_rate(name: str, values: list[Any]) -> bool:
+    """Return whether a log is a learning rate that stayed the same."""
+    return name.startswith(LEARNING_RATE) and len(set(values)) == 1
 
 
 def _panel_names(curves: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.learning_rate import get_rate, set_rate
+from kerastorch.callbacks.learning_rate import check_not_scheduled, get_rate, log_rates, rates, set_rate
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, mismatch
 
@@ -17,8 +17,8 @@ from kerastorch.core.errors import check_float, mismatch
 class LearningRateScheduler(Callback):
     """A callback that sets the learning rate before each epoch to the result of a function.
 
-    The logs get `learning_rate`. All parameter groups of the optimizer must have one rate; for different rates use
-    `LRScheduler`.
+    All parameter groups of the optimizer must have one rate; for different rates use `LRScheduler`. For a rate that
+    changes with each step give the optimizer a schedule of `kerastorch.optimizers.schedules`.
 
     Args:
         schedule: Function `schedule(epoch, lr)` or `schedule(epoch)` of the number of the epoch, from 0, and the
@@ -27,13 +27,11 @@ class LearningRateScheduler(Callback):
 
     Raises:
         TypeError: `schedule` takes neither one argument nor two.
-        ValueError: `schedule` is not a function; or, during `fit`, it returned no such number, or the parameter
-            groups have different rates.
+        ValueError: `schedule` is not a function; or, during `fit`, it returned no such number, the parameter groups
+            have different rates, or the optimizer has a schedule of its own.
 
     >>> halve = LearningRateScheduler(lambda epoch, lr: lr if epoch < 10 else lr / 2)
     """
-
-    logs_added = ("learning_rate",)
 
     def __init__(self, schedule: Callable[..., Any], verbose: int = 0) -> None:
         self.schedule = schedule
@@ -41,6 +39,7 @@ class LearningRateScheduler(Callback):
         self._takes_rate = _takes_rate(schedule)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        check_not_scheduled("LearningRateScheduler", self.model.optimizer)
         get_rate("LearningRateScheduler", self.model.optimizer)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -54,8 +53,7 @@ class LearningRateScheduler(Callback):
             print_message(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate:.6g}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if logs is not None:
-            logs["learning_rate"] = get_rate("LearningRateScheduler", self.model.optimizer)
+        log_rates(logs, self.model.optimizer, rates(self.model.optimizer))
 
 
 def _takes_rate(schedule: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerastorch.callbacks.base import Logs
-from kerastorch.callbacks.learning_rate import get_rate, set_rate
+from kerastorch.callbacks.learning_rate import check_not_scheduled, get_rate, log_rates, rates, set_rate
 from kerastorch.callbacks.monitor import PatienceCallback
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, check_int
@@ -12,8 +12,8 @@ from kerastorch.core.errors import check_float, check_int
 class ReduceLROnPlateau(PatienceCallback):
     """A callback that multiplies the learning rate by `factor` when `monitor` has not improved for `patience` epochs.
 
-    The logs get `learning_rate`, the rate of the epoch that ended. NaN counts as no improvement, with a warning. All
-    parameter groups of the optimizer must have one rate; for different rates use `LRScheduler`.
+    NaN counts as no improvement, with a warning. All parameter groups of the optimizer must have one rate; for
+    different rates use `LRScheduler`.
 
     Args:
         monitor: Name of the log to monitor.
@@ -32,15 +32,14 @@ class ReduceLROnPlateau(PatienceCallback):
         cooldown_counter: Number of epochs left that do not count.
 
     Raises:
-        ValueError: An argument is out of range; or, when `fit` begins, `mode='auto'` and the direction is unknown, or
-            the parameter groups have different rates.
+        ValueError: An argument is out of range; or, when `fit` begins, `mode='auto'` and the direction is unknown,
+            the parameter groups have different rates, or the optimizer has a schedule of its own.
 
     >>> ReduceLROnPlateau("loss", factor=0.5)
     ReduceLROnPlateau(monitor='loss', factor=0.5)
     """
 
     state_attributes = ("_seen", "best", "wait", "cooldown_counter")
-    logs_added = ("learning_rate",)
 
     def __init__(
         self,
@@ -71,11 +70,12 @@ class ReduceLROnPlateau(PatienceCallback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()
         self._find_sign()
+        check_not_scheduled("ReduceLROnPlateau", self.model.optimizer)
         get_rate("ReduceLROnPlateau", self.model.optimizer)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
-        logs["learning_rate"] = get_rate("ReduceLROnPlateau", self.model.optimizer)
+        log_rates(logs, self.model.optimizer, rates(self.model.optimizer))
         value = self._read(epoch, logs)
         if value is None:
             return

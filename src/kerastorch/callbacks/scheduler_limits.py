@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ChainedScheduler, SequentialLR
+from torch.optim.lr_scheduler import ChainedScheduler, CyclicLR, OneCycleLR, SequentialLR
 
 from kerastorch.core.errors import warn
 from kerastorch.core.torch_private import milestones_of, schedulers_in
 from kerastorch.optimizers.learning_rate import rates
 
 LOW = 0.01  # of the initial rate: a schedule that starts below was probably meant to start again
+SCHEDULERS_OF_BATCHES = (OneCycleLR, CyclicLR)  # their lengths are numbers of batches
 
 _final_rates: WeakKeyDictionary[Optimizer, list[float]] = WeakKeyDictionary()  # when the last schedule ended
 
@@ -48,6 +49,25 @@ def _total_steps(scheduler: Any) -> int | None:
         if total is not None and (end is None or begin + total < end):
             totals.append(begin + total)
     return min(totals, default=None)
+
+
+def counted_interval(scheduler: Any, epochs: int, batches: int | None) -> Literal["epoch", "batch"]:
+    """Return what the lengths of a scheduler count: batches, if its class does and it was not made for the epochs.
+
+    Args:
+        scheduler: Scheduler of torch.
+        epochs: Number of epochs that the fit trains.
+        batches: Number of batches of an epoch, `None` if it is unknown.
+
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1, momentum=0.9)
+    >>> scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=20)
+    >>> counted_interval(scheduler, epochs=4, batches=5), counted_interval(scheduler, epochs=20, batches=5)
+    ('batch', 'epoch')
+    """
+    if not isinstance(scheduler, SCHEDULERS_OF_BATCHES):
+        return "epoch"
+    return "epoch" if steps_left(scheduler) == epochs and batches != 1 else "batch"
 
 
 def check_length(scheduler: Any, interval: str, epochs: int, batches: int | None) -> None:

@@ -56,4 +56,6 @@ def step_count(optimizer: TorchOptimizer) -> int:
 
 def scheduled_rate(optimizer: TorchOptimizer) -> ScheduledRate | None:
     """Return the hook of an optimizer that sets its rates by schedules, if it has one."""
+    if not isinstance(optimizer, TorchOptimizer):
+        return None
     return next((hook for hook in step_pre_hooks(optimizer).values() if isinstance(hook, ScheduledRate)), None)

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from kerastorch.callbacks.callback_list import CallbackList, Checkpointer
+from kerastorch.callbacks.learning_rate import learning_rate_logs
 from kerastorch.core.errors import warn
 from kerastorch.core.train_mode import training_mode
 from kerastorch.data.batches import Batch, BatchGroup
@@ -20,6 +21,7 @@ from kerastorch.training.fit_data import FitData
 from kerastorch.training.fused_activation import find_final_activation
 from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.preflight import validates_at, warn_of_minimized_batches, with_prefix
+from kerastorch.training.rate_logs import optimizers_by_name
 from kerastorch.training.train_checkpoint import (
     FitParts,
     Sections,
@@ -76,6 +78,7 @@ def fit(
                             trainer, state.metrics, batches, transfer, step, callbacks, "train", state,
                             nan_warning=nan_warning,
                         )  # fmt: skip
+                    logs |= {name: rate for name, rate in _learning_rates(trainer).items() if name not in logs}
                     state.end_batches()
                     checkpoint.raise_if_interrupted()
                     if data.validation is not None and validates_at(epoch, frequency):
@@ -95,6 +98,12 @@ def fit(
             if not trainer.interrupt.pending:
                 state.count_fit()
                 checkpoint.finish()
+
+
+def _learning_rates(trainer: Trainer) -> dict[str, float]:
+    """Return the learning rates of the last batch, under their names in the logs."""
+    state = trainer.state
+    return learning_rate_logs(optimizers_by_name(trainer.optimizer_step), state.logs, state.last_rates)
 
 
 @contextmanager

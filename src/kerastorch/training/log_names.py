@@ -8,10 +8,12 @@ from typing import Any
 
 from torch import nn
 
+from kerastorch.callbacks.learning_rate import LEARNING_RATE
 from kerastorch.core.module_tree import modules
 from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.metrics.registry import get as get_metric
 from kerastorch.training.output_names import by_output
+from kerastorch.training.rate_logs import has_learning_rate
 from kerastorch.training.trainer import Trainer
 
 
@@ -57,7 +59,9 @@ def log_names(model: nn.Module, trainer: Trainer, validates: bool, listed: bool 
         names += [f"{output}_loss" for output, loss in trainer.compiled_loss.losses.items() if loss is not None]
     for output, some in trainer.metrics.items():
         names += [f"{output}_{metric.name}" if output else metric.name for metric in some]
-    return names + [f"val_{name}" for name in names] if validates else names
+    validation = [f"val_{name}" for name in names] if validates else []
+    logs_rate = not listed and has_learning_rate(trainer.optimizer, trainer.compile_args.get("optimizer"))
+    return [*names, *validation, *([LEARNING_RATE] if logs_rate else [])]
 
 
 def _has_penalty(module: nn.Module) -> bool:

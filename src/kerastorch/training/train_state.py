@@ -24,6 +24,8 @@ class TrainState:
         completed_fits: Fits that ended without an error or interrupt, those under an earlier `compile` included.
         metrics: Means and metrics of the running epoch.
         logs: Logs of the last whole epoch of this fit.
+        last_rates: Learning rate of each parameter group in the last batch, if a callback has changed it since; else
+            empty.
         epoch_start: States of the data and of random generators when the running epoch began.
         is_fitting: A `fit` is running.
         is_completed: The running fit has trained its last epoch.
@@ -39,6 +41,7 @@ class TrainState:
     completed_fits: int = 0
     metrics: MetricsTracker = field(default_factory=lambda: MetricsTracker({}))
     logs: dict[str, Any] = field(default_factory=dict)
+    last_rates: tuple[float, ...] = ()
     epoch_start: Mapping[str, Any] = field(default_factory=dict)
     is_fitting: bool = False
     is_completed: bool = False
@@ -73,13 +76,17 @@ class TrainState:
         """Store the names that an evaluation logged."""
         self.evaluated_names = tuple(names)
 
+    def record_rates(self, rates: Iterable[float]) -> None:
+        """Store the learning rates of the last batch, before a callback changes them for the next one."""
+        self.last_rates = tuple(rates)
+
     def restore_epochs(self, number: int) -> None:
         """Set the number of trained epochs, of a loaded model."""
         self.epochs_done = number
 
     def begin_epoch(self, start: Mapping[str, Any]) -> None:
         """Store the states of data and random generators at the start of an epoch."""
-        self.batches_done, self.epoch_start = 0, start
+        self.batches_done, self.epoch_start, self.last_rates = 0, start, ()
 
     def begin_metrics(self, metrics: MetricsTracker) -> None:
         """Store the means and metrics of an epoch, empty at its start."""

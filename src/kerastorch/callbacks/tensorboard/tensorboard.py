@@ -30,8 +30,8 @@ class TensorBoard(Callback):
     """A callback that writes what `tensorboard --logdir logs` displays (needs `pip install tensorboard`).
 
     Curves over epochs are `epoch_loss` and so on, in `log_dir/train` for training and in `log_dir/validation` for
-    validation. `epoch_learning_rate` is among them, or one curve for each parameter group of the optimizer. The
-    results of each validation, and of `evaluate` with this callback, are `evaluation_loss_vs_iterations` over the
+    validation. `epoch_learning_rate` is among them, or one curve for each parameter group if they have different rates.
+    The results of each validation, and of `evaluate` with this callback, are `evaluation_loss_vs_iterations` over the
     batches trained so far.
 
     A resumed training removes what was written after its checkpoint, so that no step occurs twice. A running
@@ -146,7 +146,7 @@ class TensorBoard(Callback):
         trained = {name: value for name, value in logs.items() if not name.startswith("val_")}
         if self.write_steps_per_second:
             trained["steps_per_second"] = self._epoch_pace or self._pace("epoch")
-        self._write("train", "epoch", self._learning_rates() | trained, epoch)
+        self._write("train", "epoch", trained, epoch)
         self._write("validation", "epoch", {n[4:]: v for n, v in logs.items() if n.startswith("val_")}, epoch)
         if self.histogram_freq and epoch % self.histogram_freq == 0:
             write_weights(self._files.writer("train"), self.model, epoch, self.write_images)
@@ -178,15 +178,6 @@ class TensorBoard(Callback):
             writer.add_scalar(tag, number, step)
         else:
             writer.add_text(tag, str(value), step)
-
-    def _learning_rates(self) -> dict[str, float]:
-        """Return the learning rate of the optimizer, or of each parameter group if there are several, if it has one."""
-        groups = [] if self.model.optimizer is None else self.model.optimizer.param_groups
-        if any("lr" not in group for group in groups):
-            return {}
-        if len(groups) == 1:
-            return {"learning_rate": groups[0]["lr"]}
-        return {f"learning_rate_{index}": group["lr"] for index, group in enumerate(groups)}
 
     def _reset_clock(self) -> None:
         """Measure batches per second from here."""
