@@ -103,7 +103,7 @@ def test_its_state_goes_on_in_another_process(tmp_path, cut):
         return found
 
     def begun(model):
-        model.trainer.optimizer = torch.optim.SGD(model.parameters(), 1.0)
+        model.compile(torch.optim.SGD(model.parameters(), 1.0), "mse")
         callback = ReduceLROnPlateau(**given)
         callback.set_model(model)
         callback.on_train_begin()

@@ -9,6 +9,7 @@ from torch import nn
 import kerastorch as kt
 from kerastorch import layers, optimizers
 from kerastorch.core.errors import CheckpointError
+from kerastorch.optimizers.step_hooks import Clip
 from kerastorch.training.optimizer_step import OptimizerStep
 
 X = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
@@ -118,7 +119,7 @@ def test_an_optimizer_whose_step_takes_options_alone_gets_no_closure():
 def test_gradients_are_clipped_within_the_closure():
     net = nn.Linear(3, 1)
     optimizer = TwiceEvaluated(net.parameters(), lr=1.0)
-    optimizer.register_step_pre_hook(optimizers.base.Clip("clipvalue", 0.01))
+    optimizer.register_step_pre_hook(Clip("clipvalue", 0.01))
     before = net.weight.detach().clone()
     model = kt.Model(net)
     model.compile(optimizer, "mse")
@@ -126,13 +127,11 @@ def test_gradients_are_clipped_within_the_closure():
     assert (net.weight - before).abs().max() <= 0.01 + 1e-6
 
 
-def test_the_former_name_of_backward_and_step_works_with_a_warning():
+def test_minimize_is_the_short_name_of_backward_and_step():
     class Mine(kt.Model):
         def train_step(self, batch):
             loss = self.compute_loss(batch.x, batch.y, self(batch.x))
-            with pytest.warns(DeprecationWarning, match="backward_and_step"):
-                minimize = self.trainer.minimize
-            minimize(loss)
+            self.trainer.minimize(loss)
             return {"loss": loss}
 
     net = nn.Linear(3, 1)
@@ -207,7 +206,7 @@ def test_torchs_own_optimizer_is_clipped_within_fit_as_in_a_loop():
     net = nn.Linear(3, 1)
     plain = copy.deepcopy(net)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    optimizer.register_step_pre_hook(optimizers.base.Clip("global_clipnorm", 0.1))
+    optimizer.register_step_pre_hook(Clip("global_clipnorm", 0.1))
     model = kt.Model(net)
     model.compile(optimizer, "mse")
     model.fit(X, 10 * Y, 6, 2, verbose=0, shuffle=False)

@@ -11,8 +11,9 @@ from torch import nn
 
 from kerastorch import optimizers
 from kerastorch.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
-from kerastorch.optimizers.base import Optimizer, overwrite_with_average
+from kerastorch.optimizers.base import Optimizer
 from kerastorch.optimizers.registry import create_optimizer
+from kerastorch.optimizers.step_hooks import overwrite_with_average
 from kerastorch.regularizers import L2
 
 # settings, and the optimizer of torch they stand for

@@ -13,7 +13,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.errors import check_float, mismatch
 from kerastorch.core.torch_private import foreach_norm
-from kerastorch.optimizers.base import TorchOptimizer, optimizer_parameters
+from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.optimizers.step_hooks import optimizer_parameters
 
 
 class GradientNorm(Callback):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.torch_private import step_post_hooks
-from kerastorch.optimizers.base import Average, optimizer_parameters
+from kerastorch.optimizers.step_hooks import Average, optimizer_parameters
 
 
 class SwapEMAWeights(Callback):
@@ -74,7 +74,7 @@ class SwapEMAWeights(Callback):
         if optimizer is None or not (optimizer.state or self.model.trainer.state.is_fitting):
             raise ValueError("SwapEMAWeights: there is no average yet, nothing was trained.")
         hooks = step_post_hooks(optimizer).values()
-        if not any(isinstance(hook, Average) for hook in hooks):
+        if not any(type(hook) is Average for hook in hooks):
             raise ValueError(
                 f"SwapEMAWeights: {type(optimizer).__name__} keeps no moving average. Pass use_ema=True: "
                 f"compile(kerastorch.optimizers.Adam(use_ema=True), ...)."

@@ -11,7 +11,7 @@ from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.console import print_message
 from kerastorch.core.finite_check import all_finite, gradients, is_finite
 from kerastorch.core.torch_private import foreach_copy_, write_count
-from kerastorch.optimizers.base import optimizer_parameters
+from kerastorch.optimizers.step_hooks import optimizer_parameters
 
 
 class TerminateOnNaN(Callback):

@@ -99,6 +99,48 @@ def copy_like(weight: Tensor, value: Tensor) -> Tensor:
     return torch.empty_like(weight, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
+def capture_optimizers(optimizers: Mapping[str, TorchOptimizer], names: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the state of the optimizers of a model: that of the only one, `''`, or of each by its name."""
+    states = {name: capture_optimizer_state(one, names) for name, one in optimizers.items()}
+    return states[""] if list(states) == [""] else {"several": states}
+
+
+def check_optimizers(
+    optimizers: Mapping[str, TorchOptimizer], state: Mapping[str, Any], names: Mapping[str, Tensor], where: str
+) -> None:
+    """Raise an error if `restore_optimizers` cannot restore a state; the arguments are the same."""
+    states = _by_name(state)
+    if states.keys() != optimizers.keys():
+        saved, here = (", ".join(map(repr, some)) for some in (states, optimizers))
+        raise CheckpointError(f"{where} has the optimizers {saved}, this model has {here}.")
+    for name, one in optimizers.items():
+        check_optimizer_state(one, states[name], names, f"{where}, {name}" if name else where)
+
+
+def restore_optimizers(
+    optimizers: Mapping[str, TorchOptimizer], state: Mapping[str, Any], names: Mapping[str, Tensor], where: str
+) -> None:
+    """Restore what `capture_optimizers` returned; nothing is changed if it does not fit.
+
+    Args:
+        optimizers: Optimizers of the same classes, with the same parameters, by name.
+        state: What `capture_optimizers` returned.
+        names: The parameters that the optimizers hold, by name.
+        where: Path of the file, for messages.
+
+    Raises:
+        CheckpointError: There are other optimizers, or they have different classes, parameters or shapes.
+    """
+    check_optimizers(optimizers, state, names, where)
+    for name, one in _by_name(state).items():
+        restore_optimizer_state(optimizers[name], one, names, where)
+
+
+def _by_name(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    several: Mapping[str, Any] = state.get("several", {"": state})
+    return several
+
+
 def check_optimizer_state(
     optimizer: TorchOptimizer, state: Mapping[str, Any], names: Mapping[str, Tensor], where: str
 ) -> None:
@@ -150,28 +192,29 @@ _LIKE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer"
          "acc_delta", "ema", "ax")  # fmt: skip
 
 
-def find_optimizers(model: nn.Module, excluded: TorchOptimizer) -> dict[str, TorchOptimizer]:
+def find_optimizers(model: nn.Module, excluded: Iterable[TorchOptimizer]) -> dict[str, TorchOptimizer]:
     """Find the optimizers that modules hold as attributes, such as the second one of a GAN.
 
     Args:
         model: The model.
-        excluded: The optimizer of `compile`, which is left out.
+        excluded: The optimizers of `compile`, which are left out.
 
     Returns:
         The optimizers by place: path of the module, attribute, and index or key in a list or dict.
 
     >>> net = torch.nn.Linear(2, 1)
     >>> net.own = torch.optim.SGD(net.parameters(), lr=0.1)
-    >>> list(find_optimizers(net, torch.optim.Adam(net.parameters())))
+    >>> list(find_optimizers(net, [torch.optim.Adam(net.parameters())]))
     ['own']
     """
-    found: dict[int, tuple[str, TorchOptimizer]] = {id(excluded): ("", excluded)}
+    known = {id(one): one for one in excluded}
+    found: dict[int, tuple[str, TorchOptimizer]] = {}
     for path, part in named_modules(model):
         for name, value in vars(part).items():
             for at, one in _several(value):
-                if isinstance(one, TorchOptimizer):
+                if isinstance(one, TorchOptimizer) and id(one) not in known:
                     found.setdefault(id(one), (".".join(filter(None, (path, name, at))), one))
-    return dict(one for one in found.values() if one[1] is not excluded)
+    return dict(found.values())
 
 
 def _several(value: Any) -> Iterable[tuple[str, Any]]:

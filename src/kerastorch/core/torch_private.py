@@ -271,6 +271,16 @@ def step_post_hooks(optimizer: Optimizer) -> Mapping[int, Callable[..., Any]]:
     return _private(optimizer, "_optimizer_step_post_hooks")  # type: ignore[no-any-return]
 
 
+def ensure_step_hooks(optimizer: Optimizer) -> None:
+    """Let an optimizer of another package have step hooks if its constructor has not called `Optimizer.__init__`.
+
+    `Optimizer.__setstate__`, which unpickling calls, makes what is missing.
+    """
+    if not hasattr(optimizer, "_optimizer_step_pre_hooks"):
+        vars(optimizer).setdefault("defaults", {})
+        Optimizer.__setstate__(optimizer, {})
+
+
 def has_step_hooks(optimizer: Optimizer) -> bool:
     """Return whether hooks run before or after each step of an optimizer, or whether that is unknown."""
     return bool(

@@ -3,9 +3,12 @@
 from typing import TYPE_CHECKING, NoReturn
 
 from kerastorch.core.errors import absent_name
+from kerastorch.optimizers.any_optimizer import Torch
 from kerastorch.optimizers.base import Optimizer
 from kerastorch.optimizers.keras_optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
+from kerastorch.optimizers.loss_scale import LossScaleOptimizer
 from kerastorch.optimizers.minimizers import BFGS, ConjugateGradient, NewtonCG
+from kerastorch.optimizers.parameter_groups import ExceptBiasAndNorm, layerwise_rates
 from kerastorch.optimizers.registry import get
 
 __all__ = [
@@ -17,11 +20,15 @@ __all__ = [
     "AdamW",
     "Adamax",
     "ConjugateGradient",
+    "ExceptBiasAndNorm",
+    "LossScaleOptimizer",
     "Nadam",
     "NewtonCG",
     "Optimizer",
     "RMSprop",
+    "Torch",
     "get",
+    "layerwise_rates",
 ]
 
 

@@ -5,33 +5,24 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kerastorch.core.errors import check_float, check_int
-from kerastorch.core.representation import represent
-from kerastorch.core.serialization import Configurable
-from kerastorch.core.torch_private import (
-    foreach_mul_,
-    foreach_norm,
-    has_step_hooks,
-    unscale_before_step,
-)
+from kerastorch.core.errors import check_float
 from kerastorch.optimizers.learning_rate import with_learning_rate
+from kerastorch.optimizers.parameter_groups import ExceptBiasAndNorm, ParameterGroup, check_patterns, group_parameters
+from kerastorch.optimizers.step_hooks import Decay
+from kerastorch.optimizers.step_options import StepOptions
 
 TorchOptimizer = torch.optim.Optimizer
+Rate: TypeAlias = "float | Mapping[str, float]"  # a mapping is by pattern of parameter names
 
 # bounds of the arguments of all optimizers
 _BOUNDS: dict[str, dict[str, Any]] = {
     "learning_rate": {"above": 0},
     "weight_decay": {"least": 0},
-    "clipnorm": {"above": 0},
-    "clipvalue": {"above": 0},
-    "global_clipnorm": {"above": 0},
-    "ema_momentum": {"least": 0, "most": 1},
-    "loss_scale_factor": {"above": 0},
     "momentum": {"least": 0, "most": 1},
     "rho": {"least": 0, "most": 1},
     "beta_1": {"least": 0, "below": 1},
@@ -43,7 +34,7 @@ _SCHEDULE_ADVICE = "A schedule is a callback: LearningRateScheduler, or LRSchedu
 
 
 @dataclass(eq=False, repr=False)
-class Optimizer(Configurable):
+class Optimizer(StepOptions):
     """Base of the optimizers: settings that make a `torch.optim` optimizer.
 
     Calling an instance with parameters returns the `torch.optim` optimizer.
@@ -54,9 +45,12 @@ class Optimizer(Configurable):
     that the scaler skips changes nothing.
 
     Args:
-        learning_rate: Step size, > 0.
+        learning_rate: Step size, > 0. A dict gives parts of the model different rates: pattern of parameter names ->
+            rate, such as `{"backbone.*": 1e-5, "*": 1e-3}`. A pattern has the wildcards of file names, or is the name
+            of a layer; the first pattern that matches a parameter counts.
         weight_decay: Decoupled weight decay, as in Keras: before each step `learning_rate * weight_decay` times the
-            weight is subtracted from it.
+            weight is subtracted from it. A dict is by pattern, as for `learning_rate`; parameters that no pattern
+            matches do not decay. `ExceptBiasAndNorm(0.01)` is for all others but biases and normalization layers.
         clipnorm: Largest norm of each gradient; a gradient with a larger norm is scaled down to it.
         clipvalue: Each element of a gradient is clipped to `-clipvalue..clipvalue`.
         global_clipnorm: Largest norm of all gradients together.
@@ -82,70 +76,103 @@ class Optimizer(Configurable):
     }
     kind: ClassVar[type[TorchOptimizer]]
 
-    learning_rate: float = 0.001
-    weight_decay: float | None = field(default=None, kw_only=True)
-    clipnorm: float | None = field(default=None, kw_only=True)
-    clipvalue: float | None = field(default=None, kw_only=True)
-    global_clipnorm: float | None = field(default=None, kw_only=True)
-    use_ema: bool = field(default=False, kw_only=True)
-    ema_momentum: float = field(default=0.99, kw_only=True)
-    ema_overwrite_frequency: int | None = field(default=None, kw_only=True)
-    loss_scale_factor: float | None = field(default=None, kw_only=True)
-    gradient_accumulation_steps: int | None = field(default=None, kw_only=True)
-    name: str | None = field(default=None, kw_only=True)
+    learning_rate: Rate = 0.001
+    weight_decay: Rate | ExceptBiasAndNorm | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for key, bounds in _BOUNDS.items():
             value = getattr(self, key, None)
-            if value is not None:
-                is_schedule = key == "learning_rate" and (callable(value) or hasattr(value, "step"))
-                check_float(key, value, **bounds, advice=_SCHEDULE_ADVICE if is_schedule else "")
-        for key, least in (("ema_overwrite_frequency", 1), ("gradient_accumulation_steps", 2)):
-            if getattr(self, key) is not None:
-                check_int(key, getattr(self, key), least)
-        if len(self._clips()) > 1:
-            raise ValueError(f"pass one of clipnorm, clipvalue and global_clipnorm, got {' and '.join(self._clips())}.")
-        if self.ema_overwrite_frequency is not None and not self.use_ema:
-            raise ValueError("ema_overwrite_frequency does nothing without use_ema=True.")
-        self.name = self.name or type(self).__name__
+            if isinstance(value, ExceptBiasAndNorm):
+                value = value.weight_decay
+            if isinstance(value, Mapping):
+                check_patterns(key, value)
+            for one in value.values() if isinstance(value, Mapping) else [value]:
+                if one is not None:
+                    is_schedule = key == "learning_rate" and (callable(one) or hasattr(one, "step"))
+                    check_float(key, one, **bounds, advice=_SCHEDULE_ADVICE if is_schedule else "")
+        self._undecayed: list[Tensor] = []
 
-    def __repr__(self) -> str:
-        return represent(self, always=("learning_rate",), name=type(self).__name__)
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Tensor] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        """Let parameters keep their size: `weight_decay` does not apply to them.
 
-    def _clips(self) -> dict[str, float]:
-        clips = {key: getattr(self, key) for key in ("clipnorm", "clipvalue", "global_clipnorm")}
-        return {key: value for key, value in clips.items() if value is not None}
+        Call it before the optimizer is built. `weight_decay={"*.weight": 0.01}` says
+        the same as an argument.
+
+        Args:
+            var_list: Parameters that do not decay.
+            var_names: Texts; parameters whose names contain one of them do not decay.
+
+        >>> optimizer = Optimizer(0.1, weight_decay=0.01)
+        >>> optimizer.exclude_from_weight_decay(var_names=["bias"])
+        >>> optimizer.weight_decay
+        {'*bias*': 0.0, '*': 0.01}
+        """
+        self._undecayed += var_list or ()
+        names = [var_names] if isinstance(var_names, str) else list(var_names or ())
+        if names:
+            excepts_vectors = isinstance(self.weight_decay, ExceptBiasAndNorm)
+            decay: Any = self.weight_decay.weight_decay if excepts_vectors else self.weight_decay  # type: ignore[union-attr]
+            rest = dict(decay) if isinstance(decay, Mapping) else {"*": decay or 0.0}
+            found = {f"*{name}*": 0.0 for name in names} | rest
+            self.weight_decay = ExceptBiasAndNorm(found) if excepts_vectors else found
+
+    def get_config(self) -> dict[str, Any]:
+        if self._undecayed:
+            raise TypeError(f"{self.name}: exclude_from_weight_decay(var_list=...) holds tensors; give var_names.")
+        return super().get_config()
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of the `torch.optim` class, without the learning rate."""
         return {}
 
-    def __call__(self, params: Iterable[Any]) -> TorchOptimizer:
-        """Return a `torch.optim` optimizer of `params`.
-
-        Clipping, weight decay and averaging are step hooks of that optimizer.
-
-        Raises:
-            ValueError: The settings include `gradient_accumulation_steps` or `loss_scale_factor`, which need `fit`.
-        """
-        if self.gradient_accumulation_steps or self.loss_scale_factor:
-            raise ValueError(
-                f"{self.name}: gradient_accumulation_steps and loss_scale_factor are kept by fit(); "
-                "in your own loop step every n batches and scale the loss there."
-            )
-        return self.build(params)
-
     def build(self, params: Iterable[Any]) -> TorchOptimizer:
-        """Return the optimizer for callers with their own gradient accumulation and loss scaling."""
-        built = with_kernel(self.kind, params, lr=self.learning_rate, **self.arguments())
-        for how, limit in self._clips().items():
-            built.register_step_pre_hook(Clip(how, limit))
-        if self.weight_decay and "weight_decay" not in self.arguments():
-            built.register_step_pre_hook(Decay(self.weight_decay))
-        if self.use_ema:
-            built.register_step_post_hook(Average(self.ema_momentum, self.ema_overwrite_frequency))
-        _let_scalers_unscale(built)
+        params = list(params)
+        arguments = self.arguments()
+        decays_itself = "weight_decay" in arguments
+        if not self.is_grouped:
+            built = with_kernel(self.kind, params, lr=self.learning_rate, **arguments)
+        else:
+            groups = [
+                {"params": group.params, "lr": group.rate, "name": group.name}
+                | {"weight_decay" if decays_itself else "decay_rate": group.decay}
+                for group in self.group(named_parameters(params, type(self).__name__))
+            ]
+            default = {"weight_decay": 0.0} if decays_itself else {}
+            built = with_kernel(self.kind, groups, lr=groups[0]["lr"], **(arguments | default))
+        self.register_clipping(built)
+        if self.weight_decay and not decays_itself:
+            built.register_step_pre_hook(Decay(0.0 if self.is_grouped else self.weight_decay))  # type: ignore[arg-type]
+        self.register_average(built)
         return built
+
+    @property
+    def is_grouped(self) -> bool:
+        by_name = isinstance(self.weight_decay, (Mapping, ExceptBiasAndNorm))
+        return isinstance(self.learning_rate, Mapping) or by_name or bool(self._undecayed)
+
+    def group(self, named: Mapping[str, Tensor]) -> list[ParameterGroup]:
+        excluded = {id(one) for one in self._undecayed}
+        undecayed = {name for name, one in named.items() if id(one) in excluded}
+        return group_parameters(named, self.learning_rate, self.weight_decay, undecayed)
+
+
+def named_parameters(params: Iterable[Any], owner: str) -> dict[str, Tensor]:
+    """Return `(name, parameter)` pairs as a dict.
+
+    Args:
+        params: The pairs.
+        owner: Who needs the names, for the message.
+
+    Raises:
+        ValueError: They have no names.
+    """
+    params = list(params)
+    if not all(isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str) for one in params):
+        raise ValueError(f"{owner} has patterns of parameter names: call it with model.named_parameters().")
+    return dict(params)
 
 
 def with_kernel(kind: type[TorchOptimizer], params: Iterable[Any], **arguments: Any) -> TorchOptimizer:
@@ -178,117 +205,5 @@ def is_fusable(tensors: Iterable[Tensor]) -> bool:
     return all(tensor.is_floating_point() and tensor.device.type in ("cpu", "cuda", "mps") for tensor in tensors)
 
 
-def _let_scalers_unscale(optimizer: TorchOptimizer) -> None:
-    """Make `torch.amp.GradScaler` unscale gradients before the step and skip steps itself.
-
-    By default a scaler leaves both to a fused kernel and always calls `step`: step hooks would see scaled gradients and
-    run in skipped steps, and SGD's kernel would leave its momentum uninitialised if the first step is skipped. The cost
-    is one device synchronisation before each step.
-    """
-    if has_step_hooks(optimizer) or any(group.get("momentum") for group in optimizer.param_groups):
-        unscale_before_step(optimizer)
-
-
 def _to_list(params: Any) -> list[Any]:
     return [params] if isinstance(params, Tensor) else list(params)
-
-
-def _gradients(optimizer: TorchOptimizer) -> list[Tensor]:
-    return [weight.grad for weight in optimizer_parameters(optimizer) if weight.grad is not None]
-
-
-def optimizer_parameters(optimizer: TorchOptimizer) -> list[Tensor]:
-    """Return the parameters of all groups of an optimizer, in their order."""
-    return [weight for group in optimizer.param_groups for weight in group["params"]]
-
-
-class Clip:
-    """Hook before a step that clips the gradients, as in Keras.
-
-    Args:
-        how: `'clipnorm'`, `'clipvalue'` or `'global_clipnorm'`.
-        limit: The largest norm or absolute value.
-    """
-
-    def __init__(self, how: str, limit: float) -> None:
-        self.how, self.limit = how, limit
-
-    def __call__(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
-        if not _gradients(optimizer):
-            return
-        if self.how == "clipvalue":
-            nn.utils.clip_grad_value_(optimizer_parameters(optimizer), self.limit)
-        elif self.how == "global_clipnorm":
-            nn.utils.clip_grad_norm_(optimizer_parameters(optimizer), self.limit)
-        else:
-            gradients = _gradients(optimizer)
-            norms = foreach_norm(gradients)
-            foreach_mul_(gradients, [self.limit / norm.clamp(min=self.limit) for norm in norms])
-
-
-class Decay:
-    """Hook before a step that applies decoupled weight decay to weights with a gradient.
-
-    Args:
-        rate: A weight is multiplied by `1 - learning_rate * rate`.
-    """
-
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
-
-    @torch.no_grad()
-    def __call__(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
-        for group in optimizer.param_groups:
-            updated = [weight for weight in group["params"] if weight.grad is not None]
-            if updated:
-                foreach_mul_(updated, 1 - group["lr"] * self.rate)
-
-
-class Average:
-    """Hook after a step that updates an exponential moving average of the weights.
-
-    The average is the entry `'ema'` of the optimizer's state; the number of steps is `'ema_steps'` of its first group.
-
-    Args:
-        momentum: The average becomes `momentum * average + (1 - momentum) * weight`.
-        every: Number of steps after which the average replaces the weights; `None` for never.
-    """
-
-    def __init__(self, momentum: float, every: int | None) -> None:
-        self.momentum, self.every = momentum, every
-
-    @torch.no_grad()
-    def __call__(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
-        first = optimizer.param_groups[0]
-        first["ema_steps"] = steps = first.get("ema_steps", 0) + 1  # in a group, so that it is in the state_dict
-        for weight in optimizer_parameters(optimizer):
-            state = optimizer.state.get(weight, {})
-            if not state and weight.grad is None:
-                continue  # the weight has not been updated; torch makes its state at its first step
-            state = optimizer.state[weight]
-            if "ema" not in state:
-                state["ema"] = weight.detach().clone()
-            else:
-                state["ema"].lerp_(weight, 1 - self.momentum)
-            if self.every and steps % self.every == 0:
-                weight.copy_(state["ema"])
-
-
-@torch.no_grad()
-def overwrite_with_average(optimizer: TorchOptimizer) -> None:
-    """Replace each weight by its moving average, if it has one."""
-    for weight, state in optimizer.state.items():
-        if "ema" in state:
-            weight.copy_(state["ema"])
-
-
-def unfuse_partly_trained_groups(optimizer: TorchOptimizer) -> None:
-    """Turn the fused kernel off for groups in which only some weights have a momentum buffer.
-
-    This happens if weights are unfrozen after a step; the fused kernel of SGD fails on such a group.
-    """
-    for group in optimizer.param_groups:
-        if group.get("fused") and group.get("momentum"):
-            states = [optimizer.state.get(weight, {}) for weight in group["params"] if weight.requires_grad]
-            if len({state.get("momentum_buffer") is not None for state in states}) == 2:
-                group["fused"] = False

@@ -10,10 +10,12 @@ from typing import Any
 import torch
 
 from kerastorch.core.name_lookup import advice_by_name, look_up, spellings
+from kerastorch.core.torch_private import ensure_step_hooks
 from kerastorch.optimizers import keras_optimizers
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, is_fusable, with_kernel
 from kerastorch.optimizers.learning_rate import with_learning_rate
 from kerastorch.optimizers.minimizers import BFGS, ConjugateGradient, Minimizer, NewtonCG
+from kerastorch.optimizers.step_options import StepOptions
 
 Factory = Callable[[Iterable[Any]], TorchOptimizer]
 
@@ -49,7 +51,7 @@ def is_name(name: str) -> bool:
     return any(spelling in _NAMES for spelling in spellings(name))
 
 
-def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:
+def get(identifier: Any) -> StepOptions | Factory | TorchOptimizer:
     """Return the optimizer for a name, class, instance, factory or `torch.optim` optimizer.
 
     Keras' names have Keras' defaults (`'adam'` has epsilon 1e-7); the other names of `torch.optim` have torch's.
@@ -58,7 +60,7 @@ def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:
     unchanged.
 
     Returns:
-        Settings (`Optimizer`), a factory `params -> torch.optim.Optimizer`, or a `torch.optim.Optimizer`.
+        Settings (`StepOptions`), a factory `params -> torch.optim.Optimizer`, or a `torch.optim.Optimizer`.
 
     Raises:
         ValueError: The name is unknown.
@@ -81,19 +83,19 @@ def get(identifier: Any) -> Optimizer | Factory | TorchOptimizer:
     if isinstance(identifier, type) and issubclass(identifier, (Optimizer, Minimizer)):
         identifier = identifier()
     if callable(identifier) or isinstance(identifier, TorchOptimizer):
-        optimizer: Optimizer | Factory | TorchOptimizer = identifier
+        optimizer: StepOptions | Factory | TorchOptimizer = identifier
         return optimizer
     raise TypeError(f"An optimizer is a name, a class, an instance or a partial, got {given!r}.")
 
 
 def create_optimizer(
-    optimizer: Optimizer | Factory | TorchOptimizer, params: list[Any], *, sparse: bool = False
+    optimizer: StepOptions | Factory | TorchOptimizer, params: list[Any], *, sparse: bool = False
 ) -> TorchOptimizer:
     """Return a `torch.optim` optimizer of parameters.
 
     Args:
         optimizer: As `get` returns it; a `torch.optim` optimizer is returned unchanged.
-        params: Parameters of the model.
+        params: Parameters of the model, or `(name, parameter)` pairs, which patterns of parameter names need.
         sparse: Whether gradients may be sparse, so that fused kernels are turned off.
 
     Raises:
@@ -101,32 +103,47 @@ def create_optimizer(
     """
     if isinstance(optimizer, TorchOptimizer):
         return optimizer
-    make = optimizer.build if isinstance(optimizer, Optimizer) else _factory_with_learning_rate(optimizer)
-    built = make(params)
+    if isinstance(optimizer, StepOptions):
+        built = optimizer.build(params if optimizer.is_grouped else _without_names(params))
+    else:
+        built = _factory_with_learning_rate(optimizer)(_without_names(params))
     if not isinstance(built, TorchOptimizer):
         raise TypeError(f"optimizer: {optimizer!r} must make a torch.optim optimizer, got {type(built).__name__}.")
+    ensure_step_hooks(built)
     for group in built.param_groups if sparse else ():
         group["fused"] = False
     return built
 
 
-def replace_parameters(optimizer: TorchOptimizer, params: list[Any], *, sparse: bool = False) -> None:
-    """Replace the parameters of an optimizer that has one group and has not made a step.
+def _without_names(params: list[Any]) -> list[Any]:
+    return [one[1] if isinstance(one, tuple) else one for one in params]
+
+
+def replace_parameters(optimizer: TorchOptimizer, config: Any, params: list[Any], *, sparse: bool = False) -> None:
+    """Replace the parameters of an optimizer that has not made a step.
 
     The optimizer stays the same object with the same settings, because the user or a learning rate schedule may refer
-    to it. With several groups nothing changes.
+    to it. With several groups that are not those of patterns nothing changes.
 
     Args:
         optimizer: The optimizer.
-        params: The new parameters.
+        config: As `get` returns it.
+        params: The new parameters, as `(name, parameter)` pairs.
         sparse: Whether gradients may be sparse, so that the fused kernel is turned off.
     """
-    group = optimizer.param_groups[0]
-    if len(optimizer.param_groups) > 1 or list(map(id, group["params"])) == list(map(id, params)):
+    groups = optimizer.param_groups
+    if isinstance(config, StepOptions) and config.is_grouped:
+        divided = [group.params for group in config.group(dict(params))]
+    else:
+        divided = [_without_names(params)]
+    if len(divided) != len(groups):
         return
-    group["params"] = params
-    if group.get("fused") and (sparse or not is_fusable(params)):
-        group["fused"] = False
+    for group, some in zip(groups, divided, strict=True):
+        if list(map(id, group["params"])) == list(map(id, some)):
+            continue
+        group["params"] = some
+        if group.get("fused") and (sparse or not is_fusable(some)):
+            group["fused"] = False
 
 
 def _factory_with_learning_rate(factory: Factory) -> Factory:

@@ -8,18 +8,25 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kerastorch.checkpoint.optimizer_state import capture_optimizer_state, parameter_names, restore_optimizer_state
+from kerastorch.checkpoint.optimizer_state import (
+    capture_optimizer_state,
+    capture_optimizers,
+    parameter_names,
+    restore_optimizers,
+)
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.serialization import decode, encode, use_codec
-from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.optimizers.any_optimizer import Torch
 from kerastorch.optimizers.learning_rate import torch_class
+from kerastorch.optimizers.step_hooks import TorchOptimizer
 from kerastorch.saving import torch_allowlist
 from kerastorch.saving.deserializer import Reader
 from kerastorch.saving.hook_detection import hooks_of, is_foreign
 from kerastorch.saving.serializer import Writer
 from kerastorch.training.trainer import Trainer
 
-_ARGUMENTS = ("loss", "loss_weights", "metrics", "regularizers", "memory_format", "jit_compile", "steps_per_execution")
+_ARGUMENTS = ("loss", "loss_weights", "metrics", "regularizers", "memory_format", "jit_compile", "steps_per_execution",
+              "precision")  # fmt: skip
 
 
 def encode_compile_args(trainer: Trainer) -> dict[str, Any]:
@@ -32,7 +39,7 @@ def encode_compile_args(trainer: Trainer) -> dict[str, Any]:
     """
     arguments = dict(trainer.compile_args)
     optimizer = arguments.pop("optimizer", None)
-    if trainer.optimizer is not None and any(map(is_foreign, hooks_of(trainer.optimizer))):
+    if any(is_foreign(hook) for made in trainer.optimizers.made.values() for hook in hooks_of(made)):
         raise TypeError("optimizer: it has step hooks, which are functions.")
     with use_codec(Writer()):
         written: dict[str, Any] = {}
@@ -41,13 +48,16 @@ def encode_compile_args(trainer: Trainer) -> dict[str, Any]:
                 written[name] = encode(value)
             except (TypeError, ValueError, AttributeError) as error:
                 raise TypeError(f"{name}: {error}") from error
-        is_instance = isinstance(optimizer, TorchOptimizer)
-        written["optimizer"] = _encode_optimizer(optimizer, _names(trainer)) if is_instance else encode(optimizer)
+        written["optimizer"] = _encode_optimizer(optimizer, _names(trainer))
     return written
 
 
-def _encode_optimizer(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the class and the parameter groups of an optimizer of torch."""
+def _encode_optimizer(optimizer: Any, names: Mapping[str, Tensor]) -> Any:
+    """Return an optimizer, or a dict of several, encoded; of one of torch, the class and the parameter groups."""
+    if isinstance(optimizer, Mapping):
+        return {"several": {name: _encode_optimizer(one, names) for name, one in optimizer.items()}}
+    if not isinstance(optimizer, TorchOptimizer):
+        return encode(optimizer)
     name = torch_allowlist.name_of(torch_class(optimizer))
     if name is None:
         raise TypeError(f"optimizer: {type(optimizer).__name__} is not one of torch.optim.")
@@ -71,11 +81,7 @@ def decode_compile_args(
     try:
         with use_codec(Reader(custom)):
             arguments = {name: decode(value) for name, value in written.items() if name in _ARGUMENTS}
-            optimizer = written["optimizer"]
-            is_instance = isinstance(optimizer, Mapping) and set(optimizer) == {"held", "groups"}
-            arguments["optimizer"] = (
-                _decode_optimizer(optimizer, model) if is_instance else _check_makes_optimizer(decode(optimizer))
-            )
+            arguments["optimizer"] = _decode_optimizer(written["optimizer"], model)
     except Exception as error:
         raise CheckpointError(
             f"{where}: what compile() was given cannot be made: {error} load_model takes custom_objects, or "
@@ -89,15 +95,20 @@ def _check_makes_optimizer(optimizer: Any) -> Any:
 
     `compile` calls a function on the weights. A function such as a matrix product would take any amount of memory.
     """
-    made = optimizer.func if isinstance(optimizer, functools.partial) else optimizer
+    inner = optimizer.optimizer if isinstance(optimizer, Torch) else optimizer
+    made = inner.func if isinstance(inner, functools.partial) else inner
     name = None if isinstance(made, str) else torch_allowlist.name_of(made)
     if name is not None and name not in torch_allowlist.OPTIMIZERS:
         raise ValueError(f"{name} is no optimizer.")
     return optimizer
 
 
-def _decode_optimizer(written: Mapping[str, Any], model: nn.Module) -> TorchOptimizer:
-    """Return an optimizer of torch over the model's parameters, with the groups and hyperparameters of the file."""
+def _decode_optimizer(written: Any, model: nn.Module) -> Any:
+    """Return what `_encode_optimizer` was given; an optimizer of torch is made over the model's parameters."""
+    if isinstance(written, Mapping) and set(written) == {"several"}:
+        return {name: _decode_optimizer(one, model) for name, one in written["several"].items()}
+    if not (isinstance(written, Mapping) and set(written) == {"held", "groups"}):
+        return _check_makes_optimizer(decode(written))
     kind: Callable[..., TorchOptimizer] = torch_allowlist.OPTIMIZERS[written["held"]]
     parameters = dict(model.named_parameters())
     groups = [{"params": [parameters[name] for name in group["params"]]} for group in written["groups"]]
@@ -109,9 +120,9 @@ def _decode_optimizer(written: Mapping[str, Any], model: nn.Module) -> TorchOpti
 
 def capture_progress(trainer: Trainer) -> dict[str, Any]:
     """Return the optimizer's state, the parameters that the losses learn, and the number of epochs trained."""
-    optimizer = trainer.optimizer
+    made = trainer.optimizers.made
     return {
-        "optimizer": None if optimizer is None else capture_optimizer_state(optimizer, _names(trainer)),
+        "optimizer": capture_optimizers(made, _names(trainer)) if made else None,
         "losses": [parameter.detach() for parameter in trainer.compiled_loss.parameters()],
         "epochs_done": trainer.state.epochs_done,
     }
@@ -129,7 +140,7 @@ def restore_progress(trainer: Trainer, progress: Mapping[str, Any], where: str) 
     for parameter, value in zip(learned, saved, strict=True):
         parameter.data.copy_(value)
     if progress["optimizer"] is not None:
-        restore_optimizer_state(trainer.get_or_create_optimizer(), progress["optimizer"], _names(trainer), where)
+        restore_optimizers(trainer.optimizers.get_or_create(), progress["optimizer"], _names(trainer), where)
     trainer.state.restore_epochs(int(progress["epochs_done"]))
 
 

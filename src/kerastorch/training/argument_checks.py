@@ -11,10 +11,10 @@ from kerastorch.core.ownership import is_from
 from kerastorch.losses import registry as losses
 from kerastorch.losses.base import Loss
 from kerastorch.optimizers import registry as optimizers
-from kerastorch.optimizers.base import Optimizer
 from kerastorch.optimizers.minimizers import Minimizer
+from kerastorch.optimizers.step_options import StepOptions
 
-_OPTIMIZERS = (Optimizer, Minimizer, torch.optim.Optimizer)
+_OPTIMIZERS = (StepOptions, Minimizer, torch.optim.Optimizer)
 
 
 def check_order(optimizer: Any, loss: Any) -> None:

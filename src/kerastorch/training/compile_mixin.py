@@ -9,12 +9,14 @@ from kerastorch import optimizers
 from kerastorch.core.errors import warn
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
+from kerastorch.optimizers.parameter_groups import check_patterns
 from kerastorch.training.argument_checks import check_order, check_regularizers
 from kerastorch.training.compile_options import CompileOptions
 from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.crossentropy_choice import choose_crossentropies
 from kerastorch.training.log_names import listed_names, log_names, metrics_by_output
 from kerastorch.training.memory_format import MemoryFormat
+from kerastorch.training.precision import Precision
 from kerastorch.training.preflight import check_outputs_are_known
 from kerastorch.training.step_mixin import STEPS, StepMixin, overrides
 from kerastorch.training.trainer import Trainer
@@ -40,12 +42,15 @@ class CompileMixin(StepMixin):
         memory_format: Any = "auto",
         jit_compile: bool | str = "auto",
         steps_per_execution: int | str = 1,
+        precision: Any = None,
     ) -> None:
         """Set the optimizer, the loss and the metrics for `fit` and `evaluate`.
 
         Args:
             optimizer: A name, class, instance or `functools.partial`, of `kerastorch.optimizers` or `torch.optim`; an
-                instance of `torch.optim` must hold the model's parameters. Default `"rmsprop"`.
+                instance of `torch.optim` must hold the model's parameters. A dict of them gives parts of the model
+                optimizers of their own: name of a child or pattern of parameter names -> optimizer; the first pattern
+                that matches a parameter counts. Default `"rmsprop"`.
             loss: A name, class, instance or function `(y_true, y_pred) -> loss`, of `kerastorch.losses` or `torch.nn`;
                 a list or dict of them for several outputs. `"crossentropy"` or `"ce"` is the crossentropy that fits
                 the last layer: binary after a sigmoid, over classes after a softmax or for logits; both one-hot
@@ -71,6 +76,10 @@ class CompileMixin(StepMixin):
             steps_per_execution: Number of batches between two calls of the batch hooks of callbacks; if steps are
                 compiled, up to 8 of them form one graph. `"auto"` takes as many as one graph takes, or 1 if a callback
                 of the caller has batch hooks. Default 1.
+            precision: `"bf16"` or `"fp16"` for mixed precision: modules compute in 16 bits where torch's autocast
+                does; weights, the optimizer's state, losses and what `predict` returns stay float32. With `"fp16"` the
+                losses are scaled by `torch.amp.GradScaler`. Keras' names `"mixed_bfloat16"` and `"mixed_float16"` are
+                the same. Default: the policy of `mixed_precision.set_global_policy`, at first `"fp32"`.
 
         Raises:
             ValueError: A name is unknown (the message has the nearest known one); an argument has an unknown value;
@@ -92,7 +101,8 @@ class CompileMixin(StepMixin):
         warn_unregistered(self)
         chosen_loss = choose_crossentropies(self, loss, self._output_names)
         compiled_loss = CompiledLoss(chosen_loss, loss_weights, self._output_names)
-        settings = optimizers.get(optimizer)
+        settings = _optimizer_settings(optimizer)
+        mixed = Precision.of(precision)
         options = CompileOptions.of(jit_compile, steps_per_execution)
         image_format = MemoryFormat(self, memory_format, own_steps=overrides(self, *STEPS))
         by_name = metrics_by_output(metrics, self._output_names)
@@ -100,7 +110,7 @@ class CompileMixin(StepMixin):
         compile_args = {
             "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
             "regularizers": regularizers, "memory_format": memory_format, "jit_compile": jit_compile,
-            "steps_per_execution": steps_per_execution,
+            "steps_per_execution": steps_per_execution, "precision": mixed.policy.name,
         }  # fmt: skip
         self._trainer = Trainer(
             self,
@@ -113,6 +123,7 @@ class CompileMixin(StepMixin):
             data_device,
             options,
             compile_args=compile_args,
+            precision=mixed,
             completed_fits=0 if self._trainer is None else self._trainer.state.completed_fits,
         )
 
@@ -125,9 +136,24 @@ class CompileMixin(StepMixin):
         `'lr'` in its `param_groups`. The type leaves `None` out, so that code after `compile` needs no check.
 
         Raises:
+            RuntimeError: The model is not compiled, or has several optimizers: see `optimizers`.
+        """
+        made = self.trainer.optimizers_if_built()
+        if self.trainer.optimizers.are_several:
+            names = ", ".join(map(repr, self.trainer.optimizers.configs))
+            raise RuntimeError(f"the model has the optimizers {names}: read model.optimizers[name].")
+        return cast("ModelOptimizer", made.get(""))
+
+    @property
+    def optimizers(self) -> dict[str, ModelOptimizer]:
+        """The `torch.optim` optimizers by name, if `compile` was given a dict; the only one has the name `""`.
+
+        The dict is empty before the model is built.
+
+        Raises:
             RuntimeError: The model is not compiled.
         """
-        return cast("ModelOptimizer", self.trainer.optimizer_if_built())
+        return cast("dict[str, ModelOptimizer]", dict(self.trainer.optimizers_if_built()))
 
     @property
     def metrics_names(self) -> list[str]:
@@ -166,3 +192,15 @@ class CompileMixin(StepMixin):
             for metric in metrics
             if metric.higher_is_better is not None
         }
+
+
+def _optimizer_settings(given: Any) -> Any:
+    """Return what `compile` was given as optimizer, as `optimizers.get` returns it; a dict of several in a dict.
+
+    Raises:
+        ValueError: A name is unknown, or the dict is empty.
+    """
+    if not isinstance(given, Mapping):
+        return optimizers.get(given)
+    check_patterns("optimizer", given)
+    return {name: optimizers.get(one) for name, one in given.items()}

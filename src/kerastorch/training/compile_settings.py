@@ -8,12 +8,23 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kerastorch.optimizers.base import Optimizer, TorchOptimizer
+from kerastorch.optimizers.base import Optimizer
+from kerastorch.optimizers.step_hooks import TorchOptimizer
 
 Settings = Mapping[str, Mapping[str, str]]  # "state": values that a checkpoint restores; "script": the others
 
 SMALL = 16  # elements: longer tensors, lists and dicts are abbreviated
-_KERNEL = {"params", "initial_lr", "ema_steps", "foreach", "fused", "capturable", "differentiable"}
+_KERNEL = {
+    "params",
+    "name",
+    "initial_lr",
+    "ema_steps",
+    "iterations",
+    "foreach",
+    "fused",
+    "capturable",
+    "differentiable",
+}
 _HOOKS = (
     "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
     "loss_scale_factor", "gradient_accumulation_steps",

@@ -32,6 +32,7 @@ from kerastorch.training.train_checkpoint import (
     restore,
 )
 from kerastorch.training.trainer import Trainer
+from kerastorch.training.weight_averaging import RepeatedInputs
 
 
 def fit(
@@ -59,9 +60,11 @@ def fit(
         state.begin_epoch(epoch_start(data))
         stream = trainer.prepared(data.training, transfer, state.pass_number)
         trainer.setup()
-        warn_of_minimized_batches(trainer.optimizer_step.optimizer, data.training)
+        for optimizer in trainer.optimizer_step.optimizers:
+            warn_of_minimized_batches(optimizer, data.training)
         settings = trainer.compile_settings()
-        with trainer.interrupt.watch():
+        repeating = trainer.weight_averaging.repeating(RepeatedInputs(data.training, state, transfer))
+        with trainer.interrupt.watch(), repeating:
             with _training(trainer, callbacks, data.training.targets) as in_eval:
                 state.begin_metrics(trainer.new_metrics())
                 checkpoint = _Checkpoint.of(trainer, data, callbacks, epochs, settings)
@@ -80,6 +83,7 @@ def fit(
                         )  # fmt: skip
                     logs |= {name: rate for name, rate in _learning_rates(trainer).items() if name not in logs}
                     state.end_batches()
+                    trainer.optimizer_step.end_training()
                     checkpoint.raise_if_interrupted()
                     if data.validation is not None and validates_at(epoch, frequency):
                         with checkpoint.validating():
@@ -112,12 +116,12 @@ def _training(trainer: Trainer, callbacks: CallbackList, targets: Any) -> Iterat
     with (
         trainer.compiled_loss.attach(trainer.model, find_final_activation(trainer.model), targets),
         training_mode(trainer.model) as in_eval,
-        trainer.optimizer_step.constraining(),
         _calling_on_train_end(trainer, callbacks),
     ):
         callbacks.emit("on_train_begin", {})
         trainer.optimizer_step.begin_fit()
-        yield in_eval
+        with trainer.optimizer_step.training():  # after the callbacks have registered their step hooks
+            yield in_eval
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from torch import Tensor
 from kerastorch.checkpoint.optimizer_state import copy_like
 from kerastorch.core.errors import warn
 from kerastorch.core.torch_private import foreach_div_
-from kerastorch.optimizers.base import TorchOptimizer, optimizer_parameters
+from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.optimizers.step_hooks import optimizer_parameters
 
 
 class GradientAccumulation:

@@ -19,7 +19,7 @@ from kerastorch.core.trainable import set_frozen_batchnorm_eval, sync_trainable
 from kerastorch.data.adaptive_batch_size import measure_and_adapt
 from kerastorch.data.batches import Batch, Batches, BatchGroup, group_batches
 from kerastorch.data.loaders import copy_tensors
-from kerastorch.optimizers.base import unfuse_partly_trained_groups
+from kerastorch.optimizers.step_hooks import unfuse_partly_trained_groups
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.error_context import raise_with_context
 from kerastorch.training.fused_activation import find_final_activation
@@ -139,6 +139,7 @@ def evaluate(
     with (
         trainer.pass_cleanup(),
         _separate_autocast_cache(),
+        trainer.evaluation_weights(),
         _fresh_metrics(trainer) as metrics,
         trainer.compiled_loss.attach(model, find_final_activation(model), batches.targets),
         evaluation_mode(model),
@@ -146,7 +147,8 @@ def evaluate(
         torch.no_grad(),
     ):
         callbacks.emit("on_test_begin", {})
-        step = measure_and_adapt(model.test_step, batches, row_by_row=False)
+        mixed = trainer.precision.around(model.test_step, trainer.device_type())
+        step = measure_and_adapt(mixed, batches, row_by_row=False)
         state = TrainState()
         logs = epoch(trainer, metrics, stream, transfer, step, callbacks, "test", state, interruptible=interruptible)
         callbacks.emit("on_test_end", logs)
@@ -172,7 +174,7 @@ def predict(
     """
     stream = trainer.prepared(batches, transfer, 0)
     with predicting(trainer, transfer.parts):
-        step = measure_and_adapt(trainer.model.predict_step, batches, row_by_row=True)
+        step = measure_and_adapt(prediction_step(trainer), batches, row_by_row=True)
         has_hooks = callbacks.has_hook("on_predict_batch_begin", "on_predict_batch_end")
         callbacks.emit("on_predict_begin", {})
         for index, batch in enumerate(stream):
@@ -212,11 +214,18 @@ def predicting(trainer: Trainer, parts: Sequence[nn.Module]) -> Iterator[None]:
     with (
         trainer.pass_cleanup(),
         _separate_autocast_cache(),
+        trainer.evaluation_weights(),
         evaluation_mode(trainer.model, parts),
         without_buffer_sync(parts),
         torch.no_grad(),
     ):
         yield
+
+
+def prediction_step(trainer: Trainer) -> Callable[[Any], Any]:
+    """Return what prediction does with the inputs of a batch, in the precision of the model."""
+    step: Callable[[Any], Any] = trainer.model.predict_step
+    return trainer.precision.predicting(step, trainer.device_type())
 
 
 def train_on_batch(trainer: Trainer, batches: Batches, transfer: BatchTransfer) -> dict[str, float]:
@@ -234,7 +243,7 @@ def train_on_batch(trainer: Trainer, batches: Batches, transfer: BatchTransfer) 
         _fresh_metrics(trainer) as metrics,
         trainer.compiled_loss.attach(model, find_final_activation(model), batches.targets),
         training_mode(model) as in_eval,
-        trainer.optimizer_step.constraining(),
+        trainer.optimizer_step.training(),
     ):
         step = train_step(trainer, no_callbacks, in_eval)
         return epoch(trainer, metrics, stream, transfer, step, no_callbacks, "train", TrainState())
@@ -255,7 +264,7 @@ def group_for_execution(trainer: Trainer, stream: Iterator[Batch], transient: bo
 
 
 def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn.Module]) -> Step:
-    """Return what an epoch of training does with a batch: the model's step, compiled, or within a closure.
+    """Return what an epoch of training does with a batch, in the precision of the model.
 
     Args:
         trainer: Parts that train the model.
@@ -267,14 +276,19 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
     set_frozen_batchnorm_eval(parts, in_eval)
     torch.clear_autocast_cache()
     optimizer_step, compiled = trainer.optimizer_step, trainer.compiled_step
-    unfuse_partly_trained_groups(optimizer_step.optimizer)
+    for optimizer in optimizer_step.optimizers:
+        unfuse_partly_trained_groups(optimizer)
+    optimizer_step.begin_training()
     if compiled is not None:
         compiled.begin_epoch(callbacks)
         if compiled.policy is Policy.COMPILE:
-            return compiled
-    if not optimizer_step.needs_closure:
-        step: Step = trainer.model.train_step
-        return step
+            return trainer.precision.around(compiled, trainer.device_type())
+    step = _step_with_closure(trainer) if optimizer_step.needs_closure else trainer.model.train_step
+    return trainer.precision.around(step, trainer.device_type())
+
+
+def _step_with_closure(trainer: Trainer) -> Step:
+    """Return a step of an optimizer that computes the loss itself."""
 
     def step_with_closure(batch: Batch) -> StepOutput:
         def evaluate(is_first: bool) -> StepOutput:
@@ -284,7 +298,7 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
             with trainer.using(MetricsTracker({})):  # only the first evaluation is counted
                 return _step_output(trainer, trainer.model.train_step(batch), "train")
 
-        return optimizer_step.step_with_closure(evaluate)
+        return trainer.optimizer_step.step_with_closure(evaluate)
 
     return step_with_closure
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,17 +12,21 @@ from torch import Tensor
 
 from kerastorch.constraints import ConstrainedWeight, apply_constraints
 from kerastorch.core.torch_private import foreach_copy_, step_post_hooks, step_pre_hooks
-from kerastorch.optimizers.base import (
+from kerastorch.optimizers.step_hooks import (
     Average,
     Clip,
-    Optimizer,
     TorchOptimizer,
     optimizer_parameters,
     overwrite_with_average,
 )
+from kerastorch.optimizers.step_options import StepOptions
+from kerastorch.training.closures import demands_closure, requires_closure
+from kerastorch.training.constrain_hook import ConstrainHook
 from kerastorch.training.gradient_accumulation import GradientAccumulation
+from kerastorch.training.loss_scaling import UNSCALED, NoLossScaling
 from kerastorch.training.step_output import StepOutput
 from kerastorch.training.unwrapped_step import UnwrappedStep
+from kerastorch.training.weight_modes import WeightModes
 
 Guard = Callable[[Tensor], bool]
 
@@ -33,32 +36,52 @@ class OptimizerStep:
 
     Unscale, guard, clip, constrain and average do nothing by default. Clipping, weight decay and the moving average are
     step hooks of the optimizer, which also run in a user's own loop: `optimizer.step` calls them in this order. An
-    optimizer whose `step` requires a closure (`LBFGS`) computes the loss several times: then zero to clip run in the
+    optimizer that computes the loss several times (`LBFGS`, SAM) does so by a closure: then zero to clip run in the
     closure.
 
     Args:
         optimizer: Holds the weights.
         config: Optimizer as given to `compile`; it has the number of batches for a step and the loss scale.
         check_rate: Called before each step; raises an error if a learning rate was set that the optimizer never reads.
+        scaling: Scales losses of float16; by default it does nothing.
+        only_own: Whether backward passes compute the gradients of this optimizer's weights alone.
 
     Attributes:
         accumulation: Sums of gradients over several batches.
         needs_closure: `optimizer.step` requires a closure.
+        scaling: Scales losses.
     """
 
-    def __init__(self, optimizer: TorchOptimizer, config: Any, check_rate: Callable[[], None] | None = None) -> None:
-        self.optimizer = optimizer
-        self.needs_closure = _requires_closure(optimizer)
+    def __init__(
+        self,
+        optimizer: TorchOptimizer,
+        config: Any,
+        check_rate: Callable[[], None] | None = None,
+        scaling: NoLossScaling = UNSCALED,
+        *,
+        only_own: bool = False,
+    ) -> None:
+        self.optimizer, self.scaling = optimizer, scaling
+        self._steps_from_gradients = demands_closure(optimizer)
+        self.needs_closure = self._steps_from_gradients or requires_closure(optimizer)
         steps, scale = None, None
-        if isinstance(config, Optimizer):
+        if isinstance(config, StepOptions):
             steps, scale = config.gradient_accumulation_steps, config.loss_scale_factor
         self.accumulation = GradientAccumulation(optimizer, steps or 1, scale or 1.0)
         self._unwrapped = UnwrappedStep(optimizer)
-        self._check_rate = check_rate
+        self._check_rate, self._only_own = check_rate, only_own
+        self._weight_modes = WeightModes.of(optimizer)
         self._guards: list[Guard] = []
+        self._after_backward: list[Callable[[], None]] = []
+        self._before_step: list[Callable[[TorchOptimizer], None]] = []
         self._is_rejected = False  # by a guard, within a closure
         self._constraints: list[ConstrainedWeight] = []
-        self._early_constraints = ConstrainHook(self)
+        self._early_constraints = ConstrainHook(lambda: self._constraints)
+
+    @property
+    def optimizers(self) -> tuple[TorchOptimizer, ...]:
+        """All optimizers that step: this one."""
+        return (self.optimizer,)
 
     @property
     def constraints(self) -> tuple[ConstrainedWeight, ...]:
@@ -70,14 +93,21 @@ class OptimizerStep:
         self._constraints = list(constraints)
 
     @contextmanager
-    def constraining(self) -> Iterator[None]:
-        """Apply the constraints before a moving average is updated, by a hook of the optimizer for a while."""
+    def training(self) -> Iterator[None]:
+        """Make steps within the block.
+
+        Constraints are applied before a moving average is updated, by a hook of the optimizer. At the end the weights
+        have the values to evaluate with.
+        """
         averages = any(isinstance(hook, Average) for hook in step_post_hooks(self.optimizer).values())
-        if not self._constraints or not averages or self._early_constraints.is_installed:
-            yield
-            return
-        with self._early_constraints.installed(self.optimizer):
-            yield
+        is_early = self._constraints and averages and not self._early_constraints.is_installed
+        try:
+            with self._early_constraints.installed(self.optimizer) if is_early else nullcontext():
+                yield
+        finally:
+            self.end_training()
+
+    # --- what joins in the step ---------------------------------------------------------------------------------
 
     @property
     def is_guarded(self) -> bool:
@@ -93,11 +123,60 @@ class OptimizerStep:
         self._guards.append(guard)
         return lambda: self._guards.remove(guard)
 
-    def backward_and_step(self, loss: Tensor) -> None:
+    @property
+    def has_hooks(self) -> bool:
+        """Return whether functions are called between the backward pass and the step."""
+        return bool(self._after_backward or self._before_step)
+
+    def register_after_backward(self, function: Callable[[], None]) -> Callable[[], None]:
+        """Call `function()` after each backward pass; gradients are still scaled then.
+
+        Returns:
+            A function that removes it.
+        """
+        self._after_backward.append(function)
+        return lambda: self._after_backward.remove(function)
+
+    def register_before_step(self, function: Callable[[TorchOptimizer], None]) -> Callable[[], None]:
+        """Call `function(optimizer)` before each step, with unscaled gradients that are not yet clipped.
+
+        Returns:
+            A function that removes it.
+        """
+        self._before_step.append(function)
+        return lambda: self._before_step.remove(function)
+
+    # --- a step ---------------------------------------------------------------------------------------------------
+
+    def backward_and_step(self, loss: Tensor, optimizer: str | None = None) -> None:
         """Compute the gradients of a loss and make a step with them.
 
         Args:
             loss: Scalar, with a gradient path to the weights.
+            optimizer: Only for several optimizers.
+
+        Raises:
+            ValueError: The loss has no gradient path to any weight; or an optimizer is named, and there is one alone.
+        """
+        if optimizer is not None:
+            raise ValueError(
+                f"the model has one optimizer, so none is named {optimizer!r}. compile() takes several by name: "
+                f"optimizer={{{optimizer!r}: ..., ...}}."
+            )
+        self.begin_batch(loss)
+        try:
+            self.scaled(loss).backward(inputs=self._own_weights() if self._only_own else None)
+        except BaseException:
+            self.accumulation.reset()  # the gradients may hold a part of this batch
+            raise
+        self.end_batch(loss)
+        self.scaling.update()
+
+    def begin_batch(self, loss: Tensor) -> None:
+        """Clear the gradients, or load those that were accumulated.
+
+        Args:
+            loss: Scalar to minimize.
 
         Raises:
             ValueError: The loss has no gradient path to any weight.
@@ -110,28 +189,44 @@ class OptimizerStep:
         if self._check_rate is not None:
             self._check_rate()
         self._unwrapped.zero_grad()
-        is_ready = self._compute_gradients(loss)
+        if not (self.accumulation.is_idle or self.needs_closure):
+            self.accumulation.load(copies=self.is_guarded)
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """Return the loss, scaled for the backward pass."""
+        if self.accumulation.loss_scale != 1.0 and not self.needs_closure:
+            loss = loss * self.accumulation.loss_scale
+        return self.scaling.scale(loss)
+
+    def _own_weights(self) -> list[Tensor]:
+        return [weight for weight in optimizer_parameters(self.optimizer) if weight.requires_grad]
+
+    def end_batch(self, loss: Tensor) -> None:
+        """Make the step that is due after a backward pass, if no guard rejects it.
+
+        Args:
+            loss: Scalar whose gradients were computed.
+        """
+        for function in self._after_backward:
+            function()
         if self.needs_closure:
-            self._is_rejected = not is_ready
+            self._is_rejected = not self._is_allowed(loss)
             self._clip()
-        elif is_ready:
-            self._unwrapped.step()
+        elif self._gradients_are_ready(loss):
+            for before in self._before_step:
+                before(self.optimizer)
+            self.scaling.step(self.optimizer, self._unwrapped.step)
             self._end_step()
 
-    def _compute_gradients(self, loss: Tensor) -> bool:
-        """Compute gradients; return whether a step is due and no guard rejects it."""
+    def _gradients_are_ready(self, loss: Tensor) -> bool:
+        """Unscale or store the gradients; return whether a step is due and no guard rejects it."""
         accumulation = self.accumulation
-        if accumulation.is_idle or self.needs_closure:
-            loss.backward()
+        if accumulation.is_idle:
+            self.scaling.unscale(self.optimizer)
             return self._is_allowed(loss)
-        accumulation.load(copies=self.is_guarded)
         is_due = accumulation.is_due
-        try:
-            (loss * accumulation.loss_scale).backward()
-        except BaseException:
-            accumulation.reset()  # they may hold a part of this batch
-            raise
         if is_due:
+            self.scaling.unscale(self.optimizer)
             accumulation.unscale()
         if not self._is_allowed(loss):
             self._unwrapped.zero_grad()
@@ -183,6 +278,8 @@ class OptimizerStep:
         self._is_rejected = False
         before = self._snapshot() if self.is_guarded else None
         try:
+            if self._steps_from_gradients:
+                closure()
             self.optimizer.step(closure)  # type: ignore[arg-type]  # a tensor in place of a float
         except _RejectedError:
             if before is not None:
@@ -206,6 +303,18 @@ class OptimizerStep:
         """Prepare for a fit; gradients that an earlier one has accumulated stay."""
         self.accumulation.begin_fit()
 
+    def begin_training(self) -> None:
+        """Give the weights the values that training changes, before the batches of an epoch."""
+        self._weight_modes.train()
+
+    def end_training(self) -> None:
+        """Give the weights the values to evaluate with, after the batches of an epoch."""
+        self._weight_modes.eval()
+
+    def evaluating(self) -> AbstractContextManager[None]:
+        """Give the weights the values to evaluate with, for a while."""
+        return self._weight_modes.evaluating()
+
     def end_fit(self) -> None:
         """Replace the weights by their moving average, if there is one.
 
@@ -216,56 +325,14 @@ class OptimizerStep:
         self.accumulation.end_fit()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the accumulated gradients."""
-        return self.accumulation.state_dict()
+        """Return the accumulated gradients, and the loss scale if it is dynamic."""
+        scaling = self.scaling.state_dict()
+        return self.accumulation.state_dict() | ({"scaling": scaling} if scaling else {})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         self.accumulation.load_state_dict(state)
-
-
-class ConstrainHook:
-    """Step hook that applies constraints before a moving average is updated."""
-
-    def __init__(self, owner: OptimizerStep) -> None:
-        self._owner = owner
-        self._handle: Any = None
-
-    def __call__(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
-        apply_constraints(self._owner.constraints)
-
-    @property
-    def is_installed(self) -> bool:
-        """Return whether the optimizer calls this hook."""
-        return self._handle is not None
-
-    @contextmanager
-    def installed(self, optimizer: TorchOptimizer) -> Iterator[None]:
-        """Register the hook as the first one after a step, for a while."""
-        self._handle = optimizer.register_step_post_hook(self)
-        hooks: Any = step_post_hooks(optimizer)  # an OrderedDict
-        hooks.move_to_end(self._handle.id, last=False)
-        try:
-            yield
-        finally:
-            self._handle.remove()
-            self._handle = None
-
-
-def _requires_closure(optimizer: TorchOptimizer) -> bool:
-    """Return whether `optimizer.step` cannot be called without a closure, by its signature."""
-    step = optimizer.step
-    try:
-        parameters = list(inspect.signature(step).parameters.values())
-    except (TypeError, ValueError):
-        return False
-    if inspect.isfunction(step) and inspect.unwrap(step) is inspect.unwrap(type(optimizer).step):
-        parameters = parameters[1:]  # a schedule of torch wraps `step` on the instance: it shows `self`, which is bound
-    return (
-        bool(parameters)
-        and parameters[0].default is inspect.Parameter.empty
-        and parameters[0].kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    )
+        self.scaling.load_state_dict(state.get("scaling", {}))
 
 
 class _RejectedError(Exception):

@@ -123,6 +123,7 @@ class PredictMixin(StepMixin):
             # The contexts are entered for each batch: `torch.no_grad` and evaluation mode must not last while the
             # caller's code runs between two batches.
             stream = trainer.prepared(batches, transfer, 0)
+            step = loops.prediction_step(trainer)
             is_empty = True
             while True:
                 with model_lock(self, "predict", parts=transfer.parts):
@@ -130,7 +131,7 @@ class PredictMixin(StepMixin):
                     if batch is None:
                         break
                     with loops.predicting(trainer, modules(self)):
-                        outputs = loops.predict_batch(trainer, self.predict_step, transfer.inputs(batch.x))
+                        outputs = loops.predict_batch(trainer, step, transfer.inputs(batch.x))
                 is_empty = False
                 yield to_arrays(outputs)
             if is_empty:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from kerastorch.checkpoint.optimizer_state import find_optimizers
 from kerastorch.core.errors import check_int, warn
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import is_sequence_of_arrays
@@ -18,7 +19,8 @@ from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.metric_spec import MetricSpec, unknown_outputs
-from kerastorch.optimizers.base import TorchOptimizer, optimizer_parameters
+from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.optimizers.step_hooks import optimizer_parameters
 from kerastorch.training.fused_activation import find_final_activation, last_module
 
 
@@ -43,23 +45,30 @@ def _accelerator() -> torch.device | None:
     return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
 
 
-def check_parameters(module: nn.Module, optimizer: TorchOptimizer, learned_by_loss: list[nn.Parameter]) -> None:
-    """Check that there are trainable parameters, and that the optimizer holds all of them.
+def check_parameters(module: nn.Module, optimizers: list[TorchOptimizer], learned_by_loss: list[nn.Parameter]) -> None:
+    """Check that there are trainable parameters, and that an optimizer of the model holds each of them.
+
+    Args:
+        module: The model; the optimizers that its modules have as attributes count, too.
+        optimizers: The optimizers of `compile`.
+        learned_by_loss: Parameters of losses.
 
     Raises:
-        ValueError: Nothing is trainable, or the optimizer lacks a trainable parameter of the model or of a loss.
+        ValueError: Nothing is trainable, or no optimizer holds a trainable parameter of the model or of a loss.
     """
     named = dict(module.named_parameters())
     learning = {name: p for name, p in named.items() if p.requires_grad}
     if named and not learning:
         raise ValueError(f"the model has no trainable parameters (all {len(named)} have requires_grad=False).")
-    check_owner(module, optimizer, learned_by_loss)
-    held = {id(p) for p in optimizer_parameters(optimizer)}
+    for optimizer in optimizers:
+        check_owner(module, optimizer, learned_by_loss)
+    own = find_optimizers(module, optimizers).values()
+    held = {id(p) for optimizer in (*optimizers, *own) for p in optimizer_parameters(optimizer)}
     missing = [name for name, p in learning.items() if id(p) not in held]
     if missing:
         raise ValueError(
             f"trainable parameters missing from the optimizer: {', '.join(missing[:8])}"
-            f"{', ...' if len(missing) > 8 else ''}. Call compile() again, or freeze them (requires_grad_(False))."
+            f"{', ...' if len(missing) > 8 else ''}. {_remedy(optimizers)}"
         )
     lacking = sum(p.requires_grad and id(p) not in held for p in learned_by_loss)
     if lacking:
@@ -68,6 +77,12 @@ def check_parameters(module: nn.Module, optimizer: TorchOptimizer, learned_by_lo
             "trained. Make the optimizer of [*model.parameters(), *loss.parameters()], give its name to compile(), or "
             "freeze them (requires_grad_(False))."
         )
+
+
+def _remedy(optimizers: list[TorchOptimizer]) -> str:
+    if len(optimizers) == 1:
+        return "Call compile() again, or freeze them (requires_grad_(False))."
+    return "Give compile() an optimizer for them, as {'*': 'adam'}, or freeze them (requires_grad_(False))."
 
 
 def check_owner(module: nn.Module, optimizer: TorchOptimizer, learned_by_loss: list[nn.Parameter]) -> None:

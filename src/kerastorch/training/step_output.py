@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
@@ -47,6 +47,12 @@ class Metrics(Protocol):
         """Add one batch, by output name."""
 
 
+class BackwardAndStep(Protocol):
+    """Computes the gradients of a loss and makes a step, of one optimizer by its name if there are several."""
+
+    def __call__(self, loss: Tensor, optimizer: str | None = None) -> None: ...
+
+
 class StepContext:
     """What the overridable steps of a model work with during one pass over data.
 
@@ -55,7 +61,7 @@ class StepContext:
         backward_and_step: Computes the gradients of a loss and makes a step of the optimizer.
     """
 
-    def __init__(self, metrics: Metrics, backward_and_step: Callable[[Tensor], None]) -> None:
+    def __init__(self, metrics: Metrics, backward_and_step: BackwardAndStep) -> None:
         self.metrics, self.backward_and_step = metrics, backward_and_step
         self._loss: LossOutput | None = None
 

@@ -19,11 +19,14 @@ from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.checkpoint.module_state import capture_module_state, check_module_state, restore_module_state
 from kerastorch.checkpoint.optimizer_state import (
     capture_optimizer_state,
+    capture_optimizers,
     check_optimizer_state,
+    check_optimizers,
     check_parameters_are_named,
     find_optimizers,
     parameter_names,
     restore_optimizer_state,
+    restore_optimizers,
 )
 from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.module_tree import named_modules
@@ -78,9 +81,9 @@ class FitParts:
             CheckpointError: An optimizer holds a tensor that is no parameter of the model.
         """
         names = _parameter_names(trainer)
-        optimizer = trainer.get_or_create_optimizer()
-        for place, one in {"optimizer": optimizer, **find_optimizers(trainer.model, optimizer)}.items():
-            check_parameters_are_named(one, names, place)
+        own = trainer.optimizers.get_or_create()
+        for place, one in {**own, **find_optimizers(trainer.model, own.values())}.items():
+            check_parameters_are_named(one, names, place or "optimizer")
         callbacks.snapshot_attributes()
         modules = {
             path: (part, snapshot(part, _NOT_COUNTED))
@@ -108,14 +111,14 @@ def capture(parts: FitParts, state: TrainState) -> Sections:
         Sections `model`, `optimizer` and `fit`. Tensors are those in use: copy them before training continues.
     """
     trainer, model = parts.trainer, parts.trainer.model
-    names, optimizer = _parameter_names(trainer), trainer.get_or_create_optimizer()
+    names, own = _parameter_names(trainer), trainer.optimizers.get_or_create()
     validation = _resumable_validation(parts.data)
     return {
         "model": capture_module_state(model),
-        "optimizer": capture_optimizer_state(optimizer, names),
+        "optimizer": capture_optimizers(own, names),
         "fit": {
             "optimizers": {
-                name: capture_optimizer_state(one, names) for name, one in find_optimizers(model, optimizer).items()
+                name: capture_optimizer_state(one, names) for name, one in find_optimizers(model, own.values()).items()
             },
             "epoch": state.epoch,
             "done": state.batches_done,
@@ -199,10 +202,10 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
             not contain.
     """
     trainer, fit = parts.trainer, pytree.tree_map(_copy, saved["fit"])  # copied: views of a file are not aligned
-    names, optimizer = _parameter_names(trainer), trainer.get_or_create_optimizer()
+    names, own = _parameter_names(trainer), trainer.optimizers.get_or_create()
     try:
         check_module_state(trainer.model, saved["model"])
-        check_optimizer_state(optimizer, saved["optimizer"], names, "the checkpoint")
+        check_optimizers(own, saved["optimizer"], names, "the checkpoint")
         others = _other_optimizers(trainer, fit["optimizers"], names)
         trainer.compiled_loss.check_state(fit["objective"])
         if fit["meter"] is not None:
@@ -213,7 +216,7 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
             f"{where}: {error} Run the same script, or delete it to start from the beginning."
         ) from error
     restore_module_state(trainer.model, saved["model"])
-    restore_optimizer_state(optimizer, saved["optimizer"], names, "the checkpoint")
+    restore_optimizers(own, saved["optimizer"], names, "the checkpoint")
     for name, one in others.items():
         restore_optimizer_state(one, fit["optimizers"][name], names, f"the checkpoint, {name}")
     validation = _resumable_validation(parts.data)
@@ -254,7 +257,7 @@ def _other_optimizers(
     trainer: Trainer, saved: Mapping[str, Any], names: Mapping[str, Tensor]
 ) -> dict[str, TorchOptimizer]:
     """Return the optimizers that the model holds beside that of `compile`, checked against the saved ones."""
-    here = find_optimizers(trainer.model, trainer.get_or_create_optimizer())
+    here = find_optimizers(trainer.model, trainer.optimizers.get_or_create().values())
     for name in here.keys() ^ saved.keys():
         raise CheckpointError(f"{'the checkpoint' if name in here else 'the model'} has no optimizer {name!r}.")
     for name, one in here.items():

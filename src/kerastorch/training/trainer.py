@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -14,30 +13,33 @@ from torch import Tensor
 from kerastorch import regularizers
 from kerastorch.constraints import collect_constraints
 from kerastorch.core.channel_tracking import known_channel_axes
+from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import is_built, modules, tensors
 from kerastorch.core.trainable import sync_trainable
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.data_device import parse_device
 from kerastorch.metrics.metric_spec import MetricSpec
-from kerastorch.optimizers.base import TorchOptimizer
-from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
-from kerastorch.optimizers.registry import create_optimizer, replace_parameters
+from kerastorch.optimizers.step_hooks import TorchOptimizer
 from kerastorch.regularizers import collect_penalties
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.dry_run import build_lazy
 from kerastorch.training.compile_options import EAGER, CompileOptions
-from kerastorch.training.compile_settings import Settings, compile_settings, group_settings
+from kerastorch.training.compile_settings import Settings
 from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.fused_activation import final_activations
 from kerastorch.training.jit.compiled_step import CompiledStep
 from kerastorch.training.memory_format import MemoryFormat
 from kerastorch.training.metrics_tracker import MetricsTracker, Scores
+from kerastorch.training.model_optimizers import ModelOptimizers
 from kerastorch.training.optimizer_step import OptimizerStep
 from kerastorch.training.output_masks import OutputMask
-from kerastorch.training.preflight import check_owner, check_parameters, find_device
+from kerastorch.training.precision import Precision
+from kerastorch.training.preflight import check_parameters, find_device
+from kerastorch.training.several_steps import SeveralSteps
 from kerastorch.training.signals import InterruptHandler
-from kerastorch.training.step_output import Metrics, StepContext
+from kerastorch.training.step_output import BackwardAndStep, Metrics, StepContext
 from kerastorch.training.train_state import TrainState
+from kerastorch.training.weight_averaging import WeightAveraging
 
 Listener = Callable[[str], None]
 
@@ -49,7 +51,7 @@ class Trainer:
 
     Args:
         model: The module with `train_step` and `test_step`.
-        optimizer_config: Optimizer as `optimizers.get` returns it; `None` for prediction alone.
+        optimizer: Optimizer as `optimizers.get` returns it, or a dict of them; `None` for prediction alone.
         compiled_loss: Losses of all outputs.
         metrics: Output name -> metrics.
         weight_regularizers: Regularizers by pattern of parameter names.
@@ -58,20 +60,22 @@ class Trainer:
         data_device: Where arrays in memory are stored while `fit`, `evaluate` or `predict` runs.
         compile_options: Whether steps are compiled, and how many run between two calls of the batch hooks.
         compile_args: Arguments of `compile` as they were given, for saving.
+        precision: Number format that steps compute in; `None` for that of the global policy.
         completed_fits: Fits of the model that ended normally under an earlier `compile`.
 
     Attributes:
         state: Progress of training.
-        optimizer: The `torch.optim` optimizer; `None` until the model is built.
+        optimizers: The optimizers of the model.
         output_mask: Finds which time steps of each output count.
         interrupt: Ctrl-C and SIGTERM.
         compiled_step: The compiled training step, with `jit_compile=True`.
+        weight_averaging: Lets callbacks evaluate other weights than those that are trained.
     """
 
     def __init__(
         self,
         model: Any,
-        optimizer_config: Any,
+        optimizer: Any,
         compiled_loss: CompiledLoss,
         metrics: Mapping[str, list[MetricSpec]],
         weight_regularizers: Mapping[str, Any],
@@ -81,19 +85,12 @@ class Trainer:
         compile_options: CompileOptions = EAGER,
         *,
         compile_args: Mapping[str, Any] | None = None,
+        precision: Precision | None = None,
         completed_fits: int = 0,
     ) -> None:
         self.model, self.compiled_loss, self.metrics = model, compiled_loss, metrics
-        self.optimizer: TorchOptimizer | None = None
-        self._optimizer_config = optimizer_config
-        self._is_our_optimizer = False
-        self._check_rate: IgnoredRateCheck | None = None
-        self._first_groups: list[dict[str, str]] = []  # hyperparameters as given to compile()
-        if isinstance(optimizer_config, TorchOptimizer):
-            check_owner(model, optimizer_config, compiled_loss.parameters())
-            self.optimizer = optimizer_config
-            self._first_groups = group_settings(optimizer_config)
-            self._check_rate = make_rate_check(optimizer_config)
+        self.optimizers = ModelOptimizers(model, optimizer, compiled_loss)
+        self.precision = precision or Precision.of(None)
         self.device, self.memory_format = parse_device(device, "device"), memory_format
         self.data_device = parse_device(data_device)
         self.compile_options = compile_options
@@ -107,10 +104,12 @@ class Trainer:
         if self.weight_regularizers and is_built(model):
             collect_penalties(model, self.weight_regularizers)  # raises an error for a pattern without a match
         self.compiled_step: CompiledStep | None = None
-        self._optimizer_step: OptimizerStep | None = None
+        self._optimizer_step: OptimizerStep | SeveralSteps | None = None
+        self._backward_and_step: BackwardAndStep = _no_optimizer
         self._context = StepContext(MetricsTracker({}), _no_optimizer)
         self._pass_exit_stack = ExitStack()
         self._listeners: list[Listener] = []
+        self.weight_averaging = WeightAveraging()
 
     # --- what a step works with -------------------------------------------------------------------------------
 
@@ -120,9 +119,7 @@ class Trainer:
         return self._context
 
     @contextmanager
-    def using(
-        self, metrics: Metrics, backward_and_step: Callable[[Tensor], None] | None = None
-    ) -> Iterator[StepContext]:
+    def using(self, metrics: Metrics, backward_and_step: BackwardAndStep | None = None) -> Iterator[StepContext]:
         """Give a pass over data, or a part of one, a context of its own; the outer one returns afterwards.
 
         Args:
@@ -131,7 +128,7 @@ class Trainer:
         """
         outer = self._context
         if backward_and_step is None:
-            backward_and_step = self._optimizer_step.backward_and_step if self._optimizer_step else _no_optimizer
+            backward_and_step = self._backward_and_step
         self._context = StepContext(metrics, backward_and_step)
         try:
             yield self._context
@@ -139,18 +136,19 @@ class Trainer:
             self._context = outer
 
     @property
-    def backward_and_step(self) -> Callable[[Tensor], None]:
+    def backward_and_step(self) -> BackwardAndStep:
         """Function of a scalar loss that computes its gradients and makes a step of the optimizer.
 
-        For a `train_step` of your own: `self.trainer.backward_and_step(loss)`.
+        For a `train_step` of your own: `self.trainer.backward_and_step(loss)`. If `compile` was given several
+        optimizers, `backward_and_step(loss, "generator")` steps one of them, and computes the gradients of its weights
+        alone; without a name all step after one backward pass.
         """
         return self._context.backward_and_step
 
     @property
-    def minimize(self) -> Callable[[Tensor], None]:
-        """Return `backward_and_step`: the name of 0.1."""
-        warnings.warn("trainer.minimize is called trainer.backward_and_step now.", DeprecationWarning, stacklevel=2)
-        return self.backward_and_step
+    def minimize(self) -> BackwardAndStep:
+        """The short name of `backward_and_step`."""
+        return self._context.backward_and_step
 
     @property
     def pass_exit_stack(self) -> ExitStack:
@@ -171,10 +169,16 @@ class Trainer:
                 self._pass_exit_stack = outer
 
     @property
-    def optimizer_step(self) -> OptimizerStep:
+    def optimizer_step(self) -> OptimizerStep | SeveralSteps:
         """Computes gradients and steps the optimizer; exists once the model is built."""
         assert self._optimizer_step is not None
         return self._optimizer_step
+
+    def evaluation_weights(self) -> AbstractContextManager[None]:
+        """Give the weights the values to evaluate with, for a while, if an optimizer trains others (schedule-free)."""
+        if self.weight_averaging.is_registered:
+            return self.weight_averaging.in_place()
+        return nullcontext() if self._optimizer_step is None else self._optimizer_step.evaluating()
 
     def register_guard(self, guard: Callable[[Tensor], bool]) -> Callable[[], None]:
         """Call `guard(loss)` after each backward pass of this fit; the step is made if it returns `True`.
@@ -233,8 +237,9 @@ class Trainer:
         device = find_device(found, self.device)
         if found - {device}:
             self.model.to(device)
-            if self.optimizer is not None and self.optimizer.state:
-                self.optimizer.load_state_dict(self.optimizer.state_dict())  # moves its state to the weights' device
+            for optimizer in self.optimizers.made.values():
+                if optimizer.state:
+                    optimizer.load_state_dict(optimizer.state_dict())  # moves its state to the weights' device
         to_format = None if self.memory_format is None else self.memory_format.to_format(device)
         return BatchTransfer(parts, device, class_weight, to_format, self.data_device)
 
@@ -262,53 +267,46 @@ class Trainer:
         self.build(transfer.inputs(first.x))
         return itertools.chain((first,), stream)
 
-    def get_or_create_optimizer(self) -> TorchOptimizer:
-        """Return the optimizer of a built model; until training begins it also takes weights that were added since."""
-        learned = [*self.model.parameters(), *self.compiled_loss.parameters()]
-        sparse = any(getattr(module, "sparse", False) is True for module in modules(self.model))
-        if self.optimizer is None:
-            if not learned:
-                raise ValueError("the model has no parameters, so there is nothing to train.")
-            self.optimizer = create_optimizer(self._optimizer_config, learned, sparse=sparse)
-            self._first_groups, self._is_our_optimizer = group_settings(self.optimizer), True
-            self._check_rate = make_rate_check(self.optimizer)
-        elif self._is_our_optimizer and self._optimizer_step is None:
-            replace_parameters(self.optimizer, learned, sparse=sparse)
-        return self.optimizer
-
-    def optimizer_if_built(self) -> TorchOptimizer | None:
-        """Return the optimizer, created now if the model has all its weights."""
-        if self.optimizer is None and is_built(self.model) and any(True for _ in self.model.parameters()):
-            self.get_or_create_optimizer()
-        return self.optimizer
+    def optimizers_if_built(self) -> dict[str, TorchOptimizer]:
+        """Return the optimizers by name, created now if the model has all its weights; else those that exist."""
+        if is_built(self.model) and any(True for _ in self.model.parameters()):
+            return self.optimizers.get_or_create()
+        return self.optimizers.made
 
     def compile_settings(self) -> Settings:
         """Return the arguments of `compile`, and what the script set before the first step, as comparable values."""
-        optimizer = self.get_or_create_optimizer()
-        has_trained = self.state.epochs_done or optimizer.state
-        groups = self._first_groups if has_trained else group_settings(optimizer)
         weights = self.compile_args.get("loss_weights")
-        return compile_settings(
-            self._optimizer_config, groups, self.compiled_loss.losses, weights, self.weight_regularizers
-        )
+        return self.optimizers.settings(bool(self.state.epochs_done), weights, self.weight_regularizers)
 
     def setup(self) -> None:
-        """Prepare a built model for training: optimizer, penalties, constraints, as they are at this fit."""
+        """Prepare a built model for training: optimizers, penalties, constraints, as they are at this fit."""
         sync_trainable(modules(self.model))
-        optimizer = self.get_or_create_optimizer()
-        check_parameters(self.model, optimizer, self.compiled_loss.parameters())
+        made = list(self.optimizers.get_or_create().values())
+        check_parameters(self.model, made, self.compiled_loss.parameters())
         if self._optimizer_step is None:
-            self._optimizer_step = OptimizerStep(optimizer, self._optimizer_config, self._check_rate)
-            if self.compile_options.jit:
-                self.compiled_step = CompiledStep(self, self._optimizer_step, self.compile_options)
+            self._make_steps()
         self.find_penalties()
-        self._optimizer_step.set_constraints(collect_constraints(self.model))
+        self.optimizer_step.set_constraints(collect_constraints(self.model))
         self.output_mask.reset()
+
+    def _make_steps(self) -> None:
+        device_type = self.device_type()
+        self._optimizer_step = self.optimizers.make_steps(self.precision, device_type)
+        self._backward_and_step = self.precision.outside(self._optimizer_step.backward_and_step, device_type)
+        if self.compile_options.jit:
+            if isinstance(self._optimizer_step, OptimizerStep):
+                self.compiled_step = CompiledStep(self, self._optimizer_step, self.compile_options)
+            else:
+                warn("jit_compile: training continues uncompiled: there are several optimizers.")
+
+    def device_type(self) -> str:
+        """Return the kind of the device that the model computes on."""
+        return next((tensor.device.type for tensor in tensors(modules(self.model))), "cpu")
 
     def find_penalties(self) -> None:
         """Let the loss include the penalties of the weights that the model has now."""
         self.compiled_loss.set_penalties(collect_penalties(self.model, self.weight_regularizers))
 
 
-def _no_optimizer(loss: Tensor) -> None:  # noqa: ARG001
+def _no_optimizer(loss: Tensor, optimizer: str | None = None) -> None:  # noqa: ARG001
     raise RuntimeError("a step of the optimizer is made within fit() or train_on_batch().")

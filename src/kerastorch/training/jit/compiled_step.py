@@ -13,8 +13,9 @@ from kerastorch.core.errors import warn
 from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.torch_private import step_post_hooks
 from kerastorch.data.batches import Batch, BatchGroup, shape_of
-from kerastorch.optimizers.base import optimizer_parameters
+from kerastorch.optimizers.step_hooks import optimizer_parameters
 from kerastorch.training.compile_options import CompileOptions
+from kerastorch.training.constrain_hook import ConstrainHook
 from kerastorch.training.jit.eligibility import check_model, check_optimizer
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.executable import Executable
@@ -23,7 +24,7 @@ from kerastorch.training.jit.guards import GuardSet
 from kerastorch.training.jit.parameter_buckets import ParameterBucket, make_buckets
 from kerastorch.training.jit.trainer_protocol import TrainerProtocol, train_step_of
 from kerastorch.training.jit.verify import find_difference
-from kerastorch.training.optimizer_step import ConstrainHook, OptimizerStep
+from kerastorch.training.optimizer_step import OptimizerStep
 from kerastorch.training.step_output import StepOutput
 
 MAX_SHAPES = 4  # batch shapes that are compiled

@@ -14,9 +14,10 @@ from kerastorch.core.torch_private import (
     step_pre_hooks,
 )
 from kerastorch.layers.random_generator import RandomGenerator
-from kerastorch.optimizers.base import Average, Clip, Decay
+from kerastorch.optimizers.step_hooks import Average, Clip, Decay
+from kerastorch.training.constrain_hook import ConstrainHook
 from kerastorch.training.jit.errors import UntraceableError
-from kerastorch.training.optimizer_step import ConstrainHook, OptimizerStep
+from kerastorch.training.optimizer_step import OptimizerStep
 
 _HOOK_KINDS = ("forward", "forward_pre", "backward", "backward_pre")
 

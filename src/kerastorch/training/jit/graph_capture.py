@@ -195,7 +195,8 @@ class _StepFunction:
         }
         traced = {id(parameter): weights[name] for name, parameter in self._parameters.items()}
 
-        def backward_and_step(loss: Tensor) -> None:
+        def backward_and_step(loss: Tensor, optimizer: str | None = None) -> None:
+            assert optimizer is None  # several optimizers are not compiled
             by_bucket = [[traced[id(weight)] for weight in bucket.weights] for bucket in self._buckets]
             functional_optimizer_step(
                 self._optimizer_step, self._buckets, by_bucket, state.buckets, state.learning_rates, loss

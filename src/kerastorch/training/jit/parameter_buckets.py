@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.torch_private import step_pre_hooks
-from kerastorch.optimizers.base import Clip, TorchOptimizer
+from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import torch_class
+from kerastorch.optimizers.step_hooks import Clip
 
 SMALL = 2**14  # elements of the largest parameters that are joined: copying larger ones costs more than it saves
 

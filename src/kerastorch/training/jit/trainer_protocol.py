@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
-from torch import Tensor, nn
+from torch import nn
 
 from kerastorch.data.batches import Batch
 from kerastorch.training.compiled_loss import CompiledLoss
-from kerastorch.training.step_output import Metrics, StepContext
+from kerastorch.training.step_output import BackwardAndStep, Metrics, StepContext
 
 TrainStep = Callable[[Batch], Mapping[str, Any]]
 
@@ -31,7 +31,7 @@ class TrainerProtocol(Protocol):
         """Metrics, and the function that makes an optimizer step, of the running pass."""
 
     def using(
-        self, metrics: Metrics, backward_and_step: Callable[[Tensor], None] | None = None
+        self, metrics: Metrics, backward_and_step: BackwardAndStep | None = None
     ) -> AbstractContextManager[StepContext]:
         """Replace the context while the context manager is active."""
 

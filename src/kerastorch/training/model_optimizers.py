@@ -1,0 +1,141 @@
+"""ModelOptimizers: the optimizers of a model, made of what `compile` was given once the model has its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from kerastorch.checkpoint.optimizer_state import parameter_names
+from kerastorch.core.module_tree import modules
+from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
+from kerastorch.optimizers.parameter_groups import first_matches
+from kerastorch.optimizers.registry import create_optimizer, replace_parameters
+from kerastorch.optimizers.step_hooks import TorchOptimizer, optimizer_parameters
+from kerastorch.optimizers.step_options import StepOptions
+from kerastorch.training.compile_settings import Settings, compile_settings, group_settings
+from kerastorch.training.compiled_loss import CompiledLoss
+from kerastorch.training.loss_scaling import DynamicLossScaling
+from kerastorch.training.optimizer_step import OptimizerStep
+from kerastorch.training.precision import Precision
+from kerastorch.training.preflight import check_owner
+from kerastorch.training.several_steps import SeveralSteps
+
+
+class ModelOptimizers:
+    """The optimizers of a model, by name; the only one has the name `''`.
+
+    Args:
+        model: Holds the weights.
+        given: Optimizer as `optimizers.get` returns it, or a dict of them by pattern of parameter names.
+        compiled_loss: Losses, whose own parameters are trained, too.
+
+    Attributes:
+        configs: What each optimizer is made of.
+        made: The optimizers that exist.
+
+    Raises:
+        ValueError: An optimizer that the user has made holds no weight of the model.
+    """
+
+    def __init__(self, model: nn.Module, given: Any, compiled_loss: CompiledLoss) -> None:
+        self._model, self._loss = model, compiled_loss
+        self.configs: Mapping[str, Any] = given if isinstance(given, Mapping) else {"": given}
+        self.made: dict[str, TorchOptimizer] = {}
+        self._rate_checks: dict[str, IgnoredRateCheck | None] = {}
+        self._first_groups: dict[str, list[dict[str, str]]] = {}  # hyperparameters as given to compile()
+        self._are_final = False  # steps may have been made
+        self._existing = {name for name, config in self.configs.items() if _existing(config) is not None}
+        for name in self._existing:
+            optimizer = _existing(self.configs[name])
+            assert optimizer is not None
+            check_owner(model, optimizer, compiled_loss.parameters())
+            self._add(name, optimizer)
+
+    @property
+    def are_several(self) -> bool:
+        """Return whether the model has several optimizers, by name."""
+        return "" not in self.configs
+
+    def get_or_create(self) -> dict[str, TorchOptimizer]:
+        """Return the optimizers of a built model; until training begins they also take weights that were added since.
+
+        Raises:
+            ValueError: The model has no weights, or a pattern matches none.
+        """
+        parts = self._parameters_of_parts()
+        sparse = any(getattr(module, "sparse", False) is True for module in modules(self._model))
+        for name, named in parts.items():
+            if name not in self.made:
+                if not named:
+                    raise ValueError("the model has no parameters, so there is nothing to train.")
+                self._add(name, create_optimizer(self.configs[name], list(named.items()), sparse=sparse))
+            elif not self._are_final:
+                replace_parameters(self.made[name], self.configs[name], list(named.items()), sparse=sparse)
+        return {name: self.made[name] for name in self.configs}
+
+    def _add(self, name: str, optimizer: TorchOptimizer) -> None:
+        self.made[name] = optimizer
+        self._rate_checks[name] = make_rate_check(optimizer)
+        self._first_groups[name] = group_settings(optimizer)
+
+    def _parameters_of_parts(self) -> dict[str, dict[str, Tensor]]:
+        """Return the parameters of each optimizer that is made of settings, by name."""
+        named = parameter_names(self._model, self._loss.parameters())
+        to_make = [name for name in self.configs if name not in self._existing]
+        if not self.are_several:
+            return dict.fromkeys(to_make, named)
+        held = {id(one) for name in self._existing for one in optimizer_parameters(self.made[name])}
+        free = {name: one for name, one in named.items() if id(one) not in held}
+        part_of = first_matches(to_make, free, "optimizer")
+        return {part: {name: free[name] for name, pattern in part_of.items() if pattern == part} for part in to_make}
+
+    def make_steps(self, precision: Precision, device_type: str) -> OptimizerStep | SeveralSteps:
+        """Return the one way from a loss to new weights.
+
+        Args:
+            precision: Whether losses are scaled.
+            device_type: Kind of the device that computes.
+        """
+        self._are_final = True
+        shared = precision.loss_scaling(device_type)
+        steps = {}
+        for name, optimizer in self.get_or_create().items():
+            scaler = getattr(self.configs[name], "scaler", None)
+            scaling = shared if scaler is None else DynamicLossScaling(scaler(device_type))
+            check = self._rate_checks[name]
+            steps[name] = OptimizerStep(optimizer, self.configs[name], check, scaling, only_own=self.are_several)
+        return SeveralSteps(steps) if self.are_several else steps[""]
+
+    def settings(self, has_trained: bool, weights: Any, penalties: Mapping[str, Any]) -> Settings:
+        """Return the arguments of `compile`, and what the script set before the first step, as comparable values.
+
+        Args:
+            has_trained: Steps were made, so that the present hyperparameters may be others.
+            weights: `loss_weights` as given to `compile`.
+            penalties: Regularizers by pattern of parameter names.
+        """
+        found: dict[str, dict[str, str]] = {"state": {}, "script": {}}
+        for name, optimizer in self.get_or_create().items():
+            groups = self._first_groups[name] if has_trained or optimizer.state else group_settings(optimizer)
+            about = compile_settings(self.configs[name], groups, self._loss.losses, weights, penalties)
+            prefix = f"{name}: " if name else ""
+            found["state"] |= {prefix + key: value for key, value in about["state"].items()}
+            shared = ("loss", "loss_weights", "regularizers")
+            found["script"] |= {
+                key if key.startswith(shared) else prefix + key: value for key, value in about["script"].items()
+            }
+        return found
+
+
+def _existing(config: Any) -> TorchOptimizer | None:
+    """Return the optimizer that the user has made over weights, if it is one."""
+    if isinstance(config, StepOptions):
+        return config.existing
+    return config if isinstance(config, TorchOptimizer) else None
+
+
+def all_parameters(optimizers: Sequence[TorchOptimizer]) -> set[int]:
+    """Return the `id` of each parameter that any of the optimizers holds."""
+    return {id(one) for optimizer in optimizers for one in optimizer_parameters(optimizer)}
