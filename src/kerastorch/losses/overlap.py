@@ -59,10 +59,7 @@ class OverlapLoss(Loss):
                 f"sample and no mask, got weights of shape {tuple(sample_weight.shape)}. Multiply y and the outputs by "
                 "the mask in a loss of your own."
             )
-        if self.reduction == "mean_with_sample_weight":
-            return values
-        weight = sample_weight.to(values.dtype)
-        return values * (weight.sum() if self.reduction == "sum" else weight.mean())
+        return super().reduce(values.expand(sample_weight.shape), sample_weight)
 
 
 class Dice(OverlapLoss):
