@@ -60,7 +60,7 @@ def log_names(model: nn.Module, trainer: Trainer, validates: bool, listed: bool 
     for output, some in trainer.metrics.items():
         names += [f"{output}_{metric.name}" if output else metric.name for metric in some]
     validation = [f"val_{name}" for name in names] if validates else []
-    logs_rate = not listed and has_learning_rate(trainer.optimizer, trainer.compile_args.get("optimizer"))
+    logs_rate = not listed and has_learning_rate(trainer)
     return [*names, *validation, *([LEARNING_RATE] if logs_rate else [])]
 
 

@@ -19,13 +19,18 @@ def optimizers_by_name(step: Any) -> dict[str, Optimizer]:
     return {name: one.optimizer for name, one in getattr(step, "steps", {"": step}).items()}
 
 
-def has_learning_rate(optimizer: Optimizer | None, config: Any) -> bool:
+def has_learning_rate(trainer: Any) -> bool:
     """Return whether each epoch will log a learning rate, as far as is known before training.
 
     Args:
-        optimizer: The optimizer, `None` if it does not exist yet.
-        config: Optimizer as given to `compile`.
+        trainer: Its optimizers may not exist yet.
     """
-    if optimizer is not None:
-        return any("lr" in group for group in optimizer.param_groups)
-    return not isinstance(optimizers.get(config) if isinstance(config, (str, type)) else config, Minimizer)
+    holder = getattr(trainer, "optimizers", None)
+    if holder is None:
+        made, config = [one for one in (trainer.optimizer,) if one is not None], trainer.compile_args.get("optimizer")
+        configs = [optimizers.get(config) if isinstance(config, (str, type)) else config]
+    else:
+        made, configs = list(holder.made.values()), list(holder.configs.values())
+    if made:
+        return any("lr" in group for optimizer in made for group in optimizer.param_groups)
+    return not all(isinstance(config, Minimizer) for config in configs)
