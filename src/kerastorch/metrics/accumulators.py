@@ -15,6 +15,8 @@ from kerastorch.losses.alignment import align_targets
 from kerastorch.losses.argument_order import Order
 from kerastorch.losses.base import Loss
 from kerastorch.losses.broadcasting import without_broadcasting
+from kerastorch.metrics.base import Metric
+from kerastorch.metrics.built_in_metric import BuiltInMetric, spread_weight, widest_float
 
 # The attributes of accumulators that are not callable are their state, under these names in checkpoints.
 
@@ -38,14 +40,16 @@ class Accuracy:
     def to(self, device: torch.device) -> None:
         self._right, self._counted = self._right.to(device), self._counted.to(device)
 
-    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
+    def update(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> None:
         if self._classes:
             predicted = y_pred.argmax(1) if y_pred.ndim == y_true.ndim + 1 else y_pred
-            counted = torch.tensor(y_true.numel(), device=y_true.device)
+            counted = torch.tensor(y_true.numel(), device=y_true.device) if weight is None else weight.sum()
         else:
             predicted = _is_positive(y_pred) if y_pred.is_floating_point() else y_pred
-            counted = ((y_true == 0) | (y_true == 1)).sum()
-        self._right = self._right + (predicted == y_true).sum()
+            is_counted = (y_true == 0) | (y_true == 1)
+            counted = (is_counted if weight is None else is_counted * weight).sum()
+        is_right = predicted == y_true
+        self._right = self._right + (is_right if weight is None else is_right * weight).sum()
         self._counted = self._counted + counted
 
     def compute(self) -> Tensor:
@@ -70,8 +74,8 @@ class LargestColumnAccuracy(Accuracy):
     def __init__(self) -> None:
         super().__init__(classes=True)
 
-    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
-        super().update(y_pred.argmax(-1), y_true.argmax(-1))
+    def update(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> None:
+        super().update(y_pred.argmax(-1), y_true.argmax(-1), None if weight is None else weight[..., 0])
 
 
 class LossMean:
@@ -84,16 +88,20 @@ class LossMean:
     def __init__(self, loss: Loss) -> None:
         self.loss = loss
         self._sum: Tensor | float = 0.0
-        self._count = 0
+        self._count: Tensor | float = 0
 
     def to(self, device: torch.device) -> None:
         """Do nothing: the sum is made on the device of the first rows."""
 
-    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
+    def update(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> None:
         per_sample = self.loss.call(self.loss.align(y_true, y_pred), y_pred)
-        widest = torch.float32 if per_sample.device.type == "mps" else torch.float64
-        self._sum = self._sum + per_sample.sum(dtype=widest)
-        self._count += per_sample.numel()
+        if weight is None:
+            self._sum = self._sum + per_sample.sum(dtype=widest_float(per_sample.device))
+            self._count += per_sample.numel()
+        else:
+            weight = spread_weight(self.loss.name, weight, per_sample.shape)
+            self._sum = self._sum + (per_sample * weight).sum()
+            self._count = self._count + weight.sum()
 
     def compute(self) -> Tensor:
         return torch.as_tensor(self._sum / self._count if self._count else float("nan"))
@@ -121,6 +129,14 @@ class FunctionMetric:
         """Do nothing: rows stay on the device that they come from."""
 
     def update(self, y_pred: Tensor, y_true: Tensor) -> None:
+        if self.rows:
+            before = self.rows[0]
+            if before[0].shape[1:] != y_pred.shape[1:] or before[1].shape[1:] != y_true.shape[1:]:
+                raise ValueError(
+                    f"metric {self._name!r} is a function, which is called once on all rows, and batches differ in "
+                    f"shape: outputs {tuple(before[0].shape)} and {tuple(y_pred.shape)}. Pad all batches to one "
+                    "length, or write a subclass of kerastorch.metrics.Metric, which is updated batch by batch."
+                )
         self.rows.append((y_pred, y_true))
 
     def compute(self) -> Any:
@@ -169,8 +185,8 @@ class WrappedMetric:
         if hasattr(self.metric, "to"):
             self.metric.to(device)
 
-    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
-        self.metric.update(y_pred, y_true)
+    def update(self, y_pred: Tensor, y_true: Tensor, *weight: Tensor) -> None:
+        self.metric.update(y_pred, y_true, *weight)
 
     def compute(self) -> Any:
         return self.metric.compute()
@@ -207,14 +223,14 @@ class UserMetric(WrappedMetric):
         super().__init__(metric)
         self._order = order
 
-    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
-        self.metric.update(*((y_true, y_pred) if self._order == "keras" else (y_pred, y_true)))
+    def update(self, y_pred: Tensor, y_true: Tensor, *weight: Tensor) -> None:
+        self.metric.update(*((y_true, y_pred) if self._order == "keras" else (y_pred, y_true)), *weight)
 
 
 class KerasMetric(WrappedMetric):
     """A metric object with Keras' methods.
 
-    They are `update_state(y_true, y_pred)`, `result()` and `reset_state()`.
+    They are `update_state(y_true, y_pred, sample_weight)`, `result()` and `reset_state()`.
 
     Args:
         metric: The user's object itself, not a copy, so that the user can read it after a pass.
@@ -227,10 +243,15 @@ class KerasMetric(WrappedMetric):
         self.reset()
 
     def to(self, device: torch.device) -> None:
-        """Do nothing: the object belongs to the user, who chooses its device."""
+        """Move the state of a `kerastorch.metrics.Metric`; the user chooses the device of other objects."""
+        if isinstance(self.metric, Metric):
+            self.metric.to(device)
 
-    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
-        self.metric.update_state(align_targets(self._name, y_true, y_pred), y_pred)
+    def update(self, y_pred: Tensor, y_true: Tensor, *weight: Tensor) -> None:
+        if not isinstance(self.metric, BuiltInMetric):
+            y_true = align_targets(self._name, y_true, y_pred)
+        with torch.no_grad():
+            self.metric.update_state(y_true, y_pred, *weight)
 
     def compute(self) -> Any:
         return self.metric.result()
@@ -245,6 +266,7 @@ class KerasMetric(WrappedMetric):
         try:
             yield
         finally:
+            vars(self.metric).clear()
             vars(self.metric).update(before)
 
 

@@ -141,6 +141,11 @@ class BinaryAccuracy(MeanMetricWrapper):
         self.threshold = check_float("threshold", threshold)
         super().__init__(binary_accuracy, name, dtype, threshold=self.threshold)
 
+    @property
+    def takes_logits(self) -> bool:
+        """Whether the threshold is one for logits."""
+        return not 0 < self.threshold < 1
+
 
 class CategoricalAccuracy(MeanMetricWrapper):
     """The fraction of samples whose largest output is that of their class, for one-hot targets.

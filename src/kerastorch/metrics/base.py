@@ -50,7 +50,7 @@ class Metric(Configurable):
 
     higher_is_better: ClassVar[bool | None] = None
     # how a pass over data prepares the outputs of a model for the metric; see `BuiltInMetric`
-    output_format: ClassVar[OutputFormat] = "raw"
+    output_format: OutputFormat = "raw"
 
     def __init__(self, dtype: str | torch.dtype | None = None, name: str | None = None) -> None:
         self.name = name or snake_case(type(self).__name__)

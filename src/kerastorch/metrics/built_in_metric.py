@@ -24,6 +24,11 @@ class BuiltInMetric(Metric):
     - `'margins'`: outputs as they are, with targets in their shape.
     """
 
+    @property
+    def takes_logits(self) -> bool:
+        """Whether the metric is made for logits, so that a pass over data does not convert them."""
+        return bool(getattr(self, "from_logits", False))
+
     def add_sum(self, name: str, shape: tuple[int, ...] = ()) -> MetricVariable:
         """Return a new variable of zeros in float64.
 
@@ -73,7 +78,8 @@ def match_shapes(name: str, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Ten
         y_true = y_true.unsqueeze(-1)
     if y_true.shape != y_pred.shape:
         advice = (
-            " If y_true holds class numbers, convert it: kerastorch.utils.to_categorical(y_true, n_classes)."
+            " If y_true holds class numbers, convert it with kerastorch.utils.to_categorical, or give compile() the "
+            "name of the metric."
             if y_true.shape in (y_pred.shape[:-1], (*y_pred.shape[:-1], 1)) and y_pred.shape[-1] > 1
             else ""
         )

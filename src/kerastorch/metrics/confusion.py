@@ -91,6 +91,11 @@ class AtThresholds(BuiltInMetric):
         for count in self.counted:
             setattr(self, count, self.add_sum(count, (len(self._thresholds),)))
 
+    @property
+    def takes_logits(self) -> bool:
+        """Whether the only threshold is 0, as for logits."""
+        return self._thresholds == [0.0]
+
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add one batch.
 

@@ -56,6 +56,7 @@ class IoU(BuiltInMetric):
             )
         self.ignore_class, self.axis = ignore_class, axis
         self.sparse_y_true, self.sparse_y_pred = sparse_y_true, sparse_y_pred
+        self.output_format = self.output_format if sparse_y_pred else "scores"
         self.total_cm = self.add_sum("total_confusion_matrix", (num_classes, num_classes))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from kerastorch.core.name_lookup import look_up, public_name, snake_case
-from kerastorch.core.ownership import is_from
+from kerastorch.core.ownership import is_from, is_own
 from kerastorch.losses import regression as regression_losses
 from kerastorch.losses.argument_order import resolve_order
 from kerastorch.metrics.accumulators import (
@@ -22,7 +22,10 @@ from kerastorch.metrics.accumulators import (
     TransformedMetric,
     UserMetric,
 )
+from kerastorch.metrics.built_in_metric import BuiltInMetric
+from kerastorch.metrics.class_inputs import ClassInputs
 from kerastorch.metrics.metric_spec import MetricSpec
+from kerastorch.metrics.reduction import Mean, Sum
 from kerastorch.metrics.task import InputFormat, TaskSpec
 
 # torchmetrics is imported inside functions: its import takes longer than a short training
@@ -84,7 +87,9 @@ def get(identifier: Any) -> MetricSpec:
     if isinstance(identifier, str):
         return _from_name(identifier)
     if isinstance(identifier, type) or (isinstance(identifier, partial) and isinstance(identifier.func, type)):
-        identifier = identifier()
+        identifier = _instance(identifier)
+    if isinstance(identifier, BuiltInMetric) and _is_updated_as_built_in(type(identifier)):
+        return _from_built_in(identifier)
     if _has_methods(identifier, "update", "compute", "reset"):
         return _from_update_object(identifier)
     if hasattr(identifier, "update_state") or hasattr(identifier, "result"):
@@ -94,6 +99,48 @@ def get(identifier: Any) -> MetricSpec:
         order = resolve_order(identifier, name, "metric")
         return MetricSpec(name, lambda spec: FunctionMetric(identifier, order, name), input_format="raw")
     raise TypeError(f"A metric is a name, a torchmetrics metric or a function, got {identifier!r}.")
+
+
+def _instance(kind: Any) -> Any:
+    """Return an instance of a class or partial.
+
+    Raises:
+        TypeError: The class has arguments without a default.
+    """
+    try:
+        return kind()
+    except TypeError as error:
+        raise TypeError(f"metric: {public_name(kind)} needs arguments; pass an instance. {error}") from error
+
+
+def _is_updated_as_built_in(kind: type) -> bool:
+    """Return whether a class updates its state with a method that kerastorch defines."""
+    return is_own(kind.update_state)  # type: ignore[attr-defined]
+
+
+def _from_built_in(metric: BuiltInMetric) -> MetricSpec:
+    """Return the `MetricSpec` of an instance of a built-in class."""
+    if isinstance(metric, (Mean, Sum)) and type(metric).update_state in (Mean.update_state, Sum.update_state):
+        raise TypeError(
+            f"{type(metric).__name__} reduces values, it does not compare outputs with targets. Use MeanMetricWrapper "
+            "of a function of both; or update it yourself, in a train_step of your own."
+        )
+    inputs = ClassInputs.of(metric)
+    mixes_rows = getattr(metric, "axis", -1) == 0
+    if mixes_rows:
+        raise ValueError(
+            f"metric {metric.name!r} has axis=0, the rows, so that its value would depend on the batch size. In "
+            "compile() metrics=['pearson'] correlates over all rows; or update the metric by hand."
+        )
+    return MetricSpec(
+        metric.name,
+        lambda spec: KerasMetric(metric, metric.name),
+        higher_is_better=metric.higher_is_better,
+        is_classification=metric.output_format in ("scores", "probabilities"),
+        if_unknown="check",
+        class_inputs=inputs,
+        user_object=metric,
+    )
 
 
 def _from_update_object(metric: Any) -> MetricSpec:
@@ -142,7 +189,14 @@ def _from_keras_object(metric: Any) -> MetricSpec:
         )
     given = getattr(metric, "name", None)
     name = given if isinstance(given, str) and given else snake_case(type(metric).__name__)
-    return MetricSpec(name, lambda spec: KerasMetric(metric, name), input_format="raw", by_batch=True)
+    return MetricSpec(
+        name,
+        lambda spec: KerasMetric(metric, name),
+        input_format="raw",
+        higher_is_better=getattr(metric, "higher_is_better", None),
+        by_batch=True,
+        user_object=metric,
+    )
 
 
 def _has_methods(thing: Any, *names: str) -> bool:

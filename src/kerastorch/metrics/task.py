@@ -16,6 +16,7 @@ from kerastorch.losses.alignment import align_values
 from kerastorch.losses.base import Loss
 from kerastorch.losses.class_axis import find_class_axis, is_one_hot
 from kerastorch.losses.torch_losses import TorchLoss
+from kerastorch.metrics.built_in_metric import spread_weight
 
 Kind = Literal["binary", "multiclass", "multilabel", "regression"]
 Link = Literal["sigmoid", "softmax", "exp", "half", "unknown"]
@@ -158,7 +159,7 @@ class TaskSpec:
         if input_format == "order" and self.link is not None and (self.kind != "multiclass" or self.classes == 2):
             y_pred = self._ranks(y_pred)
         else:
-            y_pred = self._probabilities(y_pred)
+            y_pred = self.probabilities(y_pred)
         if self.kind == "multiclass":
             if input_format == "elements":
                 return self._elements(y_pred, y_true)
@@ -166,7 +167,28 @@ class TaskSpec:
         labels = _zero_or_one(align_values("metrics", y_true, y_pred), self.left_out)
         return (y_pred.flatten(), labels.flatten()) if self.kind == "binary" else (y_pred, labels)
 
-    def _probabilities(self, y_pred: Tensor) -> Tensor:
+    def prepare_weight(self, y_pred: Tensor, y_true: Tensor, weight: Tensor, input_format: InputFormat) -> Tensor:
+        """Return sample weights in the shape of the targets that `prepare` returns.
+
+        Args:
+            y_pred: Outputs, as `prepare` is given them.
+            y_true: Their targets.
+            weight: Sample weights, `(rows,)` or more of the axes of the targets.
+            input_format: As in `prepare`.
+        """
+        if input_format in ("raw", "values", "margins") or self.kind == "regression":
+            return weight
+        if self.kind != "multiclass":
+            spread = spread_weight("metrics", weight, y_pred.shape)
+            return spread.flatten() if self.kind == "binary" else spread
+        axis = self.class_axis % y_pred.ndim
+        places = y_pred.select(axis, 0).shape
+        spread = spread_weight("metrics", weight, places).flatten()
+        if self.ignored is not None and y_true.shape != y_pred.shape:
+            spread = spread[(y_true.reshape(places) != self.ignored).flatten()]
+        return spread.repeat_interleave(self.classes) if input_format == "elements" else spread
+
+    def probabilities(self, y_pred: Tensor) -> Tensor:
         """Return the outputs after `link`."""
         if self.link == "softmax":
             return torch.softmax(y_pred, self.class_axis)
@@ -194,7 +216,7 @@ class TaskSpec:
         If `flat`, a single column is returned as a vector.
         """
         if self.link == "exp" or (self.link in ("sigmoid", "softmax") and not self.margins):
-            y_pred = self._probabilities(y_pred)
+            y_pred = self.probabilities(y_pred)
         y_true = align_values("metrics", y_true, y_pred)
         if flat and y_pred.ndim == 2 and y_pred.shape[1] == 1:
             return y_pred.squeeze(1), y_true.squeeze(1)

@@ -47,7 +47,7 @@ class MetricVariable(Tensor):
         memo[id(self)] = copied
         return copied
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:  # noqa: ARG002
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"MetricVariable({self.tolist()}, dtype={str(self.dtype).removeprefix('torch.')})"
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -20,6 +20,28 @@ from kerastorch.metrics.task import TaskSpec
 from kerastorch.training.mean import Mean, unshared
 
 ROWS, ELEMENTS = 4096, 2**22  # metrics are updated with this many rows (on the CPU: they fit its cache) or elements
+
+
+_Rows = tuple[Tensor, Tensor, Tensor | None]  # outputs, targets, sample weights
+
+
+def _rows(y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> _Rows:
+    return y_pred, y_true, weight
+
+
+def _joined(batches: Sequence[_Rows]) -> list[_Rows]:
+    """Join batches of the same shape, such as those padded to one length, in the order of their first one.
+
+    Batches without sample weights have weights of 1 if others have weights.
+    """
+    has_weights = any(weight is not None for _, _, weight in batches)
+    groups: dict[Any, list[tuple[Tensor, ...]]] = {}
+    for y_pred, y_true, weight in batches:
+        if has_weights and weight is None:
+            weight = torch.ones(y_pred.shape[0], device=y_pred.device)
+        parts = (y_pred, y_true) if weight is None else (y_pred, y_true, weight)
+        groups.setdefault(tuple(part.shape[1:] for part in parts), []).append(parts)
+    return [_rows(*map(torch.cat, zip(*group, strict=True))) for group in groups.values()]
 
 
 class Scores:
@@ -42,21 +64,23 @@ class Scores:
         self._metrics, self._loss, self._ends_in, self._channel_axis = metrics, loss, ends_in, channel_axis
         self._tasks: list[TaskSpec] = []
         self._accumulators: list[Any] = []
-        self._pending: list[tuple[Tensor, Tensor]] = []
+        self._pending: list[_Rows] = []
+        self._has_weighted = any(metric.is_weighted for metric in metrics)
         self._rows = self._elements = 0
         self._seen = False
 
-    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
-        """Add the outputs and targets of one batch."""
+    def update(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> None:
+        """Add the outputs, targets and sample weights of one batch; weights are `(rows,)` or more of the axes."""
         y_pred = unshared(y_pred)
         if y_pred.dtype in (torch.bfloat16, torch.float16):
             y_pred = y_pred.float()  # torchmetrics would round targets to this dtype
         if not self._tasks:
             self._build(self._infer_tasks(y_pred, y_true), y_pred.device)
-        self._pending.append((y_pred, y_true))
-        for metric, accumulator in zip(self._metrics, self._accumulators, strict=True):
+        weight = weight if self._has_weighted else None
+        self._pending.append((y_pred, y_true, weight))
+        for metric, spec, accumulator in zip(self._metrics, self._tasks, self._accumulators, strict=True):
             if metric.by_batch:
-                accumulator.update(y_pred, y_true)
+                accumulator.update(*metric.prepare(spec, y_pred, y_true, weight))
         self._rows += y_pred.shape[0]
         self._elements += y_pred.numel()
         # on an accelerator only large pieces, because some metrics synchronise at each update
@@ -84,21 +108,22 @@ class Scores:
         """Update the metrics with the collected rows."""
         if not self._pending:
             return
-        y_pred = torch.cat([pair[0] for pair in self._pending])
-        y_true = torch.cat([pair[1] for pair in self._pending])
+        pieces = _joined(self._pending)
         if not self._seen:
-            self._infer_again(y_pred, y_true)
-        self._tasks = [self._for_labels(one, y_true) for one in self._tasks]
-        self._pending, self._rows, self._elements, self._seen = [], 0, 0, True
-        prepared: dict[Any, tuple[Tensor, Tensor]] = {}
-        for metric, target, accumulator in zip(self._metrics, self._tasks, self._accumulators, strict=True):
-            if metric.by_batch:
-                continue
-            key = target, metric.input_format
-            if key not in prepared:
-                prepared[key] = target.prepare(y_pred, y_true, metric.input_format)
-            if len(prepared[key][1]):  # 0 rows if all are of the ignored class
-                accumulator.update(*prepared[key])
+            self._infer_again(*pieces[0][:2])
+        self._pending, self._rows, self._elements = [], 0, 0
+        for y_pred, y_true, weight in pieces:
+            self._tasks = [self._for_labels(one, y_true) for one in self._tasks]
+            self._seen = True
+            prepared: dict[Any, Any] = {}
+            for metric, spec, accumulator in zip(self._metrics, self._tasks, self._accumulators, strict=True):
+                if metric.by_batch:
+                    continue
+                key = metric.inputs_key(spec)
+                if key not in prepared:
+                    prepared[key] = metric.prepare(spec, y_pred, y_true, weight)
+                if len(prepared[key][1]):  # 0 rows if all are of the ignored class
+                    accumulator.update(*prepared[key])
 
     def _for_labels(self, target: TaskSpec, y_true: Tensor) -> TaskSpec:
         found = target.for_labels(y_true)
@@ -115,11 +140,10 @@ class Scores:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of the metrics, and the collected rows that they were not updated with."""
-        pending = [torch.cat(rows) for rows in zip(*self._pending, strict=True)]
         return {
             "targets": [asdict(target) for target in self._tasks],
             "accumulators": [capture_metric_state(one) for one in self._accumulators],
-            "pending": pending,
+            "pending": [[one for one in rows if one is not None] for rows in _joined(self._pending)],
             "seen": self._seen,
             "names": self.names,
         }
@@ -136,9 +160,12 @@ class Scores:
         for accumulator, saved in zip(self._accumulators, state["accumulators"], strict=True):
             restore_metric_state(accumulator, saved)
         self._seen = state["seen"]
-        self._pending = [(state["pending"][0].to(device), state["pending"][1].to(device))] if state["pending"] else []
-        self._rows = sum(y_pred.shape[0] for y_pred, _ in self._pending)
-        self._elements = sum(y_pred.numel() for y_pred, _ in self._pending)
+        pieces = (
+            [state["pending"]] if state["pending"] and isinstance(state["pending"][0], Tensor) else state["pending"]
+        )
+        self._pending = [_rows(*(part.to(device) for part in piece)) for piece in pieces]  # 0.1 wrote one piece
+        self._rows = sum(rows[0].shape[0] for rows in self._pending)
+        self._elements = sum(rows[0].numel() for rows in self._pending)
 
     def objects(self) -> list[KerasMetric]:
         """Return the user's metric objects, which all passes share."""
@@ -180,14 +207,16 @@ class MetricsTracker:
                 mean = self._means[name] = Mean()
             mean.add(value, weights.get(name, weight))
 
-    def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
-        """Add the outputs and targets of one batch, by output name."""
+    def update(
+        self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any], sample_weight: Mapping[str, Tensor | None] = {}
+    ) -> None:
+        """Add the outputs, targets and sample weights of one batch, by output name."""
         for name, scores in self._scores.items():
             if name not in y_pred:
                 raise ValueError(f"metrics are for output {name!r}, the model has {', '.join(map(repr, y_pred))}.")
             if y_true.get(name) is None:
                 raise ValueError(f"metrics{f' of output {name!r}' if name else ''} need y, got None.")
-            scores.update(y_pred[name], y_true[name])
+            scores.update(y_pred[name], y_true[name], sample_weight.get(name))
 
     @contextmanager
     def protected(self) -> Iterator[None]:
