@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+
+
+def loop(name: str) -> Callable[..., Any]:
+    """Return a function that calls a method of each tensor in a list.
+
+    Args:
+        name: Name of the method. Its arguments are common to all tensors, or lists with one for each.
+
+    >>> loop("add")([torch.ones(1), torch.zeros(1)], [2, 3])
+    [tensor([3.]), tensor([3.])]
+    """
+
+    def apply(tensors: list[Tensor], *arguments: Any) -> list[Tensor]:
+        return [
+            getattr(tensor, name)(*(one[index] if isinstance(one, (list, tuple)) else one for one in arguments))
+            for index, tensor in enumerate(tensors)
+        ]
+
+    return apply
 
 
 def norms(tensors: list[Tensor], norm_type: float = 2, dtype: torch.dtype | None = None) -> list[Tensor]:

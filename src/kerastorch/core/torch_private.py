@@ -154,6 +154,14 @@ foreach_norm: Callable[..., Any] = getattr(torch, "_foreach_norm", kernel_substi
 foreach_copy_: Callable[..., Any] = getattr(torch, "_foreach_copy_", kernel_substitutes.copy_)
 foreach_mul_: Callable[..., Any] = getattr(torch, "_foreach_mul_", kernel_substitutes.mul_)
 foreach_div_: Callable[..., Any] = getattr(torch, "_foreach_div_", kernel_substitutes.div_)
+
+
+def foreach_kernel(name: str) -> Callable[..., Any]:
+    """Return the kernel that calls a method of many tensors at once, such as `"lerp_"`: steps of optimizers."""
+    found: Callable[..., Any] | None = getattr(torch, f"_foreach_{name}", None)
+    return kernel_substitutes.loop(name) if found is None else found
+
+
 # The kernel of `GradScaler.unscale_`: one pass over many gradients that finds NaN and infinity.
 foreach_unscale_: Callable[..., Any] = getattr(
     torch, "_amp_foreach_non_finite_check_and_unscale_", kernel_substitutes.unscale_
