@@ -260,9 +260,8 @@ def test_the_first_loss_that_is_not_finite_is_told_once(together):
     with pytest.warns(UserWarning, match="the loss is nan") as caught:
         fit(model, [])
     assert len(caught) == 1
-    assert str(caught[0].message) == (
-        "the loss is nan in epoch 2, batch 3; callbacks.TerminateOnNaN() stops before such a step."
-    )
+    assert str(caught[0].message).startswith("the loss is nan in epoch 2, batch 3 (learning rate 0.001): inputs and")
+    assert "callbacks.TerminateOnNaN() stops before such a step" in str(caught[0].message)
     with pytest.warns(UserWarning, match="in epoch 1, batch 1"):  # the weights are gone: each fit tells
         fit(model, [])
 

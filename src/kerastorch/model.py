@@ -28,16 +28,18 @@ from kerastorch.runtime.model_lock import is_fitting, model_lock
 from kerastorch.saving.saving_mixin import SavingMixin
 from kerastorch.saving.weights_file_mixin import WeightsFileMixin
 from kerastorch.training import loops
+from kerastorch.training.failed_step import nan_report_callbacks
 from kerastorch.training.fit_data import Split, assemble, check_limits, validation_source
 from kerastorch.training.fit_loop import fit
 from kerastorch.training.log_names import in_keras_order, log_names
 from kerastorch.training.on_batch_mixin import OnBatchMixin
 from kerastorch.training.predict_mixin import PredictMixin
 from kerastorch.training.preflight import check_columns, check_frequency, epoch_numbers
+from kerastorch.training.replay_mixin import ReplayMixin
 from kerastorch.training.step_mixin import overrides
 
 
-class Model(OnBatchMixin, PredictMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
+class Model(ReplayMixin, OnBatchMixin, PredictMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
     """A functional model, a view of an existing module, or the base class of a model with its own `forward`.
 
     Args:
@@ -106,6 +108,7 @@ class Model(OnBatchMixin, PredictMixin, WeightsFileMixin, ExportMixin, SummaryMi
         max_time: float | str | timedelta | None = None,
         limit_batches: int | float | None = None,
         overfit_batches: int | float | None = None,
+        nan_report: str | os.PathLike[str] | None = None,
     ) -> History:
         """Train for some epochs, with validation after each if there are validation data.
 
@@ -148,12 +151,16 @@ class Model(OnBatchMixin, PredictMixin, WeightsFileMixin, ExportMixin, SummaryMi
                 all batches.
             overfit_batches: To test whether the model can learn: each epoch trains on the same first batches, without
                 shuffling, and validates on them. An integer or a float as for `limit_batches`. Default: all batches.
+            nan_report: A folder for the first step whose loss or gradient is NaN or infinite: training stops before it
+                with a `RuntimeError`, and `model.replay(folder)` repeats it in another process. With a
+                `callbacks.TerminateOnNaN` that raises no error, a message is printed instead. Default: no folder.
 
         Returns:
             The logs of all epochs: `history["loss"]` is a list of numbers. `model.history` is the same object.
 
         Raises:
-            RuntimeError: The model is not compiled, or is being trained already.
+            RuntimeError: The model is not compiled, or is being trained already; a step was not finite, with
+                `nan_report`.
             ValueError: An argument is out of its range; the data are empty, contain NaN or infinity, or do not fit each
                 other, the model or the loss; a callback monitors a log that will not exist.
 
@@ -176,7 +183,8 @@ class Model(OnBatchMixin, PredictMixin, WeightsFileMixin, ExportMixin, SummaryMi
         limits = check_limits(steps_per_epoch, validation_steps, limit_batches, overfit_batches)
         budget = [] if max_time is None else [TimeBudget(parse_duration("max_time", max_time))]
         checkpointers = [] if resume is None else [BackupAndRestore(parse_path("resume", resume))]
-        given_callbacks = [*to_list(callbacks), *budget, *checkpointers]
+        own_callbacks = to_list(callbacks)
+        given_callbacks = [*nan_report_callbacks(nan_report, own_callbacks), *own_callbacks, *budget, *checkpointers]
         data = assemble(
             self,
             source,

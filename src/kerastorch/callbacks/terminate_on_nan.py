@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,11 +19,14 @@ class TerminateOnNaN(Callback):
     """A callback that stops training before the optimizer's step if the loss or any gradient is NaN or infinite.
 
     Parameters, buffers such as the running statistics of batch normalization, and the optimizer's state are then as
-    they were after the batch before. The message names epoch and batch, counted from 1.
+    they were after the batch before. The message names epoch and batch, counted from 1. The step is repeated once
+    under observation, so that the message also names the first tensor that is not finite: the output of a layer, the
+    loss, a gradient, or a weight or input that was not finite before.
 
     On an accelerator the check waits for the device once a batch. `jit_compile` has no effect with this callback, as
     a compiled step includes the optimizer's. A user-defined `train_step` that does not call
-    `self.trainer.backward_and_step` is stopped after its step, by the loss in the logs.
+    `self.trainer.backward_and_step` is stopped after its step, by the loss in the logs. Gradients that are infinite
+    because a loss in float16 was scaled too much are no reason to stop: such a step is left out anyway.
 
     Args:
         raise_error: Raise a `RuntimeError` instead of printing the message. Default `False`.
@@ -30,6 +34,8 @@ class TerminateOnNaN(Callback):
     Raises:
         RuntimeError: With `raise_error=True`, if the loss or a gradient is NaN or infinite.
     """
+
+    copies_weights = False  # before each step of a user-defined `train_step`
 
     def __init__(self, raise_error: bool = False) -> None:
         self.raise_error = raise_error
@@ -39,6 +45,7 @@ class TerminateOnNaN(Callback):
         self._epoch = 0
         self._n_checks = 0  # since the last batch began; more than 1 if several batches are executed together
         self._several_checks = True
+        self._is_repeating = False  # the step under observation is not checked
         # an optimizer with a closure calls it several times on one batch and may return to the first weights
         self._uses_closure = self.model.trainer.optimizer_step.needs_closure
         self._buffers = _BufferCopies(list(self.model.buffers()))
@@ -46,6 +53,7 @@ class TerminateOnNaN(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._remove_guard()
+        self.model.trainer.record_step(None)
         del self._buffers, self._remove_guard
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -63,22 +71,57 @@ class TerminateOnNaN(Callback):
             if loss is None or math.isfinite(loss):
                 return
             self._cause = f"loss ({float(loss)})"
+            before_step = self._undo_step()
         if self._cause is None:
             return
         self.model.stop_training = True
         where, cause, self._cause = f"epoch {self._epoch + 1}, batch {batch + 1}", self._cause, None
         when = "before its step; the weights are those of the batch before" if before_step else "after its step"
+        details = self._repeat_step(batch, before_step)
         if self.raise_error:
-            raise RuntimeError(f"NaN or Inf {cause} in {where}: terminating training {when}.")
-        print_message(f"{where.capitalize()}: invalid {cause}, terminating training {when}.")
+            raise RuntimeError(f"NaN or Inf {cause} in {where}: terminating training {when}.{details}")
+        print_message(f"{where.capitalize()}: invalid {cause}, terminating training {when}.{details}")
+
+    def _undo_step(self) -> bool:
+        """Return whether the weights could be restored after the step of a user-defined `train_step`."""
+        return False
+
+    def _repeat_step(self, batch: int, before_step: bool) -> str:
+        """Repeat the failed step under observation; return its finding, as further lines of the message.
+
+        Args:
+            batch: Number of the batch, from 0.
+            before_step: Whether the weights are those from before the step.
+        """
+        recorded = self.model.trainer.recorded_step
+        if recorded is None or recorded.batch is None:
+            return ""
+        if not before_step:
+            return "\nfit(nan_report='folder') also goes back to the weights before such a step, and repeats it."
+        self._is_repeating = True
+        try:
+            report = recorded.repeat(self._epoch, batch)
+        except Exception as error:  # the message about NaN matters more
+            return f"\nThe step could not be repeated: {type(error).__name__}: {error}"
+        finally:
+            self._is_repeating = False
+        return f"\n{report.message}{self._save(report)}"
+
+    def _save(self, report: Any) -> str:
+        """Save what repeats the step in another process; return a further line of the message."""
+        return ""
 
     def _allow_step(self, loss: Tensor) -> bool:
         """Return whether loss and gradients are finite; called after the backward pass, before the step."""
+        if self._is_repeating:
+            return True
         self._n_checks += 1
         if self._cause is not None:
             return False
-        parameters = optimizer_parameters(self.model.optimizer)
-        if all_finite(loss, gradients(parameters)):
+        step = self.model.trainer.optimizer_step
+        parameters = [weight for one in step.optimizers for weight in optimizer_parameters(one)]
+        # gradients that a loss scale has made infinite are left out by the scaler, which then lowers the scale
+        if all_finite(loss, [] if step.skips_nonfinite else gradients(parameters)):
             if self._several_checks and not self._uses_closure:
                 self._buffers.update()
             return True

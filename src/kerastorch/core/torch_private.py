@@ -88,6 +88,13 @@ def operation_name(operation: Any) -> str:
     return str(operation if schema is None else schema.name).rpartition("::")[2]
 
 
+def current_autograd_node() -> str:
+    """Return the name of the node whose backward runs in this thread, such as `'SqrtBackward0'`, or an empty string."""
+    find = getattr(torch._C, "_current_autograd_node", None)
+    node = None if find is None else find()
+    return "" if node is None else str(node.name())
+
+
 def aten_operation(name: str) -> Any:
     """Return a private operation of `torch.ops.aten`, or `None`: torch does not count its multiply-adds."""
     return getattr(torch.ops.aten, name, None)

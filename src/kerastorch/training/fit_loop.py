@@ -69,7 +69,7 @@ def fit(
                 state.begin_metrics(trainer.new_metrics())
                 checkpoint = _Checkpoint.of(trainer, data, callbacks, epochs, settings)
                 stream = checkpoint.resume() or stream
-                nan_warning = None if trainer.optimizer_step.is_guarded else NaNWarning()
+                nan_warning = None if trainer.optimizer_step.is_guarded else NaNWarning(trainer)
                 for epoch in checkpoint.epochs_left:
                     if not state.batches_done:  # else the fit resumes within this epoch
                         callbacks.emit("on_epoch_begin", epoch, {})
@@ -81,6 +81,8 @@ def fit(
                             trainer, state.metrics, batches, transfer, step, callbacks, "train", state,
                             nan_warning=nan_warning,
                         )  # fmt: skip
+                    if nan_warning is not None:
+                        nan_warning.read_logs(logs, epoch)
                     logs |= {name: rate for name, rate in _learning_rates(trainer).items() if name not in logs}
                     state.end_batches()
                     trainer.optimizer_step.end_training()

@@ -22,11 +22,14 @@ from kerastorch.data.loaders import copy_tensors
 from kerastorch.optimizers.step_hooks import unfuse_partly_trained_groups
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.error_context import raise_with_context
+from kerastorch.training.eager_step import eager_step, step_output
 from kerastorch.training.fused_activation import find_final_activation
 from kerastorch.training.jit.compiled_step import Policy
 from kerastorch.training.metrics_tracker import MetricsTracker, RunningLogs, counted_rows
 from kerastorch.training.nan_warning import NaNWarning
+from kerastorch.training.step_mixin import overrides
 from kerastorch.training.step_output import StepOutput
+from kerastorch.training.step_repetition import RecordedStep
 from kerastorch.training.train_state import TrainState
 from kerastorch.training.trainer import Trainer
 
@@ -80,11 +83,11 @@ def epoch(
         except Exception as error:
             raise_with_context(error, model, x)
         if type(output) is not StepOutput:
-            output = _step_output(trainer, output, phase)
+            output = step_output(trainer, output, phase)
         has_compiled_loss = has_compiled_loss and output.has_compiled_loss
         metrics.add(output.logs, counted_rows(batch) if output.weight is None else output.weight, output.weights)
         if nan_warning is not None:
-            nan_warning(output.logs.get("loss"), state.epoch, done)
+            nan_warning(output.logs.get("loss"), state.epoch, done, batch)
         before = done
         done += len(batch) if isinstance(batch, BatchGroup) else 1
         state.count_batches(done)
@@ -106,12 +109,6 @@ def epoch(
         trainer.state.record_inputs(specs_of(x))
     found = metrics.read()
     return loss.finalize_logs(found) if has_compiled_loss else found
-
-
-def _step_output(trainer: Trainer, logs: Any, phase: str) -> StepOutput:
-    if logs is None:
-        raise TypeError(f"{phase}_step returned None; return a dict of numbers for the logs, {{'loss': loss}}.")
-    return trainer.context.take_output(logs)
 
 
 def evaluate(
@@ -283,24 +280,13 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
         compiled.begin_epoch(callbacks)
         if compiled.policy is Policy.COMPILE:
             return trainer.precision.around(compiled, trainer.device_type())
-    step = _step_with_closure(trainer) if optimizer_step.needs_closure else trainer.model.train_step
-    return trainer.precision.around(step, trainer.device_type())
-
-
-def _step_with_closure(trainer: Trainer) -> Step:
-    """Return a step of an optimizer that computes the loss itself."""
-
-    def step_with_closure(batch: Batch) -> StepOutput:
-        def evaluate(is_first: bool) -> StepOutput:
-            if is_first:
-                return _step_output(trainer, trainer.model.train_step(batch), "train")
-            trainer.compiled_loss.begin_step()
-            with trainer.using(MetricsTracker({})):  # only the first evaluation is counted
-                return _step_output(trainer, trainer.model.train_step(batch), "train")
-
-        return trainer.optimizer_step.step_with_closure(evaluate)
-
-    return step_with_closure
+    step = eager_step(trainer)
+    if not optimizer_step.is_guarded:
+        return step
+    copies_weights = any(getattr(one, "copies_weights", False) for one in callbacks.callbacks)
+    keeps_state = copies_weights and overrides(trainer.model, "train_step")
+    recorded: Step = trainer.record_step(RecordedStep(trainer, step, keeps_state=keeps_state))
+    return recorded
 
 
 @contextmanager

@@ -114,6 +114,11 @@ class OptimizerStep:
         """Return whether a guard decides about each step."""
         return bool(self._guards)
 
+    @property
+    def skips_nonfinite(self) -> bool:
+        """Return whether a step with gradients that are not finite is left out, and the loss scale lowered instead."""
+        return self.scaling.is_dynamic
+
     def register_guard(self, guard: Guard) -> Callable[[], None]:
         """Call `guard(loss)` after each backward pass; a step that it returns `False` for is not made.
 

@@ -108,6 +108,11 @@ class SeveralSteps:
         """Return whether a guard decides about each step."""
         return any(step.is_guarded for step in self.steps.values())
 
+    @property
+    def skips_nonfinite(self) -> bool:
+        """Return whether steps with gradients that are not finite are left out, and the loss scale lowered instead."""
+        return any(step.skips_nonfinite for step in self.steps.values())
+
     def register_guard(self, guard: Guard) -> Callable[[], None]:
         """Call `guard(loss)` after each backward pass of any optimizer; see `OptimizerStep.register_guard`."""
         return self._register("register_guard", guard)

@@ -110,6 +110,7 @@ class Trainer:
         self._pass_exit_stack = ExitStack()
         self._listeners: list[Listener] = []
         self.weight_averaging = WeightAveraging()
+        self._recorded_step: Any = None
 
     # --- what a step works with -------------------------------------------------------------------------------
 
@@ -187,6 +188,16 @@ class Trainer:
             A function that removes the guard.
         """
         return self.optimizer_step.register_guard(guard)
+
+    @property
+    def recorded_step(self) -> Any:
+        """The step that keeps its last batch, so that it can be repeated; `None` unless a guard decides about steps."""
+        return self._recorded_step
+
+    def record_step(self, step: Any) -> Any:
+        """Store the step that keeps its last batch, and return it; `None` frees the batch."""
+        self._recorded_step = step
+        return step
 
     # --- messages ---------------------------------------------------------------------------------------------
 
