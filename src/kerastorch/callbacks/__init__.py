@@ -7,6 +7,7 @@ from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.callbacks.csv_logger import CSVLogger
 from kerastorch.callbacks.early_stopping import EarlyStopping
+from kerastorch.callbacks.exponential_moving_average import ExponentialMovingAverage
 from kerastorch.callbacks.gradient_norm import GradientNorm
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.lambda_callback import LambdaCallback
@@ -18,10 +19,12 @@ from kerastorch.callbacks.progress_bar import ProgressBar
 from kerastorch.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from kerastorch.callbacks.remote_monitor import RemoteMonitor
 from kerastorch.callbacks.renamed_attributes import warn_renamed
+from kerastorch.callbacks.stochastic_weight_averaging import StochasticWeightAveraging
 from kerastorch.callbacks.swap_ema_weights import SwapEMAWeights
 from kerastorch.callbacks.tensorboard.tensorboard import TensorBoard
 from kerastorch.callbacks.terminate_on_nan import TerminateOnNaN
 from kerastorch.callbacks.timer import Timer
+from kerastorch.callbacks.unfreeze import Unfreeze
 from kerastorch.callbacks.wandb_logger import WandbLogger
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "Callback",
     "CallbackList",
     "EarlyStopping",
+    "ExponentialMovingAverage",
     "GradientNorm",
     "History",
     "LRScheduler",
@@ -40,10 +44,12 @@ __all__ = [
     "ProgressBar",
     "ReduceLROnPlateau",
     "RemoteMonitor",
+    "StochasticWeightAveraging",
     "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
     "Timer",
+    "Unfreeze",
     "WandbLogger",
 ]
 

@@ -34,6 +34,8 @@ class Callback(KeywordHints):
         logs_added: Names of the logs that this callback adds at the end of each epoch, which later callbacks may
             monitor.
         modifies_training: Whether the batch hooks change how the next batch is trained on. Default `False`.
+        replaces_weights: Whether this callback gives the model other weights at the end of epochs, such as an average;
+            its hooks are called before those of the other callbacks. Default `False`.
         first_process_only: Whether only the process of rank 0 in a process group runs this callback, because it
             writes files or sends numbers. Default `False`.
         is_checkpointer: Whether this callback saves the states of the other callbacks; its hooks are called after
@@ -56,6 +58,7 @@ class Callback(KeywordHints):
     state_attributes: tuple[str, ...] = ()
     first_process_only: bool = False
     is_checkpointer: bool = False
+    replaces_weights: bool = False
     logs_added: tuple[str, ...] = ()
     modifies_training: bool = False
     model: TrainableModel = cast("TrainableModel", None)

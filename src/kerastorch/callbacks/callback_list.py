@@ -57,7 +57,7 @@ class CallbackList:
         params: Dict that becomes the attribute `params` of each callback.
 
     Attributes:
-        callbacks: Callbacks of this process, checkpointers last.
+        callbacks: Callbacks of this process, those that replace weights first, checkpointers last.
 
     Raises:
         TypeError: An element is not a callback instance, or one of its hooks is misspelt.
@@ -69,7 +69,7 @@ class CallbackList:
         for callback in self.callbacks:
             _check_callback(callback)
             adopt_old_names(type(callback), stacklevel=2)
-        self.callbacks.sort(key=lambda callback: callback.is_checkpointer)
+        self.callbacks.sort(key=lambda callback: (callback.is_checkpointer, not callback.replaces_weights))
         self._hooks = {hook: [f for c in self.callbacks for f in _overridden_hooks(c, hook)] for hook in HOOKS}
         for callback in self.callbacks:
             callback.set_model(cast("TrainableModel", model))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from kerastorch.callbacks.base import Logs
 from kerastorch.callbacks.filepath_template import FilepathTemplate
+from kerastorch.callbacks.kept_files import KeptFiles
 from kerastorch.callbacks.monitor import MonitorCallback, is_improvement
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, check_int, mismatch, warn
@@ -34,14 +35,20 @@ class ModelCheckpoint(MonitorCallback):
             metric or name.
         save_freq: `'epoch'` (default), or a number of batches, counted over epochs and `fit` calls. Logs are then the
             means over the epoch so far, without validation.
-        initial_value_threshold: Value that the first saved model must beat, with `save_best_only=True`. Default
-            `None`.
+        initial_value_threshold: Value that each saved model must beat, with `save_best_only=True` or `save_top_k`.
+            Default `None`.
+        save_top_k: Number of files to keep, those of the best models by `monitor`. A model is saved if it is better
+            than one of them, or if there are fewer; then the file of the worst one is deleted. Only files that this
+            callback has written, and that nobody has changed since, are deleted. With `save_best_only=True` the files
+            of the last k improvements are kept. Default `None`: all files.
 
     Attributes:
-        best: Best value so far, with `save_best_only=True`; `None` before the first value.
+        best: Best value so far, with `save_best_only=True` or `save_top_k`; `None` before the first value.
+        best_files: Paths of the files that are kept, the best first, with `save_top_k`.
 
     Raises:
-        ValueError: The path has another suffix or names that cannot be filled in, or an argument is out of range.
+        ValueError: The path has another suffix or names that cannot be filled in, or lacks those that distinguish the
+            files of `save_top_k`; or an argument is out of range.
         OSError: Before the first epoch, if the path cannot be written.
 
     >>> ModelCheckpoint("best.kt", save_best_only=True)
@@ -49,7 +56,7 @@ class ModelCheckpoint(MonitorCallback):
     """
 
     first_process_only = True
-    state_attributes = ("best", "_seen", "_since", "_batch")
+    state_attributes = ("best", "_seen", "_since", "_batch", "_kept")
 
     def __init__(
         self,
@@ -61,6 +68,8 @@ class ModelCheckpoint(MonitorCallback):
         mode: str = "auto",
         save_freq: int | Literal["epoch"] = "epoch",
         initial_value_threshold: float | None = None,
+        *,
+        save_top_k: int | None = None,
     ) -> None:
         super().__init__(monitor, mode)
         self._template = FilepathTemplate("ModelCheckpoint", filepath)
@@ -74,6 +83,8 @@ class ModelCheckpoint(MonitorCallback):
         self.initial_value_threshold = initial_value_threshold
         if initial_value_threshold is not None:
             self.best = check_float("initial_value_threshold", initial_value_threshold)
+        self.save_top_k = None if save_top_k is None else check_int("save_top_k", save_top_k)
+        self._kept = KeptFiles(self.save_top_k)
         self._check_suffix()
         self._check_names()
         self._since = 0  # batches since the last save
@@ -94,6 +105,8 @@ class ModelCheckpoint(MonitorCallback):
 
     def _check_names(self) -> None:
         """Raise a ValueError if a name in the path, or the monitored log, is unknown when files are saved."""
+        if self.save_top_k is not None:
+            self._check_distinguishes()
         if self.save_freq == "epoch":
             if "batch" in self._template.names:
                 raise ValueError(f"filepath {self.filepath!r}: {{batch}} is known only with save_freq=<batches>.")
@@ -105,16 +118,46 @@ class ModelCheckpoint(MonitorCallback):
                 "as 'loss', or pass save_freq='epoch'."
             )
 
+    def _check_distinguishes(self) -> None:
+        """Raise a ValueError if the files that `save_top_k` keeps would have the same path."""
+        needed = ("epoch",) if self.save_freq == "epoch" else ("epoch", "batch")
+        missing = [f"{{{name}}}" for name in needed if name not in self._template.names]
+        if missing:
+            stem, suffix = os.path.splitext(self.filepath)
+            raise ValueError(
+                f"save_top_k={self.save_top_k} keeps several files, but filepath {self.filepath!r} would be the same "
+                f"for them. Write {' and '.join(missing)} into it: {stem + '-' + '-'.join(missing) + suffix!r}."
+            )
+
+    @property
+    def best_files(self) -> list[str]:
+        return self._kept.paths
+
+    @property
+    def _compares(self) -> bool:
+        """Return whether the monitored log decides what is saved."""
+        return self.save_best_only or self.save_top_k is not None
+
     @overridable_property
     def required_logs(self) -> list[str]:
-        """Names of the logs in the path and, with `save_best_only=True`, of the monitored log."""
+        """Names of the logs in the path and, if models are compared, of the monitored log."""
         names = [name for name in self._template.names if name not in ("epoch", "batch")]
-        return [self.monitor, *names] if self.save_best_only else names
+        return [self.monitor, *names] if self._compares else names
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "_kept": self._kept.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        kept, own = self._kept, {"_kept": [], **state}  # states of earlier releases have no files
+        super().load_state_dict(own)
+        self._kept = kept
+        self._kept.load_state_dict(own["_kept"])
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._seen = False
-        if self.save_best_only:
+        if self._compares:
             self._find_sign()
+            self._kept.sign = self._sign
         self._template.check_writable()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -135,11 +178,11 @@ class ModelCheckpoint(MonitorCallback):
             self._save(epoch, None, {} if logs is None else logs)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self.save_best_only and self.save_freq == "epoch":
+        if self._compares and self.save_freq == "epoch":
             self._warn_if_never_logged(logs)
 
     def _save(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> None:
-        """Save the model or its weights, unless only the best is to be saved and this is not the best.
+        """Save the model or its weights, unless only better ones are to be saved and this one is not better.
 
         Args:
             epoch: Number of the epoch, from 0.
@@ -147,25 +190,48 @@ class ModelCheckpoint(MonitorCallback):
             logs: Logs of the batch or epoch.
         """
         value = None
-        if self.save_best_only:
+        if self._compares:
             value = self._read(epoch, logs)
             if value is None:
                 return
-            if not is_improvement(value, self.best, self._sign):
-                self._print(epoch, f"{self.monitor} did not improve from {_five_digits(self.best)}")
+            if not self._is_wanted(value):
+                self._print(epoch, self._reason_against(value))
                 return
         path = self._fill_path(epoch, batch, logs)
         if path is None:
             return
-        change = f"from {_five_digits(self.best)} to {_five_digits(value)}"
-        reason = "" if value is None else f"{self.monitor} improved {change}, "
-        self._print(epoch, f"{reason}saving model to {path}")
-        if self.save_weights_only:
-            self.model.save_weights(path, overwrite=True)
-        else:
-            self.model.save(path, overwrite=True)
-        if value is not None:
+        self._print(epoch, f"{self._reason_for(value)}saving model to {path}")
+        with self.model.trainer.evaluation_weights():
+            if self.save_weights_only:
+                self.model.save_weights(path, overwrite=True)
+            else:
+                self.model.save(path, overwrite=True)
+        if value is None:
+            return
+        if is_improvement(value, self.best, self._sign):
             self.best = value
+        if self.save_top_k is not None:
+            self._kept.add(path, value)
+
+    def _is_wanted(self, value: float) -> bool:
+        """Return whether a model with this value of the monitored log is to be saved."""
+        if self.save_best_only:
+            return is_improvement(value, self.best, self._sign)
+        return is_improvement(value, self.initial_value_threshold, self._sign) and self._kept.has_place_for(value)
+
+    def _reason_against(self, value: float) -> str:
+        """Return why a model is not saved, for `verbose=1`."""
+        if self.save_best_only:
+            return f"{self.monitor} did not improve from {_five_digits(self.best)}"
+        return f"{self.monitor}={_five_digits(value)} is not among the best {self.save_top_k}"
+
+    def _reason_for(self, value: float | None) -> str:
+        """Return why a model is saved, for `verbose=1`; an empty text if each one is."""
+        if value is None:
+            return ""
+        if is_improvement(value, self.best, self._sign):
+            return f"{self.monitor} improved from {_five_digits(self.best)} to {_five_digits(value)}, "
+        return f"{self.monitor}={_five_digits(value)} is among the best {self.save_top_k}, "
 
     def _fill_path(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> Path | None:
         """Return the path with all names filled in; `None`, with a warning, if a validation log is missing.

@@ -89,6 +89,17 @@ class Resumable(Batches, Protocol):
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of one pass from batch `start` on."""
 
+    @property
+    def can_repeat(self) -> bool:
+        """Return whether the batches of a pass can be drawn once more."""
+
+    def again(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of a pass once more, so that later passes are as they would have been.
+
+        Args:
+            number: Number of the pass.
+        """
+
     def fingerprint(self) -> dict[str, Any]:
         """Return what identifies the data, as far as this is known without iterating over them."""
 
@@ -114,6 +125,7 @@ class ArrayBatches:
     has_position = False
     transient = False
     exact = True
+    can_repeat = True
 
     def __init__(
         self,
@@ -160,6 +172,9 @@ class ArrayBatches:
         pieces = self._pieces(number, start * self._size)
         for part in pieces if self._prefetcher is None else self._prefetcher(pieces):
             yield from _split(part, self._size)
+
+    def again(self, number: int) -> Iterator[Batch]:
+        return self.epoch(number)
 
     def _pieces(self, number: int, first: int) -> Iterator[Batch]:
         assert self.samples is not None

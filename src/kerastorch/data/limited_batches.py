@@ -90,6 +90,13 @@ class LimitedBatches:
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         return self._first(self._batches.epoch(number, start), max(0, self._limit - start))
 
+    @property
+    def can_repeat(self) -> bool:
+        return self._batches.can_repeat
+
+    def again(self, number: int) -> Iterator[Batch]:
+        return itertools.islice(self._batches.again(number), self._limit)
+
     def _first(self, stream: Iterator[Batch], count: int) -> Iterator[Batch]:
         yield from itertools.islice(stream, count)
         if isinstance(self._batches, SequenceBatches):
@@ -107,6 +114,7 @@ class RepeatedBatches:
     has_position = False
     exact = True
     transient = False
+    can_repeat = True
 
     def __init__(self, batches: Resumable, limit: int) -> None:
         self._batches, self._limit = batches, limit
@@ -140,3 +148,6 @@ class RepeatedBatches:
             self._stored = [copy_tensors(batch) for batch in first]
         # copied, since a model may change its input in place
         return map(copy_tensors, self._stored[start:])
+
+    def again(self, number: int) -> Iterator[Batch]:
+        return self.epoch(number)

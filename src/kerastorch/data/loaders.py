@@ -33,6 +33,7 @@ class LoaderBatches:
     targets: Any = None
     has_position = False
     transient = True
+    can_repeat = True
 
     def __init__(
         self,
@@ -97,6 +98,10 @@ class LoaderBatches:
         return skip_batches(batches, start)
 
 
+    def again(self, number: int) -> Iterator[Batch]:
+        return self.epoch(number)
+
+
 def set_sampler_epoch(loader: DataLoader[Any], number: int) -> None:
     """Call `set_epoch(number)` of a loader, its samplers and its dataset, if they have this method."""
     sampler: Any = loader.batch_sampler
@@ -155,6 +160,14 @@ class StreamBatches:
         return skip_batches(
             map(copy_targets, iterate_batches(self._count(source), self._inputs_only)), max(0, start - surplus)
         )
+
+    @property
+    def can_repeat(self) -> bool:
+        return not isinstance(self._source, Iterator)
+
+    def again(self, number: int) -> Iterator[Batch]:
+        source = self._source() if callable(self._source) else self._source
+        return map(copy_targets, iterate_batches(iter(source), self._inputs_only))
 
     def _count(self, source: Iterable[Any]) -> Iterator[Any]:
         for item in source:

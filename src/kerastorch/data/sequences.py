@@ -38,6 +38,7 @@ class SequenceBatches:
     has_position = False
     transient = True
     exact = True
+    can_repeat = True
 
     def __init__(self, sequence: Any, shuffle: bool, seed: int, *, inputs_only: bool = False) -> None:
         self._sequence, self._shuffle, self._seed, self._inputs_only = sequence, shuffle, seed, inputs_only
@@ -73,12 +74,18 @@ class SequenceBatches:
         self._in_pass = True
         return self._items(number, start)
 
+    def again(self, number: int) -> Iterator[Batch]:
+        return self._ordered(number, 0)  # without the hooks, which may shuffle
+
     def _items(self, number: int, start: int) -> Iterator[Batch]:
+        yield from self._ordered(number, start)
+        self.end_pass()
+
+    def _ordered(self, number: int, start: int) -> Iterator[Batch]:
         count = len(self._sequence)
         order = permutation(count, self._seed, number).tolist() if self._shuffle else range(count)
         items = (self._sequence[index] for index in order[start:])
-        yield from map(copy_targets, iterate_batches(items, self._inputs_only))
-        self.end_pass()
+        return map(copy_targets, iterate_batches(items, self._inputs_only))
 
     def end_pass(self) -> None:
         """Call `on_epoch_end`, unless it was called; for passes that end before the last batch."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kerastorch.core.rng_state import RandomStates
 from kerastorch.data.batches import Batch, Resumable
+from kerastorch.data.loaders import LoaderBatches
 
 
 class SpanningBatches:
@@ -59,6 +61,15 @@ class SpanningBatches:
             self._random.restore(state["random"])
             self._pass_start = self._capture_start()
             self._running = self._batches.epoch(self._passes - 1, self._taken)
+
+    @property
+    def can_repeat(self) -> bool:
+        # a second iterator of a loader with persistent workers would end the running pass
+        loader = self._batches.loader if isinstance(self._batches, LoaderBatches) else None
+        return self._batches.can_repeat and not (loader is not None and loader.persistent_workers)
+
+    def again(self, number: int) -> Iterator[Batch]:
+        return itertools.islice(self._batches.again(max(0, self._passes - 1)), self._limit)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         for given in range(start, self._limit):
