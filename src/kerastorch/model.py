@@ -24,6 +24,7 @@ from kerastorch.data.class_weight import class_weights
 from kerastorch.data.data_adapter import DataAdapter, check_keeps_all_rows
 from kerastorch.export.export_mixin import ExportMixin
 from kerastorch.inspection.summary_mixin import SummaryMixin
+from kerastorch.runtime.activation_checkpointing import ActivationCheckpointingMixin
 from kerastorch.runtime.model_lock import is_fitting, model_lock
 from kerastorch.saving.saving_mixin import SavingMixin
 from kerastorch.saving.weights_file_mixin import WeightsFileMixin
@@ -39,7 +40,16 @@ from kerastorch.training.replay_mixin import ReplayMixin
 from kerastorch.training.step_mixin import overrides
 
 
-class Model(ReplayMixin, OnBatchMixin, PredictMixin, WeightsFileMixin, ExportMixin, SummaryMixin, SavingMixin):
+class Model(
+    ReplayMixin,
+    ActivationCheckpointingMixin,
+    OnBatchMixin,
+    PredictMixin,
+    WeightsFileMixin,
+    ExportMixin,
+    SummaryMixin,
+    SavingMixin,
+):
     """A functional model, a view of an existing module, or the base class of a model with its own `forward`.
 
     Args:

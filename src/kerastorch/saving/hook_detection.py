@@ -37,7 +37,7 @@ def attached_hooks(model: nn.Module) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path, part in named_modules(model):
         names = {_describe(hook) for hook in hooks_of(part) if is_foreign(hook)}
-        if "forward" in vars(part):
+        if "forward" in vars(part) and is_foreign(vars(part)["forward"]):
             names.add("another forward")
         if names:
             found[path] = sorted({*found.get(path, ()), *names})

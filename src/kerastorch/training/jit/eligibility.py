@@ -15,6 +15,7 @@ from kerastorch.core.torch_private import (
 )
 from kerastorch.layers.random_generator import RandomGenerator
 from kerastorch.optimizers.step_hooks import Average, Clip, Decay
+from kerastorch.runtime.activation_checkpointing import is_checkpointed
 from kerastorch.training.constrain_hook import ConstrainHook
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.optimizer_step import OptimizerStep
@@ -32,6 +33,8 @@ def check_model(model: nn.Module) -> None:
         if not is_own(getattr(type(model), name)):
             raise UntraceableError(f"{type(model).__name__}.{name} is your own and may do more than a graph can hold")
     for module in modules(model):
+        if is_checkpointed(module):
+            raise UntraceableError(f"the activations of {type(module).__name__} are checkpointed")
         if any(map(is_third_party, module_hooks(module, *_HOOK_KINDS))):
             raise UntraceableError(f"{type(module).__name__} has hooks of your own")
         if any(isinstance(value, RandomGenerator) and value.seed is not None for value in vars(module).values()):
