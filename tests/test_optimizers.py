@@ -691,6 +691,6 @@ def test_settings_can_be_copied_and_show_what_they_are():
 
 
 @pytest.mark.parametrize("schedule", [lambda epoch: 0.1, type("ExponentialDecay", (), {"step": None})()])
-def test_a_schedule_as_learning_rate_is_refused_with_what_to_do(schedule):
-    with pytest.raises(ValueError, match="A schedule is a callback: LearningRateScheduler, or LRScheduler"):
+def test_what_is_no_schedule_is_refused_as_learning_rate_with_what_to_do(schedule):
+    with pytest.raises(ValueError, match=r"Schedules are those of optimizers\.schedules.*callbacks\.LRScheduler"):
         Adam(learning_rate=schedule)

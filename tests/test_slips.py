@@ -247,7 +247,7 @@ def test_the_slope_of_leaky_relu_has_either_name(arguments):
         (lambda: kt.Layer, "kerastorch has no 'Layer'. It is kerastorch.layers.Layer"),
         (lambda: kt.layer, r"kerastorch has no 'layer'. Did you mean 'layers'\?"),
         (lambda: kt.metrics.SparseCategoricalAccuracy, "Metrics are names, functions .*metrics=\\['accuracy'\\]"),
-        (lambda: kt.optimizers.schedules, "A schedule is a callback: callbacks.LearningRateScheduler"),
+        (lambda: kt.optimizers.schedules.OneCycle, "Schedules of torch are callbacks: callbacks.LRScheduler"),
         (lambda: kt.optimizers.Adan, r"kerastorch.optimizers has no 'Adan'. Did you mean 'Adam'\?"),
         (lambda: kt.losses.MSE, r"kerastorch.losses has no 'MSE'. Did you mean 'mse'\?"),
         (lambda: kt.layers.Dens, r"kerastorch.layers has no 'Dens'. Did you mean 'Dense'\?"),

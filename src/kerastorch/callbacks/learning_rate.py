@@ -37,10 +37,9 @@ def check_not_scheduled(who: str, optimizer: Optimizer) -> None:
     """
     hook = scheduled_rate(optimizer)
     if hook is not None:
-        names = sorted({type(schedule).__name__ for schedule in hook.schedules.values()})
         raise ValueError(
-            f"{who} sets the learning rate, but the optimizer has a schedule of its own, {', '.join(names)}, which "
-            "sets it before each step. Give the optimizer a number as learning_rate, or leave the callback out."
+            f"{who} sets the learning rate, but the optimizer has a schedule of its own, {hook.names}, which sets it "
+            "before each step. Give the optimizer a number as learning_rate, or leave the callback out."
         )
 
 

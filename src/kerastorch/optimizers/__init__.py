@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, NoReturn
 
 from kerastorch.core.errors import absent_name
+from kerastorch.optimizers import schedules
 from kerastorch.optimizers.any_optimizer import Torch
 from kerastorch.optimizers.base import Optimizer
 from kerastorch.optimizers.keras_optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
@@ -29,6 +30,7 @@ __all__ = [
     "Torch",
     "get",
     "layerwise_rates",
+    "schedules",
 ]
 
 
@@ -36,9 +38,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
-_ADVICE = {"schedules": "A schedule is a callback: callbacks.LearningRateScheduler, or LRScheduler for those of torch."}
-
 if not TYPE_CHECKING:  # type checkers refuse the names themselves
 
     def __getattr__(name: str) -> NoReturn:
-        raise absent_name(__name__, name, __all__, _ADVICE)
+        raise absent_name(__name__, name, __all__)

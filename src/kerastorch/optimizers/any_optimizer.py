@@ -17,6 +17,8 @@ from kerastorch.core.torch_private import ensure_step_hooks, step_post_hooks, st
 from kerastorch.optimizers.base import named_parameters, with_kernel
 from kerastorch.optimizers.learning_rate import with_learning_rate
 from kerastorch.optimizers.parameter_groups import ExceptBiasAndNorm, ParameterGroup, check_patterns, group_parameters
+from kerastorch.optimizers.scheduled_rate import first_rate, register_schedules, with_first_rates
+from kerastorch.optimizers.schedules.base import LearningRateSchedule
 from kerastorch.optimizers.step_hooks import Average, Clip, TorchOptimizer
 from kerastorch.optimizers.step_options import StepOptions
 
@@ -88,7 +90,8 @@ class Torch(StepOptions):
             if isinstance(value, Mapping):
                 check_patterns(argument, value)
                 for one in value.values():
-                    check_float(argument, one, least=0)
+                    if not (argument == "lr" and isinstance(one, LearningRateSchedule)):
+                        check_float(argument, one, least=0)
 
     def __repr__(self) -> str:
         options = {key: getattr(self, key) for key in _OPTIONS}
@@ -133,16 +136,23 @@ class Torch(StepOptions):
             params = []
             for group in groups:
                 options = {"lr": group.rate, "weight_decay": group.decay}
-                by_group = {key: value for key, value in options.items() if key in arguments}
+                by_group = {key: first_rate(value) for key, value in options.items() if key in arguments}
                 params.append({"params": group.params, "name": group.name, **by_group})
             arguments = {
                 key: value for key, value in arguments.items() if not isinstance(value, (Mapping, ExceptBiasAndNorm))
             }
+            rates = [group.rate for group in groups]
             if "lr" in self.arguments:
                 arguments["lr"] = groups[0].rate
+        else:
+            params, rates = with_first_rates(params, arguments.get("lr"))
+        if "lr" in arguments:
+            arguments["lr"] = first_rate(arguments["lr"])
         made = _make(self.optimizer, params, arguments)
         if not isinstance(made, TorchOptimizer):
             raise TypeError(f"optimizer: {self.name} must make a torch.optim optimizer, got {type(made).__name__}.")
+        ensure_step_hooks(made)
+        register_schedules(made, rates)
         return self._with_hooks(made)
 
     def _with_hooks(self, optimizer: TorchOptimizer) -> TorchOptimizer:

@@ -13,11 +13,14 @@ from torch import Tensor
 from kerastorch.core.errors import check_float
 from kerastorch.optimizers.learning_rate import with_learning_rate
 from kerastorch.optimizers.parameter_groups import ExceptBiasAndNorm, ParameterGroup, check_patterns, group_parameters
+from kerastorch.optimizers.scheduled_rate import first_rate, register_schedules, with_first_rates
+from kerastorch.optimizers.schedules.base import LearningRateSchedule
 from kerastorch.optimizers.step_hooks import Decay
 from kerastorch.optimizers.step_options import StepOptions
 
 TorchOptimizer = torch.optim.Optimizer
 Rate: TypeAlias = "float | Mapping[str, float]"  # a mapping is by pattern of parameter names
+LearningRates: TypeAlias = "float | LearningRateSchedule | Mapping[str, float | LearningRateSchedule]"
 
 # bounds of the arguments of all optimizers
 _BOUNDS: dict[str, dict[str, Any]] = {
@@ -30,7 +33,10 @@ _BOUNDS: dict[str, dict[str, Any]] = {
     "epsilon": {"least": 0},
     "initial_accumulator_value": {"least": 0},
 }
-_SCHEDULE_ADVICE = "A schedule is a callback: LearningRateScheduler, or LRScheduler for those of torch."
+_SCHEDULE_ADVICE = (
+    "Schedules are those of optimizers.schedules, or subclasses of their LearningRateSchedule; schedulers of torch are "
+    "callbacks: callbacks.LRScheduler."
+)
 
 
 @dataclass(eq=False, repr=False)
@@ -45,9 +51,10 @@ class Optimizer(StepOptions):
     that the scaler skips changes nothing.
 
     Args:
-        learning_rate: Step size, > 0. A dict gives parts of the model different rates: pattern of parameter names ->
-            rate, such as `{"backbone.*": 1e-5, "*": 1e-3}`. A pattern has the wildcards of file names, or is the name
-            of a layer; the first pattern that matches a parameter counts.
+        learning_rate: Step size, > 0, or a schedule of `optimizers.schedules`, which sets it before each step. A dict
+            gives parts of the model different rates: pattern of parameter names -> rate or schedule, such as
+            `{"backbone.*": 1e-5, "*": 1e-3}`. A pattern has the wildcards of file names, or is the name of a layer; the
+            first pattern that matches a parameter counts.
         weight_decay: Decoupled weight decay, as in Keras: before each step `learning_rate * weight_decay` times the
             weight is subtracted from it. A dict is by pattern, as for `learning_rate`; parameters that no pattern
             matches do not decay. `ExceptBiasAndNorm(0.01)` is for all others but biases and normalization layers.
@@ -69,14 +76,14 @@ class Optimizer(StepOptions):
 
     keyword_advice: ClassVar[Mapping[str, str]] = {
         "lr": "Its name is learning_rate.",
-        "decay": "A rate that changes is a callback: LearningRateScheduler, or LRScheduler for schedules of torch.",
+        "decay": "A rate that changes is a schedule: learning_rate=optimizers.schedules.InverseTimeDecay(...).",
         "eps": "Its name is epsilon.",
         "betas": "Their names are beta_1 and beta_2.",
         "params": "compile() gives the optimizer the parameters; in a loop of your own call it: Adam()(parameters).",
     }
     kind: ClassVar[type[TorchOptimizer]]
 
-    learning_rate: Rate = 0.001
+    learning_rate: LearningRates = 0.001
     weight_decay: Rate | ExceptBiasAndNorm | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -88,7 +95,7 @@ class Optimizer(StepOptions):
             if isinstance(value, Mapping):
                 check_patterns(key, value)
             for one in value.values() if isinstance(value, Mapping) else [value]:
-                if one is not None:
+                if one is not None and not (key == "learning_rate" and isinstance(one, LearningRateSchedule)):
                     is_schedule = key == "learning_rate" and (callable(one) or hasattr(one, "step"))
                     check_float(key, one, **bounds, advice=_SCHEDULE_ADVICE if is_schedule else "")
         self._undecayed: list[Tensor] = []
@@ -133,15 +140,19 @@ class Optimizer(StepOptions):
         arguments = self.arguments()
         decays_itself = "weight_decay" in arguments
         if not self.is_grouped:
-            built = with_kernel(self.kind, params, lr=self.learning_rate, **arguments)
+            params, rates = with_first_rates(params, self.learning_rate)
+            built = with_kernel(self.kind, params, lr=first_rate(self.learning_rate), **arguments)
         else:
+            divided = self.group(named_parameters(params, type(self).__name__))
+            rates = [group.rate for group in divided]
             groups = [
-                {"params": group.params, "lr": group.rate, "name": group.name}
+                {"params": group.params, "lr": first_rate(group.rate), "name": group.name}
                 | {"weight_decay" if decays_itself else "decay_rate": group.decay}
-                for group in self.group(named_parameters(params, type(self).__name__))
+                for group in divided
             ]
             default = {"weight_decay": 0.0} if decays_itself else {}
             built = with_kernel(self.kind, groups, lr=groups[0]["lr"], **(arguments | default))
+        register_schedules(built, rates)
         self.register_clipping(built)
         if self.weight_decay and not decays_itself:
             built.register_step_pre_hook(Decay(0.0 if self.is_grouped else self.weight_decay))  # type: ignore[arg-type]

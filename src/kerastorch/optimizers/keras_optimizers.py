@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from kerastorch.optimizers.base import Optimizer
+from kerastorch.optimizers.base import LearningRates, Optimizer
 
 
 @dataclass(eq=False, repr=False)
@@ -36,7 +36,7 @@ class SGD(Optimizer):
 
     kind = torch.optim.SGD
 
-    learning_rate: float = 0.01
+    learning_rate: LearningRates = 0.01
     momentum: float = 0.0
     nesterov: bool = False
 

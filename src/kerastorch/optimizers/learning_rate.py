@@ -7,13 +7,14 @@ of torch. torch's own classes, and optimizers that the user made, are not change
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_float
 from kerastorch.core.ownership import is_from
+from kerastorch.optimizers.scheduled_rate import scheduled_rate
 
 
 class HasParamGroups(Protocol):
@@ -43,7 +44,7 @@ def set_rates(optimizer: HasParamGroups, values: list[float]) -> None:
 
 
 def common_rate(optimizer: object, problem: str, cure: str) -> float:
-    """Return the learning rate that all parameter groups have.
+    """Return the learning rate that all parameter groups have; if it has a schedule, that of the next step.
 
     Args:
         optimizer: An optimizer of torch.
@@ -54,6 +55,9 @@ def common_rate(optimizer: object, problem: str, cure: str) -> float:
         ValueError: The groups have different rates.
     """
     group_rates = rates(optimizer)
+    if (hook := scheduled_rate(optimizer)) is not None:
+        for index, rate in hook.next_rates(cast(torch.optim.Optimizer, optimizer)).items():
+            group_rates[index] = rate
     if len(set(group_rates)) > 1:
         raise ValueError(f"{problem}: {', '.join(map(repr, group_rates))}. {cure}")
     return group_rates[0]
@@ -69,13 +73,22 @@ class LearningRate:
     def learning_rate(self) -> float:
         """The learning rate of all parameter groups; setting it sets the rate of each group.
 
+        If the optimizer was made with a schedule, it is the rate of the next step, and cannot be set.
+
         Raises:
             ValueError: The groups have different rates.
+            TypeError: It is set, and the optimizer has a schedule.
         """
         return self._one_rate()
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
+        hook = scheduled_rate(self)
+        if hook is not None:
+            raise TypeError(
+                f"learning_rate cannot be set: the optimizer was made with a schedule, {hook.names}, which sets it "
+                "before each step. Make the optimizer with a number as learning_rate to set it."
+            )
         rate = check_float("learning_rate", float(value) if isinstance(value, Tensor) else value, least=0)
         self._one_rate()  # raises if the groups have different rates, which one rate would overwrite
         set_rates(self, [rate] * len(self.param_groups))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -40,13 +40,22 @@ class ScheduledRate:
         Raises:
             ValueError: A schedule returns something else than a finite number >= 0.
         """
-        step = step_count(optimizer)
-        for index, schedule in self.schedules.items():
-            group, rate = optimizer.param_groups[index], rate_at(schedule, step)
+        for index, rate in self.next_rates(optimizer).items():
+            group = optimizer.param_groups[index]
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
+
+    def next_rates(self, optimizer: TorchOptimizer) -> dict[int, float]:
+        """Return the rates of the next step, by the index of the parameter group."""
+        step = step_count(optimizer)
+        return {index: rate_at(schedule, step) for index, schedule in self.schedules.items()}
+
+    @property
+    def names(self) -> str:
+        """Return the names of the schedules' classes, for messages."""
+        return ", ".join(sorted({type(schedule).__name__ for schedule in self.schedules.values()}))
 
 
 def step_count(optimizer: TorchOptimizer) -> int:
@@ -54,8 +63,47 @@ def step_count(optimizer: TorchOptimizer) -> int:
     return int(optimizer.param_groups[0].get(STEP_COUNT, 0))
 
 
-def scheduled_rate(optimizer: TorchOptimizer) -> ScheduledRate | None:
+def scheduled_rate(optimizer: object) -> ScheduledRate | None:
     """Return the hook of an optimizer that sets its rates by schedules, if it has one."""
     if not isinstance(optimizer, TorchOptimizer):
         return None
     return next((hook for hook in step_pre_hooks(optimizer).values() if isinstance(hook, ScheduledRate)), None)
+
+
+def first_rate(rate: Any) -> Any:
+    """Return the rate of the first step: that of a schedule, and any other value itself."""
+    return rate_at(rate, 0) if isinstance(rate, LearningRateSchedule) else rate
+
+
+def with_first_rates(params: list[Any], rate: Any) -> tuple[list[Any], list[Any]]:
+    """Replace schedules in dicts of parameter groups by their first rates.
+
+    Args:
+        params: Parameters, or dicts of parameter groups.
+        rate: Learning rate of groups without one.
+
+    Returns:
+        The parameters, and the learning rate of each parameter group as it was given.
+    """
+    if not any(isinstance(one, dict) for one in params):
+        return params, [rate]
+    rates = [one.get("lr", rate) for one in params]
+    return [{**one, "lr": first_rate(one["lr"])} if "lr" in one else one for one in params], rates
+
+
+def has_schedule(rate: Any) -> bool:
+    """Return whether a learning rate is a schedule, or a dict of rates with one."""
+    rates = rate.values() if isinstance(rate, Mapping) else [rate]
+    return any(isinstance(one, LearningRateSchedule) for one in rates)
+
+
+def register_schedules(optimizer: TorchOptimizer, rates: Iterable[Any]) -> None:
+    """Let schedules set the learning rates of an optimizer, before its other hooks.
+
+    Args:
+        optimizer: The optimizer, without hooks before a step.
+        rates: Learning rate of each parameter group, as given: a number or a schedule.
+    """
+    schedules = {index: rate for index, rate in enumerate(rates) if isinstance(rate, LearningRateSchedule)}
+    if schedules:
+        optimizer.register_step_pre_hook(ScheduledRate(schedules))

@@ -8,7 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kerastorch.optimizers.any_optimizer import Torch
 from kerastorch.optimizers.base import Optimizer
+from kerastorch.optimizers.loss_scale import LossScaleOptimizer
+from kerastorch.optimizers.scheduled_rate import has_schedule
 from kerastorch.optimizers.step_hooks import TorchOptimizer
 
 Settings = Mapping[str, Mapping[str, str]]  # "state": values that a checkpoint restores; "script": the others
@@ -51,8 +54,14 @@ def compile_settings(
         weights: `loss_weights` as given to `compile`.
         penalties: Regularizers by pattern of parameter names.
     """
-    found = _optimizer(settings, groups)
-    state = {name: value for name, value in found.items() if _is_in_state(settings, name)}
+    found, schedule = _optimizer(settings, groups), _schedule(settings)
+    if schedule is not None:
+        found["learning_rate"] = to_text(schedule)
+    state = {
+        name: value
+        for name, value in found.items()
+        if _is_in_state(settings, name) and (name != "learning_rate" or schedule is None)
+    }
     script = {name: value for name, value in found.items() if name not in state}
     script |= {f"loss of {name!r}" if name else "loss": to_text(loss) for name, loss in losses.items()}
     script |= {"loss_weights": to_text(weights), "regularizers": to_text(penalties)}
@@ -85,6 +94,13 @@ def _optimizer(settings: Any, groups: list[dict[str, str]]) -> dict[str, str]:
         values = [group.get(name, "None") for group in groups]
         found["learning_rate" if name == "lr" else name] = values[0] if len(set(values)) == 1 else ", ".join(values)
     return found
+
+
+def _schedule(settings: Any) -> Any:
+    """Return the learning rate of an optimizer if it is a schedule, or a dict of rates with one; else `None`."""
+    inner = settings.inner_optimizer if isinstance(settings, LossScaleOptimizer) else settings
+    rate = inner.arguments.get("lr") if isinstance(inner, Torch) else getattr(inner, "learning_rate", None)
+    return rate if has_schedule(rate) else None
 
 
 def _is_in_state(settings: Any, name: str) -> bool:

@@ -13,6 +13,7 @@ from kerastorch.core.errors import warn
 from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.torch_private import step_post_hooks
 from kerastorch.data.batches import Batch, BatchGroup, shape_of
+from kerastorch.optimizers.scheduled_rate import scheduled_rate
 from kerastorch.optimizers.step_hooks import optimizer_parameters
 from kerastorch.training.compile_options import CompileOptions
 from kerastorch.training.constrain_hook import ConstrainHook
@@ -121,7 +122,8 @@ class CompiledStep:
 
     def _can_join_steps(self) -> bool:
         """Return whether no hook of the optimizer and no callback has to run between two steps."""
-        if step_post_hooks(self._optimizer_step.optimizer):
+        optimizer = self._optimizer_step.optimizer
+        if step_post_hooks(optimizer) or scheduled_rate(optimizer) is not None:
             return False
         return self._options.steps != "auto" or not self._checks_each_step
 
@@ -189,6 +191,9 @@ class CompiledStep:
             UntraceableError: The step cannot be traced.
             Exception: The compiler failed.
         """
+        schedule = scheduled_rate(self._optimizer_step.optimizer)
+        if schedule is not None:
+            schedule.set_rates(self._optimizer_step.optimizer)  # the rates of this step, which is then verified
         if self._guards is None:
             self._buckets = self._make_buckets()
             self._guards = GuardSet(self._trainer, self._optimizer_step.optimizer)
@@ -256,8 +261,11 @@ class _ExecutableStep:
 
     def __init__(self, executable: Executable, trainer: TrainerProtocol, optimizer_step: OptimizerStep) -> None:
         self._executable, self._trainer, self._optimizer = executable, trainer, optimizer_step.optimizer
+        self._schedule = scheduled_rate(self._optimizer)
 
     def __call__(self, batch: Batch | BatchGroup) -> StepOutput:
+        if self._schedule is not None:
+            self._schedule(self._optimizer, (), {})
         result = self._executable(batch)
         metrics = self._trainer.context.metrics
         for pairs in result.metric_inputs:

@@ -14,6 +14,7 @@ from kerastorch.core.torch_private import (
     step_pre_hooks,
 )
 from kerastorch.layers.random_generator import RandomGenerator
+from kerastorch.optimizers.scheduled_rate import ScheduledRate
 from kerastorch.optimizers.step_hooks import Average, Clip, Decay
 from kerastorch.runtime.activation_checkpointing import is_checkpointed
 from kerastorch.training.constrain_hook import ConstrainHook
@@ -60,7 +61,7 @@ def check_optimizer(optimizer_step: OptimizerStep) -> None:
         raise UntraceableError("gradient_accumulation_steps is larger than 1")
     pre_hooks, post_hooks = step_pre_hooks(optimizer), step_post_hooks(optimizer)
     if not (
-        all(isinstance(hook, (Clip, Decay)) for hook in pre_hooks.values())
+        all(isinstance(hook, (Clip, Decay, ScheduledRate)) for hook in pre_hooks.values())
         and all(isinstance(hook, (Average, ConstrainHook)) for hook in post_hooks.values())
     ):
         raise UntraceableError("the optimizer has step hooks of your own")

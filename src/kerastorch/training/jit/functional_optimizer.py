@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kerastorch.core.torch_private import step_pre_hooks
 from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.optimizers.scheduled_rate import ScheduledRate
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.parameter_buckets import BucketState, ParameterBucket
 from kerastorch.training.optimizer_step import OptimizerStep
@@ -108,7 +109,8 @@ def _run_step(
     states_before = [dict(state) for state in states]
     with torch.no_grad():
         for hook in step_pre_hooks(optimizer).values():
-            hook(copied, (), {})
+            if not isinstance(hook, ScheduledRate):  # it runs before the graph, whose inputs are the rates
+                hook(copied, (), {})
         inspect.unwrap(type(optimizer).step)(copied)
     for state, before in zip(states, states_before, strict=True):
         if state.keys() != before.keys() or any(

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from kerastorch.core.module_tree import modules
 from kerastorch.core.torch_private import has_gradient_hooks, module_hooks, step_post_hooks, step_pre_hooks
+from kerastorch.optimizers.scheduled_rate import STEP_COUNT
 from kerastorch.training.fused_activation import LogitsRecorder
 from kerastorch.training.jit.trainer_protocol import TrainerProtocol
 
 MAX_ENTRIES = 64  # of a list or dict that is compared by its entries; longer ones are data
 _DEPTH = 3  # levels of nested objects that are compared
 _PLAIN_TYPES = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
-_VARYING_OPTIONS = ("params", "lr", "ema_steps")  # of a parameter group: may change between steps
+_VARYING_OPTIONS = ("params", "lr", "ema_steps", STEP_COUNT)  # of a parameter group: may change between steps
 _IGNORED_ATTRIBUTES = (  # of models: no step computes with them
     "_trainer",
     "history",
