@@ -461,6 +461,11 @@ def test_images_have_their_classes_on_the_channels(name, y):
     assert found == pytest.approx([float(wanted.mean()), float(accuracy)], rel=1e-5)
 
 
+class Probabilities(torch.nn.Module):
+    def forward(self, x):
+        return torch.special.expit(x)
+
+
 def test_metrics_by_name_know_the_outputs_of_these_losses():
     torch.manual_seed(0)
     z, y = torch.randn(40, 1), (torch.rand(40, 1) > 0.5).float()
@@ -469,7 +474,33 @@ def test_metrics_by_name_know_the_outputs_of_these_losses():
         (losses.BinaryFocalCrossentropy(from_logits=True), torch.nn.Identity()),
         (losses.BinaryFocalCrossentropy(), torch.nn.Sigmoid()),
         (losses.Dice(), torch.nn.Sigmoid()),
+        (losses.Dice(), Probabilities()),
+        (losses.Tversky(), Probabilities()),
     ):
         model = kt.Model(module)
         model.compile("sgd", loss, metrics=["accuracy"])
         assert model.evaluate(z, y, verbose=0)[1] == pytest.approx(right)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "auc"])
+def test_classes_are_not_compared_with_embeddings_or_alignments(metric):
+    model = kt.Sequential([kt.layers.Dense(4), kt.layers.UnitNormalization()])
+    model.compile("sgd", "circle", metrics=[metric])
+    with pytest.raises(ValueError, match="classification metrics do not fit loss 'circle'"):
+        model.fit(torch.randn(8, 3), torch.arange(8) % 2, verbose=0)
+    model = kt.Sequential([kt.layers.Dense(4)])
+    model.compile("sgd", "ctc", metrics=[metric])
+    with pytest.raises(ValueError, match="classification metrics do not fit loss 'ctc'"):
+        model.fit(torch.randn(2, 5, 3), torch.ones(2, 1, dtype=torch.int64), verbose=0)
+
+
+def test_metrics_of_ones_own_and_means_of_losses_stand_beside_ctc():
+    def shortest(y_true, y_pred):
+        return (y_true > 0).sum(1).min().float()
+
+    model = kt.Model(torch.nn.Identity())
+    model.compile("sgd", "ctc", metrics=[shortest, losses.CTC(name="again")])
+    y, z = map(torch.tensor, INPUTS["labels"])
+    loss, least, again = model.evaluate(z, y, verbose=0)
+    assert least == 1
+    assert again == pytest.approx(loss)

@@ -75,7 +75,12 @@ class TaskSpec:
             classifies: Whether the metric is a classification metric.
             ends_in: Name of the last activation of the model, if it is known.
             channel_axis: Axis of the channels, if the layers that the output comes from have one.
+
+        Raises:
+            ValueError: Classes are compared, but the outputs do not predict the targets, such as embeddings.
         """
+        if classifies:
+            _check_comparable(loss)
         width = y_pred.shape[-1] if y_pred.ndim > 1 else 1
         task = None if loss is None else loss.task
         if loss is not None and task == "binary":
@@ -96,10 +101,10 @@ class TaskSpec:
             return TaskSpec("regression", width, link, axis)
         has_one_value = y_pred[0].numel() == 1
         if has_one_value or (y_true.numel() == y_pred.numel() and not _may_be_one_hot(y_pred, y_true)):
-            return _binary_spec(y_pred, y_true, _link_of_values(task, ends_in))
+            return _binary_spec(y_pred, y_true, _link_of_values(loss, ends_in))
         axis = _class_axis(loss, y_pred, y_true, channel_axis)
         if y_true.shape == y_pred.shape and not is_one_hot(y_true, axis):
-            return _binary_spec(y_pred, y_true, _link_of_values(task, ends_in))
+            return _binary_spec(y_pred, y_true, _link_of_values(loss, ends_in))
         link = None if _are_probabilities(y_pred, axis, ends_in) else "softmax"
         return TaskSpec("multiclass", y_pred.shape[axis], link, axis, looks_one_hot=y_true.shape == y_pred.shape)
 
@@ -271,11 +276,20 @@ def _class_axis(loss: Loss | None, y_pred: Tensor, y_true: Tensor, channel_axis:
     return find_class_axis(name, y_true, y_pred, known=channel_axis, default=default)
 
 
-def _link_of_values(task: str | None, ends_in: str | None) -> Link | None:
+def _link_of_values(loss: Loss | None, ends_in: str | None) -> Link | None:
     """Return the link of outputs whose loss has none: `'half'` if it is a regression loss."""
-    if ends_in == "sigmoid":
+    if ends_in == "sigmoid" or (loss is not None and loss.takes_probabilities):
         return None
-    return "half" if task == "regression" else "unknown"
+    return "half" if loss is not None and loss.task == "regression" else "unknown"
+
+
+def _check_comparable(loss: Loss | None) -> None:
+    """Raise an error for classification metrics beside a loss whose outputs do not predict the targets."""
+    if loss is not None and not loss.matches_targets:
+        raise ValueError(
+            f"classification metrics do not fit loss {loss.name!r}: its outputs are not scores of the targets. Give a "
+            "metric of your own, metrics=[function], or none."
+        )
 
 
 def _has_negative_labels(y_true: Tensor) -> bool:
