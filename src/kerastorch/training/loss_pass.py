@@ -137,7 +137,9 @@ class LossPassState:
             self.on_logits = self.on_logits.on_axis(loss.class_axis)
         if last is not None and loss.from_logits and is_only and last.kind == loss.link:
             word = {"softmax": "Softmax", "sigmoid": "Sigmoid"}[last.kind]
-            instead = f"'{_PROBABILITY_LOSS[last.kind]}'" if isinstance(loss, TorchLoss) else "from_logits=False"
+            instead = f", or use '{_PROBABILITY_LOSS[last.kind]}'" if isinstance(loss, TorchLoss) else ""
+            if "from_logits" in vars(loss) and not instead:  # an option, not a constant of the class
+                instead = ", or use from_logits=False"
             raise ValueError(
-                f"The model ends in {word} but loss {loss.name!r} expects logits. Remove the {word}, or use {instead}."
+                f"The model ends in {word} but loss {loss.name!r} expects logits. Remove the {word}{instead}."
             )
