@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from kerastorch.core.errors import check_int, unknown
+from kerastorch.data.data_tuples import pack_x_y_sample_weight, unpack_x_y_sample_weight
 
 if TYPE_CHECKING:
     from kerastorch.inspection.plot import plot_model
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from kerastorch.plots.weights import plot_weights
 
 __all__ = [
-    "pad_sequences", "plot_activation", "plot_confusion_matrix", "plot_decision_boundary", "plot_model",
-    "plot_predictions", "plot_weights", "set_random_seed", "to_categorical",
+    "pack_x_y_sample_weight", "pad_sequences", "plot_activation", "plot_confusion_matrix", "plot_decision_boundary",
+    "plot_model", "plot_predictions", "plot_weights", "set_random_seed", "to_categorical", "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
 # imported on first use, because their imports are slow and they are seldom used

@@ -11,6 +11,8 @@ from kerastorch.core.keyword_hints import KeywordHints
 from kerastorch.core.overridable_property import overridable_property
 
 if TYPE_CHECKING:
+    import torch
+
     from kerastorch.module.trainable_model import TrainableModel
 
 Logs = MutableMapping[str, Any]
@@ -117,6 +119,24 @@ class Callback(KeywordHints):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Called after each training batch; reading `logs` waits for the device."""
+
+    def on_after_backward(self) -> None:
+        """Called after each backward pass of `fit`; gradients are in `grad` of the weights.
+
+        With float16 or `loss_scale_factor` they are still scaled. With `gradient_accumulation_steps` they may hold
+        those of earlier batches, too. Not called if a step of your own calls `loss.backward()` itself.
+        """
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Called before each step of an optimizer in `fit`, with unscaled gradients that are not clipped yet.
+
+        It is not called for batches without a step: while gradients are accumulated, and if `TerminateOnNaN` refuses
+        the step. Optimizers that compute the loss several times, such as `LBFGS`, do not call it. Changed gradients
+        (`weight.grad`) are what the optimizer uses. With this hook or `on_after_backward`, `jit_compile` has no effect.
+
+        Args:
+            optimizer: The optimizer that makes the step.
+        """
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Older name of `on_train_batch_begin`."""

@@ -19,6 +19,8 @@ class LambdaCallback(Callback):
         on_train_end: Function of `(logs)`, called after the last epoch.
         on_train_batch_begin: Function of `(batch, logs)`, called before each training batch.
         on_train_batch_end: Function of `(batch, logs)`, called after each training batch.
+        on_after_backward: Function without arguments, called after each backward pass of `fit`.
+        on_before_optimizer_step: Function of `(optimizer)`, called before each step of an optimizer.
         on_test_begin: Function of `(logs)`, called before `evaluate` or a validation.
         on_test_end: Function of `(logs)`, called after `evaluate` or a validation.
         on_test_batch_begin: Function of `(batch, logs)`, called before each evaluation batch.
@@ -53,6 +55,8 @@ class LambdaCallback(Callback):
         on_predict_end: Callable[..., Any] | None = None,
         on_predict_batch_begin: Callable[..., Any] | None = None,
         on_predict_batch_end: Callable[..., Any] | None = None,
+        on_after_backward: Callable[..., Any] | None = None,
+        on_before_optimizer_step: Callable[..., Any] | None = None,
     ) -> None:
         arguments = locals()
         for hook in HOOKS:

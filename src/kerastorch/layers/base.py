@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from kerastorch import activations, constraints, initializers, regularizers
 from kerastorch.constraints import Constraint
 from kerastorch.core.channel_tracking import Channels
+from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.serialization import Configurable, current_codec
 from kerastorch.core.torch_private import non_persistent_buffers
+from kerastorch.module.base_module import added_losses
 from kerastorch.module.weights_mixin import WeightsMixin
-from kerastorch.regularizers import Regularizer
+from kerastorch.regularizers import Regularizer, collect_penalties
 
 
 class Layer(WeightsMixin, Configurable):
@@ -169,6 +171,19 @@ class Layer(WeightsMixin, Configurable):
             if constrained is not None:
                 self.weight_constraints[name] = constrained
         return nn.Parameter(weight, requires_grad=trainable)
+
+    @overridable_property
+    def losses(self) -> list[Tensor]:
+        """The terms that the layer adds to the loss, as scalars: what `add_loss` was given, and the penalties.
+
+        What was added in the last call of the outermost module comes first, then the penalties of trainable weights.
+        Both include those of layers within the layer. Penalties of outputs, `activity_regularizer`, are there in a step
+        of `fit` or `evaluate` only.
+
+        Warns:
+            UserWarning: A layer has an `activity_regularizer`, and no step is running.
+        """
+        return [*added_losses(self), *(one.regularizer(one.weight) for one in collect_penalties(self))]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; subclasses define this method.

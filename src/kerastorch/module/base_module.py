@@ -3,26 +3,59 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from kerastorch.core.errors import warn
+from kerastorch.core.module_calls import outermost_module
+from kerastorch.core.module_tree import modules
 from kerastorch.core.trainable import Freezable
 from kerastorch.symbolic.symbolic_call import Recordable
+
+
+class AuxiliaryLosses(list[Tensor]):
+    """Scalars that modules have added to the loss of the running step, with the module of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._owners: dict[int, nn.Module] = {}
+
+    def add(self, owner: nn.Module, loss: Tensor) -> None:
+        """Append a loss that a module has added."""
+        self._owners[id(loss)] = owner
+        self.append(loss)
+
+    def clear(self) -> None:
+        """Remove all losses."""
+        super().clear()
+        self._owners.clear()
+
+    def of(self, owners: set[nn.Module]) -> list[Tensor]:
+        """Return the losses that any of these modules has added."""
+        return [loss for loss in self if self._owners.get(id(loss)) in owners]
+
+    def __deepcopy__(self, memo: Any) -> AuxiliaryLosses:
+        return AuxiliaryLosses()  # a copy of a module has not run
+
+    def __reduce__(self) -> Any:
+        return AuxiliaryLosses, ()
 
 
 class BaseModule(Recordable, Freezable):
     """A module that records calls on symbols, can be frozen, and may add terms to the training loss."""
 
-    _aux_losses: list[Tensor] | None = (
-        None  # the terms of the running step; `None` unless `fit` or `evaluate` collects them
-    )
+    # the terms of the running step; `None` unless `fit` or `evaluate` collects them
+    _aux_losses: AuxiliaryLosses | None = None
     _aux_losses_thread: int = 0  # the thread that collects them; `predict` may run in another at the same time
+    _last_losses: AuxiliaryLosses | None = None  # the terms of the last call outside of a step
 
     def add_loss(self, loss: Tensor) -> None:
         """Add a term to the loss of the running step; call it in `forward`.
 
-        The term counts in training and in evaluation, as penalties do. The call has no effect outside of `fit`,
-        `evaluate`, `train_on_batch` and `test_on_batch`.
+        The term counts in training and in evaluation, as penalties do. In a loop of your own, `losses` has the terms of
+        the last call of the model.
 
         Args:
             loss: A tensor with one element, of any shape.
@@ -33,5 +66,43 @@ class BaseModule(Recordable, Freezable):
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
             raise ValueError(f"add_loss takes a tensor of one number, got {given}; sum or average it.")
-        if self._aux_losses is not None and threading.get_ident() == self._aux_losses_thread:
-            self._aux_losses.append(loss.reshape(()))
+        loss = loss.reshape(())
+        if self._aux_losses is None:
+            self._add_outside(loss)
+        elif threading.get_ident() == self._aux_losses_thread:
+            self._aux_losses.add(self, loss)
+
+    def _add_outside(self, loss: Tensor) -> None:
+        """Store a term for `losses` until the next call of the outermost module that is running."""
+        if type(loss) is not Tensor or torch.compiler.is_compiling():
+            return  # the shapes of a dry run, or a graph that is recorded
+        root = outermost_module()
+        if root is None:
+            self._last_losses = None
+        elif not any(hook is _forget_losses for hook in root._forward_pre_hooks.values()):
+            root.register_forward_pre_hook(_forget_losses)
+            _forget_losses(root, ())
+        if self._last_losses is None:
+            self._last_losses = AuxiliaryLosses()
+        self._last_losses.add(self, loss)
+
+
+def _forget_losses(root: nn.Module, args: Any) -> None:  # noqa: ARG001
+    """Remove the terms of the last call; a forward pre-hook."""
+    for part in modules(root):
+        if isinstance(part, BaseModule) and part._last_losses is not None:
+            part._last_losses = None
+
+
+def added_losses(module: nn.Module) -> list[Tensor]:
+    """Return what a module and its submodules have added to the loss of the running step, or in their last call."""
+    parts = [part for part in modules(module) if isinstance(part, BaseModule)]
+    running = next((one for part in parts if (one := part._aux_losses) is not None), None)
+    if running is not None:
+        return running.of(set(modules(module)))
+    if any(getattr(part, "activity_regularizer", None) is not None for part in modules(module)):
+        warn(
+            "losses has no penalties of outputs here: activity_regularizer is computed only in the steps of fit and "
+            "evaluate. In a loop of your own, call add_loss in a layer."
+        )
+    return [loss for part in parts for loss in part._last_losses or ()]

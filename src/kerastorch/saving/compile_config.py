@@ -26,7 +26,7 @@ from kerastorch.saving.serializer import Writer
 from kerastorch.training.trainer import Trainer
 
 _ARGUMENTS = ("loss", "loss_weights", "metrics", "regularizers", "memory_format", "jit_compile", "steps_per_execution",
-              "precision")  # fmt: skip
+              "gradients_in_evaluation", "precision")  # fmt: skip
 
 
 def encode_compile_args(trainer: Trainer) -> dict[str, Any]:

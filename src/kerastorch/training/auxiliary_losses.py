@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from kerastorch.core.module_tree import modules
 from kerastorch.core.ownership import is_own
-from kerastorch.module.base_module import BaseModule
+from kerastorch.module.base_module import AuxiliaryLosses, BaseModule
 from kerastorch.regularizers import Regularizer
 
 
 @contextmanager
-def collect_auxiliary_losses(module: nn.Module, losses: list[Tensor]) -> Iterator[bool]:
+def collect_auxiliary_losses(module: nn.Module, losses: AuxiliaryLosses) -> Iterator[bool]:
     """Append the auxiliary losses of a model to a list; yield whether any layer has an `activity_regularizer`.
 
     Args:
@@ -38,21 +38,21 @@ def collect_auxiliary_losses(module: nn.Module, losses: list[Tensor]) -> Iterato
         yield has_penalties
 
 
-def _restore(part: BaseModule, losses: list[Tensor] | None, thread: int) -> None:
+def _restore(part: BaseModule, losses: AuxiliaryLosses | None, thread: int) -> None:
     part._aux_losses, part._aux_losses_thread = losses, thread
 
 
 class _ActivityPenalty:
     """Forward hook that computes the penalty of a layer's output, divided by the batch size as in Keras."""
 
-    def __init__(self, regularizer: Regularizer, losses: list[Tensor], thread: int) -> None:
+    def __init__(self, regularizer: Regularizer, losses: AuxiliaryLosses, thread: int) -> None:
         self._regularizer, self._aux_losses, self._thread = regularizer, losses, thread
 
     def __call__(self, layer: nn.Module, args: Any, output: Any) -> None:
         if threading.get_ident() != self._thread:  # `predict` runs in another thread
             return
         for tensor in output if isinstance(output, (tuple, list)) else [output]:  # states of a recurrent layer, too
-            self._aux_losses.append(self._regularizer(tensor) / max(tensor.shape[0], 1))
+            self._aux_losses.add(layer, self._regularizer(tensor) / max(tensor.shape[0], 1))
 
 
 def may_call_add_loss(module: nn.Module) -> bool:

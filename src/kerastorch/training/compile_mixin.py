@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from kerastorch import optimizers
-from kerastorch.core.errors import warn
+from kerastorch.core.errors import mismatch, warn
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
 from kerastorch.optimizers.parameter_groups import check_patterns
@@ -42,6 +42,7 @@ class CompileMixin(StepMixin):
         memory_format: Any = "auto",
         jit_compile: bool | str = "auto",
         steps_per_execution: int | str = 1,
+        gradients_in_evaluation: bool = False,
         precision: Any = None,
     ) -> None:
         """Set the optimizer, the loss and the metrics for `fit` and `evaluate`.
@@ -76,6 +77,9 @@ class CompileMixin(StepMixin):
             steps_per_execution: Number of batches between two calls of the batch hooks of callbacks; if steps are
                 compiled, up to 8 of them form one graph. `"auto"` takes as many as one graph takes, or 1 if a callback
                 of the caller has batch hooks. Default 1.
+            gradients_in_evaluation: Whether gradients are recorded in `evaluate`, `predict` and validation, for models
+                that differentiate their outputs with respect to their inputs, such as physics-informed networks.
+                `grad` of the parameters stays as it is. Default `False`: less memory and time.
             precision: `"bf16"` or `"fp16"` for mixed precision: modules compute in 16 bits where torch's autocast
                 does; weights, the optimizer's state, losses and what `predict` returns stay float32. With `"fp16"` the
                 losses are scaled by `torch.amp.GradScaler`. Keras' names `"mixed_bfloat16"` and `"mixed_float16"` are
@@ -97,6 +101,8 @@ class CompileMixin(StepMixin):
         """
         check_order(optimizer, loss)
         check_regularizers(regularizers)
+        if not isinstance(gradients_in_evaluation, bool):
+            raise mismatch("gradients_in_evaluation", gradients_in_evaluation, "True or False")
         check_registered(self)
         warn_unregistered(self)
         chosen_loss = choose_crossentropies(self, loss, self._output_names)
@@ -110,7 +116,8 @@ class CompileMixin(StepMixin):
         compile_args = {
             "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
             "regularizers": regularizers, "memory_format": memory_format, "jit_compile": jit_compile,
-            "steps_per_execution": steps_per_execution, "precision": mixed.policy.name,
+            "steps_per_execution": steps_per_execution,
+            "gradients_in_evaluation": gradients_in_evaluation, "precision": mixed.policy.name,
         }  # fmt: skip
         self._trainer = Trainer(
             self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -67,6 +67,7 @@ def fit(
         with trainer.interrupt.watch(), repeating:
             with _training(trainer, callbacks, data.training.targets) as in_eval:
                 state.begin_metrics(trainer.new_metrics())
+                trainer.model.reset_metrics()
                 checkpoint = _Checkpoint.of(trainer, data, callbacks, epochs, settings)
                 stream = checkpoint.resume() or stream
                 nan_warning = None if trainer.optimizer_step.is_guarded else NaNWarning(trainer)
@@ -98,6 +99,7 @@ def fit(
                         break
                     state.begin_epoch(epoch_start(data))
                     state.begin_metrics(trainer.new_metrics())
+                    trainer.model.reset_metrics()
                     stream = data.training.epoch(state.pass_number)
                 trainer.optimizer_step.end_fit()
                 state.complete()
@@ -122,8 +124,21 @@ def _training(trainer: Trainer, callbacks: CallbackList, targets: Any) -> Iterat
     ):
         callbacks.emit("on_train_begin", {})
         trainer.optimizer_step.begin_fit()
-        with trainer.optimizer_step.training():  # after the callbacks have registered their step hooks
+        # after the callbacks have registered their step hooks
+        with trainer.optimizer_step.training(), _step_hooks(trainer, callbacks):
             yield in_eval
+
+
+@contextmanager
+def _step_hooks(trainer: Trainer, callbacks: CallbackList) -> Iterator[None]:
+    """Call the hooks of callbacks between backward pass and step; without such a hook, nothing is called."""
+    step = trainer.optimizer_step
+    with ExitStack() as stack:
+        if callbacks.has_hook("on_after_backward"):
+            stack.callback(step.register_after_backward(partial(callbacks.emit, "on_after_backward")))
+        if callbacks.has_hook("on_before_optimizer_step"):
+            stack.callback(step.register_before_step(partial(callbacks.emit, "on_before_optimizer_step")))
+        yield
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.losses.base import Loss
 from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.losses.torch_losses import TorchLoss
+from kerastorch.module.base_module import AuxiliaryLosses
 from kerastorch.training.constant_output_check import warn_of_constant_output
 from kerastorch.training.fused_activation import FinalActivation, LogitsRecorder
 
@@ -52,7 +53,7 @@ class LossPassState:
     class_numbers: set[str] = field(default_factory=set)
     has_masks: bool = False
     has_activity_penalties: bool = False
-    aux_losses: list[Tensor] = field(default_factory=list)
+    aux_losses: AuxiliaryLosses = field(default_factory=AuxiliaryLosses)
 
     def guard_key(self) -> Any:
         """Return what the first batch decided, for comparison; `None` before it."""

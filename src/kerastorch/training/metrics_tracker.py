@@ -149,6 +149,11 @@ class Scores:
         }
 
     @property
+    def is_updated(self) -> bool:
+        """Return whether any outputs and targets were added."""
+        return bool(self._tasks)
+
+    @property
     def names(self) -> list[str]:
         """Return the names of the metrics."""
         return [metric.name for metric in self._metrics]
@@ -191,6 +196,7 @@ class MetricsTracker:
 
     def __init__(self, scores: Mapping[str, Scores]) -> None:
         self._means: dict[str, Mean] = {}
+        self._results: dict[str, Any] = {}
         self._scores = scores
 
     def add(self, logs: Mapping[str, Any], weight: Tensor | float, weights: Mapping[str, Tensor | float] = {}) -> None:
@@ -218,6 +224,20 @@ class MetricsTracker:
                 raise ValueError(f"metrics{f' of output {name!r}' if name else ''} need y, got None.")
             scores.update(y_pred[name], y_true[name], sample_weight.get(name))
 
+    @property
+    def is_updated(self) -> bool:
+        """Return whether any metric got outputs and targets."""
+        return any(scores.is_updated for scores in self._scores.values())
+
+    def set_results(self, results: Mapping[str, Any]) -> None:
+        """Replace the values of metric objects that a step of the user's returned, which are no means of batches.
+
+        Args:
+            results: Numbers, scalar tensors, or objects that `float` reads at the end of the pass.
+        """
+        for name, value in results.items():
+            self._results[name] = unshared(value) if isinstance(value, Tensor) else value
+
     @contextmanager
     def protected(self) -> Iterator[None]:
         """Restore the user's metric objects after another pass has used them."""
@@ -232,6 +252,7 @@ class MetricsTracker:
         return {
             "means": {name: mean.state_dict() for name, mean in self._means.items()},
             "scores": {name: scores.state_dict() for name, scores in self._scores.items()},
+            "results": {name: float(value) for name, value in self._results.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
@@ -239,6 +260,7 @@ class MetricsTracker:
         for name, saved in state["means"].items():
             self._means[name] = mean = Mean()
             mean.load_state_dict(saved)
+        self._results = dict(state.get("results", {}))
         for name, scores in self._scores.items():
             scores.load_state_dict(state["scores"][name], device)
 
@@ -259,6 +281,8 @@ class MetricsTracker:
 
     def mean(self, name: str) -> float | None:
         """Return one mean without computing the metrics; `None` if there is no mean of this name."""
+        if name in self._results:
+            return float(self._results[name])
         return self._means[name].read() if name in self._means else None
 
     def read(self) -> dict[str, float]:
@@ -270,6 +294,7 @@ class MetricsTracker:
     def peek(self) -> dict[str, float]:
         """Return all means and metrics as floats, without updating the metrics with collected rows."""
         found = {name: mean.read() for name, mean in self._means.items()}
+        found |= {name: float(value) for name, value in self._results.items()}
         for output, scores in self._scores.items():
             for name, value in scores.read().items():
                 found[f"{output}_{name}" if output else name] = float(value)

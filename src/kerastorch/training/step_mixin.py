@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from kerastorch.core.module_tree import modules
+from kerastorch.core.overridable_property import overridable_property
 from kerastorch.data.adaptive_batch_size import can_be_measured
 from kerastorch.data.batches import Batch
+from kerastorch.data.data_tuples import unpack_x_y_sample_weight
 from kerastorch.functional.functional_model import Functional
+from kerastorch.module.base_module import added_losses
 from kerastorch.module.unregistered_modules import check_registered
+from kerastorch.regularizers import collect_penalties
 from kerastorch.runtime.call_module import call_module
+from kerastorch.training import own_metrics
 from kerastorch.training.auxiliary_losses import may_call_add_loss
 from kerastorch.training.output_names import by_output, targets_by_output
+from kerastorch.training.own_loss import recorded
+from kerastorch.training.own_steps import CompiledMetrics, LossTracker
 from kerastorch.training.preflight import check_targets_are_given
 from kerastorch.training.trainer import Trainer
 
@@ -26,75 +34,92 @@ class StepMixin(Functional):
 
     _trainer: Trainer | None = None
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "compute_loss" in vars(cls):
+            cls.compute_loss = recorded(cls.compute_loss)  # type: ignore[method-assign]
+
     def train_step(self, batch: Batch) -> Mapping[str, Any]:
         """Train on one batch; override this method to train differently.
 
         The default computes the outputs and the loss, makes one step of the optimizer, and updates the metrics.
 
         Args:
-            batch: `(x, y, sample_weight)` on the model's device; `y` and `sample_weight` may be `None`.
+            batch: `(x, y, sample_weight)` on the model's device; `y` and `sample_weight` may be `None`. A method whose
+                parameter is called `data` gets the structure of the data instead, as in Keras: `(x, y)`,
+                `(x, y, sample_weight)`, or `x` alone.
 
         Returns:
             The logs of the batch, by name: numbers or scalar tensors, which `fit` averages over the samples of the
-            epoch. Metrics are added to them at the end of the epoch.
+            epoch, and results of metric objects, of which the last one is logged. The compiled metrics are added.
 
         >>> import kerastorch as kt
         >>> class TenfoldLoss(kt.Sequential):
-        ...     def train_step(self, batch):
-        ...         x, y, sample_weight = batch
+        ...     def train_step(self, data):
+        ...         x, y = data
         ...         y_pred = self(x)
-        ...         loss = 10 * self.compute_loss(x, y, y_pred, sample_weight)
+        ...         loss = 10 * self.compute_loss(x, y, y_pred)
         ...         self.trainer.backward_and_step(loss)  # backward, then one step of the optimizer
-        ...         self.compute_metrics(x, y, y_pred, sample_weight)
-        ...         return {"loss": loss}
+        ...         return self.compute_metrics(x, y, y_pred)  # the loss and the metrics
         >>> model = TenfoldLoss([kt.layers.Dense(1, kernel_initializer="zeros")])
         >>> model.compile("sgd", "mse")
         >>> model.fit([[1.0], [1.0]], [[1.0], [1.0]], verbose=0).history["loss"]
         [10.0]
         """
-        x, y, sample_weight = batch
+        x, y, sample_weight = batch if type(batch) is Batch else unpack_x_y_sample_weight(batch)
         y_pred = call_module(self, x)
-        loss = self.compute_loss(x, y, y_pred, sample_weight)
+        loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
         self.trainer.backward_and_step(loss)
-        self.compute_metrics(x, y, y_pred, sample_weight)
-        return {"loss": loss, **self.trainer.context.loss_parts}
+        results = self.compute_metrics(x, y, y_pred, sample_weight)
+        return {**(results or {}), "loss": loss, **self.trainer.context.loss_parts}
 
     def test_step(self, batch: Batch) -> Mapping[str, Any]:
         """Evaluate one batch, in `evaluate` and in the validation of `fit`; override this method to change both.
 
-        The model is in evaluation mode, and no gradients are recorded.
+        The model is in evaluation mode, and no gradients are recorded, unless `compile` was given
+        `gradients_in_evaluation=True`.
 
         Args:
-            batch: `(x, y, sample_weight)` on the model's device; `y` and `sample_weight` may be `None`.
+            batch: As for `train_step`.
 
         Returns:
-            The logs of the batch, by name: numbers or scalar tensors, averaged over the samples of the pass.
+            The logs of the batch, by name, as `train_step` returns them.
         """
-        x, y, sample_weight = batch
+        x, y, sample_weight = batch if type(batch) is Batch else unpack_x_y_sample_weight(batch)
         y_pred = call_module(self, x)
-        loss = self.compute_loss(x, y, y_pred, sample_weight)
-        self.compute_metrics(x, y, y_pred, sample_weight)
-        return {"loss": loss, **self.trainer.context.loss_parts}
+        loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
+        results = self.compute_metrics(x, y, y_pred, sample_weight)
+        return {**(results or {}), "loss": loss, **self.trainer.context.loss_parts}
 
     def predict_step(self, x: Any) -> Any:
         """Return the outputs for one batch of inputs, in `predict`; override this method to return something else.
 
         Args:
-            x: The inputs on the model's device: a tensor, or a tuple, list or dict of tensors.
+            x: The inputs on the model's device: a tensor, or a tuple, list or dict of tensors. A method whose parameter
+                is called `data` gets several inputs within a tuple, `(x,)`, as in Keras.
 
         Returns:
             A tensor of shape `(batch, ...)`, or a tuple, list or dict of such tensors.
         """
         return call_module(self, x)
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
         """Return the loss of one batch: the compiled losses, weighted and summed, plus penalties and `add_loss`.
 
         Args:
-            x: The inputs; they are used to find the masks of the outputs.
+            x: The inputs, from which the masks of the outputs are found. Default: those of the running batch.
             y: The targets, in the structure of the outputs.
             y_pred: The outputs of the model.
             sample_weight: A weight for each sample, shape `(batch,)`; default: each sample counts the same.
+            training: Whether the loss is that of a training step. The default loss is the same in evaluation. An
+                override may leave this parameter out.
 
         Returns:
             A scalar tensor, to be minimized.
@@ -103,17 +128,25 @@ class StepMixin(Functional):
             ValueError: The targets or outputs do not fit the losses given to `compile`.
         """
         trainer = self.trainer
+        if x is None:
+            x = trainer.context.x
         output = trainer.compiled_loss(y, y_pred, sample_weight, trainer.output_mask(x))
         return trainer.context.record_loss(output)
 
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Update the compiled metrics with one batch; each is computed once, at the end of the epoch.
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Mapping[str, Any]:
+        """Update the compiled metrics with one batch; return the loss and the results of all metrics, as in Keras.
+
+        The results are computed when they are read: once, at the end of the epoch, if a step returns them.
 
         Args:
-            x: The inputs; they are used to find the masks of the outputs.
+            x: The inputs, from which the masks of the outputs are found; `None` for those of the running batch.
             y: The targets, in the structure of the outputs.
             y_pred: The outputs of the model.
             sample_weight: Not used; it is here for overrides.
+
+        Returns:
+            A dict by log name, with the loss of the step, the compiled metrics, and the metric objects that are
+            attributes of the model. It is empty outside of a step of your own.
 
         Raises:
             ValueError: Metrics were given as a list, but the model returns a dict of outputs.
@@ -128,9 +161,48 @@ class StepMixin(Functional):
                     f"metrics={{{next(iter(predicted), 'name')!r}: [...]}}."
                 )
             true = targets_by_output(y, y_pred, names, trainer.metrics)
-            for name, mask in trainer.output_mask(x).items():
+            for name, mask in trainer.output_mask(trainer.context.x if x is None else x).items():
                 predicted[name], true[name] = predicted[name][mask], true[name][mask]
             trainer.context.metrics.update(predicted, true)
+        return dict(trainer.context.results)
+
+    def get_metrics_result(self) -> Mapping[str, Any]:
+        """Return the loss and the results of all metrics in a step of your own, as `compute_metrics` does."""
+        return dict(self.trainer.context.results)
+
+    @overridable_property
+    def metrics(self) -> list[Any]:
+        """The metrics, as objects with `name`, `update_state`, `result` and `reset_state`, as in Keras.
+
+        The first one, `"loss"`, logs a loss: `update_state(loss)`. The second one, `"compile_metrics"`, has all metrics
+        of `compile`, if there are any: `update_state(y, y_pred)`. Then come the metric objects that are attributes of
+        the model and its layers, whose states `fit` and `evaluate` reset before each pass over the data. A model that
+        is not compiled has only these.
+        """
+        if self._trainer is None:
+            return own_metrics.find_metrics(self, None)
+        trainer = self._trainer
+        compiled = CompiledMetrics(lambda: trainer.context, partial(StepMixin.compute_metrics, self, None))
+        listed = [LossTracker(lambda: trainer.context), *([compiled] if trainer.metrics else [])]
+        return [*listed, *own_metrics.find_metrics(self, trainer.compile_args.get("metrics"))]
+
+    def reset_metrics(self) -> None:
+        """Reset the metrics; `fit` calls it before each epoch, and `evaluate` before its pass."""
+        own_metrics.reset(self.metrics)
+
+    @overridable_property
+    def losses(self) -> list[Tensor]:
+        """The terms that the model adds to the loss, as scalars: what `add_loss` was given, and the penalties.
+
+        What was added in the last call of the model comes first; in a step, in all calls of this step. Then come the
+        penalties of trainable weights, also those of `compile(regularizers=...)`. `compute_loss` includes them.
+        Penalties of outputs, `activity_regularizer`, are there in a step of `fit` or `evaluate` only.
+
+        Warns:
+            UserWarning: A layer has an `activity_regularizer`, and no step is running.
+        """
+        patterns = {} if self._trainer is None else self._trainer.weight_regularizers
+        return [*added_losses(self), *(one.regularizer(one.weight) for one in collect_penalties(self, patterns))]
 
     @property
     def trainer(self) -> Trainer:
@@ -165,7 +237,9 @@ class StepMixin(Functional):
 
     def _row_by_row(self) -> bool:
         """Return whether logs are known to be means over rows, so that `evaluate` may choose the batch size."""
-        own = overrides(self, "test_step", "compute_loss")
+        own = overrides(self, "test_step", "compute_loss", "compute_metrics") or own_metrics.find_metrics(
+            self, self.trainer.compile_args.get("metrics")
+        )
         return not own and self.trainer.compiled_loss.averages and can_be_measured(modules(self))
 
 

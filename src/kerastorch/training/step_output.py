@@ -41,10 +41,23 @@ class StepOutput(NamedTuple):
 
 
 class Metrics(Protocol):
-    """Receiver of the outputs and targets of each batch."""
+    """Receiver of the outputs and targets of each batch, and of the results that a step of the user's returns."""
+
+    @property
+    def is_updated(self) -> bool:
+        """Return whether any outputs were added."""
 
     def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
         """Add one batch, by output name."""
+
+    def set_results(self, results: Mapping[str, Any]) -> None:
+        """Replace the values of metrics that a step has computed, by log name."""
+
+    def mean(self, name: str) -> float | None:
+        """Return the mean of one number so far; `None` if there is none of this name."""
+
+    def read(self) -> dict[str, float]:
+        """Return all values so far."""
 
 
 class BackwardAndStep(Protocol):
@@ -59,11 +72,21 @@ class StepContext:
     Args:
         metrics: Receives the outputs and targets of each batch.
         backward_and_step: Computes the gradients of a loss and makes a step of the optimizer.
+
+    Attributes:
+        results: What `compute_metrics` returns in a step of the user's, by log name; empty in the default steps.
+        x: Inputs of the running batch in a step of the user's, where it may leave them out; else `None`.
     """
 
     def __init__(self, metrics: Metrics, backward_and_step: BackwardAndStep) -> None:
         self.metrics, self.backward_and_step = metrics, backward_and_step
+        self.results: Mapping[str, Any] = {}
+        self.x: Any = None
         self._loss: LossOutput | None = None
+        self._total: Any = None  # what `compute_loss` returned, if it is the user's
+        self._minimized: list[Tensor] = []  # losses that a step of the user's has given to the optimizer
+        self._tracked: list[tuple[Any, Any]] = []  # losses that it wants in the logs, with their weights
+        self._make_step = backward_and_step
 
     def record_loss(self, output: LossOutput) -> Tensor:
         """Store the output of the compiled loss for `take_output`; return the scalar to minimize."""
@@ -85,3 +108,65 @@ class StepContext:
         if loss is None:
             return StepOutput(logs, None, {}, False)
         return StepOutput(logs, loss.weight, loss.weights, logs.get("loss") is loss.total)
+
+    # --- steps of the user's ----------------------------------------------------------------------------------
+
+    def begin_own_step(self, x: Any, results: Mapping[str, Any]) -> None:
+        """Prepare for a step of the user's.
+
+        Args:
+            x: Inputs of the batch.
+            results: What `compute_metrics` returns.
+        """
+        self.x, self.results = x, results
+        self._total, self._minimized, self._tracked = None, [], []
+        self.backward_and_step = self._note_and_step
+
+    def end_own_step(self) -> None:
+        """Forget the batch."""
+        self.x, self.backward_and_step = None, self._make_step
+
+    def _note_and_step(self, loss: Tensor, optimizer: str | None = None) -> None:
+        self._minimized.append(loss)
+        self._make_step(loss, optimizer)
+
+    def record_total(self, total: Any) -> None:
+        """Store what a `compute_loss` of the user's returned, for the logs."""
+        self._total = total
+
+    def track_loss(self, loss: Tensor | float, weight: Any = None) -> None:
+        """Store a loss that a step of the user's wants in the logs.
+
+        Args:
+            loss: A number, or a tensor with one number.
+            weight: Its weight in the mean of the pass. Default: the number of rows.
+        """
+        self._tracked.append((loss, weight))
+
+    def loss_logs(self) -> dict[str, Any]:
+        """Return the loss of a step of the user's and its parts, as the default step logs them; empty without a loss.
+
+        It is the loss that the step has tracked, else the one that it has minimized, else that of `compute_loss`.
+        """
+        total = self._total if self._total is not None else None if self._loss is None else self._loss.total
+        if self._tracked:
+            losses = [loss for loss, _ in self._tracked]
+            total = losses[0] if len(losses) == 1 else sum(losses) / len(losses)
+        elif len(self._minimized) == 1:
+            total = self._minimized[0]
+        return {} if total is None else {"loss": total, **self.loss_parts}
+
+    @property
+    def loss_weights(self) -> dict[str, Any]:
+        """Weights in means that the step has given for its loss, by log name."""
+        weights = [weight for _, weight in self._tracked if weight is not None]
+        return {"loss": sum(weights)} if weights else {}
+
+    def mean(self, name: str) -> Any:
+        """Return the mean of a number over the batches before this one, or its value in the first one."""
+        mean = self.metrics.mean(name)
+        return self.loss_logs().get(name, float("nan")) if mean is None else mean
+
+    def metric(self, name: str) -> float:
+        """Return the value of a metric of `compile` over the batches so far; NaN before the first one."""
+        return self.metrics.read().get(name, float("nan"))

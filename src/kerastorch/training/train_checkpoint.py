@@ -36,8 +36,10 @@ from kerastorch.data.batches import Batch, FirstBatches
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.sequences import SequenceBatches
 from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.training import own_metrics
 from kerastorch.training.compile_settings import Settings, differences
 from kerastorch.training.fit_data import FitData
+from kerastorch.training.own_steps import own_metrics as metrics_of
 from kerastorch.training.train_state import TrainState
 from kerastorch.training.trainer import Trainer
 
@@ -130,6 +132,7 @@ def capture(parts: FitParts, state: TrainState) -> Sections:
             "beginning": _epoch_start(parts.data, state),
             "validation": None if validation is None else validation.state_dict(),
             "meter": state.metrics.state_dict() if state.batches_done else None,
+            "own_metrics": own_metrics.capture(metrics_of(trainer)) if state.batches_done else [],
             "objective": trainer.compiled_loss.state_dict(),
             "update": trainer.optimizer_step.state_dict(),
             "callbacks": parts.callbacks.state_dict(),
@@ -228,6 +231,7 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
     state.resume(fit["epoch"], fit["done"], fit["number"], fit["logs"], fit["beginning"])
     if fit["meter"] is not None:
         state.metrics.load_state_dict(fit["meter"], _device(trainer.model))
+    own_metrics.restore(metrics_of(trainer), fit.get("own_metrics", []))
     parts.callbacks.load_state_dict(fit["callbacks"])
     _warn_of_differences(parts, fit, where)
     # a pass draws when it begins: as it did in the saved fit; batches that are skipped were drawn then
@@ -285,7 +289,7 @@ def _parameter_names(trainer: Trainer) -> dict[str, Tensor]:
 
 
 # attributes of modules that are captured elsewhere, or that are settings
-_NOT_COUNTED = {*vars(nn.Module()), "stop_training", "_aux_losses", "_aux_losses_thread"}
+_NOT_COUNTED = {*vars(nn.Module()), "stop_training", "_aux_losses", "_aux_losses_thread", "_last_losses"}
 
 
 def _copy(value: Any) -> Any:

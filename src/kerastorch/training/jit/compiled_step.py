@@ -23,9 +23,10 @@ from kerastorch.training.jit.executable import Executable
 from kerastorch.training.jit.graph_output import join_step_outputs
 from kerastorch.training.jit.guards import GuardSet
 from kerastorch.training.jit.parameter_buckets import ParameterBucket, make_buckets
-from kerastorch.training.jit.trainer_protocol import TrainerProtocol, train_step_of
+from kerastorch.training.jit.trainer_protocol import TrainerProtocol
 from kerastorch.training.jit.verify import find_difference
 from kerastorch.training.optimizer_step import OptimizerStep
+from kerastorch.training.own_steps import OwnStep, step_of
 from kerastorch.training.step_output import StepOutput
 
 MAX_SHAPES = 4  # batch shapes that are compiled
@@ -41,7 +42,7 @@ class Policy(Enum):
     """How training steps are run."""
 
     COMPILE = auto()  # compiled, once a batch shape has passed its checks
-    PAUSE = auto()  # eager in this epoch: a guard of the optimizer step examines each loss
+    PAUSE = auto()  # eager in this epoch: a guard examines each loss, or a callback has hooks within a step
     FALL_BACK = auto()  # eager from now on, because of `fallback_reason`
 
 
@@ -75,11 +76,14 @@ class CompiledStep:
         self._n_violations = 0
         self._checks_each_step = False
         self._has_optimizer_state = False  # an eager step has made it, for the weights that are trainable now
+        self._train_step = step_of(trainer, "train_step")
+        self._has_own_loss = False  # a step of the user's does not call the compiled loss, which validates the data
 
     def __call__(self, batch: Batch | BatchGroup) -> StepOutput:
         """Make one step, or one for each batch of a group."""
-        if not self._trainer.compiled_loss.is_checked:  # the first batch of a pass is validated, outside any graph
-            output = self._run_eager(batch)
+        if not (self._trainer.compiled_loss.is_checked or self._has_own_loss):
+            output = self._run_eager(batch)  # the first batch of a pass is validated, outside any graph
+            self._has_own_loss = not self._trainer.compiled_loss.is_checked
             self._check_guards()
             self._has_optimizer_state = True
             return output
@@ -97,10 +101,13 @@ class CompiledStep:
         Args:
             callbacks: If their batch hooks can change training, guards are checked before each step.
         """
-        self.steps_per_graph = 1
-        if self._optimizer_step.is_guarded:
+        self.steps_per_graph, self._has_own_loss = 1, False
+        self._train_step = step_of(self._trainer, "train_step")
+        if self._optimizer_step.is_guarded or self._optimizer_step.has_hooks:
             if self.policy is Policy.COMPILE:
-                warn("jit_compile: training continues uncompiled while each step is examined before it is made.")
+                guarded = self._optimizer_step.is_guarded
+                why = "each step is examined before it is made" if guarded else "callbacks have hooks within a step"
+                warn(f"jit_compile: training continues uncompiled while {why}.")
                 self.policy = Policy.PAUSE
             return
         if self.policy is Policy.PAUSE:
@@ -121,9 +128,9 @@ class CompiledStep:
             )
 
     def _can_join_steps(self) -> bool:
-        """Return whether no hook of the optimizer and no callback has to run between two steps."""
+        """Return whether no hook of the optimizer, no callback and no step of the user's has to run between two."""
         optimizer = self._optimizer_step.optimizer
-        if step_post_hooks(optimizer) or scheduled_rate(optimizer) is not None:
+        if step_post_hooks(optimizer) or scheduled_rate(optimizer) is not None or isinstance(self._train_step, OwnStep):
             return False
         return self._options.steps != "auto" or not self._checks_each_step
 
@@ -160,15 +167,16 @@ class CompiledStep:
     def _run_eager(self, batch: Batch | BatchGroup) -> StepOutput:
         """Make the steps that a compiled graph stands for, one after the other."""
         if not isinstance(batch, BatchGroup):
-            return self._train_step(batch)
+            return self._make_step(batch)
         outputs = []
         for member in batch:
             self._trainer.compiled_loss.begin_step()
-            outputs.append(self._train_step(member))
+            outputs.append(self._make_step(member))
         return join_step_outputs(outputs)
 
-    def _train_step(self, batch: Batch) -> StepOutput:
-        return self._trainer.context.take_output(train_step_of(self._trainer.model)(batch))
+    def _make_step(self, batch: Batch) -> StepOutput:
+        output = self._train_step(batch)
+        return output if isinstance(output, StepOutput) else self._trainer.context.take_output(output)
 
     def _run_new_shape(self, shape: Hashable, batch: Batch | BatchGroup) -> StepOutput:
         """Make a step on a batch of a shape without compiled step; compile one if it is worth it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from kerastorch.core.module_tree import modules
-from kerastorch.core.ownership import is_from, is_own, is_third_party
+from kerastorch.core.ownership import is_from, is_third_party
 from kerastorch.core.torch_private import (
     has_gradient_hooks,
     is_wrapped_by_schedule,
@@ -25,14 +25,11 @@ _HOOK_KINDS = ("forward", "forward_pre", "backward", "backward_pre")
 
 
 def check_model(model: nn.Module) -> None:
-    """Raise an error if a model has steps or hooks of the user, or layers with a seed.
+    """Raise an error if a model has hooks of the user, or layers with a seed.
 
     Raises:
         UntraceableError: With the reason.
     """
-    for name in ("train_step", "compute_loss", "compute_metrics"):
-        if not is_own(getattr(type(model), name)):
-            raise UntraceableError(f"{type(model).__name__}.{name} is your own and may do more than a graph can hold")
     for module in modules(model):
         if is_checkpointed(module):
             raise UntraceableError(f"the activations of {type(module).__name__} are checkpointed")

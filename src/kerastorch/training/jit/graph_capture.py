@@ -25,10 +25,18 @@ from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.functional_optimizer import functional_optimizer_step
 from kerastorch.training.jit.graph_output import GraphOutput, OutputBuilder, join_graph_outputs, plan_output
 from kerastorch.training.jit.graph_passes import materialize_scalars, replace_inplace_bernoulli
+from kerastorch.training.jit.own_step_checks import (
+    check_constants,
+    forbid_optimizer_steps,
+    held_objects,
+    readable_parts,
+)
 from kerastorch.training.jit.parameter_buckets import BucketState, ParameterBucket
 from kerastorch.training.jit.side_effects import forbid_side_effects
-from kerastorch.training.jit.trainer_protocol import TrainerProtocol, train_step_of
+from kerastorch.training.jit.trainer_protocol import TrainerProtocol
 from kerastorch.training.optimizer_step import OptimizerStep
+from kerastorch.training.own_steps import Step, step_of
+from kerastorch.training.step_output import StepOutput
 
 MAX_OPERATIONS = 4000  # compiling a larger graph takes many minutes
 
@@ -70,10 +78,11 @@ def trace_steps(
     """
     steps = _StepFunction(trainer, optimizer_step, buckets, batches)
     inputs = steps.state.tensors()
-    with forbid_side_effects(steps.stateful_objects()), compiling_flag():
+    with forbid_side_effects(steps.stateful_objects()), forbid_optimizer_steps(trainer.model), compiling_flag():
         graph = make_fx(steps, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *steps.batch_tensors)
     assert steps.build_output is not None
     _check_captured_constants(graph, inputs)
+    check_constants(graph, trainer.model)
     replace_inplace_bernoulli(graph)
     materialize_scalars(graph)
     _check_operations(graph)
@@ -125,15 +134,29 @@ class _StepModule(nn.Module):
         self.model = model
         self.losses = nn.ModuleList(losses)
 
-    def forward(self, batch: Batch) -> Mapping[str, Any]:
-        return train_step_of(self.model)(batch)
+    def forward(self, step: Step, batch: Batch) -> Mapping[str, Any] | StepOutput:
+        return step(batch)
 
 
 class _MetricsRecorder:
     """Stores what a step passes to the metrics, which are updated outside the graph."""
 
+    is_updated = False
+
     def __init__(self) -> None:
         self.inputs: list[dict[str, tuple[Any, Any]]] = []
+
+    def set_results(self, results: Mapping[str, Any]) -> None:
+        """Raise an error, as metric objects are updated outside of graphs."""
+        raise UntraceableError(f"train_step returns the result of a metric object, {next(iter(results))!r}")
+
+    def mean(self, name: str) -> float | None:
+        """Raise an error, as a graph cannot read means."""
+        raise UntraceableError(f"train_step reads the mean of {name!r}")
+
+    def read(self) -> dict[str, float]:
+        """Raise an error, as a graph cannot read metrics."""
+        raise UntraceableError("train_step reads the value of a metric")
 
     def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
         self.inputs.append({name: (y_pred[name], y_true.get(name)) for name in y_pred})
@@ -176,7 +199,8 @@ class _StepFunction:
     def stateful_objects(self) -> list[object]:
         """Return the modules and losses whose attributes a step could change."""
         losses = [module for loss in self._module.losses for module in loss.modules()]
-        return [*modules(self._trainer.model), *losses, *self._trainer.compiled_loss.losses.values()]
+        parts = modules(self._trainer.model)
+        return [*parts, *losses, *self._trainer.compiled_loss.losses.values(), *held_objects(parts)]
 
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
         """Make a step on each batch, in place; return the tensors for `build_output`."""
@@ -217,8 +241,10 @@ class _StepFunction:
                 compiled_loss.with_penalties(penalties),
                 torch.enable_grad(),
             ):
-                logs = functional_call(self._module, {**weights, **state.buffers}, (batch,))
-                output = context.take_output(logs)
+                step = step_of(self._trainer, "train_step")
+                with readable_parts(self._trainer.model):
+                    logs = functional_call(self._module, {**weights, **state.buffers}, (step, batch))
+                output = logs if isinstance(logs, StepOutput) else context.take_output(logs)
         finally:
             compiled_loss.begin_step()
         return GraphOutput(output._replace(logs=dict(output.logs), weights=dict(output.weights)), recorder.inputs)

@@ -25,6 +25,7 @@ _IGNORED_ATTRIBUTES = (  # of models: no step computes with them
     "name",
     "_aux_losses",
     "_aux_losses_thread",
+    "_last_losses",
     "_symbols",
 )
 

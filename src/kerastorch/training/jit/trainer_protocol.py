@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from torch import nn
 
-from kerastorch.data.batches import Batch
 from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.step_output import BackwardAndStep, Metrics, StepContext
-
-TrainStep = Callable[[Batch], Mapping[str, Any]]
 
 
 class TrainerProtocol(Protocol):
@@ -30,6 +27,14 @@ class TrainerProtocol(Protocol):
     def context(self) -> StepContext:
         """Metrics, and the function that makes an optimizer step, of the running pass."""
 
+    @property
+    def metrics(self) -> Mapping[str, Sequence[Any]]:
+        """The metrics of `compile` by output."""
+
+    @property
+    def compile_args(self) -> Mapping[str, Any]:
+        """The arguments of `compile`."""
+
     def using(
         self, metrics: Metrics, backward_and_step: BackwardAndStep | None = None
     ) -> AbstractContextManager[StepContext]:
@@ -37,8 +42,3 @@ class TrainerProtocol(Protocol):
 
     def notify(self, sentence: str) -> None:
         """Show a sentence about slow work to the user."""
-
-
-def train_step_of(model: nn.Module) -> TrainStep:
-    """Return the model's `train_step`, which the type `nn.Module` does not declare."""
-    return cast(TrainStep, model.train_step)
