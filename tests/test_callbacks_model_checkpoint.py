@@ -347,3 +347,146 @@ def test_a_model_whose_loss_is_fused_with_its_end_is_saved_whole_while_it_is_tra
     assert repr(again) == repr(model)
     if save_freq == "epoch":  # else the file is of an epoch that had not ended
         assert again.fit(x, y, batch_size=4, verbose=0).history == model.fit(x, y, batch_size=4, verbose=0).history
+
+
+# --- save_top_k -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "given", "epochs"),
+    [
+        ([3, 2, 5, 1, 4], {"save_top_k": 2}, [2, 4]),
+        ([3, 2, 5, 1, 4], {"save_top_k": 1}, [4]),
+        ([3, 2, 5, 1, 4], {"save_top_k": 9}, [1, 2, 3, 4, 5]),
+        ([3, 2, 5, 1, 4], {"save_top_k": 2, "mode": "max"}, [3, 5]),
+        ([2, 2, 2, 2], {"save_top_k": 2}, [1, 2]),  # an equal value is no better
+        ([5, 3, 4, 2, 1], {"save_top_k": 2, "save_best_only": True}, [4, 5]),
+        ([5, 3, 4, 3.5, 6], {"save_top_k": 3, "save_best_only": True}, [1, 2]),
+        ([5, 3, 4, 2, 1], {"save_top_k": 3, "initial_value_threshold": 3.5}, [2, 4, 5]),
+    ],
+)
+def test_save_top_k_keeps_the_files_of_the_best_models(tmp_path, values, given, epochs):
+    callback = ModelCheckpoint(tmp_path / "{epoch}.kt", **given)
+    fit_told(Told(values), len(values), [callback])
+    assert saved(tmp_path) == [f"{epoch}.kt" for epoch in epochs]
+    sign = -1 if given.get("mode") == "max" else 1
+    ranked = sorted(epochs, key=lambda epoch: sign * values[epoch - 1])
+    assert callback.best_files == [str(tmp_path / f"{epoch}.kt") for epoch in ranked]
+    assert callback.best == min(values[epoch - 1] * sign for epoch in epochs) * sign
+
+
+def test_a_file_is_deleted_only_after_the_better_one_was_written(tmp_path):
+    seen = []
+
+    class Watching(Told):
+        def save(self, filepath, overwrite=True):
+            super().save(filepath)
+            seen.append(saved(tmp_path))
+
+    fit_told(Watching([3, 2, 1]), 3, [ModelCheckpoint(tmp_path / "{epoch}.kt", save_top_k=1)])
+    assert seen == [["1.kt"], ["1.kt", "2.kt"], ["2.kt", "3.kt"]]
+
+
+def test_files_that_the_callback_has_not_written_stay(tmp_path):
+    other = tmp_path / "0.kt"
+    other.write_text("of somebody else")
+
+    class Replacing(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                (tmp_path / "1.kt").write_text("another file under this name")
+
+    callbacks = [ModelCheckpoint(tmp_path / "{epoch}.kt", save_top_k=1), Replacing()]
+    fit_told(Told([3, 2, 1]), 3, callbacks)
+    assert saved(tmp_path) == ["0.kt", "1.kt", "3.kt"]
+    assert (tmp_path / "1.kt").read_text() == "another file under this name"
+
+
+def test_a_file_that_somebody_has_deleted_does_no_harm(tmp_path):
+    remove = LambdaCallback(on_epoch_end=lambda epoch, logs: epoch or (tmp_path / "1.kt").unlink())
+    fit_told(Told([3, 2, 1]), 3, [ModelCheckpoint(tmp_path / "{epoch}.kt", save_top_k=1), remove])
+    assert saved(tmp_path) == ["3.kt"]
+
+
+def test_nan_is_not_among_the_best(tmp_path):
+    callback = ModelCheckpoint(tmp_path / "{epoch}.kt", save_top_k=2)
+    with pytest.warns(UserWarning, match="val_loss is NaN in epoch"):
+        fit_told(Told([math.nan, 2, math.nan, 1]), 4, [callback])
+    assert saved(tmp_path) == ["2.kt", "4.kt"]
+
+
+def test_the_best_files_last_from_one_fit_to_the_next(tmp_path):
+    callback, model = ModelCheckpoint(tmp_path / "{epoch}.kt", save_top_k=2), Told([3, 1, 2, 4])
+    fit_told(model, 2, [callback])
+    fit_told(model, 4, [callback], initial_epoch=2)
+    assert saved(tmp_path) == ["2.kt", "3.kt"]
+
+
+def test_batches_are_compared_by_their_means_so_far(tmp_path):
+    callback = ModelCheckpoint(tmp_path / "{epoch}-{batch}.kt", monitor="loss", save_freq=1, save_top_k=2)
+    values = {}
+    note = LambdaCallback(on_train_batch_end=lambda batch, logs: values.update({batch + 1: logs["loss"]}))
+    fit_told(Told([1]), 1, [callback, note])
+    best = sorted(values, key=values.get)[:2]
+    assert saved(tmp_path) == sorted(f"1-{batch}.kt" for batch in best)
+
+
+def test_a_resumed_training_keeps_the_files_of_an_uninterrupted_one(tmp_path):
+    losses = [5, 2, 4, 1, 3]
+
+    def run(folder, stop=None):
+        def fail(epoch, logs):
+            if epoch == stop:
+                raise RuntimeError("gone")
+
+        model = Told(losses)
+        if (folder / "state").exists():  # the model of the new process evaluates the epochs that are left
+            model.values = iter(losses[stop_at:])
+        callbacks = [
+            ModelCheckpoint(folder / "{epoch}.kt", save_top_k=2),
+            kt.callbacks.BackupAndRestore(folder / "state"),
+            LambdaCallback(on_epoch_begin=fail),
+        ]
+        fit_told(model, 5, callbacks)
+
+    run(tmp_path / "whole")
+    for stop_at in (1, 2, 3, 4):
+        folder = tmp_path / str(stop_at)
+        with pytest.raises(RuntimeError, match="gone"):
+            run(folder, stop_at)
+        run(folder)
+        assert saved(folder) == saved(tmp_path / "whole") == ["2.kt", "4.kt"]
+
+
+def test_verbose_says_which_models_are_among_the_best(tmp_path, capsys):
+    fit_told(Told([3, 1, 2, 4]), 4, [ModelCheckpoint(tmp_path / "{epoch}.kt", save_top_k=2, verbose=1)])
+    said = capsys.readouterr().out.replace(str(tmp_path), "")
+    assert said.splitlines() == [
+        "Epoch 1: val_loss improved from None to 3.00000, saving model to /1.kt",
+        "Epoch 2: val_loss improved from 3.00000 to 1.00000, saving model to /2.kt",
+        "Epoch 3: val_loss=2.00000 is among the best 2, saving model to /3.kt",
+        "Epoch 4: val_loss=4.00000 is not among the best 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"filepath": "best.kt"}, r"save_top_k=2 keeps several files.*Write \{epoch\} into it: 'best-\{epoch\}\.kt'"),
+        ({"filepath": "{val_loss}.kt"}, r"Write \{epoch\} into it"),
+        ({"filepath": "{epoch}.kt", "save_freq": 5, "monitor": "loss"}, r"Write \{batch\} into it"),
+        ({"filepath": "{epoch}-{batch}.kt", "save_freq": 5}, "batches have no 'val_loss'"),
+        ({"filepath": "{epoch}.kt", "save_top_k": 0}, "save_top_k must be an integer >= 1, got 0"),
+        ({"filepath": "{epoch}.kt", "save_top_k": -1}, "save_top_k must be an integer >= 1, got -1"),
+    ],
+)
+def test_settings_of_save_top_k_that_cannot_work_are_refused(given, match):
+    with pytest.raises(ValueError, match=match):
+        ModelCheckpoint(**{"save_top_k": 2, **given})
+
+
+def test_save_top_k_needs_its_log_before_training(tmp_path):
+    model = kt.Model(nn.Linear(6, 1))
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="monitors 'val_loss', but no validation data was given"):
+        model.fit(*regression(32), verbose=0, callbacks=ModelCheckpoint(tmp_path / "{epoch}.kt", save_top_k=2))

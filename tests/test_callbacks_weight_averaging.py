@@ -630,7 +630,7 @@ def scheduled(parameters):
         ([ExponentialMovingAverage(), SwapEMAWeights()], "sgd", "keeps no moving average"),
         (
             [StochasticWeightAveraging(1, 0.1)],
-            lambda p: kt.optimizers.SGD(kt.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)).build(p),
+            scheduled,
             "has a schedule",
         ),
     ],
