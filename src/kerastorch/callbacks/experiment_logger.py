@@ -98,9 +98,10 @@ class ExperimentLogger(Callback, ABC):
     def _parameters(self) -> dict[str, Any]:
         """Return the parameters to log: number of epochs, steps of each, optimizer and learning rate, if it has one."""
         found = {name: self.params.get(name) for name in ("epochs", "steps")}
-        optimizer = self.model.optimizer
-        if optimizer is not None:
-            found |= {"optimizer": type(optimizer).__name__, "learning_rate": optimizer.param_groups[0].get("lr")}
+        for name, optimizer in self.model.optimizers.items():
+            prefix = f"{name}_" if name else ""
+            rate = optimizer.param_groups[0].get("lr")
+            found |= {f"{prefix}optimizer": type(optimizer).__name__, f"{prefix}learning_rate": rate}
         return {name: _to_python(value) for name, value in found.items() if value is not None}
 
     @abstractmethod

@@ -70,13 +70,14 @@ class SwapEMAWeights(Callback):
 
     def _check_average(self) -> None:
         """Raise a ValueError if the optimizer has no moving average of the weights."""
-        optimizer = self.model.optimizer
-        if optimizer is None or not (optimizer.state or self.model.trainer.state.is_fitting):
+        optimizers = list(self.model.optimizers.values())
+        if not (any(one.state for one in optimizers) or self.model.trainer.state.is_fitting):
             raise ValueError("SwapEMAWeights: there is no average yet, nothing was trained.")
-        hooks = step_post_hooks(optimizer).values()
+        hooks = [hook for one in optimizers for hook in step_post_hooks(one).values()]
         if not any(type(hook) is Average for hook in hooks):
+            names = " and ".join(type(one).__name__ for one in optimizers)
             raise ValueError(
-                f"SwapEMAWeights: {type(optimizer).__name__} keeps no moving average. Pass use_ema=True: "
+                f"SwapEMAWeights: {names} keeps no moving average. Pass use_ema=True: "
                 f"compile(kerastorch.optimizers.Adam(use_ema=True), ...)."
             )
 
@@ -85,10 +86,10 @@ class SwapEMAWeights(Callback):
         """Copy the trained weights and put their average in place, unless it is there."""
         if self._trained is not None:
             return
-        optimizer = self.model.optimizer
-        trained = optimizer_parameters(optimizer)
-        averages = [optimizer.state.get(weight, {}).get("ema") for weight in trained]
-        pairs = list(zip(trained, averages, strict=True))
+        optimizers = self.model.optimizers.values()
+        pairs = [
+            (weight, one.state.get(weight, {}).get("ema")) for one in optimizers for weight in optimizer_parameters(one)
+        ]
         self._trained = [None if average is None else weight.detach().clone() for weight, average in pairs]
         for weight, average in pairs:
             if average is not None:
@@ -99,7 +100,8 @@ class SwapEMAWeights(Callback):
         """Restore the trained weights if the average is in place."""
         if self._trained is None:
             return
-        for weight, trained in zip(optimizer_parameters(self.model.optimizer), self._trained, strict=True):
+        weights = [weight for one in self.model.optimizers.values() for weight in optimizer_parameters(one)]
+        for weight, trained in zip(weights, self._trained, strict=True):
             if trained is not None:
                 weight.copy_(trained)
         self._trained = None

@@ -8,6 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.checkpoint.foreign_optimizer_state import (
+    captured_attributes,
+    inner_optimizers,
+    load_in_torch_form,
+    restore_attributes,
+)
 from kerastorch.core.errors import CheckpointError, suggest
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.torch_private import pytree
@@ -34,7 +40,10 @@ def capture_optimizer_state(optimizer: TorchOptimizer, names: Mapping[str, Tenso
         {**group, "params": [_name(weight, known) for weight in group["params"]]} for group in optimizer.param_groups
     ]
     state = {_name(weight, known): dict(about) for weight, about in optimizer.state.items()}
-    return {"kind": type(optimizer).__name__, "groups": groups, "state": state}
+    captured = {"kind": type(optimizer).__name__, "groups": groups, "state": state}
+    inner = {name: capture_optimizer_state(one, names) for name, one in inner_optimizers(optimizer).items()}
+    more = {"attributes": captured_attributes(optimizer), "inner": inner}
+    return captured | {name: value for name, value in more.items() if value}
 
 
 def restore_optimizer_state(
@@ -65,9 +74,13 @@ def restore_optimizer_state(
         # resumed trainings with LBFGS ended with different weights. Copies are in memory that torch has aligned.
         "state": {numbers[name]: pytree.tree_map(_copy, dict(about)) for name, about in state["state"].items()},
     }
-    optimizer.load_state_dict(numbered)
+    inner = inner_optimizers(optimizer)
+    for name, saved in state.get("inner", {}).items():
+        restore_optimizer_state(inner[name], saved, names, where)
+    load_in_torch_form(optimizer, numbered)
     for name, about in state["state"].items():
         _lay_out(optimizer.state[names[name]], about, names[name])
+    restore_attributes(optimizer, state.get("attributes", {}))
 
 
 def _copy(value: Any) -> Any:
@@ -152,6 +165,11 @@ def check_optimizer_state(
         raise CheckpointError(f"{where}: {_difference(groups, saved)}")
     for name, about in state["state"].items():
         _check_shapes(name, names.get(name), about, where)
+    inner = inner_optimizers(optimizer)
+    if inner.keys() != state.get("inner", {}).keys():
+        raise CheckpointError(f"{where}: the optimizer within {state['kind']} is not the saved one.")
+    for name, one in inner.items():
+        check_optimizer_state(one, state["inner"][name], names, f"{where}, {name}")
 
 
 def _groups(optimizer: TorchOptimizer, names: Mapping[str, Tensor]) -> list[list[str]]:

@@ -8,8 +8,10 @@ methods that torch documents for subclasses to override, such as `_load_from_sta
 from __future__ import annotations
 
 import importlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from types import MethodType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
@@ -294,11 +296,16 @@ def step_post_hooks(optimizer: Optimizer) -> Mapping[int, Callable[..., Any]]:
 def ensure_step_hooks(optimizer: Optimizer) -> None:
     """Let an optimizer of another package have step hooks if its constructor has not called `Optimizer.__init__`.
 
-    `Optimizer.__setstate__`, which unpickling calls, makes what is missing.
+    Only the instance is changed: other optimizers of its class may be stepped in a user's own loop.
     """
-    if not hasattr(optimizer, "_optimizer_step_pre_hooks"):
-        vars(optimizer).setdefault("defaults", {})
-        Optimizer.__setstate__(optimizer, {})
+    if hasattr(optimizer, "_optimizer_step_pre_hooks"):
+        return
+    for name in ("step_pre", "step_post", "state_dict_pre", "state_dict_post", "load_state_dict_pre",
+                 "load_state_dict_post"):  # fmt: skip
+        setattr(optimizer, f"_optimizer_{name}_hooks", OrderedDict())
+    vars(optimizer).setdefault("defaults", {})
+    if not getattr(type(optimizer).step, "hooked", False):
+        optimizer.step = MethodType(Optimizer.profile_hook_step(type(optimizer).step), optimizer)  # type: ignore[method-assign]
 
 
 def has_step_hooks(optimizer: Optimizer) -> bool:

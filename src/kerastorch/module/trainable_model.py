@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Attributes:
             stop_training: Whether `fit` stops after the running batch.
             optimizer: The `torch.optim` optimizer; `None` before the model is built.
+            optimizers: All optimizers by name; the only one has the name `""`.
             metrics_names: The names of the values that `evaluate` returns.
             train_step: What `fit` does with a batch.
             test_step: What `evaluate` does with a batch.
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
         stop_training: bool
         optimizer: ModelOptimizer
+        optimizers: dict[str, ModelOptimizer]
         metrics_names: list[str]
         train_step: Callable[..., Mapping[str, Any]]
         test_step: Callable[..., Mapping[str, Any]]

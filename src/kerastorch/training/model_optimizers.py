@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kerastorch.checkpoint.optimizer_state import parameter_names
 from kerastorch.core.module_tree import modules
+from kerastorch.core.torch_private import ensure_step_hooks
 from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
 from kerastorch.optimizers.parameter_groups import first_matches
 from kerastorch.optimizers.registry import create_optimizer, replace_parameters
@@ -76,6 +77,7 @@ class ModelOptimizers:
         return {name: self.made[name] for name in self.configs}
 
     def _add(self, name: str, optimizer: TorchOptimizer) -> None:
+        ensure_step_hooks(optimizer)
         self.made[name] = optimizer
         self._rate_checks[name] = make_rate_check(optimizer)
         self._first_groups[name] = group_settings(optimizer)
