@@ -502,7 +502,7 @@ def _closure_of(net, optimizer):
     return closure
 
 
-@pytest.mark.parametrize("name", TORCH_CLASSES)
+@pytest.mark.parametrize("name", sorted(TORCH_CLASSES.keys() - {"Adafactor", "Muon"}))  # these two follow Keras' rules
 @pytest.mark.parametrize("spelled", [str, str.lower], ids=["as-is", "lower"])
 def test_every_class_of_torch_has_its_name(name, spelled):
     kind = TORCH_CLASSES[name]

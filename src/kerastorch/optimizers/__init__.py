@@ -7,26 +7,36 @@ from kerastorch.optimizers import schedules
 from kerastorch.optimizers.any_optimizer import Torch
 from kerastorch.optimizers.base import Optimizer
 from kerastorch.optimizers.keras_optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RMSprop
+from kerastorch.optimizers.lbfgs import LBFGS
 from kerastorch.optimizers.loss_scale import LossScaleOptimizer
 from kerastorch.optimizers.minimizers import BFGS, ConjugateGradient, NewtonCG
+from kerastorch.optimizers.muon import Muon
+from kerastorch.optimizers.own_optimizers import Adafactor, Ftrl, Lamb, Lion, ScheduleFreeAdamW
 from kerastorch.optimizers.parameter_groups import ExceptBiasAndNorm, layerwise_rates
 from kerastorch.optimizers.registry import get
 
 __all__ = [
     "BFGS",
+    "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
     "ConjugateGradient",
     "ExceptBiasAndNorm",
+    "Ftrl",
+    "Lamb",
+    "Lion",
     "LossScaleOptimizer",
+    "Muon",
     "Nadam",
     "NewtonCG",
     "Optimizer",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "Torch",
     "get",
     "layerwise_rates",

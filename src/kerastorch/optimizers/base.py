@@ -147,7 +147,7 @@ class Optimizer(StepOptions):
             rates = [group.rate for group in divided]
             groups = [
                 {"params": group.params, "lr": first_rate(group.rate), "name": group.name}
-                | {"weight_decay" if decays_itself else "decay_rate": group.decay}
+                | {"weight_decay" if decays_itself else "decay_rate": group.decay, **group.options}
                 for group in divided
             ]
             default = {"weight_decay": 0.0} if decays_itself else {}

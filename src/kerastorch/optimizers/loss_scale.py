@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kerastorch.core.errors import check_float, check_int
 from kerastorch.core.representation import represent
@@ -71,6 +71,9 @@ class LossScaleOptimizer(StepOptions):
     @property
     def existing(self) -> TorchOptimizer | None:
         return self.inner_optimizer.existing
+
+    def read_modules(self, model: nn.Module) -> None:
+        self.inner_optimizer.read_modules(model)
 
     @property
     def is_grouped(self) -> bool:

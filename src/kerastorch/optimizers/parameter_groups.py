@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -44,12 +44,14 @@ class ParameterGroup:
         rate: Their learning rate: a number or a schedule.
         decay: Their weight decay.
         params: The parameters.
+        options: Further entries of the group in the optimizer of torch.
     """
 
     name: str
     rate: Any
     decay: float
     params: list[Tensor]
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def matches(name: str, pattern: str) -> bool:

@@ -13,14 +13,18 @@ from kerastorch.core.name_lookup import advice_by_name, look_up, spellings
 from kerastorch.core.torch_private import ensure_step_hooks
 from kerastorch.optimizers import keras_optimizers
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, is_fusable, with_kernel
+from kerastorch.optimizers.lbfgs import LBFGS
 from kerastorch.optimizers.learning_rate import with_learning_rate
 from kerastorch.optimizers.minimizers import BFGS, ConjugateGradient, Minimizer, NewtonCG
+from kerastorch.optimizers.muon import Muon
+from kerastorch.optimizers.own_optimizers import Adafactor, Ftrl, Lamb, Lion, ScheduleFreeAdamW
 from kerastorch.optimizers.step_options import StepOptions
 
 Factory = Callable[[Iterable[Any]], TorchOptimizer]
 
 _KERAS = ("SGD", "RMSprop", "Adagrad", "Adadelta", "Adam", "AdamW", "Adamax", "Nadam")
 _NAMES: dict[str, Any] = {name.lower(): getattr(keras_optimizers, name) for name in _KERAS}
+_NAMES |= {kind.__name__.lower(): kind for kind in (Lion, Lamb, Ftrl, Adafactor, Muon, ScheduleFreeAdamW, LBFGS)}
 # the other classes of torch.optim, with torch's defaults
 _NAMES |= {
     name.lower(): kind
@@ -31,7 +35,8 @@ _NAMES |= {
     "momentum": functools.partial(keras_optimizers.SGD, momentum=0.9),
     "nesterov": functools.partial(keras_optimizers.SGD, momentum=0.9, nesterov=True),
     "cg": ConjugateGradient, "conjugate_gradient": ConjugateGradient, "conjugategradient": ConjugateGradient,
-    "bfgs": BFGS, "newton": NewtonCG, "newton_cg": NewtonCG, "newtoncg": NewtonCG, "l_bfgs": torch.optim.LBFGS,
+    "bfgs": BFGS, "newton": NewtonCG, "newton_cg": NewtonCG, "newtoncg": NewtonCG, "l_bfgs": LBFGS,
+    "schedule_free": ScheduleFreeAdamW, "schedulefree": ScheduleFreeAdamW, "schedule_free_adamw": ScheduleFreeAdamW,
 }  # fmt: skip
 
 _ADVICE = advice_by_name({  # for names that users try

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from kerastorch.core.errors import check_float, check_int
 from kerastorch.core.representation import represent
@@ -75,6 +75,13 @@ class StepOptions(Configurable):
 
         Args:
             params: Parameters; `(name, parameter)` pairs if the settings have patterns of names.
+        """
+
+    def read_modules(self, model: nn.Module) -> None:
+        """Find what the names of parameters do not show, before the optimizer is built.
+
+        Args:
+            model: Holds the parameters.
         """
 
     @property

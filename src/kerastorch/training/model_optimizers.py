@@ -68,6 +68,8 @@ class ModelOptimizers:
         parts = self._parameters_of_parts()
         sparse = any(getattr(module, "sparse", False) is True for module in modules(self._model))
         for name, named in parts.items():
+            if isinstance(config := self.configs[name], StepOptions):
+                config.read_modules(self._model)
             if name not in self.made:
                 if not named:
                     raise ValueError("the model has no parameters, so there is nothing to train.")

@@ -52,7 +52,7 @@ def check_optimizer(optimizer_step: OptimizerStep) -> None:
     name = type(optimizer).__name__
     if optimizer_step.needs_closure:
         raise UntraceableError(f"{name} asks for the loss several times a step")
-    if not is_from(optimizer, "torch.optim"):
+    if not is_from(optimizer, "torch.optim") and not is_own(optimizer, "optimizers.update_rules"):
         raise UntraceableError(f"{name} is no optimizer of torch.optim, and its step may do anything")
     if optimizer_step.accumulation.steps > 1:
         raise UntraceableError("gradient_accumulation_steps is larger than 1")
