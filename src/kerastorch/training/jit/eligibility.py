@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from kerastorch.core.module_tree import modules
-from kerastorch.core.ownership import is_from, is_third_party
+from kerastorch.core.ownership import is_from, is_own, is_third_party
 from kerastorch.core.torch_private import (
     has_gradient_hooks,
     is_wrapped_by_schedule,
