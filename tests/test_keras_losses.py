@@ -364,7 +364,7 @@ def test_labels_that_ctc_cannot_align_are_refused(y, message):
 def test_ctc_after_a_softmax_is_refused():
     model = kt.Sequential([kt.layers.Dense(4, "softmax")])
     model.compile("sgd", "ctc")
-    with pytest.raises(ValueError, match=r"ends in Softmax but loss 'ctc' expects logits. Remove the Softmax"):
+    with pytest.raises(ValueError, match=r"ends in Softmax but loss 'ctc' expects logits. Remove the Softmax\.$"):
         model.fit(torch.randn(2, 5, 3), torch.ones(2, 1, dtype=torch.int64), verbose=0)
 
 
