@@ -11,7 +11,6 @@ from kerastorch.core.errors import suggest
 
 # arguments of Keras' methods that have no equivalent
 _METHOD_ADVICE = {
-    "weighted_metrics": "Metrics here are not weighted; pass metrics=[...].",
     "run_eagerly": "Steps run eagerly unless jit_compile=True.",
     "auto_scale_loss": "Give the optimizer a loss_scale_factor.",
     "workers": "Pass a DataLoader with num_workers.",

@@ -16,6 +16,7 @@ from kerastorch.losses.torch_losses import FUNCTIONS, MODULES, TorchLoss, wrap
 _NAMES: dict[str, Any] = MODULES | FUNCTIONS
 for _file in (regression, classification, focal, overlap, circle_loss, ctc_loss):
     _NAMES |= _file.table()
+NAMES = tuple(_NAMES)
 _KNOWN = _NAMES | dict.fromkeys(crossentropy.NAMES)  # `compile` chooses a loss for the latter
 
 _PROBABILITIES_OR_LOGITS = (

@@ -66,6 +66,7 @@ from kerastorch.metrics.correlation import (
 )
 from kerastorch.metrics.f_score import F1Score, FBetaScore
 from kerastorch.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
+from kerastorch.metrics.names import NAMES
 from kerastorch.metrics.operating_point import (
     PrecisionAtRecall,
     RecallAtPrecision,
@@ -83,7 +84,7 @@ from kerastorch.metrics.probabilistic import (
     SquaredHinge,
 )
 from kerastorch.metrics.reduction import Mean, MeanMetricWrapper, Sum
-from kerastorch.metrics.registry import NAMES, get
+from kerastorch.metrics.registry import get
 from kerastorch.metrics.regression import (
     CosineSimilarity,
     LogCoshError,

@@ -7,7 +7,6 @@ from functools import wraps
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from torch import Tensor
 
 from kerastorch import initializers
 from kerastorch.core.name_lookup import snake_case
@@ -176,32 +175,23 @@ def metrics_in(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Metric]]:
             yield from metrics_in({f"{name}.{key}": one for key, one in value.items()})
 
 
-def is_result(value: Any) -> bool:
-    """Return whether a value is what the `result` of a metric returned."""
-    return isinstance(value, Tensor) and hasattr(value, "_is_metric_result")
-
-
 def _as_result(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a `result` method whose value is marked for `is_result`, and shares no memory with the state."""
+    """Return a `result` method that returns tensors, which share no memory with the state."""
 
     @wraps(result)
-    def marked(self: Any) -> Any:
+    def converted(self: Any) -> Any:
         value = result(self)
         if isinstance(value, Mapping):
-            return {name: _mark(one) for name, one in value.items()}
-        return _mark(value)
+            return {name: _to_tensor(one) for name, one in value.items()}
+        return _to_tensor(value)
 
-    return marked
+    return converted
 
 
-def _mark(value: Any) -> Any:
+def _to_tensor(value: Any) -> Any:
     if isinstance(value, (bool, int, float)):
-        value = torch.tensor(float(value))
-    if isinstance(value, MetricVariable):
-        value = value.value
-    if isinstance(value, Tensor):
-        value._is_metric_result = True  # type: ignore[attr-defined]  # a tensor of torch takes attributes
-    return value
+        return torch.tensor(float(value))
+    return value.value if isinstance(value, MetricVariable) else value
 
 
 def parse_dtype(dtype: str | torch.dtype | None) -> torch.dtype:

@@ -25,12 +25,14 @@ class ClassInputs:
         takes_logits: Whether logits are passed as they are, because the metric has `from_logits=True` or a threshold
             of 0.
         has_axis: Whether the metric was given the axis of the classes; then no axis is moved.
+        one_hot: Whether class numbers are converted to one-hot targets.
     """
 
     name: str
     output_format: OutputFormat
     takes_logits: bool
     has_axis: bool
+    one_hot: bool = False
 
     @staticmethod
     def of(metric: BuiltInMetric) -> ClassInputs:
@@ -60,6 +62,8 @@ class ClassInputs:
             y_pred, y_true = _classes_last(spec, y_pred, y_true)
             if spec.ignored is not None and y_true.ndim < y_pred.ndim:
                 y_pred, y_true, weight = self._without_ignored(spec.ignored, y_pred, y_true, weight)
+            if self.one_hot and y_true.ndim < y_pred.ndim:
+                y_true = torch.nn.functional.one_hot(y_true, y_pred.shape[-1])
         return (y_pred, y_true) if weight is None else (y_pred, y_true, weight)
 
     def _converted(self, spec: TaskSpec, y_pred: Tensor) -> Tensor:

@@ -1,68 +1,53 @@
-"""`get`, which makes the `MetricSpec` of a metric from what a user writes; and the metrics by name."""
+"""`get`, which makes the `MetricSpec` of a metric from what a user writes."""
 
 from __future__ import annotations
 
 import copy
 import sys
+from dataclasses import replace
 from functools import partial
+from types import FunctionType
 from typing import Any
 
-import torch
-
-from kerastorch.core.name_lookup import look_up, public_name, snake_case
+from kerastorch import losses
+from kerastorch.core.name_lookup import public_name, snake_case
 from kerastorch.core.ownership import is_from, is_own
-from kerastorch.losses import regression as regression_losses
 from kerastorch.losses.argument_order import resolve_order
+from kerastorch.metrics import accuracy, correlation, probabilistic, regression
 from kerastorch.metrics.accumulators import (
-    Accuracy,
     FunctionMetric,
     KerasMetric,
-    LargestColumnAccuracy,
-    LossMean,
-    TransformedMetric,
     UserMetric,
 )
 from kerastorch.metrics.built_in_metric import BuiltInMetric
 from kerastorch.metrics.class_inputs import ClassInputs
 from kerastorch.metrics.metric_spec import MetricSpec
-from kerastorch.metrics.reduction import Mean, Sum
-from kerastorch.metrics.task import InputFormat, TaskSpec
+from kerastorch.metrics.names import from_name, is_name
+from kerastorch.metrics.reduction import Mean, MeanMetricWrapper, Sum
+from kerastorch.metrics.task import InputFormat
 
-# torchmetrics is imported inside functions: its import takes longer than a short training
-
-# name -> class of torchmetrics.classification, without its prefix Binary, Multiclass or Multilabel
-_CLASSIFICATION = {
-    "accuracy": "Accuracy", "acc": "Accuracy", "binary_accuracy": "Accuracy", "categorical_accuracy": "Accuracy",
-    "sparse_categorical_accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "f1": "F1Score",
-    "f1_score": "F1Score", "auc": "AUROC", "auroc": "AUROC", "roc_auc": "AUROC",
-    "average_precision": "AveragePrecision", "specificity": "Specificity", "cohen_kappa": "CohenKappa",
-    "matthews_corrcoef": "MatthewsCorrCoef", "iou": "JaccardIndex", "jaccard": "JaccardIndex",
-    "calibration_error": "CalibrationError", "hinge_loss": "HingeLoss",
-}  # fmt: skip
-_TOP_K = {
-    "top_k_categorical_accuracy": 5, "sparse_top_k_categorical_accuracy": 5, "top5": 5, "top_5": 5,
-    "top_5_accuracy": 5, "top3": 3, "top_3": 3, "top_3_accuracy": 3, "top2": 2, "top_2": 2, "top_2_accuracy": 2,
-}  # fmt: skip
-# names that are also losses: the metric is the mean of the loss
-_LOSS_NAMES: dict[str, Any] = regression_losses.table()
-# name -> class of torchmetrics.regression
-_REGRESSION = {
-    "r2": "R2Score", "r2_score": "R2Score", "explained_variance": "ExplainedVariance",
-    "pearson": "PearsonCorrCoef", "spearman": "SpearmanCorrCoef",
-}  # fmt: skip
-_ROOT_NAMES = ("root_mean_squared_error", "rmse")
-NAMES = (*_CLASSIFICATION, *_TOP_K, *_LOSS_NAMES, *_ROOT_NAMES, *_REGRESSION)
-
-# classes of torchmetrics that take the number of outputs
-_TAKES_NUM_OUTPUTS = ("PearsonCorrCoef", "SpearmanCorrCoef")
-# names that read outputs as margins, whichever activation the loss applies
-_MARGIN_NAMES = ("categorical_hinge", "hinge", "squared_hinge")
-# names of losses that compare whole rows, in which each column is a class
-_CLASS_LOSSES = ("kl_divergence", "kld", "kullback_leibler_divergence", *_MARGIN_NAMES)
-# names of classification metrics that are better if lower
-_LOWER_IS_BETTER = ("calibration_error", "hinge_loss")
-# names that depend only on the order of the outputs
-_RANK_NAMES = ("auc", "auroc", "roc_auc", "average_precision")
+# functions that the classes of this package are the means of
+_CLASSES_OF_FUNCTIONS: dict[Any, Any] = {
+    accuracy.binary_accuracy: accuracy.BinaryAccuracy,
+    accuracy.categorical_accuracy: accuracy.CategoricalAccuracy,
+    accuracy.sparse_categorical_accuracy: accuracy.SparseCategoricalAccuracy,
+    accuracy.top_k_categorical_accuracy: accuracy.TopKCategoricalAccuracy,
+    accuracy.sparse_top_k_categorical_accuracy: accuracy.SparseTopKCategoricalAccuracy,
+    correlation.pearson_correlation: correlation.PearsonCorrelation,
+    correlation.concordance_correlation: correlation.ConcordanceCorrelation,
+    losses.mean_squared_error: regression.MeanSquaredError,
+    losses.mean_absolute_error: regression.MeanAbsoluteError,
+    losses.mean_absolute_percentage_error: regression.MeanAbsolutePercentageError,
+    losses.mean_squared_logarithmic_error: regression.MeanSquaredLogarithmicError,
+    losses.binary_crossentropy: probabilistic.BinaryCrossentropy,
+    losses.categorical_crossentropy: probabilistic.CategoricalCrossentropy,
+    losses.sparse_categorical_crossentropy: probabilistic.SparseCategoricalCrossentropy,
+    losses.kl_divergence: probabilistic.KLDivergence,
+    losses.poisson: probabilistic.Poisson,
+    losses.hinge: probabilistic.Hinge,
+    losses.squared_hinge: probabilistic.SquaredHinge,
+    losses.categorical_hinge: probabilistic.CategoricalHinge,
+}
 
 
 def get(identifier: Any) -> MetricSpec:
@@ -70,7 +55,7 @@ def get(identifier: Any) -> MetricSpec:
 
     An object is a metric of torchmetrics, or has the methods `update`, `compute` and `reset`, or those of Keras. A
     function is called once, on all rows of an epoch. The names of its parameters decide whether in the order of Keras,
-    `(y_true, y_pred)`, or of torch, `(input, target)`.
+    `(y_true, y_pred)`, or of torch, `(input, target)`. A tuple `(name, metric)` gives a metric a name in the logs.
 
     Raises:
         ValueError: The name is unknown.
@@ -85,7 +70,11 @@ def get(identifier: Any) -> MetricSpec:
     if isinstance(identifier, MetricSpec):
         return identifier
     if isinstance(identifier, str):
-        return _from_name(identifier)
+        return from_name(identifier)
+    if is_named(identifier):
+        return named(identifier[0], get(identifier[1]))
+    if isinstance(identifier, FunctionType) and identifier in _CLASSES_OF_FUNCTIONS:
+        identifier = _CLASSES_OF_FUNCTIONS[identifier]
     if isinstance(identifier, type) or (isinstance(identifier, partial) and isinstance(identifier.func, type)):
         identifier = _instance(identifier)
     if isinstance(identifier, BuiltInMetric) and _is_updated_as_built_in(type(identifier)):
@@ -99,6 +88,62 @@ def get(identifier: Any) -> MetricSpec:
         order = resolve_order(identifier, name, "metric")
         return MetricSpec(name, lambda spec: FunctionMetric(identifier, order, name), input_format="raw")
     raise TypeError(f"A metric is a name, a torchmetrics metric or a function, got {identifier!r}.")
+
+
+def get_weighted(identifier: Any) -> MetricSpec:
+    """Return the metric for a name, class, object or function, which counts samples with their weights.
+
+    A function `(y_true, y_pred)` returns a value for each sample, of which the weighted mean is computed.
+
+    Args:
+        identifier: As for `get`.
+
+    Raises:
+        ValueError: The name is unknown, or the metric has no weighted form.
+        TypeError: The object takes no sample weights.
+    """
+    if isinstance(identifier, str):
+        return from_name(identifier, is_weighted=True)
+    if is_named(identifier):
+        return named(identifier[0], get_weighted(identifier[1]))
+    spec = get(identifier)
+    if spec.user_object is not None:
+        return replace(spec, is_weighted=True)
+    if isinstance(identifier, FunctionType) and not spec.is_weighted:
+        order = resolve_order(identifier, spec.name, "metric")
+        fn = identifier if order == "keras" else _swapped(identifier)
+        return replace(_from_built_in(MeanMetricWrapper(fn, spec.name)), is_weighted=True)
+    if spec.is_weighted:
+        return spec
+    raise TypeError(
+        f"weighted_metrics: {spec.name} takes no sample weights. Use a name, a class of kerastorch.metrics, or an "
+        "object with update_state(y_true, y_pred, sample_weight); or give it in metrics=[...]."
+    )
+
+
+def named(name: str, spec: MetricSpec) -> MetricSpec:
+    """Return a metric under another name in the logs.
+
+    Raises:
+        ValueError: The name is empty.
+    """
+    if not name:
+        raise ValueError("the name of a metric must not be empty.")
+    return replace(spec, name=name)
+
+
+def is_named(value: Any) -> bool:
+    """Return whether a value is a name in the logs with a metric, `(name, metric)`, and not two metrics."""
+    if type(value) is not tuple or len(value) != 2 or not isinstance(value[0], str):
+        return False
+    if isinstance(value[1], str):
+        return not is_name(value[0]) and is_name(value[1])
+    return value[1] is not None and not isinstance(value[1], (list, tuple, dict))
+
+
+def _swapped(function: Any) -> Any:
+    """Return a function in Keras' order of one in torch's."""
+    return lambda y_true, y_pred: function(y_pred, y_true)
 
 
 def _instance(kind: Any) -> Any:
@@ -208,92 +253,3 @@ def _input_format(metric: Any) -> InputFormat:
     if ".classification" in type(metric).__module__:
         return "classes" if type(metric).__name__.startswith("Multiclass") else "task"
     return "task" if ".regression" in type(metric).__module__ else "raw"
-
-
-def _from_name(name: str) -> MetricSpec:
-    """Return the `MetricSpec` of a name in `NAMES`."""
-    key = look_up("metric", name, {known: known for known in NAMES})
-    is_error = key in _LOSS_NAMES or key in _ROOT_NAMES
-    is_regression = is_error or key in _REGRESSION
-    return MetricSpec(
-        name,
-        partial(_make_accumulator, key),
-        input_format=_input_format_of_name(key),
-        higher_is_better=key == "cosine_similarity" or not (is_error or key in _LOWER_IS_BETTER),
-        is_classification=not is_regression,
-        if_unknown="raw" if is_regression else "sigmoid" if key in _RANK_NAMES else "ask",
-    )
-
-
-def _input_format_of_name(key: str) -> InputFormat:
-    if key in _MARGIN_NAMES:
-        return "margins"
-    if key in _LOSS_NAMES or key in _ROOT_NAMES:
-        return "values"
-    return "elements" if key == "binary_accuracy" else "order" if key in _RANK_NAMES else "task"
-
-
-def _make_accumulator(key: str, spec: TaskSpec) -> Any:
-    """Return a new accumulator of a metric for one task.
-
-    Args:
-        key: Name in `NAMES`.
-        spec: The task of the output.
-
-    Raises:
-        ValueError: The metric is not defined for the task.
-    """
-    if key in _LOSS_NAMES or key in _ROOT_NAMES or key in _REGRESSION:
-        return _make_regression_accumulator(key, spec)
-    if spec.kind == "regression":
-        raise ValueError(
-            f"metric {key!r} is for classification, the loss is for regression. Use 'mae', 'mse', 'rmse', 'r2', ..."
-        )
-    is_binary = spec.kind == "binary" or (spec.kind == "multiclass" and spec.classes == 2)
-    if key == "binary_accuracy":
-        return Accuracy(classes=False)
-    if key in ("categorical_accuracy", "sparse_categorical_accuracy") and spec.kind != "multiclass":
-        return _make_column_accuracy(key, spec)
-    suffix = _CLASSIFICATION.get(key)
-    if suffix == "Accuracy":
-        return Accuracy(classes=spec.kind == "multiclass" and not is_binary)
-    from torchmetrics import classification
-
-    if key in _TOP_K:
-        if spec.kind != "multiclass" or spec.classes <= _TOP_K[key]:
-            raise ValueError(f"metric {key!r} needs more than {_TOP_K[key]} classes, the model has {spec.classes}.")
-        return classification.MulticlassAccuracy(spec.classes, top_k=_TOP_K[key], average="micro", validate_args=False)
-    kind = getattr(classification, f"{'Binary' if is_binary else spec.kind.capitalize()}{suffix}", None)
-    if kind is None:
-        raise ValueError(f"metric {key!r} is not defined for {spec.kind} outputs.")
-    return kind(*([] if is_binary else [spec.classes]), validate_args=False)
-
-
-def _make_column_accuracy(key: str, spec: TaskSpec) -> LargestColumnAccuracy:
-    """Return the accuracy of the largest column, for outputs that are yes-or-no questions.
-
-    Raises:
-        ValueError: There is one column, or targets are class numbers.
-    """
-    if spec.classes == 1 or key == "sparse_categorical_accuracy":
-        columns = "one column" if spec.classes == 1 else "columns that are yes-or-no questions"
-        raise ValueError(f"metric {key!r} compares classes, the outputs have {columns}. Use 'binary_accuracy'.")
-    return LargestColumnAccuracy()
-
-
-def _make_regression_accumulator(key: str, spec: TaskSpec) -> Any:
-    """Return a new accumulator of a metric of values; of a loss's name, the mean of that loss."""
-    if spec.kind in ("multiclass", "multilabel") and key not in _CLASS_LOSSES:
-        raise ValueError(f"metric {key!r} is for values, the loss is for classes. Use 'accuracy', 'f1', 'auc', ...")
-    if key in _ROOT_NAMES:
-        return TransformedMetric(LossMean(regression_losses.MeanSquaredError()), torch.sqrt)
-    if key in _LOSS_NAMES:
-        loss = _LOSS_NAMES[key]()
-        mean = LossMean(loss.on_axis(spec.class_axis) if loss.has_class_axis and spec.class_axis != -1 else loss)
-        # as in Keras, the loss is minus the cosine and the metric is the cosine
-        return TransformedMetric(mean, torch.neg) if key == "cosine_similarity" else mean
-    from torchmetrics import regression
-
-    kind = _REGRESSION[key]
-    arguments = {"num_outputs": spec.classes} if kind in _TAKES_NUM_OUTPUTS and spec.classes > 1 else {}
-    return getattr(regression, kind)(**arguments)

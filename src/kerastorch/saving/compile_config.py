@@ -25,7 +25,7 @@ from kerastorch.saving.hook_detection import hooks_of, is_foreign
 from kerastorch.saving.serializer import Writer
 from kerastorch.training.trainer import Trainer
 
-_ARGUMENTS = ("loss", "loss_weights", "metrics", "regularizers", "memory_format", "jit_compile", "steps_per_execution",
+_ARGUMENTS = ("loss", "loss_weights", "metrics", "weighted_metrics", "regularizers", "memory_format", "jit_compile", "steps_per_execution",
               "gradients_in_evaluation", "precision")  # fmt: skip
 
 

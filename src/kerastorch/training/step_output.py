@@ -41,13 +41,15 @@ class StepOutput(NamedTuple):
 
 
 class Metrics(Protocol):
-    """Receiver of the outputs and targets of each batch, and of the results that a step of the user's returns."""
+    """Receiver of the outputs, targets and sample weights of each batch, and of results of metric objects."""
 
     @property
     def is_updated(self) -> bool:
         """Return whether any outputs were added."""
 
-    def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
+    def update(
+        self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any], sample_weight: Mapping[str, Any] = {}
+    ) -> None:
         """Add one batch, by output name."""
 
     def set_results(self, results: Mapping[str, Any]) -> None:

@@ -89,6 +89,7 @@ class Trainer:
         completed_fits: int = 0,
     ) -> None:
         self.model, self.compiled_loss, self.metrics = model, compiled_loss, metrics
+        self.has_weighted_metrics = any(one.is_weighted for some in metrics.values() for one in some)
         self.optimizers = ModelOptimizers(model, optimizer, compiled_loss)
         self.precision = precision or Precision.of(None)
         self.device, self.memory_format = parse_device(device, "device"), memory_format

@@ -278,8 +278,9 @@ class _ExecutableStep:
         metrics = self._trainer.context.metrics
         for pairs in result.metric_inputs:
             metrics.update(
-                {name: y_pred for name, (y_pred, _) in pairs.items()},
-                {name: y_true for name, (_, y_true) in pairs.items()},
+                {name: y_pred for name, (y_pred, _, _) in pairs.items()},
+                {name: y_true for name, (_, y_true, _) in pairs.items()},
+                {name: weight for name, (_, _, weight) in pairs.items()},
             )
         for hook in step_post_hooks(self._optimizer).values():
             if not isinstance(hook, ConstrainHook):  # constraints are part of the graph

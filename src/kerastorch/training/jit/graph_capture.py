@@ -144,7 +144,7 @@ class _MetricsRecorder:
     is_updated = False
 
     def __init__(self) -> None:
-        self.inputs: list[dict[str, tuple[Any, Any]]] = []
+        self.inputs: list[dict[str, tuple[Any, Any, Any]]] = []
 
     def set_results(self, results: Mapping[str, Any]) -> None:
         """Raise an error, as metric objects are updated outside of graphs."""
@@ -158,8 +158,10 @@ class _MetricsRecorder:
         """Raise an error, as a graph cannot read metrics."""
         raise UntraceableError("train_step reads the value of a metric")
 
-    def update(self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any]) -> None:
-        self.inputs.append({name: (y_pred[name], y_true.get(name)) for name in y_pred})
+    def update(
+        self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any], sample_weight: Mapping[str, Any] = {}
+    ) -> None:
+        self.inputs.append({name: (y_pred[name], y_true.get(name), sample_weight.get(name)) for name in y_pred})
 
 
 class _StepFunction:

@@ -17,11 +17,11 @@ class GraphOutput(NamedTuple):
 
     Attributes:
         step: Logs and their weights; vectors if the graph holds several steps.
-        metric_inputs: `(y_pred, y_true)` by output name, for each step.
+        metric_inputs: `(y_pred, y_true, sample_weight)` by output name, for each step.
     """
 
     step: StepOutput
-    metric_inputs: list[dict[str, tuple[Any, Any]]]
+    metric_inputs: list[dict[str, tuple[Any, ...]]]
 
 
 OutputBuilder = Callable[[list[Tensor], list[Tensor]], GraphOutput]
@@ -80,7 +80,7 @@ def plan_output(
     weights = [(name, index[id(value)]) for name, value in output.step.weights.items()]
     weight, has_compiled_loss = index[id(output.step.weight)], output.step.has_compiled_loss
     metric_inputs = [
-        [(name, index[id(y_pred)], index[id(y_true)]) for name, (y_pred, y_true) in pairs.items()]
+        [(name, [index[id(one)] for one in parts]) for name, parts in pairs.items()]
         for pairs in output.metric_inputs
     ]
 
@@ -93,7 +93,7 @@ def plan_output(
                 {name: found[at] for name, at in weights},
                 has_compiled_loss,
             ),
-            [{name: (found[y_pred], found[y_true]) for name, y_pred, y_true in pairs} for pairs in metric_inputs],
+            [{name: tuple(found[at] for at in parts) for name, parts in pairs} for pairs in metric_inputs],
         )
 
     return computed, build

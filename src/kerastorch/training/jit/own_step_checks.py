@@ -19,8 +19,8 @@ from kerastorch.training.jit.trainer_protocol import TrainerProtocol
 
 # parts of a trainer that a step may use: they compute with tensors alone, or stay the same
 _READABLE = {
-    "backward_and_step", "compile_args", "compiled_loss", "context", "metrics", "minimize", "model", "output_mask",
-    "weight_regularizers",
+    "backward_and_step", "compile_args", "compiled_loss", "context", "has_weighted_metrics", "metrics",
+    "minimize", "model", "output_mask", "weight_regularizers",
 }  # fmt: skip
 _PLAIN = (Tensor, nn.Module, torch.optim.Optimizer, type, FunctionType, MethodType, ModuleType, str, int, float)
 
