@@ -30,10 +30,10 @@ from kerastorch.saving.saving_mixin import SavingMixin
 from kerastorch.saving.weights_file_mixin import WeightsFileMixin
 from kerastorch.training import loops
 from kerastorch.training.failed_step import nan_report_callbacks
+from kerastorch.training.find_lr_mixin import FindLRMixin
 from kerastorch.training.fit_data import Split, assemble, check_limits, validation_source
 from kerastorch.training.fit_loop import fit
 from kerastorch.training.log_names import in_keras_order, log_names
-from kerastorch.training.on_batch_mixin import OnBatchMixin
 from kerastorch.training.predict_mixin import PredictMixin
 from kerastorch.training.preflight import check_columns, check_frequency, epoch_numbers
 from kerastorch.training.replay_mixin import ReplayMixin
@@ -43,7 +43,7 @@ from kerastorch.training.step_mixin import overrides
 class Model(
     ReplayMixin,
     ActivationCheckpointingMixin,
-    OnBatchMixin,
+    FindLRMixin,
     PredictMixin,
     WeightsFileMixin,
     ExportMixin,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -29,8 +30,20 @@ class ScheduledRate:
 
     def __init__(self, schedules: Mapping[int, LearningRateSchedule]) -> None:
         self.schedules = dict(schedules)
+        self._is_suspended = False
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Neither set rates nor count steps within the block."""
+        self._is_suspended = True
+        try:
+            yield
+        finally:
+            self._is_suspended = False
 
     def __call__(self, optimizer: TorchOptimizer, args: Any, kwargs: Any) -> None:
+        if self._is_suspended:
+            return
         self.set_rates(optimizer)
         optimizer.param_groups[0][STEP_COUNT] = step_count(optimizer) + 1
 

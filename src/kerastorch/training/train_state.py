@@ -64,6 +64,17 @@ class TrainState:
         finally:
             self.is_fitting, self.epoch_start, self.metrics = False, {}, MetricsTracker({})
 
+    @contextmanager
+    def preserved(self) -> Iterator[None]:
+        """Put the progress back at the end of the block; the shapes of the inputs are still recorded."""
+        before = dict(vars(self))
+        try:
+            yield
+        finally:
+            specs = self.input_specs
+            vars(self).update(before)
+            self.record_inputs(before["input_specs"] or specs)
+
     def record_features(self, names: list[Any] | None) -> None:
         """Store the columns of the DataFrame that is trained on."""
         self.feature_names = names
