@@ -12,6 +12,9 @@ from kerastorch.core.torch_private import step_pre_hooks
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import torch_class
 from kerastorch.optimizers.step_hooks import Clip
+from kerastorch.optimizers.update_rules.ftrl import Ftrl
+from kerastorch.optimizers.update_rules.lion import Lion
+from kerastorch.optimizers.update_rules.schedule_free_adamw import ScheduleFreeAdamW
 
 SMALL = 2**14  # elements of the largest parameters that are joined: copying larger ones costs more than it saves
 
@@ -19,7 +22,7 @@ SMALL = 2**14  # elements of the largest parameters that are joined: copying lar
 _ELEMENTWISE_OPTIMIZERS = {
     getattr(torch.optim, name)
     for name in ("SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "ASGD", "Rprop")
-}
+} | {Ftrl, Lion, ScheduleFreeAdamW}
 
 
 class BucketState(NamedTuple):
