@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kerastorch.core.module_tree import is_built
+from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.train_mode import evaluation_mode
 
 
@@ -50,6 +50,8 @@ def build_by_call(
         try:
             with evaluation_mode(module), torch.no_grad():
                 call(x)
+            for part in modules(module):
+                vars(part).pop("_last_losses", None)  # terms of `add_loss` for trial inputs
         except Exception as error:
             if not may_retry(error):
                 raise

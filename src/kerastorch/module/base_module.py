@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -92,6 +94,24 @@ def _forget_losses(root: nn.Module, args: Any) -> None:  # noqa: ARG001
     for part in modules(root):
         if isinstance(part, BaseModule) and part._last_losses is not None:
             part._last_losses = None
+
+
+@contextmanager
+def losses_dropped(parts: Iterable[nn.Module]) -> Iterator[None]:
+    """Let `add_loss` have no effect within a block.
+
+    Args:
+        parts: The modules of a model.
+    """
+    dropped, thread = AuxiliaryLosses(), threading.get_ident()
+    held = [(part, part._aux_losses, part._aux_losses_thread) for part in parts if isinstance(part, BaseModule)]
+    for part, _, _ in held:
+        part._aux_losses, part._aux_losses_thread = dropped, thread
+    try:
+        yield
+    finally:
+        for part, losses, outer in held:
+            part._aux_losses, part._aux_losses_thread = losses, outer
 
 
 def added_losses(module: nn.Module) -> list[Tensor]:

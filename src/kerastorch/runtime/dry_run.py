@@ -18,6 +18,7 @@ from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
 from kerastorch.core.torch_private import fake_tensor_module
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.layers.rnn import reset_all_states
+from kerastorch.module.base_module import losses_dropped
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.call_module import call_module
 from kerastorch.runtime.error_context import raise_with_context
@@ -117,7 +118,7 @@ def build_lazy(module: nn.Module, x: Any) -> None:
 
 @contextmanager
 def isolated(parts: Sequence[nn.Module]) -> Iterator[None]:
-    """Restore random states at the end of the block; disable fused and compiled code within.
+    """Restore random states at the end of the block; disable fused and compiled code, and `add_loss`, within.
 
     Without the fused kernels of attention and of `torch.compile`, modules call their submodules, whose calls can be
     recorded.
@@ -127,6 +128,7 @@ def isolated(parts: Sequence[nn.Module]) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(preserved_rng_states())
+        stack.enter_context(losses_dropped(parts))
         stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(False)
         if any(map(is_compiled, parts)):

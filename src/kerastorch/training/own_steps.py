@@ -15,7 +15,7 @@ from kerastorch.core.ownership import is_own
 from kerastorch.data.batches import Batch
 from kerastorch.data.data_tuples import pack_x_y_sample_weight
 from kerastorch.training.metric_results import CompiledResult, LossResult, MetricResult, OwnResult, flattened
-from kerastorch.training.own_metrics import MetricUses, find_metrics, name_of
+from kerastorch.training.own_metrics import MetricUses, find_metrics, is_metric, name_of
 from kerastorch.training.step_output import StepContext, StepOutput
 
 Step = Callable[[Batch], Mapping[str, Any] | StepOutput]
@@ -75,7 +75,8 @@ def own_metrics(trainer: Steps) -> list[Any]:
     """Return the metric objects of the model that `compile` was not given."""
     model = trainer.model
     if _overrides_metrics(type(model)):
-        return [one for one in model.metrics if not isinstance(one, (LossTracker, CompiledMetrics))]
+        listed = [one for one in model.metrics if is_metric(one)]
+        return [one for one in listed if not isinstance(one, (LossTracker, CompiledMetrics))]
     return find_metrics(model, trainer.compile_args.get("metrics"))
 
 

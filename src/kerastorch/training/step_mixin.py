@@ -23,6 +23,7 @@ from kerastorch.training.auxiliary_losses import may_call_add_loss
 from kerastorch.training.output_names import by_output, targets_by_output
 from kerastorch.training.own_loss import recorded
 from kerastorch.training.own_steps import CompiledMetrics, LossTracker
+from kerastorch.training.own_steps import own_metrics as own_metrics_of
 from kerastorch.training.preflight import check_targets_are_given
 from kerastorch.training.trainer import Trainer
 
@@ -188,7 +189,8 @@ class StepMixin(Functional):
 
     def reset_metrics(self) -> None:
         """Reset the metrics; `fit` calls it before each epoch, and `evaluate` before its pass."""
-        own_metrics.reset(self.metrics)
+        own = own_metrics.find_metrics(self, None) if self._trainer is None else own_metrics_of(self._trainer)
+        own_metrics.reset(own)
 
     @overridable_property
     def losses(self) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FunctionType, MethodType, ModuleType
@@ -12,16 +13,14 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from kerastorch.core.ownership import is_from, is_own
+from kerastorch.core.ownership import PACKAGE, is_from, is_own
 from kerastorch.core.unsaved_attributes import MAX_ENTRIES
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.trainer_protocol import TrainerProtocol
 
-# parts of a trainer that a step may use: they compute with tensors alone, or stay the same
-_READABLE = {
-    "backward_and_step", "compile_args", "compiled_loss", "context", "has_weighted_metrics", "metrics",
-    "minimize", "model", "output_mask", "weight_regularizers",
-}  # fmt: skip
+# parts of a trainer that a step of the user's may use: they compute with tensors alone, or stay the same
+_READABLE = {"backward_and_step", "compiled_loss", "context", "metrics", "minimize", "model", "output_mask"}
+_OPTIMIZERS = {"optimizer", "optimizers", "optimizers_if_built", "optimizer_step", "get_or_create_optimizer"}
 _PLAIN = (Tensor, nn.Module, torch.optim.Optimizer, type, FunctionType, MethodType, ModuleType, str, int, float)
 
 
@@ -50,6 +49,8 @@ def forbid_optimizer_steps(model: nn.Module) -> Iterator[None]:
 class _ReadableTrainer:
     """The parts of a trainer that a traced step may use; other attributes raise an error.
 
+    The default methods of models, which a step may call, read what they need, except for optimizers.
+
     Args:
         trainer: The trainer.
     """
@@ -58,9 +59,12 @@ class _ReadableTrainer:
         self._trainer = trainer
 
     def __getattr__(self, name: str) -> Any:
-        if name in _READABLE:
+        reader = inspect.currentframe()
+        caller = None if reader is None or reader.f_back is None else reader.f_back.f_globals.get("__name__", "")
+        is_default = str(caller).startswith(f"{PACKAGE}.")
+        if name in _READABLE or (is_default and name not in _OPTIMIZERS):
             return getattr(self._trainer, name)
-        if name in ("optimizer", "optimizer_if_built", "get_or_create_optimizer"):
+        if name in _OPTIMIZERS:
             raise _refused(self._trainer.model, "uses the optimizer itself, whose settings a graph takes as constant")
         raise _refused(self._trainer.model, f"reads trainer.{name}, which a graph takes as constant")
 
