@@ -151,7 +151,7 @@ class Loss(Configurable):
         Outputs of 16 bits are converted to float32 if targets are more precise, because aligning would round the
         targets.
         """
-        if y_pred.dtype in _SHORT and y_true.is_floating_point() and y_true.dtype not in _SHORT:
+        if y_pred.dtype in _SHORT and _needs_float32(y_true, y_pred):
             y_pred = y_pred.float()
         if self.knows_shapes:
             return compute(self.align(y_true, y_pred), y_pred)
@@ -306,6 +306,12 @@ def _call_on_classes(compute: Callable[[Tensor, Tensor], Tensor], y_true: Tensor
     if is_readable or not y_true.is_floating_point():
         return values
     return values + torch.where((y_true == numbers).all(), 0.0, torch.nan).to(values.dtype)
+
+
+def _needs_float32(y_true: Tensor, y_pred: Tensor) -> bool:
+    """Return whether outputs of 16 bits lose digits in a loss: within autocast, or beside targets with more digits."""
+    is_more_precise = y_true.is_floating_point() and y_true.dtype not in _SHORT
+    return is_more_precise or torch.is_autocast_enabled(y_pred.device.type)
 
 
 def expand_sample_weight(sample_weight: Tensor, values: Tensor) -> Tensor:

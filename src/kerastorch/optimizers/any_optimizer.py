@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from torch import Tensor
@@ -162,7 +162,7 @@ class Torch(StepOptions):
         return optimizer
 
 
-def _make(maker: Callable[..., Any], params: list[Any], arguments: Mapping[str, Any]) -> Any:
+def _make(maker: Any, params: list[Any], arguments: Mapping[str, Any]) -> Any:
     """Return an optimizer of parameters; one of torch's classes gets its fastest kernel and `learning_rate`."""
     given = dict(arguments)
     while isinstance(maker, functools.partial) and not maker.args:
@@ -170,10 +170,10 @@ def _make(maker: Callable[..., Any], params: list[Any], arguments: Mapping[str, 
         maker = maker.func
     if not (isinstance(maker, type) and issubclass(maker, TorchOptimizer)):
         return maker(params, **given)
-    kind: Any = maker
-    if {"fused", "foreach"} & given.keys() or not is_from(kind, "torch.optim"):
-        return with_learning_rate(kind)(params, **given)
-    return with_kernel(kind, params, **given)
+    if {"fused", "foreach"} & given.keys() or not is_from(maker, "torch.optim"):
+        kind: Any = with_learning_rate(maker)
+        return kind(params, **given)
+    return with_kernel(maker, params, **given)
 
 
 def _check_maker(optimizer: Any, arguments: Mapping[str, Any]) -> None:

@@ -46,6 +46,9 @@ class OptimizerStep:
         scaling: Scales losses of float16; by default it does nothing.
         only_own: Whether backward passes compute the gradients of this optimizer's weights alone.
 
+    Raises:
+        ValueError: The optimizer computes the loss itself, and losses would be scaled.
+
     Attributes:
         accumulation: Sums of gradients over several batches.
         needs_closure: `optimizer.step` requires a closure.
@@ -64,6 +67,11 @@ class OptimizerStep:
         self.optimizer, self.scaling = optimizer, scaling
         self._steps_from_gradients = demands_closure(optimizer)
         self.needs_closure = self._steps_from_gradients or requires_closure(optimizer)
+        if self.needs_closure and scaling.is_dynamic:
+            raise ValueError(
+                f"{type(optimizer).__name__} computes the loss itself, several times a step, so its losses cannot be "
+                "scaled for float16. Use precision='bf16'."
+            )
         steps, scale = None, None
         if isinstance(config, StepOptions):
             steps, scale = config.gradient_accumulation_steps, config.loss_scale_factor
