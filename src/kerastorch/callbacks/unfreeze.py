@@ -14,6 +14,7 @@ from kerastorch.core.console import print_message
 from kerastorch.core.errors import mismatch, suggest
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.trainable import set_trainable
+from kerastorch.optimizers.step_hooks import optimizer_parameters
 
 
 class Unfreeze(Callback):
@@ -93,7 +94,8 @@ class Unfreeze(Callback):
             ValueError: Nothing is trained, or a weight is missing from the optimizer.
         """
         weights = {name: weight for part in self._frozen.values() for name, weight in part.weights.items()}
-        held = {id(weight) for one in self.model.trainer.optimizer_step.optimizers for weight in _held(one)}
+        optimizers = self.model.trainer.optimizer_step.optimizers
+        held = {id(weight) for one in optimizers for weight in optimizer_parameters(one)}
         missing = [name for name, weight in weights.items() if id(weight) not in held]
         if missing:
             raise ValueError(
@@ -170,10 +172,6 @@ def _own_weights(path: str, module: nn.Module) -> dict[str, nn.Parameter]:
     prefix = f"{path}." if path else ""
     own = module._parameters.items()
     return {f"{prefix}{name}": weight for name, weight in own if weight is not None and name not in never}
-
-
-def _held(optimizer: Any) -> list[nn.Parameter]:
-    return [weight for group in optimizer.param_groups for weight in group["params"]]
 
 
 def _check_schedule(schedule: Any) -> dict[int, list[str]]:
