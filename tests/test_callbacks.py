@@ -651,7 +651,8 @@ def test_callbacks_without_a_state_have_an_empty_one():
         (
             "ModelCheckpoint",
             {"filepath": None, "monitor": "val_loss", "verbose": 0, "save_best_only": False,
-             "save_weights_only": False, "mode": "auto", "save_freq": "epoch", "initial_value_threshold": None},
+             "save_weights_only": False, "mode": "auto", "save_freq": "epoch", "initial_value_threshold": None,
+             "save_top_k": None},
         ),
         (
             "ReduceLROnPlateau",
