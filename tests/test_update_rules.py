@@ -11,8 +11,10 @@ from torch import nn
 
 import kerastorch as kt
 from kerastorch import callbacks, layers
+from kerastorch.core import torch_private
 from kerastorch.optimizers import LBFGS, Adafactor, Ftrl, Lamb, Lion, Muon, ScheduleFreeAdamW
 from kerastorch.optimizers.update_rules import muon
+from kerastorch.training.jit.parameter_buckets import make_buckets
 from tests.support import keras_optimizers as keras
 
 KINDS = [Lion, Lamb, Ftrl, Adafactor, Muon, ScheduleFreeAdamW]
@@ -675,3 +677,52 @@ def test_muon_needs_names_to_exclude_layers():
 def test_muon_refuses_parameter_groups():
     with pytest.raises(TypeError, match="rates by pattern"):
         Muon()([{"params": [nn.Parameter(torch.ones(2, 2))]}])
+
+
+@each_kind
+def test_a_model_is_saved_with_an_optimizer_that_the_script_made(kind, tmp_path):
+    net = network()
+    net.compile(kind(RATES[kind])(net.named_parameters()), "mse")
+    net.fit(*data(), verbose=0)
+    net.save(tmp_path / "model.kt")
+    loaded = kt.load_model(tmp_path / "model.kt")
+    for model in (net, loaded):
+        model.fit(*data(), verbose=0, shuffle=False)
+    assert type(loaded.optimizer) is type(net.optimizer)
+    assert all(torch.equal(*pair) for pair in zip(net.parameters(), loaded.parameters(), strict=True))
+
+
+def test_fit_trains_and_ends_with_the_average_of_a_schedule_free_optimizer():
+    x, y = data()
+    net, twin = network(), network()
+    net.compile(ScheduleFreeAdamW(0.05), "mse")
+    history = net.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0, validation_data=(x, y))
+    optimizer = ScheduleFreeAdamW(0.05)(twin.parameters())
+    losses = []
+    for _ in range(3):
+        for first in range(0, 64, 16):
+            optimizer.zero_grad()
+            nn.functional.mse_loss(twin(x[first : first + 16]), y[first : first + 16]).backward()
+            optimizer.step()
+        optimizer.eval()
+        losses.append(nn.functional.mse_loss(twin(x), y).item())
+        optimizer.train()
+    optimizer.eval()
+    assert history.history["val_loss"] == pytest.approx(losses, rel=1e-9)
+    for one, other in zip(net.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", [Lion, Ftrl, ScheduleFreeAdamW])
+def test_small_weights_share_a_bucket_of_the_compiled_step_if_the_rule_is_elementwise(kind):
+    net = network()
+    optimizer = kind()(net.parameters())
+    net(data()[0]).sum().backward()
+    optimizer.step()
+    assert [bucket.sizes for bucket in make_buckets(optimizer, net.parameters())] == [[20, 5, 5, 1]]
+
+
+def test_a_kernel_that_torch_lacks_is_a_loop(monkeypatch):
+    monkeypatch.delattr(torch, "_foreach_lerp")
+    found = torch_private.foreach_kernel("lerp")([torch.zeros(2), torch.ones(1)], [torch.ones(2), torch.zeros(1)], 0.25)
+    torch.testing.assert_close(found, [torch.full((2,), 0.25), torch.full((1,), 0.75)])

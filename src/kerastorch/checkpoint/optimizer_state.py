@@ -207,7 +207,7 @@ def _check_shapes(name: str, weight: Tensor | None, about: Mapping[str, Any], wh
 
 # states that have the parameter's shape
 _LIKE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg", "sum",
-         "acc_delta", "ema", "ax")  # fmt: skip
+         "acc_delta", "ema", "ax", "accumulator", "linear", "variance", "z", "y")  # fmt: skip
 
 
 def find_optimizers(model: nn.Module, excluded: Iterable[TorchOptimizer]) -> dict[str, TorchOptimizer]:

@@ -1,5 +1,7 @@
 """Names of torch that a file may use: functions and methods in graphs, optimizers, initializers, memory formats.
 
+Optimizers of torch that kerastorch implements are among them.
+
 The lists are closed. No function in them reads or writes files, runs code from text, changes a tensor in place or
 reaches the interpreter.
 """
@@ -13,6 +15,8 @@ from typing import Any
 
 import torch
 from torch.nn import functional, init
+
+from kerastorch.optimizers.update_rules import RULES
 
 _MATHS = """
     abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr all allclose amax amin aminmax angle any arccos
@@ -109,7 +113,7 @@ def _named_functions() -> Iterator[tuple[str, Any]]:
 FUNCTIONS: dict[str, Any] = dict(_named_functions())  # which a graph may call
 OPTIMIZERS: dict[str, Any] = {
     f"torch.optim.{name}": getattr(torch.optim, name) for name in _OPTIMIZERS.split() if hasattr(torch.optim, name)
-}
+} | {f"{rule.__module__}.{rule.__name__}": rule for rule in RULES}
 OTHERS: dict[str, Any] = OPTIMIZERS | {f"torch.nn.init.{name}": getattr(init, name) for name in _INITIALIZERS.split()}
 FORMATS = {
     str(found): found
