@@ -65,8 +65,8 @@ class _Weighted(Loss):
         (_Weighted(partial(_error, y_pred=1)), "_Weighted(weight=partial(_error, y_pred=1))"),
         (_Weighted(nn.Sequential(nn.ReLU())), "_Weighted(weight=Sequential(...))"),
         (_Weighted(object()), "_Weighted(weight=object(...))"),
-        (metrics.get("r2"), "Metric(name='r2', higher_is_better=True)"),
-        (metrics.get(_error), "Metric(name='_error', input_format='raw')"),
+        (metrics.get("r2"), "MetricSpec(name='r2', higher_is_better=True)"),
+        (metrics.get(_error), "MetricSpec(name='_error', input_format='raw')"),
     ],
 )
 def test_functions_tensors_and_objects_are_shown_without_addresses(thing, text):

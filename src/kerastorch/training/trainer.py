@@ -29,12 +29,13 @@ from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.fused_activation import final_activations
 from kerastorch.training.jit.compiled_step import CompiledStep
 from kerastorch.training.memory_format import MemoryFormat
-from kerastorch.training.metrics_tracker import MetricsTracker, Scores
+from kerastorch.training.metrics_tracker import MetricsTracker
 from kerastorch.training.model_optimizers import ModelOptimizers
 from kerastorch.training.optimizer_step import OptimizerStep
 from kerastorch.training.output_masks import OutputMask
 from kerastorch.training.precision import Precision
 from kerastorch.training.preflight import check_parameters, find_device
+from kerastorch.training.scores import Scores
 from kerastorch.training.several_steps import SeveralSteps
 from kerastorch.training.signals import InterruptHandler
 from kerastorch.training.step_output import BackwardAndStep, Metrics, StepContext
