@@ -77,8 +77,8 @@ def _public_names(module: str) -> tuple[list[str], dict[str, list[str]]]:
     aliases: dict[str, list[str]] = {}
     for name in dir(room):
         own_name = getattr(getattr(room, name), "__name__", None)
-        if own_name is None:
-            continue  # a constant, which the prose of the index explains
+        if own_name is None or inspect.ismodule(getattr(room, name)):
+            continue  # a constant, which the prose of the index explains, or a module, which has an index of its own
         if own_name != name and getattr(room, own_name, None) is getattr(room, name):
             aliases.setdefault(own_name, []).append(name)
         else:

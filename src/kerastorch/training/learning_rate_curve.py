@@ -101,7 +101,7 @@ class LearningRateCurve:
             label=f"suggestion: {self.suggestion:.2g}",
         )  # fmt: skip
         axes.set_xscale("log")
-        lowest, highest = min(self.smoothed), max(self.smoothed)
+        lowest, highest = min(*self.smoothed, *self.losses), max(self.smoothed)
         margin = 0.15 * (highest - lowest)
         axes.set_ylim(lowest - margin, highest + margin)  # a diverging loss would hide the rest of the curve
         axes.set_xlabel("learning rate")
