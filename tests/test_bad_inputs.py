@@ -58,11 +58,11 @@ def changed_labels(value):
 
 
 class Returns(kt.Model):
-    def __init__(self, what):
+    def __init__(self, what, loss="mse"):
         super().__init__()
         self.layer = nn.Linear(6, 1)
         self.what = what
-        self.compile("sgd", "mse")
+        self.compile("sgd", loss)
 
     def forward(self, x):
         return self.what(self.layer(x))
@@ -153,13 +153,13 @@ CASES = {
     15: (lambda: chain(lambda: layers.Dense(3))("sparse_categorical_crossentropy"), ValueError, r"expects probabilities, the model output ranges -?[\d.]+\.\.[\d.]+\. .*from_logits=True"),
     16: (lambda: fit(with_nan(X)), ValueError, r"x has 1 NaN values, first at row 17, column 0\. .*check_finite=False"),
     16.1: (lambda: fit(y=with_nan(VALUES, float("inf"))), ValueError, r"y has 1 infinite values, first at row 17, column 0"),
-    17: (lambda: classify(class_weight={0: 1.0, 1: 1.0}), ValueError, r"class_weight has no entry for class 2 \(classes in y: 0, 1, 2\)"),
-    17.1: (lambda: classify(class_weight=[1, 1]), TypeError, "class_weight must be a dict"),
+    17: (lambda: classify(class_weight=[1, 1]), ValueError, r"class_weight is a list of 2 weights, which has no entry for class 2 \(classes in y: 0, 1, 2\)"),
+    17.1: (lambda: classify(class_weight="equal"), TypeError, "class_weight must be a dict of class number -> weight, a list .* or 'balanced'"),
     18: (lambda: fit(sample_weight=-torch.ones(N)), ValueError, r"sample_weight\[0\] = -1\.0; weights must be finite and >= 0"),
     18.1: (lambda: fit(sample_weight=torch.zeros(N)), ValueError, "sample_weight is all 0"),
-    19: (lambda: classify(class_weight={0: 1.0}, sample_weight=torch.ones(N)), ValueError, "pass one of sample_weight and class_weight"),
+    19: (lambda: classify(class_weight={0: 2.0}, sample_weight=[torch.ones(N), torch.ones(N)]), ValueError, r"sample_weight must have the structure of y, with class_weight: 2 values in a list for one output"),
     20: (lambda: fit(y=None), ValueError, "loss 'mean_squared_error' needs y, got None"),
-    21: (lambda: Returns(lambda out: {"a": out}).fit(X, VALUES, verbose=0), ValueError, "The model has outputs 'a', compile.. was given losses for one output"),
+    21: (lambda: Returns(lambda out: {"a": out}, {"b": "mse"}).fit(X, VALUES, verbose=0), ValueError, "The model has outputs 'a', compile.. was given losses for 'b'. Write loss={'a': ...}"),
     # --- arrays
     25: (lambda: fit(X.to(torch.complex64)), TypeError, "x is torch.complex64; kerastorch takes real data"),
     26: (lambda: fit(frame().assign(city="Bern")), TypeError, "x column 'city' has dtype .*; encode it as numbers first"),
@@ -223,7 +223,7 @@ CASES = {
     "evaluate that would drop rows": (lambda: module().evaluate(DataLoader(TensorDataset(X, VALUES), 16, drop_last=True)), ValueError, r"evaluate\(\): .* would drop 8 of 40 rows"),
     "negative weights of a loader": (lambda: fit(DataLoader(TensorDataset(X, VALUES, -torch.ones(N))), None), ValueError, r"sample_weight\[0\] = -1\.0"),
     "class weights of sequences": (lambda: fit(y=torch.randint(0, 2, (N, 6)), outputs=6, class_weight={0: 1.0, 1: 2.0}), ValueError, "class_weight needs one class for each row"),
-    "class weights of broken classes": (lambda: classify(class_weight={0.5: 1.0}), ValueError, "class_weight: a class must be an integer >= 0, got 0.5"),
+    "class weights of broken classes": (lambda: classify(class_weight={0.5: 1.0}), ValueError, "class_weight: a class must be an integer, got 0.5"),
     "a dict for one output": (lambda: fit(y={"a": VALUES}), ValueError, "The model has one output, y is a dict with 'a'"),
     "a train_step without return": (lambda: NoReturn().fit(X, VALUES, verbose=0), TypeError, "train_step returned None; return a dict of numbers"),
     "batches of one": (lambda: fit(model=batch_norm(), batch_size=1), ValueError, "leaves a batch of 1"),

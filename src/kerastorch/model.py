@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal, overload
 
 from kerastorch.callbacks.backup_and_restore import BackupAndRestore
@@ -20,7 +21,7 @@ from kerastorch.core.process_group import warn_if_no_process_group
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.adaptive_batch_size import eval_batches
 from kerastorch.data.batches import Batches
-from kerastorch.data.class_weight import class_weights
+from kerastorch.data.class_weight import ClassWeight, class_weights
 from kerastorch.data.data_adapter import DataAdapter, check_keeps_all_rows
 from kerastorch.export.export_mixin import ExportMixin
 from kerastorch.inspection.summary_mixin import SummaryMixin
@@ -33,7 +34,7 @@ from kerastorch.training.failed_step import nan_report_callbacks
 from kerastorch.training.find_lr_mixin import FindLRMixin
 from kerastorch.training.fit_data import Split, assemble, check_limits, validation_source
 from kerastorch.training.fit_loop import fit
-from kerastorch.training.log_names import in_keras_order, log_names
+from kerastorch.training.log_names import in_keras_order, log_names, may_be_logged
 from kerastorch.training.predict_mixin import PredictMixin
 from kerastorch.training.preflight import check_columns, check_frequency, epoch_numbers
 from kerastorch.training.replay_mixin import ReplayMixin
@@ -102,7 +103,7 @@ class Model(
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool | str = True,
-        class_weight: Mapping[int, float] | None = None,
+        class_weight: ClassWeight = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
@@ -138,8 +139,12 @@ class Model(
             validation_data: `(x, y)`, `(x, y, sample_weight)`, or any data that `x` can be.
             shuffle: Whether rows come in a new order in each epoch. `"batch"` shuffles within batches only. Default
                 `True`; data that yield batches keep their own order.
-            class_weight: Class number -> weight of its rows in the training loss. Default: 1 each.
-            sample_weight: A weight for each row in the training loss, shape `(rows,)`. Default: 1 each.
+            class_weight: Weights of the classes in the training loss: class number -> weight, 1 for classes that are
+                left out; a list of the weights of all classes; or `"balanced"`, inversely proportional to the number
+                of training rows. For several outputs a dict or list of these. Default: 1 each.
+            sample_weight: A weight for each row in the training loss, shape `(rows,)`; for several outputs also a dict
+                or list of them, `None` for an output whose rows count the same. Default: 1 each. With `class_weight`,
+                the product counts.
             initial_epoch: The number of the first epoch, counted from 0. Default 0.
             steps_per_epoch: Batches per epoch; the next epoch continues where this one ended in the data. Default: all
                 batches of the data.
@@ -185,7 +190,8 @@ class Model(
         warn_if_no_process_group()
         epoch_range = epoch_numbers(initial_epoch, epochs)
         check_frequency(validation_freq)
-        transfer = trainer.batch_transfer(class_weights(class_weight, sample_weight))
+        weights = class_weights(class_weight, trainer.compiled_loss.outputs)
+        transfer = trainer.batch_transfer(weights)
         unweighted = trainer.batch_transfer()  # without class weights
         source = DataAdapter(
             x, y, sample_weight, finite=check_finite, cast=unweighted.convert_arrays, prefetcher=unweighted.prefetcher
@@ -210,12 +216,15 @@ class Model(
             generators_in={"model": self, "losses": trainer.compiled_loss},
             callbacks=given_callbacks,
         )
+        if weights is not None:
+            weights.count(data.targets, source.kind)
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": data.training.steps()}
         callback_list = CallbackList([*given_callbacks, history, *make_progress_callbacks(verbose)], self, params)
         if not overrides(self, "train_step", "test_step"):
             names = log_names(self, trainer, data.validation is not None)
-            check_monitors(callback_list.callbacks, names, data.validation is not None)
+            may_come = partial(may_be_logged, trainer, known=names)
+            check_monitors(callback_list.callbacks, names, data.validation is not None, may_come)
         with model_lock(self, "fit"):
             self.history, self.stop_training = history, False
             trainer.state.record_features(source.columns)
@@ -276,7 +285,8 @@ class Model(
                 to be a mean over rows (functions, sums, an own `test_step` or `compute_loss`).
             verbose: 0 prints nothing, 2 a line; 1 and the default `"auto"` show a progress bar in terminals and
                 notebooks, and print a line elsewhere.
-            sample_weight: A weight for each row in the loss, shape `(rows,)`. Default: 1 each.
+            sample_weight: A weight for each row in the loss, shape `(rows,)`; for several outputs also a dict or list
+                of them. Default: 1 each.
             steps: The largest number of batches. Default: all.
             callbacks: Callback instances, called in this order.
             return_dict: Whether to return a dict of values by name. Default `False`.

@@ -222,7 +222,12 @@ def _may_add_logs(callback: Callback) -> bool:
     return not ours and bool(_overridden_hooks(callback, "on_epoch_end"))
 
 
-def check_monitors(callbacks: Iterable[Callback], available: list[str], validates: bool) -> None:
+def check_monitors(
+    callbacks: Iterable[Callback],
+    available: list[str],
+    validates: bool,
+    may_be_logged: Callable[[str], bool] = lambda name: False,
+) -> None:
     """Check before the first epoch that all logs that callbacks require will exist.
 
     The check ends at the first user-defined callback with `on_epoch_end`, as it may add logs under any name.
@@ -231,6 +236,7 @@ def check_monitors(callbacks: Iterable[Callback], available: list[str], validate
         callbacks: Callbacks in the order of their calls.
         available: Names of the logs of `fit` itself.
         validates: Whether `fit` has validation data.
+        may_be_logged: Returns whether `fit` may add a log of this name that is not known yet.
 
     Raises:
         ValueError: A required log will not exist; the message lists those that will.
@@ -240,7 +246,8 @@ def check_monitors(callbacks: Iterable[Callback], available: list[str], validate
         if _may_add_logs(callback):
             return
         for name in callback.required_logs:
-            _check_log(callback, name, known, validates)
+            if not may_be_logged(name):
+                _check_log(callback, name, known, validates)
         known += callback.logs_added
 
 

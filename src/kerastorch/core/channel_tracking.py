@@ -7,7 +7,7 @@ compute something else depending on the layers before it, and a saved layer woul
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple, cast
@@ -17,6 +17,7 @@ from torch import fx, nn
 from torch.nn.modules import activation, batchnorm, dropout, normalization
 
 from kerastorch.core.errors import warn
+from kerastorch.core.output_structure import NameTree, flatten, name_tree
 from kerastorch.core.ownership import is_from, is_own
 from kerastorch.core.torch_private import pytree
 
@@ -80,14 +81,36 @@ def output_nodes(model: nn.Module, graph: fx.GraphModule) -> dict[str, fx.Node]:
         graph: The functional graph.
     """
     ends: Any = next(reversed(graph.graph.nodes)).args[0]
-    if isinstance(ends, Mapping):
-        named: Iterable[tuple[Any, Any]] = ends.items()
-    elif isinstance(ends, (list, tuple)):
-        names = getattr(model, "_output_names", None)
-        named = zip(names or (f"output_{index}" for index in range(len(ends))), ends, strict=True)
-    else:
-        named = [("", ends)]
-    return {str(name): node for name, node in named if isinstance(node, fx.Node)}
+    names = output_structure(graph)[0] if getattr(model, "is_functional", False) else None
+    return {name: node for name, node in flatten(ends, names).items() if isinstance(node, fx.Node)}
+
+
+def output_structure(graph: fx.GraphModule) -> tuple[tuple[str, ...], NameTree]:
+    """Return the names of the layers that return the outputs of a graph, and the names of the outputs.
+
+    Args:
+        graph: The functional graph.
+
+    Returns:
+        The names of layers in the order of the structure of the outputs, numbered if a layer returns several; and the
+        structure with the names of the outputs in place of tensors.
+    """
+    ends: Any = next(reversed(graph.graph.nodes)).args[0]
+    names = names_of_nodes(pytree.tree_leaves(ends))
+    return names, name_tree(ends, names)
+
+
+def names_of_nodes(nodes: Iterable[fx.Node]) -> tuple[str, ...]:
+    """Return for each node the name of the layer or function that it calls, numbered if it is repeated."""
+    found: dict[str, None] = {}
+    for node in nodes:
+        base = str(node.target) if node.op in ("call_module", "placeholder") else node.name
+        name, number = base, 0
+        while name in found:
+            number += 1
+            name = f"{base}_{number}"
+        found[name] = None
+    return tuple(found)
 
 
 def channels_after(target: Any, given: Sequence[Channels | None], visit: Visit = _ignore) -> Channels | None:

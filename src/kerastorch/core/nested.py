@@ -1,7 +1,9 @@
-"""Structures of tensors: one tensor, or tensors nested in tuples, lists and dicts (pytrees)."""
+"""Structures of tensors: one tensor, or tensors nested in tuples, lists, dicts and dataclasses (pytrees)."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +18,7 @@ def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
 
     Args:
         function: Called with a leaf of `data` and the matching leaves of `others`; not called for `None`.
-        data: Tensors, arrays or other objects, alone or in tuples, lists and dicts.
+        data: Tensors, arrays or other objects, alone or in tuples, lists, dicts and dataclasses.
         others: Structures like `data`.
 
     Raises:
@@ -34,7 +36,26 @@ def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
     if isinstance(data, (tuple, list)):
         parts = [map_structure(function, *items) for items in zip(data, *others, strict=True)]
         return type(data)(*parts) if hasattr(data, "_fields") else type(data)(parts)
+    if _is_record(data):
+        return _map_fields(function, data, *others)
     return function(data, *others)
+
+
+def _is_record(data: Any) -> bool:
+    """Return whether an object is a dataclass with tensors or arrays in its fields; others are leaves."""
+    if not dataclasses.is_dataclass(data) or isinstance(data, type):
+        return False
+    values = (getattr(data, field.name) for field in dataclasses.fields(data))
+    return any(isinstance(leaf, _LEAF) for value in values for _, leaf in leaves(value))
+
+
+def _map_fields(function: Callable[..., Any], data: Any, *others: Any) -> Any:
+    """Return a copy of a dataclass with the mapped fields; its `__init__` is not called."""
+    mapped = copy.copy(data)
+    for field in dataclasses.fields(data):
+        values = (getattr(one, field.name) for one in (data, *others))
+        object.__setattr__(mapped, field.name, map_structure(function, *values))
+    return mapped
 
 
 def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -51,6 +72,9 @@ def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(data, (tuple, list)):
         for index, part in enumerate(data):
             yield from leaves(part, f"{name}[{index}]")
+    elif _is_record(data):
+        for field in dataclasses.fields(data):
+            yield from leaves(getattr(data, field.name), f"{name}.{field.name}")
     elif data is not None:
         yield name, data
 
@@ -74,8 +98,22 @@ def is_sequence_of_arrays(data: Any) -> bool:
         isinstance(data, Sequence)
         and not isinstance(data, str)
         and any(part is not None for part in data)
-        and all(part is None or getattr(part, "ndim", 0) >= 1 or isinstance(part, Mapping) for part in data)
+        and all(part is None or _is_array_or_mapping(part) or _is_nested_sequence(part) for part in data)
+        and any(_is_array_or_mapping(part) or _has_tensor(part) for part in data)
     )
+
+
+def _is_array_or_mapping(part: Any) -> bool:
+    return getattr(part, "ndim", 0) >= 1 or isinstance(part, Mapping)
+
+
+def _is_nested_sequence(part: Any) -> bool:
+    return isinstance(part, (list, tuple)) and is_sequence_of_arrays(part)
+
+
+def _has_tensor(part: Any) -> bool:
+    """Return whether a list holds tensors; arrays in lists of equal lengths may be one array of more axes."""
+    return isinstance(part, (list, tuple)) and any(isinstance(one, Tensor) or _has_tensor(one) for one in part)
 
 
 def batch_rows(x: Any) -> int:

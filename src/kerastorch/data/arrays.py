@@ -120,16 +120,19 @@ def check_finite(data: Any, name: str) -> None:
         )
 
 
-def check_weights(sample_weight: Tensor) -> None:
+def check_weights(*sample_weights: Tensor) -> None:
     """Raise if sample weights are negative, not finite or all zero.
+
+    Args:
+        sample_weights: Weights of the rows, for one output each.
 
     Raises:
         ValueError: A weight is negative or not finite, or all weights are zero.
     """
-    wrong = ~torch.isfinite(sample_weight) | (sample_weight < 0)
-    if bool(wrong.any()):
-        at = int(wrong.flatten().to(torch.uint8).argmax())
-        value = float(sample_weight.flatten()[at])
-        raise ValueError(f"sample_weight[{at}] = {value}; weights must be finite and >= 0.")
-    if not bool((sample_weight > 0).any()):
+    for weights in sample_weights:
+        wrong = ~torch.isfinite(weights) | (weights < 0)
+        if bool(wrong.any()):
+            at = int(wrong.flatten().to(torch.uint8).argmax())
+            raise ValueError(f"sample_weight[{at}] = {float(weights.flatten()[at])}; weights must be finite and >= 0.")
+    if sample_weights and not any(bool((weights > 0).any()) for weights in sample_weights):
         raise ValueError("sample_weight is all 0.")

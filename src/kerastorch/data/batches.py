@@ -23,11 +23,11 @@ ACCELERATOR_PIECE_BYTES = 2**26  # maximal size of a piece on, or for, an accele
 
 
 class Batch(NamedTuple):
-    """The inputs, targets and sample weights of one step; targets and weights may be `None`."""
+    """The inputs, targets and sample weights of one step; targets and weights may be `None`, or nested by output."""
 
     x: Any
     y: Any
-    sample_weight: Tensor | None
+    sample_weight: Any
 
 
 class BatchGroup(tuple[Batch, ...]):
@@ -226,7 +226,7 @@ def _split(part: Batch, size: int) -> Iterator[Batch]:
     if length <= size:
         yield part
         return
-    if isinstance(part.x, Tensor) and (part.y is None or isinstance(part.y, Tensor)):
+    if isinstance(part.x, Tensor) and all(one is None or isinstance(one, Tensor) for one in part[1:]):
         xs = part.x.split(size)
         ys = itertools.repeat(None) if part.y is None else part.y.split(size)
         ws = itertools.repeat(None) if part.sample_weight is None else part.sample_weight.split(size)

@@ -20,7 +20,7 @@ from torch.utils.data import (
 from torch.utils.data.distributed import DistributedSampler
 
 from kerastorch.core.errors import check_int
-from kerastorch.core.nested import first_rows
+from kerastorch.core.nested import first_rows, leaves
 from kerastorch.data import arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
 from kerastorch.data.loaders import LoaderBatches, StreamBatches, warn_of_integer_weights
@@ -41,7 +41,7 @@ class DataAdapter:
         x: Arrays (nested for several inputs), a `Dataset`, a `DataLoader`, a generator, or a function that
             returns one.
         y: Targets; only with arrays.
-        sample_weight: Weights of samples; only with arrays.
+        sample_weight: Weights of samples, also by output; only with arrays.
         names: Names of these three arguments in messages.
         finite: Whether NaN and infinity in arrays raise an error.
         cast: Applied once to all arrays.
@@ -287,8 +287,5 @@ def _check_arrays(data: Batch, names: tuple[str, str, str], finite: bool) -> Bat
     if finite:
         arrays.check_finite(data.x, names[0])
         arrays.check_finite(data.y, names[1])
-    if isinstance(data.sample_weight, Tensor):
-        arrays.check_weights(data.sample_weight)
-    elif data.sample_weight is not None:
-        raise ValueError("sample_weight must be one array: a weight for each sample, for all outputs.")
+    arrays.check_weights(*(weight for _, weight in leaves(data.sample_weight)))
     return data

@@ -183,11 +183,12 @@ def skip_batches(stream: Iterator[Batch], count: int) -> Iterator[Batch]:
 
 
 def copy_targets(batch: Batch) -> Batch:
-    """Return a batch with copies of its targets, which metrics may store.
+    """Return a batch with copies of its targets and weights, which metrics may store.
 
     A loader may reuse the memory of its tensors, and each tensor of a worker keeps a file open.
     """
-    return batch._replace(y=map_structure(_copy_leaf, batch.y))
+    weights = None if batch.sample_weight is None else map_structure(_copy_leaf, batch.sample_weight)
+    return batch._replace(y=map_structure(_copy_leaf, batch.y), sample_weight=weights)
 
 
 def copy_tensors(batch: Batch) -> Batch:
@@ -283,7 +284,8 @@ def _as_arrays(part: Any, name: str) -> Any:
             "the third item of a batch is text, and is taken as sample weights: a batch is (x, y, sample_weight). "
             "Leave it out: (x, y)."
         )
-    return to_tensors(part, f"{name} of a batch") if isinstance(part, list) else part
+    is_nested = name == "sample_weight" and isinstance(part, (tuple, Mapping))
+    return to_tensors(part, f"{name} of a batch") if isinstance(part, list) or is_nested else part
 
 
 def _is_text(part: Any) -> bool:

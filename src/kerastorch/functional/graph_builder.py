@@ -6,11 +6,12 @@ import keyword
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, fx, nn
 
+from kerastorch.core.channel_tracking import names_of_nodes
 from kerastorch.core.name_lookup import snake_case
 from kerastorch.core.torch_private import pytree, rename_node
 from kerastorch.functional.call_signature import CallSignature
@@ -55,7 +56,7 @@ def build_graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphMo
         tuple(tuple(None if isinstance(size, Symbol) else size for size in symbol.shape[1:]) for symbol in begin),
         tuple(symbol.dtype for symbol in begin),
         pytree.tree_map({symbol: number for number, symbol in enumerate(begin)}.__getitem__, inputs),
-        _output_names([nodes[symbol] for symbol in end]) if several else None,
+        names_of_nodes([nodes[symbol] for symbol in end]) if several else None,
     )
     return module, plan
 
@@ -270,16 +271,3 @@ def _keys(inputs: Any, begin: list[Symbol]) -> list[Any]:
             name = f"{own or 'input'}_{number}"
         taken[name] = None
     return list(taken)
-
-
-def _output_names(nodes: Iterable[fx.Node]) -> tuple[str, ...]:
-    """Return for each output the name of the layer or function that returns it, numbered if it is repeated."""
-    found: dict[str, None] = {}
-    for node in nodes:
-        base = str(node.target) if node.op in ("call_module", "placeholder") else node.name
-        name, number = base, 0
-        while name in found:
-            number += 1
-            name = f"{base}_{number}"
-        found[name] = None
-    return tuple(found)

@@ -68,7 +68,7 @@ class BatchTransfer:
         """Return a batch, or a group of batches, cast and on the device, with class weights.
 
         Raises:
-            ValueError: The batch has sample weights although `class_weight` was given.
+            ValueError: Targets or weights have a structure that the model's outputs do not have.
         """
         if isinstance(batch, BatchGroup):
             return BatchGroup(map(self, batch))  # type: ignore[arg-type]
@@ -77,12 +77,10 @@ class BatchTransfer:
         if y is not None:
             y = self._cast_target(y) if isinstance(y, Tensor) else map_structure(self._cast_target, y)
         if self._class_weight is not None and y is not None:
-            if sample_weight is not None:
-                raise ValueError("pass one of sample_weight and class_weight; the data already has weights.")
             # before targets are copied, since reading them on the CPU needs no synchronisation
-            sample_weight = self._class_weight(y)
+            sample_weight = self._class_weight(y, sample_weight)
         if sample_weight is not None:
-            sample_weight = self._to_device(cast_input(_tensor(sample_weight, "sample_weight"), "floats", self.dtype))
+            sample_weight = map_structure(self._weight, sample_weight)
         if y is not None:
             y = self._to_device(y) if isinstance(y, Tensor) else map_structure(self._to_device, y)
         return Batch(x, y, sample_weight)
@@ -149,6 +147,9 @@ class BatchTransfer:
         alone = self._kind if len(given) == 1 and isinstance(x, (tuple, list)) else None
         found = iter([alone] if alone else input_kinds(self._model, x, self.dtype))
         return map_structure(lambda one: cast_input(one, next(found), self.dtype), x)
+
+    def _weight(self, sample_weight: Any) -> Tensor:
+        return self._to_device(cast_input(_tensor(sample_weight, "sample_weight"), "floats", self.dtype))
 
     def _cast_target(self, y: Any) -> Tensor:
         given = _tensor(y, "y")

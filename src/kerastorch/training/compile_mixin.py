@@ -16,6 +16,7 @@ from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.crossentropy_choice import choose_crossentropies
 from kerastorch.training.log_names import listed_names, log_names, metrics_by_output
 from kerastorch.training.memory_format import MemoryFormat
+from kerastorch.training.output_names import OutputNames
 from kerastorch.training.precision import Precision
 from kerastorch.training.preflight import check_outputs_are_known
 from kerastorch.training.step_mixin import STEPS, StepMixin, overrides
@@ -53,11 +54,13 @@ class CompileMixin(StepMixin):
                 optimizers of their own: name of a child or pattern of parameter names -> optimizer; the first pattern
                 that matches a parameter counts. Default `"rmsprop"`.
             loss: A name, class, instance or function `(y_true, y_pred) -> loss`, of `kerastorch.losses` or `torch.nn`;
-                a list or dict of them for several outputs. `"crossentropy"` or `"ce"` is the crossentropy that fits
+                a list, dict or nested structure of them for several outputs, `None` for an output without a loss; one
+                loss is that of each output. `"crossentropy"` or `"ce"` is the crossentropy that fits
                 the last layer: binary after a sigmoid, over classes after a softmax or for logits; both one-hot
                 targets and class numbers fit the latter. Default: none, for models that call `add_loss` or override
                 `compute_loss`.
-            loss_weights: Factors of the losses in their sum, in the structure of `loss`. Default: 1 each.
+            loss_weights: Factors of the losses in their sum, in the structure of `loss` or of the outputs. Default: 1
+                each.
             metrics: A list of names, torchmetrics metrics and functions `(y_true, y_pred) -> value`; a dict or list of
                 such lists for several outputs. Default: no metrics.
             regularizers: Penalties by parameter name, as `{"*.weight": L2(1e-4)}`; names may hold the wildcards of
@@ -105,13 +108,13 @@ class CompileMixin(StepMixin):
             raise mismatch("gradients_in_evaluation", gradients_in_evaluation, "True or False")
         check_registered(self)
         warn_unregistered(self)
-        chosen_loss = choose_crossentropies(self, loss, self._output_names)
-        compiled_loss = CompiledLoss(chosen_loss, loss_weights, self._output_names)
+        names = OutputNames.of(self)
+        compiled_loss = CompiledLoss(choose_crossentropies(self, loss, names), loss_weights, names)
         settings = _optimizer_settings(optimizer)
         mixed = Precision.of(precision)
         options = CompileOptions.of(jit_compile, steps_per_execution)
         image_format = MemoryFormat(self, memory_format, own_steps=overrides(self, *STEPS))
-        by_name = metrics_by_output(metrics, self._output_names)
+        by_name = metrics_by_output(metrics, compiled_loss.outputs)
         check_outputs_are_known(self, by_name.get("", ()), compiled_loss.loss_of(""))
         compile_args = {
             "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -10,42 +10,51 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.checkpoint.module_state import capture_module_state, check_module_state, restore_module_state
-from kerastorch.core.errors import check_float
+from kerastorch.core.nested import leaves
 from kerastorch.data.arrays import check_weights
-from kerastorch.losses import registry
 from kerastorch.losses.alignment import to_class_numbers
 from kerastorch.losses.base import Loss
 from kerastorch.regularizers import Penalty
 from kerastorch.training.auxiliary_losses import collect_auxiliary_losses
 from kerastorch.training.fused_activation import FinalActivation, record_logits
 from kerastorch.training.loss_pass import LossPassState
+from kerastorch.training.output_losses import OutputLosses
 from kerastorch.training.output_masks import masked
-from kerastorch.training.output_names import by_output, check_outputs, quoted, targets_by_output
+from kerastorch.training.output_names import OutputNames, check_outputs
 from kerastorch.training.step_output import LossOutput
 
 
 class CompiledLoss:
     """The losses that `compile` was given, called with targets and outputs.
 
+    One loss is the loss of each output. The outputs of a functional model are known at once, others from the first
+    batch of a pass.
+
     Args:
-        loss: One loss, or a list or dict of them by output; anything `losses.get` takes.
+        loss: One loss, or a list, dict or nested structure of them by output; anything `losses.get` takes.
         loss_weights: Factor of each loss in the sum, in the same structure. Default 1.
-        names: Names of the model's outputs, if they are a list and have names.
+        names: Names of the model's outputs, as far as they are known.
 
     Attributes:
+        outputs: Which loss belongs to which output.
         any_loss: Whether any output has a loss.
     """
 
-    def __init__(self, loss: Any, loss_weights: Any = None, names: Sequence[str] | None = None) -> None:
-        self.names = names
-        self._several = isinstance(loss, (list, tuple, Mapping))
-        self.losses: dict[str, Loss | None] = {
-            name: None if one is None else registry.get(one) for name, one in by_output(loss, names).items()
-        }
-        self._weights = _weights(loss_weights, self.losses, names)
+    def __init__(self, loss: Any, loss_weights: Any = None, names: OutputNames | None = None) -> None:
+        self.outputs = OutputLosses(loss, loss_weights, OutputNames() if names is None else names)
         self.any_loss = any(one is not None for one in self.losses.values())
         self._penalties: list[Penalty] = []
         self._pass = LossPassState()
+
+    @property
+    def names(self) -> OutputNames:
+        """Names of the model's outputs, as far as they are known."""
+        return self.outputs.names
+
+    @property
+    def losses(self) -> Mapping[str, Loss | None]:
+        """Losses by output name, as far as the outputs are known; `''` stands for one loss of unknown outputs."""
+        return self.outputs.losses
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the parameters that the losses themselves learn."""
@@ -54,17 +63,13 @@ class CompiledLoss:
     def modules(self) -> list[nn.Module]:
         """Return the losses that are torch modules."""
         functions = [getattr(loss, "function", loss) for loss in self.losses.values()]
-        return [function for function in functions if isinstance(function, nn.Module)]
+        unique = {id(function): function for function in functions}  # one loss may be that of several outputs
+        return [function for function in unique.values() if isinstance(function, nn.Module)]
 
     @property
     def averages(self) -> bool:
         """Return whether the mean over an epoch is independent of the batch size."""
         return all(loss is None or loss.is_mean_over_rows() for loss in self.losses.values())
-
-    @property
-    def names_parts(self) -> bool:
-        """Return whether the loss of each output is logged: if there are several."""
-        return sum(loss is not None for loss in self.losses.values()) > 1
 
     @property
     def penalties(self) -> tuple[Penalty, ...]:
@@ -90,23 +95,18 @@ class CompiledLoss:
         Args:
             logs: Means over a pass in which `loss` is what this object returned.
         """
-        names = [name for name, loss in self.losses.items() if loss is not None and f"{name}_loss" in logs]
-        if len(names) < 2 or not self._counts_differ:
+        now = self._pass
+        names = [name for name in now.losses if f"{name}_loss" in logs]
+        if len(names) < 2 or not (now.has_masks or not all(now.losses[name].counts_rows(None) for name in names)):
             return logs
-        total = sum(self._weights.get(name, 1.0) * logs[f"{name}_loss"] for name in names)
+        total = sum(now.factors[name] * logs[f"{name}_loss"] for name in names)
         if "data_loss" not in logs:
             return logs | {"loss": total}
         return logs | {"loss": total + logs["loss"] - logs["data_loss"], "data_loss": total}
 
-    @property
-    def _counts_differ(self) -> bool:
-        return self._pass.has_masks or any(
-            loss is not None and not loss.counts_rows(None) for loss in self.losses.values()
-        )
-
     def loss_of(self, output: str) -> Loss | None:
         """Return the loss of an output; the only output has the name `''`."""
-        return self.losses.get(output)
+        return self.outputs.loss_of(output)
 
     @property
     def is_checked(self) -> bool:
@@ -137,7 +137,7 @@ class CompiledLoss:
             return
         for module, saved in zip(self.modules(), state["losses"], strict=True):
             restore_module_state(module, saved)
-        self._pass.load_state_dict(state, self.losses)
+        self._pass.load_state_dict(state, {name: self.loss_of(name) for name in state.get("class_axes", {})})
 
     def begin_step(self) -> None:
         """Clear the losses that layers added since the last step."""
@@ -145,30 +145,30 @@ class CompiledLoss:
             self._pass.aux_losses.clear()
 
     def __call__(
-        self, y: Any, y_pred: Any, sample_weight: Tensor | None, masks: Mapping[str, Tensor] | None = None
+        self, y: Any, y_pred: Any, sample_weight: Any = None, masks: Mapping[str, Tensor] | None = None
     ) -> LossOutput:
         """Compute the loss of a batch.
 
         Args:
             y: Targets, a tensor or a structure of them like the outputs.
             y_pred: Outputs of the model.
-            sample_weight: One weight for each row.
+            sample_weight: One weight for each row; or a structure of such weights by output.
             masks: Output name -> boolean mask of the values that count.
         """
         now = self._pass
-        if not now.is_checked:
-            self._check(y, y_pred, sample_weight)
+        if not now.is_ready:
+            self._prepare(y, y_pred, sample_weight)
         masks = masks or {}
         try:
             if not self.any_loss:  # only what the model adds to the loss itself
                 output = LossOutput(now.aux_losses[0].new_zeros(()), {}, None, {})
-            elif isinstance(y_pred, Tensor) and not self._several:
+            elif isinstance(y_pred, Tensor):
                 output = self._single(y, y_pred, sample_weight, masks.get(""))
             else:
-                output = self._sum(by_output(y_pred, self.names), self._targets(y, y_pred), sample_weight, masks)
+                output = self._sum(y, y_pred, sample_weight, masks)
         except (IndexError, RuntimeError):
-            now.targets = None
-            self._check(y, y_pred, None)  # raises a sentence instead, if the first batch would have been refused
+            now.reset()
+            self._prepare(y, y_pred, None)  # raises a sentence instead, if the first batch would have been refused
             raise
         if not (self._penalties or now.aux_losses or now.has_activity_penalties):
             return output
@@ -180,15 +180,29 @@ class CompiledLoss:
             total = total + auxiliary
         return LossOutput(total, parts, weight, weights)
 
-    def _targets(self, y: Any, y_pred: Any) -> dict[str, Any]:
-        return targets_by_output(y, y_pred, self.names, [name for name, loss in self.losses.items() if loss])
+    def targets(self, y: Any, also_wanted: Collection[str] = ()) -> dict[str, Any]:
+        """Return the targets of a batch by output name.
 
-    def _single(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None, mask: Tensor | None) -> LossOutput:
+        Args:
+            y: The targets as the data hold them.
+            also_wanted: Outputs that need a target though they have no loss.
+
+        Raises:
+            ValueError: The targets have another structure than the outputs.
+        """
+        now = self._pass
+        return self.names.targets(y, now.tree, now.losses, also_wanted)
+
+    def _single(self, y: Any, y_pred: Tensor, sample_weight: Any, mask: Tensor | None) -> LossOutput:
         """Compute the loss of the only output."""
         now = self._pass
-        loss = now.losses.get("") or self.losses[""]
-        assert loss is not None
-        y = y if isinstance(y, Tensor) else self._targets(y, y_pred)[""]
+        loss = now.losses.get("")
+        if loss is None:  # the model returned several outputs before
+            self._prepare(y, y_pred, sample_weight)
+            loss = now.losses[""]
+        y = y if isinstance(y, Tensor) else self.targets(y)[""]
+        if sample_weight is not None and not isinstance(sample_weight, Tensor):
+            sample_weight = self.names.weights(sample_weight, "", now.losses)[""]
         if "" in now.class_numbers:
             y = self._class_numbers(y)
         count = None if now.counts_rows else loss.count(y, sample_weight)
@@ -198,41 +212,39 @@ class CompiledLoss:
             logits = now.recorder.logits(y_pred)
             if logits is not None:
                 loss, y_pred = now.on_logits, logits
-        weight = self._weights.get("", 1.0)
+        factor = now.factors[""]
         value = loss(y, y_pred, sample_weight)
-        return LossOutput(value if weight == 1 else weight * value, {}, count, {})
+        return LossOutput(value if factor == 1 else factor * value, {}, count, {})
 
-    def _sum(
-        self,
-        y_pred: dict[str, Tensor],
-        y: dict[str, Any],
-        sample_weight: Tensor | None,
-        masks: Mapping[str, Tensor],
-    ) -> LossOutput:
+    def _sum(self, y: Any, y_pred: Any, sample_weight: Any, masks: Mapping[str, Tensor]) -> LossOutput:
         """Compute the weighted sum of the losses of several outputs."""
+        now, predicted = self._pass, self.names.flatten(y_pred)
+        if predicted.keys() != now.names:  # the model returned other outputs before
+            self._prepare(y, y_pred, sample_weight)
+        targets = self.targets(y)
+        weights = self.names.weights(sample_weight, now.tree, now.losses)
         total: Tensor | None = None
         parts: dict[str, Tensor] = {}
         batch_weight: int | Tensor | None = None
         part_weights: dict[str, int | Tensor] = {}
-        for name, loss in self.losses.items():
-            if loss is None:
-                continue
-            loss = self._pass.losses.get(name, loss)
-            target = self._class_numbers(y[name]) if name in self._pass.class_numbers else y[name]
-            weights, count = sample_weight, loss.count(target, sample_weight)
+        for name, loss in now.losses.items():
+            target, weight = targets[name], weights[name]
+            if name in now.class_numbers:
+                target = self._class_numbers(target)
+            count = loss.count(target, weight)
             if name in masks:
-                weights, count = masked(sample_weight, masks[name])
-                self._pass.has_masks = True
-            value = loss(target, y_pred[name], weights)
-            if self.names_parts:
+                weight, count = masked(weight, masks[name])
+                now.has_masks = True
+            value = loss(target, predicted[name], weight)
+            if len(now.losses) > 1:
                 parts[f"{name}_loss"] = value
                 part_weights[f"{name}_loss"] = count
                 if isinstance(count, Tensor):
                     value = torch.where(count > 0, value, 0.0)  # the mean of no values is NaN; it must add nothing
             else:
                 batch_weight = count
-            weight = self._weights.get(name, 1.0)
-            value = value if weight == 1 else weight * value
+            factor = now.factors[name]
+            value = value if factor == 1 else factor * value
             total = value if total is None else total + value
         assert total is not None
         return LossOutput(total, parts, batch_weight, part_weights)
@@ -250,7 +262,7 @@ class CompiledLoss:
             final_activation: Activation the model ends in.
             targets: All targets of the pass if they are in memory: they are validated whole, with the first batch.
         """
-        loss = None if self._several else self.losses.get("")
+        loss = self.losses.get("")
         fuses = loss is not None and final_activation is not None and loss.link == final_activation.kind
         now = LossPassState(
             module=module,
@@ -268,48 +280,41 @@ class CompiledLoss:
         finally:
             self._pass = outer
 
-    def _check(self, y: Any, y_pred: Any, sample_weight: Tensor | None) -> None:
-        """Validate the outputs and targets of the first batch of a pass."""
+    def _prepare(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
+        """Assign the losses to the outputs of the first batch of a pass, and validate the batch."""
         now = self._pass
-        now.is_checked = True
-        check_outputs(y_pred, [name for name, loss in self.losses.items() if loss], self.names)
+        if y_pred is None:
+            raise ValueError("forward() returned None; is a return missing?")
         if not self.any_loss:
             if not now.aux_losses:
                 raise ValueError("compile() was given no loss; give one, call add_loss, or override compute_loss.")
+            now.bind(self.names.tree(y_pred), {}, {})
+            now.is_checked = True
             return
+        tree, predicted = self.names.tree(y_pred), self.names.flatten(y_pred)
+        now.bind(tree, *self.outputs.assign(predicted, tree))
+        if not now.is_checked:
+            self._check(y, predicted, sample_weight)
+
+    def _check(self, y: Any, predicted: Mapping[str, Any], sample_weight: Any) -> None:
+        """Validate the outputs and targets of the first batch of a pass."""
+        now = self._pass
+        now.is_checked = True
+        check_outputs(predicted, now.losses)
         if y is None:
-            names = ", ".join(loss.name for loss in self.losses.values() if loss is not None)
+            names = ", ".join(dict.fromkeys(loss.name for loss in now.losses.values()))
             raise ValueError(f"loss {names!r} needs y, got None.")
-        if sample_weight is not None and bool(((sample_weight < 0) | ~torch.isfinite(sample_weight)).any()):
-            check_weights(sample_weight)
-        predicted = by_output(y_pred, self.names)
-        if set(predicted) != set(self.losses):
-            raise ValueError(
-                f"The model has outputs {quoted(predicted)}, compile() was given losses for {quoted(self.losses)}."
-            )
-        targets = self._targets(y if now.targets is None else now.targets, y_pred)
-        for name, loss in self.losses.items():
-            if loss is None:
-                continue
+        for _, weight in leaves(sample_weight):
+            if bool(((weight < 0) | ~torch.isfinite(weight)).any()):
+                check_weights(weight)
+        targets = self.targets(y if now.targets is None else now.targets)
+        for name, loss in list(now.losses.items()):
             if targets[name] is None:
                 raise ValueError(f"loss {loss.name!r}{f' of output {name!r}' if name else ''} needs y, got None.")
-            now.add_output(name, loss, targets[name], predicted[name], is_only=not self._several)
-
-
-def _weights(given: Any, losses: Mapping[str, Any], names: Sequence[str] | None) -> dict[str, float]:
-    """Return `loss_weights` by output; that of the only output may stand alone, in a list or in a dict."""
-    found = by_output(given, names)
-    if len(found) == len(losses) == 1 and ("" in losses or not isinstance(given, Mapping)):
-        found = dict(zip(losses, found.values(), strict=True))
-    if given is not None and set(found) != set(losses):
-        raise ValueError(f"loss_weights are for {quoted(found)}, losses for {quoted(losses)}; give both alike.")
-    return {
-        name: 1.0 if weight is None else check_float("loss_weights", weight, advice="Metrics go to metrics=[...].")
-        for name, weight in found.items()
-    }
+            now.add_output(name, loss, targets[name], predicted[name], is_only=now.tree == "")
 
 
 def _is_of_same_outputs(compiled: CompiledLoss, state: Mapping[str, Any]) -> bool:
     """Return whether a state is that of as many loss modules, for the same outputs."""
-    outputs = {name for name, loss in compiled.losses.items() if loss is not None}
-    return len(compiled.modules()) == len(state["losses"]) and state.get("class_axes", {}).keys() <= outputs
+    known = all(compiled.loss_of(name) is not None for name in state.get("class_axes", {}))
+    return len(compiled.modules()) == len(state["losses"]) and known

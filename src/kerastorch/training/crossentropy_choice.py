@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
 from kerastorch import activations
+from kerastorch.core.output_structure import flatten_given, is_container
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
 from kerastorch.losses import registry
@@ -15,32 +15,36 @@ from kerastorch.losses.base import Loss
 from kerastorch.losses.classification import BinaryCrossentropy
 from kerastorch.losses.crossentropy import NAMES, Crossentropy
 from kerastorch.training.fused_activation import find_final_activation, last_modules
-from kerastorch.training.output_names import by_output
+from kerastorch.training.output_names import OutputNames
 
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)  # of torch, besides `nn.Linear`, which have no activation
 
 
-def choose_crossentropies(model: nn.Module, loss: Any, names: Sequence[str] | None) -> Any:
+def choose_crossentropies(model: nn.Module, loss: Any, names: OutputNames) -> Any:
     """Return the losses of `compile`, with `'ce'` and `'crossentropy'` replaced by the loss that fits the model.
 
     Args:
         model: The model.
-        loss: `loss` as given to `compile`: one loss, or a list or dict of them.
-        names: Names of the outputs, if they are a list and have names.
+        loss: `loss` as given to `compile`: one loss, or a structure of them.
+        names: Names of the outputs, as far as they are known.
 
     Raises:
         ValueError: What an output ends in does not decide it.
     """
-    given = by_output(loss, names)
-    if not any(map(_is_open, given.values())):
+    if not any(map(_is_open, flatten_given(loss).values())):
         return loss
     ends = last_modules(model)
-    if not isinstance(loss, (Mapping, list, tuple)) and len(ends) == 1:
-        ends = {"": next(iter(ends.values()))}
-    chosen = {name: _choose(one, ends.get(name), name) if _is_open(one) else one for name, one in given.items()}
-    if isinstance(loss, Mapping):
-        return chosen
-    return list(chosen.values()) if isinstance(loss, (list, tuple)) else chosen[""]
+    tree = names.known_tree
+    if tree is None:
+        inner = names.unwrap(loss)
+        if not is_container(inner):
+            chosen = _choose(inner, next(iter(ends.values())) if len(ends) == 1 else None, "")
+            return [chosen] if is_container(loss) else chosen
+        given = flatten_given(inner)
+    else:
+        given = names.settings("loss", loss, tree)
+    by_name = {name: _choose(one, ends.get(name), name) if _is_open(one) else one for name, one in given.items()}
+    return by_name[""] if tree == "" else by_name
 
 
 def _is_open(loss: Any) -> bool:

@@ -95,7 +95,8 @@ class FindLRMixin(OnBatchMixin):
             check_float("smoothing", smoothing, least=0, below=1), check_float("divergence", divergence, above=1)
         )
         rates = np.geomspace(min_lr, max_lr, steps).tolist()
-        transfer = trainer.batch_transfer(class_weights(class_weight, sample_weight))
+        weights = class_weights(class_weight, trainer.compiled_loss.outputs)
+        transfer = trainer.batch_transfer(weights)
         unweighted = trainer.batch_transfer()
         source = DataAdapter(
             x, y, sample_weight, finite=check_finite, cast=unweighted.convert_arrays, prefetcher=unweighted.prefetcher
@@ -107,6 +108,8 @@ class FindLRMixin(OnBatchMixin):
             batch_size=batch_size, shuffle=shuffle, validation_batch_size=None, can_grow=bool,
             generators_in=held, callbacks=[finder],
         )  # fmt: skip
+        if weights is not None:
+            weights.count(data.targets, source.kind)
         progress = [] if style(verbose) == "none" else [FinderProgress(verbose, finder)]
         callbacks = CallbackList([finder, *progress], self, {"verbose": verbose, "epochs": steps, "steps": steps})
         with model_lock(self, "fit"), trainer.state.preserved(), trainer.new_metrics().protected(), finder.testing():

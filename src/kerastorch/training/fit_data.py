@@ -10,6 +10,7 @@ from torch import nn
 
 from kerastorch.callbacks.base import Callback
 from kerastorch.core.errors import check_int
+from kerastorch.core.nested import map_structure
 from kerastorch.core.rng_state import RandomStates
 from kerastorch.data.adaptive_batch_size import eval_batches
 from kerastorch.data.batches import Batches, Resumable
@@ -79,11 +80,12 @@ def check_limits(steps: Any, validation_steps: Any, limit: Any, overfit: Any) ->
 
 
 class FitData(NamedTuple):
-    """Training data, validation data and random generators of one fit."""
+    """Training data, validation data, random generators, and all training targets if they are in memory, of one fit."""
 
     training: Resumable
     validation: Batches | None
     random: RandomStates
+    targets: Any
 
 
 def assemble(
@@ -139,13 +141,16 @@ def assemble(
     if limits.steps_per_epoch is not None:
         training = SpanningBatches(training, limits.steps_per_epoch, random)
     if limits.overfit_batches is not None:
-        return FitData(training, training, random)
+        return FitData(training, training, random, source.targets())
+    targets = source.targets()
+    if rows is not None:
+        targets = map_structure(lambda one: one[rows.to(one.device)], targets)
     if validation is None:
-        return FitData(training, None, random)
+        return FitData(training, None, random, targets)
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
     steps = _validation_steps(validation, size, held_out, limits)
     validating = eval_batches(validation, size, steps, grows=can_grow, rows=held_out, name="validation_steps")
-    return FitData(training, validating, random)
+    return FitData(training, validating, random, targets)
 
 
 def _limited(training: Resumable, limits: Limits, kind: str) -> Resumable:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,24 +11,58 @@ from torch import nn
 
 from kerastorch.callbacks.learning_rate import LEARNING_RATE
 from kerastorch.core.module_tree import modules
+from kerastorch.core.output_structure import flatten_given, is_container, names_in
 from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.metrics.registry import get as get_metric
-from kerastorch.training.output_names import by_output
+from kerastorch.training.output_losses import OutputLosses
+from kerastorch.training.output_names import one_list_of_metrics
 from kerastorch.training.rate_logs import has_learning_rate
 from kerastorch.training.trainer import Trainer
 
 
-def metrics_by_output(given: Any, names: Sequence[str] | None = None) -> dict[str, list[MetricSpec]]:
+class _Metrics:
+    """The metrics of one output, in a structure of outputs in which lists have another meaning."""
+
+    def __init__(self, metrics: Iterable[Any]) -> None:
+        self.all = list(metrics)
+
+
+def metrics_by_output(given: Any, losses: OutputLosses) -> dict[str, list[MetricSpec]]:
     """Return the metrics given to `compile` by output name.
 
     Args:
-        given: A list for the only output; a list of lists or a dict for several outputs.
-        names: Names of the outputs, if they are a list and have names.
+        given: A list for the only output; for several outputs a structure of lists or single metrics, or a list of one
+            metric for each output.
+        losses: Losses of the outputs.
+
+    Raises:
+        ValueError: The metrics have another structure than the outputs, or one list is for several outputs.
     """
-    flat = isinstance(given, (list, tuple)) and not any(isinstance(one, (list, tuple)) for one in given)
-    by_name = {"": given} if flat else by_output(given, names)
-    listed = {name: some if isinstance(some, (list, tuple)) else [some] for name, some in by_name.items()}
-    return {name: unique(map(get_metric, some)) for name, some in listed.items() if some and some[0] is not None}
+    names, wrapped = losses.names, _wrap(given)
+    if isinstance(wrapped, _Metrics) and losses.tree is not None and len(names_in(losses.tree)) > 1:
+        if len(wrapped.all) != len(names_in(losses.tree)) or isinstance(losses.tree, Mapping):
+            raise ValueError(one_list_of_metrics(losses.tree))
+        wrapped = [_Metrics([one]) for one in wrapped.all]
+    if isinstance(wrapped, _Metrics):
+        found: dict[str, Any] = {"": wrapped}
+    elif names.known_tree is not None:
+        found = names.settings("metrics", wrapped, names.known_tree)
+    else:
+        found = flatten_given(names.unwrap(wrapped))
+    return {name: unique(map(get_metric, some.all)) for name, some in found.items() if some is not None and some.all}
+
+
+def _wrap(given: Any) -> Any:
+    """Return a structure of outputs with `_Metrics` for the metrics of each output; `None` for no metrics."""
+    if given is None or isinstance(given, _Metrics):
+        return given
+    if isinstance(given, Mapping):
+        return {name: _wrap(some) for name, some in given.items()}
+    if not isinstance(given, (list, tuple)):
+        return _Metrics([given])
+    if any(one is None or is_container(one) for one in given):
+        return [_wrap(one) for one in given]
+    return _Metrics(given)
 
 
 def unique(wanted: Iterable[MetricSpec]) -> list[MetricSpec]:
@@ -55,13 +90,28 @@ def log_names(model: nn.Module, trainer: Trainer, validates: bool, listed: bool 
     names = ["loss"]
     if not listed and (trainer.weight_regularizers or any(map(_has_penalty, modules(model)))):
         names.append("data_loss")
-    if trainer.compiled_loss.names_parts:
-        names += [f"{output}_loss" for output, loss in trainer.compiled_loss.losses.items() if loss is not None]
+    names += [f"{output}_loss" for output in trainer.compiled_loss.outputs.logged()]
     for output, some in trainer.metrics.items():
         names += [f"{output}_{metric.name}" if output else metric.name for metric in some]
     validation = [f"val_{name}" for name in names] if validates else []
     logs_rate = not listed and has_learning_rate(trainer)
     return [*names, *validation, *([LEARNING_RATE] if logs_rate else [])]
+
+
+def may_be_logged(trainer: Trainer, name: str, known: Iterable[str]) -> bool:
+    """Return whether a log may exist whose output becomes known with the first batch: the loss of one of the outputs.
+
+    Args:
+        trainer: Its losses, one of which may turn out to be that of several outputs.
+        name: Name of the log.
+        known: Names that `log_names` returned.
+    """
+    if not trainer.compiled_loss.outputs.may_have_more_outputs or not name.endswith("_loss"):
+        return False
+    is_validation = name.startswith("val_")
+    output = name.removeprefix("val_").removesuffix("_loss")
+    is_slip = bool(difflib.get_close_matches(output, ("val", "data", "train"), cutoff=0.5))
+    return bool(output) and not is_slip and (not is_validation or "val_loss" in known)
 
 
 def _has_penalty(module: nn.Module) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.channel_tracking import known_channel_axes
+from kerastorch.core.output_structure import NameTree, names_in
 from kerastorch.losses.base import Loss
 from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.losses.torch_losses import TorchLoss
@@ -33,8 +34,12 @@ class LossPassState:
         on_logits: Loss that takes the input of that activation instead of its output; `None` if the losses differ.
         recorder: Records this input.
         targets: All targets of the pass, if they are in memory.
-        losses: Losses by output, with the axis of their classes.
-        is_checked: The first batch was validated.
+        tree: Names of the outputs in their structure.
+        names: Names of the outputs.
+        losses: Losses by output, with the axis of their classes; outputs without a loss are left out.
+        factors: Factors of the losses in their sum, by output.
+        is_ready: The losses are assigned to the outputs of this pass, and the first batch was validated.
+        is_checked: The first batch was validated, here or before the checkpoint that was resumed from.
         counts_rows: A batch counts by its rows in a mean.
         class_numbers: Outputs whose targets are class numbers stored as floats.
         has_masks: One of several outputs has a mask.
@@ -47,13 +52,33 @@ class LossPassState:
     on_logits: Loss | None = None
     recorder: LogitsRecorder | None = None
     targets: Any = None
+    tree: NameTree = ""
+    names: set[str] = field(default_factory=set)
     losses: dict[str, Loss] = field(default_factory=dict)
+    factors: dict[str, float] = field(default_factory=dict)
+    is_ready: bool = False
     is_checked: bool = False
     counts_rows: bool = False
     class_numbers: set[str] = field(default_factory=set)
     has_masks: bool = False
     has_activity_penalties: bool = False
     aux_losses: AuxiliaryLosses = field(default_factory=AuxiliaryLosses)
+
+    def bind(self, tree: NameTree, losses: Mapping[str, Loss | None], factors: dict[str, float]) -> None:
+        """Assign the losses to the outputs of the model.
+
+        Args:
+            tree: Names of the outputs in their structure.
+            losses: Compiled losses by output; those restored from a checkpoint know the axis of their classes.
+            factors: Factors of the losses in their sum, by output.
+        """
+        self.tree, self.names, self.factors = tree, set(names_in(tree)), factors
+        self.losses = {name: self.losses.get(name, loss) for name, loss in losses.items() if loss is not None}
+        self.is_ready = True
+
+    def reset(self) -> None:
+        """Let the next batch be validated as a first one."""
+        self.targets, self.losses, self.is_checked, self.is_ready = None, {}, False, False
 
     def guard_key(self) -> Any:
         """Return what the first batch decided, for comparison; `None` before it."""

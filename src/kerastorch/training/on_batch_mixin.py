@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal, overload
 
 from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.core.traceback_filter import public_api
-from kerastorch.data.class_weight import class_weights
+from kerastorch.data.class_weight import ClassWeight, class_weights
 from kerastorch.data.data_adapter import DataAdapter
 from kerastorch.runtime.model_lock import model_lock
 from kerastorch.training import loops
@@ -26,7 +25,7 @@ class OnBatchMixin(CompileMixin):
         x: Any,
         y: Any = None,
         sample_weight: Any = None,
-        class_weight: Mapping[int, float] | None = None,
+        class_weight: ClassWeight = None,
         *,
         return_dict: Literal[True],
     ) -> dict[str, float]: ...
@@ -37,7 +36,7 @@ class OnBatchMixin(CompileMixin):
         x: Any,
         y: Any = None,
         sample_weight: Any = None,
-        class_weight: Mapping[int, float] | None = None,
+        class_weight: ClassWeight = None,
         return_dict: bool = False,
     ) -> Any: ...
 
@@ -47,7 +46,7 @@ class OnBatchMixin(CompileMixin):
         x: Any,
         y: Any = None,
         sample_weight: Any = None,
-        class_weight: Mapping[int, float] | None = None,
+        class_weight: ClassWeight = None,
         return_dict: bool = False,
     ) -> Any:
         """Train on one batch: one step of the optimizer. The arrays are not searched for NaN and infinity.
@@ -55,8 +54,10 @@ class OnBatchMixin(CompileMixin):
         Args:
             x: Inputs: an array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
             y: Targets, one row for each row of `x`; several in the structure of the outputs.
-            sample_weight: A weight for each row, shape `(batch,)`. Default: 1 each.
-            class_weight: Class number -> weight, for targets that are class numbers. Default: 1 each.
+            sample_weight: A weight for each row, shape `(batch,)`; for several outputs also a dict or list of them.
+                Default: 1 each.
+            class_weight: Class number -> weight, or a list of the weights of all classes; for several outputs a dict or
+                list of these. Default: 1 each.
             return_dict: Whether to return a dict of values by name. Default `False`.
 
         Returns:
@@ -74,7 +75,7 @@ class OnBatchMixin(CompileMixin):
         4.0
         """
         trainer = self._compiled("train_on_batch", x, y)
-        feed = trainer.batch_transfer(class_weights(class_weight, sample_weight))
+        feed = trainer.batch_transfer(class_weights(class_weight, trainer.compiled_loss.outputs, of_one_batch=True))
         batch = DataAdapter(x, y, sample_weight, finite=False).batches(_WHOLE)
         with model_lock(self, "train_on_batch"):
             logs = loops.train_on_batch(trainer, batch, feed)
@@ -95,7 +96,8 @@ class OnBatchMixin(CompileMixin):
         Args:
             x: Inputs: an array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
             y: Targets, one row for each row of `x`; several in the structure of the outputs.
-            sample_weight: A weight for each row, shape `(batch,)`. Default: 1 each.
+            sample_weight: A weight for each row, shape `(batch,)`; for several outputs also a dict or list of them.
+                Default: 1 each.
             return_dict: Whether to return a dict of values by name. Default `False`.
 
         Returns:

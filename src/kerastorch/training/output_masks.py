@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from kerastorch.runtime.call_module import call_module
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.masks import makes_mask
 from kerastorch.symbolic.symbolic_tensor import Symbol, call
+from kerastorch.training.output_names import OutputNames
 
 
 class OutputMask:
@@ -26,10 +27,10 @@ class OutputMask:
 
     Args:
         model: The model.
-        names: Names of its outputs, if they are a list and have names.
+        names: Names of its outputs, as far as they are known.
     """
 
-    def __init__(self, model: nn.Module, names: Sequence[str] | None = None) -> None:
+    def __init__(self, model: nn.Module, names: OutputNames) -> None:
         self._model = model
         self._names = names
         self._graph: fx.GraphModule | None = None
@@ -59,9 +60,7 @@ class OutputMask:
         if not any(map(makes_mask, modules(self._model))):
             return None
         inputs, found = self._symbols(x)
-        if isinstance(found, (tuple, list)):
-            found = dict(zip(self._names or (), found, strict=False))
-        named = found if isinstance(found, Mapping) else {"": found}
+        named = self._names.flatten(found)
         masks = {name: one.mask for name, one in named.items() if isinstance(one, Symbol) and one.mask is not None}
         return mask_graph(inputs, masks) if masks else None
 

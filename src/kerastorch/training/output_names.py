@@ -1,93 +1,253 @@
-"""Targets, losses, weights and metrics of a model's outputs, by output name."""
+"""OutputNames: the names of a model's outputs, and the losses, targets, weights and metrics that belong to each."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
+
+from kerastorch.core.channel_tracking import graph_of, output_structure
+from kerastorch.core.output_structure import (
+    NameTree,
+    StructureError,
+    assign,
+    flatten,
+    flatten_given,
+    is_container,
+    name_tree,
+    names_in,
+    quoted,
+    template,
+)
+from kerastorch.core.ownership import is_own
 
 
-def by_output(given: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Convert one value, a list or a dict for the outputs to a dict by output name; the only output is `''`.
+class OutputNames:
+    """Names of the outputs of one model, as `compile`, data and logs use them.
+
+    The name of the only output is `''` inside, so that its logs have no prefix.
 
     Args:
-        given: Losses, metrics, outputs or targets.
-        names: Names of the outputs, if they are a list; default `output_0`, `output_1`, ...
+        leaves: Names of the layers that return the outputs, in the order of their structure; `None` if unknown.
+        only: The name by which a user may call the only output; `None` if it has none.
+        tree: The names in the structure of the outputs, if it is known before the model is called.
     """
-    if isinstance(given, Mapping):
-        return dict(given)
-    if isinstance(given, (list, tuple)):
-        if names is None or len(names) != len(given):
-            names = [f"output_{index}" for index in range(len(given))]
-        return dict(zip(names, given, strict=True))
-    return {"": given}
+
+    def __init__(
+        self, leaves: Sequence[str] | None = None, only: str | None = None, tree: NameTree | None = None
+    ) -> None:
+        self._leaves, self.known_tree = leaves, tree
+        self._aliases = {} if only is None else {only: ""}
+
+    @classmethod
+    def of(cls, model: nn.Module) -> OutputNames:
+        """Return the names of the outputs of a model, as far as they are known before it is called."""
+        viewed = getattr(model, "module_viewed", None)
+        own_forward = is_own(type(model).forward)
+        if getattr(model, "is_functional", False) and own_forward:
+            graph = graph_of(model)
+            assert graph is not None
+            leaves, tree = output_structure(graph)
+            return cls(None, leaves[0], tree) if tree == "" else cls(leaves, None, tree)
+        if isinstance(viewed, nn.Module) and own_forward:
+            inner = cls.of(viewed)
+            return inner if inner.known_tree in (None, "") else cls()
+        is_chain = isinstance(model, nn.Sequential) or getattr(model, "is_chain", False) is True
+        last = next(reversed(model._modules.values()), None) if is_chain else None
+        name = getattr(last, "name", None)
+        return cls(None, name if isinstance(name, str) else None)
+
+    def tree(self, outputs: Any) -> NameTree:
+        """Return the names of outputs in their structure."""
+        return name_tree(outputs, self._leaves)
+
+    def flatten(self, outputs: Any) -> dict[str, Any]:
+        """Return outputs by name."""
+        return flatten(outputs, self._leaves)
+
+    def aliases(self, tree: NameTree) -> Mapping[str, str]:
+        """Return the other names that a user may write for the outputs in a tree."""
+        if tree == "":
+            return self._aliases
+        names = names_in(tree)
+        is_known = self._leaves is not None and len(self._leaves) == len(names)
+        return dict(zip(self._leaves or (), names, strict=True)) if is_known else {}
+
+    def unwrap(self, given: Any) -> Any:
+        """Return the value for the only output if it stands in a list, or in a dict under the output's name."""
+        if isinstance(given, (list, tuple)) and len(given) == 1:
+            return given[0]
+        if isinstance(given, Mapping) and len(given) == 1 and set(given) <= set(self._aliases):
+            return next(iter(given.values()))
+        return given
+
+    def settings(self, what: str, given: Any, tree: NameTree, *, optional: bool = True) -> dict[str, Any]:
+        """Assign an argument of `compile` to the outputs; one value is that of each output.
+
+        Args:
+            what: The argument, for messages.
+            given: Its value.
+            tree: Names of the outputs in their structure.
+            optional: Whether outputs may have none.
+
+        Raises:
+            ValueError: The argument has another structure.
+        """
+        try:
+            found = assign(given, tree, fills=True, aliases=self.aliases(tree))
+        except StructureError:
+            found = None
+        if found is None or (not optional and None in found.values()):
+            raise ValueError(self._wrong_structure(what, given, tree))
+        return found
+
+    def _wrong_structure(self, what: str, given: Any, tree: NameTree) -> str:
+        plural = "losses" if what == "loss" else what
+        was = f"compile() was given {plural} for {quoted(sorted(flatten_given(given)))}"
+        if tree == "":
+            named = "".join(f", or {what}={{{name!r}: ...}}" for name in self._aliases)
+            return f"The model has one output, {was}. Write {what}=...{named}."
+        advice = f"Write {what}={template(tree)}" + (", or one loss for all" if what == "loss" else "")
+        return f"The model has outputs {quoted(sorted(names_in(tree)))}, {was}. {advice}."
+
+    def targets(
+        self, y: Any, tree: NameTree, wanted: Collection[str], also_wanted: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Return the targets of the outputs, by output name.
+
+        Args:
+            y: The target of the only output, alone or in a list of one; a structure like the outputs; a dict by their
+                names; targets in the order of the wanted outputs, or one target if one output is wanted.
+            tree: Names of the outputs in their structure.
+            wanted: The outputs that need a target for their loss.
+            also_wanted: The outputs that need one for their metrics.
+
+        Raises:
+            ValueError: `y` has another structure.
+        """
+        if tree == "" and not is_container(y):
+            return {"": y}
+        names, aliases = names_in(tree), self.aliases(tree)
+        needed = [name for name in names if name in wanted or name in also_wanted]
+        if isinstance(y, Mapping):  # it may hold more than the model has outputs
+            known = {*names, *aliases, *(tree if isinstance(tree, Mapping) else ())}
+            y = {key: part for key, part in y.items() if key in known} or y
+        for some in (wanted, needed) if is_container(y) else (needed,):
+            try:
+                found = assign(y, tree, fills=False, wanted=some, aliases=aliases)
+            except StructureError:
+                continue
+            if y is None or (isinstance(y, Mapping) and any(found[name] is None for name in wanted if name not in y)):
+                break
+            return found
+        raise ValueError(self._wrong_targets(y, tree, needed))
+
+    def _wrong_targets(self, y: Any, tree: NameTree, needed: Sequence[str]) -> str:
+        many = isinstance(y, Mapping)
+        if tree == "":
+            given = f"is a dict with {quoted(sorted(map(str, y)))}" if many else f"has {len(y)} parts"
+            return f"The model has one output, y {given}; pass the target itself."
+        if not is_container(y):
+            given = "None" if y is None else "one array"
+            kind = "dict by name" if isinstance(tree, Mapping) else "tuple in their order"
+            return (
+                f"The model has the outputs {quoted(names_in(tree))} and y is {given}; give a target for each of "
+                f"{quoted(needed)}, in a {kind}: y={template(tree)}."
+            )
+        if many or isinstance(tree, Mapping):
+            given = quoted(sorted(map(str, y))) if many else "a list"
+            return (
+                f"The model's outputs are {quoted(needed)}; y must be a dict with these, got {given}. "
+                f"Write y={template(tree)}."
+            )
+        return f"The model has {len(tree)} outputs, y has {len(y)} parts. Write y={template(tree)}."
+
+    def weights(self, sample_weight: Any, tree: NameTree, wanted: Collection[str]) -> dict[str, Any]:
+        """Return the sample weights of the outputs by name, `None` for outputs whose rows count the same.
+
+        Args:
+            sample_weight: Weights for all outputs; or a structure of them, as for `targets`.
+            tree: Names of the outputs in their structure.
+            wanted: The outputs that have a loss.
+
+        Raises:
+            ValueError: The weights have another structure.
+        """
+        if sample_weight is None or isinstance(sample_weight, Tensor):
+            return dict.fromkeys(names_in(tree), sample_weight)
+        try:
+            return assign(sample_weight, tree, fills=True, wanted=wanted, aliases=self.aliases(tree))
+        except StructureError as error:
+            raise ValueError(
+                f"sample_weight does not fit the outputs of the model, {quoted(names_in(tree))}: {error}. Write "
+                f"sample_weight={template(tree)}, with None for an output whose rows count the same, or one array for "
+                "all."
+            ) from error
 
 
-def targets_by_output(
-    y: Any, y_pred: Any, names: Sequence[str] | None = None, wanted: Collection[str] | None = None
-) -> dict[str, Any]:
-    """Return the targets of the outputs `y_pred`, by output name.
+def metric_inputs(
+    y: Any,
+    y_pred: Any,
+    masks: Mapping[str, Tensor],
+    names: OutputNames,
+    loss_of: Callable[[str], Any],
+    metrics: Collection[str],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the outputs and targets that metrics are updated with, by output name.
 
     Args:
-        y: The target of the only output, alone or in a list of one; a list in the order of the outputs; a dict by their
-            names; or one target, if one of several outputs is wanted.
-        y_pred: The outputs.
-        names: Names of the outputs, if they are a list.
-        wanted: The outputs that need a target; default all.
+        y: Targets of a batch as the data hold them.
+        y_pred: Outputs of the model.
+        masks: Output name -> boolean mask of the values that count.
+        names: Names of the outputs, as far as they are known.
+        loss_of: Returns the loss of an output, `None` if it has none.
+        metrics: The outputs with metrics; `''` stands for the only one.
 
     Raises:
-        ValueError: `y` has another structure.
+        ValueError: Metrics were given as one list, and the model returns several outputs; targets have another
+            structure than the outputs.
     """
-    if isinstance(y_pred, Tensor):
-        return {"": _only(y)}
-    expected = by_output(y_pred, names)
-    needed = [name for name in expected if wanted is None or name in wanted]
-    if isinstance(y, Mapping):
-        if not set(needed) <= set(y):
-            raise ValueError(f"The model's outputs are {quoted(needed)}; y must be a dict with these, got {quoted(y)}.")
-        return {name: y[name] for name in expected if name in y}
-    if isinstance(y, (list, tuple)):
-        if isinstance(y_pred, Mapping):
-            raise ValueError(f"The model's outputs are {quoted(expected)}; y must be a dict with these, got a list.")
-        if len(y) != len(expected):
-            raise ValueError(f"The model has {len(expected)} outputs, y has {len(y)} parts.")
-        return dict(zip(expected, y, strict=True))
-    if len(needed) == 1:
-        return {needed[0]: y}
-    given = "None" if y is None else "one array"
-    raise ValueError(
-        f"The model has the outputs {quoted(expected)} and y is {given}; give a target for each of "
-        f"{quoted(needed)}, in a {'dict by name' if isinstance(y_pred, Mapping) else 'tuple in their order'}."
+    predicted, tree = names.flatten(y_pred), names.tree(y_pred)
+    tensors = [name for name, one in predicted.items() if isinstance(one, Tensor)]
+    true = names.targets(y, tree, [name for name in tensors if loss_of(name) is not None], metrics)
+    for name, mask in masks.items():
+        predicted[name], true[name] = predicted[name][mask], true[name][mask]
+    if "" not in metrics or "" in predicted:
+        return predicted, true
+    if len(tensors) != 1:
+        raise ValueError(one_list_of_metrics(tree))
+    return {"": predicted[tensors[0]]}, {"": true[tensors[0]]}
+
+
+def one_list_of_metrics(tree: NameTree) -> str:
+    """Return the message for one list of metrics given to a model of several outputs."""
+    return (
+        f"metrics are one list, but the model returns the outputs {quoted(names_in(tree))}; pass a list for each: "
+        f"metrics={template(tree).replace('...', '[...]')}."
     )
 
 
-def _only(y: Any) -> Any:
-    """Return the target of the only output."""
-    if isinstance(y, Mapping):
-        raise ValueError(f"The model has one output, y is a dict with {quoted(y)}; pass the target itself.")
-    if isinstance(y, (list, tuple)):
-        if len(y) != 1:
-            raise ValueError(f"The model has one output, y has {len(y)} parts.")
-        return y[0]
-    return y
+def check_predictions(outputs: Any) -> None:
+    """Check that outputs are tensors or `None`, and one of them is a tensor.
+
+    Args:
+        outputs: What the model returned.
+    """
+    by_name = flatten(outputs)
+    tensors = [name for name, one in by_name.items() if one is not None]
+    check_outputs(by_name if not tensors else {name: by_name[name] for name in tensors})
 
 
-def check_outputs(y_pred: Any, wanted: Collection[str] | None = None, names: Sequence[str] | None = None) -> None:
+def check_outputs(outputs: Mapping[str, Any], wanted: Collection[str] | None = None) -> None:
     """Check that outputs are tensors.
 
     Args:
-        y_pred: What the model returned.
+        outputs: The outputs by name.
         wanted: The outputs with a loss, which must be tensors; default all.
-        names: Names of the outputs, if they are a list.
     """
-    if y_pred is None:
-        raise ValueError("forward() returned None; is a return missing?")
-    for name, one in by_output(y_pred, names).items():
+    for name, one in outputs.items():
         if not isinstance(one, Tensor) and (wanted is None or name in wanted):
+            if one is None and not name:
+                raise ValueError("forward() returned None; is a return missing?")
             raise TypeError(f"forward() returned a {type(one).__name__}{' as ' + name if name else ''}, not a tensor.")
-
-
-def quoted(names: Collection[str]) -> str:
-    """Return output names as a message shows them."""
-    return ", ".join(repr(name) if name else "one output" for name in sorted(names))

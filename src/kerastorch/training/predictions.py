@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.training.output_names import check_outputs
+from kerastorch.training.output_names import check_predictions
 
 
 class PredictionCollector:
@@ -34,7 +34,7 @@ class PredictionCollector:
             rows: Number of rows of the batch.
         """
         if not isinstance(outputs, Tensor):
-            check_outputs([leaf for _, leaf in leaves(outputs)] or None)
+            check_predictions(outputs)
         part = map_structure(_numpy, outputs)
         if self._rows is not None and self._whole is None and not self._parts:
             self._whole = map_structure(lambda array: np.empty((self._rows, *array.shape[1:]), array.dtype), part)
@@ -174,7 +174,7 @@ def to_arrays(outputs: Any) -> Any:
     An output may be a tensor of the batch, whose memory the data may use again, so that it is copied.
     """
     if not isinstance(outputs, Tensor):
-        check_outputs([leaf for _, leaf in leaves(outputs)] or None)
+        check_predictions(outputs)
     return map_structure(lambda output: _copied(output, _numpy(output)), outputs)
 
 

@@ -20,7 +20,7 @@ from kerastorch.regularizers import collect_penalties
 from kerastorch.runtime.call_module import call_module
 from kerastorch.training import own_metrics
 from kerastorch.training.auxiliary_losses import may_call_add_loss
-from kerastorch.training.output_names import by_output, targets_by_output
+from kerastorch.training.output_names import metric_inputs
 from kerastorch.training.own_loss import recorded
 from kerastorch.training.own_steps import CompiledMetrics, LossTracker
 from kerastorch.training.own_steps import own_metrics as own_metrics_of
@@ -118,7 +118,8 @@ class StepMixin(Functional):
             x: The inputs, from which the masks of the outputs are found. Default: those of the running batch.
             y: The targets, in the structure of the outputs.
             y_pred: The outputs of the model.
-            sample_weight: A weight for each sample, shape `(batch,)`; default: each sample counts the same.
+            sample_weight: A weight for each sample, shape `(batch,)`; or such weights by output. Default: each sample
+                counts the same.
             training: Whether the loss is that of a training step. The default loss is the same in evaluation. An
                 override may leave this parameter out.
 
@@ -154,17 +155,10 @@ class StepMixin(Functional):
         """
         trainer = self.trainer
         if trainer.metrics:
-            names = self._output_names
-            predicted = by_output(y_pred, names)
-            if "" in trainer.metrics and "" not in predicted:
-                raise ValueError(
-                    "metrics are a list, but the model returns its outputs by name; pass "
-                    f"metrics={{{next(iter(predicted), 'name')!r}: [...]}}."
-                )
-            true = targets_by_output(y, y_pred, names, trainer.metrics)
-            for name, mask in trainer.output_mask(trainer.context.x if x is None else x).items():
-                predicted[name], true[name] = predicted[name][mask], true[name][mask]
-            trainer.context.metrics.update(predicted, true)
+            loss = trainer.compiled_loss
+            masks = trainer.output_mask(trainer.context.x if x is None else x)
+            inputs = metric_inputs(y, y_pred, masks, loss.names, loss.loss_of, trainer.metrics)
+            trainer.context.metrics.update(*inputs)
         return dict(trainer.context.results)
 
     def get_metrics_result(self) -> Mapping[str, Any]:

@@ -90,8 +90,8 @@ def _tensors(batch: Batch | BatchGroup) -> list[Tensor]:
     if isinstance(batch, BatchGroup):
         return [tensor for member in batch for tensor in _tensors(member)]
     x, y, sample_weight = batch
-    if isinstance(x, Tensor) and isinstance(y, Tensor):  # the most frequent case, without a search
-        return [x, y] if sample_weight is None else [x, y, sample_weight]
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and sample_weight is None:  # the most frequent case
+        return [x, y]
     return [leaf for _, leaf in leaves(tuple(batch))]
 
 

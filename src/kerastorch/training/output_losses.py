@@ -1,0 +1,153 @@
+"""OutputLosses: which loss, and which factor in the sum, belongs to which output of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from kerastorch.core.errors import check_float
+from kerastorch.core.output_structure import (
+    NameTree,
+    StructureError,
+    assign,
+    flatten_given,
+    given_parts,
+    is_container,
+    map_values,
+    name_tree,
+    names_in,
+    quoted,
+)
+from kerastorch.losses import registry
+from kerastorch.losses.base import Loss
+from kerastorch.training.output_names import OutputNames
+
+
+class OutputLosses:
+    """The losses of `compile` by output. One loss is the loss of each output.
+
+    The outputs of a functional model are known at once, those of other models when they are called.
+
+    Args:
+        loss: One loss, or a list, dict or nested structure of them by output; anything `losses.get` takes.
+        loss_weights: Factor of each loss in the sum, in the same structure. Default 1.
+        names: Names of the model's outputs, as far as they are known.
+
+    Attributes:
+        names: Names of the model's outputs, as far as they are known.
+        losses: Losses by output name, as far as the outputs are known; `''` stands for one loss of unknown outputs.
+        tree: Names of the outputs in their structure, as far as model or losses tell them; `None` if unknown.
+
+    Raises:
+        ValueError: Losses or factors do not fit the outputs or each other.
+    """
+
+    def __init__(self, loss: Any, loss_weights: Any, names: OutputNames) -> None:
+        self.names = names
+        tree = names.known_tree
+        given = names.unwrap(loss) if tree in (None, "") else loss
+        self._is_shared = not is_container(given)
+        self._is_for_one = self._is_shared and is_container(loss)  # a list of one loss
+        self._given = map_values(lambda one: None if one is None else registry.get(one), given)
+        self._factors = _check_factors(loss_weights, self._given, names)
+        self.losses: dict[str, Loss | None] = (
+            flatten_given(self._given) if tree is None else names.settings("loss", self._given, tree)
+        )
+        self.tree: NameTree | None = (
+            name_tree(self._given, parts_of=given_parts) if tree is None and not self._is_shared else tree
+        )
+        if tree is not None:
+            names.settings("loss_weights", self._factors, tree)
+        self._seen: list[str] = []
+
+    @property
+    def may_have_more_outputs(self) -> bool:
+        """Return whether the only loss may turn out to be that of several outputs."""
+        is_unknown = self.names.known_tree is None and not self._seen
+        return is_unknown and self._is_shared and not self._is_for_one and self.losses[""] is not None
+
+    def logged(self) -> list[str]:
+        """Return the outputs whose losses are logged: those that have one, if there are several."""
+        names = self._seen or self._wanted()
+        return names if len(names) > 1 else []
+
+    def loss_of(self, output: str) -> Loss | None:
+        """Return the loss of an output; the only output has the name `''`."""
+        if output in self.losses:
+            return self.losses[output]
+        wanted = self._wanted()
+        is_only = self._is_shared or not output
+        return self.losses[wanted[0]] if is_only and len(wanted) == 1 else None
+
+    def assign(self, outputs: Mapping[str, Any], tree: NameTree) -> tuple[dict[str, Loss | None], dict[str, float]]:
+        """Return the losses and their factors by output name.
+
+        Args:
+            outputs: Outputs of the model by name.
+            tree: Their names in their structure.
+
+        Raises:
+            ValueError: The losses or factors are for other outputs.
+        """
+        given = [self._given] if self._is_for_one and len(outputs) > 1 else self._given
+        losses: dict[str, Loss | None] = self.names.settings("loss", given, tree)
+        if self._is_shared and any(isinstance(one, Tensor) for one in outputs.values()):
+            losses = {name: loss if isinstance(outputs[name], Tensor) else None for name, loss in losses.items()}
+            self._seen = [name for name, loss in losses.items() if loss is not None]
+        if all(loss is None for loss in losses.values()):
+            raise ValueError(f"no output of the model has a loss: {quoted(list(losses))}.")
+        factors = self.names.settings("loss_weights", self._factors, tree)
+        return losses, {name: 1.0 if factor is None else factor for name, factor in factors.items()}
+
+    def target_tree(self, y: Any) -> NameTree:
+        """Return the names of the outputs that targets are for, in the structure of the targets."""
+        wanted = self._seen or self._wanted()
+        if not is_container(y):
+            return wanted[0] if len(wanted) == 1 else ""
+        if isinstance(y, (list, tuple)) and len(y) > 1 and not any(map(is_container, y)):
+            for names in (list(self.losses), wanted):
+                if len(names) == len(y):
+                    return names
+        return self.names.tree(y)
+
+    def aliases(self, tree: NameTree) -> Mapping[str, str]:
+        """Return the other names that a user may write for the outputs in a tree."""
+        return self.names.aliases(tree)
+
+    def _wanted(self) -> list[str]:
+        return [name for name, loss in self.losses.items() if loss is not None]
+
+
+def _check_factors(given: Any, losses: Any, names: OutputNames) -> Any:
+    """Return `loss_weights`, checked to be numbers in the structure of the losses.
+
+    Args:
+        given: `loss_weights`; that of the only output may stand alone, in a list or in a dict.
+        losses: The losses, one or a structure of them.
+        names: Names of the model's outputs.
+
+    Raises:
+        ValueError: There is a loss without a weight, or a weight without a loss; or a weight is no number.
+    """
+    if given is None:
+        return None
+    advice = "Metrics go to metrics=[...]."
+    factors = map_values(lambda one: None if one is None else check_float("loss_weights", one, advice=advice), given)
+    if not is_container(losses):
+        factors = names.unwrap(factors)
+        is_only = isinstance(factors, Mapping) and len(factors) == 1 and names.known_tree is None
+        return next(iter(factors.values())) if is_only else factors
+    tree = names.known_tree if is_container(names.known_tree) else name_tree(losses, parts_of=given_parts)
+    by_name = assign(losses, tree, fills=True, aliases=names.aliases(tree))
+    try:
+        found = assign(factors, tree, fills=is_container(factors) or len(by_name) == 1, aliases=names.aliases(tree))
+    except StructureError:
+        found = {}
+    if not all(name in found for name, loss in by_name.items() if loss is not None):
+        raise ValueError(
+            f"loss_weights are for {quoted(sorted(flatten_given(factors)))}, losses for "
+            f"{quoted(sorted(names_in(tree)))}; give both alike."
+        )
+    return factors
