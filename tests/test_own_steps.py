@@ -453,3 +453,109 @@ def test_packing_and_unpacking_are_inverse():
         assert all(one is other for one, other in zip(unpacked, [*arrays[:count], None, None], strict=False))
     with pytest.raises(ValueError, match="got 4 entries"):
         kt.utils.unpack_x_y_sample_weight((1, 2, 3, 4))
+
+
+# --- compiled steps ---------------------------------------------------------------------------------------------------
+
+
+class Counts(kt.Sequential):
+    """A step that counts in a tensor that is no buffer."""
+
+    def train_step(self, data):
+        x, y = data
+        self.count += 1
+        loss = self.compute_loss(x, y, self(x))
+        self.trainer.backward_and_step(loss)
+        return {"loss": loss}
+
+
+class Epochs(kt.Sequential):
+    """A loss that depends on the epoch."""
+
+    def train_step(self, data):
+        x, y = data
+        loss = (1 + self.trainer.state.epoch) * self.compute_loss(x, y, self(x))
+        self.trainer.backward_and_step(loss)
+        return {"loss": loss}
+
+
+class Rate(kt.Sequential):
+    """A loss that depends on the learning rate."""
+
+    def train_step(self, data):
+        x, y = data
+        loss = self.compute_loss(x, y, self(x)) * (1 + self.optimizer.param_groups[0]["lr"])
+        self.trainer.backward_and_step(loss)
+        return {"loss": loss}
+
+
+class Steps(kt.Sequential):
+    """A step of another optimizer."""
+
+    def train_step(self, data):
+        x, y = data
+        loss = self.compute_loss(x, y, self(x))
+        self.other.zero_grad()
+        loss.backward()
+        self.other.step()
+        return {"loss": loss}
+
+
+class Reads(kt.Sequential):
+    """A loss that depends on its value."""
+
+    def train_step(self, data):
+        x, y = data
+        loss = self.compute_loss(x, y, self(x))
+        self.trainer.backward_and_step(2 * loss if loss > 0.6 else loss)
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (Counts, "Counts changes its attribute 'count'"),
+        (Epochs, "Epochs.train_step is your own and reads trainer.state"),
+        (Rate, "Rate.train_step is your own and uses the optimizer itself"),
+        (Steps, r"Steps.train_step is your own and calls SGD.step\(\) itself"),
+        (Reads, "reads the value of a tensor"),
+    ],
+)
+def test_steps_that_a_graph_would_not_repeat_run_uncompiled_with_the_same_bits(kind, reason):
+    found = []
+    for jit in (False, True):
+        kt.utils.set_random_seed(0)
+        model = kind([kt.Input((3,)), kt.layers.Dense(2)])
+        model.count = torch.zeros(())
+        model.other = torch.optim.SGD(model.parameters(), 0.1)
+        model.compile(kt.optimizers.Adam(0.01), "cross_entropy", jit_compile=jit)
+        if jit:
+            with pytest.warns(UserWarning, match=reason):
+                history = model.fit(X, Y, batch_size=4, epochs=2, verbose=0)
+        else:
+            history = model.fit(X, Y, batch_size=4, epochs=2, verbose=0)
+        found.append((dict(history.history), [one.clone() for one in model.parameters()], model.count.item()))
+    assert found[0][0] == found[1][0]
+    assert all(torch.equal(one, other) for one, other in zip(found[0][1], found[1][1], strict=True))
+    assert found[0][2] == found[1][2]
+
+
+def test_an_attribute_that_a_callback_changes_is_no_constant_of_a_compiled_step():
+    class Anneals(kt.Sequential):
+        beta = 0.0
+
+        def compute_loss(self, x, y, y_pred, sample_weight=None):
+            return nn.functional.cross_entropy(y_pred, y) + self.beta * y_pred.square().mean()
+
+    found = []
+    for jit in (False, True):
+        kt.utils.set_random_seed(0)
+        model = Anneals([kt.Input((3,)), kt.layers.Dense(2)])
+        model.compile(kt.optimizers.Adam(0.01), jit_compile=jit)
+        anneal = kt.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs, to=model: setattr(to, "beta", epoch / 2)
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "jit_compile: training continues uncompiled: a compiled step takes")
+            found.append(model.fit(X, Y, batch_size=4, epochs=3, verbose=0, callbacks=[anneal]).history["loss"])
+    assert found[1] == pytest.approx(found[0], rel=1e-5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import nn
@@ -74,6 +74,21 @@ def protected(metrics: Sequence[Any]) -> Iterator[None]:
             vars(one).update(state)
 
 
+@contextmanager
+def replaced(metric: Any, method: str, function: Any) -> Iterator[None]:
+    """Replace a method of one object for a while."""
+    attributes = vars(metric)
+    outer = attributes.get(method)
+    attributes[method] = function
+    try:
+        yield
+    finally:
+        if outer is None:
+            del attributes[method]
+        else:
+            attributes[method] = outer
+
+
 def capture(metrics: Iterable[Any]) -> list[dict[str, Any]]:
     """Return the states of metric objects, copied, for `restore`."""
     return [{"name": name_of(one), "state": copy.deepcopy(capture_metric_state(WrappedMetric(one)))} for one in metrics]
@@ -110,14 +125,11 @@ class MetricUses:
     def watched(self) -> Iterator[None]:
         """Watch the calls within a block."""
         self._results.clear()
-        for one in self._metrics:
-            vars(one)["update_state"] = self._noting_update(one, one.update_state)
-            vars(one)["result"] = self._noting_result(one.result)
-        try:
-            yield
-        finally:
+        with ExitStack() as stack:
             for one in self._metrics:
-                del vars(one)["update_state"], vars(one)["result"]
+                stack.enter_context(replaced(one, "update_state", self._noting_update(one, one.update_state)))
+                stack.enter_context(replaced(one, "result", self._noting_result(one.result)))
+            yield
 
     def is_updated(self, metric: Any) -> bool:
         """Return whether a metric was updated in any of the steps so far."""

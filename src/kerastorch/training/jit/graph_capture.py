@@ -27,6 +27,7 @@ from kerastorch.training.jit.graph_output import GraphOutput, OutputBuilder, joi
 from kerastorch.training.jit.graph_passes import materialize_scalars, replace_inplace_bernoulli
 from kerastorch.training.jit.own_step_checks import (
     check_constants,
+    forbid_metric_updates,
     forbid_optimizer_steps,
     held_objects,
     readable_parts,
@@ -244,7 +245,7 @@ class _StepFunction:
                 torch.enable_grad(),
             ):
                 step = step_of(self._trainer, "train_step")
-                with readable_parts(self._trainer.model):
+                with readable_parts(self._trainer.model), forbid_metric_updates(self._trainer):
                     logs = functional_call(self._module, {**weights, **state.buffers}, (step, batch))
                 output = logs if isinstance(logs, StepOutput) else context.take_output(logs)
         finally:

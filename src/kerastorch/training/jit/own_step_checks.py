@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -17,6 +18,8 @@ from kerastorch.core.ownership import PACKAGE, is_from, is_own
 from kerastorch.core.unsaved_attributes import MAX_ENTRIES
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.trainer_protocol import TrainerProtocol
+from kerastorch.training.own_metrics import name_of, replaced
+from kerastorch.training.own_steps import own_metrics
 
 # parts of a trainer that a step of the user's may use: they compute with tensors alone, or stay the same
 _READABLE = {"backward_and_step", "compiled_loss", "context", "metrics", "minimize", "model", "output_mask"}
@@ -44,6 +47,26 @@ def forbid_optimizer_steps(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def forbid_metric_updates(trainer: TrainerProtocol) -> Iterator[None]:
+    """Raise an error if a step updates a metric object that the model holds.
+
+    Args:
+        trainer: Holds the model.
+
+    Raises:
+        UntraceableError: The name of the metric.
+    """
+
+    def refuse(metric: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ARG001
+        raise _refused(trainer.model, f"updates the metric object {name_of(metric)!r}")
+
+    with ExitStack() as stack:
+        for one in own_metrics(trainer):
+            stack.enter_context(replaced(one, "update_state", partial(refuse, one)))
+        yield
 
 
 class _ReadableTrainer:

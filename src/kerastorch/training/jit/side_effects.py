@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from kerastorch.core.rng_state import capture_host_rng_states, host_rng_states_changed, restore_host_rng_states
-from kerastorch.core.torch_private import RNN_WEIGHT_MIRRORS
+from kerastorch.core.torch_private import RNN_WEIGHT_MIRRORS, write_count
 from kerastorch.training.jit.errors import UntraceableError
 
-# attribute name -> (value, shallow copy of a mutable container)
+# attribute name -> (value, shallow copy of a mutable container or copy of a tensor)
 _Snapshot = dict[str, tuple[Any, Any]]
 
 
@@ -50,11 +52,21 @@ def forbid_side_effects(objects: Iterable[object]) -> Iterator[None]:
 
 
 def _snapshot(instance: object) -> _Snapshot:
-    mutable = (list, dict, set, np.ndarray)
-    return {
-        name: (value, copy.copy(value) if isinstance(value, mutable) else None)
-        for name, value in vars(instance).items()
-    }
+    return {name: (value, _copied(value)) for name, value in vars(instance).items()}
+
+
+def _copied(value: Any) -> Any:
+    """Return a shallow copy of a container, a copy of a plain tensor with its count of writes, or `None`."""
+    if isinstance(value, (list, dict, set, np.ndarray)):
+        return copy.copy(value)
+    if type(value) is Tensor and not value.is_inference():
+        return _TensorCopy(value.detach().clone(), write_count(value))
+    return None
+
+
+class _TensorCopy(NamedTuple):
+    values: Tensor
+    writes: int
 
 
 def _is_changed(name: str, value: Any, snapshot: _Snapshot) -> bool:
@@ -69,10 +81,12 @@ def _has_same_entries(value: Any, copied: Any) -> bool:
 
     Args:
         value: Any object.
-        copied: Shallow copy of it; `None` if it is no container.
+        copied: What `_copied` returned for it.
     """
     if copied is None:
         return True
+    if isinstance(copied, _TensorCopy):
+        return write_count(value) == copied.writes
     if isinstance(value, np.ndarray):
         return np.array_equal(value, copied)
     if len(value) != len(copied):
@@ -90,7 +104,10 @@ def _restore(instance: object, snapshot: _Snapshot) -> None:
         attributes[name] = value
         if copied is None or _has_same_entries(value, copied):
             continue
-        if isinstance(value, np.ndarray):
+        if isinstance(copied, _TensorCopy):
+            with torch.no_grad():
+                value.copy_(copied.values)
+        elif isinstance(value, np.ndarray):
             value[...] = copied
         else:
             value.clear()
