@@ -20,6 +20,11 @@ def rank() -> int:
     return distributed.get_rank() if _has_process_group() else 0
 
 
+def is_distributed() -> bool:
+    """Return whether this process is one of several in torch's default process group."""
+    return _has_process_group() and distributed.get_world_size() > 1
+
+
 def warn_if_no_process_group() -> None:
     """Warn if several processes were launched but no process group was initialised.
 

@@ -255,11 +255,6 @@ FSDP_CHILD = "_fsdp_wrapped_module"  # the child of a module that `FullyShardedD
 HAS_CALL_IMPL = hasattr(nn.Module, "_call_impl") and hasattr(nn.Module, "_compiled_call_impl")
 
 
-def is_tracing() -> bool:
-    """Return whether `torch.jit.trace` records the operations of this thread, as TensorBoard's graph does."""
-    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
-
-
 def is_compiled_in_place(module: nn.Module) -> bool:
     """Return whether `module.compile()` was called, so that submodules are not called."""
     return getattr(module, "_compiled_call_impl", None) is not None

@@ -97,7 +97,6 @@ class LoaderBatches:
         # skipped batches are drawn, since further ones may depend on the same random generators
         return skip_batches(batches, start)
 
-
     def again(self, number: int) -> Iterator[Batch]:
         return self.epoch(number)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kerastorch.core.errors import suggest
-from kerastorch.core.torch_private import is_tracing, write_count
+from kerastorch.core.torch_private import write_count
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.layers.random_generator import RandomGenerator
@@ -39,7 +39,7 @@ class CheckpointedForward:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the `forward` of the module's class."""
         forward = type(self.module).forward.__get__(self.module)
-        if not torch.is_grad_enabled() or torch.compiler.is_exporting() or is_tracing():
+        if not torch.is_grad_enabled() or torch.compiler.is_exporting() or _is_traced():
             return forward(*args, **kwargs)
         state = _MutableState(self.module)
         output = checkpoint(
@@ -110,6 +110,11 @@ def _restore(counts: Sequence[tuple[Tensor, Tensor]], generators: Sequence[tuple
         count.copy_(before)
     for generator, state in generators:
         generator.set_state(state)
+
+
+def _is_traced() -> bool:
+    """Return whether `torch.jit.trace` records the operations of this thread, as TensorBoard's graph does."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def is_checkpointed(module: nn.Module) -> bool:

@@ -144,6 +144,22 @@ class CompiledLoss:
         if self._pass.aux_losses:
             self._pass.aux_losses.clear()
 
+    @property
+    def n_auxiliary(self) -> int:
+        """Return the number of losses that layers have added in the running step."""
+        return len(self._pass.aux_losses)
+
+    @property
+    def counts_rows(self) -> bool:
+        """Return whether the first batch has shown that batches count by their rows in a mean."""
+        return self._pass.counts_rows
+
+    def release(self) -> None:
+        """Drop the tensors of a step that failed."""
+        self.begin_step()
+        if self._pass.recorder is not None:
+            self._pass.recorder.clear()
+
     def __call__(
         self, y: Any, y_pred: Any, sample_weight: Any = None, masks: Mapping[str, Tensor] | None = None
     ) -> LossOutput:

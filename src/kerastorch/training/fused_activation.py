@@ -154,6 +154,10 @@ class LogitsRecorder(Proxy):
         self._input = self._output = None
         return found
 
+    def clear(self) -> None:
+        """Forget the recorded tensors."""
+        self._input = self._output = None
+
     def __reduce__(self) -> tuple[Any, ...]:
         # a copy of the model gets the original activation
         return (LogitsRecorder, ()) if self.function is None else (_itself, (self.function,))

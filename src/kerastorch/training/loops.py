@@ -21,11 +21,11 @@ from kerastorch.data.batches import Batch, Batches, BatchGroup, group_batches
 from kerastorch.data.loaders import copy_tensors
 from kerastorch.optimizers.step_hooks import unfuse_partly_trained_groups
 from kerastorch.runtime.batch_transfer import BatchTransfer
-from kerastorch.runtime.error_context import raise_with_context
 from kerastorch.training.eager_step import eager_step, step_output
 from kerastorch.training.evaluation_gradients import evaluation_gradients
 from kerastorch.training.fused_activation import find_final_activation
 from kerastorch.training.jit.compiled_step import Policy
+from kerastorch.training.memory_recovery import limited_step, predict_in_parts, recover
 from kerastorch.training.metrics_tracker import MetricsTracker, RunningLogs, counted_rows
 from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.own_metrics import protected
@@ -84,7 +84,7 @@ def epoch(
         try:
             output = step(batch)
         except Exception as error:
-            raise_with_context(error, model, x)
+            step, output = recover(error, trainer, batch, phase)
         if type(output) is not StepOutput:
             output = step_output(trainer, output)
         has_compiled_loss = has_compiled_loss and output.has_compiled_loss
@@ -146,7 +146,7 @@ def evaluate(
     ):
         callbacks.emit("on_test_begin", {})
         mixed = trainer.precision.around(step_of(trainer, "test_step"), trainer.device_type())
-        step = measure_and_adapt(mixed, batches, row_by_row=False)
+        step = limited_step(trainer, measure_and_adapt(mixed, batches, row_by_row=False), "test")
         state = TrainState()
         logs = epoch(trainer, metrics, stream, transfer, step, callbacks, "test", state, interruptible=interruptible)
         callbacks.emit("on_test_end", logs)
@@ -194,10 +194,12 @@ def predict_batch(trainer: Trainer, step: Callable[[Any], Any], x: Any) -> Any:
         step: The model's `predict_step`, or a function around it.
         x: Inputs on the model's device.
     """
+    if trainer.state.evaluation_rows is not None:
+        return predict_in_parts(None, trainer, step, x)
     try:
         return step(x)
     except Exception as error:
-        raise_with_context(error, trainer.model, x)
+        return predict_in_parts(error, trainer, step, x)
 
 
 @contextmanager
@@ -275,11 +277,11 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
     for optimizer in optimizer_step.optimizers:
         unfuse_partly_trained_groups(optimizer)
     optimizer_step.begin_training()
-    if compiled is not None:
+    if compiled is not None and trainer.state.training_rows is None:
         compiled.begin_epoch(callbacks)
         if compiled.policy is Policy.COMPILE:
             return trainer.precision.around(compiled, trainer.device_type())
-    step = eager_step(trainer)
+    step = limited_step(trainer, eager_step(trainer), "train")
     if not optimizer_step.is_guarded:
         return step
     copies_weights = any(getattr(one, "copies_weights", False) for one in callbacks.callbacks)

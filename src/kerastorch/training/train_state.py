@@ -32,6 +32,8 @@ class TrainState:
         feature_names: Columns of the DataFrame that was trained on; `None` if it was none.
         input_specs: Shapes and dtypes of the last batch of inputs, in their structure.
         evaluated_names: Names that the last evaluation logged; empty before the first.
+        training_rows: Rows of a micro-batch, since memory ran out for a whole batch; `None` if it did not.
+        evaluation_rows: The same for evaluation and prediction.
     """
 
     epoch: int = 0
@@ -48,6 +50,8 @@ class TrainState:
     feature_names: list[Any] | None = None
     input_specs: Any = None
     evaluated_names: tuple[str, ...] = ()
+    training_rows: int | None = None
+    evaluation_rows: int | None = None
 
     @contextmanager
     def fitting(self, first_epoch: int) -> Iterator[None]:
@@ -90,6 +94,14 @@ class TrainState:
     def record_rates(self, rates: Iterable[float]) -> None:
         """Store the learning rates of the last batch, before a callback changes them for the next one."""
         self.last_rates = tuple(rates)
+
+    def limit_training_rows(self, rows: int) -> None:
+        """Store how many rows fit into memory in training."""
+        self.training_rows = rows
+
+    def limit_evaluation_rows(self, rows: int) -> None:
+        """Store how many rows fit into memory in evaluation and prediction."""
+        self.evaluation_rows = rows
 
     def restore_epochs(self, number: int) -> None:
         """Set the number of trained epochs, of a loaded model."""
