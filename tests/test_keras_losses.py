@@ -368,6 +368,13 @@ def test_ctc_after_a_softmax_is_refused():
         model.fit(torch.randn(2, 5, 3), torch.ones(2, 1, dtype=torch.int64), verbose=0)
 
 
+def test_ctc_takes_no_mask_of_time_steps():
+    model = kt.Sequential([kt.layers.Masking(), kt.layers.Dense(4)])
+    model.compile("sgd", "ctc")
+    with pytest.raises(ValueError, match=r"ctc counts all time steps: .*Leave out the layer that makes the mask"):
+        model.fit(torch.randn(2, 5, 3), torch.ones(2, 1, dtype=torch.int64), verbose=0)
+
+
 # names, files, metrics
 
 EVERY = {

@@ -191,6 +191,17 @@ def test_steps_that_a_mask_leaves_out_do_not_count():
     assert model.evaluate(x, y.float(), verbose=0) == pytest.approx(found)
 
 
+def test_a_value_for_each_sequence_and_a_mask_of_steps_do_not_fit():
+    class OfSequence(losses.Loss):
+        def call(self, y_true, y_pred):
+            return F.cross_entropy(y_pred.movedim(-1, 1), y_true, reduction="none").mean(1)
+
+    model = kt.Sequential([kt.layers.Masking(), kt.layers.Dense(3)])
+    model.compile("sgd", OfSequence())
+    with pytest.raises(ValueError, match="A mask of the outputs weighs time steps"):
+        model.evaluate(torch.randn(5, 6, 4), torch.randint(0, 3, (5, 6)), verbose=0)
+
+
 PLACES = {"images": (4, 5), "sequences": (6,), "volumes": (2, 3, 4)}
 
 

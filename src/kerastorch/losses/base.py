@@ -328,9 +328,11 @@ def expand_sample_weight(sample_weight: Tensor, values: Tensor) -> Tensor:
     while weight.ndim > 1 and weight.shape[-1] == 1:  # (batch, 1): one weight per sample
         weight = weight.squeeze(-1)
     if weight.shape != values.shape[: weight.ndim]:
+        hint = " A mask of the outputs weighs time steps, of which the loss must return a value each."
         raise ValueError(
             f"sample_weight has shape {tuple(sample_weight.shape)}, the loss has values of shape "
             f"{tuple(values.shape)}; give one weight for each sample, shape ({values.shape[0]},)."
+            f"{hint if weight.ndim > values.ndim else ''}"
         )
     weight = weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
     return weight.expand_as(values)

@@ -17,8 +17,8 @@ class CTC(Loss):
 
     It is for speech and handwriting: a sequence of labels is known, but not at which steps they occur. Class 0 is the
     blank. A path through the classes spells its labels without repetitions in a row and without blanks. Zeros at the
-    end of a row of `y_true` are padding. All time steps of the outputs count. On a GPU, torch reads the lengths of the
-    labels in each batch.
+    end of a row of `y_true` are padding. All time steps of the outputs count; a mask of the outputs is an error.
+    Training steps with this loss are not compiled. On a GPU, torch reads the lengths of the labels in each batch.
 
     Args:
         reduction: As in `Loss`.
@@ -53,6 +53,14 @@ class CTC(Loss):
         log_p = torch.log_softmax(logits, -1).transpose(0, 1)  # (steps, batch, classes)
         n_steps = torch.full((len(y_pred),), y_pred.shape[1], device=y_true.device)
         return F.ctc_loss(log_p, y_true, n_steps, (y_true != 0).sum(1), blank=0, reduction="none")
+
+    def reduce(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
+        if sample_weight is not None and sample_weight.shape[1:].numel() > 1:
+            raise ValueError(
+                f"{self.name} counts all time steps: it takes one weight for each sample and no mask, got weights of "
+                f"shape {tuple(sample_weight.shape)}. Leave out the layer that makes the mask."
+            )
+        return super().reduce(values, sample_weight)
 
     def check(self, y_true: Tensor, y_pred: Tensor) -> None:
         self.align(y_true[: len(y_pred)], y_pred)
