@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-from kerastorch.core.array_conversion import to_tensors
 from kerastorch.core.errors import check_float, check_int
 from kerastorch.core.serialization import register
+from kerastorch.losses.array_calls import Array, call_on_arrays
 from kerastorch.metrics.built_in_metric import match_shapes
 from kerastorch.metrics.reduction import MeanMetricWrapper
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
-
-def binary_accuracy(y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, threshold: float = 0.5) -> Tensor:
+def binary_accuracy(y_true: Array, y_pred: Array, threshold: float = 0.5) -> Array:
     """Return 1 for each output that is on the side of the threshold that its label says, else 0.
 
     Args:
@@ -26,15 +21,19 @@ def binary_accuracy(y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, thre
         threshold: An output above it means 1.
 
     >>> binary_accuracy([[1], [1], [0]], [[0.9], [0.2], [0.5]])
-    tensor([[1.],
-            [0.],
-            [1.]])
+    array([[1.],
+           [0.],
+           [1.]], dtype=float32)
     """
-    y_true, y_pred = match_shapes("binary_accuracy", *_tensors(y_true, y_pred))
-    return ((y_pred > threshold) == y_true.to(y_pred.dtype)).to(_float(y_pred))
+
+    def compute(y_true: Tensor, y_pred: Tensor, _: None) -> Tensor:
+        y_true, y_pred = match_shapes("binary_accuracy", y_true, y_pred)
+        return ((y_pred > threshold) == y_true.to(y_pred.dtype)).to(_float(y_pred))
+
+    return call_on_arrays(compute, y_true, y_pred)  # type: ignore[no-any-return]
 
 
-def categorical_accuracy(y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike) -> Tensor:
+def categorical_accuracy(y_true: Array, y_pred: Array) -> Array:
     """Return 1 for each sample whose largest output and largest target are of one class, else 0.
 
     Args:
@@ -42,13 +41,17 @@ def categorical_accuracy(y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike)
         y_pred: Scores of the classes, in the shape of the targets.
 
     >>> categorical_accuracy([[0, 0, 1], [0, 1, 0]], [[0.1, 0.9, 0.8], [0.05, 0.95, 0.0]])
-    tensor([0., 1.])
+    array([0., 1.], dtype=float32)
     """
-    y_true, y_pred = match_shapes("categorical_accuracy", *_tensors(y_true, y_pred))
-    return (y_true.to(y_pred.dtype).argmax(-1) == y_pred.argmax(-1)).to(_float(y_pred))
+
+    def compute(y_true: Tensor, y_pred: Tensor, _: None) -> Tensor:
+        y_true, y_pred = match_shapes("categorical_accuracy", y_true, y_pred)
+        return (y_true.to(y_pred.dtype).argmax(-1) == y_pred.argmax(-1)).to(_float(y_pred))
+
+    return call_on_arrays(compute, y_true, y_pred)  # type: ignore[no-any-return]
 
 
-def sparse_categorical_accuracy(y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike) -> Tensor:
+def sparse_categorical_accuracy(y_true: Array, y_pred: Array) -> Array:
     """Return 1 for each sample whose largest output is that of its class number, else 0.
 
     Args:
@@ -56,14 +59,17 @@ def sparse_categorical_accuracy(y_true: Tensor | ArrayLike, y_pred: Tensor | Arr
         y_pred: Scores of the classes, `(batch, ..., classes)`.
 
     >>> sparse_categorical_accuracy([2, 1], [[0.1, 0.6, 0.3], [0.05, 0.95, 0.0]])
-    tensor([0., 1.])
+    array([0., 1.], dtype=float32)
     """
-    y_true, y_pred = _tensors(y_true, y_pred)
-    y_true = _class_numbers("sparse_categorical_accuracy", y_true, y_pred)
-    return (y_pred.argmax(-1).to(y_true.dtype) == y_true).to(_float(y_pred))
+
+    def compute(y_true: Tensor, y_pred: Tensor, _: None) -> Tensor:
+        y_true = _class_numbers("sparse_categorical_accuracy", y_true, y_pred)
+        return (y_pred.argmax(-1).to(y_true.dtype) == y_true).to(_float(y_pred))
+
+    return call_on_arrays(compute, y_true, y_pred)  # type: ignore[no-any-return]
 
 
-def top_k_categorical_accuracy(y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, k: int = 5) -> Tensor:
+def top_k_categorical_accuracy(y_true: Array, y_pred: Array, k: int = 5) -> Array:
     """Return 1 for each sample whose class is among the `k` largest outputs, else 0.
 
     Args:
@@ -71,13 +77,15 @@ def top_k_categorical_accuracy(y_true: Tensor | ArrayLike, y_pred: Tensor | Arra
         y_pred: Scores of the classes, in the shape of the targets.
         k: Number of outputs, at most that of the classes.
     """
-    y_true, y_pred = match_shapes("top_k_categorical_accuracy", *_tensors(y_true, y_pred))
-    return _in_top_k(y_true.to(y_pred.dtype).argmax(-1), y_pred, k)
+
+    def compute(y_true: Tensor, y_pred: Tensor, _: None) -> Tensor:
+        y_true, y_pred = match_shapes("top_k_categorical_accuracy", y_true, y_pred)
+        return _in_top_k(y_true.to(y_pred.dtype).argmax(-1), y_pred, k)
+
+    return call_on_arrays(compute, y_true, y_pred)  # type: ignore[no-any-return]
 
 
-def sparse_top_k_categorical_accuracy(
-    y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, k: int = 5, from_sorted_ids: bool = False
-) -> Tensor:
+def sparse_top_k_categorical_accuracy(y_true: Array, y_pred: Array, k: int = 5, from_sorted_ids: bool = False) -> Array:
     """Return 1 for each sample whose class number is among the `k` largest outputs, else 0.
 
     Args:
@@ -86,12 +94,15 @@ def sparse_top_k_categorical_accuracy(
         k: Number of outputs, at most that of the classes.
         from_sorted_ids: Whether `y_pred` holds class numbers, from the highest score to the lowest.
     """
-    y_true, y_pred = _tensors(y_true, y_pred)
-    y_true = _class_numbers("sparse_top_k_categorical_accuracy", y_true, y_pred)
-    if not from_sorted_ids:
-        return _in_top_k(y_true.to(torch.int64), y_pred, k)
-    _check_k(k, y_pred)
-    return (y_pred[..., :k] == y_true.unsqueeze(-1)).any(-1).to(_float(y_pred))
+
+    def compute(y_true: Tensor, y_pred: Tensor, _: None) -> Tensor:
+        y_true = _class_numbers("sparse_top_k_categorical_accuracy", y_true, y_pred)
+        if not from_sorted_ids:
+            return _in_top_k(y_true.to(torch.int64), y_pred, k)
+        _check_k(k, y_pred)
+        return (y_pred[..., :k] == y_true.unsqueeze(-1)).any(-1).to(_float(y_pred))
+
+    return call_on_arrays(compute, y_true, y_pred)  # type: ignore[no-any-return]
 
 
 class Accuracy(MeanMetricWrapper):
@@ -225,11 +236,6 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
     ) -> None:
         self.k, self.from_sorted_ids = check_int("k", k), from_sorted_ids
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=self.k, from_sorted_ids=from_sorted_ids)
-
-
-def _tensors(y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike) -> tuple[Tensor, Tensor]:
-    y_true, y_pred, _ = to_tensors(y_true, y_pred, None)
-    return y_true, y_pred
 
 
 def _float(y_pred: Tensor) -> torch.dtype:

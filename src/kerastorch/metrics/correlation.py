@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-from kerastorch.core.array_conversion import to_tensors
 from kerastorch.core.serialization import register
+from kerastorch.losses.array_calls import Array, call_on_arrays
 from kerastorch.losses.regression import EPSILON
 from kerastorch.metrics.built_in_metric import match_shapes, widest_float
 from kerastorch.metrics.reduction import MeanMetricWrapper
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
-
-def pearson_correlation(y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, axis: int = -1) -> Tensor:
+def pearson_correlation(y_true: Array, y_pred: Array, axis: int = -1) -> Array:
     """Return the Pearson correlation of targets and outputs along an axis.
 
     It is their covariance, divided by the product of their standard deviations.
@@ -28,14 +23,18 @@ def pearson_correlation(y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, 
         axis: Axis of the values that are correlated.
 
     >>> pearson_correlation([[0.0, 1.0, 2.0]], [[1.0, 2.0, 3.0]])
-    tensor([1.])
+    array([1.], dtype=float32)
     """
-    true, pred = _centered("pearson_correlation", y_true, y_pred, axis)
-    scale = true.centered.square().mean(axis).sqrt() * pred.centered.square().mean(axis).sqrt()
-    return ((true.centered * pred.centered).mean(axis) / scale).to(pred.dtype)
+
+    def compute(y_true: Tensor, y_pred: Tensor, _: None) -> Tensor:
+        true, pred = _centered("pearson_correlation", y_true, y_pred, axis)
+        scale = true.centered.square().mean(axis).sqrt() * pred.centered.square().mean(axis).sqrt()
+        return ((true.centered * pred.centered).mean(axis) / scale).to(pred.dtype)
+
+    return call_on_arrays(compute, y_true, y_pred)  # type: ignore[no-any-return]
 
 
-def concordance_correlation(y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, axis: int = -1) -> Tensor:
+def concordance_correlation(y_true: Array, y_pred: Array, axis: int = -1) -> Array:
     """Return the concordance correlation of targets and outputs along an axis (Lin 1989).
 
     It is `2 * covariance / (variance of y_true + variance of y_pred + (difference of the means)^2)`: the Pearson
@@ -46,11 +45,15 @@ def concordance_correlation(y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLi
         y_pred: Outputs, in the shape of the targets.
         axis: Axis of the values that are correlated.
     """
-    true, pred = _centered("concordance_correlation", y_true, y_pred, axis)
-    variances = true.centered.square().mean(axis) + pred.centered.square().mean(axis)
-    covariance = (true.centered * pred.centered).mean(axis)
-    shift = (true.mean - pred.mean).square()
-    return (2 * covariance / (variances + shift + EPSILON)).to(pred.dtype)
+
+    def compute(y_true: Tensor, y_pred: Tensor, _: None) -> Tensor:
+        true, pred = _centered("concordance_correlation", y_true, y_pred, axis)
+        variances = true.centered.square().mean(axis) + pred.centered.square().mean(axis)
+        covariance = (true.centered * pred.centered).mean(axis)
+        shift = (true.mean - pred.mean).square()
+        return (2 * covariance / (variances + shift + EPSILON)).to(pred.dtype)
+
+    return call_on_arrays(compute, y_true, y_pred)  # type: ignore[no-any-return]
 
 
 class PearsonCorrelation(MeanMetricWrapper):
@@ -108,15 +111,12 @@ class _Centered:
         self.centered = wide - wide.mean(axis, keepdim=True)
 
 
-def _centered(
-    name: str, y_true: Tensor | ArrayLike, y_pred: Tensor | ArrayLike, axis: int
-) -> tuple[_Centered, _Centered]:
+def _centered(name: str, y_true: Tensor, y_pred: Tensor, axis: int) -> tuple[_Centered, _Centered]:
     """Return targets and outputs, centered.
 
     Raises:
         ValueError: There is one value along the axis, which has no correlation.
     """
-    y_true, y_pred, _ = to_tensors(y_true, y_pred, None)
     y_true, y_pred = match_shapes(name, y_true.to(y_pred.dtype), y_pred)
     if y_pred.shape[axis] < 2:
         raise ValueError(
