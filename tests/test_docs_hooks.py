@@ -463,7 +463,7 @@ def test_a_formula_that_cannot_be_rendered_names_page_and_formula():
 
 # --- reference ----------------------------------------------------------------------------------------------------
 
-MODULES = ["callbacks", "layers", "losses", "metrics", "optimizers"]
+MODULES = ["callbacks", "layers", "losses", "metrics", "optimizers", "optimizers.schedules"]
 
 
 @pytest.mark.parametrize("module", MODULES)

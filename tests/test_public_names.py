@@ -4,7 +4,7 @@ import pytest
 
 import kerastorch as kt
 
-MODULES = [kt, kt.config, kt.data, kt.datasets, kt.errors, kt.layers, kt.saving, kt.utils]
+MODULES = [kt, kt.config, kt.data, kt.datasets, kt.errors, kt.layers, kt.optimizers.schedules, kt.saving, kt.utils]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
