@@ -653,3 +653,77 @@ def test_outside_fit_the_callbacks_change_nothing():
         one.evaluate(X, Y, verbose=0, callbacks=callback)
         one.predict(X, verbose=0, callbacks=callback)
     assert equal(before, parameters(one))
+
+
+# --- other ways to train ----------------------------------------------------------------------------------------
+
+
+class TwoOptimizers(kt.Model):
+    """Two parts, each stepped by its own optimizer; the second one makes two steps for a batch."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(6, 3), nn.Linear(3, 1)
+
+    def forward(self, x):
+        return self.second(torch.tanh(self.first(x)))
+
+    def train_step(self, batch):
+        for name in ("first", "second", "second"):
+            loss = nn.functional.mse_loss(self(batch.x), batch.y)
+            self.trainer.backward_and_step(loss, name)
+        return {"loss": loss}
+
+
+def test_each_of_several_optimizers_averages_its_weights_after_its_own_steps():
+    one = TwoOptimizers()
+    one.compile({"first": torch.optim.SGD(one.first.parameters(), lr=0.1),
+                 "second": torch.optim.SGD(one.second.parameters(), lr=0.1)})  # fmt: skip
+    one.fit(X, Y, epochs=2, callbacks=ExponentialMovingAverage(0.7), **FIT)
+    module = TwoOptimizers()
+    parts = [module.first, module.second]
+    optimizers = [torch.optim.SGD(part.parameters(), lr=0.1) for part in parts]
+    averages = [AveragedModel(part, multi_avg_fn=get_ema_multi_avg_fn(0.7)) for part in parts]
+    for x, y in BATCHES * 2:
+        for at in (0, 1, 1):
+            optimizers[at].zero_grad()
+            nn.functional.mse_loss(module(x), y).backward()
+            optimizers[at].step()
+            averages[at].update_parameters(parts[at])
+    assert equal(one.first.parameters(), averages[0].module.parameters())
+    assert equal(one.second.parameters(), averages[1].module.parameters())
+
+
+def test_compiled_training_is_averaged_over_epochs():
+    x, y = regression(320)
+    models = [kt.Model(chain()) for _ in range(2)]
+    for one, jit in zip(models, (False, True), strict=True):
+        one.compile(kt.optimizers.SGD(0.05), "mse", jit_compile=jit)
+        one.fit(x, y, epochs=5, callbacks=StochasticWeightAveraging(2, 0.02, anneal_epochs=2), **FIT)
+    for found, expected in zip(*(one.state_dict().values() for one in models), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_batch_statistics_of_a_model_of_several_inputs_are_computed():
+    torch.manual_seed(0)
+    first, second = kt.Input((2,)), kt.Input((4,))
+    joined = kt.layers.BatchNormalization()(kt.layers.concatenate([first, second]))
+    one = kt.Model([first, second], kt.layers.Dense(1)(joined))
+    one.compile("sgd", "mse")
+    one.fit([X[:, :2], X[:, 2:]], Y, epochs=3, callbacks=StochasticWeightAveraging(2), **FIT)
+    means = torch.stack([x.mean(0) for x, _ in BATCHES]).mean(0)
+    torch.testing.assert_close(one.get_layer("batch_normalization").running_mean, means)
+
+
+def test_layers_with_a_seed_draw_the_same_numbers_with_and_without_the_second_pass():
+    steps = []
+    for callbacks in ([], [StochasticWeightAveraging(1)]):
+        torch.manual_seed(0)
+        one = kt.Sequential([kt.layers.Dropout(0.4, seed=3), kt.layers.BatchNormalization(), kt.layers.Dense(1)])
+        one.compile("sgd", "mse")
+        one(X)
+        look = Look("on_train_batch_end")
+        one.fit(X, Y, epochs=3, callbacks=[*callbacks, look], **FIT)
+        steps.append(look.found["on_train_batch_end"])
+    assert all(equal(a, b) for a, b in zip(*steps, strict=True))

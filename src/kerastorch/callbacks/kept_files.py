@@ -56,7 +56,7 @@ class KeptFiles:
 
     def state_dict(self) -> list[tuple[str, float, int, int]]:
         """Return the files as plain data."""
-        return [tuple(file) for file in self._files]
+        return [(file.path, file.value, file.modified, file.size) for file in self._files]
 
     def load_state_dict(self, state: Sequence[Any]) -> None:
         """Restore what `state_dict` returned."""
