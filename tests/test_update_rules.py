@@ -398,6 +398,36 @@ def test_muon_finds_the_embeddings_of_a_model():
     assert isinstance(net.optimizer.learning_rate, float)
 
 
+def test_muon_excludes_layers_of_a_sequential_by_their_names():
+    net = kt.Sequential([kt.Input((4,)), layers.Dense(5, name="body"), layers.Dense(2, name="head")])
+    net.compile(Muon(exclude_layers=["^head"]), "mse")
+    net.fit(torch.ones(4, 4), torch.ones(4, 2), verbose=0)
+    assert names_of(dict(net.named_parameters()), of_adam(net.optimizer)) == ["0.bias", "1.bias", "1.weight"]
+
+
+def test_an_exclusion_that_excludes_nothing_is_an_error():
+    net = kt.Sequential([kt.Input((4,)), layers.Dense(5, name="body"), layers.Dense(2, name="head")])
+    net.compile(Muon(exclude_layers=["hea_d"]), "mse")
+    with pytest.raises(ValueError, match=r"exclude_layers: 'hea_d' is found in no name.*body\.weight, .*head\.bias"):
+        net.fit(torch.ones(4, 4), torch.ones(4, 2), verbose=0)
+
+
+def test_a_model_whose_own_class_is_named_for_embeddings_is_trained_by_muon():
+    class EmbeddingModel(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words = nn.EmbeddingBag(5, 2)
+            self.dense = nn.Linear(2, 3)
+
+        def forward(self, x):
+            return self.dense(self.words(x))
+
+    net = kt.Model(EmbeddingModel())
+    net.compile("muon", "cross_entropy")
+    net.fit(torch.randint(0, 5, (8, 3)), torch.randint(0, 3, (8,)), verbose=0)
+    assert names_of(dict(net.named_parameters()), of_adam(net.optimizer)) == ["dense.bias", "words.weight"]
+
+
 def test_muon_decays_matrices_and_other_weights_by_their_own_rates():
     for excluded, expected in (((), (0.8, 0.9)), (("bias",), (0.8, 1.0)), (("wide",), (1.0, 0.9))):
         weights = {name: nn.Parameter(torch.ones(shape)) for name, shape in {"wide": (2, 2), "bias": (2,)}.items()}

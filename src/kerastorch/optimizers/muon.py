@@ -6,14 +6,43 @@ import copy
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-from kerastorch.core.errors import check_float, check_int
+from kerastorch.core.errors import check_float, check_int, suggest
 from kerastorch.optimizers.base import Optimizer, Rate, TorchOptimizer
-from kerastorch.optimizers.parameter_groups import ParameterGroup, check_patterns
+from kerastorch.optimizers.parameter_groups import MAX_NAMES, ParameterGroup, check_patterns
 from kerastorch.optimizers.update_rules import muon
+
+
+class _Place(NamedTuple):
+    """The place of a parameter in a model.
+
+    Attributes:
+        parameter: The parameter, so that its id stays its own.
+        path: Its name, with the names of layers in place of their numbers in a `Sequential`.
+        words: Its name, and the names and classes of the modules around it.
+    """
+
+    parameter: Tensor
+    path: str
+    words: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, parameter: Tensor, modules: Mapping[str, nn.Module]) -> _Place:
+        """Return the place of a parameter.
+
+        Args:
+            name: Its name in the model.
+            parameter: The parameter.
+            modules: The modules of the model by name.
+        """
+        *parts, last = name.split(".")
+        around = [modules[".".join(parts[: depth + 1])] for depth in range(len(parts))]
+        given = [getattr(module, "name", None) for module in around]
+        path = [one if isinstance(one, str) else part for one, part in zip(given, parts, strict=True)]
+        return cls(parameter, ".".join([*path, last]), (name, *path, *(type(module).__name__ for module in around)))
 
 
 @dataclass(eq=False, repr=False)
@@ -35,7 +64,8 @@ class Muon(Optimizer):
         adam_weight_decay: Decoupled weight decay of the weights that Adam updates, >= 0.
         epsilon: Added to Adam's root.
         weight_decay: Decoupled weight decay of the matrices, >= 0.
-        exclude_layers: Regular expressions; Adam updates weights in whose names one of them is found.
+        exclude_layers: Regular expressions; Adam updates weights in whose names one of them is found. In a `Sequential`
+            the names of layers count, too: `["head"]` finds `Dense(10, name="head")`.
         exclude_embeddings: Whether Adam updates the weights of embeddings: those with "embedding" in their names, and
             those of submodules whose classes have "embedding" in theirs, such as `nn.EmbeddingBag`. Only `fit` knows
             the classes; in a loop of your own, names decide.
@@ -97,7 +127,7 @@ class Muon(Optimizer):
             check_float("rms_rate", self.rms_rate, above=0)
         if isinstance(self.exclude_layers, str):
             raise ValueError(f"exclude_layers is a list of expressions: [{self.exclude_layers!r}].")
-        self._embeddings: list[Tensor] = []
+        self._places: dict[int, _Place] = {}  # by id of the parameter
 
     def arguments(self) -> dict[str, Any]:
         return {
@@ -122,9 +152,8 @@ class Muon(Optimizer):
         self.weight_decay, self.adam_weight_decay = decay, self.weight_decay
 
     def read_modules(self, model: nn.Module) -> None:
-        inner = (module for name, module in model.named_modules() if name)
-        embeddings = (module for module in inner if _is_embedding(type(module).__name__))
-        self._embeddings = [weight for module in embeddings for weight in module.parameters()]
+        modules = dict(model.named_modules())
+        self._places = {id(one): _Place.of(name, one, modules) for name, one in model.named_parameters()}
 
     @property
     def is_grouped(self) -> bool:
@@ -140,6 +169,7 @@ class Muon(Optimizer):
         Raises:
             ValueError: A pattern matches no parameter, or no pattern of `learning_rate` matches a parameter.
         """
+        self._check_exclusions(named)
         matrices = {id(one) for name, one in named.items() if self._is_for_muon(name, one)}
         of_adam = copy.copy(self)
         of_adam.weight_decay = self.adam_weight_decay
@@ -151,10 +181,28 @@ class Muon(Optimizer):
         return [part for part in parts if part.params]
 
     def _is_for_muon(self, name: str, parameter: Tensor) -> bool:
-        if parameter.ndim != 2 or any(re.search(one, name) for one in self.exclude_layers or ()):
+        texts = self._texts(name, parameter)
+        if parameter.ndim != 2 or any(re.search(one, text) for one in self.exclude_layers or () for text in texts):
             return False
-        is_embedding = _is_embedding(name) or any(parameter is one for one in self._embeddings)
-        return not (self.exclude_embeddings and is_embedding)
+        place = self._places.get(id(parameter))
+        words = (name,) if place is None else place.words
+        return not (self.exclude_embeddings and any("embedding" in word.lower() for word in words))
+
+    def _texts(self, name: str, parameter: Tensor) -> tuple[str, str]:
+        """Return the names of a parameter in which `exclude_layers` is searched."""
+        place = self._places.get(id(parameter))
+        return name, name if place is None else place.path
+
+    def _check_exclusions(self, named: Mapping[str, Tensor]) -> None:
+        """Raise an error if an expression in `exclude_layers` is found in no name."""
+        texts = [text for name, one in named.items() for text in self._texts(name, one)]
+        for expression in self.exclude_layers or ():
+            if not any(re.search(expression, text) for text in texts):
+                names = list(dict.fromkeys(self._texts(name, one)[1] for name, one in named.items()))
+                raise ValueError(
+                    f"exclude_layers: {expression!r} is found in no name.{suggest(expression, names)} The model has: "
+                    f"{', '.join(names[:MAX_NAMES])}{', ...' if len(names) > MAX_NAMES else ''}."
+                )
 
     def build(self, params: Iterable[Any]) -> TorchOptimizer:
         """Return the optimizer for callers with their own gradient accumulation and loss scaling.
@@ -172,7 +220,3 @@ class Muon(Optimizer):
             if not super().is_grouped:  # else the base asks for names
                 params = [(str(number), one) for number, one in enumerate(params)]
         return super().build(params)
-
-
-def _is_embedding(name: str) -> bool:
-    return "embedding" in name.lower()
