@@ -36,6 +36,7 @@ class CompileMixin(StepMixin):
         loss: Any = None,
         loss_weights: Any = None,
         metrics: Any = None,
+        weighted_metrics: Any = None,
         *,
         regularizers: Mapping[str, Any] | None = None,
         device: Any = "auto",
@@ -61,8 +62,11 @@ class CompileMixin(StepMixin):
                 `compute_loss`.
             loss_weights: Factors of the losses in their sum, in the structure of `loss` or of the outputs. Default: 1
                 each.
-            metrics: A list of names, torchmetrics metrics and functions `(y_true, y_pred) -> value`; a dict or list of
-                such lists for several outputs. Default: no metrics.
+            metrics: A list of names, instances of `kerastorch.metrics`, torchmetrics metrics and functions
+                `(y_true, y_pred) -> value`; a tuple `(name, metric)` names one in the logs. A dict or list of such
+                lists for several outputs. Default: no metrics.
+            weighted_metrics: Like `metrics`; these count each sample with its `sample_weight` and `class_weight`.
+                Default: no metrics.
             regularizers: Penalties by parameter name, as `{"*.weight": L2(1e-4)}`; names may hold the wildcards of
                 file names.
             device: Where to compute, as `"cuda:0"`; the model is moved there by `fit` and `evaluate`. Default `"auto"`:
@@ -114,10 +118,11 @@ class CompileMixin(StepMixin):
         mixed = Precision.of(precision)
         options = CompileOptions.of(jit_compile, steps_per_execution)
         image_format = MemoryFormat(self, memory_format, own_steps=overrides(self, *STEPS))
-        by_name = metrics_by_output(metrics, compiled_loss.outputs)
+        by_name = metrics_by_output(metrics, compiled_loss.outputs, weighted_metrics)
         check_outputs_are_known(self, by_name.get("", ()), compiled_loss.loss_of(""))
         compile_args = {
             "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
             "regularizers": regularizers, "memory_format": memory_format, "jit_compile": jit_compile,
             "steps_per_execution": steps_per_execution,
             "gradients_in_evaluation": gradients_in_evaluation, "precision": mixed.policy.name,

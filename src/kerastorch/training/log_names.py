@@ -14,6 +14,7 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.output_structure import flatten_given, is_container, names_in
 from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.metrics.registry import get as get_metric
+from kerastorch.metrics.registry import get_weighted, is_named
 from kerastorch.training.output_losses import OutputLosses
 from kerastorch.training.output_names import one_list_of_metrics
 from kerastorch.training.rate_logs import has_learning_rate
@@ -27,17 +28,34 @@ class _Metrics:
         self.all = list(metrics)
 
 
-def metrics_by_output(given: Any, losses: OutputLosses) -> dict[str, list[MetricSpec]]:
+def metrics_by_output(given: Any, losses: OutputLosses, weighted: Any = None) -> dict[str, list[MetricSpec]]:
     """Return the metrics given to `compile` by output name.
 
     Args:
         given: A list for the only output; for several outputs a structure of lists or single metrics, or a list of one
             metric for each output.
         losses: Losses of the outputs.
+        weighted: Metrics that count samples with their weights, in the same form.
 
     Raises:
-        ValueError: The metrics have another structure than the outputs, or one list is for several outputs.
+        ValueError: The metrics have another structure than the outputs, or one list is for several outputs; one object
+            is given twice, so that its state would be that of both.
     """
+    plain, counted = _by_output(given, losses), _by_output(weighted, losses)
+    found = {
+        name: unique([*map(get_metric, plain.get(name, ())), *map(get_weighted, counted.get(name, ()))])
+        for name in [*plain, *(name for name in counted if name not in plain)]
+    }
+    objects = [id(one.user_object) for some in found.values() for one in some if one.user_object is not None]
+    for some in found.values():
+        for one in some:
+            if objects.count(id(one.user_object)) > 1:
+                raise ValueError(f"the metric object {one.name!r} is given twice; make one for each use.")
+    return found
+
+
+def _by_output(given: Any, losses: OutputLosses) -> dict[str, list[Any]]:
+    """Return what was given for each output, in a list, by output name."""
     names, wrapped = losses.names, _wrap(given)
     if isinstance(wrapped, _Metrics) and losses.tree is not None and len(names_in(losses.tree)) > 1:
         if len(wrapped.all) != len(names_in(losses.tree)) or isinstance(losses.tree, Mapping):
@@ -49,7 +67,7 @@ def metrics_by_output(given: Any, losses: OutputLosses) -> dict[str, list[Metric
         found = names.settings("metrics", wrapped, names.known_tree)
     else:
         found = flatten_given(names.unwrap(wrapped))
-    return {name: unique(map(get_metric, some.all)) for name, some in found.items() if some is not None and some.all}
+    return {name: some.all for name, some in found.items() if some is not None and some.all}
 
 
 def _wrap(given: Any) -> Any:
@@ -60,20 +78,23 @@ def _wrap(given: Any) -> Any:
         return {name: _wrap(some) for name, some in given.items()}
     if not isinstance(given, (list, tuple)):
         return _Metrics([given])
-    if any(one is None or is_container(one) for one in given):
+    if any(one is None or (is_container(one) and not is_named(one)) for one in given):
         return [_wrap(one) for one in given]
     return _Metrics(given)
 
 
 def unique(wanted: Iterable[MetricSpec]) -> list[MetricSpec]:
-    """Add numbers to repeated names of metrics as Keras does: `accuracy`, `accuracy_1`."""
+    """Make repeated names of metrics unique as Keras does: `accuracy`, `accuracy_1`, `weighted_accuracy`."""
     numbered: list[MetricSpec] = []
     for metric in wanted:
         names = {other.name for other in numbered}
         name, number = metric.name, 0
+        if name in names and metric.is_weighted:
+            name = f"weighted_{metric.name}"
+        stem = name
         while name in names:
             number += 1
-            name = f"{metric.name}_{number}"
+            name = f"{stem}_{number}"
         numbered.append(replace(metric, name=name))
     return numbered
 

@@ -193,8 +193,9 @@ def metric_inputs(
     names: OutputNames,
     loss_of: Callable[[str], Any],
     metrics: Collection[str],
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the outputs and targets that metrics are updated with, by output name.
+    sample_weight: Any = None,
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the outputs, targets and sample weights that metrics are updated with, by output name.
 
     Args:
         y: Targets of a batch as the data hold them.
@@ -203,6 +204,7 @@ def metric_inputs(
         names: Names of the outputs, as far as they are known.
         loss_of: Returns the loss of an output, `None` if it has none.
         metrics: The outputs with metrics; `''` stands for the only one.
+        sample_weight: Sample weights as the data hold them, if a metric counts samples with them.
 
     Raises:
         ValueError: Metrics were given as one list, and the model returns several outputs; targets have another
@@ -211,13 +213,22 @@ def metric_inputs(
     predicted, tree = names.flatten(y_pred), names.tree(y_pred)
     tensors = [name for name, one in predicted.items() if isinstance(one, Tensor)]
     true = names.targets(y, tree, [name for name in tensors if loss_of(name) is not None], metrics)
+    weights = {} if sample_weight is None else names.weights(sample_weight, tree, tensors)
     for name, mask in masks.items():
         predicted[name], true[name] = predicted[name][mask], true[name][mask]
+        if weights.get(name) is not None:
+            weights[name] = _of_steps(weights[name], mask)[mask]
     if "" not in metrics or "" in predicted:
-        return predicted, true
+        return predicted, true, weights
     if len(tensors) != 1:
         raise ValueError(one_list_of_metrics(tree))
-    return {"": predicted[tensors[0]]}, {"": true[tensors[0]]}
+    only = tensors[0]
+    return {"": predicted[only]}, {"": true[only]}, {"": weights.get(only)}
+
+
+def _of_steps(weight: Tensor, mask: Tensor) -> Tensor:
+    """Return weights of rows or of steps in the shape of a mask, `(batch, time)`."""
+    return weight.reshape(weight.shape[: mask.ndim] + (1,) * (mask.ndim - weight.ndim)).expand(mask.shape)
 
 
 def one_list_of_metrics(tree: NameTree) -> str:

@@ -144,7 +144,7 @@ class StepMixin(Functional):
             x: The inputs, from which the masks of the outputs are found; `None` for those of the running batch.
             y: The targets, in the structure of the outputs.
             y_pred: The outputs of the model.
-            sample_weight: Not used; it is here for overrides.
+            sample_weight: Weights of the samples, for `weighted_metrics`.
 
         Returns:
             A dict by log name, with the loss of the step, the compiled metrics, and the metric objects that are
@@ -156,8 +156,9 @@ class StepMixin(Functional):
         trainer = self.trainer
         if trainer.metrics:
             loss = trainer.compiled_loss
+            weight = sample_weight if trainer.has_weighted_metrics else None
             masks = trainer.output_mask(trainer.context.x if x is None else x)
-            inputs = metric_inputs(y, y_pred, masks, loss.names, loss.loss_of, trainer.metrics)
+            inputs = metric_inputs(y, y_pred, masks, loss.names, loss.loss_of, trainer.metrics, weight)
             trainer.context.metrics.update(*inputs)
         return dict(trainer.context.results)
 
