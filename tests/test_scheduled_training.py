@@ -11,7 +11,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import kerastorch as kt
 from kerastorch import optimizers
-from kerastorch.callbacks import BackupAndRestore, Callback, LearningRateScheduler, LRScheduler, ReduceLROnPlateau
+from kerastorch.callbacks import (
+    BackupAndRestore,
+    Callback,
+    LearningRateScheduler,
+    LRScheduler,
+    ReduceLROnPlateau,
+    TerminateOnNaN,
+)
 from kerastorch.optimizers import schedules
 
 BATCHES = 4  # of 8 rows
@@ -174,6 +181,35 @@ def test_a_step_of_your_own_is_scheduled():
 def test_an_optimizer_that_needs_a_closure_is_scheduled():
     model = make_model(optimizers.Torch(torch.optim.LBFGS, lr=SCHEDULE, max_iter=2))
     assert fit(model, 2).history["learning_rate"] == [half(3), half(7)]
+
+
+@pytest.mark.parametrize(
+    "optimizer", [optimizers.SGD(SCHEDULE), optimizers.Torch(torch.optim.LBFGS, lr=SCHEDULE, max_iter=1)]
+)
+def test_a_step_that_a_guard_rejects_is_not_counted(optimizer, capsys):
+    x, y = regression(8 * BATCHES)
+    x[20] = float("nan")  # in the third batch
+    model = make_model(optimizer)
+    model.fit(x, y, 8, 1, 0, [TerminateOnNaN()], shuffle=False, check_finite=False)
+    assert "terminating training" in capsys.readouterr().out
+    assert model.optimizer.param_groups[0]["iterations"] == 2
+    assert model.optimizer.learning_rate == half(2)
+
+
+def test_a_step_that_a_loss_scaler_leaves_out_is_not_counted():
+    x, y = regression(8 * BATCHES)
+    model = kt.Model(nn.Linear(6, 1))
+    model.compile(optimizers.LossScaleOptimizer(optimizers.SGD(SCHEDULE), initial_scale=2.0**126), "mse")
+    model.fit(1e6 * x, y, 8, 1, 0)
+    assert "iterations" not in model.optimizer.param_groups[0]
+    assert model.history["learning_rate"] == [half(0)]
+
+
+def test_several_optimizers_have_schedules_of_their_own():
+    model = make_model({"0": optimizers.SGD(SCHEDULE), "2": optimizers.SGD(0.25)})
+    history = fit(model, 1).history
+    rates = {name: values for name, values in history.items() if "rate" in name}
+    assert rates == {"learning_rate_0": [half(3)], "learning_rate_2": [0.25]}
 
 
 @pytest.mark.parametrize("steps", [1, "auto", 3])

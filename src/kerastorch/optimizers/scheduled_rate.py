@@ -76,6 +76,12 @@ def step_count(optimizer: TorchOptimizer) -> int:
     return int(optimizer.param_groups[0].get(STEP_COUNT, 0))
 
 
+def set_step_count(optimizer: TorchOptimizer, count: int) -> None:
+    """Set the number of steps that an optimizer has made, if it has a schedule."""
+    if STEP_COUNT in optimizer.param_groups[0]:
+        optimizer.param_groups[0][STEP_COUNT] = count
+
+
 def scheduled_rate(optimizer: object) -> ScheduledRate | None:
     """Return the hook of an optimizer that sets its rates by schedules, if it has one."""
     if not isinstance(optimizer, TorchOptimizer):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kerastorch.constraints import ConstrainedWeight, apply_constraints
 from kerastorch.core.torch_private import foreach_copy_, step_post_hooks, step_pre_hooks
+from kerastorch.optimizers.scheduled_rate import set_step_count, step_count
 from kerastorch.optimizers.step_hooks import (
     Average,
     Clip,
@@ -301,16 +302,18 @@ class OptimizerStep:
         self._end_step()
         return first[0]
 
-    def _snapshot(self) -> tuple[list[Tensor], dict[Tensor, Any]]:
-        """Copy weights and optimizer state, which change between the evaluations of a step."""
+    def _snapshot(self) -> tuple[list[Tensor], dict[Tensor, Any], int]:
+        """Copy weights and optimizer state, which change between the evaluations of a step, and the number of steps."""
         state = {weight: copy.deepcopy(about) for weight, about in self.optimizer.state.items()}
-        return [weight.detach().clone() for weight in optimizer_parameters(self.optimizer)], state
+        weights = [weight.detach().clone() for weight in optimizer_parameters(self.optimizer)]
+        return weights, state, step_count(self.optimizer)
 
     @torch.no_grad()
-    def _restore(self, held: list[Tensor], state: dict[Tensor, Any]) -> None:
+    def _restore(self, held: list[Tensor], state: dict[Tensor, Any], count: int) -> None:
         foreach_copy_(optimizer_parameters(self.optimizer), held)
         self.optimizer.state.clear()
         self.optimizer.state.update(state)
+        set_step_count(self.optimizer, count)
 
     def begin_fit(self) -> None:
         """Prepare for a fit; gradients that an earlier one has accumulated stay."""
