@@ -47,12 +47,13 @@ def test_all_groups_fall_together_and_a_rate_that_is_a_tensor_stays_that_tensor(
     assert all(isinstance(group["lr"], torch.Tensor) for group in optimizer.param_groups)
 
 
-def test_groups_with_different_rates_are_refused_before_the_first_epoch():
-    def two(model):
-        return torch.optim.SGD([{"params": [model.layer.weight], "lr": 0.1}, {"params": [model.layer.bias]}], 0.2)
-
-    with pytest.raises(ValueError, match=r"groups have several: 0\.1, 0\.2\. Use callbacks\.LRScheduler"):
-        rates([1], two)
+def test_the_rate_of_each_group_is_multiplied():
+    model = Told([1, 1, 1])
+    groups = [{"params": [model.layer.weight], "lr": 0.1}, {"params": [model.layer.bias]}]
+    model.compile(torch.optim.SGD(groups, 0.2), "mse")
+    history = fit_told(model, 3, [ReduceLROnPlateau(patience=1, factor=0.5, min_lr=0.06)]).history
+    assert history["learning_rate_0"] == [0.1, 0.1, pytest.approx(0.06)]
+    assert history["learning_rate_1"] == [0.2, 0.2, 0.1]
 
 
 def test_nan_is_no_improvement_and_never_the_best():

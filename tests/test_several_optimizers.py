@@ -336,3 +336,46 @@ def test_averages_of_all_optimizers_are_swapped_in_for_validation():
     plain.compile({"*": "sgd"}, "mse")
     with pytest.raises(ValueError, match="SGD keeps no moving average"):
         plain.fit(X, Y, verbose=0, validation_data=(X, Y), callbacks=[kt.callbacks.SwapEMAWeights()])
+
+
+@pytest.mark.parametrize(
+    ("callback", "expected"),
+    [
+        (
+            kt.callbacks.LearningRateScheduler(lambda epoch, lr: lr / 2),
+            {"generator": [0.5, 0.25], "discriminator": [2.0, 1.0]},
+        ),
+        (
+            kt.callbacks.ReduceLROnPlateau("d_loss", 0.5, patience=1, mode="min", min_delta=1e9),
+            {"generator": [1.0, 0.5], "discriminator": [4.0, 2.0]},
+        ),
+        (
+            kt.callbacks.LRScheduler("step", step_size=1, gamma=0.1, optimizer="discriminator"),
+            {"generator": [1.0, 1.0], "discriminator": [4.0, 0.4]},
+        ),
+    ],
+    ids=["LearningRateScheduler", "ReduceLROnPlateau", "LRScheduler"],
+)
+def test_callbacks_for_rates_change_the_rate_of_each(callback, expected):
+    seen = {"generator": [], "discriminator": []}
+
+    class Look(kt.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 0:
+                for name, optimizer in self.model.optimizers.items():
+                    seen[name].append(optimizer.learning_rate)
+
+    model = GAN()
+    model.compile({"generator": optimizers.SGD(1.0), "discriminator": optimizers.SGD(4.0)})
+    epochs = 3 if isinstance(callback, kt.callbacks.ReduceLROnPlateau) else 2
+    history = model.fit(X / 100, batch_size=48, epochs=epochs, verbose=0, callbacks=[callback, Look()])
+    found = {name: rates[-2:] for name, rates in seen.items()}
+    assert found == {name: pytest.approx(rates) for name, rates in expected.items()}
+    assert history.history["learning_rate_generator"][-1] == pytest.approx(expected["generator"][-1])
+
+
+def test_a_scheduler_must_name_one_of_several_optimizers():
+    model = GAN()
+    model.compile(SETTINGS)
+    with pytest.raises(ValueError, match="name one, optimizer='generator'"):
+        model.fit(X, verbose=0, callbacks=[kt.callbacks.LRScheduler("step", step_size=1)])

@@ -1,28 +1,87 @@
-"""Learning rates of `torch.optim` optimizers: the rate that all groups have in common, and the rates in the logs."""
+"""Learning rates of a model's optimizers, for callbacks that change them, and in the logs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch.optim import Optimizer
 
 from kerastorch.callbacks.base import Logs
-from kerastorch.optimizers.learning_rate import common_rate, rates, set_rates
+from kerastorch.optimizers.learning_rate import rates, set_rates
 from kerastorch.optimizers.scheduled_rate import scheduled_rate
 
 __all__ = [
     "LEARNING_RATE",
+    "ModelRates",
     "check_not_scheduled",
-    "get_rate",
     "learning_rate_logs",
+    "listed",
     "log_rates",
     "rates",
-    "set_rate",
     "set_rates",
 ]
 
 LEARNING_RATE = "learning_rate"  # the name of the log
+
+
+class ModelRates:
+    """The learning rates of all parameter groups of a model's optimizers, for a callback that changes them.
+
+    Args:
+        who: Class name of the callback, for error messages.
+        optimizers: Optimizers by name.
+
+    Raises:
+        ValueError: An optimizer has no learning rate, or a schedule of its own, which would replace each rate.
+    """
+
+    def __init__(self, who: str, optimizers: Mapping[str, Optimizer]) -> None:
+        self._who, self._optimizers = who, optimizers
+        for optimizer in optimizers.values():
+            check_not_scheduled(who, optimizer)
+        self.distinct()  # raises for an optimizer without a rate
+
+    def distinct(self) -> list[float]:
+        """Return the different rates, in the order of their groups."""
+        return list(dict.fromkeys(rate for optimizer in self._optimizers.values() for rate in rates(optimizer)))
+
+    def check_common(self, cure: str) -> None:
+        """Check that all groups have one rate.
+
+        Args:
+            cure: End of the error message.
+
+        Raises:
+            ValueError: They have different rates.
+        """
+        different = self.distinct()
+        if len(different) > 1:
+            listed = ", ".join(map(repr, different))
+            raise ValueError(
+                f"{self._who} knows one learning rate, the optimizer's groups have several: {listed}. {cure}"
+            )
+
+    def change(self, function: Callable[[float], float]) -> list[float]:
+        """Replace each rate by what a function of it returns; return the different new rates.
+
+        Args:
+            function: Called once with each different rate.
+        """
+        changed = {rate: function(rate) for rate in self.distinct()}
+        for optimizer in self._optimizers.values():
+            set_rates(optimizer, [changed[rate] for rate in rates(optimizer)])
+        return self.distinct()
+
+    def log(self, logs: Logs | None) -> None:
+        """Add the rates to the logs of an epoch that has none, in a loop that calls the hooks by hand."""
+        if logs is not None and not any(name.startswith(LEARNING_RATE) for name in logs):
+            logs.update(learning_rate_logs(self._optimizers))
+
+
+def listed(values: Iterable[float]) -> str:
+    """Return rates as a message shows them."""
+    return ", ".join(f"{value:.6g}" for value in values)
 
 
 def check_not_scheduled(who: str, optimizer: Optimizer) -> None:
@@ -41,28 +100,6 @@ def check_not_scheduled(who: str, optimizer: Optimizer) -> None:
             f"{who} sets the learning rate, but the optimizer has a schedule of its own, {hook.names}, which sets it "
             "before each step. Give the optimizer a number as learning_rate, or leave the callback out."
         )
-
-
-def get_rate(who: str, optimizer: Optimizer) -> float:
-    """Return the learning rate that all parameter groups have in common.
-
-    Args:
-        who: Class name of the callback, for the error message.
-        optimizer: Optimizer of the model.
-
-    Raises:
-        ValueError: The groups have different rates.
-    """
-    return common_rate(
-        optimizer,
-        f"{who} knows one learning rate, the optimizer's groups have several",
-        "Use callbacks.LRScheduler with a scheduler of torch.optim.lr_scheduler, which treats each group by itself.",
-    )
-
-
-def set_rate(optimizer: Optimizer, value: float) -> None:
-    """Set the learning rate of all parameter groups to one value."""
-    set_rates(optimizer, [value] * len(optimizer.param_groups))
 
 
 def learning_rate_logs(

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.learning_rate import check_not_scheduled, get_rate, log_rates, rates, set_rate
+from kerastorch.callbacks.learning_rate import ModelRates, listed
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, mismatch
 
@@ -17,8 +17,9 @@ from kerastorch.core.errors import check_float, mismatch
 class LearningRateScheduler(Callback):
     """A callback that sets the learning rate before each epoch to the result of a function.
 
-    All parameter groups of the optimizer must have one rate; for different rates use `LRScheduler`. For a rate that
-    changes with each step give the optimizer a schedule of `kerastorch.optimizers.schedules`.
+    A function of `(epoch, lr)` is called for each different rate if parameter groups, or several optimizers, have
+    different ones. For a rate that changes with each step give the optimizer a schedule of
+    `kerastorch.optimizers.schedules`.
 
     Args:
         schedule: Function `schedule(epoch, lr)` or `schedule(epoch)` of the number of the epoch, from 0, and the
@@ -27,8 +28,8 @@ class LearningRateScheduler(Callback):
 
     Raises:
         TypeError: `schedule` takes neither one argument nor two.
-        ValueError: `schedule` is not a function; or, during `fit`, it returned no such number, the parameter groups
-            have different rates, or the optimizer has a schedule of its own.
+        ValueError: `schedule` is not a function; or, during `fit`, it returned no such number, it does not take the
+            rate and parameter groups have different ones, or the optimizer has a schedule of its own.
 
     >>> halve = LearningRateScheduler(lambda epoch, lr: lr if epoch < 10 else lr / 2)
     """
@@ -39,21 +40,23 @@ class LearningRateScheduler(Callback):
         self._takes_rate = _takes_rate(schedule)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        check_not_scheduled("LearningRateScheduler", self.model.optimizer)
-        get_rate("LearningRateScheduler", self.model.optimizer)
+        self._rates = ModelRates("LearningRateScheduler", self.model.optimizers)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        rate = get_rate("LearningRateScheduler", self.model.optimizer)
+        if not self._takes_rate:
+            self._rates.check_common("Let schedule take (epoch, lr): it is called for each rate.")
+        changed = self._rates.change(lambda rate: self._new_rate(epoch, rate))
+        if self.verbose > 0:
+            print_message(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {listed(changed)}.")
+
+    def _new_rate(self, epoch: int, rate: float) -> float:
         result = self.schedule(epoch, rate) if self._takes_rate else self.schedule(epoch)
         if isinstance(result, Tensor) and result.numel() == 1:
             result = result.item()
-        rate = check_float("LearningRateScheduler: what schedule returned", result, least=0)
-        set_rate(self.model.optimizer, rate)
-        if self.verbose > 0:
-            print_message(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate:.6g}.")
+        return check_float("LearningRateScheduler: what schedule returned", result, least=0)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        log_rates(logs, self.model.optimizer, rates(self.model.optimizer))
+        self._rates.log(logs)
 
 
 def _takes_rate(schedule: Any) -> bool:

@@ -49,6 +49,7 @@ class LRScheduler(Callback):
             epochs for a scheduler whose number of steps is the number of epochs, and for all others. Batches count, not
             optimizer steps: with `gradient_accumulation_steps=4` the scheduler steps four times as often as the
             optimizer.
+        optimizer: Name of the optimizer whose rate is scheduled, if the model has several. Default: the only one.
         **arguments: Arguments of the class or function, such as `max_lr=0.1`.
 
     Raises:
@@ -75,9 +76,10 @@ class LRScheduler(Callback):
         scheduler: str | type[lr_scheduler.LRScheduler] | lr_scheduler.LRScheduler | Callable[..., Any],
         monitor: str | None = None,
         interval: Literal["epoch", "batch"] | None = None,
+        optimizer: str | None = None,
         **arguments: Any,
     ) -> None:
-        self.monitor = monitor
+        self.monitor, self.optimizer = monitor, optimizer
         self.interval = None if interval is None else check_choice("interval", interval, ("epoch", "batch"))
         if self.interval == "batch" and monitor is not None and monitor.startswith("val_"):
             raise ValueError(f"batches have no {monitor!r}; with interval='batch' monitor a log of training.")
@@ -122,21 +124,41 @@ class LRScheduler(Callback):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._batch, self._last_rates, self._first_rates = state["batch"], state["before"], state["began"]
         if self._interval == "batch" and self._last_rates:
-            self.model.trainer.state.record_rates(self._last_rates)
+            self._record_last_rates()
         self.scheduler.load_state_dict(_restore_counters(self.scheduler, state["scheduler"]))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        check_not_scheduled("LRScheduler", self.model.optimizer)
+        check_not_scheduled("LRScheduler", self._optimizer)
         self._last_rates, self._n_zero_steps = [], None
         state = self.model.trainer.state
         epochs, batches = self.params.get("epochs", 1), self.params.get("steps")
         if state.is_fitting:
             epochs -= state.epoch
-        self._attach(self.model.optimizer, epochs, batches)
+        self._attach(self._optimizer, epochs, batches)
         if self.interval is None:
             self._set_interval(self._counted_interval(epochs, batches))
         if state.is_fitting:
             check_length(self.scheduler, self._interval, epochs, batches)
+
+    @property
+    def _optimizer(self) -> Optimizer:
+        """Return the optimizer whose rate is scheduled.
+
+        Raises:
+            ValueError: There are several, and none of this name.
+        """
+        made = self.model.optimizers
+        name = next(iter(made)) if self.optimizer is None and len(made) == 1 else self.optimizer
+        if name not in made:
+            known = ", ".join(map(repr, made))
+            raise ValueError(
+                f"LRScheduler: the model has the optimizers {known}; name one, optimizer={next(iter(made))!r}."
+            )
+        return made[name]
+
+    def _record_last_rates(self) -> None:
+        if len(self.model.optimizers) == 1:
+            self.model.trainer.state.record_rates(self._last_rates)
 
     def _counted_interval(self, epochs: int, batches: int | None) -> str:
         """Return what the scheduler counts, `'epoch'` or `'batch'`."""
@@ -194,22 +216,23 @@ class LRScheduler(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
-        optimizer = self.model.optimizer
-        log_rates(logs, optimizer, rates(optimizer) if self._interval == "epoch" else self._last_rates)
+        optimizer = self._optimizer
+        if len(self.model.optimizers) == 1:
+            log_rates(logs, optimizer, rates(optimizer) if self._interval == "epoch" else self._last_rates)
         if self._interval == "epoch":
             value = None if self.monitor is None else read_monitor("LRScheduler", self.monitor, epoch, logs)
             if self.monitor is None or value is not None:
                 self._step(value)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self._final_rates = rates(self.model.optimizer)
-        record_final_rates(self.model.optimizer)
+        self._final_rates = rates(self._optimizer)
+        record_final_rates(self._optimizer)
 
     def _step(self, value: float | None) -> None:
         """Step the scheduler, with the monitored value if there is one; warn when the rate stays at 0."""
-        self._last_rates = rates(self.model.optimizer)
+        self._last_rates = rates(self._optimizer)
         if self._interval == "batch":
-            self.model.trainer.state.record_rates(self._last_rates)
+            self._record_last_rates()
         if any(self._last_rates):
             self._n_zero_steps = 0
         elif self._n_zero_steps is not None:
@@ -220,7 +243,7 @@ class LRScheduler(Callback):
                 "ends, so the model does not learn any more. Give it more steps, or train fewer epochs."
             )
         # while gradients accumulate, the optimizer has not stepped yet, and torch would warn of a wrong order
-        mark_stepped(self.model.optimizer)
+        mark_stepped(self._optimizer)
         if value is None:
             self.scheduler.step()
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerastorch.callbacks.base import Logs
-from kerastorch.callbacks.learning_rate import check_not_scheduled, get_rate, log_rates, rates, set_rate
+from kerastorch.callbacks.learning_rate import ModelRates, listed
 from kerastorch.callbacks.monitor import PatienceCallback
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, check_int
@@ -12,8 +12,8 @@ from kerastorch.core.errors import check_float, check_int
 class ReduceLROnPlateau(PatienceCallback):
     """A callback that multiplies the learning rate by `factor` when `monitor` has not improved for `patience` epochs.
 
-    NaN counts as no improvement, with a warning. All parameter groups of the optimizer must have one rate; for
-    different rates use `LRScheduler`.
+    NaN counts as no improvement, with a warning. The rate of each parameter group is multiplied, of each optimizer if
+    the model has several.
 
     Args:
         monitor: Name of the log to monitor.
@@ -33,7 +33,7 @@ class ReduceLROnPlateau(PatienceCallback):
 
     Raises:
         ValueError: An argument is out of range; or, when `fit` begins, `mode='auto'` and the direction is unknown,
-            the parameter groups have different rates, or the optimizer has a schedule of its own.
+            or the optimizer has a schedule of its own.
 
     >>> ReduceLROnPlateau("loss", factor=0.5)
     ReduceLROnPlateau(monitor='loss', factor=0.5)
@@ -70,12 +70,11 @@ class ReduceLROnPlateau(PatienceCallback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()
         self._find_sign()
-        check_not_scheduled("ReduceLROnPlateau", self.model.optimizer)
-        get_rate("ReduceLROnPlateau", self.model.optimizer)
+        self._rates = ModelRates("ReduceLROnPlateau", self.model.optimizers)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
-        log_rates(logs, self.model.optimizer, rates(self.model.optimizer))
+        self._rates.log(logs)
         value = self._read(epoch, logs)
         if value is None:
             return
@@ -93,13 +92,11 @@ class ReduceLROnPlateau(PatienceCallback):
         self._warn_if_never_logged(logs)
 
     def _reduce(self, epoch: int) -> None:
-        """Reduce the rate, unless it is at its lower bound, and start the cooldown."""
-        rate = get_rate("ReduceLROnPlateau", self.model.optimizer)
-        if rate <= self.min_lr:
+        """Reduce the rates, unless all are at their lower bound, and start the cooldown."""
+        if max(self._rates.distinct()) <= self.min_lr:
             return
-        rate = max(rate * self.factor, self.min_lr)
-        set_rate(self.model.optimizer, rate)
+        reduced = self._rates.change(lambda rate: rate if rate <= self.min_lr else max(rate * self.factor, self.min_lr))
         if self.verbose > 0:
-            print_message(f"Epoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate:.6g}.")
+            print_message(f"Epoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {listed(reduced)}.")
         self.cooldown_counter = self.cooldown
         self.wait = 0
