@@ -140,6 +140,20 @@ def test_a_training_step_with_two_noisy_views_makes_a_model_robust(run):
     assert consistent[-1] == pytest.approx((guessed == found["y_test"]).mean(), abs=2e-3)
 
 
+def test_a_network_learns_a_differential_equation_and_is_validated_by_its_residual(run):
+    found = run("differential_equation.py")
+    t = found["grid"]
+    assert abs(found["u"] - np.sin(t)).max() < 5e-3
+    ends = found["model"].predict(np.array([[0.0], [1e-3]]), verbose=0)
+    assert ends[0] == 0
+    assert ends[1] / 1e-3 == pytest.approx(1, abs=1e-2)
+    h = t[1, 0] - t[0, 0]
+    u = found["u"].astype("float64")[:, 0]
+    curvature = (u[2:] - 2 * u[1:-1] + u[:-2]) / h**2
+    expected = np.square(curvature + u[1:-1]).mean()  # by finite differences
+    assert found["history"].history["val_loss"][-1] == pytest.approx(expected, abs=2e-4)
+
+
 def test_the_best_model_is_saved_and_loaded(run, tmp_path):
     found = run("save_and_load.py")
     assert found["accuracy"] >= 0.94

@@ -51,7 +51,7 @@ def step_of(trainer: Steps, name: str) -> Step:
     model = trainer.model
     step: Step = getattr(model, name)
     metrics = own_metrics(trainer)
-    if not metrics and is_own(step) and is_own(model.compute_metrics):
+    if not metrics and _is_default(step, name) and _is_default(model.compute_metrics, "compute_metrics"):
         return step
     return OwnStep(trainer, step, name, metrics)
 
@@ -80,8 +80,13 @@ def own_metrics(trainer: Steps) -> list[Any]:
     return find_metrics(model, trainer.compile_args.get("metrics"))
 
 
+def _is_default(method: Callable[..., Any], name: str) -> bool:
+    """Return whether a method is that of `StepMixin`, which is defined above this file."""
+    return is_own(method) and getattr(method, "__qualname__", "") == f"StepMixin.{name}"
+
+
 def _overrides_metrics(kind: type) -> bool:
-    return not is_own(next(part for part in kind.__mro__ if "metrics" in vars(part)))
+    return next(part for part in kind.__mro__ if "metrics" in vars(part)).__name__ != "StepMixin"
 
 
 def takes_data(step: Callable[..., Any]) -> bool:
