@@ -36,12 +36,12 @@ def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
     if isinstance(data, (tuple, list)):
         parts = [map_structure(function, *items) for items in zip(data, *others, strict=True)]
         return type(data)(*parts) if hasattr(data, "_fields") else type(data)(parts)
-    if _is_record(data):
+    if is_record(data):
         return _map_fields(function, data, *others)
     return function(data, *others)
 
 
-def _is_record(data: Any) -> bool:
+def is_record(data: Any) -> bool:
     """Return whether an object is a dataclass with tensors or arrays in its fields; others are leaves."""
     if not dataclasses.is_dataclass(data) or isinstance(data, type):
         return False
@@ -72,7 +72,7 @@ def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(data, (tuple, list)):
         for index, part in enumerate(data):
             yield from leaves(part, f"{name}[{index}]")
-    elif _is_record(data):
+    elif is_record(data):
         for field in dataclasses.fields(data):
             yield from leaves(getattr(data, field.name), f"{name}.{field.name}")
     elif data is not None:

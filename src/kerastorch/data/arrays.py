@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.array_conversion import from_array, is_scipy_sparse
-from kerastorch.core.nested import is_sequence_of_arrays, leaves
+from kerastorch.core.nested import is_record, is_sequence_of_arrays, leaves
+from kerastorch.core.output_structure import parts_of
 
 
 def is_array(data: Any) -> bool:
@@ -24,7 +25,8 @@ def to_tensors(data: Any, name: str) -> Any:
     """Convert an array to a tensor, or several arrays to a dict or tuple of tensors.
 
     Args:
-        data: A tensor, NumPy array, pandas object, SciPy sparse array or list of numbers, or a dict or list of these.
+        data: A tensor, NumPy array, pandas object, SciPy sparse array or list of numbers, or a dict, list or dataclass
+            of these.
         name: Name of the argument, for messages.
 
     Raises:
@@ -37,6 +39,8 @@ def to_tensors(data: Any, name: str) -> Any:
         return to_tensor(data, name)
     if isinstance(data, Mapping):
         return {key: to_tensors(part, f"{name}[{key!r}]") for key, part in data.items()}
+    if is_record(data):
+        return {key: to_tensors(part, f"{name}.{key}") for key, part in parts_of(data).items()}
     if is_sequence_of_arrays(data):
         return tuple(to_tensors(part, f"{name}[{index}]") for index, part in enumerate(data))
     return to_tensor(data, name)

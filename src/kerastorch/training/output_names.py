@@ -17,6 +17,7 @@ from kerastorch.core.output_structure import (
     is_container,
     name_tree,
     names_in,
+    parts_of,
     quoted,
     template,
 )
@@ -107,7 +108,7 @@ class OutputNames:
         was = f"compile() was given {plural} for {quoted(sorted(flatten_given(given)))}"
         if tree == "":
             named = "".join(f", or {what}={{{name!r}: ...}}" for name in self._aliases)
-            return f"The model has one output, {was}. Write {what}=...{named}."
+            return f"The model has one output, {was}. Write {what}=... for it{named}."
         advice = f"Write {what}={template(tree)}" + (", or one loss for all" if what == "loss" else "")
         return f"The model has outputs {quoted(sorted(names_in(tree)))}, {was}. {advice}."
 
@@ -126,6 +127,8 @@ class OutputNames:
         Raises:
             ValueError: `y` has another structure.
         """
+        parts = None if y is None or is_container(y) else parts_of(y)
+        y = y if parts is None else parts  # a dataclass
         if tree == "" and not is_container(y):
             return {"": y}
         names, aliases = names_in(tree), self.aliases(tree)
