@@ -201,7 +201,7 @@ class ScheduleFreeAdamW(Optimizer):
     The gradient is computed at `y = (1 - beta_1) * z + beta_1 * x`. Then `z -= learning_rate * g / (sqrt(v) + epsilon)`
     with Adam's running mean square `v`, corrected for its bias, and `x` becomes the mean of all `z` so far. In training
     the weights of the model are `y`. `x` is the result: `optimizer.eval()` puts it into the model, and
-    `optimizer.train()` puts `y` back. `fit`, `evaluate` and `predict` of Keras stay with `y`.
+    `optimizer.train()` puts `y` back. `fit` validates with `x` and ends with it; `fit` of Keras stays with `y`.
 
     In a loop of your own, call `optimizer.eval()` before you evaluate or save the model, and `optimizer.train()` before
     the next step.
