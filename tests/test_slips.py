@@ -34,7 +34,7 @@ def compiled():
         (lambda: layers.LeakyReLU(alpha=0.1), "no argument 'alpha'. Its name is negative_slope"),
         (lambda: optimizers.SGD(lr=0.1), r"SGD\(\) has no argument 'lr'. Its name is learning_rate"),
         (lambda: optimizers.Adam(beta1=0.1), "Did you mean 'beta_1'"),
-        (lambda: optimizers.Adam(decay=0.1), "A rate that changes is a callback: LearningRateScheduler"),
+        (lambda: optimizers.Adam(decay=0.1), "A rate that changes is a schedule: learning_rate="),
         (lambda: optimizers.BFGS(learning_rate=0.1), "There is none: a line search finds the length of each step"),
         (lambda: optimizers.ConjugateGradient(lr=0.1), "There is no learning rate: a line search"),
         (lambda: losses.Huber(detla=2.0), r"Huber\(\) has no argument 'detla'. Did you mean 'delta'"),
@@ -258,6 +258,6 @@ def test_a_name_that_is_not_here_is_answered_with_what_to_use(look_up, message):
 
 
 def test_every_advice_is_about_a_name_that_is_not_here():
-    for room in (kt, kt.optimizers):
+    for room in (kt, kt.optimizers.schedules):
         assert [name for name in room._ADVICE if name in room.__all__] == []
     assert not hasattr(kt, "__wrapped__")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -11,8 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.constraints import ConstrainedWeight, apply_constraints
-from kerastorch.core.torch_private import foreach_copy_, step_post_hooks, step_pre_hooks
-from kerastorch.optimizers.scheduled_rate import set_step_count, step_count
+from kerastorch.core.torch_private import step_post_hooks, step_pre_hooks
 from kerastorch.optimizers.step_hooks import (
     Average,
     Clip,
@@ -26,6 +24,7 @@ from kerastorch.training.constrain_hook import ConstrainHook
 from kerastorch.training.gradient_accumulation import GradientAccumulation
 from kerastorch.training.loss_scaling import UNSCALED, NoLossScaling
 from kerastorch.training.step_output import StepOutput
+from kerastorch.training.step_snapshot import StepSnapshot
 from kerastorch.training.unwrapped_step import UnwrappedStep
 from kerastorch.training.weight_modes import WeightModes
 
@@ -290,30 +289,17 @@ class OptimizerStep:
             return loss
 
         self._is_rejected = False
-        before = self._snapshot() if self.is_guarded else None
+        before = StepSnapshot(self.optimizer) if self.is_guarded else None
         try:
             if self._steps_from_gradients:
                 closure()
             self.optimizer.step(closure)  # type: ignore[arg-type]  # a tensor in place of a float
         except _RejectedError:
             if before is not None:
-                self._restore(*before)
+                before.restore()
             return first[0]
         self._end_step()
         return first[0]
-
-    def _snapshot(self) -> tuple[list[Tensor], dict[Tensor, Any], int]:
-        """Copy weights and optimizer state, which change between the evaluations of a step, and the number of steps."""
-        state = {weight: copy.deepcopy(about) for weight, about in self.optimizer.state.items()}
-        weights = [weight.detach().clone() for weight in optimizer_parameters(self.optimizer)]
-        return weights, state, step_count(self.optimizer)
-
-    @torch.no_grad()
-    def _restore(self, held: list[Tensor], state: dict[Tensor, Any], count: int) -> None:
-        foreach_copy_(optimizer_parameters(self.optimizer), held)
-        self.optimizer.state.clear()
-        self.optimizer.state.update(state)
-        set_step_count(self.optimizer, count)
 
     def begin_fit(self) -> None:
         """Prepare for a fit; gradients that an earlier one has accumulated stay."""
