@@ -246,7 +246,7 @@ def test_each_output_has_its_own_class_weights(kind):
     wanted = 0.0
     for head, (name, y) in zip(net.heads, LABELS.items(), strict=True):
         weight = W[0] * (tables[name][y] if name in tables else 1.0)
-        wanted += float((F.cross_entropy(head(X), y, reduction="none") * weight).mean())
+        wanted += (F.cross_entropy(head(X), y, reduction="none") * weight).mean().item()
     if kind == "loader":
         history = model.fit(DataLoader(Loader(), N), class_weight=given, verbose=0)
     elif kind == "arrays":

@@ -92,8 +92,6 @@ _MATRIX_VALUES = {
 _TAKES_NUM_OUTPUTS = ("PearsonCorrCoef", "SpearmanCorrCoef")
 # names that read outputs as margins, whichever activation the loss applies
 _MARGIN_NAMES = ("categorical_hinge", "hinge", "squared_hinge")
-# names of losses that compare whole rows, in which each column is a class
-_CLASS_LOSSES = ("kl_divergence", "kld", "kullback_leibler_divergence", *_MARGIN_NAMES)
 # names of classification metrics that are better if lower
 _LOWER_IS_BETTER = ("calibration_error", "hinge_loss")
 # names that depend only on the order of the outputs
@@ -263,7 +261,7 @@ def _make_column_accuracy(key: str, spec: TaskSpec) -> LargestColumnAccuracy:
 
 def _make_regression_accumulator(key: str, is_weighted: bool, spec: TaskSpec) -> Any:
     """Return a new accumulator of a metric of values; of a loss's name, the mean of that loss."""
-    if spec.kind in ("multiclass", "multilabel") and key not in _CLASS_LOSSES:
+    if spec.kind in ("multiclass", "multilabel") and key in _REGRESSION:
         raise ValueError(f"metric {key!r} is for values, the loss is for classes. Use 'accuracy', 'f1', 'auc', ...")
     if key in _ROOT_NAMES:
         return TransformedMetric(LossMean(regression_losses.MeanSquaredError()), torch.sqrt)

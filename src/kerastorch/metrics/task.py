@@ -151,7 +151,7 @@ class TaskSpec:
                 `'order'`: like `'task'`, or instead of probabilities other numbers in 0..1 in their order.
                 `'classes'`: like `'task'`, with the probabilities of all classes.
                 `'elements'`: every probability, flattened, with a target of 0 or 1.
-                `'values'`: probabilities or values, with targets of the same shape.
+                `'values'`: probabilities or values, with targets of the same shape; class numbers become one-hot.
                 `'margins'`: outputs unchanged, with targets of the same shape.
                 `'raw'`: both unchanged.
         """
@@ -181,7 +181,10 @@ class TaskSpec:
             weight: Sample weights, `(rows,)` or more of the axes of the targets.
             input_format: As in `prepare`.
         """
-        if input_format in ("raw", "values", "margins") or self.kind == "regression":
+        has_class_numbers = self.kind == "multiclass" and y_true.shape != y_pred.shape
+        if input_format in ("raw", "margins") or (input_format == "values" and not has_class_numbers):
+            return weight
+        if self.kind == "regression":
             return weight
         if self.kind != "multiclass":
             spread = spread_weight("metrics", weight, y_pred.shape)
@@ -222,6 +225,9 @@ class TaskSpec:
         """
         if self.link == "exp" or (self.link in ("sigmoid", "softmax") and not self.margins):
             y_pred = self.probabilities(y_pred)
+        if self.kind == "multiclass" and y_true.shape != y_pred.shape:
+            y_pred, numbers = self._class_numbers(y_pred, y_true)
+            return y_pred, torch.nn.functional.one_hot(numbers, self.classes).to(y_pred.dtype)
         y_true = align_values("metrics", y_true, y_pred)
         if flat and y_pred.ndim == 2 and y_pred.shape[1] == 1:
             return y_pred.squeeze(1), y_true.squeeze(1)
