@@ -29,6 +29,7 @@ from kerastorch.export.pt2_file import trace
 from kerastorch.module.weights_mixin import check_built
 from kerastorch.runtime.dry_run import isolated
 from kerastorch.runtime.model_lock import model_lock
+from kerastorch.training.trainer import evaluation_weights
 
 _LOGGERS = ("torch.onnx", "torch.export", *EXPORT_LOGGERS, "torch.fx", "onnxscript", "onnx_ir")
 _MODULES = r"(torch|onnx|onnxscript|onnx_ir|onnxruntime)(\.|$)"  # warnings of the user's own modules are shown
@@ -60,6 +61,7 @@ def export(
     _check_stateless(parts)
     with (
         model_lock(model, "export"),
+        evaluation_weights(model),
         evaluation_mode(model),
         torch.no_grad(),
         isolated(parts),

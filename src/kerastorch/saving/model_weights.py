@@ -24,6 +24,7 @@ from kerastorch.runtime.dry_run import DryRun, build_lazy, isolated
 from kerastorch.runtime.input_specs import known_input_specs
 from kerastorch.saving import weights_file
 from kerastorch.saving.weights_compatibility import WeightsComparison
+from kerastorch.training.trainer import evaluation_weights
 
 
 def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
@@ -34,8 +35,9 @@ def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite:
     check_writable(path)
     if not overwrite and path.exists():
         raise FileExistsError(f"{path} is there already. Pass overwrite=True to replace it, or choose another name.")
-    state = module.state_dict()
-    weights_file.write(path, {bare: state[name] for bare, name in bare_names(module, state).items()})
+    with evaluation_weights(module):
+        state = module.state_dict()
+        weights_file.write(path, {bare: state[name] for bare, name in bare_names(module, state).items()})
 
 
 def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:

@@ -19,7 +19,7 @@ from kerastorch.runtime.dry_run import isolated
 from kerastorch.runtime.input_specs import last_input_specs
 from kerastorch.saving import architecture, compile_config
 from kerastorch.saving.serializer import built_shapes
-from kerastorch.training.trainer import Trainer
+from kerastorch.training.trainer import Trainer, evaluation_weights
 from kerastorch.version import VERSION_KEY, __version__
 
 SUFFIX = ".kt"
@@ -47,9 +47,10 @@ def save_model(model: Functional, filepath: str | os.PathLike[str], overwrite: b
     for name, weight in (*model.named_parameters(), *model.named_buffers()):
         if nn.parameter.is_lazy(weight):
             raise ValueError(f"{name} has no size yet. Build the model before saving it: call it, or fit, on data.")
-    with isolated(modules(model)):
-        sections = _sections(model)
-    archive_format.write(path, sections)
+    with evaluation_weights(model):
+        with isolated(modules(model)):
+            sections = _sections(model)
+        archive_format.write(path, sections)
 
 
 def check_model_path(filepath: str | os.PathLike[str]) -> Path:

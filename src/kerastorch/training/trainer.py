@@ -321,5 +321,11 @@ class Trainer:
         self.compiled_loss.set_penalties(collect_penalties(self.model, self.weight_regularizers))
 
 
+def evaluation_weights(model: Any) -> AbstractContextManager[None]:
+    """Give the weights of a model, compiled or not, the values to evaluate with, for a while."""
+    trainer: Trainer | None = vars(model).get("_trainer")
+    return nullcontext() if trainer is None else trainer.evaluation_weights()
+
+
 def _no_optimizer(loss: Tensor, optimizer: str | None = None) -> None:  # noqa: ARG001
     raise RuntimeError("a step of the optimizer is made within fit() or train_on_batch().")
