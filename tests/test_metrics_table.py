@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import kerastorch as kt
 
@@ -91,6 +92,25 @@ def test_reset_state_starts_from_the_beginning(row):
     with warnings.catch_warnings():
         value = metric(*positional)
     np.testing.assert_allclose(np.atleast_1d(value.numpy()), expected(first), rtol=2e-5, atol=2e-6)
+
+
+class Reads(TorchDispatchMode):
+    """Raises an error when a number is brought to Python, or a shape depends on numbers."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert func._schema.name not in ("aten::_local_scalar_dense", "aten::nonzero", "aten::bincount", "aten::equal")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row[3] != "step_weight"], ids=name_of)
+def test_an_update_reads_no_number_from_the_device(row):
+    name, options, kind, weight, *_ = row
+    metric = getattr(kt.metrics, name)(**options)
+    positional, named = arrays(TABLE["data"][:1], kind, weight)
+    tensors, weights = [torch.as_tensor(one) for one in positional], {k: torch.as_tensor(v) for k, v in named.items()}
+    metric.update_state(*tensors, **weights)
+    with Reads():
+        metric.update_state(*tensors, **weights)
 
 
 def test_the_table_has_every_class():

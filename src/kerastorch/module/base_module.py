@@ -14,15 +14,28 @@ from kerastorch.core.errors import warn
 from kerastorch.core.module_calls import outermost_module
 from kerastorch.core.module_tree import modules
 from kerastorch.core.trainable import Freezable
+from kerastorch.symbolic.fake_tensors import is_shape_inference
 from kerastorch.symbolic.symbolic_call import Recordable
 
 
 class AuxiliaryLosses(list[Tensor]):
-    """Scalars that modules have added to the loss of the running step, with the module of each."""
+    """Scalars that modules have added to the loss of the running step, with the module of each.
+
+    Attributes:
+        metrics: Scalars that modules have given to `add_metric` in the running step, by name.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._owners: dict[int, nn.Module] = {}
+        self.metrics: dict[str, list[Tensor]] = {}
+
+    def __bool__(self) -> bool:
+        return len(self) > 0 or len(self.metrics) > 0
+
+    def metric_means(self) -> dict[str, Tensor]:
+        """Return the mean of what was given under each name in the running step."""
+        return {name: torch.stack(values).mean() for name, values in self.metrics.items()}
 
     def add(self, owner: nn.Module, loss: Tensor) -> None:
         """Append a loss that a module has added."""
@@ -33,6 +46,7 @@ class AuxiliaryLosses(list[Tensor]):
         """Remove all losses."""
         super().clear()
         self._owners.clear()
+        self.metrics.clear()
 
     def of(self, owners: set[nn.Module]) -> list[Tensor]:
         """Return the losses that any of these modules has added."""
@@ -73,6 +87,39 @@ class BaseModule(Recordable, Freezable):
             self._add_outside(loss)
         elif threading.get_ident() == self._aux_losses_thread:
             self._aux_losses.add(self, loss)
+
+    def add_metric(self, value: Tensor, name: str) -> None:
+        """Log the mean of a value over the epoch; call it in `forward`.
+
+        Values of several calls with one name are averaged. In the validation the log is `val_` and the name. Outside of
+        `fit`, `evaluate` and the `_on_batch` methods it has no effect. A metric object that is an attribute of the
+        module, `self.seen = kerastorch.metrics.Mean(name="seen")`, does the same with `update_state`.
+
+        Args:
+            value: A tensor, of which the mean counts, or a number.
+            name: Name in the logs.
+
+        Raises:
+            ValueError: There is no name.
+
+        >>> import kerastorch as kt
+        >>> class Watched(kt.layers.Dense):
+        ...     def forward(self, x):
+        ...         y = super().forward(x)
+        ...         self.add_metric(y, name="output")
+        ...         return y
+        >>> model = kt.Sequential([Watched(1, kernel_initializer="ones")])
+        >>> model.compile("sgd", "mse")
+        >>> model.evaluate([[1.0], [3.0]], [[1.0], [3.0]], verbose=0, return_dict=True)
+        {'loss': 0.0, 'output': 2.0}
+        """
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"add_metric needs a name for the logs, got {name!r}: add_metric(value, name='activity').")
+        losses = self._aux_losses
+        is_in_step = losses is not None and threading.get_ident() == self._aux_losses_thread
+        if losses is not None and is_in_step and not is_shape_inference():
+            with torch.no_grad():
+                losses.metrics.setdefault(name, []).append(torch.as_tensor(value).detach().float().mean())
 
     def _add_outside(self, loss: Tensor) -> None:
         """Store a term for `losses` until the next call of the outermost module that is running."""

@@ -189,7 +189,9 @@ class CompiledLoss:
         if not (self._penalties or now.aux_losses or now.has_activity_penalties):
             return output
         total, parts, weight, weights = output
-        parts["data_loss"] = total
+        if self._penalties or len(now.aux_losses) or now.has_activity_penalties:
+            parts["data_loss"] = total
+        parts |= now.aux_losses.metric_means()
         for penalty in self._penalties:
             total = total + penalty.regularizer(penalty.weight)
         for auxiliary in now.aux_losses:

@@ -12,6 +12,7 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.graph_builder import mask_graph
+from kerastorch.module.base_module import AuxiliaryLosses
 from kerastorch.runtime.call_module import call_module
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.masks import makes_mask
@@ -49,11 +50,13 @@ class OutputMask:
             if not any(True for _ in self._graph.children()):
                 return call_module(self._graph, x)  # type: ignore[no-any-return]
             # layers that the masks depend on run a second time, which must change no statistics and add no penalties
-            losses = getattr(self._model, "_aux_losses", None) or []
-            before = len(losses)
+            losses = getattr(self._model, "_aux_losses", None)
+            losses = AuxiliaryLosses() if losses is None else losses
+            before, metrics = len(losses), {name: [*some] for name, some in losses.metrics.items()}
             with evaluation_mode(self._graph):
                 masks = call_module(self._graph, x)
             del losses[before:]
+            losses.metrics = metrics
             return masks  # type: ignore[no-any-return]
 
     def _find(self, x: Any) -> fx.GraphModule | None:
