@@ -25,8 +25,8 @@ from kerastorch.saving.hook_detection import hooks_of, is_foreign
 from kerastorch.saving.serializer import Writer
 from kerastorch.training.trainer import Trainer
 
-_ARGUMENTS = ("loss", "loss_weights", "metrics", "weighted_metrics", "regularizers", "memory_format", "jit_compile", "steps_per_execution",
-              "gradients_in_evaluation", "precision")  # fmt: skip
+_ARGUMENTS = ("loss", "loss_weights", "metrics", "weighted_metrics", "regularizers", "memory_format", "jit_compile",
+              "steps_per_execution", "gradients_in_evaluation", "precision")  # fmt: skip
 
 
 def encode_compile_args(trainer: Trainer) -> dict[str, Any]:
