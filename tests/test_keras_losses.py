@@ -119,6 +119,19 @@ def test_gradients_are_finite_where_an_answer_is_certain(gamma, from_logits):
             assert torch.isfinite(p.grad).all()
 
 
+def test_a_focal_loss_on_logits_does_not_round_small_factors_to_zero():
+    z = torch.tensor([[20.0], [-20.0], [30.0]])
+    y = torch.tensor([[1.0], [0.0], [1.0]])
+    right = torch.where(y == 1, z, -z).double()
+    wanted = (torch.sigmoid(-right) ** 0.5 * F.softplus(-right)).mean(1)
+    loss = losses.BinaryFocalCrossentropy(gamma=0.5, from_logits=True, reduction=None)
+    torch.testing.assert_close(loss(y, z).double()[::2], wanted[::2], rtol=1e-4, atol=0)
+    wide = torch.cat([torch.zeros(3, 1), z], 1)
+    loss = losses.CategoricalFocalCrossentropy(1.0, 0.5, from_logits=True, reduction=None)
+    found = loss(torch.cat([1 - y, y], 1), wide.double())
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=0)
+
+
 # fusion of the last activation
 
 
@@ -208,6 +221,18 @@ def test_a_value_for_each_image_gives_the_same_mean_for_every_batch_size(batch_s
     wanted = float(_dice(IMAGES, SCORES.sigmoid(), (1, 2, 3)).mean())
     assert model.evaluate(SCORES, IMAGES, batch_size=batch_size, verbose=0) == pytest.approx(wanted, rel=1e-5)
     assert loss.is_mean_over_rows()
+
+
+@pytest.mark.parametrize("axis", [0, (0, 2, 3), -4, (-4, -1)])
+def test_a_sum_over_the_batch_is_no_mean_over_rows_whichever_axes_remain(axis):
+    loss = losses.Dice(axis=axis)
+    found = loss(IMAGES, SCORES.sigmoid())
+    axes = (axis,) if isinstance(axis, int) else axis
+    torch.testing.assert_close(found, _dice(IMAGES, SCORES.sigmoid(), axes).mean())
+    assert not loss.is_mean_over_rows()
+    if 0 in axes:
+        with pytest.raises(ValueError, match="has no value for each sample, which sample weights need"):
+            loss(IMAGES, SCORES.sigmoid(), torch.ones(10))
 
 
 def test_weights_of_samples_multiply_the_value_of_each_image():

@@ -130,7 +130,7 @@ def circle_values(
 
 def _logsumexp(values: Tensor, mask: Tensor) -> Tensor:
     """Return `log(sum(exp(values)))` of the unmasked values in each row; of none, a very large negative number."""
-    # not -infinity, whose gradient is NaN
+    # finite, because infinity minus infinity is NaN
     return values.masked_fill(~mask, torch.finfo(values.dtype).min / 4).logsumexp(1)
 
 

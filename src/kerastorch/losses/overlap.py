@@ -49,6 +49,11 @@ class OverlapLoss(Loss):
         return self.axis is not None and min(self.axis) > 0 and super().is_mean_over_rows()
 
     def reduce(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
+        if sample_weight is not None and self.axis is not None and 0 in self.axis:
+            raise ValueError(
+                f"{self.name} with axis={self.axis} has no value for each sample, which sample weights need; leave "
+                "out axis 0."
+            )
         if sample_weight is None or values.ndim:
             return super().reduce(values, sample_weight)
         while sample_weight.ndim > 1 and sample_weight.shape[-1] == 1:
