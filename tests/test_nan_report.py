@@ -453,3 +453,39 @@ def test_numpy_inputs_with_names_are_named():
     x["b"][5, 1] = np.inf
     with pytest.warns(UserWarning, match=r"x\['b'\] has inf in 1 of 16 rows, first in row 5"):
         model.fit(x, np.zeros((16, 1)), verbose=0, check_finite=False, shuffle=False)
+
+
+# --- mixed precision and several optimizers -------------------------------------------------------------------------
+
+
+def test_a_step_that_a_loss_scale_leaves_out_is_no_nan(tmp_path):
+    x, y = torch.full((16, 6), 8.0), torch.full((16, 1), 100.0)  # the first scale, 65536, overflows float16
+    scales = []
+
+    class Scale(Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            scales.append(self.model.trainer.optimizer_step.scaling.scaler.get_scale())
+
+    model = make(optimizer="sgd", precision="fp16")
+    history = model.fit(x, y, verbose=0, epochs=3, callbacks=[Scale()], nan_report=tmp_path / "report")
+    assert len(history.epoch) == 3
+    assert scales[-1] < 65536
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_loss_that_is_not_finite_in_mixed_precision_is_named(tmp_path):
+    model = make(Switch(overflow), optimizer="sgd", precision="fp16")
+    with pytest.raises(RuntimeError, match=r"middle \(Switch\) gave inf(.|\n)*bfloat16"):
+        fit(model, nan_report=tmp_path)
+    assert (
+        make(Switch(overflow), optimizer="sgd", precision="fp16").replay(tmp_path, verbose=0).finding.name == "middle"
+    )
+
+
+def test_several_optimizers_are_saved_and_repeated(tmp_path):
+    def several():
+        return make(Switch(overflow), optimizer={"first.*": "adam", "*": kt.optimizers.SGD(0.5)})
+
+    with pytest.raises(RuntimeError, match=r"learning rate 0.001, 0.5\): middle \(Switch\) gave inf"):
+        fit(several(), nan_report=tmp_path)
+    assert several().replay(tmp_path, verbose=0).learning_rates == (0.001, 0.5)

@@ -57,7 +57,7 @@ def diagnose(
     batch: Batch,
     bad_weight: Finding | None,
     weights: Mapping[str, Tensor],
-    loss: Any,
+    loss: Tensor | float | None,
     parts: Mapping[str, Any],
 ) -> Finding:
     """Return the first tensor of a step that is not finite, in the order of the computation.

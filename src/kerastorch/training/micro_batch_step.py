@@ -15,6 +15,7 @@ from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.runtime.call_module import call_module
 from kerastorch.training.auxiliary_losses import may_call_add_loss
 from kerastorch.training.jit.graph_output import join_step_outputs
+from kerastorch.training.metrics_tracker import MetricsTracker
 from kerastorch.training.micro_batches import Shares, combination, combine, select_rows, split_rows, tensor_counts
 from kerastorch.training.step_output import StepOutput
 from kerastorch.training.trainer import Trainer
@@ -220,14 +221,17 @@ class MicroBatchStep:
         return combine([shares.weigh(index, output) for index, output in enumerate(outputs)], outputs)
 
 
-class _HeldUpdates:
+class _HeldUpdates(MetricsTracker):
     """Receiver of outputs and targets that keeps them until the step has succeeded."""
 
     def __init__(self) -> None:
+        super().__init__({})
         self._updates: list[tuple[Any, ...]] = []
 
-    def update(self, *given: Any) -> None:
-        """Keep the outputs and targets of one part."""
+    def update(
+        self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any], sample_weight: Mapping[str, Any] = {}
+    ) -> None:
+        given = (y_pred, y_true, *([sample_weight] if sample_weight else []))
         self._updates.append(tuple(map_structure(_detached, one) for one in given))
 
     def send_to(self, metrics: Any) -> None:

@@ -67,7 +67,7 @@ def repeat_step(
         layers = tuple(layer_stats(observed.probe, trainer.model))
     rates = learning_rates(trainer)
     loss = math.nan if observed.loss is None else float(observed.loss)
-    remedies = remedies_for(finding.kind, rates, {"float16": _uses_float16(observed.weights)})
+    remedies = remedies_for(finding.kind, rates, {"float16": _uses_float16(trainer, observed.weights)})
     return NonFiniteReport(finding, loss, epoch + 1, batch_number + 1, rates, remedies, layers)
 
 
@@ -77,7 +77,10 @@ def learning_rates(trainer: Trainer) -> tuple[float, ...]:
     return tuple(float(group["lr"]) for group in groups if "lr" in group)
 
 
-def _uses_float16(weights: Mapping[str, Tensor]) -> bool:
+def _uses_float16(trainer: Trainer, weights: Mapping[str, Tensor]) -> bool:
+    """Return whether weights are in float16, or modules compute in it."""
+    if trainer.precision.policy.compute_dtype == "float16":
+        return True
     devices = {weight.device.type for weight in weights.values()}
     autocast = any(
         torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) is torch.float16 for device in devices
@@ -103,7 +106,7 @@ class _Observation:
         self._trainer, self._steps = trainer, steps
         self.probe = NonFiniteProbe(trainer.model)
         self.weights: dict[str, Tensor] = parameter_names(trainer.model, trainer.compiled_loss.parameters())
-        self.loss: Any = None
+        self.loss: Tensor | float | None = None
         self.parts: Mapping[str, Any] = {}
 
     def run(self, step: Step, batch: Batch) -> None:
