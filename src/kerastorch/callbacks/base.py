@@ -172,4 +172,6 @@ class Callback(KeywordHints):
 for _old in RENAMED_ATTRIBUTES:
     setattr(Callback, _old, RenamedAttribute(Callback, _old))
 
-HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+STEP_HOOKS = ("on_after_backward", "on_before_optimizer_step")  # within a training step; Keras has none of them
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_") and name not in STEP_HOOKS)
+ALL_HOOKS = (*HOOKS, *STEP_HOOKS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import torch
 from torch import nn
 
-from kerastorch.callbacks.base import HOOKS, Callback
+from kerastorch.callbacks.base import ALL_HOOKS, Callback
 from kerastorch.callbacks.renamed_attributes import adopt_old_names
 from kerastorch.core.errors import CheckpointError, suggest, unknown, warn
 from kerastorch.core.ownership import is_own
@@ -70,7 +70,7 @@ class CallbackList:
             _check_callback(callback)
             adopt_old_names(type(callback), stacklevel=2)
         self.callbacks.sort(key=lambda callback: (callback.is_checkpointer, not callback.replaces_weights))
-        self._hooks = {hook: [f for c in self.callbacks for f in _overridden_hooks(c, hook)] for hook in HOOKS}
+        self._hooks = {hook: [f for c in self.callbacks for f in _overridden_hooks(c, hook)] for hook in ALL_HOOKS}
         for callback in self.callbacks:
             callback.set_model(cast("TrainableModel", model))
             callback.set_params(params)
@@ -210,9 +210,10 @@ def _check_callback(callback: object) -> None:
             "callbacks=[kerastorch.callbacks.EarlyStopping(patience=3)]."
         )
     for name in dir(type(callback)):
-        if name.startswith("on_") and name not in HOOKS and callable(getattr(callback, name, None)):
+        if name.startswith("on_") and name not in ALL_HOOKS and callable(getattr(callback, name, None)):
             raise TypeError(
-                f"{type(callback).__name__}.{name} is not a hook.{suggest(name, HOOKS)} Hooks: {', '.join(HOOKS)}."
+                f"{type(callback).__name__}.{name} is not a hook.{suggest(name, ALL_HOOKS)} "
+                f"Hooks: {', '.join(ALL_HOOKS)}."
             )
 
 

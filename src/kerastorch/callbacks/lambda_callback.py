@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kerastorch.callbacks.base import HOOKS, Callback
+from kerastorch.callbacks.base import ALL_HOOKS, Callback
 from kerastorch.core.errors import mismatch
 
 
@@ -59,7 +59,7 @@ class LambdaCallback(Callback):
         on_before_optimizer_step: Callable[..., Any] | None = None,
     ) -> None:
         arguments = locals()
-        for hook in HOOKS:
+        for hook in ALL_HOOKS:
             function = arguments.get(hook)
             if function is None:
                 continue

@@ -176,7 +176,8 @@ class Layer(WeightsMixin, Configurable):
     def losses(self) -> list[Tensor]:
         """The terms that the layer adds to the loss, as scalars: what `add_loss` was given, and the penalties.
 
-        What was added in the last call of the outermost module comes first, then the penalties of trainable weights.
+        What was added in the last call in which a layer has added anything comes first, then the penalties of trainable
+        weights.
         Both include those of layers within the layer. Penalties of outputs, `activity_regularizer`, are there in a step
         of `fit` or `evaluate` only.
 

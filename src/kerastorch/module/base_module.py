@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from time import perf_counter_ns
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import warn
-from kerastorch.core.module_calls import outermost_module
+from kerastorch.core.module_calls import outermost_call
 from kerastorch.core.module_tree import modules
 from kerastorch.core.trainable import Freezable
 from kerastorch.symbolic.fake_tensors import is_shape_inference
@@ -21,12 +22,18 @@ from kerastorch.symbolic.symbolic_call import Recordable
 class AuxiliaryLosses(list[Tensor]):
     """Scalars that modules have added to the loss of the running step, with the module of each.
 
+    Args:
+        call: Outside of a step, the outermost call that they were added in.
+
     Attributes:
+        call: The argument.
+        time: When the list was made.
         metrics: Scalars that modules have given to `add_metric` in the running step, by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, call: Any = None) -> None:
         super().__init__()
+        self.call, self.time = call, perf_counter_ns()
         self._owners: dict[int, nn.Module] = {}
         self.metrics: dict[str, list[Tensor]] = {}
 
@@ -122,25 +129,13 @@ class BaseModule(Recordable, Freezable):
                 losses.metrics.setdefault(name, []).append(torch.as_tensor(value).detach().float().mean())
 
     def _add_outside(self, loss: Tensor) -> None:
-        """Store a term for `losses` until the next call of the outermost module that is running."""
+        """Store a term for `losses`, in place of those of the module's last call."""
         if type(loss) is not Tensor or torch.compiler.is_compiling():
             return  # the shapes of a dry run, or a graph that is recorded
-        root = outermost_module()
-        if root is None:
-            self._last_losses = None
-        elif not any(hook is _forget_losses for hook in root._forward_pre_hooks.values()):
-            root.register_forward_pre_hook(_forget_losses)
-            _forget_losses(root, ())
-        if self._last_losses is None:
-            self._last_losses = AuxiliaryLosses()
-        self._last_losses.add(self, loss)
-
-
-def _forget_losses(root: nn.Module, args: Any) -> None:  # noqa: ARG001
-    """Remove the terms of the last call; a forward pre-hook."""
-    for part in modules(root):
-        if isinstance(part, BaseModule) and part._last_losses is not None:
-            part._last_losses = None
+        call, last = outermost_call(), self._last_losses
+        if last is None or call is None or last.call is not call:
+            last = self._last_losses = AuxiliaryLosses(call)
+        last.add(self, loss)
 
 
 @contextmanager
@@ -172,4 +167,8 @@ def added_losses(module: nn.Module) -> list[Tensor]:
             "losses has no penalties of outputs here: activity_regularizer is computed only in the steps of fit and "
             "evaluate. In a loop of your own, call add_loss in a layer."
         )
-    return [loss for part in parts for loss in part._last_losses or ()]
+    added = [one for part in parts if (one := part._last_losses) is not None]
+    last = max(added, key=lambda one: one.time, default=None)
+    if last is None or last.call is None:
+        return list(last or ())
+    return [loss for one in added if one.call is last.call for loss in one]

@@ -191,9 +191,10 @@ class StepMixin(Functional):
     def losses(self) -> list[Tensor]:
         """The terms that the model adds to the loss, as scalars: what `add_loss` was given, and the penalties.
 
-        What was added in the last call of the model comes first; in a step, in all calls of this step. Then come the
-        penalties of trainable weights, also those of `compile(regularizers=...)`. `compute_loss` includes them.
-        Penalties of outputs, `activity_regularizer`, are there in a step of `fit` or `evaluate` only.
+        What was added in the last call in which a layer has added anything comes first; in a step, in all calls of this
+        step. Then come the penalties of trainable weights, also those of `compile(regularizers=...)`. `compute_loss`
+        includes all of them. Penalties of outputs, `activity_regularizer`, are there in a step of `fit` or `evaluate`
+        only.
 
         Warns:
             UserWarning: A layer has an `activity_regularizer`, and no step is running.

@@ -325,6 +325,6 @@ def _reason(error: Exception | None) -> str:
     if isinstance(error, UntraceableError):
         return str(error)
     if "DataDependent" in type(error).__name__:
-        return "the step reads the value of a tensor, as `if loss > 1` and `.item()` do"
+        return "the step is data-dependent: it reads the value of a tensor, as `if loss > 1` and `.item()` do"
     first_line = next((line for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {first_line.strip()[:200]}".rstrip(".: ")
