@@ -662,7 +662,7 @@ def test_callbacks_without_a_state_have_an_empty_one():
         ("LearningRateScheduler", {"schedule": None, "verbose": 0}),
         ("SwapEMAWeights", {"swap_on_epoch": False}),
         ("TerminateOnNaN", {"raise_error": False}),
-        ("LRScheduler", {"scheduler": None, "monitor": None, "interval": None, "arguments": None}),
+        ("LRScheduler", {"scheduler": None, "monitor": None, "interval": None, "optimizer": None, "arguments": None}),
     ],
 )  # fmt: skip
 def test_arguments_are_keras_own_in_name_order_and_default(name, arguments):

@@ -212,6 +212,14 @@ def test_several_optimizers_have_schedules_of_their_own():
     assert rates == {"learning_rate_0": [half(3)], "learning_rate_2": [0.25]}
 
 
+def test_one_of_several_optimizers_has_a_scheduler_of_torch():
+    model = make_model({"0": optimizers.SGD(0.5), "2": optimizers.SGD(0.25)})
+    scheduler = LRScheduler("exponential", interval="batch", optimizer="2", gamma=0.5)
+    history = fit(model, 2, [scheduler]).history
+    assert history["learning_rate_0"] == [0.5, 0.5]
+    assert history["learning_rate_2"] == [0.25 * 0.5**3, 0.25 * 0.5**7]
+
+
 @pytest.mark.parametrize("steps", [1, "auto", 3])
 def test_compiled_steps_have_the_rates_and_weights_of_eager_ones(steps):
     def trained(**options):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from torch.optim import Optimizer
@@ -103,7 +104,9 @@ def check_not_scheduled(who: str, optimizer: Optimizer) -> None:
 
 
 def learning_rate_logs(
-    by_name: Mapping[str, Optimizer], earlier: Iterable[str] = (), rates: Iterable[float] = ()
+    by_name: Mapping[str, Optimizer],
+    earlier: Iterable[str] = (),
+    rates: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> dict[str, float]:
     """Return the learning rates of optimizers under their names in the logs.
 
@@ -114,7 +117,8 @@ def learning_rate_logs(
     Args:
         by_name: Optimizers by name; the only one has the name `''`.
         earlier: Names of the logs of the last epoch: if groups had logs of their own there, they have them again.
-        rates: Rate of each parameter group of the only optimizer, if they are others now. Default: those of the groups.
+        rates: Rate of each parameter group by the name of the optimizer, where they are others now. Default: those of
+            the groups.
 
     >>> import torch
     >>> groups = [{"params": [torch.zeros(1)], "lr": 0.1, "name": "body"}, {"params": [torch.zeros(1)], "lr": 0.2}]
@@ -123,10 +127,10 @@ def learning_rate_logs(
     >>> learning_rate_logs({"": torch.optim.SGD(groups[:1])})
     {'learning_rate': 0.1}
     """
-    given = list(rates)
     found: dict[str, float] = {}
     for name, optimizer in by_name.items():
         groups: list[dict[str, Any]] = optimizer.param_groups
+        given = rates.get(name)
         for index, group in enumerate(groups):
             if "lr" not in group:
                 continue
@@ -151,4 +155,4 @@ def log_rates(logs: Logs | None, optimizer: Optimizer, rates: Iterable[float]) -
         rates: Rate of each parameter group in the epoch.
     """
     if logs is not None and not any(name.startswith(LEARNING_RATE) for name in logs):
-        logs.update(learning_rate_logs({"": optimizer}, rates=rates))
+        logs.update(learning_rate_logs({"": optimizer}, rates={"": list(rates)}))

@@ -157,8 +157,8 @@ class LRScheduler(Callback):
         return made[name]
 
     def _record_last_rates(self) -> None:
-        if len(self.model.optimizers) == 1:
-            self.model.trainer.state.record_rates(self._last_rates)
+        name = "" if len(self.model.optimizers) == 1 else self.optimizer or ""
+        self.model.trainer.state.record_rates(name, self._last_rates)
 
     def _counted_interval(self, epochs: int, batches: int | None) -> str:
         """Return what the scheduler counts, `'epoch'` or `'batch'`."""

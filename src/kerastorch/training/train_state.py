@@ -24,8 +24,8 @@ class TrainState:
         completed_fits: Fits that ended without an error or interrupt, those under an earlier `compile` included.
         metrics: Means and metrics of the running epoch.
         logs: Logs of the last whole epoch of this fit.
-        last_rates: Learning rate of each parameter group in the last batch, if a callback has changed it since; else
-            empty.
+        last_rates: Learning rate of each parameter group in the last batch, by the name of the optimizer, if a callback
+            has changed it since.
         epoch_start: States of the data and of random generators when the running epoch began.
         is_fitting: A `fit` is running.
         is_completed: The running fit has trained its last epoch.
@@ -43,7 +43,7 @@ class TrainState:
     completed_fits: int = 0
     metrics: MetricsTracker = field(default_factory=lambda: MetricsTracker({}))
     logs: dict[str, Any] = field(default_factory=dict)
-    last_rates: tuple[float, ...] = ()
+    last_rates: dict[str, tuple[float, ...]] = field(default_factory=dict)
     epoch_start: Mapping[str, Any] = field(default_factory=dict)
     is_fitting: bool = False
     is_completed: bool = False
@@ -91,9 +91,14 @@ class TrainState:
         """Store the names that an evaluation logged."""
         self.evaluated_names = tuple(names)
 
-    def record_rates(self, rates: Iterable[float]) -> None:
-        """Store the learning rates of the last batch, before a callback changes them for the next one."""
-        self.last_rates = tuple(rates)
+    def record_rates(self, name: str, rates: Iterable[float]) -> None:
+        """Store the learning rates of the last batch, before a callback changes them for the next one.
+
+        Args:
+            name: Name of the optimizer; `''` for the only one.
+            rates: Rate of each of its parameter groups.
+        """
+        self.last_rates[name] = tuple(rates)
 
     def limit_training_rows(self, rows: int) -> None:
         """Store how many rows fit into memory in training."""
@@ -109,7 +114,7 @@ class TrainState:
 
     def begin_epoch(self, start: Mapping[str, Any]) -> None:
         """Store the states of data and random generators at the start of an epoch."""
-        self.batches_done, self.epoch_start, self.last_rates = 0, start, ()
+        self.batches_done, self.epoch_start, self.last_rates = 0, start, {}
 
     def begin_metrics(self, metrics: MetricsTracker) -> None:
         """Store the means and metrics of an epoch, empty at its start."""
