@@ -43,6 +43,9 @@ CONTENDERS = {
     "expert-channels-last": Entry("expert", {"channels_last": True}, nets=("conv",)),
     "kerastorch": Entry("with_kerastorch", imports="import kerastorch", needs=("kerastorch",)),
     "kerastorch-compiled": Entry("with_kerastorch", {"compiled": True}, "import kerastorch", ("kerastorch",)),
+    "kerastorch-bf16": Entry(
+        "with_kerastorch", {"precision": "bf16"}, "import kerastorch", ("kerastorch",), nets=("dense", "conv")
+    ),
     "keras-torch": _keras("torch"),
     "keras-jax": _keras("jax"),
     "keras-jax-32": _keras("jax", 32),

@@ -15,10 +15,12 @@ class Listener(kt.callbacks.Callback):
 
 
 class Contender(TorchContender):
-    """`compiled` compiles the step and runs 32 of them at once."""
+    """`compiled` compiles the step and runs 32 of them at once; `precision` is that of `compile`."""
 
-    def __init__(self, task, x, y, compiled=False):
+    def __init__(self, task, x, y, compiled=False, precision=None):
         self.how = {"jit_compile": True, "steps_per_execution": 32} if compiled else {}
+        if precision is not None:
+            self.how["precision"] = precision
         if lacking := self.how.keys() - inspect.signature(kt.Model.compile).parameters:
             raise Unsupported(f"compile() of this kerastorch takes no {' and no '.join(sorted(lacking))}")
         super().__init__(task, x, y)
