@@ -323,7 +323,7 @@ def test_other_names_for_the_only_output_are_refused_by_compile(compiled, messag
     ("name", "compiled", "message"),
     [
         ("list", {"loss": ["mse", "mse"]}, r"The model has outputs 'p', 'q', 'r', .* Write loss=\[..., ..., ...\]"),
-        ("list", {"loss": {"p": "mse", "z": "mse"}}, "was given losses for 'p', 'z'"),
+        ("list", {"loss": {"p": "mse", "z": "mse"}}, r"given losses for 'p', 'z'. Write loss={'p': ..., 'q': ..., 'r'"),
         ("dict", {"loss": ["mse"] * 3}, r"Write loss={'u': ..., 'v': ..., 'w': ...}, or one loss for all"),
         (
             "list",

@@ -86,7 +86,7 @@ def _leaves(value: Any, parts_of: Callable[[Any], Any] = parts_of) -> Iterator[A
 
 def names_in(tree: NameTree) -> list[str]:
     """Return the names in a tree, in its order."""
-    return list(_leaves(tree)) if not isinstance(tree, str) else [tree]
+    return [tree] if isinstance(tree, str) else list(_leaves(tree))
 
 
 def flatten(outputs: Any, leaf_names: Sequence[str] | None = None) -> dict[str, Any]:
@@ -97,6 +97,12 @@ def flatten(outputs: Any, leaf_names: Sequence[str] | None = None) -> dict[str, 
     """
     if isinstance(outputs, Tensor):
         return {"": outputs}
+    if type(outputs) is dict and all(isinstance(one, Tensor) for one in outputs.values()):  # the frequent cases first
+        return {str(key): one for key, one in outputs.items()}
+    if type(outputs) in (tuple, list) and all(isinstance(one, Tensor) for one in outputs):
+        known = leaf_names is not None and len(leaf_names) == len(outputs)
+        names = leaf_names if known else map("output_{}".format, range(len(outputs)))
+        return dict(zip(names, outputs, strict=True))  # type: ignore[arg-type]
     return dict(zip(names_in(name_tree(outputs, leaf_names)), _leaves(outputs), strict=True))
 
 

@@ -61,7 +61,7 @@ class OutputNames:
 
     def tree(self, outputs: Any) -> NameTree:
         """Return the names of outputs in their structure."""
-        return name_tree(outputs, self._leaves)
+        return "" if isinstance(outputs, Tensor) else name_tree(outputs, self._leaves)
 
     def flatten(self, outputs: Any) -> dict[str, Any]:
         """Return outputs by name."""
@@ -109,7 +109,9 @@ class OutputNames:
         if tree == "":
             named = "".join(f", or {what}={{{name!r}: ...}}" for name in self._aliases)
             return f"The model has one output, {was}. Write {what}=... for it{named}."
-        advice = f"Write {what}={template(tree)}" + (", or one loss for all" if what == "loss" else "")
+        by_name = isinstance(given, Mapping) and not isinstance(tree, Mapping)
+        shape = template({name: name for name in names_in(tree)} if by_name else tree)
+        advice = f"Write {what}={shape}" + (", or one loss for all" if what == "loss" else "")
         return f"The model has outputs {quoted(sorted(names_in(tree)))}, {was}. {advice}."
 
     def targets(
@@ -127,6 +129,9 @@ class OutputNames:
         Raises:
             ValueError: `y` has another structure.
         """
+        found = _same_structure(y, tree)  # the frequent case first
+        if found is not None:
+            return found
         parts = None if y is None or is_container(y) else parts_of(y)
         y = y if parts is None else parts  # a dataclass
         if tree == "" and not is_container(y):
@@ -167,7 +172,7 @@ class OutputNames:
         return f"The model has {len(tree)} outputs, y has {len(y)} parts. Write y={template(tree)}."
 
     def weights(self, sample_weight: Any, tree: NameTree, wanted: Collection[str]) -> dict[str, Any]:
-        """Return the sample weights of the outputs by name, `None` for outputs whose rows count the same.
+        """Return the sample weights of the wanted outputs by name, `None` for outputs whose rows count the same.
 
         Args:
             sample_weight: Weights for all outputs; or a structure of them, as for `targets`.
@@ -178,7 +183,7 @@ class OutputNames:
             ValueError: The weights have another structure.
         """
         if sample_weight is None or isinstance(sample_weight, Tensor):
-            return dict.fromkeys(names_in(tree), sample_weight)
+            return dict.fromkeys(wanted, sample_weight)
         try:
             return assign(sample_weight, tree, fills=True, wanted=wanted, aliases=self.aliases(tree))
         except StructureError as error:
@@ -187,6 +192,17 @@ class OutputNames:
                 f"sample_weight={template(tree)}, with None for an output whose rows count the same, or one array for "
                 "all."
             ) from error
+
+
+def _same_structure(y: Any, tree: NameTree) -> dict[str, Any] | None:
+    """Return tensors by output name if they stand in a list or dict just as the outputs do, else `None`."""
+    if type(y) is dict and type(tree) is dict and y.keys() == tree.keys():
+        pairs = [(tree[key], one) for key, one in y.items()]
+    elif type(y) in (tuple, list) and type(tree) is list and len(y) == len(tree):
+        pairs = list(zip(tree, y, strict=True))
+    else:
+        return None
+    return dict(pairs) if all(isinstance(name, str) and isinstance(one, Tensor) for name, one in pairs) else None
 
 
 def metric_inputs(
