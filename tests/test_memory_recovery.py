@@ -277,6 +277,8 @@ def test_layers_that_change_a_buffer_are_not_split():
     ("loss", "words"),
     [
         (lambda y_true, y_pred: (y_pred - y_true).square().mean().sqrt(), "is not known to be a mean or a sum"),
+        (kt.losses.Dice(reduction="sum"), "is not known to be a mean or a sum"),
+        (kt.losses.Circle(), "is not known to be a mean or a sum"),
         (nn.MSELoss, None),
     ],
 )

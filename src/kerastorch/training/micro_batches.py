@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,12 +11,10 @@ from torch import Tensor
 
 from kerastorch.core.module_tree import modules, named_modules
 from kerastorch.core.nested import batch_rows, leaves, map_structure
-from kerastorch.core.ownership import is_own
 from kerastorch.core.process_group import is_distributed
 from kerastorch.core.torch_private import BatchNormBase
 from kerastorch.data.batches import Batch
 from kerastorch.losses.base import Loss
-from kerastorch.losses.torch_losses import MODULES, TorchLoss
 from kerastorch.symbolic.masks import makes_mask
 from kerastorch.training.optimizer_step import OptimizerStep
 from kerastorch.training.step_mixin import overrides
@@ -95,8 +94,11 @@ def combination(loss: Loss | None) -> str | None:
         return None
     if loss.is_mean_over_rows():
         return "mean"
-    is_known = type(loss.function) in MODULES.values() if isinstance(loss, TorchLoss) else is_own(loss, "losses")
-    return "sum" if is_known and loss.reduction == "sum" else None
+    if loss.reduction != "sum":
+        return None
+    of_mean = copy.copy(loss)
+    of_mean.reduction = "mean"
+    return "sum" if of_mean.is_mean_over_rows() else None  # a loss such as Dice mixes rows before it adds
 
 
 class Shares:
