@@ -68,7 +68,7 @@ _ADVICE = {  # for names of Keras
     "Variable": "Use torch.nn.Parameter, or add_weight of a layer.",
     "Layer": "It is kerastorch.layers.Layer; any torch.nn.Module is a layer, too.",
     "Loss": "It is kerastorch.losses.Loss.",
-    "Metric": "A metric is a name, a function, or an object of torchmetrics.",
+    "Metric": "It is kerastorch.metrics.Metric; names, functions and objects of torchmetrics are metrics, too.",
     "Optimizer": "Optimizers are in kerastorch.optimizers and torch.optim.",
 }
 

@@ -12,7 +12,7 @@ from kerastorch.core.errors import suggest
 # arguments of Keras' methods that have no equivalent
 _METHOD_ADVICE = {
     "run_eagerly": "Steps run eagerly unless jit_compile=True.",
-    "auto_scale_loss": "Give the optimizer a loss_scale_factor.",
+    "auto_scale_loss": "precision='fp16' scales the loss by itself; an optimizer has loss_scale_factor.",
     "workers": "Pass a DataLoader with num_workers.",
     "use_multiprocessing": "Pass a DataLoader with num_workers.",
     "max_queue_size": "Pass a DataLoader with prefetch_factor.",
