@@ -8,7 +8,7 @@ from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.weight_replacement import Replacement
-from kerastorch.core.torch_private import step_post_hooks
+from kerastorch.core.torch_optimizer_private import step_post_hooks
 from kerastorch.optimizers.step_hooks import Average, TorchOptimizer
 
 

@@ -22,7 +22,7 @@ from kerastorch.callbacks.scheduler_limits import (
     warn_of_low_rates,
 )
 from kerastorch.core.errors import check_choice, warn
-from kerastorch.core.torch_private import mark_stepped
+from kerastorch.core.torch_optimizer_private import mark_stepped
 
 
 class LRScheduler(Callback):

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, CyclicLR, OneCycleLR, SequentialLR
 
 from kerastorch.core.errors import warn
-from kerastorch.core.torch_private import milestones_of, schedulers_in
+from kerastorch.core.torch_optimizer_private import milestones_of, schedulers_in
 from kerastorch.optimizers.learning_rate import rates
 
 LOW = 0.01  # of the initial rate: a schedule that starts below was probably meant to start again

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.core.torch_private import step_post_hooks
+from kerastorch.core.torch_optimizer_private import step_post_hooks
 from kerastorch.optimizers.step_hooks import Average, optimizer_parameters
 
 

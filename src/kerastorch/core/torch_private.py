@@ -8,19 +8,14 @@ methods that torch documents for subclasses to override, such as `_load_from_sta
 from __future__ import annotations
 
 import importlib
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from types import MethodType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import profiler
 from torch.nn import init
 from torch.nn.modules import batchnorm, conv, dropout
-from torch.optim import Optimizer
-from torch.optim import optimizer as torch_optimizer
 
 from kerastorch.core import kernel_substitutes
 
@@ -42,7 +37,7 @@ def _lacks(name: str) -> NotImplementedError:
     return NotImplementedError(f"torch {torch.__version__} has no {name}, which kerastorch uses here.")
 
 
-def _private(owner: Any, name: str) -> Any:
+def required(owner: Any, name: str) -> Any:
     """Return a private attribute, which must exist for the feature that asks for it."""
     found = getattr(owner, name, None)
     if found is None:
@@ -76,12 +71,12 @@ else:
 
 def disable_torch_function() -> AbstractContextManager[None]:
     """Return a context without `__torch_function__`, for views of tensors whose operations are observed."""
-    return _private(torch._C, "DisableTorchFunction")()  # type: ignore[no-any-return]
+    return required(torch._C, "DisableTorchFunction")()  # type: ignore[no-any-return]
 
 
 def operation_packet(operation: Any) -> Any:
     """Return the operation without its overload: the key of the formulas that count multiply-adds."""
-    return _private(operation, "_overloadpacket")
+    return required(operation, "_overloadpacket")
 
 
 def operation_name(operation: Any) -> str:
@@ -104,7 +99,7 @@ def aten_operation(name: str) -> Any:
 
 def rename_node(node: torch.fx.Node, name: str) -> None:
     """Rename a node of a graph: a functional model's inputs keep names that do not collide."""
-    _private(node, "_rename")(name)
+    required(node, "_rename")(name)
 
 
 # --- fake tensors and compilation (imported when first used: they are slow to import) ---------------------------
@@ -187,7 +182,7 @@ calculate_fan_in_and_fan_out: Callable[[Tensor], tuple[int, int]] = getattr(
 
 def rnn_kernel(name: str) -> Callable[..., Any]:
     """Return torch's fused kernel `"lstm"`, `"gru"`, `"rnn_tanh"` or `"rnn_relu"`."""
-    return _private(getattr(torch, "_VF", torch), name)  # type: ignore[no-any-return]
+    return required(getattr(torch, "_VF", torch), name)  # type: ignore[no-any-return]
 
 
 # --- tensors ---------------------------------------------------------------------------------------------------
@@ -202,7 +197,7 @@ def has_gradient_hooks(tensor: Tensor) -> bool:
 
 def write_count(tensor: Tensor) -> int:
     """Return the number of writes in place to a tensor: tells whether its values may have changed."""
-    return _private(tensor, "_version")  # type: ignore[no-any-return]
+    return required(tensor, "_version")  # type: ignore[no-any-return]
 
 
 def is_view(tensor: Tensor) -> bool:
@@ -273,86 +268,6 @@ def module_hooks(module: nn.Module, *kinds: str) -> list[Any]:
 def has_loading_hooks(module: nn.Module) -> bool:
     """Return whether hooks run before weights are loaded into a module: they may refuse the weights."""
     return bool(getattr(module, "_load_state_dict_pre_hooks", True))
-
-
-# --- optimizers and schedules ----------------------------------------------------------------------------------
-
-
-def step_pre_hooks(optimizer: Optimizer) -> Mapping[int, Callable[..., Any]]:
-    """Return the hooks that run before each step of an optimizer, as the optimizer's own mapping."""
-    return _private(optimizer, "_optimizer_step_pre_hooks")  # type: ignore[no-any-return]
-
-
-def step_post_hooks(optimizer: Optimizer) -> Mapping[int, Callable[..., Any]]:
-    """Return the hooks that run after each step of an optimizer, as the optimizer's own mapping."""
-    return _private(optimizer, "_optimizer_step_post_hooks")  # type: ignore[no-any-return]
-
-
-def ensure_step_hooks(optimizer: Optimizer) -> None:
-    """Let an optimizer of another package have step hooks if its constructor has not called `Optimizer.__init__`.
-
-    Only the instance is changed: other optimizers of its class may be stepped in a user's own loop.
-    """
-    if hasattr(optimizer, "_optimizer_step_pre_hooks"):
-        return
-    for name in ("step_pre", "step_post", "state_dict_pre", "state_dict_post", "load_state_dict_pre",
-                 "load_state_dict_post"):  # fmt: skip
-        setattr(optimizer, f"_optimizer_{name}_hooks", OrderedDict())
-    vars(optimizer).setdefault("defaults", {})
-    if not getattr(type(optimizer).step, "hooked", False):
-        optimizer.step = MethodType(Optimizer.profile_hook_step(type(optimizer).step), optimizer)  # type: ignore[method-assign]
-
-
-def has_step_hooks(optimizer: Optimizer) -> bool:
-    """Return whether hooks run before or after each step of an optimizer, or whether that is unknown."""
-    return bool(
-        getattr(optimizer, "_optimizer_step_pre_hooks", True) or getattr(optimizer, "_optimizer_step_post_hooks", True)
-    )
-
-
-def is_profiler_enabled() -> bool:
-    """Return whether a profiler is recording, so that torch's annotations of a step must run."""
-    return bool(getattr(profiler, "_is_profiler_enabled", True))
-
-
-_GLOBAL_HOOKS: Any = tuple(
-    getattr(torch_optimizer, name, {"missing": None})
-    for name in ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
-)
-
-
-def step_wrapper_is_idle(optimizer: Optimizer) -> bool:
-    """Return whether torch's wrapper of `Optimizer.step` has nothing to do.
-
-    That is so if no profiler is recording, and no step hook is registered.
-    """
-    before, after = _GLOBAL_HOOKS
-    return not (is_profiler_enabled() or before or after or has_step_hooks(optimizer))
-
-
-def unscale_before_step(optimizer: Optimizer) -> None:
-    """Make `GradScaler` divide gradients before the step, and not in the kernel of a fused optimizer."""
-    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # unknown to torch: has no effect
-
-
-def mark_stepped(optimizer: Optimizer) -> None:
-    """Record that an optimizer stepped, so that a schedule does not warn about the order of steps."""
-    optimizer._opt_called = True  # type: ignore[attr-defined]  # unknown to torch: has no effect
-
-
-def is_wrapped_by_schedule(step: Any) -> bool:
-    """Return whether a schedule, rather than the user, replaced the `step` of an optimizer."""
-    return hasattr(step, "_wrapped_by_lr_sched")
-
-
-def schedulers_in(scheduler: Any) -> list[Any]:
-    """Return the schedules that a `ChainedScheduler` or `SequentialLR` consists of."""
-    return list(_private(scheduler, "_schedulers"))
-
-
-def milestones_of(scheduler: Any) -> list[int]:
-    """Return the steps at which a `SequentialLR` switches to the next schedule."""
-    return list(_private(scheduler, "_milestones"))
 
 
 # --- data loaders ----------------------------------------------------------------------------------------------

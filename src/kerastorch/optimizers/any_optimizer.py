@@ -13,7 +13,7 @@ from kerastorch.core.errors import check_float, suggest
 from kerastorch.core.name_lookup import public_name
 from kerastorch.core.ownership import is_from
 from kerastorch.core.serialization import decode, encode
-from kerastorch.core.torch_private import ensure_step_hooks, step_post_hooks, step_pre_hooks
+from kerastorch.core.torch_optimizer_private import ensure_step_hooks, step_post_hooks, step_pre_hooks
 from kerastorch.optimizers.base import named_parameters, with_kernel
 from kerastorch.optimizers.learning_rate import with_learning_rate
 from kerastorch.optimizers.parameter_groups import ExceptBiasAndNorm, ParameterGroup, check_patterns, group_parameters
@@ -176,26 +176,26 @@ def _make(maker: Any, params: list[Any], arguments: Mapping[str, Any]) -> Any:
     return with_kernel(maker, params, **given)
 
 
-def _check_maker(optimizer: Any, arguments: Mapping[str, Any]) -> None:
+def _check_maker(maker: Any, arguments: Mapping[str, Any]) -> None:
     """Check that something makes an optimizer, and takes these arguments.
 
     Raises:
         TypeError: It does not.
     """
-    if isinstance(optimizer, TorchOptimizer):
+    if isinstance(maker, TorchOptimizer):
         if arguments:
             raise TypeError(
-                f"Torch: {type(optimizer).__name__} exists already; give its arguments ({', '.join(arguments)}) where "
+                f"Torch: {type(maker).__name__} exists already; give its arguments ({', '.join(arguments)}) where "
                 "it is made, or pass the class."
             )
         return
-    if isinstance(optimizer, (str, StepOptions)) or not callable(optimizer):
+    if isinstance(maker, (str, StepOptions)) or not callable(maker):
         raise TypeError(
             f"Torch needs a class such as torch.optim.SGD, a partial of it, a function of parameters, or an optimizer, "
-            f"got {optimizer!r}."
+            f"got {maker!r}."
         )
     try:
-        known = inspect.signature(optimizer).parameters
+        known = inspect.signature(maker).parameters
     except (TypeError, ValueError):
         return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
@@ -203,7 +203,7 @@ def _check_maker(optimizer: Any, arguments: Mapping[str, Any]) -> None:
     for name in arguments:
         if name not in known:
             advice = " Its name is lr." if name == "learning_rate" and "lr" in known else suggest(name, known)
-            raise TypeError(f"{public_name(optimizer)} has no argument {name!r}.{advice}")
+            raise TypeError(f"{public_name(maker)} has no argument {name!r}.{advice}")
 
 
 _OPTIONS = (

@@ -36,7 +36,7 @@ class LossScaleOptimizer(StepOptions):
 
     >>> from kerastorch.optimizers import SGD
     >>> LossScaleOptimizer(SGD(0.1), initial_scale=1024)
-    LossScaleOptimizer(inner_optimizer=SGD(learning_rate=0.1), initial_scale=1024)
+    LossScaleOptimizer(inner_optimizer=SGD(learning_rate=0.1), initial_scale=1024.0)
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from kerastorch.core.name_lookup import advice_by_name, look_up, spellings
-from kerastorch.core.torch_private import ensure_step_hooks
+from kerastorch.core.torch_optimizer_private import ensure_step_hooks
 from kerastorch.optimizers import keras_optimizers
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, is_fusable, with_kernel
 from kerastorch.optimizers.lbfgs import LBFGS

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.core.torch_private import step_pre_hooks
+from kerastorch.core.torch_optimizer_private import step_pre_hooks
 from kerastorch.optimizers.schedules.base import LearningRateSchedule, rate_at
 
 TorchOptimizer = torch.optim.Optimizer

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kerastorch.core.errors import check_float, check_int
 from kerastorch.core.representation import represent
 from kerastorch.core.serialization import Configurable
-from kerastorch.core.torch_private import has_step_hooks, unscale_before_step
+from kerastorch.core.torch_optimizer_private import has_step_hooks, unscale_before_step
 from kerastorch.optimizers.parameter_groups import ParameterGroup
 from kerastorch.optimizers.step_hooks import Average, Clip, TorchOptimizer
 

@@ -52,16 +52,16 @@ def encode_compile_args(trainer: Trainer) -> dict[str, Any]:
     return written
 
 
-def _encode_optimizer(optimizer: Any, names: Mapping[str, Tensor]) -> Any:
+def _encode_optimizer(given: Any, names: Mapping[str, Tensor]) -> Any:
     """Return an optimizer, or a dict of several, encoded; of one of torch, the class and the parameter groups."""
-    if isinstance(optimizer, Mapping):
-        return {"several": {name: _encode_optimizer(one, names) for name, one in optimizer.items()}}
-    if not isinstance(optimizer, TorchOptimizer):
-        return encode(optimizer)
-    name = torch_allowlist.name_of(torch_class(optimizer))
+    if isinstance(given, Mapping):
+        return {"several": {name: _encode_optimizer(one, names) for name, one in given.items()}}
+    if not isinstance(given, TorchOptimizer):
+        return encode(given)
+    name = torch_allowlist.name_of(torch_class(given))
     if name is None:
-        raise TypeError(f"optimizer: {type(optimizer).__name__} is not one of torch.optim.")
-    return {"held": name, "groups": capture_optimizer_state(optimizer, names)["groups"]}
+        raise TypeError(f"optimizer: {type(given).__name__} is not one of torch.optim.")
+    return {"held": name, "groups": capture_optimizer_state(given, names)["groups"]}
 
 
 def decode_compile_args(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kerastorch.constraints import ConstrainedWeight, apply_constraints
-from kerastorch.core.torch_private import step_post_hooks
+from kerastorch.core.torch_optimizer_private import step_post_hooks
 from kerastorch.optimizers.step_hooks import TorchOptimizer
 
 

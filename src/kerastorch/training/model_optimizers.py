@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kerastorch.checkpoint.optimizer_state import parameter_names
 from kerastorch.core.module_tree import modules
-from kerastorch.core.torch_private import ensure_step_hooks
+from kerastorch.core.torch_optimizer_private import ensure_step_hooks
 from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
 from kerastorch.optimizers.parameter_groups import first_matches
 from kerastorch.optimizers.registry import create_optimizer, replace_parameters

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.constraints import ConstrainedWeight, apply_constraints
-from kerastorch.core.torch_private import step_post_hooks, step_pre_hooks
+from kerastorch.core.torch_optimizer_private import step_post_hooks, step_pre_hooks
 from kerastorch.optimizers.step_hooks import (
     Average,
     Clip,

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from functools import partial
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from kerastorch import regularizers
 from kerastorch.constraints import collect_constraints
@@ -321,7 +321,7 @@ class Trainer:
         self.compiled_loss.set_penalties(collect_penalties(self.model, self.weight_regularizers))
 
 
-def evaluation_weights(model: Any) -> AbstractContextManager[None]:
+def evaluation_weights(model: nn.Module) -> AbstractContextManager[None]:
     """Give the weights of a model, compiled or not, the values to evaluate with, for a while."""
     trainer: Trainer | None = vars(model).get("_trainer")
     return nullcontext() if trainer is None else trainer.evaluation_weights()

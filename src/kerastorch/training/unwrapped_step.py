@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-from kerastorch.core.torch_private import is_profiler_enabled, step_wrapper_is_idle
+from kerastorch.core.torch_optimizer_private import is_profiler_enabled, step_wrapper_is_idle
 from kerastorch.optimizers.base import TorchOptimizer
 
 # code of the function that torch wraps around the `step` of each class: a class that was wrapped again has another code

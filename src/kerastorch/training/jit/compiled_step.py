@@ -11,7 +11,7 @@ import torch
 from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.core.errors import warn
 from kerastorch.core.rng_state import preserved_rng_states
-from kerastorch.core.torch_private import step_post_hooks
+from kerastorch.core.torch_optimizer_private import step_post_hooks
 from kerastorch.data.batches import Batch, BatchGroup, shape_of
 from kerastorch.optimizers.scheduled_rate import scheduled_rate
 from kerastorch.optimizers.step_hooks import optimizer_parameters

@@ -6,13 +6,8 @@ from torch import nn
 
 from kerastorch.core.module_tree import modules
 from kerastorch.core.ownership import is_from, is_own, is_third_party
-from kerastorch.core.torch_private import (
-    has_gradient_hooks,
-    is_wrapped_by_schedule,
-    module_hooks,
-    step_post_hooks,
-    step_pre_hooks,
-)
+from kerastorch.core.torch_optimizer_private import is_wrapped_by_schedule, step_post_hooks, step_pre_hooks
+from kerastorch.core.torch_private import has_gradient_hooks, module_hooks
 from kerastorch.layers.random_generator import RandomGenerator
 from kerastorch.optimizers.scheduled_rate import ScheduledRate
 from kerastorch.optimizers.step_hooks import Average, Clip, Decay

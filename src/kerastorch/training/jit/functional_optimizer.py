@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.core.torch_private import step_pre_hooks
+from kerastorch.core.torch_optimizer_private import step_pre_hooks
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.scheduled_rate import ScheduledRate
 from kerastorch.training.jit.errors import UntraceableError

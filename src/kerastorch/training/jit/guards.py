@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import modules
-from kerastorch.core.torch_private import has_gradient_hooks, module_hooks, step_post_hooks, step_pre_hooks
+from kerastorch.core.torch_optimizer_private import step_post_hooks, step_pre_hooks
+from kerastorch.core.torch_private import has_gradient_hooks, module_hooks
 from kerastorch.optimizers.scheduled_rate import STEP_COUNT
 from kerastorch.training.fused_activation import LogitsRecorder
 from kerastorch.training.jit.trainer_protocol import TrainerProtocol

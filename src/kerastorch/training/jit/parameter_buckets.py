@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kerastorch.core.torch_private import step_pre_hooks
+from kerastorch.core.torch_optimizer_private import step_pre_hooks
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.optimizers.learning_rate import torch_class
 from kerastorch.optimizers.step_hooks import Clip
