@@ -51,8 +51,12 @@ def test_a_run_is_started_logged_and_finished():
     fit(logger, epochs=2)
     assert logger.run_id == "new"
     assert logger.calls == [
-        ("start", None), PARAMETERS, ("epoch", 0, ["learning_rate", "loss"]), ("epoch", 1, ["learning_rate", "loss"]), ("finish", "new", type(None)),
-    ]  # fmt: skip
+        ("start", None),
+        PARAMETERS,
+        ("epoch", 0, ["learning_rate", "loss"]),
+        ("epoch", 1, ["learning_rate", "loss"]),
+        ("finish", "new", type(None)),
+    ]
 
 
 def test_an_active_run_is_used_and_left_open():

@@ -29,7 +29,12 @@ def test_functions_by_position_are_called_with_the_arguments_of_their_hooks():
     model = kt.Model(nn.Linear(6, 1))
     model.compile("sgd", "mse")
     model.fit(x, y, verbose=0, callbacks=[callback])
-    assert calls == ["training begins", ("epoch begins", 0), ("epoch ends", 0, ["learning_rate", "loss"]), "training ends"]
+    assert calls == [
+        "training begins",
+        ("epoch begins", 0),
+        ("epoch ends", 0, ["learning_rate", "loss"]),
+        "training ends",
+    ]
 
 
 def test_what_is_no_function_is_refused_at_once():

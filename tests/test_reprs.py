@@ -78,20 +78,10 @@ def test_no_repr_shows_an_address():
     shown = [repr(getattr(losses, name)()) for name in names]
     shown += [repr(losses.get(one)) for one in (F.mse_loss, nn.BCELoss(), lambda output, target: 0, _Weighted(_error))]
     shown += [repr(metrics.get(one)) for one in (*metrics.NAMES, _error, lambda output, target: 0)]
-    need_arguments = (
-        "Optimizer",
-        "get",
-        "schedules",
-        "layerwise_rates",
-        "Torch",
-        "LossScaleOptimizer",
-        "ExceptBiasAndNorm",
-    )
+    others = ("ExceptBiasAndNorm", "LossScaleOptimizer", "Optimizer", "Torch", "get", "layerwise_rates", "schedules")
     shown += [repr(getattr(optimizers, name)()) for name in optimizers.__all__ if name not in others]
-    shown += [
-        repr(optimizers.Torch(one, clipnorm=1.0))
-        for one in (torch.optim.SGD, lambda params: 0, partial(torch.optim.SGD))
-    ]
+    makers = (torch.optim.SGD, lambda params: 0, partial(torch.optim.SGD))
+    shown += [repr(optimizers.Torch(one, clipnorm=1.0)) for one in makers]
     shown += [repr(optimizers.Torch(torch.optim.SGD(nn.Linear(2, 1).parameters(), lr=0.1)))]
     shown += [repr(optimizers.LossScaleOptimizer(optimizers.SGD())), repr(optimizers.ExceptBiasAndNorm(0.1))]
     assert [text for text in shown if re.search("0x|object at", text)] == []

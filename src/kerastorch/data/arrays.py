@@ -40,7 +40,8 @@ def to_tensors(data: Any, name: str) -> Any:
     if isinstance(data, Mapping):
         return {key: to_tensors(part, f"{name}[{key!r}]") for key, part in data.items()}
     if is_record(data):
-        return {key: to_tensors(part, f"{name}.{key}") for key, part in parts_of(data).items()}
+        fields: Any = parts_of(data)  # a record has parts by name
+        return {key: to_tensors(part, f"{name}.{key}") for key, part in fields.items()}
     if is_sequence_of_arrays(data):
         return tuple(to_tensors(part, f"{name}[{index}]") for index, part in enumerate(data))
     return to_tensor(data, name)

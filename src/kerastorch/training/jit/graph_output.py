@@ -80,8 +80,7 @@ def plan_output(
     weights = [(name, index[id(value)]) for name, value in output.step.weights.items()]
     weight, has_compiled_loss = index[id(output.step.weight)], output.step.has_compiled_loss
     metric_inputs = [
-        [(name, [index[id(one)] for one in parts]) for name, parts in pairs.items()]
-        for pairs in output.metric_inputs
+        [(name, [index[id(one)] for one in parts]) for name, parts in pairs.items()] for pairs in output.metric_inputs
     ]
 
     def build(returned: list[Tensor], batch: list[Tensor]) -> GraphOutput:
