@@ -88,7 +88,7 @@ def test_hooks_are_called_in_fit_alone_and_removed_afterwards():
     model.fit(X, Y, verbose=0)
     model.train_on_batch(X, Y)
     assert len(watch.order) == seen
-    assert not model.trainer.optimizer_step.has_hooks
+    assert not model.trainer.optimizer_step.listeners.has_functions
 
 
 def test_hooks_are_removed_after_an_error():
@@ -99,7 +99,7 @@ def test_hooks_are_removed_after_an_error():
     model = model_of("sgd")
     with pytest.raises(RuntimeError, match="stop here"):
         model.fit(X, Y, verbose=0, callbacks=[Fails()])
-    assert not model.trainer.optimizer_step.has_hooks
+    assert not model.trainer.optimizer_step.listeners.has_functions
 
 
 def test_a_callback_without_these_hooks_adds_nothing_to_the_step():
@@ -107,7 +107,7 @@ def test_a_callback_without_these_hooks_adds_nothing_to_the_step():
         seen = True
 
         def on_train_batch_end(self, batch, logs=None):
-            self.seen = self.model.trainer.optimizer_step.has_hooks
+            self.seen = self.model.trainer.optimizer_step.listeners.has_functions
 
     model, other = model_of("sgd"), Other()
     model.fit(X, Y, verbose=0, callbacks=[other])

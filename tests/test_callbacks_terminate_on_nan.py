@@ -240,7 +240,7 @@ def test_the_guard_is_gone_when_training_ends_however_it_ends():
             fit(model, [TerminateOnNaN(), LambdaCallback(on_train_batch_end=fail)])
         except ValueError:
             assert error is not None
-        assert not model.trainer.optimizer_step.is_guarded
+        assert not model.trainer.optimizer_step.listeners.is_guarded
 
 
 def test_compiled_training_goes_on_uncompiled_while_it_is_there():

@@ -224,7 +224,7 @@ def test_a_guard_rejects_a_batch_and_keeps_what_was_accumulated():
     net = nn.Linear(3, 1)
     step = OptimizerStep(torch.optim.SGD(net.parameters(), lr=0.1), optimizers.SGD(gradient_accumulation_steps=2))
     verdicts = iter([True, False, True])
-    remove = step.register_guard(lambda loss: next(verdicts))
+    remove = step.listeners.register_guard(lambda loss: next(verdicts))
     before = net.weight.detach().clone()
     losses = [lambda rows=rows: nn.functional.mse_loss(net(X[rows]), Y[rows]) for rows in (slice(8), slice(8, 16))]
     expected = [torch.autograd.grad(loss(), net.weight)[0] for loss in losses]
@@ -234,7 +234,7 @@ def test_a_guard_rejects_a_batch_and_keeps_what_was_accumulated():
     step.backward_and_step(losses[1]())
     torch.testing.assert_close(net.weight, before - 0.1 * (expected[0] + expected[1]) / 2)
     remove()
-    assert not step.is_guarded
+    assert not step.listeners.is_guarded
 
 
 @pytest.mark.parametrize("batch_size", [8, 16])

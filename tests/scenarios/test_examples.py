@@ -21,10 +21,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import jaccard_score, log_loss, mean_pinball_loss, precision_score, recall_score
 from sklearn.model_selection import cross_val_score
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_class_weight
 from support.optional import optional
 
@@ -282,6 +283,31 @@ def test_the_variational_autoencoder_draws_many_digits(run):
     grid = dense(model.decoder, found["points"], torch.relu, torch.sigmoid).numpy()
     np.testing.assert_allclose(found["drawn"], grid, atol=1e-5)
     assert len(set(KNeighborsClassifier(1).fit(x, found["y"]).predict(grid))) >= 7
+
+
+@pytest.mark.slow
+def test_the_generator_draws_the_digits_that_are_asked_for(run):
+    found = run("gan.py")
+    x, y, model = found["x"], found["y"], found["gan"]
+    digits = np.repeat(np.arange(10), 30)
+    noise = np.random.default_rng(1).normal(size=(300, 32))  # the generator has not seen it
+    inputs = np.hstack([noise, np.eye(10)[digits]])
+    drawn = dense(model.generator, inputs, torch.relu, torch.relu, torch.sigmoid).numpy()
+    np.testing.assert_allclose(model.predict(inputs), drawn, atol=1e-5)
+    for judge in (SVC(), LogisticRegression(max_iter=500)):  # that know real digits only
+        judge.fit(x, y)
+        assert (judge.predict(drawn) == digits).mean() > 0.93
+        assert (judge.predict(found["drawn"]) == found["digits"]).mean() > 0.9
+    assert judge.predict_proba(drawn).max(axis=1).mean() > 0.85
+    spread, real_spread = (
+        np.mean([one[labels == digit].std(axis=0).mean() for digit in range(10)])
+        for one, labels in ((drawn, digits), (x, y))
+    )
+    assert spread > 0.4 * real_spread  # the digits of a class differ
+    neighbors = NearestNeighbors(n_neighbors=2).fit(x)
+    nearest, between = neighbors.kneighbors(drawn)[0][:, 0].mean(), neighbors.kneighbors(x)[0][:, 1].mean()
+    assert 0.5 < nearest / between < 1.5  # neither copies of real digits nor far from them
+    assert list(model.optimizers) == ["generator", "discriminator"]
 
 
 def test_a_layer_trained_by_bfgs_is_the_least_squares_solution(run):

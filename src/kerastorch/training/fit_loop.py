@@ -70,7 +70,7 @@ def fit(
                 trainer.model.reset_metrics()
                 checkpoint = _Checkpoint.of(trainer, data, callbacks, epochs, settings)
                 stream = checkpoint.resume() or stream
-                nan_warning = None if trainer.optimizer_step.is_guarded else NaNWarning(trainer)
+                nan_warning = None if trainer.optimizer_step.listeners.is_guarded else NaNWarning(trainer)
                 for epoch in checkpoint.epochs_left:
                     if not state.batches_done:  # else the fit resumes within this epoch
                         callbacks.emit("on_epoch_begin", epoch, {})
@@ -135,9 +135,9 @@ def _step_hooks(trainer: Trainer, callbacks: CallbackList) -> Iterator[None]:
     step = trainer.optimizer_step
     with ExitStack() as stack:
         if callbacks.has_hook("on_after_backward"):
-            stack.callback(step.register_after_backward(partial(callbacks.emit, "on_after_backward")))
+            stack.callback(step.listeners.register_after_backward(partial(callbacks.emit, "on_after_backward")))
         if callbacks.has_hook("on_before_optimizer_step"):
-            stack.callback(step.register_before_step(partial(callbacks.emit, "on_before_optimizer_step")))
+            stack.callback(step.listeners.register_before_step(partial(callbacks.emit, "on_before_optimizer_step")))
         yield
 
 

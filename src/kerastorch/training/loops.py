@@ -282,7 +282,7 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
         if compiled.policy is Policy.COMPILE:
             return trainer.precision.around(compiled, trainer.device_type())
     step = limited_step(trainer, eager_step(trainer), "train")
-    if not optimizer_step.is_guarded:
+    if not optimizer_step.listeners.is_guarded:
         return step
     copies_weights = any(getattr(one, "copies_weights", False) for one in callbacks.callbacks)
     keeps_state = copies_weights and overrides(trainer.model, "train_step")

@@ -186,7 +186,7 @@ class MicroBatchStep:
     def _train(self, batch: Batch) -> StepOutput:
         trainer, parts = self._trainer, self._parts(batch)
         step, held = trainer.optimizer_step, _HeldUpdates()
-        remove_guard = step.register_guard(_allow)  # accumulated gradients are copied, and stay as they are
+        remove_guard = step.listeners.register_guard(_allow)  # accumulated gradients are copied, and stay as they are
         try:
             shares = self._shares(parts, self._dry_outputs(parts) if len(parts) > 1 else [])
             weighed: list[Mapping[str, Any]] = []

@@ -22,6 +22,7 @@ from kerastorch.training.optimizer_step import OptimizerStep
 from kerastorch.training.precision import Precision
 from kerastorch.training.preflight import check_owner
 from kerastorch.training.several_steps import SeveralSteps
+from kerastorch.training.step_listeners import StepListeners
 
 
 class ModelOptimizers:
@@ -103,13 +104,15 @@ class ModelOptimizers:
             device_type: Kind of the device that computes.
         """
         self._are_final = True
-        shared = precision.loss_scaling(device_type)
+        shared, listeners = precision.loss_scaling(device_type), StepListeners()
         steps = {}
         for name, optimizer in self.get_or_create().items():
             scaler = getattr(self.configs[name], "scaler", None)
             scaling = shared if scaler is None else DynamicLossScaling(scaler(device_type))
             check = self._rate_checks[name]
-            steps[name] = OptimizerStep(optimizer, self.configs[name], check, scaling, only_own=self.are_several)
+            steps[name] = OptimizerStep(
+                optimizer, self.configs[name], check, scaling, listeners=listeners, only_own=self.are_several
+            )
         return SeveralSteps(steps) if self.are_several else steps[""]
 
     def settings(self, has_trained: bool, weights: Any, penalties: Mapping[str, Any]) -> Settings:

@@ -23,12 +23,11 @@ from kerastorch.training.closures import demands_closure, requires_closure
 from kerastorch.training.constrain_hook import ConstrainHook
 from kerastorch.training.gradient_accumulation import GradientAccumulation
 from kerastorch.training.loss_scaling import UNSCALED, NoLossScaling
+from kerastorch.training.step_listeners import StepListeners
 from kerastorch.training.step_output import StepOutput
 from kerastorch.training.step_snapshot import StepSnapshot
 from kerastorch.training.unwrapped_step import UnwrappedStep
 from kerastorch.training.weight_modes import WeightModes
-
-Guard = Callable[[Tensor], bool]
 
 
 class OptimizerStep:
@@ -44,6 +43,7 @@ class OptimizerStep:
         config: Optimizer as given to `compile`; it has the number of batches for a step and the loss scale.
         check_rate: Called before each step; raises an error if a learning rate was set that the optimizer never reads.
         scaling: Scales losses of float16; by default it does nothing.
+        listeners: Functions that are called between a backward pass and the step; those of all optimizers of a model.
         only_own: Whether backward passes compute the gradients of this optimizer's weights alone.
 
     Raises:
@@ -53,6 +53,7 @@ class OptimizerStep:
         accumulation: Sums of gradients over several batches.
         needs_closure: `optimizer.step` requires a closure.
         scaling: Scales losses.
+        listeners: Functions that are called between a backward pass and the step.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class OptimizerStep:
         check_rate: Callable[[], None] | None = None,
         scaling: NoLossScaling = UNSCALED,
         *,
+        listeners: StepListeners | None = None,
         only_own: bool = False,
     ) -> None:
         self.optimizer, self.scaling = optimizer, scaling
@@ -79,9 +81,7 @@ class OptimizerStep:
         self._unwrapped = UnwrappedStep(optimizer)
         self._check_rate, self._only_own = check_rate, only_own
         self._weight_modes = WeightModes.of(optimizer)
-        self._guards: list[Guard] = []
-        self._after_backward: list[Callable[[], None]] = []
-        self._before_step: list[Callable[[TorchOptimizer], None]] = []
+        self.listeners = listeners or StepListeners()
         self._is_rejected = False  # by a guard, within a closure
         self._constraints: list[ConstrainedWeight] = []
         self._early_constraints = ConstrainHook(lambda: self._constraints)
@@ -115,49 +115,10 @@ class OptimizerStep:
         finally:
             self.end_training()
 
-    # --- what joins in the step ---------------------------------------------------------------------------------
-
-    @property
-    def is_guarded(self) -> bool:
-        """Return whether a guard decides about each step."""
-        return bool(self._guards)
-
     @property
     def skips_nonfinite(self) -> bool:
         """Return whether a step with gradients that are not finite is left out, and the loss scale lowered instead."""
         return self.scaling.is_dynamic
-
-    def register_guard(self, guard: Guard) -> Callable[[], None]:
-        """Call `guard(loss)` after each backward pass; a step that it returns `False` for is not made.
-
-        Returns:
-            A function that removes the guard.
-        """
-        self._guards.append(guard)
-        return lambda: self._guards.remove(guard)
-
-    @property
-    def has_hooks(self) -> bool:
-        """Return whether functions are called between the backward pass and the step."""
-        return bool(self._after_backward or self._before_step)
-
-    def register_after_backward(self, function: Callable[[], None]) -> Callable[[], None]:
-        """Call `function()` after each backward pass; gradients are still scaled then.
-
-        Returns:
-            A function that removes it.
-        """
-        self._after_backward.append(function)
-        return lambda: self._after_backward.remove(function)
-
-    def register_before_step(self, function: Callable[[TorchOptimizer], None]) -> Callable[[], None]:
-        """Call `function(optimizer)` before each step, with unscaled gradients that are not yet clipped.
-
-        Returns:
-            A function that removes it.
-        """
-        self._before_step.append(function)
-        return lambda: self._before_step.remove(function)
 
     # --- a step ---------------------------------------------------------------------------------------------------
 
@@ -203,7 +164,7 @@ class OptimizerStep:
             self._check_rate()
         self._unwrapped.zero_grad()
         if not (self.accumulation.is_idle or self.needs_closure):
-            self.accumulation.load(copies=self.is_guarded)
+            self.accumulation.load(copies=self.listeners.is_guarded)
 
     def scaled(self, loss: Tensor) -> Tensor:
         """Return the loss, scaled for the backward pass."""
@@ -220,13 +181,13 @@ class OptimizerStep:
         Args:
             loss: Scalar whose gradients were computed.
         """
-        for function in self._after_backward:
+        for function in self.listeners.after_backward:
             function()
         if self.needs_closure:
-            self._is_rejected = not self._is_allowed(loss)
+            self._is_rejected = not self.listeners.allow(loss)
             self._clip()
         elif self._gradients_are_ready(loss):
-            for before in self._before_step:
+            for before in self.listeners.before_step:
                 before(self.optimizer)
             self.scaling.step(self.optimizer, self._unwrapped.step)
             self._end_step()
@@ -236,12 +197,12 @@ class OptimizerStep:
         accumulation = self.accumulation
         if accumulation.is_idle:
             self.scaling.unscale(self.optimizer)
-            return self._is_allowed(loss)
+            return self.listeners.allow(loss)
         is_due = accumulation.is_due
         if is_due:
             self.scaling.unscale(self.optimizer)
             accumulation.unscale()
-        if not self._is_allowed(loss):
+        if not self.listeners.allow(loss):
             self._unwrapped.zero_grad()
             return False
         if is_due:
@@ -250,9 +211,6 @@ class OptimizerStep:
         accumulation.store()
         self._unwrapped.zero_grad()
         return False
-
-    def _is_allowed(self, loss: Tensor) -> bool:
-        return not self._guards or all(guard(loss) for guard in self._guards)
 
     def _clip(self) -> None:
         """Clip within a closure: torch calls the step hooks before it."""
@@ -289,7 +247,7 @@ class OptimizerStep:
             return loss
 
         self._is_rejected = False
-        before = StepSnapshot(self.optimizer) if self.is_guarded else None
+        before = StepSnapshot(self.optimizer) if self.listeners.is_guarded else None
         try:
             if self._steps_from_gradients:
                 closure()

@@ -11,7 +11,7 @@ from torch import Tensor
 from kerastorch.constraints import ConstrainedWeight
 from kerastorch.core.errors import suggest
 from kerastorch.optimizers.step_hooks import TorchOptimizer, optimizer_parameters
-from kerastorch.training.optimizer_step import Guard, OptimizerStep
+from kerastorch.training.optimizer_step import OptimizerStep
 from kerastorch.training.step_output import StepOutput
 
 
@@ -36,6 +36,7 @@ class SeveralSteps:
                     "be one of several. Step it in a train_step of your own."
                 )
         first = next(iter(steps.values()))
+        self.listeners = first.listeners
         self._shares_loss = all(
             step.scaling is first.scaling and step.accumulation.loss_scale == first.accumulation.loss_scale
             for step in steps.values()
@@ -104,40 +105,9 @@ class SeveralSteps:
             yield
 
     @property
-    def is_guarded(self) -> bool:
-        """Return whether a guard decides about each step."""
-        return any(step.is_guarded for step in self.steps.values())
-
-    @property
     def skips_nonfinite(self) -> bool:
         """Return whether steps with gradients that are not finite are left out, and the loss scale lowered instead."""
         return any(step.skips_nonfinite for step in self.steps.values())
-
-    def register_guard(self, guard: Guard) -> Callable[[], None]:
-        """Call `guard(loss)` after each backward pass of any optimizer; see `OptimizerStep.register_guard`."""
-        return self._register("register_guard", guard)
-
-    @property
-    def has_hooks(self) -> bool:
-        """Return whether functions are called between a backward pass and a step."""
-        return any(step.has_hooks for step in self.steps.values())
-
-    def register_after_backward(self, function: Callable[[], None]) -> Callable[[], None]:
-        """Call `function()` after each backward pass, once for each optimizer that steps."""
-        return self._register("register_after_backward", function)
-
-    def register_before_step(self, function: Callable[[TorchOptimizer], None]) -> Callable[[], None]:
-        """Call `function(optimizer)` before each step of any optimizer."""
-        return self._register("register_before_step", function)
-
-    def _register(self, method: str, function: Any) -> Callable[[], None]:
-        removals = [getattr(step, method)(function) for step in self.steps.values()]
-
-        def remove() -> None:
-            for one in removals:
-                one()
-
-        return remove
 
     def begin_fit(self) -> None:
         """Prepare for a fit."""

@@ -189,7 +189,7 @@ class Trainer:
         Returns:
             A function that removes the guard.
         """
-        return self.optimizer_step.register_guard(guard)
+        return self.optimizer_step.listeners.register_guard(guard)
 
     @property
     def recorded_step(self) -> Any:

@@ -103,9 +103,9 @@ class CompiledStep:
         """
         self.steps_per_graph, self._has_own_loss = 1, False
         self._train_step = step_of(self._trainer, "train_step")
-        if self._optimizer_step.is_guarded or self._optimizer_step.has_hooks:
+        if self._optimizer_step.listeners.is_guarded or self._optimizer_step.listeners.has_functions:
             if self.policy is Policy.COMPILE:
-                guarded = self._optimizer_step.is_guarded
+                guarded = self._optimizer_step.listeners.is_guarded
                 why = "each step is examined before it is made" if guarded else "callbacks have hooks within a step"
                 warn(f"jit_compile: training continues uncompiled while {why}.")
                 self.policy = Policy.PAUSE
