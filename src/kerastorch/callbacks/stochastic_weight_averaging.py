@@ -101,7 +101,7 @@ class StochasticWeightAveraging(AveragingCallback):
 
     def _weights(self) -> Sequence[Tensor]:
         """Return the parameters of the model and of its losses."""
-        return [*self.model.parameters(), *self.model.trainer.compiled_loss.parameters()]
+        return [*self.model.parameters(), *self.model.trainer.compiled_loss.outputs.parameters()]
 
     def _annealing(self, optimizer: TorchOptimizer) -> _Annealing:
         """Return what sets the learning rates of an optimizer; it does nothing without `learning_rate`."""

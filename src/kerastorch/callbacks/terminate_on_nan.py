@@ -49,7 +49,7 @@ class TerminateOnNaN(Callback):
         # an optimizer with a closure calls it several times on one batch and may return to the first weights
         self._uses_closure = self.model.trainer.optimizer_step.needs_closure
         self._buffers = _BufferCopies(list(self.model.buffers()))
-        self._remove_guard = self.model.trainer.register_guard(self._allow_step)
+        self._remove_guard = self.model.trainer.optimizer_step.listeners.register_guard(self._allow_step)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._remove_guard()

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import warn
-from kerastorch.core.module_calls import outermost_call
-from kerastorch.core.module_tree import modules
+from kerastorch.core.module_tree import modules, outermost_call
 from kerastorch.core.trainable import Freezable
 from kerastorch.symbolic.fake_tensors import is_shape_inference
 from kerastorch.symbolic.symbolic_call import Recordable

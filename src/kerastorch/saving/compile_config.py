@@ -123,7 +123,7 @@ def capture_progress(trainer: Trainer) -> dict[str, Any]:
     made = trainer.optimizers.made
     return {
         "optimizer": capture_optimizers(made, _names(trainer)) if made else None,
-        "losses": [parameter.detach() for parameter in trainer.compiled_loss.parameters()],
+        "losses": [parameter.detach() for parameter in trainer.compiled_loss.outputs.parameters()],
         "epochs_done": trainer.state.epochs_done,
     }
 
@@ -134,7 +134,7 @@ def restore_progress(trainer: Trainer, progress: Mapping[str, Any], where: str) 
     Raises:
         CheckpointError: The optimizer holds other parameters, or the losses learn parameters of other shapes.
     """
-    learned, saved = trainer.compiled_loss.parameters(), progress["losses"]
+    learned, saved = trainer.compiled_loss.outputs.parameters(), progress["losses"]
     if [parameter.shape for parameter in learned] != [value.shape for value in saved]:
         raise CheckpointError(f"{where}: what the losses learn is not what was saved.")
     for parameter, value in zip(learned, saved, strict=True):
@@ -146,4 +146,4 @@ def restore_progress(trainer: Trainer, progress: Mapping[str, Any], where: str) 
 
 def _names(trainer: Trainer) -> dict[str, Tensor]:
     """Return the parameters that the optimizer may hold, by their names in the file of a model."""
-    return parameter_names(trainer.model, trainer.compiled_loss.parameters(), prefix="loss:")
+    return parameter_names(trainer.model, trainer.compiled_loss.outputs.parameters(), prefix="loss:")

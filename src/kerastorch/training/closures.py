@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections import defaultdict
 
+import torch
+
 from kerastorch.core.ownership import is_from, is_own
+from kerastorch.core.torch_private import foreach_copy_
+from kerastorch.optimizers.scheduled_rate import set_step_count, step_count
 from kerastorch.optimizers.step_hooks import TorchOptimizer, optimizer_parameters
 
 
@@ -59,3 +64,25 @@ def _step_parameters(optimizer: TorchOptimizer) -> list[inspect.Parameter]:
     if inspect.isfunction(step) and inspect.unwrap(step) is inspect.unwrap(type(optimizer).step):
         parameters = parameters[1:]  # a schedule of torch wraps `step` on the instance: it shows `self`, which is bound
     return parameters
+
+
+class StepSnapshot:
+    """A copy of weights and optimizer state, which change between the evaluations of a step, and of the step count.
+
+    Args:
+        optimizer: Holds the weights.
+    """
+
+    def __init__(self, optimizer: TorchOptimizer) -> None:
+        self._optimizer = optimizer
+        self._weights = [weight.detach().clone() for weight in optimizer_parameters(optimizer)]
+        self._state = {weight: copy.deepcopy(about) for weight, about in optimizer.state.items()}
+        self._count = step_count(optimizer)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put back what was copied."""
+        foreach_copy_(optimizer_parameters(self._optimizer), self._weights)
+        self._optimizer.state.clear()
+        self._optimizer.state.update(self._state)
+        set_step_count(self._optimizer, self._count)

@@ -119,7 +119,7 @@ class CompileMixin(StepMixin):
         options = CompileOptions.of(jit_compile, steps_per_execution)
         image_format = MemoryFormat(self, memory_format, own_steps=overrides(self, *STEPS))
         by_name = metrics_by_output(metrics, compiled_loss.outputs, weighted_metrics)
-        check_outputs_are_known(self, by_name.get("", ()), compiled_loss.loss_of(""))
+        check_outputs_are_known(self, by_name.get("", ()), compiled_loss.outputs.loss_of(""))
         compile_args = {
             "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
             "weighted_metrics": weighted_metrics,

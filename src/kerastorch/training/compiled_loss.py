@@ -47,29 +47,9 @@ class CompiledLoss:
         self._pass = LossPassState()
 
     @property
-    def names(self) -> OutputNames:
-        """Names of the model's outputs, as far as they are known."""
-        return self.outputs.names
-
-    @property
     def losses(self) -> Mapping[str, Loss | None]:
         """Losses by output name, as far as the outputs are known; `''` stands for one loss of unknown outputs."""
         return self.outputs.losses
-
-    def parameters(self) -> list[nn.Parameter]:
-        """Return the parameters that the losses themselves learn."""
-        return [p for module in self.modules() for p in module.parameters()]
-
-    def modules(self) -> list[nn.Module]:
-        """Return the losses that are torch modules."""
-        functions = [getattr(loss, "function", loss) for loss in self.losses.values()]
-        unique = {id(function): function for function in functions}  # one loss may be that of several outputs
-        return [function for function in unique.values() if isinstance(function, nn.Module)]
-
-    @property
-    def averages(self) -> bool:
-        """Return whether the mean over an epoch is independent of the batch size."""
-        return all(loss is None or loss.is_mean_over_rows() for loss in self.losses.values())
 
     @property
     def penalties(self) -> tuple[Penalty, ...]:
@@ -104,10 +84,6 @@ class CompiledLoss:
             return logs | {"loss": total}
         return logs | {"loss": total + logs["loss"] - logs["data_loss"], "data_loss": total}
 
-    def loss_of(self, output: str) -> Loss | None:
-        """Return the loss of an output; the only output has the name `''`."""
-        return self.outputs.loss_of(output)
-
     @property
     def is_checked(self) -> bool:
         """Return whether the first batch of the pass was validated."""
@@ -119,12 +95,15 @@ class CompiledLoss:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of losses that learn, and what the first batch decided for this pass."""
-        return {"losses": [capture_module_state(module) for module in self.modules()], **self._pass.state_dict()}
+        return {
+            "losses": [capture_module_state(module) for module in self.outputs.modules()],
+            **self._pass.state_dict(),
+        }
 
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Raise a `CheckpointError` if `load_state_dict` could restore only a part of a state."""
         if _is_of_same_outputs(self, state):
-            for module, saved in zip(self.modules(), state["losses"], strict=True):
+            for module, saved in zip(self.outputs.modules(), state["losses"], strict=True):
                 check_module_state(module, saved)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -135,9 +114,9 @@ class CompiledLoss:
         """
         if not _is_of_same_outputs(self, state):
             return
-        for module, saved in zip(self.modules(), state["losses"], strict=True):
+        for module, saved in zip(self.outputs.modules(), state["losses"], strict=True):
             restore_module_state(module, saved)
-        self._pass.load_state_dict(state, {name: self.loss_of(name) for name in state.get("class_axes", {})})
+        self._pass.load_state_dict(state, {name: self.outputs.loss_of(name) for name in state.get("class_axes", {})})
 
     def begin_step(self) -> None:
         """Clear the losses that layers added since the last step."""
@@ -209,7 +188,7 @@ class CompiledLoss:
             ValueError: The targets have another structure than the outputs.
         """
         now = self._pass
-        return self.names.targets(y, now.tree, now.losses, also_wanted)
+        return self.outputs.names.targets(y, now.tree, now.losses, also_wanted)
 
     def _single(self, y: Any, y_pred: Tensor, sample_weight: Any, mask: Tensor | None) -> LossOutput:
         """Compute the loss of the only output."""
@@ -220,7 +199,7 @@ class CompiledLoss:
             loss = now.losses[""]
         y = y if isinstance(y, Tensor) else self.targets(y)[""]
         if sample_weight is not None and not isinstance(sample_weight, Tensor):
-            sample_weight = self.names.weights(sample_weight, "", now.losses)[""]
+            sample_weight = self.outputs.names.weights(sample_weight, "", now.losses)[""]
         if "" in now.class_numbers:
             y = self._class_numbers(y)
         count = None if now.counts_rows else loss.count(y, sample_weight)
@@ -236,11 +215,11 @@ class CompiledLoss:
 
     def _sum(self, y: Any, y_pred: Any, sample_weight: Any, masks: Mapping[str, Tensor]) -> LossOutput:
         """Compute the weighted sum of the losses of several outputs."""
-        now, predicted = self._pass, self.names.flatten(y_pred)
+        now, predicted = self._pass, self.outputs.names.flatten(y_pred)
         if predicted.keys() != now.names:  # the model returned other outputs before
             self._prepare(y, y_pred, sample_weight)
         targets = self.targets(y)
-        weights = self.names.weights(sample_weight, now.tree, now.losses)
+        weights = self.outputs.names.weights(sample_weight, now.tree, now.losses)
         total: Tensor | None = None
         parts: dict[str, Tensor] = {}
         batch_weight: int | Tensor | None = None
@@ -306,10 +285,10 @@ class CompiledLoss:
         if not self.any_loss:
             if not now.aux_losses:
                 raise ValueError("compile() was given no loss; give one, call add_loss, or override compute_loss.")
-            now.bind(self.names.tree(y_pred), {}, {})
+            now.bind(self.outputs.names.tree(y_pred), {}, {})
             now.is_checked = True
             return
-        tree, predicted = self.names.tree(y_pred), self.names.flatten(y_pred)
+        tree, predicted = self.outputs.names.tree(y_pred), self.outputs.names.flatten(y_pred)
         now.bind(tree, *self.outputs.assign(predicted, tree))
         if not now.is_checked:
             self._check(y, predicted, sample_weight)
@@ -334,5 +313,5 @@ class CompiledLoss:
 
 def _is_of_same_outputs(compiled: CompiledLoss, state: Mapping[str, Any]) -> bool:
     """Return whether a state is that of as many loss modules, for the same outputs."""
-    known = all(compiled.loss_of(name) is not None for name in state.get("class_axes", {}))
-    return len(compiled.modules()) == len(state["losses"]) and known
+    known = all(compiled.outputs.loss_of(name) is not None for name in state.get("class_axes", {}))
+    return len(compiled.outputs.modules()) == len(state["losses"]) and known

@@ -21,7 +21,6 @@ from kerastorch.training.fit_data import FitData
 from kerastorch.training.fused_activation import find_final_activation
 from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.preflight import validates_at, warn_of_minimized_batches, with_prefix
-from kerastorch.training.rate_logs import optimizers_by_name
 from kerastorch.training.train_checkpoint import (
     FitParts,
     Sections,
@@ -111,7 +110,7 @@ def fit(
 def _learning_rates(trainer: Trainer) -> dict[str, float]:
     """Return the learning rates of the last batch, under their names in the logs."""
     state = trainer.state
-    return learning_rate_logs(optimizers_by_name(trainer.optimizer_step), state.logs, state.last_rates)
+    return learning_rate_logs(trainer.optimizers.made, state.logs, state.last_rates)
 
 
 @contextmanager

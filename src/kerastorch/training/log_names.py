@@ -15,9 +15,9 @@ from kerastorch.core.output_structure import flatten_given, is_container, names_
 from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.metrics.registry import get as get_metric
 from kerastorch.metrics.registry import get_weighted, is_named
+from kerastorch.optimizers.minimizers import Minimizer
 from kerastorch.training.output_losses import OutputLosses
 from kerastorch.training.output_names import one_list_of_metrics
-from kerastorch.training.rate_logs import has_learning_rate
 from kerastorch.training.trainer import Trainer
 
 
@@ -151,3 +151,15 @@ def in_keras_order(logs: Mapping[str, float]) -> Any:
     """Return the values in the order of `listed_names` as a list, or the only value."""
     values = [logs[name] for name in listed_names(logs)]
     return values[0] if len(values) == 1 else values
+
+
+def has_learning_rate(trainer: Trainer) -> bool:
+    """Return whether each epoch will log a learning rate, as far as is known before training.
+
+    Args:
+        trainer: Its optimizers may not exist yet.
+    """
+    made = trainer.optimizers.made.values()
+    if made:
+        return any("lr" in group for optimizer in made for group in optimizer.param_groups)
+    return not all(isinstance(config, Minimizer) for config in trainer.optimizers.configs.values())

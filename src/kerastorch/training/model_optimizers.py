@@ -52,7 +52,7 @@ class ModelOptimizers:
         for name in self._existing:
             optimizer = _existing(self.configs[name])
             assert optimizer is not None
-            check_owner(model, optimizer, compiled_loss.parameters())
+            check_owner(model, optimizer, compiled_loss.outputs.parameters())
             self._add(name, optimizer)
 
     @property
@@ -87,7 +87,7 @@ class ModelOptimizers:
 
     def _parameters_of_parts(self) -> dict[str, dict[str, Tensor]]:
         """Return the parameters of each optimizer that is made of settings, by name."""
-        named = parameter_names(self._model, self._loss.parameters())
+        named = parameter_names(self._model, self._loss.outputs.parameters())
         to_make = [name for name in self.configs if name not in self._existing]
         if not self.are_several:
             return dict.fromkeys(to_make, named)

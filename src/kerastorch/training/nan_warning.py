@@ -85,7 +85,7 @@ class NaNWarning:
     def _describe_weights(self) -> str:
         """Return which weights and gradients are not finite after the step."""
         trainer = self._trainer
-        weights = parameter_names(trainer.model, trainer.compiled_loss.parameters())
+        weights = parameter_names(trainer.model, trainer.compiled_loss.outputs.parameters())
         bad_weights = [name for name, weight in weights.items() if worst_value(weight)]
         if not bad_weights:
             return "all weights are still finite"

@@ -19,13 +19,12 @@ from kerastorch.optimizers.step_hooks import (
     overwrite_with_average,
 )
 from kerastorch.optimizers.step_options import StepOptions
-from kerastorch.training.closures import demands_closure, requires_closure
+from kerastorch.training.closures import StepSnapshot, demands_closure, requires_closure
 from kerastorch.training.constrain_hook import ConstrainHook
 from kerastorch.training.gradient_accumulation import GradientAccumulation
 from kerastorch.training.loss_scaling import UNSCALED, NoLossScaling
 from kerastorch.training.step_listeners import StepListeners
 from kerastorch.training.step_output import StepOutput
-from kerastorch.training.step_snapshot import StepSnapshot
 from kerastorch.training.unwrapped_step import UnwrappedStep
 from kerastorch.training.weight_modes import WeightModes
 

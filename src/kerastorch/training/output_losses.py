@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from kerastorch.core.errors import check_float
 from kerastorch.core.output_structure import (
@@ -80,6 +80,21 @@ class OutputLosses:
         wanted = self._wanted()
         is_only = self._is_shared or not output
         return self.losses[wanted[0]] if is_only and len(wanted) == 1 else None
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that the losses themselves learn."""
+        return [p for module in self.modules() for p in module.parameters()]
+
+    def modules(self) -> list[nn.Module]:
+        """Return the losses that are torch modules."""
+        functions = [getattr(loss, "function", loss) for loss in self.losses.values()]
+        unique = {id(function): function for function in functions}  # one loss may be that of several outputs
+        return [function for function in unique.values() if isinstance(function, nn.Module)]
+
+    @property
+    def averages(self) -> bool:
+        """Return whether the mean over an epoch is independent of the batch size."""
+        return all(loss is None or loss.is_mean_over_rows() for loss in self.losses.values())
 
     def assign(self, outputs: Mapping[str, Any], tree: NameTree) -> tuple[dict[str, Loss | None], dict[str, float]]:
         """Return the losses and their factors by output name.

@@ -73,7 +73,7 @@ class RateFinder(Callback):
         self._cleanup.callback(TrainingSnapshot(self.model.trainer).restore)
         self._ratios = _ratios(rates(self._optimizer))
         self._uses_closure, self._is_recorded = step.needs_closure, False
-        self._cleanup.callback(self.model.trainer.register_guard(self._allow_step))
+        self._cleanup.callback(self.model.trainer.optimizer_step.listeners.register_guard(self._allow_step))
         schedule = scheduled_rate(self._optimizer)
         if schedule is not None:
             self._cleanup.enter_context(schedule.suspended())

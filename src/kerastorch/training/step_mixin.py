@@ -158,7 +158,7 @@ class StepMixin(Functional):
             loss = trainer.compiled_loss
             weight = sample_weight if trainer.has_weighted_metrics else None
             masks = trainer.output_mask(trainer.context.x if x is None else x)
-            inputs = metric_inputs(y, y_pred, masks, loss.names, loss.loss_of, trainer.metrics, weight)
+            inputs = metric_inputs(y, y_pred, masks, loss.outputs.names, loss.outputs.loss_of, trainer.metrics, weight)
             trainer.context.metrics.update(*inputs)
         return dict(trainer.context.results)
 
@@ -238,7 +238,7 @@ class StepMixin(Functional):
         own = overrides(self, "test_step", "compute_loss", "compute_metrics") or own_metrics.find_metrics(
             self, self.trainer.compile_args.get("metrics")
         )
-        return not own and self.trainer.compiled_loss.averages and can_be_measured(modules(self))
+        return not own and self.trainer.compiled_loss.outputs.averages and can_be_measured(modules(self))
 
 
 def overrides(model: StepMixin, *names: str) -> bool:

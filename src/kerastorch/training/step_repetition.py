@@ -105,7 +105,7 @@ class _Observation:
     def __init__(self, trainer: Trainer, steps: bool) -> None:
         self._trainer, self._steps = trainer, steps
         self.probe = NonFiniteProbe(trainer.model)
-        self.weights: dict[str, Tensor] = parameter_names(trainer.model, trainer.compiled_loss.parameters())
+        self.weights: dict[str, Tensor] = parameter_names(trainer.model, trainer.compiled_loss.outputs.parameters())
         self.loss: Tensor | float | None = None
         self.parts: Mapping[str, Any] = {}
 
@@ -114,7 +114,7 @@ class _Observation:
         trainer = self._trainer
         trainer.compiled_loss.begin_step()
         inputs = batch._replace(x=map_structure(clone, batch.x))  # a model may change its input in place
-        remove_guard = trainer.register_guard(self._allow_step)
+        remove_guard = trainer.optimizer_step.listeners.register_guard(self._allow_step)
         try:
             with trainer.using(MetricsTracker({})), self.probe.attached():
                 output = step(inputs)
@@ -214,7 +214,7 @@ def restore_state(trainer: Trainer, state: Mapping[str, Any]) -> None:
 
 
 def _names(trainer: Trainer) -> dict[str, Tensor]:
-    return parameter_names(trainer.model, trainer.compiled_loss.parameters())
+    return parameter_names(trainer.model, trainer.compiled_loss.outputs.parameters())
 
 
 def seeded_counts(trainer: Trainer) -> list[Tensor]:

@@ -285,7 +285,7 @@ def _warn_of_differences(parts: FitParts, fit: Mapping[str, Any], where: str) ->
 
 
 def _parameter_names(trainer: Trainer) -> dict[str, Tensor]:
-    return parameter_names(trainer.model, trainer.compiled_loss.parameters())
+    return parameter_names(trainer.model, trainer.compiled_loss.outputs.parameters())
 
 
 # attributes of modules that are captured elsewhere, or that are settings

@@ -98,7 +98,7 @@ class Trainer:
         self.compile_options = compile_options
         self.compile_args: Mapping[str, Any] = compile_args or {}
         self.state = TrainState(completed_fits=completed_fits)
-        self.output_mask = OutputMask(model, compiled_loss.names)
+        self.output_mask = OutputMask(model, compiled_loss.outputs.names)
         self.interrupt = InterruptHandler()
         self.weight_regularizers = {
             name: penalty for name, one in weight_regularizers.items() if (penalty := regularizers.get(one))
@@ -183,14 +183,6 @@ class Trainer:
             return self.weight_averaging.in_place()
         return nullcontext() if self._optimizer_step is None else self._optimizer_step.evaluating()
 
-    def register_guard(self, guard: Callable[[Tensor], bool]) -> Callable[[], None]:
-        """Call `guard(loss)` after each backward pass of this fit; the step is made if it returns `True`.
-
-        Returns:
-            A function that removes the guard.
-        """
-        return self.optimizer_step.listeners.register_guard(guard)
-
     @property
     def recorded_step(self) -> Any:
         """The step that keeps its last batch, so that it can be repeated; `None` unless a guard decides about steps."""
@@ -231,13 +223,15 @@ class Trainer:
         ends_in = final_activations(self.model)
         return MetricsTracker(
             {
-                name: Scores(some, self.compiled_loss.loss_of(name), ends_in.get(name), partial(self._axis, name))
+                name: Scores(
+                    some,
+                    self.compiled_loss.outputs.loss_of(name),
+                    ends_in.get(name),
+                    partial(_channel_axis, self.model, name),
+                )
                 for name, some in self.metrics.items()
             }
         )
-
-    def _axis(self, output: str) -> int | None:
-        return known_channel_axes(self.model).get(output)
 
     def batch_transfer(self, class_weight: Any = None) -> BatchTransfer:
         """Move the model to its device; return what moves batches there.
@@ -295,7 +289,7 @@ class Trainer:
         """Prepare a built model for training: optimizers, penalties, constraints, as they are at this fit."""
         sync_trainable(modules(self.model))
         made = list(self.optimizers.get_or_create().values())
-        check_parameters(self.model, made, self.compiled_loss.parameters())
+        check_parameters(self.model, made, self.compiled_loss.outputs.parameters())
         if self._optimizer_step is None:
             self._make_steps()
         self.find_penalties()
@@ -319,6 +313,10 @@ class Trainer:
     def find_penalties(self) -> None:
         """Let the loss include the penalties of the weights that the model has now."""
         self.compiled_loss.set_penalties(collect_penalties(self.model, self.weight_regularizers))
+
+
+def _channel_axis(model: nn.Module, output: str) -> int | None:
+    return known_channel_axes(model).get(output)
 
 
 def evaluation_weights(model: nn.Module) -> AbstractContextManager[None]:

@@ -27,7 +27,7 @@ class TrainingSnapshot:
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
-        self._modules = [trainer.model, *trainer.compiled_loss.modules()]
+        self._modules = [trainer.model, *trainer.compiled_loss.outputs.modules()]
         self._states = [pytree.tree_map(_copy, capture_module_state(module)) for module in self._modules]
         self._step = copy.deepcopy(trainer.optimizer_step.state_dict())
         made = trainer.optimizer_step.optimizers

@@ -188,7 +188,7 @@ class _StepFunction:
         batches: Sequence[Batch],
     ) -> None:
         self._trainer, self._optimizer_step, self._buckets, self._batches = trainer, optimizer_step, buckets, batches
-        self._module = _StepModule(trainer.model, trainer.compiled_loss.modules())
+        self._module = _StepModule(trainer.model, trainer.compiled_loss.outputs.modules())
         self._parameters = dict(self._module.named_parameters())
         self.state = _State(
             {**self._parameters},
