@@ -45,16 +45,17 @@ model.compile(kt.optimizers.Adam(0.005), loss=kt.losses.BinaryCrossentropy(from_
 model.fit(x, batch_size=64, epochs=40, verbose=0)
 
 # %% [markdown]
-# The decoder draws the points of a grid, from -2 to 2 in both directions.
+# Above: images and their reconstructions. Below: the decoder draws a grid of points, from -2 to 2 in both directions.
 
-# %% alt="Fifteen rows of fifteen drawn digits, which change smoothly from one shape into another."
-size = 15
-first, second = np.meshgrid(np.linspace(-2, 2, size), np.linspace(2, -2, size))
+# %% alt="A row of ten digits, their blurred reconstructions, and a square of drawn digits, which change smoothly."
+x_again = torch.sigmoid(torch.from_numpy(model.decoder.predict(model.encoder.predict(x)[:, :2]))).numpy()
+first, second = np.meshgrid(np.linspace(-2, 2, 15), np.linspace(2, -2, 15))
 points = np.stack([first.ravel(), second.ravel()], axis=1)
-drawn = 1 / (1 + np.exp(-model.decoder.predict(points)))  # logits to gray values
-framed = np.pad(drawn.reshape(size, size, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
-picture = framed.swapaxes(1, 2).reshape(10 * size, 10 * size)
+drawn = torch.sigmoid(torch.from_numpy(model.decoder.predict(points))).numpy()
 
-plt.figure(figsize=(6, 6), layout="constrained")
-plt.imshow(picture, cmap="gray_r", extent=(-2, 2, -2, 2))
+figure, axes = plt.subplots(2, figsize=(6, 7.4), height_ratios=[1, 5], layout="constrained")
+for panel, images, columns in zip(axes, [np.concatenate([x[:10], x_again[:10]]), drawn], [10, 15], strict=True):
+    framed = np.pad(images.reshape(-1, columns, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    panel.imshow(framed.swapaxes(1, 2).reshape(-1, 10 * columns), cmap="gray_r")
+    panel.axis("off")
 plt.show()
