@@ -379,3 +379,35 @@ def test_a_scheduler_must_name_one_of_several_optimizers():
     model.compile(SETTINGS)
     with pytest.raises(ValueError, match="name one, optimizer='generator'"):
         model.fit(X, verbose=0, callbacks=[kt.callbacks.LRScheduler("step", step_size=1)])
+
+
+class Parts(kt.Model):
+    """A model whose steps call its parts; it has no `forward`."""
+
+    def __init__(self, *first):
+        super().__init__()
+        self.generator = kt.Sequential([*first, layers.Dense(6)])
+        self.discriminator = kt.Sequential([kt.Input((6,)), layers.Dense(1)])
+
+    def train_step(self, data):
+        loss = self.discriminator(self.generator(data[:, :3])).mean()
+        self.trainer.minimize(loss, "generator")
+        return {"loss": loss}
+
+
+def test_a_model_whose_steps_call_its_parts_needs_no_forward_but_weights():
+    model = Parts(kt.Input((3,)))
+    model.compile(optimizer={"generator": "sgd", "discriminator": "sgd"})
+    model.fit(X, verbose=0)
+    model = Parts()
+    model.compile(optimizer={"generator": "sgd", "discriminator": "sgd"})
+    with pytest.raises(TypeError, match=r"must define forward.*Or let 'generator' begin with an Input"):
+        model.fit(X, verbose=0)
+
+
+@pytest.mark.parametrize("name", ["step", "zero_grad", "apply", "param_groups"])
+def test_settings_that_are_taken_for_an_optimizer_say_what_makes_one(name):
+    with pytest.raises(AttributeError, match=r"These are settings.*Adam\(\.\.\.\)\(model\.parameters\(\)\)"):
+        getattr(optimizers.Adam(), name)
+    with pytest.raises(AttributeError, match=r"no attribute .nothing.\.$"):
+        optimizers.Adam().nothing

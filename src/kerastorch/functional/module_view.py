@@ -7,7 +7,7 @@ from typing import Any, Self
 from torch import nn
 
 from kerastorch.core.errors import mismatch
-from kerastorch.core.module_tree import modules
+from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.torch_private import MODULE_CONTENTS
 from kerastorch.core.trainable import set_frozen_batchnorm_eval
 from kerastorch.module.unregistered_modules import check_registered
@@ -52,7 +52,7 @@ class ModuleView(WeightsMixin):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the viewed module; a subclass without one defines its own `forward`."""
         if self.module_viewed is None:
-            hint = " It has a call(); name it forward." if hasattr(self, "call") else ""
+            hint = " It has a call(); name it forward." if hasattr(self, "call") else _hint_for_lazy(self)
             raise TypeError(f"{type(self).__name__} must define forward(self, x).{hint}")
         return self.module_viewed(*args, **kwargs)
 
@@ -84,3 +84,11 @@ class ModuleView(WeightsMixin):
         viewed = self.module_viewed
         load: Any = super()._load_from_state_dict if viewed is None else viewed._load_from_state_dict
         load(*args)
+
+
+def _hint_for_lazy(model: nn.Module) -> str:
+    """Return what to do if the steps of a model call its parts one by one, and a part has no weights yet."""
+    lazy = [name for name, part in model.named_children() if not is_built(part)]
+    if not lazy:
+        return ""
+    return f" Or let {lazy[0]!r} begin with an Input, so that it has weights, if train_step calls the parts by itself."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from torch import Tensor, nn
 
@@ -23,6 +23,12 @@ _BOUNDS: dict[str, dict[str, Any]] = {
     "ema_momentum": {"least": 0, "most": 1},
     "loss_scale_factor": {"above": 0},
 }
+
+
+_OF_OPTIMIZERS = (  # what optimizers of torch and of Keras have, but not their settings
+    "apply", "apply_gradients", "step", "zero_grad", "param_groups", "state", "iterations", "minimize", "variables",
+    "state_dict", "load_state_dict",
+)  # fmt: skip
 
 
 @dataclass(eq=False, repr=False)
@@ -119,6 +125,18 @@ class StepOptions(Configurable):
 
     def __repr__(self) -> str:
         return represent(self, always=("learning_rate",), name=type(self).__name__)
+
+    if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+        def __getattr__(self, name: str) -> NoReturn:
+            kind = type(self).__name__
+            hint = ""
+            if name in _OF_OPTIMIZERS:
+                hint = (
+                    f" These are settings: compile() makes the optimizer of them, {kind}(...)(model.parameters()) does "
+                    "so in a loop of your own. In a train_step of your own self.trainer.minimize(loss) makes the step."
+                )
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}.{hint}")
 
     def clips(self) -> dict[str, float]:
         """Return the kind of clipping and its limit, in a dict of at most one entry."""
