@@ -25,8 +25,8 @@ class VAE(kt.Model):
 
     def __init__(self):
         super().__init__()
-        self.encoder = kt.Sequential([kt.Input((64,)), layers.Dense(64, "relu"), layers.Dense(4)])
-        self.decoder = kt.Sequential([kt.Input((2,)), layers.Dense(64, "relu"), layers.Dense(64)])
+        self.encoder = kt.Sequential([kt.Input((64,)), layers.Dense(256, "relu"), layers.Dense(4)])
+        self.decoder = kt.Sequential([kt.Input((2,)), layers.Dense(256, "relu"), layers.Dense(64)])
 
     def forward(self, x):
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
@@ -42,19 +42,18 @@ class VAE(kt.Model):
 kt.utils.set_random_seed(0)
 model = VAE()
 model.compile(kt.optimizers.Adam(0.005), loss=kt.losses.BinaryCrossentropy(from_logits=True))
-model.fit(x, batch_size=64, epochs=40, verbose=0)
+model.fit(x, batch_size=64, epochs=100, verbose=0)
 
 # %% [markdown]
 # Above: images and their reconstructions. Below: the decoder draws a grid of points, from -2 to 2 in both directions.
 
 # %% alt="A row of ten digits, their blurred reconstructions, and a square of drawn digits, which change smoothly."
-x_again = torch.sigmoid(torch.from_numpy(model.decoder.predict(model.encoder.predict(x)[:, :2]))).numpy()
-first, second = np.meshgrid(np.linspace(-2, 2, 15), np.linspace(2, -2, 15))
-points = np.stack([first.ravel(), second.ravel()], axis=1)
-drawn = torch.sigmoid(torch.from_numpy(model.decoder.predict(points))).numpy()
+means = model.encoder.predict(x)[:, :2]
+points = np.stack(np.meshgrid(np.linspace(-2, 2, 15), np.linspace(2, -2, 15)), axis=-1).reshape(-1, 2)
+again, drawn = (1 / (1 + np.exp(-model.decoder.predict(one))) for one in (means, points))  # logits to gray values
 
 figure, axes = plt.subplots(2, figsize=(6, 7.4), height_ratios=[1, 5], layout="constrained")
-for panel, images, columns in zip(axes, [np.concatenate([x[:10], x_again[:10]]), drawn], [10, 15], strict=True):
+for panel, images, columns in zip(axes, [np.concatenate([x[:10], again[:10]]), drawn], [10, 15], strict=True):
     framed = np.pad(images.reshape(-1, columns, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
     panel.imshow(framed.swapaxes(1, 2).reshape(-1, 10 * columns), cmap="gray_r")
     panel.axis("off")
