@@ -8,6 +8,7 @@ from torch import nn
 
 import kerastorch as kt
 from kerastorch import layers, optimizers
+from kerastorch.training.jit.verify import find_difference
 
 X = torch.randn(48, 6, generator=torch.Generator().manual_seed(0))
 Y = X[:, :3].argmax(1)
@@ -338,6 +339,45 @@ def test_a_compiled_step_computes_in_the_precision():
     assert model.trainer.is_compiled
     _, expected = loop(torch.bfloat16, epochs=4)
     assert losses == pytest.approx(expected, rel=2e-2)
+
+
+def test_a_step_in_16_bits_is_compiled_once_for_all_epochs():
+    model = kt.Model(net())
+    model.compile(optimizers.SGD(0.1, momentum=0.9), "cross_entropy", precision="bf16", jit_compile=True)
+    model.trainer.register_listener((said := []).append)
+    model.fit(X, Y, 8, 8, 0, shuffle=False)
+    assert model.trainer.is_compiled
+    assert sum(sentence.startswith("compiled") for sentence in said) == 1
+
+
+def test_a_compiled_step_may_round_less_often_than_one_in_16_bits():
+    before = torch.linspace(1.0, 2.0, 100)
+    eager = nn.Parameter(before - 0.1)
+    eager.grad = torch.ones(100)
+    rounded, wrong = before - 0.1 * (1 + torch.finfo(torch.bfloat16).eps), before - 0.2
+    loss, near = torch.tensor(1.0), torch.tensor(1.0 + torch.finfo(torch.bfloat16).eps)
+    found = []
+    for enabled in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            for compiled, value in ((rounded, near), (wrong, near)):
+                found.append(find_difference([eager], [before], [compiled], {"loss": loss}, {"loss": value}))
+    assert found == [None, "weight", "loss", "loss"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "precision"),
+    [(optimizers.SGD(0.1), "fp16"), (optimizers.LossScaleOptimizer(optimizers.SGD(0.1)), "fp32")],
+    ids=["fp16", "LossScaleOptimizer"],
+)
+def test_steps_with_a_scale_that_adapts_itself_are_not_compiled(settings, precision):
+    model = kt.Model(net())
+    model.compile(settings, "cross_entropy", precision=precision, jit_compile=True)
+    with pytest.warns(UserWarning, match="the scale of the loss changes from step to step"):
+        model.fit(X, Y, 8, 1, 0, shuffle=False)
+    eager = kt.Model(net())
+    eager.compile(settings, "cross_entropy", precision=precision)
+    eager.fit(X, Y, 8, 1, 0, shuffle=False)
+    assert same(model, eager)
 
 
 def test_a_saved_model_keeps_its_precision(tmp_path):

@@ -278,9 +278,10 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
         unfuse_partly_trained_groups(optimizer)
     optimizer_step.begin_training()
     if compiled is not None and trainer.state.training_rows is None:
-        compiled.begin_epoch(callbacks)
+        device_type = trainer.device_type()
+        trainer.precision.around(compiled.begin_epoch, device_type)(callbacks)  # guards compare settings of autocast
         if compiled.policy is Policy.COMPILE:
-            return trainer.precision.around(compiled, trainer.device_type())
+            return trainer.precision.around(compiled, device_type)
     step = limited_step(trainer, eager_step(trainer), "train")
     if not optimizer_step.listeners.is_guarded:
         return step

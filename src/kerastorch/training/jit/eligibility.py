@@ -51,6 +51,8 @@ def check_optimizer(optimizer_step: OptimizerStep) -> None:
         raise UntraceableError(f"{name} is no optimizer of torch.optim, and its step may do anything")
     if optimizer_step.accumulation.steps > 1:
         raise UntraceableError("gradient_accumulation_steps is larger than 1")
+    if optimizer_step.scaling.is_dynamic:
+        raise UntraceableError("the scale of the loss changes from step to step, and steps that overflow are left out")
     pre_hooks, post_hooks = step_pre_hooks(optimizer), step_post_hooks(optimizer)
     if not (
         all(isinstance(hook, (Clip, Decay, ScheduledRate)) for hook in pre_hooks.values())
