@@ -559,3 +559,33 @@ def test_an_attribute_that_a_callback_changes_is_no_constant_of_a_compiled_step(
             warnings.filterwarnings("ignore", "jit_compile: training continues uncompiled: a compiled step takes")
             found.append(model.fit(X, Y, batch_size=4, epochs=3, verbose=0, callbacks=[anneal]).history["loss"])
     assert found[1] == pytest.approx(found[0], rel=1e-5)
+
+
+class Sum(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(3, 2)
+
+    def forward(self, left, right):
+        return self.dense(left + right)
+
+
+@pytest.mark.parametrize(
+    ("x", "sentence"),
+    [
+        ({"left": X, "right": X}, r"Write self\(\*\*x\) in a step of your own"),
+        ((X, X), r"Write self\(\*x\) in a step of your own"),
+        ({"left": X}, "The batch has the inputs 'left' alone"),
+        ({"left": X, "rihgt": X}, "The batch is a dict with 'rihgt', which"),
+    ],
+    ids=["dict", "tuple", "too few", "another name"],
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_inputs_that_a_model_lacks_are_explained(own, x, sentence):
+    model = (type("Own", (ByData, kt.Model), {}) if own else kt.Model)(Sum())
+    model.compile("sgd", "cross_entropy")
+    if not own and "self" in sentence:  # the default step passes these inputs by name and by position
+        model.fit(x, Y, verbose=0)
+        return
+    with pytest.raises(TypeError, match=sentence):
+        model.fit(x, Y, verbose=0)

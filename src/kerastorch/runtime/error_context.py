@@ -15,6 +15,7 @@ from kerastorch.core.nested import leaves
 from kerastorch.core.torch_private import ConvBase
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
+from kerastorch.runtime.call_module import split_arguments
 
 _LONGEST_REPR = 200  # characters: of a module with a longer `repr`, messages contain only the name of the class
 # An error of torch with one of these words is about the shape of the input.
@@ -65,9 +66,17 @@ def _misses_input(error: TypeError, model: nn.Module) -> bool:
 
 def _describe_inputs(model: nn.Module, x: Any) -> str:
     """Return a sentence about the inputs of the model, and how to pass more of them."""
+    inner = getattr(model, "module_viewed", None) or model
+    args, kwargs = split_arguments(model, x)
+    if _can_bind(inner, args, kwargs):  # so that a step of the user's has called the model, with other arguments
+        return (
+            "The batch has all inputs, but the model was called with all of them as one argument. Write "
+            f"self({'**x' if kwargs else '*x'}) in a step of your own."
+        )
     if isinstance(x, Mapping):
-        inner = getattr(model, "module_viewed", None) or model
         other = sorted(map(repr, set(x) - set(inspect.signature(inner.forward).parameters)))
+        if not other:
+            return f"The batch has the inputs {', '.join(map(repr, x))} alone. Yield (x, y), where x is a dict of all."
         return (
             f"The batch is a dict with {', '.join(other)}, which forward() does not take, and so it was given the dict "
             "as one argument. Yield (x, y), where x has the inputs alone: ({'a': a, 'b': b}, y)."
@@ -77,6 +86,15 @@ def _describe_inputs(model: nn.Module, x: Any) -> str:
         f"It was given {'one input' if count == 1 else f'{count} inputs'}: a batch is (x, y) or (x, y, sample_weight), "
         "and the second item is taken as the target. Yield ((a, b), y) for two inputs; with arrays, pass x=(a, b)."
     )
+
+
+def _can_bind(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Return whether the `forward` of a module takes these arguments, and needs no others."""
+    try:
+        inspect.signature(module.forward).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
 
 
 def _is_tensor(leaf: Any) -> bool:
