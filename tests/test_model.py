@@ -305,19 +305,20 @@ def test_the_public_names_and_signatures_are_frozen():
     assert sorted(kt.__all__) == [
         "History", "Input", "Model", "Sequential", "__version__", "activations", "call", "callbacks", "config",
         "constraints", "data", "datasets", "initializers",
-        "layers", "load_model", "losses", "metrics", "optimizers", "regularizers", "saving", "utils",
+        "layers", "load_model", "losses", "metrics", "mixed_precision", "optimizers", "regularizers", "saving", "utils",
     ]  # fmt: skip
     assert str(inspect.signature(kt.Model.compile)) == (
         "(self, optimizer: 'Any' = 'rmsprop', loss: 'Any' = None, loss_weights: 'Any' = None, metrics: 'Any' = None, "
-        "*, regularizers: 'Mapping[str, Any] | None' = None, device: 'Any' = 'auto', data_device: 'Any' = 'auto', "
-        "memory_format: 'Any' = 'auto', jit_compile: 'bool | str' = 'auto', steps_per_execution: 'int | str' = 1) "
+        "weighted_metrics: 'Any' = None, *, regularizers: 'Mapping[str, Any] | None' = None, device: 'Any' = 'auto', "
+        "data_device: 'Any' = 'auto', memory_format: 'Any' = 'auto', jit_compile: 'bool | str' = 'auto', "
+        "steps_per_execution: 'int | str' = 1, gradients_in_evaluation: 'bool' = False, precision: 'Any' = None) "
         "-> 'None'"
     )
     assert list(inspect.signature(kt.Model.fit).parameters) == [
         "self", "x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data",
         "shuffle", "class_weight", "sample_weight", "initial_epoch", "steps_per_epoch", "validation_steps",
         "validation_batch_size", "validation_freq", "validation_stratify", "validation_shuffle", "validation_seed",
-        "check_finite", "resume", "max_time", "limit_batches", "overfit_batches",
+        "check_finite", "resume", "max_time", "limit_batches", "overfit_batches", "nan_report",
     ]  # fmt: skip
     assert list(inspect.signature(kt.Model.evaluate).parameters) == [
         "self", "x", "y", "batch_size", "verbose", "sample_weight", "steps", "callbacks", "return_dict", "check_finite",

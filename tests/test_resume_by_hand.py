@@ -127,7 +127,8 @@ def fitted(folder, source, optimizer, *also, save_freq=1, **options):
     keep = callbacks.BackupAndRestore(folder, save_freq)
     options = {"epochs": EPOCHS, "verbose": 0} | sized | options
     history = model.fit(*SOURCES[source][0](), callbacks=[*also, keep], **options)
-    return everything(module, model.optimizer), history.history
+    curves = {name: values for name, values in history.history.items() if name != "learning_rate"}
+    return everything(module, model.optimizer), curves
 
 
 def assert_same(found, expected):

@@ -17,6 +17,7 @@ from fuzz.models import model
 from fuzz.optimizers import OPTIMIZERS
 from fuzz.oracle import VALIDATION_ROWS, Loop, as_list, modules_with_buffers
 from fuzz.ours import foreign_warnings, is_own_error
+from kerastorch.training.output_names import OutputNames
 
 Numbers = dict[str, Any]
 
@@ -82,7 +83,8 @@ def of_kerastorch(case: Case) -> Numbers:
         first = kept.rows(slice(0, case.batch_size or 32))
         batch = contained(case, "tensor", first, None)
         found["train_on_batch"] = made.train_on_batch(**batch, **weighted, return_dict=True)
-    found["history"] = [made.fit(**fit_arguments(case, rows), **weighted).history for _ in range(case.fits)]
+    histories = [made.fit(**fit_arguments(case, rows), **weighted).history for _ in range(case.fits)]
+    found["history"] = [{k: v for k, v in one.items() if not k.startswith("learning_rate")} for one in histories]
     found["weights"] = modules_with_buffers(made)
     size = {} if _comes_batched(case) or case.evaluated_by is None else {"batch_size": case.evaluated_by}
     by = case.evaluated_by or case.batch_size
@@ -102,7 +104,8 @@ def compiled(case: Case, made: kt.Model) -> None:
     metrics = [list(output.metrics) for output in case.outputs]
     scales: Any = case.loss_weights
     if scales is not None:
-        named = dict(zip([name or "out" for name in case.names], scales, strict=True))
+        only = next(iter(OutputNames.of(made).aliases("")), "out")  # a name that is known must be right
+        named = dict(zip([name or only for name in case.names], scales, strict=True))
         scales = {"number": scales[0], "list": list(scales), "dict": named}[case.loss_weights_as]
     several = len(case.outputs) > 1
     if several and case.structure == "dict":

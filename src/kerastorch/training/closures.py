@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import inspect
-from collections import defaultdict
+import textwrap
 
 import torch
 
@@ -28,30 +29,37 @@ def demands_closure(optimizer: TorchOptimizer) -> bool:
     """Return whether `optimizer.step()` raises an error because it has no closure, though its signature allows that.
 
     So does sharpness-aware minimization (SAM): it steps from gradients that are there, and computes others in the
-    closure. It is tried on a copy of the optimizer without weights.
+    closure. The source of `step` tells: it asserts a closure, raises without one, or calls it in any case.
     """
     if is_from(optimizer, "torch.optim") or is_own(optimizer):
         return False
-    if not any(parameter.name == "closure" for parameter in _step_parameters(optimizer)):
+    names = [parameter.name for parameter in _step_parameters(optimizer)]
+    if "closure" not in names:
         return False
-    empty = object.__new__(type(optimizer))
-    vars(empty).update(vars(optimizer))
-    empty.param_groups = [{**group, "params": []} for group in optimizer.param_groups]
-    empty.state = defaultdict(dict)
-    weights = optimizer_parameters(optimizer)
-    gradients = [weight.grad for weight in weights]
-    for weight in weights:
-        weight.grad = None  # an optimizer within this one finds nothing to do
     try:
-        inspect.unwrap(type(optimizer).step)(empty)
-    except Exception as error:
-        is_call_of_none = isinstance(error, TypeError) and "'NoneType' object is not callable" in str(error)
-        about_closure = "closure" in f"{type(error).__name__} {error}".lower()
-        return isinstance(error, AssertionError) or is_call_of_none or about_closure
-    finally:
-        for weight, gradient in zip(weights, gradients, strict=True):
-            weight.grad = gradient
-    return False
+        source = textwrap.dedent(inspect.getsource(inspect.unwrap(type(optimizer).step)))
+        function = ast.parse(source).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return False
+    return isinstance(function, ast.FunctionDef) and any(map(_demands, function.body))
+
+
+def _demands(statement: ast.stmt) -> bool:
+    """Return whether a statement of `step` fails without a closure."""
+    if isinstance(statement, ast.Assert):
+        return "closure" in _names(statement.test)
+    if isinstance(statement, ast.If):
+        is_check = "closure" in _names(statement.test)
+        return is_check and any(isinstance(inner, ast.Raise) for inner in statement.body)
+    if isinstance(statement, ast.With):
+        return any(map(_demands, statement.body))
+    calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    has_blocks = isinstance(statement, (ast.For, ast.While, ast.Try, ast.FunctionDef, ast.Return))
+    return not has_blocks and any(isinstance(one.func, ast.Name) and one.func.id == "closure" for one in calls)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
 def _step_parameters(optimizer: TorchOptimizer) -> list[inspect.Parameter]:

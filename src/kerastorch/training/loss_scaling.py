@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,14 +24,14 @@ class NoLossScaling:
     def unscale(self, optimizer: TorchOptimizer) -> None:
         """Divide the gradients of an optimizer by the scale."""
 
-    def step(self, optimizer: TorchOptimizer, step: Callable[[], Any]) -> None:
-        """Make a step of an optimizer.
+    def stepper(self, optimizer: TorchOptimizer, step: Callable[[], Any]) -> Callable[[], Any]:
+        """Return what makes a step of an optimizer.
 
         Args:
             optimizer: Its gradients were unscaled.
-            step: Makes the step.
+            step: Makes the step without scaling.
         """
-        step()
+        return step
 
     def update(self) -> None:
         """Adapt the scale, after the steps of a batch."""
@@ -65,8 +66,8 @@ class DynamicLossScaling(NoLossScaling):
         self.scaler.unscale_(optimizer)
         self._is_unscaled = True
 
-    def step(self, optimizer: TorchOptimizer, step: Callable[[], Any]) -> None:
-        self.scaler.step(optimizer)
+    def stepper(self, optimizer: TorchOptimizer, step: Callable[[], Any]) -> Callable[[], Any]:
+        return partial(self.scaler.step, optimizer)
 
     def update(self) -> None:
         if self._is_unscaled:

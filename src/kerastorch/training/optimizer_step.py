@@ -142,7 +142,9 @@ class OptimizerStep:
         except BaseException:
             self.accumulation.reset()  # the gradients may hold a part of this batch
             raise
-        self.end_batch(loss)
+        if self.is_ready(loss):
+            self.scaling.stepper(self.optimizer, self._unwrapped.step)()
+            self.end_step()
         self.scaling.update()
 
     def begin_batch(self, loss: Tensor) -> None:
@@ -174,8 +176,10 @@ class OptimizerStep:
     def _own_weights(self) -> list[Tensor]:
         return [weight for weight in optimizer_parameters(self.optimizer) if weight.requires_grad]
 
-    def end_batch(self, loss: Tensor) -> None:
-        """Make the step that is due after a backward pass, if no guard rejects it.
+    def is_ready(self, loss: Tensor) -> bool:
+        """Prepare a step after a backward pass; return whether it is due, and no guard rejects it.
+
+        Within a closure no step is due: the optimizer makes it itself.
 
         Args:
             loss: Scalar whose gradients were computed.
@@ -185,11 +189,17 @@ class OptimizerStep:
         if self.needs_closure:
             self._is_rejected = not self.listeners.allow(loss)
             self._clip()
-        elif self._gradients_are_ready(loss):
-            for before in self.listeners.before_step:
-                before(self.optimizer)
-            self.scaling.step(self.optimizer, self._unwrapped.step)
-            self._end_step()
+            return False
+        if not self._gradients_are_ready(loss):
+            return False
+        for before in self.listeners.before_step:
+            before(self.optimizer)
+        return True
+
+    def make_step(self) -> None:
+        """Make a step, of one of several optimizers, that `is_ready` has prepared."""
+        self.scaling.stepper(self.optimizer, self._unwrapped.step)()
+        self.end_step()
 
     def _gradients_are_ready(self, loss: Tensor) -> bool:
         """Unscale or store the gradients; return whether a step is due and no guard rejects it."""
@@ -217,7 +227,8 @@ class OptimizerStep:
             if isinstance(hook, Clip):
                 hook(self.optimizer, (), {})
 
-    def _end_step(self) -> None:
+    def end_step(self) -> None:
+        """Apply the constraints after a step."""
         if not self._early_constraints.is_installed:
             apply_constraints(self._constraints)
         # Within `torch.autocast` the cache holds casts of the old weights. Clearing it always costs less than asking
@@ -255,7 +266,7 @@ class OptimizerStep:
             if before is not None:
                 before.restore()
             return first[0]
-        self._end_step()
+        self.end_step()
         return first[0]
 
     def begin_fit(self) -> None:

@@ -78,7 +78,8 @@ class SeveralSteps:
                 step.accumulation.reset()
             raise
         for step in steps:
-            step.end_batch(loss)
+            if step.is_ready(loss):
+                step.make_step()
         steps[0].scaling.update()
 
     def step_with_closure(self, evaluate: Callable[[bool], StepOutput]) -> NoReturn:

@@ -274,6 +274,11 @@ class Trainer:
         self.build(transfer.inputs(first.x))
         return itertools.chain((first,), stream)
 
+    @property
+    def optimizer(self) -> TorchOptimizer | None:
+        """The only optimizer; `None` until the model is built, and if there are several."""
+        return self.optimizers.made.get("")
+
     def optimizers_if_built(self) -> dict[str, TorchOptimizer]:
         """Return the optimizers by name, created now if the model has all its weights; else those that exist."""
         if is_built(self.model) and any(True for _ in self.model.parameters()):
