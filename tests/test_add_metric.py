@@ -84,3 +84,9 @@ def test_outside_of_a_pass_it_has_no_effect_and_without_a_name_it_is_an_error():
     assert torch.equal(layer(torch.ones(2, 3)), torch.ones(2, 3))
     with pytest.raises(ValueError, match="add_metric needs a name for the logs"):
         layer.add_metric(torch.ones(2), name="")
+
+
+@pytest.mark.parametrize("name", ["loss", "data_loss", "learning_rate", "val_loss"])
+def test_a_name_of_another_log_is_an_error(name):
+    with pytest.raises(ValueError, match=f"a metric cannot be called '{name}'"):
+        model_of(Watched(name), kt.layers.Dense(1))

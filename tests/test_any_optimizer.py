@@ -370,3 +370,9 @@ def test_optimizers_around_optimizers_resume_with_the_same_bits(maker, at, tmp_p
     with pytest.raises(KeyboardInterrupt):
         fit([Stop(), backup()])
     assert all(map(torch.equal, fit([backup()]), expected))
+
+
+def test_a_schedule_in_a_partial_of_torch_is_explained():
+    schedule = optimizers.schedules.CosineDecay(0.1, 9)
+    with pytest.raises(TypeError, match=r"SGD takes no schedule.*optimizers\.Torch\(SGD, lr=\.\.\.\)"):
+        kt.Model(nn.Linear(2, 1)).compile(functools.partial(torch.optim.SGD, lr=schedule), "mse")

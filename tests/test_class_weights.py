@@ -305,3 +305,13 @@ def test_a_fit_with_class_weights_resumes_to_the_bit(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "broken", [Stop()])
     assert_same_bits(train(tmp_path / "broken"), whole)
+
+
+def test_a_class_that_is_text_and_targets_that_are_no_classes_are_explained():
+    model = kt.Sequential([kt.Input((4,)), kt.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match="a class must be an integer, got '0'"):
+        model.fit(X, LABELS, class_weight={"0": 1.0}, verbose=0)
+    for given in ("balanced", {1: 2.0}):
+        with pytest.raises(ValueError, match="class_weight is for targets that are classes: y must hold whole"):
+            model.fit(X, X[:, :1], class_weight=given, verbose=0)

@@ -516,3 +516,30 @@ def test_a_metric_without_weights_is_refused_in_weighted_metrics():
     for given, kind in ((BinaryF1Score(), TypeError), ("spearman", ValueError), ("calibration_error", ValueError)):
         with pytest.raises(kind, match=r"give it in metrics=\[...\]"):
             kt.Model(nn.Identity()).compile("sgd", "mse", weighted_metrics=[given])
+
+
+def loss(y_true, y_pred):
+    return (y_true - y_pred).abs().mean()
+
+
+@pytest.mark.parametrize("name", ["loss", "data_loss", "learning_rate", "val_loss", "val_error"])
+def test_a_metric_with_the_name_of_another_log_is_an_error(name):
+    for metric in ((name, "mae"), kt.metrics.MeanSquaredError(name=name)):
+        with pytest.raises(ValueError, match=f"a metric cannot be called '{name}'"):
+            kt.Model(nn.Linear(1, 1)).compile("sgd", "mse", metrics=[metric])
+    with pytest.raises(ValueError, match="a metric cannot be called 'loss'"):
+        kt.Model(nn.Linear(1, 1)).compile("sgd", "mse", metrics=[loss])
+
+
+def test_a_metric_of_an_output_cannot_be_called_loss():
+    class Two(nn.Module):
+        def forward(self, x):
+            return {"a": x, "b": 2 * x}
+
+    model = kt.Model(Two())
+    with pytest.raises(ValueError, match="a metric cannot be called 'loss'"):
+        model.compile("sgd", {"a": "mse", "b": "mse"}, metrics={"a": [("loss", "mae")]})
+    model.compile("sgd", {"a": "mse", "b": "mse"}, metrics={"a": [("val_error", "mae")]})
+    x = torch.ones(3, 1)
+    logs = model.evaluate(x, {"a": 0 * x, "b": x}, verbose=0, return_dict=True)
+    assert logs["a_val_error"] == logs["a_loss"] == 1

@@ -251,3 +251,13 @@ def test_groups_survive_a_file(tmp_path):
         one.fit(X, Y, verbose=0, shuffle=False)
     assert all(map(torch.equal, model.parameters(), loaded.parameters()))
     assert [group["lr"] for group in loaded.optimizer.param_groups] == [1e-3, 1e-3, 1e-2, 1e-2]
+
+
+@pytest.mark.parametrize("argument", ["learning_rate", "weight_decay"])
+def test_a_pattern_after_a_more_general_one_is_an_error(argument):
+    net = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    settings = kt.optimizers.AdamW(**{argument: {"*": 1e-3, "0": 1e-5}})
+    with pytest.raises(
+        ValueError, match=f"{argument}: no parameter is left for '0'.*general ones, such as '\\*', last"
+    ):
+        settings(net.named_parameters())

@@ -380,6 +380,29 @@ def test_steps_with_a_scale_that_adapts_itself_are_not_compiled(settings, precis
     assert same(model, eager)
 
 
+@pytest.mark.parametrize("name", DTYPES)
+def test_an_own_step_computes_with_the_weights_of_its_own_optimizers_steps(name):
+    class Twice(kt.Model):
+        def train_step(self, batch):
+            first = self(batch.x).float().square().mean()
+            first.backward()
+            with torch.no_grad():
+                before = nn.functional.linear(batch.x, self.weight).float()
+            self.mine[0].step()
+            with torch.no_grad():
+                self.seen = self(batch.x).float() - self.bias
+                self.moved = float((self.seen - before).abs().max())
+            return {"loss": first}
+
+    model = Twice(nn.Linear(6, 3))
+    model.mine = [torch.optim.SGD([model.weight], 5.0)]
+    model.compile(precision=name)
+    model.fit(X, Y, len(X), verbose=0, shuffle=False)
+    assert model.moved > 0.1
+    torch.testing.assert_close(model.seen, X @ model.weight.T, rtol=3e-2, atol=3e-2)
+    assert torch.is_autocast_cache_enabled()
+
+
 def test_a_saved_model_keeps_its_precision(tmp_path):
     torch.manual_seed(0)
     model = kt.Sequential([kt.Input((6,)), layers.Dense(3)])
@@ -428,3 +451,15 @@ def test_digits_are_learned_as_well_as_in_float32(kind):
         scores[precision] = model.evaluate(x[1300:], y[1300:], verbose=0)[1]
     assert scores["fp32"] > 0.85
     assert abs(scores["bf16"] - scores["fp32"]) <= 0.015
+
+
+def test_weights_in_float16_and_a_scaled_loss_are_an_error_before_a_step():
+    model = kt.Model(net().half())
+    model.compile("sgd", nn.CrossEntropyLoss(), precision="fp16")
+    before = [one.detach().clone() for one in model.parameters()]
+    with pytest.raises(ValueError, match=r"0\.weight is in float16\. Write model\.float\(\) before compile"):
+        model.fit(X, Y, verbose=0)
+    assert all(torch.equal(one, two) for one, two in zip(model.parameters(), before, strict=True))
+    model.float()
+    model.compile("sgd", nn.CrossEntropyLoss(), precision="fp16")
+    model.fit(X, Y, verbose=0)

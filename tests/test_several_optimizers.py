@@ -411,3 +411,17 @@ def test_settings_that_are_taken_for_an_optimizer_say_what_makes_one(name):
         getattr(optimizers.Adam(), name)
     with pytest.raises(AttributeError, match=r"no attribute .nothing.\.$"):
         optimizers.Adam().nothing
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"generator": "adam"}, "missing from the optimizer: discriminator.* in a dict of optimizers, give it one"),
+        ({"*": "adam", "generator": "sgd"}, "optimizer: no parameter is left for 'generator'"),
+    ],
+)
+def test_a_dict_that_leaves_weights_or_an_optimizer_over_says_what_to_write(given, sentence):
+    model = GAN()
+    model.compile(optimizer=given)
+    with pytest.raises(ValueError, match=sentence):
+        model.fit(X, verbose=0)

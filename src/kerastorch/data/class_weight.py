@@ -251,9 +251,14 @@ class _Table:
         return self._table[(labels - self._low + 1).clamp(0, len(self._table) - 1)]
 
     def _labels_of(self, y: Tensor, loss: Loss | None, is_checked: bool) -> Tensor:
-        if self._labels is None:
-            self._labels = ClassLabels.of(y, loss)
-        return self._labels(y, is_checked)
+        try:
+            if self._labels is None:
+                self._labels = ClassLabels.of(y, loss)
+            return self._labels(y, is_checked)
+        except ValueError as error:
+            if "class_weight" in str(error):
+                raise
+            raise ValueError(f"{self._name} is for targets that are classes: {error}") from error
 
     def _check_range(self, labels: Tensor) -> None:
         """Raise an error for classes that a list of weights has no entry for."""
@@ -313,6 +318,9 @@ def _checked(given: Any) -> Any:
             f"'balanced'; for several outputs a dict or list of these. Got {given!r}."
         )
     if isinstance(given, Mapping) and _is_structure(given):
+        for key, part in given.items():
+            if isinstance(part, numbers.Real):
+                raise TypeError(f"class_weight: a class must be an integer, got {key!r}. Write {{0: 1.0, 1: 2.0}}.")
         return {key: _checked(part) for key, part in given.items()}
     if isinstance(given, Mapping):
         return {_check_label(label): _check_weight(label, weight) for label, weight in given.items()}

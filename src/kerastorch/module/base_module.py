@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import warn
+from kerastorch.core.log_names import check_log_name
 from kerastorch.core.module_tree import modules, outermost_call
 from kerastorch.core.trainable import Freezable
 from kerastorch.symbolic.fake_tensors import is_shape_inference
@@ -106,7 +107,7 @@ class BaseModule(Recordable, Freezable):
             name: Name in the logs.
 
         Raises:
-            ValueError: There is no name.
+            ValueError: There is no name, or it is that of another log.
 
         >>> import kerastorch as kt
         >>> class Watched(kt.layers.Dense):
@@ -121,6 +122,7 @@ class BaseModule(Recordable, Freezable):
         """
         if not isinstance(name, str) or not name:
             raise ValueError(f"add_metric needs a name for the logs, got {name!r}: add_metric(value, name='activity').")
+        check_log_name(name)
         losses = self._aux_losses
         is_in_step = losses is not None and threading.get_ident() == self._aux_losses_thread
         if losses is not None and is_in_step and not is_shape_inference():

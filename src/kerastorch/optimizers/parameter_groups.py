@@ -72,7 +72,7 @@ def first_matches(patterns: Iterable[str], names: Iterable[str], argument: str) 
         argument: Name of the argument, for the message.
 
     Raises:
-        ValueError: A pattern covers no parameter.
+        ValueError: A pattern covers no parameter, or none that an earlier one does not cover.
     """
     names, patterns = list(names), list(patterns)
     for pattern in patterns:
@@ -82,6 +82,12 @@ def first_matches(patterns: Iterable[str], names: Iterable[str], argument: str) 
                 f"{', '.join(names[:MAX_NAMES])}{', ...' if len(names) > MAX_NAMES else ''}."
             )
     found = {name: next((one for one in patterns if matches(name, one)), None) for name in names}
+    for pattern in patterns:
+        if pattern not in found.values():
+            raise ValueError(
+                f"{argument}: no parameter is left for {pattern!r}, because the patterns before it match all that it "
+                "matches. The first pattern that matches counts: write general ones, such as '*', last."
+            )
     return {name: pattern for name, pattern in found.items() if pattern is not None}
 
 

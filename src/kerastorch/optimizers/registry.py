@@ -18,6 +18,7 @@ from kerastorch.optimizers.learning_rate import with_learning_rate
 from kerastorch.optimizers.minimizers import BFGS, ConjugateGradient, Minimizer, NewtonCG
 from kerastorch.optimizers.muon import Muon
 from kerastorch.optimizers.own_optimizers import Adafactor, Ftrl, Lamb, Lion, ScheduleFreeAdamW
+from kerastorch.optimizers.schedules.base import LearningRateSchedule
 from kerastorch.optimizers.step_options import StepOptions
 
 Factory = Callable[[Iterable[Any]], TorchOptimizer]
@@ -69,7 +70,7 @@ def get(identifier: Any) -> StepOptions | Factory | TorchOptimizer:
 
     Raises:
         ValueError: The name is unknown.
-        TypeError: The identifier is none of these.
+        TypeError: The identifier is none of these, or a partial with a schedule.
 
     >>> get("sgd")
     SGD(learning_rate=0.01)
@@ -87,10 +88,23 @@ def get(identifier: Any) -> StepOptions | Factory | TorchOptimizer:
         identifier = identifier()
     if isinstance(identifier, type) and issubclass(identifier, (Optimizer, Minimizer)):
         identifier = identifier()
+    if isinstance(identifier, functools.partial):
+        _check_no_schedule(identifier)
     if callable(identifier) or isinstance(identifier, TorchOptimizer):
         optimizer: StepOptions | Factory | TorchOptimizer = identifier
         return optimizer
     raise TypeError(f"An optimizer is a name, a class, an instance or a partial, got {given!r}.")
+
+
+def _check_no_schedule(factory: functools.partial[Any]) -> None:
+    """Raise a TypeError for a partial of a class of torch with a schedule, which such a class cannot use."""
+    for name, value in factory.keywords.items():
+        if isinstance(factory.func, type) and isinstance(value, LearningRateSchedule):
+            kind = factory.func.__name__
+            raise TypeError(
+                f"{kind} takes no schedule, but {name}={value!r} is one. Write kerastorch.optimizers.Torch({kind}, "
+                f"{name}=...), which sets the rate before each step."
+            )
 
 
 def create_optimizer(

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from kerastorch.callbacks.learning_rate import LEARNING_RATE
+from kerastorch.core.log_names import check_log_name
 from kerastorch.core.module_tree import modules
 from kerastorch.core.output_structure import flatten_given, is_container, names_in
 from kerastorch.metrics.metric_spec import MetricSpec
@@ -39,7 +40,7 @@ def metrics_by_output(given: Any, losses: OutputLosses, weighted: Any = None) ->
 
     Raises:
         ValueError: The metrics have another structure than the outputs, or one list is for several outputs; one object
-            is given twice, so that its state would be that of both.
+            is given twice, so that its state would be that of both; a name is that of another log.
     """
     plain, counted = _by_output(given, losses), _by_output(weighted, losses)
     found = {
@@ -47,8 +48,9 @@ def metrics_by_output(given: Any, losses: OutputLosses, weighted: Any = None) ->
         for name in [*plain, *(name for name in counted if name not in plain)]
     }
     objects = [id(one.user_object) for some in found.values() for one in some if one.user_object is not None]
-    for some in found.values():
+    for output, some in found.items():
         for one in some:
+            check_log_name(one.name, has_prefix=bool(output))
             if objects.count(id(one.user_object)) > 1:
                 raise ValueError(f"the metric object {one.name!r} is given twice; make one for each use.")
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from kerastorch.checkpoint.optimizer_state import parameter_names
@@ -102,6 +103,9 @@ class ModelOptimizers:
         Args:
             precision: Whether losses are scaled.
             device_type: Kind of the device that computes.
+
+        Raises:
+            ValueError: Losses are scaled, and weights are in float16.
         """
         self._are_final = True
         shared, listeners = precision.loss_scaling(device_type), StepListeners()
@@ -109,11 +113,22 @@ class ModelOptimizers:
         for name, optimizer in self.get_or_create().items():
             scaler = getattr(self.configs[name], "scaler", None)
             scaling = shared if scaler is None else DynamicLossScaling(scaler(device_type))
+            if scaling.is_dynamic:
+                self._check_is_not_half(optimizer)
             check = self._rate_checks[name]
             steps[name] = OptimizerStep(
                 optimizer, self.configs[name], check, scaling, listeners=listeners, only_own=self.are_several
             )
         return SeveralSteps(steps) if self.are_several else steps[""]
+
+    def _check_is_not_half(self, optimizer: TorchOptimizer) -> None:
+        held = {id(one) for one in optimizer_parameters(optimizer) if one.dtype is torch.float16 and one.requires_grad}
+        half = [name for name, one in self._model.named_parameters() if id(one) in held]
+        if half:
+            raise ValueError(
+                f"mixed precision in float16 keeps weights in float32, and scales the loss; {half[0]} is in float16. "
+                "Write model.float() before compile(), or leave the precision out."
+            )
 
     def settings(self, has_trained: bool, weights: Any, penalties: Mapping[str, Any]) -> Settings:
         """Return the arguments of `compile`, and what the script set before the first step, as comparable values.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn, Protocol
 
@@ -117,7 +118,7 @@ class OwnStep:
         context = self._trainer.context
         context.begin_own_step(batch.x, self._results)
         try:
-            with self._uses.watched():
+            with self._uses.watched(), _without_autocast_cache():
                 logs: Any = self._step(pack_x_y_sample_weight(*batch) if self._takes_data else batch)
         except Exception as error:
             _raise_with_advice(error, self._step, self._name, batch)
@@ -220,6 +221,21 @@ def _advice(error: Exception, step: Callable[..., Any], name: str, batch: Any) -
             "After loss.backward(), self.optimizer.step() makes the step alone."
         )
     return None
+
+
+@contextmanager
+def _without_autocast_cache() -> Iterator[None]:
+    """Let `torch.autocast` cast the weights at each use within the block.
+
+    It would keep the casts until its own block ends. A step that steps an optimizer itself would then compute with
+    old weights.
+    """
+    was_enabled = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(was_enabled)
 
 
 def _unpacking_advice(step: Callable[..., Any], name: str, batch: Any) -> str:

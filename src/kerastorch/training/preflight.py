@@ -81,7 +81,10 @@ def check_parameters(module: nn.Module, optimizers: list[TorchOptimizer], learne
 
 def _remedy(optimizers: list[TorchOptimizer]) -> str:
     if len(optimizers) == 1:
-        return "Call compile() again, or freeze them (requires_grad_(False))."
+        return (
+            "Call compile() again; in a dict of optimizers, give it one for them, as {'*': 'adam'}; or freeze them "
+            "(requires_grad_(False))."
+        )
     return "Give compile() an optimizer for them, as {'*': 'adam'}, or freeze them (requires_grad_(False))."
 
 
