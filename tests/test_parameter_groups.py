@@ -261,3 +261,33 @@ def test_a_pattern_after_a_more_general_one_is_an_error(argument):
         ValueError, match=f"{argument}: no parameter is left for '0'.*general ones, such as '\\*', last"
     ):
         settings(net.named_parameters())
+
+
+def named_layers():
+    torch.manual_seed(0)
+    body = kt.Sequential([kt.layers.Dense(6, "relu", name="first"), kt.layers.Dense(6, "relu")], name="body")
+    return kt.Sequential([kt.Input((4,)), body, kt.layers.Dense(1, name="head")])
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [
+        ({"head": 0.5, "*": 0.25}, [0.25, 0.25, 0.5]),
+        ({"body": 0.5, "*": 0.25}, [0.5, 0.5, 0.25]),
+        ({"body.first": 0.5, "*.bias": 0.125, "*": 0.25}, [0.5, 0.25, 0.25]),
+        ({"1": 0.5, "*": 0.25}, [0.25, 0.25, 0.5]),
+    ],
+)
+def test_layers_of_a_chain_are_known_by_their_names_and_numbers(rates, expected):
+    model = named_layers()
+    model.compile(optimizers.SGD(rates), "mse")
+    found = {id(p): group["lr"] for group in model.optimizer.param_groups for p in group["params"]}
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    assert [found[id(p)] for p in matrices] == expected
+
+
+def test_several_optimizers_know_the_names_of_layers():
+    model = named_layers()
+    model.compile({"body": "sgd", "head": "adam"}, "mse")
+    model.fit(X, Y, verbose=0)
+    assert [len(one.param_groups[0]["params"]) for one in model.optimizers.values()] == [4, 2]

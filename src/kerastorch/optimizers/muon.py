@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.errors import check_float, check_int, suggest
 from kerastorch.optimizers.base import Optimizer, Rate, TorchOptimizer
-from kerastorch.optimizers.parameter_groups import MAX_NAMES, ParameterGroup, check_patterns
+from kerastorch.optimizers.parameter_groups import MAX_NAMES, ParameterGroup, ParameterName, check_patterns
 from kerastorch.optimizers.update_rules import muon
 
 
@@ -38,11 +38,11 @@ class _Place(NamedTuple):
             parameter: The parameter.
             modules: The modules of the model by name.
         """
-        *parts, last = name.split(".")
+        parts = name.split(".")[:-1]
         around = [modules[".".join(parts[: depth + 1])] for depth in range(len(parts))]
-        given = [getattr(module, "name", None) for module in around]
-        path = [one if isinstance(one, str) else part for one, part in zip(given, parts, strict=True)]
-        return cls(parameter, ".".join([*path, last]), (name, *path, *(type(module).__name__ for module in around)))
+        path = ParameterName.of(name, modules).path
+        layers = path.split(".")[:-1]
+        return cls(parameter, path, (name, *layers, *(type(module).__name__ for module in around)))
 
 
 @dataclass(eq=False, repr=False)

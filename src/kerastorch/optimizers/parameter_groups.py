@@ -54,13 +54,42 @@ class ParameterGroup:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+class ParameterName(str):
+    """Name of a parameter in `named_parameters()`, which also has its path by the names of layers.
+
+    In a `Sequential` torch names layers by their numbers: `0.weight`. A layer that the user has named `hidden` has the
+    path `hidden.weight`.
+    """
+
+    path: str
+
+    @classmethod
+    def of(cls, name: str, modules: Mapping[str, nn.Module]) -> ParameterName:
+        """Return the name of a parameter of a model.
+
+        Args:
+            name: Its name in the model.
+            modules: The modules of the model by name.
+        """
+        found = cls(name)
+        *parts, last = name.split(".")
+        given = [getattr(modules.get(".".join(parts[: depth + 1])), "name", None) for depth in range(len(parts))]
+        path = [one if isinstance(one, str) else part for one, part in zip(given, parts, strict=True)]
+        found.path = ".".join([*path, last])
+        return found
+
+
 def matches(name: str, pattern: str) -> bool:
     """Return whether a pattern covers a parameter: its name, or that of a module around it, matches.
+
+    The names of layers count, too, if the name is a `ParameterName`.
 
     >>> matches("backbone.0.weight", "backbone"), matches("backbone.0.weight", "*.bias")
     (True, False)
     """
-    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+    return any(
+        fnmatchcase(one, pattern) or fnmatchcase(one, f"{pattern}.*") for one in (name, getattr(name, "path", name))
+    )
 
 
 def first_matches(patterns: Iterable[str], names: Iterable[str], argument: str) -> dict[str, str]:

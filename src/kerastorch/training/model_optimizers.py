@@ -12,7 +12,7 @@ from kerastorch.checkpoint.optimizer_state import parameter_names
 from kerastorch.core.module_tree import modules
 from kerastorch.core.torch_optimizer_private import ensure_step_hooks
 from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
-from kerastorch.optimizers.parameter_groups import first_matches
+from kerastorch.optimizers.parameter_groups import ParameterName, first_matches
 from kerastorch.optimizers.registry import create_optimizer, replace_parameters
 from kerastorch.optimizers.step_hooks import TorchOptimizer, optimizer_parameters
 from kerastorch.optimizers.step_options import StepOptions
@@ -88,7 +88,9 @@ class ModelOptimizers:
 
     def _parameters_of_parts(self) -> dict[str, dict[str, Tensor]]:
         """Return the parameters of each optimizer that is made of settings, by name."""
-        named = parameter_names(self._model, self._loss.outputs.parameters())
+        layers = dict(self._model.named_modules())
+        all_named = parameter_names(self._model, self._loss.outputs.parameters())
+        named: dict[str, Tensor] = {ParameterName.of(name, layers): one for name, one in all_named.items()}
         to_make = [name for name in self.configs if name not in self._existing]
         if not self.are_several:
             return dict.fromkeys(to_make, named)
