@@ -291,3 +291,17 @@ def test_several_optimizers_know_the_names_of_layers():
     model.compile({"body": "sgd", "head": "adam"}, "mse")
     model.fit(X, Y, verbose=0)
     assert [len(one.param_groups[0]["params"]) for one in model.optimizers.values()] == [4, 2]
+
+
+def test_the_pattern_for_all_others_may_be_left_without_any():
+    model, _ = fitted(optimizers.SGD({"backbone": 0.1, "head": 0.2, "*": 0.3}))
+    assert [group["lr"] for group in model.optimizer.param_groups] == [0.1, 0.2]
+
+
+def test_a_misspelt_layer_is_answered_with_its_name():
+    model = named_layers()
+    model.compile({"bdy": "sgd", "*": "adam"}, "mse")
+    with pytest.raises(
+        ValueError, match=r"'bdy' matches no parameter\. Did you mean 'body'\? The model has: body\.first"
+    ):
+        model.fit(X, Y, verbose=0)

@@ -101,18 +101,21 @@ def first_matches(patterns: Iterable[str], names: Iterable[str], argument: str) 
         argument: Name of the argument, for the message.
 
     Raises:
-        ValueError: A pattern covers no parameter, or none that an earlier one does not cover.
+        ValueError: A pattern covers no parameter, or none that an earlier one does not cover. For settings `'*'` may be
+            left without any; an optimizer may not.
     """
     names, patterns = list(names), list(patterns)
     for pattern in patterns:
         if not any(matches(name, pattern) for name in names):
+            paths = [getattr(name, "path", name) for name in names]
+            around = [path.rsplit(".", depth)[0] for path in paths for depth in range(1, path.count(".") + 1)]
             raise ValueError(
-                f"{argument}: {pattern!r} matches no parameter.{suggest(pattern, names)} The model has: "
-                f"{', '.join(names[:MAX_NAMES])}{', ...' if len(names) > MAX_NAMES else ''}."
+                f"{argument}: {pattern!r} matches no parameter.{suggest(pattern, dict.fromkeys([*around, *paths]))} "
+                f"The model has: {', '.join(paths[:MAX_NAMES])}{', ...' if len(paths) > MAX_NAMES else ''}."
             )
     found = {name: next((one for one in patterns if matches(name, one)), None) for name in names}
     for pattern in patterns:
-        if pattern not in found.values():
+        if pattern not in found.values() and (pattern != "*" or argument == "optimizer"):
             raise ValueError(
                 f"{argument}: no parameter is left for {pattern!r}, because the patterns before it match all that it "
                 "matches. The first pattern that matches counts: write general ones, such as '*', last."
