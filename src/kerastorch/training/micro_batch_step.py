@@ -64,7 +64,7 @@ def why_not_repeatable(error: BaseException, trainer: Trainer) -> str:
     names = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
     if "compute_metrics" in names:
         return "memory ran out in the metrics, after the step was made"
-    if "end_batch" in names:
+    if {"is_ready", "step", "end_step"} & names:  # of `OptimizerStep`, and of the optimizer itself
         return "memory ran out in the step of the optimizer, and some weights may have been changed"
     if "backward_and_step" in names and trainer.optimizer_step.accumulation.steps > 1:  # type: ignore[union-attr]
         return "memory ran out in a backward pass whose gradients are added to those of earlier batches"
@@ -204,7 +204,8 @@ class MicroBatchStep:
             whole = combine(weighed, outputs)
         finally:
             remove_guard()
-        step.end_batch(whole.logs["loss"])  # type: ignore[union-attr]
+        if step.is_ready(whole.logs["loss"]):  # type: ignore[union-attr]
+            step.make_step()  # type: ignore[union-attr]
         step.scaling.update()  # type: ignore[union-attr]
         held.send_to(trainer.context.metrics)
         return whole
