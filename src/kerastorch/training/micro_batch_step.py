@@ -61,10 +61,11 @@ def free(error: BaseException, trainer: Trainer) -> None:
 
 def why_not_repeatable(error: BaseException, trainer: Trainer) -> str:
     """Return why a failed step cannot be repeated from its start; an empty string if it can."""
-    names = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
+    names = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+    after_forward = names[names.index("backward_and_step") :] if "backward_and_step" in names else []
     if "compute_metrics" in names:
         return "memory ran out in the metrics, after the step was made"
-    if {"is_ready", "step", "end_step"} & names:  # of `OptimizerStep`, and of the optimizer itself
+    if {"is_ready", "step", "end_step"} & set(after_forward):  # of `OptimizerStep`, and of the optimizer itself
         return "memory ran out in the step of the optimizer, and some weights may have been changed"
     if "backward_and_step" in names and trainer.optimizer_step.accumulation.steps > 1:  # type: ignore[union-attr]
         return "memory ran out in a backward pass whose gradients are added to those of earlier batches"
