@@ -103,11 +103,13 @@ def test_memory_does_not_grow_with_the_batches():
         gc.collect()
         return sum(type(one) is torch.Tensor for one in gc.get_objects())
 
-    counts = []
-    count = kt.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: counts.append(alive()))
+    counts = []  # after two of the batches, because collecting takes long in a large process
+    count = kt.callbacks.LambdaCallback(
+        on_test_batch_end=lambda batch, logs: counts.append(alive()) if batch in (5, 39) else None
+    )
     model.evaluate(X.repeat(8, 1), X.repeat(8, 1), batch_size=8, verbose=0, callbacks=[count])
-    assert len(counts) == 40
-    assert counts[-1] - counts[5] < 100  # a graph of each batch would be some twenty tensors
+    assert len(counts) == 2
+    assert counts[1] - counts[0] < 100  # a graph of each batch would be some twenty tensors
 
 
 def test_the_switch_is_saved_with_the_model(tmp_path):
