@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import warn
-from kerastorch.core.log_names import check_log_name
 from kerastorch.core.module_tree import modules, outermost_call
+from kerastorch.core.reserved_log_names import check_log_name
 from kerastorch.core.trainable import Freezable
 from kerastorch.symbolic.fake_tensors import is_shape_inference
 from kerastorch.symbolic.symbolic_call import Recordable
