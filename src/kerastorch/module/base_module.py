@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules, outermost_call
-from kerastorch.core.reserved_log_names import check_log_name
+from kerastorch.core.name_lookup import check_log_name
 from kerastorch.core.trainable import Freezable
 from kerastorch.symbolic.fake_tensors import is_shape_inference
 from kerastorch.symbolic.symbolic_call import Recordable

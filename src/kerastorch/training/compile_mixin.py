@@ -153,7 +153,7 @@ class CompileMixin(StepMixin):
         Raises:
             RuntimeError: The model is not compiled, or has several optimizers: see `optimizers`.
         """
-        made = self.trainer.optimizers_if_built()
+        made = self.trainer.optimizers.get_if_built()
         if self.trainer.optimizers.are_several:
             names = ", ".join(map(repr, self.trainer.optimizers.configs))
             raise RuntimeError(f"the model has the optimizers {names}: read model.optimizers[name].")
@@ -168,7 +168,7 @@ class CompileMixin(StepMixin):
         Raises:
             RuntimeError: The model is not compiled.
         """
-        return cast("dict[str, ModelOptimizer]", dict(self.trainer.optimizers_if_built()))
+        return cast("dict[str, ModelOptimizer]", dict(self.trainer.optimizers.get_if_built()))
 
     @property
     def metrics_names(self) -> list[str]:

@@ -11,8 +11,8 @@ from torch import nn
 
 from kerastorch.callbacks.learning_rate import LEARNING_RATE
 from kerastorch.core.module_tree import modules
+from kerastorch.core.name_lookup import check_log_name
 from kerastorch.core.output_structure import flatten_given, is_container, names_in
-from kerastorch.core.reserved_log_names import check_log_name
 from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.metrics.registry import get as get_metric
 from kerastorch.metrics.registry import get_weighted, is_named

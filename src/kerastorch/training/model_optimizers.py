@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.checkpoint.optimizer_state import parameter_names
-from kerastorch.core.module_tree import modules
+from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.torch_optimizer_private import ensure_step_hooks
 from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
 from kerastorch.optimizers.parameter_groups import ParameterName, first_matches
@@ -79,6 +79,12 @@ class ModelOptimizers:
             elif not self._are_final:
                 replace_parameters(self.made[name], self.configs[name], list(named.items()), sparse=sparse)
         return {name: self.made[name] for name in self.configs}
+
+    def get_if_built(self) -> dict[str, TorchOptimizer]:
+        """Return the optimizers by name, created now if the model has all its weights; else those that exist."""
+        if is_built(self._model) and any(True for _ in self._model.parameters()):
+            return self.get_or_create()
+        return self.made
 
     def _add(self, name: str, optimizer: TorchOptimizer) -> None:
         ensure_step_hooks(optimizer)

@@ -279,12 +279,6 @@ class Trainer:
         """The only optimizer; `None` until the model is built, and if there are several."""
         return self.optimizers.made.get("")
 
-    def optimizers_if_built(self) -> dict[str, TorchOptimizer]:
-        """Return the optimizers by name, created now if the model has all its weights; else those that exist."""
-        if is_built(self.model) and any(True for _ in self.model.parameters()):
-            return self.optimizers.get_or_create()
-        return self.optimizers.made
-
     def compile_settings(self) -> Settings:
         """Return the arguments of `compile`, and what the script set before the first step, as comparable values."""
         weights = self.compile_args.get("loss_weights")

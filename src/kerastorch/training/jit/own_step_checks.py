@@ -23,7 +23,7 @@ from kerastorch.training.own_steps import own_metrics
 
 # parts of a trainer that a step of the user's may use: they compute with tensors alone, or stay the same
 _READABLE = {"backward_and_step", "compiled_loss", "context", "metrics", "minimize", "model", "output_mask"}
-_OPTIMIZERS = {"optimizer", "optimizers", "optimizers_if_built", "optimizer_step", "get_or_create_optimizer"}
+_OPTIMIZERS = {"optimizer", "optimizers", "get_if_built", "optimizer_step", "get_or_create_optimizer"}
 _PLAIN = (Tensor, nn.Module, torch.optim.Optimizer, type, FunctionType, MethodType, ModuleType, str, int, float)
 
 
