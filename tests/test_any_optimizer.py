@@ -5,6 +5,7 @@ from collections import defaultdict
 
 import pytest
 import torch
+from support.resumption import whole_and_resumed
 from torch import nn
 
 import kerastorch as kt
@@ -210,25 +211,14 @@ def test_a_saved_model_has_the_options(form, tmp_path):
 
 
 def test_a_training_resumes_with_the_same_bits(tmp_path):
-    def fit(module, callbacks=(), **given):
+    def fit(callbacks):
+        module = net()
         model = kt.Model(module)
         model.compile(optimizers.Torch(SignSGD, lr=0.01, use_ema=True, gradient_accumulation_steps=2), "mse")
-        model.fit(X, Y, 8, 3, 0, callbacks=list(callbacks), **given)
+        model.fit(X, Y, 8, 3, 0, callbacks=callbacks)
         return [p.detach().clone() for p in module.parameters()]
 
-    class Stop(kt.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if self.model.trainer.state.epoch == 1 and batch == 2:
-                raise KeyboardInterrupt
-
-    kt.utils.set_random_seed(1)
-    expected = fit(net())
-    kt.utils.set_random_seed(1)
-    backup = kt.callbacks.BackupAndRestore(tmp_path / "one", save_freq=1)
-    with pytest.raises(KeyboardInterrupt):
-        fit(net(), [Stop(), backup])
-    found = fit(net(), [kt.callbacks.BackupAndRestore(tmp_path / "one", save_freq=1)])
-    assert all(map(torch.equal, found, expected))
+    assert all(map(torch.equal, *whole_and_resumed(fit, (1, 2), tmp_path)))
 
 
 # --- optimizers that compute the loss themselves, or hold another optimizer -----------------------------------------
@@ -349,30 +339,11 @@ def test_lookahead_is_its_loop_and_can_have_options():
 )
 @pytest.mark.parametrize("at", [(0, 4), (1, 2), (2, 0)])
 def test_optimizers_around_optimizers_resume_with_the_same_bits(maker, at, tmp_path):
-    def fit(callbacks=()):
+    def fit(callbacks):
         module = net()
         model = kt.Model(module)
         model.compile(maker(list(module.parameters())), "mse")
-        model.fit(X, Y, 8, 3, 0, callbacks=list(callbacks))
+        model.fit(X, Y, 8, 3, 0, callbacks=callbacks)
         return [p.detach().clone() for p in module.parameters()]
 
-    class Stop(kt.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if (self.model.trainer.state.epoch, batch) == at:
-                raise KeyboardInterrupt
-
-    def backup():
-        return kt.callbacks.BackupAndRestore(tmp_path / "one", save_freq=1)
-
-    kt.utils.set_random_seed(1)
-    expected = fit()
-    kt.utils.set_random_seed(1)
-    with pytest.raises(KeyboardInterrupt):
-        fit([Stop(), backup()])
-    assert all(map(torch.equal, fit([backup()]), expected))
-
-
-def test_a_schedule_in_a_partial_of_torch_is_explained():
-    schedule = optimizers.schedules.CosineDecay(0.1, 9)
-    with pytest.raises(TypeError, match=r"SGD takes no schedule.*optimizers\.Torch\(SGD, lr=\.\.\.\)"):
-        kt.Model(nn.Linear(2, 1)).compile(functools.partial(torch.optim.SGD, lr=schedule), "mse")
+    assert all(map(torch.equal, *whole_and_resumed(fit, at, tmp_path)))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from support.resumption import whole_and_resumed
 from torch import nn
 
 import kerastorch as kt
@@ -221,26 +222,13 @@ def test_losses_without_a_rule_in_autocast_are_computed_in_float32_too():
 
 @pytest.mark.parametrize("name", DTYPES)
 def test_a_training_resumes_with_the_same_bits(name, tmp_path):
-    def fit(callbacks=()):
+    def fit(callbacks):
         model = kt.Model(dropout_net())
         model.compile(optimizers.Adam(0.01), "cross_entropy", precision=name)
-        model.fit(X, Y, 8, 3, 0, callbacks=list(callbacks))
+        model.fit(X, Y, 8, 3, 0, callbacks=callbacks)
         return model
 
-    class Stop(kt.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if (self.model.trainer.state.epoch, batch) == (1, 2):
-                raise KeyboardInterrupt
-
-    def backup():
-        return kt.callbacks.BackupAndRestore(tmp_path / "one", save_freq=1)
-
-    kt.utils.set_random_seed(1)
-    expected = fit()
-    kt.utils.set_random_seed(1)
-    with pytest.raises(KeyboardInterrupt):
-        fit([Stop(), backup()])
-    found = fit([backup()])
+    expected, found = whole_and_resumed(fit, (1, 2), tmp_path)
     assert same(found, expected)
     assert found.trainer.optimizer_step.scaling.state_dict() == expected.trainer.optimizer_step.scaling.state_dict()
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.resumption import whole_and_resumed
 from torch import nn
 
 import kerastorch as kt
@@ -259,7 +260,7 @@ def test_mistakes_are_answered(use, error, sentence):
 @pytest.mark.parametrize("at", [(0, 3), (1, 1), (1, 5)])
 @pytest.mark.parametrize("ema", [False, True])
 def test_a_training_resumes_with_the_same_bits(at, ema, tmp_path):
-    def fit(callbacks=()):
+    def fit(callbacks):
         class Seeded(GAN):
             def losses_of(self, real):
                 self.random = None
@@ -273,23 +274,10 @@ def test_a_training_resumes_with_the_same_bits(at, ema, tmp_path):
                 "discriminator": optimizers.SGD(4e-3, momentum=0.9, gradient_accumulation_steps=2),
             }
         )
-        model.fit(X, batch_size=8, epochs=3, verbose=0, callbacks=list(callbacks))
+        model.fit(X, batch_size=8, epochs=3, verbose=0, callbacks=callbacks)
         return model
 
-    class Stop(kt.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if (self.model.trainer.state.epoch, batch) == at:
-                raise KeyboardInterrupt
-
-    def backup():
-        return kt.callbacks.BackupAndRestore(tmp_path / "one", save_freq=1)
-
-    kt.utils.set_random_seed(1)
-    expected = fit()
-    kt.utils.set_random_seed(1)
-    with pytest.raises(KeyboardInterrupt):
-        fit([Stop(), backup()])
-    assert same(fit([backup()]), expected)
+    assert same(*whole_and_resumed(fit, at, tmp_path))
 
 
 def test_a_saved_model_has_all_optimizers(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from support.resumption import whole_and_resumed
 from torch import nn
 
 import kerastorch as kt
@@ -133,18 +134,7 @@ def test_a_checkpoint_of_an_epoch_holds_the_values_to_evaluate_with(maker, tmp_p
 @each
 @pytest.mark.parametrize("at", [(0, 2), (1, 5), (2, 0)])
 def test_a_training_resumes_with_the_same_bits(maker, at, tmp_path):
-    class Stop(kt.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if (self.model.trainer.state.epoch, batch) == at:
-                raise KeyboardInterrupt
-
-    def backup():
-        return kt.callbacks.BackupAndRestore(tmp_path / "one", save_freq=1)
-
-    expected, _ = fitted(maker)
-    with pytest.raises(KeyboardInterrupt):
-        fitted(maker, [Stop(), backup()])
-    assert same(fitted(maker, [backup()])[0], expected)
+    assert same(*whole_and_resumed(lambda callbacks: fitted(maker, callbacks)[0], at, tmp_path))
 
 
 @each

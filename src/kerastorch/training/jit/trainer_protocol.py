@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import nn
 
 from kerastorch.training.compiled_loss import CompiledLoss
+from kerastorch.training.own_steps import Steps
 from kerastorch.training.step_output import BackwardAndStep, Metrics, StepContext
 
 
-class TrainerProtocol(Protocol):
+class TrainerProtocol(Steps, Protocol):
     """What a compiled step needs of the trainer."""
 
     @property
@@ -22,18 +22,6 @@ class TrainerProtocol(Protocol):
     @property
     def compiled_loss(self) -> CompiledLoss:
         """Losses of all outputs."""
-
-    @property
-    def context(self) -> StepContext:
-        """Metrics, and the function that makes an optimizer step, of the running pass."""
-
-    @property
-    def metrics(self) -> Mapping[str, Sequence[Any]]:
-        """The metrics of `compile` by output."""
-
-    @property
-    def compile_args(self) -> Mapping[str, Any]:
-        """The arguments of `compile`."""
 
     def using(
         self, metrics: Metrics, backward_and_step: BackwardAndStep | None = None
