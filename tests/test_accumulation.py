@@ -247,3 +247,29 @@ def test_what_is_accumulated_goes_into_the_first_step_of_a_resume_without_accumu
             (F.mse_loss(expected(x), y) / len(some)).backward()
         optimizer.step()
     _same(net, expected)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_saved_model_has_what_was_accumulated(several, tmp_path):
+    x, y = torch.randn(20, 3), torch.randn(20, 1)
+    model = kt.Sequential([kt.Input((3,)), kt.layers.Dense(1)])
+    adam = kt.optimizers.Adam(0.1, gradient_accumulation_steps=4)
+    model.compile({"*": adam} if several else adam, "mse")
+    model.fit(x, y, 4, 1, 0, shuffle=False)  # 5 batches: a step, and one batch that waits
+    model.save(tmp_path / "model.kt")
+    loaded = kt.load_model(tmp_path / "model.kt")
+    for one in (model, loaded):
+        one.fit(x, y, 4, 1, 0, shuffle=False)
+    assert all(map(torch.equal, model.parameters(), loaded.parameters()))
+
+
+def test_a_saved_model_has_the_scale_of_the_loss(tmp_path):
+    x, y = torch.randn(8, 3), torch.randn(8, 1)
+    model = kt.Sequential([kt.Input((3,)), kt.layers.Dense(1)])
+    scaled = kt.optimizers.LossScaleOptimizer(kt.optimizers.SGD(0.1), 2.0**10, dynamic_growth_steps=1)
+    model.compile(scaled, "mse", precision="fp16")
+    model.fit(x, y, 4, 1, 0)
+    model.save(tmp_path / "model.kt")
+    loaded = kt.load_model(tmp_path / "model.kt")
+    loaded.fit(x, y, 4, 1, 0)
+    assert loaded.trainer.optimizer_step.scaling.state_dict()["scale"] == 2.0**14  # four steps, each doubles it

@@ -119,12 +119,13 @@ def _decode_optimizer(written: Any, model: nn.Module) -> Any:
 
 
 def capture_progress(trainer: Trainer) -> dict[str, Any]:
-    """Return the optimizer's state, the parameters that the losses learn, and the number of epochs trained."""
+    """Return the states of the optimizers and of their steps, what the losses learn, and the number of epochs."""
     made = trainer.optimizers.made
     return {
         "optimizer": capture_optimizers(made, _names(trainer)) if made else None,
         "losses": [parameter.detach() for parameter in trainer.compiled_loss.outputs.parameters()],
         "epochs_done": trainer.state.epochs_done,
+        "step": dict(trainer.optimizers.step_state()),
     }
 
 
@@ -141,6 +142,7 @@ def restore_progress(trainer: Trainer, progress: Mapping[str, Any], where: str) 
         parameter.data.copy_(value)
     if progress["optimizer"] is not None:
         restore_optimizers(trainer.optimizers.get_or_create(), progress["optimizer"], _names(trainer), where)
+    trainer.optimizers.restore_step_state(progress.get("step", {}))  # earlier releases did not save it
     trainer.state.restore_epochs(int(progress["epochs_done"]))
 
 

@@ -48,7 +48,8 @@ class ModelOptimizers:
         self.made: dict[str, TorchOptimizer] = {}
         self._rate_checks: dict[str, IgnoredRateCheck | None] = {}
         self._first_groups: dict[str, list[dict[str, str]]] = {}  # hyperparameters as given to compile()
-        self._are_final = False  # steps may have been made
+        self._steps: OptimizerStep | SeveralSteps | None = None
+        self._step_state: Mapping[str, Any] = {}  # of a file, for the steps that are still to be made
         self._existing = {name for name, config in self.configs.items() if _existing(config) is not None}
         for name in self._existing:
             optimizer = _existing(self.configs[name])
@@ -76,7 +77,7 @@ class ModelOptimizers:
                 if not named:
                     raise ValueError("the model has no parameters, so there is nothing to train.")
                 self._add(name, create_optimizer(self.configs[name], list(named.items()), sparse=sparse))
-            elif not self._are_final:
+            elif self._steps is None:
                 replace_parameters(self.made[name], self.configs[name], list(named.items()), sparse=sparse)
         return {name: self.made[name] for name in self.configs}
 
@@ -115,7 +116,6 @@ class ModelOptimizers:
         Raises:
             ValueError: Losses are scaled, and weights are in float16.
         """
-        self._are_final = True
         shared, listeners = precision.loss_scaling(device_type), StepListeners()
         steps = {}
         for name, optimizer in self.get_or_create().items():
@@ -127,7 +127,20 @@ class ModelOptimizers:
             steps[name] = OptimizerStep(
                 optimizer, self.configs[name], check, scaling, listeners=listeners, only_own=self.are_several
             )
-        return SeveralSteps(steps) if self.are_several else steps[""]
+        self._steps = SeveralSteps(steps) if self.are_several else steps[""]
+        if self._step_state:
+            self._steps.load_state_dict(self._step_state)
+        return self._steps
+
+    def step_state(self) -> Mapping[str, Any]:
+        """Return the gradients that are accumulated, and the loss scale; an empty dict before the first step."""
+        return self._step_state if self._steps is None else self._steps.state_dict()
+
+    def restore_step_state(self, state: Mapping[str, Any]) -> None:
+        """Let the steps begin with what `step_state` returned."""
+        self._step_state = state
+        if self._steps is not None and state:
+            self._steps.load_state_dict(state)
 
     def _check_is_not_half(self, optimizer: TorchOptimizer) -> None:
         held = {id(one) for one in optimizer_parameters(optimizer) if one.dtype is torch.float16 and one.requires_grad}
