@@ -413,3 +413,11 @@ def test_a_dict_that_leaves_weights_or_an_optimizer_over_says_what_to_write(give
     model.compile(optimizer=given)
     with pytest.raises(ValueError, match=sentence):
         model.fit(X, verbose=0)
+
+
+def test_a_step_on_frozen_weights_alone_is_an_error():
+    model = GAN()
+    model.compile(SETTINGS)
+    model.generator.requires_grad_(False)
+    with pytest.raises(ValueError, match="all weights of this Adam are frozen"):
+        model.fit(X, verbose=0)

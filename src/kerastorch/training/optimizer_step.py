@@ -174,7 +174,12 @@ class OptimizerStep:
         return self.scaling.scale(loss)
 
     def _own_weights(self) -> list[Tensor]:
-        return [weight for weight in optimizer_parameters(self.optimizer) if weight.requires_grad]
+        found = [weight for weight in optimizer_parameters(self.optimizer) if weight.requires_grad]
+        if not found:
+            raise ValueError(
+                f"all weights of this {type(self.optimizer).__name__} are frozen, so it has no step to make."
+            )
+        return found
 
     def is_ready(self, loss: Tensor) -> bool:
         """Prepare a step after a backward pass; return whether it is due, and no guard rejects it.
