@@ -255,9 +255,3 @@ def test_the_slope_of_leaky_relu_has_either_name(arguments):
 def test_a_name_that_is_not_here_is_answered_with_what_to_use(look_up, message):
     with pytest.raises(AttributeError, match=message):
         look_up()
-
-
-def test_every_advice_is_about_a_name_that_is_not_here():
-    for room in (kt, kt.optimizers.schedules):
-        assert [name for name in room._ADVICE if name in room.__all__] == []
-    assert not hasattr(kt, "__wrapped__")

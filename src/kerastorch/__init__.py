@@ -20,7 +20,8 @@ from kerastorch import (
     utils,
 )
 from kerastorch.callbacks.history import History
-from kerastorch.core.errors import absent_name
+from kerastorch.core.absent_names import absent_name
+from kerastorch.core.keras_names import TOP_LEVEL
 from kerastorch.model import Model
 from kerastorch.saving.load import load_model
 from kerastorch.sequential import Sequential
@@ -58,22 +59,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-_ADVICE = {  # for names of Keras
-    "ops": "Use functions of torch: torch.matmul, torch.softmax, torch.nn.functional.",
-    "random": "Use torch.rand, torch.randn and utils.set_random_seed.",
-    "backend": "The backend is torch: use its functions.",
-    "models": "Model, Sequential and load_model are in kerastorch itself.",
-    "applications": "Models of torchvision train as kerastorch.Model(torchvision.models.resnet18()).",
-    "preprocessing": "See kerastorch.layers for preprocessing layers, kerastorch.utils for pad_sequences.",
-    "Variable": "Use torch.nn.Parameter, or add_weight of a layer.",
-    "Layer": "It is kerastorch.layers.Layer; any torch.nn.Module is a layer, too.",
-    "Loss": "It is kerastorch.losses.Loss.",
-    "Metric": "It is kerastorch.metrics.Metric; names, functions and objects of torchmetrics are metrics, too.",
-    "Optimizer": "Optimizers are in kerastorch.optimizers and torch.optim.",
-}
-
-
 if not TYPE_CHECKING:  # type checkers refuse the names themselves
 
     def __getattr__(name: str) -> NoReturn:
-        raise absent_name(__name__, name, __all__, _ADVICE)
+        raise absent_name(__name__, name, __all__, TOP_LEVEL)

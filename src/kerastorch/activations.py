@@ -8,13 +8,15 @@ own. Except for `glu` and `maxout`, the output has the shape of the input.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kerastorch.core.absent_names import absent_name
 from kerastorch.core.array_conversion import to_float_tensor
+from kerastorch.core.keras_names import ACTIVATIONS
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import register
 
@@ -309,3 +311,9 @@ def get(identifier: Any) -> Activation:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(__name__, name, __all__, ACTIVATIONS)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from kerastorch.core import cache_dir as cache
 from kerastorch.core import traceback_filter
+from kerastorch.core.absent_names import absent_name
+from kerastorch.core.keras_names import CONFIG
 from kerastorch.core.path_checks import parse_path
 
 __all__ = [
@@ -84,3 +87,9 @@ def cache_dir() -> Path:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(__name__, name, __all__, CONFIG)

@@ -9,12 +9,14 @@ mean something different here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.absent_names import absent_name
 from kerastorch.core.errors import check_float, check_int
+from kerastorch.core.keras_names import CONSTRAINTS
 from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import Configurable
@@ -177,3 +179,9 @@ def apply_constraints(constrained_weights: Iterable[tuple[Tensor, Constraint]]) 
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(__name__, name, __all__, CONSTRAINTS)

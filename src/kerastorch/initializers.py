@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor
 from torch.nn import init
 
+from kerastorch.core.absent_names import absent_name
 from kerastorch.core.errors import check_float
+from kerastorch.core.keras_names import INITIALIZERS
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.serialization import Configurable
 from kerastorch.core.torch_private import calculate_fan_in_and_fan_out
@@ -236,3 +238,9 @@ def get(identifier: Any) -> Initializer:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(__name__, name, __all__, INITIALIZERS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from kerastorch.core.absent_names import absent_name
+from kerastorch.core.keras_names import MIXED_PRECISION
 from kerastorch.core.precision_policy import Policy, choose_policy, current_policy
 
 __all__ = ["Policy", "global_policy", "set_global_policy"]
@@ -37,3 +39,9 @@ def global_policy() -> Policy:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(__name__, name, __all__, MIXED_PRECISION)

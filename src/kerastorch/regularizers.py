@@ -5,12 +5,14 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.absent_names import absent_name
 from kerastorch.core.errors import check_float, suggest
+from kerastorch.core.keras_names import REGULARIZERS
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.name_lookup import resolve
 from kerastorch.core.representation import represent
@@ -176,3 +178,9 @@ def collect_penalties(module: nn.Module, patterns: Mapping[str, Regularizer] | N
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(__name__, name, __all__, REGULARIZERS)

@@ -26,6 +26,8 @@ from kerastorch.callbacks.terminate_on_nan import TerminateOnNaN
 from kerastorch.callbacks.timer import Timer
 from kerastorch.callbacks.unfreeze import Unfreeze
 from kerastorch.callbacks.wandb_logger import WandbLogger
+from kerastorch.core.absent_names import absent_name
+from kerastorch.core.keras_names import CALLBACKS
 
 __all__ = [
     "BackupAndRestore",
@@ -64,4 +66,4 @@ if not TYPE_CHECKING:  # so that type checkers still report unknown names
         if name == "Schedule":
             warn_renamed("kerastorch.callbacks.Schedule", "LRScheduler", stacklevel=2)
             return LRScheduler
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise absent_name(__name__, name, __all__, CALLBACKS)

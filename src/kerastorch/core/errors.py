@@ -8,10 +8,9 @@ import numbers
 import re
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import MappingProxyType
 from typing import Any
 
 from kerastorch.core.ownership import PACKAGE
@@ -172,21 +171,3 @@ def damaged_file(name: str, why: str) -> CheckpointCorruptError:
     """Return the error `name is damaged, or not what it should be: why.`."""
     why = why if len(why) <= _LONGEST_REASON else f"{why[:_LONGEST_REASON]}..."
     return CheckpointCorruptError(f"{name} is damaged, or not what it should be: {why}.")
-
-
-def absent_name(
-    module: str, name: str, known: Collection[str], advice: Mapping[str, str] = MappingProxyType({})
-) -> AttributeError:
-    """Return the error for a name that a module does not have.
-
-    Args:
-        module: Name of the module.
-        name: The name that was looked up.
-        known: The public names of the module, of which the most similar one is suggested.
-        advice: Sentences that say what to use, by names that users know from elsewhere.
-
-    >>> print(absent_name("kerastorch.losses", "MSE", ["mae", "mse"]))
-    kerastorch.losses has no 'MSE'. Did you mean 'mse'?
-    """
-    hint = f" {advice[name]}" if name in advice else "" if name.startswith("_") else suggest(name, known)
-    return AttributeError(f"{module} has no {name!r}.{hint}")

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, NoReturn
 
-from kerastorch.core.errors import absent_name
+from kerastorch.core.absent_names import absent_name
+from kerastorch.core.keras_names import LAYERS
 from kerastorch.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from kerastorch.layers.adaptive_pooling import (
     AdaptiveAveragePooling1D,
@@ -252,4 +253,4 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:  # type checkers refuse the names themselves
 
     def __getattr__(name: str) -> NoReturn:
-        raise absent_name(__name__, name, __all__)
+        raise absent_name(__name__, name, __all__, LAYERS)

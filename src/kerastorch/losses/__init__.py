@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, NoReturn
 
-from kerastorch.core.errors import absent_name
+from kerastorch.core.absent_names import absent_name
+from kerastorch.core.keras_names import LOSSES
 from kerastorch.losses.base import Loss
 from kerastorch.losses.circle_loss import Circle
 from kerastorch.losses.class_functions import (
@@ -126,4 +127,4 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:  # type checkers refuse the names themselves
 
     def __getattr__(name: str) -> NoReturn:
-        raise absent_name(__name__, name, __all__)
+        raise absent_name(__name__, name, __all__, LOSSES)

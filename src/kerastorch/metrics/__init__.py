@@ -13,7 +13,8 @@ A class means what it means in Keras: `Precision()` counts elements of the outpu
 
 from typing import TYPE_CHECKING, NoReturn
 
-from kerastorch.core.errors import absent_name
+from kerastorch.core.absent_names import absent_name
+from kerastorch.core.keras_names import METRICS
 from kerastorch.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -182,12 +183,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
-_ADVICE = {
-    "MeanRelativeError": "Keras 3 has it no more; use MeanAbsolutePercentageError.",
-    "MeanTensor": "Keras 3 has it no more; write a subclass of Metric.",
-}
-
 if not TYPE_CHECKING:  # type checkers refuse the names themselves
 
     def __getattr__(name: str) -> NoReturn:
-        raise absent_name(__name__, name, __all__, _ADVICE)
+        raise absent_name(__name__, name, __all__, METRICS)

@@ -1,5 +1,9 @@
 """Saving and loading models: `load_model`, and the registry of your own classes and functions."""
 
+from typing import TYPE_CHECKING, NoReturn
+
+from kerastorch.core.absent_names import absent_name
+from kerastorch.core.keras_names import SAVING
 from kerastorch.saving.load import load_model
 from kerastorch.saving.registry import (
     CustomObjectScope,
@@ -19,3 +23,9 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(__name__, name, __all__, SAVING)

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, NoReturn
 
-from kerastorch.core.errors import absent_name
+from kerastorch.core.absent_names import absent_name
+from kerastorch.core.keras_names import SCHEDULES
 from kerastorch.optimizers.schedules.base import LearningRateSchedule
 from kerastorch.optimizers.schedules.cosine import CosineDecay, CosineDecayRestarts
 from kerastorch.optimizers.schedules.decays import (
@@ -27,11 +28,6 @@ __all__ = [
     "serialize",
 ]
 
-_ADVICE = dict.fromkeys(
-    ("OneCycle", "OneCycleLR", "StepLR", "CosineAnnealingLR", "ReduceLROnPlateau"),
-    "Schedules of torch are callbacks: callbacks.LRScheduler('one_cycle', max_lr=0.1).",
-)
-
 
 def __dir__() -> list[str]:
     return __all__
@@ -40,4 +36,4 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:  # type checkers refuse the names themselves
 
     def __getattr__(name: str) -> NoReturn:
-        raise absent_name(__name__, name, __all__, _ADVICE)
+        raise absent_name(__name__, name, __all__, SCHEDULES)

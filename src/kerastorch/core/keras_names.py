@@ -1,0 +1,171 @@
+"""Advice for names of Keras that kerastorch does not have, by the module of Keras that has them.
+
+Each sentence says what to use instead. The right side of a table lists the names that a sentence is for.
+"""
+
+from __future__ import annotations
+
+from kerastorch.core.name_lookup import advice_by_name
+
+_SERIALIZE = advice_by_name({
+    "model.save(path) stores the whole model. One object is described by get_config() and made by from_config().":
+        "serialize deserialize",
+})  # fmt: skip
+
+TOP_LEVEL = advice_by_name({
+    "Pretrained models are those of timm, torchvision or Hugging Face: kerastorch.Model(torchvision.models.resnet18()) "
+    "trains one. See the guide 'Transfer learning and freezing'.": "applications",
+    "Use functions of torch: torch.matmul, torch.cat, torch.nn.functional.softmax. See 'Backend' in the guide 'From "
+    "Keras'.": "ops",
+    "Use torch.rand, torch.randn and torch.Generator; kerastorch.utils.set_random_seed sets all seeds.": "random",
+    "The backend is torch: use its functions. See 'Backend' in the guide 'From Keras'.": "backend",
+    "Model, Sequential and load_model are in kerastorch itself.": "models",
+    "A copy of a model is type(model).from_config(model.get_config()), or copy.deepcopy(model).":
+        "clone_model model_from_json",
+    "Layers that prepare data are in kerastorch.layers, pad_sequences and others in kerastorch.utils. See the guides "
+    "'Images' and 'Text'.": "preprocessing",
+    "Use torch.nn.Parameter, or add_weight of a layer.": "Variable",
+    "It is kerastorch.layers.Layer; any torch.nn.Module is a layer, too.": "Layer",
+    "Write a torch.nn.Module, or a function of tensors in forward().": "Operation Function",
+    "It is kerastorch.losses.Loss.": "Loss",
+    "It is kerastorch.metrics.Metric; names, functions and objects of torchmetrics are metrics, too.": "Metric",
+    "Optimizers are in kerastorch.optimizers and torch.optim.": "Optimizer",
+    "Initializers are in kerastorch.initializers; a function of a shape is one, too.": "Initializer",
+    "Regularizers are in kerastorch.regularizers; a function of a tensor is one, too.": "Regularizer",
+    "It is not needed: a layer checks its input when it is called.": "InputSpec",
+    "Input((8,)) returns a symbolic tensor; functions of torch take it.": "KerasTensor",
+    "Quantized training is that of torchao, which takes any torch.nn.Module.": "Quantizer quantizers",
+    "Use compile(precision='bf16') for one model, kerastorch.mixed_precision.set_global_policy for all.":
+        "DTypePolicy FloatDTypePolicy dtype_policies",
+    "Use model.checkpoint_activations('blocks.*'). See the guide 'Memory'.": "remat RematScope",
+    "A module of torch is called with other weights by torch.func.functional_call.": "StatelessScope SymbolicScope",
+    "A layer has the name of its attribute, or the argument name= of its own.": "name_scope",
+    "Use compile(device='cuda:0'), or model.to('cuda:0').": "device",
+    "Several processes are those of torch.distributed. See 'Several processes' in the guide 'Data'.": "distribution",
+    "Write a train_step with the outputs of both models. See the guide 'Custom training steps'.": "distillation",
+    "Nested tensors are those of optree, or of torch.utils: optree.tree_map(function, tree).": "tree",
+    "Use torchvision.utils.make_grid and draw_bounding_boxes, or matplotlib. Plots of kerastorch are in "
+    "kerastorch.utils.": "visualization",
+    "skorch wraps a torch.nn.Module for scikit-learn: skorch.NeuralNetClassifier(module).":
+        "wrappers",
+    "Keras 3 has it no more. A Model has fit, evaluate and predict.": "estimator experimental",
+})  # fmt: skip
+
+LAYERS = _SERIALIZE | advice_by_name({
+    f"Its name is {name}.": names
+    for name, names in {
+        "Conv1D": "Convolution1D", "Conv2D": "Convolution2D", "Conv3D": "Convolution3D",
+        "Conv1DTranspose": "Convolution1DTranspose", "Conv2DTranspose": "Convolution2DTranspose",
+        "Conv3DTranspose": "Convolution3DTranspose", "SeparableConv1D": "SeparableConvolution1D",
+        "SeparableConv2D": "SeparableConvolution2D", "ReLU(negative_slope=..., threshold=...)": "ThresholdedReLU",
+        "LSTM": "CuDNNLSTM", "GRU": "CuDNNGRU",
+    }.items()
+}) | advice_by_name({
+    f"Use {name} of torchvision.transforms.v2: its transforms are modules, which a Sequential takes. See the guide "
+    "'Images'.": names
+    for name, names in {
+        "AugMix": "AugMix", "RandomAutocontrast": "AutoContrast", "RandomEqualize": "Equalization",
+        "RandAugment": "RandAugment", "ColorJitter": "RandomColorJitter RandomHue RandomSaturation",
+        "RandomGrayscale": "RandomGrayscale RandomColorDegeneration", "ElasticTransform": "RandomElasticTransform",
+        "GaussianBlur": "RandomGaussianBlur", "RandomInvert": "RandomInvert", "RandomPerspective": "RandomPerspective",
+        "RandomPosterize": "RandomPosterization", "RandomAdjustSharpness": "RandomSharpness",
+        "RandomAffine(0, shear=...)": "RandomShear", "RandomSolarize": "Solarization",
+        "SanitizeBoundingBoxes": "MaxNumBoundingBoxes",
+    }.items()
+}) | advice_by_name({
+    "Use RandomClahe of kornia.augmentation, whose transforms are modules.":
+        "ContrastLimitedAdaptiveHistogramEqualization",
+    "There is no convolutional recurrent layer. TimeDistributed(Conv2D(...)) before an LSTM is similar; layers.RNN "
+    "takes a cell of your own.": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
+    "Only modules of torch are layers.": "FlaxLayer JaxLayer TFSMLayer",
+    "Number the categories with StringLookup or IntegerLookup, or hash them in the data, as "
+    "sklearn.feature_extraction.FeatureHasher does.": "HashedCrossing Hashing",
+    "Use Input((8,)), first in a Sequential or as the input of a functional model.": "InputLayer",
+    "It is not needed: a layer checks its input when it is called.": "InputSpec",
+    "Use torchaudio.transforms, whose transforms are modules.": "MelSpectrogram STFTSpectrogram",
+    "A Sequential of preprocessing layers is one.": "Pipeline",
+    "It is not needed: any torch.nn.Module is a layer.": "TorchModuleWrapper",
+    "Write a subclass of Layer with the inner layer as an attribute.": "Wrapper",
+    "Columns of tables are those of the guide 'Tabular data'.": "DenseFeatures",
+})  # fmt: skip
+
+ACTIVATIONS = _SERIALIZE | advice_by_name({
+    "Its name is silu; the name 'swish' is known, too.": "swish",
+    "Its name is hard_silu; the name 'hard_swish' is known, too.": "hard_swish",
+})  # fmt: skip
+
+INITIALIZERS = _SERIALIZE | advice_by_name({
+    "It is for the spectrogram layers of Keras; use torchaudio.transforms.": "STFT STFTInitializer stft",
+})  # fmt: skip
+
+CONSTRAINTS = _SERIALIZE
+
+REGULARIZERS = _SERIALIZE
+
+LOSSES = _SERIALIZE | advice_by_name({
+    "Write reduction='sum', 'sum_over_batch_size' or 'none'.": "Reduction",
+})  # fmt: skip
+
+METRICS = _SERIALIZE | advice_by_name({
+    "Keras 3 has it no more; use MeanAbsolutePercentageError.": "MeanRelativeError",
+    "Keras 3 has it no more; write a subclass of Metric.": "MeanTensor",
+    "Use AUC(curve='PR'), or the name 'average_precision'.": "AveragePrecision",
+})  # fmt: skip
+
+OPTIMIZERS = _SERIALIZE | advice_by_name({
+    "Several optimizers are a dict by pattern of parameter names: "
+    "compile(optimizer={'backbone.*': 'sgd', '*': 'adam'}).":
+        "MultiOptimizer OptimizerMap",
+    "There is one kind of optimizers: kerastorch.optimizers.Adam and so on.": "legacy experimental",
+})  # fmt: skip
+
+SCHEDULES = dict.fromkeys(
+    ("OneCycle", "OneCycleLR", "StepLR", "CosineAnnealingLR", "ReduceLROnPlateau"),
+    "Schedules of torch are callbacks: callbacks.LRScheduler('one_cycle', max_lr=0.1).",
+)
+
+CALLBACKS = advice_by_name({
+    "Use ModelCheckpoint for models, BackupAndRestore or fit(resume=folder) for the state of the training.":
+        "OrbaxCheckpoint",
+    "It is ProgressBar, which fit adds by itself; fit(verbose=) chooses what it shows.": "ProgbarLogger",
+    "fit computes means over the epoch by itself.": "BaseLogger",
+})  # fmt: skip
+
+CONFIG = advice_by_name({
+    "The backend is torch.": "backend set_backend is_nnx_enabled",
+    "fit, evaluate and predict have verbose=0.":
+        "disable_interactive_logging enable_interactive_logging is_interactive_logging_enabled",
+    "The dtype of new weights is torch's: torch.set_default_dtype, torch.get_default_dtype.": "floatx set_floatx",
+    "Use kerastorch.mixed_precision.set_global_policy and global_policy, or compile(precision=).":
+        "dtype_policy set_dtype_policy",
+    "Layers and optimizers have an argument epsilon=.": "epsilon set_epsilon",
+    "Images are channels-first; a layer with data_format='channels_last' takes others.":
+        "image_data_format set_image_data_format",
+    "torch.nn.attention.sdpa_kernel chooses the kernel of attention.":
+        "disable_flash_attention enable_flash_attention is_flash_attention_enabled",
+    "It is not needed: no code is read from a file.": "enable_unsafe_deserialization",
+    "fit has epochs=.": "max_epochs set_max_epochs",
+    "fit has limit_batches= and steps_per_epoch=.": "max_steps_per_epoch set_max_steps_per_epoch",
+})  # fmt: skip
+
+MIXED_PRECISION = advice_by_name({
+    "Its name is Policy.": "DTypePolicy",
+    "It is kerastorch.optimizers.LossScaleOptimizer; compile(precision='fp16') needs none.": "LossScaleOptimizer",
+    "Its name is global_policy.": "dtype_policy",
+    "Its name is set_global_policy.": "set_dtype_policy set_policy",
+})  # fmt: skip
+
+SAVING = advice_by_name({
+    "A .kt file is a zip of JSON and safetensors, which other programs read.": "KerasFileEditor",
+    "Use custom_object_scope, and get_registered_name for the name of a class.":
+        "get_custom_objects get_registered_object",
+    "It is a method: model.save(path).": "save_model",
+    "It is a method: model.save_weights(path).": "save_weights",
+    "It is a method: model.load_weights(path).": "load_weights",
+    "model.save(path) stores the whole model. One object is described by get_config() and made by from_config().":
+        "deserialize_keras_object serialize_keras_object",
+})  # fmt: skip
+
+EXPORT = advice_by_name({
+    "It is a method: model.export(path), to .pt2 or .onnx.": "ExportArchive",
+})  # fmt: skip
