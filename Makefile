@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := benchmarks/.venv
+FOREIGN := .venv-foreign
 EXAMPLES ?= 300
 BENCH_TASKS := tiny-32 tiny-256 dense conv evaluate predict predict-one metrics import first-epoch
 BENCH_OWN := naive expert expert-channels-last kerastorch kerastorch-compiled
@@ -12,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest
 
-.PHONY: help quickstart test slow faults fuzz bench bench-peers format docs check-site clean
+.PHONY: help quickstart test test-foreign slow faults fuzz bench bench-peers format docs check-site clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -28,6 +29,9 @@ test: $(VENV)/.dev ## format check, lint, types, import layers, unit tests, doct
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) -m "not slow and not faults and not site" -n 2 --dist worksteal --durations 10
+
+test-foreign: $(FOREIGN)/.installed ## models and data of other packages: transformers, peft, torch_geometric, monai, ...
+	$(ONE_THREAD) $(FOREIGN)/bin/python -m pytest tests/foreign -n 2 --dist loadscope --durations 10
 
 slow: $(VENV)/.dev ## the tests that take long
 	$(PYTEST) -m slow --timeout 1200
@@ -55,7 +59,7 @@ check-site: $(VENV)/.dev ## open every page of the built site in headless Chromi
 	$(PYTEST) tests/test_site.py -m site -rs
 
 clean: ## remove what was made
-	rm -rf $(VENV) $(PEERS) bench.json bench-peers.json site .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) $(FOREIGN) bench.json bench-peers.json site .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -68,6 +72,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(PEERS)/.installed: benchmarks/requirements.txt pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --requirement benchmarks/requirements.txt --editable .
+	touch $@
+
+$(FOREIGN)/.installed: pyproject.toml constraints.txt
+	@echo "Installing transformers and the other packages that tests/foreign uses: a few minutes, once."
+	test -x $(FOREIGN)/bin/python || $(PYTHON) -m venv $(FOREIGN)
+	$(FOREIGN)/bin/pip install --quiet --editable '.[examples]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
