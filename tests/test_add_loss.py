@@ -8,6 +8,7 @@ from torch.nn import functional as F
 import kerastorch as kt
 from kerastorch import Input, Model, Sequential
 from kerastorch.layers import Dense, Layer
+from tests.support.slow import mostly_slow
 
 
 class Charging(Layer):
@@ -23,7 +24,7 @@ def _data(rows=96):
     return torch.randn(rows, 4), torch.randn(rows, 2)
 
 
-@pytest.mark.parametrize("jit", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize("jit", mostly_slow([False, True], False))
 def test_what_is_added_counts_as_an_activity_penalty_does(jit):
     x, y = _data()
     found = []

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 import kerastorch as kt
 from kerastorch import losses
+from tests.support.slow import mostly_slow
 
 SAVED = json.loads(keras_losses.PATH.read_text())
 INPUTS = keras_losses.inputs()
@@ -439,7 +440,7 @@ def test_a_name_an_instance_and_a_function_train_alike_and_are_saved(name, tmp_p
     assert again.get_config() == config
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", mostly_slow(EVERY, "dice"))
 def test_a_compiled_step_is_the_eager_one(name):
     instance, activation, targets = EVERY[name]
     torch.manual_seed(1)

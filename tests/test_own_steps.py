@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import kerastorch as kt
+from tests.support.slow import mostly_slow
 
 X = torch.randn(44, 3, generator=torch.Generator().manual_seed(0))
 Y = (X.sum(1) > 0).long()
@@ -182,8 +183,8 @@ def test_steps_that_repeat_the_default_give_its_bits(container, data):
             assert set(history) == set(expected[0])
 
 
-@pytest.mark.parametrize("steps", [ByBatch, ByData, ByLength])
-@pytest.mark.parametrize("container", [_sequential, _view])
+@pytest.mark.parametrize("steps", mostly_slow([ByBatch, ByData, ByLength], ByData))
+@pytest.mark.parametrize("container", mostly_slow([_sequential, _view], _view))
 def test_steps_that_repeat_the_default_are_compiled_as_it_is(container, steps):
     """The compiled graph is that of the default; a fit that is slower compiled than eager falls back with a warning."""
     with warnings.catch_warnings():

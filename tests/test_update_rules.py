@@ -16,6 +16,7 @@ from kerastorch.optimizers import LBFGS, Adafactor, Ftrl, Lamb, Lion, Muon, Sche
 from kerastorch.optimizers.update_rules import muon
 from kerastorch.training.jit.parameter_buckets import make_buckets
 from tests.support import keras_optimizers as keras
+from tests.support.slow import mostly_slow
 
 KINDS = [Lion, Lamb, Ftrl, Adafactor, Muon, ScheduleFreeAdamW]
 RATES = {Lion: 0.01, Lamb: 0.05, Ftrl: 2.0, Adafactor: 0.05, Muon: 0.05, ScheduleFreeAdamW: 0.05}
@@ -627,7 +628,7 @@ def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(kind, batches, 
 
 
 @pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")
-@each_kind
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, Lion))
 def test_compiled_training_gives_the_weights_of_eager_training(kind):
     found = []
     for jit in (False, True):
