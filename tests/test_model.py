@@ -311,7 +311,8 @@ def test_the_public_names_and_signatures_are_frozen():
         "(self, optimizer: 'Any' = 'rmsprop', loss: 'Any' = None, loss_weights: 'Any' = None, metrics: 'Any' = None, "
         "weighted_metrics: 'Any' = None, *, regularizers: 'Mapping[str, Any] | None' = None, device: 'Any' = 'auto', "
         "data_device: 'Any' = 'auto', memory_format: 'Any' = 'auto', jit_compile: 'bool | str' = 'auto', "
-        "steps_per_execution: 'int | str' = 1, gradients_in_evaluation: 'bool' = False, precision: 'Any' = None) "
+        "steps_per_execution: 'int | str' = 1, gradients_in_evaluation: 'bool' = False, precision: 'Any' = None, "
+        "prepare_batch: 'Callable[[Any], Any] | None' = None) "
         "-> 'None'"
     )
     assert list(inspect.signature(kt.Model.fit).parameters) == [

@@ -22,7 +22,7 @@ from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.adaptive_batch_size import eval_batches
 from kerastorch.data.batches import Batches
 from kerastorch.data.class_weight import ClassWeight, class_weights
-from kerastorch.data.data_adapter import DataAdapter, check_keeps_all_rows
+from kerastorch.data.data_adapter import check_keeps_all_rows
 from kerastorch.export.export_mixin import ExportMixin
 from kerastorch.inspection.summary_mixin import SummaryMixin
 from kerastorch.runtime.activation_checkpointing import ActivationCheckpointingMixin
@@ -32,7 +32,7 @@ from kerastorch.saving.weights_file_mixin import WeightsFileMixin
 from kerastorch.training import loops
 from kerastorch.training.failed_step import nan_report_callbacks
 from kerastorch.training.find_lr_mixin import FindLRMixin
-from kerastorch.training.fit_data import Split, assemble, check_limits, validation_source
+from kerastorch.training.fit_data import Split, adapt, assemble, check_limits, validation_source
 from kerastorch.training.fit_loop import fit
 from kerastorch.training.log_names import in_keras_order, log_names, may_be_logged
 from kerastorch.training.predict_mixin import PredictMixin
@@ -193,9 +193,8 @@ class Model(
         weights = class_weights(class_weight, trainer.compiled_loss.outputs)
         transfer = trainer.batch_transfer(weights)
         unweighted = trainer.batch_transfer()  # without class weights
-        source = DataAdapter(
-            x, y, sample_weight, finite=check_finite, cast=unweighted.convert_arrays, prefetcher=unweighted.prefetcher
-        )
+        validation_reader = self._batch_reader(trainer, "test_step")
+        source = adapt(x, y, sample_weight, unweighted, self._batch_reader(trainer, "train_step"), finite=check_finite)
         limits = check_limits(steps_per_epoch, validation_steps, limit_batches, overfit_batches)
         budget = [] if max_time is None else [TimeBudget(parse_duration("max_time", max_time))]
         checkpointers = [] if resume is None else [BackupAndRestore(parse_path("resume", resume))]
@@ -205,7 +204,11 @@ class Model(
             self,
             source,
             validation_source(
-                None if overfit_batches else validation_data, unweighted, check_finite, limits.largest_validation
+                None if overfit_batches else validation_data,
+                unweighted,
+                check_finite,
+                limits.largest_validation,
+                validation_reader,
             ),
             Split(validation_split, validation_stratify, validation_shuffle, validation_seed),
             limits,
@@ -215,6 +218,7 @@ class Model(
             can_grow=self._row_by_row,
             generators_in={"model": self, "losses": trainer.compiled_loss},
             callbacks=given_callbacks,
+            validation_reader=validation_reader,
         )
         if weights is not None:
             weights.count(data.targets, source.kind)
@@ -311,9 +315,7 @@ class Model(
         warn_if_no_process_group()
         feed = trainer.batch_transfer()
         check_keeps_all_rows(x, "evaluate")
-        source = DataAdapter(
-            x, y, sample_weight, finite=check_finite, cast=feed.convert_arrays, prefetcher=feed.prefetcher
-        )
+        source = adapt(x, y, sample_weight, feed, self._batch_reader(trainer, "test_step"), finite=check_finite)
         check_columns(trainer.state.feature_names, source.columns)
         batches = eval_batches(source, batch_size, steps, grows=self._row_by_row)
         own = to_list(callbacks)

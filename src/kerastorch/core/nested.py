@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 _LEAF = (Tensor, np.ndarray)  # checked first: `isinstance(x, Mapping)` is slower
 
@@ -28,6 +30,8 @@ def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
         return function(data, *others)
     if data is None:
         return None
+    if is_object(data):
+        return function(data, *others)
     if isinstance(data, Mapping):
         for other in others:
             if data.keys() != other.keys():
@@ -41,9 +45,22 @@ def map_structure(function: Callable[..., Any], data: Any, *others: Any) -> Any:
     return function(data, *others)
 
 
+def map_tensors(function: Callable[[Tensor], Any], data: Any) -> Any:
+    """Apply a function to each tensor of a structure; other leaves stay as they are."""
+    return map_structure(lambda leaf: function(leaf) if isinstance(leaf, Tensor) else leaf, data)
+
+
+def is_object(data: Any) -> bool:
+    """Return whether a value is a leaf that moves itself to a device by its method `to`.
+
+    Packed sequences, graphs, and dicts and dataclasses with such a method are objects; tensors and arrays are not.
+    """
+    return not isinstance(data, _LEAF) and callable(getattr(type(data), "to", None))
+
+
 def is_record(data: Any) -> bool:
     """Return whether an object is a dataclass with tensors or arrays in its fields; others are leaves."""
-    if not dataclasses.is_dataclass(data) or isinstance(data, type):
+    if not dataclasses.is_dataclass(data) or isinstance(data, type) or is_object(data):
         return False
     values = (getattr(data, field.name) for field in dataclasses.fields(data))
     return any(isinstance(leaf, _LEAF) for value in values for _, leaf in leaves(value))
@@ -64,7 +81,7 @@ def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     >>> [label for label, _ in leaves({"a": [1, 2], "b": 3}, "x")]
     ["x['a'][0]", "x['a'][1]", "x['b']"]
     """
-    if isinstance(data, _LEAF):
+    if isinstance(data, _LEAF) or is_object(data):
         yield name, data
     elif isinstance(data, Mapping):
         for key, part in data.items():
@@ -117,7 +134,48 @@ def _has_tensor(part: Any) -> bool:
 
 
 def batch_rows(x: Any) -> int:
-    """Return the number of rows of a batch: the length of its first leaf, or 1 if it has none."""
+    """Return the number of rows of a batch, or 1 if nothing shows it.
+
+    The first tensor or array counts, else the first object that knows its size, else the first list of texts.
+    """
     if isinstance(x, Tensor):
-        return x.shape[0] if x.ndim else 1
-    return next((len(leaf) for _, leaf in leaves(x)), 1)
+        return x.size(0) if x.ndim else 1  # nested tensors have no `shape`
+    found = [leaf for _, leaf in leaves(x)]
+    for leaf in found:
+        if isinstance(leaf, _LEAF):
+            return (leaf.size(0) if isinstance(leaf, Tensor) else len(leaf)) if leaf.ndim else 1
+    rows = next((size for size in map(_rows_of_object, found) if size is not None), None)
+    return rows or _length_of_texts(x) or 1
+
+
+def _rows_of_object(value: Any) -> int | None:
+    """Return the number of samples in a packed sequence, a batch of graphs, or an object with a batch size."""
+    if isinstance(value, PackedSequence):
+        return int(value.batch_sizes[0])  # always on the CPU
+    for name in ("num_graphs", "batch_size"):
+        size = getattr(value, name, None)
+        size = size[0] if isinstance(size, torch.Size) and size else size
+        if isinstance(size, int) and not isinstance(size, bool):
+            return size
+    return None
+
+
+def _length_of_texts(x: Any) -> int | None:
+    """Return the length of the first list of texts in a structure."""
+    if isinstance(x, (tuple, list)):
+        if x and all(isinstance(one, str) for one in x):
+            return len(x)
+        return next(filter(None, map(_length_of_texts, x)), None)
+    return next(filter(None, map(_length_of_texts, x.values())), None) if isinstance(x, Mapping) else None
+
+
+def copy_leaf(value: Any) -> Any:
+    """Return a copy of a tensor, an array or an object, with memory of its own as far as it can be copied."""
+    if isinstance(value, Tensor) or callable(getattr(value, "clone", None)):
+        return value.clone()
+    if not is_object(value):
+        return copy.copy(value)
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # a tensor with a history cannot be copied deeply
+        return copy.copy(value)

@@ -53,11 +53,16 @@ class TensorSpec:
         return torch.zeros(sizes, dtype=self.dtype)
 
 
+def is_dense(tensor: Tensor) -> bool:
+    """Return whether a tensor is neither sparse nor nested."""
+    return tensor.layout == torch.strided and not tensor.is_nested
+
+
 def specs_of(x: Any) -> Any:
     """Return the specs of a batch in the same structure.
 
-    `None` if a leaf is no tensor, or has no batch axis.
+    `None` if a leaf is no dense tensor, or has no batch axis.
     """
-    if not all(isinstance(leaf, Tensor) and leaf.ndim for _, leaf in leaves(x)):
+    if not all(isinstance(leaf, Tensor) and leaf.ndim and is_dense(leaf) for _, leaf in leaves(x)):
         return None
     return map_structure(TensorSpec.of, x)

@@ -130,8 +130,8 @@ def measure_and_adapt(step: Callable[[Any], Any], batches: Batches, row_by_row: 
         with _LargestTensor() as measured:
             outcome = step(batch)
         given = [leaf for _, leaf in leaves(batch) if isinstance(leaf, Tensor)]
-        rows = len(given[0])
-        if row_by_row and any(batch_rows(leaf) != rows for _, leaf in leaves(outcome)):
+        rows = batch_rows(batch)
+        if not given or (row_by_row and any(batch_rows(leaf) != rows for _, leaf in leaves(outcome))):
             batches.freeze_size()
         else:
             batches.update_size(rows, measured.bytes and max(measured.bytes, *(leaf.nbytes for leaf in given)))

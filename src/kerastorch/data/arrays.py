@@ -15,10 +15,13 @@ from kerastorch.core.output_structure import parts_of
 
 
 def is_array(data: Any) -> bool:
-    """Return whether `data` can be converted to a tensor as a whole."""
-    if isinstance(data, (Tensor, np.ndarray, list, tuple, Mapping)) or np.isscalar(data):
-        return True
-    return hasattr(data, "__array__") or is_scipy_sparse(data)
+    """Return whether `data` can be converted to a tensor, or several, as a whole."""
+    return isinstance(data, (list, tuple, Mapping)) or np.isscalar(data) or is_array_like(data)
+
+
+def is_array_like(data: Any) -> bool:
+    """Return whether `data` is one tensor or array, or can be read as one."""
+    return isinstance(data, (Tensor, np.ndarray)) or hasattr(data, "__array__") or is_scipy_sparse(data)
 
 
 def to_tensors(data: Any, name: str) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -22,8 +23,9 @@ from torch.utils.data.distributed import DistributedSampler
 from kerastorch.core.errors import check_int
 from kerastorch.core.nested import first_rows, leaves
 from kerastorch.data import arrays
+from kerastorch.data.batch_reader import BatchReader, warn_of_integer_weights
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
-from kerastorch.data.loaders import LoaderBatches, StreamBatches, warn_of_integer_weights
+from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.prefetch import Prefetcher
 from kerastorch.data.sequences import Samples, SequenceBatches, check_not_list_of_items, is_sequence_of_batches
 from kerastorch.data.shuffle import EpochSampler
@@ -46,7 +48,7 @@ class DataAdapter:
         finite: Whether NaN and infinity in arrays raise an error.
         cast: Applied once to all arrays.
         prefetcher: Copies pieces of arrays on the CPU to the model's device; `None` leaves them on the CPU.
-        inputs_only: Whether targets and weights within `x` are dropped.
+        reader: Reads what data yield, and dicts of arrays. Default: `(x, y, sample_weight)` by position.
 
     Raises:
         TypeError: `x` is no data, or its dtype is not numeric.
@@ -68,9 +70,9 @@ class DataAdapter:
         finite: bool = True,
         cast: Cast = lambda batch: batch,
         prefetcher: Prefetcher | None = None,
-        inputs_only: bool = False,
+        reader: BatchReader | None = None,
     ) -> None:
-        self._prefetcher, self._inputs_only = prefetcher, inputs_only
+        self._prefetcher, self._reader = prefetcher, reader or BatchReader()
         if y is None:
             check_not_list_of_items(x, names[0])
         self.kind = _kind_of(x, names[0])
@@ -83,11 +85,13 @@ class DataAdapter:
                     "(x, y, sample_weight). Several inputs are a list: fit([a, b], y)."
                 )
             x, y, sample_weight = (*x.tensors, None, None)[:3]
-            if not inputs_only:
+            if not self._reader.inputs_only:
                 warn_of_integer_weights(sample_weight)
             self.kind = "arrays"
         if self.kind == "arrays":
             arrays.check_indexes(x, y)
+            if y is None and isinstance(x, Mapping):
+                x, y, _ = self._reader.read_arrays(x)
             checked = _check_arrays(Batch(*map(arrays.to_tensors, (x, y, sample_weight), names)), names, finite)
             self._data: Any = cast(checked)
             self.samples: int | None = first_rows(self._data.x)
@@ -100,6 +104,12 @@ class DataAdapter:
     def holder(self) -> Any:
         """Return the object that may hold random generators, or `None` for arrays."""
         return None if self.kind == "arrays" else self._data
+
+    def read_by(self, reader: BatchReader) -> Self:
+        """Return the same data, whose batches another reader reads."""
+        other = copy.copy(self)
+        other._reader = reader
+        return other
 
     @property
     def takes_batch_size(self) -> bool:
@@ -143,22 +153,22 @@ class DataAdapter:
             if batch_size is not None:
                 raise ValueError(f"batch_size cannot be given with a {self.kind}; it comes in batches.")
             if self.kind == SEQUENCE:
-                return SequenceBatches(self._data, self._shuffles(shuffle), seed, inputs_only=self._inputs_only)
+                return SequenceBatches(self._data, self._shuffles(shuffle), seed, reader=self._reader)
             if self.kind == "DataLoader":
-                return LoaderBatches(self._data, inputs_only=self._inputs_only, trains=trains)
-            return StreamBatches(self._data, inputs_only=self._inputs_only)
+                return LoaderBatches(self._data, reader=self._reader, trains=trains)
+            return StreamBatches(self._data, reader=self._reader)
         size = check_int("batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
         if self.kind == "arrays":
             return ArrayBatches(self._data, size, shuffle, seed, rows, self._prefetcher)
         shuffled = self._shuffles(shuffle)
         if self.kind == "IterableDataset":
             samples = DataLoader(Samples(self._data), size, generator=torch.Generator())
-            return LoaderBatches(samples, inputs_only=self._inputs_only, trains=trains)
+            return LoaderBatches(samples, reader=self._reader, trains=trains)
         dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
         sampler = EpochSampler(len(self._data) if rows is None else len(rows), seed, shuffled)
         # with its own generator, since a DataLoader otherwise draws from torch's global one at the start of each pass
         loader = DataLoader(dataset, size, sampler=sampler, generator=torch.Generator())
-        return LoaderBatches(loader, sampler, inputs_only=self._inputs_only, trains=trains)
+        return LoaderBatches(loader, sampler, reader=self._reader, trains=trains)
 
     def _shuffles(self, shuffle: bool | str) -> bool:
         if shuffle == "batch":

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from kerastorch.core.errors import warn
-from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.nested import copy_leaf, map_structure
 from kerastorch.core.torch_private import drop_persistent_iterator, has_persistent_iterator
-from kerastorch.data.arrays import to_tensors
+from kerastorch.data.batch_reader import BatchReader
 from kerastorch.data.batches import Batch
 from kerastorch.data.dataloader_workers import iterate_with_worker_errors, start_iterator
 from kerastorch.data.shuffle import EpochSampler
@@ -26,7 +24,7 @@ class LoaderBatches:
     Args:
         loader: The user's loader, or one that kerastorch created over a `Dataset`.
         sampler: The sampler of a loader that kerastorch created.
-        inputs_only: Whether targets and weights are dropped.
+        reader: Reads what the data yield. Default: `(x, y, sample_weight)` by position.
         trains: Whether the numbers of epochs are passed to the samplers of the loader.
     """
 
@@ -40,10 +38,11 @@ class LoaderBatches:
         loader: DataLoader[Any],
         sampler: EpochSampler | None = None,
         *,
-        inputs_only: bool = False,
+        reader: BatchReader | None = None,
         trains: bool = False,
     ) -> None:
-        self.loader, self._sampler, self._inputs_only, self._trains = loader, sampler, inputs_only, trains
+        self.loader, self._sampler, self._trains = loader, sampler, trains
+        self._reader = reader or BatchReader()
         self.samples: int | None = None
         self.exact = not isinstance(loader.dataset, IterableDataset)  # each worker may add an incomplete batch
         self.batch_size: int | None = loader.batch_size
@@ -88,7 +87,7 @@ class LoaderBatches:
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         if self._trains:
             set_sampler_epoch(self.loader, number)
-        batches = iterate_batches(iterate_with_worker_errors(self.loader), self._inputs_only)
+        batches = self._reader.batches(iterate_with_worker_errors(self.loader))
         if not (self.loader.pin_memory and torch.accelerator.is_available()):  # pinning copies already
             batches = map(copy_targets, batches)
         if self._sampler is not None:
@@ -118,7 +117,7 @@ class StreamBatches:
 
     Args:
         source: The generator, iterable or function.
-        inputs_only: Whether targets and weights are dropped.
+        reader: Reads what the source yields. Default: `(x, y, sample_weight)` by position.
     """
 
     samples: int | None = None
@@ -128,8 +127,10 @@ class StreamBatches:
     transient = True
     exact = False
 
-    def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]], *, inputs_only: bool = False) -> None:
-        self._source, self._inputs_only = source, inputs_only
+    def __init__(
+        self, source: Iterable[Any] | Callable[[], Iterable[Any]], *, reader: BatchReader | None = None
+    ) -> None:
+        self._source, self._reader = source, reader or BatchReader()
         self._yielded = 0  # number of batches
         self._surplus = 0  # number of batches that were yielded beyond those of a restored checkpoint
 
@@ -156,9 +157,8 @@ class StreamBatches:
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         source = self._source() if callable(self._source) else self._source
         surplus, self._surplus = self._surplus, 0
-        return skip_batches(
-            map(copy_targets, iterate_batches(self._count(source), self._inputs_only)), max(0, start - surplus)
-        )
+        batches = self._reader.batches(self._count(source))
+        return skip_batches(map(copy_targets, batches), max(0, start - surplus))
 
     @property
     def can_repeat(self) -> bool:
@@ -166,7 +166,7 @@ class StreamBatches:
 
     def again(self, number: int) -> Iterator[Batch]:
         source = self._source() if callable(self._source) else self._source
-        return map(copy_targets, iterate_batches(iter(source), self._inputs_only))
+        return map(copy_targets, self._reader.batches(iter(source)))
 
     def _count(self, source: Iterable[Any]) -> Iterator[Any]:
         for item in source:
@@ -186,108 +186,10 @@ def copy_targets(batch: Batch) -> Batch:
 
     A loader may reuse the memory of its tensors, and each tensor of a worker keeps a file open.
     """
-    weights = None if batch.sample_weight is None else map_structure(_copy_leaf, batch.sample_weight)
-    return batch._replace(y=map_structure(_copy_leaf, batch.y), sample_weight=weights)
+    weights = None if batch.sample_weight is None else map_structure(copy_leaf, batch.sample_weight)
+    return batch._replace(y=map_structure(copy_leaf, batch.y), sample_weight=weights)
 
 
 def copy_tensors(batch: Batch) -> Batch:
     """Return a copy of a batch, for callers that draw the next batch before they use this one."""
-    return Batch(*(map_structure(_copy_leaf, part) for part in batch))
-
-
-def _copy_leaf(value: Any) -> Any:
-    return value.clone() if isinstance(value, Tensor) else copy.copy(value)
-
-
-def iterate_batches(items: Iterator[Any], inputs_only: bool) -> Iterator[Batch]:
-    """Convert the items of a loader or generator to batches.
-
-    Args:
-        items: What the loader or generator yields.
-        inputs_only: Whether targets and weights are dropped unseen, for `predict`.
-
-    Warns:
-        UserWarning: The sample weights of the first batch are integers.
-    """
-    return map(inputs_of, items) if inputs_only else _with_checked_weights(items)
-
-
-def _with_checked_weights(items: Iterator[Any]) -> Iterator[Batch]:
-    """Convert items to batches, and check the sample weights of the first one."""
-    for item in items:
-        batch = unpack(item)
-        warn_of_integer_weights(batch.sample_weight)
-        yield batch
-        break
-    yield from map(unpack, items)
-
-
-def warn_of_integer_weights(weight: Any) -> None:
-    """Warn if the third item of a batch holds integers, which are rarely weights.
-
-    Warns:
-        UserWarning: The item holds integers.
-    """
-    for _, leaf in leaves(weight):
-        kind = str(getattr(leaf, "dtype", "")).removeprefix("torch.")
-        if kind.startswith(("int", "uint")):
-            warn(
-                f"the third item of a batch holds integers, {kind} {tuple(leaf.shape)}, and is taken as sample "
-                "weights: a batch is (x, y, sample_weight). If it is an index or the like, leave it out: (x, y). If it "
-                "is the target of a model with two inputs, yield ((a, b), y). If it holds weights, make it float."
-            )
-
-
-def inputs_of(item: Any) -> Batch:
-    """Return a batch of only the inputs in an item of a loader or generator."""
-    if isinstance(item, Batch):
-        return Batch(item.x, None, None)
-    return Batch(_as_arrays(_parts(item)[0], "x"), None, None)
-
-
-def unpack(item: Any) -> Batch:
-    """Convert an item of a loader or generator to a batch.
-
-    Args:
-        item: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; a dict is `x`.
-
-    Raises:
-        ValueError: The item has more than three parts.
-        TypeError: The third part is text.
-    """
-    if isinstance(item, Batch):
-        return item
-    parts = _parts(item)
-    return Batch(*map(_as_arrays, parts, _FIELDS), *(None,) * (3 - len(parts)))
-
-
-_FIELDS = ("x", "y", "sample_weight")
-
-
-def _parts(item: Any) -> tuple[Any, ...]:
-    if not isinstance(item, (tuple, list)):
-        return (item,)
-    if not 1 <= len(item) <= 3:
-        raise ValueError(f"a batch has {len(item)} items; expected (x,), (x, y) or (x, y, sample_weight).")
-    return tuple(item)
-
-
-def _as_arrays(part: Any, name: str) -> Any:
-    """Convert lists of numbers to tensors, and return other parts of a batch unchanged.
-
-    Raises:
-        TypeError: The part is text in place of sample weights.
-    """
-    if name == "sample_weight" and _is_text(part):
-        raise TypeError(
-            "the third item of a batch is text, and is taken as sample weights: a batch is (x, y, sample_weight). "
-            "Leave it out: (x, y)."
-        )
-    is_nested = name == "sample_weight" and isinstance(part, (tuple, Mapping))
-    return to_tensors(part, f"{name} of a batch") if isinstance(part, list) or is_nested else part
-
-
-def _is_text(part: Any) -> bool:
-    if isinstance(part, (tuple, list)):
-        return len(part) > 0 and _is_text(part[0])
-    return isinstance(part, (str, bytes)) or getattr(getattr(part, "dtype", None), "kind", "n") in "USOT"
+    return Batch(*(map_structure(copy_leaf, part) for part in batch))

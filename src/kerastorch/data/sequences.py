@@ -13,8 +13,9 @@ from kerastorch.core.errors import warn
 from kerastorch.core.nested import leaves
 from kerastorch.core.ownership import is_from
 from kerastorch.core.rng_state import preserved_rng_states
+from kerastorch.data.batch_reader import BatchReader
 from kerastorch.data.batches import Batch
-from kerastorch.data.loaders import copy_targets, iterate_batches
+from kerastorch.data.loaders import copy_targets
 from kerastorch.data.shuffle import permutation
 
 _HOOKS = ("on_epoch_begin", "on_epoch_end")
@@ -29,7 +30,7 @@ class SequenceBatches:
         sequence: `len(sequence)` batches `(x, y)` or `(x, y, sample_weight)`.
         shuffle: Whether the order depends on the seed and the number of the pass.
         seed: Seed of the order, together with the number of the pass.
-        inputs_only: Whether targets and weights are dropped.
+        reader: Reads what the sequence has. Default: `(x, y, sample_weight)` by position.
     """
 
     samples: int | None = None
@@ -40,8 +41,8 @@ class SequenceBatches:
     exact = True
     can_repeat = True
 
-    def __init__(self, sequence: Any, shuffle: bool, seed: int, *, inputs_only: bool = False) -> None:
-        self._sequence, self._shuffle, self._seed, self._inputs_only = sequence, shuffle, seed, inputs_only
+    def __init__(self, sequence: Any, shuffle: bool, seed: int, *, reader: BatchReader | None = None) -> None:
+        self._sequence, self._shuffle, self._seed, self._reader = sequence, shuffle, seed, reader or BatchReader()
         self._in_pass = False  # `on_epoch_begin` was called, and `on_epoch_end` was not
 
     def steps(self) -> int:
@@ -85,7 +86,7 @@ class SequenceBatches:
         count = len(self._sequence)
         order = permutation(count, self._seed, number).tolist() if self._shuffle else range(count)
         items = (self._sequence[index] for index in order[start:])
-        return map(copy_targets, iterate_batches(items, self._inputs_only))
+        return map(copy_targets, self._reader.batches(items))
 
     def end_pass(self) -> None:
         """Call `on_epoch_end`, unless it was called; for passes that end before the last batch."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import tensors
-from kerastorch.core.nested import leaves, map_structure
-from kerastorch.data.arrays import to_tensor
+from kerastorch.core.nested import is_object, is_record, leaves, map_structure, map_tensors
+from kerastorch.data.arrays import is_array_like, to_tensor
 from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.data.class_weight import ClassWeights
 from kerastorch.data.data_device import choose_data_device
@@ -28,7 +28,8 @@ class BatchTransfer:
     Each call makes a new one from the modules, because a user may move or convert the model in between.
 
     Float inputs are cast to the model's dtype, and so are integer inputs, unless the model takes integers. Of targets
-    only float64 is cast.
+    only float64 is cast. Objects that are neither tensors nor arrays are passed on, moved by their method `to` if they
+    have one.
 
     Args:
         parts: The modules of the model, as `modules` returns them; their first floating-point tensor gives the dtype.
@@ -75,7 +76,7 @@ class BatchTransfer:
         x, y, sample_weight = batch
         x = self.inputs(x)
         if y is not None:
-            y = self._cast_target(y) if isinstance(y, Tensor) else map_structure(self._cast_target, y)
+            y = self._cast_target(y) if isinstance(y, Tensor) else self._cast_targets(y)
         if self._class_weight is not None and y is not None:
             # before targets are copied, since reading them on the CPU needs no synchronisation
             sample_weight = self._class_weight(y, sample_weight)
@@ -94,7 +95,7 @@ class BatchTransfer:
             ValueError: A tensor has the shape of a single sample.
         """
         if not isinstance(x, Tensor):
-            x = map_structure(lambda one: _tensor(one, "x"), x)
+            x = map_structure(_input, x)
         if not isinstance(x, Tensor) or x.ndim == self._rows.n_axes:
             x = self._rows(x)
         known = self._kind is not None or not self._may_look_up
@@ -143,20 +144,33 @@ class BatchTransfer:
         """Cast inputs that are on the device, each to the kind that the model uses it as."""
         given = tensors_in(x)
         if not self._may_look_up and all(one.is_floating_point() for one in given):
-            return map_structure(lambda one: cast_input(one, "floats", self.dtype), x)
+            return map_tensors(lambda one: cast_input(one, "floats", self.dtype), x)
         alone = self._kind if len(given) == 1 and isinstance(x, (tuple, list)) else None
         found = iter([alone] if alone else input_kinds(self._model, x, self.dtype))
-        return map_structure(lambda one: cast_input(one, next(found), self.dtype), x)
+        return map_tensors(lambda one: cast_input(one, next(found), self.dtype), x)
 
     def _weight(self, sample_weight: Any) -> Tensor:
-        return self._to_device(cast_input(_tensor(sample_weight, "sample_weight"), "floats", self.dtype))
+        weight: Tensor = self._to_device(cast_input(_tensor(sample_weight, "sample_weight"), "floats", self.dtype))
+        return weight
 
     def _cast_target(self, y: Any) -> Tensor:
-        given = _tensor(y, "y")
+        given: Tensor = _tensor(y, "y")
         return given.to(self.dtype) if given.dtype == torch.float64 else given
 
-    def _to_device(self, tensor: Tensor) -> Tensor:
-        return tensor if tensor.device == self.device else tensor.to(self.device, non_blocking=True)
+    def _cast_targets(self, y: Any) -> Any:
+        if not (isinstance(y, (tuple, list, Mapping)) or is_object(y) or is_record(y)):
+            return self._cast_target(y)  # raises an error for text and single numbers
+        return map_structure(lambda leaf: self._cast_target(leaf) if is_array_like(leaf) else leaf, y)
+
+    def _to_device(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value if value.device == self.device else value.to(self.device, non_blocking=True)
+        return value.to(self.device) if is_object(value) else value
+
+
+def _input(value: Any) -> Any:
+    """Return an array as a tensor, and other inputs as they are."""
+    return to_tensor(value, "x") if not isinstance(value, Tensor) and is_array_like(value) else value
 
 
 def _tensor(value: Any, name: str) -> Tensor:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
+
+from kerastorch.core.forward_inputs import ForwardInputs
+from kerastorch.core.nested import is_object
+from kerastorch.functional.functional_model import Functional
+from kerastorch.runtime.first_layers import unwrap_once
 
 
 def call_module(module: nn.Module, x: Any) -> Any:
@@ -25,28 +29,23 @@ def call_module(module: nn.Module, x: Any) -> Any:
 
 def split_arguments(module: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the positional and keyword arguments with which `call_module` calls a module on `x`."""
-    if isinstance(x, Mapping) and _takes_names(module, x):
-        return (), dict(x)
-    if isinstance(x, (tuple, list)) and (len(x) == 1 or _takes_positions(module, len(x))):
+    if is_object(x) or not isinstance(x, (Mapping, tuple, list)):
+        return (x,), {}
+    inputs = ForwardInputs.of((getattr(module, "module_viewed", None) or module).forward)
+    if isinstance(x, Mapping):
+        return ((), dict(x)) if all(map(inputs.takes, x)) else ((x,), {})
+    if len(x) == 1 or inputs.n_positional is None or inputs.n_positional >= len(x):
         return tuple(x), {}
     return (x,), {}
 
 
-def _parameters(module: nn.Module) -> list[inspect.Parameter]:
-    inner = getattr(module, "module_viewed", None)
-    return list(inspect.signature((inner or module).forward).parameters.values())
-
-
-def _takes_names(module: nn.Module, x: Mapping[Any, Any]) -> bool:
-    parameters = _parameters(module)
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
-        return True
-    return set(x) <= {p.name for p in parameters}
-
-
-def _takes_positions(module: nn.Module, count: int) -> bool:
-    parameters = _parameters(module)
-    if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
-        return True
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return len(positional) >= count
+def forward_inputs(module: nn.Module) -> ForwardInputs:
+    """Return what the `forward` of a module takes, seen through views and wrappers."""
+    while True:
+        plan = module._plan if isinstance(module, Functional) else None
+        if plan is not None:
+            return ForwardInputs.of_names(plan.names, plan.keys)
+        inner = unwrap_once(module)
+        if inner is module:
+            return ForwardInputs.of(module.forward)
+        module = inner

@@ -12,7 +12,7 @@ from torch import nn
 
 from kerastorch.core.lazy_build import build_by_call, copy_module
 from kerastorch.core.module_tree import is_built, is_compiled, modules
-from kerastorch.core.nested import map_structure
+from kerastorch.core.nested import copy_leaf, is_object, map_structure
 from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
 from kerastorch.core.torch_private import fake_tensor_module
@@ -112,7 +112,7 @@ def build_lazy(module: nn.Module, x: Any) -> None:
             raise_with_context(error, module, x)
 
     if not is_built(module):
-        build_by_call(module, call, [x])
+        build_by_call(module, call, [map_structure(lambda leaf: copy_leaf(leaf) if is_object(leaf) else leaf, x)])
         reset_all_states(module)
 
 

@@ -47,7 +47,7 @@ def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
     if layer is None or isinstance(error, (NotImplementedError, ValueError, torch.OutOfMemoryError)):
         return error
     name, module, given = layer
-    shown = ", ".join(f"{label} {tuple(leaf.shape)} {leaf.dtype}" for label, leaf in leaves(x, "x") if _is_tensor(leaf))
+    shown = ", ".join(f"{label} {_describe(leaf)}" for label, leaf in leaves(x, "x"))
     description = str(module) if len(str(module)) < _LONGEST_REPR else type(module).__name__
     where = f"layer {name or 'the model'!r} ({description})"
     message = str(error).rstrip(".")
@@ -97,8 +97,11 @@ def _can_bind(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any
     return True
 
 
-def _is_tensor(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor)
+def _describe(leaf: Any) -> str:
+    """Return the shape and dtype of a tensor, or the class of another input."""
+    if not isinstance(leaf, Tensor):
+        return type(leaf).__name__
+    return f"nested {leaf.dtype}" if leaf.is_nested else f"{tuple(leaf.shape)} {leaf.dtype}"
 
 
 def _innermost(traceback: TracebackType | None, model: nn.Module) -> tuple[str, nn.Module, Tensor | None] | None:

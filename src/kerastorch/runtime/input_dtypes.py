@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from kerastorch.core.errors import warn
 from kerastorch.core.lazy_build import copy_module
 from kerastorch.core.module_tree import is_built, is_compiled, modules
-from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.nested import copy_leaf, leaves, map_structure
 from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.functional.functional_model import Functional
@@ -53,6 +53,8 @@ def input_kinds(model: nn.Module, x: Any, dtype: torch.dtype) -> tuple[InputKind
         UserWarning: 8- or 16-bit integers are passed unchanged, and overflow within the model.
     """
     given = tensors_in(x)
+    if not given:
+        return ()
     key = (
         tuple(map(id, modules(model))),
         type(x),
@@ -172,8 +174,9 @@ def _trial_outputs(
         with _without_traces(model):
             twin = _copy_to_call(model)
             with evaluation_mode(twin), torch.no_grad(), _no_floats_looked_up(twin):
+                # objects are copied, too, since a model may write into them
                 return call_module(
-                    twin, map_structure(lambda one: next(changed) if isinstance(one, Tensor) else one, x)
+                    twin, map_structure(lambda one: next(changed) if isinstance(one, Tensor) else copy_leaf(one), x)
                 )
     except Exception:  # if no cast helps, the real call raises the error
         return None

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import is_unbuilt
-from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.nested import leaves, map_structure, map_tensors
 from kerastorch.functional.call_signature import CallSignature
 from kerastorch.functional.functional_model import Functional
 from kerastorch.layers.batch_normalization import BatchNormalization
@@ -74,7 +74,7 @@ class InputRows:
         if isinstance(x, Tensor):
             return _with_features(x, self._shapes[0]) if x.ndim == self.n_axes and x.ndim else x
         if len(self._shapes) == 1:
-            return map_structure(self, x) if sum(1 for _ in leaves(x)) == 1 else x
+            return map_tensors(self, x) if sum(1 for _ in leaves(x)) == 1 else x
         if self._plan is None or not any(shape.is_one_number for shape in self._shapes):
             return x
         given = self._plan.inputs_in(x)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from kerastorch import optimizers
 from kerastorch.core.errors import mismatch, warn
 from kerastorch.core.traceback_filter import public_api
+from kerastorch.data.prepared_batches import check_prepare_batch
 from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
 from kerastorch.optimizers.parameter_groups import check_patterns
 from kerastorch.training.argument_checks import check_order, check_regularizers
@@ -46,6 +47,7 @@ class CompileMixin(StepMixin):
         steps_per_execution: int | str = 1,
         gradients_in_evaluation: bool = False,
         precision: Any = None,
+        prepare_batch: Callable[[Any], Any] | None = None,
     ) -> None:
         """Set the optimizer, the loss and the metrics for `fit` and `evaluate`.
 
@@ -91,6 +93,10 @@ class CompileMixin(StepMixin):
                 does; weights, the optimizer's state, losses and what `predict` returns stay float32. With `"fp16"` the
                 losses are scaled by `torch.amp.GradScaler`. Keras' names `"mixed_bfloat16"` and `"mixed_float16"` are
                 the same. Default: the policy of `mixed_precision.set_global_policy`, at first `"fp32"`.
+            prepare_batch: A function of what a loader, dataset, generator or sequence yields, which returns `(x, y)` or
+                `(x, y, sample_weight)`, or `x` alone for `predict`; for batches in another order, as a dict, or as an
+                object. Arrays given as `x` and `y` do not go through it. Default: an item is `(x, y, sample_weight)`,
+                or a dict by the names of the parameters of `forward`.
 
         Raises:
             ValueError: A name is unknown (the message has the nearest known one); an argument has an unknown value;
@@ -126,6 +132,7 @@ class CompileMixin(StepMixin):
             "regularizers": regularizers, "memory_format": memory_format, "jit_compile": jit_compile,
             "steps_per_execution": steps_per_execution,
             "gradients_in_evaluation": gradients_in_evaluation, "precision": mixed.policy.name,
+            "prepare_batch": check_prepare_batch(prepare_batch),
         }  # fmt: skip
         self._trainer = Trainer(
             self,

@@ -13,9 +13,8 @@ from kerastorch.core.module_tree import is_built
 from kerastorch.core.rng_state import RandomStates
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.class_weight import class_weights
-from kerastorch.data.data_adapter import DataAdapter
 from kerastorch.runtime.model_lock import model_lock
-from kerastorch.training.fit_data import Split, assemble, check_limits
+from kerastorch.training.fit_data import Split, adapt, assemble, check_limits
 from kerastorch.training.fit_loop import fit
 from kerastorch.training.learning_rate_curve import LearningRateCurve, RunningMean
 from kerastorch.training.on_batch_mixin import OnBatchMixin
@@ -98,15 +97,14 @@ class FindLRMixin(OnBatchMixin):
         weights = class_weights(class_weight, trainer.compiled_loss.outputs)
         transfer = trainer.batch_transfer(weights)
         unweighted = trainer.batch_transfer()
-        source = DataAdapter(
-            x, y, sample_weight, finite=check_finite, cast=unweighted.convert_arrays, prefetcher=unweighted.prefetcher
-        )
+        reader = self._batch_reader(trainer, "train_step")
+        source = adapt(x, y, sample_weight, unweighted, reader, finite=check_finite)
         held: dict[str, Any] = {"model": self, "losses": trainer.compiled_loss}
         finder = RateFinder(rates, mean, RandomStates(True, data=source.holder, **held), is_built(self))
         data = assemble(
             self, source, None, Split(0.0, None, False, None), check_limits(None, None, None, None),
             batch_size=batch_size, shuffle=shuffle, validation_batch_size=None, can_grow=bool,
-            generators_in=held, callbacks=[finder],
+            generators_in=held, callbacks=[finder], validation_reader=reader,
         )  # fmt: skip
         if weights is not None:
             weights.count(data.targets, source.kind)

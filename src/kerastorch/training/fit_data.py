@@ -13,6 +13,7 @@ from kerastorch.core.errors import check_int
 from kerastorch.core.nested import map_structure
 from kerastorch.core.rng_state import RandomStates
 from kerastorch.data.adaptive_batch_size import eval_batches
+from kerastorch.data.batch_reader import BatchReader, warn_of_integer_weights
 from kerastorch.data.batches import Batches, Resumable
 from kerastorch.data.data_adapter import DataAdapter
 from kerastorch.data.limited_batches import (
@@ -21,7 +22,6 @@ from kerastorch.data.limited_batches import (
     check_number_of_batches,
     number_of_batches,
 )
-from kerastorch.data.loaders import warn_of_integer_weights
 from kerastorch.data.spanning_batches import SpanningBatches
 from kerastorch.data.validation_split import check_split
 from kerastorch.runtime.batch_transfer import BatchTransfer
@@ -101,6 +101,7 @@ def assemble(
     can_grow: Callable[[], bool],
     generators_in: Mapping[str, Any],
     callbacks: Sequence[Callback],
+    validation_reader: BatchReader,
 ) -> FitData:
     """Split the data, and make batches of them.
 
@@ -115,6 +116,7 @@ def assemble(
         validation_batch_size: Rows of a validation batch.
         can_grow: Returns whether validation batches may have any size.
         generators_in: Objects that may hold random generators, besides the data, by name.
+        validation_reader: Reads the validation split of `source`.
         callbacks: Callbacks of the fit. If one saves its state, random generators are looked for, in the others too.
 
     Raises:
@@ -128,7 +130,7 @@ def assemble(
     rows = held_out = None
     if share:
         rows, held_out = source.split(share, stratify=split.stratify, shuffle=split.shuffle, seed=split.seed)
-        validation = source
+        validation = source.read_by(validation_reader)
     held = None if validation is None else validation.holder
     is_captured = any(getattr(one, "is_checkpointer", False) for one in callbacks)
     # a checkpointer refers to the whole fit, so that everything would be found a second time in it
@@ -175,7 +177,9 @@ def _validation_steps(
     return fraction if steps is None else min(steps, fraction)
 
 
-def validation_source(data: Any, transfer: BatchTransfer, finite: bool, steps: int | None) -> DataAdapter | None:
+def validation_source(
+    data: Any, transfer: BatchTransfer, finite: bool, steps: int | None, reader: BatchReader
+) -> DataAdapter | None:
     """Adapt `validation_data`: `(x, y)`, `(x, y, sample_weight)` or anything that `x` can be.
 
     Args:
@@ -183,6 +187,7 @@ def validation_source(data: Any, transfer: BatchTransfer, finite: bool, steps: i
         transfer: Converts arrays to the dtypes of the model.
         finite: Raise an error for NaN and infinity.
         steps: The largest number of validation batches, required for a generator.
+        reader: Reads what the data yield.
     """
     if data is None:
         return None
@@ -191,14 +196,38 @@ def validation_source(data: Any, transfer: BatchTransfer, finite: bool, steps: i
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} parts.")
         names = ("validation x", "validation y", "validation sample_weight")
         warn_of_integer_weights(*data[2:] or (None,))
-        return DataAdapter(
-            *data, names=names, finite=finite, cast=transfer.convert_arrays, prefetcher=transfer.prefetcher
-        )
+        x, y, sample_weight = (*data, None)[:3]
+        return adapt(x, y, sample_weight, transfer, reader, finite=finite, names=names)
     names = ("validation_data", "y", "sample_weight")
-    source = DataAdapter(data, names=names, finite=finite, cast=transfer.convert_arrays, prefetcher=transfer.prefetcher)
+    source = adapt(data, None, None, transfer, reader, finite=finite, names=names)
     if source.kind == "generator" and steps is None:
         raise ValueError(
             "validation_data is a generator, which has no length and ends after one pass; set validation_steps, or "
             "pass a function that returns a new one."
         )
     return source
+
+
+def adapt(
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    transfer: BatchTransfer,
+    reader: BatchReader,
+    *,
+    finite: bool,
+    names: tuple[str, str, str] = ("x", "y", "sample_weight"),
+) -> DataAdapter:
+    """Return the data of one call of a method, recognised and checked.
+
+    Args:
+        x: Arrays, or data that yield batches.
+        y: Targets; only with arrays.
+        sample_weight: Weights of samples; only with arrays.
+        transfer: Converts arrays to the dtypes of the model.
+        reader: Reads what the data yield.
+        finite: Whether NaN and infinity in arrays raise an error.
+        names: Names of the first three arguments in messages.
+    """
+    cast, prefetcher = transfer.convert_arrays, transfer.prefetcher
+    return DataAdapter(x, y, sample_weight, names=names, finite=finite, cast=cast, prefetcher=prefetcher, reader=reader)

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import is_built, is_compiled, modules
-from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.nested import leaves, map_structure, map_tensors
 from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
 from kerastorch.core.torch_private import module_hooks
 from kerastorch.layers.convolution import Convolutional
@@ -90,7 +90,7 @@ class MemoryFormat:
     def to_format(self, device: torch.device) -> Convert | None:
         """Return the conversion of inputs for one `fit`, `evaluate` or `predict`; `None` if there is none."""
         if self._wanted is not None:
-            return partial(map_structure, self._wanted)
+            return partial(map_tensors, self._wanted)
         if self._own_steps or device.type != "cpu" or not torch.backends.mkldnn.is_available():
             return None
         return _Automatic(self)
@@ -117,7 +117,7 @@ class _Automatic:
         if isinstance(x, Tensor):
             if x.ndim not in _CONVOLUTIONS:
                 return x
-        elif not any(leaf.ndim in _CONVOLUTIONS for _, leaf in leaves(x)):
+        elif not _are_images_among_tensors(x):
             return x
         model = self._memory_format._model
         if self._axes is None:
@@ -132,6 +132,12 @@ class _Automatic:
     def _converted(self, x: Any) -> Any:
         axes = self._axes or ()
         return map_structure(lambda leaf: channels_last(leaf) if leaf.ndim in axes else leaf, x)
+
+
+def _are_images_among_tensors(x: Any) -> bool:
+    """Return whether inputs are tensors alone, and some may be images; a trial could not copy other objects."""
+    found = [leaf for _, leaf in leaves(x)]
+    return all(isinstance(leaf, Tensor) for leaf in found) and any(leaf.ndim in _CONVOLUTIONS for leaf in found)
 
 
 def _axes(model: nn.Module) -> set[int]:

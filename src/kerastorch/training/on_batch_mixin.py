@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any, Literal, overload
 
 from kerastorch.callbacks.callback_list import CallbackList
+from kerastorch.core.nested import is_object
 from kerastorch.core.traceback_filter import public_api
+from kerastorch.data.batches import Batches
 from kerastorch.data.class_weight import ClassWeight, class_weights
 from kerastorch.data.data_adapter import DataAdapter
+from kerastorch.data.loaders import StreamBatches
 from kerastorch.runtime.model_lock import model_lock
 from kerastorch.training import loops
 from kerastorch.training.compile_mixin import CompileMixin
 from kerastorch.training.log_names import in_keras_order
+from kerastorch.training.trainer import Trainer
 
 _WHOLE = 2**62  # a batch size that no data reaches
 
@@ -76,7 +80,7 @@ class OnBatchMixin(CompileMixin):
         """
         trainer = self._compiled("train_on_batch", x, y)
         feed = trainer.batch_transfer(class_weights(class_weight, trainer.compiled_loss.outputs, of_one_batch=True))
-        batch = DataAdapter(x, y, sample_weight, finite=False).batches(_WHOLE)
+        batch = self._only_batch(trainer, "train_step", x, y, sample_weight)
         with model_lock(self, "train_on_batch"):
             logs = loops.train_on_batch(trainer, batch, feed)
         return logs if return_dict else in_keras_order(logs)
@@ -109,7 +113,14 @@ class OnBatchMixin(CompileMixin):
             ValueError: There is no loss; the arrays do not fit the model, the loss, or each other.
         """
         trainer = self._compiled("test_on_batch", x, y)
-        batch = DataAdapter(x, y, sample_weight, finite=False).batches(_WHOLE)
+        batch = self._only_batch(trainer, "test_step", x, y, sample_weight)
         with model_lock(self, "evaluate"):
             logs = loops.evaluate(trainer, batch, trainer.batch_transfer(), CallbackList([], self, {}))
         return logs if return_dict else in_keras_order(logs)
+
+    def _only_batch(self, trainer: Trainer, step: str, x: Any, y: Any, sample_weight: Any) -> Batches:
+        """Return the batch that a method was given: arrays, or a batch as a loader yields it."""
+        reader = self._batch_reader(trainer, step)
+        if y is None and sample_weight is None and (reader.prepare is not None or is_object(x)):
+            return StreamBatches([x], reader=reader)
+        return DataAdapter(x, y, sample_weight, finite=False, reader=reader).batches(_WHOLE)

@@ -19,6 +19,7 @@ from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.model_lock import model_lock
 from kerastorch.training import loops
 from kerastorch.training.compiled_loss import CompiledLoss
+from kerastorch.training.fit_data import adapt
 from kerastorch.training.predictions import OutputWriter, PredictionCollector, to_arrays
 from kerastorch.training.preflight import check_columns
 from kerastorch.training.step_mixin import StepMixin
@@ -147,8 +148,6 @@ class PredictMixin(StepMixin):
         transfer = trainer.batch_transfer()
         check_keeps_order(x)
         check_keeps_all_rows(x, verb)
-        source = DataAdapter(
-            x, cast=transfer.convert_arrays, prefetcher=transfer.prefetcher, finite=False, inputs_only=True
-        )
+        source = adapt(x, None, None, transfer, self._batch_reader(trainer, "predict_step"), finite=False)
         check_columns(trainer.state.feature_names, source.columns)
         return trainer, transfer, source

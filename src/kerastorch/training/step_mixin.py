@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,13 +12,14 @@ from torch import Tensor
 from kerastorch.core.module_tree import modules
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.data.adaptive_batch_size import can_be_measured
+from kerastorch.data.batch_reader import BatchReader
 from kerastorch.data.batches import Batch
 from kerastorch.data.data_tuples import unpack_x_y_sample_weight
 from kerastorch.functional.functional_model import Functional
 from kerastorch.module.base_module import added_losses
 from kerastorch.module.unregistered_modules import check_registered
 from kerastorch.regularizers import collect_penalties
-from kerastorch.runtime.call_module import call_module
+from kerastorch.runtime.call_module import call_module, forward_inputs
 from kerastorch.training import own_metrics
 from kerastorch.training.auxiliary_losses import may_call_add_loss
 from kerastorch.training.output_names import metric_inputs
@@ -232,6 +234,22 @@ class StepMixin(Functional):
             if not own:
                 check_targets_are_given(verb, x, y)
         return self._trainer
+
+    def _batch_reader(self, trainer: Trainer, step: str) -> BatchReader:
+        """Return what reads the items of data as batches.
+
+        Args:
+            trainer: Has the reader of `compile(prepare_batch=)`.
+            step: Name of the method that a batch is given to.
+        """
+        has_loss = trainer.compiled_loss.any_loss and trainer.compile_args.get("loss") != "model"
+        return replace(
+            trainer.reader,
+            forward=forward_inputs(self),
+            inputs_only=step == "predict_step",
+            keeps_items=overrides(self, step),
+            needs_target=has_loss and not overrides(self, "compute_loss"),
+        )
 
     def _row_by_row(self) -> bool:
         """Return whether logs are known to be means over rows, so that `evaluate` may choose the batch size."""

@@ -16,8 +16,10 @@ from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import is_built, modules, tensors
 from kerastorch.core.trainable import sync_trainable
+from kerastorch.data.batch_reader import BatchReader
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.data_device import parse_device
+from kerastorch.data.prepared_batches import name_of
 from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.optimizers.step_hooks import TorchOptimizer
 from kerastorch.regularizers import collect_penalties
@@ -68,6 +70,7 @@ class Trainer:
         state: Progress of training.
         optimizers: The optimizers of the model.
         output_mask: Finds which time steps of each output count.
+        reader: Reads what data yield as batches; a verb adds what it needs.
         interrupt: Ctrl-C and SIGTERM.
         compiled_step: The compiled training step, with `jit_compile=True`.
         weight_averaging: Lets callbacks evaluate other weights than those that are trained.
@@ -97,6 +100,7 @@ class Trainer:
         self.data_device = parse_device(data_device)
         self.compile_options = compile_options
         self.compile_args: Mapping[str, Any] = compile_args or {}
+        self.reader = BatchReader(prepare=self.compile_args.get("prepare_batch"))
         self.state = TrainState(completed_fits=completed_fits)
         self.output_mask = OutputMask(model, compiled_loss.outputs.names)
         self.interrupt = InterruptHandler()
@@ -282,7 +286,10 @@ class Trainer:
     def compile_settings(self) -> Settings:
         """Return the arguments of `compile`, and what the script set before the first step, as comparable values."""
         weights = self.compile_args.get("loss_weights")
-        return self.optimizers.settings(bool(self.state.epochs_done), weights, self.weight_regularizers)
+        found = self.optimizers.settings(bool(self.state.epochs_done), weights, self.weight_regularizers)
+        if self.reader.prepare is None:  # earlier releases saved no such name
+            return found
+        return {**found, "script": {**found["script"], "prepare_batch": name_of(self.reader.prepare)}}
 
     def setup(self) -> None:
         """Prepare a built model for training: optimizers, penalties, constraints, as they are at this fit."""
