@@ -38,7 +38,9 @@ def test_tab_completion_shows_the_public_names_only():
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match=r"kerastorch.callbacks has no 'EarlyStoping'. Did you mean 'EarlyStopping'"):
+    with pytest.raises(
+        AttributeError, match=r"kerastorch.callbacks has no 'EarlyStoping'. Did you mean 'EarlyStopping'"
+    ):
         callbacks.EarlyStoping
 
 

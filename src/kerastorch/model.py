@@ -25,6 +25,7 @@ from kerastorch.data.class_weight import ClassWeight, class_weights
 from kerastorch.data.data_adapter import check_keeps_all_rows
 from kerastorch.export.export_mixin import ExportMixin
 from kerastorch.inspection.summary_mixin import SummaryMixin
+from kerastorch.model_check.check_mixin import CheckMixin
 from kerastorch.runtime.activation_checkpointing import ActivationCheckpointingMixin
 from kerastorch.runtime.model_lock import is_fitting, model_lock
 from kerastorch.saving.saving_mixin import SavingMixin
@@ -39,11 +40,13 @@ from kerastorch.training.predict_mixin import PredictMixin
 from kerastorch.training.preflight import check_columns, check_frequency, epoch_numbers
 from kerastorch.training.replay_mixin import ReplayMixin
 from kerastorch.training.step_mixin import overrides
+from kerastorch.training.unscaled_pixels import warn_of_unscaled_pixels
 
 
 class Model(
     ReplayMixin,
     ActivationCheckpointingMixin,
+    CheckMixin,
     FindLRMixin,
     PredictMixin,
     WeightsFileMixin,
@@ -222,6 +225,7 @@ class Model(
         )
         if weights is not None:
             weights.count(data.targets, source.kind)
+        warn_of_unscaled_pixels(self, x)
         history = History()
         params = {"verbose": verbose, "epochs": epochs, "steps": data.training.steps()}
         callback_list = CallbackList([*given_callbacks, history, *make_progress_callbacks(verbose)], self, params)

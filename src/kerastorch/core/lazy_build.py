@@ -62,9 +62,15 @@ def build_by_call(
         raise first_error
 
 
-def copy_module(module: nn.Module) -> nn.Module:
-    """Return a deep copy of a module; lazy buffers, which torch cannot copy, are created anew."""
+def copy_module(module: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
+    """Return a deep copy of a module; lazy buffers, which torch cannot copy, are created anew.
+
+    Args:
+        module: The module.
+        memo: Receives the copies by the ids of the originals, as `copy.deepcopy` does. Default: a new dict.
+    """
     kind: Any = nn.parameter.UninitializedBuffer
     lazy = [buffer for buffer in module.buffers() if nn.parameter.is_lazy(buffer)]
-    fresh = {id(buffer): kind(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}
-    return copy.deepcopy(module, fresh)
+    memo = {} if memo is None else memo
+    memo |= {id(buffer): kind(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}
+    return copy.deepcopy(module, memo)

@@ -111,6 +111,10 @@ class DataAdapter:
         other._reader = reader
         return other
 
+    def arrays(self) -> Batch | None:
+        """Return the arrays, cast as batches are, or `None` for other data."""
+        return self._data if self.kind == "arrays" else None
+
     @property
     def takes_batch_size(self) -> bool:
         """Return whether the data has single samples, so that a batch size can be given."""

@@ -1,0 +1,1 @@
+"""`model.check`: a report about data, model and loss before a training."""
