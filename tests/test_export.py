@@ -190,6 +190,59 @@ def test_what_fit_saw_is_enough_to_export_a_subclass(tmp_path):
     same_as_predicted(model, tmp_path / "model.pt2", torch.randn(5, 3))
 
 
+class _WithLoss(nn.Module):
+    """Logits, and their loss if there are labels."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.head = nn.Embedding(9, 4), nn.Linear(4, 3)
+
+    def forward(self, words, labels=None):
+        logits = self.head(self.words(words).mean(1))
+        loss = {} if labels is None else {"loss": nn.functional.cross_entropy(logits, labels)}
+        return {"logits": logits, **loss}
+
+
+class _OwnLoss(kt.Model):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        return y_pred["loss"]
+
+
+@pytest.mark.parametrize("name", ["labels", "y"])
+def test_labels_that_only_the_loss_needs_are_no_input_of_the_program(name, tmp_path):
+    net = _WithLoss()
+    if name == "y":
+        net.forward = lambda words, y=None: _WithLoss.forward(net, words, y)
+    model = _OwnLoss(net)
+    model.compile("sgd")
+    words = torch.randint(0, 9, (8, 5))
+    model.fit({"words": words, name: torch.arange(8) % 3}, verbose=0)
+    model.export(tmp_path / "model.pt2", verbose=False)
+    program = torch.export.load(tmp_path / "model.pt2").module()
+    found, expected = program(words), net(words)
+    assert list(found) == ["logits"]
+    torch.testing.assert_close(found["logits"], expected["logits"])
+
+
+def test_labels_that_the_outputs_need_stay_inputs_of_the_program(tmp_path):
+    class Shifted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 3)
+
+        def forward(self, x, labels=None):
+            return self.head(x) + labels.unsqueeze(1)
+
+    net = Shifted()
+    model = kt.Model(net)
+    model.compile("sgd", "mse")
+    x, labels = torch.randn(8, 3), torch.arange(8.0)
+    model.fit({"x": x, "labels": labels}, torch.randn(8, 3), verbose=0)
+    model.export(tmp_path / "model.pt2", verbose=False)
+    program = torch.export.load(tmp_path / "model.pt2").module()
+    torch.testing.assert_close(program(x, labels), net(x, labels))
+
+
 def test_inputs_that_nobody_knows_are_asked_for(tmp_path):
     model = kt.Model(nn.Linear(3, 2))
     with pytest.raises(ValueError, match="input_signature, a shape"):

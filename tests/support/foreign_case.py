@@ -29,6 +29,7 @@ class ForeignCase:
         monitor: A log for `EarlyStopping` and `ModelCheckpoint`.
         skips: Reasons by the name of what is left out: `"predict"`, `"save"`, `"resume"`, `"summary"`, `"plot"`,
             `"export"`, ...
+        save_warning: What `save` warns about, if it does.
         torch_refuses_export: Whether `torch.export` itself fails, which is checked.
     """
 
@@ -37,6 +38,7 @@ class ForeignCase:
     compile_args: ClassVar = {}
     monitor = "loss"
     skips: ClassVar = {}
+    save_warning = ""
     torch_refuses_export = False
 
     # What a case says of itself
@@ -215,15 +217,33 @@ class ForeignCase:
     def test_a_saved_model_is_loaded_into_a_new_module(self, tmp_path):
         self.skip("save")
         net, model, _ = self.fit()
-        model.save(tmp_path / "trained.kt")
+        path = tmp_path / "trained.kt"
+        self.save(model, path)
         fresh = self.seeded()
-        again = kt.load_model(tmp_path / "trained.kt", module=fresh, compile=False)
+        again = kt.load_model(path, module=fresh, compile=False)
         assert_same_state(fresh, net)
         if "predict" not in self.skips:
             expected = pytree.tree_leaves(model.predict(self.loader(False), verbose=0))
             found = pytree.tree_leaves(again.predict(self.loader(False), verbose=0))
             assert len(found) == len(expected)
             assert all(map(np.array_equal, found, expected))
+
+    def save(self, model, path):
+        warned = pytest.warns(UserWarning, match=self.save_warning) if self.save_warning else contextlib.nullcontext()
+        with warned:
+            model.save(path)
+
+    def test_a_saved_model_is_trained_further_as_the_one_it_was_saved_from(self, tmp_path):
+        self.skip("save")
+        net, model, _ = self.fit()
+        path = tmp_path / "trained.kt"
+        self.save(model, path)
+        fresh, again = self.compiled()
+        kt.load_model(path, module=again)
+        for one in (model, again):
+            kt.utils.set_random_seed(3)
+            one.fit(self.loader(True), verbose=0)
+        assert_same_state(fresh, net)
 
     def test_a_fit_that_was_interrupted_within_an_epoch_ends_with_the_same_bits(self, tmp_path):
         self.skip("resume")
@@ -282,6 +302,7 @@ class CompiledStepsCase(ForeignCase):
 
     jit_tolerance = 1e-3
 
+    @pytest.mark.timeout(600)
     def test_compiled_steps_train_as_the_loop_does(self):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # steps that cannot be compiled run as they are, with a warning

@@ -33,7 +33,8 @@ class ExportMixin(ModuleView):
             verbose: Whether to print the size of the file and the largest difference to the model.
             input_signature: The inputs of the model: shapes with the batch axis, such as `(None, 28, 28)`, or examples
                 as arrays, which are then used for the comparison; for several inputs a list or dict of them. Default:
-                the shapes that the model knows from its `Input`, `build` or `fit`.
+                the shapes that the model knows from its `Input`, `build` or `fit`, without the labels from which a
+                model computes its loss.
 
         Raises:
             ExportError: Torch cannot export the model, or the outputs of the program differ from those of the model.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from kerastorch.core.tensor_spec import EXPORT_BATCH_SIZES, EXPORT_SIZES, Tensor
 from kerastorch.core.torch_private import pytree
 from kerastorch.core.wrapper_prefixes import unwrap
 from kerastorch.data.arrays import to_tensors as as_tensors
+from kerastorch.data.named_batches import TARGETS
 from kerastorch.functional.functional_model import Functional
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.layers.embedding import Embedding
@@ -49,8 +50,15 @@ class ExportInputs:
         device = next((tensor.device for tensor in tensors(parts)), torch.device("cpu"))
         self._transfer, self._index_limit = BatchTransfer(parts, device), _index_limit(parts)
         self._examples = _examples(signature)
-        self._specs = _specs(model, signature, self._examples)
-        self._run_trials()
+        specs = _specs(model, signature, self._examples)
+        self._specs = _without_targets(specs) if signature is None else specs
+        try:
+            self._run_trials()
+        except Exception:
+            if self._specs is specs:
+                raise
+            self._specs = specs  # the model cannot do without its targets
+            self._run_trials()
         self._varying_axes = self._find_varying_axes(self.trials[0])  # by id of a tensor in the first trial
 
     def call(self, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -181,6 +189,14 @@ def _specs(model: nn.Module, signature: Any, examples: Any) -> Any:
             "of data, put an Input in front, or call build(input_shape)."
         )
     return specs
+
+
+def _without_targets(specs: Any) -> Any:
+    """Return specs without the targets, from which a model computes its loss but not its outputs."""
+    if not isinstance(specs, Mapping):
+        return specs
+    kept = {name: spec for name, spec in specs.items() if name not in TARGETS or name == "mask"}
+    return kept if 0 < len(kept) < len(specs) else specs
 
 
 def _n_varying_axes(specs: Any) -> int:
