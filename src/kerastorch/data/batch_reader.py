@@ -14,7 +14,7 @@ from kerastorch.core.forward_inputs import ForwardInputs
 from kerastorch.core.nested import is_object, is_record, leaves
 from kerastorch.data.arrays import to_tensors
 from kerastorch.data.batches import Batch
-from kerastorch.data.named_batches import TARGETS, read_keys, refusal
+from kerastorch.data.named_batches import TARGETS, read_keys, read_one_input, refusal
 from kerastorch.data.prepared_batches import PrepareBatch, prepared_parts
 
 FIELDS = ("x", "y", "sample_weight")
@@ -138,6 +138,14 @@ class BatchReader:
 
     def _one_argument(self, item: Mapping[Any, Any], forward: ForwardInputs) -> Batch:
         """Return a dict whose keys say nothing as the one argument of `forward`, unless that cannot be meant."""
+        only = read_one_input(tuple(item), forward) if self.needs_target else None
+        if only is not None and (self.inputs_only or only.target is not None):
+            if not self.inputs_only:
+                self.say(
+                    f"a batch is a dict: {only.inputs[0]!r} is taken as the only input of forward"
+                    f"({forward.required[0]}), and {only.target!r} as the target."
+                )
+            return _batch_of((item[only.inputs[0]], None if only.target is None else item[only.target]))
         knows_some = any(map(forward.takes, item))
         if knows_some or len(forward.required) > 1 or (self.needs_target and not self.inputs_only):
             raise refusal(tuple(item), forward)

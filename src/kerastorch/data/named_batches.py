@@ -45,6 +45,25 @@ def read_keys(keys: tuple[Any, ...], forward: ForwardInputs) -> DictReading | No
     return DictReading(inputs, target)
 
 
+def read_one_input(keys: tuple[Any, ...], forward: ForwardInputs) -> DictReading | None:
+    """Return the only input and the target of a dict whose input has another name than the parameter of `forward`.
+
+    `None` if `forward` requires several inputs, or there are other keys than one and names of targets.
+
+    Args:
+        keys: The keys of a batch.
+        forward: What `forward` takes.
+
+    >>> read_one_input(("image", "mask"), ForwardInputs(("input",), ("input",), 1, False))
+    DictReading(inputs=('image',), target='mask')
+    """
+    inputs = tuple(key for key in keys if key not in TARGETS)
+    targets = [key for key in keys if key in TARGETS]
+    if len(inputs) != 1 or len(targets) > 1 or len(forward.required) != 1 or any(map(forward.takes, keys)):
+        return None
+    return DictReading(inputs, targets[0] if targets else None)
+
+
 def refusal(keys: tuple[Any, ...], forward: ForwardInputs) -> ValueError:
     """Return the error for a dict that cannot be read, with the line to write.
 
