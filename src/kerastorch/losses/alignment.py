@@ -84,6 +84,13 @@ def align_classes(name: str, y_true: Tensor, y_pred: Tensor, axis: int) -> Tenso
                 f"{name}: y looks one-hot (shape {tuple(y_true.shape)}, one column a class). "
                 f"Use y.argmax({axis}) or loss='categorical_crossentropy'."
             )
+        if axis == 1 and y_pred.ndim > 2 and y_true.shape == y_pred.shape[:-1]:
+            raise ValueError(
+                f"{name} takes the classes on axis 1, as in torch, and the model outputs {tuple(y_pred.shape)} for y "
+                f"of shape {tuple(y_true.shape)}: its {y_pred.shape[-1]} classes are on the last axis. Return "
+                "outputs.movedim(-1, 1), or outputs.flatten(0, -2) with flat y. For logits on the last axis there is "
+                "kerastorch.losses.SparseCategoricalCrossentropy(from_logits=True)."
+            )
         raise ValueError(
             f"{name}: y has shape {tuple(y_true.shape)} but the model outputs {tuple(y_pred.shape)}, "
             f"{n_classes} classes on axis {axis}; y must have shape {tuple(expected)}."

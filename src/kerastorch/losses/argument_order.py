@@ -39,7 +39,7 @@ def argument_order(function: Callable[..., Any]) -> Order | None:
     >>> argument_order(lambda a, b: 0)
     """
     names = _positional_names(function)
-    kinds = [_kind(name) for name in names[:2]]
+    kinds = [kind_of_name(name) for name in names[:2]]
     if len(kinds) < 2 or kinds[0] == kinds[1]:
         return None
     first, second = kinds
@@ -81,7 +81,7 @@ def _positional_names(function: Callable[..., Any]) -> list[str]:
     return [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
 
 
-def _kind(name: str) -> Literal["target", "output", "weak"] | None:
+def kind_of_name(name: str) -> Literal["target", "output", "weak"] | None:
     """Return whether a parameter name means targets or outputs; `None` if it is unclear."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().strip("_")
     if name in _WEAK_TARGETS:

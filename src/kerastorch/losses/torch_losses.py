@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kerastorch.core.name_lookup import public_name, snake_case
+from kerastorch.core.ownership import is_from
 from kerastorch.losses.alignment import (
     align_classes,
     align_targets,
@@ -23,6 +24,7 @@ from kerastorch.losses.alignment import (
 )
 from kerastorch.losses.argument_order import resolve_order
 from kerastorch.losses.base import FunctionLoss, Loss, Task, expand_sample_weight
+from kerastorch.losses.criterion_signature import CriterionSignature
 
 MODULES: dict[str, type[nn.Module]] = {
     snake_case(name): getattr(nn, name)
@@ -95,6 +97,17 @@ class TorchLoss(Loss):
         self._unreduced: Any = None  # the module with reduction="none", made when sample weights are given
         self.reduction = getattr(function, "reduction", "mean")
         self._device: torch.device | None = None  # where the module was moved to
+
+    @property
+    def criterion(self) -> CriterionSignature | None:
+        """The parameters of a criterion that may take all outputs of a model; `None` for a loss of one output.
+
+        It is `None` for the losses of torch that compare one output with targets, and if parameters are unknown.
+        """
+        found = CriterionSignature.of(self.function)
+        if found is None or (len(found.names) == 2 and is_from(self.function, "torch")):
+            return None
+        return found
 
     def _compute(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
         if self._device != y_pred.device and isinstance(self.function, nn.Module):
@@ -239,6 +252,9 @@ def wrap(function: Callable[..., Any]) -> Loss:
         if set(function.keywords) <= set(inspect.signature(module).parameters):
             return TorchLoss(module(**function.keywords), function.func.__name__)
     name = public_name(function)
+    signature = CriterionSignature.of(function)
+    if signature is not None and not signature.has_order:
+        return TorchLoss(function, name)
     if resolve_order(function, name, "loss") == "keras":
         return FunctionLoss(function, name)
     return TorchLoss(function, name)

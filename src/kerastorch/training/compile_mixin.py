@@ -60,7 +60,10 @@ class CompileMixin(StepMixin):
                 a list, dict or nested structure of them for several outputs, `None` for an output without a loss; one
                 loss is that of each output. `"crossentropy"` or `"ce"` is the crossentropy that fits
                 the last layer: binary after a sigmoid, over classes after a softmax or for logits; both one-hot
-                targets and class numbers fit the latter. Default: none, for models that call `add_loss` or override
+                targets and class numbers fit the latter. A function or module of your own in torch's order,
+                `(outputs, target)`, gets all outputs of a model that returns several. `"model"` is the loss that the
+                model returns: an attribute, field or key `loss`, the only scalar of a tuple, a scalar, or the sum of a
+                dict of scalars. Default: none, for models that return their loss, call `add_loss` or override
                 `compute_loss`.
             loss_weights: Factors of the losses in their sum, in the structure of `loss` or of the outputs. Default: 1
                 each.

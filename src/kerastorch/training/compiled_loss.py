@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.checkpoint.module_state import capture_module_state, check_module_state, restore_module_state
-from kerastorch.core.nested import leaves
-from kerastorch.data.arrays import check_weights
 from kerastorch.losses.alignment import to_class_numbers
 from kerastorch.losses.base import Loss
 from kerastorch.regularizers import Penalty
 from kerastorch.training.auxiliary_losses import collect_auxiliary_losses
 from kerastorch.training.fused_activation import FinalActivation, record_logits
-from kerastorch.training.loss_pass import LossPassState
+from kerastorch.training.loss_pass import LossPassState, check_batch_weights
+from kerastorch.training.metric_inputs import MetricInputs
 from kerastorch.training.output_losses import OutputLosses
 from kerastorch.training.output_masks import masked
 from kerastorch.training.output_names import OutputNames, check_outputs
 from kerastorch.training.step_output import LossOutput
+from kerastorch.training.whole_loss import choose_whole_loss
 
 
 class CompiledLoss:
@@ -37,12 +37,12 @@ class CompiledLoss:
 
     Attributes:
         outputs: Which loss belongs to which output.
-        any_loss: Whether any output has a loss.
+        metric_inputs: Returns the outputs and targets of a batch for the metrics.
     """
 
     def __init__(self, loss: Any, loss_weights: Any = None, names: OutputNames | None = None) -> None:
         self.outputs = OutputLosses(loss, loss_weights, OutputNames() if names is None else names)
-        self.any_loss = any(one is not None for one in self.losses.values())
+        self.metric_inputs = MetricInputs(self.outputs)
         self._penalties: list[Penalty] = []
         self._pass = LossPassState()
 
@@ -50,6 +50,13 @@ class CompiledLoss:
     def losses(self) -> Mapping[str, Loss | None]:
         """Losses by output name, as far as the outputs are known; `''` stands for one loss of unknown outputs."""
         return self.outputs.losses
+
+    @property
+    def needs_targets(self) -> bool:
+        """Return whether the loss of a batch surely needs targets."""
+        criterion = self.outputs.only_criterion()
+        signature = None if criterion is None else criterion.criterion
+        return self.outputs.any_loss and (signature is None or signature.needs_targets)
 
     @property
     def penalties(self) -> tuple[Penalty, ...]:
@@ -75,14 +82,7 @@ class CompiledLoss:
         Args:
             logs: Means over a pass in which `loss` is what this object returned.
         """
-        now = self._pass
-        names = [name for name in now.losses if f"{name}_loss" in logs]
-        if len(names) < 2 or not (now.has_masks or not all(now.losses[name].counts_rows(None) for name in names)):
-            return logs
-        total = sum(now.factors[name] * logs[f"{name}_loss"] for name in names)
-        if "data_loss" not in logs:
-            return logs | {"loss": total}
-        return logs | {"loss": total + logs["loss"] - logs["data_loss"], "data_loss": total}
+        return self._pass.finalize_logs(logs)
 
     @property
     def is_checked(self) -> bool:
@@ -90,14 +90,15 @@ class CompiledLoss:
         return self._pass.is_checked
 
     def guard_key(self) -> Any:
-        """Return what the first batch decided for the pass, for comparison; `None` before it."""
-        return self._pass.guard_key()
+        """Return what the first batch decided, for comparison."""
+        return self._pass.guard_key(), self.metric_inputs.guard_key()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of losses that learn, and what the first batch decided for this pass."""
         return {
             "losses": [capture_module_state(module) for module in self.outputs.modules()],
             **self._pass.state_dict(),
+            "pairing": self.metric_inputs.state_dict(),
         }
 
     def check_state(self, state: Mapping[str, Any]) -> None:
@@ -116,6 +117,7 @@ class CompiledLoss:
             return
         for module, saved in zip(self.outputs.modules(), state["losses"], strict=True):
             restore_module_state(module, saved)
+        self.metric_inputs.load_state_dict(state.get("pairing", {}))
         self._pass.load_state_dict(state, {name: self.outputs.loss_of(name) for name in state.get("class_axes", {})})
 
     def begin_step(self) -> None:
@@ -127,6 +129,11 @@ class CompiledLoss:
     def n_auxiliary(self) -> int:
         """Return the number of losses that layers have added in the running step."""
         return len(self._pass.aux_losses)
+
+    @property
+    def is_of_all_outputs(self) -> bool:
+        """Return whether the loss is the model's own, or a criterion of all outputs, as far as is known."""
+        return self.outputs.is_of_model or (self._pass.whole is not None and self.outputs.any_loss)
 
     @property
     def counts_rows(self) -> bool:
@@ -155,12 +162,12 @@ class CompiledLoss:
             self._prepare(y, y_pred, sample_weight)
         masks = masks or {}
         try:
-            if not self.any_loss:  # only what the model adds to the loss itself
-                output = LossOutput(now.aux_losses[0].new_zeros(()), {}, None, {})
+            if now.whole is not None:
+                output = now.whole(y, y_pred, sample_weight)
             elif isinstance(y_pred, Tensor):
                 output = self._single(y, y_pred, sample_weight, masks.get(""))
             else:
-                output = self._sum(y, y_pred, sample_weight, masks)
+                output = self._of_structure(y, y_pred, sample_weight, masks)
         except (IndexError, RuntimeError):
             now.reset()
             self._prepare(y, y_pred, None)  # raises a sentence instead, if the first batch would have been refused
@@ -212,6 +219,13 @@ class CompiledLoss:
         factor = now.factors[""]
         value = loss(y, y_pred, sample_weight)
         return LossOutput(value if factor == 1 else factor * value, {}, count, {})
+
+    def _of_structure(self, y: Any, y_pred: Any, sample_weight: Any, masks: Mapping[str, Tensor]) -> LossOutput:
+        """Compute the loss of outputs in a structure: of the main one, or the sum of the losses of several."""
+        main = self.outputs.main_output(y, y_pred)
+        return (
+            self._sum(y, y_pred, sample_weight, masks) if main is None else self._single(y, main, sample_weight, None)
+        )
 
     def _sum(self, y: Any, y_pred: Any, sample_weight: Any, masks: Mapping[str, Tensor]) -> LossOutput:
         """Compute the weighted sum of the losses of several outputs."""
@@ -282,12 +296,15 @@ class CompiledLoss:
         now = self._pass
         if y_pred is None:
             raise ValueError("forward() returned None; is a return missing?")
-        if not self.any_loss:
-            if not now.aux_losses:
-                raise ValueError("compile() was given no loss; give one, call add_loss, or override compute_loss.")
+        now.whole = choose_whole_loss(self.outputs, now, y, y_pred)
+        if now.whole is not None:
             now.bind(self.outputs.names.tree(y_pred), {}, {})
+            if not now.is_checked:
+                check_batch_weights(sample_weight)
             now.is_checked = True
             return
+        main = self.outputs.main_output(y, y_pred)
+        y_pred = y_pred if main is None else main
         tree, predicted = self.outputs.names.tree(y_pred), self.outputs.names.flatten(y_pred)
         now.bind(tree, *self.outputs.assign(predicted, tree))
         if not now.is_checked:
@@ -301,9 +318,7 @@ class CompiledLoss:
         if y is None:
             names = ", ".join(dict.fromkeys(loss.name for loss in now.losses.values()))
             raise ValueError(f"loss {names!r} needs y, got None.")
-        for _, weight in leaves(sample_weight):
-            if bool(((weight < 0) | ~torch.isfinite(weight)).any()):
-                check_weights(weight)
+        check_batch_weights(sample_weight)
         targets = self.targets(y if now.targets is None else now.targets)
         for name, loss in list(now.losses.items()):
             if targets[name] is None:

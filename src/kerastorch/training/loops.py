@@ -30,6 +30,7 @@ from kerastorch.training.metrics_tracker import MetricsTracker, RunningLogs, cou
 from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.own_metrics import protected
 from kerastorch.training.own_steps import own_metrics, predict_step_of, step_of
+from kerastorch.training.predictions import tensor_step
 from kerastorch.training.step_mixin import overrides
 from kerastorch.training.step_output import StepOutput
 from kerastorch.training.step_repetition import RecordedStep
@@ -222,8 +223,9 @@ def predicting(trainer: Trainer, parts: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def prediction_step(trainer: Trainer) -> Callable[[Any], Any]:
-    """Return what prediction does with the inputs of a batch, in the precision of the model."""
-    return trainer.precision.predicting(predict_step_of(trainer), trainer.device_type())
+    """Return what prediction does with the inputs of a batch, in the precision of the model; it returns tensors."""
+    step = tensor_step(predict_step_of(trainer), trainer.compiled_loss.outputs)
+    return trainer.precision.predicting(step, trainer.device_type())
 
 
 def train_on_batch(trainer: Trainer, batches: Batches, transfer: BatchTransfer) -> dict[str, float]:

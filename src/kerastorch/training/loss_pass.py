@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from kerastorch.core.channel_tracking import known_channel_axes
+from kerastorch.core.nested import leaves
 from kerastorch.core.output_structure import NameTree, names_in
+from kerastorch.data.arrays import check_weights
 from kerastorch.losses.base import Loss
 from kerastorch.losses.class_axis import find_class_axis
 from kerastorch.losses.torch_losses import TorchLoss
 from kerastorch.module.base_module import AuxiliaryLosses
 from kerastorch.training.constant_output_check import warn_of_constant_output
 from kerastorch.training.fused_activation import FinalActivation, LogitsRecorder
+from kerastorch.training.step_output import LossOutput
 
 _PROBABILITY_LOSS = {"softmax": "sparse_categorical_crossentropy", "sigmoid": "binary_crossentropy"}
+
+
+class WholeLoss(Protocol):
+    """A loss that is computed from all that the model returns."""
+
+    def __call__(self, y: Any, y_pred: Any, sample_weight: Any) -> LossOutput: ...
 
 
 @dataclass
@@ -38,6 +47,7 @@ class LossPassState:
         names: Names of the outputs.
         losses: Losses by output, with the axis of their classes; outputs without a loss are left out.
         factors: Factors of the losses in their sum, by output.
+        whole: Loss of all that the model returns, if it is not the sum of the losses of single outputs.
         is_ready: The losses are assigned to the outputs of this pass, and the first batch was validated.
         is_checked: The first batch was validated, here or before the checkpoint that was resumed from.
         counts_rows: A batch counts by its rows in a mean.
@@ -56,6 +66,7 @@ class LossPassState:
     names: set[str] = field(default_factory=set)
     losses: dict[str, Loss] = field(default_factory=dict)
     factors: dict[str, float] = field(default_factory=dict)
+    whole: WholeLoss | None = None
     is_ready: bool = False
     is_checked: bool = False
     counts_rows: bool = False
@@ -79,6 +90,16 @@ class LossPassState:
     def reset(self) -> None:
         """Let the next batch be validated as a first one."""
         self.targets, self.losses, self.is_checked, self.is_ready = None, {}, False, False
+
+    def finalize_logs(self, logs: dict[str, float]) -> dict[str, float]:
+        """Replace the loss of several outputs by the sum of their means, if their batches count differently."""
+        names = [name for name in self.losses if f"{name}_loss" in logs]
+        if len(names) < 2 or not (self.has_masks or not all(self.losses[name].counts_rows(None) for name in names)):
+            return logs
+        total = sum(self.factors[name] * logs[f"{name}_loss"] for name in names)
+        if "data_loss" not in logs:
+            return logs | {"loss": total}
+        return logs | {"loss": total + logs["loss"] - logs["data_loss"], "data_loss": total}
 
     def guard_key(self) -> Any:
         """Return what the first batch decided, for comparison; `None` before it."""
@@ -128,6 +149,11 @@ class LossPassState:
         Raises:
             ValueError: Targets or outputs that the loss cannot take.
         """
+        if not y_pred.ndim:
+            raise ValueError(
+                f"loss {loss.name!r} compares outputs with targets, and the model returned a scalar"
+                f"{f' as {name!r}' if name else ''}. If it is the loss itself, write compile(loss='model')."
+            )
         loss = self.losses[name] = self._with_class_axis(name, loss, y, y_pred)
         self._choose_logits(loss, y_pred.ndim, is_only)
         if is_only:
@@ -169,3 +195,10 @@ class LossPassState:
             raise ValueError(
                 f"The model ends in {word} but loss {loss.name!r} expects logits. Remove the {word}{instead}."
             )
+
+
+def check_batch_weights(sample_weight: Any) -> None:
+    """Raise an error if a weight of the first batch is negative or not finite."""
+    for _, weight in leaves(sample_weight):
+        if bool(((weight < 0) | ~torch.isfinite(weight)).any()):
+            check_weights(weight)

@@ -77,6 +77,8 @@ def why_not_exact(trainer: Trainer, batch: Batch, phase: str) -> str:
 
 def _why_losses_do_not_add(trainer: Trainer) -> str:
     """Return why the losses of micro-batches cannot be combined; an empty string if they can."""
+    if trainer.compiled_loss.is_of_all_outputs:
+        return "the loss is computed from all that the model returns, and is not known to be a mean over the rows"
     losses = {name: loss for name, loss in trainer.compiled_loss.losses.items() if loss is not None}
     has_masks = any(map(makes_mask, modules(trainer.model)))
     for name, loss in losses.items():

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kerastorch.core.errors import check_float
+from kerastorch.core.errors import check_float, mismatch
+from kerastorch.core.model_outputs import main_output
 from kerastorch.core.output_structure import (
     NameTree,
     StructureError,
@@ -22,6 +23,8 @@ from kerastorch.core.output_structure import (
 )
 from kerastorch.losses import registry
 from kerastorch.losses.base import Loss
+from kerastorch.losses.torch_losses import TorchLoss
+from kerastorch.training.model_loss import is_model_loss
 from kerastorch.training.output_names import OutputNames
 
 
@@ -39,6 +42,8 @@ class OutputLosses:
         names: Names of the model's outputs, as far as they are known.
         losses: Losses by output name, as far as the outputs are known; `''` stands for one loss of unknown outputs.
         tree: Names of the outputs in their structure, as far as model or losses tell them; `None` if unknown.
+        is_of_model: The loss is the one that the model returns; `losses` holds none then.
+        any_loss: Whether any output has a loss.
 
     Raises:
         ValueError: Losses or factors do not fit the outputs or each other.
@@ -48,19 +53,50 @@ class OutputLosses:
         self.names = names
         tree = names.known_tree
         given = names.unwrap(loss) if tree in (None, "") else loss
+        self.is_of_model = is_model_loss(given)
+        given = None if self.is_of_model else given
         self._is_shared = not is_container(given)
         self._is_for_one = self._is_shared and is_container(loss)  # a list of one loss
         self._given = map_values(lambda one: None if one is None else registry.get(one), given)
-        self._factors = _check_factors(loss_weights, self._given, names)
+        checked = _check_model_factors if self.is_of_model else _check_factors
+        self._factors = checked(loss_weights, self._given, names)
         self.losses: dict[str, Loss | None] = (
             flatten_given(self._given) if tree is None else names.settings("loss", self._given, tree)
         )
         self.tree: NameTree | None = (
             name_tree(self._given, parts_of=given_parts) if tree is None and not self._is_shared else tree
         )
-        if tree is not None:
+        if tree is not None and not self.is_of_model:
             names.settings("loss_weights", self._factors, tree)
+        self.any_loss = any(one is not None for one in self.losses.values())
         self._seen: list[str] = []
+
+    @property
+    def factors(self) -> Any:
+        """`loss_weights` as checked."""
+        return self._factors
+
+    @property
+    def are_by_output(self) -> bool:
+        """Return whether the losses were given in a structure of outputs."""
+        return not self._is_shared
+
+    def adopt_model_loss(self) -> None:
+        """Use the loss that the model returns, because none was given."""
+        self.is_of_model = True
+
+    def only_criterion(self) -> TorchLoss | None:
+        """Return the loss if it is one callable in torch's order for outputs that the model does not name."""
+        loss = self.losses.get("") if self._is_shared and self.names.known_tree in (None, "") else None
+        return loss if isinstance(loss, TorchLoss) else None
+
+    def main_output(self, y: Any, y_pred: Any) -> Tensor | None:
+        """Return the output that one loss and one target are for, if the model returns more than a tensor.
+
+        `None` if each output has a loss of its own, or several could be meant.
+        """
+        is_for_one = self._is_shared and self.names.known_tree is None and not isinstance(self._factors, Mapping)
+        return main_output(y_pred) if is_for_one and isinstance(y, Tensor) and not isinstance(y_pred, Tensor) else None
 
     @property
     def may_have_more_outputs(self) -> bool:
@@ -94,7 +130,8 @@ class OutputLosses:
     @property
     def averages(self) -> bool:
         """Return whether the mean over an epoch is independent of the batch size."""
-        return all(loss is None or loss.is_mean_over_rows() for loss in self.losses.values())
+        given = [loss for loss in self.losses.values() if loss is not None]
+        return bool(given) and all(loss.is_mean_over_rows() for loss in given)
 
     def assign(self, outputs: Mapping[str, Any], tree: NameTree) -> tuple[dict[str, Loss | None], dict[str, float]]:
         """Return the losses and their factors by output name.
@@ -133,6 +170,17 @@ class OutputLosses:
 
     def _wanted(self) -> list[str]:
         return [name for name, loss in self.losses.items() if loss is not None]
+
+
+def _check_model_factors(given: Any, *_: Any) -> Any:
+    """Return `loss_weights` for the loss that the model returns: a number, numbers by name of a loss, or `None`.
+
+    Raises:
+        ValueError: They are something else.
+    """
+    if is_container(given) and not isinstance(given, Mapping):
+        raise mismatch("loss_weights", given, "a number, or a dict by the names of the losses that the model returns")
+    return map_values(lambda one: None if one is None else check_float("loss_weights", one), given)
 
 
 def _check_factors(given: Any, losses: Any, names: OutputNames) -> Any:

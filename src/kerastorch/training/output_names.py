@@ -151,6 +151,17 @@ class OutputNames:
             return found
         raise ValueError(self._wrong_targets(y, tree, needed))
 
+    def has_targets_of(self, y: Any, outputs: Any) -> bool:
+        """Return whether targets are a structure of several, one for each output of a model."""
+        if not is_container(y) or len(y) < 2 or isinstance(outputs, Tensor):
+            return False
+        tree = self.tree(outputs)
+        try:
+            found = self.targets(y, tree, names_in(tree))
+        except ValueError:
+            return False
+        return None not in found.values()
+
     def _wrong_targets(self, y: Any, tree: NameTree, needed: Sequence[str]) -> str:
         many = isinstance(y, Mapping)
         if tree == "":
@@ -230,7 +241,9 @@ def metric_inputs(
             structure than the outputs.
     """
     predicted, tree = names.flatten(y_pred), names.tree(y_pred)
-    tensors = [name for name, one in predicted.items() if isinstance(one, Tensor)]
+    if not isinstance(y_pred, Tensor):  # caches and other objects have no metrics
+        predicted = {name: one for name, one in predicted.items() if isinstance(one, Tensor)}
+    tensors = list(predicted)
     true = names.targets(y, tree, [name for name in tensors if loss_of(name) is not None], metrics)
     weights = {} if sample_weight is None else names.weights(sample_weight, tree, tensors)
     for name, mask in masks.items():

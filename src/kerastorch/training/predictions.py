@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from kerastorch.core.model_outputs import describe, is_loss_value, predictions_in
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.training.output_names import check_predictions
+
+
+class Losses(Protocol):
+    """What predictions need to know of the losses of a model."""
+
+    is_of_model: bool
+
+    @property
+    def are_by_output(self) -> bool:
+        """Return whether they were given by output."""
+
+
+def tensor_step(step: Callable[[Any], Any], losses: Losses) -> Callable[[Any], Any]:
+    """Return a prediction step whose outputs are tensors alone, without the loss of the model, caches and `None`.
+
+    Args:
+        step: Returns the outputs for the inputs of a batch.
+        losses: If the loss is the model's, a scalar beside other outputs is this loss. If there are losses by output,
+            tuples keep their length.
+
+    Raises:
+        TypeError: The step returned no tensor.
+        ValueError: It returned the loss of the model alone.
+    """
+
+    def predict(x: Any) -> Any:
+        outputs = step(x)
+        if isinstance(outputs, Tensor) and not (losses.is_of_model and is_loss_value(outputs)):
+            return outputs
+        kept = (
+            None if isinstance(outputs, Tensor) else predictions_in(outputs, losses.is_of_model, losses.are_by_output)
+        )
+        if kept is None:
+            check_predictions(outputs)
+            raise ValueError(
+                f"predict() needs outputs, and the model returned its loss alone: {describe(outputs)}. Predict with "
+                "the module inside that returns the outputs, as in kt.Model(inner).predict(x)."
+            )
+        return kept
+
+    return predict
 
 
 class PredictionCollector:

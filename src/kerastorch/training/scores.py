@@ -46,7 +46,7 @@ class Scores:
 
     Args:
         metrics: The metrics.
-        loss: Loss of the output, from which the task is inferred.
+        loss: Returns the loss of the output, from which the task is inferred, once there are outputs.
         ends_in: Activation that the model ends in, if it is known.
         channel_axis: Returns the axis of the output's channels, if it is known.
     """
@@ -54,7 +54,7 @@ class Scores:
     def __init__(
         self,
         metrics: list[MetricSpec],
-        loss: Loss | None,
+        loss: Callable[[], Loss | None],
         ends_in: str | None = None,
         channel_axis: Callable[[], int | None] = lambda: None,
     ) -> None:
@@ -85,11 +85,9 @@ class Scores:
             self.flush()
 
     def _infer_tasks(self, y_pred: Tensor, y_true: Tensor) -> list[TaskSpec]:
-        axis = self._channel_axis() if y_pred.ndim > 2 else None
+        axis, loss = self._channel_axis() if y_pred.ndim > 2 else None, self._loss()
         return [
-            one.resolve_spec(
-                TaskSpec.of(self._loss, y_pred, y_true, one.is_classification, self._ends_in, axis), self._loss
-            )
+            one.resolve_spec(TaskSpec.of(loss, y_pred, y_true, one.is_classification, self._ends_in, axis), loss)
             for one in self._metrics
         ]
 

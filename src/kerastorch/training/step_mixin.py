@@ -22,7 +22,6 @@ from kerastorch.regularizers import collect_penalties
 from kerastorch.runtime.call_module import call_module, forward_inputs
 from kerastorch.training import own_metrics
 from kerastorch.training.auxiliary_losses import may_call_add_loss
-from kerastorch.training.output_names import metric_inputs
 from kerastorch.training.own_loss import recorded
 from kerastorch.training.own_steps import CompiledMetrics, LossTracker
 from kerastorch.training.own_steps import own_metrics as own_metrics_of
@@ -159,8 +158,11 @@ class StepMixin(Functional):
         if trainer.metrics:
             loss = trainer.compiled_loss
             weight = sample_weight if trainer.has_weighted_metrics else None
-            masks = trainer.output_mask(trainer.context.x if x is None else x)
-            inputs = metric_inputs(y, y_pred, masks, loss.outputs.names, loss.outputs.loss_of, trainer.metrics, weight)
+            x = trainer.context.x if x is None else x
+            masks = trainer.output_mask(x)
+            inputs = loss.metric_inputs(
+                x, y, y_pred, masks, trainer.metrics, weight, shares_targets=loss.is_of_all_outputs
+            )
             trainer.context.metrics.update(*inputs)
         return dict(trainer.context.results)
 
@@ -229,9 +231,7 @@ class StepMixin(Functional):
             check_registered(self)
             step = "train_step" if verb in ("fit", "train_on_batch") else "test_step"
             own = overrides(self, step, "compute_loss") or may_call_add_loss(self)
-            if not self._trainer.compiled_loss.any_loss and not own:
-                raise ValueError(f"{verb}() needs a loss; call compile(loss=...).")
-            if not own:
+            if not own and self._trainer.compiled_loss.needs_targets:
                 check_targets_are_given(verb, x, y)
         return self._trainer
 

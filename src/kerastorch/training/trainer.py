@@ -229,7 +229,7 @@ class Trainer:
             {
                 name: Scores(
                     some,
-                    self.compiled_loss.outputs.loss_of(name),
+                    partial(self.compiled_loss.metric_inputs.loss_of, name),
                     ends_in.get(name),
                     partial(_channel_axis, self.model, name),
                 )

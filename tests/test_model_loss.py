@@ -1,0 +1,529 @@
+"""`compile(loss="model")`: models that compute their loss themselves, compared with loops by hand."""
+
+import copy
+import warnings
+from collections import namedtuple
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.resumption import whole_and_resumed
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+import kerastorch as kt
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")
+
+ROWS, STEPS, TOKENS, CLASSES = 36, 6, 11, 3
+
+
+def rows(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(ROWS, 5, generator=generator)
+    return x, (x.sum(1) > 0).long() + (x[:, 0] > 0).long()
+
+
+def tokens(seed=0, ignored=-100):
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(0, TOKENS, (ROWS, STEPS), generator=generator)
+    labels = ids.clone()
+    labels[::2, :2] = ignored
+    return ids, labels
+
+
+@dataclass
+class Output:
+    logits: Any
+    loss: Any = None
+    cache: Any = None
+
+
+Pair = namedtuple("Pair", "logits loss")
+FORMS = {
+    "a dict": lambda logits, loss: {"loss": loss, "logits": logits, "cache": object()},
+    "a dict without None": lambda logits, loss: {"logits": logits} | ({} if loss is None else {"loss": loss}),
+    "a dataclass": lambda logits, loss: Output(logits, loss, object()),
+    "a namedtuple": lambda logits, loss: Pair(logits, loss),
+    "logits and loss": lambda logits, loss: (logits, loss),
+    "loss and logits": lambda logits, loss: (logits,) if loss is None else (loss, logits),
+    "an object": lambda logits, loss: SimpleNamespace(loss=loss, logits=logits, note="text"),
+    "logits in a tuple": lambda logits, loss: (loss, (logits, object())),
+}
+
+
+class Classifier(nn.Module):
+    """A network that computes its loss if it is given labels."""
+
+    def __init__(self, form, dropout=0.0):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, CLASSES))
+        self.form = FORMS[form]
+
+    def forward(self, x, labels=None):
+        logits = self.net(x)
+        return self.form(logits, None if labels is None else F.cross_entropy(logits, labels))
+
+
+class Language(nn.Module):
+    """A language model of a cell; the loss compares each step with the next label, if it shifts them itself."""
+
+    def __init__(self, shifts, ignored=-100):
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(TOKENS, 8), nn.Linear(8, TOKENS)
+        self.shifts, self.ignored = shifts, ignored
+
+    def forward(self, ids, targets=None):
+        logits, loss = self.head(self.embedding(ids)), None
+        if targets is not None:
+            predicted, true = (logits[:, :-1], targets[:, 1:]) if self.shifts else (logits, targets)
+            loss = F.cross_entropy(predicted.flatten(0, 1), true.flatten(), ignore_index=self.ignored)
+        return logits, loss
+
+
+def by_hand(module, inputs, epochs=2, batch_size=8, loss_of=lambda outputs: outputs[1]):
+    """Train a copy in a plain loop without shuffling; return it and the mean loss of each epoch over the rows."""
+    module = copy.deepcopy(module)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.01)
+    means = []
+    for _ in range(epochs):
+        total = 0.0
+        for batch in zip(*(one.split(batch_size) for one in inputs), strict=True):
+            loss = loss_of(module(*batch))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch[0])
+        means.append(total / len(inputs[0]))
+    return module, means
+
+
+def compiled(module, loss="model", **given):
+    model = kt.Model(module)
+    model.compile(torch.optim.Adam(model.parameters(), lr=0.01), loss, **given)
+    return model
+
+
+def train(model, x, y=None, epochs=2, **given):
+    return model.fit(x, y, epochs=epochs, batch_size=8, shuffle=False, verbose=0, **given).history
+
+
+def assert_same_weights(one, other):
+    for (name, first), second in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
+        assert torch.equal(first, second), name
+
+
+def found_loss(outputs):
+    if isinstance(outputs, tuple) and not isinstance(outputs, Pair):
+        return next(one for one in outputs if isinstance(one, torch.Tensor) and not one.ndim)
+    return outputs["loss"] if isinstance(outputs, dict) else outputs.loss
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_loss_of_a_model_is_minimized_as_in_a_loop_by_hand(form):
+    x, y = rows()
+    module = Classifier(form)
+    expected, means = by_hand(module, (x, y), loss_of=found_loss)
+    model = compiled(module, metrics=["accuracy"])
+    history = train(model, (x, y), y)
+    assert_same_weights(expected, module)
+    assert history["loss"] == pytest.approx(means, rel=1e-6)
+    logits = expected.net(x)
+    logs = model.evaluate((x, y), y, batch_size=8, verbose=0, return_dict=True)
+    assert logs["loss"] == pytest.approx(F.cross_entropy(logits, y).item(), rel=1e-5)
+    assert logs["accuracy"] == pytest.approx((logits.argmax(1) == y).float().mean().item())
+
+
+def array_in(predictions):
+    if isinstance(predictions, np.ndarray):
+        return predictions
+    return predictions["logits"] if isinstance(predictions, dict) else predictions.logits
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_predictions_have_neither_the_loss_nor_objects(form):
+    x, y = rows()
+    module = Classifier(form)
+    model = compiled(module)
+    train(model, (x, y), y, epochs=1)
+    logits = module.net(x).detach().numpy()
+    for inputs in (x, (x, y)):
+        found = model.predict(inputs, batch_size=8, verbose=0)
+        np.testing.assert_allclose(array_in(found), logits, rtol=1e-5, atol=1e-6)
+        streamed = [array_in(one) for one in model.predict_iter(inputs, batch_size=8)]
+        np.testing.assert_array_equal(np.concatenate(streamed), array_in(found))
+        np.testing.assert_allclose(array_in(model.predict_on_batch(inputs)), logits, rtol=1e-5, atol=1e-6)
+        if isinstance(found, dict):
+            assert list(found) == ["logits"]
+        elif not isinstance(found, np.ndarray):
+            assert (found.loss, getattr(found, "cache", None)) == (None, None)
+
+
+def test_callbacks_and_arrays_of_the_caller_get_the_predictions_without_the_loss():
+    x, y = rows()
+    model, seen = compiled(Classifier("logits and loss")), []
+
+    class Seen(kt.callbacks.Callback):
+        def on_predict_batch_end(self, batch, logs=None):
+            seen.append(logs["outputs"])
+
+    out = np.empty((ROWS, CLASSES), np.float32)
+    assert model.predict((x, y), batch_size=8, verbose=0, out=out, callbacks=[Seen()]) is out
+    assert torch.equal(torch.cat(seen), torch.from_numpy(out))
+    np.testing.assert_allclose(out, model.module_viewed.net(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_without_a_loss_the_one_that_the_model_returns_is_used_and_said_once():
+    x, y = rows()
+    module = Classifier("a dict")
+    expected, _ = by_hand(module, (x, y), loss_of=found_loss)
+    model = compiled(module, None, metrics=["accuracy"])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train(model, (x, y), y, epochs=1, validation_data=((x, y), y))
+        train(model, (x, y), y, epochs=1)
+        model.evaluate((x, y), y, verbose=0)
+    assert_same_weights(expected, module)
+    assert [str(one.message).startswith("compile() was given no loss") for one in caught] == [True]
+    assert "loss='model'" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+def test_a_model_without_any_loss_is_refused_in_a_sentence(verb):
+    x, y = rows()
+    model = compiled(nn.Linear(5, 3), None)
+    silent = {"verbose": 0} if verb in ("fit", "evaluate") else {}
+    with pytest.raises(
+        ValueError, match=r"needs a loss: .*a tensor \(\d+, 3\).*compile\(loss=\.\.\.\).*add_loss.*compute_loss"
+    ):
+        getattr(model, verb)(x, y, **silent)
+
+
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+@pytest.mark.parametrize("loss", ["model", None])
+def test_missing_labels_are_said_in_a_sentence(verb, loss):
+    x, y = rows()
+    model = compiled(Classifier("a dict"), loss)
+    silent = {"verbose": 0} if verb in ("fit", "evaluate") else {}
+    with pytest.raises(ValueError, match=r"a dict with loss \(None\), logits \(\d+ x 3\).*labels"):
+        getattr(model, verb)(x, y, **silent)
+
+
+def test_weights_of_rows_and_classes_are_refused_in_a_sentence():
+    x, y = rows()
+    model = compiled(Classifier("a dict"))
+    for weights in ({"sample_weight": torch.ones(ROWS)}, {"class_weight": {0: 2.0}}):
+        with pytest.raises(ValueError, match="takes no sample weights"):
+            model.fit((x, y), y, verbose=0, **weights)
+
+
+def test_a_factor_and_penalties_belong_to_the_loss_of_a_model():
+    x, y = rows()
+
+    class Added(kt.layers.Layer):
+        def forward(self, x):
+            self.add_loss(0.1 * x.square().mean())
+            return x
+
+    module = Classifier("a dict")
+    module.net.append(Added())
+    model = compiled(module, loss_weights=3.0, regularizers={"net.0.weight": kt.regularizers.L2(0.5)})
+    outputs = module(x, y)
+    expected = 3 * outputs["loss"] + 0.5 * module.net[0].weight.square().sum() + 0.1 * outputs["logits"].square().mean()
+    logs = model.evaluate((x, y), y, verbose=0, return_dict=True, batch_size=ROWS)
+    assert logs["loss"] == pytest.approx(expected.item(), rel=1e-5)
+    assert logs["data_loss"] == pytest.approx(3 * outputs["loss"].item(), rel=1e-5)
+
+
+class Detector(nn.Module):
+    """Losses by name in training, outputs in evaluation, as detection models return them."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(5, 1), nn.Linear(5, 1)
+
+    def forward(self, x, y):
+        a, b = self.a(x).squeeze(1), self.b(x).squeeze(1)
+        if not self.training:
+            return [{"scores": one} for one in a]
+        return {"loss_a": F.mse_loss(a, y.float()), "loss_b": F.l1_loss(b, y.float())}
+
+
+def test_losses_by_name_are_added_and_logged():
+    x, y = rows()
+    module = Detector()
+    expected, means = by_hand(module, (x, y), loss_of=lambda outputs: outputs["loss_a"] + 2 * outputs["loss_b"])
+    history = train(compiled(module, loss_weights={"loss_b": 2.0}), (x, y), y)
+    assert_same_weights(expected, module)
+    assert history["loss"] == pytest.approx(means, rel=1e-6)
+    np.testing.assert_allclose(history["loss"], np.add(history["loss_a"], 2 * np.array(history["loss_b"])), rtol=1e-6)
+
+
+def test_a_model_that_returns_no_loss_in_evaluation_is_refused_there():
+    x, y = rows()
+    model = compiled(Detector())
+    with pytest.raises(ValueError, match=r"returned a list of .*in training mode only"):
+        model.evaluate((x, y), y, verbose=0)
+
+
+def test_factors_of_losses_that_the_model_does_not_return_are_refused():
+    x, y = rows()
+    with pytest.raises(ValueError, match="loss_weights are for 'loss_c'"):
+        train(compiled(Detector(), loss_weights={"loss_c": 2.0}), (x, y), y)
+    with pytest.raises(ValueError, match="loss_weights must be a number, or a dict"):
+        compiled(Detector(), loss_weights=[1.0, 2.0])
+
+
+class Scalar(nn.Module):
+    """A language model that returns nothing but its loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Language(shifts=True)
+
+    def forward(self, ids):
+        return self.inner(ids, ids)[1]
+
+
+@pytest.mark.parametrize("loss", ["model", None])
+@pytest.mark.filterwarnings("ignore:compile.. was given no loss")
+def test_a_scalar_alone_is_the_loss_of_data_without_targets(loss):
+    ids, _ = tokens()
+    module = Scalar()
+    expected, means = by_hand(module, (ids,), loss_of=lambda outputs: outputs)
+    model = compiled(module, loss)
+    assert train(model, ids)["loss"] == pytest.approx(means, rel=1e-6)
+    assert_same_weights(expected, module)
+    with pytest.raises(ValueError, match="returned its loss alone"):
+        model.predict(ids, verbose=0)
+    with pytest.raises(ValueError, match="metrics need y, got None"):
+        train(compiled(Scalar(), metrics=["accuracy"]), ids)
+
+
+@pytest.mark.parametrize("ignored", [-100, -1])
+@pytest.mark.parametrize("shifts", [True, False])
+def test_metrics_pair_logits_with_the_labels_that_the_loss_pairs_them_with(shifts, ignored):
+    ids, labels = tokens(ignored=ignored)
+    module = Language(shifts, ignored)
+    model = compiled(module, metrics=["accuracy"])
+    history = train(model, (ids, labels), labels, epochs=1, validation_data=((ids, labels), labels))
+    logits = module(ids)[0]
+    predicted, true = (logits[:, :-1], labels[:, 1:]) if shifts else (logits, labels)
+    counted = true != ignored
+    expected = (predicted.argmax(-1) == true)[counted].float().mean().item()
+    assert history["val_accuracy"] == pytest.approx([expected])
+    assert model.evaluate((ids, labels), labels, verbose=0)[1] == pytest.approx(expected)
+
+
+def test_labels_that_are_the_inputs_are_shifted_if_the_value_of_the_loss_does_not_tell():
+    ids, labels = tokens()
+
+    class Smoothed(Language):
+        def forward(self, ids, targets=None):
+            logits, loss = super().forward(ids, targets)
+            return logits, None if loss is None else loss + 0.1 * logits.square().mean()
+
+    module = Smoothed(shifts=True)
+    model = compiled(module, metrics=["accuracy"])
+    found = model.evaluate((ids, labels), labels, verbose=0)[1]
+    predicted, true = module(ids)[0][:, :-1].argmax(-1), labels[:, 1:]
+    assert found == pytest.approx((predicted == true)[true >= 0].float().mean().item())
+
+
+def test_metrics_of_sequences_warn_if_nothing_tells_which_label_belongs_to_which_logits():
+    ids, labels = tokens()
+
+    class Focal(Language):
+        def forward(self, ids, targets=None):
+            logits, loss = super().forward(ids, targets)
+            return logits, None if loss is None else loss * loss
+
+    model = compiled(Focal(shifts=False), metrics=["accuracy"])
+    with pytest.warns(UserWarning, match=r"cross-entropy neither of logits\[:, t\] and y\[:, t\]"):
+        model.evaluate((ids, (labels + 1) % TOKENS), (labels + 1) % TOKENS, verbose=0)
+
+
+def test_a_first_batch_without_labels_decides_nothing():
+    ids, labels = tokens()
+    labels[:8] = -100
+
+    class Sum(Language):
+        def forward(self, ids, targets=None):
+            logits, loss = super().forward(ids, targets)
+            return logits, None if loss is None else torch.nan_to_num(loss)
+
+    module = Sum(shifts=True)
+    found = compiled(module, metrics=["accuracy"]).evaluate((ids, labels), labels, batch_size=8, verbose=0)[1]
+    predicted, true = module(ids)[0][:, :-1].argmax(-1), labels[:, 1:]
+    assert found == pytest.approx((predicted == true)[true >= 0].float().mean().item())
+
+
+def ragged_batches():
+    generator = torch.Generator().manual_seed(3)
+    for steps in (4, 7, 5):
+        ids = torch.randint(0, TOKENS, (8, steps), generator=generator)
+        labels = torch.randint(0, TOKENS, (8, steps), generator=generator)
+        labels[:, 0] = -100
+        yield (ids, labels), labels
+
+
+def test_metrics_count_batches_of_different_lengths():
+    module = Language(shifts=False)
+    found = compiled(module, metrics=["accuracy"]).evaluate(ragged_batches, verbose=0)[1]
+    hits = [(module(ids)[0].argmax(-1) == labels)[labels >= 0] for (ids, labels), _ in ragged_batches()]
+    assert found == pytest.approx(torch.cat(hits).float().mean().item())
+
+
+@pytest.mark.parametrize("kind", ["values", "questions"])
+def test_metrics_of_values_and_questions_follow_the_loss_of_the_model(kind):
+    x, _ = rows()
+    y = x[:, :2].clone() if kind == "values" else (x[:, :2] > 0).float()
+    function = F.mse_loss if kind == "values" else F.binary_cross_entropy_with_logits
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(5, 2)
+
+        def forward(self, x, labels=None):
+            logits = self.layer(x)
+            return {"logits": logits, "loss": function(logits, labels)}
+
+    module = Net()
+    metric = "mae" if kind == "values" else "accuracy"
+    found = compiled(module, metrics=[metric]).evaluate((x, y), y, verbose=0)[1]
+    logits = module.layer(x)
+    expected = (logits - y).abs().mean() if kind == "values" else ((logits > 0) == (y > 0)).float().mean()
+    assert found == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("at", [(0, 2), (1, 0)])
+def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(at, tmp_path):
+    ids, labels = tokens()
+
+    def fit(callbacks):
+        torch.manual_seed(3)
+        module = Language(shifts=True)
+        model = compiled(module, metrics=["accuracy"])
+        history = model.fit((ids, labels), labels, epochs=2, batch_size=8, verbose=0, callbacks=callbacks)
+        return module.state_dict(), history.history
+
+    (weights, logs), (resumed_weights, resumed_logs) = whole_and_resumed(fit, at, tmp_path)
+    assert all(torch.equal(one, resumed_weights[name]) for name, one in weights.items())
+    assert resumed_logs == logs
+
+
+def test_compiled_steps_give_the_weights_of_uncompiled_ones():
+    ids, labels = tokens()
+    found = []
+    for jit in (False, True):
+        torch.manual_seed(1)
+        module = Language(shifts=True)
+        model = compiled(module, metrics=["accuracy"], jit_compile=jit)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="jit_compile.*")
+            history = train(model, (ids[:32], labels[:32]), labels[:32], epochs=4)
+        assert not jit or model.trainer.is_compiled
+        found.append((module.state_dict(), history))
+    (weights, logs), (jit_weights, jit_logs) = found
+    for name, one in weights.items():
+        torch.testing.assert_close(jit_weights[name], one, rtol=1e-5, atol=1e-6)
+    for name in ("loss", "accuracy"):
+        assert jit_logs[name] == pytest.approx(logs[name], rel=1e-4)
+
+
+class SavedNet(kt.Model):
+    def __init__(self):
+        super().__init__()
+        self.layer = kt.layers.Dense(CLASSES)
+
+    def forward(self, x, labels=None):
+        logits = self.layer(x)
+        return {"logits": logits, "loss": None if labels is None else F.cross_entropy(logits, labels)}
+
+
+def test_a_saved_model_keeps_its_loss(tmp_path):
+    x, y = rows()
+    model = SavedNet()
+    model.compile("adam", "model", metrics=["accuracy"])
+    train(model, (x, y), y)
+    model.save(tmp_path / "model.kt")
+    loaded = kt.load_model(tmp_path / "model.kt", custom_objects={"SavedNet": SavedNet})
+    assert loaded.evaluate((x, y), y, verbose=0) == model.evaluate((x, y), y, verbose=0)
+    assert train(loaded, (x, y), y) == train(model, (x, y), y)
+
+
+def test_accumulated_gradients_are_those_of_the_losses_of_a_model():
+    x, y = rows()
+    x, y = x[:32], y[:32]
+    module = Classifier("a dict")
+    expected = copy.deepcopy(module)
+    model = kt.Model(module)
+    model.compile(kt.optimizers.SGD(0.1, gradient_accumulation_steps=2), "model")
+    train(model, (x, y), y, epochs=1)
+    optimizer = torch.optim.SGD(expected.parameters(), lr=0.1)
+    for start in (0, 16):
+        halves = [slice(start, start + 8), slice(start + 8, start + 16)]
+        optimizer.zero_grad()
+        (sum(expected(x[half], y[half])["loss"] for half in halves) / 2).backward()
+        optimizer.step()
+    for one, other in zip(expected.parameters(), module.parameters(), strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-5, atol=1e-6)
+
+
+def test_the_loss_of_a_model_trains_in_bfloat16():
+    x, y = rows()
+    module = Classifier("a dict")
+    model = compiled(module, metrics=["accuracy"], precision="bf16")
+    curve = train(model, (x, y), y, epochs=8)["loss"]
+    assert curve[-1] < curve[0]
+    assert model.predict(x, verbose=0)["logits"].dtype == np.float32
+
+
+def test_a_learning_rate_is_searched_for_the_loss_of_a_model():
+    x, y = rows()
+    model = compiled(Classifier("logits and loss"))
+    found = model.find_lr((x, y), y, batch_size=ROWS, steps=60)
+    assert 1e-5 < found.suggestion < 1
+
+
+def test_a_loss_that_is_not_finite_is_reported(tmp_path):
+    x, y = rows()
+
+    class Broken(Classifier):
+        def forward(self, x, labels=None):
+            outputs = super().forward(x, labels)
+            return {**outputs, "loss": outputs["loss"] * torch.tensor(float("nan"))}
+
+    model = compiled(Broken("a dict"))
+    with pytest.raises(RuntimeError, match="loss"):
+        train(model, (x, y), y, nan_report=tmp_path / "report")
+    assert "nan" in str(model.replay(tmp_path / "report")).lower()
+
+
+def test_means_of_a_model_without_targets_count_the_rows_of_its_inputs():
+    ids, _ = tokens()
+    ids = ids[:20]
+    module = Scalar()
+    found = compiled(module).evaluate(ids, batch_size=8, verbose=0)
+    means = [(module(part).item(), len(part)) for part in ids.split(8)]
+    assert found == pytest.approx(sum(mean * n for mean, n in means) / 20, rel=1e-6)
+
+
+def test_a_loader_trains_a_model_that_computes_its_loss():
+    ids, labels = tokens()
+    module = Language(shifts=True)
+    expected, means = by_hand(module, (ids, labels))
+
+    def collate(some):
+        batch, true = (torch.stack(one) for one in zip(*some, strict=True))
+        return (batch, true), true
+
+    loader = DataLoader(TensorDataset(ids, labels), batch_size=8, collate_fn=collate)
+    history = compiled(module).fit(loader, epochs=2, verbose=0).history
+    assert_same_weights(expected, module)
+    assert history["loss"] == pytest.approx(means, rel=1e-6)
