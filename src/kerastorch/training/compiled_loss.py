@@ -52,13 +52,6 @@ class CompiledLoss:
         return self.outputs.losses
 
     @property
-    def needs_targets(self) -> bool:
-        """Return whether the loss of a batch surely needs targets."""
-        criterion = self.outputs.only_criterion()
-        signature = None if criterion is None else criterion.criterion
-        return self.outputs.any_loss and (signature is None or signature.needs_targets)
-
-    @property
     def penalties(self) -> tuple[Penalty, ...]:
         """Penalties on weights that are added to the loss."""
         return tuple(self._penalties)

@@ -85,6 +85,13 @@ class OutputLosses:
         """Use the loss that the model returns, because none was given."""
         self.is_of_model = True
 
+    @property
+    def needs_targets(self) -> bool:
+        """Return whether the loss of a batch surely needs targets."""
+        criterion = self.only_criterion()
+        signature = None if criterion is None else criterion.criterion
+        return self.any_loss and (signature is None or signature.needs_targets)
+
     def only_criterion(self) -> TorchLoss | None:
         """Return the loss if it is one callable in torch's order for outputs that the model does not name."""
         loss = self.losses.get("") if self._is_shared and self.names.known_tree in (None, "") else None

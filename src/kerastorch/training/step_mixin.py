@@ -231,7 +231,7 @@ class StepMixin(Functional):
             check_registered(self)
             step = "train_step" if verb in ("fit", "train_on_batch") else "test_step"
             own = overrides(self, step, "compute_loss") or may_call_add_loss(self)
-            if not own and self._trainer.compiled_loss.needs_targets:
+            if not own and self._trainer.compiled_loss.outputs.needs_targets:
                 check_targets_are_given(verb, x, y)
         return self._trainer
 
@@ -242,13 +242,12 @@ class StepMixin(Functional):
             trainer: Has the reader of `compile(prepare_batch=)`.
             step: Name of the method that a batch is given to.
         """
-        has_loss = trainer.compiled_loss.any_loss and trainer.compile_args.get("loss") != "model"
         return replace(
             trainer.reader,
             forward=forward_inputs(self),
             inputs_only=step == "predict_step",
             keeps_items=overrides(self, step),
-            needs_target=has_loss and not overrides(self, "compute_loss"),
+            needs_target=trainer.compiled_loss.outputs.needs_targets and not overrides(self, "compute_loss"),
         )
 
     def _row_by_row(self) -> bool:
