@@ -17,7 +17,7 @@ KERAS = {
     for module, names in json.loads((pathlib.Path(__file__).parent / "keras_names.json").read_text()).items()
 }
 ABSENT = [module for module in KERAS if module and not hasattr(kt, module.partition(".")[0])]
-PRESENT = [module for module in KERAS if module not in ABSENT and module.partition(".")[0] != "utils"]
+PRESENT = [module for module in KERAS if module not in ABSENT and module != "utils.bounding_boxes"]
 
 
 def sentence(owner, name):
@@ -63,6 +63,8 @@ TABLES = {
     "CONSTRAINTS": kt.constraints, "REGULARIZERS": kt.regularizers, "LOSSES": kt.losses, "METRICS": kt.metrics,
     "OPTIMIZERS": kt.optimizers, "SCHEDULES": kt.optimizers.schedules, "CALLBACKS": kt.callbacks, "CONFIG": kt.config,
     "MIXED_PRECISION": kt.mixed_precision, "SAVING": kt.saving, "EXPORT": importlib.import_module("kerastorch.export"),
+    "UTILS": kt.utils, "PREPROCESSING": kt.preprocessing, "PREPROCESSING_IMAGE": kt.preprocessing.image,
+    "PREPROCESSING_SEQUENCE": kt.preprocessing.sequence,
 }  # fmt: skip
 
 

@@ -4,7 +4,10 @@ import pytest
 
 import kerastorch as kt
 
-MODULES = [kt, kt.config, kt.data, kt.datasets, kt.errors, kt.layers, kt.optimizers.schedules, kt.saving, kt.utils]
+MODULES = [
+    kt, kt.config, kt.data, kt.datasets, kt.errors, kt.layers, kt.optimizers.schedules, kt.preprocessing,
+    kt.preprocessing.image, kt.preprocessing.sequence, kt.saving, kt.utils,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

@@ -1,17 +1,19 @@
-"""Utilities: seeds, one-hot rows, padded sequences and `plot_model` as in Keras, and plots for lessons and reports."""
+"""Utilities: seeds, one-hot rows, datasets from files and arrays, images as arrays, plots; most of them as in Keras."""
 
 from __future__ import annotations
 
 import importlib
 import random
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from kerastorch.core.errors import check_int, unknown
+from kerastorch.core.absent_names import absent_name
+from kerastorch.core.errors import check_int
+from kerastorch.core.keras_names import UTILS
 from kerastorch.data.data_tuples import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from kerastorch.preprocessing.sequence import pad_sequences
 
 if TYPE_CHECKING:
     from kerastorch.inspection.plot import plot_model
@@ -20,20 +22,38 @@ if TYPE_CHECKING:
     from kerastorch.plots.decision_boundary import plot_decision_boundary
     from kerastorch.plots.predictions import plot_predictions
     from kerastorch.plots.weights import plot_weights
+    from kerastorch.preprocessing.audio_dataset import audio_dataset_from_directory
+    from kerastorch.preprocessing.image import array_to_img, img_to_array, load_img, save_img
+    from kerastorch.preprocessing.image_dataset import image_dataset_from_directory
+    from kerastorch.preprocessing.split_dataset import split_dataset
+    from kerastorch.preprocessing.text_dataset import text_dataset_from_directory
+    from kerastorch.preprocessing.time_series_dataset import timeseries_dataset_from_array
 
 __all__ = [
-    "pack_x_y_sample_weight", "pad_sequences", "plot_activation", "plot_confusion_matrix", "plot_decision_boundary",
-    "plot_model", "plot_predictions", "plot_weights", "set_random_seed", "to_categorical", "unpack_x_y_sample_weight",
+    "array_to_img", "audio_dataset_from_directory", "image_dataset_from_directory", "img_to_array", "load_img",
+    "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_activation", "plot_confusion_matrix",
+    "plot_decision_boundary", "plot_model", "plot_predictions", "plot_weights", "save_img", "set_random_seed",
+    "split_dataset", "text_dataset_from_directory", "timeseries_dataset_from_array", "to_categorical",
+    "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
 # imported on first use, because their imports are slow and they are seldom used
-_PLOTS = {
+_LAZY = {
+    "array_to_img": "preprocessing.image",
+    "audio_dataset_from_directory": "preprocessing.audio_dataset",
+    "image_dataset_from_directory": "preprocessing.image_dataset",
+    "img_to_array": "preprocessing.image",
+    "load_img": "preprocessing.image",
     "plot_activation": "plots.activation",
     "plot_confusion_matrix": "plots.confusion_matrix",
     "plot_decision_boundary": "plots.decision_boundary",
     "plot_model": "inspection.plot",
     "plot_predictions": "plots.predictions",
     "plot_weights": "plots.weights",
+    "save_img": "preprocessing.image",
+    "split_dataset": "preprocessing.split_dataset",
+    "text_dataset_from_directory": "preprocessing.text_dataset",
+    "timeseries_dataset_from_array": "preprocessing.time_series_dataset",
 }
 
 
@@ -79,57 +99,34 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, np
     return rows  # (*shape, n_classes)
 
 
-def pad_sequences(
-    sequences: Sequence[Any],
-    maxlen: int | None = None,
-    dtype: Any = "int32",
-    padding: str = "pre",
-    truncating: str = "pre",
-    value: float = 0.0,
-) -> np.ndarray[Any, Any]:
-    """Return sequences of different lengths as one array, padded and truncated as in Keras.
+def normalize(x: Any, axis: int | None = -1, order: float = 2) -> Any:
+    """Return an array divided by its norm along an axis; vectors of zeros stay zeros.
 
     Args:
-        sequences: Lists or arrays of numbers, or of rows of numbers that all have the same shape.
-        maxlen: Length of the padded sequences. Default: that of the longest.
-        dtype: Dtype of the array.
-        padding: `'pre'` pads before a sequence, `'post'` after it.
-        truncating: `'pre'` removes the first steps of a sequence that is too long, `'post'` the last.
-        value: Value of the padding.
+        x: An array or a tensor.
+        axis: Axis of the vectors. Default: the last. `None` takes the norm of the whole array.
+        order: Order of the norm. Default 2, the Euclidean norm; 1 is the sum of the absolute values.
 
     Returns:
-        An array of shape `(len(sequences), maxlen, ...)`.
+        A tensor for a tensor, else a NumPy array, of the shape of `x`.
 
-    Raises:
-        ValueError: `padding` or `truncating` has another value, or steps have different shapes.
-
-    >>> pad_sequences([[1, 2, 3], [4]], padding="post")
-    array([[1, 2, 3],
-           [4, 0, 0]], dtype=int32)
+    >>> normalize(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]])
     """
-    for name, side in (("padding", padding), ("truncating", truncating)):
-        if side not in ("pre", "post"):
-            raise unknown(name, str(side), ("pre", "post"))
-    arrays = [np.asarray(sequence) for sequence in sequences]
-    length = max((len(array) for array in arrays), default=0) if maxlen is None else check_int("maxlen", maxlen)
-    step_shape = next((array.shape[1:] for array in arrays if len(array)), ())
-    padded = np.full((len(arrays), length, *step_shape), value, dtype=dtype)
-    for row, array in zip(padded, arrays, strict=True):
-        if not len(array):
-            continue
-        steps = array[-length:] if truncating == "pre" else array[:length]
-        if array.shape[1:] != step_shape:
-            raise ValueError(
-                f"pad_sequences: steps have the shape {step_shape}, and in another sequence {array.shape[1:]}."
-            )
-        row[length - len(steps) if padding == "pre" else 0 :][: len(steps)] = steps
-    return padded
+    if isinstance(x, torch.Tensor):
+        floats = x if x.is_floating_point() else x.to(torch.get_default_dtype())
+        norms = torch.linalg.norm(floats, order, axis, keepdim=True)
+        return floats / torch.where(norms == 0, 1, norms)
+    array = np.asarray(x)
+    norm = np.linalg.norm(array, order, axis, keepdims=True)
+    return array / np.where(norm == 0, 1, norm)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PLOTS:
-        return getattr(importlib.import_module(f"{__package__}.{_PLOTS[name]}"), name)
-    raise AttributeError(f"module 'kerastorch.utils' has no attribute {name!r}")
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"{__package__}.{_LAZY[name]}"), name)
+    raise absent_name(__name__, name, __all__, UTILS)
 
 
 def __dir__() -> list[str]:

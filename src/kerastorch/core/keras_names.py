@@ -22,8 +22,6 @@ TOP_LEVEL = advice_by_name({
     "Model, Sequential and load_model are in kerastorch itself.": "models",
     "A copy of a model is type(model).from_config(model.get_config()), or copy.deepcopy(model).":
         "clone_model model_from_json",
-    "Layers that prepare data are in kerastorch.layers, pad_sequences and others in kerastorch.utils. See the guides "
-    "'Images' and 'Text'.": "preprocessing",
     "Use torch.nn.Parameter, or add_weight of a layer.": "Variable",
     "It is kerastorch.layers.Layer; any torch.nn.Module is a layer, too.": "Layer",
     "Write a torch.nn.Module, or a function of tensors in forward().": "Operation Function",
@@ -168,4 +166,43 @@ SAVING = advice_by_name({
 
 EXPORT = advice_by_name({
     "It is a method: model.export(path), to .pt2 or .onnx.": "ExportArchive",
+})  # fmt: skip
+
+_LOGGING = "fit, evaluate and predict have verbose=0, verbose=1 and verbose=2."
+UTILS = advice_by_name({
+    "It is in kerastorch.saving.":
+        "CustomObjectScope custom_object_scope get_registered_name register_keras_serializable",
+    "Pass custom_objects= to load_model, or use kerastorch.saving.custom_object_scope.":
+        "get_custom_objects get_registered_object",
+    "model.save(path) stores the whole model. One object is described by get_config() and made by from_config().":
+        "deserialize_keras_object serialize_keras_object",
+    "Write a class with __len__, __getitem__, which returns a batch, and on_epoch_end. See 'Generators' in the guide "
+    "'Data'.": "PyDataset Sequence",
+    "Use the layers Normalization, Discretization, StringLookup and Concatenate. See the guide 'Tabular data'.":
+        "FeatureSpace",
+    "fit shows a bar by itself; in a loop of your own use tqdm.": "Progbar",
+    "Download the file once: pooch.retrieve(url, known_hash) of the package pooch checks and keeps it.": "get_file",
+    "A model is freed like any object: del model.": "clear_session",
+    "A functional model has them as model.inputs.": "get_source_inputs",
+    "What kerastorch.Input returns is no tensor: isinstance(x, torch.Tensor) is False for it.": "is_keras_tensor",
+    "plot_model(model) draws the graph.": "model_to_dot",
+    "Dtypes are those of torch, such as torch.float32.": "standardize_dtype",
+    "Use torchvision.ops, such as box_convert and box_iou.": "bounding_boxes",
+    "Use a dict or a dataclass.": "Config",
+    _LOGGING: "disable_interactive_logging enable_interactive_logging is_interactive_logging_enabled",
+})  # fmt: skip
+
+PREPROCESSING = advice_by_name({
+    "Keras 3 has it no more: kerastorch.layers.TextVectorization replaces its Tokenizer. See the guide 'Text'.": "text",
+})  # fmt: skip
+
+PREPROCESSING_IMAGE = advice_by_name({
+    "Use kerastorch.utils.image_dataset_from_directory, and layers such as RandomFlip and RandomRotation. See the "
+    "guide 'Images'.": "ImageDataGenerator",
+    "Use the layer RandomRotation, RandomTranslation, RandomZoom or RandomBrightness. See the guide 'Images'.":
+        "random_rotation random_shift random_zoom random_brightness",
+})  # fmt: skip
+
+PREPROCESSING_SEQUENCE = advice_by_name({
+    "Use kerastorch.utils.timeseries_dataset_from_array.": "TimeseriesGenerator",
 })  # fmt: skip

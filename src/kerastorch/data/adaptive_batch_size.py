@@ -85,7 +85,8 @@ def eval_batches(
 
     Args:
         source: The data.
-        batch_size: Rows of a batch. By default the size grows if `grows()` allows it, and is 32 otherwise.
+        batch_size: Rows of a batch. Default: that of the dataset, if it has one. Otherwise the size grows if `grows()`
+            allows it, and is 32 if not.
         steps: Maximal number of batches. With a limit, the default batch size is always 32.
         grows: Returns whether results do not depend on the batch size; called only if the answer matters.
         rows: Indices of the rows to use, int64 `(n,)`; by default all.
@@ -93,7 +94,7 @@ def eval_batches(
     """
     samples = source.samples if rows is None else len(rows)
     indexed = source.kind in ("arrays", "Dataset")
-    is_default = batch_size is None and steps is None
+    is_default = batch_size is None and steps is None and source.own_batch_size is None
     if is_default and indexed and samples is not None and samples > FIRST_ROWS and grows():
         return AdaptiveBatches(lambda size, some: source.batches(size, rows=some), samples, rows)
     return limit_batches(source.batches(batch_size, rows=rows), steps, name)

@@ -24,6 +24,7 @@ from kerastorch.core.errors import check_int
 from kerastorch.core.nested import first_rows, leaves
 from kerastorch.data import arrays
 from kerastorch.data.batch_reader import BatchReader, warn_of_integer_weights
+from kerastorch.data.batched_dataset import BatchedDataset, order_of
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.prefetch import Prefetcher
@@ -120,6 +121,11 @@ class DataAdapter:
         """Return whether the data has single samples, so that a batch size can be given."""
         return self.kind in ("arrays", "Dataset", "IterableDataset")
 
+    @property
+    def own_batch_size(self) -> int | None:
+        """Return the batch size of a dataset that has one."""
+        return self._data.batch_size if isinstance(self._data, BatchedDataset) else None
+
     def targets(self) -> Any:
         """Return all targets if they are in memory, else `None`; of a `Dataset`, its attribute `targets`."""
         if self.kind == "arrays":
@@ -143,7 +149,7 @@ class DataAdapter:
         """Return the batches of the data.
 
         Args:
-            batch_size: Rows of a batch. Default 32. Must be `None` for a source of batches.
+            batch_size: Rows of a batch. Default: that of the dataset, else 32. Must be `None` for a source of batches.
             shuffle: Whether each epoch has a new order; ignored for sources with their own order. `'batch'`, for arrays
                 only, permutes the rows within each batch.
             seed: Seed of the order, together with the number of the epoch.
@@ -161,10 +167,11 @@ class DataAdapter:
             if self.kind == "DataLoader":
                 return LoaderBatches(self._data, reader=self._reader, trains=trains)
             return StreamBatches(self._data, reader=self._reader)
-        size = check_int("batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
+        default = self.own_batch_size or DEFAULT_BATCH_SIZE
+        size = check_int("batch_size", default if batch_size is None else batch_size)
         if self.kind == "arrays":
             return ArrayBatches(self._data, size, shuffle, seed, rows, self._prefetcher)
-        shuffled = self._shuffles(shuffle)
+        shuffled, seed = order_of(self._data, self._shuffles(shuffle), seed)
         if self.kind == "IterableDataset":
             samples = DataLoader(Samples(self._data), size, generator=torch.Generator())
             return LoaderBatches(samples, reader=self._reader, trains=trains)

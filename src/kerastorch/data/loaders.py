@@ -13,6 +13,7 @@ from kerastorch.core.errors import warn
 from kerastorch.core.nested import copy_leaf, map_structure
 from kerastorch.core.torch_private import drop_persistent_iterator, has_persistent_iterator
 from kerastorch.data.batch_reader import BatchReader
+from kerastorch.data.batched_dataset import checksum_of
 from kerastorch.data.batches import Batch
 from kerastorch.data.dataloader_workers import iterate_with_worker_errors, start_iterator
 from kerastorch.data.shuffle import EpochSampler
@@ -57,7 +58,7 @@ class LoaderBatches:
             return None
 
     def fingerprint(self) -> dict[str, Any]:
-        return {"samples": self.samples, "batch_size": self.batch_size}
+        return {"samples": self.samples, "batch_size": self.batch_size, **checksum_of(self.loader.dataset)}
 
     def state_dict(self) -> dict[str, Any]:
         seed = None if self._sampler is None else self._sampler.seed
