@@ -229,6 +229,49 @@ def test_what_was_asked_for_is_done():
         assert {strides[1] for strides in seen(module)} == {64}
 
 
+def with_shortcut(channels, stride=2, groups=1, kernel=1):
+    """A network that channels-last makes faster, with a convolution beside as in residual units."""
+    first = [Probe(), nn.Conv2d(3, channels, 3), nn.BatchNorm2d(channels), nn.MaxPool2d(2)]
+    shortcut = nn.Conv2d(channels, 16, kernel, stride, groups=groups)
+    return nn.Sequential(*first, shortcut, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3))
+
+
+@pytest.mark.parametrize(
+    ("net", "converted"),
+    [
+        (with_shortcut(4), False),
+        (with_shortcut(32, groups=4), False),
+        (with_shortcut(4, stride=1), True),
+        (with_shortcut(4, kernel=3), True),
+        (with_shortcut(16), True),
+    ],
+)
+def test_strided_pointwise_convolutions_of_few_channels_get_contiguous_images(net, converted):
+    # oneDNN writes past its memory in the gradient of their weights, if images are channels-last
+    x, y = images(3, 18, 18)
+    compiled(net).fit(x, y, verbose=0)
+    assert {strides[1] == 1 for strides in seen(net)} == {converted}
+
+
+@pytest.mark.slow
+def test_compiled_steps_of_such_convolutions_train_as_eager_steps_do():
+    x, y = images(3, 18, 18)
+    losses = []
+    for jit_compile in (False, True):
+        torch.manual_seed(0)
+        model = compiled(with_shortcut(4)[1:], "contiguous", jit_compile=jit_compile)  # the probe has a side effect
+        losses.append(model.fit(x, y, epochs=10, batch_size=5, shuffle=False, verbose=0).history["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+
+
+def test_channels_last_is_not_used_where_torch_would_crash():
+    x, y = images(3, 18, 18)
+    net = with_shortcut(4)
+    with pytest.warns(UserWarning, match="layer '4' is a 1x1 convolution with strides and fewer than 16 input"):
+        compiled(net, "channels_last").fit(x, y, verbose=0)
+    assert {strides[1] for strides in seen(net)} == {324}
+
+
 @pytest.mark.parametrize("wanted", ["chanels_last", torch.preserve_format, 3, None, ["auto"]])
 def test_another_memory_format_is_refused_by_compile(wanted):
     with pytest.raises(ValueError, match="memory_format must be 'auto', 'channels_last' or 'contiguous', got"):

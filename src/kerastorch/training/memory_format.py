@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from kerastorch.core.errors import mismatch
+from kerastorch.core.errors import mismatch, warn
 from kerastorch.core.module_tree import is_built, is_compiled, modules
 from kerastorch.core.nested import leaves, map_structure, map_tensors
+from kerastorch.core.onednn_limits import CHANNEL_BLOCK, overruns_in_channels_last
 from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
 from kerastorch.core.torch_private import module_hooks
 from kerastorch.layers.convolution import Convolutional
@@ -89,6 +90,13 @@ class MemoryFormat:
 
     def to_format(self, device: torch.device) -> Convert | None:
         """Return the conversion of inputs for one `fit`, `evaluate` or `predict`; `None` if there is none."""
+        if self._wanted is channels_last and device.type == "cpu" and (layer := _first_overrunning(self._model)):
+            warn(
+                f"layer {layer!r} is a 1x1 convolution with strides and fewer than {CHANNEL_BLOCK} input channels. On "
+                "CPUs, torch computes wrong gradients for it if images are channels-last, or the process crashes. The "
+                "images stay in their own format; leave memory_format out."
+            )
+            return None
         if self._wanted is not None:
             return partial(map_tensors, self._wanted)
         if self._own_steps or device.type != "cpu" or not torch.backends.mkldnn.is_available():
@@ -180,7 +188,7 @@ def outputs_match(model: nn.Module, x: Any, convert: Callable[[Any], Any]) -> bo
                 restore_rng_states(before)
                 with _Called() as called:
                     expected = _outputs(trial, map_structure(torch.clone, few), training)
-                if not called.names & _GAINS:
+                if not called.names & _GAINS or called.overrunning:
                     return False
                 restore_rng_states(before)
                 if not _agree(expected, _outputs(trial, convert(map_structure(torch.clone, few)), training)):
@@ -220,12 +228,31 @@ def _contiguous(*tensors: Tensor) -> bool:
 
 
 class _Called(TorchFunctionMode):
-    """Records the names of the torch functions that are called."""
+    """Records the names of the torch functions that are called.
+
+    Attributes:
+        names: The names.
+        overrunning: Whether a convolution is among them whose gradient writes past its memory in channels-last format.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.names: set[str] = set()
+        self.overrunning = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.add(getattr(func, "__name__", ""))
+        name = getattr(func, "__name__", "")
+        self.names.add(name)
+        if name in ("conv2d", "conv3d"):
+            given = {**dict(zip(("input", "weight", "bias", "stride"), args, strict=False)), **(kwargs or {})}
+            self.overrunning |= overruns_in_channels_last(given["weight"], given.get("stride", 1))
         return func(*args, **(kwargs or {}))
+
+
+def _first_overrunning(model: nn.Module) -> str | None:
+    """Return the name of the first layer whose gradient writes past its memory in channels-last format, if any."""
+    for name, module in model.named_modules():
+        plain = isinstance(module, (nn.Conv2d, nn.Conv3d)) and is_built(module)
+        if plain and overruns_in_channels_last(module.weight, module.stride):
+            return name or "the model"
+    return None

@@ -14,6 +14,7 @@ from torch.fx import GraphModule
 
 from kerastorch.core import torch_private
 from kerastorch.core.nested import leaves
+from kerastorch.core.onednn_limits import overruns_in_channels_last
 from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.training.jit.graph_capture import trace_steps
@@ -99,8 +100,16 @@ def _compile(graph: GraphModule, inputs: list[Tensor], batch_tensors: list[Tenso
     """Compile a graph with Inductor; on a GPU, capture it as a CUDA graph, too."""
     with torch.no_grad(), warnings.catch_warnings(), _silenced_logging():
         warnings.simplefilter("ignore")  # torch warns about its own modules
-        compiled: CompiledGraph = torch_private.inductor().compile(graph, [*inputs, *batch_tensors], _INDUCTOR_OPTIONS)
-    return CudaGraphCallable(compiled, inputs, batch_tensors) if batch_tensors[0].device.type == "cuda" else compiled
+        device = batch_tensors[0].device.type
+        options = {**_INDUCTOR_OPTIONS, "layout_optimization": device != "cpu" or not _needs_contiguous_images(graph)}
+        compiled: CompiledGraph = torch_private.inductor().compile(graph, [*inputs, *batch_tensors], options)
+    return CudaGraphCallable(compiled, inputs, batch_tensors) if device == "cuda" else compiled
+
+
+def _needs_contiguous_images(graph: GraphModule) -> bool:
+    """Return whether a gradient is in the graph that oneDNN computes wrongly for channels-last images."""
+    backward = [node for node in graph.graph.nodes if node.target is torch.ops.aten.convolution_backward.default]
+    return any(overruns_in_channels_last(node.args[2].meta["val"], node.args[4]) for node in backward)
 
 
 @contextmanager
