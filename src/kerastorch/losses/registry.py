@@ -43,6 +43,7 @@ _ADVICE = advice_by_name({  # for names that users try
     "Take 'mse', which has the same minimum, and metrics=['rmse'].": "rmse root_mean_squared_error",
     "Take 'mse', the mean of the squares, or losses.MeanSquaredError(reduction='sum').":
         "sse rss sum_of_squares sum_squared_error",
+    "It is for compile(loss='model') alone: the loss that the model returns itself.": "model",
     "It is a metric, compile(metrics=[...]), and has no gradient.": "accuracy acc precision recall f1 f1_score auc",
 })  # fmt: skip
 

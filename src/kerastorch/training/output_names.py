@@ -172,7 +172,8 @@ class OutputNames:
             kind = "dict by name" if isinstance(tree, Mapping) else "tuple in their order"
             return (
                 f"The model has the outputs {quoted(names_in(tree))} and y is {given}; give a target for each of "
-                f"{quoted(needed)}, in a {kind}: y={template(tree)}."
+                f"{quoted(needed)}, in a {kind}: y={template(tree)}. Or give the outputs without a target no loss, "
+                f"loss={template(tree)} with None; or one loss for all outputs at once, a function (outputs, target)."
             )
         if many or isinstance(tree, Mapping):
             given = quoted(sorted(map(str, y))) if many else "a list"
