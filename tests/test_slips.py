@@ -54,6 +54,27 @@ def test_an_argument_that_does_not_exist_is_answered_with_its_name(call, message
         call()
 
 
+def classes_of(*modules):
+    found = [getattr(module, name) for module in modules for name in dir(module)]
+    return sorted({one for one in found if isinstance(one, type)}, key=lambda one: one.__qualname__)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        one
+        for one in classes_of(
+            layers, losses, optimizers, optimizers.schedules, regularizers, callbacks, kt.metrics, kt.constraints,
+            kt.initializers, kt,
+        )
+        if one not in (callbacks.CallbackList, callbacks.LRScheduler, optimizers.Torch, kt.metrics.MeanMetricWrapper)
+    ],
+)  # fmt: skip
+def test_every_class_names_an_argument_that_it_does_not_have(kind):
+    with pytest.raises(TypeError, match=rf"{kind.__name__}\(\) (has no argument|takes no arguments, got) '?misspelt"):
+        kind(misspelt=1)
+
+
 def test_layers_of_ones_own_have_the_hints_of_their_arguments():
     class Scale(layers.Layer):
         def __init__(self, factor):
@@ -98,6 +119,30 @@ def test_layers_and_callbacks_can_be_copied_and_pickled():
         assert type(copy.deepcopy(thing)) is type(thing)
         assert type(pickle.loads(pickle.dumps(thing))) is type(thing)
     assert pickle.loads(pickle.dumps(callbacks.EarlyStopping(patience=7))).patience == 7
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: layers.Dense(784, 10), "got 10. A layer takes the number of its outputs alone"),
+        (lambda: layers.Dense(3, 2.5), "An activation is a name, a class, an instance or a callable, got 2.5"),
+        (lambda: optimizers.Adam(compiled().parameters()), r"takes no parameters.*compile\(optimizers.Adam\(1e-3\)"),
+        (lambda: optimizers.SGD(nn.Linear(3, 1)), r"takes no parameters.*torch.optim.SGD\(model.parameters\(\)\)"),
+        (lambda: optimizers.SGD([nn.Parameter(torch.ones(1))]), "It takes no parameters"),
+        (lambda: kt.Input(8), r"got 8. Write Input\(\(8,\)\)"),
+        (lambda: kt.Input(8, 8), r"Write Input\(\(8,\)\)"),
+        (lambda: compiled().compile(0.01, "mse"), r"A learning rate is an argument of the optimizer.*Adam\(0.01\)"),
+        (lambda: compiled().compile(scheduler(), "mse"), "A scheduler of torch is a callback"),
+    ],
+)  # fmt: skip
+def test_a_value_of_the_wrong_kind_is_answered_with_what_to_write(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def scheduler():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
+    return torch.optim.lr_scheduler.StepLR(optimizer, 1)
 
 
 # --- compile ------------------------------------------------------------------------------------------------------
@@ -157,11 +202,82 @@ def test_devices_that_are_there_are_taken(device):
 # --- fit ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "train_on_batch", "test_on_batch", "find_lr"])
 @pytest.mark.parametrize("pair", [tuple, list])
 def test_inputs_and_targets_in_one_tuple_are_answered_with_two_arguments(verb, pair):
     with pytest.raises(ValueError, match=rf"{verb}\(\) was given 2 arrays as x and no y.* Write {verb}\(x, y\), not "):
         getattr(compiled(), verb)(pair([X, Y]))
+
+
+@pytest.mark.parametrize("verb", ["predict", "predict_on_batch"])
+@pytest.mark.parametrize("given", [(X, Y), [X, Y], {"a": X}])
+def test_several_arrays_for_one_input_are_shown(verb, given):
+    with pytest.raises(TypeError, match=r"forward\(\) takes one input, and x is .*a Tensor of shape \(.*, 3\)"):
+        getattr(kt.Model(nn.Linear(3, 1)), verb)(given)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: compiled().fit(X, Y, (X, Y)), r"got \(an array of shape \(20, 3\), .*validation_data=\(x, y\)"),
+        (lambda: compiled().fit(X, Y, X, Y), r"epochs must be .* got an array of shape \(20,\). Validation data go to"),
+        (lambda: compiled().fit(X, Y, validation_data=X), r"validation_data has no targets.*validation_data=\(x, y\)"),
+        (lambda: compiled().fit(X, Y, validation_data=[(X, Y)]), r"1 parts: \(\(an array .* Write validation_data=\(x"),
+        (lambda: compiled().fit("data.csv", Y), "x is 'data.csv', and data are arrays. Read the file first"),
+        (lambda: compiled().evaluate("data.csv"), "Read the file first"),
+        (lambda: compiled().fit(X, np.array(["a", "b"] * 10)), r"numpy.unique\(labels, return_inverse=True\)"),
+        (lambda: compiled().evaluate(X[0], Y[0]), r"y must have .* keep the row axis: y\[:1\] instead of y\[0\]"),
+        (lambda: compiled().train_on_batch(X[0], Y[:1]), r"3 samples, y has 1. .*the row axis: x\[:1\] and y\[:1\]"),
+    ],
+)  # fmt: skip
+def test_data_in_a_wrong_form_are_answered_with_the_right_one(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("net", "shape"),
+    [
+        (nn.Conv2d(3, 2, 3), (3, 8, 8)),
+        (nn.Sequential(nn.Conv1d(2, 4, 3), nn.Flatten()), (2, 9)),
+        (kt.Sequential([kt.Input((None, 4)), layers.LSTM(3)]), (5, 4)),
+    ],
+)
+def test_one_sample_without_a_row_axis_is_refused_where_some_sizes_vary(net, shape):
+    model = kt.Model(net)
+    with pytest.raises(ValueError, match=r"is that of one sample; the model takes batches of shape \(rows, "):
+        model.predict(np.zeros(shape, "float32"), verbose=0)
+    assert len(model.predict(np.zeros((2, *shape), "float32"), verbose=0)) == 2
+
+
+@pytest.mark.parametrize("given", [X, X.tolist()])
+def test_a_model_that_is_called_on_an_array_says_how_to_call_it(given):
+    model = kt.Sequential([kt.Input((3,)), kt.Sequential([layers.Dense(2)])])
+    with pytest.raises(TypeError, match=r"called on a (NumPy array|list). Write model.predict\(x\)") as caught:
+        model(given)
+    assert str(caught.value).count("predict") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda: torch.optim.lr_scheduler.StepLR, r"LRScheduler\(lambda optimizer: torch.optim.lr_scheduler.StepLR"),
+        (lambda: optimizers.schedules.CosineDecay(0.1, 3), r"compile\(optimizers.Adam\(CosineDecay\(...\)\), ...\)"),
+        (lambda: kt.metrics.Accuracy(), r"Accuracy is a metric: compile\(metrics=\[Accuracy\(...\)\]\)"),
+        (lambda: optimizers.Adam(), r"Adam is an optimizer: compile\(Adam\(...\), ...\)"),
+        (lambda: "early_stopping", r"callbacks=\[kerastorch.callbacks.EarlyStopping\(...\)\]"),
+        (lambda: "TensorBoard", r"callbacks=\[kerastorch.callbacks.TensorBoard\(...\)\]"),
+        (lambda: "stop", "is text. Pass instances"),
+        (lambda: print, r"'print' is a function.*LambdaCallback\(on_epoch_end=function\)"),
+        (lambda: callbacks.EarlyStopping, r"pass EarlyStopping\(\), not the class EarlyStopping"),
+        (lambda: 3, "3 is not a kerastorch.callbacks.Callback"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "predict"])
+def test_what_is_no_callback_is_answered_with_its_place(given, message, verb):
+    data = (X,) if verb == "predict" else (X, Y)
+    with pytest.raises(TypeError, match=message):
+        getattr(compiled(), verb)(*data, verbose=0, callbacks=[given()])
 
 
 def test_models_that_need_no_targets_take_several_inputs():
@@ -197,6 +313,29 @@ def test_a_history_gives_the_values_of_a_log():
         history["los"]
     with pytest.raises(TypeError, match="a history is indexed by the name of a log"):
         history[0]
+    assert "loss" in history
+    assert "los" not in history
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda history: history.keys(), r"no attribute 'keys'. The dict of all logs is history.history"),
+        (lambda history: history.items(), "The dict of all logs is history.history"),
+        (lambda history: history.get("loss"), "The dict of all logs is history.history"),
+        (lambda history: history.loss, r"The values of this log are history\['loss'\]"),
+        (lambda history: history.val_losss, "Did you mean 'val_loss'"),
+        (dict, "a History is no dict. The dict of all logs is history.history"),
+        (list, "a History is no dict"),
+    ],
+)
+def test_a_history_that_is_used_as_a_dict_names_the_dict(use, message):
+    history = compiled().fit(X, Y, validation_data=(X, Y), verbose=0)
+    with pytest.raises((AttributeError, TypeError), match=message):
+        use(history)
+    assert history
+    history.model = None
+    assert copy.deepcopy(history).history == history.history == pickle.loads(pickle.dumps(history)).history
 
 
 # --- models -------------------------------------------------------------------------------------------------------
@@ -220,6 +359,22 @@ def test_a_chain_of_layers_one_by_one_is_saved(tmp_path):
     loaded = kt.load_model(tmp_path / "model.kt")
     np.testing.assert_array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
     assert loaded.name == "chain"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("relu", r"got 'relu'. An activation as a layer is kerastorch.layers.Activation\('relu'\)"),
+        ("dense", r"got 'dense'. Layers are objects, such as kerastorch.layers.Dense\(10\)"),
+        ([["a list"]], "Write all layers in one list"),
+        ([10], r"A layer of 10 units is kerastorch.layers.Dense\(10\)"),
+        ([torch.relu], r"an activation is Activation\(function\)"),
+        ([layers.Dense(3)(kt.Input((2,)))], "It is what a layer returned for an Input"),
+    ],
+)
+def test_what_is_no_layer_is_answered_with_a_layer(given, message):
+    with pytest.raises(TypeError, match=f"Sequential takes layers, .*{message}"):
+        kt.Sequential(given)
 
 
 def test_what_is_no_layer_is_refused_in_either_form():

@@ -305,6 +305,11 @@ def get(identifier: Any) -> Activation:
     """
     if identifier is None:
         return linear
+    if isinstance(identifier, int):
+        raise TypeError(
+            f"An activation is a name, a class, an instance or a callable, got {identifier!r}. A layer takes the "
+            "number of its outputs alone. The size of its input is read from the data, unlike in torch."
+        )
     found: Activation = resolve("activation", identifier, _NAMES, callable)
     return found
 

@@ -16,6 +16,7 @@ from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose, make_progress_callbacks
 from kerastorch.callbacks.time_budget import TimeBudget
 from kerastorch.core.duration import parse_duration
+from kerastorch.core.keyword_hints import KeywordHints
 from kerastorch.core.path_checks import parse_path
 from kerastorch.core.process_group import warn_if_no_process_group
 from kerastorch.core.traceback_filter import public_api
@@ -53,6 +54,7 @@ class Model(
     ExportMixin,
     SummaryMixin,
     SavingMixin,
+    KeywordHints,
 ):
     """A functional model, a view of an existing module, or the base class of a model with its own `forward`.
 

@@ -8,7 +8,9 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from kerastorch import activations
 from kerastorch.core.channel_tracking import channels_after, check_axis
+from kerastorch.core.errors import shown
 from kerastorch.core.lazy_build import build_by_call
 from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.overridable_property import overridable_property
@@ -209,7 +211,7 @@ class Sequential(Model):
             self.add_module(str(len(self)), layer)
             self._find_masks()
         else:
-            raise TypeError(f"Sequential takes layers, got {layer!r}.")
+            raise TypeError(f"Sequential takes layers, got {shown(layer)}.{_hint(layer)}")
 
     def _find_masks(self) -> None:
         """Find out which layers make or take masks, after a change of the layers."""
@@ -248,7 +250,26 @@ def _may_depend_on_sizes(error: Exception) -> bool:
 
 def _to_list(layers: Any, more: tuple[Any, ...]) -> list[Any]:
     """Return the layers of a list, or those that were given one by one."""
-    if layers is None:
-        return list(more)
+    if layers is None or isinstance(layers, str):
+        return [*([] if layers is None else [layers]), *more]
     is_layer = isinstance(layers, (nn.Module, Input)) and (bool(more) or not isinstance(layers, Iterable))
     return [layers, *more] if is_layer else [*layers, *more]
+
+
+def _hint(given: Any) -> str:
+    """Return a sentence that says what to write in place of something that is no layer."""
+    if isinstance(given, str):
+        try:
+            activations.get(given)
+        except ValueError:
+            return " Layers are objects, such as kerastorch.layers.Dense(10)."
+        return f" An activation as a layer is kerastorch.layers.Activation({given!r})."
+    if isinstance(given, (list, tuple)):
+        return " Write all layers in one list; layers in a list of their own are Sequential([...])."
+    if isinstance(given, int):
+        return f" A layer of {given} units is kerastorch.layers.Dense({given})."
+    if isinstance(given, Symbol):
+        return " It is what a layer returned for an Input. Give the layers, or Model(inputs, outputs) for calls."
+    if callable(given):
+        return " A function as a layer is kerastorch.layers.Lambda(function), an activation is Activation(function)."
+    return ""

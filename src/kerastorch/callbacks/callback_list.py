@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import torch
 from torch import nn
 
 from kerastorch.callbacks.base import ALL_HOOKS, Callback
+from kerastorch.callbacks.not_a_callback import not_a_callback
 from kerastorch.callbacks.renamed_attributes import adopt_old_names
 from kerastorch.core.errors import CheckpointError, suggest, unknown, warn
 from kerastorch.core.ownership import is_own
@@ -196,19 +195,8 @@ def _check_callback(callback: object) -> None:
     Raises:
         TypeError: It is something else, or a method that begins with `on_` is not a hook.
     """
-    if inspect.isclass(callback):
-        raise TypeError(f"callbacks: pass {callback.__name__}(), not the class {callback.__name__}.")
-    if isinstance(callback, torch.optim.lr_scheduler.LRScheduler):
-        name = type(callback).__name__
-        raise TypeError(
-            f"callbacks: got a {name} of torch. Give callbacks.LRScheduler a function that makes it: "
-            f"LRScheduler(lambda optimizer: torch.optim.lr_scheduler.{name}(optimizer, ...))."
-        )
     if not isinstance(callback, Callback):
-        raise TypeError(
-            f"callbacks: {callback!r} is not a kerastorch.callbacks.Callback. Pass instances, as in "
-            "callbacks=[kerastorch.callbacks.EarlyStopping(patience=3)]."
-        )
+        raise not_a_callback(callback)
     for name in dir(type(callback)):
         if name.startswith("on_") and name not in ALL_HOOKS and callable(getattr(callback, name, None)):
             raise TypeError(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.learning_rate import LEARNING_RATE
 from kerastorch.callbacks.log_values import as_float, as_logged, monitored_value
 from kerastorch.callbacks.monitor import check_mode, monitor_sign
-from kerastorch.core.errors import unknown
+from kerastorch.core.errors import suggest, unknown
 from kerastorch.core.optional_dependency import require_package
 from kerastorch.core.path_checks import check_writable, parse_path
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_DICT_ADVICE = "The dict of all logs is history.history, and history['loss'] has the values of one log."
 LONGEST_WITH_MARKERS = 30  # epochs of a curve with a marker for each
 
 
@@ -63,6 +64,25 @@ class History(Callback):
         if not isinstance(name, str):
             raise TypeError(f"a history is indexed by the name of a log, history['loss'], got {name!r}.")
         return self._values(name)
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is a log of this name."""
+        return name in self.history
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"a History is no dict. {_DICT_ADVICE}")
+
+    if not TYPE_CHECKING:  # type checkers refuse the names themselves
+
+        def __getattr__(self, name: str) -> NoReturn:
+            logs = vars(self).get("history", {})
+            if name in ("keys", "values", "items", "get", "pop", "update", "copy"):
+                hint = f" {_DICT_ADVICE}"
+            elif name in logs:
+                hint = f" The values of this log are history[{name!r}]."
+            else:
+                hint = "" if name.startswith("_") else suggest(name, logs)
+            raise AttributeError(f"a History has no attribute {name!r}.{hint}")
 
     def best(self, monitor: str = "val_loss", mode: str = "min") -> tuple[int, float]:
         """Return the epoch, counted from 1, with the best value of a log, and the value; NaN is never the best.

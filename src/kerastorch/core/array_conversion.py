@@ -63,7 +63,8 @@ def _to_numpy(data: Any, name: str) -> np.ndarray[Any, Any]:
 
 def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Tensor:
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"{name} has dtype {array.dtype}; encode it as numbers first.")
+        how = " numpy.unique(labels, return_inverse=True)[1] numbers classes." if array.dtype.kind in "UO" else ""
+        raise TypeError(f"{name} has dtype {array.dtype}; encode it as numbers first.{how}")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype in (np.uint16, np.uint32, np.uint64):  # torch has few operations for these dtypes

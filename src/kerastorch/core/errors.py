@@ -8,7 +8,7 @@ import numbers
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -45,7 +45,37 @@ def mismatch(what: str, given: Any, expected: str, advice: str = "") -> ValueErr
     >>> print(mismatch("units", -1, "an integer >= 1"))
     units must be an integer >= 1, got -1.
     """
-    return ValueError(f"{what} must be {expected}, got {given!r}.{' ' + advice if advice else ''}")
+    return ValueError(f"{what} must be {expected}, got {shown(given)}.{' ' + advice if advice else ''}")
+
+
+_LONGEST_VALUE = 120  # characters of a value in a message
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages show it: arrays by their shape, other values by a `repr` of one line.
+
+    >>> import torch
+    >>> shown("relu"), shown(torch.zeros(2, 3)), shown((torch.zeros(2), 1))
+    ("'relu'", 'a Tensor of shape (2, 3)', '(a Tensor of shape (2,), 1)')
+    """
+    if isinstance(value, (tuple, list)) and any(_has_array(one) for one in value[:_MOST_SHOWN]):
+        inner = ", ".join(map(shown, value[:_MOST_SHOWN])) + (", ..." if len(value) > _MOST_SHOWN else "")
+        return f"({inner})"
+    if getattr(value, "ndim", 0) and hasattr(value, "shape"):
+        kind = type(value).__name__
+        return f"{'an array' if kind == 'ndarray' else f'a {kind}'} of shape {tuple(value.shape)}"
+    if isinstance(value, Mapping) and value and all(hasattr(one, "shape") for one in value.values()):
+        return "a dict with " + ", ".join(f"{key!r}: {shown(one)}" for key, one in value.items())
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+
+
+_MOST_SHOWN = 4  # items of a tuple
+
+
+def _has_array(value: Any) -> bool:
+    is_sequence = isinstance(value, (tuple, list))
+    return hasattr(value, "shape") or (is_sequence and any(_has_array(one) for one in value[:_MOST_SHOWN]))
 
 
 def check_choice(what: str, given: Any, choice: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from types import CodeType
 from typing import Any, ClassVar, Self
 
-from kerastorch.core.errors import suggest
+from kerastorch.core.errors import shown, suggest
 
 # arguments of Keras' methods that have no equivalent
 _METHOD_ADVICE = {
@@ -31,12 +31,14 @@ class KeywordHints:
 
     keyword_advice: ClassVar[Mapping[str, str]] = {}
 
-    def __new__(cls, *_: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Create an instance.
 
         Raises:
             TypeError: `__init__` has no argument of one of the names.
         """
+        if (args or kwargs) and cls.__init__ is object.__init__:  # which would ignore them
+            raise TypeError(f"{cls.__name__}() takes no arguments, got {', '.join([*map(shown, args), *kwargs])}.")
         known = _keywords(cls.__init__) if kwargs else None
         if known is not None:
             for name in kwargs:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from kerastorch.core.errors import unknown
+from kerastorch.core.errors import shown, unknown
 
 T = TypeVar("T")
 
@@ -81,7 +81,8 @@ def resolve(kind: str, identifier: Any, table: Mapping[str, Any], check: Callabl
     if isinstance(identifier, type):
         identifier = identifier()
     if not check(identifier):
-        raise TypeError(f"A {kind} is a name, a class, an instance or a callable, got {given!r}.")
+        article = "An" if kind[0] in "aeiou" else "A"
+        raise TypeError(f"{article} {kind} is a name, a class, an instance or a callable, got {shown(given)}.")
     return identifier
 
 

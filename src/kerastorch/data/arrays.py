@@ -56,7 +56,10 @@ def to_tensor(data: Any, name: str) -> Tensor:
     if found.is_complex():
         raise TypeError(f"{name} is {found.dtype}; kerastorch takes real data. Use np.abs or stack real and imag.")
     if found.ndim == 0:
-        raise ValueError(f"{name} must have at least 1 dimension, got a scalar.")
+        raise ValueError(
+            f"{name} must have at least 1 dimension, got a scalar. For one sample keep the row axis: {name}[:1] "
+            f"instead of {name}[0]."
+        )
     return found
 
 
@@ -86,7 +89,8 @@ def check_lengths(**groups: Any) -> int:
     first, length = next(iter(sizes.items()))
     for name, size in sizes.items():
         if size != length:
-            raise ValueError(f"{first} has {length} samples, {name} has {size}.")
+            single = " For one sample keep the row axis: x[:1] and y[:1]." if size == 1 else ""
+            raise ValueError(f"{first} has {length} samples, {name} has {size}.{single}")
     if length == 0:
         raise ValueError(f"{first} has 0 samples.")
     return length

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
@@ -168,7 +169,7 @@ class DataAdapter:
                 return LoaderBatches(self._data, reader=self._reader, trains=trains)
             return StreamBatches(self._data, reader=self._reader)
         default = self.own_batch_size or DEFAULT_BATCH_SIZE
-        size = check_int("batch_size", default if batch_size is None else batch_size)
+        size = default if batch_size is None else check_batch_size(batch_size)
         if self.kind == "arrays":
             return ArrayBatches(self._data, size, shuffle, seed, rows, self._prefetcher)
         shuffled, seed = order_of(self._data, self._shuffles(shuffle), seed)
@@ -220,6 +221,17 @@ class DataAdapter:
         if len(labels) != self.samples:
             raise ValueError(f"x has {self.samples} samples, validation_stratify has {len(labels)}.")
         return labels.to(torch.float64).argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.flatten()
+
+
+def check_batch_size(given: Any) -> int:
+    """Return `batch_size` as an int, at least 1.
+
+    Raises:
+        ValueError: It is something else; the message for data says where validation data go.
+    """
+    is_data = isinstance(given, (tuple, list, Mapping)) or getattr(given, "ndim", 0) > 0
+    advice = "The third argument is batch_size; validation data are validation_data=(x, y)." if is_data else ""
+    return check_int("batch_size", given, advice=advice)
 
 
 def limit_batches(batches: Batches, steps: int | None, name: str = "steps") -> Batches:
@@ -275,6 +287,8 @@ def check_keeps_all_rows(x: Any, verb: str) -> None:
 
 def _kind_of(x: Any, name: str) -> str:
     """Return the kind of data, as messages name it."""
+    if isinstance(x, (str, bytes, os.PathLike)):
+        raise TypeError(f"{name} is {x!r}, and data are arrays. Read the file first, as pandas.read_csv(path) does.")
     if isinstance(x, DataLoader):
         return "DataLoader"
     if isinstance(x, IterableDataset):

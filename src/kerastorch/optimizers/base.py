@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kerastorch.core.errors import check_float
 from kerastorch.optimizers.learning_rate import with_learning_rate
@@ -36,6 +36,10 @@ _BOUNDS: dict[str, dict[str, Any]] = {
 _SCHEDULE_ADVICE = (
     "Schedules are those of optimizers.schedules, or subclasses of their LearningRateSchedule; schedulers of torch are "
     "callbacks: callbacks.LRScheduler."
+)
+_PARAMETERS_ADVICE = (
+    "It takes no parameters: those of the model are found by compile. Write compile(optimizers.{name}(1e-3), ...); "
+    "torch.optim.{name}(model.parameters()) is an optimizer, too."
 )
 
 
@@ -96,9 +100,16 @@ class Optimizer(StepOptions):
                 check_patterns(key, value)
             for one in value.values() if isinstance(value, Mapping) else [value]:
                 if one is not None and not (key == "learning_rate" and isinstance(one, LearningRateSchedule)):
-                    is_schedule = key == "learning_rate" and (callable(one) or hasattr(one, "step"))
-                    check_float(key, one, **bounds, advice=_SCHEDULE_ADVICE if is_schedule else "")
+                    check_float(key, one, **bounds, advice=self._rate_advice(one) if key == "learning_rate" else "")
         self._undecayed: list[Tensor] = []
+
+    def _rate_advice(self, given: Any) -> str:
+        """Return what to write in place of a learning rate that is none."""
+        items = given if isinstance(given, (list, tuple)) else []
+        is_parameters = isinstance(given, (nn.Module, Generator)) or any(isinstance(one, nn.Parameter) for one in items)
+        if is_parameters:
+            return _PARAMETERS_ADVICE.format(name=type(self).__name__)
+        return _SCHEDULE_ADVICE if callable(given) or hasattr(given, "step") else ""
 
     def exclude_from_weight_decay(
         self, var_list: Iterable[Tensor] | None = None, var_names: Iterable[str] | None = None

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from kerastorch.core.errors import shown
 from kerastorch.core.name_lookup import advice_by_name, look_up, spellings
 from kerastorch.core.torch_optimizer_private import ensure_step_hooks
 from kerastorch.optimizers import keras_optimizers
@@ -93,7 +94,19 @@ def get(identifier: Any) -> StepOptions | Factory | TorchOptimizer:
     if callable(identifier) or isinstance(identifier, TorchOptimizer):
         optimizer: StepOptions | Factory | TorchOptimizer = identifier
         return optimizer
-    raise TypeError(f"An optimizer is a name, a class, an instance or a partial, got {given!r}.")
+    raise TypeError(f"An optimizer is a name, a class, an instance or a partial, got {shown(given)}.{_hint(given)}")
+
+
+def _hint(given: Any) -> str:
+    """Return a sentence that says what to write in place of something that is no optimizer."""
+    if isinstance(given, (int, float)) and not isinstance(given, bool):
+        return f" A learning rate is an argument of the optimizer: compile(optimizers.Adam({given!r}), ...)."
+    if isinstance(given, torch.optim.lr_scheduler.LRScheduler):
+        return (
+            " A scheduler of torch is a callback: fit(callbacks=[callbacks.LRScheduler(lambda optimizer: "
+            f"torch.optim.lr_scheduler.{type(given).__name__}(optimizer, ...))])."
+        )
+    return ""
 
 
 def _check_no_schedule(factory: functools.partial[Any]) -> None:

@@ -10,12 +10,13 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.errors import shown as shown_value
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.nested import leaves
 from kerastorch.core.torch_private import ConvBase
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
-from kerastorch.runtime.call_module import split_arguments
+from kerastorch.runtime.call_module import forward_inputs, split_arguments
 
 _LONGEST_REPR = 200  # characters: of a module with a longer `repr`, messages contain only the name of the class
 # An error of torch with one of these words is about the shape of the input.
@@ -43,6 +44,11 @@ def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
     """
     if isinstance(error, TypeError) and _misses_input(error, model):
         return TypeError(f"{str(error).rstrip('.')}. {_describe_inputs(model, x)}")
+    if isinstance(error, TypeError) and _is_one_input_of_several_arrays(model, x):
+        return TypeError(
+            f"{str(error).rstrip('.')}. forward() takes one input, and x is {shown_value(x)}. Pass the one input "
+            "alone; targets are another argument, y."
+        )
     layer = _innermost(error.__traceback__, model)
     if layer is None or isinstance(error, (NotImplementedError, ValueError, torch.OutOfMemoryError)):
         return error
@@ -55,6 +61,14 @@ def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
         error.add_note(f"In {where}; the batch was {shown}.")
         return error
     return ValueError(f"{where} cannot take its input: {message}. The batch was {shown}.{_advice(module, given)}")
+
+
+def _is_one_input_of_several_arrays(model: nn.Module, x: Any) -> bool:
+    """Return whether several arrays were passed as one argument to a `forward` that takes one."""
+    if not isinstance(x, (tuple, list, Mapping)) or forward_inputs(model).n_positional != 1:
+        return False
+    args, kwargs = split_arguments(model, x)
+    return not kwargs and len(args) == 1 and args[0] is x
 
 
 def _misses_input(error: TypeError, model: nn.Module) -> bool:

@@ -19,6 +19,7 @@ from kerastorch.layers.reshaping import Identity
 from kerastorch.runtime.first_layers import is_plain_chain, unwrap_once
 
 _DENSE = (nn.Linear, Dense, Maxout)
+_CONVOLUTIONS: dict[type[nn.Module], int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 # Layers whose output has the shape of the input. Layers derived from them may need further axes, and do not count.
 _SAME_SHAPE = (
     nn.Identity, nn.Dropout, Identity, Dropout, AlphaDropout, GaussianDropout, GaussianNoise, Activation, Rescaling,
@@ -94,7 +95,7 @@ def _with_features(x: Tensor, row: RowShape) -> Tensor:
     if row.is_one_number and x.ndim == 1:
         return x.unsqueeze(1)
     batch = f"(rows, {', '.join(map(str, row.sizes))})"
-    if tuple(x.shape) == row.sizes:
+    if _has_sizes(x, row):
         raise ValueError(
             f"x has shape {tuple(x.shape)}, which is that of one sample; the model takes batches of shape {batch}. For "
             "one sample keep the row axis: x[:1] instead of x[0], or x[None]."
@@ -105,6 +106,12 @@ def _with_features(x: Tensor, row: RowShape) -> Tensor:
             f"row, {batch}."
         )
     return x
+
+
+def _has_sizes(x: Tensor, row: RowShape) -> bool:
+    """Return whether a tensor has the shape of one row, of which some sizes are known."""
+    is_known = any(size is not None for size in row.sizes)
+    return is_known and all(size in (None, given) for size, given in zip(row.sizes, x.shape, strict=True))
 
 
 def _row_shape(module: nn.Module) -> RowShape | Literal["same"] | None:
@@ -118,6 +125,9 @@ def _row_shape(module: nn.Module) -> RowShape | Literal["same"] | None:
         return _row_shape_of_chain(module) if is_plain_chain(module) else None
     if isinstance(module, _DENSE):
         return RowShape((None,), is_open=True) if is_unbuilt(module) else RowShape((int(module.weight.shape[-1]),))
+    if type(module) in _CONVOLUTIONS:
+        rank = _CONVOLUTIONS[type(module)]
+        return RowShape((int(module.in_channels), *[None] * rank))  # type: ignore[arg-type]
     if isinstance(module, nn.BatchNorm1d):
         return RowShape((module.num_features,))
     if isinstance(module, Normalization):

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 
 from kerastorch.core.errors import check_int, mismatch
+from kerastorch.core.keyword_hints import KeywordHints
 from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
 from kerastorch.symbolic.fake_tensors import fake_mode
 from kerastorch.symbolic.symbolic_tensor import Symbol
 
 
-class Input(Symbol):
+class Input(KeywordHints, Symbol):
     """The symbolic input of a functional model; in front of a `Sequential`, it builds the layers at once.
 
     Args:
@@ -36,7 +37,10 @@ class Input(Symbol):
             self.sample_shape = tuple(None if size is None else check_int("size", size) for size in shape)
         except (TypeError, ValueError):
             expected = "a tuple of sizes >= 1 (None where one varies) without the batch axis"
-            raise mismatch("shape", shape, expected) from None
+            given: Any = shape
+            raise mismatch(
+                "shape", shape, expected, f"Write Input(({given},))." if type(given) is int else ""
+            ) from None
         if isinstance(dtype, str):
             found = getattr(torch, dtype, None)
             if not isinstance(found, torch.dtype):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from kerastorch.core.overridable_property import overridable_property
@@ -22,7 +23,11 @@ class Recordable(nn.Module):
         if not args or args[0].__class__ is not Tensor or not HAS_CALL_IMPL:
             if has_symbols((args, kwargs)):
                 return record_call(self, args, kwargs)
-            return super().__call__(*args, **kwargs)  # torch.fx replaces nn.Module.__call__ while it traces
+            try:
+                return super().__call__(*args, **kwargs)  # torch.fx replaces nn.Module.__call__ while it traces
+            except TypeError as error:
+                _explain_array(error, self, args)
+                raise
         compiled = self._compiled_call_impl  # nn.Module.__call__, inlined: one frame fewer
         return (self._call_impl if compiled is None else compiled)(*args, **kwargs)  # type: ignore[no-untyped-call]
 
@@ -53,6 +58,17 @@ class Recordable(nn.Module):
             many = "no symbol: it is in no functional model" if not calls else f"{len(calls)} symbols"
             raise ValueError(f"{display_name(self)} was called on {many}; it has not one input and one output.")
         return calls[0]
+
+
+def _explain_array(error: TypeError, module: nn.Module, args: tuple[Any, ...]) -> None:
+    """Add to the message of an error that a model was called on an array, and how to call it."""
+    is_model = hasattr(module, "predict")
+    if is_model and args and isinstance(args[0], (np.ndarray, list)) and _ARRAY_ADVICE not in str(error):
+        given = "a NumPy array" if isinstance(args[0], np.ndarray) else "a list"
+        error.args = (f"{str(error).rstrip('.')}. The model was called on {given}. {_ARRAY_ADVICE}",)
+
+
+_ARRAY_ADVICE = "Write model.predict(x) for arrays, or model(torch.as_tensor(x)) for a tensor with gradients."
 
 
 def _check_training_argument(module: nn.Module) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kerastorch.callbacks.base import Callback
-from kerastorch.core.errors import check_int
+from kerastorch.core.errors import check_int, shown
 from kerastorch.core.nested import map_structure
 from kerastorch.core.rng_state import RandomStates
 from kerastorch.data.adaptive_batch_size import eval_batches
@@ -193,13 +193,19 @@ def validation_source(
         return None
     if isinstance(data, (tuple, list)):
         if len(data) not in (2, 3):
-            raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} parts.")
+            raise ValueError(
+                f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} parts: {shown(data)}. Write "
+                "validation_data=(x, y)."
+            )
         names = ("validation x", "validation y", "validation sample_weight")
         warn_of_integer_weights(*data[2:] or (None,))
         x, y, sample_weight = (*data, None)[:3]
         return adapt(x, y, sample_weight, transfer, reader, finite=finite, names=names)
     names = ("validation_data", "y", "sample_weight")
     source = adapt(data, None, None, transfer, reader, finite=finite, names=names)
+    held = source.arrays()
+    if held is not None and held.y is None and reader.needs_target:
+        raise ValueError("validation_data has no targets, which the loss needs. Write validation_data=(x, y).")
     if source.kind == "generator" and steps is None:
         raise ValueError(
             "validation_data is a generator, which has no length and ends after one pass; set validation_steps, or "

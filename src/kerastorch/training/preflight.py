@@ -162,10 +162,16 @@ def check_columns(expected: list[Any] | None, given: list[Any] | None) -> None:
 
 def epoch_numbers(first: Any, last: Any) -> range:
     """Return the numbers of the epochs for `initial_epoch` and `epochs`."""
-    first, last = check_int("initial_epoch", first, 0), check_int("epochs", last)
+    first, last = check_int("initial_epoch", first, 0), check_int("epochs", last, advice=advice_for_data(last))
     if first >= last:
         raise ValueError(f"nothing to train: initial_epoch={first}, epochs={last}.")
     return range(first, last)
+
+
+def advice_for_data(given: Any) -> str:
+    """Return a sentence about validation data, if an argument that is a number was given data."""
+    is_data = isinstance(given, (tuple, list, dict)) or getattr(given, "ndim", 0) > 0
+    return "Validation data go to validation_data=(x, y)." if is_data else ""
 
 
 def check_frequency(frequency: Any) -> None:

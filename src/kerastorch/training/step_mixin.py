@@ -227,9 +227,9 @@ class StepMixin(Functional):
             raise RuntimeError(
                 f"call compile(loss=..., optimizer=...) before {verb}{'' if verb == 'training' else '()'}."
             )
-        if verb in ("fit", "evaluate", "train_on_batch", "test_on_batch"):
+        if verb in ("fit", "evaluate", "train_on_batch", "test_on_batch", "find_lr"):
             check_registered(self)
-            step = "train_step" if verb in ("fit", "train_on_batch") else "test_step"
+            step = "test_step" if verb in ("evaluate", "test_on_batch") else "train_step"
             own = overrides(self, step, "compute_loss") or may_call_add_loss(self)
             if not own and self._trainer.compiled_loss.outputs.needs_targets:
                 check_targets_are_given(verb, x, y)
