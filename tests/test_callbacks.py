@@ -205,7 +205,7 @@ def test_a_class_or_another_thing_is_no_callback():
     x, y = regression(40)
     with pytest.raises(TypeError, match=r"pass EarlyStopping\(\), not the class EarlyStopping"):
         model_for_values().fit(x, y, verbose=0, callbacks=[EarlyStopping])
-    with pytest.raises(TypeError, match=r"is not a kerastorch.callbacks.Callback"):
+    with pytest.raises(TypeError, match=r"'early' is text. Pass instances"):
         model_for_values().fit(x, y, verbose=0, callbacks=["early"])
 
 
