@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from kerastorch.core.torch_class import declared_class
+
 _LARGEST_TENSOR = 16  # elements; of a larger tensor the shape is shown
 
 
@@ -48,7 +50,7 @@ def constructor_parameters(kind: type) -> dict[str, inspect.Parameter]:
     `**kwargs` is replaced by the parameters of the next class in the method resolution order.
     """
     found: dict[str, inspect.Parameter] = {}
-    for one in kind.__mro__:
+    for one in declared_class(kind).__mro__:
         if one is object or "__init__" not in vars(one):
             continue
         parameters = list(inspect.signature(vars(one)["__init__"]).parameters.values())[1:]  # without self

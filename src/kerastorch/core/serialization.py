@@ -15,6 +15,7 @@ from kerastorch.core.errors import unknown
 from kerastorch.core.keyword_hints import KeywordHints
 from kerastorch.core.ownership import is_own
 from kerastorch.core.representation import represent
+from kerastorch.core.torch_class import declared_class
 
 _TABLE: dict[str, Any] = {}  # "layers.Dense" -> the class, "activations.relu" -> the function
 _NAMES: dict[Any, str] = {}
@@ -81,7 +82,7 @@ class Configurable(KeywordHints):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if is_own(cls) and not cls.__name__.startswith("_"):
+        if is_own(cls) and not cls.__name__.startswith("_") and declared_class(cls) is cls:
             room = cls.__module__.split(".")[1]
             register(cls, f"{room}.{cls.__name__}")
 
@@ -133,7 +134,7 @@ def _arguments(kind: type) -> list[str]:
     They include those that `**kwargs` passes to base classes.
     """
     found: dict[str, None] = {}
-    for one in kind.__mro__:
+    for one in declared_class(kind).__mro__:
         if one is object or "__init__" not in vars(one):
             continue
         parameters = list(inspect.signature(vars(one)["__init__"]).parameters.values())[1:]
@@ -167,8 +168,9 @@ def encode(value: Any) -> Any:
         return {str(key): encode(one) for key, one in value.items()}
     if isinstance(value, torch.dtype):
         return {"dtype": str(value).removeprefix("torch.")}
-    if isinstance(value, Configurable) and type(value) in _NAMES:
-        return {"class_name": _NAMES[type(value)], "config": value.get_config()}
+    name = name_of(type(value)) if isinstance(value, Configurable) else None
+    if name is not None:
+        return {"class_name": name, "config": value.get_config()}
     try:
         if value in _NAMES:
             return {"function": _NAMES[value]}
@@ -201,7 +203,7 @@ def decode(value: Any) -> Any:
 
 def name_of(kind: Any) -> str | None:
     """Return the name of a class or function in the table, or `None`."""
-    return _NAMES.get(kind)
+    return _NAMES.get(declared_class(kind) if isinstance(kind, type) else kind)
 
 
 def find_class(name: Any) -> Any:

@@ -34,9 +34,6 @@ from kerastorch.layers.dropout import (
     Dropout,
     GaussianDropout,
     GaussianNoise,
-    SpatialDropout1D,
-    SpatialDropout2D,
-    SpatialDropout3D,
 )
 from kerastorch.layers.einsum import EinsumDense
 from kerastorch.layers.embedding import Embedding, ReversibleEmbedding
@@ -93,6 +90,7 @@ from kerastorch.layers.reshaping import Flatten, Identity, Masking, Permute, Rep
 from kerastorch.layers.resizing import CenterCrop, Resizing
 from kerastorch.layers.rnn import RNN
 from kerastorch.layers.rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from kerastorch.layers.spatial_dropout import SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
 from kerastorch.layers.spectral_normalization import SpectralNormalization
 from kerastorch.layers.string_lookup import StringLookup
 from kerastorch.layers.text_vectorization import TextVectorization

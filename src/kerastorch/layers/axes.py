@@ -102,6 +102,25 @@ def positive_axes(layer: Layer, axes: int | Sequence[int], ndim: int) -> tuple[i
     return from_front
 
 
+def last_sizes(layer: Layer, axes: int | Sequence[int]) -> tuple[int, ...] | None:
+    """Return the sizes of `axes` in the input that a layer was built for, if they are the last axes.
+
+    Args:
+        layer: The layer.
+        axes: One axis or several, negative if they are counted from the end.
+
+    Returns:
+        The sizes; `None` if the input is unknown, if a size varies, or if `axes` are not the last axes.
+    """
+    if not layer.built_on:
+        return None
+    shape = layer.built_on[0]
+    from_front = positive_axes(layer, axes, len(shape))
+    sizes = tuple(shape[axis] for axis in from_front)
+    is_last = from_front == tuple(range(len(shape) - len(sizes), len(shape)))
+    return sizes if is_last and min(sizes) >= 0 else None
+
+
 def apply_along_axes(x: Tensor, axes: tuple[int, ...], function: Callable[[Tensor, list[int]], Tensor]) -> Tensor:
     """Apply a function that works on the last axes of a tensor to any axes.
 

@@ -13,6 +13,7 @@ from kerastorch.constraints import Constraint
 from kerastorch.core.channel_tracking import Channels
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.serialization import Configurable, current_codec
+from kerastorch.core.torch_class import TorchClass, join_torch_class
 from kerastorch.core.torch_private import non_persistent_buffers
 from kerastorch.module.base_module import added_losses
 from kerastorch.module.weights_mixin import WeightsMixin
@@ -41,6 +42,7 @@ class Layer(WeightsMixin, Configurable):
         takes_channels_last: Whether the layer takes the last axis as the channels and has no argument to change that.
         axis_given: `False` if the layer works along the last axis only because no axis was given.
         keeps_axes: Whether each axis of the output has the meaning of the same axis of the input.
+        torch_class: Class of torch that a built layer is an instance of if it computes the same; `None` for none.
 
     >>> class Scale(Layer):
     ...     def build(self, input_shape):
@@ -65,6 +67,7 @@ class Layer(WeightsMixin, Configurable):
     takes_channels_last = False
     axis_given = True
     keeps_axes = False
+    torch_class: TorchClass | None = None
     _placement: Tensor
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, activity_regularizer: Any = None) -> None:
@@ -123,6 +126,7 @@ class Layer(WeightsMixin, Configurable):
         self._build_hook.remove()
         del self._buffers["_placement"], self._build_hook
         non_persistent_buffers(self).discard("_placement")
+        join_torch_class(self)
 
     def add_weight(
         self,
@@ -237,6 +241,19 @@ class Layer(WeightsMixin, Configurable):
         return given if self.keeps_axes else None
 
     # --- as a torch module ------------------------------------------------------------------------------------
+
+    def torch_attributes(self) -> dict[str, Any] | None:
+        """Return the attributes of `torch_class` that the layer has under no other name.
+
+        Returns:
+            The attributes by name; `None` if the layer is not an instance of `torch_class`, because it computes more
+            with its options.
+        """
+        return None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        join_torch_class(self)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if not self.built and any(key.startswith(prefix) for key in state_dict):

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kerastorch.core.errors import check_int, mismatch
-from kerastorch.layers.convolution import Convolutional
+from kerastorch.core.serialization import encode
+from kerastorch.layers.convolution import Convolutional, convolution_class
 from kerastorch.layers.spatial import check_sizes
 from kerastorch.layers.weight_options import make_weight, set_weight_options
 
@@ -63,7 +64,12 @@ class _ConvTranspose(Convolutional):
         )
         if any(extra >= stride for extra, stride in zip(self.output_padding or (), self.strides, strict=False)):
             raise mismatch("output_padding", output_padding, f"less than strides={self.strides}, axis by axis")
+        self._keras_padding = {"padding": self.padding, "output_padding": self.output_padding}
         self._set_torch_arguments()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments, in which `padding` and `output_padding` are always those of Keras."""
+        return super().get_config() | {name: encode(value) for name, value in self._keras_padding.items()}
 
     def _set_torch_arguments(self) -> None:
         """Translate Keras' padding to the `padding` and `output_padding` of torch.
@@ -90,6 +96,9 @@ class _ConvTranspose(Convolutional):
             front + (0 if slices_output else cut) for (front, _), cut in zip(cuts, end_cuts, strict=True)
         ]
 
+    def padding_name(self) -> str:
+        return str(self._keras_padding["padding"])
+
     def build(self, input_shape: torch.Size) -> None:
         self.in_channels, _ = self.channels_and_sizes(input_shape)
         self.weight = make_weight(self, "kernel", (self.in_channels, self.filters, *self.kernel_size), "weight")
@@ -107,6 +116,18 @@ class _ConvTranspose(Convolutional):
             self.dilation_rate,
         )
         return self.apply_activation(y if self._output_slices is None else y[self._output_slices])
+
+    def torch_attributes(self) -> dict[str, Any] | None:
+        if not self.computes_as_torch() or self._window_zeros is not None or self._output_slices is not None:
+            return None
+        return {
+            "padding": tuple(self._torch_padding),
+            "output_padding": tuple(self._torch_output_padding),
+            "groups": 1,
+            "transposed": True,
+            "padding_mode": "zeros",
+            "_reversed_padding_repeated_twice": [one for size in reversed(self._torch_padding) for one in (size, size)],
+        }
 
 
 def _outputs_to_cut(padding: str, span: int, stride: int, output_padding: int | None) -> tuple[int, int]:
@@ -150,6 +171,7 @@ class Conv1DTranspose(_ConvTranspose):
     """
 
     rank = 1
+    torch_class = convolution_class(nn.ConvTranspose1d, out_channels="filters")
 
 
 class Conv2DTranspose(_ConvTranspose):
@@ -167,6 +189,7 @@ class Conv2DTranspose(_ConvTranspose):
     """
 
     rank = 2
+    torch_class = convolution_class(nn.ConvTranspose2d, out_channels="filters")
 
 
 class Conv3DTranspose(_ConvTranspose):
@@ -183,6 +206,7 @@ class Conv3DTranspose(_ConvTranspose):
     """
 
     rank = 3
+    torch_class = convolution_class(nn.ConvTranspose3d, out_channels="filters")
 
     def __init__(
         self,

@@ -6,18 +6,32 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kerastorch import activations
 from kerastorch.core.errors import check_choice, check_int, mismatch
+from kerastorch.core.torch_class import TorchClass
 from kerastorch.layers.base import activation_name
 from kerastorch.layers.constant_output import raise_if_constant
-from kerastorch.layers.padding import fixed_padding, pad_input
+from kerastorch.layers.padding import fixed_padding, pad_input, same_padding
 from kerastorch.layers.spatial import Spatial, check_sizes
 from kerastorch.layers.weight_options import make_weight, set_weight_options
 
 CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+
+_ALIASES = {"stride": "strides", "dilation": "dilation_rate"}
+
+
+def convolution_class(kind: type[nn.Module], **aliases: str) -> TorchClass:
+    """Return a class of convolutions of torch for layers that have Keras' arguments.
+
+    Args:
+        kind: The class.
+        **aliases: Further attributes of `kind`, and the attribute of the layer with the same value.
+    """
+    return TorchClass(kind, _ALIASES | aliases, decided_by=("activation",))
 
 
 class Convolutional(Spatial):
@@ -124,12 +138,34 @@ class Convolutional(Spatial):
             return self.activation(y.movedim(1, -1)).movedim(-1, 1)
         return self.activation(self.from_channels_first(y))
 
+    def padding_name(self) -> str:
+        """Return Keras' name of the padding."""
+        return self.padding
+
+    def computes_as_torch(self) -> bool:
+        """Return whether the layer adds nothing to a convolution of channels-first inputs."""
+        return self.activation is activations.linear and not self._is_channels_last
+
+    def attributes_of_convolution(self) -> dict[str, Any] | None:
+        """Return what `torch_attributes` returns for convolutions that are not transposed."""
+        # 'valid' and, without strides, 'same' mean in torch what they mean here
+        is_other_padding = self.padding == "causal" or (self.padding == "same" and max(self.strides) > 1)
+        if is_other_padding or not self.computes_as_torch():
+            return None
+        zeros = [same_padding(1, span, 1) if self.padding == "same" else (0, 0) for span in reversed(self._span)]
+        return {
+            "transposed": False,
+            "output_padding": (0,) * self.rank,
+            "padding_mode": "zeros",
+            "_reversed_padding_repeated_twice": [amount for both in zeros for amount in both],
+        }
+
     def extra_repr(self) -> str:
         channels = ""
         if self.filters is not None:
             channels = f"{self.in_channels} -> {self.filters}, " if self.built else f"{self.filters}, "
         return (
-            f"{channels}kernel_size={self.kernel_size}, strides={self.strides}, padding={self.padding}"
+            f"{channels}kernel_size={self.kernel_size}, strides={self.strides}, padding={self.padding_name()}"
             f"{activation_name(self.activation)}{'' if self.built else ', unbuilt'}"
         )
 
@@ -197,13 +233,17 @@ class _Conv(Convolutional):
         y = convolution(padded, self.weight, self.bias, self.strides, padding, self.dilation_rate, self.groups)
         return self.apply_activation(y)
 
+    def torch_attributes(self) -> dict[str, Any] | None:
+        return self.attributes_of_convolution()
+
 
 class Conv1D(_Conv):
     """Convolution over sequences: `(batch, steps, channels)` -> `(batch, new_steps, filters)`.
 
     The axis order is that of Keras, of `Embedding` and of the recurrent layers. Data in the order of `torch.nn.Conv1d`
     and `BatchNorm1d`, `(batch, channels, steps)`, need `data_format='channels_first'`, in this layer and in the pooling
-    after it: the layer cannot recognise the order.
+    after it: the layer cannot recognise the order. Once built, a layer with `data_format='channels_first'` and no
+    activation is an instance of `torch.nn.Conv1d`, unless its padding is `'causal'`, or `'same'` with strides.
 
     Args:
         filters: Number of channels of the output.
@@ -238,6 +278,7 @@ class Conv1D(_Conv):
     """
 
     rank = 1
+    torch_class = convolution_class(nn.Conv1d, out_channels="filters")
 
     def _padding_choices(self) -> tuple[str, ...]:
         return ("valid", "same", "causal")
@@ -247,7 +288,8 @@ class Conv2D(_Conv):
     """Convolution over images: `(batch, channels, height, width)` -> `(batch, filters, new_height, new_width)`.
 
     `groups`, `activation` and the arguments after them are those of `Conv1D`; `weight` is
-    `(filters, channels / groups, *kernel_size)`.
+    `(filters, channels / groups, *kernel_size)`. Once built, a channels-first layer without an activation is an
+    instance of `torch.nn.Conv2d`, unless its padding is `'same'` with strides.
 
     Args:
         filters: Number of channels of the output.
@@ -264,6 +306,7 @@ class Conv2D(_Conv):
     """
 
     rank = 2
+    torch_class = convolution_class(nn.Conv2d, out_channels="filters")
 
 
 class Conv3D(_Conv):
@@ -281,3 +324,4 @@ class Conv3D(_Conv):
     """
 
     rank = 3
+    torch_class = convolution_class(nn.Conv3d, out_channels="filters")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kerastorch import activations
 from kerastorch.core.channel_tracking import Channels
 from kerastorch.core.errors import check_int
+from kerastorch.core.torch_class import TorchClass
 from kerastorch.layers.base import Layer, activation_name
 from kerastorch.layers.constant_output import raise_if_constant, warn_if_constant
 from kerastorch.layers.weight_options import make_weight, set_weight_options
@@ -19,7 +20,8 @@ from kerastorch.layers.weight_options import make_weight, set_weight_options
 class Dense(Layer):
     """Densely connected layer: `activation(x @ weight.T + bias)`.
 
-    The number of input features is read from the first batch.
+    The number of input features is read from the first batch. Once built, a layer without an activation is an instance
+    of `torch.nn.Linear`.
 
     Args:
         units: Size of the last axis of the output.
@@ -46,6 +48,7 @@ class Dense(Layer):
 
     supports_masking = True
     takes_channels_last = True
+    torch_class = TorchClass(nn.Linear, {"out_features": "units"}, decided_by=("activation",))
     weight: torch.nn.Parameter
     bias: torch.nn.Parameter | None
 
@@ -82,6 +85,9 @@ class Dense(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(F.linear(x, self.weight, self.bias))
+
+    def torch_attributes(self) -> dict[str, Any] | None:
+        return {"in_features": self.weight.shape[-1]} if self.activation is activations.linear else None
 
     def channels_after(self, given: Channels | None) -> Channels | None:
         """Return the channel axis of the output: the units take the place of channels on the last axis."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kerastorch.core.errors import check_int
 from kerastorch.initializers import Initializer
-from kerastorch.layers.convolution import CONVOLUTIONS, Convolutional
+from kerastorch.layers.convolution import CONVOLUTIONS, Convolutional, convolution_class
 from kerastorch.layers.padding import fixed_padding, pad_input
 from kerastorch.layers.weight_options import make_weight, set_weight_options
 
@@ -96,6 +96,10 @@ class _DepthwiseConv(Convolutional):
     def forward(self, x: Tensor) -> Tensor:
         return self.apply_activation(self.depthwise(x, self.weight, self.bias))
 
+    def torch_attributes(self) -> dict[str, Any] | None:
+        found = self.attributes_of_convolution()
+        return found and found | {"groups": self.in_channels, "out_channels": self.in_channels * self.depth_multiplier}
+
 
 class DepthwiseConv1D(_DepthwiseConv):
     """Convolution of each channel of a sequence with filters of its own.
@@ -129,6 +133,7 @@ class DepthwiseConv1D(_DepthwiseConv):
     """
 
     rank = 1
+    torch_class = convolution_class(nn.Conv1d)
 
 
 class DepthwiseConv2D(_DepthwiseConv):
@@ -147,6 +152,7 @@ class DepthwiseConv2D(_DepthwiseConv):
     """
 
     rank = 2
+    torch_class = convolution_class(nn.Conv2d)
 
 
 class _SeparableConv(_DepthwiseConv):

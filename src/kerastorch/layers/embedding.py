@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kerastorch.core.errors import check_float, check_int, mismatch
+from kerastorch.core.torch_class import TorchClass
 from kerastorch.initializers import Initializer
 from kerastorch.layers.base import Layer
 from kerastorch.layers.weight_options import make_weight, set_weight_options
@@ -16,6 +17,8 @@ from kerastorch.layers.weight_options import make_weight, set_weight_options
 
 class Embedding(Layer):
     """Table of trained vectors: row `i` of `weight` for each integer `i`, as in `torch.nn.Embedding`.
+
+    Once built, a layer that makes no masks is an instance of `torch.nn.Embedding`.
 
     Args:
         input_dim: Number of rows; the integers of the input are 0 to `input_dim - 1`.
@@ -41,6 +44,7 @@ class Embedding(Layer):
     """
 
     excluded_args = frozenset({"weights"})  # the state dict has them
+    torch_class = TorchClass(nn.Embedding, {"num_embeddings": "input_dim", "embedding_dim": "output_dim"})
 
     weight: torch.nn.Parameter
     embeddings_initializer: Initializer
@@ -91,6 +95,12 @@ class Embedding(Layer):
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         return x.ne(0) if self.mask_zero else None
+
+    def torch_attributes(self) -> dict[str, Any] | None:
+        if self.mask_zero:  # a module in place of this layer would make no masks
+            return None
+        names = ("padding_idx", "max_norm")
+        return dict.fromkeys(names) | {"norm_type": 2.0, "scale_grad_by_freq": False, "sparse": False}
 
     def extra_repr(self) -> str:
         return f"{self.input_dim}, {self.output_dim}{'' if self.built else ', unbuilt'}"

@@ -7,11 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kerastorch.core.errors import check_float, mismatch
-from kerastorch.layers.axes import LAST, apply_along_axes, check_axes, check_axis, positive_axes, positive_channel_axis
+from kerastorch.core.torch_class import TorchClass
+from kerastorch.layers.axes import (
+    LAST,
+    apply_along_axes,
+    check_axes,
+    check_axis,
+    last_sizes,
+    positive_axes,
+    positive_channel_axis,
+)
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channel_axis import ChannelAxis
 from kerastorch.layers.options import LayerOptions
@@ -64,7 +73,8 @@ class AffineNormalization(Layer):
 class LayerNormalization(AffineNormalization):
     """Layer normalization: mean 0 and variance 1 along `axis` in each sample, then `weight * x + bias`.
 
-    Source: Ba et al. 2016. It computes the same as `torch.nn.LayerNorm`, whose default epsilon is 1e-5.
+    Source: Ba et al. 2016. It computes the same as `torch.nn.LayerNorm`, whose default epsilon is 1e-5. Once built, it
+    is an instance of that class if `axis` are the last axes and no `bias` comes without a `weight`.
 
     Args:
         axis: Axis or axes, default the last one. It is required behind a layer whose channels are on axis 1, for which
@@ -86,6 +96,8 @@ class LayerNormalization(AffineNormalization):
     >>> LayerNormalization(epsilon=0)(torch.tensor([[1.0, 3.0]])).detach()
     tensor([[-1.,  1.]])
     """
+
+    torch_class = TorchClass(nn.LayerNorm, {"eps": "epsilon"})
 
     def __init__(
         self,
@@ -116,12 +128,19 @@ class LayerNormalization(AffineNormalization):
 
         return apply_along_axes(x, positive_axes(self, self.axis, x.ndim), normalize)
 
+    def torch_attributes(self) -> dict[str, Any] | None:
+        sizes = last_sizes(self, self.axis)
+        if sizes is None or (self.weight is None and self.bias is not None):
+            return None
+        return {"normalized_shape": sizes, "elementwise_affine": self.weight is not None}
+
 
 class GroupNormalization(AffineNormalization, ChannelAxis):
     """Group normalization: mean 0 and variance 1 over a group of channels and all positions of each sample.
 
     This is followed by `weight * x + bias` (Wu & He 2018). It computes the same as `torch.nn.GroupNorm`, whose default
-    epsilon is 1e-5.
+    epsilon is 1e-5. Once built, it is an instance of that class if the channels are axis 1 and no `bias` comes without
+    a `weight`.
 
     Args:
         groups: Number of groups, a divisor of the number of channels; -1 makes each channel a group (instance
@@ -145,6 +164,8 @@ class GroupNormalization(AffineNormalization, ChannelAxis):
     >>> GroupNormalization(2, epsilon=0)(torch.tensor([[1.0, 3.0, 10.0, 20.0]])).detach()
     tensor([[-1.,  1., -1.,  1.]])
     """
+
+    torch_class = TorchClass(nn.GroupNorm, {"eps": "epsilon"})
 
     def __init__(
         self,
@@ -188,6 +209,15 @@ class GroupNormalization(AffineNormalization, ChannelAxis):
         y = F.group_norm(x if axis == 1 else x.movedim(axis, 1), groups, self.weight, self.bias, self.epsilon)
         return y if axis == 1 else y.movedim(1, axis)
 
+    def torch_attributes(self) -> dict[str, Any] | None:
+        if not self.built_on or (self.weight is None and self.bias is not None):
+            return None
+        shape = self.built_on[0]
+        if positive_channel_axis(self, self.axis, len(shape)) != 1 or shape[1] < 0:
+            return None
+        groups = shape[1] if self.groups == -1 else self.groups
+        return {"num_groups": groups, "num_channels": shape[1], "affine": self.weight is not None}
+
     def extra_repr(self) -> str:
         return f"groups={self.groups}, axis={self.axis}"
 
@@ -195,7 +225,7 @@ class GroupNormalization(AffineNormalization, ChannelAxis):
 class RMSNormalization(Layer):
     """RMS normalization: `weight * x / sqrt(mean(x^2) + epsilon)` along `axis`, as `torch.nn.RMSNorm`.
 
-    Source: Zhang & Sennrich 2019.
+    Source: Zhang & Sennrich 2019. Once built, it is an instance of `torch.nn.RMSNorm` if `axis` are the last axes.
 
     Args:
         axis: Axis or axes, default the last one. It is required behind a layer whose channels are on axis 1, for which
@@ -212,6 +242,7 @@ class RMSNormalization(Layer):
 
     supports_masking = True
     keeps_axes = True
+    torch_class = TorchClass(nn.RMSNorm, {"eps": "epsilon"})
     weight: torch.nn.Parameter
 
     def __init__(
@@ -236,6 +267,10 @@ class RMSNormalization(Layer):
             return F.rms_norm(last, sizes, self.weight, self.epsilon)
 
         return apply_along_axes(x, positive_axes(self, self.axis, x.ndim), normalize)
+
+    def torch_attributes(self) -> dict[str, Any] | None:
+        sizes = last_sizes(self, self.axis)
+        return None if sizes is None else {"normalized_shape": sizes, "elementwise_affine": True}
 
 
 class UnitNormalization(Layer):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.module_tree import is_unbuilt
 from kerastorch.core.nested import leaves, map_structure, map_tensors
+from kerastorch.core.torch_class import declared_class
 from kerastorch.functional.call_signature import CallSignature
 from kerastorch.functional.functional_model import Functional
 from kerastorch.layers.batch_normalization import BatchNormalization
@@ -133,7 +134,7 @@ def _row_shape(module: nn.Module) -> RowShape | Literal["same"] | None:
     if isinstance(module, Normalization):
         has_columns = module.axis == -1 and module.mean.numel() > 1
         return RowShape((module.mean.numel(),)) if has_columns else "same"
-    return "same" if type(module) in _SAME_SHAPE else None
+    return "same" if declared_class(type(module)) in _SAME_SHAPE else None
 
 
 def _row_shape_of_chain(chain: nn.Module) -> RowShape | Literal["same"] | None:

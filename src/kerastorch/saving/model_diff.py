@@ -12,6 +12,7 @@ from kerastorch.checkpoint.module_state import non_persistent_buffers
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.ownership import is_third_party
 from kerastorch.core.representation import constructor_parameters
+from kerastorch.core.torch_class import declared_class
 from kerastorch.layers.adaptable import AdaptableLayer, adapted_buffers
 from kerastorch.saving.hook_detection import attached_hooks
 
@@ -44,7 +45,7 @@ def describe_difference(model: nn.Module, other: nn.Module) -> str | None:
 
 def _classes(model: nn.Module) -> dict[str, Any]:
     """Return the class of each module, by path."""
-    return {name: type(part) for name, part in model.named_modules(remove_duplicate=False)}
+    return {name: declared_class(type(part)) for name, part in model.named_modules(remove_duplicate=False)}
 
 
 def _settings(model: nn.Module) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from kerastorch.core.module_tree import is_unbuilt
 from kerastorch.core.ownership import is_from, is_own
 from kerastorch.core.serialization import encode, name_of
+from kerastorch.core.torch_class import declared_class
 from kerastorch.layers.base import Layer
 from kerastorch.saving import torch_allowlist, torch_modules
 from kerastorch.saving.registry import get_registered_name
@@ -78,7 +79,7 @@ class Writer:
 
     def _class_name(self, kind: type) -> str:
         """Return the name of a class of kerastorch, torch or the user."""
-        return name_of(kind) or torch_modules.NAMES.get(kind) or self._custom_name(kind)
+        return name_of(kind) or torch_modules.NAMES.get(kind) or self._custom_name(declared_class(kind))
 
     def _custom_name(self, thing: Callable[..., Any]) -> str:
         """Return the name of a user's class or function, and note it in `custom`.
