@@ -67,7 +67,7 @@ def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Tensor:
         raise TypeError(f"{name} has dtype {array.dtype}; encode it as numbers first.{how}")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    if array.dtype in (np.uint16, np.uint32, np.uint64):  # torch has few operations for these dtypes
+    if array.dtype in _WIDE_UNSIGNED:
         if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
             raise TypeError(f"{name} is uint64 with values beyond int64; scale it first.")
         array = array.astype(np.int64)
@@ -80,6 +80,19 @@ def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Tensor:
     with warnings.catch_warnings():  # torch warns of read-only memory; kerastorch never writes to it
         warnings.filterwarnings("ignore", message=".*not writable.*")
         return torch.from_numpy(array)
+
+
+# torch has few operations for these dtypes
+_WIDE_UNSIGNED = (np.dtype(np.uint16), np.dtype(np.uint32), np.dtype(np.uint64))
+
+
+def is_converted_by_copy(array: np.ndarray[Any, Any]) -> bool:
+    """Return whether a tensor cannot share the memory of an array of numbers."""
+    if array.dtype.kind not in "biufc":
+        return False
+    is_known = array.dtype.isnative and array.dtype not in _WIDE_UNSIGNED
+    is_too_long = array.dtype.itemsize > 8 and array.dtype.kind == "f"
+    return not is_known or is_too_long or any(stride < 0 for stride in array.strides)
 
 
 def _check_rectangular(data: Any, name: str) -> None:
@@ -100,6 +113,22 @@ def is_scipy_sparse(data: Any) -> bool:
     """Return whether `data` is a sparse array or matrix of SciPy."""
     sparse = sys.modules.get("scipy.sparse")
     return sparse is not None and bool(sparse.issparse(data))
+
+
+def shape_in_file(data: Any) -> tuple[int, ...] | None:
+    """Return the shape of an array whose values are read by `data[rows]`, `None` for other objects.
+
+    Objects that give access to their memory (NumPy, JAX, CuPy) and tables are not read by piece.
+    """
+    if isinstance(data, (Tensor, np.ndarray, np.generic)) or hasattr(data, "iloc") or not hasattr(data, "__getitem__"):
+        return None
+    if callable(getattr(data, "get_shape", None)) and callable(getattr(data, "get_dtype", None)):
+        return tuple(data.get_shape())  # a slice of safetensors
+    if hasattr(data, "__array_interface__") or hasattr(data, "__dlpack__"):
+        return None
+    shape = getattr(data, "shape", None)
+    is_known = isinstance(shape, tuple) and isinstance(getattr(data, "dtype", None), np.dtype)
+    return tuple(map(int, shape)) if is_known and shape is not None else None
 
 
 def to_tensors(y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Tensor, Tensor, Tensor | None]:

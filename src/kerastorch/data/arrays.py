@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.core.array_conversion import from_array, is_scipy_sparse
+from kerastorch.core.array_conversion import from_array, is_scipy_sparse, shape_in_file
 from kerastorch.core.nested import is_record, is_sequence_of_arrays, leaves
 from kerastorch.core.output_structure import parts_of
+from kerastorch.data.lazy_arrays import READ_BYTES, LazyArray, pieces
 
 
 def is_array(data: Any) -> bool:
@@ -21,33 +22,9 @@ def is_array(data: Any) -> bool:
 
 def is_array_like(data: Any) -> bool:
     """Return whether `data` is one tensor or array, or can be read as one."""
-    return isinstance(data, (Tensor, np.ndarray)) or hasattr(data, "__array__") or is_scipy_sparse(data)
-
-
-def to_tensors(data: Any, name: str) -> Any:
-    """Convert an array to a tensor, or several arrays to a dict or tuple of tensors.
-
-    Args:
-        data: A tensor, NumPy array, pandas object, SciPy sparse array or list of numbers, or a dict, list or dataclass
-            of these.
-        name: Name of the argument, for messages.
-
-    Raises:
-        TypeError: The dtype is not numeric, or is complex.
-        ValueError: A list is ragged, an array is masked, or a value is a scalar.
-    """
-    if data is None:
-        return None
-    if isinstance(data, (Tensor, np.ndarray)):
-        return to_tensor(data, name)
-    if isinstance(data, Mapping):
-        return {key: to_tensors(part, f"{name}[{key!r}]") for key, part in data.items()}
-    if is_record(data):
-        fields: Any = parts_of(data)  # a record has parts by name
-        return {key: to_tensors(part, f"{name}.{key}") for key, part in fields.items()}
-    if is_sequence_of_arrays(data):
-        return tuple(to_tensors(part, f"{name}[{index}]") for index, part in enumerate(data))
-    return to_tensor(data, name)
+    if isinstance(data, (Tensor, np.ndarray)) or hasattr(data, "__array__") or is_scipy_sparse(data):
+        return True
+    return shape_in_file(data) is not None
 
 
 def to_tensor(data: Any, name: str) -> Tensor:
@@ -61,6 +38,33 @@ def to_tensor(data: Any, name: str) -> Tensor:
             f"instead of {name}[0]."
         )
     return found
+
+
+def to_tensors(data: Any, name: str, convert: Callable[[Any, str], Any] = to_tensor) -> Any:
+    """Convert an array to a tensor, or several arrays to a dict or tuple of tensors.
+
+    Args:
+        data: A tensor, NumPy array, pandas object, SciPy sparse array or list of numbers, or a dict, list or dataclass
+            of these.
+        name: Name of the argument, for messages.
+        convert: Converts one array. Default: `to_tensor`.
+
+    Raises:
+        TypeError: The dtype is not numeric, or is complex.
+        ValueError: A list is ragged, an array is masked, or a value is a scalar.
+    """
+    if data is None:
+        return None
+    if isinstance(data, (Tensor, np.ndarray)):
+        return convert(data, name)
+    if isinstance(data, Mapping):
+        return {key: to_tensors(part, f"{name}[{key!r}]", convert) for key, part in data.items()}
+    if is_record(data):
+        fields: Any = parts_of(data)  # a record has parts by name
+        return {key: to_tensors(part, f"{name}.{key}", convert) for key, part in fields.items()}
+    if is_sequence_of_arrays(data):
+        return tuple(to_tensors(part, f"{name}[{index}]", convert) for index, part in enumerate(data))
+    return convert(data, name)
 
 
 def _from_torch(data: Tensor, name: str) -> Tensor:
@@ -119,17 +123,26 @@ def check_finite(data: Any, name: str) -> None:
         ValueError: The data have NaN or infinity; the message names the first place.
     """
     for label, leaf in leaves(data, name):
-        # A finite sum proves that all values are finite, and needs no second array. Since finite values may overflow,
-        # an infinite sum is followed by a check of each value.
-        if not leaf.is_floating_point() or bool(torch.isfinite(leaf.sum())) or bool(torch.isfinite(leaf).all()):
+        if leaf.is_floating_point():
+            _check_finite(leaf, label)
+
+
+def _check_finite(array: Tensor | LazyArray, name: str) -> None:
+    """Search a floating-point array piece by piece, so that no second array is needed."""
+    count, place, kind = 0, "", ""
+    for start, piece in pieces(array, READ_BYTES):
+        # A finite sum proves that all values are finite. Since finite values may overflow, an infinite sum is followed
+        # by a check of each value.
+        if bool(torch.isfinite(piece.sum())) or bool(torch.isfinite(piece).all()):
             continue
-        wrong = ~torch.isfinite(leaf)
-        first = wrong.nonzero()[0].tolist()
-        kind = "NaN" if bool(leaf.isnan().any()) else "infinite"
-        place = f"row {first[0]}" + (f", column {first[1]}" if leaf.ndim == 2 else "")
-        raise ValueError(
-            f"{label} has {int(wrong.sum())} {kind} values, first at {place}. Clean it, or pass check_finite=False."
-        )
+        wrong = ~torch.isfinite(piece)
+        if not count:
+            first = wrong.nonzero()[0].tolist()
+            place = f"row {start + first[0]}" + (f", column {first[1]}" if piece.ndim == 2 else "")
+        count += int(wrong.sum())
+        kind = "NaN" if kind == "NaN" or bool(piece.isnan().any()) else "infinite"
+    if count:
+        raise ValueError(f"{name} has {count} {kind} values, first at {place}. Clean it, or pass check_finite=False.")
 
 
 def check_weights(*sample_weights: Tensor) -> None:

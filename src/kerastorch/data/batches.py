@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from kerastorch.core.nested import first_rows, leaves, map_structure
+from kerastorch.data.lazy_arrays import MAX_COPY_BYTES, LazyArray, pieces
 from kerastorch.data.prefetch import Prefetcher
 from kerastorch.data.shuffle import permutation
 
 PIECE_BATCHES = 64  # maximal number of batches in a piece
 CPU_PIECE_BYTES = 2**20  # maximal size of a piece on the CPU: it fits into the cache of a core
 ACCELERATOR_PIECE_BYTES = 2**26  # maximal size of a piece on, or for, an accelerator, where calls cost more
+# How much of an array is compared when training resumes, and the size of its pieces, which are copied as int64.
+SUMMED_BYTES, SUM_PIECE_BYTES = 2**30, 2**22
 
 
 class Batch(NamedTuple):
@@ -111,10 +115,10 @@ class Resumable(Batches, Protocol):
 
 
 class ArrayBatches:
-    """Batches of tensors in memory, gathered by index in large pieces, which are then sliced.
+    """Batches of arrays, gathered by index in large pieces, which are then sliced.
 
     Args:
-        data: Tensors with the same number of rows.
+        data: Tensors and lazy arrays with the same number of rows.
         batch_size: Rows of a batch; the last batch may have fewer.
         shuffle: `True` permutes all rows in each epoch, `'batch'` only the rows within each batch.
         seed: Seed of the order, together with the number of the epoch.
@@ -141,12 +145,23 @@ class ArrayBatches:
         self._size = min(batch_size, self.samples)
         self._row_bytes = sum(leaf.nbytes // leaf.shape[0] for _, leaf in leaves(data.x))
         self.batch_size: int | None = self._size
-        self.targets: Any = data.y if rows is None else _select_rows(data.y, rows)
         self._devices = {leaf.device for _, leaf in leaves(data)}
         on_cpu = any(device.type == "cpu" for device in self._devices)
         self._prefetcher = prefetcher if on_cpu else None
         piece_bytes = CPU_PIECE_BYTES if on_cpu and prefetcher is None else ACCELERATOR_PIECE_BYTES
-        self._piece = self._size * max(1, min(PIECE_BATCHES, piece_bytes // max(1, self._size * self._row_bytes)))
+        read_bytes = max((leaf.read_bytes for _, leaf in leaves(data) if isinstance(leaf, LazyArray)), default=0)
+        most = PIECE_BATCHES if read_bytes <= piece_bytes else read_bytes
+        count = max(piece_bytes, read_bytes) // max(1, self._size * self._row_bytes)
+        self._piece = self._size * max(1, min(most, count))
+
+    @cached_property
+    def targets(self) -> Any:
+        """The targets of all rows; `None` if they are too large to be checked, or copied, as a whole."""
+        arrays = [leaf for _, leaf in leaves(self._data.y)]
+        is_large = sum(leaf.nbytes for leaf in arrays) > MAX_COPY_BYTES
+        if is_large or any(isinstance(leaf, LazyArray) for leaf in arrays):
+            return None
+        return self._data.y if self._rows is None else _select_rows(self._data.y, self._rows)
 
     def steps(self) -> int:
         assert self.samples is not None
@@ -187,10 +202,10 @@ class ArrayBatches:
                 rows = {device: order[here] for device, order in orders.items()}
                 yield Batch(*(_rows_by_device(field, rows) for field in self._data))
                 continue
-            whole = start == 0 and self._piece >= self.samples
-            part = self._data if whole else _take_rows(self._data, here)
-            # cloned, since a model may change its input in place, and the user's array must not change
-            yield Batch(map_structure(torch.clone, part.x), part.y, part.sample_weight)
+            _, y, sample_weight = self._data
+            # inputs are copied, since a model may change them in place, and the user's array must not change
+            x = map_structure(lambda t: None if t is None else _copy_rows(t, here), self._data.x)
+            yield Batch(x, _select_rows(y, here), _select_rows(sample_weight, here))
 
     def _order(self, number: int) -> Tensor | None:
         if not self._shuffle:
@@ -211,7 +226,11 @@ def _select_rows(field: Any, rows: Tensor | slice) -> Any:
     return None if field is None else map_structure(lambda t: None if t is None else _index_rows(t, rows), field)
 
 
-def _index_rows(tensor: Tensor, rows: Tensor | slice) -> Tensor:
+def _copy_rows(array: Tensor | LazyArray, rows: slice) -> Tensor:
+    return array[rows] if isinstance(array, LazyArray) else array[rows].clone()
+
+
+def _index_rows(tensor: Tensor | LazyArray, rows: Tensor | slice) -> Tensor:
     # for random rows `index_select` is three times as fast as indexing
     return tensor[rows] if isinstance(rows, slice) else tensor.index_select(0, rows)
 
@@ -260,14 +279,24 @@ class FirstBatches:
         return self.batches.exact and known is not None and known <= self._limit
 
 
-def _bit_sum(tensor: Tensor) -> str:
-    """Return the sum of a tensor's bits as integers.
+def _bit_sum(array: Tensor | LazyArray) -> str:
+    """Return the sum of an array's bits as integers.
 
-    Unlike a sum of floats, it does not depend on the order, the number of threads or the device.
+    Unlike a sum of floats, it does not depend on the order, the number of threads or the device. Of a very large array,
+    pieces at equal distances are summed.
     """
-    bits = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    total = 0
+    step = max(1, array.nbytes // SUMMED_BYTES)
+    for number, (_, piece) in enumerate(pieces(array, SUM_PIECE_BYTES)):
+        if number % step == 0:
+            total += _bit_sum_of_piece(piece)
+    return str((total + 2**63) % 2**64 - 2**63)  # as an int64 that overflows
+
+
+def _bit_sum_of_piece(piece: Tensor) -> int:
+    bits = torch.view_as_real(piece) if piece.is_complex() else piece
     bits = bits.view(_INTEGER_TYPES[bits.element_size()]) if bits.is_floating_point() else bits
-    return str(bits.sum(dtype=torch.int64).item())
+    return int(bits.sum(dtype=torch.int64).item())
 
 
 _INTEGER_TYPES = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes of an element

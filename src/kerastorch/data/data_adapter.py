@@ -24,9 +24,11 @@ from torch.utils.data.distributed import DistributedSampler
 from kerastorch.core.errors import check_int
 from kerastorch.core.nested import first_rows, leaves
 from kerastorch.data import arrays
+from kerastorch.data.array_sources import open_array
 from kerastorch.data.batch_reader import BatchReader, warn_of_integer_weights
 from kerastorch.data.batched_dataset import BatchedDataset, order_of
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
+from kerastorch.data.lazy_arrays import LazyArray
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.prefetch import Prefetcher
 from kerastorch.data.sequences import Samples, SequenceBatches, check_not_list_of_items, is_sequence_of_batches
@@ -94,7 +96,7 @@ class DataAdapter:
             arrays.check_indexes(x, y)
             if y is None and isinstance(x, Mapping):
                 x, y, _ = self._reader.read_arrays(x)
-            checked = _check_arrays(Batch(*map(arrays.to_tensors, (x, y, sample_weight), names)), names, finite)
+            checked = _check_arrays(_open(x, y, sample_weight, names), names, finite)
             self._data: Any = cast(checked)
             self.samples: int | None = first_rows(self._data.x)
         else:
@@ -130,7 +132,8 @@ class DataAdapter:
     def targets(self) -> Any:
         """Return all targets if they are in memory, else `None`; of a `Dataset`, its attribute `targets`."""
         if self.kind == "arrays":
-            return self._data.y
+            is_lazy = any(isinstance(leaf, LazyArray) for _, leaf in leaves(self._data.y))
+            return None if is_lazy else self._data.y
         found = getattr(self._data, "targets", None) if self.kind == "Dataset" else None
         try:
             given = None if found is None else torch.as_tensor(found)
@@ -309,6 +312,12 @@ def _kind_of(x: Any, name: str) -> str:
         f"{name} must be arrays, a Dataset, a DataLoader, a generator or a function that returns one, "
         f"got {type(x).__name__}."
     )
+
+
+def _open(x: Any, y: Any, sample_weight: Any, names: tuple[str, str, str]) -> Batch:
+    """Return arrays as tensors, and large ones that would be copied as lazy arrays; sample weights as tensors."""
+    lazily = (arrays.to_tensors(one, name, open_array) for one, name in zip((x, y), names, strict=False))
+    return Batch(*lazily, arrays.to_tensors(sample_weight, names[2]))
 
 
 def _check_not_given(kind: str, **given: Any) -> None:

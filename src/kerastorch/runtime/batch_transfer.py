@@ -14,12 +14,11 @@ from kerastorch.data.arrays import is_array_like, to_tensor
 from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.data.class_weight import ClassWeights
 from kerastorch.data.data_device import choose_data_device
+from kerastorch.data.lazy_arrays import MAX_COPY_BYTES, LazyArray, converted_by_piece, load_to
 from kerastorch.data.prefetch import device_prefetcher
 from kerastorch.runtime.first_layers import EMBEDDINGS, InputKind, declared_input_kinds, first_input_kind, model_of
 from kerastorch.runtime.input_dtypes import cast_input, input_kinds, kind_of_dtype, tensors_in
 from kerastorch.runtime.input_rows import InputRows
-
-MAX_CONVERTED_BYTES = 2**30  # arrays that would be larger after conversion are converted batch by batch
 
 
 class BatchTransfer:
@@ -113,16 +112,42 @@ class BatchTransfer:
     def convert_arrays(self, data: Batch) -> Batch:
         """Return all arrays, on the accelerator if `data_device` says so or they fit there.
 
-        They are cast to the dtypes of batches, unless that makes them larger than 1 GiB. Rows of one number get a
-        feature axis, as in `inputs`.
+        They are cast to the dtypes of batches: as a whole if the copies need little memory, else piece by piece. Rows
+        of one number get a feature axis, as in `inputs`.
         """
-        data = data._replace(x=self._rows(data.x))
-        size = sum(leaf.numel() for _, leaf in leaves((data.x, data.y))) * self.dtype.itemsize
-        if size <= MAX_CONVERTED_BYTES:
-            y = None if data.y is None else map_structure(self._cast_target, data.y)
-            data = Batch(self._cast_arrays(data.x), y, data.sample_weight)
+        if not any(isinstance(leaf, LazyArray) for _, leaf in leaves(data.x)):
+            data = data._replace(x=self._rows(data.x))
+        is_small = self._bytes_of_copies(data) <= MAX_COPY_BYTES
+        if is_small:
+            data = self._cast_all(data, lambda array, cast: array if isinstance(array, LazyArray) else cast(array))
         place = choose_data_device(sum(leaf.nbytes for _, leaf in leaves(data)), self._data_device, self.device)
-        return data if place is None else map_structure(lambda t: None if t is None else t.to(place), data)
+        if place is not None:
+            data = map_structure(lambda one: load_to(one, place), data)
+        # on the CPU, batches need no cast of their own; with a prefetcher, they are cast on the device, after the copy
+        return data if is_small or self.prefetcher is not None else self._cast_all(data, converted_by_piece)
+
+    def _cast_all(self, data: Batch, convert: Callable[[Any, Callable[[Tensor], Tensor]], Any]) -> Batch:
+        """Call `convert(array, cast)` for the inputs and targets whose dtypes change."""
+
+        def converted(array: Any, cast: Callable[[Tensor], Tensor]) -> Any:
+            example = torch.empty(0, *array.shape[1:], dtype=array.dtype)
+            return array if cast(example).dtype == array.dtype else convert(array, cast)
+
+        x = self._map_inputs(data.x, converted)
+        y = None if data.y is None else map_structure(lambda one: converted(one, self._cast_target), data.y)
+        return Batch(x, y, data.sample_weight)
+
+    def _bytes_of_copies(self, data: Batch) -> int:
+        """Return the bytes that casts of the arrays need."""
+        sizes = [0]
+
+        def count(array: Any, cast: Callable[[Tensor], Tensor]) -> Any:
+            if not isinstance(array, LazyArray):
+                sizes.append(array.numel() * self.dtype.itemsize)
+            return array
+
+        self._cast_all(data, count)
+        return sum(sizes)
 
     def _single_kind(self) -> InputKind | None:
         """Return the kind that a single input is cast to, if it is known without a call of the model."""
@@ -132,13 +157,16 @@ class BatchTransfer:
         found = first_input_kind(self._model)
         return None if found == "passes" else found
 
-    def _cast_arrays(self, x: Any) -> Any:
-        """Cast whole arrays, unless only a call of the model can show whether they are indices."""
-        if isinstance(x, Tensor) and self._kind is not None:
-            return cast_input(x, self._kind, self.dtype)
+    def _map_inputs(self, x: Any, convert: Callable[[Any, Callable[[Tensor], Tensor]], Any]) -> Any:
+        """Call `convert(array, cast)` for each input, unless only a call of the model can show what it becomes."""
+        if isinstance(x, (Tensor, LazyArray)) and self._kind is not None:
+            kind = self._kind
+            return convert(x, lambda one: cast_input(one, kind, self.dtype))
         if self._may_look_up:
             return x
-        return map_structure(lambda one: cast_input(one, kind_of_dtype(one), self.dtype), x)
+        return map_structure(
+            lambda one: convert(one, lambda part: cast_input(part, kind_of_dtype(part), self.dtype)), x
+        )
 
     def _cast_inputs(self, x: Any) -> Any:
         """Cast inputs that are on the device, each to the kind that the model uses it as."""
