@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kerastorch.core.array_conversion import is_converted_by_copy, is_scipy_sparse, shape_in_file
 from kerastorch.data.arrays import to_tensor
-from kerastorch.data.lazy_arrays import MAX_COPY_BYTES, READ_BYTES, LazyArray, Rows
+from kerastorch.data.lazy_arrays import READ_BYTES, LazyArray, Rows, is_large
 
 MAX_GAP = 4  # rows of which at least one in four is needed are read as one slice
 
@@ -19,7 +19,7 @@ MAX_GAP = 4  # rows of which at least one in four is needed are read as one slic
 def open_array(data: Any, name: str) -> Tensor | LazyArray:
     """Convert one array to a tensor, or to a `LazyArray` if that would need much memory.
 
-    A tensor shares the memory of `data`, or is a copy of at most `MAX_COPY_BYTES`. Larger copies are made of:
+    A tensor shares the memory of `data`, or is a small copy. Larger copies are made of:
 
     - arrays in files (h5py, zarr, safetensors and similar objects): all of them;
     - NumPy arrays and memory maps: those of a dtype that torch does not have, or of the other byte order;
@@ -36,7 +36,7 @@ def open_array(data: Any, name: str) -> Tensor | LazyArray:
     shape = shape_in_file(data)
     if shape is not None and shape:
         return _lazy_or_whole(data, shape, name, READ_BYTES) if shape[0] else torch.empty(shape)
-    if _copy_bytes(data) <= MAX_COPY_BYTES:
+    if not is_large(_copy_bytes(data)):
         return to_tensor(data[...] if shape == () else data, name)
     return _lazy_or_whole(data if isinstance(data, np.ndarray) else data.tocsr(), tuple(data.shape), name, 0)
 
@@ -52,21 +52,26 @@ def _copy_bytes(data: Any) -> int:
 def _lazy_or_whole(source: Any, shape: tuple[int, ...], name: str, read_bytes: int) -> Tensor | LazyArray:
     """Return an array of one or more rows as a tensor if it is small."""
     read = _Reader(source, name)
-    array = LazyArray(shape, read(slice(0, 1)).dtype, read, read_bytes=read_bytes)
-    return array if array.nbytes > MAX_COPY_BYTES else read(slice(0, shape[0]))
+    array = LazyArray(shape, read.dtype, read, read_bytes=read_bytes)
+    return array if is_large(array.nbytes) else read(slice(0, shape[0]))
 
 
 class _Reader:
     """Reads rows of an array by slices and by increasing indices, and returns them in the order asked for.
 
     Args:
-        source: An object with `[rows]`.
+        source: An object with `[rows]`, and at least one row.
         name: Name of the argument, for messages.
+
+    Attributes:
+        dtype: Dtype of the tensors that it returns, which the first row shows.
     """
 
     def __init__(self, source: Any, name: str) -> None:
         self._source, self._name = source, name
         self._takes_indices = not hasattr(source, "get_shape")
+        first = self._convert(source[0:1])
+        self.dtype, self._row_bytes = first.dtype, first.nbytes
 
     def __call__(self, rows: Rows) -> Tensor:
         if isinstance(rows, slice):
@@ -75,7 +80,8 @@ class _Reader:
         if not len(ordered):
             return self._convert(self._source[0:0])
         first, last = int(ordered[0]), int(ordered[-1]) + 1
-        if last - first <= MAX_GAP * len(ordered):
+        is_dense = last - first <= MAX_GAP * len(ordered) and (last - first) * self._row_bytes <= READ_BYTES
+        if is_dense or last - first == len(ordered):
             return self._convert(self._source[first:last]).index_select(0, rows - first)
         return self._ordered(ordered).index_select(0, places)
 

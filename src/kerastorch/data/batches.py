@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.nested import first_rows, leaves, map_structure
-from kerastorch.data.lazy_arrays import MAX_COPY_BYTES, LazyArray, pieces
+from kerastorch.data.lazy_arrays import LazyArray, is_large, pieces
 from kerastorch.data.prefetch import Prefetcher
 from kerastorch.data.shuffle import permutation
 
@@ -56,14 +56,16 @@ class Batches(Protocol):
     Attributes:
         samples: Number of rows of a pass, `None` if unknown.
         batch_size: Number of rows of a batch, `None` if unknown.
-        targets: All targets if they are in memory, else `None`.
         transient: Whether the source may reuse the memory of a batch for the next one.
     """
 
     samples: int | None
     batch_size: int | None
-    targets: Any
     transient: bool
+
+    @property
+    def targets(self) -> Any:
+        """Return all targets if they are in memory, else `None`."""
 
     @property
     def exact(self) -> bool:
@@ -158,8 +160,7 @@ class ArrayBatches:
     def targets(self) -> Any:
         """The targets of all rows; `None` if they are too large to be checked, or copied, as a whole."""
         arrays = [leaf for _, leaf in leaves(self._data.y)]
-        is_large = sum(leaf.nbytes for leaf in arrays) > MAX_COPY_BYTES
-        if is_large or any(isinstance(leaf, LazyArray) for leaf in arrays):
+        if is_large(sum(leaf.nbytes for leaf in arrays)) or any(isinstance(leaf, LazyArray) for leaf in arrays):
             return None
         return self._data.y if self._rows is None else _select_rows(self._data.y, self._rows)
 
@@ -204,7 +205,7 @@ class ArrayBatches:
                 continue
             _, y, sample_weight = self._data
             # inputs are copied, since a model may change them in place, and the user's array must not change
-            x = map_structure(lambda t: None if t is None else _copy_rows(t, here), self._data.x)
+            x = _select_rows(self._data.x, here, copies=True)
             yield Batch(x, _select_rows(y, here), _select_rows(sample_weight, here))
 
     def _order(self, number: int) -> Tensor | None:
@@ -222,12 +223,14 @@ def _take_rows(data: Batch, rows: Tensor | slice) -> Batch:
     return Batch(_select_rows(data.x, rows), _select_rows(data.y, rows), _select_rows(data.sample_weight, rows))
 
 
-def _select_rows(field: Any, rows: Tensor | slice) -> Any:
-    return None if field is None else map_structure(lambda t: None if t is None else _index_rows(t, rows), field)
+def _select_rows(field: Any, rows: Tensor | slice, copies: bool = False) -> Any:
+    select = _copy_rows if copies else _index_rows
+    return None if field is None else map_structure(lambda t: None if t is None else select(t, rows), field)
 
 
-def _copy_rows(array: Tensor | LazyArray, rows: slice) -> Tensor:
-    return array[rows] if isinstance(array, LazyArray) else array[rows].clone()
+def _copy_rows(array: Tensor | LazyArray, rows: Tensor | slice) -> Tensor:
+    found = _index_rows(array, rows)
+    return found.clone() if isinstance(array, Tensor) and isinstance(rows, slice) else found
 
 
 def _index_rows(tensor: Tensor | LazyArray, rows: Tensor | slice) -> Tensor:

@@ -316,8 +316,8 @@ def _kind_of(x: Any, name: str) -> str:
 
 def _open(x: Any, y: Any, sample_weight: Any, names: tuple[str, str, str]) -> Batch:
     """Return arrays as tensors, and large ones that would be copied as lazy arrays; sample weights as tensors."""
-    lazily = (arrays.to_tensors(one, name, open_array) for one, name in zip((x, y), names, strict=False))
-    return Batch(*lazily, arrays.to_tensors(sample_weight, names[2]))
+    inputs, targets = (arrays.to_tensors(one, name, open_array) for one, name in ((x, names[0]), (y, names[1])))
+    return Batch(inputs, targets, arrays.to_tensors(sample_weight, names[2]))
 
 
 def _check_not_given(kind: str, **given: Any) -> None:

@@ -14,6 +14,11 @@ READ_BYTES = 2**24  # how much is read at once from a file, where each request c
 Rows = slice | Tensor
 
 
+def is_large(size: int) -> bool:
+    """Return whether a size in bytes is too large for a copy of an array."""
+    return size > MAX_COPY_BYTES
+
+
 class LazyArray:
     """An array of which only the rows of a few batches are in memory.
 

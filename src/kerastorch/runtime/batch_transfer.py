@@ -14,7 +14,7 @@ from kerastorch.data.arrays import is_array_like, to_tensor
 from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.data.class_weight import ClassWeights
 from kerastorch.data.data_device import choose_data_device
-from kerastorch.data.lazy_arrays import MAX_COPY_BYTES, LazyArray, converted_by_piece, load_to
+from kerastorch.data.lazy_arrays import LazyArray, converted_by_piece, is_large, load_to
 from kerastorch.data.prefetch import device_prefetcher
 from kerastorch.runtime.first_layers import EMBEDDINGS, InputKind, declared_input_kinds, first_input_kind, model_of
 from kerastorch.runtime.input_dtypes import cast_input, input_kinds, kind_of_dtype, tensors_in
@@ -117,7 +117,7 @@ class BatchTransfer:
         """
         if not any(isinstance(leaf, LazyArray) for _, leaf in leaves(data.x)):
             data = data._replace(x=self._rows(data.x))
-        is_small = self._bytes_of_copies(data) <= MAX_COPY_BYTES
+        is_small = not is_large(self._bytes_of_copies(data))
         if is_small:
             data = self._cast_all(data, lambda array, cast: array if isinstance(array, LazyArray) else cast(array))
         place = choose_data_device(sum(leaf.nbytes for _, leaf in leaves(data)), self._data_device, self.device)
@@ -141,7 +141,7 @@ class BatchTransfer:
         """Return the bytes that casts of the arrays need."""
         sizes = [0]
 
-        def count(array: Any, cast: Callable[[Tensor], Tensor]) -> Any:
+        def count(array: Any, _: Callable[[Tensor], Tensor]) -> Any:
             if not isinstance(array, LazyArray):
                 sizes.append(array.numel() * self.dtype.itemsize)
             return array
