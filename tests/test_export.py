@@ -243,6 +243,29 @@ def test_labels_that_the_outputs_need_stay_inputs_of_the_program(tmp_path):
     torch.testing.assert_close(program(x, labels), net(x, labels))
 
 
+@BOTH
+def test_caches_and_other_objects_beside_the_tensors_are_no_outputs_of_the_program(ending, tmp_path):
+    class Cache:
+        def __init__(self, keys):
+            self.keys = keys
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, x):
+            return {"logits": self.head(x), "cache": Cache(x)}
+
+    net = Net()
+    forward = net.forward
+    kt.Model(net).export(tmp_path / f"model.{ending}", input_signature=(None, 3), verbose=False)
+    assert net.forward == forward
+    x = torch.randn(5, 3)
+    (found,) = run(tmp_path / f"model.{ending}", x)
+    torch.testing.assert_close(torch.as_tensor(found), net(x)["logits"])
+
+
 def test_inputs_that_nobody_knows_are_asked_for(tmp_path):
     model = kt.Model(nn.Linear(3, 2))
     with pytest.raises(ValueError, match="input_signature, a shape"):

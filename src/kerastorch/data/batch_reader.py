@@ -16,6 +16,7 @@ from kerastorch.data.arrays import to_tensors
 from kerastorch.data.batches import Batch
 from kerastorch.data.named_batches import TARGETS, read_keys, read_one_input, refusal
 from kerastorch.data.prepared_batches import PrepareBatch, prepared_parts
+from kerastorch.data.target_parameter import with_target
 
 FIELDS = ("x", "y", "sample_weight")
 
@@ -34,6 +35,8 @@ class BatchReader:
         inputs_only: Whether targets and weights are dropped, for `predict`.
         keeps_items: Whether dicts and objects are passed on whole, for a step of the user's own.
         needs_target: Whether the loss needs a target.
+        passes_target: Whether the target is also passed to the parameter that `forward` has for it, as by models that
+            compute their loss.
         said: Sentences that were said already, and are not said again.
     """
 
@@ -42,6 +45,7 @@ class BatchReader:
     inputs_only: bool = False
     keeps_items: bool = False
     needs_target: bool = False
+    passes_target: bool = False
     said: set[str] = dataclasses.field(default_factory=set)
 
     def batches(self, items: Iterator[Any]) -> Iterator[Batch]:
@@ -71,7 +75,13 @@ class BatchReader:
             batch = _batch_of(prepared_parts(self.prepare, item, inputs_only=self.inputs_only))
         else:
             batch = self._read(item)
-        return Batch(batch.x, None, None) if self.inputs_only else batch
+        return Batch(batch.x, None, None) if self.inputs_only else self.with_target(batch)
+
+    def with_target(self, batch: Batch) -> Batch:
+        """Return a batch whose target is also an input, if the model computes the loss from it."""
+        if not self.passes_target or self.forward is None:
+            return batch
+        return batch._replace(x=with_target(batch.x, batch.y, self.forward))
 
     def _read(self, item: Any) -> Batch:
         if isinstance(item, Mapping):

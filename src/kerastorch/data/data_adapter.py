@@ -97,7 +97,7 @@ class DataAdapter:
             if y is None and isinstance(x, Mapping):
                 x, y, _ = self._reader.read_arrays(x)
             checked = _check_arrays(_open(x, y, sample_weight, names), names, finite)
-            self._data: Any = cast(checked)
+            self._data: Any = cast(self._reader.with_target(checked))
             self.samples: int | None = first_rows(self._data.x)
         else:
             _check_not_given(self.kind, y=y, sample_weight=sample_weight)

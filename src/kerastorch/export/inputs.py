@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.model_outputs import predictions_in
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.tensor_spec import EXPORT_BATCH_SIZES, EXPORT_SIZES, TensorSpec, specs_of
@@ -39,6 +40,7 @@ class ExportInputs:
         target: The module that torch traces: without views and wrappers, the one that has the forward.
         trials: Inputs of the model, for three batch sizes if the batch size varies; the first is traced.
         expected: Outputs of the model for each of the trials.
+        returns_objects: Whether the model returns objects, such as caches. They are not in `expected`.
 
     Raises:
         ValueError: The inputs of the model are not known, or it cannot take them.
@@ -51,6 +53,8 @@ class ExportInputs:
         self._transfer, self._index_limit = BatchTransfer(parts, device), _index_limit(parts)
         self._examples = _examples(signature)
         specs = _specs(model, signature, self._examples)
+        self.trials: list[Any] = []
+        self.expected: list[Any] = []
         self._specs = _without_targets(specs) if signature is None else specs
         try:
             self._run_trials()
@@ -59,6 +63,9 @@ class ExportInputs:
                 raise
             self._specs = specs  # the model cannot do without its targets
             self._run_trials()
+        self.returns_objects = any(map(_is_object, pytree.tree_leaves(self.expected[0])))
+        if self.returns_objects:
+            self.expected = [predictions_in(outputs, drops_scalars=False) for outputs in self.expected]
         self._varying_axes = self._find_varying_axes(self.trials[0])  # by id of a tensor in the first trial
 
     def call(self, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -189,6 +196,11 @@ def _specs(model: nn.Module, signature: Any, examples: Any) -> Any:
             "of data, put an Input in front, or call build(input_shape)."
         )
     return specs
+
+
+def _is_object(leaf: Any) -> bool:
+    """Return whether an output is neither a tensor nor a constant that a program can return."""
+    return not isinstance(leaf, (Tensor, str, int, float, complex, type(None)))
 
 
 def _without_targets(specs: Any) -> Any:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 
 from kerastorch.core.errors import ExportError
+from kerastorch.core.model_outputs import predictions_in
 from kerastorch.export.inputs import ExportInputs
 
 Run = Callable[[Any], Any]  # a program as a function of the model's input, which returns its outputs
@@ -24,7 +26,8 @@ def trace(inputs: ExportInputs) -> ExportedProgram:
     """
     args, kwargs = inputs.call(inputs.trials[0])
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # torch prints what it traced before an error
+        # torch prints what it traced before an error
+        with contextlib.redirect_stderr(io.StringIO()), _tensor_outputs(inputs):
             program = torch.export.export(inputs.target, args, kwargs, dynamic_shapes=inputs.dynamic())
     except Exception as error:
         raise ExportError(f"torch cannot export this model. {_cause(error)}") from error
@@ -33,6 +36,28 @@ def trace(inputs: ExportInputs) -> ExportedProgram:
         for node in getattr(getattr(module, "graph", None), "nodes", ()):
             node.meta.pop("stack_trace", None)  # it has paths of this machine
     return program
+
+
+@contextlib.contextmanager
+def _tensor_outputs(inputs: ExportInputs) -> Iterator[None]:
+    """Let the module return its tensors alone, without caches and other objects, which a program cannot return."""
+    module = inputs.target
+    if not inputs.returns_objects:
+        yield
+        return
+    forward, own = module.forward, vars(module).get("forward")
+
+    @functools.wraps(forward)
+    def tensors_of_forward(*args: Any, **kwargs: Any) -> Any:
+        return predictions_in(forward(*args, **kwargs), drops_scalars=False)
+
+    vars(module)["forward"] = tensors_of_forward
+    try:
+        yield
+    finally:
+        del vars(module)["forward"]
+        if own is not None:
+            vars(module)["forward"] = own
 
 
 def encode(program: ExportedProgram, inputs: ExportInputs) -> tuple[bytes, Run]:

@@ -242,12 +242,15 @@ class StepMixin(Functional):
             trainer: Has the reader of `compile(prepare_batch=)`.
             step: Name of the method that a batch is given to.
         """
+        losses = trainer.compiled_loss.outputs
+        is_own = overrides(self, "compute_loss")
         return replace(
             trainer.reader,
             forward=forward_inputs(self),
             inputs_only=step == "predict_step",
             keeps_items=overrides(self, step),
-            needs_target=trainer.compiled_loss.outputs.needs_targets and not overrides(self, "compute_loss"),
+            needs_target=losses.needs_targets and not is_own,
+            passes_target=not (losses.any_loss or is_own or overrides(self, step)),
         )
 
     def _row_by_row(self) -> bool:
