@@ -93,8 +93,8 @@ class OutputLosses:
         return self.any_loss and (signature is None or signature.needs_targets)
 
     def only_criterion(self) -> TorchLoss | None:
-        """Return the loss if it is one callable in torch's order for outputs that the model does not name."""
-        loss = self.losses.get("") if self._is_shared and self.names.known_tree in (None, "") else None
+        """Return the loss if it is one callable in torch's order, given for all outputs."""
+        loss = self._given if self._is_shared and not self._is_for_one else None
         return loss if isinstance(loss, TorchLoss) else None
 
     def main_output(self, y: Any, y_pred: Any) -> Tensor | None:
