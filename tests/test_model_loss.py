@@ -263,6 +263,38 @@ def test_losses_by_name_are_added_and_logged():
     np.testing.assert_allclose(history["loss"], np.add(history["loss_a"], 2 * np.array(history["loss_b"])), rtol=1e-6)
 
 
+class TrainingLoss(nn.Module):
+    """Returns its loss in training mode alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, CLASSES)
+
+    def forward(self, x, labels):
+        logits = self.layer(x)
+        return {"loss": F.cross_entropy(logits, labels)} if self.training else {"logits": logits}
+
+
+def test_a_model_that_returns_no_loss_in_evaluation_is_validated_by_metrics_alone():
+    x, y = rows()
+    module = TrainingLoss()
+    model = compiled(module)
+    with pytest.raises(ValueError, match=r"returned a dict with logits .*validated by metrics alone"):
+        model.evaluate((x, y), y, verbose=0)
+    model.compile("adam", "model", metrics={"logits": ["accuracy"]})
+    found = []
+    metrics = kt.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: found.append(sorted(logs)))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model.fit((x, y), y, epochs=2, verbose=0, validation_data=((x, y), y), callbacks=[metrics])
+    in_training, in_evaluation = (str(one.message) for one in said)
+    assert "a dict with loss (a scalar): metrics are logged for the validation alone" in in_training
+    assert "holds no loss: only metrics are logged" in in_evaluation
+    assert found == [["learning_rate", "loss", "val_logits_accuracy"]] * 2
+    accuracy = model.evaluate((x, y), y, batch_size=8, verbose=0)
+    assert accuracy == pytest.approx((module.layer(x).argmax(1) == y).float().mean().item())
+
+
 def test_a_model_that_returns_no_loss_in_evaluation_is_refused_there():
     x, y = rows()
     model = compiled(Detector())
@@ -301,7 +333,7 @@ def test_a_scalar_alone_is_the_loss_of_data_without_targets(loss):
     with pytest.raises(ValueError, match="returned its loss alone"):
         model.predict(ids, verbose=0)
     with pytest.raises(ValueError, match="metrics need y, got None"):
-        train(compiled(Scalar(), metrics=["accuracy"]), ids)
+        compiled(Scalar(), metrics=["accuracy"]).evaluate(ids, verbose=0)
 
 
 @pytest.mark.parametrize("ignored", [-100, -1])

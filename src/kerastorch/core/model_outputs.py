@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from kerastorch.core.nested import is_record
+from kerastorch.core.nested import is_record, leaves
 from kerastorch.core.output_structure import Fields, parts_of
 
 _LOSS, _LOGITS = "loss", "logits"  # names of attributes, fields and keys
@@ -199,6 +199,13 @@ def _values(parts: Mapping[Any, Any] | Sequence[Any] | None) -> Sequence[Any]:
 def _is_ordered(parts: Any) -> bool:
     """Return whether parts come from a tuple, list, namedtuple or dataclass, in which a scalar may be the loss."""
     return isinstance(parts, Fields) or not isinstance(parts, Mapping)
+
+
+def has_outputs(outputs: Any) -> bool:
+    """Return whether there is a tensor with axes among what a model returned, and not its loss alone."""
+    if isinstance(outputs, Tensor):
+        return outputs.ndim > 0
+    return any(isinstance(one, Tensor) and one.ndim for _, one in leaves(outer_parts(outputs)))
 
 
 def tensors_of(outputs: Any) -> Iterator[Tensor]:

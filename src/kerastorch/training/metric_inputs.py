@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from kerastorch.core.model_outputs import describe, main_output, returned_loss
+from kerastorch.core.errors import warn
+from kerastorch.core.model_outputs import describe, has_outputs, main_output, returned_loss
 from kerastorch.losses.base import Loss
 from kerastorch.training.label_pairing import LabelPairing, find_pairing
 from kerastorch.training.output_losses import OutputLosses
@@ -28,6 +29,7 @@ class MetricInputs:
     def __init__(self, outputs: OutputLosses) -> None:
         self._outputs = outputs
         self._pairing: LabelPairing | None = None
+        self._said: set[str] = set()
 
     def __call__(
         self,
@@ -81,6 +83,33 @@ class MetricInputs:
             self._pairing = find_pairing(None if loss is None else loss.total, main, y, x)
         predicted, true = self._pairing(main, y)
         return {"": predicted}, {"": true}, {}
+
+    def are_missing(self, y_pred: Any) -> bool:
+        """Return whether a model that computes its loss has returned nothing else, as detection models in training.
+
+        Warns:
+            UserWarning: It has.
+        """
+        if not self._outputs.is_of_model or has_outputs(y_pred):
+            return False
+        returned = describe(y_pred)
+        self._say(f"in training mode the model returned {returned}: metrics are logged for the validation alone.")
+        return True
+
+    def say_no_loss(self, y_pred: Any) -> None:
+        """Say that an evaluation has metrics and no loss.
+
+        Warns:
+            UserWarning: It was not said before.
+        """
+        returned = describe(y_pred)
+        self._say(f"in evaluation mode the model returned {returned}, which holds no loss: only metrics are logged.")
+
+    def _say(self, sentence: str) -> None:
+        kind = sentence.partition(" mode ")[0]  # shapes differ between batches
+        if kind not in self._said:
+            self._said.add(kind)
+            warn(sentence)
 
     def loss_of(self, output: str) -> Loss | None:
         """Return the loss that tells the task of an output; of a model's own loss the one that gives its values."""

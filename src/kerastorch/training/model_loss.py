@@ -20,6 +20,10 @@ def is_model_loss(given: Any) -> bool:
     return isinstance(given, str) and given.lower() == MODEL
 
 
+class NoLossReturnedError(ValueError):
+    """Raised if the loss is the one that the model returns, and it returned none."""
+
+
 class ModelLoss:
     """The loss among the outputs of a model.
 
@@ -34,15 +38,16 @@ class ModelLoss:
         """Return the loss of a batch.
 
         Raises:
-            ValueError: The outputs carry no loss, or the rows have weights, which the model does not know.
+            NoLossReturnedError: The outputs carry no loss.
+            ValueError: The rows have weights, which the model does not know.
         """
         found = returned_loss(y_pred)
         if found is None:
-            raise ValueError(
+            raise NoLossReturnedError(
                 "compile(loss='model') takes the loss that the model returns: an attribute, field or key 'loss', the "
                 f"only scalar of a tuple, or a scalar. The model returned {describe(y_pred)}. Are the labels missing "
-                "in the batch? A model may also return its loss in training mode only, as detection models do: leave "
-                "validation_data and evaluate out then, and use predict."
+                "in the batch? A model that returns its loss in training mode only, as detection models do, can be "
+                "validated by metrics alone: compile(metrics=[...])."
             )
         if sample_weight is not None:
             raise ValueError(

@@ -22,6 +22,7 @@ from kerastorch.regularizers import collect_penalties
 from kerastorch.runtime.call_module import call_module, forward_inputs
 from kerastorch.training import own_metrics
 from kerastorch.training.auxiliary_losses import may_call_add_loss
+from kerastorch.training.model_loss import NoLossReturnedError
 from kerastorch.training.own_loss import recorded
 from kerastorch.training.own_steps import CompiledMetrics, LossTracker
 from kerastorch.training.own_steps import own_metrics as own_metrics_of
@@ -79,7 +80,7 @@ class StepMixin(Functional):
         """Evaluate one batch, in `evaluate` and in the validation of `fit`; override this method to change both.
 
         The model is in evaluation mode, and no gradients are recorded, unless `compile` was given
-        `gradients_in_evaluation=True`.
+        `gradients_in_evaluation=True`. A model that returns its loss in training mode only has no loss here.
 
         Args:
             batch: As for `train_step`.
@@ -89,9 +90,15 @@ class StepMixin(Functional):
         """
         x, y, sample_weight = batch if type(batch) is Batch else unpack_x_y_sample_weight(batch)
         y_pred = call_module(self, x)
-        loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
+        try:
+            logs: Mapping[str, Any] = {"loss": self.compute_loss(x, y, y_pred, sample_weight, training=False)}
+        except NoLossReturnedError:
+            if not self.trainer.metrics:
+                raise
+            self.trainer.compiled_loss.metric_inputs.say_no_loss(y_pred)
+            logs = {}
         results = self.compute_metrics(x, y, y_pred, sample_weight)
-        return {**(results or {}), "loss": loss, **self.trainer.context.loss_parts}
+        return {**(results or {}), **logs, **self.trainer.context.loss_parts}
 
     def predict_step(self, x: Any) -> Any:
         """Return the outputs for one batch of inputs, in `predict`; override this method to return something else.
@@ -154,9 +161,8 @@ class StepMixin(Functional):
         Raises:
             ValueError: Metrics were given as a list, but the model returns a dict of outputs.
         """
-        trainer = self.trainer
-        if trainer.metrics:
-            loss = trainer.compiled_loss
+        trainer, loss = self.trainer, self.trainer.compiled_loss
+        if trainer.metrics and not (self.training and loss.metric_inputs.are_missing(y_pred)):
             weight = sample_weight if trainer.has_weighted_metrics else None
             x = trainer.context.x if x is None else x
             masks = trainer.output_mask(x)
