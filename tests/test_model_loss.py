@@ -206,11 +206,11 @@ def test_a_model_without_any_loss_is_refused_in_a_sentence(verb):
 @pytest.mark.parametrize("verb", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
 @pytest.mark.parametrize("loss", ["model", None])
 def test_missing_labels_are_said_in_a_sentence(verb, loss):
-    x, y = rows()
+    x, _ = rows()
     model = compiled(Classifier("a dict"), loss)
     silent = {"verbose": 0} if verb in ("fit", "evaluate") else {}
     with pytest.raises(ValueError, match=r"a dict with loss \(None\), logits \(\d+ x 3\).*labels"):
-        getattr(model, verb)(x, y, **silent)
+        getattr(model, verb)(x, **silent)
 
 
 def test_weights_of_rows_and_classes_are_refused_in_a_sentence():
