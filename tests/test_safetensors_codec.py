@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from support.optional import optional
+from torch.testing._internal.two_tensor import TwoTensor
 
 from kerastorch.checkpoint import safetensors_codec
 from kerastorch.checkpoint.bounded_json import encode_json
@@ -113,6 +114,10 @@ def test_what_was_read_can_be_written_to_and_is_not_copied():
     ("tensor", "why"),
     [
         (torch.eye(2).to_sparse(), "layer.kernel is a sparse"),
+        (
+            TwoTensor(torch.eye(2), torch.eye(2)),
+            "layer.kernel is a TwoTensor of torch, which consists of other tensors",
+        ),
         (torch.ones(2, dtype=torch.complex128), "layer.kernel has dtype torch.complex128"),
         (torch.ones(2, device="meta"), "layer.kernel is on the meta device"),
     ],
