@@ -339,7 +339,8 @@ def test_a_training_that_was_interrupted_in_an_epoch_resumes_to_the_bit(folder, 
     def fit(callbacks):
         kt.utils.set_random_seed(5)  # of the script, which is run again
         dataset = from_directory(folder, image_size=6, batch_size=3, verbose=False)
-        augmented = dataset.map(lambda x, y: (kt.layers.RandomFlip()(x) + torch.rand(len(x), 1, 1, 1), y))
+        flip, noise = kt.layers.RandomFlip(seed=4), np.random.default_rng(3)  # each with random numbers of its own
+        augmented = dataset.map(lambda x, y: (flip(x) + torch.rand(len(x), 1, 1, 1) + noise.random(), y))
         model = model_of(6)
         split = {"validation_split": 0.25, "validation_shuffle": True} if is_split else {}
         history = model.fit(augmented, epochs=3, callbacks=callbacks, verbose=0, **split)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -123,7 +124,19 @@ def host_rng_states_changed(since: Mapping[str, Any]) -> bool:
     return bool(now["python"] != since["python"]) or str(now["numpy"]) != str(since["numpy"])
 
 
-_GENERATOR_TYPES = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+class CountedGenerator(ABC):
+    """Base of random generators that are no objects of torch, NumPy or Python, such as those of seeded layers."""
+
+    @abstractmethod
+    def get_state(self) -> Any:
+        """Return the state."""
+
+    @abstractmethod
+    def set_state(self, state: Any) -> None:
+        """Restore what `get_state` returned."""
+
+
+_GENERATOR_TYPES = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random, CountedGenerator)
 _LEAF_TYPES = (int, float, complex, str, bytes, type(None), type, ModuleType, Tensor, np.ndarray, np.generic)
 
 

@@ -98,7 +98,7 @@ class BatchedDataset(Dataset[Any]):
 
         Args:
             map_func: The function. It may call layers, such as `Rescaling`, `RandomFlip` or `TextVectorization`.
-            num_parallel_calls: No effect: the workers of `fit` or of a `DataLoader` call the function.
+            num_parallel_calls: No effect: the workers of a `DataLoader` call the function.
             deterministic: No effect: batches always keep their order.
 
         Raises:
@@ -168,12 +168,13 @@ class BatchedDataset(Dataset[Any]):
     def cache(self) -> Self:
         """Return a dataset that keeps the samples in memory after they have been read once.
 
-        Samples are kept by the process that reads them. With `workers`, each worker keeps its own for one epoch.
+        Random changes are kept, too: make them in a `map` after `cache`. Samples are kept by the process that reads
+        them; each worker keeps its own, for one epoch.
         """
         return self._changed(_source=CachedSamples(self._source))
 
     def prefetch(self, buffer_size: int | None = None) -> Self:
-        """Return the dataset itself: the workers of `fit` or of a `DataLoader` read batches ahead."""
+        """Return the dataset itself: the workers of a `DataLoader` read batches ahead."""
         return self
 
     def _changed(self, **attributes: Any) -> Self:

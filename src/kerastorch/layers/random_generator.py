@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_int
+from kerastorch.core.rng_state import CountedGenerator
 from kerastorch.core.torch_private import standard_gamma
 
 
-class RandomGenerator:
+class RandomGenerator(CountedGenerator):
     """Source of random numbers: torch's global generator, or a seeded sequence.
 
     With a seed, sample number `n` is a pure function of the seed, `n` and the kind of device. `torch.compile` cannot
@@ -36,6 +37,15 @@ class RandomGenerator:
         self.seed = None if seed is None else check_int("seed", seed, 0)
         # The tensor stays on the CPU, so that reading it needs no device synchronisation.
         self.count = None if self.seed is None else torch.tensor([self.seed % 2**63, 0], device="cpu")
+
+    def get_state(self) -> Tensor | None:
+        """Return a copy of `count`."""
+        return None if self.count is None else self.count.clone()
+
+    def set_state(self, state: Tensor | None) -> None:
+        """Set `count` in place, since compiled code refers to it."""
+        if self.count is not None and state is not None:
+            self.count.copy_(state)
 
     def uniform(self, like: Tensor) -> Tensor:
         """Return uniform numbers in [0, 1), of the shape, dtype and device of `like`."""
