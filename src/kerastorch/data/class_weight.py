@@ -33,6 +33,8 @@ ClassWeight: TypeAlias = "Mapping[Any, Any] | Sequence[Any] | Literal['balanced'
 class Outputs(Protocol):
     """What class weights need to know of the outputs of a model."""
 
+    is_of_model: bool  # the model computes its loss itself
+
     def target_tree(self, y: Any) -> NameTree:
         """Return the names of the outputs that targets are for, in the structure of the targets."""
 
@@ -52,11 +54,16 @@ def class_weights(class_weight: Any, outputs: Outputs | None = None, *, of_one_b
         of_one_batch: Whether the weights are for a single batch, of which `'balanced'` weights would depend.
 
     Raises:
-        ValueError: `'balanced'` is given for one batch; a weight is negative or not finite.
+        ValueError: `'balanced'` is given for one batch; a weight is negative or not finite; the model computes its
+            loss.
         TypeError: `class_weight` is something else.
     """
     if class_weight is None:
         return None
+    if outputs is not None and outputs.is_of_model:
+        raise ValueError(
+            "class_weight needs a loss that compile() was given: the loss that the model returns takes no sample weights."
+        )
     if of_one_batch and any(one == BALANCED for _, one in leaves(class_weight) if isinstance(one, str)):
         raise ValueError(
             "class_weight='balanced' counts the classes of all training rows, of which train_on_batch knows one batch. "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from kerastorch.core.model_outputs import describe, outer_parts, returned_loss, tensors_of
@@ -106,9 +105,12 @@ class AllOutputsCriterion:
         return self
 
     def works(self, y: Any, y_pred: Any) -> bool:
-        """Return whether the criterion can be called with all outputs; it is called on a copy, without gradients."""
+        """Return whether the criterion can be called with all outputs; a copy of it is called.
+
+        Gradients are recorded as in a step, because the criterion may compute with them.
+        """
         trial = copy.copy(self)
-        with torch.no_grad(), preserved_rng_states():
+        with preserved_rng_states():
             try:
                 trial._function = copy.deepcopy(self._function)
                 return bool(trial(y, y_pred, None).total.numel() == 1)
