@@ -62,7 +62,7 @@ def class_weights(class_weight: Any, outputs: Outputs | None = None, *, of_one_b
         return None
     if outputs is not None and outputs.is_of_model:
         raise ValueError(
-            "class_weight needs a loss that compile() was given: the loss that the model returns takes no sample weights."
+            "the loss that the model returns takes no sample weights, so class_weight needs another loss in compile()."
         )
     if of_one_batch and any(one == BALANCED for _, one in leaves(class_weight) if isinstance(one, str)):
         raise ValueError(
