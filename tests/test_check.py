@@ -147,6 +147,15 @@ def test_constant_data_are_found():
     assert "targets" in found(network(3).check(x, np.ones_like(y)))
 
 
+def test_a_constant_input_beside_others_is_a_note():
+    values, mask = kt.Input((13,)), kt.Input((13,))
+    model = kt.Model([values, mask], layers.Dense(3)(values * mask))
+    model.compile("adam", "cross_entropy")
+    report = model.check((WINE[0], np.ones((178, 13))), WINE[1])
+    assert found(report) == []
+    assert "All rows of x[1] are the same." in text(report, "constant")
+
+
 @pytest.mark.parametrize(("rare", "is_found"), [(5, True), (40, False)])
 def test_unbalanced_classes_are_found(rare, is_found):
     x = RANDOM.normal(size=(100, 4))
@@ -422,6 +431,46 @@ def test_a_compile_of_ones_own_is_no_obstacle():
     model = Own([layers.Dense(3)])
     model.compile(0.01)
     assert found(model.check(*WINE)) == []
+
+
+def test_a_compiled_module_runs_eagerly_in_the_check():
+    net = nn.Sequential(nn.Linear(13, 8), nn.ReLU(), nn.Linear(8, 3))
+    model = kt.Model(torch.compile(net, backend="eager"))
+    model.compile("adam", "cross_entropy")
+    with torch.no_grad():
+        net[0].bias.fill_(-100.0)
+    assert "dead units" in found(model.check(*WINE))
+
+
+def test_two_optimizers_are_tried_and_each_gives_gradients():
+    class Pair(kt.Model):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other, self.unused = nn.Linear(13, 1), nn.Linear(13, 1), nn.Linear(13, 1)
+
+        def forward(self, x):
+            return self.one(x)
+
+        def train_step(self, batch):
+            x = batch[0]
+            first = (self.one(x) - 1).square().mean()
+            self.trainer.minimize(first, "one")
+            second = (self.other(x) + self.one(x).detach()).square().mean()
+            self.trainer.minimize(second, "other")
+            return {"first": first, "second": second}
+
+    model = Pair()
+    model.compile({"one": "sgd", "other": "adam", "unused": "sgd"})
+    report = model.check(WINE[0])
+    assert "2 parameters have (unused.weight, unused.bias) no gradient" in text(report, "no gradient")
+
+
+def test_dicts_of_a_loader_are_read_as_in_fit():
+    rows = [{"x": torch.from_numpy(x).float(), "label": int(y)} for x, y in zip(*WINE, strict=True)]
+    report = network(3).check(DataLoader(rows, batch_size=32))
+    assert found(report, "error") == []
+    assert "'label' is taken as the target" in text(report, "data")
+    assert "label" not in text(report, "shapes")
 
 
 def test_generators_are_refused():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from kerastorch.core.module_tree import is_built
+from kerastorch.core.module_tree import is_built, is_compiled, modules
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.core.rng_state import RandomStates, preserved_rng_states
@@ -82,7 +82,7 @@ def check_model(model: CompileMixin, given: Arguments) -> CheckReport:
     """
     _refuse_generators(x=given.x, validation_data=given.validation_data)
     findings: list[Finding] = []
-    with preserved_rng_states(), model_lock(model, "fit"), _warnings_in(findings):
+    with preserved_rng_states(), model_lock(model, "fit"), _warnings_in(findings), _uncompiled(model):
         try:
             for finding in _run(make_subject(model), given):
                 findings.append(finding)
@@ -98,6 +98,11 @@ def _refuse_generators(**given: Any) -> None:
                 f"check(): {name} is a generator, and the batches that the check draws would be missing in the "
                 "training. Pass a function that returns a new generator, or some batches as arrays."
             )
+
+
+def _uncompiled(model: nn.Module) -> AbstractContextManager[Any]:
+    """Return a context in which modules that `torch.compile` has compiled run eagerly, so that hooks are called."""
+    return torch.compiler.set_stance("force_eager") if any(map(is_compiled, modules(model))) else nullcontext()
 
 
 @contextmanager
@@ -206,7 +211,7 @@ def _checks_of_model(
             observer = trial.first
             yield memory_finding(trial, parameter_bytes(trainer), gradient_bytes(trainer), rows)
             rates = learning_rates(trainer)
-    outputs = {name: leaf for name, leaf in leaves(observer.outputs) if isinstance(leaf, Tensor)}
+    outputs = {name: leaf for name, leaf in leaves(observer.outputs) if isinstance(leaf, Tensor) and leaf.ndim}
     yield shape_finding(sample.x, sample.y, outputs)
     yield from scale_findings(observer)
     targets = list(_targets(model, trainer, data, sample, observer.outputs, given))

@@ -11,7 +11,7 @@ from torch import Tensor
 from kerastorch.core.nested import leaves
 from kerastorch.data.batches import Batches
 from kerastorch.model_check.observer import CallObserver
-from kerastorch.model_check.report import Finding
+from kerastorch.model_check.report import Finding, Level
 from kerastorch.training.unscaled_pixels import WITHOUT_SCALING, looks_like_pixels
 
 _RATIO = 100.0  # of the scales of two columns
@@ -73,7 +73,8 @@ def constant_findings(x: dict[str, Tensor]) -> Iterator[Finding]:
             continue
         is_constant = (rows == rows[:1]).all(0)  # (...)
         if bool(is_constant.all()):
-            yield Finding("warning", "constant", f"All rows of {name} are the same.", "Look at the data.")
+            level: Level = "warning" if len(x) == 1 else "note"  # a mask may be the same in all rows
+            yield Finding(level, "constant", f"All rows of {name} are the same.", "Look at the data.")
         elif rows.ndim == 2 and bool(is_constant.any()):
             columns = is_constant.nonzero().flatten().tolist()
             shown = ", ".join(map(str, columns[:_MOST_NAMED])) + (", ..." if len(columns) > _MOST_NAMED else "")
