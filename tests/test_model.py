@@ -320,13 +320,14 @@ def test_the_public_names_and_signatures_are_frozen():
         "self", "x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data",
         "shuffle", "class_weight", "sample_weight", "initial_epoch", "steps_per_epoch", "validation_steps",
         "validation_batch_size", "validation_freq", "validation_stratify", "validation_shuffle", "validation_seed",
-        "check_finite", "resume", "max_time", "limit_batches", "overfit_batches", "nan_report",
+        "check_finite", "resume", "max_time", "limit_batches", "overfit_batches", "nan_report", "workers",
     ]  # fmt: skip
     assert list(inspect.signature(kt.Model.evaluate).parameters) == [
         "self", "x", "y", "batch_size", "verbose", "sample_weight", "steps", "callbacks", "return_dict", "check_finite",
+        "workers",
     ]  # fmt: skip
     assert list(inspect.signature(kt.Model.predict).parameters) == [
-        "self", "x", "batch_size", "verbose", "steps", "callbacks", "out",
+        "self", "x", "batch_size", "verbose", "steps", "callbacks", "out", "workers",
     ]  # fmt: skip
 
 

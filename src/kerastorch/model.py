@@ -23,7 +23,7 @@ from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.adaptive_batch_size import eval_batches
 from kerastorch.data.batches import Batches
 from kerastorch.data.class_weight import ClassWeight, class_weights
-from kerastorch.data.data_adapter import check_keeps_all_rows
+from kerastorch.data.loader_checks import check_keeps_all_rows
 from kerastorch.export.export_mixin import ExportMixin
 from kerastorch.inspection.summary_mixin import SummaryMixin
 from kerastorch.model_check.check_mixin import CheckMixin
@@ -125,6 +125,7 @@ class Model(
         limit_batches: int | float | None = None,
         overfit_batches: int | float | None = None,
         nan_report: str | os.PathLike[str] | None = None,
+        workers: int = 0,
     ) -> History:
         """Train for some epochs, with validation after each if there are validation data.
 
@@ -174,6 +175,8 @@ class Model(
             nan_report: A folder for the first step whose loss or gradient is NaN or infinite: training stops before it
                 with a `RuntimeError`, and `model.replay(folder)` repeats it in another process. With a
                 `callbacks.TerminateOnNaN` that raises no error, a message is printed instead. Default: no folder.
+            workers: Number of processes that read the samples of a `Dataset` while the model trains; those of a
+                validation `Dataset` too. Threads, or processes, if `x` is a `utils.PyDataset`. Default 0: none.
 
         Returns:
             The logs of all epochs: `history["loss"]` is a list of numbers. `model.history` is the same object.
@@ -199,7 +202,8 @@ class Model(
         transfer = trainer.batch_transfer(weights)
         unweighted = trainer.batch_transfer()  # without class weights
         validation_reader = self._batch_reader(trainer, "test_step")
-        source = adapt(x, y, sample_weight, unweighted, self._batch_reader(trainer, "train_step"), finite=check_finite)
+        reader = self._batch_reader(trainer, "train_step")
+        source = adapt(x, y, sample_weight, unweighted, reader, finite=check_finite, workers=workers)
         limits = check_limits(steps_per_epoch, validation_steps, limit_batches, overfit_batches)
         budget = [] if max_time is None else [TimeBudget(parse_duration("max_time", max_time))]
         checkpointers = [] if resume is None else [BackupAndRestore(parse_path("resume", resume))]
@@ -214,6 +218,7 @@ class Model(
                 check_finite,
                 limits.largest_validation,
                 validation_reader,
+                source.workers,
             ),
             Split(validation_split, validation_stratify, validation_shuffle, validation_seed),
             limits,
@@ -254,6 +259,7 @@ class Model(
         *,
         return_dict: Literal[True],
         check_finite: bool = True,
+        workers: int = 0,
     ) -> dict[str, float]: ...
 
     @overload
@@ -269,6 +275,7 @@ class Model(
         return_dict: bool = False,
         *,
         check_finite: bool = True,
+        workers: int = 0,
     ) -> Any: ...
 
     @public_api
@@ -284,6 +291,7 @@ class Model(
         return_dict: bool = False,
         *,
         check_finite: bool = True,
+        workers: int = 0,
     ) -> Any:
         """Return loss and metrics over data, in evaluation mode; they are the same for every batch size.
 
@@ -301,6 +309,7 @@ class Model(
             callbacks: Callback instances, called in this order.
             return_dict: Whether to return a dict of values by name. Default `False`.
             check_finite: Whether NaN and infinity in arrays raise an error. Default `True`.
+            workers: Number of processes that read the samples of a `Dataset`, as for `fit`. Default 0.
 
         Returns:
             The loss as a float, or a list of floats `[loss, *metrics]` if there are metrics, in the order of
@@ -321,7 +330,8 @@ class Model(
         warn_if_no_process_group()
         feed = trainer.batch_transfer()
         check_keeps_all_rows(x, "evaluate")
-        source = adapt(x, y, sample_weight, feed, self._batch_reader(trainer, "test_step"), finite=check_finite)
+        reader = self._batch_reader(trainer, "test_step")
+        source = adapt(x, y, sample_weight, feed, reader, finite=check_finite, workers=workers)
         check_columns(trainer.state.feature_names, source.columns)
         batches = eval_batches(source, batch_size, steps, grows=self._row_by_row)
         own = to_list(callbacks)

@@ -13,6 +13,7 @@ from kerastorch.core.absent_names import absent_name
 from kerastorch.core.errors import check_int
 from kerastorch.core.keras_names import UTILS
 from kerastorch.data.data_tuples import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from kerastorch.data.py_dataset import PyDataset
 from kerastorch.preprocessing.sequence import pad_sequences
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
     from kerastorch.preprocessing.time_series_dataset import timeseries_dataset_from_array
 
 __all__ = [
-    "array_to_img", "audio_dataset_from_directory", "image_dataset_from_directory", "img_to_array", "load_img",
-    "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_activation", "plot_confusion_matrix",
-    "plot_decision_boundary", "plot_model", "plot_predictions", "plot_weights", "save_img", "set_random_seed",
-    "split_dataset", "text_dataset_from_directory", "timeseries_dataset_from_array", "to_categorical",
-    "unpack_x_y_sample_weight",
+    "PyDataset", "Sequence", "array_to_img", "audio_dataset_from_directory", "image_dataset_from_directory",
+    "img_to_array", "load_img", "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_activation",
+    "plot_confusion_matrix", "plot_decision_boundary", "plot_model", "plot_predictions", "plot_weights", "save_img",
+    "set_random_seed", "split_dataset", "text_dataset_from_directory", "timeseries_dataset_from_array",
+    "to_categorical", "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
 # imported on first use, because their imports are slow and they are seldom used
@@ -55,6 +56,9 @@ _LAZY = {
     "text_dataset_from_directory": "preprocessing.text_dataset",
     "timeseries_dataset_from_array": "preprocessing.time_series_dataset",
 }
+
+
+Sequence = PyDataset  # the name of older versions of Keras
 
 
 def set_random_seed(seed: int) -> None:

@@ -176,8 +176,6 @@ UTILS = advice_by_name({
         "get_custom_objects get_registered_object",
     "model.save(path) stores the whole model. One object is described by get_config() and made by from_config().":
         "deserialize_keras_object serialize_keras_object",
-    "Write a class with __len__, __getitem__, which returns a batch, and on_epoch_end. See 'Generators' in the guide "
-    "'Data'.": "PyDataset Sequence",
     "Use the layers Normalization, Discretization, StringLookup and Concatenate. See the guide 'Tabular data'.":
         "FeatureSpace",
     "fit shows a bar by itself; in a loop of your own use tqdm.": "Progbar",

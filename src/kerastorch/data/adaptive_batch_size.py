@@ -95,6 +95,7 @@ def eval_batches(
     samples = source.samples if rows is None else len(rows)
     indexed = source.kind in ("arrays", "Dataset")
     is_default = batch_size is None and steps is None and source.own_batch_size is None
+    is_default = is_default and not source.workers  # workers start once, for batches of one size
     if is_default and indexed and samples is not None and samples > FIRST_ROWS and grows():
         return AdaptiveBatches(lambda size, some: source.batches(size, rows=some), samples, rows)
     return limit_batches(source.batches(batch_size, rows=rows), steps, name)

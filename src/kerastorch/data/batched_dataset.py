@@ -15,6 +15,7 @@ from kerastorch.core.absent_names import absent_name
 from kerastorch.core.errors import check_int
 from kerastorch.data.sample_sources import CachedSamples, MappedSamples, SampleSource, SelectedSamples, stack_samples
 from kerastorch.data.shuffle import permutation
+from kerastorch.data.worker_reads import WorkerReads
 
 
 class BatchedDataset(Dataset[Any]):
@@ -221,6 +222,8 @@ def order_of(data: Any, shuffle: bool, seed: int) -> tuple[bool, int]:
 
 
 def checksum_of(data: Any) -> dict[str, int]:
-    """Return the checksum of a `BatchedDataset`, or of the one that a `Subset` refers to; empty for other datasets."""
-    base = data.dataset if isinstance(data, Subset) else data
+    """Return the checksum of a `BatchedDataset`, or of the one that other datasets refer to; empty if there is none."""
+    base = data
+    while isinstance(base, (Subset, WorkerReads)):
+        base = base.dataset
     return {"the checksum of the samples": base.checksum()} if isinstance(base, BatchedDataset) else {}

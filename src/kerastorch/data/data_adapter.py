@@ -9,17 +9,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.utils.data import (
-    DataLoader,
-    Dataset,
-    IterableDataset,
-    RandomSampler,
-    Subset,
-    SubsetRandomSampler,
-    TensorDataset,
-    WeightedRandomSampler,
-)
-from torch.utils.data.distributed import DistributedSampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from kerastorch.core.errors import check_int
 from kerastorch.core.nested import first_rows, leaves
@@ -31,9 +21,17 @@ from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, 
 from kerastorch.data.lazy_arrays import LazyArray
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.prefetch import Prefetcher
-from kerastorch.data.sequences import Samples, SequenceBatches, check_not_list_of_items, is_sequence_of_batches
+from kerastorch.data.sequences import (
+    Samples,
+    SequenceBatches,
+    check_ends,
+    check_not_list_of_items,
+    is_py_dataset,
+    is_sequence_of_batches,
+)
 from kerastorch.data.shuffle import EpochSampler
 from kerastorch.data.validation_split import split_rows, warn_of_unlike_parts
+from kerastorch.data.worker_reads import WORKER_KINDS, RequestSampler, check_workers, worker_loader
 
 DEFAULT_BATCH_SIZE = 32
 SEQUENCE = "sequence of batches"
@@ -53,6 +51,8 @@ class DataAdapter:
         cast: Applied once to all arrays.
         prefetcher: Copies pieces of arrays on the CPU to the model's device; `None` leaves them on the CPU.
         reader: Reads what data yield, and dicts of arrays. Default: `(x, y, sample_weight)` by position.
+        workers: Number of processes that read a `Dataset`, and of threads or processes that read a sequence of batches;
+            0 for none, or for what the sequence says.
 
     Raises:
         TypeError: `x` is no data, or its dtype is not numeric.
@@ -62,6 +62,7 @@ class DataAdapter:
         kind: Kind of the data, for messages, such as `"arrays"` or `"DataLoader"`.
         columns: Names of the columns of a DataFrame, else `None`.
         samples: Number of rows, `None` if unknown.
+        workers: Number of workers.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class DataAdapter:
         cast: Cast = lambda batch: batch,
         prefetcher: Prefetcher | None = None,
         reader: BatchReader | None = None,
+        workers: int = 0,
     ) -> None:
         self._prefetcher, self._reader = prefetcher, reader or BatchReader()
         if y is None:
@@ -92,6 +94,7 @@ class DataAdapter:
             if not self._reader.inputs_only:
                 warn_of_integer_weights(sample_weight)
             self.kind = "arrays"
+        self.workers = check_workers(workers, self.kind)
         if self.kind == "arrays":
             arrays.check_indexes(x, y)
             if y is None and isinstance(x, Mapping):
@@ -113,6 +116,12 @@ class DataAdapter:
         """Return the same data, whose batches another reader reads."""
         other = copy.copy(self)
         other._reader = reader
+        return other
+
+    def read_in(self, workers: int) -> Self:
+        """Return the same data, read by a number of workers if data of this kind can be."""
+        other = copy.copy(self)
+        other.workers = workers if self.kind in WORKER_KINDS else 0
         return other
 
     def arrays(self) -> Batch | None:
@@ -167,7 +176,8 @@ class DataAdapter:
             if batch_size is not None:
                 raise ValueError(f"batch_size cannot be given with a {self.kind}; it comes in batches.")
             if self.kind == SEQUENCE:
-                return SequenceBatches(self._data, self._shuffles(shuffle), seed, reader=self._reader)
+                shuffled = self._shuffles(shuffle)
+                return SequenceBatches(self._data, shuffled, seed, reader=self._reader, workers=self.workers)
             if self.kind == "DataLoader":
                 return LoaderBatches(self._data, reader=self._reader, trains=trains)
             return StreamBatches(self._data, reader=self._reader)
@@ -180,7 +190,12 @@ class DataAdapter:
             samples = DataLoader(Samples(self._data), size, generator=torch.Generator())
             return LoaderBatches(samples, reader=self._reader, trains=trains)
         dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
-        sampler = EpochSampler(len(self._data) if rows is None else len(rows), seed, shuffled)
+        count = len(self._data) if rows is None else len(rows)
+        if self.workers:
+            requests = RequestSampler(count, seed, shuffled)
+            loader = worker_loader(dataset, size, requests, self.workers, trains=trains)
+            return LoaderBatches(loader, requests, reader=self._reader, trains=trains)
+        sampler = EpochSampler(count, seed, shuffled)
         # with its own generator, since a DataLoader otherwise draws from torch's global one at the start of each pass
         loader = DataLoader(dataset, size, sampler=sampler, generator=torch.Generator())
         return LoaderBatches(loader, sampler, reader=self._reader, trains=trains)
@@ -245,47 +260,9 @@ def limit_batches(batches: Batches, steps: int | None, name: str = "steps") -> B
         steps: Maximal number of batches of a pass; `None` for no limit.
         name: Name of the argument `steps` in messages.
     """
+    if steps is None:
+        check_ends(batches, name)
     return batches if steps is None else FirstBatches(batches, check_int(name, steps))
-
-
-def check_keeps_order(x: Any) -> None:
-    """Raise, for `predict`, if a loader does not yield all rows in the order of the data.
-
-    Raises:
-        ValueError: The loader shuffles, or leaves out the rows of other processes.
-    """
-    if not isinstance(x, DataLoader):
-        return
-    for one in (x.sampler, x.batch_sampler, getattr(x.batch_sampler, "sampler", None)):
-        if max(getattr(one, "num_replicas", 1), getattr(one, "num_processes", 1)) > 1:
-            raise ValueError(
-                f"predict(): the DataLoader's {type(one).__name__} leaves out the rows of other processes, and the "
-                "result would not match your data. Use a DataLoader without it."
-            )
-    sampler: Any = getattr(x.batch_sampler, "sampler", x.sampler)
-    shuffles = isinstance(sampler, DistributedSampler) and sampler.shuffle
-    if shuffles or isinstance(sampler, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)):
-        raise ValueError("predict(): the DataLoader shuffles, so rows would not match your data. Use shuffle=False.")
-
-
-def check_keeps_all_rows(x: Any, verb: str) -> None:
-    """Raise if a loader drops the rows of an incomplete last batch.
-
-    Args:
-        x: The data.
-        verb: Name of the method, for the message.
-
-    Raises:
-        ValueError: The loader drops rows.
-    """
-    if not isinstance(x, DataLoader):
-        return
-    sampler: Any = x.sampler
-    if x.drop_last and hasattr(sampler, "__len__") and x.batch_size and len(sampler) % x.batch_size:
-        raise ValueError(
-            f"{verb}(): the DataLoader has drop_last=True and would drop {len(sampler) % x.batch_size} of "
-            f"{len(sampler)} rows. Use drop_last=False."
-        )
 
 
 def _kind_of(x: Any, name: str) -> str:
@@ -300,7 +277,7 @@ def _kind_of(x: Any, name: str) -> str:
         return "Dataset"
     if arrays.is_array(x):
         return "arrays"
-    if hasattr(x, "__getitem__") and hasattr(x, "__len__"):
+    if hasattr(x, "__getitem__") and (hasattr(x, "__len__") or is_py_dataset(x)):
         return SEQUENCE if is_sequence_of_batches(x) else "Dataset"
     if isinstance(x, Iterator):
         return "generator"

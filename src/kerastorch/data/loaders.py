@@ -67,7 +67,7 @@ class LoaderBatches:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if self._sampler is not None:
             self._sampler.seed = state["seed"]
-        if self.loader.persistent_workers:
+        if self.loader.persistent_workers and self._sampler is None:  # own workers are seeded for each batch
             self._restore_workers(state["working"])
 
     def _restore_workers(self, working: bool) -> None:
@@ -88,11 +88,12 @@ class LoaderBatches:
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         if self._trains:
             set_sampler_epoch(self.loader, number)
+        if self._sampler is not None:  # before the iteration, since workers read the first batches when it begins
+            self._sampler.epoch, self._sampler.start = number, start * (self.batch_size or 1)
         batches = self._reader.batches(iterate_with_worker_errors(self.loader))
         if not (self.loader.pin_memory and torch.accelerator.is_available()):  # pinning copies already
             batches = map(copy_targets, batches)
         if self._sampler is not None:
-            self._sampler.epoch, self._sampler.start = number, start * (self.batch_size or 1)
             return batches
         # skipped batches are drawn, since further ones may depend on the same random generators
         return skip_batches(batches, start)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -14,23 +15,28 @@ from kerastorch.core.nested import leaves
 from kerastorch.core.ownership import is_from
 from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.data.batch_reader import BatchReader
-from kerastorch.data.batches import Batch
+from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.loaders import copy_targets
+from kerastorch.data.py_dataset import PyDataset
 from kerastorch.data.shuffle import permutation
+from kerastorch.data.worker_reads import read_in_processes, read_in_threads
 
 _HOOKS = ("on_epoch_begin", "on_epoch_end")
+DEFAULT_QUEUE_SIZE = 10  # of Keras
 
 
 class SequenceBatches:
     """The batches of an object whose `[i]` is batch `i`, in order or in a new order for each pass.
 
-    The methods `on_epoch_begin` and `on_epoch_end` of the object, if it has them, are called around each pass.
+    The methods `on_epoch_begin` and `on_epoch_end` of the object, if it has them, are called around each pass. Its
+    attributes `workers`, `use_multiprocessing` and `max_queue_size`, if it has them, mean what they mean in Keras.
 
     Args:
-        sequence: `len(sequence)` batches `(x, y)` or `(x, y, sample_weight)`.
+        sequence: `len(sequence)` batches `(x, y)` or `(x, y, sample_weight)`; endless if `num_batches` is `None`.
         shuffle: Whether the order depends on the seed and the number of the pass.
         seed: Seed of the order, together with the number of the pass.
         reader: Reads what the sequence has. Default: `(x, y, sample_weight)` by position.
+        workers: Number of threads or processes that read batches. Default: what the object says.
     """
 
     samples: int | None = None
@@ -38,18 +44,27 @@ class SequenceBatches:
     targets: Any = None
     has_position = False
     transient = True
-    exact = True
     can_repeat = True
 
-    def __init__(self, sequence: Any, shuffle: bool, seed: int, *, reader: BatchReader | None = None) -> None:
+    def __init__(
+        self, sequence: Any, shuffle: bool, seed: int, *, reader: BatchReader | None = None, workers: int = 0
+    ) -> None:
         self._sequence, self._shuffle, self._seed, self._reader = sequence, shuffle, seed, reader or BatchReader()
+        self._workers = workers
         self._in_pass = False  # `on_epoch_begin` was called, and `on_epoch_end` was not
 
-    def steps(self) -> int:
-        return len(self._sequence)
+    @property
+    def exact(self) -> bool:
+        return self.steps() is not None
+
+    def steps(self) -> int | None:
+        if hasattr(self._sequence, "__len__"):
+            return len(self._sequence)
+        found: int | None = self._sequence.num_batches
+        return found
 
     def fingerprint(self) -> dict[str, Any]:
-        return {"batches": len(self._sequence)}
+        return {"batches": self.steps()}
 
     def state_dict(self) -> dict[str, Any]:
         keeps = hasattr(self._sequence, "state_dict") and hasattr(self._sequence, "load_state_dict")
@@ -83,10 +98,25 @@ class SequenceBatches:
         self.end_pass()
 
     def _ordered(self, number: int, start: int) -> Iterator[Batch]:
-        count = len(self._sequence)
-        order = permutation(count, self._seed, number).tolist() if self._shuffle else range(count)
-        items = (self._sequence[index] for index in order[start:])
-        return map(copy_targets, self._reader.batches(items))
+        count = self.steps()
+        if count is None:
+            order: Iterable[int] = itertools.count(start)
+        else:
+            order = permutation(count, self._seed, number).tolist() if self._shuffle else range(count)
+            order = order[start:]
+        return map(copy_targets, self._reader.batches(self._read(order, number, start)))
+
+    def _read(self, order: Iterable[int], number: int, start: int) -> Iterator[Any]:
+        """Return the items of the sequence in an order, read as its attributes say."""
+        workers = self._workers or _whole_number(self._sequence, "workers", 1)
+        ahead = _whole_number(self._sequence, "max_queue_size", DEFAULT_QUEUE_SIZE)
+        if workers and getattr(self._sequence, "use_multiprocessing", False) is True and self.exact:
+            return read_in_processes(
+                self._sequence, order, workers=workers, ahead=ahead, seed=self._seed, epoch=number, start=start
+            )
+        if workers > 1:
+            return read_in_threads(self._sequence.__getitem__, order, workers=workers, ahead=ahead)
+        return map(self._sequence.__getitem__, order)
 
     def end_pass(self) -> None:
         """Call `on_epoch_end`, unless it was called; for passes that end before the last batch."""
@@ -100,10 +130,30 @@ class SequenceBatches:
             found()
 
 
+def check_ends(batches: Batches, name: str) -> None:
+    """Raise if batches never end.
+
+    Args:
+        batches: The batches of a pass.
+        name: Name of the argument that limits their number.
+
+    Raises:
+        ValueError: They are those of a `PyDataset` whose `num_batches` is `None`.
+    """
+    if isinstance(batches, SequenceBatches) and batches.steps() is None:
+        raise ValueError(f"the PyDataset has num_batches = None, so its batches never end. Set {name}.")
+
+
+def _whole_number(sequence: Any, name: str, default: int) -> int:
+    """Return an attribute of a sequence, or the default if it has none that is a whole number."""
+    found = getattr(sequence, name, default)
+    return found if isinstance(found, int) and found >= 0 else default
+
+
 def _has_own_hook(sequence: Any, name: str) -> bool:
-    """Return whether a sequence has a hook of this name other than the empty one of Keras' base class."""
+    """Return whether a sequence has a hook of this name other than the empty one of `PyDataset`."""
     owner = next((kind for kind in type(sequence).__mro__ if name in vars(kind)), None)
-    return owner is not None and not is_from(owner, "keras")
+    return owner is not None and owner is not PyDataset and not is_from(owner, "keras")
 
 
 def is_sequence_of_batches(x: Any) -> bool:
@@ -119,7 +169,7 @@ def is_sequence_of_batches(x: Any) -> bool:
     Raises:
         TypeError: The items may be either.
     """
-    if any(callable(getattr(x, name, None)) for name in _HOOKS) or any(map(_of_keras, type(x).__mro__)):
+    if any(callable(getattr(x, name, None)) for name in _HOOKS) or is_py_dataset(x):
         return True
     if hasattr(x, "__getitems__") or not len(x):  # torch calls `__getitems__` for several samples at once
         return False
@@ -132,6 +182,11 @@ def is_sequence_of_batches(x: Any) -> bool:
             f"it a method on_epoch_end, or pass DataLoader({type(x).__name__}(...), batch_size=None)."
         )
     return False
+
+
+def is_py_dataset(x: Any) -> bool:
+    """Return whether an object is a `PyDataset`, or a `PyDataset` or `Sequence` of Keras."""
+    return any(map(_of_keras, type(x).__mro__))
 
 
 def _of_keras(kind: type) -> bool:

@@ -22,6 +22,7 @@ from kerastorch.data.limited_batches import (
     check_number_of_batches,
     number_of_batches,
 )
+from kerastorch.data.sequences import check_ends
 from kerastorch.data.spanning_batches import SpanningBatches
 from kerastorch.data.validation_split import check_split
 from kerastorch.runtime.batch_transfer import BatchTransfer
@@ -138,6 +139,8 @@ def assemble(
     random = RandomStates(is_captured, data=source.holder, validation=held, **generators_in, callbacks=others)
     shuffle = shuffle if limits.overfit_batches is None else False
     training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows, trains=True)
+    if limits == limits._replace(steps_per_epoch=None, limit_batches=None, overfit_batches=None):
+        check_ends(training, "steps_per_epoch")
     training = _limited(training, limits, source.kind)
     check_last_batch(model, training)
     if limits.steps_per_epoch is not None:
@@ -178,7 +181,7 @@ def _validation_steps(
 
 
 def validation_source(
-    data: Any, transfer: BatchTransfer, finite: bool, steps: int | None, reader: BatchReader
+    data: Any, transfer: BatchTransfer, finite: bool, steps: int | None, reader: BatchReader, workers: int = 0
 ) -> DataAdapter | None:
     """Adapt `validation_data`: `(x, y)`, `(x, y, sample_weight)` or anything that `x` can be.
 
@@ -188,6 +191,7 @@ def validation_source(
         finite: Raise an error for NaN and infinity.
         steps: The largest number of validation batches, required for a generator.
         reader: Reads what the data yield.
+        workers: Number of workers, if the data are read by workers.
     """
     if data is None:
         return None
@@ -211,7 +215,7 @@ def validation_source(
             "validation_data is a generator, which has no length and ends after one pass; set validation_steps, or "
             "pass a function that returns a new one."
         )
-    return source
+    return source.read_in(workers)
 
 
 def adapt(
@@ -223,6 +227,7 @@ def adapt(
     *,
     finite: bool,
     names: tuple[str, str, str] = ("x", "y", "sample_weight"),
+    workers: int = 0,
 ) -> DataAdapter:
     """Return the data of one call of a method, recognised and checked.
 
@@ -234,6 +239,17 @@ def adapt(
         reader: Reads what the data yield.
         finite: Whether NaN and infinity in arrays raise an error.
         names: Names of the first three arguments in messages.
+        workers: Number of workers that read samples.
     """
     cast, prefetcher = transfer.convert_arrays, transfer.prefetcher
-    return DataAdapter(x, y, sample_weight, names=names, finite=finite, cast=cast, prefetcher=prefetcher, reader=reader)
+    return DataAdapter(
+        x,
+        y,
+        sample_weight,
+        names=names,
+        finite=finite,
+        cast=cast,
+        prefetcher=prefetcher,
+        reader=reader,
+        workers=workers,
+    )

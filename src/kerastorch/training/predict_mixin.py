@@ -13,7 +13,8 @@ from kerastorch.callbacks.progress_bar import Verbose, make_progress_callbacks
 from kerastorch.core.module_tree import modules
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.adaptive_batch_size import can_be_measured, eval_batches
-from kerastorch.data.data_adapter import DataAdapter, check_keeps_all_rows, check_keeps_order, limit_batches
+from kerastorch.data.data_adapter import DataAdapter, limit_batches
+from kerastorch.data.loader_checks import check_keeps_all_rows, check_keeps_order
 from kerastorch.module.unregistered_modules import check_registered
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.model_lock import model_lock
@@ -43,6 +44,7 @@ class PredictMixin(StepMixin):
         callbacks: Sequence[Callback] | Callback | None = None,
         *,
         out: Any = None,
+        workers: int = 0,
     ) -> Predictions:
         """Return the outputs for data, in evaluation mode and without gradients, in the order of the data.
 
@@ -56,6 +58,7 @@ class PredictMixin(StepMixin):
             out: Array that the outputs are written into, of their shape and dtype, such as a `numpy.memmap` for
                 outputs that do not fit into memory; a tuple, list or dict of arrays if the model returns one. Default:
                 a new array.
+            workers: Number of processes that read the samples of a `Dataset`, as for `fit`. Default 0.
 
         Returns:
             A NumPy array of shape `(rows, ...)`; a tuple, list or dict of such arrays if the model returns one; `out`,
@@ -70,7 +73,7 @@ class PredictMixin(StepMixin):
         >>> kt.Model(nn.Flatten()).predict([[[1.0, 2.0], [3.0, 4.0]]], verbose=0)
         array([[1., 2., 3., 4.]], dtype=float32)
         """
-        trainer, transfer, source = self._prediction_parts(x, "predict")
+        trainer, transfer, source = self._prediction_parts(x, "predict", workers)
         batches = eval_batches(source, batch_size, steps, grows=lambda: can_be_measured(modules(self)))
         own = to_list(callbacks)
         params = {"verbose": verbose, "epochs": 1, "steps": batches.steps()}
@@ -92,7 +95,9 @@ class PredictMixin(StepMixin):
         return self.predict(x, batch_size=2**62, verbose=0)
 
     @public_api
-    def predict_iter(self, x: Any, batch_size: int | None = None, steps: int | None = None) -> Iterator[Predictions]:
+    def predict_iter(
+        self, x: Any, batch_size: int | None = None, steps: int | None = None, *, workers: int = 0
+    ) -> Iterator[Predictions]:
         """Return an iterator over the outputs of each batch, which computes a batch when it is asked for the next one.
 
         Only one batch of outputs is in memory. The model is in evaluation mode only while a batch is computed. Between
@@ -102,6 +107,7 @@ class PredictMixin(StepMixin):
             x: Inputs, or data that yield them, as for `predict`.
             batch_size: Rows of a batch. Default 32; not used if `x` yields batches.
             steps: The largest number of batches. Default: all.
+            workers: Number of processes that read the samples of a `Dataset`, as for `fit`. Default 0.
 
         Returns:
             An iterator. Each item is a new NumPy array of shape `(rows of the batch, ...)`, in the order of the data;
@@ -117,7 +123,7 @@ class PredictMixin(StepMixin):
         [[1.0], [2.0]]
         [[3.0]]
         """
-        trainer, transfer, source = self._prediction_parts(x, "predict_iter")
+        trainer, transfer, source = self._prediction_parts(x, "predict_iter", workers)
         batches = limit_batches(source.batches(batch_size), steps)
 
         def compute() -> Iterator[Predictions]:
@@ -140,7 +146,7 @@ class PredictMixin(StepMixin):
 
         return compute()
 
-    def _prediction_parts(self, x: Any, verb: str) -> tuple[Trainer, BatchTransfer, DataAdapter]:
+    def _prediction_parts(self, x: Any, verb: str, workers: int) -> tuple[Trainer, BatchTransfer, DataAdapter]:
         """Return the trainer, made now if the model is not compiled, what moves batches, and the checked data."""
         if self._trainer is None:
             check_registered(self)
@@ -148,6 +154,7 @@ class PredictMixin(StepMixin):
         transfer = trainer.batch_transfer()
         check_keeps_order(x)
         check_keeps_all_rows(x, verb)
-        source = adapt(x, None, None, transfer, self._batch_reader(trainer, "predict_step"), finite=False)
+        reader = self._batch_reader(trainer, "predict_step")
+        source = adapt(x, None, None, transfer, reader, finite=False, workers=workers)
         check_columns(trainer.state.feature_names, source.columns)
         return trainer, transfer, source
