@@ -249,13 +249,6 @@ def test_a_datasets_samples_are_samples_whatever_their_shapes():
     assert found.shape == (4, 10, 1)
 
 
-@pytest.mark.parametrize("items", [BATCHES, [(x, y) for x, y in zip(X.numpy(), Y.numpy(), strict=True)]])
-def test_a_list_of_pairs_is_refused_in_words(items):
-    with pytest.raises(TypeError, match=r"x is a list of pairs.*lambda: batches.*DataLoader\(samples, batch_size=32\)"):
-        compiled().fit(items)
-    compiled().fit(lambda: items) if items is BATCHES else compiled().fit(DataLoader(items, batch_size=32), verbose=0)
-
-
 class Shuffled:
     """Draws the order of its rows at the beginning of each pass, and notes the rows of each batch."""
 

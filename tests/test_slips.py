@@ -222,7 +222,7 @@ def test_several_arrays_for_one_input_are_shown(verb, given):
         (lambda: compiled().fit(X, Y, (X, Y)), r"got \(an array of shape \(20, 3\), .*validation_data=\(x, y\)"),
         (lambda: compiled().fit(X, Y, X, Y), r"epochs must be .* got an array of shape \(20,\). Validation data go to"),
         (lambda: compiled().fit(X, Y, validation_data=X), r"validation_data has no targets.*validation_data=\(x, y\)"),
-        (lambda: compiled().fit(X, Y, validation_data=[(X, Y)]), r"1 parts: \(\(an array .* Write validation_data=\(x"),
+        (lambda: compiled().fit(X, Y, validation_data=((X, Y),)), r"1 parts: \(\(an array .* Write validation_data=\("),
         (lambda: compiled().fit("data.csv", Y), "x is 'data.csv', and data are arrays. Read the file first"),
         (lambda: compiled().evaluate("data.csv"), "Read the file first"),
         (lambda: compiled().fit(X, np.array(["a", "b"] * 10)), r"numpy.unique\(labels, return_inverse=True\)"),

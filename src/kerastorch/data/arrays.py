@@ -78,6 +78,12 @@ def column_names(data: Any) -> list[Any] | None:
     return list(data.columns) if hasattr(data, "columns") and hasattr(data, "dtypes") else None
 
 
+_ONE_BATCH = (
+    " If the arrays are one batch without a common axis of samples, such as the nodes and edges of a graph, pass a "
+    "list of batches: fit([((a, b), y)]), predict([((a, b),)])."
+)
+
+
 def check_lengths(**groups: Any) -> int:
     """Return the common number of rows of all arrays.
 
@@ -93,11 +99,21 @@ def check_lengths(**groups: Any) -> int:
     first, length = next(iter(sizes.items()))
     for name, size in sizes.items():
         if size != length:
-            single = " For one sample keep the row axis: x[:1] and y[:1]." if size == 1 else ""
-            raise ValueError(f"{first} has {length} samples, {name} has {size}.{single}")
+            is_one_argument = first.partition("[")[0] == name.partition("[")[0]
+            advice = " For one sample keep the row axis: x[:1] and y[:1]." if size == 1 else ""
+            raise ValueError(
+                f"{first} has {length} samples, {name} has {size}.{_ONE_BATCH if is_one_argument else advice}"
+            )
     if length == 0:
         raise ValueError(f"{first} has 0 samples.")
     return length
+
+
+def have_several_lengths(x: Any) -> bool:
+    """Return whether several inputs are arrays whose first axes have different lengths."""
+    if not is_sequence_of_arrays(x):
+        return False
+    return len({len(leaf) for _, leaf in leaves(x) if getattr(leaf, "ndim", 0)}) > 1
 
 
 def check_indexes(x: Any, y: Any) -> None:

@@ -37,6 +37,7 @@ class BatchReader:
         needs_target: Whether the loss needs a target.
         passes_target: Whether the target is also passed to the parameter that `forward` has for it, as by models that
             compute their loss.
+        row_axes: Number of axes of a row of the only input; -1 if it is unknown.
         said: Sentences that were said already, and are not said again.
     """
 
@@ -46,6 +47,7 @@ class BatchReader:
     keeps_items: bool = False
     needs_target: bool = False
     passes_target: bool = False
+    row_axes: int = -1
     said: set[str] = dataclasses.field(default_factory=set)
 
     def batches(self, items: Iterator[Any]) -> Iterator[Batch]:

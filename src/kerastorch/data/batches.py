@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.nested import first_rows, leaves, map_structure
+from kerastorch.core.tensor_spec import is_dense
 from kerastorch.data.lazy_arrays import LazyArray, is_large, pieces
 from kerastorch.data.prefetch import Prefetcher
 from kerastorch.data.shuffle import permutation
@@ -327,12 +328,12 @@ def shape_of(batch: Batch | BatchGroup) -> Any:
     if isinstance(batch, BatchGroup):
         return len(batch), shape_of(batch[0])
     x, y, sample_weight = batch
-    if isinstance(x, Tensor) and isinstance(y, Tensor) and sample_weight is None:  # by far the most frequent
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and sample_weight is None and is_dense(x) and is_dense(y):
         return x.shape, y.shape, x.stride(), y.stride(), x.dtype, y.dtype
     return tuple((name, *_layout(part)) for name, part in leaves(tuple(batch)))
 
 
 def _layout(part: Any) -> tuple[Any, ...]:
     if isinstance(part, Tensor):
-        return part.shape, part.stride(), part.dtype
+        return (part.shape, part.stride(), part.dtype) if is_dense(part) else (part.layout, part.dtype)
     return getattr(part, "shape", None), getattr(part, "dtype", type(part))

@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from kerastorch.core.errors import check_int
-from kerastorch.core.nested import first_rows, leaves
+from kerastorch.core.nested import first_rows, is_object, is_record, leaves
 from kerastorch.data import arrays
 from kerastorch.data.array_sources import open_array
 from kerastorch.data.batch_reader import BatchReader, warn_of_integer_weights
 from kerastorch.data.batched_dataset import BatchedDataset, order_of
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
+from kerastorch.data.item_lists import list_kind
 from kerastorch.data.lazy_arrays import LazyArray
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.prefetch import Prefetcher
@@ -25,7 +26,6 @@ from kerastorch.data.sequences import (
     Samples,
     SequenceBatches,
     check_ends,
-    check_not_list_of_items,
     is_py_dataset,
     is_sequence_of_batches,
 )
@@ -34,7 +34,9 @@ from kerastorch.data.validation_split import split_rows, warn_of_unlike_parts
 from kerastorch.data.worker_reads import WORKER_KINDS, RequestSampler, check_workers, worker_loader
 
 DEFAULT_BATCH_SIZE = 32
+_WHOLE = 2**62  # a batch size that no data reaches
 SEQUENCE = "sequence of batches"
+OBJECT = "single object"
 Cast = Callable[[Batch], Batch]
 
 
@@ -79,9 +81,7 @@ class DataAdapter:
         workers: int = 0,
     ) -> None:
         self._prefetcher, self._reader = prefetcher, reader or BatchReader()
-        if y is None:
-            check_not_list_of_items(x, names[0])
-        self.kind = _kind_of(x, names[0])
+        self.kind = _kind_of(x, y, names[0], self._reader.row_axes)
         self.columns = arrays.column_names(x)
         if isinstance(x, TensorDataset):
             _check_not_given(self.kind, y=y, sample_weight=sample_weight)
@@ -102,6 +102,9 @@ class DataAdapter:
             checked = _check_arrays(_open(x, y, sample_weight, names), names, finite)
             self._data: Any = cast(self._reader.with_target(checked))
             self.samples: int | None = first_rows(self._data.x)
+        elif self.kind == OBJECT:
+            self._data = [x] if y is None else [Batch(x, *map(arrays.to_tensors, (y, sample_weight), names[1:]))]
+            self.samples = None
         else:
             _check_not_given(self.kind, y=y, sample_weight=sample_weight)
             self._data = x
@@ -252,6 +255,24 @@ def check_batch_size(given: Any) -> int:
     return check_int("batch_size", given, advice=advice)
 
 
+def only_batch(x: Any, y: Any, sample_weight: Any, reader: BatchReader) -> Resumable:
+    """Return one batch: arrays, whose first axes need not have one length, or a batch as a loader yields it.
+
+    Args:
+        x: Inputs; or a batch, if there is a function that prepares it, or it is an object.
+        y: Targets.
+        sample_weight: Weights of samples.
+        reader: Reads a batch.
+    """
+    if y is None and sample_weight is None and reader.prepare is not None:
+        return StreamBatches([x], reader=reader)
+    if isinstance(x, (tuple, list)) and arrays.have_several_lengths(x):
+        given = map(arrays.to_tensors, (x, y, sample_weight), ("x", "y", "sample_weight"))
+        return StreamBatches([Batch(*given)], reader=reader)
+    data = DataAdapter(x, y, sample_weight, finite=False, reader=reader)
+    return data.batches(_WHOLE if data.takes_batch_size else None)
+
+
 def limit_batches(batches: Batches, steps: int | None, name: str = "steps") -> Batches:
     """Return batches of which each pass has at most `steps`.
 
@@ -265,7 +286,7 @@ def limit_batches(batches: Batches, steps: int | None, name: str = "steps") -> B
     return batches if steps is None else FirstBatches(batches, check_int(name, steps))
 
 
-def _kind_of(x: Any, name: str) -> str:
+def _kind_of(x: Any, y: Any, name: str, row_axes: int) -> str:
     """Return the kind of data, as messages name it."""
     if isinstance(x, (str, bytes, os.PathLike)):
         raise TypeError(f"{name} is {x!r}, and data are arrays. Read the file first, as pandas.read_csv(path) does.")
@@ -275,8 +296,13 @@ def _kind_of(x: Any, name: str) -> str:
         return "IterableDataset"
     if isinstance(x, Dataset):
         return "Dataset"
+    listed = list_kind(x, name, row_axes) if y is None else None
+    if listed is not None:
+        return "list of batches" if listed == "batches" else "Dataset"
     if arrays.is_array(x):
         return "arrays"
+    if (is_object(x) or is_record(x)) and not isinstance(x, nn.Module):
+        return OBJECT
     if hasattr(x, "__getitem__") and (hasattr(x, "__len__") or is_py_dataset(x)):
         return SEQUENCE if is_sequence_of_batches(x) else "Dataset"
     if isinstance(x, Iterator):

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from kerastorch.core.errors import warn
@@ -254,23 +253,3 @@ class Samples(IterableDataset[Any]):
             yield first
             break
         yield from items
-
-
-def check_not_list_of_items(x: Any, name: str) -> None:
-    """Raise if `x` is a list of pairs `(x, y)`, which is neither one array nor several inputs.
-
-    Raises:
-        TypeError: `x` is such a list.
-    """
-    if not isinstance(x, (list, tuple)) or not x:
-        return
-    if all(isinstance(item, (tuple, list)) and len(item) in (2, 3) and _has_array(item) for item in x):
-        raise TypeError(
-            f"{name} is a list of pairs, the first {shapes_in(x[0])}. If each is a batch, pass a function that returns "
-            "the list, lambda: batches; if each is a sample, pass DataLoader(samples, batch_size=32)."
-        )
-
-
-def _has_array(item: Any) -> bool:
-    arrays = (part for part in item if isinstance(part, Tensor) or is_from(part, "numpy"))
-    return any(getattr(part, "ndim", 0) > 0 for part in arrays)  # a row of NumPy scalars is a list of numbers

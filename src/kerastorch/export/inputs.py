@@ -5,15 +5,24 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.errors import ExportError, warn
 from kerastorch.core.model_outputs import predictions_in
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.nested import leaves, map_structure
-from kerastorch.core.tensor_spec import EXPORT_BATCH_SIZES, EXPORT_SIZES, TensorSpec, specs_of
+from kerastorch.core.tensor_spec import (
+    EXPORT_BATCH_SIZES,
+    EXPORT_SIZES,
+    TensorSpec,
+    fixed_specs,
+    has_values,
+    specs_of,
+)
 from kerastorch.core.torch_private import pytree
 from kerastorch.core.wrapper_prefixes import unwrap
 from kerastorch.data.arrays import to_tensors as as_tensors
@@ -53,16 +62,14 @@ class ExportInputs:
         self._transfer, self._index_limit = BatchTransfer(parts, device), _index_limit(parts)
         self._examples = _examples(signature)
         specs = _specs(model, signature, self._examples)
+        if has_values(specs):
+            raise ExportError(
+                "an input of the model is no dense tensor, and a program takes dense tensors alone. Export a module "
+                "whose forward takes the tensors that are in it."
+            )
         self.trials: list[Any] = []
         self.expected: list[Any] = []
-        self._specs = _without_targets(specs) if signature is None else specs
-        try:
-            self._run_trials()
-        except Exception:
-            if self._specs is specs:
-                raise
-            self._specs = specs  # the model cannot do without its targets
-            self._run_trials()
+        self._find_trials(_without_targets(specs) if signature is None else specs, specs)
         self.returns_objects = any(map(_is_object, pytree.tree_leaves(self.expected[0])))
         if self.returns_objects:
             self.expected = [predictions_in(outputs, drops_scalars=False) for outputs in self.expected]
@@ -102,11 +109,42 @@ class ExportInputs:
         args, kwargs = self.call(self.trials[0])
         return dict(inspect.signature(self.target.forward).bind(*args, **kwargs).arguments)
 
-    def _run_trials(self) -> None:
+    def _find_trials(self, kept: Any, specs: Any) -> None:
+        """Set `trials` and `expected` for the first specs that the model can be called with.
+
+        If these have the sizes of the data alone, warn of it.
+
+        Args:
+            kept: Specs of the inputs without targets.
+            specs: Specs of all inputs.
+        """
+        failed: Exception | None = None
+        for choice in [kept] if kept is specs else [kept, specs]:
+            try:
+                self._run_trials(choice)
+            except Exception as error:
+                failed = error
+            else:
+                return
+        for choice in filter(None, map(fixed_specs, (kept, specs))):
+            with suppress(Exception):
+                self._run_trials(choice)
+                shapes = ", ".join(str(spec.shape) for _, spec in leaves(choice))
+                break
+        else:
+            assert failed is not None
+            raise failed
+        warn(
+            "export: the model cannot be called with other lengths of the first axis than the data had, so that the "
+            f"program takes inputs of these sizes alone: {shapes}."
+        )
+
+    def _run_trials(self, specs: Any) -> None:
         """Set `trials` and `expected` for the first choice of lengths that the model can take.
 
         If there is none, raise the error of the first choice.
         """
+        self._specs = specs
         first: tuple[Exception, Any] | None = None
         n_varying = _n_varying_axes(self._specs)
         for length, other_length, step in EXPORT_SIZES if n_varying > 1 else EXPORT_SIZES[:1]:
@@ -134,6 +172,8 @@ class ExportInputs:
             length: Length of the first other axis that varies.
             step: By how much each further axis that varies is longer.
         """
+        if self._examples is not None and not _n_varying_axes(self._specs):
+            return self._transfer.inputs(map_structure(torch.clone, self._examples))
         if self._examples is not None:
             return self._transfer.inputs(map_structure(lambda example: _take_rows(example, batch_size), self._examples))
         zeros = _zeros(self._specs, batch_size, length, step)

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
 from kerastorch.core.torch_private import disable_torch_function, write_count
 from kerastorch.inspection.call_recorder import Shape, merge_shapes, shapes, tensors_in
 from kerastorch.inspection.summary_rows import class_name
-from kerastorch.runtime.dry_run import DryRun
+from kerastorch.runtime.dry_run import DryRun, with_possible_sizes
 
 
 @dataclass
@@ -71,6 +72,11 @@ def graph_of(module: nn.Module, specs: Any, *, expand: bool) -> Graph:
     """
     if specs is None:
         return _graph_of_chain(module)
+    return with_possible_sizes(specs, partial(_trace_specs, module, expand))
+
+
+def _trace_specs(module: nn.Module, expand: bool, specs: Any) -> Graph:
+    """Return the graph of one call on inputs of these specs."""
     with suppress(Exception):  # the forward needs values, or the inputs are wrong
         return _trace_shapes(DryRun(module, specs, fake=True), expand)
     return _trace_shapes(DryRun(module, specs, fake=False), expand)  # whose errors have the better message

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -16,7 +17,7 @@ from torch import nn
 from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
 from kerastorch.inspection.call_recorder import Call, merge_calls, record_calls
 from kerastorch.inspection.flops_and_memory import MultiplyAdds, SavedActivationBytes
-from kerastorch.runtime.dry_run import DryRun
+from kerastorch.runtime.dry_run import DryRun, with_possible_sizes
 from kerastorch.runtime.input_specs import has_varying_axes
 
 
@@ -29,18 +30,21 @@ class ModuleProfile:
         calls: The calls of the module and its submodules, its own first.
         multiply_adds: Number of multiply-adds for one sample, or for one call if the batch size does not vary.
         activation_bytes: Bytes saved for the backward pass, likewise; `None` if they cannot be measured.
+        specs: Specs of the inputs of the calls.
     """
 
     module: nn.Module
     calls: list[Call]
     multiply_adds: int
     activation_bytes: int | None
+    specs: Any
 
 
 def profile_module(module: nn.Module, specs: Any) -> ModuleProfile:
     """Call a module in evaluation mode on inputs of the given specs, and return its profile.
 
-    The module is not changed. It is called on fake tensors; if that fails, on zeros.
+    The module is not changed. It is called on fake tensors; if that fails, on zeros. If it cannot be called with other
+    lengths of the first axis than the data had, it is called with these.
 
     Args:
         module: A module; a copy is built if it is not built.
@@ -49,15 +53,19 @@ def profile_module(module: nn.Module, specs: Any) -> ModuleProfile:
     Raises:
         ValueError: The module cannot take such inputs.
     """
+    return with_possible_sizes(specs, partial(_profile, module))
+
+
+def _profile(module: nn.Module, specs: Any) -> ModuleProfile:
     with suppress(Exception):  # the forward needs values, or the inputs are wrong
         dry_run = DryRun(module, specs, fake=True)
         calls, multiply_adds = _profile_calls(dry_run, specs)
         activation_bytes = None
         with suppress(Exception):  # the module can be called, but not trained
             activation_bytes = _activation_bytes(dry_run, specs)
-        return ModuleProfile(dry_run.module, calls, multiply_adds, activation_bytes)
+        return ModuleProfile(dry_run.module, calls, multiply_adds, activation_bytes, specs)
     dry_run = DryRun(module, specs, fake=False)  # its errors have the better message
-    return ModuleProfile(dry_run.module, *_profile_calls(dry_run, specs), None)
+    return ModuleProfile(dry_run.module, *_profile_calls(dry_run, specs), None, specs)
 
 
 def _profile_calls(dry_run: DryRun, specs: Any) -> tuple[list[Call], int]:

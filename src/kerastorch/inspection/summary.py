@@ -18,6 +18,7 @@ from kerastorch.inspection.text_table import format_bytes, to_html, to_text
 from kerastorch.runtime.input_specs import has_varying_axes, resolve_input_specs
 
 _UNKNOWN_SHAPES = "Shapes: not known. Pass them as summary(input_shape=(None, 64)) or summary(input_data=x)."
+_FIXED_SIZES = "Sizes: those of the data, since the model cannot be called with other lengths of the first axis."
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def summarize(
     else:
         profile = profile_module(module, specs)
         rows = rows_of_calls(profile.module, profile.calls, depth)
-        totals = [*_count_weights(profile.module), *_describe_costs(profile, specs)]
+        totals = [*_count_weights(profile.module), *_describe_costs(profile)]
+        if profile.specs is not specs:
+            totals.append(_FIXED_SIZES)
     if layer_range is not None:
         rows = rows_in_range(rows, layer_range)
     name = own_name(module) or class_name(module)
@@ -104,8 +107,9 @@ def _format_count(tensors: Sequence[Tensor]) -> str:
     return f"{sum(tensor.numel() for tensor in tensors):,} ({format_bytes(sum(tensor.nbytes for tensor in tensors))})"
 
 
-def _describe_costs(profile: ModuleProfile, specs: Any) -> list[str]:
+def _describe_costs(profile: ModuleProfile) -> list[str]:
     """Return lines with the multiply-adds and the saved activations of a sample, or of a call of a fixed batch size."""
+    specs = profile.specs
     unit = "one sample" if has_varying_axes(specs) else "one call"
     if has_varying_axes(specs, beside_batch=True):
         unit += f" ({TRIAL_SIZES[0]} for sizes that vary)"

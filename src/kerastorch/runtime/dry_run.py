@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from kerastorch.core.lazy_build import build_by_call, copy_module
 from kerastorch.core.module_tree import is_built, is_compiled, modules
 from kerastorch.core.nested import copy_leaf, is_object, map_structure
 from kerastorch.core.rng_state import preserved_rng_states
-from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
+from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES, fixed_specs
 from kerastorch.core.torch_private import fake_tensor_module
 from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.layers.rnn import reset_all_states
@@ -23,6 +23,8 @@ from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.call_module import call_module
 from kerastorch.runtime.error_context import raise_with_context
 from kerastorch.symbolic.fake_tensors import fake_mode, mute_fake_tensor_logs
+
+T = TypeVar("T")
 
 
 class DryRun:
@@ -91,6 +93,26 @@ class DryRun:
                     return call_module(self.module, x)
             except Exception as error:
                 raise_with_context(error, self.module, x)
+
+
+def with_possible_sizes(specs: Any, run: Callable[[Any], T]) -> T:
+    """Return `run(specs)`, or `run` with the sizes that the data had if it fails with others.
+
+    Args:
+        specs: Specs of inputs, of which the first axis varies.
+        run: Calls a module on inputs of the specs that it is given.
+
+    Raises:
+        Exception: The error of the first call.
+    """
+    try:
+        return run(specs)
+    except Exception:
+        fixed = fixed_specs(specs)
+        if fixed is not None:
+            with suppress(Exception):
+                return run(fixed)
+        raise
 
 
 def build_lazy(module: nn.Module, x: Any) -> None:

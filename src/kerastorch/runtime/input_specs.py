@@ -8,9 +8,12 @@ from typing import Any
 from torch import nn
 
 from kerastorch.core.errors import check_int, mismatch
-from kerastorch.core.nested import map_structure
+from kerastorch.core.nested import is_object, is_record, leaves, map_structure
 from kerastorch.core.tensor_spec import TensorSpec, specs_of
-from kerastorch.data.arrays import to_tensors
+from kerastorch.data.arrays import is_array_like, to_tensor, to_tensors
+from kerastorch.data.batch_reader import BatchReader
+from kerastorch.data.prepared_batches import prepared_parts
+from kerastorch.runtime.call_module import forward_inputs
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, map_symbols
 
@@ -21,7 +24,7 @@ def resolve_input_specs(module: nn.Module, input_shape: Any, input_data: Any) ->
     Args:
         module: A module.
         input_shape: A shape such as `(None, 64)`, in which `None` varies, or a list or dict of shapes.
-        input_data: Arrays as `fit` takes them, with any number of rows.
+        input_data: Arrays as `fit` takes them, with any number of rows; or a batch.
 
     Raises:
         ValueError: Both arguments are given, or `input_shape` is no shape.
@@ -31,8 +34,21 @@ def resolve_input_specs(module: nn.Module, input_shape: Any, input_data: Any) ->
     if has_symbols(input_shape):
         return map_symbols(input_shape, _spec_of_symbol)
     if input_data is not None:
-        return specs_of(to_tensors(input_data, "input_data"))
+        return specs_of(_inputs_in(module, input_data))
     return known_input_specs(module) if input_shape is None else _specs_of_shape(input_shape)
+
+
+def _inputs_in(module: nn.Module, data: Any) -> Any:
+    """Return the inputs in a batch: arrays, an object, or what a loader yields if there is a function for it."""
+    trainer = vars(module).get("_trainer")
+    prepare = None if trainer is None else trainer.reader.prepare
+    if prepare is not None and not is_array_like(data):
+        data = prepared_parts(prepare, data, inputs_only=True)[0]
+    elif isinstance(data, Mapping) and not is_object(data):
+        data = BatchReader(forward_inputs(module), inputs_only=True).read_arrays(data).x
+    if is_record(data) or any(is_object(leaf) or isinstance(leaf, str) for _, leaf in leaves(data)):
+        return map_structure(lambda leaf: to_tensor(leaf, "input_data") if is_array_like(leaf) else leaf, data)
+    return to_tensors(data, "input_data")
 
 
 def last_input_specs(module: nn.Module) -> Any:

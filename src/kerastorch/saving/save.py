@@ -14,6 +14,7 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import map_structure
 from kerastorch.core.ownership import is_own
 from kerastorch.core.path_checks import check_writable, parse_path
+from kerastorch.core.tensor_spec import has_values
 from kerastorch.functional.functional_model import Functional
 from kerastorch.runtime.dry_run import isolated
 from kerastorch.runtime.input_specs import last_input_specs
@@ -83,7 +84,9 @@ def _sections(model: Functional) -> dict[str, Any]:
             "architecture": written,
             "why_not": why,
             "built": built_shapes(model),
-            "seen": map_structure(lambda spec: {"spec": (spec.shape, spec.dtype)}, specs),
+            "seen": None
+            if has_values(specs)
+            else map_structure(lambda spec: {"spec": (spec.shape, spec.dtype)}, specs),
             "condition": _condition(model),
         },
         "weights": dict(model.state_dict()),

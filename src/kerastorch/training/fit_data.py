@@ -16,6 +16,7 @@ from kerastorch.data.adaptive_batch_size import eval_batches
 from kerastorch.data.batch_reader import BatchReader, warn_of_integer_weights
 from kerastorch.data.batches import Batches, Resumable
 from kerastorch.data.data_adapter import DataAdapter
+from kerastorch.data.item_lists import list_kind
 from kerastorch.data.limited_batches import (
     LimitedBatches,
     RepeatedBatches,
@@ -195,7 +196,8 @@ def validation_source(
     """
     if data is None:
         return None
-    if isinstance(data, (tuple, list)):
+    names = ("validation_data", "y", "sample_weight")
+    if isinstance(data, tuple) or (isinstance(data, list) and list_kind(data, names[0], reader.row_axes) is None):
         if len(data) not in (2, 3):
             raise ValueError(
                 f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} parts: {shown(data)}. Write "
@@ -205,7 +207,6 @@ def validation_source(
         warn_of_integer_weights(*data[2:] or (None,))
         x, y, sample_weight = (*data, None)[:3]
         return adapt(x, y, sample_weight, transfer, reader, finite=finite, names=names)
-    names = ("validation_data", "y", "sample_weight")
     source = adapt(data, None, None, transfer, reader, finite=finite, names=names)
     held = source.arrays()
     if held is not None and held.y is None and reader.needs_target:

@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import Any, Literal, overload
 
 from kerastorch.callbacks.callback_list import CallbackList
-from kerastorch.core.nested import is_object
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.batches import Batches
 from kerastorch.data.class_weight import ClassWeight, class_weights
-from kerastorch.data.data_adapter import DataAdapter
-from kerastorch.data.loaders import StreamBatches
+from kerastorch.data.data_adapter import only_batch
 from kerastorch.runtime.model_lock import model_lock
 from kerastorch.training import loops
 from kerastorch.training.compile_mixin import CompileMixin
 from kerastorch.training.log_names import in_keras_order
 from kerastorch.training.trainer import Trainer
-
-_WHOLE = 2**62  # a batch size that no data reaches
 
 
 class OnBatchMixin(CompileMixin):
@@ -120,7 +116,4 @@ class OnBatchMixin(CompileMixin):
 
     def _only_batch(self, trainer: Trainer, step: str, x: Any, y: Any, sample_weight: Any) -> Batches:
         """Return the batch that a method was given: arrays, or a batch as a loader yields it."""
-        reader = self._batch_reader(trainer, step)
-        if y is None and sample_weight is None and (reader.prepare is not None or is_object(x)):
-            return StreamBatches([x], reader=reader)
-        return DataAdapter(x, y, sample_weight, finite=False, reader=reader).batches(_WHOLE)
+        return only_batch(x, y, sample_weight, self._batch_reader(trainer, step))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,8 +11,10 @@ from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.callback_list import CallbackList, to_list
 from kerastorch.callbacks.progress_bar import Verbose, make_progress_callbacks
 from kerastorch.core.module_tree import modules
+from kerastorch.core.nested import is_object
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.adaptive_batch_size import can_be_measured, eval_batches
+from kerastorch.data.arrays import have_several_lengths, is_array_like
 from kerastorch.data.data_adapter import DataAdapter, limit_batches
 from kerastorch.data.loader_checks import check_keeps_all_rows, check_keeps_order
 from kerastorch.module.unregistered_modules import check_registered
@@ -61,8 +63,9 @@ class PredictMixin(StepMixin):
             workers: Number of processes that read the samples of a `Dataset`, as for `fit`. Default 0.
 
         Returns:
-            A NumPy array of shape `(rows, ...)`; a tuple, list or dict of such arrays if the model returns one; `out`,
-            if it was given.
+            A NumPy array of shape `(rows, ...)`, the outputs of all batches joined along their first axis; a tuple,
+            list or dict of such arrays if the model returns one; `out`, if it was given. If the outputs of the batches
+            have different lengths in another axis, a list with the outputs of each batch, as `predict_iter` gives them.
 
         Raises:
             ValueError: The data are empty or do not fit the model; a `DataLoader` shuffles them, or drops rows; `out`
@@ -90,8 +93,16 @@ class PredictMixin(StepMixin):
         """Return the outputs for one batch of inputs as NumPy arrays, in evaluation mode and without gradients.
 
         Args:
-            x: An array or tensor of shape `(batch, ...)`, or a tuple, list or dict of them.
+            x: An array or tensor of shape `(batch, ...)`, a tuple, list or dict of them, or an object that the model
+                takes. What is no array goes through `compile(prepare_batch=)` first, if there is such a function.
         """
+        if is_object(x) and not isinstance(x, Mapping):
+            return self.predict(x, verbose=0)
+        prepares = self._trainer is not None and self._trainer.reader.prepare is not None
+        if prepares and not is_array_like(x):
+            return self.predict(lambda: [x], verbose=0)
+        if have_several_lengths(x):  # one batch without a common axis
+            return self.predict(lambda: [(x,)], verbose=0)
         return self.predict(x, batch_size=2**62, verbose=0)
 
     @public_api

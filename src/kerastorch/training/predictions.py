@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -65,6 +66,7 @@ class PredictionCollector:
     def __init__(self, rows: int | None) -> None:
         self._rows = rows
         self._at = 0
+        self._ends: list[int] = []  # of the batches in `_whole`
         self._whole: Any = None
         self._parts: list[Any] = []
 
@@ -85,11 +87,15 @@ class PredictionCollector:
             self._parts.append(map_structure(np.copy, part))
         elif self._write(part, rows):
             self._at += rows
+            self._ends.append(self._at)
         else:  # outputs that do not match the rows are collected batch by batch
-            written = map_structure(lambda array: array[: self._at], self._whole)
-            part = map_structure(np.copy, part)
-            self._parts = [written, part] if self._at else [part]
+            self._parts = [*self._written(), map_structure(np.copy, part)]
             self._whole = None
+
+    def _written(self) -> Iterator[Any]:
+        """Yield the outputs of each batch that was written into the arrays."""
+        for start, end in itertools.pairwise([0, *self._ends]):
+            yield map_structure(lambda array: array[start:end], self._whole)  # noqa: B023
 
     def _write(self, part: Any, rows: int) -> bool:
         """Write a batch into the arrays; return whether its rows and dtypes match."""
@@ -112,8 +118,11 @@ class PredictionCollector:
     def result(self) -> Any:
         """Return the outputs of all batches, in order.
 
+        They are joined along their first axis. If their other axes have different lengths, as those of batches that are
+        each padded to their own longest row, the result is a list with the outputs of each batch.
+
         Raises:
-            ValueError: No batch; outputs of different shapes or structures.
+            ValueError: No batch; outputs of different structures.
         """
         if self._whole is not None:
             return map_structure(lambda array: array[: self._at], self._whole)
@@ -122,7 +131,9 @@ class PredictionCollector:
         try:
             return map_structure(lambda *arrays: np.concatenate(arrays), *self._parts)
         except (ValueError, TypeError, AttributeError) as error:
-            raise ValueError(f"The outputs of the batches have different shapes or structures: {error}") from error
+            if len({tuple(name for name, _ in leaves(part)) for part in self._parts}) == 1:
+                return self._parts
+            raise ValueError(f"The outputs of the batches have different structures: {error}") from error
 
 
 class OutputWriter:

@@ -121,7 +121,8 @@ def check_targets_are_given(verb: str, x: Any, y: Any) -> None:
     Raises:
         ValueError: `x` has two or three arrays, and there are no targets.
     """
-    is_flat = isinstance(x, (tuple, list)) and not any(isinstance(one, (tuple, list)) for one in x)  # no list of pairs
+    # neither a list of pairs nor one of dicts
+    is_flat = isinstance(x, (tuple, list)) and not any(isinstance(one, (tuple, list, Mapping)) for one in x)
     if y is None and is_flat and len(x) in (2, 3) and is_sequence_of_arrays(x):
         raise ValueError(
             f"{verb}() was given {len(x)} arrays as x and no y, which the loss needs. Write {verb}(x, y), not "

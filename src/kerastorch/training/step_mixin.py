@@ -20,6 +20,7 @@ from kerastorch.module.base_module import added_losses
 from kerastorch.module.unregistered_modules import check_registered
 from kerastorch.regularizers import collect_penalties
 from kerastorch.runtime.call_module import call_module, forward_inputs
+from kerastorch.runtime.input_rows import InputRows
 from kerastorch.training import own_metrics
 from kerastorch.training.auxiliary_losses import may_call_add_loss
 from kerastorch.training.model_loss import NoLossReturnedError
@@ -255,6 +256,7 @@ class StepMixin(Functional):
             forward=forward_inputs(self),
             inputs_only=step == "predict_step",
             keeps_items=overrides(self, step),
+            row_axes=InputRows(self).n_axes,
             needs_target=losses.needs_targets and not is_own,
             passes_target=not (losses.any_loss or is_own or overrides(self, step)),
         )

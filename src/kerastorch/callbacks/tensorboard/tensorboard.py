@@ -24,6 +24,7 @@ from kerastorch.callbacks.tensorboard.weights import (
 from kerastorch.core.errors import check_int, mismatch, warn
 from kerastorch.core.optional_dependency import require_package
 from kerastorch.core.path_checks import check_parent_folder
+from kerastorch.core.tensor_spec import has_values
 
 
 class TensorBoard(Callback):
@@ -200,7 +201,7 @@ class TensorBoard(Callback):
         """Write the graph of the model; warn if the model cannot be called on zeros."""
         input_specs = self.model.trainer.state.input_specs
         try:
-            if input_specs is None:
+            if input_specs is None or has_values(input_specs):
                 raise TypeError("its inputs are not tensors")
             self._files.writer("train").file_writer.add_event(graph_event(self.model, input_specs))
         except Exception as error:

@@ -17,7 +17,7 @@ from kerastorch.optimizers.scheduled_rate import scheduled_rate
 from kerastorch.optimizers.step_hooks import optimizer_parameters
 from kerastorch.training.compile_options import CompileOptions
 from kerastorch.training.constrain_hook import ConstrainHook
-from kerastorch.training.jit.eligibility import check_model, check_optimizer
+from kerastorch.training.jit.eligibility import check_batch, check_model, check_optimizer
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.executable import Executable
 from kerastorch.training.jit.graph_output import join_step_outputs
@@ -199,6 +199,7 @@ class CompiledStep:
             UntraceableError: The step cannot be traced.
             Exception: The compiler failed.
         """
+        check_batch(batch)
         schedule = scheduled_rate(self._optimizer_step.optimizer)
         if schedule is not None:
             schedule.set_rates(self._optimizer_step.optimizer)  # the rates of this step, which is then verified

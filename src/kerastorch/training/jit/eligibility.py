@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Any
+
+from torch import Tensor, nn
 
 from kerastorch.core.module_tree import modules
+from kerastorch.core.nested import leaves
 from kerastorch.core.ownership import is_from, is_own, is_third_party
+from kerastorch.core.tensor_spec import is_dense
 from kerastorch.core.torch_optimizer_private import is_wrapped_by_schedule, step_post_hooks, step_pre_hooks
 from kerastorch.core.torch_private import has_gradient_hooks, module_hooks
 from kerastorch.layers.random_generator import RandomGenerator
@@ -35,6 +39,22 @@ def check_model(model: nn.Module) -> None:
             raise UntraceableError(f"{type(module).__name__} has a seed of its own")
     if any(has_gradient_hooks(weight) for weight in model.parameters()):
         raise UntraceableError("a weight has a hook on its gradient")
+
+
+def check_batch(batch: Any) -> None:
+    """Raise an error if a batch holds something that a graph cannot take.
+
+    Args:
+        batch: A batch, or a group of batches.
+
+    Raises:
+        UntraceableError: A part is no dense tensor.
+    """
+    for name, leaf in leaves(tuple(batch), "batch"):
+        if not isinstance(leaf, Tensor):
+            raise UntraceableError(f"{name} is a {type(leaf).__name__}, and a graph takes tensors alone")
+        if not is_dense(leaf):
+            raise UntraceableError(f"{name} is a {'nested' if leaf.is_nested else 'sparse'} tensor")
 
 
 def check_optimizer(optimizer_step: OptimizerStep) -> None:
