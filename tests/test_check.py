@@ -328,6 +328,25 @@ def test_rows_in_training_and_validation_are_counted():
     assert "shared rows" in found(network(3).check(*doubled, validation_split=0.5))
 
 
+class Stream(torch.utils.data.IterableDataset):
+    def __init__(self, divides):
+        self.divides = divides
+
+    def __iter__(self):
+        worker = torch.utils.data.get_worker_info()
+        step, start = (worker.num_workers, worker.id) if self.divides and worker else (1, 0)
+        for x, y in list(zip(*WINE, strict=True))[start::step]:
+            yield torch.from_numpy(x).float(), int(y)
+
+
+@pytest.mark.parametrize("divides", [True, False])
+def test_workers_that_yield_the_same_samples_are_found(divides):
+    report = network(3).check(DataLoader(Stream(divides), batch_size=32, num_workers=2))
+    assert ("repeated batches" in found(report)) is not divides
+    if not divides:
+        assert "each of the 2 workers yields all samples" in text(report, "repeated batches")
+
+
 def test_data_with_few_different_rows_share_them_by_chance():
     x = RANDOM.integers(0, 2, (400, 3)).astype("float32")
     report = network(2).check(x, np.arange(400) % 2, validation_split=0.2)

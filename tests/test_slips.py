@@ -43,6 +43,8 @@ def compiled():
         (lambda: compiled().fit(X, Y, epoch=3), r"fit\(\) has no argument 'epoch'. .* 'epochs'\? It takes: x, y, "),
         (lambda: compiled().fit(X, Y, batchsize=3), r"fit\(\) has no argument 'batchsize'. Did you mean 'batch_size'"),
         (lambda: compiled().fit(X, Y, lr=0.1), r"It is an argument of the optimizer: compile\(optimizers.Adam\("),
+        (lambda: compiled().fit(X, Y, validation=(X, Y)), r"Validation data are validation_data=\(x, y\)"),
+        (lambda: compiled().fit(X, Y, nb_epoch=2), "'nb_epoch'. Its name is epochs"),
         (lambda: compiled().fit(X, Y, workers=2), "Pass a DataLoader with num_workers"),
         (lambda: compiled().evaluate(X, Y, step=2), r"evaluate\(\) has no argument 'step'. Did you mean 'steps'"),
         (lambda: compiled().predict(X, batch=2), r"predict\(\) has no argument 'batch'"),
@@ -248,6 +250,21 @@ def test_one_sample_without_a_row_axis_is_refused_where_some_sizes_vary(net, sha
     with pytest.raises(ValueError, match=r"is that of one sample; the model takes batches of shape \(rows, "):
         model.predict(np.zeros(shape, "float32"), verbose=0)
     assert len(model.predict(np.zeros((2, *shape), "float32"), verbose=0)) == 2
+
+
+def test_gray_images_without_an_axis_for_channels_say_how_to_add_it():
+    model = kt.Model(nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten()))
+    with pytest.raises(ValueError, match=r"Its input has no axis for the channels; use x\[:, None\]"):
+        model.predict(np.zeros((20, 8, 8), "float32"), verbose=0)
+    assert model.predict(np.zeros((20, 8, 8), "float32")[:, None], verbose=0).shape == (20, 108)
+
+
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "predict"])
+def test_weights_without_values_are_refused(verb):
+    model = kt.Model(nn.Linear(3, 1, device="meta"))
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"weights on the device 'meta'.*module.to_empty\(device='cpu'\)"):
+        getattr(model, verb)(*((X,) if verb == "predict" else (X, Y)), verbose=0)
 
 
 @pytest.mark.parametrize("given", [X, X.tolist()])

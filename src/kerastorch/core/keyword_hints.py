@@ -16,6 +16,12 @@ _METHOD_ADVICE = {
     "workers": "Pass a DataLoader with num_workers.",
     "use_multiprocessing": "Pass a DataLoader with num_workers.",
     "max_queue_size": "Pass a DataLoader with prefetch_factor.",
+    **dict.fromkeys(
+        ("validation", "val", "val_data", "valid_data", "test_data"),
+        "Validation data are validation_data=(x, y), or a part of the rows, validation_split=0.2.",
+    ),
+    "nb_epoch": "Its name is epochs.",
+    "samples_per_epoch": "steps_per_epoch is the number of batches.",
     "learning_rate": "It is an argument of the optimizer: compile(optimizers.Adam(learning_rate=...), ...).",
     "lr": "It is an argument of the optimizer: compile(optimizers.Adam(learning_rate=...), ...).",
 }

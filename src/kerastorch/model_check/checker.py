@@ -18,7 +18,12 @@ from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.data import arrays
 from kerastorch.data.class_weight import ClassWeight, class_weights
 from kerastorch.data.data_adapter import DataAdapter
-from kerastorch.model_check.input_checks import constant_findings, scale_findings, shared_row_findings
+from kerastorch.model_check.input_checks import (
+    constant_findings,
+    repeated_batch_findings,
+    scale_findings,
+    shared_row_findings,
+)
 from kerastorch.model_check.observer import CallObserver
 from kerastorch.model_check.report import CheckReport, Finding
 from kerastorch.model_check.sample import Sample, draw_sample
@@ -142,6 +147,7 @@ def _run(model: CompileMixin, given: Arguments) -> Iterator[Finding]:
     try:
         sample = draw_sample(data.fit_data.training, is_in_memory=data.source.kind == "arrays")
         yield from constant_findings(sample.x)
+        yield from repeated_batch_findings(sample, int(getattr(data.source.holder, "num_workers", 0)))
         yield from _shared_rows(data)
         if refused:
             return

@@ -12,6 +12,7 @@ from kerastorch.core.nested import leaves
 from kerastorch.data.batches import Batches
 from kerastorch.model_check.observer import CallObserver
 from kerastorch.model_check.report import Finding, Level
+from kerastorch.model_check.sample import Sample
 from kerastorch.training.unscaled_pixels import WITHOUT_SCALING, looks_like_pixels
 
 _RATIO = 100.0  # of the scales of two columns
@@ -83,6 +84,25 @@ def constant_findings(x: dict[str, Tensor]) -> Iterator[Finding]:
                 "constant",
                 f"{len(columns)} of {rows.shape[1]} columns of {name} are the same in all rows: {shown}.",
             )
+
+
+def repeated_batch_findings(sample: Sample, n_workers: int) -> Iterator[Finding]:
+    """Yield a finding if the first two batches are the same.
+
+    Args:
+        sample: Rows of the data.
+        n_workers: Workers of a loader, each with a copy of the dataset; 0 for other data.
+    """
+    if sample.is_repeated and "constant" not in {one.name for one in constant_findings(sample.x)}:
+        reason = f"each of the {n_workers} workers yields all samples" if n_workers > 1 else "look at the data"
+        yield Finding(
+            "warning",
+            "repeated batches",
+            f"The first two batches are the same: {reason}.",
+            "Divide the samples in __iter__ of the dataset, by torch.utils.data.get_worker_info()."
+            if n_workers > 1
+            else "",
+        )
 
 
 def shared_row_findings(training: Batches, validation: Batches) -> Iterator[Finding]:

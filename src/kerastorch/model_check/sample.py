@@ -26,12 +26,14 @@ class Sample:
         x: Rows of each input by its name, on the CPU.
         y: Rows of each target by its name, on the CPU.
         seconds_per_batch: Time that the data took for a batch; `None` if it is unknown or the data are in memory.
+        is_repeated: Whether the second batch has the inputs of the first one.
     """
 
     batch: Batch
     x: dict[str, Tensor]
     y: dict[str, Tensor]
     seconds_per_batch: float | None
+    is_repeated: bool
 
 
 def draw_sample(batches: Batches, *, is_in_memory: bool) -> Sample:
@@ -61,7 +63,17 @@ def draw_sample(batches: Batches, *, is_in_memory: bool) -> Sample:
     if not drawn:
         raise ValueError("the data gave no batch.")
     pace = (times[-1] - times[1]) / (len(drawn) - 1) if len(drawn) > 1 and not is_in_memory else None
-    return Sample(drawn[0], _joined([one.x for one in drawn], "x"), _joined([one.y for one in drawn], "y"), pace)
+    x, y = _joined([one.x for one in drawn], "x"), _joined([one.y for one in drawn], "y")
+    return Sample(drawn[0], x, y, pace, len(drawn) > 1 and _are_equal(drawn[0].x, drawn[1].x))
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    """Return whether the inputs of two batches are the same tensors."""
+    pairs = list(zip(leaves(one), leaves(other), strict=False))
+    is_tensor = bool(pairs) and all(
+        isinstance(part, Tensor) for (_, first), (_, second) in pairs for part in (first, second)
+    )
+    return is_tensor and all(torch.equal(first, second) for (_, first), (_, second) in pairs)
 
 
 def _joined(parts: list[Any], name: str) -> dict[str, Tensor]:

@@ -145,6 +145,8 @@ def _advice(module: nn.Module, given: Tensor | None) -> str:
     if isinstance(module, Convolutional) and module.channels_and_sizes(given.shape)[0] != module.in_channels:
         return f" It takes {module.expected_axes()} with {module.in_channels} channels. {module.other_format_advice()}"
     channels = getattr(module, "in_channels", None)
+    if isinstance(module, ConvBase) and channels == 1 and given.ndim == module.weight.ndim - 1:
+        return " Its input has no axis for the channels; use x[:, None]."
     if isinstance(module, ConvBase) and given.ndim >= 4 and given.shape[-1] == channels != given.shape[1]:
         axes = (0, given.ndim - 1, *range(1, given.ndim - 1))
         return f" Its input looks channels-last; use x.transpose{axes}."

@@ -31,7 +31,16 @@ def find_device(found: Iterable[torch.device], wanted: Any) -> torch.device:
         found: Devices of the model's weights.
         wanted: A `torch.device`, or `'auto'`: the first of `found` that is not the CPU, else the accelerator, else the
             CPU.
+
+    Raises:
+        ValueError: Weights have no values.
     """
+    found = list(found)
+    if any(device.type == "meta" for device in found):
+        raise ValueError(
+            "the model has weights on the device 'meta', which have no values. Write module.to_empty(device='cpu'), and "
+            "load or initialize the weights."
+        )
     if isinstance(wanted, torch.device):
         return wanted
     for device in found:
