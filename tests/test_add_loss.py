@@ -77,7 +77,7 @@ def test_a_model_that_adds_nothing_needs_a_loss():
 
     model = Silent()
     model.compile("sgd")
-    with pytest.raises(ValueError, match="needs a loss: .* Or call add_loss"):
+    with pytest.raises(ValueError, match=r"needs a loss: .* Or call add_loss"):
         model.fit(*_data(), verbose=0)
 
 

@@ -38,8 +38,8 @@ def find_device(found: Iterable[torch.device], wanted: Any) -> torch.device:
     found = list(found)
     if any(device.type == "meta" for device in found):
         raise ValueError(
-            "the model has weights on the device 'meta', which have no values. Write module.to_empty(device='cpu'), and "
-            "load or initialize the weights."
+            "the model has weights on the device 'meta', which have no values. Write module.to_empty(device='cpu'), "
+            "and load or initialize the weights."
         )
     if isinstance(wanted, torch.device):
         return wanted
