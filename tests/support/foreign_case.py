@@ -79,6 +79,10 @@ class ForeignCase:
         """Return a scheduler of torch that makes a step after each batch, or `None`."""
         return
 
+    def inputs(self):
+        """Return the arguments of `summary` and `plot_model` that name the inputs, where `fit` cannot know them."""
+        return {}
+
     def export_call(self, batch):
         """Return the arguments of the module, and those by name, for a batch to export."""
         raise NotImplementedError
@@ -124,15 +128,20 @@ class ForeignCase:
         for _ in range(self.epochs):
             total, count = 0.0, 0
             for batch in loader:
-                loss = self.hand_loss(net, batch)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
+                loss = self.hand_step(net, optimizer, batch)
                 if scheduler is not None:
                     scheduler.step()
                 total, count = total + loss.item() * self.rows(batch), count + self.rows(batch)
             losses.append(total / count)
         return net, losses
+
+    def hand_step(self, net, optimizer, batch):
+        """Make a step in plain torch; return the loss before it."""
+        loss = self.hand_loss(net, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
 
     def hand_evaluate(self, net):
         """Return the mean loss, and the metrics, in evaluation mode."""
@@ -158,7 +167,7 @@ class ForeignCase:
         self.skip("fit")
         (net, _, history), (expected, losses) = self.fit(), self.hand_fit()
         assert_same_state(net, expected)
-        assert history["loss"] == pytest.approx(losses, rel=1e-5)
+        assert history[self.monitor] == pytest.approx(losses, rel=1e-5)
 
     def test_training_changes_what_is_to_be_trained(self):
         net, _, _ = self.fit()
@@ -255,7 +264,7 @@ class ForeignCase:
         self.skip("summary")
         net, model, _ = self.fit()
         lines = []
-        model.summary(print_fn=lines.append)
+        model.summary(print_fn=lines.append, **self.inputs())
         total = sum(weight.numel() for weight in net.parameters())
         assert f"{total:,}" in "\n".join(lines)
 
@@ -263,7 +272,7 @@ class ForeignCase:
         self.skip("plot")
         _, model, _ = self.fit()
         path = tmp_path / "model.dot"
-        kt.utils.plot_model(model, path)
+        kt.utils.plot_model(model, path, **self.inputs())
         assert "->" in path.read_text()
 
     def test_the_exported_program_gives_the_outputs_of_the_module(self, tmp_path):
