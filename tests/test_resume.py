@@ -675,14 +675,30 @@ class Warming(nn.Module):
         return self.layer(x if self.calls > 8 else 0.5 * x)
 
 
-def test_a_module_that_forgets_what_it_has_counted_is_told(tmp_path):
+def test_a_module_remembers_what_it_has_counted_in_an_attribute(tmp_path):
+    check(tmp_path, make=lambda: kt.Sequential([nn.Identity(), Warming()]))
+
+
+class Collecting(Warming):
+    """Counts in an object that is no plain data."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def forward(self, x):
+        self.seen.add(len(self.seen))
+        return self.layer(x)
+
+
+def test_a_module_that_forgets_what_it_has_collected_is_told(tmp_path):
     def make():
-        return kt.Sequential([nn.Identity(), Warming()])
+        return kt.Sequential([nn.Identity(), Collecting()])
 
     with pytest.raises(BrokenOffError):
         script(tmp_path, 8, make=make)
     with pytest.warns(
         UserWarning,
-        match="'1' starts from its initial state: the checkpoint does not contain its calls. Keep numbers in",
+        match="'1' starts from its initial state: the checkpoint does not contain its seen. Numbers, text, tensors",
     ):
         script(tmp_path, make=make)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 
 import kerastorch as kt
 from kerastorch.callbacks import BackupAndRestore, Callback, LearningRateScheduler, LRScheduler
@@ -156,17 +157,40 @@ class _ForgetsInPlace(_Forgets):
 
 
 @pytest.mark.parametrize("how", ["none", "tensor", "tuple", "nested", "list of numbers", "array", "in place"])
-def test_a_state_in_an_attribute_is_named_as_lost(how, tmp_path):
+def test_a_state_in_an_attribute_is_restored(how, tmp_path):
     def make():
         return (_ForgetsInPlace if how == "in place" else _Forgets)(how)
 
+    whole, resumed = make(), make()
+    _script(tmp_path / "whole", net=whole)
     with pytest.raises(_StopError):
-        _script(tmp_path, net=make(), stops=True)
+        _script(tmp_path / "resumed", net=make(), stops=True)
+    _script(tmp_path / "resumed", net=resumed)
+    found, expected = (pytree.tree_leaves(one.state) for one in (resumed, whole))
+    assert type(resumed.state) is type(whole.state)
+    assert [type(one) for one in found] == [type(one) for one in expected]
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+class _Shares(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 1)
+        self.register_buffer("total", torch.zeros(2))
+
+    def forward(self, x):
+        self.total += 1
+        self.part = self.total[:1]
+        return self.linear(x)
+
+
+def test_a_tensor_that_shares_memory_with_a_buffer_is_named_as_lost(tmp_path):
+    with pytest.raises(_StopError):
+        _script(tmp_path, net=_Shares(), stops=True)
     with pytest.warns(
-        UserWarning, match="the model starts from its initial state: the checkpoint does not contain its state\\. Keep"
-    ) as said:
-        _script(tmp_path, net=make())
-    assert len(said) == 1
+        UserWarning, match="the model starts from its initial state: the checkpoint does not contain its part"
+    ):
+        _script(tmp_path, net=_Shares())
 
 
 def test_a_callback_that_holds_tensors_is_named_too(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ class TerminateOnNaN(Callback):
     """
 
     copies_weights = False  # before each step of a user-defined `train_step`
+    _remove_guard: Callable[[], None] | None = None  # while a fit runs
 
     def __init__(self, raise_error: bool = False) -> None:
         self.raise_error = raise_error
@@ -52,6 +54,8 @@ class TerminateOnNaN(Callback):
         self._remove_guard = self.model.trainer.optimizer_step.listeners.register_guard(self._allow_step)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
+        if self._remove_guard is None:
+            return  # another callback's on_train_begin failed before that of this one
         self._remove_guard()
         self.model.trainer.record_step(None)
         del self._buffers, self._remove_guard

@@ -29,9 +29,7 @@ from kerastorch.checkpoint.optimizer_state import (
     restore_optimizers,
 )
 from kerastorch.core.errors import CheckpointError, warn
-from kerastorch.core.module_tree import named_modules
 from kerastorch.core.torch_private import pytree
-from kerastorch.core.unsaved_attributes import Snapshot, changed_attributes, declares_state, snapshot
 from kerastorch.data.batches import Batch, FirstBatches
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.sequences import SequenceBatches
@@ -39,6 +37,13 @@ from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training import own_metrics
 from kerastorch.training.compile_settings import Settings, differences
 from kerastorch.training.fit_data import FitData
+from kerastorch.training.module_attributes import (
+    Watched,
+    capture_attributes,
+    restore_attributes,
+    warn_of_lost,
+    watch_attributes,
+)
 from kerastorch.training.own_steps import own_metrics as metrics_of
 from kerastorch.training.train_state import TrainState
 from kerastorch.training.trainer import Trainer
@@ -66,7 +71,7 @@ class FitParts:
     epochs: range
     settings: Settings
     fingerprint: Mapping[str, Any]
-    modules: Mapping[str, tuple[nn.Module, Snapshot]]
+    modules: Watched
 
     @classmethod
     def of(
@@ -87,11 +92,7 @@ class FitParts:
         for place, one in {**own, **find_optimizers(trainer.model, own.values())}.items():
             check_parameters_are_named(one, names, place or "optimizer")
         callbacks.snapshot_attributes()
-        modules = {
-            path: (part, snapshot(part, _NOT_COUNTED))
-            for path, part in named_modules(trainer.model)
-            if not declares_state(part, nn.Module, ("get_extra_state",))
-        }
+        modules = watch_attributes(trainer.model)
         before = {"the number of fits before it": trainer.state.completed_fits, "initial_epoch": epochs.start}
         fingerprint = {**before, **data.training.fingerprint()}
         return cls(trainer, data, callbacks, epochs, settings, fingerprint, modules)
@@ -136,23 +137,19 @@ def capture(parts: FitParts, state: TrainState) -> Sections:
             "objective": trainer.compiled_loss.state_dict(),
             "update": trainer.optimizer_step.state_dict(),
             "callbacks": parts.callbacks.state_dict(),
-            "unsaved": {
-                path: attributes
-                for path, (part, before) in parts.modules.items()
-                if (attributes := changed_attributes(part, before, _NOT_COUNTED))
-            },
+            **capture_attributes(model, parts.modules),
             "random": parts.data.random.capture(),
         },
     }
 
 
 def detached(sections: Sections) -> Sections:
-    """Copy what a validation changes in a captured state: buffers, losses, metrics and callbacks, but no parameter.
+    """Copy what a validation changes in a captured state: buffers, attributes, losses, metrics, callbacks; no weights.
 
     A validation that is interrupted has changed random states, too. The checkpoint is then the state before it.
     """
     changed = {name: pytree.tree_map(_copy, sections["fit"][name]) for name in ("objective", "meter")}
-    changed["callbacks"] = copy.deepcopy(sections["fit"]["callbacks"])
+    changed |= {name: copy.deepcopy(sections["fit"][name]) for name in ("attributes", "callbacks")}
     return {
         **sections,
         "model": pytree.tree_map(_copy_buffer, sections["model"]),
@@ -233,6 +230,7 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
         state.metrics.load_state_dict(fit["meter"], _device(trainer.model))
     own_metrics.restore(metrics_of(trainer), fit.get("own_metrics", []))
     parts.callbacks.load_state_dict(fit["callbacks"])
+    restore_attributes(trainer.model, parts.modules, fit.get("attributes", {}))
     _warn_of_differences(parts, fit, where)
     # a pass draws when it begins: as it did in the saved fit; batches that are skipped were drawn then
     parts.data.random.restore(fit["beginning"]["random"])
@@ -276,20 +274,11 @@ def _warn_of_differences(parts: FitParts, fit: Mapping[str, Any], where: str) ->
             f"{where} is of a script with other settings: {', '.join(different)}. Delete it to start from the "
             "beginning with those of this script; a callback may set model.optimizer.learning_rate."
         )
-    for path, names in fit.get("unsaved", fit.get("unkept", {})).items():
-        warn(
-            f"{repr(path) if path else 'the model'} starts from its initial state: the checkpoint does not contain its "
-            f"{', '.join(names)}. Keep numbers in buffers, and tensors too, or write get_extra_state and "
-            "set_extra_state."
-        )
+    warn_of_lost(fit.get("unsaved", {}))
 
 
 def _parameter_names(trainer: Trainer) -> dict[str, Tensor]:
     return parameter_names(trainer.model, trainer.compiled_loss.outputs.parameters())
-
-
-# attributes of modules that are captured elsewhere, or that are settings
-_NOT_COUNTED = {*vars(nn.Module()), "stop_training", "_aux_losses", "_aux_losses_thread", "_last_losses"}
 
 
 def _copy(value: Any) -> Any:
