@@ -47,3 +47,16 @@ def test_pad_sequences_refuses_other_places_and_rows_that_do_not_fit():
         pad_sequences([[1]], padding="after")
     with pytest.raises(ValueError, match="steps have the shape"):
         pad_sequences([np.ones((2, 2)), np.ones((2, 3))])
+
+
+def test_texts_are_padded_with_texts():
+    found = pad_sequences([["a"], ["b", "c"]], dtype=object, value="")
+    assert found.tolist() == [["", "a"], ["b", "c"]]
+    with pytest.raises(ValueError, match="pass dtype=object"):
+        pad_sequences([["a"], ["b", "c"]], value="")
+
+
+@pytest.mark.parametrize("sequences", [[1, 2], 5, "text", iter([[1]])])
+def test_what_is_no_list_of_sequences_is_named(sequences):
+    with pytest.raises(TypeError, match="sequences must be a list of sequences"):
+        pad_sequences(sequences)
