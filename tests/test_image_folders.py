@@ -326,6 +326,30 @@ def test_workers_read_the_images(folder, context):
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), alone.get_weights(), strict=True))
 
 
+def test_workers_of_fit_evaluate_and_predict_change_no_number(folder):
+    dataset = from_directory(folder, image_size=4, batch_size=5, seed=1, verbose=False)
+    model, alone = model_of(), model_of()
+    history = model.fit(dataset, validation_split=0.25, validation_shuffle=True, epochs=2, workers=2, verbose=0)
+    expected = alone.fit(dataset, validation_split=0.25, validation_shuffle=True, epochs=2, verbose=0)
+    assert history.history == expected.history
+    assert model.evaluate(dataset, workers=2, verbose=0) == alone.evaluate(dataset, verbose=0)
+    assert np.array_equal(model.predict(dataset, workers=2, verbose=0), alone.predict(dataset, verbose=0))
+
+
+def test_a_training_with_workers_resumes_to_the_bit(folder, tmp_path_factory):
+    flip = kt.layers.RandomFlip()
+
+    def fit(callbacks):
+        kt.utils.set_random_seed(5)
+        dataset = from_directory(folder, image_size=4, batch_size=3, verbose=False)
+        model = model_of()
+        model.fit(dataset.map(lambda x, y: (flip(x), y)), epochs=2, workers=2, callbacks=callbacks, verbose=0)
+        return model.get_weights()
+
+    whole, resumed = whole_and_resumed(fit, (1, 1), tmp_path_factory.mktemp("state"))
+    assert all(np.array_equal(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
 def test_a_dataset_can_be_pickled(folder):
     dataset = from_directory(folder, image_size=4, seed=1, verbose=False)
     again = pickle.loads(pickle.dumps(dataset))

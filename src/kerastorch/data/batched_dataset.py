@@ -23,7 +23,8 @@ class BatchedDataset(Dataset[Any]):
 
     An index gives a sample, as in every torch `Dataset`: `dataset[i]` is sample `i`, and `len(dataset)` is the number
     of samples. Iteration gives batches, as in Keras: `for x, y in dataset`. `fit(dataset)` trains with the batch size
-    and in the order of the dataset. `DataLoader(dataset, batch_size=8, num_workers=4)` reads the samples in workers.
+    and in the order of the dataset. `fit(dataset, workers=4)` and `DataLoader(dataset, batch_size=8, num_workers=4)`
+    read the samples in worker processes.
 
     Each pass of a shuffled dataset has another order. It depends only on the seed and the number of the pass, so that
     training resumes exactly.
@@ -99,7 +100,7 @@ class BatchedDataset(Dataset[Any]):
 
         Args:
             map_func: The function. It may call layers, such as `Rescaling`, `RandomFlip` or `TextVectorization`.
-            num_parallel_calls: No effect: the workers of a `DataLoader` call the function.
+            num_parallel_calls: No effect: the workers of `fit` or of a `DataLoader` call the function.
             deterministic: No effect: batches always keep their order.
 
         Raises:
@@ -175,7 +176,7 @@ class BatchedDataset(Dataset[Any]):
         return self._changed(_source=CachedSamples(self._source))
 
     def prefetch(self, buffer_size: int | None = None) -> Self:
-        """Return the dataset itself: the workers of a `DataLoader` read batches ahead."""
+        """Return the dataset itself: the workers of `fit` or of a `DataLoader` read batches ahead."""
         return self
 
     def _changed(self, **attributes: Any) -> Self:
