@@ -32,6 +32,16 @@ def test_files_labels_and_parts_are_those_of_keras_with_the_same_seed(folder, ca
     assert texts == [f"text of {path}" for path in expected["paths"]]
 
 
+def test_without_a_label_mode_files_are_those_without_labels(folder):
+    unlabeled = from_directory(folder, labels=None, seed=2, verbose=False)
+    dataset = from_directory(folder, label_mode=None, seed=2, verbose=False)
+    assert dataset.file_paths == unlabeled.file_paths
+    assert len(dataset) == 10
+    assert dataset.class_names is None
+    with pytest.raises(ValueError, match="class_names can only be given"):
+        from_directory(folder, label_mode=None, class_names=["amber"])
+
+
 def test_both_parts_are_those_that_are_asked_for_one_by_one(folder):
     options = {"validation_split": 0.3, "seed": 4, "verbose": False}
     training, validation = from_directory(folder, subset="both", **options)

@@ -61,6 +61,8 @@ def file_dataset(
         suffixes: Endings of the files, in lower case.
         read: Returns the samples in some files, without their targets.
     """
+    if options.label_mode is None:
+        options = options._replace(labels=None)
     _check(options)
     found = _index(options, what, suffixes)
     seed = torch.initial_seed() % 2**32 if options.seed is None else options.seed
@@ -147,7 +149,7 @@ def _index(options: FileOptions, what: str, suffixes: tuple[str, ...]) -> FileIn
     by_class = [_files_below(folder / name, suffixes, options.follow_links) for name in names]
     paths = [path for files in by_class for path in files]
     numbers: Any = np.repeat(np.arange(len(names)), [len(files) for files in by_class])
-    if options.labels is None or options.label_mode is None:
+    if options.labels is None:
         _report(options.verbose, f"Found {len(paths)} files.")
         numbers = class_names = None
     else:
