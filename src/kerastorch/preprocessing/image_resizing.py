@@ -58,9 +58,17 @@ def resize(images: Tensor, size: tuple[int, int], method: str) -> Tensor:
         batch = images if images.ndim == 4 else images[None]
         found = F.interpolate(batch, size, mode=_TORCH_MODES[method])
         return found if images.ndim == 4 else found[0]
-    rows = _weights(method, images.shape[-2], size[0]).to(images)
-    columns = _weights(method, images.shape[-1], size[1]).to(images)
-    return rows @ images @ columns.T  # (height, h) @ (..., h, w) @ (w, width)
+    rows = _resample(images.transpose(-1, -2), size[0], method)  # (..., w, height)
+    return _resample(rows.transpose(-1, -2), size[1], method)  # (..., height, width)
+
+
+def _resample(lines: Tensor, length: int, method: str) -> Tensor:
+    """Return lines of another length, `(..., given)` -> `(..., length)`."""
+    pixels, weights = _taps(method, lines.shape[-1], length)
+    found = lines.new_zeros(*lines.shape[:-1], length)
+    for at, weight in zip(pixels, weights.to(lines), strict=True):
+        found.addcmul_(lines.index_select(-1, at), weight)
+    return found
 
 
 def resize_and_crop(images: Tensor, size: tuple[int, int], method: str) -> Tensor:
@@ -83,6 +91,18 @@ def resize_and_pad(images: Tensor, size: tuple[int, int], method: str) -> Tensor
 
 
 @lru_cache(maxsize=256)
+def _taps(method: str, given: int, wanted: int) -> tuple[Tensor, Tensor]:
+    """Return the pixels of a line that each pixel of a resized line depends on, and their weights, `(taps, wanted)`."""
+    weights = _weights(method, given, wanted)
+    is_used = weights != 0
+    first = is_used.int().argmax(1)
+    taps = int((given - is_used.flip(1).int().argmax(1) - first).max())
+    at = first + torch.arange(taps)[:, None]
+    inside = at < given
+    at = at.clamp(max=given - 1)
+    return at, torch.where(inside, weights.T.gather(0, at), 0.0)
+
+
 def _weights(method: str, given: int, wanted: int) -> Tensor:
     """Return the weights of the pixels of a line in the pixels of a resized line, float32 `(wanted, given)`."""
     scale = given / wanted
