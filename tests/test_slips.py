@@ -46,7 +46,7 @@ def compiled():
         (lambda: compiled().fit(X, Y, validation=(X, Y)), r"Validation data are validation_data=\(x, y\)"),
         (lambda: compiled().fit(X, Y, nb_epoch=2), "'nb_epoch'. Its name is epochs"),
         (lambda: compiled().find_lr(X, Y, workers=2), "Pass a DataLoader with num_workers"),
-        (lambda: compiled().fit(X, Y, use_multiprocessing=True), r"fit\(dataset, workers=4\) reads samples in processes"),
+        (lambda: compiled().fit(X, Y, use_multiprocessing=True), r"fit\(dataset, workers=4\) reads samples"),
         (lambda: compiled().evaluate(X, Y, step=2), r"evaluate\(\) has no argument 'step'. Did you mean 'steps'"),
         (lambda: compiled().predict(X, batch=2), r"predict\(\) has no argument 'batch'"),
         (lambda: compiled().compile("sgd", "mse", metric=["mae"]), r"compile\(\) has no argument 'metric'.*'metrics'"),
@@ -217,6 +217,28 @@ def test_inputs_and_targets_in_one_tuple_are_answered_with_two_arguments(verb, p
 def test_several_arrays_for_one_input_are_shown(verb, given):
     with pytest.raises(TypeError, match=r"forward\(\) takes one input, and x is .*a Tensor of shape \(.*, 3\)"):
         getattr(kt.Model(nn.Linear(3, 1)), verb)(given)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.Dense(2),
+        lambda: layers.LSTM(3),
+        layers.BatchNormalization,
+        layers.PReLU,
+        lambda: layers.Maxout(3),
+    ],
+)
+def test_a_list_of_tensors_for_one_input_is_answered_with_a_merging_layer(make):
+    layer = make()
+    with pytest.raises(
+        TypeError, match=rf"{type(layer).__name__} takes a tensor, got a list of 2 tensors.*Concatenate"
+    ):
+        layer([torch.zeros(4, 3), torch.zeros(4, 3)])
+    with pytest.raises(TypeError, match=r"got a tuple of 2 tensors.*forward\(\) takes one input, and x is"):
+        kt.Sequential([layer, layers.Flatten()]).predict((X, X), verbose=0)
+    with pytest.raises(TypeError, match=r"forward\(\) takes one input, and x is"):
+        kt.Sequential([layers.Flatten(), layer]).predict((X, X), verbose=0)
 
 
 @pytest.mark.parametrize(

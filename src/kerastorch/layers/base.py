@@ -289,14 +289,22 @@ def _build_from_call(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, 
     """Build a layer for the inputs of its first call; a forward pre-hook.
 
     Raises:
-        TypeError: The first input is no tensor or list of tensors.
+        TypeError: The first input is no tensor or list of tensors; or it is a list, and the layer takes a tensor.
     """
     assert isinstance(layer, Layer)
     shapes = [_shape_of(value) for value in (*args, *kwargs.values())]
+    first = next(iter((*args, *kwargs.values())), None)
     if not shapes or shapes[0] is None:
-        first = next(iter((*args, *kwargs.values())), None)
         raise TypeError(f"{type(layer).__name__} takes a tensor, got {type(first).__name__}.")
-    layer.ensure_built(*(shape for shape in shapes if shape is not None))
+    try:
+        layer.ensure_built(*(shape for shape in shapes if shape is not None))
+    except TypeError as error:
+        if not isinstance(first, (tuple, list)):
+            raise
+        raise TypeError(
+            f"{type(layer).__name__} takes a tensor, got a {type(first).__name__} of {len(first)} tensors. To join "
+            "them, put Concatenate() or another merging layer in front."
+        ) from error
 
 
 def _shape_of(value: Any) -> Any:

@@ -44,7 +44,7 @@ def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
     """
     if isinstance(error, TypeError) and _misses_input(error, model):
         return TypeError(f"{str(error).rstrip('.')}. {_describe_inputs(model, x)}")
-    if isinstance(error, TypeError) and _is_one_input_of_several_arrays(model, x):
+    if isinstance(error, (TypeError, AttributeError)) and _is_one_input_of_several_arrays(model, x):
         return TypeError(
             f"{str(error).rstrip('.')}. forward() takes one input, and x is {shown_value(x)}. Pass the one input "
             "alone; targets are another argument, y."
