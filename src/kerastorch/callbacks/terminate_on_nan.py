@@ -177,11 +177,19 @@ class _BufferCopies:
 
     def restore(self) -> None:
         """Write the copies back into the buffers."""
-        self._copy(self._changed())
+        pairs = self._changed()
+        for buffer, copied in pairs:
+            if buffer.shape != copied.shape:  # the buffer has grown since
+                buffer.resize_(copied.shape)
+        self._copy(pairs)
 
     def _copy(self, pairs: list[tuple[Tensor, Tensor]]) -> None:
         """Copy the second tensor of each pair into the first."""
         if pairs:
             with torch.no_grad():
-                foreach_copy_([to for to, _ in pairs], [source for _, source in pairs])
+                try:
+                    foreach_copy_([to for to, _ in pairs], [source for _, source in pairs])
+                except RuntimeError:  # a buffer has grown, as those of observers of quantization do
+                    for to, source in pairs:
+                        to.resize_(source.shape).copy_(source)
             self._last_versions = self._versions()

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from kerastorch.core.errors import CheckpointError, suggest
 from kerastorch.core.module_tree import named_modules
+from kerastorch.core.ownership import is_from, is_own, is_third_party
 from kerastorch.core.torch_private import non_persistent_buffers as non_persistent_names
+from kerastorch.layers.adaptable import adapted_buffers
 from kerastorch.layers.random_generator import RandomGenerator
 from kerastorch.layers.rnn import RecurrentBase
 
@@ -58,9 +60,12 @@ def check_module_state(module: nn.Module, state: Mapping[str, Any]) -> None:
         where = "the checkpoint" if name in here else "the model"
         known = saved if name in here else here
         raise CheckpointError(f"{where} has no {name!r}.{suggest(name, known)} Is it of another model?")
+    grows = {
+        f"{path}.{name}".lstrip(".") for path, part in own_modules(module) if _may_grow(part) for name in part._buffers
+    }
     for name, tensor in here.items():
-        if tensor.shape != saved[name].shape or tensor.dtype != saved[name].dtype:
-            given = saved[name]
+        given = saved[name]
+        if (tensor.shape != given.shape and name not in grows) or tensor.dtype != given.dtype:
             raise CheckpointError(
                 f"{name!r} is {tuple(tensor.shape)} of {tensor.dtype}, in the checkpoint {tuple(given.shape)} of "
                 f"{given.dtype}. Is it of another model?"
@@ -80,7 +85,10 @@ def restore_module_state(module: nn.Module, state: Mapping[str, Any]) -> None:
     check_module_state(module, state)
     parts = own_modules(module)
     for name, tensor in _tensors(parts):
-        tensor.copy_(state["tensors"][name])
+        saved = state["tensors"][name]
+        if tensor.shape != saved.shape:
+            tensor.resize_(saved.shape)
+        tensor.copy_(saved)
     restore_requires_grad(module, set(state["learning"]))
     for path, part in parts:
         if path in state["trainable"]:
@@ -109,6 +117,25 @@ def non_persistent_buffers(module: nn.Module) -> list[tuple[str, Tensor]]:
             if value is not None:
                 found.append((f"{path}.{name}".lstrip("."), value))
     return found
+
+
+def resizable_buffers(module: nn.Module) -> set[str]:
+    """Return the names of the buffers that get the size of the values that are loaded.
+
+    They belong to layers with `adapt`, and to modules with their own way of loading, such as observers of quantization.
+    """
+    own_way = [(path, part) for path, part in named_modules(module) if _loads_in_its_own_way(part)]
+    return adapted_buffers(module) | {f"{path}.{name}".lstrip(".") for path, part in own_way for name in part._buffers}
+
+
+def _loads_in_its_own_way(part: nn.Module) -> bool:
+    load = type(part)._load_from_state_dict
+    return not is_own(load) and not is_from(load, "torch.nn")
+
+
+def _may_grow(part: nn.Module) -> bool:
+    """Return whether the buffers of a module may have another size in a checkpoint than before the training."""
+    return is_third_party(part) or _loads_in_its_own_way(part)
 
 
 def restore_requires_grad(module: nn.Module, names: Collection[str]) -> None:

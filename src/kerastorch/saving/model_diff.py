@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kerastorch.checkpoint.module_state import non_persistent_buffers
+from kerastorch.checkpoint.module_state import non_persistent_buffers, resizable_buffers
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.ownership import is_third_party
 from kerastorch.core.representation import constructor_parameters
 from kerastorch.core.torch_class import declared_class
-from kerastorch.layers.adaptable import AdaptableLayer, adapted_buffers
+from kerastorch.layers.adaptable import AdaptableLayer
 from kerastorch.saving.hook_detection import attached_hooks
 
 MIB = 2**20
@@ -73,7 +73,7 @@ def _arguments(layer: AdaptableLayer) -> str:
 
 def _weights(model: nn.Module) -> dict[str, Any]:
     """Return shape and kind, floating-point or not, of each tensor in the state dict, by name."""
-    learned = adapted_buffers(model)
+    learned = resizable_buffers(model)
     return {
         name: (tuple(value.shape), value.is_floating_point())
         for name, value in model.state_dict(keep_vars=True).items()
@@ -83,7 +83,7 @@ def _weights(model: nn.Module) -> dict[str, Any]:
 
 def _non_persistent(model: nn.Module) -> dict[str, Any]:
     """Return the shapes of the buffers that are not in the state dict, by name."""
-    learned = adapted_buffers(model)
+    learned = resizable_buffers(model)
     return {name: tuple(value.shape) for name, value in non_persistent_buffers(model) if name not in learned}
 
 
@@ -154,7 +154,7 @@ def describe_misfit(model: nn.Module, weights: Mapping[str, Any]) -> str | None:
         weights: The state dict in a file.
     """
     own = model.state_dict(keep_vars=True)
-    learned = adapted_buffers(model)
+    learned = resizable_buffers(model)
     for name, value in own.items():
         if not isinstance(value, Tensor):
             continue

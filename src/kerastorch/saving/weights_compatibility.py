@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.checkpoint.module_state import resizable_buffers
 from kerastorch.core.errors import suggest
 from kerastorch.core.wrapper_prefixes import bare_names, match_names
-from kerastorch.layers.adaptable import adapted_buffers
 
 _EXTRA = "_extra_state"  # what torch calls the entry of a module's get_extra_state
 _COUNT = "num_batches_tracked"  # of torch's batch normalization; kerastorch's own layers and old files lack it
@@ -37,7 +37,7 @@ class WeightsComparison:
         own = module.state_dict(keep_vars=True)
         self._names = bare_names(module, own)
         self._own = {bare: own[name] for bare, name in self._names.items()}
-        self._resizable = adapted_buffers(module)
+        self._resizable = resizable_buffers(module)
         own_names = match_names(entries, self._own)
         self._saved = {own_names[name]: value for name, value in entries.items()}
         for bare in self._own:
