@@ -18,10 +18,10 @@ MAX_EXAMINED = 1000  # items of a list
 def list_kind(x: Any, name: str, row_axes: int = -1) -> ListKind | None:
     """Return what the items of a list are; `None` if it is no list of pairs, dicts or objects.
 
-    Objects are batches, since they cannot be stacked. Items with a single number are samples. So are items whose arrays
-    have different lengths, unless there are several inputs and the target is as long as the first one. Items that may
-    be both are batches if they differ in shape, if there is only one, or if the inputs have one axis more than the rows
-    of the model.
+    Objects are batches, since they cannot be stacked. Items with a single number are samples. Other items that differ
+    in shape are batches. Items whose arrays have different lengths are samples, unless there are several inputs and the
+    target is as long as the first one. Items that may be both are batches if there is only one, or if the inputs have
+    one axis more than the rows of the model.
 
     Args:
         x: What was given as `x`, without `y`.
@@ -38,12 +38,16 @@ def list_kind(x: Any, name: str, row_axes: int = -1) -> ListKind | None:
     items = x[:MAX_EXAMINED]
     if any(is_object(leaf) for item in items for _, leaf in leaves(item)) or any(map(is_record, items)):
         return "batches"
+    if not all(map(_has_arrays_alone, items)):
+        return "samples"
+    if isinstance(x, list) and len({_shapes(item) for item in items}) > 1:
+        return "batches"
     if not all(map(_may_be_a_batch, items)):
         return "samples"
     axes = _first_input(items[0]).ndim
     if row_axes > 0 and axes in (row_axes, row_axes + 1):
         return "batches" if axes > row_axes else "samples"
-    if isinstance(x, list) and (len(x) == 1 or len({_shapes(item) for item in items}) > 1):
+    if isinstance(x, list) and len(x) == 1:
         return "batches"
     raise TypeError(
         f"{name} is a list of {len(x)} items, the first {shapes_in(items[0])}, which may be batches or samples. If "
@@ -63,10 +67,14 @@ def _is_item(item: Any) -> bool:
     return len(item) > 1 or isinstance(item[0], (tuple, list, Mapping))
 
 
+def _has_arrays_alone(item: Any) -> bool:
+    """Return whether all values in an item have axes; a single number is the target of a sample."""
+    found = [leaf for _, leaf in leaves(item)]
+    return bool(found) and all(map(_axes, found))
+
+
 def _may_be_a_batch(item: Any) -> bool:
     found = [leaf for _, leaf in leaves(item)]
-    if not found or not all(map(_axes, found)):
-        return False
     parts = list(item.values()) if isinstance(item, Mapping) else list(item)
     several = isinstance(parts[0], (tuple, list, Mapping))  # inputs such as nodes and edges, of different lengths
     if several and all(len(leaf) == len(found[0]) > 1 for part in parts[1:] for _, leaf in leaves(part)):

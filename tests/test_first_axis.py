@@ -1,0 +1,241 @@
+"""The first axis of inputs need not be a batch: graphs, time-first sequences, and lists of batches or samples."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+import kerastorch as kt
+
+RANDOM = torch.Generator().manual_seed(0)
+X, EDGES, Y = (
+    torch.randn(20, 5, generator=RANDOM),
+    torch.randint(0, 20, (2, 60), generator=RANDOM),
+    torch.arange(20) % 3,
+)
+
+
+class Convolution(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def forward(self, x, edges):
+        source, target = edges
+        return self.layer(x.index_add(0, target, x[source]))
+
+
+class TimeFirst(nn.Module):
+    """An attention over the first axis, with a mask over pairs of time steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0)
+
+    def forward(self, x, mask):
+        return self.layer(x, mask)
+
+
+def make(net, loss="cross_entropy", **options):
+    torch.manual_seed(0)
+    model = kt.Model(net)
+    model.compile(kt.optimizers.SGD(0.1), loss, **options)
+    return model
+
+
+def test_a_graph_as_a_list_of_one_batch_trains_like_a_loop_by_hand():
+    model = make(Convolution(), metrics=["accuracy"])
+    model.fit([((X, EDGES), Y)], epochs=3, validation_data=[((X, EDGES), Y)], verbose=0)
+    net = make(Convolution()).module_viewed
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(X, EDGES), Y).backward()
+        optimizer.step()
+    for one, other in zip(model.parameters(), net.parameters(), strict=True):
+        assert torch.equal(one, other)
+    np.testing.assert_allclose(model.predict([((X, EDGES),)], verbose=0), net(X, EDGES).detach(), rtol=1e-5)
+    np.testing.assert_allclose(model.predict_on_batch((X, EDGES)), net(X, EDGES).detach(), rtol=1e-5)
+
+
+def test_arrays_of_different_lengths_name_the_list_of_one_batch():
+    for call in (make(Convolution()).fit, make(Convolution()).evaluate):
+        with pytest.raises(ValueError, match=r"x\[0\] has 20 samples, x\[1\] has 2\..*pass a list of batches: fit\(\["):
+            call((X, EDGES), Y, verbose=0)
+
+
+def test_summary_plot_and_export_take_a_graph_as_it_was(tmp_path):
+    model = make(Convolution())
+    model.fit([((X, EDGES), Y)], verbose=0)
+    lines = []
+    model.summary(print_fn=lines.append)
+    assert "(20, 3)" in lines[0]
+    assert "Multiply-adds, one call: 300" in lines[0]
+    kt.utils.plot_model(model, tmp_path / "model.dot", show_shapes=True)
+    assert "(2, 60)" in (tmp_path / "model.dot").read_text()
+    model.export(tmp_path / "model.pt2", verbose=False)
+    program = torch.export.load(tmp_path / "model.pt2").module()
+    torch.testing.assert_close(program(X, EDGES), model(X, EDGES))
+
+
+def test_examples_of_export_are_taken_as_given(tmp_path):
+    model = make(Convolution())
+    model.export(tmp_path / "model.pt2", verbose=False, input_signature=(X, EDGES))
+    program = torch.export.load(tmp_path / "model.pt2").module()
+    torch.testing.assert_close(program(X, EDGES), model(X, EDGES))
+
+
+def test_sizes_are_fixed_with_a_word_if_no_other_first_axis_is_possible(tmp_path):
+    steps, mask = torch.randn(6, 4, 8), torch.zeros(6, 6)
+    model = make(TimeFirst(), "mse")
+    lines = []
+    model.summary(input_data=(steps, mask), print_fn=lines.append)
+    assert "(6, 4, 8)" in lines[0]
+    assert "Sizes: those of the data" in lines[0]
+    with pytest.warns(UserWarning, match=r"inputs of these sizes alone: \(6, 4, 8\), \(6, 6\)"):
+        model.export(tmp_path / "model.pt2", verbose=False, input_signature=(steps, mask))
+    program = torch.export.load(tmp_path / "model.pt2").module()
+    torch.testing.assert_close(program(steps, mask), model.eval()(steps, mask), rtol=1e-4, atol=1e-5)
+
+
+def test_the_batch_size_of_other_examples_still_varies(tmp_path):
+    model = make(nn.Linear(5, 3))
+    model.export(tmp_path / "model.pt2", verbose=False, input_signature=X)
+    program = torch.export.load(tmp_path / "model.pt2").module()
+    assert program(X[:7]).shape == (7, 3)
+
+
+class Cells(nn.Module):
+    """Inputs with time first, outputs with the batch first."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.layer(x.mean(0))
+
+
+@pytest.mark.parametrize("loss", [nn.MSELoss(), "mse", lambda y, y_pred: ((y - y_pred) ** 2).mean()])
+def test_logged_means_are_weighted_by_the_rows_of_the_targets(loss):
+    batches = [(torch.randn(7, 4, 5), torch.randn(4, 3)), (torch.randn(3, 9, 5), torch.randn(9, 3))]
+    model = make(Cells(), loss)
+    with torch.no_grad():
+        errors = torch.cat([((model(x) - y) ** 2).mean(1) for x, y in batches])
+    assert model.evaluate(batches, verbose=0) == pytest.approx(errors.mean().item(), rel=1e-5)
+
+
+class Padded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def test_predictions_of_ragged_batches_are_a_list_of_batches():
+    batches = [torch.randn(4, 6, 5), torch.randn(4, 6, 5), torch.randn(3, 9, 5)]
+    model = kt.Model(Padded())
+    found = model.predict(lambda: batches, verbose=0)
+    assert [part.shape for part in found] == [(4, 6, 3), (4, 6, 3), (3, 9, 3)]
+    for part, other, x in zip(found, model.predict_iter(lambda: batches), batches, strict=True):
+        np.testing.assert_array_equal(part, other)
+        np.testing.assert_allclose(part, model(x).detach(), rtol=1e-5)
+    equal = model.predict(lambda: batches[:2], verbose=0)
+    assert equal.shape == (8, 6, 3)
+
+
+def test_predictions_of_ragged_batches_of_known_rows_are_a_list_too():
+    class Rows(torch.utils.data.Dataset):
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, index):
+            return torch.full((5 if index < 4 else 7, 5), float(index))
+
+    found = kt.Model(Padded()).predict(DataLoader(Rows(), batch_size=2), verbose=0)
+    assert [part.shape for part in found] == [(2, 5, 3), (2, 5, 3), (2, 7, 3)]
+
+
+def test_an_array_for_ragged_predictions_is_refused():
+    model = kt.Model(Padded())
+    with pytest.raises(ValueError, match="the outputs need shape"):
+        model.predict(
+            lambda: [torch.randn(4, 6, 5), torch.randn(3, 9, 5)], verbose=0, out=np.empty((7, 6, 3), "float32")
+        )
+
+
+# Lists of batches, and of samples
+
+
+def batches_of(size):
+    return [(X[at : at + size], Y[at : at + size]) for at in range(0, 20, size)]
+
+
+@pytest.mark.parametrize("items", [batches_of(5), batches_of(8), [{"input": x, "label": y} for x, y in batches_of(5)]])
+@pytest.mark.filterwarnings("ignore:a batch is a dict")
+def test_a_list_of_batches_is_read_in_its_order(items):
+    model, expected = make(nn.Linear(5, 3)), make(nn.Linear(5, 3))
+    model.fit(items, epochs=2, validation_data=items, verbose=0)
+    expected.fit(lambda: items, epochs=2, verbose=0)
+    for one, other in zip(model.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+class Own(nn.Module):
+    """A forward that does not show whether its rows have axes beside that of the features."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def forward(self, values):
+        return self.layer(values)
+
+
+SAMPLES = list(zip(X, Y, strict=True))
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        SAMPLES,
+        [(x.numpy(), int(y)) for x, y in SAMPLES],
+        [{"values": x, "label": y} for x, y in SAMPLES],
+    ],
+)
+@pytest.mark.filterwarnings("ignore:a batch is a dict")
+def test_a_list_of_samples_trains_as_the_arrays_do(items):
+    model, expected = make(Own()), make(Own())
+    model.fit(items, epochs=2, batch_size=8, shuffle=False, verbose=0)
+    expected.fit(X, Y, epochs=2, batch_size=8, shuffle=False, verbose=0)
+    for one, other in zip(model.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert model.evaluate(items, verbose=0) == pytest.approx(model.evaluate(X, Y, verbose=0))
+    np.testing.assert_allclose(model.predict(items, verbose=0), model(X).detach(), rtol=1e-5)
+
+
+def test_batches_of_different_sizes_can_only_be_batches():
+    model, expected = make(Own()), make(Own())
+    model.fit(batches_of(8), verbose=0)
+    expected.fit(lambda: batches_of(8), verbose=0)
+    for one, other in zip(model.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_items_that_may_be_batches_or_samples_are_asked_about():
+    question = (
+        r"x is a list of 4 items, the first \(5, 5\) and \(5,\).*lambda: batches.*DataLoader\(samples, batch_size=32\)"
+    )
+    model = make(Own())
+    for verb in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(TypeError, match=question):
+            verb(batches_of(5), verbose=0)
+
+
+def test_lists_of_arrays_stay_several_inputs():
+    a, b = kt.Input(shape=(5,)), kt.Input(shape=(5,))
+    model = kt.Model([a, b], kt.layers.Add()([a, b]))
+    np.testing.assert_allclose(model.predict([X, X], verbose=0), 2 * X, rtol=1e-6)
