@@ -127,6 +127,41 @@ def test_a_fit_that_was_interrupted_within_an_epoch_ends_with_the_same_bits(tmp_
     assert whole[2] == resumed[2]
 
 
+@pytest.mark.filterwarnings("ignore:the third item of a batch holds integers")
+@pytest.mark.parametrize("whole", [True, False])
+def test_two_inputs_and_labels_in_a_row_are_answered_with_the_line_to_write(whole):
+    data = TensorDataset(X, torch.ones(22, 1), Y)
+    line = r"prepare_batch=lambda batch: \(\{'x': batch\[0\], 'scale': batch\[1\]\}, batch\[2\]\)\)"
+
+    class Optional(NetOfTwo):
+        def forward(self, x, scale=None, labels=None):
+            return super().forward(x, scale, labels=labels)
+
+    net = Optional()
+    model = kt.Model(net)
+    model.compile("sgd", "model")
+    with pytest.raises(ValueError, match=r"takes no sample weights. If they are \(x, scale, labels\).*" + line):
+        model.fit(data if whole else DataLoader(data, 8), verbose=0)
+    model.compile("sgd", "model", prepare_batch=lambda batch: ({"x": batch[0], "scale": batch[1]}, batch[2]))
+    history = model.fit(DataLoader(data, 8), verbose=0).history
+    assert history["loss"][0] > 0
+
+
+def test_a_compiled_module_that_has_no_length_is_trained_with_the_batches_of_the_module():
+    def batches_by_name():
+        return [
+            {"x": x, "scale": torch.ones(len(x), 1), "labels": y} for x, y in zip(X.split(8), Y.split(8), strict=True)
+        ]
+
+    class Compiled(NetOfTwo):
+        def forward(self, x, scale, labels=None):
+            return super().forward(x, scale, labels=labels)
+
+    plain = trained(make=Compiled, data=lambda: batches_by_name)[0]
+    compiled = trained(make=lambda: torch.compile(Compiled(), backend="eager"), data=lambda: batches_by_name)[0]
+    assert all(map(torch.equal, plain.parameters(), compiled.parameters()))
+
+
 def test_a_loss_of_compile_gets_the_target_and_forward_does_not():
     net = Net()
     model = kt.Model(net)

@@ -23,6 +23,12 @@ def named_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         yield name, child
 
 
+def module_within(module: nn.Module) -> nn.Module:
+    """Return the module that a `Model` views; another module as it is."""
+    viewed = vars(module).get("module_viewed")
+    return module if viewed is None else viewed  # not `or`: modules without children are false, compiled ones fail
+
+
 def modules(module: nn.Module) -> list[nn.Module]:
     """Return the modules that `named_modules` yields, each once.
 

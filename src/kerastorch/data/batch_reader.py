@@ -16,7 +16,7 @@ from kerastorch.data.arrays import to_tensors
 from kerastorch.data.batches import Batch
 from kerastorch.data.named_batches import TARGETS, read_keys, read_one_input, refusal
 from kerastorch.data.prepared_batches import PrepareBatch, prepared_parts
-from kerastorch.data.target_parameter import with_target
+from kerastorch.data.target_parameter import check_no_third_item, with_target
 
 FIELDS = ("x", "y", "sample_weight")
 
@@ -83,6 +83,7 @@ class BatchReader:
         """Return a batch whose target is also an input, if the model computes the loss from it."""
         if not self.passes_target or self.forward is None:
             return batch
+        check_no_third_item(batch, self.forward)
         return batch._replace(x=with_target(batch.x, batch.y, self.forward))
 
     def _read(self, item: Any) -> Batch:

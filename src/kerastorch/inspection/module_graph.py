@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from kerastorch.core.module_tree import module_within
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.nested import map_structure
 from kerastorch.core.ownership import is_from, is_own
@@ -84,7 +85,7 @@ def _trace_specs(module: nn.Module, expand: bool, specs: Any) -> Graph:
 
 def _graph_of_chain(module: nn.Module) -> Graph:
     """Return the children of a chain of modules, one after the other, without shapes."""
-    inner = vars(module).get("module_viewed") or module
+    inner = module_within(module)
     if not (getattr(module, "is_chain", False) or isinstance(inner, nn.Sequential)):
         raise ValueError(
             "plot_model needs the shapes of the model's inputs: pass input_shape=(None, 64), or input_data=x."
@@ -237,7 +238,7 @@ def _alias(tensor: Tensor) -> Tensor:
 
 def _input_names(part: nn.Module, n: int) -> list[str]:
     """Return the names of the first `n` parameters of `forward`; a single one has no name."""
-    parameters = inspect.signature((vars(part).get("module_viewed") or part).forward).parameters.values()
+    parameters = inspect.signature(module_within(part).forward).parameters.values()
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return names[:n] if 1 < n <= len(names) else [""] * n
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kerastorch.core.module_tree import is_built, is_compiled, modules
+from kerastorch.core.module_tree import is_built, is_compiled, module_within, modules
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.core.rng_state import RandomStates, preserved_rng_states
@@ -93,7 +93,7 @@ def check_model(model: CompileMixin, given: Arguments) -> CheckReport:
                 findings.append(finding)
         except Exception as error:
             findings.append(_error("training", error))
-    return CheckReport(own_name(model) or type(getattr(model, "module_viewed", None) or model).__name__, findings)
+    return CheckReport(own_name(model) or type(module_within(model)).__name__, findings)
 
 
 def _refuse_generators(**given: Any) -> None:

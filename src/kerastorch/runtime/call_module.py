@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.forward_inputs import ForwardInputs
+from kerastorch.core.module_tree import module_within
 from kerastorch.core.nested import is_object
 from kerastorch.functional.functional_model import Functional
 from kerastorch.runtime.first_layers import unwrap_once
@@ -31,7 +32,7 @@ def split_arguments(module: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[st
     """Return the positional and keyword arguments with which `call_module` calls a module on `x`."""
     if is_object(x) or not isinstance(x, (Mapping, tuple, list)):
         return (x,), {}
-    inputs = ForwardInputs.of((getattr(module, "module_viewed", None) or module).forward)
+    inputs = ForwardInputs.of(module_within(module).forward)
     if isinstance(x, Mapping):
         return ((), dict(x)) if all(map(inputs.takes, x)) else ((x,), {})
     if len(x) == 1 or inputs.n_positional is None or inputs.n_positional >= len(x):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import shown as shown_value
-from kerastorch.core.module_tree import named_modules
+from kerastorch.core.module_tree import module_within, named_modules
 from kerastorch.core.nested import leaves
 from kerastorch.core.torch_private import ConvBase
 from kerastorch.layers.convolution import Convolutional
@@ -73,14 +73,14 @@ def _is_one_input_of_several_arrays(model: nn.Module, x: Any) -> bool:
 
 def _misses_input(error: TypeError, model: nn.Module) -> bool:
     """Return whether an error says that the `forward` of the model lacks an input."""
-    inner = getattr(model, "module_viewed", None) or model
+    inner = module_within(model)
     start = f"{getattr(type(inner).forward, '__qualname__', '')}() missing"
     return str(error).startswith(start) and "required positional argument" in str(error)
 
 
 def _describe_inputs(model: nn.Module, x: Any) -> str:
     """Return a sentence about the inputs of the model, and how to pass more of them."""
-    inner = getattr(model, "module_viewed", None) or model
+    inner = module_within(model)
     args, kwargs = split_arguments(model, x)
     if _can_bind(inner, args, kwargs):  # so that a step of the user's has called the model, with other arguments
         return (

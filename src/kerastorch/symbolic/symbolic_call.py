@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from kerastorch.core.module_tree import module_within
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.torch_private import HAS_CALL_IMPL
 from kerastorch.symbolic.recording_errors import display_name
@@ -73,7 +74,7 @@ _ARRAY_ADVICE = "Write model.predict(x) for arrays, or model(torch.as_tensor(x))
 
 def _check_training_argument(module: nn.Module) -> None:
     """Raise on the argument `training` of Keras, unless the module's own `forward` takes it."""
-    inner = getattr(module, "module_viewed", None) or module
+    inner = module_within(module)
     parameters = inspect.signature(inner.forward).parameters.values()
     if any(one.name == "training" or one.kind is one.VAR_KEYWORD for one in parameters):
         return
