@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kerastorch.core.tables import table_to_numpy
+
 
 def from_array(data: Any, name: str) -> Tensor:
     """Convert an array of numbers to a tensor, which shares its memory if possible.
@@ -53,8 +55,9 @@ def _to_numpy(data: Any, name: str) -> np.ndarray[Any, Any]:
         return np.asarray(data.toarray())
     if isinstance(data, (list, tuple)):
         _check_rectangular(data, name)
-    if hasattr(data, "dtypes") and hasattr(data, "columns"):  # a pandas DataFrame
-        _check_columns(data, name)
+    table = table_to_numpy(data, name)
+    if table is not None:
+        return table
     try:
         return np.asarray(data)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -101,12 +104,6 @@ def _check_rectangular(data: Any, name: str) -> None:
         if length != lengths[0]:
             given = "a single value" if length is None else f"length {length}"
             raise ValueError(f"{name}[{index}] has {given}, {name}[0] has length {lengths[0]}; pad first.")
-
-
-def _check_columns(frame: Any, name: str) -> None:
-    for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
-        if getattr(dtype, "kind", "O") not in "biufc":
-            raise TypeError(f"{name} column {column!r} has dtype {dtype}; encode it as numbers first.")
 
 
 def is_scipy_sparse(data: Any) -> bool:

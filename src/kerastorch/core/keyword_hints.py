@@ -14,8 +14,8 @@ _METHOD_ADVICE = {
     "run_eagerly": "Steps run eagerly unless jit_compile=True.",
     "auto_scale_loss": "precision='fp16' scales the loss by itself; an optimizer has loss_scale_factor.",
     "workers": "Pass a DataLoader with num_workers.",
-    "use_multiprocessing": "fit(dataset, workers=4) reads samples in processes.",
-    "max_queue_size": "Pass a DataLoader with prefetch_factor.",
+    "use_multiprocessing": "fit(dataset, workers=4) reads samples in processes; utils.PyDataset has this argument.",
+    "max_queue_size": "utils.PyDataset has this argument; a DataLoader has prefetch_factor.",
     **dict.fromkeys(
         ("validation", "val", "val_data", "valid_data", "test_data"),
         "Validation data are validation_data=(x, y), or a part of the rows, validation_split=0.2.",

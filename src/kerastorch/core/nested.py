@@ -121,7 +121,10 @@ def is_sequence_of_arrays(data: Any) -> bool:
 
 
 def _is_array_or_mapping(part: Any) -> bool:
-    return getattr(part, "ndim", 0) >= 1 or isinstance(part, Mapping)
+    if getattr(part, "ndim", 0) >= 1 or isinstance(part, Mapping):
+        return True
+    shape = getattr(part, "shape", None)  # tables of polars and pyarrow have no `ndim`
+    return isinstance(shape, tuple) and len(shape) > 0
 
 
 def _is_nested_sequence(part: Any) -> bool:

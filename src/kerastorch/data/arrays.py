@@ -12,6 +12,7 @@ from torch import Tensor
 from kerastorch.core.array_conversion import from_array, is_scipy_sparse, shape_in_file
 from kerastorch.core.nested import is_record, is_sequence_of_arrays, leaves
 from kerastorch.core.output_structure import parts_of
+from kerastorch.core.tables import is_column
 from kerastorch.data.lazy_arrays import READ_BYTES, LazyArray, pieces
 
 
@@ -24,7 +25,7 @@ def is_array_like(data: Any) -> bool:
     """Return whether `data` is one tensor or array, or can be read as one."""
     if isinstance(data, (Tensor, np.ndarray)) or hasattr(data, "__array__") or is_scipy_sparse(data):
         return True
-    return shape_in_file(data) is not None
+    return is_column(data) or shape_in_file(data) is not None
 
 
 def to_tensor(data: Any, name: str) -> Tensor:
@@ -55,7 +56,7 @@ def to_tensors(data: Any, name: str, convert: Callable[[Any, str], Any] = to_ten
     """
     if data is None:
         return None
-    if isinstance(data, (Tensor, np.ndarray)):
+    if isinstance(data, (Tensor, np.ndarray)) or is_column(data):
         return convert(data, name)
     if isinstance(data, Mapping):
         return {key: to_tensors(part, f"{name}[{key!r}]", convert) for key, part in data.items()}
@@ -71,11 +72,6 @@ def _from_torch(data: Tensor, name: str) -> Tensor:
     if data.layout != torch.strided:
         raise TypeError(f"{name} is a sparse tensor; call .to_dense() first.")
     return data.detach()
-
-
-def column_names(data: Any) -> list[Any] | None:
-    """Return the column names of a pandas DataFrame, or `None` for other data."""
-    return list(data.columns) if hasattr(data, "columns") and hasattr(data, "dtypes") else None
 
 
 _ONE_BATCH = (

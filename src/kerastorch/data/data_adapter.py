@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 
 from kerastorch.core.errors import check_int
 from kerastorch.core.nested import first_rows, is_object, is_record, leaves
+from kerastorch.core.ownership import is_from
+from kerastorch.core.tables import column_names
 from kerastorch.data import arrays
 from kerastorch.data.array_sources import open_array
 from kerastorch.data.batch_reader import BatchReader, warn_of_integer_weights
@@ -22,6 +24,7 @@ from kerastorch.data.item_lists import list_kind
 from kerastorch.data.lazy_arrays import LazyArray
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.prefetch import Prefetcher
+from kerastorch.data.samples import collate_samples, with_tensors
 from kerastorch.data.sequences import (
     Samples,
     SequenceBatches,
@@ -82,7 +85,7 @@ class DataAdapter:
     ) -> None:
         self._prefetcher, self._reader = prefetcher, reader or BatchReader()
         self.kind = _kind_of(x, y, names[0], self._reader.row_axes)
-        self.columns = arrays.column_names(x)
+        self.columns = column_names(x)
         if isinstance(x, TensorDataset):
             _check_not_given(self.kind, y=y, sample_weight=sample_weight)
             if len(x.tensors) > 3:
@@ -107,7 +110,7 @@ class DataAdapter:
             self.samples = None
         else:
             _check_not_given(self.kind, y=y, sample_weight=sample_weight)
-            self._data = x
+            self._data = with_tensors(x)
             self.samples = len(x) if self.kind == "Dataset" else None
 
     @property
@@ -190,7 +193,7 @@ class DataAdapter:
             return ArrayBatches(self._data, size, shuffle, seed, rows, self._prefetcher)
         shuffled, seed = order_of(self._data, self._shuffles(shuffle), seed)
         if self.kind == "IterableDataset":
-            samples = DataLoader(Samples(self._data), size, generator=torch.Generator())
+            samples = DataLoader(Samples(self._data), size, generator=torch.Generator(), collate_fn=collate_samples)
             return LoaderBatches(samples, reader=self._reader, trains=trains)
         dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
         count = len(self._data) if rows is None else len(rows)
@@ -200,7 +203,7 @@ class DataAdapter:
             return LoaderBatches(loader, requests, reader=self._reader, trains=trains)
         sampler = EpochSampler(count, seed, shuffled)
         # with its own generator, since a DataLoader otherwise draws from torch's global one at the start of each pass
-        loader = DataLoader(dataset, size, sampler=sampler, generator=torch.Generator())
+        loader = DataLoader(dataset, size, sampler=sampler, generator=torch.Generator(), collate_fn=collate_samples)
         return LoaderBatches(loader, sampler, reader=self._reader, trains=trains)
 
     def _shuffles(self, shuffle: bool | str) -> bool:
@@ -290,6 +293,8 @@ def _kind_of(x: Any, y: Any, name: str, row_axes: int) -> str:
     """Return the kind of data, as messages name it."""
     if isinstance(x, (str, bytes, os.PathLike)):
         raise TypeError(f"{name} is {x!r}, and data are arrays. Read the file first, as pandas.read_csv(path) does.")
+    if is_from(x, "polars") and callable(getattr(x, "collect", None)):
+        raise TypeError(f"{name} is a {type(x).__name__}, whose rows are not read yet. Pass {name}.collect().")
     if isinstance(x, DataLoader):
         return "DataLoader"
     if isinstance(x, IterableDataset):

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from kerastorch.core.errors import check_int
 from kerastorch.data.dataloader_workers import iterate_with_worker_errors
+from kerastorch.data.samples import collate_samples
 from kerastorch.data.shuffle import EpochSampler
 
 
@@ -90,7 +91,13 @@ def worker_loader(
     reads = WorkerReads(dataset, sampler.seed, trains)
     generator = torch.Generator()  # otherwise the loader draws from the global generator of torch
     return DataLoader(
-        reads, batch_size, sampler=sampler, generator=generator, num_workers=workers, persistent_workers=True
+        reads,
+        batch_size,
+        sampler=sampler,
+        generator=generator,
+        collate_fn=collate_samples,
+        num_workers=workers,
+        persistent_workers=True,
     )
 
 
