@@ -116,7 +116,7 @@ def test_what_was_read_can_be_written_to_and_is_not_copied():
         (torch.eye(2).to_sparse(), "layer.kernel is a sparse"),
         (
             TwoTensor(torch.eye(2), torch.eye(2)),
-            "layer.kernel is a TwoTensor of torch, which consists of other tensors",
+            "layer.kernel has the class TwoTensor of torch, which consists of other tensors",
         ),
         (torch.ones(2, dtype=torch.complex128), "layer.kernel has dtype torch.complex128"),
         (torch.ones(2, device="meta"), "layer.kernel is on the meta device"),

@@ -178,6 +178,24 @@ def test_all_linear_layers_but_the_last_get_adapters():
     assert {name.split(".")[2] for name, _ in network.named_parameters() if "lora" in name} == {"3", "5"}
 
 
+def test_projections_of_attention_in_a_functional_model_get_adapters():
+    peft = pytest.importorskip("peft")
+    inputs = kt.Input((5, 6))
+    attended = layers.MultiHeadAttention(2, 3)(inputs, inputs)
+    model = kt.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(attended)))
+    peft.inject_adapter_in_model(peft.LoraConfig(r=2, target_modules=["query", "value"]), model)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    x = torch.randn(24, 5, 6)
+    expected = model(x).detach()
+    model.compile(torch.optim.Adam(trainable(model), lr=0.01), nn.CrossEntropyLoss())
+    losses = model.fit(x, LABELS, epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    changed = {name for name, weight in model.named_parameters() if not torch.equal(weight, before[name])}
+    assert len(changed) == 4
+    assert all("lora" in name for name in changed)
+    assert not torch.equal(model(x), expected)
+
+
 def test_a_layer_with_an_activation_is_refused_by_peft():
     model = kt.Sequential([kt.Input((4,)), layers.Dense(3, "relu")])
     with pytest.raises(ValueError, match=r"Dense\(4 -> 3, activation=relu\) is not supported"):
@@ -210,7 +228,7 @@ def test_dense_layers_are_quantized_as_modules_of_torch():
 
 def test_quantized_weights_are_refused_by_name_when_they_are_saved(tmp_path):
     model = quantized(text_net()[0])
-    with pytest.raises(TypeError, match=r"3\.weight is a \w+ of torchao"):
+    with pytest.raises(TypeError, match=r"3\.weight has the class \w+ of torchao"):
         model.save_weights(tmp_path / "w.safetensors")
     assert not list(tmp_path.iterdir())
 

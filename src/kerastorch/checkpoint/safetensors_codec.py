@@ -86,8 +86,8 @@ def _tensor_bytes(name: str, tensor: Tensor) -> memoryview:
     if hasattr(tensor, "__tensor_flatten__"):  # torch's protocol of tensors that consist of others
         kind, package = type(tensor).__name__, type(tensor).__module__.partition(".")[0]
         raise TypeError(
-            f"{name} is a {kind} of {package}, which consists of other tensors and cannot be saved as one; save the "
-            "model before its weights are quantized or split, or use torch.save(model.state_dict(), path)."
+            f"{name} has the class {kind} of {package}, which consists of other tensors and cannot be saved as one; "
+            "save the model before its weights are quantized or split, or use torch.save(model.state_dict(), path)."
         )
     if tensor.dtype not in _DTYPE_NAMES:
         raise TypeError(f"{name} has dtype {tensor.dtype}, which cannot be saved.")
