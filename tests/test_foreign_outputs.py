@@ -252,3 +252,43 @@ def test_images_in_channels_last_format_are_tried_on_models_with_caches():
     model = compiled(Convolutional())
     model.fit(x, y, verbose=0)
     assert model.predict(x, verbose=0)["logits"].shape == (ROWS, 3)
+
+
+@pytest.mark.parametrize("batch_size", [5, 8], ids=["batches of one size", "a smaller last batch"])
+def test_states_without_a_row_for_each_input_are_lists_beside_the_rows(batch_size):
+    x = torch.randn(ROWS, 6, 4)
+    net = nn.LSTM(4, 3, num_layers=2, batch_first=True)
+    steps, (hidden, cell) = kt.Model(net).predict(x, batch_size=batch_size, verbose=0)
+    expected = [net(part) for part in x.split(batch_size)]
+    np.testing.assert_allclose(steps, torch.cat([one[0] for one in expected]).detach().numpy(), rtol=1e-5, atol=1e-6)
+    for found, index in ((hidden, 0), (cell, 1)):
+        assert len(found) == len(expected)
+        for array, one in zip(found, expected, strict=True):
+            np.testing.assert_allclose(array, one[1][index].detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_an_output_of_different_lengths_is_a_list_beside_arrays():
+    class Steps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x):
+            steps = self.layer(x)
+            return {"logits": steps.mean(1), "hidden_states": (steps,)}
+
+    net, batches = Steps(), [torch.randn(4, length, 4) for length in (3, 6, 5)]
+    found = kt.Model(net).predict(lambda: iter(batches), verbose=0)
+    assert found["logits"].shape == (12, 3)
+    (hidden,) = found["hidden_states"]
+    assert [one.shape for one in hidden] == [(4, 3, 3), (4, 6, 3), (4, 5, 3)]
+
+
+def test_recurrent_layers_train_on_the_output_beside_their_states():
+    x, y = torch.randn(ROWS, 6, 4), torch.randn(ROWS, 6, 3)
+    net = nn.LSTM(4, 3, batch_first=True)
+    model = kt.Model(net)
+    model.compile("adam", "mse", metrics=["mae"])
+    expected = [F.mse_loss(net(x)[0], y).item(), F.l1_loss(net(x)[0], y).item()]
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+    model.fit(x, y, verbose=0)

@@ -64,8 +64,10 @@ class PredictMixin(StepMixin):
 
         Returns:
             A NumPy array of shape `(rows, ...)`, the outputs of all batches joined along their first axis; a tuple,
-            list or dict of such arrays if the model returns one; `out`, if it was given. If the outputs of the batches
-            have different lengths in another axis, a list with the outputs of each batch, as `predict_iter` gives them.
+            list or dict of such arrays if the model returns one; `out`, if it was given. The loss of the model, `None`
+            and objects that are no tensors are left out. An output whose batches have different lengths in another
+            axis, or no row for each input, is a list with an array for each batch; if this is so for all outputs, the
+            result is a list with the outputs of each batch, as `predict_iter` gives them.
 
         Raises:
             ValueError: The data are empty or do not fit the model; a `DataLoader` shuffles them, or drops rows; `out`

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kerastorch.core.model_outputs import describe, is_loss_value, predictions_in
 from kerastorch.core.nested import leaves, map_structure
+from kerastorch.training.joined_outputs import join_outputs
 from kerastorch.training.output_names import check_predictions
 
 
@@ -69,6 +70,7 @@ class PredictionCollector:
         self._ends: list[int] = []  # of the batches in `_whole`
         self._whole: Any = None
         self._parts: list[Any] = []
+        self._sizes: list[int] = []  # rows of each batch
 
     def add(self, outputs: Any, rows: int) -> None:
         """Add the outputs of a batch.
@@ -80,6 +82,7 @@ class PredictionCollector:
         if not isinstance(outputs, Tensor):
             check_predictions(outputs)
         part = map_structure(_numpy, outputs)
+        self._sizes.append(rows)
         if self._rows is not None and self._whole is None and not self._parts:
             self._whole = map_structure(lambda array: np.empty((self._rows, *array.shape[1:]), array.dtype), part)
         if self._whole is None:
@@ -118,8 +121,8 @@ class PredictionCollector:
     def result(self) -> Any:
         """Return the outputs of all batches, in order.
 
-        They are joined along their first axis. If their other axes have different lengths, as those of batches that are
-        each padded to their own longest row, the result is a list with the outputs of each batch.
+        They are joined along their first axis. An output that cannot be joined is a list with an array for each batch:
+        see `join_outputs`.
 
         Raises:
             ValueError: No batch; outputs of different structures.
@@ -128,12 +131,7 @@ class PredictionCollector:
             return map_structure(lambda array: array[: self._at], self._whole)
         if not self._parts:
             raise ValueError("the data gave no batch.")
-        try:
-            return map_structure(lambda *arrays: np.concatenate(arrays), *self._parts)
-        except (ValueError, TypeError, AttributeError) as error:
-            if len({tuple(name for name, _ in leaves(part)) for part in self._parts}) == 1:
-                return self._parts
-            raise ValueError(f"The outputs of the batches have different structures: {error}") from error
+        return join_outputs(self._parts, self._sizes)
 
 
 class OutputWriter:
