@@ -106,6 +106,34 @@ def test_rows_padded_to_the_longest_text_of_a_batch_train(folder):
     model.fit(numbers, verbose=0)
 
 
+def classifier(*first):
+    kt.utils.set_random_seed(0)
+    pooled = [kt.layers.Embedding(20, 4), kt.layers.GlobalAveragePooling1D()]
+    model = kt.Sequential([*first, *pooled, kt.layers.Dense(3, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def test_a_batch_of_texts_and_labels_is_an_input_and_a_target(folder):
+    dataset = from_directory(folder, batch_size=3, seed=1, verbose=False)
+    vectorize = kt.layers.TextVectorization(output_sequence_length=4)
+    vectorize.adapt(dataset)
+    numbers = dataset.map(lambda texts, y: (vectorize(texts), y))
+    within = classifier(vectorize)
+    within.fit(dataset, epochs=2, verbose=0)
+    before = classifier()
+    before.fit(numbers, epochs=2, verbose=0)
+    assert within.evaluate(dataset, verbose=0) == before.evaluate(numbers, verbose=0)
+    assert np.array_equal(within.predict(dataset, verbose=0), before.predict(numbers, verbose=0))
+
+
+def test_texts_for_a_layer_of_numbers_are_answered_with_the_layer_that_turns_them_into_numbers(folder):
+    with pytest.raises(
+        TypeError, match=r"Embedding takes a tensor, got tuple\. TextVectorization turns texts into numbers"
+    ):
+        classifier().fit(from_directory(folder, verbose=False), verbose=0)
+
+
 def test_a_folder_without_texts_says_so(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(ValueError, match=r"No text files found in directory .*\.txt"):

@@ -89,7 +89,8 @@ class BatchReader:
     def _read(self, item: Any) -> Batch:
         if isinstance(item, Mapping):
             return self.read_dict(item)
-        if isinstance(item, (tuple, list)) and not is_object(item) and not is_text(item):
+        # a list of texts is one input; a list of texts beside labels is a pair
+        if isinstance(item, (tuple, list)) and not is_object(item) and not (item and all(map(is_text, item))):
             return self._read_parts(tuple(item))
         if isinstance(item, (Tensor, np.ndarray)) or self.keeps_items or not (is_object(item) or is_record(item)):
             return _batch_of((item,))

@@ -295,7 +295,9 @@ def _build_from_call(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, 
     shapes = [_shape_of(value) for value in (*args, *kwargs.values())]
     first = next(iter((*args, *kwargs.values())), None)
     if not shapes or shapes[0] is None:
-        raise TypeError(f"{type(layer).__name__} takes a tensor, got {type(first).__name__}.")
+        entry = first[0] if isinstance(first, (tuple, list)) and first else first
+        advice = " TextVectorization turns texts into numbers; put it in front." if isinstance(entry, str) else ""
+        raise TypeError(f"{type(layer).__name__} takes a tensor, got {type(first).__name__}.{advice}")
     try:
         layer.ensure_built(*(shape for shape in shapes if shape is not None))
     except TypeError as error:
