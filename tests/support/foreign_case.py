@@ -358,18 +358,18 @@ def assert_close(found, expected, tolerance=1e-5):
 
 
 def assert_predicted(predictions, batches):
-    """Assert that predictions are the outputs of the batches, joined, or a list of them if the lengths differ.
+    """Assert that predictions are the outputs of the batches.
+
+    Each output is joined, or a list if its lengths differ. If no output can be joined, the batches are a list.
 
     Args:
         predictions: What `predict` returned.
         batches: The outputs of each batch by hand.
     """
     columns = list(zip(*map(pytree.tree_leaves, batches), strict=True))
-    if all(len({output.shape[1:] for output in column}) == 1 for column in columns):
-        assert_close(predictions, [torch.cat(column) for column in columns])
-    else:
-        for one, other in zip(predictions, batches, strict=True):
-            assert_close(one, other)
+    can_be_joined = [len({output.shape[1:] for output in column}) == 1 for column in columns]
+    joined = [torch.cat(one) if can else list(one) for one, can in zip(columns, can_be_joined, strict=True)]
+    assert_close(predictions, joined if any(can_be_joined) else batches)
 
 
 def accuracy(scores, labels, ignored=-100):
