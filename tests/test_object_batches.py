@@ -1,5 +1,6 @@
 """Batches that are or hold objects: graphs, packed sequences, sparse and nested tensors, text beside tensors."""
 
+import collections.abc
 import copy
 
 import numpy as np
@@ -287,6 +288,68 @@ def test_text_none_and_numbers_beside_tensors_reach_the_model():
     model.fit(lambda: [((X, names, None, 7), Y)], verbose=0)
     assert model.module_viewed.seen == [(names, None, 7)]
     assert model.predict(lambda: [((X, names, None, 7),)], verbose=0).shape == (24, 3)
+
+
+class Columns(collections.abc.Mapping):
+    """Tensors by name that iterate over their rows, as those of `tensordict` do."""
+
+    def __init__(self, **columns):
+        self.columns = columns
+
+    def __getitem__(self, name):
+        return self.columns[name]
+
+    def __iter__(self):
+        return iter(zip(*self.columns.values(), strict=True))
+
+    def __len__(self):
+        return len(next(iter(self.columns.values())))
+
+    def __bool__(self):
+        raise RuntimeError("not permitted")
+
+    def keys(self):
+        return self.columns.keys()
+
+    def values(self):
+        return self.columns.values()
+
+    def items(self):
+        return self.columns.items()
+
+    def to(self, device):
+        return Columns(**{name: column.to(device) for name, column in self.columns.items()})
+
+
+class OfColumns(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def forward(self, columns):
+        return self.layer(columns["values"])
+
+
+class OfValues(OfColumns):
+    def forward(self, values):
+        return self.layer(values)
+
+
+@pytest.mark.parametrize(
+    ("net", "said"),
+    [
+        (OfColumns, "a batch is a Columns: it is the input as a whole, and 'label'"),
+        (OfValues, "a batch is a dict: 'label'"),
+    ],
+)
+def test_a_dict_that_is_an_object_is_read_by_name_or_goes_to_the_model_as_a_whole(net, said):
+    model, batch = make(net), Columns(values=X, label=Y)
+    expected = nn.functional.cross_entropy(model.module_viewed.layer(X), Y).item()
+    with pytest.warns(UserWarning, match=said):
+        assert model.evaluate(lambda: [batch], verbose=0) == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(
+        model.predict(lambda: [batch], verbose=0), model.module_viewed.layer(X).detach(), rtol=1e-5
+    )
 
 
 def test_sparse_arrays_are_refused_with_what_to_do():

@@ -132,27 +132,29 @@ class BatchReader:
         if self.keeps_items or self.forward is None:
             return _batch_of((item,))
         taken = self.forward.takes
-        keys = tuple(key for key in item if not self.inputs_only or key not in TARGETS or taken(key))
+        # a TensorDict iterates over its rows, so that the keys are asked for
+        keys = tuple(key for key in list(item.keys()) if not self.inputs_only or key not in TARGETS or taken(key))
         found = read_keys(keys, self.forward)
         if found is None:
             return self._one_argument(item, self.forward)
         if found.target is not None and found.target not in found.inputs and not self.inputs_only:
             self.say(found.sentence())
-        if is_object(item) and len(found.inputs) == len(item):
-            x: Any = dict(item)
-        else:
-            x = {key: item[key] for key in found.inputs}
+        x = {key: item[key] for key in found.inputs}
         return _batch_of((x, None if found.target is None else item[found.target]))
 
     def read_arrays(self, arrays: Mapping[Any, Any]) -> Batch:
         """Return a dict of whole arrays as inputs, and as targets if its keys show which array they are."""
-        if self.keeps_items or self.forward is None or read_keys(tuple(arrays), self.forward) is None:
+        if self.keeps_items or self.forward is None or read_keys(tuple(arrays.keys()), self.forward) is None:
             return Batch(arrays, None, None)
         return self.read_dict(arrays)
 
     def _one_argument(self, item: Mapping[Any, Any], forward: ForwardInputs) -> Batch:
         """Return a dict whose keys say nothing as the one argument of `forward`, unless that cannot be meant."""
-        only = read_one_input(tuple(item), forward) if self.needs_target else None
+        keys = tuple(item.keys())
+        knows_some = any(map(forward.takes, keys))
+        if is_object(item) and not knows_some and len(forward.required) == 1:
+            return self._whole_dict(item)
+        only = read_one_input(keys, forward) if self.needs_target else None
         if only is not None and (self.inputs_only or only.target is not None):
             if not self.inputs_only:
                 self.say(
@@ -160,10 +162,18 @@ class BatchReader:
                     f"({forward.required[0]}), and {only.target!r} as the target."
                 )
             return _batch_of((item[only.inputs[0]], None if only.target is None else item[only.target]))
-        knows_some = any(map(forward.takes, item))
         if knows_some or len(forward.required) > 1 or (self.needs_target and not self.inputs_only):
-            raise refusal(tuple(item), forward)
+            raise refusal(keys, forward)
         return _batch_of((item,))
+
+    def _whole_dict(self, item: Mapping[Any, Any]) -> Batch:
+        """Return a dict that moves itself between devices as the input, and the value under a target's name as `y`."""
+        targets = [key for key in list(item.keys()) if key in TARGETS]
+        if len(targets) != 1 or self.inputs_only:
+            return _batch_of((item,))
+        kind = type(item).__name__
+        self.say(f"a batch is a {kind}: it is the input as a whole, and {targets[0]!r} in it is taken as the target.")
+        return _batch_of((item, item[targets[0]]))
 
     def _read_object(self, item: Any) -> Batch:
         """Read an object: it is the input, and its attribute `y` the target; or its attributes are the inputs."""

@@ -84,7 +84,7 @@ def describe(item: Any) -> str:
     if isinstance(item, Tensor):
         return "a nested tensor" if item.is_nested else f"a tensor {tuple(item.shape)}"
     if isinstance(item, Mapping):
-        return f"a {kind} with the keys {', '.join(map(repr, item))}"
+        return f"a {kind} with the keys {', '.join(map(repr, item.keys()))}"
     if isinstance(item, (tuple, list)) and not is_object(item) and 0 < len(item) <= 8:
         return f"a {kind} of {', '.join(map(_short, item[:-1]))}{' and ' if len(item) > 1 else ''}{_short(item[-1])}"
     return f"a {kind}"
