@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.name_lookup import own_name
-from kerastorch.core.tensor_spec import TRIAL_SIZES
+from kerastorch.core.nested import leaves
+from kerastorch.core.tensor_spec import TRIAL_SIZES, ValueSpec
 from kerastorch.inspection.module_profile import ModuleProfile, profile_module
 from kerastorch.inspection.summary_rows import Row, class_name, rows_in_range, rows_of_calls, rows_of_tree
 from kerastorch.inspection.text_table import format_bytes, to_html, to_text
 from kerastorch.runtime.input_specs import has_varying_axes, resolve_input_specs
 
 _UNKNOWN_SHAPES = "Shapes: not known. Pass them as summary(input_shape=(None, 64)) or summary(input_data=x)."
+_NESTED = "Shapes: not shown, since the rows of nested tensors have several lengths."
 _FIXED_SIZES = "Sizes: those of the data, since the model cannot be called with other lengths of the first axis."
 
 
@@ -73,8 +75,9 @@ def summarize(
 ) -> Summary:
     """Return the summary of any module; the arguments are those of `Model.summary`."""
     specs = resolve_input_specs(module, input_shape, input_data)
-    if specs is None:
-        rows, totals = rows_of_tree(module, depth), [*_count_weights(module), _UNKNOWN_SHAPES]
+    if specs is None or _has_nested_tensors(specs):
+        reason = _UNKNOWN_SHAPES if specs is None else _NESTED
+        rows, totals = rows_of_tree(module, depth), [*_count_weights(module), reason]
     else:
         profile = profile_module(module, specs)
         rows = rows_of_calls(profile.module, profile.calls, depth)
@@ -85,6 +88,12 @@ def summarize(
         rows = rows_in_range(rows, layer_range)
     name = own_name(module) or class_name(module)
     return Summary(f'Model: "{name}"', rows, totals, show_trainable)
+
+
+def _has_nested_tensors(specs: Any) -> bool:
+    """Return whether inputs are nested tensors, whose operations cannot be counted."""
+    values = [spec.value for _, spec in leaves(specs) if isinstance(spec, ValueSpec)]
+    return any(isinstance(value, Tensor) and value.is_nested for value in values)
 
 
 def _count_weights(module: nn.Module) -> list[str]:
