@@ -163,7 +163,8 @@ CASES = {
     # --- arrays
     25: (lambda: fit(X.to(torch.complex64)), TypeError, "x is torch.complex64; kerastorch takes real data"),
     26: (lambda: fit(frame().assign(city="Bern")), TypeError, "x column 'city' has dtype .*; encode it as numbers first"),
-    26.1: (lambda: fit(np.array([["a"] * 6] * N)), TypeError, "x has dtype <U1; encode it as numbers first"),
+    26.1: (lambda: fit(np.array([["a"] * 6] * N)), TypeError, "x has dtype <U1; encode it as numbers first. layers.TextVectorization numbers the words of texts"),
+    26.2: (lambda: fit(X, np.array(["a"] * N)), TypeError, "y has dtype <U1; encode it as numbers first. numpy.unique"),
     28: (lambda: fit(frame(), pd.Series(VALUES[:, 0].numpy(), index=range(N, 0, -1))), ValueError, r"x and y have different pandas indexes; use \.reset_index"),
     29: (reordered, ValueError, r"columns differ from training: expected \['a', 'b'"),
     30: (lambda: fit(X.to_sparse()), TypeError, r"x is a sparse tensor; call \.to_dense"),

@@ -142,7 +142,9 @@ REFUSED = {
         POLARS.with_columns(pl.lit(1).cast(pl.Date).alias("day")), Y, "x column 'day' has dtype Date; encode it",
     ),
     "a missing value": lambda: (POLARS.with_columns(pl.Series("b", [None] + [1] * 89)), Y, "row 0, column 1"),
-    "a missing value in pandas": lambda: (FRAME.drop(index=3).reindex(FRAME.index).astype("Float32"), Y, "first at row 3"),
+    "a missing value in pandas": lambda: (
+        FRAME.drop(index=3).reindex(FRAME.index).astype("Float32"), Y, "first at row 3",
+    ),
     "a lazy frame": lambda: (POLARS.lazy(), Y, r"Pass x\.collect\(\)"),
     "text in y of polars": lambda: (POLARS, pl.Series("kind", TEXT), "y column 'kind' .*numpy.unique"),
     "text in pandas": lambda: (FRAME.assign(city=TEXT), Y, "x column 'city' .*StringLookup"),

@@ -66,7 +66,11 @@ def _to_numpy(data: Any, name: str) -> np.ndarray[Any, Any]:
 
 def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Tensor:
     if array.dtype.kind not in "biufc":
-        how = " numpy.unique(labels, return_inverse=True)[1] numbers classes." if array.dtype.kind in "UO" else ""
+        how = ""
+        if array.dtype.kind in "UO":
+            layers = "layers.TextVectorization numbers the words of texts, layers.StringLookup those of a column"
+            is_input = name == "x" or name.startswith("x[")
+            how = f" {layers}." if is_input else " numpy.unique(labels, return_inverse=True)[1] numbers classes."
         raise TypeError(f"{name} has dtype {array.dtype}; encode it as numbers first.{how}")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
