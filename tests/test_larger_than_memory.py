@@ -239,4 +239,4 @@ def test_a_memory_map_is_trained_without_a_copy_in_memory(dtype, tmp_path):
         file.truncate(size)
     command = [sys.executable, "-c", textwrap.dedent(MEMORY), str(path), dtype]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 40 * 2**20
+    assert int(done.stdout) < 100 * 2**20  # a copy as floats would have 240 MiB

@@ -12,6 +12,9 @@ from torch import Tensor
 from kerastorch.core.torch_private import is_view
 
 FOLD = 256  # batches whose values are summed together
+# Number of values on the CPU that are joined to one tensor: each small tensor that stays alive may keep the freed
+# memory of its batch from being used again.
+JOIN = 16
 
 
 class Mean:
@@ -45,15 +48,21 @@ class Mean:
         if self._pending == FOLD:
             self._sum, self._count = self._totals()
             self._means, self._weights, self._pending = None, None, 0
+        elif len(self._values) == JOIN and isinstance(value, Tensor) and value.device.type == "cpu":
+            self._join()
+
+    def _join(self) -> None:
+        """Append the values of the last batches to those since the last fold."""
+        means = _vector(self._values)
+        weights = _weights(self._counts, self._values, means)
+        if self._means is not None and self._weights is not None:
+            means, weights = torch.cat([self._means, means]), torch.cat([self._weights, weights])
+        self._means, self._weights = means, weights
+        self._values, self._counts = [], []
 
     def _totals(self) -> tuple[Tensor | float, Tensor | float]:
         if self._values:
-            means = _vector(self._values)
-            weights = _weights(self._counts, self._values, means)
-            if self._means is not None and self._weights is not None:
-                means, weights = torch.cat([self._means, means]), torch.cat([self._weights, weights])
-            self._means, self._weights = means, weights
-            self._values, self._counts = [], []
+            self._join()
         if self._means is None or self._weights is None:
             return self._sum, self._count
         # a batch of weight 0 may have the value NaN, the mean of no rows

@@ -14,7 +14,7 @@ from kerastorch.losses.base import Loss
 from kerastorch.metrics.accumulators import KerasMetric, named_scalars
 from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.metrics.task import TaskSpec
-from kerastorch.training.mean import unshared
+from kerastorch.training.mean import JOIN, unshared
 
 ROWS, ELEMENTS = 4096, 2**22  # metrics are updated with this many rows (on the CPU: they fit its cache) or elements
 
@@ -64,6 +64,7 @@ class Scores:
         self._pending: list[_Rows] = []
         self._has_weighted = any(metric.is_weighted for metric in metrics)
         self._rows = self._elements = 0
+        self._n_unjoined = 0  # number of batches at the end of `_pending` that are not joined
         self._seen = False
 
     def update(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> None:
@@ -78,11 +79,15 @@ class Scores:
         for metric, spec, accumulator in zip(self._metrics, self._tasks, self._accumulators, strict=True):
             if metric.by_batch:
                 accumulator.update(*metric.prepare(spec, y_pred, y_true, weight))
+        self._n_unjoined += 1
         self._rows += y_pred.shape[0]
         self._elements += y_pred.numel()
         # on an accelerator only large pieces, because some metrics synchronise at each update
         if self._elements >= ELEMENTS or (self._rows >= ROWS and y_pred.device.type == "cpu"):
             self.flush()
+        elif self._n_unjoined == JOIN and y_pred.device.type == "cpu":
+            self._pending[-JOIN:] = _joined(self._pending[-JOIN:])
+            self._n_unjoined = 0
 
     def _infer_tasks(self, y_pred: Tensor, y_true: Tensor) -> list[TaskSpec]:
         axis, loss = self._channel_axis() if y_pred.ndim > 2 else None, self._loss()
@@ -106,7 +111,7 @@ class Scores:
         pieces = _joined(self._pending)
         if not self._seen:
             self._infer_again(*pieces[0][:2])
-        self._pending, self._rows, self._elements = [], 0, 0
+        self._pending, self._n_unjoined, self._rows, self._elements = [], 0, 0, 0
         for y_pred, y_true, weight in pieces:
             self._tasks = [self._for_labels(one, y_true) for one in self._tasks]
             self._seen = True
@@ -164,6 +169,7 @@ class Scores:
             [state["pending"]] if state["pending"] and isinstance(state["pending"][0], Tensor) else state["pending"]
         )
         self._pending = [_rows(*(part.to(device) for part in piece)) for piece in pieces]  # 0.1 wrote one piece
+        self._n_unjoined = 0
         self._rows = sum(rows[0].shape[0] for rows in self._pending)
         self._elements = sum(rows[0].numel() for rows in self._pending)
 
