@@ -143,7 +143,7 @@ def predictions_in(outputs: Any, drops_scalars: bool, keeps_structure: bool = Fa
         outputs = dict(parts)  # an object of another class
     kept = _tensors_in(outputs, loss, keeps_structure)
     if drops_scalars and not keeps_structure and type(kept) in (tuple, list) and len(kept) == 1:
-        return kept[0]
+        return kept if isinstance(kept[0], Mapping) else kept[0]  # a list of one dict is the outputs of one sample
     return None if kept is _DROPPED else kept
 
 

@@ -16,6 +16,7 @@ from kerastorch.data.arrays import to_tensors
 from kerastorch.data.batches import Batch
 from kerastorch.data.named_batches import TARGETS, read_keys, read_one_input, refusal
 from kerastorch.data.prepared_batches import PrepareBatch, prepared_parts
+from kerastorch.data.sample_lists import read_sample_lists
 from kerastorch.data.target_parameter import check_no_third_item, with_target
 
 FIELDS = ("x", "y", "sample_weight")
@@ -99,6 +100,12 @@ class BatchReader:
     def _read_parts(self, parts: tuple[Any, ...]) -> Batch:
         """Read a tuple or list: `(x, y, sample_weight)`, or the inputs of a `forward` with several, then these."""
         required = () if self.forward is None or self.keeps_items else self.forward.required
+        found = None if self.forward is None or self.keeps_items else read_sample_lists(parts, self.forward)
+        if found is not None:
+            inputs, targets = found
+            return Batch(
+                {name: one for name, one in inputs.items() if not self.inputs_only or one is not targets}, targets, None
+            )
         count = len(required)
         is_flat = count > 1 and len(parts) >= count and not any(map(_is_container, parts[:count]))
         if is_flat and len(parts) <= count + 2:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerastorch.core.nested import leaves, map_structure
+from kerastorch.data.sample_lists import is_list_of_dicts
 
 
 def join_outputs(parts: Sequence[Any], rows: Sequence[int]) -> Any:
@@ -15,7 +16,8 @@ def join_outputs(parts: Sequence[Any], rows: Sequence[int]) -> Any:
 
     An output that cannot be joined becomes a list with an array for each batch: its other axes have different lengths,
     as in batches that are each padded to their own longest row; or it has no row for each input while other outputs
-    have, such as the state `(layers, batch, units)` of a recurrent network. Numbers become a vector.
+    have, such as the state `(layers, batch, units)` of a recurrent network. Numbers become a vector. Lists of dicts, as
+    detection models return them, have a dict for each input, and become one list.
 
     Args:
         parts: Outputs of each batch, arrays in a structure.
@@ -30,6 +32,8 @@ def join_outputs(parts: Sequence[Any], rows: Sequence[int]) -> Any:
     >>> join_outputs([(np.zeros((2, 3)), np.zeros((1, 2))), (np.zeros((4, 3)), np.zeros((1, 4)))], [2, 4])[0].shape
     (6, 3)
     """
+    if all(isinstance(part, list) and is_list_of_dicts(part) for part in parts):
+        return [one for part in parts for one in part]
     named = [list(leaves(part)) for part in parts]
     if len({tuple(name for name, _ in one) for one in named}) > 1:
         raise ValueError("The outputs of the batches have different structures.")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.nested import batch_rows, leaves
+from kerastorch.data.sample_lists import is_list_of_dicts
 from kerastorch.training.mean import Mean, unshared
 from kerastorch.training.scores import Scores
 
@@ -186,5 +187,7 @@ def counted_rows(batch: Any) -> int:
     y = batch.y
     if isinstance(y, Tensor):
         return batch_rows(y)
+    if is_list_of_dicts(y):
+        return len(y)
     rows = {batch_rows(leaf) for _, leaf in leaves(y) if isinstance(leaf, Tensor)}
     return rows.pop() if len(rows) == 1 else batch_rows(batch.x)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kerastorch.core.model_outputs import describe, is_loss_value, predictions_in
 from kerastorch.core.nested import leaves, map_structure
+from kerastorch.data.sample_lists import is_list_of_dicts
 from kerastorch.training.joined_outputs import join_outputs
 from kerastorch.training.output_names import check_predictions
 
@@ -83,7 +84,7 @@ class PredictionCollector:
             check_predictions(outputs)
         part = map_structure(_numpy, outputs)
         self._sizes.append(rows)
-        if self._rows is not None and self._whole is None and not self._parts:
+        if self._rows is not None and self._whole is None and not self._parts and not is_list_of_dicts(part):
             self._whole = map_structure(lambda array: np.empty((self._rows, *array.shape[1:]), array.dtype), part)
         if self._whole is None:
             # copied: an output may be a tensor of the batch, whose memory the loader uses again
