@@ -17,7 +17,7 @@ from kerastorch.data.batches import Batch
 from kerastorch.data.named_batches import TARGETS, read_keys, read_one_input, refusal
 from kerastorch.data.prepared_batches import PrepareBatch, prepared_parts
 from kerastorch.data.sample_lists import read_sample_lists
-from kerastorch.data.target_parameter import check_no_third_item, with_target
+from kerastorch.data.target_parameter import check_no_third_item, target_name, with_target
 
 FIELDS = ("x", "y", "sample_weight")
 
@@ -82,7 +82,7 @@ class BatchReader:
 
     def with_target(self, batch: Batch) -> Batch:
         """Return a batch whose target is also an input, if the model computes the loss from it."""
-        if not self.passes_target or self.forward is None:
+        if not self.passes_target or self.inputs_only or self.forward is None:
             return batch
         check_no_third_item(batch, self.forward)
         return batch._replace(x=with_target(batch.x, batch.y, self.forward))
@@ -99,7 +99,7 @@ class BatchReader:
 
     def _read_parts(self, parts: tuple[Any, ...]) -> Batch:
         """Read a tuple or list: `(x, y, sample_weight)`, or the inputs of a `forward` with several, then these."""
-        required = () if self.forward is None or self.keeps_items else self.forward.required
+        required = self._required()
         found = None if self.forward is None or self.keeps_items else read_sample_lists(parts, self.forward)
         if found is not None:
             inputs, targets = found
@@ -129,6 +129,18 @@ class BatchReader:
                 "goes into compile(prepare_batch=lambda batch: (batch[0], batch[1]))."
             )
         return _batch_of(parts[:1] if self.inputs_only else parts)
+
+    def _required(self) -> tuple[str, ...]:
+        """Return the inputs that `forward` requires, without the target that it gets from `y`."""
+        if self.forward is None or self.keeps_items:
+            return ()
+        target = target_name(self.forward) if self.passes_target and not self.inputs_only else None
+        return tuple(name for name in self.forward.required if name != target)
+
+    @property
+    def reads_tensors_as_arrays(self) -> bool:
+        """Return whether the tensors of a `TensorDataset` are `x`, `y` and `sample_weight`, read without its items."""
+        return self.prepare is None and len(self._required()) < 2
 
     def read_dict(self, item: Mapping[Any, Any]) -> Batch:
         """Read a dict by its keys.

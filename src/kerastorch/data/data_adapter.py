@@ -86,7 +86,7 @@ class DataAdapter:
         self._prefetcher, self._reader = prefetcher, reader or BatchReader()
         self.kind = _kind_of(x, y, names[0], self._reader.row_axes)
         self.columns = column_names(x)
-        if isinstance(x, TensorDataset):
+        if isinstance(x, TensorDataset) and self._reader.reads_tensors_as_arrays:
             _check_not_given(self.kind, y=y, sample_weight=sample_weight)
             if len(x.tensors) > 3:
                 raise ValueError(
