@@ -184,6 +184,70 @@ def test_a_list_of_batches_is_read_in_its_order(items):
         assert torch.equal(one, other)
 
 
+class Centred(nn.Module):
+    """Its outputs depend on the other rows of the batch, so that stacked batches give another loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def forward(self, x, names=None):
+        return self.layer(x - x.mean(0))
+
+
+NAMED = [(x, ["text"] * len(x), y) for x, y in batches_of(8)]
+
+
+@pytest.mark.parametrize(
+    ("items", "prepare"),
+    [
+        ([((x, names), y) for x, names, y in NAMED], None),
+        ([((x, names), y) for x, names, y in NAMED[:2]], None),
+        ([{"x": x, "names": names, "y": y} for x, names, y in NAMED], None),
+        ([{"names": names, "x": x, "y": y} for x, names, y in NAMED[:2]], None),
+        ([(x.numpy(), y.numpy(), names) for x, names, y in NAMED], lambda batch: batch[:2]),
+        ([{"x": x, "file": "a.csv", "size": 8, "y": y} for x, _, y in NAMED], lambda batch: (batch["x"], batch["y"])),
+        ([(x, y, 8) for x, _, y in NAMED], lambda batch: batch[:2]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:a batch is a dict", "ignore:forward")
+def test_a_list_of_batches_may_hold_texts_and_numbers(items, prepare):
+    module = Centred()
+    used = [batch for batch, _ in zip(NAMED, items, strict=False)]
+    with torch.no_grad():
+        outputs = [module(x) for x, _, _ in used]
+    losses = [nn.functional.cross_entropy(out, y) for out, (_, _, y) in zip(outputs, used, strict=True)]
+    total = sum(float(loss) * len(y) for loss, (_, _, y) in zip(losses, used, strict=True))
+    model = make(module, prepare_batch=prepare)
+    assert model.evaluate(items, verbose=0) == pytest.approx(total / sum(len(y) for _, _, y in used))
+    np.testing.assert_allclose(model.predict(items, verbose=0), torch.cat(outputs), rtol=1e-5, atol=1e-6)
+
+
+def test_batches_with_a_number_beside_them_are_asked_about_if_they_may_be_samples():
+    model = make(Own(), prepare_batch=lambda batch: (batch["values"], batch["target"]))
+    with pytest.raises(TypeError, match=r"a list of 4 items, the first \(5, 5\) and \(5,\), which may be batches"):
+        model.evaluate([{"values": x, "n": 5, "target": y} for x, y in batches_of(5)], verbose=0)
+
+
+@pytest.mark.parametrize("count", [5, 7])
+def test_a_sample_with_a_number_as_target_stays_a_sample(count):
+    ids = torch.randint(0, 9, (6, count))
+    items = [{"ids": one, "mask": torch.ones_like(one), "labels": int(one[0]) % 3} for one in ids]
+
+    class Bag(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Embedding(9, 3)
+
+        def forward(self, ids, mask):
+            return (self.embed(ids) * mask[..., None]).sum(1)
+
+    module = Bag()
+    expected = nn.functional.cross_entropy(module.embed(ids).sum(1), ids[:, 0] % 3)
+    with pytest.warns(UserWarning, match="a batch is a dict"):
+        assert make(module).evaluate(items, verbose=0) == pytest.approx(expected.item())
+
+
 class Own(nn.Module):
     """A forward that does not show whether its rows have axes beside that of the features."""
 
