@@ -172,6 +172,36 @@ def test_training_with_workers_resumes_exactly_from_within_an_epoch(data, after,
     assert same(whole, resumed)
 
 
+class NoisyBatches(Batches):
+    def __getitem__(self, index):
+        x, y = super().__getitem__(index)
+        return x + np.random.normal(size=x.shape).astype("float32"), y
+
+
+PROCESSES = {
+    "a dataset": lambda: (Noisy(), {"workers": 2, "batch_size": 10}),
+    "a sequence of batches": lambda: (NoisyBatches(workers=2, use_multiprocessing=True), {}),
+}
+
+
+@pytest.mark.parametrize("data", PROCESSES)
+@pytest.mark.parametrize("after", [13, 18])
+def test_training_with_workers_resumes_exactly_though_the_global_seed_is_another(data, after, tmp_path):
+    def train(seed, **options):
+        source, given = PROCESSES[data]()
+        model = make_model()
+        kt.utils.set_random_seed(seed)
+        logs = model.fit(source, epochs=3, validation_data=source, verbose=0, **given, **options).history
+        return list(model.parameters()), logs["loss"], logs["val_loss"]
+
+    whole = train(3)
+    with pytest.raises(KeyboardInterrupt):
+        train(3, resume=tmp_path, callbacks=[Stop(after)])
+    resumed = train(77, resume=tmp_path)
+    assert same(whole[0], resumed[0])
+    assert whole[1:] == resumed[1:]
+
+
 def test_no_worker_changes_a_random_state_of_this_process():
     model = make_model()
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()

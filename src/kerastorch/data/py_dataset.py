@@ -18,7 +18,8 @@ class PyDataset:
     Args:
         workers: Number of threads or processes that read batches. Default 1: no further thread or process.
         use_multiprocessing: Whether workers are processes, which also compute in parallel. Threads are enough if
-            batches are read from files. Default `False`.
+            batches are read from files. If several threads draw random numbers from the global generators, each run
+            has other ones, and training does not resume exactly; processes are seeded for each batch. Default `False`.
         max_queue_size: Number of batches that workers read before they are needed. Default 10.
 
     Raises:

@@ -19,8 +19,9 @@ from kerastorch.data.shuffle import EpochSampler
 
 
 class Request(NamedTuple):
-    """An index that a worker reads, with the number of the pass and the position in it."""
+    """An index that a worker reads, with the seed of the pass, its number and the position in it."""
 
+    seed: int
     epoch: int
     position: int
     index: Any
@@ -31,23 +32,23 @@ class RequestSampler(EpochSampler):
 
     def __iter__(self) -> Iterator[Any]:
         for position, index in enumerate(super().__iter__(), self.start):
-            yield Request(self.epoch, position, index)
+            yield Request(self.seed, self.epoch, position, index)
 
 
 class WorkerReads(Dataset[Any]):
     """A dataset that is read in workers of a `DataLoader`.
 
     Before each batch, the global random generators of the worker are seeded with the seed, the number of the pass and
-    the position of the batch. Samples are thus the same for each number of workers, and after training resumes.
+    the position of the batch. Samples are thus the same for each number of workers, and after training resumes. The
+    seed comes with each request, because workers may run before a checkpoint gives the sampler another seed.
 
     Args:
         dataset: The dataset of the user.
-        seed: Seed of the random numbers.
         trains: Whether the number of a pass is passed to the method `set_epoch` of the dataset, if it has one.
     """
 
-    def __init__(self, dataset: Any, seed: int, trains: bool) -> None:
-        self.dataset, self._seed, self._trains = dataset, seed, trains
+    def __init__(self, dataset: Any, trains: bool) -> None:
+        self.dataset, self._trains = dataset, trains
         self._epoch: int | None = None
 
     def __len__(self) -> int:
@@ -65,7 +66,7 @@ class WorkerReads(Dataset[Any]):
 
     def _begin(self, request: Request) -> None:
         """Seed the generators, and announce a new pass to the dataset."""
-        state = np.random.SeedSequence([self._seed, request.epoch, request.position]).generate_state(3, np.uint64)
+        state = np.random.SeedSequence(request[:3]).generate_state(3, np.uint64)
         torch.manual_seed(int(state[0] >> np.uint64(1)))
         random.seed(int(state[1]))
         np.random.seed(int(state[2] % 2**32))
@@ -88,7 +89,7 @@ def worker_loader(
         workers: Number of processes, at least 1.
         trains: Whether passes are epochs of training.
     """
-    reads = WorkerReads(dataset, sampler.seed, trains)
+    reads = WorkerReads(dataset, trains)
     generator = torch.Generator()  # otherwise the loader draws from the global generator of torch
     return DataLoader(
         reads,
@@ -115,9 +116,9 @@ def read_in_processes(
         epoch: Number of the pass.
         start: Position of the first index in the pass.
     """
-    requests = [Request(epoch, position, index) for position, index in enumerate(indices, start)]
+    requests = [Request(seed, epoch, position, index) for position, index in enumerate(indices, start)]
     loader: DataLoader[Any] = DataLoader(
-        WorkerReads(sequence, seed, trains=False),
+        WorkerReads(sequence, trains=False),
         batch_size=None,
         sampler=requests,
         num_workers=workers,
