@@ -1,6 +1,7 @@
 """A `TensorDataset` is read as its loader would be: by `prepare_batch`, by the inputs of `forward`, without targets."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -144,3 +145,24 @@ def test_weights_beside_targets_that_forward_requires_are_refused():
     loader = DataLoader(TensorDataset(A, LABELS, torch.rand(12)), 4)
     with pytest.raises(ValueError, match="weight"):
         model.fit(loader, verbose=0)
+
+
+@dataclasses.dataclass
+class Rows:
+    x: torch.Tensor
+    y: torch.Tensor
+
+
+@pytest.mark.filterwarnings("ignore:a batch is a Rows")
+def test_a_dataclass_for_a_forward_of_a_tensor_is_answered_with_the_line_to_write():
+    model = compiled(nn.Linear(3, 2), loss="cross_entropy")
+    with pytest.raises(TypeError, match=r"prepare_batch=lambda batch: \(batch.x, batch.y\)"):
+        model.fit([Rows(A, LABELS)], verbose=0)
+    model = compiled(nn.Linear(3, 2), loss="cross_entropy", prepare_batch=lambda batch: (batch.x, batch.y))
+    assert model.fit([Rows(A, LABELS)], verbose=0).history["loss"]
+
+
+def test_a_dict_with_text_beside_x_and_y_is_no_sample_weight():
+    model = compiled(nn.Linear(3, 2), loss="cross_entropy")
+    with pytest.raises(TypeError, match=r"third item of a batch holds text.*prepare_batch=lambda batch: batch\[:2\]"):
+        model.fit(lambda: [(A, LABELS, {"name": ["a"] * 12})], verbose=0)

@@ -113,7 +113,7 @@ def test_predict_takes_the_inputs_and_asks_about_nothing():
 def test_text_in_third_place_is_refused_in_words(names):
     for data in (DataLoader(Rows(X, Y, list(names)), batch_size=8), lambda: iter([(X, Y, names)])):
         for verb in (compiled().fit, compiled().evaluate):
-            with pytest.raises(TypeError, match="third item of a batch is text, and is taken as sample weights"):
+            with pytest.raises(TypeError, match="third item of a batch holds text, and is taken as sample weights"):
                 verb(data, verbose=0)
 
 

@@ -229,9 +229,10 @@ def _convert(part: Any, name: str) -> Any:
     Raises:
         TypeError: The part is text in place of sample weights.
     """
-    if name == "sample_weight" and is_text(part):
+    values = list(part.values()) if isinstance(part, Mapping) else [part]
+    if name == "sample_weight" and any(map(is_text, values)):
         raise TypeError(
-            "the third item of a batch is text, and is taken as sample weights: a batch is (x, y, sample_weight). "
+            "the third item of a batch holds text, and is taken as sample weights: a batch is (x, y, sample_weight). "
             "Leave it out: (x, y), or pass compile(prepare_batch=lambda batch: batch[:2])."
         )
     is_nested = name == "sample_weight" and isinstance(part, (tuple, Mapping))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Mapping
 from types import TracebackType
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.errors import shown as shown_value
 from kerastorch.core.module_tree import module_within, named_modules
-from kerastorch.core.nested import leaves
+from kerastorch.core.nested import is_record, leaves
 from kerastorch.core.torch_private import ConvBase
 from kerastorch.layers.convolution import Convolutional
 from kerastorch.layers.core import Dense
@@ -48,6 +49,13 @@ def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
         return TypeError(
             f"{str(error).rstrip('.')}. forward() takes one input, and x is {shown_value(x)}. Pass the one input "
             "alone; targets are another argument, y."
+        )
+    if isinstance(error, (TypeError, AttributeError)) and is_record(x):
+        names = [field.name for field in dataclasses.fields(x)]
+        shown = ", ".join(f"batch.{name}" for name in names)
+        return TypeError(
+            f"{str(error).rstrip('.')}. The batch is a {type(x).__name__}, which forward() got as a whole. If it takes "
+            f"a field, write compile(..., prepare_batch=lambda batch: ({shown}))."
         )
     layer = _innermost(error.__traceback__, model)
     if layer is None or isinstance(error, (NotImplementedError, ValueError, torch.OutOfMemoryError)):
