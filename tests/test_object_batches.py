@@ -121,6 +121,66 @@ def test_a_single_graph_is_one_batch_in_all_methods():
     model.fit(Graph(one.x, one.edges), one.y, verbose=0)
 
 
+class Plain:
+    """The same attributes as those of a graph, without a method `to`."""
+
+    def __init__(self, x, edges, y=None):
+        self.x, self.edges, self.y = x, edges, y
+
+
+PLAIN = [Plain(one.x, one.edges, one.y) for one in GRAPHS]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PLAIN,
+        tuple(PLAIN),
+        lambda: iter(PLAIN),
+        torch.utils.data.DataLoader(PLAIN, batch_size=None),
+        [(one, one.y) for one in PLAIN],
+    ],
+)
+@pytest.mark.filterwarnings("ignore:a batch is a Plain")
+def test_objects_without_a_method_to_reach_the_model_as_they_are(data):
+    model = make()
+    model.fit(data, epochs=2, validation_data=list(PLAIN), verbose=0)
+    net = hand_loop()
+    assert_same(model, net)
+    with torch.no_grad():
+        outputs = torch.cat([net(one) for one in PLAIN])
+    expected = nn.functional.cross_entropy(outputs, torch.cat([one.y for one in PLAIN])).item()
+    assert model.evaluate(data, verbose=0) == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(model.predict(data, verbose=0), outputs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:a batch is a Plain")
+def test_a_single_object_without_a_method_to_is_one_batch_in_all_methods():
+    model, one = make(), PLAIN[0]
+    expected = model(one).detach()
+    loss = nn.functional.cross_entropy(expected, one.y).item()
+    assert model.evaluate(one, verbose=0) == pytest.approx(loss, rel=1e-5)
+    assert model.test_on_batch(one) == pytest.approx(loss, rel=1e-5)
+    for found in (model.predict(one, verbose=0), model.predict_on_batch(one), *model.predict_iter(one)):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert model.train_on_batch(one) == pytest.approx(loss, rel=1e-5)
+    assert model.train_on_batch(Plain(one.x, one.edges), one.y) < loss
+    model.summary(input_data=one, print_fn=lambda line: None)
+
+
+class Sealed:
+    """What a model takes, without attributes that show it."""
+
+    def __init__(self, values):
+        self.get = lambda: values
+
+
+def test_objects_that_show_nothing_are_answered_with_a_function_of_the_batch():
+    for data in ([Sealed(X)], Sealed(X)):
+        with pytest.raises(TypeError, match=r"Sealed.*prepare_batch=lambda batch: \(batch, batch\.y\)"):
+            make().evaluate(data, verbose=0)
+
+
 def test_attributes_are_the_inputs_of_a_forward_that_requires_several():
     model = make(Separate)
     with pytest.warns(UserWarning, match=r"a batch is a Graph, and forward\(x, edges\) requires several inputs"):
@@ -233,6 +293,19 @@ def test_packed_sequences_are_one_input():
     assert model.evaluate(lambda: [(packed, Y[:3])], verbose=0) == pytest.approx(loss, rel=1e-5)
     assert model.fit([(packed, Y[:3])], verbose=0).history["loss"][0] == pytest.approx(loss, rel=1e-5)
     assert model.predict(lambda: [packed], verbose=0).shape == (3, 3)
+
+
+def test_a_packed_sequence_alone_is_one_batch_in_all_methods():
+    packed = pack_sequence([X[:6], X[6:10], X[10:12]])
+    model = make(Recurrent)
+    expected = model(packed).detach()
+    loss = nn.functional.cross_entropy(expected, Y[:3]).item()
+    assert model.evaluate(packed, Y[:3], verbose=0) == pytest.approx(loss, rel=1e-5)
+    assert model.test_on_batch(packed, Y[:3]) == pytest.approx(loss, rel=1e-5)
+    np.testing.assert_allclose(model.predict_on_batch(packed), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.predict(packed, verbose=0), expected, rtol=1e-5, atol=1e-6)
+    assert model.train_on_batch(packed, Y[:3]) == pytest.approx(loss, rel=1e-5)
+    assert model.fit(packed, Y[:3], verbose=0).history["loss"][0] < loss
 
 
 class Weighted(nn.Module):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kerastorch.core.ownership import is_from
 from kerastorch.core.tables import table_to_numpy
 
 
@@ -64,14 +65,25 @@ def _to_numpy(data: Any, name: str) -> np.ndarray[Any, Any]:
         raise TypeError(f"{name} cannot be turned into an array: {error}") from error
 
 
+def _no_numbers(array: np.ndarray[Any, Any], name: str) -> TypeError:
+    """Return the error for an array of text or objects, with what to do."""
+    how, is_input = "", name == "x" or name.startswith("x[")
+    first = array.flat[0] if array.dtype == object and array.size else None
+    if is_input and hasattr(first, "__dict__") and not is_from(first, "pandas"):
+        return TypeError(
+            f"{name} holds objects of the class {type(first).__name__}, which are no numbers. If each is a batch for "
+            "the model, pass lambda: batches, and say where its target is: compile(..., prepare_batch=lambda batch: "
+            "(batch, batch.y))."
+        )
+    if array.dtype.kind in "UO":
+        layers = "layers.TextVectorization numbers the words of texts, layers.StringLookup those of a column"
+        how = f" {layers}." if is_input else " numpy.unique(labels, return_inverse=True)[1] numbers classes."
+    return TypeError(f"{name} has dtype {array.dtype}; encode it as numbers first.{how}")
+
+
 def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Tensor:
     if array.dtype.kind not in "biufc":
-        how = ""
-        if array.dtype.kind in "UO":
-            layers = "layers.TextVectorization numbers the words of texts, layers.StringLookup those of a column"
-            is_input = name == "x" or name.startswith("x[")
-            how = f" {layers}." if is_input else " numpy.unique(labels, return_inverse=True)[1] numbers classes."
-        raise TypeError(f"{name} has dtype {array.dtype}; encode it as numbers first.{how}")
+        raise _no_numbers(array, name)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype in _WIDE_UNSIGNED:

@@ -66,6 +66,22 @@ def is_record(data: Any) -> bool:
     return any(isinstance(leaf, _LEAF) for value in values for _, leaf in leaves(value))
 
 
+def holds_tensors(data: Any) -> bool:
+    """Return whether an instance of a plain class has tensors or arrays among its attributes.
+
+    Dataclasses, iterators, and what can be called or turned into an array, are not meant.
+
+    >>> import types
+    >>> holds_tensors(types.SimpleNamespace(a=Tensor([1.0]))), holds_tensors([Tensor([1.0])])
+    (True, False)
+    """
+    if isinstance(data, (*_LEAF, type)) or dataclasses.is_dataclass(data) or not hasattr(data, "__dict__"):
+        return False
+    if any(hasattr(data, name) for name in ("__call__", "__next__", "__array__")):
+        return False
+    return any(isinstance(leaf, _LEAF) for value in vars(data).values() for _, leaf in leaves(value))
+
+
 def _map_fields(function: Callable[..., Any], data: Any, *others: Any) -> Any:
     """Return a copy of a dataclass with the mapped fields; its `__init__` is not called."""
     mapped = copy.copy(data)

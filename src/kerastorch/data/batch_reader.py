@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kerastorch.core.errors import warn
 from kerastorch.core.forward_inputs import ForwardInputs
-from kerastorch.core.nested import is_object, is_record, leaves
+from kerastorch.core.nested import holds_tensors, is_object, is_record, leaves
 from kerastorch.data.arrays import to_tensors
 from kerastorch.data.batches import Batch
 from kerastorch.data.named_batches import TARGETS, read_keys, read_one_input, refusal
@@ -93,9 +93,10 @@ class BatchReader:
         # a list of texts is one input; a list of texts beside labels is a pair
         if isinstance(item, (tuple, list)) and not is_object(item) and not (item and all(map(is_text, item))):
             return self._read_parts(tuple(item))
-        if isinstance(item, (Tensor, np.ndarray)) or self.keeps_items or not (is_object(item) or is_record(item)):
+        if isinstance(item, (Tensor, np.ndarray)) or self.keeps_items:
             return _batch_of((item,))
-        return self._read_object(item)
+        has_attributes = is_object(item) or is_record(item) or holds_tensors(item)
+        return self._read_object(item) if has_attributes else _batch_of((item,))
 
     def _read_parts(self, parts: tuple[Any, ...]) -> Batch:
         """Read a tuple or list: `(x, y, sample_weight)`, or the inputs of a `forward` with several, then these."""

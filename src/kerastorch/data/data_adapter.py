@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from kerastorch.core.errors import check_int
-from kerastorch.core.nested import first_rows, is_object, is_record, leaves
+from kerastorch.core.nested import first_rows, is_object, leaves
 from kerastorch.core.ownership import is_from
 from kerastorch.core.tables import column_names
 from kerastorch.data import arrays
@@ -20,10 +21,11 @@ from kerastorch.data.array_sources import open_array
 from kerastorch.data.batch_reader import BatchReader, warn_of_integer_weights
 from kerastorch.data.batched_dataset import BatchedDataset, order_of
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
-from kerastorch.data.item_lists import list_kind
+from kerastorch.data.item_lists import is_one_object, list_kind
 from kerastorch.data.lazy_arrays import LazyArray
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.prefetch import Prefetcher
+from kerastorch.data.prepared_batches import advice_for_an_object
 from kerastorch.data.samples import collate_samples, with_tensors
 from kerastorch.data.sequences import (
     Samples,
@@ -269,7 +271,7 @@ def only_batch(x: Any, y: Any, sample_weight: Any, reader: BatchReader) -> Resum
     """
     if y is None and sample_weight is None and reader.prepare is not None:
         return StreamBatches([x], reader=reader)
-    if isinstance(x, (tuple, list)) and arrays.have_several_lengths(x):
+    if isinstance(x, (tuple, list)) and not is_object(x) and arrays.have_several_lengths(x):
         given = map(arrays.to_tensors, (x, y, sample_weight), ("x", "y", "sample_weight"))
         return StreamBatches([Batch(*given)], reader=reader)
     data = DataAdapter(x, y, sample_weight, finite=False, reader=reader)
@@ -301,12 +303,14 @@ def _kind_of(x: Any, y: Any, name: str, row_axes: int) -> str:
         return "IterableDataset"
     if isinstance(x, Dataset):
         return "Dataset"
+    if isinstance(x, PackedSequence):  # a tuple, too
+        return OBJECT
     listed = list_kind(x, name, row_axes) if y is None else None
     if listed is not None:
         return "list of batches" if listed == "batches" else "Dataset"
     if arrays.is_array(x):
         return "arrays"
-    if (is_object(x) or is_record(x)) and not isinstance(x, nn.Module):
+    if is_one_object(x):
         return OBJECT
     if hasattr(x, "__getitem__") and (hasattr(x, "__len__") or is_py_dataset(x)):
         return SEQUENCE if is_sequence_of_batches(x) else "Dataset"
@@ -318,7 +322,7 @@ def _kind_of(x: Any, y: Any, name: str, row_axes: int) -> str:
         return "iterable"
     raise TypeError(
         f"{name} must be arrays, a Dataset, a DataLoader, a generator or a function that returns one, "
-        f"got {type(x).__name__}."
+        f"got {type(x).__name__}.{advice_for_an_object(x)}"
     )
 
 

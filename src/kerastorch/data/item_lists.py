@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
-from kerastorch.core.nested import is_object, is_record, leaves
+from kerastorch.core.nested import holds_tensors, is_object, is_record, leaves
 from kerastorch.data.named_batches import TARGETS
 from kerastorch.data.sequences import may_be_a_batch, shapes_in
 
@@ -36,10 +36,10 @@ def list_kind(x: Any, name: str, row_axes: int = -1) -> ListKind | None:
     """
     if not isinstance(x, (list, tuple)) or is_object(x) or not x or not all(map(_is_item, x)):
         return None
-    if isinstance(x, tuple) and not all(isinstance(item, (tuple, list)) for item in x):
+    if isinstance(x, tuple) and not all(isinstance(item, (tuple, list)) or holds_tensors(item) for item in x):
         return None  # several inputs
     items = x[:MAX_EXAMINED]
-    if any(is_object(leaf) for item in items for _, leaf in leaves(item)) or any(map(is_record, items)):
+    if any(map(is_record, items)) or any(_stays_whole(leaf) for item in items for _, leaf in leaves(item)):
         return "batches"
     if not all(map(_may_have_rows, items)):
         return "samples"
@@ -62,15 +62,26 @@ def list_kind(x: Any, name: str, row_axes: int = -1) -> ListKind | None:
     )
 
 
+def is_one_object(x: Any) -> bool:
+    """Return whether data are one object for the model, and not something with items."""
+    has_items = hasattr(x, "__getitem__") or hasattr(x, "__iter__")
+    return (is_object(x) or is_record(x) or (holds_tensors(x) and not has_items)) and not isinstance(x, nn.Module)
+
+
 def _is_item(item: Any) -> bool:
     """Return whether a value may be a batch or a sample, and not an array or a list of numbers."""
     if isinstance(item, (Tensor, np.ndarray)):
         return False
-    if is_object(item) or is_record(item) or isinstance(item, Mapping):
+    if _stays_whole(item) or is_record(item) or isinstance(item, Mapping):
         return True
     if not isinstance(item, (tuple, list)) or not any(_axes(leaf) for _, leaf in leaves(item)):
         return False
     return len(item) > 1 or isinstance(item[0], (tuple, list, Mapping))
+
+
+def _stays_whole(value: Any) -> bool:
+    """Return whether a value is an object that cannot be stacked with others."""
+    return is_object(value) or holds_tensors(value)
 
 
 def _may_have_rows(item: Any) -> bool:

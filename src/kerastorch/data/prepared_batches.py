@@ -68,6 +68,14 @@ def prepared_parts(function: PrepareBatch, item: Any, *, inputs_only: bool) -> t
     return tuple(found)
 
 
+def advice_for_an_object(x: Any) -> str:
+    """Return what to write if data are an instance of a class, else nothing."""
+    if not hasattr(x, "__dict__"):
+        return ""
+    line = "compile(..., prepare_batch=lambda batch: (batch, batch.y))"
+    return f" If it is one batch for the model, pass lambda: [batch], and say where its target is: {line}."
+
+
 def name_of(function: Any) -> str:
     """Return the name of a function as messages show it."""
     inner = function.func if isinstance(function, functools.partial) else function

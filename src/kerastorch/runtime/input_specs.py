@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from kerastorch.core.errors import check_int, mismatch
-from kerastorch.core.nested import is_object, is_record, leaves, map_structure
+from kerastorch.core.nested import holds_tensors, is_object, is_record, leaves, map_structure
 from kerastorch.core.tensor_spec import TensorSpec, specs_of
 from kerastorch.data.arrays import is_array_like, to_tensor, to_tensors
 from kerastorch.data.batch_reader import BatchReader
@@ -46,9 +46,13 @@ def _inputs_in(module: nn.Module, data: Any) -> Any:
         data = prepared_parts(prepare, data, inputs_only=True)[0]
     elif isinstance(data, Mapping) and not is_object(data):
         data = BatchReader(forward_inputs(module), inputs_only=True).read_arrays(data).x
-    if is_record(data) or any(is_object(leaf) or isinstance(leaf, str) for _, leaf in leaves(data)):
+    if is_record(data) or any(map(_is_no_array, (leaf for _, leaf in leaves(data)))):
         return map_structure(lambda leaf: to_tensor(leaf, "input_data") if is_array_like(leaf) else leaf, data)
     return to_tensors(data, "input_data")
+
+
+def _is_no_array(leaf: Any) -> bool:
+    return isinstance(leaf, str) or is_object(leaf) or holds_tensors(leaf)
 
 
 def last_input_specs(module: nn.Module) -> Any:

@@ -11,7 +11,7 @@ from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.callback_list import CallbackList, to_list
 from kerastorch.callbacks.progress_bar import Verbose, make_progress_callbacks
 from kerastorch.core.module_tree import modules
-from kerastorch.core.nested import is_object
+from kerastorch.core.nested import holds_tensors, is_object
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.adaptive_batch_size import can_be_measured, eval_batches
 from kerastorch.data.arrays import have_several_lengths, is_array_like
@@ -98,8 +98,8 @@ class PredictMixin(StepMixin):
             x: An array or tensor of shape `(batch, ...)`, a tuple, list or dict of them, or an object that the model
                 takes. What is no array goes through `compile(prepare_batch=)` first, if there is such a function.
         """
-        if is_object(x) and not isinstance(x, Mapping):
-            return self.predict(x, verbose=0)
+        if (is_object(x) or holds_tensors(x)) and not isinstance(x, Mapping):
+            return self.predict(lambda: [x], verbose=0)
         prepares = self._trainer is not None and self._trainer.reader.prepare is not None
         if prepares and not is_array_like(x):
             return self.predict(lambda: [x], verbose=0)
