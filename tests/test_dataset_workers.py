@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -385,3 +386,58 @@ def test_a_py_dataset_checks_its_options_and_says_what_to_define():
     with pytest.raises(NotImplementedError, match="must define __len__"):
         assert kt.utils.PyDataset().num_batches
     assert kt.utils.Sequence is kt.utils.PyDataset
+
+
+class TwoArguments(Exception):
+    def __init__(self, code, reason):
+        super().__init__(f"{reason} ({code})")
+
+
+def fail_in_another_error():
+    try:
+        raise OSError("no disk")
+    except OSError as error:
+        raise ValueError("row 3 has no label.\nGive it one") from error
+
+
+def fail_with(error):
+    raise error
+
+
+FAILURES = {  # what a sample raises, the class of the error that fit raises, and its first line
+    "a sentence": (lambda: fail_with(ValueError("row 3 has no label")), ValueError, "row 3 has no label"),
+    "another error as cause": (fail_in_another_error, ValueError, "row 3 has no label."),
+    "a key": (lambda: {}["boom"], KeyError, "'boom'"),
+    "no text": (lambda: fail_with(ValueError), ValueError, "ValueError"),
+    "a class in a module": (lambda: fail_with(TwoArguments(7, "bad row")), RuntimeError, "TwoArguments: bad row (7)"),
+    "words of torch": (lambda: fail_with(RuntimeError("the server timed out")), RuntimeError, "the server timed out"),
+    "a path": (lambda: Path("no/such/x.png").read_bytes(), FileNotFoundError, "[Errno 2] No such file or directory: "),
+}
+
+
+@pytest.mark.parametrize("kind", ["a dataset", "a loader", "a sequence of batches"])
+@pytest.mark.parametrize("failure", FAILURES)
+def test_an_error_of_a_worker_begins_with_what_was_raised_and_ends_with_the_traceback(failure, kind):
+    fail, expected, first_line = FAILURES[failure]
+
+    class Failing(Rows):
+        def __getitem__(self, index):
+            return fail()
+
+    class FailingBatches(Batches):
+        def __getitem__(self, index):
+            return fail()
+
+    data = {
+        "a dataset": (Failing(), {"workers": 1}),
+        "a loader": (DataLoader(Failing(), 8, num_workers=1), {}),
+        "a sequence of batches": (FailingBatches(workers=1, use_multiprocessing=True), {}),
+    }
+    source, given = data[kind]
+    with pytest.raises(expected) as raised:
+        make_model().fit(source, verbose=0, **given)
+    assert type(raised.value) is expected
+    lines = str(raised.value).splitlines()
+    assert lines[0].startswith(first_line)
+    assert any(line.startswith("Original Traceback") for line in lines)
+    assert "It was raised for batch 1 by a worker of the DataLoader." in raised.value.__notes__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -112,12 +113,32 @@ def _explain(error: Exception, iterator: Any, loader: DataLoader[Any], number: i
         )
     if not loader.persistent_workers:
         shut_down_workers(iterator)  # otherwise they live as long as the traceback does
+    if _OF_WORKER.match(message):
+        _put_cause_first(error)
+        error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
+        return error
     advice = _advice(message, loader) if isinstance(error, (RuntimeError, EOFError, ConnectionError)) else None
     if advice is not None:
         return RuntimeError(f"the DataLoader gave no batch {number}: {message}. {advice}")
-    if "in DataLoader worker process" in message:
-        error.add_note(f"It was raised for batch {number} by a worker of the DataLoader.")
     return error
+
+
+_OF_WORKER = re.compile(r"Caught (\w+) in DataLoader worker process")  # the first words of torch's message
+
+
+def _put_cause_first(error: Exception) -> None:
+    """Begin the message of an error with what was raised in the worker; torch puts the traceback before it."""
+    message: Any = error.args[0] if error.args else None
+    found = _OF_WORKER.match(message) if isinstance(message, str) else None
+    if found is None:
+        return
+    name = found[1]  # torch raises a RuntimeError if it cannot make an error of this class
+    lines = list(re.finditer(rf"^(?:[\w.<>]+\.)?{name}(?:: |$)", message, re.MULTILINE))
+    if lines:  # the last line of the traceback, and those that follow
+        cause = message[lines[-1].end() :].strip()
+        prefix = "" if type(error).__name__ == name and cause else f"{name}: " if cause else name
+        text = f"{prefix}{cause}\n\n{message}"
+        error.args = (type(message)(text), *error.args[1:])  # for a KeyError, torch has a str that prints its lines
 
 
 def _killed_workers(iterator: Any) -> Iterator[tuple[Any, int]]:
