@@ -167,6 +167,64 @@ def test_an_array_for_ragged_predictions_is_refused():
         )
 
 
+class LastStep(nn.Module):
+    """A recurrent network with time first, and one output for each sequence."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.LSTM(5, 4), nn.Linear(4, 3)
+
+    def forward(self, x, lengths=None):
+        return self.head(self.layer(x)[0][-1])
+
+
+class Pair(LastStep):
+    def forward(self, source, target):
+        return self.head(self.layer(source)[0][-1] + self.layer(target)[0][-1])
+
+
+@pytest.mark.parametrize(
+    ("net", "x"),
+    [
+        (LastStep, X.reshape(5, 4, 5)),
+        (LastStep, X.reshape(5, 4, 5).numpy()),
+        (Pair, (X.reshape(5, 4, 5), X[:12].reshape(3, 4, 5))),
+        (Pair, [X.reshape(5, 4, 5), -X.reshape(5, 4, 5)]),
+        (Pair, {"source": X.reshape(5, 4, 5), "target": -X.reshape(5, 4, 5)}),
+    ],
+)
+def test_one_batch_may_have_time_first_in_the_methods_for_a_batch(net, x):
+    model, y = make(net()), Y[:4]
+    module = net()
+    module.load_state_dict(model.state_dict())
+    tensors = [torch.as_tensor(one) for one in (x.values() if isinstance(x, dict) else x)]
+    inputs = tensors if net is Pair else [torch.as_tensor(x)]
+    outputs = module(*inputs)
+    loss = nn.functional.cross_entropy(outputs, y)
+    np.testing.assert_allclose(model.predict_on_batch(x), outputs.detach(), rtol=1e-5, atol=1e-6)
+    assert model.test_on_batch(x, y) == pytest.approx(loss.item(), rel=1e-5)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    loss.backward()
+    optimizer.step()
+    assert model.train_on_batch(x, y) == pytest.approx(loss.item(), rel=1e-5)
+    for one, other in zip(model.parameters(), module.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_weights_of_time_first_batches_belong_to_the_rows_of_the_target():
+    model, x, y = make(LastStep()), X.reshape(5, 4, 5), Y[:4]
+    weight = torch.tensor([0.0, 1.0, 2.0, 1.0])
+    losses = nn.functional.cross_entropy(model(x).detach(), y, reduction="none")
+    assert model.test_on_batch(x, y, weight) == pytest.approx((losses * weight).mean().item(), rel=1e-5)
+
+
+def test_rows_that_no_axis_explains_are_refused_in_the_methods_for_a_batch():
+    model = make(LastStep())
+    for method in (model.train_on_batch, model.test_on_batch):
+        with pytest.raises(ValueError, match="x has 5 samples, y has 3"):
+            method(X.reshape(5, 4, 5), Y[:3])
+
+
 # Lists of batches, and of samples
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.array_conversion import from_array, is_scipy_sparse, shape_in_file
-from kerastorch.core.nested import is_record, is_sequence_of_arrays, leaves
+from kerastorch.core.nested import is_object, is_record, is_sequence_of_arrays, leaves
 from kerastorch.core.output_structure import parts_of
 from kerastorch.core.tables import is_column
 from kerastorch.data.lazy_arrays import READ_BYTES, LazyArray, pieces
@@ -107,9 +107,18 @@ def check_lengths(**groups: Any) -> int:
 
 def have_several_lengths(x: Any) -> bool:
     """Return whether several inputs are arrays whose first axes have different lengths."""
-    if not is_sequence_of_arrays(x):
+    if is_object(x) or not is_sequence_of_arrays(x):
         return False
     return len({len(leaf) for _, leaf in leaves(x) if getattr(leaf, "ndim", 0)}) > 1
+
+
+def has_rows_on_axis_1(x: Any, y: Any) -> bool:
+    """Return whether inputs have as many entries as the target on axis 1, and not on axis 0: time comes first."""
+    inputs, targets = ([leaf for _, leaf in leaves(part) if isinstance(leaf, (Tensor, np.ndarray))] for part in (x, y))
+    if is_object(x) or not inputs or not targets or not targets[0].ndim:
+        return False
+    rows = len(targets[0])
+    return all(leaf.ndim > 1 and leaf.shape[0] != rows and leaf.shape[1] == rows for leaf in inputs)
 
 
 def check_indexes(x: Any, y: Any) -> None:

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from kerastorch.core.errors import check_int
-from kerastorch.core.nested import first_rows, is_object, leaves
+from kerastorch.core.nested import first_rows, leaves
 from kerastorch.core.ownership import is_from
 from kerastorch.core.tables import column_names
 from kerastorch.data import arrays
@@ -271,7 +271,7 @@ def only_batch(x: Any, y: Any, sample_weight: Any, reader: BatchReader) -> Resum
     """
     if y is None and sample_weight is None and reader.prepare is not None:
         return StreamBatches([x], reader=reader)
-    if isinstance(x, (tuple, list)) and not is_object(x) and arrays.have_several_lengths(x):
+    if arrays.have_several_lengths(x) or arrays.has_rows_on_axis_1(x, y):
         given = map(arrays.to_tensors, (x, y, sample_weight), ("x", "y", "sample_weight"))
         return StreamBatches([Batch(*given)], reader=reader)
     data = DataAdapter(x, y, sample_weight, finite=False, reader=reader)
