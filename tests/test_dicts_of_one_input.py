@@ -64,3 +64,27 @@ def test_a_dict_without_a_target_is_refused():
     rows = [{"image": row["image"]} for row in _rows()]
     with pytest.raises(ValueError, match="'image' is neither an input nor the target"):
         _compiled(_net()).fit(DataLoader(rows, batch_size=8), verbose=0)
+
+
+class Whole(nn.Module):
+    """Takes the whole dict of a loader under one parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(1, 2, 1)
+
+    def forward(self, batch):
+        return self.layer(batch["image"])
+
+
+@pytest.mark.filterwarnings("ignore:a batch is a dict")
+def test_a_forward_of_the_whole_dict_is_answered_with_the_line_to_write():
+    rows, net = _rows(), Whole()
+    loader, model = DataLoader(rows, batch_size=8), _compiled(net)
+    for method in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(IndexError, match=r"prepare_batch=lambda batch: \(batch, batch\['label'\]\)"):
+            method(loader, verbose=0)
+    images, masks = (torch.stack([row[key] for row in rows]) for key in ("image", "mask"))
+    expected = F.cross_entropy(net.layer(images), masks).item()
+    model = _compiled(net, prepare_batch=lambda batch: (batch, batch["mask"]))
+    assert model.evaluate(loader, verbose=0) == pytest.approx(expected, rel=1e-5)

@@ -57,6 +57,11 @@ def with_context(error: Exception, model: nn.Module, x: Any) -> Exception:
             f"{str(error).rstrip('.')}. The batch is a {type(x).__name__}, which forward() got as a whole. If it takes "
             f"a field, write compile(..., prepare_batch=lambda batch: ({shown}))."
         )
+    if isinstance(error, IndexError) and isinstance(x, Tensor) and "indices" in str(error):
+        return IndexError(
+            f"{str(error).rstrip('.')}. forward() got the tensor {_describe(x)}. If it takes the whole "
+            "dict that a loader yields, write compile(..., prepare_batch=lambda batch: (batch, batch['label']))."
+        )
     layer = _innermost(error.__traceback__, model)
     if layer is None or isinstance(error, (NotImplementedError, ValueError, torch.OutOfMemoryError)):
         return error
