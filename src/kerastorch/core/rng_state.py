@@ -151,11 +151,21 @@ def _find_generators(parts: dict[str, Any]) -> dict[str, Any]:
             continue
         seen[id(value)] = value
         if isinstance(value, _GENERATOR_TYPES):
-            if not isinstance(value, random.SystemRandom):  # a SystemRandom has no state
+            if _is_captured(value, place):
                 found[place] = value
             continue
         due.extend((f"{place}.{name}", one) for name, one in _children(value))
     return found
+
+
+def _is_captured(generator: Any, place: str) -> bool:
+    """Return whether a generator has a state that nothing else captures.
+
+    A `SystemRandom` has no state. Those of layers are part of the state of the model, except in layers within data.
+    """
+    if isinstance(generator, CountedGenerator):
+        return place.startswith((".data.", ".validation."))
+    return not isinstance(generator, random.SystemRandom)
 
 
 def _children(value: Any) -> Iterator[tuple[Any, Any]]:

@@ -35,7 +35,8 @@ def join_outputs(parts: Sequence[Any], rows: Sequence[int]) -> Any:
     if all(isinstance(part, list) and is_list_of_dicts(part) for part in parts):
         return [one for part in parts for one in part]
     named = [list(leaves(part)) for part in parts]
-    if len({tuple(name for name, _ in one) for one in named}) > 1:
+    names = [name for name, _ in named[0]]
+    if any(sorted(names) != sorted(name for name, _ in one) for one in named):
         raise ValueError("The outputs of the batches have different structures.")
     has_rows = any(len(array) == rows[0] for _, array in named[0])
 
@@ -45,7 +46,8 @@ def join_outputs(parts: Sequence[Any], rows: Sequence[int]) -> Any:
         is_alike = len({array.shape[1:] for array in arrays}) == 1
         return is_alike and (is_row_by_row or are_numbers or not has_rows)
 
-    if not any(can_join(*(array for _, array in arrays)) for arrays in zip(*named, strict=True)):
+    by_name = [dict(one) for one in named]  # dicts may have their keys in another order
+    if not any(can_join(*(one[name] for one in by_name)) for name in names):
         return list(parts)
     return map_structure(
         lambda *arrays: np.concatenate(arrays) if can_join(*arrays) else list(arrays), parts[0], *parts[1:]
