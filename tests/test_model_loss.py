@@ -559,3 +559,20 @@ def test_a_loader_trains_a_model_that_computes_its_loss():
     history = compiled(module).fit(loader, epochs=2, verbose=0).history
     assert_same_weights(expected, module)
     assert history["loss"] == pytest.approx(means, rel=1e-6)
+
+
+def test_metrics_without_targets_are_answered():
+    class WholeBatch(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, batch):
+            logits = self.layer(batch["features"])
+            return {"logits": logits, "loss": F.cross_entropy(logits, batch["label"])}
+
+    batch = {"features": torch.randn(4, 3), "label": torch.tensor([0, 1, 0, 1])}
+    model = kt.Model(WholeBatch())
+    model.compile("sgd", loss="model", metrics=["accuracy"])
+    with pytest.raises(ValueError, match=r"The metrics need targets, and a batch has no y.*prepare_batch"):
+        model.fit(lambda: [batch], verbose=0)

@@ -169,6 +169,11 @@ class OutputNames:
             return f"The model has one output, y {given}; pass the target itself."
         if not is_container(y):
             given = "None" if y is None else "one array"
+            if y is None and not needed:
+                return (
+                    "The metrics need targets, and a batch has no y. Yield (x, y), or write "
+                    "compile(..., prepare_batch=lambda batch: (inputs, targets))."
+                )
             kind = "dict by name" if isinstance(tree, Mapping) else "tuple in their order"
             return (
                 f"The model has the outputs {quoted(names_in(tree))} and y is {given}; give a target for each of "
