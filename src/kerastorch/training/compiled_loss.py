@@ -83,8 +83,9 @@ class CompiledLoss:
         return self._pass.is_checked
 
     def guard_key(self) -> Any:
-        """Return what the first batch decided, for comparison."""
-        return self._pass.guard_key(), self.metric_inputs.guard_key()
+        """Return what the first batch decided, for comparison; `None` before it."""
+        decided = self._pass.guard_key()
+        return None if decided is None else (decided, self.metric_inputs.guard_key())
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of losses that learn, and what the first batch decided for this pass."""
