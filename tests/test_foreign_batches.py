@@ -4,7 +4,7 @@ import collections
 import dataclasses
 
 import torch
-from test_foreign_modules import ClassifierCase, perceptron
+from support.foreign_classifier import ClassifierCase, perceptron
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader

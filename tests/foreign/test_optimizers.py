@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_foreign_modules import ClassifierCase, perceptron
+from support.foreign_classifier import ClassifierCase, perceptron
 from torch import nn
 
 po = pytest.importorskip("pytorch_optimizer")

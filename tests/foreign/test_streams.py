@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 import torch
-from test_foreign_modules import ClassifierCase, perceptron
+from support.foreign_classifier import ClassifierCase, perceptron
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
