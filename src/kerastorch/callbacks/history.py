@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.learning_rate import LEARNING_RATE
-from kerastorch.callbacks.log_values import as_float, as_logged, monitored_value
+from kerastorch.callbacks.history_plot import numeric_curves, plot_curves
+from kerastorch.callbacks.log_values import as_logged, monitored_value
 from kerastorch.callbacks.monitor import check_mode, monitor_sign
 from kerastorch.core.errors import suggest, unknown
 from kerastorch.core.optional_dependency import require_package
-from kerastorch.core.path_checks import check_writable, parse_path
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _DICT_ADVICE = "The dict of all logs is history.history, and history['loss'] has the values of one log."
-LONGEST_WITH_MARKERS = 30  # epochs of a curve with a marker for each
 
 
 class History(Callback):
@@ -140,56 +136,11 @@ class History(Callback):
         ['loss']
         >>> plt.close("all")
         """
-        require_package("History.plot", "matplotlib")
-        from kerastorch.core.pyplot_figure import DPI, check_suffix, new_panels
+        logs = {name: (self._at[name], values) for name, values in self.history.items()}
+        return plot_curves(numeric_curves(logs), self._best_if_known, path)
 
-        file = None if path is None else parse_path("path", path)
-        if file is not None:
-            check_suffix("path", file)
-            check_writable(file)
-        numbers = {name: [as_float(value) for value in values] for name, values in self.history.items()}
-        curves = {n: values for n, values in numbers.items() if None not in values and not _is_constant_rate(n, values)}
-        names = _panel_names(curves)
-        if not names:
-            raise ValueError("There is no epoch to plot yet.")
-        figure, panels = new_panels(len(names), 3, 4.8, 3.4)
-        for axes, name in zip(panels, names, strict=True):
-            self._draw(axes, name, curves)
-        if file is not None:
-            figure.savefig(file, dpi=DPI)
-        return figure
-
-    def _draw(self, axes: Axes, name: str, curves: Mapping[str, Any]) -> None:
-        """Draw a log of the training, that of the validation, and the best epoch."""
-        from matplotlib.ticker import MaxNLocator
-
-        from kerastorch.core.pyplot_figure import COLORS
-
-        for curve, label, color in ((name, "training", COLORS[0]), (f"val_{name}", "validation", COLORS[1])):
-            if curve in curves:
-                epochs = [epoch + 1 for epoch in self._at[curve]]
-                marker = "." if len(epochs) < LONGEST_WITH_MARKERS else None
-                axes.plot(epochs, curves[curve], color=color, marker=marker, label=label)
-        best = self._best_of_validation(f"val_{name}", curves)
-        if best is not None:
-            axes.plot(
-                *best, marker="o", markersize=9, markerfacecolor="none", markeredgecolor="#333333", markeredgewidth=1.6,
-                linestyle="none", label=f"best: epoch {best[0]}",
-            )  # fmt: skip
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(name, parse_math=False)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-        first, last = min(self.epoch) + 1, max(self.epoch) + 1
-        margin = max(0.5, 0.03 * (last - first))
-        axes.set_xlim(first - min(margin, 0.9), last + margin)  # without an epoch 0
-        axes.grid(alpha=0.3)
-        if f"val_{name}" in curves or not any(curve.startswith("val_") for curve in curves):
-            axes.legend()
-
-    def _best_of_validation(self, name: str, curves: Mapping[str, Any]) -> tuple[int, float] | None:
-        """Return the best epoch and value of a log, or `None` if it is missing, all NaN or has no direction."""
-        if name not in curves:
-            return None
+    def _best_if_known(self, name: str) -> tuple[int, float] | None:
+        """Return the best epoch and value of a log, or `None` if all are NaN or it is unknown which is better."""
         try:
             return self.best(name, "auto")
         except ValueError:
@@ -203,15 +154,3 @@ class History(Callback):
 
     def __repr__(self) -> str:
         return f"History({len(self.epoch)} epochs: {', '.join(self.history) or 'nothing yet'})"
-
-
-def _is_constant_rate(name: str, values: list[Any]) -> bool:
-    """Return whether a log is a learning rate that stayed the same."""
-    return name.startswith(LEARNING_RATE) and len(set(values)) == 1
-
-
-def _panel_names(curves: Iterable[str]) -> list[str]:
-    """Return the names of the panels of a plot: `loss`, `data_loss`, and the others in alphabetical order."""
-    first = ("loss", "data_loss")
-    names = {name.removeprefix("val_") for name in curves}
-    return sorted(names, key=lambda name: (first.index(name) if name in first else len(first), name))
