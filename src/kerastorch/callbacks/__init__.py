@@ -15,6 +15,7 @@ from kerastorch.callbacks.learning_rate_scheduler import LearningRateScheduler
 from kerastorch.callbacks.lr_scheduler import LRScheduler
 from kerastorch.callbacks.mlflow_logger import MLflowLogger
 from kerastorch.callbacks.model_checkpoint import ModelCheckpoint
+from kerastorch.callbacks.optuna_pruning import OptunaPruning
 from kerastorch.callbacks.progress_bar import ProgressBar
 from kerastorch.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from kerastorch.callbacks.remote_monitor import RemoteMonitor
@@ -43,6 +44,7 @@ __all__ = [
     "LearningRateScheduler",
     "MLflowLogger",
     "ModelCheckpoint",
+    "OptunaPruning",
     "ProgressBar",
     "ReduceLROnPlateau",
     "RemoteMonitor",
