@@ -1,0 +1,94 @@
+"""Labels of rows: class labels in targets, groups and times, as NumPy arrays of one value for each row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kerastorch.core.errors import shown
+from kerastorch.core.tables import is_column
+
+Labels = np.ndarray[Any, Any]
+MAX_NUMBERS = 20  # floats of more different values are values, not classes
+
+
+def row_labels(data: Any, name: str, rows: int) -> Labels:
+    """Return one label for each row, as given: numbers, texts, dates.
+
+    Args:
+        data: An array, column or list of shape `(rows,)` or `(rows, 1)`.
+        name: Name of the argument, for messages.
+        rows: Number of rows.
+
+    Raises:
+        ValueError: The shape is different, or a label is missing.
+    """
+    array = to_array(data)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have one value for each row, got {shown(data)}.")
+    if len(array) != rows:
+        raise ValueError(f"x has {rows} rows, {name} has {len(array)}.")
+    missing = [one is None or one != one for one in array.tolist()] if array.dtype.kind == "O" else array != array
+    if np.any(missing):
+        raise ValueError(f"{name} is missing in row {int(np.argmax(missing))}.")
+    return array
+
+
+def class_labels(y: Any) -> Labels | None:
+    """Return the class of each row, `(rows,)`; `None` if targets have no single class for each row.
+
+    One-hot rows become class numbers; other targets are returned as they are.
+
+    Args:
+        y: Targets: one array, column or list.
+    """
+    if y is None or isinstance(y, (dict, str)):
+        return None
+    try:
+        array = to_array(y)
+    except (TypeError, ValueError):  # several outputs
+        return None
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim == 2 and array.dtype.kind in "biuf" and _is_one_hot(array):
+        array = array.argmax(1)
+    return array if array.ndim == 1 and array.dtype.kind in "biufUSO" else None
+
+
+def are_classes(labels: Labels, rows_of_class: int) -> bool:
+    """Return whether labels look like classes: names, or whole numbers that repeat often enough.
+
+    Args:
+        labels: One label for each row.
+        rows_of_class: Number of rows that classes must have on average.
+    """
+    if labels.dtype.kind in "bUSO":
+        return True
+    kinds = np.unique(labels)
+    if len(kinds) * rows_of_class > len(labels):
+        return False
+    if labels.dtype.kind == "f":
+        return len(kinds) <= MAX_NUMBERS and bool(np.isfinite(kinds).all() and (kinds == np.round(kinds)).all())
+    return True
+
+
+def to_array(data: Any) -> Labels:
+    """Return a tensor, column, list or array as a NumPy array, of any dtype."""
+    if isinstance(data, Tensor):
+        found = data.detach().cpu()
+        return (found.float() if found.dtype == torch.bfloat16 else found).numpy()
+    if is_column(data):
+        return np.asarray(list(data))
+    array = np.asarray(data)
+    if array.dtype.kind == "O" and array.size and all(isinstance(one, str) for one in array.flat):
+        return array.astype(str)
+    return array
+
+
+def _is_one_hot(array: Labels) -> bool:
+    return array.shape[1] > 1 and bool((((array == 0) | (array == 1)).all(1) & (array.sum(1) == 1)).all())
