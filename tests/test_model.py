@@ -327,7 +327,7 @@ def test_the_public_names_and_signatures_are_frozen():
         "workers",
     ]  # fmt: skip
     assert list(inspect.signature(kt.Model.predict).parameters) == [
-        "self", "x", "batch_size", "verbose", "steps", "callbacks", "out", "workers",
+        "self", "x", "batch_size", "verbose", "steps", "callbacks", "out", "workers", "mc_dropout",
     ]  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def _set_eval(part: nn.Module) -> None:
     if _overrides_mode(part):
         part.eval()
     else:
-        _set_mode(part, False)
+        set_mode(part, False)
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def _evaluate(module: nn.Module, before: list[tuple[nn.Module, bool]]) -> None:
         module.eval()
         return
     for child in training:
-        _set_mode(child, False)
+        set_mode(child, False)
 
 
 def _overrides_mode(module: nn.Module) -> bool:
@@ -150,7 +150,8 @@ def _overrides_mode(module: nn.Module) -> bool:
     return not plain or kind.eval is not nn.Module.eval or "train" in own or "eval" in own
 
 
-def _set_mode(module: nn.Module, training: bool) -> None:
+def set_mode(module: nn.Module, training: bool) -> None:
+    """Set the mode of one module, without that of its children."""
     if type(module).__setattr__ is nn.Module.__setattr__:
         object.__setattr__(
             module, "training", training
@@ -162,4 +163,4 @@ def _set_mode(module: nn.Module, training: bool) -> None:
 def _restore_modes(before: list[tuple[nn.Module, bool]]) -> None:
     for child, was in before:
         if child.training != was:
-            _set_mode(child, was)
+            set_mode(child, was)

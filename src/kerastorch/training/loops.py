@@ -27,6 +27,7 @@ from kerastorch.training.fused_activation import find_final_activation
 from kerastorch.training.jit.compiled_step import Policy
 from kerastorch.training.memory_recovery import limited_step, predict_in_parts, recover
 from kerastorch.training.metrics_tracker import MetricsTracker, RunningLogs, counted_rows
+from kerastorch.training.monte_carlo_dropout import Sampling
 from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.own_metrics import protected
 from kerastorch.training.own_steps import own_metrics, predict_step_of, step_of
@@ -161,6 +162,7 @@ def predict(
     transfer: BatchTransfer,
     callbacks: CallbackList,
     take: Callable[[Any, int], None],
+    sampling: Sampling,
 ) -> None:
     """Run the model on each batch in evaluation mode.
 
@@ -170,10 +172,11 @@ def predict(
         transfer: Moves batches to the model's device.
         callbacks: Their predict hooks are called.
         take: Called with the outputs of each batch, on the device, and its number of rows.
+        sampling: How often the outputs of a batch are computed.
     """
     stream = trainer.prepared(batches, transfer, 0)
-    with predicting(trainer, transfer.parts):
-        step = measure_and_adapt(prediction_step(trainer), batches, row_by_row=True)
+    with predicting(trainer, transfer.parts), sampling.modes(trainer.model):
+        step = measure_and_adapt(sampling.step(prediction_step(trainer)), batches, row_by_row=True)
         has_hooks = callbacks.has_hook("on_predict_batch_begin", "on_predict_batch_end")
         callbacks.emit("on_predict_begin", {})
         for index, batch in enumerate(stream):
@@ -183,7 +186,7 @@ def predict(
             outputs = predict_batch(trainer, step, x)
             take(outputs, batch_rows(x))
             if has_hooks:
-                callbacks.emit("on_predict_batch_end", index, {"outputs": outputs})
+                callbacks.emit("on_predict_batch_end", index, {"outputs": sampling.samples_first(outputs)})
         callbacks.emit("on_predict_end", {})
 
 

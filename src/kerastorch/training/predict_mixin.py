@@ -23,7 +23,8 @@ from kerastorch.runtime.model_lock import model_lock
 from kerastorch.training import loops
 from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.fit_data import adapt
-from kerastorch.training.predictions import OutputWriter, PredictionCollector, to_arrays
+from kerastorch.training.monte_carlo_dropout import sampling
+from kerastorch.training.predictions import PredictionCollector, to_arrays
 from kerastorch.training.preflight import check_columns
 from kerastorch.training.step_mixin import StepMixin
 from kerastorch.training.trainer import Trainer
@@ -47,6 +48,7 @@ class PredictMixin(StepMixin):
         *,
         out: Any = None,
         workers: int = 0,
+        mc_dropout: int | None = None,
     ) -> Predictions:
         """Return the outputs for data, in evaluation mode and without gradients, in the order of the data.
 
@@ -61,6 +63,9 @@ class PredictMixin(StepMixin):
                 outputs that do not fit into memory; a tuple, list or dict of arrays if the model returns one. Default:
                 a new array.
             workers: Number of processes that read the samples of a `Dataset`, as for `fit`. Default 0.
+            mc_dropout: Number of outputs for each input with active dropout, for Monte Carlo dropout (Gal & Ghahramani
+                2016); every array has this axis in front: `(mc_dropout, rows, ...)`. All other layers stay in
+                evaluation mode. `set_random_seed` makes the outputs reproducible. Default: one output, without dropout.
 
         Returns:
             A NumPy array of shape `(rows, ...)`, the outputs of all batches joined along their first axis; a tuple,
@@ -71,7 +76,8 @@ class PredictMixin(StepMixin):
 
         Raises:
             ValueError: The data are empty or do not fit the model; a `DataLoader` shuffles them, or drops rows; `out`
-                has another shape, dtype or structure than the outputs.
+                has another shape, dtype or structure than the outputs; `mc_dropout` is not an integer >= 1, or the
+                model has no dropout.
 
         >>> import kerastorch as kt
         >>> from torch import nn
@@ -84,32 +90,41 @@ class PredictMixin(StepMixin):
         params = {"verbose": verbose, "epochs": 1, "steps": batches.steps()}
         told = CallbackList([*own, *make_progress_callbacks(verbose, "Predict", 1.0)], self, params)
         rows = batches.samples
-        collected = PredictionCollector(rows) if out is None else OutputWriter(out, rows)
-        with model_lock(self, "predict", alone=bool(own), parts=transfer.parts):
-            loops.predict(trainer, batches, transfer, told, collected.add)
-        outputs: Predictions = collected.result()
-        return outputs
+        drawn = sampling(mc_dropout)
+        collected = PredictionCollector(rows) if out is None else drawn.writer(out, rows)
+        alone = bool(own) or mc_dropout is not None  # other threads must not predict with active dropout
+        with model_lock(self, "predict", alone=alone, parts=transfer.parts):
+            loops.predict(trainer, batches, transfer, told, collected.add, drawn)
+        outputs: Predictions = drawn.samples_first(collected.result())
+        return outputs if out is None else out
 
     @public_api
-    def predict_on_batch(self, x: Any) -> Predictions:
+    def predict_on_batch(self, x: Any, *, mc_dropout: int | None = None) -> Predictions:
         """Return the outputs for one batch of inputs as NumPy arrays, in evaluation mode and without gradients.
 
         Args:
             x: An array or tensor of shape `(batch, ...)`, a tuple, list or dict of them, or an object that the model
                 takes. What is no array goes through `compile(prepare_batch=)` first, if there is such a function.
+            mc_dropout: Number of outputs for each input with active dropout, as for `predict`. Default: one, without.
         """
         if (is_object(x) or holds_tensors(x)) and not isinstance(x, Mapping):
-            return self.predict(lambda: [x], verbose=0)
+            return self.predict(lambda: [x], verbose=0, mc_dropout=mc_dropout)
         prepares = self._trainer is not None and self._trainer.reader.prepare is not None
         if prepares and not is_array_like(x):
-            return self.predict(lambda: [x], verbose=0)
+            return self.predict(lambda: [x], verbose=0, mc_dropout=mc_dropout)
         if have_several_lengths(x):  # one batch without a common axis
-            return self.predict(lambda: [(x,)], verbose=0)
-        return self.predict(x, batch_size=2**62, verbose=0)
+            return self.predict(lambda: [(x,)], verbose=0, mc_dropout=mc_dropout)
+        return self.predict(x, batch_size=2**62, verbose=0, mc_dropout=mc_dropout)
 
     @public_api
     def predict_iter(
-        self, x: Any, batch_size: int | None = None, steps: int | None = None, *, workers: int = 0
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        *,
+        workers: int = 0,
+        mc_dropout: int | None = None,
     ) -> Iterator[Predictions]:
         """Return an iterator over the outputs of each batch, which computes a batch when it is asked for the next one.
 
@@ -121,6 +136,7 @@ class PredictMixin(StepMixin):
             batch_size: Rows of a batch. Default 32; not used if `x` yields batches.
             steps: The largest number of batches. Default: all.
             workers: Number of processes that read the samples of a `Dataset`, as for `fit`. Default 0.
+            mc_dropout: Number of outputs for each input with active dropout, as for `predict`. Default: one, without.
 
         Returns:
             An iterator. Each item is a new NumPy array of shape `(rows of the batch, ...)`, in the order of the data;
@@ -138,22 +154,23 @@ class PredictMixin(StepMixin):
         """
         trainer, transfer, source = self._prediction_parts(x, "predict_iter", workers)
         batches = limit_batches(source.batches(batch_size), steps)
+        drawn = sampling(mc_dropout)
 
         def compute() -> Iterator[Predictions]:
             # The contexts are entered for each batch: `torch.no_grad` and evaluation mode must not last while the
             # caller's code runs between two batches.
             stream = trainer.prepared(batches, transfer, 0)
-            step = loops.prediction_step(trainer)
+            step = drawn.step(loops.prediction_step(trainer))
             is_empty = True
             while True:
-                with model_lock(self, "predict", parts=transfer.parts):
+                with model_lock(self, "predict", alone=mc_dropout is not None, parts=transfer.parts):
                     batch = next(stream, None)
                     if batch is None:
                         break
-                    with loops.predicting(trainer, modules(self)):
+                    with loops.predicting(trainer, modules(self)), drawn.modes(self):
                         outputs = loops.predict_batch(trainer, step, transfer.inputs(batch.x))
                 is_empty = False
-                yield to_arrays(outputs)
+                yield drawn.samples_first(to_arrays(outputs))
             if is_empty:
                 raise ValueError("the data gave no batch.")
 

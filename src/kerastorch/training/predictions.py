@@ -141,14 +141,17 @@ class OutputWriter:
     Args:
         out: Array, or several in the structure of the outputs.
         rows: Number of rows of all batches; `None` if unknown.
+        shown_shape: Returns the shape of the array of the caller for the shape of an array of `out`, for messages.
 
     Raises:
         TypeError: `out` holds something else than writable arrays.
         ValueError: `out` has a different number of rows than the data.
     """
 
-    def __init__(self, out: Any, rows: int | None) -> None:
-        self._out = out
+    def __init__(
+        self, out: Any, rows: int | None, shown_shape: Callable[[tuple[int, ...]], tuple[int, ...]] = tuple
+    ) -> None:
+        self._out, self._shown_shape = out, shown_shape
         self._arrays = dict(leaves(out, "out"))
         self._at = 0
         self._rows = min((_check_array(name, array) for name, array in self._arrays.items()), default=0)
@@ -179,9 +182,10 @@ class OutputWriter:
                 raise ValueError(f"{name}: the model returns {array.shape[0]} rows for {rows} inputs; leave out= out.")
             target = self._arrays[name]
             if tuple(target.shape[1:]) != array.shape[1:] or np.dtype(target.dtype) != array.dtype:
-                needed = (target.shape[0], *array.shape[1:])
+                needed = self._shown_shape((target.shape[0], *array.shape[1:]))
+                given = self._shown_shape(target.shape)
                 raise ValueError(
-                    f"{name} has shape {tuple(target.shape)} and dtype {target.dtype}, the outputs need shape "
+                    f"{name} has shape {given} and dtype {target.dtype}, the outputs need shape "
                     f"{needed} and dtype {array.dtype}: numpy.empty({needed}, {str(array.dtype)!r})."
                 )
         end = self._at + rows
