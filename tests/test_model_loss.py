@@ -5,7 +5,7 @@ import warnings
 from collections import namedtuple
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -576,3 +576,235 @@ def test_metrics_without_targets_are_answered():
     model.compile("sgd", loss="model", metrics=["accuracy"])
     with pytest.raises(ValueError, match=r"The metrics need targets, and a batch has no y.*prepare_batch"):
         model.fit(lambda: [batch], verbose=0)
+
+
+# Scalars that are no losses
+
+
+class Scalars(nn.Module):
+    """A regression with a learned scale; `form` makes what it returns of the module, the outputs and the targets."""
+
+    def __init__(self, form):
+        super().__init__()
+        self.layer, self.scale = nn.Linear(5, 1), nn.Parameter(torch.tensor(0.5))
+        self.form = form
+
+    def forward(self, x, y):
+        return self.form(self, self.layer(x).squeeze(1), y.float())
+
+
+def fitted(form, loss="model", **given):
+    """Return the logs of an epoch, and the change of the weights as a loop by hand with a loss would make it."""
+    torch.manual_seed(0)
+    module = Scalars(form)
+    model = kt.Model(module)
+    model.compile(torch.optim.SGD(model.parameters(), lr=0.1), loss, **given)
+    x, y = rows()
+    logs = model.fit((x, y), y, batch_size=ROWS, shuffle=False, verbose=0).history
+    return module, {name: values[0] for name, values in logs.items()}
+
+
+def stepped(loss_of):
+    torch.manual_seed(0)
+    module = Scalars(None)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    x, y = rows()
+    loss = loss_of(module, module.layer(x).squeeze(1), y.float())
+    loss.backward()
+    optimizer.step()
+    return module, loss.item()
+
+
+def two_losses(model, output, y):
+    return F.mse_loss(output, y) + F.l1_loss(output, y)
+
+
+WITH_MEASURES = {
+    "metrics and settings": lambda model, output, y: {
+        "loss_a": F.mse_loss(output, y),
+        "loss_b": F.l1_loss(output, y),
+        "accuracy": (output.round() == y).float().mean(),
+        "lr": torch.tensor(0.1),
+        "n_rows": torch.tensor(len(y)),
+        "momentum": 0.9,
+        "aux": None,
+    },
+    "a learned temperature": lambda model, output, y: {
+        "loss_a": F.mse_loss(output, y),
+        "l1_loss": F.l1_loss(output, y),
+        "temperature": model.scale.exp(),
+    },
+    "the total": lambda model, output, y: {
+        "loss_a": F.mse_loss(output, y),
+        "total_loss": two_losses(model, output, y),
+        "loss_b": F.l1_loss(output, y),
+    },
+    "functions": lambda model, output, y: {"mse": F.mse_loss(output, y), "mae": F.l1_loss(output, y)},
+    "no gradient": lambda model, output, y: {
+        "loss_a": two_losses(model, output, y),
+        "loss_frozen": torch.tensor(0.0),
+    },
+}
+
+
+@pytest.mark.parametrize("loss", ["model", None])
+@pytest.mark.parametrize("form", WITH_MEASURES)
+@pytest.mark.filterwarnings("ignore:compile.. was given no loss")
+def test_of_scalars_by_name_those_are_added_that_are_losses(form, loss):
+    module, logs = fitted(WITH_MEASURES[form], loss)
+    expected, value = stepped(two_losses)
+    assert_same_weights(expected, module)
+    assert logs["loss"] == pytest.approx(value, rel=1e-6)
+    x, y = rows()
+    scalars = WITH_MEASURES[form](expected, expected.layer(x).squeeze(1), y.float())
+    again = compiled(module, loss).evaluate((x, y), y, verbose=0, return_dict=True)
+    for name, value in scalars.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and name != "total_loss":
+            assert name in logs
+            assert again[name] == pytest.approx(value.item(), rel=1e-5)
+
+
+DOUBTFUL = {
+    "another name": (lambda model, output, y: {"loss_a": F.mse_loss(output, y), "dice": F.l1_loss(output, y)}, "dice"),
+    "no gradient": (
+        lambda model, output, y: {"boxes": F.mse_loss(output, y), "hits": (output > y).float().mean()},
+        "hits",
+    ),
+    "no gradient of an error": (
+        lambda model, output, y: {"ce": F.mse_loss(output, y), "mae": F.l1_loss(output, y).detach()},
+        "mae",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", DOUBTFUL)
+def test_a_scalar_that_may_be_no_loss_is_asked_about(form):
+    function, name = DOUBTFUL[form]
+    question = rf"{name!r} may be no loss.*loss='model', loss_weights=\{{{name!r}: 0\}}"
+    with pytest.raises(ValueError, match=question):
+        fitted(function)
+    for factor in (0, 1):
+        for loss in ("model", None):
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "compile.. was given no loss")
+                module, logs = fitted(function, loss, loss_weights={name: factor})
+            first, second = (key for key in ("loss_a", "boxes", "ce", "dice", "hits", "mae") if key in logs)
+            assert logs["loss"] == pytest.approx(logs[first] + factor * logs[second], rel=1e-6)
+            expected, _ = stepped(lambda *given, factor=factor: sum(
+                one * (1 if key != name else factor) for key, one in function(*given).items()
+            ))  # fmt: skip
+            assert_same_weights(expected, module)
+
+
+def test_a_value_that_is_only_logged_may_be_nan():
+    def form(model, output, y):
+        return {"boxes": F.mse_loss(output, y), "ratio": torch.tensor(float("nan"))}
+
+    module, logs = fitted(form, loss_weights={"ratio": 0})
+    assert_same_weights(stepped(lambda model, output, y: F.mse_loss(output, y))[0], module)
+    assert np.isfinite(logs["loss"])
+    assert np.isnan(logs["ratio"])
+
+
+def test_a_field_with_the_name_of_a_metric_is_no_loss():
+    class Scored(NamedTuple):
+        logits: Any
+        accuracy: Any
+
+    model = compiled(Scalars(lambda model, output, y: Scored(output, (output > y).float().mean())))
+    x, y = rows()
+    for verb in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=r"returned a Scored with logits .*accuracy \(a scalar\)"):
+            verb((x, y), y, verbose=0)
+
+
+def test_scalars_without_a_loss_are_refused():
+    with pytest.raises(ValueError, match="returned a dict with accuracy"):
+        fitted(lambda model, output, y: {"accuracy": F.mse_loss(output, y)})
+
+
+def test_a_criterion_that_returns_a_metric_beside_its_losses_minimizes_the_losses():
+    x, y = rows()
+
+    class Two(nn.Linear):
+        def forward(self, x):
+            return super().forward(x), x
+
+    def with_accuracy(outputs, target):
+        error = F.cross_entropy(outputs[0], target)
+        return {"ce_loss": error, "accuracy": (outputs[0].argmax(1) == target).float().mean()}
+
+    def with_unclear(outputs, target):
+        return {"ce_loss": F.cross_entropy(outputs[0], target), "margin": outputs[0].std()}
+
+    model = kt.Model(Two(5, CLASSES))
+    for criterion in (with_accuracy, with_unclear):
+        model.compile("sgd", criterion)
+        if criterion is with_unclear:
+            with pytest.raises(ValueError, match=r"'margin' may be no loss.*under the name 'loss'"):
+                model.evaluate(x, y, verbose=0)
+        else:
+            logs = model.evaluate(x, y, verbose=0, return_dict=True, batch_size=ROWS)
+            expected = F.cross_entropy(model(x)[0], y).item()
+            assert (logs["loss"], logs["ce_loss"]) == pytest.approx((expected, expected))
+
+
+# A scalar of a tuple without a name
+
+NO_LOSSES = {
+    "a scale": (lambda model, output, y: (output, model.scale.exp()), "depends on a single learned number"),
+    "a parameter": (lambda model, output, y: (model.scale, (output, None)), "depends on a single learned number"),
+    "a constant": (lambda model, output, y: (output, torch.tensor(3.0)), "it has no gradient"),
+    "a part of the weights": (
+        lambda model, output, y: (output * model.scale, model.layer.weight.square().mean()),
+        "does not depend on all weights",
+    ),
+    "a negative number": (lambda model, output, y: (output, -F.mse_loss(output, y)), "its scalar is negative"),
+}
+
+
+@pytest.mark.parametrize("form", NO_LOSSES)
+def test_a_scalar_beside_outputs_that_may_be_no_loss_is_not_used_unasked(form):
+    function, reason = NO_LOSSES[form]
+    with pytest.raises(ValueError, match=rf"compile\(\) was given no loss.*{reason}.*loss='model'"):
+        fitted(function, None)
+    model = compiled(Scalars(function), None)
+    x, y = rows()
+    with pytest.raises(ValueError, match=rf"compile\(\) was given no loss.*{reason}.*loss='model'"):
+        model.train_on_batch((x, y), y)
+    for method in (model.evaluate, model.test_on_batch):
+        with pytest.raises(ValueError, match=r"without gradients does not show.*loss='model'"):
+            method((x, y), y, **({"verbose": 0} if method == model.evaluate else {}))
+
+
+@pytest.mark.parametrize("form", ["a scale", "a parameter", "a constant"])
+def test_a_scalar_that_is_surely_no_loss_is_refused_also_if_the_model_is_said_to_return_one(form):
+    function, reason = NO_LOSSES[form]
+    with pytest.raises(ValueError, match=f"only scalar.*{reason}"):
+        fitted(function, "model")
+
+
+@pytest.mark.parametrize("form", ["a part of the weights", "a negative number"])
+def test_a_scalar_that_may_be_a_loss_is_minimized_if_it_is_said_to_be_one(form):
+    function, _ = NO_LOSSES[form]
+    module, logs = fitted(function, "model")
+    expected, value = stepped(lambda *given: function(*given)[1])
+    assert_same_weights(expected, module)
+    assert logs["loss"] == pytest.approx(value, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:compile.. was given no loss")
+def test_a_fit_that_is_resumed_before_its_validation_knows_the_loss_of_the_model(tmp_path):
+    x, y = rows()
+
+    def fit(callbacks):
+        torch.manual_seed(3)
+        model = compiled(Classifier("logits and loss"), None)
+        history = model.fit(
+            (x, y), y, epochs=2, batch_size=12, verbose=0, callbacks=callbacks, validation_data=((x, y), y)
+        )
+        return model.state_dict(), history.history
+
+    (weights, logs), (resumed_weights, resumed_logs) = whole_and_resumed(fit, (0, 2), tmp_path)
+    assert all(torch.equal(one, resumed_weights[name]) for name, one in weights.items())
+    assert resumed_logs == logs

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from kerastorch.core.loss_names import NameKind, name_kind, summed_names, total_name
 from kerastorch.core.nested import is_record, leaves
 from kerastorch.core.output_structure import Fields, parts_of
 
@@ -21,11 +22,13 @@ class ReturnedLoss(NamedTuple):
 
     Attributes:
         total: Scalar to minimize; with several losses their sum.
-        parts: The single losses by name, if the model returns a dict of scalars alone.
+        parts: The scalars by name, if the model returns a dict of scalars alone.
+        is_sum: Whether the total is the sum of parts.
     """
 
     total: Tensor
     parts: dict[str, Tensor]
+    is_sum: bool = False
 
 
 def outer_parts(outputs: Any) -> Mapping[Any, Any] | Sequence[Any] | None:
@@ -55,11 +58,16 @@ def named_loss(outputs: Any) -> Tensor | None:
     return value if isinstance(value, Tensor) and value.numel() == 1 and value.is_floating_point() else None
 
 
-def returned_loss(outputs: Any) -> ReturnedLoss | None:
+def returned_loss(outputs: Any, factors: Mapping[str, float | None] | None = None) -> ReturnedLoss | None:
     """Return the loss among the outputs of a model; `None` if there is none.
 
-    It is the attribute, field or key `loss`; else a scalar alone; the only scalar of a tuple or list; or the sum of a
-    dict of scalars.
+    It is the attribute, field or key `loss`; else a scalar alone; the only scalar of a tuple or list; or, of a dict of
+    scalars, the one that is called the total, else the sum of those whose names may be names of losses.
+
+    Args:
+        outputs: What the model returned.
+        factors: Factors of the scalars of a dict in their sum, by name: these are losses. The weighted sum replaces a
+            total. Default: none.
 
     >>> import torch
     >>> logits, loss = torch.zeros(2, 3), torch.tensor(0.5)
@@ -67,6 +75,8 @@ def returned_loss(outputs: Any) -> ReturnedLoss | None:
     [0.5, 0.5, 0.5]
     >>> returned_loss({"boxes": loss, "classes": 2 * loss}).total
     tensor(1.5000)
+    >>> returned_loss({"loss_a": loss, "loss_b": loss, "accuracy": loss}, {"loss_b": 3.0}).total
+    tensor(2.)
     """
     if is_loss_value(outputs):
         return ReturnedLoss(outputs, {})
@@ -75,15 +85,37 @@ def returned_loss(outputs: Any) -> ReturnedLoss | None:
     parts = outer_parts(outputs)
     named = named_loss(outputs)
     if isinstance(parts, Mapping):
-        are_losses = bool(parts) and all(map(is_loss_value, parts.values()))
-        scalars = {str(name): one for name, one in parts.items() if name != _LOSS} if are_losses else {}
+        scalars = _scalars(parts)
+        if scalars and factors is not None:
+            return _sum(scalars, factors)
         if named is not None:
             return ReturnedLoss(named.reshape(()), scalars)
         if scalars:
-            first, *others = scalars.values()
-            return ReturnedLoss(sum(others, first), scalars)
-    found = list(filter(is_loss_value, _values(parts)))
+            total = total_name(scalars)
+            return _sum(scalars, {}) if total is None else ReturnedLoss(scalars[total], _without(scalars, total))
+    found = [one for name, one in _named(parts) if is_loss_value(one) and name_kind(name) is not NameKind.MEASURE]
     return ReturnedLoss(found[0], {}) if len(found) == 1 and _is_ordered(parts) else None
+
+
+def _scalars(parts: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """Return the float scalars by name, without `loss`; an empty dict if there is a tensor with axes beside them."""
+    if any(isinstance(one, Tensor) and one.ndim for one in parts.values()):
+        return {}
+    return {str(name): one for name, one in parts.items() if is_loss_value(one) and name != _LOSS}
+
+
+def _without(scalars: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {one: value for one, value in scalars.items() if one != name}
+
+
+def _sum(scalars: dict[str, Tensor], factors: Mapping[str, float | None]) -> ReturnedLoss | None:
+    """Return the weighted sum of the losses among scalars; `None` if none of them is a loss."""
+    terms = []
+    for name in summed_names(scalars, factors):
+        factor = factors.get(name)
+        if factor != 0:  # a value that is only logged may be NaN or infinite
+            terms.append(scalars[name] if factor is None else factor * scalars[name])
+    return ReturnedLoss(sum(terms[1:], terms[0]), scalars, is_sum=True) if terms else None
 
 
 def main_output(outputs: Any) -> Tensor | None:
@@ -194,6 +226,13 @@ def _any_kept(values: Iterable[Any]) -> bool:
 
 def _values(parts: Mapping[Any, Any] | Sequence[Any] | None) -> Sequence[Any]:
     return [] if parts is None else list(parts.values() if isinstance(parts, Mapping) else parts)
+
+
+def _named(parts: Mapping[Any, Any] | Sequence[Any] | None) -> Iterable[tuple[str, Any]]:
+    """Return the parts with their names; those of a sequence have the name `''`."""
+    if isinstance(parts, Mapping):
+        return ((str(name), one) for name, one in parts.items())
+    return (("", one) for one in _values(parts))
 
 
 def _is_ordered(parts: Any) -> bool:

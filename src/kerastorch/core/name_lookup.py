@@ -107,6 +107,11 @@ def own_name(part: Any) -> str | None:
 _RESERVED_LOGS = ("loss", "data_loss", "learning_rate")  # names that the logs of an epoch have already
 
 
+def is_free_log_name(name: str) -> bool:
+    """Return whether a metric may have this name in the logs."""
+    return name not in _RESERVED_LOGS and not name.startswith("val_")
+
+
 def check_log_name(name: str, *, has_prefix: bool = False) -> None:
     """Check that a metric has a name of its own in the logs.
 

@@ -11,6 +11,7 @@ from kerastorch.core.model_outputs import describe, outer_parts, returned_loss, 
 from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.losses.criterion_signature import CriterionSignature
 from kerastorch.losses.torch_losses import TorchLoss
+from kerastorch.training.model_loss import check_parts, logged_parts
 from kerastorch.training.step_output import LossOutput
 
 
@@ -29,6 +30,7 @@ class AllOutputsCriterion:
     def __init__(self, loss: TorchLoss, signature: CriterionSignature, factor: float) -> None:
         self._loss, self._signature, self._factor = loss, signature, factor
         self._function = loss.function
+        self._is_checked = False  # the names of the parts, in the first batch
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any) -> LossOutput:
         """Compute the loss of a batch.
@@ -55,8 +57,11 @@ class AllOutputsCriterion:
             raise
         if found is None:
             raise TypeError(f"{name} must return a scalar tensor, or a dict of scalars, got something else.")
+        if not self._is_checked:
+            check_parts(found, None)
+            self._is_checked = True
         total = found.total if self._factor == 1 else self._factor * found.total
-        return LossOutput(total, dict(found.parts), None, {})
+        return LossOutput(total, logged_parts(found), None, {})
 
     def arguments(self, y: Any, y_pred: Any) -> list[Any]:
         """Return the outputs and targets in the order of the criterion's parameters.

@@ -93,6 +93,7 @@ class CompiledLoss:
             "losses": [capture_module_state(module) for module in self.outputs.modules()],
             **self._pass.state_dict(),
             "pairing": self.metric_inputs.state_dict(),
+            "is_of_model": self.outputs.is_of_model,
         }
 
     def check_state(self, state: Mapping[str, Any]) -> None:
@@ -112,6 +113,8 @@ class CompiledLoss:
         for module, saved in zip(self.outputs.modules(), state["losses"], strict=True):
             restore_module_state(module, saved)
         self.metric_inputs.load_state_dict(state.get("pairing", {}))
+        if state.get("is_of_model", False) and not self.outputs.any_loss:
+            self.outputs.adopt_model_loss()
         self._pass.load_state_dict(state, {name: self.outputs.loss_of(name) for name in state.get("class_axes", {})})
 
     def begin_step(self) -> None:

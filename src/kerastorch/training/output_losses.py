@@ -58,7 +58,8 @@ class OutputLosses:
         self._is_shared = not is_container(given)
         self._is_for_one = self._is_shared and is_container(loss)  # a list of one loss
         self._given = map_values(lambda one: None if one is None else registry.get(one), given)
-        checked = _check_model_factors if self.is_of_model else _check_factors
+        may_be_of_model = self.is_of_model or (given is None and tree is None)
+        checked = _check_model_factors if may_be_of_model else _check_factors
         self._factors = checked(loss_weights, self._given, names)
         self.losses: dict[str, Loss | None] = (
             flatten_given(self._given) if tree is None else names.settings("loss", self._given, tree)

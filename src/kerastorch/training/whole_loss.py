@@ -7,8 +7,9 @@ from typing import Any
 
 from kerastorch.core.model_outputs import returned_loss
 from kerastorch.training.all_outputs_criterion import AllOutputsCriterion, criterion_of_all_outputs
+from kerastorch.training.loss_dependence import adoption_reason
 from kerastorch.training.loss_pass import LossPassState, WholeLoss
-from kerastorch.training.model_loss import AddedLosses, ModelLoss, no_loss, warn_of_model_loss
+from kerastorch.training.model_loss import AddedLosses, ModelLoss, no_loss, unnamed_loss, warn_of_model_loss
 from kerastorch.training.output_losses import OutputLosses
 
 
@@ -28,6 +29,9 @@ def choose_whole_loss(outputs: OutputLosses, now: LossPassState, y: Any, y_pred:
         return _criterion(outputs, y, y_pred)
     has_added = bool(now.aux_losses) and not now.has_activity_penalties  # a penalty alone trains nothing
     if not outputs.is_of_model and not has_added and returned_loss(y_pred) is not None:
+        reason = adoption_reason(y_pred)
+        if reason is not None:
+            raise unnamed_loss(y_pred, reason)
         warn_of_model_loss(y_pred)
         outputs.adopt_model_loss()
     if outputs.is_of_model:
