@@ -36,6 +36,7 @@ from kerastorch.training.failed_step import nan_report_callbacks
 from kerastorch.training.find_lr_mixin import FindLRMixin
 from kerastorch.training.fit_data import Split, adapt, assemble, check_limits, validation_source
 from kerastorch.training.fit_loop import fit
+from kerastorch.training.fit_settings import fit_settings
 from kerastorch.training.log_names import in_keras_order, log_names, may_be_logged
 from kerastorch.training.predict_mixin import PredictMixin
 from kerastorch.training.preflight import check_columns, check_frequency, epoch_numbers
@@ -209,6 +210,7 @@ class Model(
         checkpointers = [] if resume is None else [BackupAndRestore(parse_path("resume", resume))]
         own_callbacks = to_list(callbacks)
         given_callbacks = [*nan_report_callbacks(nan_report, own_callbacks), *own_callbacks, *budget, *checkpointers]
+        split = Split(validation_split, validation_stratify, validation_shuffle, validation_seed)
         data = assemble(
             self,
             source,
@@ -220,7 +222,7 @@ class Model(
                 validation_reader,
                 source.workers,
             ),
-            Split(validation_split, validation_stratify, validation_shuffle, validation_seed),
+            split,
             limits,
             batch_size=batch_size,
             shuffle=shuffle,
@@ -243,7 +245,10 @@ class Model(
         with model_lock(self, "fit"):
             self.history, self.stop_training = history, False
             trainer.state.record_features(source.columns)
-            fit(trainer, data, callback_list, epoch_range, transfer, unweighted, validation_freq)
+            is_weighted = weights is not None or sample_weight is not None
+            settings = partial(fit_settings, trainer, data, split, shuffle, is_weighted, own_callbacks)
+            record = partial(history.record_settings, settings)
+            fit(trainer, data, callback_list, epoch_range, transfer, unweighted, validation_freq, record)
         return history
 
     @overload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kerastorch.callbacks.base import Callback, Logs
@@ -11,6 +12,7 @@ from kerastorch.callbacks.log_values import as_logged, monitored_value
 from kerastorch.callbacks.monitor import check_mode, monitor_sign
 from kerastorch.core.errors import suggest, unknown
 from kerastorch.core.optional_dependency import require_package
+from kerastorch.diagnosis.settings import UNKNOWN, FitSettings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +32,7 @@ class History(Callback):
             logs are stored as copies.
         epoch: Numbers of the epochs, from 0.
         params: `{"epochs", "steps", "verbose"}` of the fit.
+        settings: Optimizer, learning rate, batch size and other settings of the fit, which `diagnose` reads.
         model: Model that was trained.
     """
 
@@ -39,6 +42,15 @@ class History(Callback):
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
         self._at: dict[str, list[int]] = {}  # epochs of each value: with validation_freq some epochs have none
+        self.settings = UNKNOWN
+
+    def record_settings(self, read: Callable[[], FitSettings]) -> None:
+        """Store the settings of the fit that begins; `fit` calls it.
+
+        Args:
+            read: Returns them.
+        """
+        self.settings = read()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.history, self.epoch, self._at = {}, [], {}

@@ -82,12 +82,23 @@ def check_limits(steps: Any, validation_steps: Any, limit: Any, overfit: Any) ->
 
 
 class FitData(NamedTuple):
-    """Training data, validation data, random generators, and all training targets if they are in memory, of one fit."""
+    """The data of one fit.
+
+    Attributes:
+        training: Batches of the training data.
+        validation: Batches of the validation data, if there are any.
+        random: Random generators.
+        targets: All training targets, if they are in memory.
+        validation_targets: All targets of the validation, if they are in memory.
+        has_rows: Whether the training data have rows, which `fit` puts into an order.
+    """
 
     training: Resumable
     validation: Batches | None
     random: RandomStates
     targets: Any
+    validation_targets: Any
+    has_rows: bool
 
 
 def assemble(
@@ -146,17 +157,21 @@ def assemble(
     check_last_batch(model, training)
     if limits.steps_per_epoch is not None:
         training = SpanningBatches(training, limits.steps_per_epoch, random)
+    has_rows = source.kind in ("arrays", "Dataset")
     if limits.overfit_batches is not None:
-        return FitData(training, training, random, source.targets())
-    targets = source.targets()
-    if rows is not None:
-        targets = map_structure(lambda one: one[rows.to(one.device)], targets)
+        return FitData(training, training, random, source.targets(), None, has_rows)
+    targets = _selected(source.targets(), rows)
     if validation is None:
-        return FitData(training, None, random, targets)
+        return FitData(training, None, random, targets, None, has_rows)
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
     steps = _validation_steps(validation, size, held_out, limits)
     validating = eval_batches(validation, size, steps, grows=can_grow, rows=held_out, name="validation_steps")
-    return FitData(training, validating, random, targets)
+    return FitData(training, validating, random, targets, _selected(validation.targets(), held_out), has_rows)
+
+
+def _selected(targets: Any, rows: torch.Tensor | None) -> Any:
+    """Return the targets of some rows; of all rows for `None`."""
+    return targets if rows is None else map_structure(lambda one: one[rows.to(one.device)], targets)
 
 
 def _limited(training: Resumable, limits: Limits, kind: str) -> Resumable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -42,6 +42,7 @@ def fit(
     transfer: BatchTransfer,
     validation_transfer: BatchTransfer,
     frequency: Any,
+    when_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Train a model.
 
@@ -53,6 +54,7 @@ def fit(
         transfer: Moves training batches to the model's device.
         validation_transfer: Moves validation batches there.
         frequency: `validation_freq`: after which epochs to validate.
+        when_ready: Called when the model is built, and before it is trained. Default: does nothing.
     """
     state = trainer.state
     with state.fitting(epochs.start):
@@ -62,6 +64,7 @@ def fit(
         for optimizer in trainer.optimizer_step.optimizers:
             warn_of_minimized_batches(optimizer, data.training)
         settings = trainer.compile_settings()
+        when_ready()
         repeating = trainer.weight_averaging.repeating(RepeatedInputs(data.training, state, transfer))
         with trainer.interrupt.watch(), repeating:
             with _training(trainer, callbacks, data.training.targets) as in_eval:
