@@ -36,7 +36,7 @@ from kerastorch.training.failed_step import nan_report_callbacks
 from kerastorch.training.find_lr_mixin import FindLRMixin
 from kerastorch.training.fit_data import Split, adapt, assemble, check_limits, validation_source
 from kerastorch.training.fit_loop import fit
-from kerastorch.training.fit_settings import fit_settings
+from kerastorch.training.fit_settings import record_settings
 from kerastorch.training.log_names import in_keras_order, log_names, may_be_logged
 from kerastorch.training.predict_mixin import PredictMixin
 from kerastorch.training.preflight import check_columns, check_frequency, epoch_numbers
@@ -210,7 +210,6 @@ class Model(
         checkpointers = [] if resume is None else [BackupAndRestore(parse_path("resume", resume))]
         own_callbacks = to_list(callbacks)
         given_callbacks = [*nan_report_callbacks(nan_report, own_callbacks), *own_callbacks, *budget, *checkpointers]
-        split = Split(validation_split, validation_stratify, validation_shuffle, validation_seed)
         data = assemble(
             self,
             source,
@@ -222,7 +221,7 @@ class Model(
                 validation_reader,
                 source.workers,
             ),
-            split,
+            Split(validation_split, validation_stratify, validation_shuffle, validation_seed),
             limits,
             batch_size=batch_size,
             shuffle=shuffle,
@@ -245,9 +244,7 @@ class Model(
         with model_lock(self, "fit"):
             self.history, self.stop_training = history, False
             trainer.state.record_features(source.columns)
-            is_weighted = weights is not None or sample_weight is not None
-            settings = partial(fit_settings, trainer, data, split, shuffle, is_weighted, own_callbacks)
-            record = partial(history.record_settings, settings)
+            record = partial(record_settings, history, trainer, data, (class_weight, sample_weight), own_callbacks)
             fit(trainer, data, callback_list, epoch_range, transfer, unweighted, validation_freq, record)
         return history
 

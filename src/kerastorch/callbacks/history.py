@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kerastorch.callbacks.base import Callback, Logs
@@ -44,13 +43,9 @@ class History(Callback):
         self._at: dict[str, list[int]] = {}  # epochs of each value: with validation_freq some epochs have none
         self.settings = UNKNOWN
 
-    def record_settings(self, read: Callable[[], FitSettings]) -> None:
-        """Store the settings of the fit that begins; `fit` calls it.
-
-        Args:
-            read: Returns them.
-        """
-        self.settings = read()
+    def record_settings(self, settings: FitSettings) -> None:
+        """Store the settings of the fit; `fit` calls it."""
+        self.settings = settings
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.history, self.epoch, self._at = {}, [], {}

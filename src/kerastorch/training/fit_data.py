@@ -38,6 +38,13 @@ class Split(NamedTuple):
     shuffle: bool
     seed: int | None
 
+    @property
+    def kind(self) -> str:
+        """Return `"split"` for the last rows, `"random split"`, or `"data"` if there is no split."""
+        if not self.share:
+            return "data"
+        return "random split" if self.shuffle or self.stratify not in (None, False) else "split"
+
 
 class Limits(NamedTuple):
     """Arguments of `fit` for the number of batches of an epoch and of its validation."""
@@ -90,7 +97,8 @@ class FitData(NamedTuple):
         random: Random generators.
         targets: All training targets, if they are in memory.
         validation_targets: All targets of the validation, if they are in memory.
-        has_rows: Whether the training data have rows, which `fit` puts into an order.
+        validation_kind: `"split"` for the last rows, `"random split"`, `"data"`, or empty without validation.
+        shuffle: Whether rows are shuffled in each epoch; `None` if the data have an order of their own.
     """
 
     training: Resumable
@@ -98,7 +106,8 @@ class FitData(NamedTuple):
     random: RandomStates
     targets: Any
     validation_targets: Any
-    has_rows: bool
+    validation_kind: str
+    shuffle: bool | None
 
 
 def assemble(
@@ -157,16 +166,17 @@ def assemble(
     check_last_batch(model, training)
     if limits.steps_per_epoch is not None:
         training = SpanningBatches(training, limits.steps_per_epoch, random)
-    has_rows = source.kind in ("arrays", "Dataset")
+    is_shuffled = bool(shuffle) if source.kind in ("arrays", "Dataset") else None
     if limits.overfit_batches is not None:
-        return FitData(training, training, random, source.targets(), None, has_rows)
+        return FitData(training, training, random, source.targets(), None, "", is_shuffled)
     targets = _selected(source.targets(), rows)
     if validation is None:
-        return FitData(training, None, random, targets, None, has_rows)
+        return FitData(training, None, random, targets, None, "", is_shuffled)
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
     steps = _validation_steps(validation, size, held_out, limits)
     validating = eval_batches(validation, size, steps, grows=can_grow, rows=held_out, name="validation_steps")
-    return FitData(training, validating, random, targets, _selected(validation.targets(), held_out), has_rows)
+    on_validation = _selected(validation.targets(), held_out)
+    return FitData(training, validating, random, targets, on_validation, split.kind, is_shuffled)
 
 
 def _selected(targets: Any, rows: torch.Tensor | None) -> Any:

@@ -9,37 +9,36 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.callbacks.base import Callback
+from kerastorch.callbacks.history import History
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import leaves
 from kerastorch.diagnosis.settings import FitSettings
 from kerastorch.diagnosis.target_facts import TargetFacts, every_nth, facts_of_targets
 from kerastorch.losses.base import Loss
 from kerastorch.optimizers.step_hooks import TorchOptimizer
-from kerastorch.training.fit_data import FitData, Split
+from kerastorch.training.fit_data import FitData
 from kerastorch.training.trainer import Trainer
 
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 _OUTPUTS = ("out_features", "out_channels", "hidden_size", "embedding_dim", "units", "filters")
 
 
-def fit_settings(
-    trainer: Trainer,
-    data: FitData,
-    split: Split,
-    shuffle: bool | str,
-    has_weights: bool,
-    callbacks: Sequence[Callback],
-) -> FitSettings:
-    """Return the settings of a fit whose trainer is set up.
+def record_settings(
+    history: History, trainer: Trainer, data: FitData, weights: Sequence[Any], callbacks: Sequence[Callback]
+) -> None:
+    """Store the settings of a fit in its history, when the trainer is set up.
 
     Args:
+        history: History of the fit.
         trainer: Parts that train the model.
         data: Training data and validation data.
-        split: The validation split.
-        shuffle: `fit(shuffle=)`.
-        has_weights: Whether classes or rows have weights in the training loss.
+        weights: Weights of classes and rows, `None` for those that are not given.
         callbacks: Callbacks of the user.
     """
+    history.record_settings(_settings(trainer, data, any(one is not None for one in weights), callbacks))
+
+
+def _settings(trainer: Trainer, data: FitData, has_weights: bool, callbacks: Sequence[Callback]) -> FitSettings:
     optimizers = list(trainer.optimizers.made.values())
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     parts = modules(trainer.model)
@@ -56,8 +55,8 @@ def fit_settings(
         steps=data.training.steps(),
         rows=data.training.samples,
         validation_rows=None if data.validation is None else data.validation.samples,
-        validation=_validation(data, split),
-        shuffle=bool(shuffle) if data.has_rows else None,
+        validation=data.validation_kind,
+        shuffle=data.shuffle,
         parameters=sum(one.numel() for one in trained),
         frozen=sum(one.numel() for one in trainer.model.parameters() if not one.requires_grad),
         widths=tuple(_widths(parts)),
@@ -83,14 +82,6 @@ def _task(losses: Iterable[Loss]) -> str:
     """Return the task that all losses have; empty if they differ or have none."""
     tasks = {loss.task for loss in losses}
     return str(tasks.pop() or "") if len(tasks) == 1 else ""
-
-
-def _validation(data: FitData, split: Split) -> str:
-    if data.validation is None:
-        return ""
-    if not split.share:
-        return "data"
-    return "random split" if split.shuffle or split.stratify not in (None, False) else "split"
 
 
 def _widths(parts: Iterable[nn.Module]) -> Iterable[int]:
