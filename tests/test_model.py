@@ -372,7 +372,7 @@ def test_five_hops_lead_from_fit_to_the_weights():
     model.compile(Watching(model.parameters(), lr=0.1), "mse")
     model.fit(x, y, verbose=0)
     assert frames == [
-        ["wrapper", "fit", "fit", "epoch", "train_step", "backward_and_step"]
+        ["wrapper", "fit", "fit_epochs", "epoch", "train_step", "backward_and_step"]
     ]  # first the decorator of fit
 
 

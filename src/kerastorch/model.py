@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
-from functools import partial
 from typing import Any, Literal, overload
 
-from kerastorch.callbacks.backup_and_restore import BackupAndRestore
 from kerastorch.callbacks.base import Callback
-from kerastorch.callbacks.callback_list import CallbackList, check_monitors, to_list
+from kerastorch.callbacks.callback_list import CallbackList, to_list
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose, make_progress_callbacks
-from kerastorch.callbacks.time_budget import TimeBudget
-from kerastorch.core.duration import parse_duration
 from kerastorch.core.keyword_hints import KeywordHints
-from kerastorch.core.path_checks import parse_path
 from kerastorch.core.process_group import warn_if_no_process_group
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.adaptive_batch_size import eval_batches
 from kerastorch.data.batches import Batches
-from kerastorch.data.class_weight import ClassWeight, class_weights
+from kerastorch.data.class_weight import ClassWeight
 from kerastorch.data.loader_checks import check_keeps_all_rows
 from kerastorch.export.export_mixin import ExportMixin
 from kerastorch.inspection.summary_mixin import SummaryMixin
@@ -32,17 +27,14 @@ from kerastorch.runtime.model_lock import is_fitting, model_lock
 from kerastorch.saving.saving_mixin import SavingMixin
 from kerastorch.saving.weights_file_mixin import WeightsFileMixin
 from kerastorch.training import loops
-from kerastorch.training.failed_step import nan_report_callbacks
 from kerastorch.training.find_lr_mixin import FindLRMixin
-from kerastorch.training.fit_data import Split, adapt, assemble, check_limits, validation_source
-from kerastorch.training.fit_loop import fit
-from kerastorch.training.fit_settings import record_settings
-from kerastorch.training.log_names import in_keras_order, log_names, may_be_logged
+from kerastorch.training.fit_data import adapt
+from kerastorch.training.fit_loop import fit_epochs
+from kerastorch.training.log_names import in_keras_order
 from kerastorch.training.predict_mixin import PredictMixin
-from kerastorch.training.preflight import check_columns, check_frequency, epoch_numbers
+from kerastorch.training.preflight import check_columns
+from kerastorch.training.prepared_fit import FitArguments, PreparedFit, prepare_fit
 from kerastorch.training.replay_mixin import ReplayMixin
-from kerastorch.training.step_mixin import overrides
-from kerastorch.training.unscaled_pixels import warn_of_unscaled_pixels
 
 
 class Model(
@@ -195,58 +187,29 @@ class Model(
         >>> history.history["loss"]
         [1.0, 0.0]
         """
-        trainer = self._compiled("fit", x, y)
-        warn_if_no_process_group()
-        epoch_range = epoch_numbers(initial_epoch, epochs)
-        check_frequency(validation_freq)
-        weights = class_weights(class_weight, trainer.compiled_loss.outputs)
-        transfer = trainer.batch_transfer(weights)
-        unweighted = trainer.batch_transfer()  # without class weights
-        validation_reader = self._batch_reader(trainer, "test_step")
-        reader = self._batch_reader(trainer, "train_step")
-        source = adapt(x, y, sample_weight, unweighted, reader, finite=check_finite, workers=workers)
-        limits = check_limits(steps_per_epoch, validation_steps, limit_batches, overfit_batches)
-        budget = [] if max_time is None else [TimeBudget(parse_duration("max_time", max_time))]
-        checkpointers = [] if resume is None else [BackupAndRestore(parse_path("resume", resume))]
-        own_callbacks = to_list(callbacks)
-        given_callbacks = [*nan_report_callbacks(nan_report, own_callbacks), *own_callbacks, *budget, *checkpointers]
-        data = assemble(
-            self,
-            source,
-            validation_source(
-                None if overfit_batches else validation_data,
-                unweighted,
-                check_finite,
-                limits.largest_validation,
-                validation_reader,
-                source.workers,
-            ),
-            Split(validation_split, validation_stratify, validation_shuffle, validation_seed),
-            limits,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            validation_batch_size=validation_batch_size,
-            can_grow=self._row_by_row,
-            generators_in={"model": self, "losses": trainer.compiled_loss},
-            callbacks=given_callbacks,
-            validation_reader=validation_reader,
-        )
-        if weights is not None:
-            weights.count(data.targets, source.kind)
-        warn_of_unscaled_pixels(self, x)
-        history = History()
-        params = {"verbose": verbose, "epochs": epochs, "steps": data.training.steps()}
-        callback_list = CallbackList([*given_callbacks, history, *make_progress_callbacks(verbose)], self, params)
-        if not overrides(self, "train_step", "test_step"):
-            names = log_names(self, trainer, data.validation is not None)
-            may_come = partial(may_be_logged, trainer, known=names)
-            check_monitors(callback_list.callbacks, names, data.validation is not None, may_come)
+        given = FitArguments(
+            x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
+            sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
+            validation_stratify, validation_shuffle, validation_seed, check_finite, resume, max_time, limit_batches,
+            overfit_batches, nan_report, workers,
+        )  # fmt: skip
+        prepared = self._prepare_fit(given)
+        with self._fitting(prepared):
+            for _ in fit_epochs(*prepared.run):
+                pass  # nothing is yielded: all epochs are trained
+        return prepared.history
+
+    def _prepare_fit(self, given: FitArguments) -> PreparedFit:
+        """Check the arguments of `fit`, and make data and callbacks of them; nothing is trained."""
+        return prepare_fit(self, self._compiled("fit", given.x, given.y), given)
+
+    @contextmanager
+    def _fitting(self, prepared: PreparedFit) -> Iterator[None]:
+        """Lock the model and give it the history of a fit; the block trains."""
         with model_lock(self, "fit"):
-            self.history, self.stop_training = history, False
-            trainer.state.record_features(source.columns)
-            record = partial(record_settings, history, trainer, data, (class_weight, sample_weight), own_callbacks)
-            fit(trainer, data, callback_list, epoch_range, transfer, unweighted, validation_freq, record)
-        return history
+            self.history, self.stop_training = prepared.history, False
+            self.trainer.state.record_features(prepared.columns)
+            yield
 
     @overload
     def evaluate(

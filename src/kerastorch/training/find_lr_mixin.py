@@ -15,7 +15,7 @@ from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.class_weight import class_weights
 from kerastorch.runtime.model_lock import model_lock
 from kerastorch.training.fit_data import Split, adapt, assemble, check_limits
-from kerastorch.training.fit_loop import fit
+from kerastorch.training.fit_loop import fit_epochs
 from kerastorch.training.learning_rate_curve import LearningRateCurve, RunningMean
 from kerastorch.training.on_batch_mixin import OnBatchMixin
 from kerastorch.training.rate_finder import FinderProgress, RateFinder
@@ -111,5 +111,6 @@ class FindLRMixin(OnBatchMixin):
         progress = [] if style(verbose) == "none" else [FinderProgress(verbose, finder)]
         callbacks = CallbackList([finder, *progress], self, {"verbose": verbose, "epochs": steps, "steps": steps})
         with model_lock(self, "fit"), trainer.state.preserved(), trainer.new_metrics().protected(), finder.testing():
-            fit(trainer, data, callbacks, range(steps), transfer, unweighted, 1)
+            for _ in fit_epochs(trainer, data, callbacks, range(steps), transfer, unweighted, 1):
+                pass  # nothing is yielded: all epochs are trained
         return LearningRateCurve(rates[: len(finder.losses)], finder.losses, smoothing)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -34,7 +34,35 @@ from kerastorch.training.trainer import Trainer
 from kerastorch.training.weight_averaging import RepeatedInputs
 
 
-def fit(
+class EpochPass(NamedTuple):
+    """A pass over the training data that is due: what `loops.epoch` is called with.
+
+    Attributes:
+        trainer: Parts that train the model.
+        batches: The batches of the epoch.
+        transfer: Moves them to the model's device.
+        step: Called with each batch.
+        callbacks: Their batch hooks are called.
+        nan_warning: Warns of the first loss that is not finite.
+    """
+
+    trainer: Trainer
+    batches: Iterator[Batch | BatchGroup]
+    transfer: BatchTransfer
+    step: loops.Step
+    callbacks: CallbackList
+    nan_warning: NaNWarning | None
+
+    def run(self) -> dict[str, float]:
+        """Train on the batches; return the means and metrics of the pass."""
+        trainer, state = self.trainer, self.trainer.state
+        return loops.epoch(
+            trainer, state.metrics, self.batches, self.transfer, self.step, self.callbacks, "train", state,
+            nan_warning=self.nan_warning,
+        )  # fmt: skip
+
+
+def fit_epochs(
     trainer: Trainer,
     data: FitData,
     callbacks: CallbackList,
@@ -43,8 +71,10 @@ def fit(
     validation_transfer: BatchTransfer,
     frequency: Any,
     when_ready: Callable[[], None] = lambda: None,
-) -> None:
-    """Train a model.
+    *,
+    waits: bool = False,
+) -> Generator[EpochPass, dict[str, float], None]:
+    """Train a model for some epochs; a generator, so that the caller can train the epochs of several models together.
 
     Args:
         trainer: Parts that train the model.
@@ -55,6 +85,7 @@ def fit(
         validation_transfer: Moves validation batches there.
         frequency: `validation_freq`: after which epochs to validate.
         when_ready: Called when the model is built, and before it is trained. Default: does nothing.
+        waits: Whether each pass over the training data is yielded, in place of being run; its logs must be sent then.
     """
     state = trainer.state
     with state.fitting(epochs.start):
@@ -80,10 +111,13 @@ def fit(
                         step = loops.train_step(trainer, callbacks, in_eval)
                         groups = loops.group_for_execution(trainer, stream, data.training.transient)
                         batches = checkpoint.interruptible(groups)
-                        logs = loops.epoch(
-                            trainer, state.metrics, batches, transfer, step, callbacks, "train", state,
-                            nan_warning=nan_warning,
-                        )  # fmt: skip
+                        if waits:
+                            logs = yield EpochPass(trainer, batches, transfer, step, callbacks, nan_warning)
+                        else:
+                            logs = loops.epoch(
+                                trainer, state.metrics, batches, transfer, step, callbacks, "train", state,
+                                nan_warning=nan_warning,
+                            )  # fmt: skip
                     if nan_warning is not None:
                         nan_warning.read_logs(logs, epoch)
                     logs |= {name: rate for name, rate in _learning_rates(trainer).items() if name not in logs}

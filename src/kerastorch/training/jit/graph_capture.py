@@ -7,37 +7,37 @@ second training loop and no second implementation of an optimizer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from kerastorch.constraints import apply_constraints
-from kerastorch.core.module_tree import modules
-from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.nested import leaves
 from kerastorch.core.torch_private import compiling_flag
 from kerastorch.data.batches import Batch
 from kerastorch.training.jit.errors import UntraceableError
 from kerastorch.training.jit.functional_optimizer import functional_optimizer_step
+from kerastorch.training.jit.functional_step import (
+    StepModule,
+    functional_step,
+    stateful_objects,
+    trainable_leaves,
+    with_tensors,
+)
 from kerastorch.training.jit.graph_output import GraphOutput, OutputBuilder, join_graph_outputs, plan_output
 from kerastorch.training.jit.graph_passes import materialize_scalars, replace_inplace_bernoulli
 from kerastorch.training.jit.own_step_checks import (
     check_constants,
-    forbid_metric_updates,
     forbid_optimizer_steps,
-    held_objects,
-    readable_parts,
 )
 from kerastorch.training.jit.parameter_buckets import BucketState, ParameterBucket
 from kerastorch.training.jit.side_effects import forbid_side_effects
 from kerastorch.training.jit.trainer_protocol import TrainerProtocol
 from kerastorch.training.optimizer_step import OptimizerStep
-from kerastorch.training.own_steps import Step, step_of
-from kerastorch.training.step_output import StepOutput
 
 MAX_OPERATIONS = 4000  # compiling a larger graph takes many minutes
 
@@ -79,7 +79,11 @@ def trace_steps(
     """
     steps = _StepFunction(trainer, optimizer_step, buckets, batches)
     inputs = steps.state.tensors()
-    with forbid_side_effects(steps.stateful_objects()), forbid_optimizer_steps(trainer.model), compiling_flag():
+    with (
+        forbid_side_effects(stateful_objects(trainer, steps.module)),
+        forbid_optimizer_steps(trainer.model),
+        compiling_flag(),
+    ):
         graph = make_fx(steps, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs, *steps.batch_tensors)
     assert steps.build_output is not None
     _check_captured_constants(graph, inputs)
@@ -127,44 +131,6 @@ class _State(NamedTuple):
         )
 
 
-class _StepModule(nn.Module):
-    """Model and losses as one module whose `forward` is `train_step`."""
-
-    def __init__(self, model: nn.Module, losses: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.model = model
-        self.losses = nn.ModuleList(losses)
-
-    def forward(self, step: Step, batch: Batch) -> Mapping[str, Any] | StepOutput:
-        return step(batch)
-
-
-class _MetricsRecorder:
-    """Stores what a step passes to the metrics, which are updated outside the graph."""
-
-    is_updated = False
-
-    def __init__(self) -> None:
-        self.inputs: list[dict[str, tuple[Any, Any, Any]]] = []
-
-    def set_results(self, results: Mapping[str, Any]) -> None:
-        """Raise an error, as metric objects are updated outside of graphs."""
-        raise UntraceableError(f"train_step returns the result of a metric object, {next(iter(results))!r}")
-
-    def mean(self, name: str) -> float | None:
-        """Raise an error, as a graph cannot read means."""
-        raise UntraceableError(f"train_step reads the mean of {name!r}")
-
-    def read(self) -> dict[str, float]:
-        """Raise an error, as a graph cannot read metrics."""
-        raise UntraceableError("train_step reads the value of a metric")
-
-    def update(
-        self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any], sample_weight: Mapping[str, Any] = {}
-    ) -> None:
-        self.inputs.append({name: (y_pred[name], y_true.get(name), sample_weight.get(name)) for name in y_pred})
-
-
 class _StepFunction:
     """Training steps as a function of tensors: first those of the state, then the batches.
 
@@ -175,6 +141,7 @@ class _StepFunction:
         batches: Example batches.
 
     Attributes:
+        module: Module of the model and the losses.
         state: The tensors of the model and the optimizer.
         batch_tensors: The tensors of the batches.
         build_output: Builds the result of the steps; `None` before the function was traced.
@@ -188,38 +155,29 @@ class _StepFunction:
         batches: Sequence[Batch],
     ) -> None:
         self._trainer, self._optimizer_step, self._buckets, self._batches = trainer, optimizer_step, buckets, batches
-        self._module = _StepModule(trainer.model, trainer.compiled_loss.outputs.modules())
-        self._parameters = dict(self._module.named_parameters())
+        self.module = StepModule(trainer)
+        self._parameters = dict(self.module.named_parameters())
         self.state = _State(
             {**self._parameters},
-            dict(self._module.named_buffers()),
+            dict(self.module.named_buffers()),
             [bucket.state for bucket in buckets],
             [_learning_rate_tensor(group) for group in optimizer_step.optimizer.param_groups],
         )
         self.batch_tensors: list[Tensor] = [leaf for _, leaf in leaves([tuple(batch) for batch in batches])]
         self.build_output: OutputBuilder | None = None
 
-    def stateful_objects(self) -> list[object]:
-        """Return the modules and losses whose attributes a step could change."""
-        losses = [module for loss in self._module.losses for module in loss.modules()]
-        parts = modules(self._trainer.model)
-        return [*parts, *losses, *self._trainer.compiled_loss.losses.values(), *held_objects(parts)]
-
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
         """Make a step on each batch, in place; return the tensors for `build_output`."""
         remaining = iter(tensors)
         state = self.state.with_tensors(remaining)
-        outputs = [self._step(state, _with_tensors(batch, remaining)) for batch in self._batches]
+        outputs = [self._step(state, with_tensors(batch, remaining)) for batch in self._batches]
         output = outputs[0] if len(outputs) == 1 else join_graph_outputs(outputs)
         returned, self.build_output = plan_output(output, tensors, len(self.batch_tensors))
         return [tensor.detach() for tensor in returned]
 
     def _step(self, state: _State, batch: Batch) -> GraphOutput:
         """Run `train_step` on a batch; write the new weights and optimizer state into `state`."""
-        weights = {
-            name: tensor.detach().requires_grad_(self._parameters[name].requires_grad)
-            for name, tensor in state.weights.items()
-        }
+        weights = trainable_leaves(state.weights, self._parameters)
         traced = {id(parameter): weights[name] for name, parameter in self._parameters.items()}
 
         def backward_and_step(loss: Tensor, optimizer: str | None = None) -> None:
@@ -232,30 +190,7 @@ class _StepFunction:
                 (traced[id(weight)], constraint) for weight, constraint in self._optimizer_step.constraints
             )
 
-        compiled_loss, recorder = self._trainer.compiled_loss, _MetricsRecorder()
-        penalties = [
-            penalty._replace(weight=traced.get(id(penalty.weight), penalty.weight))  # type: ignore[arg-type]
-            for penalty in compiled_loss.penalties
-        ]
-        compiled_loss.begin_step()
-        try:
-            with (
-                self._trainer.using(recorder, backward_and_step) as context,
-                compiled_loss.with_penalties(penalties),
-                torch.enable_grad(),
-            ):
-                step = step_of(self._trainer, "train_step")
-                with readable_parts(self._trainer.model), forbid_metric_updates(self._trainer):
-                    logs = functional_call(self._module, {**weights, **state.buffers}, (step, batch))
-                output = logs if isinstance(logs, StepOutput) else context.take_output(logs)
-        finally:
-            compiled_loss.begin_step()
-        return GraphOutput(output._replace(logs=dict(output.logs), weights=dict(output.weights)), recorder.inputs)
-
-
-def _with_tensors(batch: Batch, tensors: Iterator[Tensor]) -> Batch:
-    """Return a batch of the same structure with other tensors."""
-    return Batch(*map_structure(lambda _: next(tensors), tuple(batch)))
+        return functional_step(self._trainer, self.module, weights, state.buffers, batch, backward_and_step)
 
 
 def _learning_rate_tensor(group: dict[str, Any]) -> Tensor:

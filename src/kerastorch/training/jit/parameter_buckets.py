@@ -25,6 +25,11 @@ _ELEMENTWISE_OPTIMIZERS = {
 } | {Ftrl, Lion, ScheduleFreeAdamW}
 
 
+def is_elementwise(optimizer: TorchOptimizer) -> bool:
+    """Return whether an optimizer updates each element of a weight as if it were a weight of its own."""
+    return torch_class(optimizer) in _ELEMENTWISE_OPTIMIZERS
+
+
 class BucketState(NamedTuple):
     """Tensors of the optimizer's state for one bucket, by key.
 
@@ -125,7 +130,7 @@ def make_buckets(optimizer: TorchOptimizer, trained: Iterable[Tensor]) -> list[P
         trained: Parameters that have gradients; the others get no bucket.
     """
     trained_ids = {id(weight) for weight in trained}
-    can_join = torch_class(optimizer) in _ELEMENTWISE_OPTIMIZERS and not any(
+    can_join = is_elementwise(optimizer) and not any(
         isinstance(hook, Clip) and hook.how == "clipnorm"  # clips the norm of each weight
         for hook in step_pre_hooks(optimizer).values()
     )
