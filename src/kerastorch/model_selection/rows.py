@@ -47,8 +47,8 @@ def count_rows(**data: Any) -> int:
     sizes: dict[str, int] = {}
     for name, one in data.items():
         _map_arrays(lambda leaf, label: sizes.setdefault(label, _length(leaf, label)), one, name)
-    if not sizes:
-        raise ValueError(f"{' and '.join(data)} hold no arrays.")
+    if next(iter(data.values())) is None or not sizes:
+        raise ValueError(f"{next(iter(data))} must be given: arrays, tables, or a Dataset with a length.")
     first, length = next(iter(sizes.items()))
     for name, size in sizes.items():
         if size != length:

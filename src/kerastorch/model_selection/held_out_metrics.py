@@ -1,0 +1,181 @@
+"""The argument `metrics` of cross-validation: scorers of scikit-learn and functions, computed on predictions."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from kerastorch.core.errors import shown, unknown
+from kerastorch.core.nested import map_structure
+from kerastorch.losses.base import Loss
+from kerastorch.metrics.base import Metric as BaseMetric
+from kerastorch.metrics.task import TaskSpec
+from kerastorch.model import Model
+from kerastorch.model_selection.labels import are_classes, class_labels, to_array
+from kerastorch.training.fused_activation import final_activations
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+Array = np.ndarray[Any, Any]
+Metric = Callable[[Model, Any, Any], float]  # of the model, the targets and the predictions
+# functions of scikit-learn take predicted classes, unless one of its scorers gives them something else
+_RANKING = "sklearn.metrics._ranking"
+
+
+def parse_metrics(metrics: Any) -> dict[str, Metric]:
+    """Return the metrics to compute on predictions, by name.
+
+    Args:
+        metrics: A name of a scorer of scikit-learn, a scorer, or a function of targets and predictions; a list of
+            these, or a dict of them by name.
+
+    Raises:
+        TypeError: Something is no metric.
+        ValueError: A name is unknown, or two metrics have the same name.
+    """
+    if metrics is None:
+        return {}
+    if isinstance(metrics, Mapping):
+        return {str(name): _parse(one) for name, one in metrics.items()}
+    listed = metrics if isinstance(metrics, (list, tuple, set)) else [metrics]
+    found: dict[str, Metric] = {}
+    for one in listed:
+        name = _name_of(one)
+        if name in found:
+            raise ValueError(f"two metrics have the name {name!r}; pass a dict, metrics={{'name': metric}}.")
+        found[name] = _parse(one)
+    return found
+
+
+def _name_of(metric: Any) -> str:
+    if isinstance(metric, str):
+        return metric
+    function = getattr(metric, "_score_func", metric)  # of a scorer of scikit-learn
+    while isinstance(function, partial):
+        function = function.func
+    name = str(getattr(function, "__name__", type(function).__name__))
+    if name == "<lambda>":
+        raise ValueError("a metric that is a lambda needs a name: metrics={'name': lambda y_true, y_pred: ...}.")
+    return name
+
+
+def _parse(metric: Any) -> Metric:
+    """Return a metric as a function of a model, targets and predictions."""
+    from sklearn import metrics as sklearn_metrics
+
+    if isinstance(metric, str):
+        known = sklearn_metrics.get_scorer_names()
+        if metric not in known:
+            raise unknown("metric", metric, known, "Metrics of kerastorch belong to the model: compile(metrics=[...]).")
+        metric = sklearn_metrics.get_scorer(metric)
+    if isinstance(metric, (torch.nn.Module, BaseMetric, type)) or not callable(metric):
+        raise TypeError(
+            "metrics must be names of scikit-learn's scorers, scorers, or functions of targets and predictions, got "
+            f"{shown(metric)}. Metrics of kerastorch belong to the model: compile(metrics=[...])."
+        )
+    if _is_scorer(metric):
+        return partial(_score, metric)
+    if str(getattr(metric, "__module__", "")).startswith("sklearn.metrics."):
+        return partial(_score, _scorer_of(metric))
+    return partial(_call, metric)
+
+
+def _is_scorer(metric: Any) -> bool:
+    """Return whether an object is called with an estimator, inputs and targets, as scorers of scikit-learn are."""
+    if hasattr(metric, "_score_func"):
+        return True
+    try:
+        names = list(inspect.signature(metric).parameters)
+    except (TypeError, ValueError):
+        return False
+    return names[:1] == ["estimator"]
+
+
+def _scorer_of(function: Any) -> Any:
+    """Return a scorer for a function of `sklearn.metrics`, with the kind of predictions that it takes."""
+    from sklearn import metrics as sklearn_metrics
+
+    scorers = map(sklearn_metrics.get_scorer, sklearn_metrics.get_scorer_names())
+    methods = [
+        getattr(one, "_response_method", None) for one in scorers if getattr(one, "_score_func", None) is function
+    ]
+    default = ("decision_function", "predict_proba") if function.__module__ == _RANKING else "predict"
+    return sklearn_metrics.make_scorer(function, response_method=methods[0] if methods and methods[0] else default)
+
+
+def _call(function: Callable[[Any, Any], Any], _: Model, y: Any, predictions: Any) -> float:
+    """Return the value of a function of targets and predictions, which are NumPy arrays."""
+    return _as_number(function(map_structure(to_array, y), predictions))
+
+
+def _score(scorer: Any, model: Model, y: Any, predictions: Any) -> float:
+    """Return the value of a scorer of scikit-learn."""
+    if not isinstance(predictions, np.ndarray):
+        raise ValueError("scorers take the predictions of one output; pass a function of targets and predictions.")
+    estimator, y_true = estimator_of(model, to_array(y), predictions)
+    return _as_number(scorer(estimator, np.arange(len(y_true))[:, None], y_true))
+
+
+def estimator_of(model: Model, y: Array, predictions: Array) -> tuple[BaseEstimator, Array]:
+    """Return an estimator of scikit-learn that predicts what a model has predicted, and the targets in its form.
+
+    Args:
+        model: The model, whose loss and last activation tell what its outputs are.
+        y: Targets, `(rows, ...)`.
+        predictions: Outputs of the model, `(rows, ...)`.
+    """
+    from kerastorch.model_selection.predicted_estimators import PredictedClasses, PredictedLabels, PredictedValues
+
+    loss = _only_loss(model)
+    outputs, targets = torch.from_numpy(predictions), torch.from_numpy(y)
+    if not _classifies(loss, y):
+        return PredictedValues(_without_column(predictions)), _without_column(y)
+    ends = list(final_activations(model).values())
+    spec = TaskSpec.of(loss, outputs, targets, True, ends[0] if len(ends) == 1 else None).for_labels(targets)
+    if spec.link == "unknown":
+        raise ValueError(
+            "it is not known whether the outputs are probabilities; compile the model with a loss by name, or pass a "
+            "function of targets and predictions."
+        )
+    probabilities = spec.probabilities(outputs.double()).numpy()
+    if spec.kind == "multilabel":
+        return PredictedLabels(probabilities), (y > 0.5).astype(int)
+    if spec.kind == "binary":
+        second = probabilities.reshape(len(probabilities), -1)
+        labels = np.array([-1, 1] if spec.signed else [0, 1])
+        return PredictedClasses(np.concatenate([1 - second, second], 1), labels), _without_column(y).astype(int)
+    found = class_labels(y)
+    if predictions.ndim != 2 or found is None:
+        raise ValueError("scorers take one class for each row; pass a function of targets and predictions.")
+    probabilities /= probabilities.sum(1, keepdims=True)  # exactly one, as scikit-learn requires of float64
+    return PredictedClasses(probabilities, np.arange(spec.classes)), found.astype(int)
+
+
+def _only_loss(model: Model) -> Loss | None:
+    losses = list(model.trainer.compiled_loss.losses.values())
+    return losses[0] if len(losses) == 1 else None
+
+
+def _classifies(loss: Loss | None, y: Array) -> bool:
+    """Return whether a model predicts classes: its loss says so, or it is unknown and the targets are classes."""
+    if loss is not None and loss.task is not None:
+        return loss.task in ("binary", "multiclass")
+    labels = class_labels(y)
+    return labels is not None and are_classes(labels, 2)
+
+
+def _without_column(array: Array) -> Array:
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def _as_number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"a metric must return one number, got {shown(value)}.") from None
