@@ -92,7 +92,7 @@ def test_callbacks_know_model_and_params():
     history = model.fit(x, y, batch_size=16, epochs=3, verbose=0, callbacks=[Look()])
     assert seen == [(model, {"verbose": 0, "epochs": 3, "steps": 3})]
     assert history.params == {"verbose": 0, "epochs": 3, "steps": 3}
-    assert history is model.history
+    assert history.history == model.history.history
     assert history.model is model
 
 

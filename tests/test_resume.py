@@ -324,7 +324,8 @@ def test_resume_is_the_short_form_and_says_where_it_goes_on(tmp_path, capsys):
     history = net.fit(X, Y, BATCH, 3, 2, resume=tmp_path / "kept")
     assert f"Resuming from {tmp_path / 'kept'}: epoch 2." in capsys.readouterr().out
     assert history.epoch == [0, 1, 2]
-    assert net.history is history
+    assert net.history.history == history.history  # those of the interrupted fit are not counted twice
+    assert net.history.fits == [range(3)]
 
 
 def test_after_a_restored_run_the_next_fit_trains_all_its_epochs(tmp_path):

@@ -172,7 +172,8 @@ class Model(
                 validation `Dataset` too. Threads, or processes, if `x` is a `utils.PyDataset`. Default 0: none.
 
         Returns:
-            The logs of all epochs: `history["loss"]` is a list of numbers. `model.history` is the same object.
+            The logs of the epochs of this call: `history["loss"]` is a list of numbers. `model.history` has those of
+            all calls of `fit` since the model was made.
 
         Raises:
             RuntimeError: The model is not compiled, or is being trained already; a step was not finite, with
@@ -205,11 +206,12 @@ class Model(
 
     @contextmanager
     def _fitting(self, prepared: PreparedFit) -> Iterator[None]:
-        """Lock the model and give it the history of a fit; the block trains."""
+        """Lock the model and add the epochs of a fit to its history; the block trains."""
         with model_lock(self, "fit"):
-            self.history, self.stop_training = prepared.history, False
+            self.history, self.stop_training = self.history or History(), False
             self.trainer.state.record_features(prepared.columns)
-            yield
+            with prepared.history.recorded_in(self.history, self.trainer.state):
+                yield
 
     @overload
     def evaluate(

@@ -70,12 +70,14 @@ class EarlyStopping(PatienceCallback):
         self.stopped_epoch = 0
         self.best_epoch = 0
         self.best_weights: dict[str, Any] | None = None
+        self._last_epoch = -1
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()
         self._find_sign()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._last_epoch = epoch
         if epoch < self.start_from_epoch:
             return
         value = self._read(epoch, logs or {})
@@ -90,7 +92,7 @@ class EarlyStopping(PatienceCallback):
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if logs and self.model.history.epoch[-1] >= self.start_from_epoch:
+        if logs and self._last_epoch >= self.start_from_epoch:
             self._warn_if_never_logged(logs)
         if self.verbose and self.stopped_epoch:
             print_message(f"Epoch {self.stopped_epoch + 1}: early stopping")

@@ -1,127 +1,111 @@
-"""History: the logs of all epochs of a fit."""
+"""History: the logs of all epochs of a fit, or of all fits of a model."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
 
+from kerastorch.callbacks import history_file
 from kerastorch.callbacks.base import Callback, Logs
-from kerastorch.callbacks.history_plot import numeric_curves, plot_curves
-from kerastorch.callbacks.log_values import as_logged, monitored_value
-from kerastorch.callbacks.monitor import check_mode, monitor_sign
-from kerastorch.core.errors import suggest, unknown
-from kerastorch.core.optional_dependency import require_package
-from kerastorch.diagnosis.settings import UNKNOWN, FitSettings
+from kerastorch.callbacks.epoch_meter import EpochMeter, EpochProgress, resources_or_unknown, unknown_resources
+from kerastorch.callbacks.history_plot import plot_curves
+from kerastorch.callbacks.log_values import as_logged
+from kerastorch.callbacks.logged_epochs import FitRecorder, LoggedEpochs
+from kerastorch.diagnosis.settings import FitSettings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_DICT_ADVICE = "The dict of all logs is history.history, and history['loss'] has the values of one log."
 
-
-class History(Callback):
+class History(LoggedEpochs, Callback):
     """The logs of all epochs of a fit, which `fit` returns, with methods to inspect them.
+
+    `model.history` is a `History` too: that of all fits of the model. Its epochs are counted on over the fits, and
+    `fits` has those of each. An epoch keeps its number if `initial_epoch` is greater than the number of epochs so far.
 
     Epochs are counted from 1 by `best`, `frame` and `plot`, as in the lines that `fit` prints; `epoch` has Keras'
     numbers, from 0.
+
+    A copy or a pickle of a history is that of its logs, without the model. Two histories are equal only if they are
+    the same object, as other callbacks; compare `history.history`.
 
     Attributes:
         history: Dict from the name of a log to the list of its values, one for each epoch that logged it. Names are
             sorted; those of the validation are `val_...`. Arrays, lists and other values that callbacks put into the
             logs are stored as copies.
         epoch: Numbers of the epochs, from 0.
+        resources: Dict of lists with one value for each epoch, `None` if it is unknown. `epoch_seconds`: time with
+            validation and callbacks. `samples_per_second`: rows trained on, divided by the time without validation and
+            the end of callbacks; unknown for generators. `peak_memory`: bytes, the most so far, of tensors on the
+            model's CUDA devices, or else of the whole process; unknown on Windows. The learning rate is a log.
+        metric_directions: The metrics of the model, each with whether larger is better.
         params: `{"epochs", "steps", "verbose"}` of the fit.
-        settings: Optimizer, learning rate, batch size and other settings of the fit, which `diagnose` reads.
-        model: Model that was trained.
+        settings: Optimizer, learning rate, batch size and other settings of the fit, which `diagnose` reads; in the
+            history of a model, those of the last fit.
+        model: Model that was trained; `None` in a history that was loaded or copied.
     """
 
     state_attributes = ("history", "epoch", "_at")
+    _recorder: FitRecorder | None = None
 
-    def __init__(self) -> None:
-        self.history: dict[str, list[Any]] = {}
-        self.epoch: list[int] = []
-        self._at: dict[str, list[int]] = {}  # epochs of each value: with validation_freq some epochs have none
-        self.settings = UNKNOWN
+    def _reset(self) -> None:
+        super()._reset()
+        self._meter = EpochMeter()
 
     def record_settings(self, settings: FitSettings) -> None:
         """Store the settings of the fit; `fit` calls it."""
         self.settings = settings
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.history, self.epoch, self._at = {}, [], {}
+        self._reset()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._meter.begin()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        logs = logs or {}
-        self.epoch.append(epoch)
-        for name in sorted(logs):
-            self.history.setdefault(name, []).append(as_logged(logs[name]))
-            self._at.setdefault(name, []).append(epoch)
+        self.metric_directions = dict(getattr(self.model, "metric_directions", {}))
+        measured = self._meter.end(None if self._recorder is None else self._recorder.progress, self.model)
+        self._add(epoch, {name: as_logged(value) for name, value in (logs or {}).items()}, measured)
+        if self._recorder is not None:
+            self._recorder.add_last_epoch(self)
 
-    def __getitem__(self, name: str) -> list[Any]:
-        """Return the values of a log, `history["loss"]`, as `history.history["loss"]` does.
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "resources": self.resources, "elapsed": self._meter.elapsed}
 
-        Raises:
-            ValueError: There is no log of this name.
-            TypeError: The index is no name.
-        """
-        if not isinstance(name, str):
-            raise TypeError(f"a history is indexed by the name of a log, history['loss'], got {name!r}.")
-        return self._values(name)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.resources = resources_or_unknown(state.get("resources"), len(self.epoch))
+        if state.get("elapsed") is not None:  # training resumes within an epoch
+            self._meter.begin(state["elapsed"])
+        if self._recorder is not None:
+            self._recorder.add_all_epochs(self)
 
-    def __contains__(self, name: object) -> bool:
-        """Return whether there is a log of this name."""
-        return name in self.history
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError(f"a History is no dict. {_DICT_ADVICE}")
-
-    if not TYPE_CHECKING:  # type checkers refuse the names themselves
-
-        def __getattr__(self, name: str) -> NoReturn:
-            logs = vars(self).get("history", {})
-            if name in ("keys", "values", "items", "get", "pop", "update", "copy"):
-                hint = f" {_DICT_ADVICE}"
-            elif name in logs:
-                hint = f" The values of this log are history[{name!r}]."
-            else:
-                hint = "" if name.startswith("_") else suggest(name, logs)
-            raise AttributeError(f"a History has no attribute {name!r}.{hint}")
-
-    def best(self, monitor: str = "val_loss", mode: str = "min") -> tuple[int, float]:
-        """Return the epoch, counted from 1, with the best value of a log, and the value; NaN is never the best.
+    @contextmanager
+    def recorded_in(self, whole: History, progress: EpochProgress | None = None) -> Iterator[None]:
+        """Add the epochs of a fit to the history of all fits of a model too, while a block runs.
 
         Args:
-            monitor: Name in `history`. Default `"val_loss"`.
-            mode: `'min'` (default) if smaller is better, `'max'` if larger is better, `'auto'` to infer it from the
-                metric or name.
-
-        Raises:
-            ValueError: The name or `mode` is unknown, or the values are not numbers, or all are NaN; or `mode='auto'`
-                and the direction is unknown.
+            whole: History of all fits.
+            progress: Rows of the last epoch, and when its batches ended. Default `None`: unknown.
         """
-        values = [monitored_value("History.best", monitor, value) for value in self._values(monitor)]
-        sign = -monitor_sign(monitor, check_mode(mode), self.model)
-        pairs = [(sign * value, epoch) for value, epoch in zip(values, self._at[monitor], strict=True)]
-        pairs = [pair for pair in pairs if pair[0] == pair[0]]  # without NaN
-        if not pairs:
-            raise ValueError(f"{monitor} was NaN in every epoch.")
-        value, epoch = min(pairs)
-        return epoch + 1, sign * value
-
-    def frame(self) -> Any:
-        """Return the logs as a pandas DataFrame, one row for each epoch, counted from 1 (needs pandas)."""
-        require_package("History.frame", "pandas")
-        import pandas as pd
-
-        columns = {n: pd.Series(v, index=[epoch + 1 for epoch in self._at[n]]) for n, v in self.history.items()}
-        return pd.DataFrame(columns, index=pd.Index([epoch + 1 for epoch in self.epoch], name="epoch"))
+        whole.model, whole.params = self.model, self.params
+        self._recorder = recorder = FitRecorder(whole, progress)
+        is_completed = False
+        try:
+            yield
+            is_completed = True
+        finally:
+            recorder.close(is_completed=is_completed)
+            del self._recorder
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Plot each log over the epochs, counted from 1, training and validation in one panel (needs matplotlib).
 
-        A circle marks the best epoch of the validation, if it is known whether a larger value is better. Logs that are
-        not one number an epoch, such as arrays that a callback logged, are left out, and so are learning rates that
-        stay the same.
+        A circle marks the best epoch of the validation, if it is known whether a larger value is better. Dotted lines
+        separate the fits in the history of a model. Logs that are not one number an epoch, such as arrays that a
+        callback logged, are left out, and so are learning rates that stay the same.
 
         Args:
             path: File to save the plot to; its suffix chooses the format. Default `None`: nothing is saved.
@@ -143,8 +127,61 @@ class History(Callback):
         ['loss']
         >>> plt.close("all")
         """
-        logs = {name: (self._at[name], values) for name, values in self.history.items()}
-        return plot_curves(numeric_curves(logs), self._best_if_known, path)
+        return plot_curves(self.curves(), self._best_if_known, path, [epochs.start + 1 for epochs in self.fits[1:]])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the history to a JSON file, which `History.load` reads.
+
+        NaN and infinity, arrays and tensors are restored, too. The file is written completely or not at all.
+
+        Args:
+            path: Path of the file; its folder is created.
+
+        Raises:
+            TypeError: A log holds an object that is no number, text, array, tensor, list, tuple or dict.
+            OSError: The file cannot be written.
+
+        >>> import os, tempfile
+        >>> history = History()
+        >>> history.on_epoch_end(0, {"loss": 0.5, "val_loss": float("nan")})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     history.save(os.path.join(folder, "run.json"))
+        ...     History.load(os.path.join(folder, "run.json")).history
+        {'loss': [0.5], 'val_loss': [nan]}
+        """
+        epoch = self._epochs()
+        known = len(epoch) == len(self.epoch)
+        state = {
+            "epoch": epoch,
+            "history": {name: list(values) for name, values in self.history.items()},
+            "epochs_of_logs": {n: at for n, at in ((n, self._epochs_of(n)) for n in self.history) if at != epoch},
+            "fits": self._starts or [0] * bool(epoch),
+            "resources": self.resources if known else unknown_resources(len(epoch)),
+            "params": dict(self.params),
+            "metric_directions": self.metric_directions,
+            "settings": self.settings.to_dict(),
+        }
+        history_file.write(path, state)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Return the history in a file that `save` has written; its `model` is `None`.
+
+        Args:
+            path: Path of the file.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            CheckpointError: The file is damaged, is none of a history, or was written by a later release.
+        """
+        state = history_file.read(path)
+        found = cls()
+        found.history, found.epoch, found._starts = state["history"], state["epoch"], state["fits"]
+        found._at = {name: state["epochs_of_logs"].get(name, list(found.epoch)) for name in found.history}
+        found.resources = resources_or_unknown(state["resources"], len(found.epoch))
+        found.params, found.metric_directions = state["params"], state["metric_directions"]
+        found.settings = state["settings"]
+        return found
 
     def _best_if_known(self, name: str) -> tuple[int, float] | None:
         """Return the best epoch and value of a log, or `None` if all are NaN or it is unknown which is better."""
@@ -153,11 +190,9 @@ class History(Callback):
         except ValueError:
             return None
 
-    def _values(self, name: str) -> list[Any]:
-        """Return the values of a log; raise a ValueError if the name is unknown."""
-        if name not in self.history:
-            raise unknown("curve", name, self.history)
-        return self.history[name]
+    def __getstate__(self) -> dict[str, Any]:
+        # without the model, whose weights would make the copies of a history large
+        return {key: value for key, value in vars(self).items() if key not in ("model", "_recorder", "_meter")}
 
-    def __repr__(self) -> str:
-        return f"History({len(self.epoch)} epochs: {', '.join(self.history) or 'nothing yet'})"
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state, _meter=EpochMeter())

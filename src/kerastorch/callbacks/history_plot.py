@@ -36,13 +36,17 @@ class Curve(NamedTuple):
 Best = Callable[[str], tuple[int, float] | None]
 
 
-def plot_curves(curves: Mapping[str, Curve], best: Best, path: str | os.PathLike[str] | None) -> Figure:
+def plot_curves(
+    curves: Mapping[str, Curve], best: Best, path: str | os.PathLike[str] | None, starts: Sequence[int] = ()
+) -> Figure:
     """Plot curves, with training and validation of a log in one panel.
 
     Args:
         curves: Curves by the names of their logs, at least one.
         best: Returns the best epoch of a log, counted from 1, and the value; `None` if its direction is unknown.
         path: File to save the plot to; `None` saves nothing.
+        starts: First epochs of the fits after the first one, counted from 1; a line is drawn before each. Default:
+            none.
 
     Raises:
         ValueError: There is no curve, or the suffix of `path` is unknown.
@@ -56,6 +60,8 @@ def plot_curves(curves: Mapping[str, Curve], best: Best, path: str | os.PathLike
     figure, panels = new_panels(len(names), COLUMNS, PANEL_WIDTH, PANEL_HEIGHT)
     for axes, name in zip(panels, names, strict=True):
         _draw(axes, name, curves, best)
+        for start in starts:
+            axes.axvline(start - 0.5, color="#999999", linestyle=":", linewidth=1, zorder=0)
     if file is not None:
         figure.savefig(file, dpi=DPI)
     return figure

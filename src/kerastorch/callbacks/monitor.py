@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
 from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.log_values import monitored_value
 from kerastorch.core.errors import check_float, unknown, warn
@@ -108,10 +106,15 @@ class PatienceCallback(MonitorCallback):
         return True
 
 
-def monitor_sign(monitor: str, mode: str, model: nn.Module) -> int:
+def monitor_sign(monitor: str, mode: str, model: object) -> int:
     """Return 1 if a larger value of a log is better, -1 if a smaller value is better.
 
     With `mode='auto'` the metric of that name decides, then words in the name.
+
+    Args:
+        monitor: Name of the log.
+        mode: One of `MODES`.
+        model: Its `metric_directions` are read, if it has any.
 
     Raises:
         ValueError: `mode='auto'`, and neither the metric nor the name decides.

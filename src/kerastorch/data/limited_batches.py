@@ -50,6 +50,19 @@ def number_of_batches(name: str, value: int | float, batches: Batches) -> int:
     return max(1, int(value * known))
 
 
+def rows_of(batches: Batches, count: int) -> int | None:
+    """Return the number of rows in the first `count` batches of a pass, or `None` if it is unknown.
+
+    If the number of rows of the pass is unknown, each batch counts as a full one.
+    """
+    size, samples = batches.batch_size, batches.samples
+    if samples is not None and count == batches.steps():
+        return samples
+    if size is None:
+        return None
+    return count * size if samples is None else min(count * size, samples)
+
+
 class LimitedBatches:
     """The first `limit` batches of each pass over the data.
 

@@ -14,6 +14,7 @@ from kerastorch.callbacks.learning_rate import learning_rate_logs
 from kerastorch.core.errors import warn
 from kerastorch.core.train_mode import training_mode
 from kerastorch.data.batches import Batch, BatchGroup
+from kerastorch.data.limited_batches import rows_of
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.training import loops
 from kerastorch.training.compile_settings import Settings
@@ -121,7 +122,7 @@ def fit_epochs(
                     if nan_warning is not None:
                         nan_warning.read_logs(logs, epoch)
                     logs |= {name: rate for name, rate in _learning_rates(trainer).items() if name not in logs}
-                    state.end_batches()
+                    state.end_batches(rows_of(data.training, state.batches_done))
                     trainer.optimizer_step.end_training()
                     checkpoint.raise_if_interrupted()
                     if data.validation is not None and validates_at(epoch, frequency):

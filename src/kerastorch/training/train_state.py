@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ class TrainState:
         completed_fits: Fits that ended without an error or interrupt, those under an earlier `compile` included.
         metrics: Means and metrics of the running epoch.
         logs: Logs of the last whole epoch of this fit.
+        epoch_samples: Rows that the last epoch trained on; `None` if unknown.
+        batches_ended: When the last training batch of that epoch ended, as `time.perf_counter`.
         last_rates: Learning rate of each parameter group in the last batch, by the name of the optimizer, if a callback
             has changed it since.
         epoch_start: States of the data and of random generators when the running epoch began.
@@ -43,6 +46,8 @@ class TrainState:
     completed_fits: int = 0
     metrics: MetricsTracker = field(default_factory=lambda: MetricsTracker({}))
     logs: dict[str, Any] = field(default_factory=dict)
+    epoch_samples: int | None = None
+    batches_ended: float = 0.0
     last_rates: dict[str, tuple[float, ...]] = field(default_factory=dict)
     epoch_start: Mapping[str, Any] = field(default_factory=dict)
     is_fitting: bool = False
@@ -139,9 +144,14 @@ class TrainState:
         self.epoch, self.batches_done, self.logs, self.epoch_start = epoch, batches_done, dict(logs), start
         self.epochs_done = self.pass_number = pass_number
 
-    def end_batches(self) -> None:
-        """Count the epoch, all batches of which were trained on, for the order of rows in the next fit."""
+    def end_batches(self, samples: int | None) -> None:
+        """Count the epoch, all batches of which were trained on, for the order of rows in the next fit.
+
+        Args:
+            samples: Rows of these batches; `None` if unknown.
+        """
         self.epochs_done = self.pass_number + 1
+        self.epoch_samples, self.batches_ended = samples, time.perf_counter()
 
     def end_epoch(self, logs: dict[str, Any]) -> None:
         """Move on to the next epoch, after the validation of this one.
