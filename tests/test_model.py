@@ -304,9 +304,8 @@ def test_two_models_never_share_what_was_given_to_compile():
 def test_the_public_names_and_signatures_are_frozen():
     assert sorted(kt.__all__) == [
         "History", "Input", "Model", "Sequential", "__version__", "activations", "call", "callbacks", "config",
-        "constraints", "data", "datasets", "initializers",
-        "layers", "load_model", "losses", "metrics", "mixed_precision", "optimizers", "preprocessing", "regularizers",
-        "saving", "utils",
+        "constraints", "data", "datasets", "evaluation", "initializers", "layers", "load_model", "losses", "metrics",
+        "mixed_precision", "model_selection", "optimizers", "preprocessing", "regularizers", "saving", "utils",
     ]  # fmt: skip
     assert str(inspect.signature(kt.Model.compile)) == (
         "(self, optimizer: 'Any' = 'rmsprop', loss: 'Any' = None, loss_weights: 'Any' = None, metrics: 'Any' = None, "
@@ -324,7 +323,7 @@ def test_the_public_names_and_signatures_are_frozen():
     ]  # fmt: skip
     assert list(inspect.signature(kt.Model.evaluate).parameters) == [
         "self", "x", "y", "batch_size", "verbose", "sample_weight", "steps", "callbacks", "return_dict", "check_finite",
-        "workers",
+        "workers", "report",
     ]  # fmt: skip
     assert list(inspect.signature(kt.Model.predict).parameters) == [
         "self", "x", "batch_size", "verbose", "steps", "callbacks", "out", "workers", "mc_dropout",

@@ -8,8 +8,12 @@ from torch.utils.data import DataLoader, RandomSampler, SubsetRandomSampler, Wei
 from torch.utils.data.distributed import DistributedSampler
 
 
-def check_keeps_order(x: Any) -> None:
-    """Raise, for `predict`, if a loader does not yield all rows in the order of the data.
+def check_keeps_order(x: Any, verb: str = "predict") -> None:
+    """Raise if a loader does not yield all rows in the order of the data.
+
+    Args:
+        x: The data.
+        verb: Name of the method, for the message.
 
     Raises:
         ValueError: The loader shuffles, or leaves out the rows of other processes.
@@ -19,13 +23,13 @@ def check_keeps_order(x: Any) -> None:
     for one in (x.sampler, x.batch_sampler, getattr(x.batch_sampler, "sampler", None)):
         if max(getattr(one, "num_replicas", 1), getattr(one, "num_processes", 1)) > 1:
             raise ValueError(
-                f"predict(): the DataLoader's {type(one).__name__} leaves out the rows of other processes, and the "
+                f"{verb}(): the DataLoader's {type(one).__name__} leaves out the rows of other processes, and the "
                 "result would not match your data. Use a DataLoader without it."
             )
     sampler: Any = getattr(x.batch_sampler, "sampler", x.sampler)
     shuffles = isinstance(sampler, DistributedSampler) and sampler.shuffle
     if shuffles or isinstance(sampler, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)):
-        raise ValueError("predict(): the DataLoader shuffles, so rows would not match your data. Use shuffle=False.")
+        raise ValueError(f"{verb}(): the DataLoader shuffles, so rows would not match your data. Use shuffle=False.")
 
 
 def check_keeps_all_rows(x: Any, verb: str) -> None:

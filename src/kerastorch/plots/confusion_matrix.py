@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
+SMALLEST_TEXT = 3.5  # points of the text in a cell
 _TITLES = {"true": "fraction of each true class", "pred": "fraction of each predicted class", "all": "fraction of all"}
 
 
@@ -72,7 +74,7 @@ def plot_confusion_matrix(
     matrix = confusion_matrix(true, predicted, labels=labels, normalize=normalize)
     size = min(max(0.55 * len(names) + 2.0, 3.4), 20.0)
     axes = target.axes(size, size)
-    _draw(axes, matrix, names, normalize)
+    draw_matrix(axes, matrix, names, normalize)
     return target.save(figure_of(axes))
 
 
@@ -98,29 +100,59 @@ def _classes(
     return np.arange(count), check_class_names(class_names, count)
 
 
-def _draw(axes: Axes, matrix: Array, names: list[str], normalize: str | None) -> None:
-    """Draw the matrix with its values in the cells."""
+def draw_matrix(axes: Axes, matrix: Array, names: list[str], normalize: str | None) -> None:
+    """Draw a confusion matrix, with its values in the cells if they are large enough to be read.
+
+    Args:
+        axes: Axes to draw in.
+        matrix: A row for each true class, `(classes, classes)`.
+        names: Names of the classes.
+        normalize: As for `plot_confusion_matrix`.
+    """
     count = len(names)
     image = axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1 if normalize else max(matrix.max(), 1))
     box = axes.get_window_extent().transformed(axes.figure.dpi_scale_trans.inverted())
     points = 72 * min(box.width, box.height) / count  # side of a cell
-    size = min(11.0, 0.75 * points / max(3, len(str(matrix.max())) if normalize is None else 4) * 1.6)
-    for (row, column), value in np.ndenumerate(matrix):
-        text = f"{value:.2f}" if normalize else f"{value}"
-        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=_text_color(image, value))
-    for line in range(1, count):
+    texts = {place: _cell_text(value, normalize) for place, value in np.ndenumerate(matrix)}
+    size = min(11.0, 1.2 * points / max(3, *map(len, texts.values())))
+    if size >= SMALLEST_TEXT:
+        for (row, column), text in texts.items():
+            color = _text_color(image, float(matrix[row, column]))
+            axes.text(column, row, text, ha="center", va="center", fontsize=size, color=color)
+    else:
+        axes.figure.colorbar(image, ax=axes, label="fraction" if normalize else "count", shrink=0.8)
+    for line in range(1, count) if size >= SMALLEST_TEXT else ():
         axes.axhline(line - 0.5, color="white", linewidth=1.0)
         axes.axvline(line - 0.5, color="white", linewidth=1.0)
-    is_long = max(map(len, names)) > 3
-    axes.set_xticks(
-        range(count), names, rotation=45 if is_long else 0, ha="right" if is_long else "center",
-        rotation_mode="anchor" if is_long else None, parse_math=False,
-    )  # fmt: skip
-    axes.set_yticks(range(count), names, parse_math=False)
+    _set_names(axes, names, points)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     if normalize:
         axes.set_title(_TITLES[normalize])
+
+
+def _cell_text(value: float, normalize: str | None) -> str:
+    """Return the text of a cell: a fraction, or a count, which is no whole number if rows are weighted."""
+    return f"{value:.2f}" if normalize else f"{value:g}" if float(value).is_integer() else f"{value:.1f}"
+
+
+def _set_names(axes: Axes, names: list[str], points: float) -> None:
+    """Set the names of the classes on both axes; of many classes, only some that have room.
+
+    Args:
+        axes: The axes of a matrix.
+        names: Names of the classes.
+        points: Side of a cell in points.
+    """
+    shown = list(range(0, len(names), max(1, math.ceil(SMALLEST_TEXT * 1.3 / points))))
+    labels = [names[one] for one in shown]
+    is_long = max(map(len, names)) > 3
+    size = min(10.0, max(SMALLEST_TEXT, 0.9 * points))
+    axes.set_xticks(
+        shown, labels, rotation=45 if is_long else 0, ha="right" if is_long else "center",
+        rotation_mode="anchor" if is_long else None, parse_math=False, fontsize=size,
+    )  # fmt: skip
+    axes.set_yticks(shown, labels, parse_math=False, fontsize=size)
 
 
 def _text_color(image: AxesImage, value: float) -> str:

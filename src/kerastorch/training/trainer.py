@@ -237,6 +237,17 @@ class Trainer:
             }
         )
 
+    @contextmanager
+    def with_metrics(self, more: Mapping[str, list[MetricSpec]]) -> Iterator[None]:
+        """Add metrics to those of `compile`, by output name, in the passes within a block."""
+        outer = self.metrics, self.has_weighted_metrics
+        self.metrics = {name: [*outer[0].get(name, []), *more.get(name, [])] for name in {**outer[0], **more}}
+        self.has_weighted_metrics = any(one.is_weighted for some in self.metrics.values() for one in some)
+        try:
+            yield
+        finally:
+            self.metrics, self.has_weighted_metrics = outer
+
     def batch_transfer(self, class_weight: Any = None) -> BatchTransfer:
         """Move the model to its device; return what moves batches there.
 
