@@ -111,7 +111,11 @@ def _compiled(optimizer):
 
 
 def test_the_best_value_has_the_best_mean_on_the_held_out_rows():
-    curve = validation_curve(build, X, Y, [1, 2, 16], cv=4, epochs=4, metrics="r2", verbose=0)
+    curve = validation_curve(
+        build, X, Y, [1, 2, 16], cv=4, epochs=4, metrics=["r2", "neg_mean_squared_error"], verbose=0
+    )
+    mean = curve.test_scores["neg_mean_squared_error"].mean(1)
+    assert curve.best("neg_mean_squared_error") == curve.values[int(mean.argmax())]
     assert curve.best() == curve.values[int(curve.test_scores["loss"].mean(1).argmin())]
     assert curve.best("r2") == curve.values[int(curve.test_scores["r2"].mean(1).argmax())]
     assert curve.best("mae", "max") == curve.values[int(curve.test_scores["mae"].mean(1).argmax())]

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from kerastorch.callbacks.history import History
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import mismatch
 from kerastorch.core.nested import leaves
@@ -18,7 +17,7 @@ from kerastorch.model import Model
 from kerastorch.model_selection.fold_arguments import FoldArguments
 from kerastorch.model_selection.fold_models import FoldBuilder
 from kerastorch.model_selection.fold_training import FoldTask, TrainedFold, train_folds
-from kerastorch.model_selection.held_out_metrics import Metric
+from kerastorch.model_selection.held_out_metrics import HeldOutMetric
 from kerastorch.model_selection.result import Fold
 from kerastorch.model_selection.targets import read_targets
 
@@ -40,7 +39,7 @@ class FoldRun:
     """
 
     arguments: FoldArguments
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, HeldOutMetric]
     verbose: int
     curves: bool = False
     train_scores: bool = False
@@ -92,7 +91,7 @@ class FoldRun:
             seed=task.seed,
             train=task.train,
             test=task.test,
-            history=_without_model(trained.history),
+            history=copy.copy(trained.history),  # without the model, which may be large
             scores=with_metrics,
             train_scores=train_scores,
             curves=None if prepared.curves is None else prepared.curves.values,
@@ -126,7 +125,7 @@ class FoldRun:
             if name in scores:
                 raise ValueError(f"the model is compiled with a metric {name!r}, too; pass metrics={{'name': ...}}.")
             try:
-                found[name] = metric(model, y, predictions)
+                found[name] = metric.compute(model, y, predictions)
             except (ValueError, TypeError) as error:
                 raise type(error)(f"metric {name!r} of fold {number}: {error}") from error
         return found
@@ -150,13 +149,6 @@ def _row_by_row(predictions: Any, rows: int) -> Any:
     found = [leaf for _, leaf in leaves(predictions)]
     is_complete = all(isinstance(leaf, np.ndarray) and leaf.ndim and len(leaf) == rows for leaf in found)
     return predictions if found and is_complete else None
-
-
-def _without_model(history: History) -> History:
-    """Return a copy of a history that does not keep the model in memory."""
-    copied = copy.copy(history)
-    vars(copied).pop("model", None)
-    return copied
 
 
 def _in_words(fold: Fold) -> str:

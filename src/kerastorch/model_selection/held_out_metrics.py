@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,24 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 Array = np.ndarray[Any, Any]
-Metric = Callable[[Model, Any, Any], float]  # of the model, the targets and the predictions
 # functions of scikit-learn take predicted classes, unless one of its scorers gives them something else
 _RANKING = "sklearn.metrics._ranking"
 
 
-def parse_metrics(metrics: Any) -> dict[str, Metric]:
+@dataclass(frozen=True)
+class HeldOutMetric:
+    """A metric that is computed on predictions.
+
+    Attributes:
+        compute: Function of the model, the targets and the predictions.
+        larger_is_better: Whether larger values are better; `None` if it is unknown.
+    """
+
+    compute: Callable[[Model, Any, Any], float]
+    larger_is_better: bool | None = None
+
+
+def parse_metrics(metrics: Any) -> dict[str, HeldOutMetric]:
     """Return the metrics to compute on predictions, by name.
 
     Args:
@@ -44,7 +57,7 @@ def parse_metrics(metrics: Any) -> dict[str, Metric]:
     if isinstance(metrics, Mapping):
         return {str(name): _parse(one) for name, one in metrics.items()}
     listed = metrics if isinstance(metrics, (list, tuple, set)) else [metrics]
-    found: dict[str, Metric] = {}
+    found: dict[str, HeldOutMetric] = {}
     for one in listed:
         name = _name_of(one)
         if name in found:
@@ -65,8 +78,8 @@ def _name_of(metric: Any) -> str:
     return name
 
 
-def _parse(metric: Any) -> Metric:
-    """Return a metric as a function of a model, targets and predictions."""
+def _parse(metric: Any) -> HeldOutMetric:
+    """Return one of the `metrics`."""
     from sklearn import metrics as sklearn_metrics
 
     if isinstance(metric, str):
@@ -80,10 +93,10 @@ def _parse(metric: Any) -> Metric:
             f"{shown(metric)}. Metrics of kerastorch belong to the model: compile(metrics=[...])."
         )
     if _is_scorer(metric):
-        return partial(_score, metric)
+        return HeldOutMetric(partial(_score, metric), True)  # scorers give the negative of an error
     if str(getattr(metric, "__module__", "")).startswith("sklearn.metrics."):
-        return partial(_score, _scorer_of(metric))
-    return partial(_call, metric)
+        return _of_function(metric)
+    return HeldOutMetric(partial(_call, metric))
 
 
 def _is_scorer(metric: Any) -> bool:
@@ -97,16 +110,17 @@ def _is_scorer(metric: Any) -> bool:
     return names[:1] == ["estimator"]
 
 
-def _scorer_of(function: Any) -> Any:
-    """Return a scorer for a function of `sklearn.metrics`, with the kind of predictions that it takes."""
+def _of_function(function: Any) -> HeldOutMetric:
+    """Return a function of `sklearn.metrics` as a metric that gives it the kind of predictions that it takes."""
     from sklearn import metrics as sklearn_metrics
 
     scorers = map(sklearn_metrics.get_scorer, sklearn_metrics.get_scorer_names())
-    methods = [
-        getattr(one, "_response_method", None) for one in scorers if getattr(one, "_score_func", None) is function
-    ]
+    known = next((one for one in scorers if getattr(one, "_score_func", None) is function), None)
     default = ("decision_function", "predict_proba") if function.__module__ == _RANKING else "predict"
-    return sklearn_metrics.make_scorer(function, response_method=methods[0] if methods and methods[0] else default)
+    method = getattr(known, "_response_method", default)
+    scorer = sklearn_metrics.make_scorer(function, response_method=method)
+    sign = getattr(known, "_sign", None)
+    return HeldOutMetric(partial(_score, scorer), None if sign is None else sign > 0)
 
 
 def _call(function: Callable[[Any, Any], Any], _: Model, y: Any, predictions: Any) -> float:

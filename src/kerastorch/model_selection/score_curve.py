@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 SIZES = "training rows"  # what varies in a learning curve
-_NO_MODEL: Any = None  # which would know the directions of its metrics
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,6 +30,7 @@ class ScoreCurve:
         train_scores: Name of a score -> its values on the training rows, `(values, folds)`.
         test_scores: Name of a score -> its values on the held-out rows, `(values, folds)`.
         splitter: What divided the rows, in words.
+        metric_directions: Scores, each with whether larger is better, as far as it is known.
     """
 
     name: str
@@ -38,6 +38,7 @@ class ScoreCurve:
     train_scores: Mapping[str, Array]
     test_scores: Mapping[str, Array]
     splitter: str
+    metric_directions: Mapping[str, bool]
 
     @property
     def train_sizes(self) -> Array:
@@ -52,14 +53,14 @@ class ScoreCurve:
         Args:
             score: Name of the score. Default `"loss"`.
             mode: `'min'` if smaller is better, `'max'` if larger is better, `'auto'` (default) to infer it from the
-                name.
+                metric or its name.
 
         Raises:
             ValueError: The score is unknown or always NaN, or `mode='auto'` and the direction is unknown.
         """
         if score not in self.test_scores:
             raise unknown("score", score, self.test_scores)
-        sign = monitor_sign(score, check_mode(mode), _NO_MODEL)
+        sign = monitor_sign(score, check_mode(mode), self)
         means = sign * self.test_scores[score].mean(1)
         if np.isnan(means).all():
             raise ValueError(f"{score} was NaN for every value.")

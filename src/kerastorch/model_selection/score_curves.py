@@ -90,7 +90,7 @@ def learning_curve(
     for count in counts:
         tasks = _tasks(divisions, [order[:count] for order in orders], seed)
         found.append(list(run.labelled(f"{count} rows, ").folds(build, tasks, x, y)))
-    return _curve(SIZES, tuple(counts), found, divisions.splitter)
+    return _curve(SIZES, tuple(counts), found, divisions.splitter, run)
 
 
 @public_api
@@ -154,7 +154,7 @@ def validation_curve(
     for value in values:
         build = FoldBuilder("validation_curve", build_fn, value)
         found.append(list(run.labelled(f"{name} {value}, ").folds(build, tasks, x, y)))
-    return _curve(name, tuple(values), found, divisions.splitter)
+    return _curve(name, tuple(values), found, divisions.splitter, run)
 
 
 def _checked_rows(x: Any, y: Any) -> int:
@@ -207,9 +207,13 @@ def _numbers_of_rows(sizes: Any, most: int) -> list[int]:
     return sorted(counts)
 
 
-def _curve(name: str, values: tuple[Any, ...], found: Sequence[Sequence[Fold]], splitter: str) -> ScoreCurve:
+def _curve(
+    name: str, values: tuple[Any, ...], found: Sequence[Sequence[Fold]], splitter: str, run: FoldRun
+) -> ScoreCurve:
     """Return the scores of all folds for all values."""
     names = list(found[0][0].scores)
     test = {one: np.array([[fold.scores[one] for fold in folds] for folds in found]) for one in names}
     train = {one: np.array([[(fold.train_scores or {})[one] for fold in folds] for folds in found]) for one in names}
-    return ScoreCurve(name, values, train, test, splitter)
+    known = {n: one.larger_is_better for n, one in run.metrics.items() if one.larger_is_better is not None}
+    directions = {**found[0][0].history.metric_directions, **known}
+    return ScoreCurve(name, values, train, test, splitter, directions)

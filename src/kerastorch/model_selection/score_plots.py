@@ -19,7 +19,6 @@ from kerastorch.callbacks.history_plot import (
     PANEL_WIDTH,
     Curve,
     marker_of,
-    numeric_curves,
     panel_names,
     plot_file,
     set_epoch_axis,
@@ -113,13 +112,11 @@ def plot_fold_curves(folds: Sequence[FoldLogs], path: str | os.PathLike[str] | N
 
 def _curves_of(fold: FoldLogs) -> dict[tuple[str, str], Curve]:
     """Return the curves of a fold by their source and the name of the log."""
-    logs, epochs = fold.history.history, fold.history.epoch
     found: dict[tuple[str, str], Curve] = {}
-    own = numeric_curves({name: (epochs, values) for name, values in logs.items() if len(values) == len(epochs)})
-    for name, curve in own.items():
+    for name, curve in fold.history.curves().items():
         found["validation" if name.startswith("val_") else "training", name.removeprefix("val_")] = curve
     for name, values in (fold.held_out or {}).items():
-        found["held out", name] = Curve([epoch + 1 for epoch in epochs], list(values))
+        found["held out", name] = Curve([epoch + 1 for epoch in fold.history.epoch], list(values))
     return found
 
 
