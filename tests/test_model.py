@@ -305,7 +305,8 @@ def test_the_public_names_and_signatures_are_frozen():
     assert sorted(kt.__all__) == [
         "History", "Input", "Model", "Sequential", "__version__", "activations", "call", "callbacks", "config",
         "constraints", "data", "datasets", "evaluation", "initializers", "layers", "load_model", "losses", "metrics",
-        "mixed_precision", "model_selection", "optimizers", "preprocessing", "regularizers", "saving", "utils",
+        "mixed_precision", "model_selection", "optimizers", "plot_histories", "preprocessing", "regularizers", "saving",
+        "utils",
     ]  # fmt: skip
     assert str(inspect.signature(kt.Model.compile)) == (
         "(self, optimizer: 'Any' = 'rmsprop', loss: 'Any' = None, loss_weights: 'Any' = None, metrics: 'Any' = None, "

@@ -79,6 +79,7 @@ def test_without_matplotlib_one_sentence_names_the_package():
         "kt.utils.plot_predictions([[0]], [0])",
         "kt.utils.plot_weights(None)",
         "kt.History().plot()",
+        "kt.plot_histories({})",
     ]
     script = (
         "import sys; sys.modules['matplotlib'] = None\n"
@@ -87,7 +88,7 @@ def test_without_matplotlib_one_sentence_names_the_package():
         "    try:\n        eval(call)\n    except ImportError as error:\n        print(error)\n"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    names = [*PLOTS, "History.plot"]
+    names = [*PLOTS, "History.plot", "plot_histories"]
     assert found.stdout.splitlines() == [f"{name} needs matplotlib: pip install matplotlib" for name in names]
 
 

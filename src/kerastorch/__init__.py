@@ -26,6 +26,7 @@ from kerastorch.callbacks.history import History
 from kerastorch.core.absent_names import absent_name
 from kerastorch.core.keras_names import TOP_LEVEL
 from kerastorch.model import Model
+from kerastorch.plots.histories import plot_histories
 from kerastorch.saving.load import load_model
 from kerastorch.sequential import Sequential
 from kerastorch.symbolic.input import Input
@@ -54,6 +55,7 @@ __all__ = [
     "mixed_precision",
     "model_selection",
     "optimizers",
+    "plot_histories",
     "preprocessing",
     "regularizers",
     "saving",

@@ -67,14 +67,18 @@ def plot_curves(
     return figure
 
 
-def plot_file(path: str | os.PathLike[str] | None) -> Path | None:
+def plot_file(path: str | os.PathLike[str] | None, who: str = "History.plot") -> Path | None:
     """Return the file to save a plot to, checked before the plot is made.
+
+    Args:
+        path: Path of the file, or `None`.
+        who: Name of the function, for messages.
 
     Raises:
         ImportError: Matplotlib is not installed.
         ValueError: The suffix is unknown.
     """
-    require_package("History.plot", "matplotlib")
+    require_package(who, "matplotlib")
     from kerastorch.core.pyplot_figure import check_suffix
 
     if path is None:
