@@ -225,6 +225,151 @@ def test_rows_that_no_axis_explains_are_refused_in_the_methods_for_a_batch():
             method(X.reshape(5, 4, 5), Y[:3])
 
 
+# Time first in arrays, whose rows are batched
+
+
+class Reads(nn.Module):
+    """A module of torch for sequences behind what `before` does with the inputs."""
+
+    def __init__(self, inner, before=lambda x: x, after=lambda y: y):
+        super().__init__()
+        self.inner, self.before, self.after = inner, before, after
+
+    def forward(self, x):
+        x = self.before(x)
+        found = self.inner(x, x, x) if isinstance(self.inner, nn.MultiheadAttention) else self.inner(x)
+        return self.after(found[0] if isinstance(found, tuple) else found)
+
+
+class Embedded(nn.Sequential):
+    def __init__(self, batch_first):
+        layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=batch_first)
+        super().__init__(nn.Embedding(9, 8), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False))
+
+
+STEPS = torch.randn(40, 6, 8, generator=RANDOM)
+IDS = torch.randint(0, 9, (40, 6), generator=RANDOM)
+ROWS_AS_STEPS = {
+    "LSTM": (lambda: Reads(nn.LSTM(8, 4)), STEPS, (6, 4)),
+    "GRU": (lambda: nn.Sequential(nn.LazyLinear(8), Reads(nn.GRU(8, 4))), STEPS, (6, 4)),
+    "RNN": (lambda: Reads(nn.RNN(8, 4), lambda x: x[:, None]), STEPS[:, 0], (1, 4)),
+    "MultiheadAttention": (lambda: Reads(nn.MultiheadAttention(8, 2)), STEPS, (6, 8)),
+    "MultiheadAttention 'layers.0.self_attn'": (
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16), 1, enable_nested_tensor=False),
+        STEPS,
+        (6, 8),
+    ),
+    "MultiheadAttention '1.layers.0.self_attn'": (lambda: Embedded(batch_first=False), IDS, (6, 8)),
+}
+
+
+class Items(torch.utils.data.Dataset):
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, index):
+        return self.x[index], self.y[index]
+
+
+@pytest.mark.parametrize("kind", ROWS_AS_STEPS)
+def test_rows_that_would_be_steps_of_the_same_sequences_are_refused(kind):
+    make_net, x, shape = ROWS_AS_STEPS[kind]
+    y = torch.zeros(len(x), *shape)
+    sentence = rf"{kind}.* takes the first axis as time \(batch_first=False\).*batch_first=True.*predict_on_batch"
+    model = make(make_net(), "mse")
+    calls = [
+        lambda: model.fit(x, y, verbose=0),
+        lambda: model.fit(x.numpy(), y, verbose=0, validation_split=0.5),
+        lambda: model.fit(Items(x, y), verbose=0),
+        lambda: model.fit(lambda: [(x, y)], validation_data=(x, y), verbose=0),
+        lambda: model.fit(x, y, batch_size=40, verbose=0),  # shuffled
+        lambda: model.evaluate(x, y, verbose=0),
+        lambda: model.predict(x, verbose=0),
+        lambda: list(model.predict_iter(x)),
+        lambda: model.find_lr(x, y),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=sentence):
+            call()
+
+
+@pytest.mark.parametrize("kind", ROWS_AS_STEPS)
+def test_one_batch_with_time_first_is_the_sequence_of_a_call_by_hand(kind):
+    make_net, x, _ = ROWS_AS_STEPS[kind]
+    model = make(make_net(), "mse")
+    found = model.predict_on_batch(x)
+    with torch.no_grad():
+        outputs = model.eval()(x)
+    np.testing.assert_allclose(found, outputs, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.predict(x, batch_size=len(x), verbose=0), outputs, rtol=1e-5, atol=1e-6)
+    loader = DataLoader([(x, outputs + 2)], batch_size=None)
+    assert model.evaluate(loader, verbose=0) == pytest.approx(4, rel=1e-4)
+    assert model.evaluate(x, outputs + 2, batch_size=len(x), verbose=0) == pytest.approx(4, rel=1e-4)
+    model.fit(loader, verbose=0)
+    model.fit(x, outputs, batch_size=len(x), shuffle=False, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("net", "x"),
+    [
+        (lambda: Reads(nn.LSTM(8, 4, batch_first=True)), STEPS),
+        (lambda: Reads(nn.LSTM(8, 4), lambda x: x.transpose(0, 1), lambda y: y.transpose(0, 1)), STEPS),
+        (lambda: Reads(nn.MultiheadAttention(8, 2, batch_first=True)), STEPS),
+        (lambda: Embedded(batch_first=True), IDS),
+        (lambda: Reads(nn.GRU(8, 4, batch_first=True), lambda x: x[:, None]), STEPS[:, 0]),
+        (lambda: Reads(nn.LSTM(8, 4), lambda x: x.transpose(0, 1), lambda y: y.transpose(0, 1)), STEPS[:6]),
+    ],
+)
+def test_modules_with_the_batch_where_they_expect_it_train_on_arrays(net, x):
+    model = make(net(), "mse")
+    with torch.no_grad():
+        outputs = model.eval()(x)
+    np.testing.assert_allclose(model.predict(x, batch_size=7, verbose=0), outputs, rtol=1e-4, atol=1e-5)
+    model.fit(x, outputs, verbose=0)
+    assert model.evaluate(x, outputs, verbose=0) < 1
+
+
+def test_rows_that_would_be_the_steps_of_one_sequence_are_refused():
+    model = make(Reads(nn.LSTM(8, 4, batch_first=True)), "mse")
+    for call in (lambda: model.fit(STEPS[:, 0], torch.zeros(40, 4), verbose=0), lambda: model.predict(STEPS[:, 0])):
+        with pytest.raises(ValueError, match=r"LSTM 'inner' of torch takes a tensor with two axes as one sequence"):
+            call()
+    assert model.predict_on_batch(STEPS[:, 0]).shape == (40, 4)
+
+
+def test_a_loader_that_stacks_samples_before_a_module_with_time_first_is_warned_about():
+    rows = Items(STEPS, torch.zeros(40, 6, 4))
+    model = make(Reads(nn.LSTM(8, 4)), "mse")
+    for verb in (model.fit, model.evaluate, model.predict):
+        with pytest.warns(UserWarning, match=r"DataLoader stacks samples.*batch_first=True.*torch.stack\(samples, 1\)"):
+            verb(DataLoader(rows, batch_size=8), verbose=0)
+
+    def put_time_first(samples):
+        return tuple(torch.stack(column, 1) for column in zip(*samples, strict=True))
+
+    model.fit(DataLoader(rows, batch_size=8, collate_fn=put_time_first), verbose=0)
+
+
+def test_a_state_that_a_module_keeps_is_not_changed_by_the_check():
+    class Stateful(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.calls, self.state = nn.GRU(8, 4), 0, None
+
+        def forward(self, x):
+            self.calls += 1
+            found, self.state = self.rnn(x.transpose(0, 1))
+            return found.transpose(0, 1)
+
+    net = Stateful()
+    make(net, "mse").fit(STEPS, torch.zeros(40, 6, 4), batch_size=20, verbose=0)
+    assert net.calls == 2
+    assert type(net.state) is torch.Tensor
+
+
 # Lists of batches, and of samples
 
 

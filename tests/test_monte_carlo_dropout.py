@@ -232,7 +232,7 @@ def test_a_dropout_layer_of_the_users_own_is_active():
         lambda: nn.Sequential(nn.Linear(6, 2), nn.Dropout(0.0)),
         lambda: kt.Sequential([L.Dense(2), L.Dropout(0.0), L.GaussianNoise(0.5)]),
         lambda: Functional(lambda x, training: F.dropout(x, 0.0, training)),
-        lambda: first(nn.LSTM(6, 4, dropout=0.0)),
+        lambda: nn.Sequential(nn.Unflatten(1, (1, 6)), first(nn.LSTM(6, 4, dropout=0.0, batch_first=True))),
     ],
 )
 def test_a_model_without_dropout_is_refused(make):

@@ -69,6 +69,7 @@ class DataAdapter:
         kind: Kind of the data, for messages, such as `"arrays"` or `"DataLoader"`.
         columns: Names of the columns of a DataFrame, else `None`.
         samples: Number of rows, `None` if unknown.
+        reader: Reads what the data yield.
         workers: Number of workers.
     """
 
@@ -85,10 +86,10 @@ class DataAdapter:
         reader: BatchReader | None = None,
         workers: int = 0,
     ) -> None:
-        self._prefetcher, self._reader = prefetcher, reader or BatchReader()
-        self.kind = _kind_of(x, y, names[0], self._reader.row_axes)
+        self._prefetcher, self.reader = prefetcher, reader or BatchReader()
+        self.kind = _kind_of(x, y, names[0], self.reader.row_axes)
         self.columns = column_names(x)
-        if isinstance(x, TensorDataset) and self._reader.reads_tensors_as_arrays:
+        if isinstance(x, TensorDataset) and self.reader.reads_tensors_as_arrays:
             _check_not_given(self.kind, y=y, sample_weight=sample_weight)
             if len(x.tensors) > 3:
                 raise ValueError(
@@ -96,16 +97,16 @@ class DataAdapter:
                     "(x, y, sample_weight). Several inputs are a list: fit([a, b], y)."
                 )
             x, y, sample_weight = (*x.tensors, None, None)[:3]
-            if not self._reader.inputs_only:
+            if not self.reader.inputs_only:
                 warn_of_integer_weights(sample_weight)
             self.kind = "arrays"
         self.workers = check_workers(workers, self.kind)
         if self.kind == "arrays":
             arrays.check_indexes(x, y)
             if y is None and isinstance(x, Mapping):
-                x, y, _ = self._reader.read_arrays(x)
+                x, y, _ = self.reader.read_arrays(x)
             checked = _check_arrays(_open(x, y, sample_weight, names), names, finite)
-            self._data: Any = cast(self._reader.with_target(checked))
+            self._data: Any = cast(self.reader.with_target(checked))
             self.samples: int | None = first_rows(self._data.x)
         elif self.kind == OBJECT:
             self._data = [x] if y is None else [Batch(x, *map(arrays.to_tensors, (y, sample_weight), names[1:]))]
@@ -123,7 +124,7 @@ class DataAdapter:
     def read_by(self, reader: BatchReader) -> Self:
         """Return the same data, whose batches another reader reads."""
         other = copy.copy(self)
-        other._reader = reader
+        other.reader = reader
         return other
 
     def read_in(self, workers: int) -> Self:
@@ -185,10 +186,10 @@ class DataAdapter:
                 raise ValueError(f"batch_size cannot be given with a {self.kind}; it comes in batches.")
             if self.kind == SEQUENCE:
                 shuffled = self._shuffles(shuffle)
-                return SequenceBatches(self._data, shuffled, seed, reader=self._reader, workers=self.workers)
+                return SequenceBatches(self._data, shuffled, seed, reader=self.reader, workers=self.workers)
             if self.kind == "DataLoader":
-                return LoaderBatches(self._data, reader=self._reader, trains=trains)
-            return StreamBatches(self._data, reader=self._reader)
+                return LoaderBatches(self._data, reader=self.reader, trains=trains)
+            return StreamBatches(self._data, reader=self.reader)
         default = self.own_batch_size or DEFAULT_BATCH_SIZE
         size = default if batch_size is None else check_batch_size(batch_size)
         if self.kind == "arrays":
@@ -196,17 +197,17 @@ class DataAdapter:
         shuffled, seed = order_of(self._data, self._shuffles(shuffle), seed)
         if self.kind == "IterableDataset":
             samples = DataLoader(Samples(self._data), size, generator=torch.Generator(), collate_fn=collate_samples)
-            return LoaderBatches(samples, reader=self._reader, trains=trains)
+            return LoaderBatches(samples, reader=self.reader, trains=trains)
         dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
         count = len(self._data) if rows is None else len(rows)
         if self.workers:
             requests = RequestSampler(count, seed, shuffled)
             loader = worker_loader(dataset, size, requests, self.workers, trains=trains)
-            return LoaderBatches(loader, requests, reader=self._reader, trains=trains)
+            return LoaderBatches(loader, requests, reader=self.reader, trains=trains)
         sampler = EpochSampler(count, seed, shuffled)
         # with its own generator, since a DataLoader otherwise draws from torch's global one at the start of each pass
         loader = DataLoader(dataset, size, sampler=sampler, generator=torch.Generator(), collate_fn=collate_samples)
-        return LoaderBatches(loader, sampler, reader=self._reader, trains=trains)
+        return LoaderBatches(loader, sampler, reader=self.reader, trains=trains)
 
     def _shuffles(self, shuffle: bool | str) -> bool:
         if shuffle == "batch":

@@ -22,6 +22,7 @@ from kerastorch.training.compile_mixin import CompileMixin
 from kerastorch.training.fit_data import adapt
 from kerastorch.training.log_names import in_keras_order
 from kerastorch.training.preflight import check_columns
+from kerastorch.training.row_axis import check_row_axis
 
 _ARGUMENTS = ("check_finite", "workers")  # of a report that `evaluate` has itself
 
@@ -127,6 +128,7 @@ class EvaluateMixin(CompileMixin):
         reader = self._batch_reader(trainer, "test_step")
         source = adapt(x, y, sample_weight, feed, reader, finite=check_finite, workers=workers)
         check_columns(trainer.state.feature_names, source.columns)
+        check_row_axis(feed.parts, source, batch_size)
         batches = eval_batches(source, batch_size, steps, grows=self._row_by_row)
         own = to_list(callbacks)
         told = CallbackList([*own, *make_progress_callbacks(verbose, "Evaluate")], self, _steps(verbose, batches))

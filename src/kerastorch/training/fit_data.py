@@ -10,6 +10,7 @@ from torch import nn
 
 from kerastorch.callbacks.base import Callback
 from kerastorch.core.errors import check_int, shown
+from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import map_structure
 from kerastorch.core.rng_state import RandomStates
 from kerastorch.data.adaptive_batch_size import eval_batches
@@ -28,6 +29,7 @@ from kerastorch.data.spanning_batches import SpanningBatches
 from kerastorch.data.validation_split import check_split
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.training.preflight import check_last_batch
+from kerastorch.training.row_axis import check_row_axis
 
 
 class Split(NamedTuple):
@@ -153,12 +155,13 @@ def assemble(
     if share:
         rows, held_out = source.split(share, stratify=split.stratify, shuffle=split.shuffle, seed=split.seed)
         validation = source.read_by(validation_reader)
-    held = None if validation is None else validation.holder
+    held, parts = None if validation is None else validation.holder, modules(model)
     is_captured = any(getattr(one, "is_checkpointer", False) for one in callbacks)
     # a checkpointer refers to the whole fit, so that everything would be found a second time in it
     others = [None if getattr(one, "is_checkpointer", False) else one for one in callbacks]
     random = RandomStates(is_captured, data=source.holder, validation=held, **generators_in, callbacks=others)
     shuffle = shuffle if limits.overfit_batches is None else False
+    check_row_axis(parts, source, batch_size, is_shuffled=bool(shuffle))
     training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows, trains=True)
     if limits == limits._replace(steps_per_epoch=None, limit_batches=None, overfit_batches=None):
         check_ends(training, "steps_per_epoch")
@@ -173,6 +176,7 @@ def assemble(
     if validation is None:
         return FitData(training, None, random, targets, None, "", is_shuffled)
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
+    check_row_axis(parts, validation, size)
     steps = _validation_steps(validation, size, held_out, limits)
     validating = eval_batches(validation, size, steps, grows=can_grow, rows=held_out, name="validation_steps")
     on_validation = _selected(validation.targets(), held_out)

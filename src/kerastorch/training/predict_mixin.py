@@ -26,6 +26,7 @@ from kerastorch.training.fit_data import adapt
 from kerastorch.training.monte_carlo_dropout import sampling
 from kerastorch.training.predictions import PredictionCollector, to_arrays
 from kerastorch.training.preflight import check_columns
+from kerastorch.training.row_axis import check_row_axis
 from kerastorch.training.step_mixin import StepMixin
 from kerastorch.training.trainer import Trainer
 
@@ -85,6 +86,7 @@ class PredictMixin(StepMixin):
         array([[1., 2., 3., 4.]], dtype=float32)
         """
         trainer, transfer, source = self._prediction_parts(x, "predict", workers)
+        check_row_axis(transfer.parts, source, batch_size)
         batches = eval_batches(source, batch_size, steps, grows=lambda: can_be_measured(modules(self)))
         own = to_list(callbacks)
         params = {"verbose": verbose, "epochs": 1, "steps": batches.steps()}
@@ -153,6 +155,7 @@ class PredictMixin(StepMixin):
         [[3.0]]
         """
         trainer, transfer, source = self._prediction_parts(x, "predict_iter", workers)
+        check_row_axis(transfer.parts, source, batch_size)
         batches = limit_batches(source.batches(batch_size), steps)
         drawn = sampling(mc_dropout)
 
