@@ -6,6 +6,7 @@ import math
 import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import kerastorch as kt
 from kerastorch.callbacks import Callback, EarlyStopping, History
-from kerastorch.callbacks.epoch_meter import RESOURCES
+from kerastorch.callbacks.epoch_meter import RESOURCES, peak_memory
 from kerastorch.errors import CheckpointCorruptError, CheckpointError
 
 ROWS = 20
@@ -158,6 +159,70 @@ def test_copies_and_loaded_models_have_no_history(tmp_path):
     other = kt.load_model(tmp_path / "model.kt")
     fit(other, 1)
     assert other.history.epoch == [0]
+
+
+def test_the_curves_of_a_loaded_model_continue_if_it_gets_its_history(tmp_path):
+    model = make_model()
+    first = fit(model, 2)
+    model.save(tmp_path / "model.kt")
+    model.history.save(tmp_path / "history.json")
+    other = kt.load_model(tmp_path / "model.kt")
+    other.history = History.load(tmp_path / "history.json")
+    second = fit(other, 2)
+    assert other.history.history["loss"] == first["loss"] + second["loss"]
+    assert other.history.fits == [range(2), range(2, 4)]
+    assert other.history.model is other
+
+
+def test_a_model_may_have_another_history_before_it_is_trained():
+    class Net(kt.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = kt.layers.Dense(1)
+            self.history = ["notes"]
+
+        def forward(self, x):
+            return self.dense(x)
+
+    model = Net()
+    model.compile("sgd", "mse")
+    history = fit(model, 1)
+    assert model.history.history == history.history
+
+
+@pytest.mark.parametrize("kind", ["sequential", "functional", "subclass", "view"])
+@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_every_kind_of_model_has_the_curves_of_all_fits(kind, jit):
+    model = MODELS[kind]()
+    model.compile("sgd", "mse", jit_compile=jit)
+    loader = DataLoader(TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)), 8)
+    first, second = model.fit(loader, epochs=2, verbose=0), fit(model, 1)
+    assert model.history.history == joined(first, second)
+    assert model.history.fits == [range(2), range(2, 3)]
+    assert None not in model.history.resources["samples_per_second"]
+    assert "history" not in str(model.state_dict().keys())
+
+
+def functional():
+    x = kt.Input((1,))
+    return kt.Model(x, kt.layers.Dense(1)(x))
+
+
+class Subclass(kt.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = kt.layers.Dense(1)
+
+    def forward(self, x):
+        return self.dense(x)
+
+
+MODELS = {
+    "sequential": lambda: kt.Sequential([kt.layers.Dense(1)]),
+    "functional": functional,
+    "subclass": Subclass,
+    "view": lambda: kt.Model(torch.nn.Linear(1, 1)),
+}
 
 
 def test_what_is_no_fit_leaves_the_history():
@@ -358,6 +423,14 @@ def test_the_time_before_a_resume_within_an_epoch_counts(tmp_path, clock):
     # the state is that after the first batch: 2 s, then two batches, and the callback at the end of the epoch
     assert history.resources["epoch_seconds"] == [2 + 2 + 5]
     assert history.resources["samples_per_second"] == [ROWS / 4]
+
+
+def test_peak_memory_is_that_of_the_cuda_devices_of_the_model(monkeypatch):
+    devices = {torch.device("cuda", 0): 100, torch.device("cuda", 1): 20}
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", devices.__getitem__)
+    parameters = [SimpleNamespace(device=device) for device in (*devices, *devices, torch.device("cpu"))]
+    assert peak_memory(SimpleNamespace(parameters=lambda: parameters)) == 120
+    assert peak_memory(torch.nn.Linear(1, 1)) == peak_memory(None) > 2**20
 
 
 def test_a_frame_has_the_resources_where_asked():

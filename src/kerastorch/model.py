@@ -201,7 +201,9 @@ class Model(
     def _fitting(self, prepared: PreparedFit) -> Iterator[None]:
         """Lock the model and add the epochs of a fit to its history; the block trains."""
         with model_lock(self, "fit"):
-            self.history, self.stop_training = self.history or History(), False
+            earlier: object = self.history  # a subclass may have set another object under this name
+            self.history = earlier if isinstance(earlier, History) else History()
+            self.stop_training = False
             self.trainer.state.record_features(prepared.columns)
             with prepared.history.recorded_in(self.history, self.trainer.state):
                 yield
