@@ -92,6 +92,11 @@ def current_autograd_node() -> str:
     return "" if node is None else str(node.name())
 
 
+def operation_schema(operation: Any) -> Any:
+    """Return the arguments and results of an operation, with what it changes in place."""
+    return required(operation, "_schema")
+
+
 def aten_operation(name: str) -> Any:
     """Return a private operation of `torch.ops.aten`, or `None`: torch does not count its multiply-adds."""
     return getattr(torch.ops.aten, name, None)

@@ -27,7 +27,12 @@ _ELEMENTWISE_OPTIMIZERS = {
 
 def is_elementwise(optimizer: TorchOptimizer) -> bool:
     """Return whether an optimizer updates each element of a weight as if it were a weight of its own."""
-    return torch_class(optimizer) in _ELEMENTWISE_OPTIMIZERS
+    return is_elementwise_class(torch_class(optimizer))
+
+
+def is_elementwise_class(kind: type) -> bool:
+    """Return whether the optimizers of a class update each element as if it were a weight of its own."""
+    return kind in _ELEMENTWISE_OPTIMIZERS
 
 
 class BucketState(NamedTuple):

@@ -1,0 +1,1 @@
+"""Training several models of one architecture at once: their steps run as one graph."""
