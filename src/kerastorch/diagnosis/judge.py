@@ -1,0 +1,101 @@
+"""The rules in their order, and which finding explains another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kerastorch.diagnosis import remedies, rules_data, rules_fit, rules_rate, rules_validation
+from kerastorch.diagnosis.findings import (
+    HEALTHY,
+    NO_VALIDATION,
+    REMARKS,
+    TOO_FEW_EPOCHS,
+    Finding,
+    Remedy,
+)
+from kerastorch.diagnosis.run import Run
+
+FEWEST_EPOCHS = 4
+
+
+def findings_of(run: Run) -> tuple[Finding, ...]:
+    """Return the findings on a fit, the most important first."""
+    found = [*_certain(run)]
+    explodes = rules_rate.exploding(run)
+    if explodes is not None:
+        found.insert(0, explodes)
+    elif run.epochs >= FEWEST_EPOCHS:
+        found += _of_curves(run, {one.cause for one in found})
+    else:
+        found.append(_too_few_epochs(run))
+    if run.validation is None and explodes is None:
+        found.append(_no_validation())
+    if all(one.cause in (NO_VALIDATION,) for one in found):
+        found.insert(0, _healthy(run))
+    return tuple(found)
+
+
+def _certain(run: Run) -> Iterator[Finding]:
+    """Yield the findings that follow from facts on the data, whatever the curves are."""
+    for rule in (rules_data.data_order, rules_data.leakage, rules_data.label_problems):
+        finding = rule(run)
+        if finding is not None:
+            yield finding
+
+
+def _of_curves(run: Run, known: set[str]) -> Iterator[Finding]:
+    """Yield the findings on the shapes of the curves.
+
+    Args:
+        run: The fit.
+        known: Causes that were found already.
+    """
+    high = rules_rate.rate_too_high(run)
+    if high is not None:
+        yield high
+        return
+    low, flat = rules_rate.rate_too_low(run), rules_rate.plateau(run)
+    over = None if low is not None else rules_fit.overfitting(run)
+    jumps = rules_rate.noise(run)
+    if over is not None:
+        yield over
+    if low is not None:
+        yield low
+    under = None if low is not None or over is not None else rules_fit.underfitting(run)
+    pair = [one for one in (flat if over is None and low is None else None, under) if one is not None]
+    yield from pair
+    if jumps is not None:
+        yield jumps
+    better = rules_validation.validation_better(run)
+    if better is not None:
+        yield better
+
+
+def _too_few_epochs(run: Run) -> Finding:
+    return Finding(
+        TOO_FEW_EPOCHS, f"{run.epochs} epoch{'s are' if run.epochs > 1 else ' is'} too few to say more.", None,
+        (f"The rules compare {FEWEST_EPOCHS} epochs at least.",),
+        (Remedy("Train longer.", "model.fit(..., epochs=20)"),),
+    )  # fmt: skip
+
+
+def _no_validation() -> Finding:
+    return Finding(
+        NO_VALIDATION, "Without validation data nobody knows whether the network overfits.", None, (),
+        (Remedy("Validate on rows that are not trained on.", "model.fit(..., validation_split=0.2)"),),
+    )  # fmt: skip
+
+
+def _healthy(run: Run) -> Finding:
+    curves = [curve for curve in (run.loss, run.validation) if curve is not None]
+    numbers = " and ".join(f"{curve.name} is {curve.end:.3g}" for curve in curves)
+    more = () if "EarlyStopping" in run.settings.callbacks else (remedies.EARLY_STOPPING,)
+    return Finding(
+        HEALTHY, "The curves show no fault.", None, (f"At the end {numbers}.",),
+        (Remedy("Test on rows that no choice was made with.", "model.evaluate(x_test, y_test)"), *more),
+    )  # fmt: skip
+
+
+def is_remark(finding: Finding) -> bool:
+    """Return whether a finding is no fault of the fit."""
+    return finding.cause in REMARKS

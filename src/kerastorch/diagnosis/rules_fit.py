@@ -1,0 +1,144 @@
+"""Rules on the two ways to fail: overfitting and underfitting."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+
+from kerastorch.diagnosis import remedies
+from kerastorch.diagnosis.curves import running_median, trend
+from kerastorch.diagnosis.findings import OVERFITTING, UNDERFITTING, Finding
+from kerastorch.diagnosis.run import Run
+
+_RISE = 0.1
+_GAP = 0.15
+_STRONG_PENALTY = 0.02
+_STRONG_DROPOUT = 0.65
+_FEW_UNITS = 4
+
+
+def overfitting(run: Run) -> Finding | None:
+    """Find a validation loss that rises while the training loss falls, or that is far above it."""
+    validation = run.validation
+    if validation is None or len(validation) < 4:
+        return None
+    smooth = validation.smooth
+    best = int(smooth.argmin())
+    rise = validation.end / float(smooth[best]) - 1 if smooth[best] > 0 else 0.0
+    after = smooth[best:]
+    loss_then = float(np.interp(validation.epochs[best], run.loss.epochs, run.loss.smooth))
+    falls = loss_then - run.loss.end > 0.04 * loss_then
+    is_rising = len(after) >= 3 and falls and rise >= max(0.05, 3 * run.validation_roughness)
+    is_rising = is_rising and (rise >= _RISE or (trend(after)[0] > 0.6 and len(after) >= 5))
+    gap = run.training_skill - run.validation_skill
+    has_gap = gap >= _GAP and validation.end >= 1.6 * run.loss.end
+    if not is_rising and not has_gap:
+        return None
+    evidence = []
+    if is_rising:
+        since = int(validation.epochs[min(best + 1, len(validation) - 1)])
+        evidence.append(
+            f"{validation.name} was lowest in epoch {validation.epochs[best]}, {smooth[best]:.3g}, and is "
+            f"{validation.end:.3g} at the end, {rise:.0%} more, while {run.loss.name} fell from {loss_then:.3g} to "
+            f"{run.loss.end:.3g}."
+        )
+    else:
+        since = _gap_since(run, gap)
+        evidence.append(f"At the end {run.loss.name} is {run.loss.end:.3g}, and {validation.name} {validation.end:.3g}.")
+    metric, held = run.curves.metric, run.curves.validation_metric
+    if metric is not None and held is not None and metric.end - held.end > 0.02:
+        evidence.append(f"At the end {metric.name} is {metric.end:.3f}, and {held.name} {held.end:.3f}.")
+    parameters, rows = run.settings.parameters, run.settings.rows
+    if parameters and rows and parameters > rows:
+        evidence.append(f"The network has {parameters:,} weights for {rows:,} training rows.")
+    return Finding(
+        OVERFITTING, "The network learns the training rows by heart, with their noise, and not only the rule.", since,
+        tuple(evidence), remedies.against_overfitting(run), "loss",
+    )  # fmt: skip
+
+
+def _gap_since(run: Run, gap: float) -> int:
+    """Return the epoch since which the gap between both losses is more than half of the last one."""
+    validation = run.validation
+    assert validation is not None
+    loss = np.interp(validation.epochs, run.loss.epochs, run.loss.smooth)
+    gaps = running_median((validation.values - loss) / run.baseline, 3)
+    small = np.flatnonzero(gaps < gap / 2)
+    return int(validation.epochs[min(int(small[-1]) + 1, len(validation) - 1)]) if len(small) else 1
+
+
+def underfitting(run: Run) -> Finding | None:
+    """Find a training loss that stays high: too few epochs, too strong a penalty or dropout, too small a network."""
+    kind, why = _kind_of_underfitting(run)
+    if not kind:
+        return None
+    values = run.loss.values
+    known = run.known_baseline
+    level = f"; a constant prediction has {known:.3g}" if known is not None else ""
+    evidence = [f"{run.loss.name} is {run.loss.end:.3g} at the end{level}."]
+    if run.validation is not None:
+        evidence.append(f"{run.validation.name} is {run.validation.end:.3g}, not far from it.")
+    if kind == "epochs":
+        evidence.append(f"It fell from {values[0]:.3g} and was still falling when training ended.")
+    evidence += [why] if why else []
+    summary = {
+        "penalty": "The penalty on the weights is so strong that the network cannot learn the rule.",
+        "dropout": "So much is dropped in training that the network cannot learn the rule.",
+        "epochs": "Training ended before the network had learned the rule.",
+        "size": "The network is too small for the rule.",
+        "unknown": "The network does not learn the rule: it is too small, or the features do not contain it.",
+    }[kind]
+    return Finding(UNDERFITTING, summary, None, tuple(evidence), remedies.against_underfitting(run, kind), "loss")
+
+
+def _kind_of_underfitting(run: Run) -> tuple[str, str]:
+    """Return what the evidence speaks for, and a sentence with it; empty text if the network does not underfit."""
+    settings, hidden = run.settings, run.settings.widths[:-1]
+    limit, lack = _limit(run)
+    penalty = _strongest_penalty(run)
+    if run.best_skill < limit:
+        if penalty >= _STRONG_PENALTY or run.curves.penalty > 0.5:
+            return "penalty", f"The penalty is {', '.join(settings.penalties) or f'{run.curves.penalty:.0%} of the loss'}."
+        if settings.dropout and max(settings.dropout) >= _STRONG_DROPOUT:
+            return "dropout", f"{max(settings.dropout):.0%} of the values are dropped."
+    is_short = run.late_share * (1 - run.best_skill) >= 0.04 and run.fall < -0.6
+    if is_short and run.best_skill < max(0.85, limit):
+        return "epochs", f"The last third of the epochs has {run.late_share:.0%} of the fall."
+    if run.best_skill >= limit or not run.settings.is_known or run.known_baseline is None:
+        return "", ""
+    if not hidden or min(hidden) <= _FEW_UNITS:
+        units = f"The smallest hidden layer has {min(hidden)} units." if hidden else "The network has no hidden layer."
+        return "size", f"{units} {lack}".strip()
+    if lack or run.best_skill < 0.35:
+        return "unknown", lack
+    return "", ""
+
+
+def _limit(run: Run) -> tuple[float, str]:
+    """Return the skill below which a network is said to underfit, and a sentence if the data say more than it found."""
+    score = run.data.reference.validation_score or run.data.reference.score
+    if score is None:
+        return 0.78, ""
+    metric = run.curves.validation_metric or run.curves.metric
+    if run.data.reference.wrong_labels is None:  # a regression, whose score is R²
+        found = run.best_skill if run.known_baseline is not None else math.nan
+        is_worse = score - found > 0.1
+        name = "R²"
+    else:
+        found = math.nan if metric is None or "acc" not in metric.name else metric.end
+        is_worse = score - found > 0.05
+        name = "accuracy"
+    if math.isnan(found):
+        return 0.78, ""
+    if is_worse:
+        return 0.9, f"A forest of scikit-learn has the {name} {score:.2f} on the same rows, the network {found:.2f}."
+    return 0.0, ""
+
+
+def _strongest_penalty(run: Run) -> float:
+    """Return the largest factor of the penalties, and of a weight decay that is larger than usual."""
+    numbers = [float(one) for text in run.settings.penalties for one in re.findall(r"=?(\d[\d.e-]*)\)?", text)[-1:]]
+    decay = run.settings.weight_decay
+    return max([*numbers, decay if decay > 0.1 else 0.0], default=0.0)

@@ -1,0 +1,57 @@
+"""The rule on a validation that is better than the training, and its reasons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kerastorch.diagnosis.findings import VALIDATION_BETTER, Finding, Remedy
+from kerastorch.diagnosis.run import Run
+
+_BELOW = 0.05
+_FEW_ROWS = 60
+
+
+def validation_better(run: Run) -> Finding | None:
+    """Find a validation loss that stays below the training loss, and say why that may be."""
+    validation = run.validation
+    if validation is None or len(validation) < 3:
+        return None
+    half = slice(len(validation) // 2, None)
+    loss = np.interp(validation.epochs, run.loss.epochs, run.loss.values)[half]
+    below = 1 - validation.values[half] / np.maximum(loss, 1e-12)
+    share = float(np.median(below))
+    if share < _BELOW or float((below > 0).mean()) < 0.8:
+        return None
+    reasons = _reasons(run)
+    evidence = (
+        f"In the second half of the epochs {validation.name} is {share:.0%} lower than {run.loss.name}.",
+        *reasons,
+    )
+    remedies = (
+        Remedy("Compare both parts in the same way, after training.", "model.evaluate(x, y); model.evaluate(x_val, y_val)"),
+        Remedy("Look for validation rows that are copies of training rows.", "history.diagnose(x, y, validation_data)"),
+        Remedy("Draw the validation rows at random, from all classes.", "model.fit(..., validation_split=0.2, validation_shuffle=True)"),
+    )  # fmt: skip
+    summary = "The validation loss is lower than the training loss. This is no fault of the network."
+    if not reasons:
+        summary = "The validation loss is lower than the training loss, and the settings do not say why."
+    return Finding(VALIDATION_BETTER, summary, None, evidence, remedies, "loss")
+
+
+def _reasons(run: Run) -> list[str]:
+    """Return sentences on what makes the validation loss lower."""
+    settings, found = run.settings, []
+    if settings.dropout:
+        rates = ", ".join(f"{rate:.2g}" for rate in dict.fromkeys(settings.dropout))
+        found.append(f"Dropout or noise ({rates}) acts in training only, and makes the training loss larger.")
+    if run.pace * len(run.loss) > 0.1 and run.epochs < 20:
+        found.append("The training loss is a mean over the epoch, while the network improves; validation comes after it.")
+    if settings.validation_rows is not None and settings.validation_rows <= _FEW_ROWS:
+        found.append(f"The validation has only {settings.validation_rows} rows, which may be easier ones by chance.")
+    if settings.has_class_weight:
+        found.append("Weights of classes or rows act in the training loss only.")
+    if run.curves.loss.name == "loss" and settings.penalties:
+        found.append("Penalties may be a part of the training loss.")
+    if not found and settings.is_known:
+        found.append("The fit has no dropout: the validation rows are easier, or the training has wrong labels.")
+    return found

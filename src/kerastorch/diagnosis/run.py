@@ -1,0 +1,154 @@
+"""Run: everything that is known about one fit, with the numbers that several rules need."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from kerastorch.diagnosis.curves import Array, Curve, Curves, baseline_of, roughness, slope, trend
+from kerastorch.diagnosis.data_facts import NO_DATA, DataFacts
+from kerastorch.diagnosis.settings import UNKNOWN, FitSettings
+
+_TYPICAL_RATES = {  # of torch.optim: from where to where rates are usual
+    "SGD": (1e-3, 0.3), "Adam": (1e-4, 2e-2), "AdamW": (1e-4, 2e-2), "NAdam": (1e-4, 2e-2), "RAdam": (1e-4, 2e-2),
+    "Adamax": (2e-4, 4e-2), "RMSprop": (5e-5, 1e-2), "Adagrad": (1e-3, 0.5), "Rprop": (1e-4, 0.1),
+    "Adadelta": (1e-2, 5.0), "Lion": (1e-5, 2e-3), "Adafactor": (1e-4, 5e-2),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fit.
+
+    Attributes:
+        curves: Its curves.
+        settings: Its settings, as far as they are known.
+        data: Facts about its data, as far as they were given.
+    """
+
+    curves: Curves
+    settings: FitSettings = UNKNOWN
+    data: DataFacts = field(default=NO_DATA)
+
+    @property
+    def loss(self) -> Curve:
+        """The training loss."""
+        return self.curves.loss
+
+    @property
+    def validation(self) -> Curve | None:
+        """The validation loss; `None` without validation."""
+        return self.curves.validation
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs."""
+        return len(self.loss)
+
+    @cached_property
+    def known_baseline(self) -> float | None:
+        """The loss of the best constant prediction; `None` if it is unknown."""
+        return baseline_of(self.settings)
+
+    @cached_property
+    def baseline(self) -> float:
+        """The loss of the best constant prediction; if that is unknown, the loss of the first epoch."""
+        if self.known_baseline is not None:
+            return self.known_baseline
+        first = [curve.values[0] for curve in (self.loss, self.validation) if curve is not None]
+        return max((abs(float(value)) for value in first if math.isfinite(value)), default=1.0) or 1.0
+
+    def skill(self, loss: float) -> float:
+        """Return how much of the baseline is gone: 0 for a constant prediction, 1 for no loss at all."""
+        return 1 - loss / self.baseline
+
+    @cached_property
+    def training_skill(self) -> float:
+        """The skill of the training loss at the end."""
+        return self.skill(self.loss.end)
+
+    @cached_property
+    def validation_skill(self) -> float:
+        """The skill of the validation loss at the end; NaN without validation."""
+        return math.nan if self.validation is None else self.skill(self.validation.end)
+
+    @cached_property
+    def best_skill(self) -> float:
+        """The larger skill of the two: dropout makes that of the training too small."""
+        return float(np.nanmax([self.training_skill, self.validation_skill]))
+
+    @cached_property
+    def training_roughness(self) -> float:
+        """The roughness of the training loss without its first third."""
+        return roughness(self.loss.values[self.epochs // 3 :], 0.05 * self.baseline)
+
+    @cached_property
+    def validation_roughness(self) -> float:
+        """The roughness of the validation loss without its first third."""
+        if self.validation is None:
+            return 0.0
+        return roughness(self.validation.values[len(self.validation) // 3 :], 0.05 * self.baseline)
+
+    @cached_property
+    def late_share(self) -> float:
+        """The part of the whole fall of the training loss that belongs to the last third of the epochs."""
+        smooth = self.loss.smooth
+        whole = float(smooth[0] - smooth[-1])
+        late = float(smooth[-1 - max(1, self.epochs // 3)] - smooth[-1]) if self.epochs > 1 else 0.0
+        return late / whole if whole > 0.005 * self.baseline else 0.0
+
+    @cached_property
+    def pace(self) -> float:
+        """The gain of skill of the training in one epoch, at the end."""
+        return -slope(self.loss.last(0.25)) / self.baseline
+
+    @cached_property
+    def fall(self) -> float:
+        """Kendall's correlation of the training loss with the epochs in the last two thirds; -1 if it always falls."""
+        return trend(self.loss.values[self.epochs // 3 :])[0]
+
+    @cached_property
+    def is_flat(self) -> bool:
+        """Whether the training loss hardly changes in the last third."""
+        last = self.loss.last(1 / 3)
+        return abs(float(last[0] - last[-1])) <= 0.02 * self.baseline
+
+    def flat_since(self, values: Array) -> int:
+        """Return the index of the first value from which on all smoothed values stay near the last ones."""
+        end = float(np.median(values[-3:]))
+        away = np.flatnonzero(np.abs(values - end) > 0.03 * self.baseline)
+        return int(away[-1]) + 1 if len(away) else 0
+
+    @cached_property
+    def rate(self) -> float | None:
+        """The learning rate at the start; `None` if it is unknown."""
+        if self.settings.learning_rate is not None:
+            return self.settings.learning_rate
+        return None if self.curves.rates is None else float(self.curves.rates.values[0])
+
+    @property
+    def usual_rates(self) -> tuple[float, float] | None:
+        """The range of usual learning rates; `None` if the optimizer is unknown."""
+        return _TYPICAL_RATES.get(self.settings.optimizer)
+
+    @property
+    def rate_excess(self) -> float:
+        """The learning rate divided by the largest usual one; 0 if it is unknown."""
+        return 0.0 if self.usual_rates is None or self.rate is None else self.rate / self.usual_rates[1]
+
+    @property
+    def rate_lack(self) -> float:
+        """The smallest usual learning rate divided by the rate; 0 if it is unknown."""
+        return 0.0 if self.usual_rates is None or not self.rate else self.usual_rates[0] / self.rate
+
+    @property
+    def adds_noise(self) -> bool:
+        """Whether dropout or another noise is only there in training."""
+        return bool(self.settings.dropout)
+
+    def epoch(self, index: int, curve: Curve | None = None) -> int:
+        """Return the number, from 1, of the epoch of a value."""
+        return int((curve or self.loss).epochs[index])
