@@ -77,7 +77,7 @@ def main() -> None:
         wrong = named(findings, truth)
         table[cause][wrong or cause] += 1
         if wrong and options.show and options.half == "known":
-            print(f"{run['name']} ({run['kind']}): {[one.cause for one in findings]}, first should be in {set(truth.first)}")
+            print(f"{run['name']} ({run['kind']}): {[one.cause for one in findings]}, not {set(truth.first)}")
             for one in findings:
                 print("     ", one.title, *one.evidence)
     print_table(table)

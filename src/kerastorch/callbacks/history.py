@@ -13,6 +13,8 @@ from kerastorch.callbacks.epoch_meter import EpochMeter, EpochProgress, resource
 from kerastorch.callbacks.history_plot import plot_curves
 from kerastorch.callbacks.log_values import as_logged
 from kerastorch.callbacks.logged_epochs import FitRecorder, LoggedEpochs
+from kerastorch.diagnosis.diagnose import diagnose
+from kerastorch.diagnosis.diagnosis import Diagnosis
 from kerastorch.diagnosis.settings import FitSettings
 
 if TYPE_CHECKING:
@@ -100,7 +102,35 @@ class History(LoggedEpochs, Callback):
             recorder.close(is_completed=is_completed)
             del self._recorder
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+    def diagnose(self, x: Any = None, y: Any = None, validation_data: Any = None) -> Diagnosis:
+        """Say in plain words what the curves show: what went wrong, since which epoch, and what to try.
+
+        The curves and the settings of the fit are enough for most causes: overfitting, underfitting, a learning rate
+        that is too high or too low, a plateau, noise, exploding weights, a validation that is better than the training,
+        rows in a bad order. Wrong labels and copied rows are found only if the data are given.
+
+        Args:
+            x: Inputs as `fit` got them, or data that yield batches. Default `None`: the data are not looked at.
+            y: Targets.
+            validation_data: Validation data as `fit` got them. Default: the rows that `validation_split` has taken
+                from `x`.
+
+        Returns:
+            The diagnosis; `print` shows its text, and `findings` has the causes with their evidence and remedies.
+
+        Raises:
+            ValueError: The numbers of rows or columns do not fit each other.
+            TypeError: Something is no data.
+
+        >>> history = History()
+        >>> for epoch in range(20):
+        ...     history.on_epoch_end(epoch, {"loss": 0.8**epoch, "val_loss": 0.4 + 0.01 * abs(epoch - 7)})
+        >>> history.diagnose().causes
+        ('overfitting',)
+        """
+        return diagnose(self.curves(), self.settings, x, y, validation_data)
+
+    def plot(self, path: str | os.PathLike[str] | None = None, *, diagnose: bool = False) -> Figure:
         """Plot each log over the epochs, counted from 1, training and validation in one panel (needs matplotlib).
 
         A circle marks the best epoch of the validation, if it is known whether a larger value is better. Dotted lines
@@ -109,6 +139,8 @@ class History(LoggedEpochs, Callback):
 
         Args:
             path: File to save the plot to; its suffix chooses the format. Default `None`: nothing is saved.
+            diagnose: Whether to shade the epochs since which a fault is seen, and to write the findings of `diagnose`
+                below. Default `False`.
 
         Returns:
             The matplotlib figure, which `plt.show()` shows in a script, and which a notebook displays.
@@ -127,7 +159,9 @@ class History(LoggedEpochs, Callback):
         ['loss']
         >>> plt.close("all")
         """
-        return plot_curves(self.curves(), self._best_if_known, path, [epochs.start + 1 for epochs in self.fits[1:]])
+        starts = [epochs.start + 1 for epochs in self.fits[1:]]
+        mark = self.diagnose().draw if diagnose else None
+        return plot_curves(self.curves(), self._best_if_known, path, starts, mark)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the history to a JSON file, which `History.load` reads.

@@ -37,7 +37,11 @@ Best = Callable[[str], tuple[int, float] | None]
 
 
 def plot_curves(
-    curves: Mapping[str, Curve], best: Best, path: str | os.PathLike[str] | None, starts: Sequence[int] = ()
+    curves: Mapping[str, Curve],
+    best: Best,
+    path: str | os.PathLike[str] | None,
+    starts: Sequence[int] = (),
+    mark: Callable[[Figure, Mapping[str, Axes]], None] | None = None,
 ) -> Figure:
     """Plot curves, with training and validation of a log in one panel.
 
@@ -47,6 +51,7 @@ def plot_curves(
         path: File to save the plot to; `None` saves nothing.
         starts: First epochs of the fits after the first one, counted from 1; a line is drawn before each. Default:
             none.
+        mark: Called with the figure and the panels by their names, to draw more. Default: nothing.
 
     Raises:
         ValueError: There is no curve, or the suffix of `path` is unknown.
@@ -62,6 +67,8 @@ def plot_curves(
         _draw(axes, name, curves, best)
         for start in starts:
             axes.axvline(start - 0.5, color="#999999", linestyle=":", linewidth=1, zorder=0)
+    if mark is not None:
+        mark(figure, dict(zip(names, panels, strict=True)))
     if file is not None:
         figure.savefig(file, dpi=DPI)
     return figure

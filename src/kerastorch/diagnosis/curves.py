@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,9 +123,9 @@ def baseline_of(settings: FitSettings) -> float | None:
         value = targets.entropy
     elif targets.variance is None:
         return None
-    elif "squared" in loss and "log" not in loss or loss.startswith("mse"):
+    elif ("squared" in loss and "log" not in loss) or loss.startswith("mse"):
         value = targets.variance
-    elif "absolute" in loss and "percent" not in loss or loss.startswith(("mae", "l1")):
+    elif ("absolute" in loss and "percent" not in loss) or loss.startswith(("mae", "l1")):
         value = math.sqrt(2 / math.pi * targets.variance)  # of a normal distribution
     else:
         return None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH = 100  # characters of a line
-_PER_INCH = 12.5  # characters of the small text in a plot
+_PER_INCH = 14.5  # characters of the small text in a plot
 _SMALL = 9  # points
 
 
@@ -39,7 +39,7 @@ class Diagnosis:
     ...     history.on_epoch_end(epoch, {"loss": 0.9**epoch, "val_loss": 0.5 + 0.002 * (epoch - 8) ** 2})
     >>> diagnosis = history.diagnose()
     >>> diagnosis.findings[0].cause, diagnosis.findings[0].since
-    ('overfitting', 9)
+    ('overfitting', 10)
     >>> diagnosis.is_healthy
     False
     """

@@ -8,7 +8,6 @@ from kerastorch.diagnosis import remedies, rules_data, rules_fit, rules_rate, ru
 from kerastorch.diagnosis.findings import (
     HEALTHY,
     NO_VALIDATION,
-    REMARKS,
     TOO_FEW_EPOCHS,
     Finding,
     Remedy,
@@ -25,7 +24,7 @@ def findings_of(run: Run) -> tuple[Finding, ...]:
     if explodes is not None:
         found.insert(0, explodes)
     elif run.epochs >= FEWEST_EPOCHS:
-        found += _of_curves(run, {one.cause for one in found})
+        found += _of_curves(run)
     else:
         found.append(_too_few_epochs(run))
     if run.validation is None and explodes is None:
@@ -43,20 +42,16 @@ def _certain(run: Run) -> Iterator[Finding]:
             yield finding
 
 
-def _of_curves(run: Run, known: set[str]) -> Iterator[Finding]:
-    """Yield the findings on the shapes of the curves.
-
-    Args:
-        run: The fit.
-        known: Causes that were found already.
-    """
-    high = rules_rate.rate_too_high(run)
+def _of_curves(run: Run) -> Iterator[Finding]:
+    """Yield the findings on the shapes of the curves."""
+    high, jumps = rules_rate.rate_too_high(run), rules_rate.noise(run)
     if high is not None:
         yield high
+        if jumps is not None and run.has_small_batches:
+            yield jumps
         return
     low, flat = rules_rate.rate_too_low(run), rules_rate.plateau(run)
     over = None if low is not None else rules_fit.overfitting(run)
-    jumps = rules_rate.noise(run)
     if over is not None:
         yield over
     if low is not None:
@@ -94,8 +89,3 @@ def _healthy(run: Run) -> Finding:
         HEALTHY, "The curves show no fault.", None, (f"At the end {numbers}.",),
         (Remedy("Test on rows that no choice was made with.", "model.evaluate(x_test, y_test)"), *more),
     )  # fmt: skip
-
-
-def is_remark(finding: Finding) -> bool:
-    """Return whether a finding is no fault of the fit."""
-    return finding.cause in REMARKS

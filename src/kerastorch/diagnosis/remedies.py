@@ -13,15 +13,38 @@ EARLY_STOPPING = Remedy(
 )
 CHECK = Remedy("Let the library check the model and the data.", "model.check(x, y)")
 SHUFFLE = Remedy("Shuffle the rows in each epoch.", "model.fit(x, y, shuffle=True)")
-SCALE = Remedy("Scale the inputs to mean 0 and deviation 1.", "kt.layers.Normalization()  # first layer; adapt(x) before")
+SCALE = Remedy(
+    "Scale the inputs to mean 0 and deviation 1.", "kt.layers.Normalization()  # first layer; adapt(x) before"
+)
 CLIP = Remedy("Clip the gradients.", "optimizer=kt.optimizers.Adam(learning_rate=0.001, clipnorm=1.0)")
+
+SPLIT_AT_RANDOM = Remedy(
+    "Draw the validation rows at random.", "model.fit(..., validation_split=0.2, validation_shuffle=True)"
+)
+STRATIFY = Remedy(
+    "Give both parts the same shares of the classes.", "model.fit(..., validation_split=0.2, validation_stratify=True)"
+)
+AGAINST_LEAKAGE = (
+    Remedy("Remove copies before the split.", "x, index = np.unique(x, axis=0, return_index=True); y = y[index]"),
+    Remedy("Keep the rows of one person, place or day in one part.", "sklearn.model_selection.GroupShuffleSplit()"),
+)
+AGAINST_WRONG_LABELS = (
+    Remedy("Look at the rows whose loss is largest, and correct their labels."),
+    Remedy("Check that rows and labels were joined in the same order.", "x[:5], y[:5]"),
+    Remedy("Stop early, since wrong labels are learned last.", EARLY_STOPPING.code),
+    Remedy("Take a loss that wrong labels influence less.", "kt.losses.CategoricalCrossentropy(label_smoothing=0.1)"),
+)
+COMPARE = (
+    Remedy("Compare both parts in the same way after training.", "model.evaluate(x, y); model.evaluate(x_val, y_val)"),
+    Remedy("Look for validation rows that are copies of training rows.", "history.diagnose(x, y, validation_data)"),
+    SPLIT_AT_RANDOM,
+)
 
 
 def against_overfitting(run: Run) -> tuple[Remedy, ...]:
     """Return the remedies against overfitting; those that the fit has already are left out."""
     settings, found = run.settings, [Remedy("Train with more rows, the best remedy if you can get them.")]
-    if len(settings.widths) and "Conv" in " ".join(settings.callbacks):
-        found.append(Remedy("Augment the images.", 'kt.layers.RandomFlip("horizontal")'))
+    found.append(Remedy("Augment images, sound and text: make more rows by changes that keep the answer."))
     found.append(EARLY_STOPPING if "EarlyStopping" not in settings.callbacks else Remedy(
         "EarlyStopping is there: let it take the weights of the best epoch.", "restore_best_weights=True"))  # fmt: skip
     if not settings.dropout:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerastorch.diagnosis.findings import DATA_ORDER, LABELS, LEAKAGE, Finding, Remedy
-from kerastorch.diagnosis.remedies import SHUFFLE
+from kerastorch.diagnosis.remedies import AGAINST_LEAKAGE, AGAINST_WRONG_LABELS, SHUFFLE, SPLIT_AT_RANDOM, STRATIFY
 from kerastorch.diagnosis.run import Run
 from kerastorch.diagnosis.target_facts import TargetFacts
 
@@ -22,15 +22,15 @@ def data_order(run: Run) -> Finding | None:
     if settings.validation == "split" and targets is not None and held is not None:
         unlike = _unlike(targets, held)
         if unlike:
-            fix = "model.fit(..., validation_split=0.2, validation_shuffle=True)"
-            stratify = "model.fit(..., validation_split=0.2, validation_stratify=True)"
             return Finding(
-                DATA_ORDER, "validation_split takes the last rows, and these differ from the others.", None,
-                (unlike,), (Remedy("Draw the validation rows at random.", fix), Remedy("Give both parts all classes.", stratify)),
+                DATA_ORDER, "validation_split takes the last rows, and these differ from the others.", None, (unlike,),
+                (SPLIT_AT_RANDOM, STRATIFY) if targets.shares else (SPLIT_AT_RANDOM,),
             )  # fmt: skip
     is_sorted = targets is not None and targets.is_sorted
     if is_sorted and settings.shuffle is not True:
-        how = "fit was called with shuffle=False" if settings.shuffle is False else "the data have an order of their own"
+        how = (
+            "fit was called with shuffle=False" if settings.shuffle is False else "the data have an order of their own"
+        )
         return Finding(
             DATA_ORDER, "The training rows are sorted by their targets, and each batch has others than the next.", None,
             (f"Neighbors have like targets, and {how}.",),
@@ -43,14 +43,16 @@ def _unlike(targets: TargetFacts, held: TargetFacts) -> str:
     """Return a sentence on how the targets of the split rows differ from the others; empty if they are alike."""
     if targets.shares and held.shares:
         missing = [number for number in held.shares if number not in targets.shares]
-        distance = sum(abs(targets.shares.get(n, 0) - held.shares.get(n, 0)) for n in {*targets.shares, *held.shares}) / 2
+        distance = (
+            sum(abs(targets.shares.get(n, 0) - held.shares.get(n, 0)) for n in {*targets.shares, *held.shares}) / 2
+        )
         limit = 0.25 + 1 / np.sqrt(max(1, held.rows))
         if distance < limit and not (missing and distance > 0.1):
             return ""
         if missing:
             named = ", ".join(map(str, missing[:_MOST_NAMED]))
             return f"The class {named} is in the validation, but not in the training."
-        return f"{distance:.0%} of the validation rows would have to change their class to have the shares of the training."
+        return f"The shares of the classes in the validation differ by {distance:.0%} from those in the training."
     if targets.variance is None or held.variance is None or targets.mean is None or held.mean is None:
         return ""
     deviation = np.sqrt(targets.variance)
@@ -72,14 +74,10 @@ def leakage(run: Run) -> Finding | None:
         evidence.append(f"Column {column} of x alone tells the target.")
     if not evidence:
         return None
-    return Finding(
-        LEAKAGE, "The validation knows what it should not know, so its numbers are too good.", None, tuple(evidence),
-        (
-            Remedy("Remove copies before the split.", "x, index = np.unique(x, axis=0, return_index=True); y = y[index]"),
-            Remedy("Keep rows of one person, place or day in one part.", "sklearn.model_selection.GroupShuffleSplit()"),
-            Remedy("Leave out columns that are made from the target.", f"x = np.delete(x, {column or 0}, axis=1)"),
-        ) if evidence else (),
-    )  # fmt: skip
+    without = Remedy("Leave out columns that are made from the target.", f"x = np.delete(x, {column or 0}, axis=1)")
+    order = (without, *AGAINST_LEAKAGE) if column is not None else (*AGAINST_LEAKAGE, without)
+    text = "The validation knows what it should not know, so its numbers are too good."
+    return Finding(LEAKAGE, text, None, tuple(evidence), order)
 
 
 def label_problems(run: Run) -> Finding | None:
@@ -91,7 +89,7 @@ def label_problems(run: Run) -> Finding | None:
         evidence.append(f"{copies.conflicts} training rows equal another row, but have another label.")
     if wrong is not None and wrong >= _WRONG:
         evidence.append(
-            f"A forest of scikit-learn is most certain about 30% of the rows, and {wrong:.0%} of these have another label."
+            f"Of the 30% of the rows that a forest of scikit-learn is most sure about, {wrong:.0%} have another label."
         )
     if wrong is None and reference.score is not None and reference.validation_score is not None:
         apart = reference.validation_score - reference.score
@@ -102,12 +100,5 @@ def label_problems(run: Run) -> Finding | None:
             )
     if not evidence:
         return None
-    return Finding(
-        LABELS, "Many labels of the training do not fit their rows.", None, tuple(evidence),
-        (
-            Remedy("Look at the rows whose loss is largest.", "kt.evaluation.report(model, x, y)"),
-            Remedy("Check how labels were joined with rows: same order, same length.", "x[:5], y[:5]"),
-            Remedy("Use a loss that outliers and wrong labels change less.", 'loss=kt.losses.CategoricalCrossentropy(label_smoothing=0.1)'),
-            Remedy("Stop early: wrong labels are learned last.", "callbacks=[kt.callbacks.EarlyStopping(patience=5, restore_best_weights=True)]"),
-        ),
-    )  # fmt: skip
+    text = "Many labels of the training do not fit their rows."
+    return Finding(LABELS, text, None, tuple(evidence), AGAINST_WRONG_LABELS)

@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from kerastorch.diagnosis import remedies
-from kerastorch.diagnosis.curves import running_median, trend
+from kerastorch.diagnosis.curves import Curve, running_median, trend
 from kerastorch.diagnosis.findings import OVERFITTING, UNDERFITTING, Finding
 from kerastorch.diagnosis.run import Run
 
@@ -25,7 +25,7 @@ def overfitting(run: Run) -> Finding | None:
     if validation is None or len(validation) < 4:
         return None
     smooth = validation.smooth
-    best = int(smooth.argmin())
+    best = _best(validation)
     rise = validation.end / float(smooth[best]) - 1 if smooth[best] > 0 else 0.0
     after = smooth[best:]
     loss_then = float(np.interp(validation.epochs[best], run.loss.epochs, run.loss.smooth))
@@ -46,7 +46,9 @@ def overfitting(run: Run) -> Finding | None:
         )
     else:
         since = _gap_since(run, gap)
-        evidence.append(f"At the end {run.loss.name} is {run.loss.end:.3g}, and {validation.name} {validation.end:.3g}.")
+        evidence.append(
+            f"At the end {run.loss.name} is {run.loss.end:.3g}, and {validation.name} {validation.end:.3g}."
+        )
     metric, held = run.curves.metric, run.curves.validation_metric
     if metric is not None and held is not None and metric.end - held.end > 0.02:
         evidence.append(f"At the end {metric.name} is {metric.end:.3f}, and {held.name} {held.end:.3f}.")
@@ -57,6 +59,12 @@ def overfitting(run: Run) -> Finding | None:
         OVERFITTING, "The network learns the training rows by heart, with their noise, and not only the rule.", since,
         tuple(evidence), remedies.against_overfitting(run), "loss",
     )  # fmt: skip
+
+
+def _best(curve: Curve) -> int:
+    """Return the index of the lowest value; of the lowest smoothed value if the former is a jump."""
+    lowest, smooth = int(curve.values.argmin()), curve.smooth
+    return lowest if smooth[lowest] <= 1.02 * smooth.min() else int(smooth.argmin())
 
 
 def _gap_since(run: Run, gap: float) -> int:
@@ -100,7 +108,10 @@ def _kind_of_underfitting(run: Run) -> tuple[str, str]:
     penalty = _strongest_penalty(run)
     if run.best_skill < limit:
         if penalty >= _STRONG_PENALTY or run.curves.penalty > 0.5:
-            return "penalty", f"The penalty is {', '.join(settings.penalties) or f'{run.curves.penalty:.0%} of the loss'}."
+            return (
+                "penalty",
+                f"The penalty is {', '.join(settings.penalties) or f'{run.curves.penalty:.0%} of the loss'}.",
+            )
         if settings.dropout and max(settings.dropout) >= _STRONG_DROPOUT:
             return "dropout", f"{max(settings.dropout):.0%} of the values are dropped."
     is_short = run.late_share * (1 - run.best_skill) >= 0.04 and run.fall < -0.6

@@ -17,7 +17,6 @@ from kerastorch.diagnosis.findings import (
 )
 from kerastorch.diagnosis.run import Run
 
-_SMALL_BATCH = 8
 _FEW_VALIDATION_ROWS = 60
 
 
@@ -52,14 +51,13 @@ def rate_too_high(run: Run) -> Finding | None:
     mean = 0.0 if targets is None or targets.mean is None or run.known_baseline is None else targets.mean
     start = run.baseline + mean**2  # of a network whose outputs are near 0
     peak = float(run.loss.values.max()) / start
-    batch = run.settings.batch_size
     rough, rough_validation = run.training_roughness, run.validation_roughness
     is_stuck = run.best_skill < 0.15 and run.is_flat
     is_useless = run.validation is not None and run.validation.end > 1.5 * run.baseline
     if run.rate_excess >= 1:
         is_high = peak > 1.5 or rough > 0.03 or rough_validation > 0.06 or is_stuck or is_useless
     elif run.rate_excess > 0:
-        is_high = (rough > 0.1 and (batch is None or batch > _SMALL_BATCH)) or peak > 20
+        is_high = (rough > 0.1 and not run.has_small_batches) or peak > 20
     else:
         is_high = rough > 0.1 or peak > 10
     if not is_high:
@@ -122,7 +120,9 @@ def plateau(run: Run) -> Finding | None:
         first = remedies.CHECK
     elif is_early and not is_good and run.best_skill < 0.5:
         why = f"The losses stay at {1 - run.best_skill:.0%} of that of a constant prediction."
-        first = Remedy("Raise the learning rate for a while, or let a schedule vary it.", remedies.optimizer_line(run, 3))
+        first = Remedy(
+            "Raise the learning rate for a while, or let a schedule vary it.", remedies.optimizer_line(run, 3)
+        )
     else:
         return None
     evidence = (f"{run.loss.name} stays at {run.loss.end:.4g} for {run.epochs - index} of {run.epochs} epochs.", why)
@@ -138,14 +138,16 @@ def noise(run: Run) -> Finding | None:
     """Find curves that jump from epoch to epoch although they have a trend."""
     size, held = run.settings.batch_size, run.settings.validation_rows
     rough, rough_validation = run.training_roughness, run.validation_roughness
-    if rough > 0.03 and size is not None and size <= _SMALL_BATCH:
+    if rough > 0.03 and run.has_small_batches:
         evidence = f"{run.loss.name} jumps by {rough:.0%} from epoch to epoch, and a batch has {size} rows."
         text = "The gradients of small batches vary, so the curves jump."
         return Finding(NOISE, text, None, (evidence,), remedies.against_noise(run, of_batches=True), "loss")
     is_few = held is not None and held <= _FEW_VALIDATION_ROWS
     if run.validation is None or rough_validation < (0.03 if is_few else 0.07) or rough_validation < 2 * rough:
         return None
-    evidence = f"{run.validation.name} jumps by {rough_validation:.0%} from epoch to epoch, {run.loss.name} by {rough:.0%}."
+    evidence = (
+        f"{run.validation.name} jumps by {rough_validation:.0%} from epoch to epoch, {run.loss.name} by {rough:.0%}."
+    )
     count = () if held is None else (f"The validation has {held} rows.",)
     return Finding(
         NOISE, "The validation loss jumps, so that single epochs say little.", None, (evidence, *count),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerastorch.diagnosis.findings import VALIDATION_BETTER, Finding, Remedy
+from kerastorch.diagnosis.findings import VALIDATION_BETTER, Finding
+from kerastorch.diagnosis.remedies import COMPARE
 from kerastorch.diagnosis.run import Run
 
 _BELOW = 0.05
@@ -27,15 +28,10 @@ def validation_better(run: Run) -> Finding | None:
         f"In the second half of the epochs {validation.name} is {share:.0%} lower than {run.loss.name}.",
         *reasons,
     )
-    remedies = (
-        Remedy("Compare both parts in the same way, after training.", "model.evaluate(x, y); model.evaluate(x_val, y_val)"),
-        Remedy("Look for validation rows that are copies of training rows.", "history.diagnose(x, y, validation_data)"),
-        Remedy("Draw the validation rows at random, from all classes.", "model.fit(..., validation_split=0.2, validation_shuffle=True)"),
-    )  # fmt: skip
     summary = "The validation loss is lower than the training loss. This is no fault of the network."
     if not reasons:
         summary = "The validation loss is lower than the training loss, and the settings do not say why."
-    return Finding(VALIDATION_BETTER, summary, None, evidence, remedies, "loss")
+    return Finding(VALIDATION_BETTER, summary, None, evidence, COMPARE, "loss")
 
 
 def _reasons(run: Run) -> list[str]:
@@ -45,7 +41,9 @@ def _reasons(run: Run) -> list[str]:
         rates = ", ".join(f"{rate:.2g}" for rate in dict.fromkeys(settings.dropout))
         found.append(f"Dropout or noise ({rates}) acts in training only, and makes the training loss larger.")
     if run.pace * len(run.loss) > 0.1 and run.epochs < 20:
-        found.append("The training loss is a mean over the epoch, while the network improves; validation comes after it.")
+        found.append(
+            "The training loss is a mean over the epoch, while the network improves; validation comes after it."
+        )
     if settings.validation_rows is not None and settings.validation_rows <= _FEW_ROWS:
         found.append(f"The validation has only {settings.validation_rows} rows, which may be easier ones by chance.")
     if settings.has_class_weight:

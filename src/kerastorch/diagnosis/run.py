@@ -12,6 +12,7 @@ from kerastorch.diagnosis.curves import Array, Curve, Curves, baseline_of, rough
 from kerastorch.diagnosis.data_facts import NO_DATA, DataFacts
 from kerastorch.diagnosis.settings import UNKNOWN, FitSettings
 
+SMALL_BATCH = 8
 _TYPICAL_RATES = {  # of torch.optim: from where to where rates are usual
     "SGD": (1e-3, 0.3), "Adam": (1e-4, 2e-2), "AdamW": (1e-4, 2e-2), "NAdam": (1e-4, 2e-2), "RAdam": (1e-4, 2e-2),
     "Adamax": (2e-4, 4e-2), "RMSprop": (5e-5, 1e-2), "Adagrad": (1e-3, 0.5), "Rprop": (1e-4, 0.1),
@@ -145,9 +146,9 @@ class Run:
         return 0.0 if self.usual_rates is None or not self.rate else self.usual_rates[0] / self.rate
 
     @property
-    def adds_noise(self) -> bool:
-        """Whether dropout or another noise is only there in training."""
-        return bool(self.settings.dropout)
+    def has_small_batches(self) -> bool:
+        """Whether a batch is known to have few rows."""
+        return self.settings.batch_size is not None and self.settings.batch_size <= SMALL_BATCH
 
     def epoch(self, index: int, curve: Curve | None = None) -> int:
         """Return the number, from 1, of the epoch of a value."""
