@@ -63,7 +63,8 @@ def training_and_validation(
             raise ValueError(
                 f"validation_data must be (x, y) or (x, y, sample_weight), got {len(validation_data)} parts."
             )
-        return training, _rows_of(*validation_data[:2], ("validation x", "validation y", "sample_weight"))
+        inputs, targets = validation_data[0], validation_data[1]
+        return training, _rows_of(inputs, targets, ("validation x", "validation y", "sample_weight"))
     return training, _rows_of(validation_data, None, ("validation_data", "y", "sample_weight"))
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _WIDTH = 100  # characters of a line
 _PER_INCH = 14.5  # characters of the small text in a plot
 _SMALL = 9  # points
+_TITLE_WIDTH = 60  # characters of a line above a panel
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class Diagnosis:
                 axes.set_xlim(left, right)
         first = panels.get("loss") or next(iter(panels.values()), None)
         if first is not None:
-            first.set_title(textwrap.fill(self._titles(), int(first.figure.get_figwidth() * 6)), fontsize=10)
+            first.set_title(textwrap.fill(self._titles(), _TITLE_WIDTH), fontsize=10)
         width = int(figure.get_figwidth() * _PER_INCH)
         lines = [textwrap.fill(_short_text(one), width) for one in self.findings]
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=_SMALL)
