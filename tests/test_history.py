@@ -161,6 +161,19 @@ def test_copies_and_loaded_models_have_no_history(tmp_path):
     assert other.history.epoch == [0]
 
 
+def test_a_history_as_a_callback_has_its_fit_and_that_of_the_model_is_refused():
+    model, own = make_model(), History()
+    for epochs in (2, 1):
+        history = fit(model, epochs, callbacks=[own])
+        assert own.history == history.history
+        assert own is not history
+    before = dict(model.history.history)
+    with pytest.raises(ValueError, match=r"callbacks has model\.history, which records each fit"):
+        fit(model, 1, callbacks=[model.history])
+    assert model.history.history == before
+    assert model.history.fits == [range(2), range(2, 3)]
+
+
 def test_the_curves_of_a_loaded_model_continue_if_it_gets_its_history(tmp_path):
     model = make_model()
     first = fit(model, 2)

@@ -61,6 +61,8 @@ class History(LoggedEpochs, Callback):
         self.settings = settings
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        if self is getattr(self.model, "history", None):
+            raise ValueError("callbacks has model.history, which records each fit without being passed: leave it out.")
         self._reset()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
