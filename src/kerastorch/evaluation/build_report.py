@@ -239,7 +239,8 @@ def _slices(
 def _notes(found: Predictions, options: ReportOptions, n_resamples: int) -> list[str]:
     notes = []
     if found.n_rows < options.min_rows:
-        notes.append(f"There are only {found.n_rows} rows: the numbers would be different for other rows.")
+        rows = "row" if found.n_rows == 1 else "rows"
+        notes.append(f"There are only {found.n_rows} {rows}: the numbers would be different for other rows.")
     if found.weight is not None:
         notes.append("Rows are weighted with sample_weight.")
     notes += _value_notes(found, options) if isinstance(found, ValuePredictions) else _class_notes(found, options)
@@ -266,9 +267,7 @@ def _class_notes(found: ClassPredictions | LabelPredictions, options: ReportOpti
     else:
         alone = [name for name, column in zip(found.names, found.y.T, strict=True) if column.all() or not column.any()]
         if alone:
-            notes.append(
-                f"{_listed(alone)}: the same answer in all rows, so that the area under the curve is undefined."
-            )
+            notes.append(f"{_listed(alone, 'label')}: the same answer in all rows; areas under curves are undefined.")
     if options.threshold != 0.5 and (found.task != "multiclass"):
         notes.append(f"Predicted are probabilities above {options.threshold:g}.")
     return notes
@@ -278,7 +277,7 @@ def _value_notes(found: ValuePredictions, options: ReportOptions) -> list[str]:
     notes = []
     constant = [name for name, column in zip(found.names, found.y.T, strict=True) if np.ptp(column) == 0]
     if constant:
-        where = "" if constant == [""] else f" in {_listed(constant)}"
+        where = "" if constant == [""] else f" in {_listed(constant, 'column')}"
         notes.append(f"All targets are equal{where}, so that R2 is undefined.")
     if found.n_rows < fewest_rows(options.level):
         notes.append(
@@ -292,6 +291,7 @@ def _value_notes(found: ValuePredictions, options: ReportOptions) -> list[str]:
     return notes
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: list[str], what: str = "class") -> str:
     shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return f"{'class' if len(names) == 1 else 'classes'} {shown}"
+    plural = "classes" if what == "class" else f"{what}s"
+    return f"{what if len(names) == 1 else plural} {shown}"

@@ -50,12 +50,13 @@ def _draw_curves(axes: Axes, report: ReportData, kind: str) -> None:
     found = curves(report.predictions, kind)
     named = {one.name for one in sorted(found, key=lambda one: one.area)[:MOST_CURVES]}
     colors = iter(COLORS)
-    for one in sorted(found, key=lambda one: one.name in named):  # those in gray first, behind the others
-        has_name = one.name in named
-        _draw_curve(axes, one, kind)
-        line = axes.lines[-1]
-        line.set(color=next(colors) if has_name else _GRAY, linewidth=1.6 if has_name else 0.8)
-        line.set_label(f"{one.name}: {number(one.area)}" if has_name else "_")
+    for one in found:
+        if one.name not in named:  # without scikit-learn's display, which is slow for many
+            axes.plot(one.x, one.y, color=_GRAY, linewidth=0.8, drawstyle="steps-post", zorder=1)
+    for one in found:
+        if one.name in named:
+            _draw_curve(axes, one, kind)
+            axes.lines[-1].set(color=next(colors), linewidth=1.6, label=f"{one.name}: {number(one.area)}")
     if kind == "roc":
         axes.plot([0, 1], [0, 1], color="#444444", linewidth=0.8, linestyle=":", label="chance")
     elif report.task == "binary" and found:
@@ -105,7 +106,7 @@ def draw_calibration(axes: Axes, report: ReportData) -> None:
     axes.set_title(f"calibration, ECE {number(bins.ece)}")
     axes.grid(alpha=0.3)
     axes.set_aspect("auto")
-    for text in axes.legend(fontsize=8, loc="upper left").get_texts():
+    for text in axes.legend(fontsize=8).get_texts():
         text.set_parse_math(False)
 
 

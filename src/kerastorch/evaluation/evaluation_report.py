@@ -79,14 +79,15 @@ class Report(ReportData):
         content = str(self) if suffix == ".txt" else json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
         file.write_text(content + "\n", encoding="utf-8")
 
-    def plot(self, kind: str | None = None, *, path: str | os.PathLike[str] | None = None) -> Figure:
+    def plot(self, path: str | os.PathLike[str] | None = None, *, kind: str | None = None) -> Figure:
         """Plot the report (needs matplotlib).
 
         Args:
+            path: File to save the plot to; its suffix chooses the format. Default `None`: nothing is saved. The name of
+                a panel, `report.plot("roc")`, counts as `kind`.
             kind: One panel: `"confusion"`, `"roc"`, `"precision_recall"`, `"calibration"`, `"classes"` for
                 classification; `"predictions"`, `"residuals"`, `"histogram"` for regression; `"slices"`; `"worst"` for
                 the images with the largest losses. Default: a figure with the panels that fit the task.
-            path: File to save the plot to; its suffix chooses the format. Default `None`: nothing is saved.
 
         Returns:
             The matplotlib figure, which `plt.show()` shows in a script, and which a notebook displays.
@@ -97,7 +98,7 @@ class Report(ReportData):
         """
         from kerastorch.evaluation.report_plots import plot_report
 
-        return plot_report(self, kind, path)
+        return plot_report(self, path, kind)
 
     def __str__(self) -> str:
         return report_text.text(self)

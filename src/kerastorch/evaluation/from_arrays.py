@@ -18,6 +18,9 @@ from kerastorch.evaluation.predictions import (
 )
 from kerastorch.evaluation.score_reader import checked_probabilities, sigmoid, softmax
 from kerastorch.plots.arrays import check_same_rows, to_array
+from kerastorch.plots.labels import check_same_kind
+
+MOST_CLASSES = 100  # different integers that are taken for classes
 
 
 def from_arrays(
@@ -91,24 +94,42 @@ def _find_task(true: Array, predicted: Array, from_logits: bool) -> Task:
     Raises:
         ValueError: They fit several tasks.
     """
-    if true.dtype.kind == "U" or predicted.dtype.kind == "U" or true.ndim < predicted.ndim:
-        return "multiclass" if predicted.ndim == 1 or predicted.shape[1] > 2 else "binary"
+    if true.ndim < predicted.ndim:
+        return "multiclass" if predicted.shape[1] > 2 else "binary"
+    if true.dtype.kind == "U" or predicted.dtype.kind == "U":
+        return "binary" if predicted.dtype.kind == "f" else "multiclass"
     are_zero_or_one = bool(np.isin(true, (0, 1)).all())
     are_probabilities = from_logits or bool(predicted.min() >= 0 and predicted.max() <= 1)
     if true.ndim == 2:
         if _is_one_hot(true) and (from_logits or bool((np.abs(predicted.sum(1) - 1) < 1e-2).all())):
             return "multiclass"
         return "multilabel" if are_zero_or_one and are_probabilities else "regression"
-    if are_zero_or_one and are_probabilities:
+    are_integers = true.dtype.kind in "biu"
+    if are_probabilities and (are_zero_or_one or (are_integers and len(np.unique(true)) == 2)):
         return "binary"
-    if true.dtype.kind in "biu" and predicted.dtype.kind in "biu":
-        return "multiclass"
+    if are_integers and predicted.dtype.kind in "biu":
+        return _of_integers(true)
     if are_zero_or_one:
         raise ValueError(
             f"y_true holds zeros and ones, and y_pred values from {predicted.min():.3g} to {predicted.max():.3g}. Pass "
             "from_logits=True if they are logits, or task='regression'."
         )
     return "regression"
+
+
+def _of_integers(true: Array) -> Task:
+    """Return the task if targets and predictions are integers: they are classes, unless there are too many.
+
+    Raises:
+        ValueError: There are many different integers, which may be values.
+    """
+    count = len(np.unique(true))
+    if count > MOST_CLASSES:
+        raise ValueError(
+            f"y_true and y_pred are integers, and y_true has {count} different ones. Pass task='regression' if they "
+            "are values, task='multiclass' if they are classes."
+        )
+    return "multiclass"
 
 
 def _values(true: Array, predicted: Array, weight: Array | None, names: tuple[str, ...] | None) -> ValuePredictions:
@@ -173,13 +194,16 @@ def _classes(
         if not _is_one_hot(true):
             raise ValueError("y_true must hold class numbers or names, shape (rows,), or one-hot rows.")
         true = true.argmax(1)
-    scores = None
+    scores, only_second = None, predicted.ndim == 1 and (from_logits or predicted.dtype.kind == "f")
     if predicted.ndim == 2:
         outputs = predicted.astype(np.float64)
         scores = softmax(outputs) if from_logits else checked_probabilities(outputs)
-    elif task == "binary" and predicted.dtype.kind in "fiu" and (from_logits or predicted.dtype.kind == "f"):
+    elif task == "binary" and only_second:
         second = _unit_interval(predicted.astype(np.float64), from_logits)
         scores = np.stack((1 - second, second), -1)
+        true, names = _two_classes(true, names)
+    else:
+        check_same_kind(true, predicted)
     y, numbers, names = _class_numbers(true, predicted if scores is None else None, names, scores)
     if scores is not None:
         numbers = (scores[:, 1] > threshold).astype(np.int64) if len(names) == 2 else scores.argmax(1)
@@ -187,6 +211,22 @@ def _classes(
         names=names, n_rows=len(y), weight=weight, y=y, predicted=numbers, scores=scores,
         are_probabilities=scores is not None,
     )  # fmt: skip
+
+
+def _two_classes(true: Array, names: tuple[str, ...] | None) -> tuple[Array, tuple[str, ...] | None]:
+    """Return two classes other than 0 and 1, such as -1 and 1, as 0 and 1, with their names; the larger one is 1.
+
+    Raises:
+        ValueError: There are more than two classes.
+    """
+    found = np.unique(true)
+    if true.dtype.kind == "U" or np.isin(found, (0, 1)).all():
+        return true, names
+    if len(found) != 2:
+        raise ValueError(
+            f"y_true has {len(found)} classes, and y_pred the probability of one. Pass a column for each class."
+        )
+    return np.searchsorted(found, true), names or tuple(f"{one:g}" for one in found)
 
 
 def _class_numbers(
@@ -219,7 +259,7 @@ def _class_numbers(
         if both.dtype.kind == "f" and not (both == np.round(both)).all():
             raise ValueError(f"y must hold class numbers, got {both[both != np.round(both)][0]:g}.")
         if names is None and scores is None:  # classes such as 3 and 7, in ascending order
-            known = tuple(str(int(one)) for one in found)
+            known = tuple(str(one) if both.dtype.kind == "b" else str(int(one)) for one in found)
             numbers = np.searchsorted(found, both)
         else:
             count = scores.shape[1] if scores is not None else len(names or ())

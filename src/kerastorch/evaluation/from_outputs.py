@@ -118,6 +118,7 @@ def _classes(groups: Sequence[Outputs], reader: ScoreReader) -> ClassPredictions
         axis = spec.class_axis % y_pred.ndim
         shape = y_pred.select(axis, 0).shape
         if y_true.shape == y_pred.shape:
+            reader.note_soft_targets(y_true)
             y_true = y_true.float().argmax(axis)
         numbers = y_true.reshape(shape).flatten().round().long()
         is_counted = torch.ones_like(numbers, dtype=torch.bool) if spec.ignored is None else numbers != spec.ignored
@@ -153,6 +154,7 @@ def _check_numbers(y: Array, n_classes: int) -> None:
 def _answers(groups: Sequence[Outputs], reader: ScoreReader) -> ClassPredictions:
     """Return the answers to one yes-or-no question, of each place, as two classes."""
     outputs, labels, rows, weights, has_places = _flat(groups)
+    reader.note_soft_targets(labels)
     y = _zero_or_one(labels, reader.spec)
     values = reader.answers(outputs)
     names = given_names(reader.facts.names, 2, "classes")
@@ -169,6 +171,7 @@ def _labels(groups: Sequence[Outputs], reader: ScoreReader) -> LabelPredictions:
     outputs = np.concatenate([_numpy(one.y_pred) for one in groups])
     labels = np.concatenate([_numpy(align_values("report", one.y_true, one.y_pred)) for one in groups])
     weights = [_numpy(one.weight.reshape(len(one.weight), -1).mean(1)) for one in groups if one.weight is not None]
+    reader.note_soft_targets(labels)
     values = reader.answers(outputs)[..., 1]
     middle = reader.facts.threshold if reader.are_probabilities else 0.0
     return LabelPredictions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,20 +24,22 @@ Panel = Callable[["Axes", ReportData], None]
 _WIDTH, _HEIGHT = 4.6, 4.0  # of a panel, in inches
 
 
-def plot_report(report: ReportData, kind: str | None, path: str | os.PathLike[str] | None) -> Figure:
+def plot_report(report: ReportData, path: str | os.PathLike[str] | None, kind: str | None) -> Figure:
     """Return the figure of a report.
 
     Args:
         report: The report.
+        path: File to save the figure to, or `None`; the name of a panel counts as `kind`.
         kind: Name of a single panel; `None` for all that fit the task.
-        path: File to save the figure to, or `None`.
 
     Raises:
         ImportError: Matplotlib is not installed.
         ValueError: The report has no such panel.
     """
     require_package("Report.plot", "matplotlib")
-    target = Target("Report.plot", path)
+    if isinstance(path, str) and kind is None and not Path(path).suffix:
+        path, kind = None, path
+    target = Target("Report.plot", path, name="path")
     panels = _panels(report)
     known = [*panels, *(["worst"] if _has_images(report) else [])]
     if kind is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from kerastorch.evaluation.predictions import Array, Task
 from kerastorch.losses.base import Loss
@@ -84,7 +85,8 @@ class ScoreReader:
             return self.spec.link
         raise ValueError(
             "nothing says whether the outputs are probabilities or logits: the loss is unknown to kerastorch, and the "
-            "model ends in no activation that is. Pass from_logits=True or from_logits=False."
+            "model ends in no activation that is. Pass from_logits=True or from_logits=False; or task='regression' if "
+            "the targets are values."
         )
 
     def classes(self, outputs: Array) -> Array:
@@ -101,6 +103,12 @@ class ScoreReader:
             return np.asarray(exponentials / exponentials.sum(1, keepdims=True))
         self._say_scores()
         return outputs
+
+    def note_soft_targets(self, y: Tensor | Array) -> None:
+        """Add a note if targets are between 0 and 1, so that they are no classes."""
+        sentence = "Some targets are between 0 and 1: the nearest class counts as the true one."
+        if sentence not in self.notes and bool(np.any(np.asarray(y) != np.round(np.asarray(y)))):
+            self.notes.append(sentence)
 
     def _say_scores(self) -> None:
         self.are_probabilities = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -74,7 +74,8 @@ def draw_histogram(axes: Axes, report: ReportData) -> None:
     residuals = found.y - found.predicted
     bins = np.histogram_bin_edges(residuals, bins=min(40, max(8, len(residuals) // 5))).tolist()
     for column, name in list(enumerate(found.names))[:MOST_COLUMNS]:
-        axes.hist(residuals[:, column], bins=bins, color=COLORS[column], alpha=0.6, label=name or None)
+        kind: Literal["bar", "step"] = "bar" if len(found.names) == 1 else "step"
+        axes.hist(residuals[:, column], bins=bins, histtype=kind, color=COLORS[column], alpha=0.7, label=name or None)
     intervals = report.prediction_intervals
     if intervals is not None and len(found.names) == 1:
         for end in (intervals.low[0], intervals.high[0]):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-SMALLEST_TEXT = 3.5  # points of the text in a cell
+SMALLEST_TEXT, SMALLEST_NAME = 3.5, 5.0  # points of the numbers in cells, and of the names of classes
 _TITLES = {"true": "fraction of each true class", "pred": "fraction of each predicted class", "all": "fraction of all"}
 
 
@@ -144,10 +144,10 @@ def _set_names(axes: Axes, names: list[str], points: float) -> None:
         names: Names of the classes.
         points: Side of a cell in points.
     """
-    shown = list(range(0, len(names), max(1, math.ceil(SMALLEST_TEXT * 1.3 / points))))
+    size = min(10.0, max(SMALLEST_NAME, 0.9 * points))
+    shown = list(range(0, len(names), max(1, math.ceil(size * 1.2 / points))))
     labels = [names[one] for one in shown]
     is_long = max(map(len, names)) > 3
-    size = min(10.0, max(SMALLEST_TEXT, 0.9 * points))
     axes.set_xticks(
         shown, labels, rotation=45 if is_long else 0, ha="right" if is_long else "center",
         rotation_mode="anchor" if is_long else None, parse_math=False, fontsize=size,

@@ -24,6 +24,7 @@ class Target:
         who: Name of the function, for messages.
         to_file: Path of the file; `None` saves nothing.
         ax: Axes to draw in; `None` makes a new figure.
+        name: Name of the argument `to_file` in messages.
 
     Raises:
         ImportError: Matplotlib is missing.
@@ -31,7 +32,9 @@ class Target:
         ValueError: The suffix of `to_file` is unknown.
     """
 
-    def __init__(self, who: str, to_file: str | os.PathLike[str] | None, ax: Axes | None = None) -> None:
+    def __init__(
+        self, who: str, to_file: str | os.PathLike[str] | None, ax: Axes | None = None, name: str = "to_file"
+    ) -> None:
         require_package(who, "matplotlib")
         from matplotlib.axes import Axes
 
@@ -39,8 +42,8 @@ class Target:
 
         self.path: Path | None = None
         if to_file is not None:
-            self.path = parse_path("to_file", to_file)
-            check_suffix("to_file", self.path)
+            self.path = parse_path(name, to_file)
+            check_suffix(name, self.path)
             check_writable(self.path)
         if ax is not None and not isinstance(ax, Axes):
             raise TypeError(str(mismatch("ax", ax, "matplotlib axes, such as plt.gca()")))
