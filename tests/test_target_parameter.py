@@ -1,5 +1,7 @@
 """Models that compute the loss from an argument, `forward(x, targets=None)`, and data in the form (x, y)."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -169,3 +171,39 @@ def test_a_loss_of_compile_gets_the_target_and_forward_does_not():
     net.eval()
     expected = F.cross_entropy(net(X)[0], Y).item()
     assert model.evaluate(X, Y, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+class Pairwise(nn.Module):
+    """Computes its loss from two targets."""
+
+    def __init__(self, read):
+        super().__init__()
+        self.layer, self.read = nn.Linear(5, 2), read
+
+    def forward(self, x, targets=None):
+        outputs = self.layer(x)
+        if targets is None:
+            return outputs, None
+        first, second = self.read(targets)
+        return outputs, nn.functional.mse_loss(outputs[:, 0], first) + nn.functional.l1_loss(outputs[:, 1], second)
+
+
+@pytest.mark.parametrize("kind", ["dict", "tuple", "list"])
+@pytest.mark.parametrize("source", ["arrays", "batches"])
+def test_several_targets_reach_the_parameter_of_forward_in_their_structure(kind, source):
+    generator = torch.Generator().manual_seed(1)
+    x, first, second = torch.randn(12, 5, generator=generator), torch.randn(12, generator=generator), torch.ones(12)
+    y = {"dict": {"a": first, "b": second}, "tuple": (first, second), "list": [first, second]}[kind]
+    module = Pairwise((lambda found: (found["a"], found["b"])) if kind == "dict" else (lambda found: found))
+    expected = copy.deepcopy(module)
+    optimizer = torch.optim.SGD(expected.parameters(), lr=0.1)
+    expected(x, y)[1].backward()
+    optimizer.step()
+    model = kt.Model(module)
+    model.compile(torch.optim.SGD(module.parameters(), lr=0.1), "model")
+    given = (x, y) if source == "arrays" else (lambda: [(x, y)],)
+    model.fit(*given, shuffle=False, verbose=0)
+    for one, other in zip(expected.parameters(), module.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+    assert model.evaluate(*given, verbose=0) == pytest.approx(expected(x, y)[1].item(), rel=1e-5)
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected(x)[0].detach(), rtol=1e-5, atol=1e-6)

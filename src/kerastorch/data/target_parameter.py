@@ -20,7 +20,7 @@ def with_target(x: Any, y: Any, forward: ForwardInputs) -> Any:
 
     Args:
         x: An input, a tuple or list of inputs, or a dict of inputs by name.
-        y: The target; several targets, and `None`, are not passed.
+        y: The target, or several in their structure; `None` is not passed.
         forward: What `forward` takes.
 
     >>> forward = ForwardInputs(("idx", "targets"), ("idx",), 2, False)
@@ -30,7 +30,7 @@ def with_target(x: Any, y: Any, forward: ForwardInputs) -> Any:
     ('words', 'next words')
     """
     target = target_name(forward)
-    if target is None or y is None or isinstance(y, (tuple, list, Mapping)):
+    if target is None or y is None:
         return x
     if isinstance(x, Mapping) and not is_object(x):
         return {**x, target: x.get(target, y)}
