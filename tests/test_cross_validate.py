@@ -387,7 +387,7 @@ def test_ctrl_c_ends_it_at_once():
         return regressor(x, y)
 
     with pytest.raises(KeyboardInterrupt):
-        cross_validate(build, X, Y, cv=4, verbose=0, callbacks=Interrupt())
+        cross_validate(build, X, Y, cv=4, verbose=0, callbacks=Interrupt(), together=False)
     assert len(built) == 1
 
 
@@ -410,3 +410,32 @@ def test_plots_show_each_score_and_each_log(tmp_path):
         means["held out, mean of the folds"], np.mean([one.curves["mae"] for one in result.folds], 0)
     )
     plt.close("all")
+
+
+@pytest.mark.parametrize("arguments", [{}, {"validation_split": 0.3, "held_out_curves": True}], ids=["plain", "curves"])
+def test_folds_trained_together_equal_folds_trained_alone(arguments):
+    stop = [kt.callbacks.EarlyStopping("loss", patience=1)]
+    common = {"cv": 4, "epochs": 6, "batch_size": 4, "callbacks": stop, "verbose": 0, **arguments}
+    together = cross_validate(regressor, X, Y, **common)
+    alone = cross_validate(regressor, X, Y, together=False, **common)
+    assert {fold.alone_because for fold in together.folds} == {None}
+    assert alone.folds[0].alone_because == "together=False was given"
+    np.testing.assert_allclose(together.predictions, alone.predictions, rtol=1e-6)
+    for one, other in zip(together.folds, alone.folds, strict=True):
+        for logs, expected in ((one.history.history, other.history.history), (one.curves or {}, other.curves or {})):
+            assert sorted(logs) == sorted(expected)
+            for name, values in logs.items():
+                np.testing.assert_allclose(values, expected[name], rtol=1e-6)
+
+
+def test_folds_that_cannot_be_trained_together_are_trained_alone():
+    def with_lamb(x, y):
+        model = regressor(x, y)
+        model.compile(kt.optimizers.Lamb(0.01), "mse")
+        return model
+
+    result = cross_validate(with_lamb, X, Y, cv=4, verbose=0)
+    assert "does not update each element alone" in result.folds[0].alone_because
+    check_equal(result, by_hand(with_lamb, X, Y, FOLDS), FOLDS)
+    table = TensorDataset(torch.tensor(X), torch.tensor(Y))
+    assert "dataset" in cross_validate(regressor, table, cv=2, verbose=0).folds[0].alone_because

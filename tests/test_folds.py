@@ -119,7 +119,7 @@ def test_pairs_of_rows_or_masks_are_used_as_they_are():
         (13, {"groups": GROUPS}, "cv=13 folds need at least 13 groups"),
         (12, {"stratify": CLASSES}, "class 2 has 10 rows, fewer than cv=12 folds"),
         (5, {"stratify": True}, "class .* has 1 row, fewer than cv=5 folds"),
-        (5, {"stratify": np.ones((ROWS, 2))}, "stratify needs one label for each row"),
+        (5, {"stratify": np.ones((ROWS, 2))}, "stratify needs one class for each row, got an array"),
         (5, {"groups": GROUPS[:9]}, "x has 60 rows, groups has 9"),
         (5, {"repeats": 0}, "repeats must be"),
         (sk.KFold(5), {"repeats": 2}, "repeats is for a number of folds"),
@@ -145,3 +145,24 @@ def test_impossible_folds_are_errors(cv, options, message):
 def test_something_else_is_an_error(cv):
     with pytest.raises(TypeError, match="cv must be a number of folds"):
         divide(cv, ROWS, y=VALUES)
+
+
+def test_columns_of_a_table_are_groups_and_classes():
+    table = pd.DataFrame({"who": [f"p{group}" for group in GROUPS], "kind": CLASSES})
+    check_equal(pairs(4, x=table, groups="who"), sk.GroupKFold(4).split(X, VALUES, table["who"]))
+    check_equal(
+        pairs(4, x=table, stratify="kind"), sk.StratifiedKFold(4, shuffle=True, random_state=0).split(X, CLASSES)
+    )
+    with pytest.raises(ValueError, match="Unknown column 'whom'"):
+        pairs(4, x=table, groups="whom")
+
+
+def test_bins_of_values_stratify():
+    bins = pd.qcut(pd.Series(VALUES), 3)
+    expected = sk.StratifiedKFold(4, shuffle=True, random_state=0).split(X, bins.cat.codes)
+    check_equal(pairs(4, stratify=bins), expected)
+
+
+def test_the_class_of_a_splitter_is_an_error():
+    with pytest.raises(TypeError, match=r"pass KFold\(...\)"):
+        pairs(sk.KFold)

@@ -33,6 +33,7 @@ def cross_validate(
     held_out_curves: bool = False,
     return_train_score: bool = False,
     return_models: bool = False,
+    together: bool = True,
     verbose: Any = "auto",
     **fit_arguments: Any,
 ) -> CrossValidation:
@@ -54,10 +55,12 @@ def cross_validate(
             `LeaveOneOut`; or pairs of training rows and held-out rows. A number `k` stands for
             `KFold(k, shuffle=True, random_state=seed)`, `StratifiedKFold` with the same arguments if the folds are
             stratified, or `GroupKFold(k)` if there are groups. Default 5.
-        groups: Group of each row, such as a patient: no group is both trained on and held out. Default: no groups.
-        stratify: Whether each fold gets the same proportion of each class; or labels to do so for. The default `None`
-            stratifies if the targets are class labels (names, whole numbers that repeat, one-hot rows) and there are
-            no groups, because the scores of folds without a class would differ for no good reason.
+        groups: Group of each row, such as a patient, or the name of a column of `x`: no group is both trained on and
+            held out. Default: no groups.
+        stratify: Whether each fold gets the same proportion of each class; or labels to do so for, or the name
+            of their column in `x`. The default `None` stratifies if the targets are class labels (names, whole numbers
+            that repeat, one-hot rows) and there are no groups, because the scores of folds without a class would differ
+            for no good reason.
         repeats: How often all rows are divided into folds, in different ways. Default 1.
         metrics: Metrics beside those of `compile`, computed on the predictions for the held-out rows of a fold: names
             of scikit-learn's scorers (`"roc_auc"`, `"f1_macro"`), scorers, functions of `sklearn.metrics`, or your own
@@ -68,6 +71,8 @@ def cross_validate(
             Default `False`.
         return_train_score: Whether the training rows are evaluated after training, too. Default `False`.
         return_models: Whether the trained models are returned. Default `False`.
+        together: Whether small models are trained together, which is faster, as far as that gives the same numbers;
+            else they are trained one after the other. `folds[0].alone_because` says why. Default `True`.
         verbose: 0 prints nothing; 1 and the default `"auto"` print a line for each fold; 2 also prints a line for each
             epoch.
         fit_arguments: Arguments of `fit` for each fold, such as `epochs` and `batch_size`. `sample_weight` has a weight
@@ -105,7 +110,7 @@ def cross_validate(
     tasks = [FoldTask(at + 1, seed + at, one.train, one.test) for at, one in enumerate(divisions.folds)]
     run = FoldRun(
         FoldArguments("cross_validate", fit_arguments, rows), parse_metrics(metrics), check_verbose(verbose),
-        curves=held_out_curves, train_scores=return_train_score, keeps_models=return_models,
+        curves=held_out_curves, train_scores=return_train_score, keeps_models=return_models, together=together,
     )  # fmt: skip
     folds = tuple(run.folds(FoldBuilder("cross_validate", build_fn), tasks, x, y))
     predictions, counts = out_of_fold(folds, rows)

@@ -16,7 +16,7 @@ from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.model import Model
 from kerastorch.model_selection.fold_arguments import FoldArguments
 from kerastorch.model_selection.fold_models import FoldBuilder
-from kerastorch.model_selection.fold_training import FoldTask, TrainedFold, train_folds
+from kerastorch.model_selection.fold_training import FoldTask, FoldTrainer, TrainedFold
 from kerastorch.model_selection.held_out_metrics import HeldOutMetric
 from kerastorch.model_selection.result import Fold
 from kerastorch.model_selection.targets import read_targets
@@ -35,6 +35,7 @@ class FoldRun:
         curves: Whether the held-out rows are evaluated after each epoch.
         train_scores: Whether the training rows are evaluated after training.
         keeps_models: Whether folds keep their models.
+        together: Whether small models are trained together where that gives the same numbers.
         label: What the line of a fold begins with.
     """
 
@@ -44,6 +45,7 @@ class FoldRun:
     curves: bool = False
     train_scores: bool = False
     keeps_models: bool = False
+    together: bool = True
     label: str = ""
 
     def labelled(self, label: str) -> FoldRun:
@@ -60,10 +62,11 @@ class FoldRun:
             y: Targets of all rows.
         """
         with preserved_rng_states():
-            trained = train_folds(
-                build, tasks, x, y, self.arguments, curves=self.curves, verbose=2 if self.verbose > 1 else 0
-            )
-            for one in trained:
+            trainer = FoldTrainer(
+                build, x, y, self.arguments,
+                curves=self.curves, verbose=2 if self.verbose > 1 else 0, together=self.together,
+            )  # fmt: skip
+            for one in trainer.train(tasks):
                 fold = self._result(one)
                 if self.verbose:
                     print_message(f"{self.label}fold {fold.number}/{len(tasks)}: {_in_words(fold)}")
@@ -98,6 +101,7 @@ class FoldRun:
             predictions=predictions,
             model=model if self.keeps_models else None,
             seconds=trained.seconds,
+            alone_because=trained.alone_because,
         )
 
     def _scores(self, model: Model, x: Any, y: Any, rows: np.ndarray[Any, Any]) -> dict[str, float]:

@@ -9,11 +9,18 @@ from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.history import History
+from kerastorch.core.nested import leaves
 from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
+from kerastorch.model import Model
 from kerastorch.model_selection.fold_arguments import FoldArguments
 from kerastorch.model_selection.fold_models import FoldBuilder, FoldModel
-from kerastorch.model_selection.rows import Rows, take_rows
+from kerastorch.model_selection.rows import Rows, count_rows, is_dataset, take_rows
+from kerastorch.training_together.errors import CannotTrainTogether
+from kerastorch.training_together.train_together import FitTask, train_together
 from kerastorch.utils import set_random_seed
+
+MAX_BYTES = 2**28  # data of all folds that are trained together
+MAX_MODELS = 64  # folds that are trained together
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +73,13 @@ class TrainedFold:
         prepared: The fold.
         history: Logs of its training.
         seconds: Duration of its training; of folds that were trained together, its share.
+        alone_because: Why it was not trained together with other folds to the end; `None` if it was.
     """
 
     prepared: PreparedFold
     history: History
     seconds: float
+    alone_because: str | None
 
 
 class HeldOutCurves(Callback):
@@ -98,54 +107,99 @@ class HeldOutCurves(Callback):
             self.values.setdefault(name, []).append(value)
 
 
-def train_folds(
-    build: FoldBuilder,
-    tasks: Sequence[FoldTask],
-    x: Any,
-    y: Any,
-    arguments: FoldArguments,
-    *,
-    curves: bool,
-    verbose: int,
-) -> Iterator[TrainedFold]:
-    """Build and train the model of each fold, and yield them one by one.
+class FoldTrainer:
+    """Builds and trains the models of folds: small ones together, others one after the other.
 
     Args:
         build: Builds the models.
-        tasks: The folds.
         x: Inputs of all rows.
         y: Targets of all rows.
         arguments: Arguments of `fit`.
         curves: Whether the held-out rows are evaluated after each epoch.
         verbose: `verbose` of `fit`.
+        together: Whether models are trained together where that gives the same numbers.
     """
-    for task in tasks:
-        prepared = _prepare(build, task, x, y, arguments, curves)
-        restore_rng_states(prepared.rng_states)
+
+    def __init__(
+        self,
+        build: FoldBuilder,
+        x: Any,
+        y: Any,
+        arguments: FoldArguments,
+        *,
+        curves: bool,
+        verbose: int,
+        together: bool,
+    ) -> None:
+        self._build, self._data, self._arguments, self._curves = build, (x, y), arguments, curves
+        self._verbose, self._together = verbose, together
+
+    def train(self, tasks: Sequence[FoldTask]) -> Iterator[TrainedFold]:
+        """Train the model of each fold, and yield them in order.
+
+        Args:
+            tasks: The folds.
+        """
+        left = list(tasks)
+        reason = "together=False was given" if not self._together else self._reason(tasks[0])
+        while left and reason is None:
+            size = max(1, min(MAX_MODELS, MAX_BYTES // max(1, self._bytes_of(left[0]))))
+            prepared = [self._prepare(task) for task in left[:size]]
+            del left[:size]
+            start = time.perf_counter()
+            try:
+                found = train_together([FitTask(*self._fit_arguments(one), one.rng_states) for one in prepared])
+            except CannotTrainTogether as error:
+                reason = error.reason
+                yield from (self._train_alone(one, reason) for one in prepared)
+                break
+            seconds = (time.perf_counter() - start) / len(prepared)
+            for one, history in zip(prepared, found.histories, strict=True):
+                yield TrainedFold(one, history, seconds, found.reason)
+        for task in left:
+            yield self._train_alone(self._prepare(task), reason)
+
+    def _reason(self, task: FoldTask) -> str | None:
+        """Return why folds are not trained together, as far as the data and arguments show it; `None` to try."""
+        if self._verbose:
+            return "verbose=2 prints the epochs of one fold after those of another"
+        if any(is_dataset(leaf) for leaf in self._data):
+            return "the data are a dataset, not arrays"
+        return "the data of two folds need much memory" if 2 * self._bytes_of(task) > MAX_BYTES else None
+
+    def _bytes_of(self, task: FoldTask) -> int:
+        """Return about how many bytes the training rows of a fold have."""
+        rows = count_rows(x=self._data[0])
+        sizes = [getattr(leaf, "nbytes", 0) for part in self._data for _, leaf in leaves(part)]
+        tables = [
+            int(part.memory_usage().sum())
+            for part in self._data
+            if hasattr(part, "memory_usage") and hasattr(part, "columns")
+        ]
+        return int((sum(sizes) + sum(tables)) * len(task.train) / rows)
+
+    def _prepare(self, task: FoldTask) -> PreparedFold:
+        """Build the model of a fold from copies of its training rows, which `build_fn` may change."""
+        x, y = self._data
+        set_random_seed(task.seed)
+        built = self._build(take_rows(x, task.train), take_rows(y, task.train))
+        states = capture_rng_states()
+        held_out = built.inputs(take_rows(x, task.test)), take_rows(y, task.test)
+        curves = HeldOutCurves(*held_out, self._arguments.for_evaluation(task.test)) if self._curves else None
+        inputs, targets = built.inputs(take_rows(x, task.train)), take_rows(y, task.train)
+        arguments = self._arguments.of_fold(task.number, task.train)
+        return PreparedFold(task, built, inputs, targets, held_out, arguments, curves, states)
+
+    def _fit_arguments(self, prepared: PreparedFold) -> tuple[Model, dict[str, Any]]:
+        """Return the model of a fold, and all arguments of its `fit`."""
         callbacks = [*prepared.arguments.get("callbacks", ()), *([prepared.curves] if prepared.curves else ())]
+        data = {"x": prepared.x, "y": prepared.y, "verbose": self._verbose}
+        return prepared.built.model, {**prepared.arguments, **data, "callbacks": callbacks}
+
+    def _train_alone(self, prepared: PreparedFold, reason: str | None) -> TrainedFold:
+        """Train the model of a fold by its own `fit`."""
+        restore_rng_states(prepared.rng_states)
         start = time.perf_counter()
-        history = prepared.built.model.fit(
-            prepared.x, prepared.y, verbose=verbose, **{**prepared.arguments, "callbacks": callbacks}
-        )
-        yield TrainedFold(prepared, history, time.perf_counter() - start)
-
-
-def _prepare(
-    build: FoldBuilder, task: FoldTask, x: Any, y: Any, arguments: FoldArguments, curves: bool
-) -> PreparedFold:
-    """Build the model of a fold from copies of its training rows, which `build_fn` may change."""
-    set_random_seed(task.seed)
-    built = build(take_rows(x, task.train), take_rows(y, task.train))
-    states = capture_rng_states()
-    held_out = built.inputs(take_rows(x, task.test)), take_rows(y, task.test)
-    callback = HeldOutCurves(*held_out, arguments.for_evaluation(task.test)) if curves else None
-    return PreparedFold(
-        task,
-        built,
-        built.inputs(take_rows(x, task.train)),
-        take_rows(y, task.train),
-        held_out,
-        arguments.of_fold(task.number, task.train),
-        callback,
-        states,
-    )
+        model, arguments = self._fit_arguments(prepared)
+        history = model.fit(**arguments)
+        return TrainedFold(prepared, history, time.perf_counter() - start, reason)

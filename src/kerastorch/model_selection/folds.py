@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from kerastorch.core.errors import check_int, mismatch, shown
-from kerastorch.model_selection.labels import Labels, are_classes, class_labels, row_labels
+from kerastorch.model_selection.labels import (
+    Labels,
+    are_classes,
+    class_labels,
+    group_labels,
+    labels_or_column,
+    row_labels,
+)
 from kerastorch.model_selection.rows import Rows
 
 
@@ -69,8 +76,8 @@ def divide(
         ValueError: Arguments exclude each other, or a division has rows on both sides or none.
     """
     repeats = check_int("repeats", repeats)
-    of_group = None if groups is None else row_labels(groups, "groups", rows)
-    classes = _classes(stratify, y, rows)
+    of_group = None if groups is None else group_labels(groups, [x], rows)
+    classes = _classes(stratify, x, y, rows)
     is_asked_for = stratify is not None and stratify is not False
     if isinstance(cv, numbers.Integral) and cv is not True and cv is not False:
         number = check_int("cv", cv, 2)
@@ -82,6 +89,8 @@ def divide(
         return _checked(_split(splitter, rows, x, classes, of_group), rows, of_group, _in_words(splitter))
     if repeats > 1:
         raise ValueError("repeats is for a number of folds; repeat a splitter with RepeatedKFold, for example.")
+    if isinstance(cv, type):
+        raise TypeError(f"cv must be a splitter, not its class; pass {cv.__name__}(...).")
     if hasattr(cv, "split") and not isinstance(cv, str):
         if is_asked_for and _ignores_classes(cv):
             raise ValueError(
@@ -98,18 +107,17 @@ def divide(
     )
 
 
-def _classes(stratify: Any, y: Any, rows: int) -> Labels | None:
+def _classes(stratify: Any, x: Any, y: Any, rows: int) -> Labels | None:
     """Return the labels that a stratified splitter is given; `None` if there are none."""
     if stratify is False:
         return None
+    if isinstance(stratify, str):
+        return class_labels(labels_or_column(stratify, "stratify", [x], rows))
     is_own = stratify is None or stratify is True
     found = class_labels(y if is_own else stratify)
     if found is None and stratify is not None:
-        raise ValueError(
-            "stratify needs one class for each row; pass stratify=labels."
-            if is_own
-            else (f"stratify needs one label for each row, got {shown(stratify)}.")
-        )
+        advice = "; pass stratify=labels" if is_own else f", got {shown(stratify)}"
+        raise ValueError(f"stratify needs one class for each row{advice}.")
     return found if found is None or stratify is None else row_labels(found, "y" if is_own else "stratify", rows)
 
 

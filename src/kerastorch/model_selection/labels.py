@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import shown
-from kerastorch.core.tables import is_column
+from kerastorch.core.errors import shown, unknown
+from kerastorch.core.tables import column_names, is_column
 
 Labels = np.ndarray[Any, Any]
 MAX_NUMBERS = 20  # floats of more different values are values, not classes
@@ -39,6 +40,18 @@ def row_labels(data: Any, name: str, rows: int) -> Labels:
     return array
 
 
+def group_labels(given: Any, arrays: Sequence[Any], rows: int) -> Labels:
+    """Return the group of each row for the argument `groups`, as values that can be sorted.
+
+    Args:
+        given: Groups, or the name of a column.
+        arrays: What may be a table with this column.
+        rows: Number of rows.
+    """
+    found = labels_or_column(given, "groups", arrays, rows)
+    return found.astype(str) if found.dtype.kind == "O" else found
+
+
 def class_labels(y: Any) -> Labels | None:
     """Return the class of each row, `(rows,)`; `None` if targets have no single class for each row.
 
@@ -57,7 +70,29 @@ def class_labels(y: Any) -> Labels | None:
         array = array[:, 0]
     if array.ndim == 2 and array.dtype.kind in "biuf" and _is_one_hot(array):
         array = array.argmax(1)
-    return array if array.ndim == 1 and array.dtype.kind in "biufUSO" else None
+    if array.ndim != 1 or array.dtype.kind not in "biufUSO":
+        return None
+    return array.astype(str) if array.dtype.kind == "O" else array  # intervals and mixed objects cannot be sorted
+
+
+def labels_or_column(given: Any, name: str, arrays: Sequence[Any], rows: int) -> Labels:
+    """Return the labels of the rows for an argument that holds them, or names a column of a table.
+
+    Args:
+        given: Labels, or the name of a column.
+        name: Name of the argument, for messages.
+        arrays: What may be a table with this column.
+        rows: Number of rows.
+
+    Raises:
+        ValueError: No table has the column; the shape is different, or a label is missing.
+    """
+    if not isinstance(given, str):
+        return row_labels(given, name, rows)
+    tables = {label: one for one in reversed(arrays) for label in column_names(one) or ()}
+    if given not in tables:
+        raise unknown("column", given, [label for label in tables if isinstance(label, str)], f"{name} names a column.")
+    return row_labels(tables[given][given], name, rows)
 
 
 def are_classes(labels: Labels, rows_of_class: int) -> bool:

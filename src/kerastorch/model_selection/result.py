@@ -40,6 +40,7 @@ class Fold:
             no row for each of them.
         model: The trained model; `None` without `return_models=True`.
         seconds: Duration of the training; of folds that were trained together, the share of this one.
+        alone_because: Why this fold was not trained together with others to the end; `None` if it was.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Fold:
     predictions: Any
     model: Model | None
     seconds: float
+    alone_because: str | None
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{name} {value:.4g}" for name, value in self.scores.items())

@@ -36,6 +36,7 @@ def learning_curve(
     metrics: Any = None,
     shuffle_rows: bool = True,
     seed: int = 0,
+    together: bool = True,
     verbose: Any = "auto",
     **fit_arguments: Any,
 ) -> ScoreCurve:
@@ -57,6 +58,7 @@ def learning_curve(
         shuffle_rows: Whether the training rows of a fold are shuffled before the first ones are taken. The rows of a
             smaller size are among those of a larger one. `False` for rows in the order of time. Default `True`.
         seed: Seed of the folds, of that order, and of the models: fold `i` has the same seed for all sizes. Default 0.
+        together: As for `cross_validate`.
         verbose: As for `cross_validate`.
         fit_arguments: Arguments of `fit`, as for `cross_validate`.
 
@@ -84,7 +86,7 @@ def learning_curve(
         random = np.random.RandomState(seed)
         orders = [random.permutation(order) for order in orders]
     counts = _numbers_of_rows(sizes, min(map(len, orders)))
-    run = _run("learning_curve", fit_arguments, rows, metrics, verbose)
+    run = _run("learning_curve", fit_arguments, rows, metrics, verbose, together)
     build = FoldBuilder("learning_curve", build_fn)
     found = []
     for count in counts:
@@ -106,6 +108,7 @@ def validation_curve(
     stratify: Any = None,
     metrics: Any = None,
     seed: int = 0,
+    together: bool = True,
     verbose: Any = "auto",
     **fit_arguments: Any,
 ) -> ScoreCurve:
@@ -125,6 +128,7 @@ def validation_curve(
         stratify: As for `cross_validate`.
         metrics: As for `cross_validate`.
         seed: Seed of the folds and of the models: fold `i` has the same seed for all values. Default 0.
+        together: As for `cross_validate`.
         verbose: As for `cross_validate`.
         fit_arguments: Arguments of `fit`, as for `cross_validate`.
 
@@ -148,7 +152,7 @@ def validation_curve(
     if isinstance(values, (str, bytes)) or not len(values):
         raise mismatch("values", values, "a list of values of the setting")
     divisions = divide(cv, rows, x=x, y=_targets(x, y, stratify), groups=groups, stratify=stratify, seed=seed)
-    run = _run("validation_curve", fit_arguments, rows, metrics, verbose)
+    run = _run("validation_curve", fit_arguments, rows, metrics, verbose, together)
     tasks = _tasks(divisions, [fold.train for fold in divisions.folds], seed)
     found = []
     for value in values:
@@ -167,9 +171,11 @@ def _targets(x: Any, y: Any, stratify: Any) -> Any:
     return read_targets(x, y) if stratify is True else targets_of(x, y)
 
 
-def _run(owner: str, fit_arguments: Mapping[str, Any], rows: int, metrics: Any, verbose: Any) -> FoldRun:
+def _run(
+    owner: str, fit_arguments: Mapping[str, Any], rows: int, metrics: Any, verbose: Any, together: bool
+) -> FoldRun:
     arguments = FoldArguments(owner, fit_arguments, rows)
-    return FoldRun(arguments, parse_metrics(metrics), check_verbose(verbose), train_scores=True)
+    return FoldRun(arguments, parse_metrics(metrics), check_verbose(verbose), train_scores=True, together=together)
 
 
 def _tasks(divisions: Divisions, train: Sequence[Rows], seed: int) -> list[FoldTask]:

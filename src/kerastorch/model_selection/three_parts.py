@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from kerastorch.core.errors import check_int, mismatch, shown, unknown, warn
-from kerastorch.core.tables import column_names
+from kerastorch.core.errors import check_int, mismatch, shown, warn
 from kerastorch.core.traceback_filter import public_api
-from kerastorch.model_selection.labels import Labels, class_labels, row_labels
+from kerastorch.model_selection.labels import Labels, class_labels, group_labels, labels_or_column
 from kerastorch.model_selection.rows import Rows, count_rows, take_rows
 
 PARTS = ("training", "validation", "test")
@@ -71,12 +70,12 @@ def train_validation_test_split(
     sizes = _part_sizes(rows, validation_size, test_size)
     seed = check_int("seed", seed, 0)
     classes = _classes(stratify, arrays, rows)
-    of_group = None if groups is None else _labels("groups", groups, arrays, rows)
+    of_group = None if groups is None else group_labels(groups, arrays, rows)
     if by_time is not None and by_time is not False:
         for name, one in (("stratify", classes), ("groups", of_group)):
             if one is not None:
                 raise ValueError(f"by_time keeps the order of the rows, so it cannot be combined with {name}.")
-        parts = _by_time(rows, None if by_time is True else _labels("by_time", by_time, arrays, rows), sizes)
+        parts = _by_time(rows, None if by_time is True else labels_or_column(by_time, "by_time", arrays, rows), sizes)
     elif of_group is None:
         parts = _at_random(rows, classes, sizes, seed)
     else:
@@ -109,16 +108,6 @@ def _number_of_rows(name: str, size: Any, rows: int) -> int:
     return max(1, math.ceil((float(size) - _ROUNDING) * rows))
 
 
-def _labels(name: str, given: Any, arrays: Sequence[Any], rows: int) -> Labels:
-    """Return the labels of the rows for an argument that holds them, or names a column of a table."""
-    if not isinstance(given, str):
-        return row_labels(given, name, rows)
-    tables = {label: one for one in reversed(arrays) for label in column_names(one) or ()}
-    if given not in tables:
-        raise unknown("column", given, [label for label in tables if isinstance(label, str)], f"{name} names a column.")
-    return row_labels(tables[given][given], name, rows)
-
-
 def _classes(stratify: Any, arrays: Sequence[Any], rows: int) -> Labels | None:
     """Return the class of each row; `None` if the parts need not have the same proportions."""
     if stratify is None or stratify is False:
@@ -130,7 +119,7 @@ def _classes(stratify: Any, arrays: Sequence[Any], rows: int) -> Labels | None:
             what = "of one class for each row as the last array" if stratify is True else "for each row"
             raise ValueError(f"stratify needs labels {what}, got {shown(given)}; pass stratify=labels.")
         given = found
-    classes = _labels("stratify", given, arrays, rows)
+    classes = labels_or_column(given, "stratify", arrays, rows)
     _check_classes(classes)
     return classes
 
