@@ -106,7 +106,9 @@ def draw_calibration(axes: Axes, report: ReportData) -> None:
     axes.set_title(f"calibration, ECE {number(bins.ece)}")
     axes.grid(alpha=0.3)
     axes.set_aspect("auto")
-    for text in axes.legend(fontsize=8).get_texts():
+    for text in axes.legend(
+        loc="upper left", bbox_to_anchor=(-0.02, -0.15), ncols=3, fontsize=8, frameon=False
+    ).get_texts():
         text.set_parse_math(False)
 
 

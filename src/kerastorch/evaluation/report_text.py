@@ -100,7 +100,10 @@ def _title(report: ReportData) -> list[str]:
     words = _WORDS[report.task].format(columns if report.task == "regression" else count)
     places = "" if report.predictions.rows is None else f", {report.predictions.n_places} places"
     output = f" of output {report.name!r}" if report.name else ""
-    lines = [f"Report{output}: {words}, {report.n_rows} rows{places}"]
+    rows = "1 row" if report.n_rows == 1 else f"{report.n_rows} rows"
+    lines = [f"Report{output}: {words}, {rows}{places}"]
+    if report.task == "binary":
+        lines.append(f"  precision, recall, f1 and areas under curves are those of the class {report.class_names[1]!r}")
     logs = logs_line(report.logs)
     return [*lines, *textwrap.wrap(logs, WIDTH, initial_indent="  ", subsequent_indent="    ")]
 
@@ -134,8 +137,8 @@ def _confusion(report: ReportData) -> list[str]:
         return []
     names = list(report.class_names)
     if len(names) <= MOST_CELLS:
-        rows = [[f"true {name}", *map(number, row)] for name, row in zip(names, report.confusion, strict=True)]
-        found = _lines(["confusion", *names], rows)
+        rows = [[name, *map(number, row)] for name, row in zip(names, report.confusion, strict=True)]
+        found = _lines(["true, predicted", *names], rows)
         if max(map(len, found)) <= WIDTH:
             return found
     wrong = report.confusion * (1 - np.eye(len(names)))
