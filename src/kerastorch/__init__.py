@@ -25,6 +25,7 @@ from kerastorch import (
 from kerastorch.callbacks.history import History
 from kerastorch.core.absent_names import absent_name
 from kerastorch.core.keras_names import TOP_LEVEL
+from kerastorch.ensembles.ensemble import Ensemble, ensemble
 from kerastorch.model import Model
 from kerastorch.plots.histories import plot_histories
 from kerastorch.saving.load import load_model
@@ -34,6 +35,7 @@ from kerastorch.symbolic.symbolic_tensor import call
 from kerastorch.version import __version__
 
 __all__ = [
+    "Ensemble",
     "History",
     "Input",
     "Model",
@@ -46,6 +48,7 @@ __all__ = [
     "constraints",
     "data",
     "datasets",
+    "ensemble",
     "evaluation",
     "initializers",
     "layers",

@@ -1,0 +1,1 @@
+"""Ensembles: several models of one kind, whose predictions are averaged."""

@@ -1,0 +1,380 @@
+"""Ensemble: several models of one kind, whose predictions are averaged."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+from torch import nn
+
+from kerastorch.callbacks.base import Callback
+from kerastorch.callbacks.callback_list import to_list
+from kerastorch.callbacks.history import History
+from kerastorch.callbacks.progress_bar import Verbose
+from kerastorch.core.errors import check_int
+from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.rng_state import capture_rng_states, preserved_rng_states, restore_rng_states
+from kerastorch.core.traceback_filter import public_api
+from kerastorch.ensembles.bootstrap import bootstrap_rows, seed_from
+from kerastorch.ensembles.combination import Array, Combination
+from kerastorch.ensembles.ensemble_files import load_members, save_members
+from kerastorch.ensembles.uncertainty import Uncertainty
+from kerastorch.model import Model
+from kerastorch.training_together.errors import CannotTrainTogether
+from kerastorch.training_together.train_together import FitTask, train_together
+from kerastorch.utils import set_random_seed
+
+Callbacks = Sequence[Callback] | Callback | Callable[[int], Any] | None
+
+
+class Ensemble:
+    """Several models of one architecture, each with its own initial weights and order of rows.
+
+    `kt.ensemble(build_fn, n)` makes one. The prediction is the mean of the members: of their probabilities if they
+    predict classes, also if their outputs are logits, else of their values. Its errors are usually smaller than those
+    of a single model, and the disagreement of the members tells where the ensemble knows little (Lakshminarayanan et
+    al. 2017).
+
+    Args:
+        members: Compiled models.
+        rng_states: For each member, the states of the random generators that its first fit begins with.
+
+    Attributes:
+        members: The models.
+        histories: The logs of the last fit of each member; empty before the first one.
+        alone_because: Why the members of the last fit were trained one after the other; `None` if they were trained
+            together.
+    """
+
+    def __init__(self, members: Sequence[Model], rng_states: Sequence[Any]) -> None:
+        self.members = tuple(members)
+        self.histories: tuple[History, ...] = ()
+        self.alone_because: str | None = None
+        self._rng_states = list(rng_states)
+        self._combinations = _combinations(self.members[0])
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.members)
+
+    def __getitem__(self, index: int) -> Model:
+        return self.members[index]
+
+    def __repr__(self) -> str:
+        return f"Ensemble({len(self)} members: {type(self.members[0]).__name__})"
+
+    @public_api
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        bootstrap: bool | float = False,
+        callbacks: Callbacks = None,
+        sample_weight: Any = None,
+        verbose: Verbose = 0,
+        **fit_arguments: Any,
+    ) -> tuple[History, ...]:
+        """Train all members, together if that gives the numbers of their own `fit`, else one after the other.
+
+        Args:
+            x: Inputs, as for `Model.fit`.
+            y: Targets.
+            bootstrap: Whether each member is trained on rows that are drawn with replacement, as many as there are; a
+                float is the number of rows as a fraction. For arrays only. Default `False`: all members see all rows.
+            callbacks: Callback instances, of which each member gets copies; or a function of the number of the member,
+                from 1, that returns its callbacks. Default: none.
+            sample_weight: A weight for each row, as for `Model.fit`.
+            verbose: As for `Model.fit`. Default 0. With 1 and `"auto"` in a terminal, members are trained one after
+                the other, each with its bar.
+            **fit_arguments: Further arguments of `Model.fit`, the same for all members.
+
+        Returns:
+            The logs of each member.
+
+        Raises:
+            TypeError: `fit` has no argument of a name.
+            ValueError: As for `Model.fit`; or rows cannot be drawn from the data.
+        """
+        tasks = []
+        for index, model in enumerate(self.members):
+            restore = self._rng_states[index]
+            own_x, own_y, weight = bootstrap_rows(bootstrap, x, y, sample_weight, restore)
+            arguments = {"x": own_x, "y": own_y, "sample_weight": weight, "verbose": verbose, **fit_arguments}
+            tasks.append(FitTask(model, {**arguments, "callbacks": _own_callbacks(callbacks, index)}, restore))
+        with preserved_rng_states():
+            try:
+                found = train_together(tasks)
+                histories, self.alone_because = found.histories, found.reason
+            except CannotTrainTogether as error:
+                histories, self.alone_because = [_fit_alone(task) for task in tasks], error.reason
+            self._rng_states = [_next_states(states) for states in self._rng_states]
+        self.histories = tuple(histories)
+        return self.histories
+
+    @overload
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: Verbose = 0, *, members: Literal[False] = False
+    ) -> Any: ...
+
+    @overload
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: Verbose = 0, *, members: Literal[True]
+    ) -> Any: ...
+
+    @public_api
+    def predict(self, x: Any, batch_size: int | None = None, verbose: Verbose = 0, *, members: bool = False) -> Any:
+        """Return the mean prediction, or those of all members.
+
+        Outputs are of the kind that a single model returns. If these are logits, the result has the logits of the mean
+        of the probabilities: for classes their logarithms, so that a softmax gives the mean.
+
+        Args:
+            x: Inputs, as for `Model.predict`.
+            batch_size: Rows of a batch. Default: as for `Model.predict`.
+            verbose: As for `Model.predict`. Default 0.
+            members: Whether to return the outputs of all members, `(members, rows, ...)`, in place of their mean.
+
+        Returns:
+            A NumPy array `(rows, ...)`; a tuple, list or dict of them if the members return one.
+        """
+        outputs = self._outputs(x, batch_size, verbose)
+        if members:
+            return _stacked(outputs)
+        return _map_named(lambda name, one: self._combination(name).mean(one), _stacked(outputs))
+
+    @public_api
+    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: Verbose = 0) -> Any:
+        """Return the mean of the members' probabilities; of other values their mean. Arguments as for `predict`."""
+        outputs = _stacked(self._outputs(x, batch_size, verbose))
+        return _map_named(lambda name, one: self._combination(name).probabilities(one).mean(0), outputs)
+
+    @public_api
+    def uncertainty(self, x: Any, batch_size: int | None = None, verbose: Verbose = 0) -> Any:
+        """Return how sure the members are of their predictions, and how far they agree.
+
+        Args:
+            x: Inputs, as for `Model.predict`.
+            batch_size: Rows of a batch. Default: as for `Model.predict`.
+            verbose: As for `Model.predict`. Default 0.
+
+        Returns:
+            An `Uncertainty`; a tuple, list or dict of them if the members return several outputs.
+        """
+        outputs = _stacked(self._outputs(x, batch_size, verbose))
+
+        def of_output(name: str, one: Array) -> Uncertainty:
+            how = self._combination(name)
+            found = how.probabilities(one)
+            return Uncertainty.of(found, how.link, how.class_axis(found.ndim))
+
+        return _map_named(of_output, outputs)
+
+    @public_api
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int | None = None,
+        verbose: Verbose = 0,
+        sample_weight: Any = None,
+        *,
+        return_dict: bool = False,
+    ) -> Any:
+        """Return the loss and the metrics of the mean prediction, as the members were compiled with.
+
+        Penalties on weights are left out, since the mean has no weights of its own.
+
+        Args:
+            x: Inputs, arrays as for `Model.predict`.
+            y: Targets.
+            batch_size: Rows of a batch. Default: as for `Model.evaluate`.
+            verbose: As for `Model.evaluate`. Default 0.
+            sample_weight: A weight for each row. Default: 1 each.
+            return_dict: Whether to return a dict of values by name. Default `False`.
+
+        Returns:
+            The loss, or a list `[loss, *metrics]`, or a dict, as `Model.evaluate` returns them.
+
+        Raises:
+            RuntimeError: The members are not compiled, as after unpickling.
+        """
+        mean = self.predict(x, batch_size, verbose)
+        judge = Model(_Outputs())
+        arguments = self.members[0].trainer.compile_args
+        judge.compile(
+            loss=arguments["loss"],
+            loss_weights=arguments["loss_weights"],
+            metrics=copy.deepcopy(arguments["metrics"]),
+            weighted_metrics=copy.deepcopy(arguments["weighted_metrics"]),
+            device="cpu",
+        )
+        return judge.evaluate(
+            mean, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, return_dict=return_dict
+        )
+
+    def summary(self) -> None:
+        """Print the summary of the first member, and the number of members."""
+        self.members[0].summary()
+        weights = sum(weight.numel() for member in self.members for weight in member.parameters())
+        print(f"{len(self)} members, {weights:,} parameters in all")
+
+    def save(self, folder: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write each member to a `.kt` file in a folder.
+
+        Args:
+            folder: The folder, which is created if it is missing.
+            overwrite: Whether existing files are replaced. If not, they are an error.
+
+        Raises:
+            FileExistsError: A file exists and `overwrite` is `False`.
+            ValueError: A member is not built.
+        """
+        save_members(self.members, Path(folder), overwrite=overwrite)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], **load_arguments: Any) -> Ensemble:
+        """Return the ensemble that `save` wrote.
+
+        Args:
+            folder: The folder.
+            **load_arguments: Further arguments of `kt.load_model`, such as `custom_objects`.
+
+        Raises:
+            FileNotFoundError: There is no ensemble in the folder.
+        """
+        members = load_members(Path(folder), load_arguments)
+        states = []
+        with preserved_rng_states():
+            for _ in members:
+                states.append(capture_rng_states())
+                set_random_seed(seed_from(states[-1]))
+        return cls(members, states)
+
+    def _outputs(self, x: Any, batch_size: int | None, verbose: Verbose) -> list[Any]:
+        return [member.predict(x, batch_size=batch_size, verbose=verbose) for member in self.members]
+
+    def _combination(self, name: str) -> Combination:
+        known = self._combinations
+        return known.get(name) or (next(iter(known.values())) if len(known) == 1 else Combination())
+
+
+class _Outputs(nn.Module):
+    """Returns the mean prediction, which is its input, so that losses and metrics can be computed of it."""
+
+    def forward(self, outputs_of_members: Any) -> Any:
+        return outputs_of_members
+
+
+@public_api
+def ensemble(build_fn: Callable[[], Model], n: int = 5, *, seed: int = 0) -> Ensemble:
+    """Build several models of one kind, whose predictions are averaged.
+
+    Args:
+        build_fn: Function without arguments that returns a new compiled model.
+        n: Number of members, >= 2. Default 5.
+        seed: Before member `i`, counted from 1, is built, Python, NumPy and torch are seeded with `seed + i - 1`, so
+            that its initial weights and the order of its rows are those of a model that is built and fitted after
+            `kt.utils.set_random_seed(seed + i - 1)`. The states of the generators are restored. Default 0.
+
+    Returns:
+        The ensemble, with `fit`, `predict`, `evaluate`, `uncertainty` and `save`.
+
+    Raises:
+        TypeError: `build_fn` is no function, or does not return a model.
+        ValueError: A model is not compiled; two members share weights.
+
+    >>> import kerastorch as kt
+    >>> def build():
+    ...     model = kt.Sequential([kt.layers.Dense(1)])
+    ...     model.compile("sgd", "mse")
+    ...     return model
+    >>> x = [[0.0], [1.0], [2.0], [3.0]]
+    >>> models = kt.ensemble(build, 3)
+    >>> histories = models.fit(x, x, epochs=2)
+    >>> models.predict(x).shape
+    (4, 1)
+    """
+    if isinstance(build_fn, nn.Module) or not callable(build_fn):
+        raise TypeError(f"ensemble() needs a function that builds a new model: def build(), got {build_fn!r}.")
+    check_int("n", n, 2)
+    check_int("seed", seed, 0)
+    members: list[Model] = []
+    states = []
+    with preserved_rng_states():
+        for index in range(n):
+            set_random_seed(seed + index)
+            members.append(_checked(build_fn(), members))
+            states.append(capture_rng_states())
+    return Ensemble(members, states)
+
+
+def _checked(model: Any, earlier: Sequence[Model]) -> Model:
+    """Return a new member.
+
+    Raises:
+        TypeError: It is no model.
+        ValueError: It is not compiled, or shares weights with an earlier one.
+    """
+    if not isinstance(model, Model):
+        advice = " Wrap the module: kt.Model(module)." if isinstance(model, nn.Module) else " Does it end with return?"
+        raise TypeError(f"build_fn must return a compiled model, got {type(model).__name__}.{advice}")
+    if vars(model).get("_trainer") is None:
+        raise ValueError("build_fn returned a model that is not compiled; call model.compile(...) before it returns.")
+    held = {id(one) for other in earlier for one in (other, *other.parameters())}
+    if any(id(one) in held for one in (model, *model.parameters())):
+        raise ValueError("build_fn returned a model with the weights of an earlier member. Build the layers within it.")
+    return model
+
+
+def _combinations(model: Model) -> dict[str, Combination]:
+    """Return what each output of a model is, by name; `''` stands for all outputs if they are not known."""
+    trainer = vars(model).get("_trainer")
+    losses = {} if trainer is None else trainer.compiled_loss.losses
+    return {name: Combination.of(loss) for name, loss in losses.items()}
+
+
+def _own_callbacks(callbacks: Callbacks, index: int) -> list[Callback]:
+    if callable(callbacks) and not isinstance(callbacks, Callback):
+        return to_list(callbacks(index + 1))
+    return [copy.deepcopy(callback) for callback in to_list(callbacks)]
+
+
+def _fit_alone(task: FitTask) -> History:
+    restore_rng_states(task.rng_states)
+    return task.model.fit(**task.arguments)
+
+
+def _next_states(states: Any) -> Any:
+    """Return the states of the random generators for the next fit of a member: others, that follow from these."""
+    set_random_seed(seed_from(states))
+    return capture_rng_states()
+
+
+def _stacked(outputs: Sequence[Any]) -> Any:
+    """Return outputs of all members, each with the members on its first axis."""
+    columns = [[leaf for _, leaf in leaves(one)] for one in outputs]
+    if any(not isinstance(leaf, np.ndarray) for column in columns for leaf in column):
+        raise ValueError("the outputs of the members are not one array each; predict them by members[i].predict(x).")
+    stacks = iter([np.stack(same) for same in zip(*columns, strict=True)])
+    return map_structure(lambda _: next(stacks), outputs[0])
+
+
+def _map_named(function: Callable[[str, Array], Any], outputs: Any) -> Any:
+    """Call a function with the name of each output, `''` for the only one, and the output."""
+    if isinstance(outputs, dict):
+        return {name: _map_named(partial(_with_name, function, name), one) for name, one in outputs.items()}
+    if isinstance(outputs, (list, tuple)):
+        return type(outputs)([_map_named(function, one) for one in outputs])
+    return function("", outputs)
+
+
+def _with_name(function: Callable[[str, Array], Any], name: str, _: str, output: Array) -> Any:
+    return function(name, output)
