@@ -25,7 +25,8 @@ from kerastorch import (
 from kerastorch.callbacks.history import History
 from kerastorch.core.absent_names import absent_name
 from kerastorch.core.keras_names import TOP_LEVEL
-from kerastorch.ensembles.ensemble import Ensemble, ensemble
+from kerastorch.ensembles.build import ensemble
+from kerastorch.ensembles.ensemble import Ensemble
 from kerastorch.model import Model
 from kerastorch.plots.histories import plot_histories
 from kerastorch.saving.load import load_model
