@@ -12,7 +12,7 @@ import re
 import pytest
 
 DOCS = pathlib.Path(__file__).parent.parent.parent / "docs"
-PAGES = {"guides/hugging-face.md": ["transformers", "peft"]}
+PAGES = {"guides/hugging-face.md": ["transformers", "peft"], "guides/search.md": ["keras_tuner", "six"]}
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```\n(?:\n```\{\.text \.output\}\n(?P<shown>.*?)\n```\n)?", re.M | re.S)
 
 

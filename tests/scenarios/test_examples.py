@@ -32,6 +32,7 @@ from support.optional import optional
 
 matplotlib = optional("matplotlib")
 pyplot = optional("matplotlib.pyplot")
+optuna = optional("optuna")
 safetensors_torch = optional("safetensors.torch")
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
@@ -118,6 +119,17 @@ def test_diabetes_reaches_scikit_learns_network(run):
         (found["y_test"] - found["y_test"].mean()) ** 2
     ).sum()
     assert found["r2"] == pytest.approx(1 - residual, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_search_finds_a_network_that_is_better_than_logistic_regression(run):
+    optuna.logging.get_verbosity()  # skips the test if Optuna is not installed
+    found = run("hyperparameter_search.py")
+    study = found["study"]
+    linear_model = LogisticRegression(max_iter=2000).fit(found["x_train"], found["y_train"])
+    assert study.best_value < log_loss(found["y_val"], linear_model.predict_proba(found["x_val"]))
+    assert study.best_value == min(study.best_trial.intermediate_values.values())
+    assert 3 <= len(found["pruned"]) <= 17
 
 
 def test_iris_reaches_scikit_learns_network(run):
