@@ -475,3 +475,20 @@ def test_gradient_accumulation_carries_on_across_epochs():
     before = model.get_weights()[0].copy()
     model.fit(x, y, epochs=2, verbose=0)
     assert not np.array_equal(before, model.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    "layers", [lambda: [kt.layers.Dense(4, "relu"), kt.layers.Dense(2)], lambda: [nn.Linear(3, 2)]]
+)
+def test_a_model_that_begins_with_an_input_is_pickled_after_training(layers):
+    x, y = torch.randn(10, 3), torch.arange(10) % 2
+    model = kt.Sequential([kt.Input((3,), name="rows"), *layers()])
+    model.compile("adam", "cross_entropy")
+    model.fit(x, y, verbose=0)
+    other = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(other.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert other.get_config() == model.get_config()
+    other.compile("adam", "cross_entropy")
+    other.fit(x, y, verbose=0)
+    outer = kt.Input((5, 3))
+    assert other(outer).shape == (None, 5, 2)

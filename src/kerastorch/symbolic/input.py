@@ -63,5 +63,9 @@ class Input(KeywordHints, Symbol):
         """Return a batch of one sample of zeros, with the size `varying` for each axis that varies."""
         return torch.zeros((1, *(size or varying for size in self.sample_shape)), dtype=self.dtype)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the examples on fake tensors cannot be pickled
+        return type(self), (self.sample_shape, self.dtype, self.name)
+
     def __repr__(self) -> str:
         return f"Input(shape={self.sample_shape}, dtype={self.dtype})"
