@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import pickle
+import random
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -574,6 +575,10 @@ def broken(change):
         lambda c: {**c, "metric_directions": {"acc": "up"}},
         lambda c: {**c, "settings": ["adam"]},
         lambda c: {**c, "settings": {"targets": 3}},
+        lambda c: {**c, "settings": {"optimizer": 5}},
+        lambda c: {**c, "settings": {"widths": ["8"]}},
+        lambda c: {**c, "settings": {"targets": {"rows": "many"}}},
+        lambda c: {**c, "epoch": [0, 10**30]},
         lambda c: {**c, "history": {"loss": [{"$": "tensor", "value": "nowhere"}, 1.0]}},
         lambda c: {**c, "tensors": {"a": {"dtype": "save", "shape": [1], "values": [1]}}},
         lambda c: {**c, "tensors": {"a": {"dtype": "float32", "shape": [9], "values": [1]}}},
@@ -585,6 +590,48 @@ def test_a_damaged_file_is_refused(tmp_path, change):
     (tmp_path / "run.json").write_text(broken(change)(tmp_path))
     with pytest.raises(CheckpointCorruptError, match=r"run\.json is damaged, or not what it should be"):
         History.load(tmp_path / "run.json")
+
+
+JUNK = [
+    None, True, -1, 1.5, 10**30, "", "float32", "qint8", "_dynamo", [], [0], {}, {"$": "float", "value": "nan"},
+    {"$": "tensor", "value": "extra.0"}, {"$": "map", "value": [[[], 1]]}, {"$": "dtype", "value": "float32"},
+]  # fmt: skip
+
+
+def places(part, place=()):
+    """Yield the place of each value within JSON, as keys and indices."""
+    items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for key, value in items:
+        yield (*place, key)
+        yield from places(value, (*place, key))
+
+
+def test_a_file_with_random_changes_is_read_or_refused(tmp_path):
+    pytest.importorskip("pandas")
+    model, path = make_model(["mae"]), tmp_path / "run.json"
+    fit(model, 2)
+    history = fit(model, 2, validation_data=(X, Y), validation_freq=2)
+    history.history["extra"] = [np.arange(3.0), torch.ones(2)]
+    history.save(path)
+    good, draw, readable = path.read_text(), random.Random(0), 0
+    for _ in range(120):
+        content = json.loads(good)
+        *outer, last = draw.choice(list(places(content)))
+        part = content
+        for key in outer:
+            part = part[key]
+        part[last] = draw.choice(JUNK)
+        path.write_text(json.dumps(content))
+        try:
+            found = History.load(path)
+        except CheckpointError:
+            continue
+        readable += 1
+        found.save(path)
+        assert History.load(path).frame(resources=True).equals(found.frame(resources=True))
+        assert found.curves().keys() <= found.history.keys()
+        assert str(found.diagnose())
+    assert 0 < readable < 100
 
 
 def test_other_files_are_refused_by_what_they_are(tmp_path):
@@ -668,6 +715,21 @@ def test_a_history_made_by_hand_works_everywhere(tmp_path):
     history.epoch = [0, 1, 2, 3]
     with pytest.raises(ValueError, match=r"history\['loss'\] has 3 values and the history has 4 epochs"):
         history.best("loss")
+
+
+@pytest.mark.parametrize("make", [History, lambda: EarlyStopping("loss"), lambda: EarlyStopping("accuracy")])
+def test_callbacks_work_in_a_loop_of_your_own_with_a_model_that_is_not_compiled(make):
+    callback, model = make(), kt.Sequential([kt.Input((1,)), kt.layers.Dense(1)])
+    callbacks = kt.callbacks.CallbackList([callback], model, {})
+    callbacks.emit("on_train_begin", {})
+    for epoch in range(2):
+        callbacks.emit("on_epoch_begin", epoch, {})
+        callbacks.emit("on_epoch_end", epoch, {"loss": 1.0 - epoch, "accuracy": 0.5})
+    callbacks.emit("on_train_end", {})
+    if isinstance(callback, History):
+        assert callback["loss"] == [1.0, 0.0]
+        assert all(seconds >= 0 for seconds in callback.resources["epoch_seconds"])
+        assert callback.resources["samples_per_second"] == [None, None]
 
 
 @pytest.mark.slow  # two processes import torch

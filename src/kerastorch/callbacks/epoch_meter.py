@@ -87,4 +87,5 @@ def unknown_resources(epochs: int) -> dict[str, list[Any]]:
 
 def resources_or_unknown(saved: Mapping[str, Any] | None, epochs: int) -> dict[str, list[Any]]:
     """Return saved resources as lists; those that a file of an earlier release lacks are unknown."""
-    return {**unknown_resources(epochs), **{name: list(values) for name, values in (saved or {}).items()}}
+    known = {name: list(values) for name, values in (saved or {}).items() if name in RESOURCES and values}
+    return {**unknown_resources(epochs), **known}

@@ -13,6 +13,7 @@ from kerastorch.callbacks.epoch_meter import EpochMeter, EpochProgress, resource
 from kerastorch.callbacks.history_plot import plot_curves
 from kerastorch.callbacks.log_values import as_logged
 from kerastorch.callbacks.logged_epochs import FitRecorder, LoggedEpochs
+from kerastorch.callbacks.monitor import metric_directions
 from kerastorch.diagnosis.diagnose import diagnose
 from kerastorch.diagnosis.diagnosis import Diagnosis
 from kerastorch.diagnosis.settings import FitSettings
@@ -39,9 +40,9 @@ class History(LoggedEpochs, Callback):
             logs are stored as copies.
         epoch: Numbers of the epochs, from 0.
         resources: Dict of lists with one value for each epoch, `None` if it is unknown. `epoch_seconds`: time with
-            validation and callbacks. `samples_per_second`: rows trained on, divided by the time without validation and
-            the end of callbacks; unknown for generators. `peak_memory`: bytes, the most so far, of tensors on the
-            model's CUDA devices, or else of the whole process; unknown on Windows. The learning rate is a log.
+            validation and callbacks. `samples_per_second`: rows trained on, divided by the seconds of the training
+            batches; unknown for generators. `peak_memory`: bytes, the most so far, of tensors on the model's CUDA
+            devices, or else of the whole process; unknown on Windows. The learning rate is a log.
         metric_directions: The metrics of the model, each with whether larger is better.
         params: `{"epochs", "steps", "verbose"}` of the fit.
         settings: Optimizer, learning rate, batch size and other settings of the fit, which `diagnose` reads; in the
@@ -69,7 +70,7 @@ class History(LoggedEpochs, Callback):
         self._meter.begin()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self.metric_directions = dict(getattr(self.model, "metric_directions", {}))
+        self.metric_directions = metric_directions(self.model)
         measured = self._meter.end(None if self._recorder is None else self._recorder.progress, self.model)
         self._add(epoch, {name: as_logged(value) for name, value in (logs or {}).items()}, measured)
         if self._recorder is not None:

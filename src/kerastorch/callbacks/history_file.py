@@ -7,20 +7,23 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import is_dataclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
 
 from kerastorch.callbacks.epoch_meter import RESOURCES
 from kerastorch.checkpoint import atomic_file
-from kerastorch.checkpoint.state_json import pack, unpack
+from kerastorch.checkpoint.state_json import KIND, VALUE, pack, unpack
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, damaged_file
 from kerastorch.core.path_checks import check_exists, check_writable, parse_path
 from kerastorch.diagnosis.settings import FitSettings
 from kerastorch.version import VERSION_KEY, __version__
 
 FORMAT, VERSION = "kerastorch.History", 1
+_MOST_EPOCHS = 2**31
 
 
 def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
@@ -75,10 +78,12 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         release = content.get(VERSION_KEY)
         raise CheckpointError(f"{name} was written by kerastorch {release}, whose format is newer: upgrade kerastorch.")
     try:
-        tensors = {key: _decode_tensor(value) for key, value in content.get("tensors", {}).items()}
+        tensors = {key: _decode_tensor(value, name) for key, value in content.get("tensors", {}).items()}
         state = {key: unpack(content[key], tensors, name) for key in _KEYS}
         _check(state)
         state["settings"] = FitSettings.from_dict(state["settings"])
+        if not _has_type(state["settings"], FitSettings):
+            raise ValueError("the settings have a value of another kind")
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
         raise damaged_file(name, str(error) or repr(error)) from error
     return state
@@ -104,11 +109,16 @@ def _encode_tensor(name: str, tensor: Tensor) -> dict[str, Any]:
     return {"dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape), "values": values}
 
 
-def _decode_tensor(encoded: Mapping[str, Any]) -> Tensor:
-    """Return the tensor of JSON that `_encode_tensor` has returned."""
-    dtype = getattr(torch, encoded["dtype"])
-    if not isinstance(dtype, torch.dtype):
-        raise ValueError(f"{encoded['dtype']!r} is no dtype")
+def _decode_tensor(encoded: Mapping[str, Any], name: str) -> Tensor:
+    """Return the tensor of JSON that `_encode_tensor` has returned.
+
+    Args:
+        encoded: The JSON.
+        name: Name of the file, for error messages.
+    """
+    dtype = unpack({KIND: "dtype", VALUE: encoded["dtype"]}, {}, name)
+    if str(dtype).startswith("torch.q"):
+        raise ValueError(f"{dtype} is the dtype of a quantized tensor")
     if dtype.is_complex:
         flat = torch.tensor([float(one) for one in encoded["values"]], dtype=torch.float64)
         return torch.view_as_complex(flat.reshape(-1, 2)).to(dtype).reshape(encoded["shape"])
@@ -139,9 +149,28 @@ def _check(state: Mapping[str, Any]) -> None:
         raise ValueError("the direction of a metric must be true or false")
 
 
+def _has_type(value: Any, kind: Any) -> bool:
+    """Return whether a value has a type as it is written in annotations; the fields of a dataclass are checked, too."""
+    outer, inner = get_origin(kind), get_args(kind)
+    if outer in (Union, UnionType):
+        return any(_has_type(value, one) for one in inner)
+    if outer is tuple:
+        return isinstance(value, tuple) and all(_has_type(one, inner[0]) for one in value)
+    if outer is Mapping:
+        return isinstance(value, dict) and all(
+            _has_type(k, inner[0]) and _has_type(v, inner[1]) for k, v in value.items()
+        )
+    if kind in (int, float):
+        return isinstance(value, (int, kind)) and not isinstance(value, bool)
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return isinstance(value, kind) and all(_has_type(getattr(value, name), hints[name]) for name in hints)
+    return isinstance(value, kind)
+
+
 def _check_numbers(what: str, numbers: Any) -> None:
     """Raise a ValueError unless these are integers >= 0 in ascending order."""
-    if not isinstance(numbers, list) or not all(type(one) is int and one >= 0 for one in numbers):
+    if not isinstance(numbers, list) or not all(type(one) is int and 0 <= one < _MOST_EPOCHS for one in numbers):
         raise ValueError(f"{what} must be a list of integers >= 0")
     if not _ascends(numbers):
         raise ValueError(f"{what} must be in ascending order")

@@ -122,8 +122,7 @@ def monitor_sign(monitor: str, mode: str, model: object) -> int:
     if mode != "auto":
         return 1 if mode == "max" else -1
     name = monitor.removeprefix("val_")
-    directions: Any = getattr(model, "metric_directions", {})
-    larger_is_better = directions.get(name)
+    larger_is_better = metric_directions(model).get(name)
     if larger_is_better is not None:
         return 1 if larger_is_better else -1
     if any(word in name for word in _DOWN):
@@ -131,6 +130,14 @@ def monitor_sign(monitor: str, mode: str, model: object) -> int:
     if any(word in name for word in _UP):
         return 1
     raise ValueError(f"It is not known whether a larger {monitor!r} is better; pass mode='min' or mode='max'.")
+
+
+def metric_directions(model: object) -> dict[str, bool]:
+    """Return the metrics of a model, each with whether larger is better; none if it is not compiled."""
+    try:
+        return dict(getattr(model, "metric_directions", {}))
+    except RuntimeError:
+        return {}
 
 
 def check_mode(mode: Any) -> str:
