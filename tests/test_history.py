@@ -628,7 +628,8 @@ def test_a_file_with_random_changes_is_read_or_refused(tmp_path):
             continue
         readable += 1
         found.save(path)
-        assert History.load(path).frame(resources=True).equals(found.frame(resources=True))
+        assert History.load(path).resources == found.resources
+        assert len(found.frame(resources=True)) == len(found.epoch)
         assert found.curves().keys() <= found.history.keys()
         assert str(found.diagnose())
     assert 0 < readable < 100
