@@ -338,3 +338,27 @@ def test_the_same_model_twice_is_refused():
     task = tasks_of(compiled(dense), fit_arguments(), 1)[0]
     with pytest.raises(CannotTrainTogether, match="share weights"):
         train_together([task, task])
+
+
+def test_a_metric_object_that_all_models_update_has_the_values_of_each():
+    shared = kt.metrics.AUC()
+    with pytest.raises(CannotTrainTogether, match="a metric object belongs to several models"):
+        train_together(tasks_of(
+            compiled(lambda: dense(last=1), loss="bce_with_logits", metrics=[shared]),
+            lambda member: dict(zip("xy", data_of(member), strict=True), verbose=0),
+        ))  # fmt: skip
+
+
+def test_a_loss_with_weights_that_all_models_train_is_refused():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(1.0))
+
+        def forward(self, output, target):
+            return nn.functional.cross_entropy(self.scale * output, target)
+
+    with pytest.raises(CannotTrainTogether, match="a loss that has weights or buffers belongs to several models"):
+        train_together(tasks_of(
+            compiled(dense, loss=Scaled()), lambda member: dict(zip("xy", data_of(member), strict=True), verbose=0)
+        ))  # fmt: skip

@@ -135,6 +135,10 @@ class OutputLosses:
         unique = {id(function): function for function in functions}  # one loss may be that of several outputs
         return [function for function in unique.values() if isinstance(function, nn.Module)]
 
+    def modules_with_state(self) -> list[nn.Module]:
+        """Return the losses that are torch modules with parameters or buffers."""
+        return [module for module in self.modules() if module.state_dict()]
+
     @property
     def averages(self) -> bool:
         """Return whether the mean over an epoch is independent of the batch size."""

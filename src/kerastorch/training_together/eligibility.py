@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -62,9 +62,27 @@ def check_fits(models: Sequence[Model], arguments: Sequence[Mapping[str, Any]]) 
         1 + len(list(model.parameters())) + len(list(model.buffers())) for model in models
     ):
         raise CannotTrainTogether("two of the models share weights, or are the same model")
-    held = Counter(id(one) for given in arguments for one in given["callbacks"])
-    if any(count > 1 for count in held.values()):
+    if _is_one_shared(given["callbacks"] for given in arguments):
         raise CannotTrainTogether("a callback belongs to several fits")
+    if _is_one_shared(map(_metric_objects, models)):
+        raise CannotTrainTogether("a metric object belongs to several models, and has the values of one")
+    if _is_one_shared(model.trainer.compiled_loss.outputs.modules_with_state() for model in models):
+        raise CannotTrainTogether("a loss that has weights or buffers belongs to several models")
+
+
+def _is_one_shared(held: Iterable[Iterable[Any]]) -> bool:
+    """Return whether an object is held by several fits.
+
+    Args:
+        held: The objects of each fit.
+    """
+    counts = Counter(one for some in held for one in {id(thing) for thing in some})
+    return any(count > 1 for count in counts.values())
+
+
+def _metric_objects(model: Model) -> list[Any]:
+    """Return the metric objects of the user's that a model updates."""
+    return [one.user_object for some in model.trainer.metrics.values() for one in some if one.user_object is not None]
 
 
 def check_kinds(kinds: Sequence[str]) -> None:
