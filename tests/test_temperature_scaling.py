@@ -300,6 +300,14 @@ def test_an_activation_that_is_shared_stays_where_it_is_hidden():
     assert found.temperature == pytest.approx(by_scipy(logits, y[:, None], binary=True), rel=1e-5)
 
 
+def test_the_scaled_model_is_built_and_knows_its_shapes(capsys):
+    model = compiled(dense("softmax"), "sparse_categorical_crossentropy")
+    scaled(model, CLASSES).model.summary()
+    text = capsys.readouterr().out
+    assert "unbuilt" not in text
+    assert text.count("(None, 4)") == 3
+
+
 def test_averaged_weights_and_dropout_are_those_of_an_evaluation():
     torch.manual_seed(0)
     net = kt.Sequential([nn.Dropout(0.5), linear(), nn.Softmax(-1)])
@@ -342,6 +350,15 @@ class Two(nn.Module):
         return self.linear(x), self.linear(x)
 
 
+class Named(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = linear()
+
+    def forward(self, x):
+        return {"logits": self.linear(x)}
+
+
 WRONG = {
     "probabilities of a forward": (lambda: kt.Model(Probabilities()), CLASSES, "the outputs are probabilities"),
     "probabilities for the loss": (
@@ -352,7 +369,10 @@ WRONG = {
     "all right": (lambda: dense("softmax"), TRUE.argmax(1), "all 300 targets are predicted"),
     "all wrong": (lambda: dense("softmax"), TRUE.argmin(1), "say nothing about these targets"),
     "classes that do not exist": (lambda: dense("softmax"), CLASSES + 1, "class 4"),
-    "several outputs": (lambda: kt.Model(Two()), CLASSES, "one output"),
+    "several outputs": (lambda: kt.Model(Two()), CLASSES, "one output, a tensor, got a tuple"),
+    "a dict of one output": (lambda: kt.Model(Named()), CLASSES, "one output, a tensor, got a dict"),
+    "no weights": (lambda: kt.Sequential([kt.layers.Dense(4, "softmax")]), CLASSES, "needs a trained model"),
+    "no targets": (lambda: dense("softmax"), None, "needs targets"),
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any, NamedTuple
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from kerastorch import activations
 from kerastorch.core.serialization import find_class
@@ -42,15 +42,18 @@ def without_activation(model: nn.Module) -> LogitsModel:
     return LogitsModel(copied, last)
 
 
-def at_temperature(logits: LogitsModel, temperature: float, axis: int) -> Any:
+def at_temperature(logits: LogitsModel, temperature: float, axis: int, example: Tensor) -> Any:
     """Return a model whose logits are divided by a temperature before the last activation.
 
     Args:
         logits: Copy of the original model.
         temperature: The temperature.
         axis: Axis of the classes.
+        example: Logits of a row, for which the new layer is built.
     """
-    layers: list[nn.Module] = [logits.module, Rescaling(1 / temperature, name="temperature")]
+    scaling = Rescaling(1 / temperature, name="temperature")
+    scaling(example)
+    layers: list[nn.Module] = [logits.module, scaling]
     if logits.last is not None:
         layers.append(_activation(logits.last.kind, axis))
     return chain(layers)

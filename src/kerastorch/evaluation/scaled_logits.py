@@ -46,12 +46,13 @@ class SoftmaxLogits:
 
     Args:
         logits: `(places, classes)`.
-        targets: Probabilities of the classes, such as ones and zeros, `(places, classes)`.
+        of_targets: The logit of the true class, or the mean over the probabilities of the classes, `(places,)`.
+        labels: True class, or the most probable one, `(places,)`.
         weights: `(places,)`, with a sum above 0.
     """
 
-    def __init__(self, logits: Array, targets: Array, weights: Array) -> None:
-        self._logits, self._targets, self._weights = logits, targets, weights
+    def __init__(self, logits: Array, of_targets: Array, labels: Array, weights: Array) -> None:
+        self._logits, self._of_targets, self._labels, self._weights = logits, of_targets, labels, weights
 
     @property
     def n_places(self) -> int:
@@ -61,21 +62,21 @@ class SoftmaxLogits:
         scaled = factor * self._logits
         largest = scaled.max(1)
         log_sum = largest + np.log(np.exp(scaled - largest[:, None]).sum(1))
-        return self._mean(log_sum - (self._targets * scaled).sum(1))
+        return self._mean(log_sum - factor * self._of_targets)
 
     def slope(self, factor: float) -> float:
-        return self._mean(((softmax(factor * self._logits) - self._targets) * self._logits).sum(1))
+        return self._mean((softmax(factor * self._logits) * self._logits).sum(1) - self._of_targets)
 
     def largest_slope(self) -> float:
-        return self._mean(self._logits.max(1) - (self._targets * self._logits).sum(1))
+        return self._mean(self._logits.max(1) - self._of_targets)
 
     def accuracy(self, factor: float) -> float:
-        return self._mean(softmax(factor * self._logits).argmax(1) == self._targets.argmax(1))
+        return self._mean(softmax(factor * self._logits).argmax(1) == self._labels)
 
     def calibration(self, factor: float, n_bins: int) -> Calibration:
         probabilities = softmax(factor * self._logits)
         found = ClassPredictions(
-            names=tuple(map(str, range(probabilities.shape[1]))), n_rows=self.n_places, y=self._targets.argmax(1),
+            names=tuple(map(str, range(probabilities.shape[1]))), n_rows=self.n_places, y=self._labels,
             predicted=probabilities.argmax(1), scores=probabilities, are_probabilities=True,
         )  # fmt: skip
         return Calibrator(found, n_bins)(self._weights)
@@ -88,13 +89,13 @@ class SigmoidLogits:
     """Logits of yes-or-no questions.
 
     Args:
-        logits: `(places, 1)`.
-        targets: Probabilities of yes, such as ones and zeros, `(places, 1)`.
+        logits: `(places,)`.
+        targets: Probabilities of yes, such as ones and zeros, `(places,)`.
         weights: `(places,)`, with a sum above 0.
     """
 
     def __init__(self, logits: Array, targets: Array, weights: Array) -> None:
-        self._logits, self._targets, self._weights = logits[:, 0], targets[:, 0], weights
+        self._logits, self._targets, self._weights = logits, targets, weights
 
     @property
     def n_places(self) -> int:
@@ -137,10 +138,10 @@ def scaled_logits(groups: Sequence[Outputs], spec: TaskSpec) -> ScaledLogits:
     """
     read = _read_classes if spec.kind == "multiclass" else _read_answers
     parts = [read(one, spec) for one in groups]
-    logits, targets, weights = (np.concatenate(some) for some in zip(*parts, strict=True))
-    if not weights.sum() > 0:
+    joined = [np.concatenate(some) for some in zip(*parts, strict=True)]
+    if not joined[-1].sum() > 0:
         raise ValueError("temperature_scaling: no target counts: all have weight 0 or the ignored class.")
-    return (SoftmaxLogits if spec.kind == "multiclass" else SigmoidLogits)(logits, targets, weights)
+    return SoftmaxLogits(*joined) if spec.kind == "multiclass" else SigmoidLogits(*joined)
 
 
 def best_factor(found: ScaledLogits) -> float:
@@ -167,8 +168,8 @@ def best_factor(found: ScaledLogits) -> float:
     return float(brentq(found.slope, 0.0, high, xtol=1e-14, rtol=1e-13))
 
 
-def _read_classes(one: Outputs, spec: TaskSpec) -> tuple[Array, Array, Array]:
-    """Return logits `(places, classes)`, targets `(places, classes)` and weights `(places,)` of a batch."""
+def _read_classes(one: Outputs, spec: TaskSpec) -> tuple[Array, ...]:
+    """Return the arguments of `SoftmaxLogits` for a batch."""
     axis = spec.class_axis % one.y_pred.ndim
     shape = one.y_pred.select(axis, 0).shape
     logits = one.y_pred.movedim(axis, -1).reshape(-1, spec.classes).double().numpy()
@@ -177,25 +178,25 @@ def _read_classes(one: Outputs, spec: TaskSpec) -> tuple[Array, Array, Array]:
         targets = one.y_true.movedim(axis, -1).reshape(-1, spec.classes).double().numpy()
         if targets.min() < 0 or np.abs(targets.sum(1) - 1).max() > 1e-3:
             raise ValueError("temperature_scaling: rows of y must be one-hot, or probabilities with a sum of 1.")
-        return logits, targets, weights
+        return logits, (targets * logits).sum(1), targets.argmax(1), weights
     numbers = one.y_true.reshape(shape).flatten().round().long().numpy()
     counts = np.ones(len(numbers), bool) if spec.ignored is None else numbers != spec.ignored
     logits, numbers, weights = logits[counts], numbers[counts], weights[counts]
     wrong = (numbers < 0) | (numbers >= spec.classes)
     if wrong.any():
         raise ValueError(f"temperature_scaling: y has the class {numbers[wrong][0]}, of {spec.classes} from 0.")
-    return logits, np.eye(spec.classes)[numbers], weights
+    return logits, logits[np.arange(len(numbers)), numbers], numbers, weights
 
 
-def _read_answers(one: Outputs, spec: TaskSpec) -> tuple[Array, Array, Array]:
-    """Return logits `(places, 1)`, targets `(places, 1)` and weights `(places,)` of a batch."""
-    targets = align_values(_WHO, one.y_true.double(), one.y_pred.double()).reshape(-1, 1).numpy()
+def _read_answers(one: Outputs, spec: TaskSpec) -> tuple[Array, ...]:
+    """Return the arguments of `SigmoidLogits` for a batch."""
+    targets = align_values(_WHO, one.y_true.double(), one.y_pred.double()).flatten().numpy()
     if spec.signed:
         targets = (targets + 1) / 2
     if targets.min(initial=0) < 0 or targets.max(initial=0) > 1:
         low, high = targets.min(), targets.max()
         raise ValueError(f"temperature_scaling: y must be 0 or 1 for yes-or-no questions, got {low:g} to {high:g}.")
-    return one.y_pred.double().reshape(-1, 1).numpy(), targets, _weights(one, one.y_pred.shape)
+    return one.y_pred.double().flatten().numpy(), targets, _weights(one, one.y_pred.shape)
 
 
 def _weights(one: Outputs, shape: tuple[int, ...]) -> Array:

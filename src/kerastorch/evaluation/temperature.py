@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from kerastorch.callbacks.progress_bar import Verbose
 from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.core.errors import check_int
+from kerastorch.core.model_outputs import describe
+from kerastorch.core.module_tree import is_built
 from kerastorch.core.optional_dependency import require_package
 from kerastorch.core.traceback_filter import public_api
+from kerastorch.data.arrays import is_array_like
 from kerastorch.evaluation.calibration import Calibration
 from kerastorch.evaluation.collect import collecting
 from kerastorch.evaluation.from_outputs import Outputs, check_finite_outputs
@@ -169,21 +172,37 @@ def temperature_scaling(
         raise TypeError(f"model must be a model of kerastorch, such as kt.Model(module), got {type(model).__name__}.")
     check_int("n_bins", n_bins, 1)
     trainer: Trainer | None = vars(model).get("_trainer")
+    _check_arguments(model, x, y)
     logits = without_activation(model)
     loss = None if trainer is None else trainer.compiled_loss.metric_inputs.loss_of("")
-    groups = _collect(logits, trainer, (x, y, batch_size, verbose, sample_weight), workers)
+    groups, input_specs = _collect(logits, trainer, (x, y, batch_size, verbose, sample_weight), workers)
     spec = _task(groups[0], loss, logits, known_channel_axes(model).get(""))
     found = scaled_logits(groups, spec)
     factor = best_factor(found)
-    scaled = at_temperature(logits, 1 / factor, spec.class_axis)
+    scaled = at_temperature(logits, 1 / factor, spec.class_axis, groups[0].y_pred[:1])
     if trainer is not None:
         scaled.compile(**_compile_arguments(trainer))
+        scaled.trainer.state.record_inputs(input_specs)
     before, after = (CalibrationScores.of(found, one, n_bins) for one in (1.0, factor))
     return TemperatureScaling(scaled, 1 / factor, found.n_places, before, after)
 
 
-def _collect(logits: LogitsModel, trainer: Trainer | None, arguments: tuple[Any, ...], workers: int) -> list[Outputs]:
-    """Return logits, targets and weights of all rows.
+def _check_arguments(model: nn.Module, x: Any, y: Any) -> None:
+    """Check that a model has weights, and that there are targets.
+
+    Raises:
+        ValueError: They are missing.
+    """
+    if not is_built(model) and next(model.parameters(), None) is None:
+        raise ValueError("temperature_scaling needs a trained model, and this one has no weights yet.")
+    if y is None and is_array_like(x):
+        raise ValueError("temperature_scaling needs targets: temperature_scaling(model, x, y), got y=None.")
+
+
+def _collect(
+    logits: LogitsModel, trainer: Trainer | None, arguments: tuple[Any, ...], workers: int
+) -> tuple[list[Outputs], Any]:
+    """Return logits, targets and weights of all rows, and the shapes of the inputs.
 
     Args:
         logits: The model without its last activation.
@@ -197,11 +216,28 @@ def _collect(logits: LogitsModel, trainer: Trainer | None, arguments: tuple[Any,
     model = chain([logits.module])
     given = {} if trainer is None else {name: trainer.compile_args.get(name) for name in ("precision", "prepare_batch")}
     model.compile(loss=_NoLoss(), **given)
-    with collecting(model.trainer) as collected:
-        model.evaluate(*arguments, workers=workers)
+    handle = logits.module.register_forward_hook(_check_output)
+    try:
+        with collecting(model.trainer) as collected:
+            model.evaluate(*arguments, workers=workers)
+    finally:
+        handle.remove()
     groups = collected[""].groups()
     check_finite_outputs(groups)
-    return groups
+    return groups, model.trainer.state.input_specs
+
+
+def _check_output(module: nn.Module, arguments: Any, output: Any) -> None:  # noqa: ARG001
+    """Check, as a forward hook, that a model returns one tensor.
+
+    Raises:
+        ValueError: It returns something else.
+    """
+    if not isinstance(output, Tensor):
+        raise ValueError(
+            f"temperature_scaling needs a model with one output, a tensor, got {describe(output)}. Pass one that "
+            "returns only logits."
+        )
 
 
 class _NoLoss(nn.Module):
@@ -209,16 +245,8 @@ class _NoLoss(nn.Module):
 
     reduction = "mean"  # "none" in an evaluation with sample weights
 
-    def forward(self, outputs: Any, target: Any) -> Tensor:
-        """Return 0, or 0 for each row.
-
-        Raises:
-            ValueError: The model has several outputs.
-        """
-        if not isinstance(outputs, Tensor):
-            raise ValueError(
-                "temperature_scaling needs a model with one output, a tensor. Pass one that returns only logits."
-            )
+    def forward(self, outputs: Tensor, target: Any) -> Tensor:
+        """Return 0, or 0 for each row."""
         return outputs.new_zeros(len(outputs) if self.reduction == "none" else ())
 
 
