@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from kerastorch.core.absent_names import absent_name
 from kerastorch.core.keras_names import LOSSES
+from kerastorch.losses import standardized  # noqa: F401  # registers its class for files
 from kerastorch.losses.base import Loss
 from kerastorch.losses.circle_loss import Circle
 from kerastorch.losses.class_functions import (
