@@ -1,6 +1,7 @@
 """kerastorch: compile, fit, evaluate and predict for any PyTorch module."""
 
-from typing import TYPE_CHECKING, NoReturn
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from kerastorch import (
     activations,
@@ -35,6 +36,9 @@ from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.symbolic_tensor import call
 from kerastorch.version import __version__
 
+if TYPE_CHECKING:
+    from kerastorch import wrappers
+
 __all__ = [
     "Ensemble",
     "History",
@@ -64,7 +68,10 @@ __all__ = [
     "regularizers",
     "saving",
     "utils",
+    "wrappers",
 ]
+
+_LAZY = ("wrappers",)  # it imports scikit-learn, which is slow
 
 
 def __dir__() -> list[str]:
@@ -73,5 +80,7 @@ def __dir__() -> list[str]:
 
 if not TYPE_CHECKING:  # type checkers refuse the names themselves
 
-    def __getattr__(name: str) -> NoReturn:
+    def __getattr__(name: str) -> Any:
+        if name in _LAZY:
+            return importlib.import_module(f"{__name__}.{name}")
         raise absent_name(__name__, name, __all__, TOP_LEVEL)

@@ -70,7 +70,8 @@ def peak_memory(model: nn.Module | None) -> int | None:
     On CUDA devices it is what tensors used. The counters of torch are read and not reset. The memory of a process
     includes that of Python and all packages. On Windows, where a process does not know it, it is `None`.
     """
-    tensors: Iterable[torch.Tensor] = [] if model is None else model.parameters()
+    # without CUDA in use the parameters of a small model would take longer to list than an epoch to train
+    tensors: Iterable[torch.Tensor] = [] if model is None or not torch.cuda.is_initialized() else model.parameters()
     devices = {tensor.device for tensor in tensors if tensor.device.type == "cuda"}
     if devices:
         return sum(torch.cuda.max_memory_allocated(device) for device in devices)

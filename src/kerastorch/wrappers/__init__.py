@@ -12,7 +12,8 @@ __all__ = ["SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer"]
 _CLASSIFIER = "A network as a classifier is SKLearnClassifier(model=build_fn), or SKLearnClassifier(module=MyModule)."
 _REGRESSOR = "A network as a regressor is SKLearnRegressor(model=build_fn), or SKLearnRegressor(module=MyModule)."
 _ADVICE = {
-    **dict.fromkeys(("KerasClassifier", "NeuralNetClassifier", "MLPClassifier", "NeuralNetBinaryClassifier"), _CLASSIFIER),
+    **dict.fromkeys(("KerasClassifier", "NeuralNetClassifier", "NeuralNetBinaryClassifier", "MLPClassifier"),
+                    _CLASSIFIER),
     **dict.fromkeys(("KerasRegressor", "NeuralNetRegressor", "MLPRegressor"), _REGRESSOR),
 }  # fmt: skip
 

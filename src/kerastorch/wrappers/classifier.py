@@ -19,7 +19,7 @@ from kerastorch.wrappers.targets import Array, Targets, class_targets
 from kerastorch.wrappers.training_rows import Rows
 
 
-class SKLearnClassifier(ClassifierMixin, NetworkEstimator):
+class SKLearnClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     """A network as a classifier of scikit-learn.
 
     Without `model` and `module` it is a network of dense layers that standardizes its features.
@@ -35,7 +35,7 @@ class SKLearnClassifier(ClassifierMixin, NetworkEstimator):
             for two classes. A parameter of its `__init__` called `n_features`, `in_features` or alike is filled with
             the number of features, one called `n_classes`, `n_outputs`, `out_features` or alike with that of the
             classes. Default: none.
-        hidden: Units of each hidden layer of the default network. Default `(64, 64)`.
+        hidden: Units of each hidden layer of the default network. Default `(100,)`.
         optimizer: A name, class or settings of an optimizer, for networks that are not compiled. Default: Adam.
         loss: A loss, for networks that are not compiled. Default: the crossentropy that fits.
         learning_rate: Learning rate of the optimizer. Default: 0.01 for the default network, else the optimizer's own.
@@ -81,7 +81,7 @@ class SKLearnClassifier(ClassifierMixin, NetworkEstimator):
         fit_kwargs: Mapping[str, object] | None = None,
         *,
         module: type[torch.nn.Module] | Callable[..., torch.nn.Module] | None = None,
-        hidden: tuple[int, ...] | int = (64, 64),
+        hidden: tuple[int, ...] | int = (100,),
         optimizer: object = None,
         loss: object = None,
         learning_rate: float | None = None,

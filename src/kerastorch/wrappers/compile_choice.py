@@ -46,7 +46,7 @@ def choose_optimizer(optimizer: object, learning_rate: float | None, options: Ma
         return found
     try:
         if isinstance(found, StepOptions):
-            rate = {} if learning_rate is None else {"learning_rate": learning_rate}
+            rate: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
             return dataclasses.replace(found, **rate, **options)
         rate = {} if learning_rate is None else {"lr": learning_rate}
         return functools.partial(found, **rate, **options)

@@ -66,11 +66,11 @@ def classifier_network(x: Moments, widths: Sequence[int], hidden: Sequence[int],
         dtype: Dtype of its weights.
     """
     if len(widths) == 1:
-        layers = [Input((len(x.mean),)), _standardize(x), *_hidden_layers(hidden), Dense(widths[0])]
+        layers: list[nn.Module | Input] = [Input((len(x.mean),)), *_standardized(x, hidden), Dense(widths[0])]
         return _cast(Sequential(layers), dtype, x)
     inputs = Input((len(x.mean),), name="features")
-    signal = call(_standardize(x), inputs)
-    for layer in _hidden_layers(hidden):
+    signal: Any = inputs
+    for layer in _standardized(x, hidden):
         signal = call(layer, signal)
     return _cast(Model(inputs, [call(Dense(width), signal) for width in widths]), dtype, x)
 
@@ -84,7 +84,7 @@ def regressor_network(x: Moments, y: Moments, hidden: Sequence[int], dtype: torc
         hidden: Units of each hidden layer.
         dtype: Dtype of its weights.
     """
-    layers = [Input((len(x.mean),)), _standardize(x), *_hidden_layers(hidden), Dense(len(y.mean))]
+    layers: list[nn.Module | Input] = [Input((len(x.mean),)), *_standardized(x, hidden), Dense(len(y.mean))]
     return _cast(Sequential([*layers, _standardize(y, invert=True)]), dtype, x, y)
 
 
@@ -97,13 +97,21 @@ def autoencoder(x: Moments, n_components: int, hidden: Sequence[int], dtype: tor
         hidden: Units of each hidden layer before it; those after it come in the opposite order.
         dtype: Dtype of its weights.
     """
-    encoder = [Input((len(x.mean),)), _standardize(x), *_hidden_layers(hidden), Dense(n_components, name=CODE)]
-    decoder = [*_hidden_layers(hidden[::-1]), Dense(len(x.mean)), _standardize(x, invert=True)]
+    encoder: list[nn.Module | Input] = [
+        Input((len(x.mean),)),
+        *_standardized(x, hidden),
+        Dense(n_components, name=CODE),
+    ]
+    decoder: list[nn.Module | Input] = [*_hidden_layers(hidden[::-1]), Dense(len(x.mean)), _standardize(x, invert=True)]
     return _cast(Sequential([*encoder, *decoder]), dtype, x, x)
 
 
 def _hidden_layers(sizes: Sequence[int]) -> list[nn.Module]:
     return [Dense(size, activation="relu") for size in sizes]
+
+
+def _standardized(moments: Moments, hidden: Sequence[int]) -> list[nn.Module]:
+    return [_standardize(moments), *_hidden_layers(hidden)]
 
 
 def _standardize(moments: Moments, invert: bool = False) -> Normalization:
@@ -114,8 +122,8 @@ def _standardize(moments: Moments, invert: bool = False) -> Normalization:
 def _cast(model: Model, dtype: torch.dtype, *moments: Moments) -> Model:
     """Return the model in a dtype, with its means and variances in all their digits."""
     model.to(dtype)
-    layers = [part for part in model.modules() if isinstance(part, Normalization)]
+    layers: list[nn.Module | Input] = [part for part in model.modules() if isinstance(part, Normalization)]
     for layer, one in zip(layers, moments, strict=True):
-        layer.mean.copy_(torch.from_numpy(one.mean))
-        layer.variance.copy_(torch.from_numpy(one.deviation**2))
+        for buffer, values in (("mean", one.mean), ("variance", one.deviation**2)):
+            layer.get_buffer(buffer).copy_(torch.from_numpy(values))
     return model

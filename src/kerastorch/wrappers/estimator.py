@@ -51,7 +51,7 @@ class NetworkEstimator(NestedParameters):
         fit_kwargs: Mapping[str, object] | None = None,
         *,
         module: type[torch.nn.Module] | Callable[..., torch.nn.Module] | None = None,
-        hidden: tuple[int, ...] | int = (64, 64),
+        hidden: tuple[int, ...] | int = (100,),
         optimizer: object = None,
         loss: object = None,
         learning_rate: float | None = None,
@@ -179,6 +179,7 @@ class NetworkEstimator(NestedParameters):
         elif self.module is not None:
             model = network_of_module(self.module, self.nested("module__"), rows.x, targets)
         else:
+            _check_is_table(rows.x)
             model, default_loss = self._default_network(rows, targets, dtype)
         outputs = outputs_in_dtype(model, rows.x[:_SAMPLE], dtype, may_stay=is_auto(self.dtype))
         if trainer_of(model) is None:
@@ -189,7 +190,7 @@ class NetworkEstimator(NestedParameters):
 
     def _compile(self, model: Model, outputs: Any, targets: Targets, default_loss: object) -> None:
         rate = self.learning_rate
-        if rate is None and self.optimizer is None and default_loss is not None:
+        if rate is None and self.optimizer is None and self.model is None and self.module is None:
             rate = LEARNING_RATE
         optimizer = choose_optimizer(
             "adam" if self.optimizer is None else self.optimizer, rate, self.nested("optimizer__")
@@ -244,14 +245,14 @@ class NetworkEstimator(NestedParameters):
         return tags
 
     def __sklearn_clone__(self) -> Self:
-        parameters = {
+        parameters: dict[str, Any] = {
             name: copy_compiled(value) if isinstance(value, Model) else clone(value, safe=False)
             for name, value in self.get_params(deep=False).items()
         }
         twin = type(self)(**parameters)
         for name in ("_metadata_request", "_sklearn_output_config"):
             if name in vars(self):
-                vars(twin)[name] = copy.deepcopy(vars(self)[name])
+                setattr(twin, name, copy.deepcopy(vars(self)[name]))
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
@@ -262,6 +263,14 @@ class NetworkEstimator(NestedParameters):
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         unpacked = {name: value.unpack() for name, value in state.items() if isinstance(value, PackedModel)}
         super().__setstate__({**state, **unpacked})
+
+
+def _check_is_table(x: Any) -> None:
+    if x.ndim != 2:
+        raise ValueError(
+            f"the default network takes rows of features, but X has the shape {x.shape}; pass a model or a module, or "
+            "X.reshape(len(X), -1)."
+        )
 
 
 def is_auto(value: object) -> bool:

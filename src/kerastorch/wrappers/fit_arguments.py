@@ -35,7 +35,7 @@ class FitSettings:
 
     epochs: Any
     batch_size: Any
-    callbacks: Any
+    callbacks: object
     validation_fraction: Any
     verbose: Any
     keras_defaults: bool
@@ -63,7 +63,9 @@ def merge_arguments(fit_kwargs: Any, given: Mapping[str, Any]) -> dict[str, Any]
     for where, names in (("fit_kwargs", found), ("fit", given)):
         for name in names:
             if name not in _KNOWN:
-                raise TypeError(f"{where} has the argument {name!r}, which Model.fit does not take.{suggest(name, _KNOWN)}")
+                raise TypeError(
+                    f"{where} has the argument {name!r}, which Model.fit does not take.{suggest(name, _KNOWN)}"
+                )
     if "callbacks" in found:
         found["callbacks"] = copy.deepcopy(found["callbacks"])
     return {**found, **given}

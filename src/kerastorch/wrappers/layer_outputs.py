@@ -30,12 +30,12 @@ def find_layer(model: Model, layer: object) -> nn.Module:
     Raises:
         ValueError: There is no such layer.
     """
-    children = [part for part in model.children()]
+    children = list(model.children())
     if isinstance(layer, int) and not isinstance(layer, bool):
         if not -len(children) <= layer < len(children):
             raise mismatch("layer", layer, f"a number from {-len(children)} to {len(children) - 1}, or a name")
         return children[layer]
-    named = {path: part for path, part in model.named_modules() if path}
+    named: dict[str, nn.Module] = {path: part for path, part in model.named_modules() if path}
     named |= {name: part for part in model.modules() if isinstance(name := getattr(part, "name", None), str)}
     if not isinstance(layer, str) or layer not in named:
         raise unknown("layer", str(layer), named)

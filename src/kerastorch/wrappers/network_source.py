@@ -18,7 +18,7 @@ N_FEATURES = ("n_features", "n_features_in", "num_features", "n_inputs", "n_in",
 N_OUTPUTS = ("n_outputs", "num_outputs", "n_out", "out_features", "output_dim", "n_classes", "num_classes", "n_labels")
 
 
-def network_of_model(model: Any, x: Any, y: Any, model_kwargs: Mapping[str, Any] | None) -> Model:
+def network_of_model(model: object, x: Any, y: Any, model_kwargs: Mapping[str, Any] | None) -> Model:
     """Return the network for `model=`, compiled if the given one is.
 
     Args:
@@ -67,7 +67,7 @@ def _call_build_function(function: Callable[..., Any], x: Any, y: Any, arguments
     return function(**dict(zip(missing, values, strict=False)), **given, **arguments)
 
 
-def network_of_module(module: Any, options: Mapping[str, Any], x: Any, targets: Targets) -> Model:
+def network_of_module(module: object, options: Mapping[str, Any], x: Any, targets: Targets) -> Model:
     """Return the network for `module=`.
 
     Args:
@@ -82,7 +82,9 @@ def network_of_module(module: Any, options: Mapping[str, Any], x: Any, targets: 
     """
     if isinstance(module, nn.Module):
         if options:
-            raise ValueError(f"module__{next(iter(options))} is an argument of a class, but module is a module already.")
+            raise ValueError(
+                f"module__{next(iter(options))} is an argument of a class, but module is a module already."
+            )
         return Model(copy.deepcopy(module))
     if not callable(module):
         raise TypeError(f"module must be a class of torch.nn.Module, got {shown(module)}.")
@@ -122,4 +124,3 @@ def _check_arguments(
 
 def _name(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
-

@@ -84,10 +84,11 @@ class Output:
         if self.spec.link == "half":
             return outputs - 0.5
         tiny = np.finfo(outputs.dtype).tiny
-        logarithms = np.log(np.maximum(outputs, tiny))
+        logarithms: Array = np.log(np.maximum(outputs, tiny))
         if self.spec.kind == "multiclass":
             return logarithms
-        return logarithms - np.log(np.maximum(1 - outputs, tiny))
+        against: Array = np.log(np.maximum(1 - outputs, tiny))
+        return logarithms - against
 
 
 @dataclass(frozen=True)

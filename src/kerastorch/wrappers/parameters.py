@@ -13,7 +13,7 @@ PREFIXES = ("module__", "optimizer__")  # arguments of a class
 DICTS = ("model_kwargs__", "fit_kwargs__")  # entries of a parameter that is a dict
 
 
-class NestedParameters(BaseEstimator):
+class NestedParameters(BaseEstimator):  # type: ignore[misc]
     """An estimator with the parameters `module__...` and `optimizer__...`, and with the entries of its dicts.
 
     `get_params`, `set_params`, `clone` and searches treat them as the parameters of a nested estimator.

@@ -17,7 +17,7 @@ from kerastorch.wrappers.targets import Array, Targets, value_targets
 from kerastorch.wrappers.training_rows import Rows
 
 
-class SKLearnRegressor(RegressorMixin, NetworkEstimator):
+class SKLearnRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
     """A network as a regressor of scikit-learn.
 
     Without `model` and `module` it is a network of dense layers that standardizes its features, and gives values in the
@@ -33,7 +33,7 @@ class SKLearnRegressor(RegressorMixin, NetworkEstimator):
         module: The class of an `nn.Module` whose outputs are the values, one column for each of the targets. A
             parameter of its `__init__` called `n_features`, `in_features` or alike is filled with the number of
             features, one called `n_outputs`, `out_features` or alike with that of the columns. Default: none.
-        hidden: Units of each hidden layer of the default network. Default `(64, 64)`.
+        hidden: Units of each hidden layer of the default network. Default `(100,)`.
         optimizer: A name, class or settings of an optimizer, for networks that are not compiled. Default: Adam.
         loss: A loss, for networks that are not compiled. Default: the mean squared error; for the default network
             divided by the variance of the targets, so that it is 1 minus R² of the training rows.

@@ -53,7 +53,9 @@ class Targets:
         y = np.asarray(y)
         columns: Array = y.reshape(len(y), -1)
         if columns.shape[1] != self.n_columns:
-            raise ValueError(f"{name} has {columns.shape[1]} columns, but the estimator was fitted to {self.n_columns}.")
+            raise ValueError(
+                f"{name} has {columns.shape[1]} columns, but the estimator was fitted to {self.n_columns}."
+            )
         if self.kind in ("classes", "several"):
             pairs = zip(self.classes, columns.T, strict=True)
             return np.stack([_class_numbers(classes, column, name) for classes, column in pairs], axis=1)
@@ -192,16 +194,17 @@ def _class_numbers(classes: Array, column: Array, name: str) -> Array:
     """Return the numbers of labels in the sorted classes; raise an error for a label that is none of them."""
     is_text = classes.dtype.kind in "UO" and column.dtype.kind in "UO"
     if not is_text and classes.dtype.kind in "UO" and column.dtype.kind not in "UO":
-        raise ValueError(f"{name} has labels such as {column[0]!r}, but the classes are {_listed(classes)}.")
+        raise ValueError(f"{name} has labels such as {column.tolist()[0]!r}, but the classes are {_listed(classes)}.")
     labels = column.astype(classes.dtype) if is_text and classes.dtype.kind == "O" else column
     places = np.searchsorted(classes, labels).clip(0, len(classes) - 1)
     unknown = classes[places] != labels
     if unknown.any():
-        raise ValueError(f"{name} has the label {column[unknown][0]!r}, but the classes are {_listed(classes)}.")
+        raise ValueError(
+            f"{name} has the label {column[unknown].tolist()[0]!r}, but the classes are {_listed(classes)}."
+        )
     return places
 
 
 def _listed(classes: Array, most: int = 10) -> str:
     names = [repr(one) for one in classes[:most].tolist()]
     return ", ".join(names) + (", ..." if len(classes) > most else "")
-

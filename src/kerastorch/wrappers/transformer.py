@@ -24,7 +24,7 @@ from kerastorch.wrappers.targets import Array, Targets, class_targets, value_tar
 from kerastorch.wrappers.training_rows import Rows
 
 
-class SKLearnTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
+class SKLearnTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):  # type: ignore[misc]
     """A network as a transformer of scikit-learn: it is trained, and gives its outputs or those of a layer.
 
     Without `model` and `module` it is an autoencoder: dense layers with few units in the middle, which are trained to
