@@ -48,14 +48,17 @@ def failures(estimator):
     ]
 
 
+@pytest.mark.timeout(600)
 def test_all_checks_of_a_classifier_pass():
     assert failures(SKLearnClassifier()) == []
 
 
+@pytest.mark.timeout(600)
 def test_all_checks_of_a_regressor_pass():
     assert failures(SKLearnRegressor()) == []
 
 
+@pytest.mark.timeout(600)
 def test_all_checks_of_a_transformer_pass():
     assert failures(SKLearnTransformer()) == []
 

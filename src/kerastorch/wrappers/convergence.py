@@ -7,7 +7,7 @@ from kerastorch.callbacks.log_values import as_float
 
 MAX_EPOCHS = 200
 MAX_EPOCHS_OF_ONE_BATCH = 500  # an epoch is one step then
-PATIENCE = 5  # epochs in a row without enough progress of the training loss
+PATIENCE = 10  # epochs in a row without enough progress of the training loss
 VALIDATION_PATIENCE = 10  # epochs in a row without a lower validation loss
 LEAST_PROGRESS = 1e-2  # of the loss of the first epoch
 
