@@ -331,3 +331,29 @@ def test_a_callback_may_report_within_fit():
     expected = plain.fit(X, Y3, 8, epochs=3, verbose=0, validation_data=(X, Y3))
     assert [one.metrics["log_loss"] for one in reports] == pytest.approx(history["val_loss"], rel=1e-5)
     assert history.history == expected.history
+
+
+def test_too_many_classes_and_too_large_outputs_are_refused(monkeypatch):
+    from kerastorch.evaluation import collect
+
+    with pytest.raises(ValueError, match="at most 2000 classes, and the outputs have 2001"):
+        report_from_predictions(np.zeros(2, int), np.full((2, 2001), 1 / 2001))
+    monkeypatch.setattr(collect, "MOST_BYTES", 100)
+    with pytest.raises(ValueError, match="fewer rows"):
+        report(model_of(Dense(3, "softmax")), X, Y3)
+
+
+def test_rankings_that_are_not_stored_give_the_same_areas(monkeypatch):
+    from kerastorch.evaluation import class_metrics
+
+    y, p = TASKS["multiclass"]
+    expected = report_from_predictions(y, p, n_bootstrap=0)
+    monkeypatch.setattr(class_metrics, "MOST_STORED", 0)
+    found = report_from_predictions(y, p, n_bootstrap=0)
+    assert found.metrics == expected.metrics
+    assert found.per_class == expected.per_class
+
+
+def test_a_threshold_beside_several_classes_is_noted():
+    found = report_from_predictions(*TASKS["multiclass"], threshold=0.7, n_bootstrap=0)
+    assert any("threshold is not used" in note for note in found.notes)

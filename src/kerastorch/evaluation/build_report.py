@@ -25,6 +25,7 @@ from kerastorch.evaluation.slices import Slice
 from kerastorch.evaluation.value_metrics import ValueScorer, fewest_rows, prediction_intervals
 from kerastorch.evaluation.worst_rows import find_worst
 
+MOST_CLASSES = 2000
 MOST_RANKED = 10**9  # scores that resampled areas under curves read; with more, they have no intervals
 Scorer = ClassScorer | LabelScorer | ValueScorer
 
@@ -130,8 +131,13 @@ def build_report(
         name: Name of the output.
 
     Raises:
-        ValueError: All sample weights are 0.
+        ValueError: All sample weights are 0; there are too many classes.
     """
+    if not isinstance(found, ValuePredictions) and len(found.names) > MOST_CLASSES:
+        raise ValueError(
+            f"a report compares at most {MOST_CLASSES} classes, and the outputs have {len(found.names)}. Report on "
+            "groups of classes with kt.evaluation.report_from_predictions."
+        )
     if found.weight is not None and not found.weight.sum() > 0:
         raise ValueError("all sample weights are 0, so that no row counts.")
     scorer = _scorer(found, options)
@@ -194,8 +200,8 @@ def _per_class(found: Predictions, scorer: ClassScorer | LabelScorer) -> dict[st
     if found.rows is None:
         table.pop("iou", None)
     is_binary = found.task == "binary"
-    if scorer.rankings and not is_binary:
-        areas = np.array([one.areas(found.weights[None]) for one in scorer.rankings])[..., 0]
+    if scorer.rankings is not None and not is_binary:
+        areas = scorer.rankings.areas(found.weights[None])[..., 0]
         table |= {"roc_auc": areas[:, 0], "average_precision": areas[:, 1]}
     return {name: {key: _plain(column[at]) for key, column in table.items()} for at, name in enumerate(found.names)}
 
@@ -268,8 +274,13 @@ def _class_notes(found: ClassPredictions | LabelPredictions, options: ReportOpti
         alone = [name for name, column in zip(found.names, found.y.T, strict=True) if column.all() or not column.any()]
         if alone:
             notes.append(f"{_listed(alone, 'label')}: the same answer in all rows; areas under curves are undefined.")
-    if options.threshold != 0.5 and (found.task != "multiclass"):
-        notes.append(f"Predicted are probabilities above {options.threshold:g}.")
+    if options.threshold != 0.5:
+        is_used = found.task != "multiclass"
+        notes.append(
+            f"Predicted are probabilities above {options.threshold:g}."
+            if is_used
+            else f"The threshold is not used: of {len(found.names)} classes the most probable one is predicted."
+        )
     return notes
 
 

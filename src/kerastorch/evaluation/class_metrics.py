@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from kerastorch.evaluation.calibration import Calibrator, bin_sums
 from kerastorch.evaluation.predictions import Array, ClassPredictions, LabelPredictions
 from kerastorch.evaluation.ranking import Ranking, ratio
 
+MOST_STORED = 2 * 10**7  # scores of stored rankings
 _EPSILON = np.finfo(np.float64).eps  # probabilities are clipped to it in a logarithm, as in scikit-learn
 
 
@@ -38,10 +39,7 @@ class ClassScorer:
     def __init__(self, found: ClassPredictions, n_bins: int, ranks: bool = True) -> None:
         self._found, self._n_classes = found, len(found.names)
         self._cells = found.y * self._n_classes + found.predicted
-        self.rankings: list[Ranking] = []
-        if ranks and found.scores is not None:
-            classes = [1] if found.task == "binary" else range(self._n_classes)
-            self.rankings = [Ranking(found.scores[:, one], found.y == one) for one in classes]
+        self.rankings = Rankings(found) if ranks and found.scores is not None else None
         self.calibrator: Calibrator | None = None
         if found.probabilities is not None:
             self.calibrator = Calibrator(found, n_bins)
@@ -96,8 +94,7 @@ class LabelScorer:
 
     def __init__(self, found: LabelPredictions, n_bins: int, ranks: bool = True) -> None:
         self._found = found
-        columns = range(len(found.names)) if ranks else ()
-        self.rankings = [Ranking(found.scores[:, one], found.y[:, one]) for one in columns]
+        self.rankings = Rankings(found) if ranks else None
         self._are_exact = (found.predicted == found.y).all(1)
         self.calibrator: Calibrator | None = None
         self._terms: dict[str, Array] = {}
@@ -136,12 +133,39 @@ class LabelScorer:
         return found
 
 
-def mean_areas(rankings: list[Ranking], weights: Array) -> dict[str, Array]:
+class Rankings:
+    """The rankings of the classes or labels; stored, unless there are so much data that memory would run out.
+
+    Args:
+        found: Predictions with scores.
+    """
+
+    def __init__(self, found: ClassPredictions | LabelPredictions) -> None:
+        self._found = found
+        assert found.scores is not None
+        self._stored = list(self._make()) if found.scores.size <= MOST_STORED else None
+
+    def _make(self) -> Iterator[Ranking]:
+        found = self._found
+        assert found.scores is not None
+        for one in [1] if found.task == "binary" else range(len(found.names)):
+            is_positive = found.y[:, one] if isinstance(found, LabelPredictions) else found.y == one
+            yield Ranking(found.scores[:, one], is_positive)
+
+    def areas(self, weights: Array) -> Array:
+        """Return the areas under the curves of each class, `(classes, 2, k)`: of the second class, if there are two.
+
+        Args:
+            weights: Weights of the places, `(k, places)`.
+        """
+        return np.array([one.areas(weights) for one in (self._make() if self._stored is None else self._stored)])
+
+
+def mean_areas(rankings: Rankings | None, weights: Array) -> dict[str, Array]:
     """Return the means of the areas under the curves of several classes; none without rankings."""
-    if not rankings:
+    if rankings is None:
         return {}
-    areas = np.array([one.areas(weights) for one in rankings])  # (classes, 2, k)
-    roc, precision_recall = np.moveaxis(areas, 0, -1)
+    roc, precision_recall = np.moveaxis(rankings.areas(weights), 0, -1)
     return {"roc_auc": mean_of_known(roc), "average_precision": mean_of_known(precision_recall)}
 
 

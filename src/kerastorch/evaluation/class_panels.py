@@ -107,7 +107,7 @@ def draw_calibration(axes: Axes, report: ReportData) -> None:
     axes.grid(alpha=0.3)
     axes.set_aspect("auto")
     for text in axes.legend(
-        loc="upper left", bbox_to_anchor=(-0.02, -0.15), ncols=3, fontsize=8, frameon=False
+        loc="upper left", bbox_to_anchor=(-0.02, -0.15), ncols=2, fontsize=8, frameon=False
     ).get_texts():
         text.set_parse_math(False)
 

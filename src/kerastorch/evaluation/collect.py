@@ -14,6 +14,7 @@ from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.runtime.model_lock import model_lock
 from kerastorch.training.trainer import Trainer
 
+MOST_BYTES = 8 * 2**30
 _NAME = "outputs for the report"
 
 
@@ -22,12 +23,23 @@ class OutputCollector:
 
     def __init__(self) -> None:
         self._batches: list[Outputs] = []
+        self._bytes = 0  # of the outputs
 
     def to(self, device: torch.device) -> None:
         """Do nothing: everything is stored on the CPU."""
 
     def update(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> None:
-        """Store a batch."""
+        """Store a batch.
+
+        Raises:
+            ValueError: The outputs would take too much memory.
+        """
+        self._bytes += y_pred.nbytes
+        if self._bytes > MOST_BYTES:
+            raise ValueError(
+                f"a report stores the outputs of all rows, and these take more than {MOST_BYTES >> 30} GiB. Report on "
+                "fewer rows, such as report(..., steps=100)."
+            )
         copies = [None if one is None else one.detach().to("cpu", copy=True) for one in (y_pred, y_true, weight)]
         self._batches.append(Outputs(*copies))  # type: ignore[arg-type]
 

@@ -20,8 +20,13 @@ class Ranking:
         ranked = scores[self._order]
         is_first = np.ones(len(ranked), bool)
         is_first[1:] = ranked[1:] != ranked[:-1]
-        self._starts = np.flatnonzero(is_first)  # of the groups of equal scores, in descending order
-        self._is_positive = is_positive[self._order]
+        starts = np.append(np.flatnonzero(is_first), len(ranked))  # of the groups of equal scores, descending
+        self._positive = np.flatnonzero(is_positive[self._order])
+        group = np.searchsorted(starts, self._positive, side="right")
+        # number of places, and of positive ones, before and up to the end of the group of each positive place
+        self._before, self._up_to = starts[group - 1], starts[group]
+        self._positive_before = np.searchsorted(self._positive, self._before)
+        self._positive_up_to = np.searchsorted(self._positive, self._up_to)
 
     def areas(self, weights: Array) -> tuple[Array, Array]:
         """Return the areas under the ROC curve, and the average precisions, for several weightings, `(k,)` each.
@@ -33,16 +38,28 @@ class Ranking:
             weights: Weights of the places, `(k, places)`.
         """
         ranked = weights[:, self._order]
-        total = np.add.reduceat(ranked, self._starts, axis=1)
-        positive = np.add.reduceat(ranked * self._is_positive, self._starts, axis=1)
-        negative = total - positive
-        true_positives, false_positives = np.cumsum(positive, 1), np.cumsum(negative, 1)
-        n_positive, n_negative = true_positives[:, -1], false_positives[:, -1]
-        precision = ratio(true_positives, true_positives + false_positives)
-        average_precision = _quotient((positive * precision).sum(1), n_positive)
-        lower = n_negative[:, None] - false_positives + negative / 2  # negatives below; those of equal score half
-        roc_area = _quotient((positive * lower).sum(1), n_positive * n_negative)
-        return roc_area, average_precision
+        positive = ranked[:, self._positive]  # (k, positive places)
+        sums, positive_sums = _cumulated(ranked), _cumulated(positive)
+        n_positive = positive_sums[:, -1]
+        n_negative = np.maximum(sums[:, -1] - n_positive, 0)
+        above, at_least = sums[:, self._before], sums[:, self._up_to]
+        positive_above, positive_at_least = (
+            positive_sums[:, self._positive_before],
+            positive_sums[:, self._positive_up_to],
+        )
+        average_precision = _quotient((positive * ratio(positive_at_least, at_least)).sum(1), n_positive)
+        # negative places with a higher score; those with the same score count half
+        higher = (above - positive_above + at_least - positive_at_least) / 2
+        has_negative = n_negative > 1e-12 * sums[:, -1]
+        pairs = np.where(has_negative, n_positive * n_negative, 0)
+        return _quotient((positive * (n_negative[:, None] - higher)).sum(1), pairs), average_precision
+
+
+def _cumulated(weights: Array) -> Array:
+    """Return the sums of the first 0, 1, 2, ... weights, `(k, n + 1)`."""
+    found = np.zeros((weights.shape[0], weights.shape[1] + 1))
+    np.cumsum(weights, axis=1, out=found[:, 1:])
+    return found
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:
