@@ -62,8 +62,9 @@ def _keywords(function: Any) -> list[str] | None:
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType) or code.co_flags & inspect.CO_VARKEYWORDS:
         return None
-    positional_only = code.co_posonlyargcount
-    return list(code.co_varnames[max(1, positional_only) : code.co_argcount + code.co_kwonlyargcount])
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    first = code.co_posonlyargcount or int(code.co_argcount > 0)  # of a method, `self`
+    return list(names[first:])
 
 
 def _message(owner: str, name: str, known: Collection[str], advice: Mapping[str, str]) -> str:
