@@ -323,3 +323,22 @@ def test_its_text_names_its_arguments():
     pruning = OptunaPruning(optuna.trial.FixedTrial({}), "val_mae", interval=2)
     assert repr(pruning) == "OptunaPruning(trial=<FixedTrial>, monitor='val_mae', interval=2)"
     assert copy.copy(pruning).interval == 2
+
+
+def test_an_estimator_of_scikit_learn_is_pruned_and_reports_to_the_trial():
+    found = []
+
+    def objective(trial):
+        net = kt.wrappers.SKLearnRegressor(
+            hidden=4, epochs=6, validation_fraction=0.25, random_state=0, callbacks=[OptunaPruning(trial)]
+        )
+        found.append(net)
+        net.fit(X, Y[:, 0])
+        return net.history_.best("val_loss")[1]
+
+    pruned = only_trial(objective, Always(2))
+    assert pruned.state.name == "PRUNED"
+    assert list(pruned.intermediate_values) == [0, 1, 2]
+    whole = only_trial(objective)
+    assert whole.value == min(whole.intermediate_values.values())
+    assert whole.intermediate_values == dict(enumerate(found[1].history_["val_loss"]))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
-from typing import Any
+from typing import Any, Self
 
 from kerastorch.callbacks.base import Logs
 from kerastorch.callbacks.monitor import MonitorCallback, is_improvement, monitor_sign
@@ -49,6 +50,12 @@ class OptunaPruning(MonitorCallback):
         self.trial = _check_trial(trial)
         self.interval = check_int("interval", interval, 1)
         super().__init__(monitor, mode)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a copy for the same trial, since estimators copy their callbacks, and a copied trial is none."""
+        copied = copy.copy(self)
+        memo[id(self)] = copied
+        return copied
 
     def _reset(self) -> None:
         super()._reset()
