@@ -95,10 +95,11 @@ def test_runs_may_be_models_files_dicts_and_histories_of_keras(tmp_path):
     runs = {
         "model": model, "path": tmp_path / "saved.json", "text": str(tmp_path / "saved.json"),
         "dict": model.history.history, "keras": keras, "arrays": arrays,
+        "estimator": SimpleNamespace(history_=model.history, fit=model.fit),
     }  # fmt: skip
     (axes,) = kt.plot_histories(runs).axes
     curves = lines_of(axes)
-    assert len(curves) == 12
+    assert len(curves) == 14
     for _, style, epochs, values in curves:
         assert epochs == [1, 2, 3]
         assert values == model.history["val_loss" if style == "-" else "loss"]

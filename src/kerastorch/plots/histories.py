@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _STYLES: dict[str, Any] = {"training": "--", "validation": "-"}
 _KINDS = (
-    "a History, the path of a saved one, a model that was trained, a dict of lists as history.history, or a list of "
-    "these, such as the folds of a cross-validation"
+    "a History, the path of a saved one, a model or estimator that was trained, a dict of lists as history.history, or "
+    "a list of these, such as the folds of a cross-validation"
 )
 _LINE_HEIGHT, _CHARACTER_WIDTH, _HANDLE_WIDTH = 0.22, 0.085, 0.6  # of a legend, in inches
 _LONGEST_LABEL = 60  # characters of the name of a run
@@ -63,9 +63,10 @@ def plot_histories(
     and a thick one for their mean, as far as all of them were trained.
 
     Args:
-        histories: Dict from a name for the legend to a `History`, the path of a saved one, a model that was trained, or
-            a dict of lists as `history.history`, also of Keras. A list of these is several trainings under one name.
-            A list instead of the dict gets numbers, or the names of the files.
+        histories: Dict from a name for the legend to a `History`, the path of a saved one, a model or estimator that
+            was trained, or a dict of lists as `history.history`, also of Keras. A list of these is several trainings
+            under one name, and so are an ensemble and the result of a cross-validation. A list instead of the dict gets
+            numbers, or the names of the files.
         logs: Names of the logs to draw, such as `["loss", "accuracy"]`: `"loss"` has the validation in its panel, too,
             and `"val_loss"` is the validation alone. Default: all that are one number an epoch, without learning rates
             that stay the same.
@@ -158,11 +159,12 @@ def _histories_of(label: str, run: Any) -> list[History]:
     folds = getattr(run, "histories", None)  # the result of a cross-validation
     if isinstance(folds, (list, tuple)):
         return _histories_of(label, folds)
-    inner = getattr(run, "history", None)  # of a model, or a history of Keras
-    if isinstance(inner, History):
-        return [inner]
-    if isinstance(inner, Mapping):
-        return [_from_dict(label, inner)]
+    for name in ("history", "history_"):  # of a model, a history of Keras, an estimator
+        inner = getattr(run, name, None)
+        if isinstance(inner, History):
+            return [inner]
+        if isinstance(inner, Mapping):
+            return [_from_dict(label, inner)]
     if hasattr(run, "fit"):
         raise TypeError(f"{label!r} is a model without a history: it was not trained by fit.")
     raise TypeError(f"{label!r} must be {_KINDS}; got {shown(run)}.")
