@@ -377,3 +377,44 @@ def test_an_estimator_of_scikit_learn():
         report(estimator, X, np.where(names == "low", "tiny", names))
     with pytest.raises(TypeError, match="estimator with predict"):
         report(object(), X, Y3)
+
+
+def test_a_loss_of_all_outputs_says_what_to_do():
+    class Normal(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 2)
+
+        def forward(self, x):
+            found = self.linear(x)
+            return found[:, :1], found[:, 1:].exp()
+
+    model = kt.Model(Normal())
+    model.compile("adam", nn.GaussianNLLLoss())
+    with pytest.raises(ValueError, match="report_from_predictions"):
+        report(model, X, X[:, :1])
+
+
+@pytest.mark.parametrize(("y", "task"), [(Y3, "regression"), (X[:, 0], "regression"), (Y3 + 5.0, "regression")])
+def test_a_loss_function_and_values_are_a_regression(y, task):
+    model = compiled(Dense(1), lambda y_true, y_pred: ((y_true - y_pred) ** 2).mean())
+    assert report(model, X, y, n_bootstrap=0).task == task
+
+
+def test_a_loss_function_and_class_numbers_are_a_classification():
+    def loss(y_true, y_pred):
+        return torch.nn.functional.cross_entropy(y_pred, y_true)
+
+    found = report(compiled(Dense(3), loss), X, Y3, n_bootstrap=0)
+    assert found.task == "multiclass"
+    assert found.probabilities is None
+    assert any("pass from_logits=True" in note for note in found.notes)
+    assert report(compiled(Dense(3), loss), X, Y3, from_logits=True, n_bootstrap=0).calibration is not None
+
+
+def test_an_estimator_of_kerastorch():
+    names = np.array(["low", "middle", "high"])[Y3]
+    estimator = kt.wrappers.SKLearnClassifier(fit_kwargs={"epochs": 2, "verbose": 0}).fit(X, names)
+    found = report(estimator, X, names, n_bootstrap=0)
+    assert found.class_names == tuple(estimator.classes_)
+    assert found.metrics["accuracy"] == pytest.approx(estimator.score(X, names))

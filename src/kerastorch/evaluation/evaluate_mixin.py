@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.callback_list import CallbackList, to_list
@@ -24,11 +24,31 @@ from kerastorch.training.log_names import in_keras_order
 from kerastorch.training.preflight import check_columns
 from kerastorch.training.row_axis import check_row_axis
 
+if TYPE_CHECKING:
+    from kerastorch.evaluation.evaluation_report import Report
+
 _ARGUMENTS = ("check_finite", "workers")  # of a report that `evaluate` has itself
 
 
 class EvaluateMixin(CompileMixin):
     """A model whose loss and metrics over data can be computed."""
+
+    @overload
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Verbose = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
+        return_dict: bool = False,
+        *,
+        check_finite: bool = True,
+        workers: int = 0,
+        report: Literal[True] | Mapping[str, Any],
+    ) -> Report: ...
 
     @overload
     def evaluate(

@@ -101,12 +101,12 @@ def _find_spec(first: Outputs, facts: OutputFacts) -> TaskSpec:
 
 
 def _look_like_classes(y_pred: Tensor, y_true: Tensor) -> bool:
-    """Return whether targets are class numbers, booleans, one-hot, or zeros and ones."""
-    if not y_true.is_floating_point():
-        return True
+    """Return whether targets are class numbers, one-hot, or the answers 0 and 1 or -1 and 1 to yes-or-no questions."""
     if y_true.shape == y_pred.shape and any(y_pred.shape[axis] > 1 and is_one_hot(y_true, axis) for axis in (1, -1)):
         return True
-    return bool(((y_true == 0) | (y_true == 1)).all())
+    if not y_true.is_floating_point() and y_true.numel() < y_pred.numel():
+        return True
+    return any(bool(((y_true == low) | (y_true == 1)).all()) for low in (0, -1))
 
 
 def _classes(groups: Sequence[Outputs], reader: ScoreReader) -> ClassPredictions:
@@ -227,7 +227,10 @@ def _zero_or_one(labels: Array, spec: TaskSpec) -> Array:
     """
     low, high = float(labels.min()), float(labels.max())
     if high > 1 or low < -1 or (low < 0 and not spec.signed):
-        raise ValueError(f"a yes-or-no question needs labels 0 and 1, or -1 and 1; y has values {low:g} to {high:g}.")
+        raise ValueError(
+            f"a yes-or-no question needs labels 0 and 1, or -1 and 1; y has values {low:g} to {high:g}. If they are "
+            "values, pass task='regression'."
+        )
     found: Array = (np.round(labels) > 0).astype(np.int64)
     return found
 

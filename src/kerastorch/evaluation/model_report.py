@@ -21,6 +21,7 @@ from kerastorch.evaluation.row_inputs import row_inputs
 from kerastorch.evaluation.score_reader import OutputFacts
 from kerastorch.evaluation.slices import find_groups
 from kerastorch.training.fused_activation import final_activations
+from kerastorch.training.output_names import OneListForSeveralOutputsError
 from kerastorch.training.trainer import Trainer
 
 
@@ -161,9 +162,14 @@ def _collect(
     with collecting(trainer) as collected:
         try:
             return trainer, collected, evaluate()
-        except ValueError:
+        except ValueError as error:
             if isinstance(x, Iterator) or output_names(trainer) == list(collected):
-                raise
+                if not isinstance(error, OneListForSeveralOutputsError):
+                    raise
+                raise ValueError(
+                    "a report compares each output with its target, and the model returns several outputs without a "
+                    "loss for each. Pass the predictions to kt.evaluation.report_from_predictions(y, predictions)."
+                ) from error
     with collecting(trainer) as collected:
         return trainer, collected, evaluate()
 

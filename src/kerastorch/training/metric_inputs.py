@@ -12,7 +12,7 @@ from kerastorch.core.model_outputs import describe, has_outputs, main_output, re
 from kerastorch.losses.base import Loss
 from kerastorch.training.label_pairing import LabelPairing, find_pairing
 from kerastorch.training.output_losses import OutputLosses
-from kerastorch.training.output_names import metric_inputs, one_list_of_metrics
+from kerastorch.training.output_names import OneListForSeveralOutputsError, metric_inputs, one_list_of_metrics
 
 Inputs = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]  # outputs, targets, sample weights by output name
 
@@ -65,7 +65,7 @@ class MetricInputs:
                 return {"": main}, {"": y}, {"": sample_weight}
             if shares_targets:
                 if "" in metrics:
-                    raise ValueError(one_list_of_metrics(self._outputs.names.tree(y_pred)))
+                    raise OneListForSeveralOutputsError(one_list_of_metrics(self._outputs.names.tree(y_pred)))
                 predicted = self._outputs.names.flatten(y_pred)
                 return predicted, dict.fromkeys(metrics, y), dict.fromkeys(metrics, sample_weight)
         names = self._outputs.names

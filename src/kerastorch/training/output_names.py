@@ -24,6 +24,10 @@ from kerastorch.core.output_structure import (
 from kerastorch.core.ownership import is_own
 
 
+class OneListForSeveralOutputsError(ValueError):
+    """Raised if metrics were given as one list, and the model returns several outputs."""
+
+
 class OutputNames:
     """Names of the outputs of one model, as `compile`, data and logs use them.
 
@@ -259,7 +263,7 @@ def metric_inputs(
     if "" not in metrics or "" in predicted:
         return predicted, true, weights
     if len(tensors) != 1:
-        raise ValueError(one_list_of_metrics(tree))
+        raise OneListForSeveralOutputsError(one_list_of_metrics(tree))
     only = tensors[0]
     return {"": predicted[only]}, {"": true[only]}, {"": weights.get(only)}
 
