@@ -307,7 +307,7 @@ def test_the_public_names_and_signatures_are_frozen():
         "constraints", "data", "datasets", "ensemble", "evaluation", "initializers", "layers", "load_model", "losses",
         "metrics",
         "mixed_precision", "model_selection", "optimizers", "plot_histories", "preprocessing", "regularizers", "saving",
-        "utils",
+        "utils", "wrappers",
     ]  # fmt: skip
     assert str(inspect.signature(kt.Model.compile)) == (
         "(self, optimizer: 'Any' = 'rmsprop', loss: 'Any' = None, loss_weights: 'Any' = None, metrics: 'Any' = None, "
