@@ -16,6 +16,7 @@ from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.callback_list import to_list
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose
+from kerastorch.core.keyword_hints import KeywordHints
 from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.rng_state import capture_rng_states, preserved_rng_states, restore_rng_states
 from kerastorch.core.traceback_filter import public_api
@@ -31,7 +32,7 @@ from kerastorch.utils import set_random_seed
 Callbacks = Sequence[Callback] | Callback | Callable[[int], Any] | None
 
 
-class Ensemble:
+class Ensemble(KeywordHints):
     """Several models of one architecture, each with its own initial weights and order of rows.
 
     `kt.ensemble(build_fn, n)` makes one. The prediction is the mean of the members: of their probabilities if they

@@ -161,8 +161,8 @@ def assemble(
     others = [None if getattr(one, "is_checkpointer", False) else one for one in callbacks]
     random = RandomStates(is_captured, data=source.holder, validation=held, **generators_in, callbacks=others)
     shuffle = shuffle if limits.overfit_batches is None else False
-    check_row_axis(parts, source, batch_size, is_shuffled=bool(shuffle))
     training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows, trains=True)
+    check_row_axis(parts, source, batch_size, is_shuffled=bool(shuffle))
     if limits == limits._replace(steps_per_epoch=None, limit_batches=None, overfit_batches=None):
         check_ends(training, "steps_per_epoch")
     training = _limited(training, limits, source.kind)
