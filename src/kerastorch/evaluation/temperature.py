@@ -169,7 +169,10 @@ def temperature_scaling(
     3.641
     """
     if not isinstance(model, nn.Module) or not hasattr(model, "_trainer"):
-        raise TypeError(f"model must be a model of kerastorch, such as kt.Model(module), got {type(model).__name__}.")
+        raise TypeError(
+            "model must be a model of kerastorch, such as kt.Model(module), or the model_ of a fitted estimator, got "
+            f"{type(model).__name__}."
+        )
     check_int("n_bins", n_bins, 1)
     trainer: Trainer | None = vars(model).get("_trainer")
     _check_arguments(model, x, y)
