@@ -444,7 +444,8 @@ def test_peak_memory_is_that_of_the_cuda_devices_of_the_model(monkeypatch):
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", devices.__getitem__)
     parameters = [SimpleNamespace(device=device) for device in (*devices, *devices, torch.device("cpu"))]
     assert peak_memory(SimpleNamespace(parameters=lambda: parameters)) == 120
-    assert peak_memory(torch.nn.Linear(1, 1)) == peak_memory(None) > 2**20
+    before, of_process = peak_memory(torch.nn.Linear(1, 1)), peak_memory(None)
+    assert 2**20 < before <= of_process
 
 
 def test_a_frame_has_the_resources_where_asked():
