@@ -109,7 +109,7 @@ class BinaryCrossentropy(ProbabilityLoss):
         y_true = self._smooth(y_true, 2)
         if self.from_logits:
             return F.binary_cross_entropy_with_logits(y_pred, y_true, reduction=reduction)
-        return F.binary_cross_entropy(y_pred.clamp(EPSILON, 1 - EPSILON), y_true, reduction=reduction)
+        return binary_cross_entropy(y_pred, y_true, reduction)
 
     def _check_targets(self, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
         check_unit(self.name, y_true)
@@ -252,6 +252,21 @@ class SparseCategoricalCrossentropy(ProbabilityLoss):
     def _check_targets(self, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
         axis = self.class_axis_of(y_true[: len(y_pred)], y_pred)
         check_classes(y_true, y_pred.shape[axis], self.ignore_class)
+
+
+def binary_cross_entropy(y_pred: Tensor, y_true: Tensor, reduction: str) -> Tensor:
+    """Compute the binary cross-entropy of probabilities; that of NaN is NaN.
+
+    torch's function raises an error for NaN on a CPU, and ends the process on a GPU.
+
+    Args:
+        y_pred: Probabilities; they are clipped by `EPSILON` at 0 and 1.
+        y_true: Targets of the same shape, in 0..1.
+        reduction: `"none"` or `"mean"`.
+    """
+    probabilities = y_pred.clamp(EPSILON, 1 - EPSILON)
+    values = F.binary_cross_entropy(probabilities.nan_to_num(0.5), y_true, reduction=reduction)
+    return values + 0 * (probabilities if reduction == "none" else probabilities.mean())
 
 
 def log_probabilities(y_pred: Tensor, axis: int, from_logits: bool) -> Tensor:

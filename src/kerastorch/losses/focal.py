@@ -15,9 +15,9 @@ from kerastorch.losses.classification import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     ProbabilityLoss,
+    binary_cross_entropy,
     log_probabilities,
 )
-from kerastorch.losses.regression import EPSILON
 
 
 class BinaryFocalCrossentropy(BinaryCrossentropy):
@@ -64,7 +64,7 @@ class BinaryFocalCrossentropy(BinaryCrossentropy):
             values = F.binary_cross_entropy_with_logits(y_pred, y_true, reduction="none")
             yes, no = torch.sigmoid(y_pred), torch.sigmoid(-y_pred)  # 1 - sigmoid would round to 0
         else:
-            values = F.binary_cross_entropy(y_pred.clamp(EPSILON, 1 - EPSILON), y_true, reduction="none")
+            values = binary_cross_entropy(y_pred, y_true, "none")
             yes, no = y_pred, 1 - y_pred
         values = _focal_factor(y_true * no + (1 - y_true) * yes, self.gamma) * values
         if self.apply_class_balancing:

@@ -100,8 +100,11 @@ def _kind_of_layer(module: nn.Module) -> Kind | None:
         return None
     if isinstance(module, Convolutional) and module.activates_channels_last():
         return None  # its output is a permuted view of what the activation returned
+    activation = module.activation
+    if isinstance(activation, LogitsRecorder):  # validation within fit() looks at a model whose logits are recorded
+        activation = activation.original
     try:
-        return _FUNCTIONS.get(module.activation) or _MODULES.get(type(module.activation))  # type: ignore[arg-type]
+        return _FUNCTIONS.get(activation) or _MODULES.get(type(activation))  # type: ignore[arg-type]
     except TypeError:  # an unhashable callable
         return None
 
@@ -121,8 +124,9 @@ class LogitsRecorder(Proxy):
     def __init__(self, function: Callable[[Tensor], Tensor] | None = None) -> None:
         self.function = self.original = function
         self.__name__ = getattr(function, "__name__", repr(function))  # what a layer shows
-        self._input: Tensor | None = None
-        self._output: Tensor | None = None
+        # the last call on real tensors (False), and that on fake ones (True): a graph is captured with fake tensors, and
+        # shape inference, which uses them too, may come between a call and its loss
+        self._calls: dict[bool, tuple[Tensor, Tensor]] = {}
         self._thread = threading.get_ident()  # `predict` in another thread calls the model too
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -140,23 +144,21 @@ class LogitsRecorder(Proxy):
         if is_determined:
             self._record(args[0], output)
         elif threading.get_ident() == self._thread:
-            self._input = self._output = None
+            self.clear()
 
     def _record(self, x: Tensor, output: Tensor) -> None:
-        if threading.get_ident() != self._thread:
-            return
-        if not hasattr(output, "fake_mode"):  # not a shape-inference call
-            self._input, self._output = x, output
+        if threading.get_ident() == self._thread:
+            self._calls[hasattr(output, "fake_mode")] = (x, output)
 
     def logits(self, output: Tensor) -> Tensor | None:
         """Return the input that `output` was computed from, if it is the last recorded output."""
-        found = self._input if output is self._output else None
-        self._input = self._output = None
-        return found
+        x, recorded = self._calls.get(hasattr(output, "fake_mode"), (None, None))
+        self.clear()
+        return x if output is recorded else None
 
     def clear(self) -> None:
         """Forget the recorded tensors."""
-        self._input = self._output = None
+        self._calls.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a copy of the model gets the original activation
