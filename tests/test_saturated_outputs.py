@@ -53,7 +53,7 @@ ENDS = {
     [
         ("sigmoid", 1, "binary_crossentropy", YES, lambda z: F.binary_cross_entropy_with_logits(z, YES)),
         ("softmax", 4, "sparse_categorical_crossentropy", CLASSES, lambda z: F.cross_entropy(z, CLASSES)),
-        ("softmax", 4, "categorical_crossentropy", F.one_hot(CLASSES, 4).float(), lambda z: F.cross_entropy(z, CLASSES)),
+        ("softmax", 4, "categorical_crossentropy", F.one_hot(CLASSES).float(), lambda z: F.cross_entropy(z, CLASSES)),
     ],
     ids=["binary", "sparse", "categorical"],
 )

@@ -124,8 +124,8 @@ class LogitsRecorder(Proxy):
     def __init__(self, function: Callable[[Tensor], Tensor] | None = None) -> None:
         self.function = self.original = function
         self.__name__ = getattr(function, "__name__", repr(function))  # what a layer shows
-        # the last call on real tensors (False), and that on fake ones (True): a graph is captured with fake tensors, and
-        # shape inference, which uses them too, may come between a call and its loss
+        # the last call on real tensors (False), and that on fake ones (True): a graph is captured with fake tensors,
+        # and shape inference, which uses them too, may come between a call and its loss
         self._calls: dict[bool, tuple[Tensor, Tensor]] = {}
         self._thread = threading.get_ident()  # `predict` in another thread calls the model too
 
