@@ -303,9 +303,9 @@ def test_two_models_never_share_what_was_given_to_compile():
 
 def test_the_public_names_and_signatures_are_frozen():
     assert sorted(kt.__all__) == [
-        "Ensemble", "History", "Input", "Model", "Sequential", "__version__", "activations", "call", "callbacks", "config",
-        "constraints", "data", "datasets", "ensemble", "evaluation", "initializers", "layers", "load_model", "losses",
-        "metrics",
+        "Ensemble", "History", "Input", "Model", "Sequential", "__version__", "activations", "call", "callbacks",
+        "config", "constraints", "data", "datasets", "ensemble", "evaluation", "initializers", "layers", "load_model",
+        "losses", "metrics",
         "mixed_precision", "model_selection", "optimizers", "plot_histories", "preprocessing", "regularizers", "saving",
         "utils", "wrappers",
     ]  # fmt: skip
