@@ -441,6 +441,7 @@ def test_the_time_before_a_resume_within_an_epoch_counts(tmp_path, clock):
 
 def test_peak_memory_is_that_of_the_cuda_devices_of_the_model(monkeypatch):
     devices = {torch.device("cuda", 0): 100, torch.device("cuda", 1): 20}
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", devices.__getitem__)
     parameters = [SimpleNamespace(device=device) for device in (*devices, *devices, torch.device("cpu"))]
     assert peak_memory(SimpleNamespace(parameters=lambda: parameters)) == 120
