@@ -336,7 +336,7 @@ def test_what_cannot_be_trained_together_is_refused_before_anything_changes(buil
 
 def test_the_same_model_twice_is_refused():
     task = tasks_of(compiled(dense), fit_arguments(), 1)[0]
-    with pytest.raises(CannotTrainTogether, match="share weights"):
+    with pytest.raises(CannotTrainTogether, match="share layers or weights"):
         train_together([task, task])
 
 
@@ -361,4 +361,13 @@ def test_a_loss_with_weights_that_all_models_train_is_refused():
     with pytest.raises(CannotTrainTogether, match="a loss that has weights or buffers belongs to several models"):
         train_together(tasks_of(
             compiled(dense, loss=Scaled()), lambda member: dict(zip("xy", data_of(member), strict=True), verbose=0)
+        ))  # fmt: skip
+
+
+def test_a_layer_with_random_numbers_of_its_own_that_all_models_call_is_refused():
+    shared = layers.Dropout(0.3, seed=7)
+    with pytest.raises(CannotTrainTogether, match="two of the models share layers or weights"):
+        train_together(tasks_of(
+            compiled(lambda: dense(lambda: shared)),
+            lambda member: dict(zip("xy", data_of(member), strict=True), verbose=0),
         ))  # fmt: skip

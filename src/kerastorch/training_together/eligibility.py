@@ -58,10 +58,8 @@ def check_fits(models: Sequence[Model], arguments: Sequence[Mapping[str, Any]]) 
         _check_arguments(given)
     if any(_structure(model) != _structure(models[0]) for model in models[1:]):
         raise CannotTrainTogether("the models have different architectures")
-    if len({id(part) for model in models for part in (model, *model.parameters(), *model.buffers())}) < sum(
-        1 + len(list(model.parameters())) + len(list(model.buffers())) for model in models
-    ):
-        raise CannotTrainTogether("two of the models share weights, or are the same model")
+    if _is_one_shared((*model.modules(), *model.parameters(), *model.buffers()) for model in models):
+        raise CannotTrainTogether("two of the models share layers or weights, or are the same model")
     if _is_one_shared(given["callbacks"] for given in arguments):
         raise CannotTrainTogether("a callback belongs to several fits")
     if _is_one_shared(map(_metric_objects, models)):
