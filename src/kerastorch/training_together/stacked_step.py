@@ -80,14 +80,12 @@ class StackedStep:
     @torch.no_grad()
     def __call__(self, batches: Sequence[Batch]) -> list[GraphOutput]:
         """Make a step of each model; return their results."""
-        returned = self._graph(*self._inputs, *_stacked_tensors(batches))
+        tensors = [_tensors(batch) for batch in batches]
+        returned = self._graph(*self._inputs, *map(torch.stack, zip(*tensors, strict=True)))
         torch._foreach_copy_(self._gradients, list(returned[self._n_numbers :]))
         self._optimizers.step()
         numbers = [number.unbind() for number in returned[: self._n_numbers]]
-        return [
-            self._build_output([number[row] for number in numbers], [leaf for _, leaf in leaves(tuple(batch))])
-            for row, batch in enumerate(batches)
-        ]
+        return [self._build_output([number[row] for number in numbers], given) for row, given in enumerate(tensors)]
 
     def equals_members(self) -> bool:
         """Return whether the models have the weights, buffers and states of the stacks, bit by bit."""
@@ -145,5 +143,12 @@ def _groups_of(optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor]) ->
 
 def _stacked_tensors(batches: Sequence[Batch]) -> list[Tensor]:
     """Return the tensors of the batches, each stacked, in the order of a graph's arguments."""
-    columns = zip(*([leaf for _, leaf in leaves(tuple(batch))] for batch in batches), strict=True)
-    return [torch.stack(column) for column in columns]
+    return [torch.stack(column) for column in zip(*map(_tensors, batches), strict=True)]
+
+
+def _tensors(batch: Batch) -> list[Tensor]:
+    """Return the tensors of a batch, in the order of a graph's arguments."""
+    x, y, sample_weight = batch
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and sample_weight is None:  # the most frequent case
+        return [x, y]
+    return [leaf for _, leaf in leaves(tuple(batch))]
