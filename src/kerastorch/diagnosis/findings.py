@@ -49,7 +49,7 @@ class Finding:
         since: The epoch, counted from 1, since which it is seen; `None` if it holds for the whole fit.
         evidence: Sentences with the numbers that speak for it.
         remedies: What to do, in the order to try.
-        log: Name of the log in whose panel a plot marks it; empty if it is no matter of curves.
+        kind: A closer name of the cause, such as `"penalty"` of underfitting; empty if there is none.
     """
 
     cause: str
@@ -57,7 +57,7 @@ class Finding:
     since: int | None = None
     evidence: tuple[str, ...] = ()
     remedies: tuple[Remedy, ...] = ()
-    log: str = ""
+    kind: str = ""
 
     @property
     def title(self) -> str:

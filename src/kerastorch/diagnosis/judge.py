@@ -15,6 +15,7 @@ from kerastorch.diagnosis.findings import (
 from kerastorch.diagnosis.run import Run
 
 FEWEST_EPOCHS = 4
+EVIDENT = ("penalty", "dropout", "size")  # kinds of underfitting that explain a plateau
 
 
 def findings_of(run: Run) -> tuple[Finding, ...]:
@@ -47,23 +48,18 @@ def _of_curves(run: Run) -> Iterator[Finding]:
     high, jumps = rules_rate.rate_too_high(run), rules_rate.noise(run)
     if high is not None:
         yield high
-        if jumps is not None and run.has_small_batches:
+        if jumps is not None:
             yield jumps
         return
     low, flat = rules_rate.rate_too_low(run), rules_rate.plateau(run)
     over = None if low is not None else rules_fit.overfitting(run)
-    if over is not None:
-        yield over
-    if low is not None:
-        yield low
     under = None if low is not None or over is not None else rules_fit.underfitting(run)
-    pair = [one for one in (flat if over is None and low is None else None, under) if one is not None]
-    yield from pair
-    if jumps is not None:
-        yield jumps
+    if low is not None or over is not None:
+        flat = None
     better = rules_validation.validation_better(run)
-    if better is not None:
-        yield better
+    stands_still = (under, flat) if under is not None and under.kind in EVIDENT else (flat, under)
+    remarks = (better, jumps) if better is not None and better.kind == "far" else (jumps, better)
+    yield from (one for one in (over, low, *stands_still, *remarks) if one is not None)
 
 
 def _too_few_epochs(run: Run) -> Finding:

@@ -23,11 +23,13 @@ class Reference(NamedTuple):
         score: Accuracy, or R², on rows that the trees were not trained on; `None` if it is unknown.
         wrong_labels: Share of the labels that contradict the most certain predictions; `None` for a regression.
         validation_score: The score on the validation rows; `None` without them.
+        certain_rows: Number of the rows with the most certain predictions.
     """
 
     score: float | None = None
     wrong_labels: float | None = None
     validation_score: float | None = None
+    certain_rows: int = 1
 
 
 def fit_reference(x: Array, y: Array, validation: tuple[Array, Array] | None, are_classes: bool) -> Reference:
@@ -59,7 +61,7 @@ def fit_reference(x: Array, y: Array, validation: tuple[Array, Array] | None, ar
         return Reference(1 - error, None, held)
     names = forest.classes_[predicted.argmax(axis=1)]
     certain = np.argsort(-predicted.max(axis=1), kind="stable")[: max(20, int(_CERTAIN * len(known)))]
-    return Reference(float((names == known).mean()), float((names != known)[certain].mean()), held)
+    return Reference(float((names == known).mean()), float((names != known)[certain].mean()), held, len(certain))
 
 
 def _forest(x: Array, y: Array, are_classes: bool) -> tuple[Any, Array]:

@@ -11,6 +11,7 @@ from kerastorch.diagnosis.target_facts import TargetFacts
 
 _COPIED = 0.02
 _WRONG = 0.12
+_LEAST_R2, _ROWS = 0.3, 200
 _MOST_NAMED = 5
 
 
@@ -87,17 +88,24 @@ def label_problems(run: Run) -> Finding | None:
     evidence = []
     if copies.conflicts >= max(2, 0.01 * (run.settings.rows or 0)):
         evidence.append(f"{copies.conflicts} training rows equal another row, but have another label.")
-    if wrong is not None and wrong >= _WRONG:
+    if wrong is not None and wrong >= _WRONG + np.sqrt(_WRONG * (1 - _WRONG) / reference.certain_rows):
         evidence.append(
             f"Of the 30% of the rows that a forest of scikit-learn is most sure about, {wrong:.0%} have another label."
         )
     if wrong is None and reference.score is not None and reference.validation_score is not None:
         apart = reference.validation_score - reference.score
-        if apart > 0.2:
+        held = 0 if run.data.validation_targets is None else run.data.validation_targets.rows
+        if apart > 0.2 + 1 / np.sqrt(max(1, held)):
             evidence.append(
                 f"A forest of scikit-learn explains {reference.validation_score:.0%} of the targets of the validation, "
                 f"but {reference.score:.0%} of those of the training."
             )
+    rows = run.settings.rows or (0 if run.data.targets is None else run.data.targets.rows)
+    if wrong is None and not evidence and reference.score is not None and reference.score < _LEAST_R2 and rows >= _ROWS:
+        evidence.append(
+            f"A forest of scikit-learn explains {max(0.0, reference.score):.0%} of the targets; the rest is noise in "
+            "them, or features are missing."
+        )
     if not evidence:
         return None
     text = "Many labels of the training do not fit their rows."

@@ -14,9 +14,11 @@ from kerastorch.diagnosis.run import Run
 
 _RISE = 0.1
 _GAP = 0.15
+_VISIBLE = 0.02  # of the loss of a constant prediction
 _STRONG_PENALTY = 0.02
 _STRONG_DROPOUT = 0.65
 _FEW_UNITS = 4
+_LIMIT = 0.78  # skill of a network that learned the rule
 
 
 def overfitting(run: Run) -> Finding | None:
@@ -30,7 +32,8 @@ def overfitting(run: Run) -> Finding | None:
     after = smooth[best:]
     loss_then = float(np.interp(validation.epochs[best], run.loss.epochs, run.loss.smooth))
     falls = loss_then - run.loss.end > 0.04 * loss_then
-    is_rising = len(after) >= 3 and falls and rise >= max(0.05, 3 * run.validation_roughness)
+    is_visible = validation.end - float(smooth[best]) >= _VISIBLE * run.baseline
+    is_rising = len(after) >= 3 and falls and is_visible and rise >= max(0.05, 3 * run.validation_roughness)
     is_rising = is_rising and (rise >= _RISE or (trend(after)[0] > 0.6 and len(after) >= 5))
     gap = run.training_skill - run.validation_skill
     has_gap = gap >= _GAP and validation.end >= 1.6 * run.loss.end
@@ -57,7 +60,7 @@ def overfitting(run: Run) -> Finding | None:
         evidence.append(f"The network has {parameters:,} weights for {rows:,} training rows.")
     return Finding(
         OVERFITTING, "The network learns the training rows by heart, with their noise, and not only the rule.", since,
-        tuple(evidence), remedies.against_overfitting(run), "loss",
+        tuple(evidence), remedies.against_overfitting(run),
     )  # fmt: skip
 
 
@@ -98,23 +101,23 @@ def underfitting(run: Run) -> Finding | None:
         "size": "The network is too small for the rule.",
         "unknown": "The network does not learn the rule: it is too small, or the features do not contain it.",
     }[kind]
-    return Finding(UNDERFITTING, summary, None, tuple(evidence), remedies.against_underfitting(run, kind), "loss")
+    return Finding(UNDERFITTING, summary, None, tuple(evidence), remedies.against_underfitting(run, kind), kind)
 
 
 def _kind_of_underfitting(run: Run) -> tuple[str, str]:
     """Return what the evidence speaks for, and a sentence with it; empty text if the network does not underfit."""
     settings, hidden = run.settings, run.settings.widths[:-1]
     limit, lack = _limit(run)
-    penalty = _strongest_penalty(run)
-    if run.best_skill < limit:
-        if penalty >= _STRONG_PENALTY or run.curves.penalty > 0.5:
+    penalty, is_most = _strongest_penalty(run), run.curves.penalty > 0.5
+    if run.best_skill < (0.88 if limit and (is_most or penalty >= 5 * _STRONG_PENALTY) else limit):
+        if penalty >= _STRONG_PENALTY or is_most:
             return (
                 "penalty",
                 f"The penalty is {', '.join(settings.penalties) or f'{run.curves.penalty:.0%} of the loss'}.",
             )
         if settings.dropout and max(settings.dropout) >= _STRONG_DROPOUT:
             return "dropout", f"{max(settings.dropout):.0%} of the values are dropped."
-    is_short = run.late_share * (1 - run.best_skill) >= 0.04 and run.fall < -0.6
+    is_short = run.late_share * (1 - run.best_skill) >= (0.025 if run.epochs <= 10 else 0.04) and run.fall < -0.6
     if is_short and run.best_skill < max(0.85, limit):
         return "epochs", f"The last third of the epochs has {run.late_share:.0%} of the fall."
     if run.best_skill >= limit or not run.settings.is_known or run.known_baseline is None:
@@ -131,7 +134,7 @@ def _limit(run: Run) -> tuple[float, str]:
     """Return the skill below which a network is said to underfit, and a sentence if the data say more than it found."""
     score = run.data.reference.validation_score or run.data.reference.score
     if score is None:
-        return 0.78, ""
+        return _LIMIT, ""
     metric = run.curves.validation_metric or run.curves.metric
     if run.data.reference.wrong_labels is None:  # a regression, whose score is R²
         found = run.best_skill if run.known_baseline is not None else math.nan
@@ -142,10 +145,10 @@ def _limit(run: Run) -> tuple[float, str]:
         is_worse = score - found > 0.05
         name = "accuracy"
     if math.isnan(found):
-        return 0.78, ""
+        return _LIMIT, ""
     if is_worse:
         return 0.9, f"A forest of scikit-learn has the {name} {score:.2f} on the same rows, the network {found:.2f}."
-    return 0.0, ""
+    return (_LIMIT if score > found else 0.0), ""
 
 
 def _strongest_penalty(run: Run) -> float:

@@ -17,8 +17,6 @@ from kerastorch.diagnosis.findings import (
 )
 from kerastorch.diagnosis.run import Run
 
-_FEW_VALIDATION_ROWS = 60
-
 
 def exploding(run: Run) -> Finding | None:
     """Find losses that are NaN or infinite, or that grow without end."""
@@ -41,7 +39,7 @@ def exploding(run: Run) -> Finding | None:
     finite = Remedy("Look for NaN and infinity in the data.", "np.isfinite(x).all()")
     return Finding(
         EXPLODING, "The weights grew until the losses could no longer be computed, or had no use.", epoch,
-        (evidence, *_rate_evidence(run)), (first[0], remedies.CLIP, remedies.SCALE, finite, first[1]), "loss",
+        (evidence, *_rate_evidence(run)), (first[0], remedies.CLIP, remedies.SCALE, finite, first[1]),
     )  # fmt: skip
 
 
@@ -72,7 +70,7 @@ def rate_too_high(run: Run) -> Finding | None:
         evidence.append(f"At the end it is {run.loss.end:.3g}, as that of a constant prediction.")
     return Finding(
         RATE_TOO_HIGH, "The steps of the optimizer are too long: they jump over good weights.", None, tuple(evidence),
-        remedies.against_high_rate(run), "loss",
+        remedies.against_high_rate(run),
     )  # fmt: skip
 
 
@@ -96,7 +94,7 @@ def rate_too_low(run: Run) -> Finding | None:
     )
     return Finding(
         RATE_TOO_LOW, "The steps of the optimizer are too short: training moves in the right direction, but slowly.",
-        None, evidence, remedies.against_low_rate(run), "loss",
+        None, evidence, remedies.against_low_rate(run),
     )  # fmt: skip
 
 
@@ -130,7 +128,7 @@ def plateau(run: Run) -> Finding | None:
     rest = (remedies.SCALE, start, Remedy("Measure which rates work.", "model.find_lr(x, y)"))
     return Finding(
         PLATEAU, "The training loss stands still, although it is still high.", run.epoch(index), evidence,
-        (first, *rest), "loss",
+        (first, *rest),
     )  # fmt: skip
 
 
@@ -141,9 +139,12 @@ def noise(run: Run) -> Finding | None:
     if rough > 0.03 and run.has_small_batches:
         evidence = f"{run.loss.name} jumps by {rough:.0%} from epoch to epoch, and a batch has {size} rows."
         text = "The gradients of small batches vary, so the curves jump."
-        return Finding(NOISE, text, None, (evidence,), remedies.against_noise(run, of_batches=True), "loss")
-    is_few = held is not None and held <= _FEW_VALIDATION_ROWS
-    if run.validation is None or rough_validation < (0.03 if is_few else 0.07) or rough_validation < 2 * rough:
+        return Finding(NOISE, text, None, (evidence,), remedies.against_noise(run, of_batches=True))
+    if (
+        run.validation is None
+        or rough_validation < (0.03 if run.has_few_validation_rows else 0.12)
+        or rough_validation < 2 * rough
+    ):
         return None
     evidence = (
         f"{run.validation.name} jumps by {rough_validation:.0%} from epoch to epoch, {run.loss.name} by {rough:.0%}."
@@ -151,7 +152,7 @@ def noise(run: Run) -> Finding | None:
     count = () if held is None else (f"The validation has {held} rows.",)
     return Finding(
         NOISE, "The validation loss jumps, so that single epochs say little.", None, (evidence, *count),
-        remedies.against_noise(run, of_batches=False), "loss",
+        remedies.against_noise(run, of_batches=False),
     )  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from kerastorch.diagnosis.findings import VALIDATION_BETTER, Finding
 from kerastorch.diagnosis.remedies import COMPARE
 from kerastorch.diagnosis.run import Run
 
-_BELOW = 0.05
-_FEW_ROWS = 60
+_BELOW, _FAR_BELOW = 0.05, 0.15
+_LEAST = 0.01  # of the loss of a constant prediction
 
 
 def validation_better(run: Run) -> Finding | None:
@@ -21,6 +21,8 @@ def validation_better(run: Run) -> Finding | None:
     loss = np.interp(validation.epochs, run.loss.epochs, run.loss.values)[half]
     below = 1 - validation.values[half] / np.maximum(loss, 1e-12)
     share = float(np.median(below))
+    if float(np.median(loss - validation.values[half])) < _LEAST * run.baseline:
+        return None
     if share < _BELOW or float((below > 0).mean()) < 0.8:
         return None
     reasons = _reasons(run)
@@ -31,7 +33,7 @@ def validation_better(run: Run) -> Finding | None:
     summary = "The validation loss is lower than the training loss. This is no fault of the network."
     if not reasons:
         summary = "The validation loss is lower than the training loss, and the settings do not say why."
-    return Finding(VALIDATION_BETTER, summary, None, evidence, COMPARE, "loss")
+    return Finding(VALIDATION_BETTER, summary, None, evidence, COMPARE, "far" if share > _FAR_BELOW else "")
 
 
 def _reasons(run: Run) -> list[str]:
@@ -44,7 +46,7 @@ def _reasons(run: Run) -> list[str]:
         found.append(
             "The training loss is a mean over the epoch, while the network improves; validation comes after it."
         )
-    if settings.validation_rows is not None and settings.validation_rows <= _FEW_ROWS:
+    if run.has_few_validation_rows:
         found.append(f"The validation has only {settings.validation_rows} rows, which may be easier ones by chance.")
     if settings.has_class_weight:
         found.append("Weights of classes or rows act in the training loss only.")

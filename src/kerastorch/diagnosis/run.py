@@ -13,6 +13,7 @@ from kerastorch.diagnosis.data_facts import NO_DATA, DataFacts
 from kerastorch.diagnosis.settings import UNKNOWN, FitSettings
 
 SMALL_BATCH = 8
+FEW_VALIDATION_ROWS = 60
 _TYPICAL_RATES = {  # of torch.optim: from where to where rates are usual
     "SGD": (1e-3, 0.3), "Adam": (1e-4, 2e-2), "AdamW": (1e-4, 2e-2), "NAdam": (1e-4, 2e-2), "RAdam": (1e-4, 2e-2),
     "Adamax": (2e-4, 4e-2), "RMSprop": (5e-5, 1e-2), "Adagrad": (1e-3, 0.5), "Rprop": (1e-4, 0.1),
@@ -79,19 +80,21 @@ class Run:
     @cached_property
     def best_skill(self) -> float:
         """The larger skill of the two: dropout makes that of the training too small."""
-        return float(np.nanmax([self.training_skill, self.validation_skill]))
+        known = [one for one in (self.training_skill, self.validation_skill) if not math.isnan(one)]
+        return max(known, default=math.nan)
 
     @cached_property
     def training_roughness(self) -> float:
         """The roughness of the training loss without its first third."""
-        return roughness(self.loss.values[self.epochs // 3 :], 0.05 * self.baseline)
+        return roughness(self.loss.values[self.epochs // 3 :], 0.1 * self.baseline)
 
     @cached_property
     def validation_roughness(self) -> float:
         """The roughness of the validation loss without its first third."""
         if self.validation is None:
             return 0.0
-        return roughness(self.validation.values[len(self.validation) // 3 :], 0.05 * self.baseline)
+        floor = 0.05 if self.has_few_validation_rows else 0.1
+        return roughness(self.validation.values[len(self.validation) // 3 :], floor * self.baseline)
 
     @cached_property
     def late_share(self) -> float:
@@ -149,6 +152,11 @@ class Run:
     def has_small_batches(self) -> bool:
         """Whether a batch is known to have few rows."""
         return self.settings.batch_size is not None and self.settings.batch_size <= SMALL_BATCH
+
+    @property
+    def has_few_validation_rows(self) -> bool:
+        """Whether the validation is known to have few rows."""
+        return self.settings.validation_rows is not None and self.settings.validation_rows <= FEW_VALIDATION_ROWS
 
     def epoch(self, index: int, curve: Curve | None = None) -> int:
         """Return the number, from 1, of the epoch of a value."""
