@@ -117,7 +117,7 @@ def _is_share(name: str, logs: Logs) -> bool:
 def baseline_of(settings: FitSettings) -> float | None:
     """Return the loss of the best constant prediction; `None` if targets or loss are unknown."""
     targets, loss = settings.targets, settings.loss.lower()
-    if targets is None or settings.has_class_weight or "+" in loss:
+    if targets is None or settings.has_class_weight or "+" in loss or "focal" in loss:
         return None
     if "cross" in loss or "nll" in loss or "bce" in loss:
         value = targets.entropy
@@ -137,6 +137,20 @@ def running_median(values: Array, width: int) -> Array:
     reach = width // 2
     parts = (values[max(0, i - min(reach, i)) : i + 1 + min(reach, i, len(values) - 1 - i)] for i in range(len(values)))
     return np.array([np.median(part[-(2 * min(reach, i) + 1) :]) for i, part in enumerate(parts)])
+
+
+def late_share(curve: Curve, least: float) -> float:
+    """Return the part of the whole fall of a curve that belongs to the last third of the epochs.
+
+    Args:
+        curve: A loss.
+        least: The fall below which the answer is 0.
+    """
+    smooth = curve.smooth
+    whole = float(smooth[0] - smooth[-1])
+    if len(smooth) < 2 or whole <= least:
+        return 0.0
+    return float(smooth[-1 - max(1, len(smooth) // 3)] - smooth[-1]) / whole
 
 
 def roughness(values: Array, floor: float) -> float:

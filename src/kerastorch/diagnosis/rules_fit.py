@@ -32,12 +32,18 @@ def overfitting(run: Run) -> Finding | None:
     after = smooth[best:]
     loss_then = float(np.interp(validation.epochs[best], run.loss.epochs, run.loss.smooth))
     falls = loss_then - run.loss.end > 0.04 * loss_then
-    is_visible = validation.end - float(smooth[best]) >= _VISIBLE * run.baseline
-    is_rising = len(after) >= 3 and falls and is_visible and rise >= max(0.05, 3 * run.validation_roughness)
+    visible = (validation.end - float(smooth[best])) / run.baseline
+    is_rising = (
+        len(after) >= 3
+        and falls
+        and visible >= _VISIBLE
+        and rise >= max(0.05, 3 * run.validation_roughness, run.validation_error)
+    )
     is_rising = is_rising and (rise >= _RISE or (trend(after)[0] > 0.6 and len(after) >= 5))
-    gap = run.training_skill - run.validation_skill
-    has_gap = gap >= _GAP and validation.end >= 1.6 * run.loss.end
-    if not is_rising and not has_gap:
+    gap, ratio = run.training_skill - run.validation_skill, validation.end / max(run.loss.end, 1e-12)
+    has_gap = (gap >= _GAP and ratio >= 2) or (gap >= 0.6 * _GAP and ratio >= 8)
+    has_gap = has_gap and gap >= 3 * run.validation_error * validation.end / run.baseline
+    if not has_gap and not (is_rising and (visible >= 2 * _VISIBLE or rise >= 3 * _RISE)):
         return None
     evidence = []
     if is_rising:
@@ -117,7 +123,10 @@ def _kind_of_underfitting(run: Run) -> tuple[str, str]:
             )
         if settings.dropout and max(settings.dropout) >= _STRONG_DROPOUT:
             return "dropout", f"{max(settings.dropout):.0%} of the values are dropped."
-    is_short = run.late_share * (1 - run.best_skill) >= (0.025 if run.epochs <= 10 else 0.04) and run.fall < -0.6
+    is_short = (
+        min(run.late_share, run.validation_late_share) * (1 - run.best_skill) >= (0.025 if run.epochs <= 10 else 0.04)
+        and run.fall < -0.6
+    )
     if is_short and run.best_skill < max(0.85, limit):
         return "epochs", f"The last third of the epochs has {run.late_share:.0%} of the fall."
     if run.best_skill >= limit or not run.settings.is_known or run.known_baseline is None:

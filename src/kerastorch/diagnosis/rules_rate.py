@@ -105,7 +105,7 @@ def plateau(run: Run) -> Finding | None:
     smooth = run.loss.smooth
     index = run.flat_since(smooth)
     decayed = _rate_decay(run)
-    is_early = index <= 0.4 * run.epochs
+    is_early = index <= 0.5 * run.epochs
     metric = run.curves.validation_metric or run.curves.metric
     is_good = run.best_skill > 0.6 or (run.known_baseline is None and metric is not None and metric.end > 0.85)
     if decayed is not None and run.best_skill < 0.85 and index <= 0.7 * run.epochs:
@@ -116,7 +116,7 @@ def plateau(run: Run) -> Finding | None:
     elif is_early and not is_good and run.best_skill < (0.1 if run.known_baseline is not None else 0.25):
         why = f"The loss is that of a constant prediction, {run.baseline:.3g}: nothing was learned."
         first = remedies.CHECK
-    elif is_early and not is_good and run.best_skill < 0.5:
+    elif is_early and not is_good:
         why = f"The losses stay at {1 - run.best_skill:.0%} of that of a constant prediction."
         first = Remedy(
             "Raise the learning rate for a while, or let a schedule vary it.", remedies.optimizer_line(run, 3)
@@ -142,7 +142,7 @@ def noise(run: Run) -> Finding | None:
         return Finding(NOISE, text, None, (evidence,), remedies.against_noise(run, of_batches=True))
     if (
         run.validation is None
-        or rough_validation < (0.03 if run.has_few_validation_rows else 0.12)
+        or rough_validation < (0.05 if run.has_few_validation_rows else 0.12)
         or rough_validation < 2 * rough
     ):
         return None

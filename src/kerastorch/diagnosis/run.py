@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from kerastorch.diagnosis.curves import Array, Curve, Curves, baseline_of, roughness, slope, trend
+from kerastorch.diagnosis.curves import Array, Curve, Curves, baseline_of, late_share, roughness, slope, trend
 from kerastorch.diagnosis.data_facts import NO_DATA, DataFacts
 from kerastorch.diagnosis.settings import UNKNOWN, FitSettings
 
@@ -93,16 +93,18 @@ class Run:
         """The roughness of the validation loss without its first third."""
         if self.validation is None:
             return 0.0
-        floor = 0.05 if self.has_few_validation_rows else 0.1
+        floor = 0.01 if self.has_few_validation_rows else 0.1
         return roughness(self.validation.values[len(self.validation) // 3 :], floor * self.baseline)
 
     @cached_property
     def late_share(self) -> float:
         """The part of the whole fall of the training loss that belongs to the last third of the epochs."""
-        smooth = self.loss.smooth
-        whole = float(smooth[0] - smooth[-1])
-        late = float(smooth[-1 - max(1, self.epochs // 3)] - smooth[-1]) if self.epochs > 1 else 0.0
-        return late / whole if whole > 0.005 * self.baseline else 0.0
+        return late_share(self.loss, 0.005 * self.baseline)
+
+    @cached_property
+    def validation_late_share(self) -> float:
+        """The same of the validation loss; that of the training loss without validation."""
+        return self.late_share if self.validation is None else late_share(self.validation, 0.005 * self.baseline)
 
     @cached_property
     def pace(self) -> float:
@@ -118,7 +120,7 @@ class Run:
     def is_flat(self) -> bool:
         """Whether the training loss hardly changes in the last third."""
         last = self.loss.last(1 / 3)
-        return abs(float(last[0] - last[-1])) <= 0.02 * self.baseline
+        return abs(float(last[0] - last[-1])) <= 0.03 * self.baseline
 
     def flat_since(self, values: Array) -> int:
         """Return the index of the first value from which on all smoothed values stay near the last ones."""
@@ -157,6 +159,12 @@ class Run:
     def has_few_validation_rows(self) -> bool:
         """Whether the validation is known to have few rows."""
         return self.settings.validation_rows is not None and self.settings.validation_rows <= FEW_VALIDATION_ROWS
+
+    @property
+    def validation_error(self) -> float:
+        """The standard error of the validation loss, as a share of it, if the losses of rows vary as their mean."""
+        rows = self.settings.validation_rows
+        return 0.0 if not rows else 1 / math.sqrt(rows)
 
     def epoch(self, index: int, curve: Curve | None = None) -> int:
         """Return the number, from 1, of the epoch of a value."""

@@ -81,7 +81,7 @@ def facts_of_targets(y: Any, *, are_classes: bool | None, rows: int | None = Non
         rows: Number of all rows. Default: those of `y`.
     """
     values = np.asarray(y)
-    if values.ndim not in (1, 2) or values.dtype.kind not in "biuf" or not len(values):
+    if values.ndim not in (1, 2) or values.dtype.kind not in "biuf" or not values.size:
         return None
     count = len(values) if rows is None else rows
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values

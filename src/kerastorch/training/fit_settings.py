@@ -73,9 +73,8 @@ def _settings(trainer: Trainer, data: FitData, has_weights: bool, callbacks: Seq
 
 def _optimizer_name(optimizer: TorchOptimizer) -> str:
     """Return the name of the class of torch that an optimizer has, or of the user's own."""
-    return next((one.__name__ for one in type(optimizer).__mro__ if one.__module__.startswith("torch.optim")), "") or (
-        type(optimizer).__name__
-    )
+    names = [one.__name__ for one in type(optimizer).__mro__ if one.__module__.startswith("torch.optim")]
+    return next((name for name in names if name != "Optimizer"), type(optimizer).__name__)
 
 
 def _task(losses: Iterable[Loss]) -> str:
