@@ -11,6 +11,7 @@ from typing import Any
 from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose
+from kerastorch.core.estimator_hint import EstimatorHint
 from kerastorch.core.keyword_hints import KeywordHints
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.class_weight import ClassWeight
@@ -30,6 +31,7 @@ from kerastorch.training.replay_mixin import ReplayMixin
 
 
 class Model(
+    EstimatorHint,
     ReplayMixin,
     ActivationCheckpointingMixin,
     CheckMixin,

@@ -44,8 +44,6 @@ TOP_LEVEL = advice_by_name({
     "Nested tensors are those of optree, or of torch.utils: optree.tree_map(function, tree).": "tree",
     "Use torchvision.utils.make_grid and draw_bounding_boxes, or matplotlib. Plots of kerastorch are in "
     "kerastorch.utils.": "visualization",
-    "skorch wraps a torch.nn.Module for scikit-learn: skorch.NeuralNetClassifier(module).":
-        "wrappers",
     "Keras 3 has it no more. A Model has fit, evaluate and predict.": "estimator experimental",
 })  # fmt: skip
 

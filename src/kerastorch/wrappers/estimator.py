@@ -123,7 +123,7 @@ class NetworkEstimator(NestedParameters):
             encoding: Encoding of the targets for a new network; `None` to train that of the last fit further.
             all_classes: Whether the classes are known from elsewhere, so that `y` may have one alone.
         """
-        continues = encoding is None
+        continues, settings = encoding is None, self._fit_settings()
         targets = self._plan.targets if encoding is None else encoding
         written = merge_arguments(self.fit_kwargs, given)
         named_weight = written.pop("sample_weight", None)
@@ -143,9 +143,9 @@ class NetworkEstimator(NestedParameters):
             elif validation is not None:
                 written["validation_data"] = self._encoded_validation(validation, plan, dtype)
             has_validation = "validation_data" in written or bool(written.get("validation_split"))
-            settings = training_arguments(self._fit_settings(), written, len(rows), has_validation=has_validation)
+            arguments = training_arguments(settings, written, len(rows), has_validation=has_validation)
             weights = rows.relative_weights(dtype)
-            history = model.fit(rows.x, plan.encode(rows.numbers, dtype), sample_weight=weights, **settings)
+            history = model.fit(rows.x, plan.encode(rows.numbers, dtype), sample_weight=weights, **arguments)
         before = self.loss_curve_ if continues else []
         self.model_, self._plan, self.history_ = model, plan, history
         self.loss_curve_ = [*before, *history.history.get("loss", [])]
