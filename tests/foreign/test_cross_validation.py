@@ -1,15 +1,16 @@
 """Cross-validation and splits of tables and datasets of polars, pyarrow, Hugging Face and h5py."""
 
-import h5py
 import numpy as np
-import polars
-import pyarrow
 import pytest
-from datasets import Dataset
 
 import kerastorch as kt
 from kerastorch import layers
 from kerastorch.model_selection import cross_validate, learning_curve, train_validation_test_split
+
+h5py = pytest.importorskip("h5py")
+polars = pytest.importorskip("polars")
+pyarrow = pytest.importorskip("pyarrow")
+Dataset = pytest.importorskip("datasets").Dataset
 
 X = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
 Y = (X[:, 0] > 0).astype("int64")
