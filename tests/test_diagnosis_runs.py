@@ -44,7 +44,7 @@ def check(counts, causes):
     assert len(counts) == causes
     assert sum(right for _, right in counts.values()) >= 0.9 * sum(total for total, _ in counts.values())
     for cause, (total, right) in counts.items():
-        assert right >= (0.65 if cause == "noise" else 0.8) * total, (cause, right, total)
+        assert right >= (0.95 if cause == "healthy" else 0.8) * total, (cause, right, total)
 
 
 @pytest.mark.parametrize("half", ["known", "unseen"])

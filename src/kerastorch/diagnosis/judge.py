@@ -57,9 +57,13 @@ def _of_curves(run: Run) -> Iterator[Finding]:
     if low is not None or over is not None:
         flat = None
     better = rules_validation.validation_better(run)
+    if jumps is not None and jumps.kind == rules_rate.STRONG:
+        under = flat = None
     stands_still = (under, flat) if under is not None and under.kind in EVIDENT else (flat, under)
     remarks = (better, jumps) if better is not None and better.kind == "far" else (jumps, better)
-    yield from (one for one in (over, low, *stands_still, *remarks) if one is not None)
+    main = (over, low, *stands_still)
+    order = (jumps, *main, better) if jumps is not None and jumps.kind == rules_rate.FEW_ROWS else (*main, *remarks)
+    yield from (one for one in order if one is not None)
 
 
 def _too_few_epochs(run: Run) -> Finding:

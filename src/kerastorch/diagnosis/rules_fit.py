@@ -13,10 +13,10 @@ from kerastorch.diagnosis.findings import OVERFITTING, UNDERFITTING, Finding
 from kerastorch.diagnosis.run import Run
 
 _RISE = 0.1
-_GAP = 0.15
+_GAP = 0.16
+_BY_HEART = 50  # the validation loss divided by the training loss, if each training row is known
 _VISIBLE = 0.02  # of the loss of a constant prediction
 _STRONG_PENALTY = 0.02
-_STRONG_DROPOUT = 0.65
 _FEW_UNITS = 4
 _LIMIT = 0.78  # skill of a network that learned the rule
 
@@ -41,8 +41,9 @@ def overfitting(run: Run) -> Finding | None:
     )
     is_rising = is_rising and (rise >= _RISE or (trend(after)[0] > 0.6 and len(after) >= 5))
     gap, ratio = run.training_skill - run.validation_skill, validation.end / max(run.loss.end, 1e-12)
-    has_gap = (gap >= _GAP and ratio >= 2) or (gap >= 0.6 * _GAP and ratio >= 8)
-    has_gap = has_gap and gap >= 3 * run.validation_error * validation.end / run.baseline
+    has_gap = (gap >= _GAP and ratio >= 2.2) or (gap >= 0.6 * _GAP and ratio >= 8)
+    errors = 1 if ratio >= _BY_HEART else 2.5  # the least gap in standard errors of the validation loss
+    has_gap = has_gap and gap >= errors * run.validation_error * validation.end / run.baseline
     if not has_gap and not (is_rising and (visible >= 2 * _VISIBLE or rise >= 3 * _RISE)):
         return None
     evidence = []
@@ -121,10 +122,10 @@ def _kind_of_underfitting(run: Run) -> tuple[str, str]:
                 "penalty",
                 f"The penalty is {', '.join(settings.penalties) or f'{run.curves.penalty:.0%} of the loss'}.",
             )
-        if settings.dropout and max(settings.dropout) >= _STRONG_DROPOUT:
+        if run.has_strong_dropout:
             return "dropout", f"{max(settings.dropout):.0%} of the values are dropped."
     is_short = (
-        min(run.late_share, run.validation_late_share) * (1 - run.best_skill) >= (0.025 if run.epochs <= 10 else 0.04)
+        min(run.late_share, run.validation_late_share) * (1 - run.best_skill) >= (0.025 if run.epochs <= 10 else 0.07)
         and run.fall < -0.6
     )
     if is_short and run.best_skill < max(0.85, limit):

@@ -17,6 +17,11 @@ from kerastorch.diagnosis.findings import (
 )
 from kerastorch.diagnosis.run import Run
 
+_STRONG_JUMPS = 0.05  # of the training loss, from epoch to epoch
+_TOO_FEW_ROWS = 15  # of the validation
+FEW_ROWS = "few rows"  # kind of a noise of the validation, which the other findings depend on
+STRONG = "strong"  # kind of a noise that explains why the training loss stays high
+
 
 def exploding(run: Run) -> Finding | None:
     """Find losses that are NaN or infinite, or that grow without end."""
@@ -50,6 +55,8 @@ def rate_too_high(run: Run) -> Finding | None:
     start = run.baseline + mean**2  # of a network whose outputs are near 0
     peak = float(run.loss.values.max()) / start
     rough, rough_validation = run.training_roughness, run.validation_roughness
+    if run.has_strong_dropout and run.rate_excess < 1:  # what is dropped makes the training loss large and rough
+        peak, rough = 0.0, min(rough, rough_validation)
     is_stuck = run.best_skill < 0.15 and run.is_flat
     is_useless = run.validation is not None and run.validation.end > 1.5 * run.baseline
     if run.rate_excess >= 1:
@@ -107,7 +114,9 @@ def plateau(run: Run) -> Finding | None:
     decayed = _rate_decay(run)
     is_early = index <= 0.5 * run.epochs
     metric = run.curves.validation_metric or run.curves.metric
-    is_good = run.best_skill > 0.6 or (run.known_baseline is None and metric is not None and metric.end > 0.85)
+    is_good = run.best_skill > (0.4 if run.is_regression else 0.6) or (
+        run.known_baseline is None and metric is not None and metric.end > 0.85
+    )
     if decayed is not None and run.best_skill < 0.85 and index <= 0.7 * run.epochs:
         rates = run.curves.rates
         assert rates is not None
@@ -139,7 +148,12 @@ def noise(run: Run) -> Finding | None:
     if rough > 0.03 and run.has_small_batches:
         evidence = f"{run.loss.name} jumps by {rough:.0%} from epoch to epoch, and a batch has {size} rows."
         text = "The gradients of small batches vary, so the curves jump."
-        return Finding(NOISE, text, None, (evidence,), remedies.against_noise(run, of_batches=True))
+        kind = STRONG if rough > _STRONG_JUMPS else ""
+        return Finding(NOISE, text, None, (evidence,), remedies.against_noise(run, of_batches=True), kind)
+    if run.validation is not None and held is not None and held <= _TOO_FEW_ROWS:
+        evidence = f"The validation has {held} rows, so {run.validation.name} is uncertain by {held**-0.5:.0%} or more."
+        text = "The validation has so few rows that its curves say little."
+        return Finding(NOISE, text, None, (evidence,), remedies.against_noise(run, of_batches=False), FEW_ROWS)
     if (
         run.validation is None
         or rough_validation < (0.05 if run.has_few_validation_rows else 0.12)

@@ -13,6 +13,7 @@ from kerastorch.diagnosis.data_facts import NO_DATA, DataFacts
 from kerastorch.diagnosis.settings import UNKNOWN, FitSettings
 
 SMALL_BATCH = 8
+STRONG_DROPOUT = 0.65
 FEW_VALIDATION_ROWS = 60
 _TYPICAL_RATES = {  # of torch.optim: from where to where rates are usual
     "SGD": (1e-3, 0.3), "Adam": (1e-4, 2e-2), "AdamW": (1e-4, 2e-2), "NAdam": (1e-4, 2e-2), "RAdam": (1e-4, 2e-2),
@@ -54,6 +55,12 @@ class Run:
     def known_baseline(self) -> float | None:
         """The loss of the best constant prediction; `None` if it is unknown."""
         return baseline_of(self.settings)
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the targets are known to be values: noise in them, which no network can learn, is usual there."""
+        targets = self.settings.targets
+        return targets is not None and targets.variance is not None and self.known_baseline is not None
 
     @cached_property
     def baseline(self) -> float:
@@ -151,6 +158,11 @@ class Run:
         return 0.0 if self.usual_rates is None or not self.rate else self.usual_rates[0] / self.rate
 
     @property
+    def has_strong_dropout(self) -> bool:
+        """Whether a layer is known to drop most of its values."""
+        return max(self.settings.dropout, default=0.0) >= STRONG_DROPOUT
+
+    @property
     def has_small_batches(self) -> bool:
         """Whether a batch is known to have few rows."""
         return self.settings.batch_size is not None and self.settings.batch_size <= SMALL_BATCH
@@ -162,9 +174,17 @@ class Run:
 
     @property
     def validation_error(self) -> float:
-        """The standard error of the validation loss, as a share of it, if the losses of rows vary as their mean."""
-        rows = self.settings.validation_rows
-        return 0.0 if not rows else 1 / math.sqrt(rows)
+        """The standard error of the validation loss, as a share of it.
+
+        If the accuracy is known, most of the loss is that of the rows whose answer is wrong. Else the losses of rows
+        are taken to vary as their mean.
+        """
+        rows, accuracy = self.settings.validation_rows, self.curves.validation_metric
+        if not rows:
+            return 0.0
+        if accuracy is not None and "acc" in accuracy.name:
+            rows = max(1, round(rows * (1 - accuracy.end)))
+        return 1 / math.sqrt(rows)
 
     def epoch(self, index: int, curve: Curve | None = None) -> int:
         """Return the number, from 1, of the epoch of a value."""
