@@ -78,13 +78,14 @@ def _best(curve: Curve) -> int:
 
 
 def _gap_since(run: Run, gap: float) -> int:
-    """Return the epoch since which the gap between both losses is more than half of the last one."""
+    """Return the epoch since which the validation loss no longer falls and the gap is above half of the last one."""
     validation = run.validation
     assert validation is not None
     loss = np.interp(validation.epochs, run.loss.epochs, run.loss.smooth)
     gaps = running_median((validation.values - loss) / run.baseline, 3)
     small = np.flatnonzero(gaps < gap / 2)
-    return int(validation.epochs[min(int(small[-1]) + 1, len(validation) - 1)]) if len(small) else 1
+    index = max(int(small[-1]) + 1 if len(small) else 0, run.flat_since(validation.smooth))
+    return int(validation.epochs[min(index, len(validation) - 1)])
 
 
 def underfitting(run: Run) -> Finding | None:
