@@ -26,6 +26,7 @@ def build(x, y):
         (lambda x: build(1, 2), r"Write def build_fn\(x, y\)"),
         (build(1, 2), "needs a function that builds a new model for each fold"),
         (LogisticRegression(), "needs a function that builds a new model"),
+        (LogisticRegression(), r"Estimators and pipelines go to sklearn\.model_selection\.cross_validate\.$"),
         ("model", "needs a function"),
         (lambda x, y: None, r"must return a compiled model, got None\. Does it end with return model\?"),
         (lambda x, y: nn.Linear(3, 1), "Wrap the module: model = kt.Model"),

@@ -77,7 +77,7 @@ class FoldBuilder:
         if isinstance(self._build_fn, nn.Module) or hasattr(self._build_fn, "fit") or not callable(self._build_fn):
             raise TypeError(
                 f"{self._owner}() needs a function that builds a new model for each fold: def build_fn({names}), got "
-                f"{shown(self._build_fn)}."
+                f"{shown(self._build_fn)}.{_advice_for(self._build_fn, self._owner)}"
             )
         try:
             inspect.signature(self._build_fn).bind(None, None, *self._extra)
@@ -110,6 +110,13 @@ def _parse_transform(given: Any, x: Any) -> Transform:
     if is_dataset(x):
         raise TypeError("build_fn returned a transform, which is for arrays; let the dataset transform its samples.")
     return transform  # type: ignore[no-any-return]
+
+
+def _advice_for(build_fn: Any, owner: str) -> str:
+    """Return what to do with an estimator that is given instead of a function."""
+    if isinstance(build_fn, nn.Module) or not hasattr(build_fn, "get_params"):
+        return ""
+    return f" Estimators and pipelines go to sklearn.model_selection.{owner}."
 
 
 def _advice(found: Any) -> str:
