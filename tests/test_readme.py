@@ -21,8 +21,9 @@ def numbers(line):
 def test_the_example_prints_what_is_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     out = io.StringIO()
+    names = {}
     with contextlib.redirect_stdout(out):
-        exec(compile(blocks("python")[0], "README.md", "exec"), {})
+        exec(compile(blocks("python")[0], "README.md", "exec"), names)
     printed = out.getvalue().splitlines()
     shown = blocks("text")[0].splitlines()
     for line in shown:
@@ -34,3 +35,10 @@ def test_the_example_prints_what_is_shown(tmp_path, monkeypatch):
         assert numbers(found) == pytest.approx(numbers(line), abs=0.03)
     assert numbers(printed[-1])[-1] >= 0.95
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
+
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(blocks("python")[1], "README.md", "exec"), names)
+    right = names["model"].predict(names["x_test"] / 16, verbose=0).argmax(1) == names["y_test"]
+    assert out.getvalue().startswith("Diagnosis of 30 epochs")
+    assert re.search(rf"^  accuracy +{right.mean():.4g} ", out.getvalue(), re.MULTILINE)
