@@ -211,6 +211,12 @@ def test_bad_arguments_are_refused(y, p, options, message):
         report_from_predictions(y, p, **options)
 
 
+@pytest.mark.parametrize("names", [{0: "a", 1: "b"}, {"a", "b"}])
+def test_class_names_whose_order_is_not_that_of_the_classes_are_refused(names):
+    with pytest.raises(TypeError, match="in the order of the classes"):
+        report_from_predictions([0, 1], [0.1, 0.9], class_names=names)
+
+
 def test_class_names_as_one_string_are_refused():
     with pytest.raises(TypeError, match="list of names"):
         report_from_predictions([0, 1], [0.1, 0.9], class_names="ab")

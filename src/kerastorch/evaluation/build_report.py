@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,13 +96,17 @@ def check_names(names: Any) -> tuple[str, ...] | None:
     """Return names of classes, labels or columns as strings.
 
     Raises:
-        TypeError: They are a single string.
+        TypeError: They are a single string, or have no order of their own: a dict or a set.
         ValueError: A name occurs twice.
     """
     if names is None:
         return None
     if isinstance(names, str):
         raise TypeError(f"class_names must be a list of names, got the string {names!r}.")
+    if isinstance(names, (Mapping, Set)):
+        raise TypeError(
+            f"class_names must be a list, in the order of the classes, got the {type(names).__name__} {names!r}."
+        )
     found = tuple(str(one) for one in names)
     if len(set(found)) < len(found):
         raise mismatch("class_names", list(found), "different names")
