@@ -151,6 +151,27 @@ def test_a_validation_split_of_sorted_rows_is_found_for_classes_and_for_values()
     assert found.causes[0] == "data order"
 
 
+def test_validation_rows_of_a_class_that_the_training_lacks_are_found_before_overfitting():
+    x, y = circles(200)
+    layers = [kt.layers.Dense(8, "relu"), kt.layers.Dense(3)]
+    moved = fitted(x, y, layers, validation_data=(x, y + 1)).diagnose()
+    assert moved.causes[0] == "data order"
+    share = (y == 1).mean()  # these become class 2
+    assert f"{share:.0%} of the validation rows" in moved.findings[0].evidence[0]
+    few = y.copy()
+    few[:5] = 2
+    layers = [kt.layers.Dense(8, "relu"), kt.layers.Dense(3)]
+    assert "data order" not in fitted(x, y, layers, validation_data=(x, few)).diagnose().causes
+
+
+def test_values_that_are_worse_than_a_constant_prediction_are_to_be_scaled():
+    x = np.random.default_rng(0).normal(size=(200, 3)).astype("float32")
+    layers = [kt.layers.Dense(16, "relu"), kt.layers.Dense(1)]
+    found = fitted(x, 1000 + 50 * x[:, 0], layers, loss="mse", rate=0.003, validation_split=0.25).diagnose()
+    under = next(one for one in found.findings if one.cause == "underfitting")
+    assert under.remedies[0].text.startswith("Scale the targets")
+
+
 def test_validation_rows_that_are_copies_are_leakage_and_natural_repetitions_are_not():
     x, y = circles(300)
     x_val, y_val = circles(100, 1)
@@ -160,6 +181,7 @@ def test_validation_rows_that_are_copies_are_leakage_and_natural_repetitions_are
     found = made.diagnose(x, y, (x_val, y_val))
     leak = next(one for one in found.findings if one.cause == "suspected leakage")
     assert leak.evidence[0].startswith("20 ")
+    assert "np.delete" not in "".join(remedy.code for remedy in leak.remedies)
     assert "suspected leakage" not in made.diagnose(x, y, circles(100, 1)).causes
     coarse, coarse_val = x.round(), x_val.round()  # few different rows, so copies are to be expected
     assert "suspected leakage" not in made.diagnose(coarse, y, (coarse_val, y_val)).causes

@@ -16,6 +16,10 @@ SHUFFLE = Remedy("Shuffle the rows in each epoch.", "model.fit(x, y, shuffle=Tru
 SCALE = Remedy(
     "Scale the inputs to mean 0 and deviation 1.", "kt.layers.Normalization()  # first layer; adapt(x) before"
 )
+SCALE_TARGETS = Remedy(
+    "Scale the targets to mean 0 and deviation 1, and end the network without an activation.",
+    "y = (y - y.mean()) / y.std()",
+)
 CLIP = Remedy("Clip the gradients.", "optimizer=kt.optimizers.Adam(learning_rate=0.001, clipnorm=1.0)")
 
 SPLIT_AT_RANDOM = Remedy(
@@ -73,6 +77,8 @@ def against_underfitting(run: Run, kind: str) -> tuple[Remedy, ...]:
     larger = Remedy("Take a larger network: more units, or one more hidden layer.", _wider(run))
     features = Remedy("Give the network better features, and scale them.", SCALE.code)
     faster = Remedy("Raise the learning rate a little.", optimizer_line(run, 3))
+    if run.is_regression and run.best_skill < 0:
+        return (SCALE_TARGETS, longer, faster, larger)
     order = {
         "penalty": (penalty, longer, larger, features),
         "dropout": (dropout, larger, longer, features),

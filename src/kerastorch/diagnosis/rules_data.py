@@ -10,6 +10,7 @@ from kerastorch.diagnosis.run import Run
 from kerastorch.diagnosis.target_facts import TargetFacts
 
 _COPIED = 0.02
+_UNSEEN = 0.1
 _WRONG = 0.12
 _LEAST_R2, _ROWS = 0.3, 200
 _MOST_NAMED = 5
@@ -26,6 +27,14 @@ def data_order(run: Run) -> Finding | None:
             return Finding(
                 DATA_ORDER, "validation_split takes the last rows, and these differ from the others.", None, (unlike,),
                 (SPLIT_AT_RANDOM, STRATIFY) if targets.shares else (SPLIT_AT_RANDOM,),
+            )  # fmt: skip
+    if settings.validation == "data" and targets is not None and held is not None and targets.shares and held.shares:
+        share = sum(one for number, one in held.shares.items() if number not in targets.shares)
+        if share > _UNSEEN:
+            return Finding(
+                DATA_ORDER, "The network cannot learn all classes of the validation.", None,
+                (f"{share:.0%} of the validation rows have a class that no training row has.",),
+                (SPLIT_AT_RANDOM, STRATIFY),
             )  # fmt: skip
     is_sorted = targets is not None and targets.is_sorted
     if is_sorted and settings.shuffle is not True:
@@ -75,7 +84,8 @@ def leakage(run: Run) -> Finding | None:
         evidence.append(f"Column {column} of x alone tells the target.")
     if not evidence:
         return None
-    without = Remedy("Leave out columns that are made from the target.", f"x = np.delete(x, {column or 0}, axis=1)")
+    code = "" if column is None else f"x = np.delete(x, {column}, axis=1)"
+    without = Remedy("Leave out columns that are made from the target.", code)
     order = (without, *AGAINST_LEAKAGE) if column is not None else (*AGAINST_LEAKAGE, without)
     text = "The validation knows what it should not know, so its numbers are too good."
     return Finding(LEAKAGE, text, None, tuple(evidence), order)
