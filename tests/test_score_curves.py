@@ -104,6 +104,13 @@ def test_values_may_be_anything():
         _ = curve.train_sizes
 
 
+def test_values_may_come_from_a_generator():
+    curve = validation_curve(build, X, Y, (2**power for power in range(2)), cv=2, name="units", verbose=0)
+    expected = validation_curve(build, X, Y, [1, 2], cv=2, name="units", verbose=0)
+    assert curve.values == (1, 2)
+    np.testing.assert_array_equal(curve.test_scores["mae"], expected.test_scores["mae"])
+
+
 def _compiled(optimizer):
     model = kt.Sequential([layers.Dense(1)])
     model.compile(optimizer, "mse", metrics=["mae"])
@@ -168,8 +175,9 @@ def test_impossible_sizes_are_errors(sizes, message):
 
 
 def test_a_curve_needs_values_and_a_function_that_takes_them():
-    with pytest.raises(ValueError, match="values must be a list"):
-        validation_curve(build, X, Y, [], cv=4)
+    for values in ([], 3, np.array(3), "relu", None):
+        with pytest.raises(ValueError, match="values must be a list"):
+            validation_curve(build, X, Y, values, cv=4)
     with pytest.raises(TypeError, match=r"build_fn is called as build_fn\(x, y, value\)"):
         validation_curve(lambda x, y: build(x, y), X, Y, [1], cv=4)
     with pytest.raises(TypeError, match="Its name is sizes"):

@@ -149,8 +149,7 @@ def validation_curve(
     ((1, 4), (2, 5))
     """
     rows, seed = _checked_rows(x, y), check_int("seed", seed, 0)
-    if isinstance(values, (str, bytes)) or not len(values):
-        raise mismatch("values", values, "a list of values of the setting")
+    values = _listed(values)
     divisions = divide(cv, rows, x=x, y=_targets(x, y, stratify), groups=groups, stratify=stratify, seed=seed)
     run = _run("validation_curve", fit_arguments, rows, metrics, verbose, together)
     tasks = _tasks(divisions, [fold.train for fold in divisions.folds], seed)
@@ -165,6 +164,22 @@ def _checked_rows(x: Any, y: Any) -> int:
     """Return the number of rows."""
     check_indexes(x, y)
     return count_rows(x=x, y=y)
+
+
+def _listed(values: Any) -> list[Any]:
+    """Return the values of the setting.
+
+    Raises:
+        ValueError: They are no list, or there are none.
+    """
+    try:
+        items = iter(() if isinstance(values, (str, bytes)) else values)
+    except TypeError:  # a number, an array without axes
+        items = iter(())
+    listed = list(items)
+    if not listed:
+        raise mismatch("values", values, "a list of values of the setting")
+    return listed
 
 
 def _targets(x: Any, y: Any, stratify: Any) -> Any:
