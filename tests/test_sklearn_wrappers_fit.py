@@ -268,6 +268,24 @@ def test_partial_fit_needs_all_classes_at_first_and_the_same_later():
         estimator.partial_fit(X_IRIS[:2], ["rose", "setosa"])
 
 
+def test_partial_fit_to_several_columns_needs_the_classes_of_each():
+    labels = np.stack([NAMES[Y_IRIS], np.where(X_IRIS[:, 0] > 5.8, "big", "small")], axis=1)
+    for classes in (["big", "setosa", "small", "versicolor", "virginica"], ["setosa", "big"]):
+        with pytest.raises(ValueError, match="y has 2 columns, so classes must be a list of 2 lists"):
+            SKLearnClassifier().partial_fit(X_IRIS, labels, classes=classes)
+
+
+def test_partial_fit_counts_classes_that_the_first_rows_lack():
+    labels = np.stack([Y_IRIS, (X_IRIS[:, 0] > 5.8).astype(int)], axis=1)
+    estimator = SKLearnClassifier(random_state=0)
+    for rows in (slice(0, 100), slice(100, 150)):  # the class 2 is in the second part alone
+        estimator.partial_fit(X_IRIS[rows], labels[rows], classes=[[0, 1, 2], [0, 1]])
+    assert [each.shape for each in estimator.predict_proba(X_IRIS)] == [(150, 3), (150, 2)]
+    answers = SKLearnClassifier().partial_fit(X_IRIS[:100], labels[:100], classes=[0, 1])
+    with pytest.raises(ValueError, match="y has the label 2, but the classes are 0 and 1 in each column"):
+        answers.partial_fit(X_IRIS, labels)
+
+
 def test_a_second_fit_begins_anew_without_warm_start():
     estimator = SKLearnRegressor(epochs=5, random_state=1).fit(X_IRIS, Y_IRIS)
     before = weights_of(estimator)

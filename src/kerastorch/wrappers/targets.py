@@ -59,6 +59,9 @@ class Targets:
         if self.kind in ("classes", "several"):
             pairs = zip(self.classes, columns.T, strict=True)
             return np.stack([_class_numbers(classes, column, name) for classes, column in pairs], axis=1)
+        if self.kind == "labels" and not np.isin(columns, (0, 1)).all():
+            strange = columns[~np.isin(columns, (0, 1))].tolist()[0]
+            raise ValueError(f"{name} has the label {strange!r}, but the classes are 0 and 1 in each column.")
         return columns
 
     def decode(self, numbers: Array) -> Array:
@@ -99,10 +102,15 @@ def class_targets(y: Any, classes: Any = None) -> Targets:
     if found in ("binary", "multiclass"):
         known = (np.unique(y) if classes is None else np.unique(np.asarray(classes)),)
         targets = Targets("classes", known, 1, y.ndim, y.dtype)
-    elif found == "multilabel-indicator":
+    elif found == "multilabel-indicator" and _are_answers(classes):
         return Targets("labels", (), n_columns, 2, y.dtype)
-    elif found == "multiclass-multioutput":
+    elif found in ("multilabel-indicator", "multiclass-multioutput"):
         each = [None] * n_columns if classes is None else list(classes)
+        if len(each) != n_columns or any(np.ndim(one) == 0 for one in each if one is not None):
+            raise ValueError(
+                f"y has {n_columns} columns, so classes must be a list of {n_columns} lists, the classes of each "
+                f"column; got {shown(classes)}."
+            )
         several = tuple(
             np.unique(column if one is None else np.asarray(one)) for column, one in zip(y.T, each, strict=True)
         )
@@ -114,6 +122,14 @@ def class_targets(y: Any, classes: Any = None) -> Targets:
         )
     targets.encode(y)  # raises an error for labels that are not among `classes`
     return targets
+
+
+def _are_answers(classes: Any) -> bool:
+    """Return whether the classes of a table of zeros and ones are no others."""
+    if classes is None:
+        return True
+    each = [np.ravel(one).tolist() for one in classes]
+    return all(label in (0, 1) for column in each for label in column)
 
 
 def value_targets(y: Array) -> Targets:
