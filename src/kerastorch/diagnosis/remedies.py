@@ -91,7 +91,7 @@ def against_underfitting(run: Run, kind: str) -> tuple[Remedy, ...]:
 
 def against_high_rate(run: Run) -> tuple[Remedy, ...]:
     """Return the remedies against a rate that is too high."""
-    factor = 1 / max(10.0, 3 * run.rate_excess)
+    factor = 1 / max(10.0, 3 * run.rate.excess)
     return (
         Remedy("Lower the learning rate.", optimizer_line(run, factor)),
         Remedy("Measure which rates work.", "model.find_lr(x, y)"),
@@ -104,7 +104,7 @@ def against_high_rate(run: Run) -> tuple[Remedy, ...]:
 def against_low_rate(run: Run) -> tuple[Remedy, ...]:
     """Return the remedies against a rate that is too low."""
     return (
-        Remedy("Raise the learning rate.", optimizer_line(run, max(10.0, 3 * run.rate_lack))),
+        Remedy("Raise the learning rate.", optimizer_line(run, max(10.0, 3 * run.rate.lack))),
         Remedy("Measure which rates work.", "model.find_lr(x, y)"),
         Remedy("Train longer.", f"model.fit(..., epochs={5 * run.epochs})"),
     )
@@ -133,14 +133,15 @@ def optimizer_line(run: Run, factor: float) -> str:
         run: The fit.
         factor: The new rate divided by the present one.
     """
-    rate, name = run.rate, run.settings.optimizer if run.usual_rates is not None else ""
+    rate, usual = run.rate.value, run.rate.usual
     if rate is None:
         return "optimizer=kt.optimizers.Adam(learning_rate=0.001)"
     new = rate * factor
-    if run.usual_rates is not None:
-        new = min(max(new, run.usual_rates[0]), run.usual_rates[1])
+    if usual is not None:
+        new = min(max(new, usual[0]), usual[1])
     digits = -math.floor(math.log10(new)) if new > 0 else 3
-    return f"optimizer=kt.optimizers.{name or 'Adam'}(learning_rate={round(new, digits):g})"
+    name = "Adam" if usual is None else run.rate.optimizer
+    return f"optimizer=kt.optimizers.{name}(learning_rate={round(new, digits):g})"
 
 
 def _more_dropout(run: Run) -> float:

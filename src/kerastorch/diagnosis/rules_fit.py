@@ -26,49 +26,56 @@ def overfitting(run: Run) -> Finding | None:
     validation = run.validation
     if validation is None or len(validation) < 4:
         return None
-    smooth = validation.smooth
-    best = _best(validation)
-    rise = validation.end / float(smooth[best]) - 1 if smooth[best] > 0 else 0.0
-    after = smooth[best:]
-    loss_then = float(np.interp(validation.epochs[best], run.loss.epochs, run.loss.smooth))
-    falls = loss_then - run.loss.end > 0.04 * loss_then
-    visible = (validation.end - float(smooth[best])) / run.baseline
-    is_rising = (
-        len(after) >= 3
-        and falls
-        and visible >= _VISIBLE
-        and rise >= max(0.05, 3 * run.validation_roughness, run.validation_error)
-    )
-    is_rising = is_rising and (rise >= _RISE or (trend(after)[0] > 0.6 and len(after) >= 5))
-    gap, ratio = run.training_skill - run.validation_skill, validation.end / max(run.loss.end, 1e-12)
-    has_gap = (gap >= _GAP and ratio >= 2.2) or (gap >= 0.6 * _GAP and ratio >= 8)
-    errors = 1 if ratio >= _BY_HEART else 2.5  # the least gap in standard errors of the validation loss
-    has_gap = has_gap and gap >= errors * run.validation_error * validation.end / run.baseline
-    if not has_gap and not (is_rising and (visible >= 2 * _VISIBLE or rise >= 3 * _RISE)):
+    rise = _rise(run, validation)
+    if rise is None and not _has_gap(run, validation):
         return None
-    evidence = []
-    if is_rising:
-        since = int(validation.epochs[min(best + 1, len(validation) - 1)])
-        evidence.append(
-            f"{validation.name} was lowest in epoch {validation.epochs[best]}, {smooth[best]:.3g}, and is "
-            f"{validation.end:.3g} at the end, {rise:.0%} more, while {run.loss.name} fell from {loss_then:.3g} to "
-            f"{run.loss.end:.3g}."
-        )
+    if rise is not None:
+        since, evidence = rise
     else:
-        since = _gap_since(run, gap)
-        evidence.append(
-            f"At the end {run.loss.name} is {run.loss.end:.3g}, and {validation.name} {validation.end:.3g}."
-        )
+        since = _gap_since(run, validation)
+        evidence = f"At the end {run.loss.name} is {run.loss.end:.3g}, and {validation.name} {validation.end:.3g}."
+    more = []
     metric, held = run.curves.metric, run.curves.validation_metric
     if metric is not None and held is not None and metric.end - held.end > 0.02:
-        evidence.append(f"At the end {metric.name} is {metric.end:.3f}, and {held.name} {held.end:.3f}.")
+        more.append(f"At the end {metric.name} is {metric.end:.3f}, and {held.name} {held.end:.3f}.")
     parameters, rows = run.settings.parameters, run.settings.rows
     if parameters and rows and parameters > rows:
-        evidence.append(f"The network has {parameters:,} weights for {rows:,} training rows.")
+        more.append(f"The network has {parameters:,} weights for {rows:,} training rows.")
     return Finding(
         OVERFITTING, "The network learns the training rows by heart, with their noise, and not only the rule.", since,
-        tuple(evidence), remedies.against_overfitting(run),
+        (evidence, *more), remedies.against_overfitting(run),
     )  # fmt: skip
+
+
+def _rise(run: Run, validation: Curve) -> tuple[int, str] | None:
+    """Return since which epoch the validation loss rises while the training loss falls, and a sentence with it."""
+    smooth, best = validation.smooth, _best(validation)
+    lowest, after = float(smooth[best]), smooth[best:]
+    loss_then = float(np.interp(validation.epochs[best], run.loss.epochs, run.loss.smooth))
+    rise = validation.end / lowest - 1 if lowest > 0 else 0.0
+    visible = (validation.end - lowest) / run.baseline
+    is_rising = (
+        len(after) >= 3
+        and loss_then - run.loss.end > 0.04 * loss_then
+        and visible >= _VISIBLE
+        and rise >= max(0.05, 3 * run.validation_roughness, run.validation_error)
+        and (rise >= _RISE or (trend(after)[0] > 0.6 and len(after) >= 5))
+    )
+    if not is_rising or not (visible >= 2 * _VISIBLE or rise >= 3 * _RISE or _has_gap(run, validation)):
+        return None
+    return int(validation.epochs[min(best + 1, len(validation) - 1)]), (
+        f"{validation.name} was lowest in epoch {validation.epochs[best]}, {lowest:.3g}, and is "
+        f"{validation.end:.3g} at the end, {rise:.0%} more, while {run.loss.name} fell from {loss_then:.3g} to "
+        f"{run.loss.end:.3g}."
+    )
+
+
+def _has_gap(run: Run, validation: Curve) -> bool:
+    """Return whether the validation loss is far above the training loss at the end."""
+    gap, ratio = run.training_skill - run.validation_skill, validation.end / max(run.loss.end, 1e-12)
+    errors = 1 if ratio >= _BY_HEART else 2.5  # the least gap in standard errors of the validation loss
+    is_large = (gap >= _GAP and ratio >= 2.2) or (gap >= 0.6 * _GAP and ratio >= 8)
+    return is_large and gap >= errors * run.validation_error * validation.end / run.baseline
 
 
 def _best(curve: Curve) -> int:
@@ -77,10 +84,9 @@ def _best(curve: Curve) -> int:
     return lowest if smooth[lowest] <= 1.02 * smooth.min() else int(smooth.argmin())
 
 
-def _gap_since(run: Run, gap: float) -> int:
+def _gap_since(run: Run, validation: Curve) -> int:
     """Return the epoch since which the validation loss no longer falls and the gap is above half of the last one."""
-    validation = run.validation
-    assert validation is not None
+    gap = run.training_skill - run.validation_skill
     loss = np.interp(validation.epochs, run.loss.epochs, run.loss.smooth)
     gaps = running_median((validation.values - loss) / run.baseline, 3)
     small = np.flatnonzero(gaps < gap / 2)

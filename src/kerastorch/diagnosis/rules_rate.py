@@ -44,7 +44,7 @@ def exploding(run: Run) -> Finding | None:
     finite = Remedy("Look for NaN and infinity in the data.", "np.isfinite(x).all()")
     return Finding(
         EXPLODING, "The weights grew until the losses could no longer be computed, or had no use.", epoch,
-        (evidence, *_rate_evidence(run)), (first[0], remedies.CLIP, remedies.SCALE, finite, first[1]),
+        (evidence, *run.rate.evidence), (first[0], remedies.CLIP, remedies.SCALE, finite, first[1]),
     )  # fmt: skip
 
 
@@ -55,19 +55,19 @@ def rate_too_high(run: Run) -> Finding | None:
     start = run.baseline + mean**2  # of a network whose outputs are near 0
     peak = float(run.loss.values.max()) / start
     rough, rough_validation = run.training_roughness, run.validation_roughness
-    if run.has_strong_dropout and run.rate_excess < 1:  # what is dropped makes the training loss large and rough
+    if run.has_strong_dropout and run.rate.excess < 1:  # what is dropped makes the training loss large and rough
         peak, rough = 0.0, min(rough, rough_validation)
     is_stuck = run.best_skill < 0.15 and run.is_flat
     is_useless = run.validation is not None and run.validation.end > 1.5 * run.baseline
-    if run.rate_excess >= 1:
+    if run.rate.excess >= 1:
         is_high = peak > 1.5 or rough > 0.03 or rough_validation > 0.06 or is_stuck or is_useless
-    elif run.rate_excess > 0:
+    elif run.rate.excess > 0:
         is_high = (rough > 0.1 and not run.has_small_batches) or peak > 20
     else:
         is_high = rough > 0.1 or peak > 10
     if not is_high:
         return None
-    evidence = [*_rate_evidence(run)]
+    evidence = list(run.rate.evidence)
     if peak > 1.5:
         what = "a constant prediction" if run.known_baseline is not None else "the first epoch"
         evidence.append(f"{run.loss.name} was {peak:.3g} times that of {what}.")
@@ -87,15 +87,15 @@ def rate_too_low(run: Run) -> Finding | None:
         return None
     is_steady = run.late_share >= 0.08
     total = float(run.loss.smooth[0] - run.loss.smooth[-1]) / run.baseline
-    if run.rate_lack > 1:
+    if run.rate.lack > 1:
         is_low = is_steady or total < 0.1
     else:
-        is_low = run.rate_lack == 0 and run.epochs >= 12 and is_steady and run.pace < 0.012 and run.fall < -0.9
+        is_low = run.rate.lack == 0 and run.epochs >= 12 and is_steady and run.pace < 0.012 and run.fall < -0.9
     if not is_low:
         return None
     values = run.loss.values
     evidence = (
-        *_rate_evidence(run),
+        *run.rate.evidence,
         f"{run.loss.name} falls in nearly every epoch, but only from {values[0]:.4g} to {values[-1]:.4g}.",
         f"The last third of the epochs has {run.late_share:.0%} of this fall.",
     )
@@ -168,16 +168,6 @@ def noise(run: Run) -> Finding | None:
         NOISE, "The validation loss jumps, so that single epochs say little.", None, (evidence, *count),
         remedies.against_noise(run, of_batches=False),
     )  # fmt: skip
-
-
-def _rate_evidence(run: Run) -> tuple[str, ...]:
-    """Return a sentence on a learning rate outside the usual range; none if it is inside or unknown."""
-    usual = run.usual_rates
-    if usual is None or run.rate is None or usual[0] <= run.rate <= usual[1]:
-        return ()
-    return (
-        f"The learning rate is {run.rate:.2g}; usual for {run.settings.optimizer} is {usual[0]:g} to {usual[1]:g}.",
-    )
 
 
 def _rate_decay(run: Run) -> float | None:

@@ -10,16 +10,12 @@ import numpy as np
 
 from kerastorch.diagnosis.curves import Array, Curve, Curves, baseline_of, late_share, roughness, slope, trend
 from kerastorch.diagnosis.data_facts import NO_DATA, DataFacts
+from kerastorch.diagnosis.learning_rate import LearningRate
 from kerastorch.diagnosis.settings import UNKNOWN, FitSettings
 
 SMALL_BATCH = 8
 STRONG_DROPOUT = 0.65
 FEW_VALIDATION_ROWS = 60
-_TYPICAL_RATES = {  # of torch.optim: from where to where rates are usual
-    "SGD": (1e-3, 0.3), "Adam": (1e-4, 2e-2), "AdamW": (1e-4, 2e-2), "NAdam": (1e-4, 2e-2), "RAdam": (1e-4, 2e-2),
-    "Adamax": (2e-4, 4e-2), "RMSprop": (5e-5, 1e-2), "Adagrad": (1e-3, 0.5), "Rprop": (1e-4, 0.1),
-    "Adadelta": (1e-2, 5.0), "Lion": (1e-5, 2e-3), "Adafactor": (1e-4, 5e-2),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -136,26 +132,12 @@ class Run:
         return int(away[-1]) + 1 if len(away) else 0
 
     @cached_property
-    def rate(self) -> float | None:
-        """The learning rate at the start; `None` if it is unknown."""
-        if self.settings.learning_rate is not None:
-            return self.settings.learning_rate
-        return None if self.curves.rates is None else float(self.curves.rates.values[0])
-
-    @property
-    def usual_rates(self) -> tuple[float, float] | None:
-        """The range of usual learning rates; `None` if the optimizer is unknown."""
-        return _TYPICAL_RATES.get(self.settings.optimizer)
-
-    @property
-    def rate_excess(self) -> float:
-        """The learning rate divided by the largest usual one; 0 if it is unknown."""
-        return 0.0 if self.usual_rates is None or self.rate is None else self.rate / self.usual_rates[1]
-
-    @property
-    def rate_lack(self) -> float:
-        """The smallest usual learning rate divided by the rate; 0 if it is unknown."""
-        return 0.0 if self.usual_rates is None or not self.rate else self.usual_rates[0] / self.rate
+    def rate(self) -> LearningRate:
+        """The learning rate at the start."""
+        value = self.settings.learning_rate
+        if value is None and self.curves.rates is not None:
+            value = float(self.curves.rates.values[0])
+        return LearningRate(value, self.settings.optimizer)
 
     @property
     def has_strong_dropout(self) -> bool:
