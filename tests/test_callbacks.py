@@ -424,6 +424,12 @@ def test_history_finds_the_best_epoch_and_makes_a_frame():
     assert frame.index.tolist() == [1, 2, 3, 4]
     assert frame.index.name == "epoch"
     assert frame.loc[history.best()[0], "val_loss"] == 1.0
+    with pytest.raises(ValueError, match="the history has no epoch yet"):
+        History().best()
+    alone = History()
+    alone.on_epoch_end(0, {"loss": 1.0})
+    with pytest.raises(ValueError, match="the fit had no validation"):
+        alone.best()
     with pytest.raises(ValueError, match=r"Unknown curve 'val_los'. Did you mean 'val_loss'"):
         history.best("val_los")
 

@@ -128,6 +128,13 @@ class LoggedEpochs:
 
     def _values(self, name: str) -> list[Any]:
         """Return the values of a log; raise a ValueError if the name is unknown."""
+        if not self.history:
+            raise ValueError(f"there is no curve {name!r}: the history has no epoch yet.")
+        if name not in self.history and name.startswith("val_") and name.removeprefix("val_") in self.history:
+            raise ValueError(
+                f"there is no curve {name!r}: the fit had no validation. Pass validation_data or validation_split to "
+                f"fit(), or choose one of {', '.join(self.history)}."
+            )
         if name not in self.history:
             raise unknown("curve", name, self.history)
         return self.history[name]

@@ -206,6 +206,11 @@ class Ensemble(KeywordHints):
         Raises:
             RuntimeError: The members are not compiled, as after unpickling.
         """
+        if vars(self.members[0]).get("_trainer") is None:
+            raise RuntimeError(
+                "the members of this ensemble are not compiled: a pickle has their weights alone. Use save() and "
+                "Ensemble.load(), or compile each model of members."
+            )
         mean = self.predict(x, batch_size, verbose)
         judge = Model(_Outputs())
         arguments = self.members[0].trainer.compile_args
