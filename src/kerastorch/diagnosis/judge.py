@@ -76,7 +76,7 @@ def _too_few_epochs(run: Run) -> Finding:
 
 def _no_validation() -> Finding:
     return Finding(
-        NO_VALIDATION, "Without validation data nobody knows whether the network overfits.", None, (),
+        NO_VALIDATION, "Without validation data, overfitting cannot be seen.", None, (),
         (Remedy("Validate on rows that are not trained on.", "model.fit(..., validation_split=0.2)"),),
     )  # fmt: skip
 
