@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest
 
-.PHONY: help quickstart test test-foreign slow faults fuzz bench bench-peers format docs check-site clean
+.PHONY: help quickstart test test-foreign slow distributed faults fuzz bench bench-peers format docs check-site clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -28,13 +28,16 @@ test: $(VENV)/.dev ## format check, lint, types, import layers, unit tests, doct
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -m "not slow and not faults and not site" -n 2 --dist worksteal --durations 10
+	$(PYTEST) -m "not slow and not faults and not site and not distributed" -n 2 --dist worksteal --durations 10
 
 test-foreign: $(FOREIGN)/.installed ## models and data of other packages: transformers, peft, torch_geometric, monai, ...
 	$(ONE_THREAD) $(FOREIGN)/bin/python -m pytest tests/foreign -n 2 --dist loadscope --durations 10
 
 slow: $(VENV)/.dev ## the tests that take long
 	$(PYTEST) -m slow --timeout 1200
+
+distributed: $(VENV)/.dev ## all cases in two and three processes on this machine; the table is in docs/distributed.md
+	$(PYTEST) tests/distributed -m "distributed or not distributed" --timeout 1200
 
 faults: $(VENV)/.dev ## break it on purpose, with the full numbers; the table goes into docs/reliability.md
 	$(PYTEST) -m "faults or not faults" tests/faults --faults-table docs/reliability.md
