@@ -490,3 +490,25 @@ def test_save_top_k_needs_its_log_before_training(tmp_path):
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="monitors 'val_loss', but no validation data was given"):
         model.fit(*regression(32), verbose=0, callbacks=ModelCheckpoint(tmp_path / "{epoch}.kt", save_top_k=2))
+
+
+@pytest.mark.parametrize(("name", "weights_only"), [("best.kt", False), ("best.safetensors", True)])
+def test_a_loop_by_hand_saves_the_best_of_a_model_that_is_not_compiled(tmp_path, name, weights_only):
+    model = kt.Sequential([layers.Dense(1)])
+    model(torch.zeros(1, 3))
+    checkpoint = ModelCheckpoint(tmp_path / name, "val_loss", save_best_only=True, save_weights_only=weights_only)
+    checkpoint.set_model(model)
+    checkpoint.on_train_begin()
+    values = {}
+    for epoch, loss in enumerate([3.0, 1.0, 2.0]):
+        checkpoint.on_epoch_begin(epoch)
+        with torch.no_grad():
+            model.layers[0].weight.fill_(epoch)
+        values[loss] = model.layers[0].weight.clone()
+        checkpoint.on_epoch_end(epoch, {"val_loss": loss})
+    checkpoint.on_train_end({"val_loss": 2.0})
+    if weights_only:
+        model.load_weights(tmp_path / name)
+    else:
+        model = kt.load_model(tmp_path / name)
+    assert torch.equal(model.layers[0].weight, values[1.0])

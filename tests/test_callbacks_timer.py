@@ -1,5 +1,7 @@
 """Timer: that times are told, and where; never how long they are."""
 
+import time
+
 import pytest
 from support.problems import regression
 from torch import nn
@@ -63,3 +65,29 @@ def test_a_resumed_training_counts_on():
     assert len(fresh.epochs) == 3
     assert fresh.epochs[:2] == timer.epochs[:2]
     assert fresh.total >= states[2]["total"]
+
+
+def test_a_loop_by_hand_has_times_without_a_compiled_model():
+    timer = Timer()
+    timer.on_train_begin()
+    for epoch in range(2):
+        timer.on_epoch_begin(epoch)
+        timer.on_train_batch_end(0)
+        timer.on_test_begin()
+        logs = {}
+        timer.on_epoch_end(epoch, logs)
+        assert logs["seconds"] == timer.epochs[-1]
+    timer.on_train_end()
+    assert timer.total >= sum(timer.epochs)
+    assert all(one > 0 for one in timer.steps_per_second)
+
+
+def test_validation_counts_for_the_seconds_and_not_for_the_steps_per_second():
+    class SlowValidation(LambdaCallback):
+        def on_test_begin(self, logs=None):
+            time.sleep(0.05)
+
+    timer = Timer()
+    trained([timer, SlowValidation()], epochs=2, validation_split=0.5)
+    for seconds, speed in zip(timer.epochs, timer.steps_per_second, strict=True):
+        assert 2 / speed + 0.05 <= seconds

@@ -1,4 +1,4 @@
-"""EpochMeter: measures what an epoch of a fit takes: seconds, samples a second, and peak memory."""
+"""Stopwatch, and EpochMeter, which measures what an epoch takes: seconds, samples a second, and peak memory."""
 
 from __future__ import annotations
 
@@ -31,16 +31,45 @@ class EpochProgress(Protocol):
     batches_ended: float
 
 
-class EpochMeter:
-    """A clock of epochs, which is read twice an epoch and never within it."""
+class Stopwatch:
+    """A clock that can be started, read and stopped.
+
+    Attributes:
+        began: When it was started, as `time.perf_counter`, minus the seconds of earlier parts; `None` while it stands.
+    """
 
     def __init__(self) -> None:
-        self._began: float | None = None  # `None` between two epochs
+        self.began: float | None = None
+
+    @property
+    def elapsed(self) -> float | None:
+        """Return the seconds since the start; `None` if the clock stands."""
+        return None if self.began is None else time.perf_counter() - self.began
+
+    def start(self, elapsed: float = 0.0) -> None:
+        """Start the clock.
+
+        Args:
+            elapsed: Seconds that count already, such as those of an earlier process. Default 0.
+        """
+        self.began = time.perf_counter() - elapsed
+
+    def stop(self) -> float | None:
+        """Stop the clock, and return the seconds since its start; `None` if it was not started."""
+        seconds, self.began = self.elapsed, None
+        return seconds
+
+
+class EpochMeter:
+    """Measures epochs: a clock that is read twice an epoch and never within it, and the memory."""
+
+    def __init__(self) -> None:
+        self._clock = Stopwatch()
 
     @property
     def elapsed(self) -> float | None:
         """Return the seconds since the running epoch began; `None` between two epochs."""
-        return None if self._began is None else time.perf_counter() - self._began
+        return self._clock.elapsed
 
     def begin(self, elapsed: float = 0.0) -> None:
         """Start the clock.
@@ -48,7 +77,7 @@ class EpochMeter:
         Args:
             elapsed: Seconds of this epoch in an earlier process, from which training resumes. Default 0.
         """
-        self._began = time.perf_counter() - elapsed
+        self._clock.start(elapsed)
 
     def end(self, progress: EpochProgress | None, model: nn.Module | None) -> dict[str, float | int | None]:
         """Stop the clock, and return what the epoch took, by the names in `RESOURCES`; `None` is unknown.
@@ -57,7 +86,7 @@ class EpochMeter:
             progress: Rows of the epoch, and when its batches ended; `None` outside `fit`.
             model: Model whose device is measured; `None` measures the process.
         """
-        seconds, began, self._began = self.elapsed, self._began, None
+        began, seconds = self._clock.began, self._clock.stop()
         speed = None
         if progress is not None and progress.epoch_samples is not None and began is not None:
             speed = progress.epoch_samples / max(progress.batches_ended - began, 1e-9)

@@ -14,6 +14,7 @@ from kerastorch.callbacks.monitor import MonitorCallback, is_improvement
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, check_int, mismatch, warn
 from kerastorch.core.overridable_property import overridable_property
+from kerastorch.module.evaluation_weights import evaluation_weights
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -201,7 +202,7 @@ class ModelCheckpoint(MonitorCallback):
         if path is None:
             return
         self._print(epoch, f"{self._reason_for(value)}saving model to {path}")
-        with self.model.trainer.evaluation_weights():
+        with evaluation_weights(self.model):
             if self.save_weights_only:
                 self.model.save_weights(path, overwrite=True)
             else:

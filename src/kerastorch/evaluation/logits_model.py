@@ -11,8 +11,8 @@ from kerastorch import activations
 from kerastorch.core.serialization import find_class
 from kerastorch.layers.rescaling import Rescaling
 from kerastorch.layers.reshaping import Identity
+from kerastorch.module.evaluation_weights import evaluation_weights
 from kerastorch.training.fused_activation import FinalActivation, Kind, find_final_activation
-from kerastorch.training.trainer import evaluation_weights
 
 
 class LogitsModel(NamedTuple):

@@ -26,10 +26,10 @@ from kerastorch.core.train_mode import evaluation_mode
 from kerastorch.export.check import check
 from kerastorch.export.inputs import ExportInputs
 from kerastorch.export.pt2_file import trace
+from kerastorch.module.evaluation_weights import evaluation_weights
 from kerastorch.module.weights_mixin import check_built
 from kerastorch.runtime.dry_run import isolated
 from kerastorch.runtime.model_lock import model_lock
-from kerastorch.training.trainer import evaluation_weights
 
 _LOGGERS = ("torch.onnx", "torch.export", *EXPORT_LOGGERS, "torch.fx", "onnxscript", "onnx_ir")
 _MODULES = r"(torch|onnx|onnxscript|onnx_ir|onnxruntime)(\.|$)"  # warnings of the user's own modules are shown

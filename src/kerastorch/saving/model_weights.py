@@ -19,12 +19,12 @@ from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
 from kerastorch.core.torch_private import has_loading_hooks
 from kerastorch.core.wrapper_prefixes import bare_names
 from kerastorch.layers.adaptable import AdaptableLayer
+from kerastorch.module.evaluation_weights import evaluation_weights
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.dry_run import DryRun, build_lazy, isolated
 from kerastorch.runtime.input_specs import known_input_specs
 from kerastorch.saving import weights_file
 from kerastorch.saving.weights_compatibility import WeightsComparison
-from kerastorch.training.trainer import evaluation_weights
 
 
 def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:

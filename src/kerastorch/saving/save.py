@@ -16,11 +16,12 @@ from kerastorch.core.ownership import is_own
 from kerastorch.core.path_checks import check_writable, parse_path
 from kerastorch.core.tensor_spec import has_values
 from kerastorch.functional.functional_model import Functional
+from kerastorch.module.evaluation_weights import evaluation_weights
 from kerastorch.runtime.dry_run import isolated
 from kerastorch.runtime.input_specs import last_input_specs
 from kerastorch.saving import architecture, compile_config
 from kerastorch.saving.serializer import built_shapes
-from kerastorch.training.trainer import Trainer, evaluation_weights
+from kerastorch.training.trainer import Trainer
 from kerastorch.version import VERSION_KEY, __version__
 
 SUFFIX = ".kt"

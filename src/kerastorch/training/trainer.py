@@ -336,11 +336,5 @@ def _channel_axis(model: nn.Module, output: str) -> int | None:
     return known_channel_axes(model).get(output)
 
 
-def evaluation_weights(model: nn.Module) -> AbstractContextManager[None]:
-    """Give the weights of a model, compiled or not, the values to evaluate with, for a while."""
-    trainer: Trainer | None = vars(model).get("_trainer")
-    return nullcontext() if trainer is None else trainer.evaluation_weights()
-
-
 def _no_optimizer(loss: Tensor, optimizer: str | None = None) -> None:  # noqa: ARG001
     raise RuntimeError("a step of the optimizer is made within fit() or train_on_batch().")
