@@ -202,6 +202,12 @@ def test_an_ensemble_is_saved_and_pickled(tmp_path):
     kt.ensemble(builder(), 2).fit(x, y)
     with pytest.raises(FileNotFoundError, match="no ensemble"):
         kt.Ensemble.load(tmp_path)
+    for name in ("one.kt", "text"):
+        (tmp_path / "text").write_text("")
+        with pytest.raises(NotADirectoryError, match="Give the name of a folder"):
+            models.save(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match=r"kt\.load_model reads a single model"):
+        kt.Ensemble.load(tmp_path / "text")
 
 
 def test_several_outputs_are_combined_each_in_its_way():
@@ -246,6 +252,8 @@ def test_bad_builders_are_refused(capsys):
 
     with pytest.raises(TypeError, match="def build"):
         kt.ensemble(kt.Sequential([layers.Dense(1)]), 3)
+    with pytest.raises(TypeError, match=r"without arguments: missing a required argument: 'x'\. Write def build\(\)"):
+        kt.ensemble(lambda x, y: builder()(), 3)
     with pytest.raises(TypeError, match="compiled model, got NoneType"):
         kt.ensemble(lambda: None, 3)
     with pytest.raises(ValueError, match="not compiled"):

@@ -542,6 +542,13 @@ def test_what_a_file_cannot_hold_is_named_and_the_old_file_stays(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["run.json"]
     with pytest.raises(IsADirectoryError, match="is a folder"):
         made_by_hand(loss=[1.0]).save(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "advice"), [("run.csv", "to_csv"), ("run", "JSON"), ("run.kt", "JSON")])
+def test_a_history_is_saved_as_json_alone(tmp_path, name, advice):
+    with pytest.raises(ValueError, match=rf"a name that ends in \.json.*{advice}"):
+        made_by_hand(loss=[1.0]).save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
     with pytest.raises(TypeError, match="path must be a path, got 3"):
         made_by_hand(loss=[1.0]).save(3)
 

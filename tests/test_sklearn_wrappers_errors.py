@@ -52,6 +52,7 @@ def compiled():
         ({"module": Net, "module__n_out": 5}, ValueError, "y has 3 classes, so the network must return 3 columns"),
         ({"model": 3}, TypeError, "model must be a model, or a function"),
         ({"model": lambda X, y: 3}, TypeError, "must return a model, got 3"),
+        ({"model": lambda X, y, size: 3}, TypeError, "called with X and y: missing a required argument: 'size'"),
         ({"model": compiled(), "optimizer": "sgd"}, ValueError, "optimizer has no effect on a model that is compiled"),
         ({"model": compiled(), "module": Net}, ValueError, "pass either model, or module"),
         ({"model": compiled(), "model_kwargs": {"a": 1}}, ValueError, "model_kwargs are arguments of a function"),

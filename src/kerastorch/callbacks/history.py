@@ -172,10 +172,11 @@ class History(LoggedEpochs, Callback):
         NaN and infinity, arrays and tensors are restored, too. The file is written completely or not at all.
 
         Args:
-            path: Path of the file; its folder is created.
+            path: Path of the file, which ends in `.json`; its folder is created.
 
         Raises:
             TypeError: A log holds an object that is no number, text, array, tensor, list, tuple or dict.
+            ValueError: The path does not end in `.json`.
             OSError: The file cannot be written.
 
         >>> import os, tempfile

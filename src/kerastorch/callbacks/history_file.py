@@ -17,13 +17,14 @@ from torch import Tensor
 from kerastorch.callbacks.epoch_meter import RESOURCES
 from kerastorch.checkpoint import atomic_file
 from kerastorch.checkpoint.state_json import KIND, VALUE, pack, unpack
-from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, damaged_file
+from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, damaged_file, mismatch
 from kerastorch.core.path_checks import check_exists, check_writable, parse_path
 from kerastorch.diagnosis.settings import FitSettings
 from kerastorch.version import VERSION_KEY, __version__
 
 FORMAT, VERSION = "kerastorch.History", 1
 _MOST_EPOCHS = 2**31
+_TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
 
 
 def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
@@ -36,10 +37,13 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
 
     Raises:
         TypeError: A log holds an object that is no number, text, array, tensor, list, tuple or dict.
-        ValueError: The values of a log and its epochs do not fit each other.
+        ValueError: The name does not end in `.json`; the values of a log and its epochs do not fit each other.
         OSError: The file cannot be written.
     """
     file = parse_path("path", path)
+    if file.suffix.lower() != ".json" and not file.is_dir():
+        advice = " history.frame().to_csv(path) writes a table." if file.suffix.lower() in _TABLES else ""
+        raise mismatch("path", os.fspath(file), "a name that ends in .json", f"History.save writes JSON.{advice}")
     try:
         _check(state)
         packed = pack(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ def ensemble(build_fn: Callable[[], Model], n: int = 5, *, seed: int = 0) -> Ens
         The ensemble, with `fit`, `predict`, `evaluate`, `uncertainty` and `save`.
 
     Raises:
-        TypeError: `build_fn` is no function, or does not return a model.
+        TypeError: `build_fn` is no function without arguments, or does not return a model.
         ValueError: A model is not compiled; two members share weights.
 
     >>> import kerastorch as kt
@@ -46,6 +47,7 @@ def ensemble(build_fn: Callable[[], Model], n: int = 5, *, seed: int = 0) -> Ens
     """
     if isinstance(build_fn, nn.Module) or not callable(build_fn):
         raise TypeError(f"ensemble() needs a function that builds a new model: def build(), got {build_fn!r}.")
+    _check_signature(build_fn)
     check_int("n", n, 2)
     check_int("seed", seed, 0)
     members: list[Model] = []
@@ -56,6 +58,23 @@ def ensemble(build_fn: Callable[[], Model], n: int = 5, *, seed: int = 0) -> Ens
             members.append(_checked(build_fn(), members))
             states.append(capture_rng_states())
     return Ensemble(members, states)
+
+
+def _check_signature(build_fn: Callable[[], Model]) -> None:
+    """Check that a function can be called without arguments.
+
+    Raises:
+        TypeError: It requires some.
+    """
+    try:
+        inspect.signature(build_fn).bind()
+    except ValueError:  # a callable of C, whose signature is unknown
+        return
+    except TypeError as error:
+        raise TypeError(
+            f"ensemble() calls build_fn without arguments: {error}. Write def build(), or give it the values: "
+            "kt.ensemble(lambda: build(...), n)."
+        ) from None
 
 
 def _checked(built: Any, earlier: Sequence[Model]) -> Model:

@@ -6,7 +6,6 @@ import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -18,6 +17,7 @@ from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose
 from kerastorch.core.keyword_hints import KeywordHints
 from kerastorch.core.nested import leaves, map_structure
+from kerastorch.core.path_checks import parse_path
 from kerastorch.core.rng_state import capture_rng_states, preserved_rng_states, restore_rng_states
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.ensembles.bootstrap import bootstrap_rows, seed_from
@@ -239,10 +239,11 @@ class Ensemble(KeywordHints):
             overwrite: Whether existing files are replaced. If not, they are an error.
 
         Raises:
+            NotADirectoryError: The name is that of a file, such as `"ensemble.kt"`.
             FileExistsError: A file exists and `overwrite` is `False`.
             ValueError: A member is not built.
         """
-        save_members(self.members, Path(folder), overwrite=overwrite)
+        save_members(self.members, parse_path("folder", folder), overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], **load_arguments: Any) -> Ensemble:
@@ -255,7 +256,7 @@ class Ensemble(KeywordHints):
         Raises:
             FileNotFoundError: There is no ensemble in the folder.
         """
-        members = load_members(Path(folder), load_arguments)
+        members = load_members(parse_path("folder", folder), load_arguments)
         states = []
         with preserved_rng_states():
             for _ in members:

@@ -19,8 +19,13 @@ def save_members(members: Sequence[Model], folder: Path, *, overwrite: bool) -> 
         overwrite: Whether existing files are replaced.
 
     Raises:
+        NotADirectoryError: It is a file, or has the name of one.
         FileExistsError: The folder has an ensemble and `overwrite` is `False`.
     """
+    if folder.suffix == ".kt" or folder.is_file():
+        raise NotADirectoryError(
+            f"{folder} is the name of a file, and an ensemble has a file for each member. Give the name of a folder."
+        )
     old = _files(folder)
     if old and not overwrite:
         raise FileExistsError(f"{folder} has an ensemble of {len(old)} members; pass overwrite=True to replace it.")
@@ -39,7 +44,8 @@ def load_members(folder: Path, load_arguments: Mapping[str, Any]) -> list[Model]
     """
     files = _files(folder)
     if not files:
-        raise FileNotFoundError(f"there is no ensemble in {folder}: {_file(folder, 0).name} is missing.")
+        advice = " It is a file: kt.load_model reads a single model." if folder.is_file() else ""
+        raise FileNotFoundError(f"there is no ensemble in {folder}: {_file(folder, 0).name} is missing.{advice}")
     return [load_model(path, **load_arguments) for path in files]
 
 

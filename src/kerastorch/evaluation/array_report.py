@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from kerastorch.core.errors import mismatch
+from kerastorch.core.errors import mismatch, shown
 from kerastorch.core.tables import column_names
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.evaluation.build_report import ReportOptions, build_report, check_names, check_task
 from kerastorch.evaluation.evaluation_report import Report
 from kerastorch.evaluation.from_arrays import from_arrays
 from kerastorch.evaluation.row_inputs import row_inputs
-from kerastorch.evaluation.slices import find_groups
+from kerastorch.evaluation.slices import find_groups, texts_of_numbers
+from kerastorch.evaluation.table_classes import classes_of_table
 from kerastorch.plots.arrays import to_array
 
 
@@ -42,11 +43,14 @@ def report_from_predictions(
         y_true: Targets: class numbers or names, shape `(rows,)`; one-hot rows; zeros and ones, `(rows, labels)`; or
             values, `(rows,)` or `(rows, columns)`.
         y_pred: Predictions: probabilities of all classes, `(rows, classes)`; the probability of the second class,
-            `(rows,)` or `(rows, 1)`, or of each label, `(rows, labels)`; class numbers or names; or values.
+            `(rows,)` or `(rows, 1)`, or of each label, `(rows, labels)`; class numbers or names; or values. The columns
+            of a table name the classes.
         sample_weight: A weight for each row. Default: 1 each.
         by: As for `report`: an array with a label for each row, or a dict or table of them.
-        class_names: As for `report`; if classes are names, in the order of the columns of `y_pred`.
-        task: As for `report`. Default: inferred from the arrays.
+        class_names: As for `report`; if classes are names, in the order of the columns of `y_pred`. Default: the names
+            of these columns if `y_pred` is a table, else the alphabetical order.
+        task: As for `report`. Default: inferred from the arrays. Whole numbers as floats on both sides can be classes
+            or values, and need it.
         from_logits: Whether `y_pred` holds logits. Default `False`.
         threshold: As for `report`. Default 0.5.
         confidence: As for `report`. Default 0.95.
@@ -68,7 +72,7 @@ def report_from_predictions(
     (0.75, [[2, 0], [1, 1]])
     """
     options = ReportOptions.of(threshold, confidence, n_bootstrap, seed, n_bins, level, n_worst, min_rows)
-    names = check_names(class_names)
+    y_true, names = classes_of_table(y_true, y_pred, check_names(class_names))
     found = from_arrays(
         y_true,
         y_pred,
@@ -91,10 +95,13 @@ def report_on_estimator(
     """
     predict = getattr(estimator, "predict_proba", None) or getattr(estimator, "predict", None)
     if not callable(predict) or isinstance(estimator, type):
-        raise TypeError(f"model must be a compiled model, or an estimator with predict, got {estimator!r}.")
+        advice = " Pass its attribute model." if hasattr(getattr(estimator, "model", None), "predict") else ""
+        raise TypeError(
+            f"model must be a compiled model, or an estimator with predict, got {shown(estimator)}.{advice}"
+        )
     if y is None:
         raise ValueError("a report on an estimator needs y, got None.")
-    predicted, true, names = predict(x), to_array("y", y), check_names(class_names)
+    predicted, true, names = _one_array(predict(x)), to_array("y", y), check_names(class_names)
     classes = getattr(estimator, "classes_", None)
     if isinstance(classes, np.ndarray) and classes.ndim == 1:
         wrong = ~np.isin(true, classes)
@@ -102,8 +109,10 @@ def report_on_estimator(
             raise ValueError(f"y has the class {true[wrong].flat[0]!r}, which the estimator was not trained on.")
         true = np.searchsorted(classes, true)
         predicted = predicted if np.ndim(predicted) == 2 else np.searchsorted(classes, predicted)
-        names = names or check_names(classes)
+        names = names or _names_of(classes)
         task = task or ("binary" if len(classes) == 2 else "multiclass")
+    if task is None and _predicts_values(estimator):
+        task = "regression"
     found = from_arrays(
         true,
         predicted,
@@ -114,6 +123,37 @@ def report_on_estimator(
         threshold=options.threshold,
     )
     return build_report(found, options, find_groups(by, x, found.n_rows), inputs=row_inputs(x, found.n_rows))
+
+
+def _one_array(predicted: Any) -> Any:
+    """Return predictions; of classifiers of several labels, which give a table for each, the probabilities of yes.
+
+    Raises:
+        ValueError: A label has other answers than two.
+    """
+    if not isinstance(predicted, list) or not predicted or np.ndim(predicted[0]) != 2:
+        return predicted
+    if any(one.shape[1] != 2 for one in predicted):
+        raise ValueError(
+            "the estimator has several outputs, and not each has two classes. Report on one at a time: "
+            "kt.evaluation.report_from_predictions(y[:, 0], estimator.predict(x)[:, 0])."
+        )
+    return np.stack([one[:, 1] for one in predicted], 1)
+
+
+def _names_of(classes: np.ndarray[Any, Any]) -> tuple[str, ...]:
+    """Return the classes of an estimator as names; whole numbers have no decimal point."""
+    return tuple(texts_of_numbers(classes) if classes.dtype.kind in "iuf" else map(str, classes))
+
+
+def _predicts_values(estimator: object) -> bool:
+    """Return whether scikit-learn takes an object for a regressor."""
+    from sklearn.base import is_regressor
+
+    try:
+        return bool(is_regressor(estimator))
+    except (AttributeError, TypeError):  # objects without tags
+        return False
 
 
 def check_from_logits(given: Any) -> bool | None:

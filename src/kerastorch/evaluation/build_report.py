@@ -249,8 +249,8 @@ def _slices(
 def _notes(found: Predictions, options: ReportOptions, n_resamples: int) -> list[str]:
     notes = []
     if found.n_rows < options.min_rows:
-        rows = "row" if found.n_rows == 1 else "rows"
-        notes.append(f"There are only {found.n_rows} {rows}: the numbers would be different for other rows.")
+        rows = "is only 1 row" if found.n_rows == 1 else f"are only {found.n_rows} rows"
+        notes.append(f"There {rows}: the numbers would be different for other rows.")
     if found.weight is not None:
         notes.append("Rows are weighted with sample_weight.")
     notes += _value_notes(found, options) if isinstance(found, ValuePredictions) else _class_notes(found, options)
@@ -274,6 +274,10 @@ def _class_notes(found: ClassPredictions | LabelPredictions, options: ReportOpti
             notes.append(f"{_listed(unseen)}: never predicted; the precision counts as 0.")
         if found.scores is None:
             notes.append("Only predicted classes are given, without probabilities: there are no curves.")
+        elif found.are_probabilities and bool(np.isin(found.scores, (0, 1)).all()):
+            notes.append(
+                "All probabilities are 0 or 1. Are they predicted classes? Then only counts of classes matter."
+            )
     else:
         alone = [name for name, column in zip(found.names, found.y.T, strict=True) if column.all() or not column.any()]
         if alone:

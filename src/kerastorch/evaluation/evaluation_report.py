@@ -71,13 +71,7 @@ class Report(ReportData):
         Raises:
             ValueError: The name ends in something else.
         """
-        file = parse_path("path", path)
-        suffix = file.suffix.lower()
-        if suffix not in (".json", ".txt"):
-            raise mismatch("path", str(file), "a name that ends in .json or .txt", "report.plot(path=...) saves plots.")
-        check_writable(file)
-        content = str(self) if suffix == ".txt" else json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
-        file.write_text(content + "\n", encoding="utf-8")
+        _save(self, path)
 
     def plot(self, path: str | os.PathLike[str] | None = None, *, kind: str | None = None) -> Figure:
         """Plot the report (needs matplotlib).
@@ -106,6 +100,21 @@ class Report(ReportData):
     __repr__ = __str__
 
 
+def _save(report: Report | Reports, path: str | os.PathLike[str]) -> None:
+    """Write the text of a report, or its numbers as JSON, to a file.
+
+    Raises:
+        ValueError: The name ends in something else than `.json` or `.txt`.
+    """
+    file = parse_path("path", path)
+    suffix = file.suffix.lower()
+    if suffix not in (".json", ".txt"):
+        raise mismatch("path", str(file), "a name that ends in .json or .txt", "report.plot(path=...) saves plots.")
+    check_writable(file)
+    content = str(report) if suffix == ".txt" else json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
+    file.write_text(content + "\n", encoding="utf-8")
+
+
 class Reports(Mapping[str, Report]):
     """The reports on a model of several outputs, by the name of the output.
 
@@ -128,13 +137,53 @@ class Reports(Mapping[str, Report]):
     def __len__(self) -> int:
         return len(self._reports)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers of all reports by output."""
-        return {name: one.to_dict() for name, one in self._reports.items()}
+    def frame(self, part: str = "metrics") -> Any:
+        """Return a part of all reports as a pandas DataFrame, whose first index is the output (needs pandas).
 
-    def plot(self) -> dict[str, Figure]:
-        """Return a figure for each output, by its name (needs matplotlib)."""
-        return {name: one.plot() for name, one in self._reports.items()}
+        Args:
+            part: As for `Report.frame`. Outputs whose report has no such part are left out.
+
+        Raises:
+            ValueError: No report has this part.
+            ImportError: Pandas is not installed.
+        """
+        having = {name: one for name, one in self._reports.items() if report_tables.has_part(one, part)}
+        frames = {name: one.frame(part) for name, one in (having or self._reports).items()}
+        import pandas as pd
+
+        return pd.concat(frames, names=["output"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return `logs`, and as `outputs` the numbers of the report on each output."""
+        outputs = {name: one.to_dict() for name, one in self._reports.items()}
+        return {"logs": report_tables.plain(self.logs), "outputs": outputs}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all reports to one file.
+
+        Args:
+            path: A name that ends in `.json`, for `to_dict()`, or in `.txt`, for the text.
+
+        Raises:
+            ValueError: The name ends in something else.
+        """
+        _save(self, path)
+
+    def plot(self, path: str | os.PathLike[str] | None = None, *, kind: str | None = None) -> dict[str, Figure]:
+        """Return a figure for each output, by its name (needs matplotlib).
+
+        Args:
+            path: Files to save the figures to: `"report.png"` stands for `"report-NAME.png"` with the names of the
+                outputs. Default `None`: nothing is saved. The name of a panel counts as `kind`.
+            kind: As for `Report.plot`. Outputs whose report has no such panel are left out.
+
+        Raises:
+            ImportError: Matplotlib is not installed.
+            ValueError: No report has such a panel, or the suffix of `path` is unknown.
+        """
+        from kerastorch.evaluation.report_plots import plot_reports
+
+        return plot_reports(self._reports, path, kind)
 
     def __str__(self) -> str:
         logs = report_text.logs_line(self.logs)

@@ -17,6 +17,7 @@ from kerastorch.evaluation.predictions import (
     ValuePredictions,
 )
 from kerastorch.evaluation.score_reader import checked_probabilities, sigmoid, softmax
+from kerastorch.evaluation.slices import texts_of_numbers
 from kerastorch.plots.arrays import check_same_rows, to_array
 from kerastorch.plots.labels import check_same_kind
 
@@ -109,12 +110,29 @@ def _find_task(true: Array, predicted: Array, from_logits: bool) -> Task:
         return "binary"
     if are_integers and predicted.dtype.kind in "biu":
         return _of_integers(true)
+    _check_no_class_numbers(true, predicted)
     if are_zero_or_one:
         raise ValueError(
             f"y_true holds zeros and ones, and y_pred values from {predicted.min():.3g} to {predicted.max():.3g}. Pass "
             "from_logits=True if they are logits, or task='regression'."
         )
     return "regression"
+
+
+def _check_no_class_numbers(true: Array, predicted: Array) -> None:
+    """Raise an error if whole numbers that are stored as floats may be classes.
+
+    Raises:
+        ValueError: Targets and predictions are whole, and some targets are equal.
+    """
+    if not all(one.dtype.kind != "f" or bool((one == np.round(one)).all()) for one in (true, predicted)):
+        return
+    count = len(np.unique(true))
+    if count <= MOST_CLASSES and count < len(true):
+        raise ValueError(
+            f"y_true and y_pred hold whole numbers, not both as integers, and y_true has {count} values: classes or "
+            "values? Pass task='multiclass' if they are classes, task='regression' if they are values."
+        )
 
 
 def _of_integers(true: Array) -> Task:
@@ -226,7 +244,7 @@ def _two_classes(true: Array, names: tuple[str, ...] | None) -> tuple[Array, tup
         raise ValueError(
             f"y_true has {len(found)} classes, and y_pred the probability of one. Pass a column for each class."
         )
-    return np.searchsorted(found, true), names or tuple(f"{one:g}" for one in found)
+    return np.searchsorted(found, true), names or tuple(texts_of_numbers(found))
 
 
 def _class_numbers(

@@ -10,6 +10,7 @@ from torch import nn
 from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.progress_bar import Verbose
 from kerastorch.core.channel_tracking import known_channel_axes
+from kerastorch.core.errors import unknown
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.loader_checks import check_keeps_order
 from kerastorch.evaluation.array_report import check_from_logits, columns_of, report_on_estimator
@@ -115,6 +116,8 @@ def report(
             return_dict=True, check_finite=check_finite, workers=workers,
         ),
     )  # fmt: skip
+    for argument, value in (("class_names", class_names), ("task", task), ("from_logits", from_logits)):
+        _check_outputs(argument, value, list(collected))
     reports = {}
     for name, one in collected.items():
         facts = _facts(
@@ -172,6 +175,21 @@ def _collect(
                 ) from error
     with collecting(trainer) as collected:
         return trainer, collected, evaluate()
+
+
+def _check_outputs(argument: str, value: Any, outputs: list[str]) -> None:
+    """Check that an argument that is a dict by output has the names of outputs.
+
+    Raises:
+        ValueError: The model has no output of a name, or one output alone.
+    """
+    if not isinstance(value, Mapping) or set(value) <= set(outputs):
+        return
+    if outputs == [""]:
+        kind = f"{argument} is a dict with {', '.join(map(repr, value))}"
+        raise ValueError(f"{kind}, and the model has one output. Pass the value for it alone.")
+    name = next(name for name in value if name not in outputs)
+    raise unknown(f"output in {argument}", str(name), outputs)
 
 
 def _of_output(value: Any, name: str) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from kerastorch.core.errors import check_choice
 from kerastorch.core.optional_dependency import require_package
+from kerastorch.core.path_checks import parse_path
 from kerastorch.evaluation import class_panels, value_panels
 from kerastorch.evaluation.predictions import ClassPredictions, ValuePredictions
 from kerastorch.evaluation.report_data import ReportData
@@ -37,11 +39,10 @@ def plot_report(report: ReportData, path: str | os.PathLike[str] | None, kind: s
         ValueError: The report has no such panel.
     """
     require_package("Report.plot", "matplotlib")
-    if isinstance(path, str) and kind is None and not Path(path).suffix:
-        path, kind = None, path
+    path, kind = _path_or_kind(path, kind)
     target = Target("Report.plot", path, name="path")
     panels = _panels(report)
-    known = [*panels, *(["worst"] if _has_images(report) else [])]
+    known = _kinds(report)
     if kind is not None:
         kind = check_choice(f"kind of plot of this {report.task} report", kind, known)
     if kind == "worst":
@@ -55,6 +56,44 @@ def plot_report(report: ReportData, path: str | os.PathLike[str] | None, kind: s
     for one, panel in zip(axes, shown.values(), strict=True):
         panel(one, report)
     return target.save(figure)
+
+
+def plot_reports(
+    reports: Mapping[str, ReportData], path: str | os.PathLike[str] | None, kind: str | None
+) -> dict[str, Figure]:
+    """Return the figure of each report, by the name of its output.
+
+    Args:
+        reports: The reports.
+        path: File to save the figures to, with the name of the output before the suffix; or `None`.
+        kind: Name of a single panel, which at least one report has; `None` for all panels.
+
+    Raises:
+        ImportError: Matplotlib is not installed.
+        ValueError: No report has such a panel.
+    """
+    path, kind = _path_or_kind(path, kind)
+    having = {name: one for name, one in reports.items() if kind is None or kind in _kinds(one)} or reports
+    file = None if path is None else parse_path("path", path)
+    found = {}
+    for name, one in having.items():
+        text = re.sub(r"[^\w.-]", "_", name)
+        own = None if file is None else file.with_name(f"{file.stem}-{text}{file.suffix}")
+        found[name] = plot_report(one, own, kind)
+    return found
+
+
+def _path_or_kind(
+    path: str | os.PathLike[str] | None, kind: str | None
+) -> tuple[str | os.PathLike[str] | None, str | None]:
+    """Return the path and the name of a panel, which may stand in the place of the path."""
+    if isinstance(path, str) and kind is None and not Path(path).suffix:
+        return None, path
+    return path, kind
+
+
+def _kinds(report: ReportData) -> list[str]:
+    return [*_panels(report), *(["worst"] if _has_images(report) else [])]
 
 
 def _panels(report: ReportData) -> dict[str, Panel]:

@@ -31,6 +31,11 @@ def table(report: ReportData, part: str) -> tuple[list[str], Rows]:
     return index, rows()
 
 
+def has_part(report: ReportData, part: str) -> bool:
+    """Return whether a report has a part."""
+    return part in _makers(report)
+
+
 def _makers(report: ReportData) -> dict[str, Any]:
     """Return for each part that the report has its index and a function that returns its rows."""
     found: dict[str, Any] = {"metrics": (["metric"], lambda: _metrics(report))}
@@ -152,15 +157,15 @@ def to_dict(report: ReportData) -> dict[str, Any]:
             found[part] = table(report, part)[1]
     if report.confusion is not None:
         found["confusion"] = report.confusion.tolist()
-    return _plain({**found, "notes": list(report.notes)})  # type: ignore[no-any-return]
+    return plain({**found, "notes": list(report.notes)})  # type: ignore[no-any-return]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a structure whose numbers are those of JSON."""
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -129,10 +129,31 @@ def _numbers(array: Array, is_missing: Array) -> dict[str, Array]:
     """Return the rows of each number, or of the quarters of the numbers if there are many different ones."""
     values = np.unique(array[~is_missing])
     if len(values) <= MAX_NUMBERS:
-        return {f"{value:g}": array == value for value in values}
+        return {text: array == value for text, value in zip(texts_of_numbers(values), values, strict=True)}
     edges = np.unique(np.quantile(array[~is_missing].astype(np.float64), [0, 0.25, 0.5, 0.75, 1]))
+    texts = texts_of_numbers(edges, 4)
     found = {}
     for number, (low, high) in enumerate(itertools.pairwise(edges.tolist())):
         is_within = (array <= high) & ((array > low) if number else (array >= low))
-        found[f"{low:.4g} to {high:.4g}"] = is_within & ~is_missing
+        found[f"{texts[number]} to {texts[number + 1]}"] = is_within & ~is_missing
     return found
+
+
+def texts_of_numbers(values: Array, digits: int = 6) -> list[str]:
+    """Return different numbers as different texts, with as few digits as that needs.
+
+    Args:
+        values: Different numbers, `(n,)`.
+        digits: The least number of digits of numbers that are not whole.
+
+    >>> texts_of_numbers(np.array([0.1, 2.0])), texts_of_numbers(np.array([1234567, 1234568]))
+    (['0.1', '2'], ['1234567', '1234568'])
+    """
+    if values.dtype.kind != "f":
+        return [str(int(value)) for value in values]
+    texts = [f"{value:.{digits}g}" for value in values]
+    for more in range(digits, 18):
+        if len(set(texts)) == len(texts):
+            break
+        texts = [np.format_float_positional(value, more, unique=False, fractional=False, trim="-") for value in values]
+    return texts

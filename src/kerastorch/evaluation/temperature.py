@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kerastorch.module.trainable_model import TrainableModel
 
 _COPIED = ("loss", "metrics", "weighted_metrics", "precision", "prepare_batch")  # arguments of compile
+_OF_MODEL = ("predict", "predict_on_batch", "predict_proba", "evaluate", "save", "export", "compile", "fit")
 _QUESTIONS = ("sigmoid", "log_sigmoid")
 
 
@@ -89,6 +90,12 @@ class TemperatureScaling:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    if not TYPE_CHECKING:  # a type checker would accept every name
+
+        def __getattr__(self, name: str) -> Any:
+            advice = f" It is a method of the scaled model: result.model.{name}(...)." if name in _OF_MODEL else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}.{advice}")
 
     def frame(self) -> Any:
         """Return the scores as a pandas DataFrame with the rows `before` and `after` (needs pandas)."""

@@ -64,7 +64,15 @@ def _call_build_function(function: Callable[..., Any], x: Any, y: Any, arguments
         if name not in given and name not in arguments
     ]
     values = [] if given else [x, y][: len(missing)]  # other names, such as build_fn(data, target)
-    return function(**dict(zip(missing, values, strict=False)), **given, **arguments)
+    named = {**dict(zip(missing, values, strict=False)), **given, **arguments}
+    try:
+        inspect.signature(function).bind(**named)
+    except TypeError as error:
+        raise TypeError(
+            f"model: {_name(function)} is called with X and y: {error}. Write def build_fn(X, y), and pass "
+            "the values of further parameters in model_kwargs."
+        ) from None
+    return function(**named)
 
 
 def network_of_module(module: object, options: Mapping[str, Any], x: Any, targets: Targets) -> Model:
