@@ -65,6 +65,34 @@ def read(path: Path, *, follow_symlinks: bool = False) -> memoryview:
         CheckpointError: The path is no regular file, or a symbolic link, or there is not enough memory.
         FileNotFoundError: The file does not exist.
     """
+    with _open_regular(path, follow_symlinks) as (file, size):
+        data = _allocate(size, path)
+        if _read_all(file, data) < len(data):
+            raise CheckpointCorruptError(f"{path} became shorter while it was read.")
+        return data
+
+
+def read_range(path: Path, begin: int, end: int) -> memoryview:
+    """Return the bytes from `begin` to before `end` of a regular file.
+
+    Raises:
+        CheckpointCorruptError: The file is shorter.
+        CheckpointError: The path is no regular file, or a symbolic link, or there is not enough memory.
+        FileNotFoundError: The file does not exist.
+    """
+    with _open_regular(path, False) as (file, size):
+        if end > size:
+            raise CheckpointCorruptError(f"{path} was cut off: it has {size} bytes, and should have at least {end}.")
+        os.lseek(file, begin, os.SEEK_SET)
+        data = _allocate(end - begin, path)
+        if _read_all(file, data) < len(data):
+            raise CheckpointCorruptError(f"{path} became shorter while it was read.")
+        return data
+
+
+@contextmanager
+def _open_regular(path: Path, follow_symlinks: bool) -> Iterator[tuple[int, int]]:
+    """Open a regular file for reading; yield its descriptor and its size."""
     mode = os.stat(path, follow_symlinks=follow_symlinks).st_mode
     if stat.S_ISLNK(mode):
         raise CheckpointError(f"{path} is a symbolic link; give the file itself.")
@@ -76,10 +104,7 @@ def read(path: Path, *, follow_symlinks: bool = False) -> memoryview:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             raise CheckpointError(f"{path} is no file.")
-        data = _allocate(status.st_size, path)
-        if _read_all(file, data) < len(data):
-            raise CheckpointCorruptError(f"{path} became shorter while it was read.")
-        return data
+        yield file, status.st_size
     finally:
         os.close(file)
 

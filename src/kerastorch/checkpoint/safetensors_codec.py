@@ -27,7 +27,7 @@ DTYPES = {
 }  # fmt: skip
 METADATA = "__metadata__"  # key of the header that names no tensor
 MAX_AXES = 64  # of a tensor
-_DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class Decoded(NamedTuple):
@@ -37,8 +37,8 @@ class Decoded(NamedTuple):
     metadata: dict[str, str]
 
 
-class _TensorEntry(NamedTuple):
-    """Entry of the header for one tensor, with the range of its bytes after the header."""
+class TensorEntry(NamedTuple):
+    """Entry for one tensor, with the range of its bytes: after the header, or in the file."""
 
     dtype: torch.dtype
     shape: list[int]
@@ -68,7 +68,7 @@ def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = N
         piece = _tensor_bytes(name, tensor)
         end = begin + len(piece)
         header[name] = {
-            "dtype": _DTYPE_NAMES[tensor.dtype],
+            "dtype": DTYPE_NAMES[tensor.dtype],
             "shape": list(tensor.shape),
             "data_offsets": [begin, end],
         }
@@ -89,7 +89,7 @@ def _tensor_bytes(name: str, tensor: Tensor) -> memoryview:
             f"{name} has the class {kind} of {package}, which consists of other tensors and cannot be saved as one; "
             "save the model before its weights are quantized or split, or use torch.save(model.state_dict(), path)."
         )
-    if tensor.dtype not in _DTYPE_NAMES:
+    if tensor.dtype not in DTYPE_NAMES:
         raise TypeError(f"{name} has dtype {tensor.dtype}, which cannot be saved.")
     if sys.byteorder != "little":
         raise TypeError("saving needs a machine whose numbers are little-endian.")
@@ -120,7 +120,7 @@ def decode(data: memoryview, name: str) -> Decoded:
         spans.append((entry.begin, entry.end))
         if entry.end > len(tensor_bytes):
             raise damaged_file(name, f"{key!r} lies beyond its end")
-        tensors[key] = _decode_tensor(tensor_bytes[entry.begin : entry.end], entry, key, name)
+        tensors[key] = decode_tensor(tensor_bytes[entry.begin : entry.end], entry, key, name)
     _check_spans(spans, len(tensor_bytes), name)
     return Decoded(tensors, metadata)
 
@@ -135,27 +135,37 @@ def _split_header(data: memoryview, name: str) -> tuple[dict[str, Any], memoryvi
     return parse_json(data[8 : 8 + size], name), data[8 + size :]
 
 
-def _parse_entry(key: str, description: Any, name: str) -> _TensorEntry:
+def _parse_entry(key: str, description: Any, name: str) -> TensorEntry:
     if not isinstance(description, dict) or set(description) != {"dtype", "shape", "data_offsets"}:
         raise damaged_file(name, f"{key!r} is not described")
     dtype, shape, offsets = description["dtype"], description["shape"], description["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise damaged_file(name, f"{key!r} has the dtype {dtype!r}")
-    if not _are_sizes(shape) or len(shape) > MAX_AXES or not _are_sizes(offsets) or len(offsets) != 2:
+    if not are_sizes(shape) or len(shape) > MAX_AXES or not are_sizes(offsets) or len(offsets) != 2:
         raise damaged_file(name, f"{key!r} has no proper shape and offsets")
     begin, end = offsets
     if begin > end or math.prod(shape) * DTYPES[dtype].itemsize != end - begin:
         raise damaged_file(name, f"{key!r} of shape {shape} cannot have {end - begin} bytes")
-    return _TensorEntry(DTYPES[dtype], shape, begin, end)
+    return TensorEntry(DTYPES[dtype], shape, begin, end)
 
 
-def _are_sizes(value: Any) -> bool:
+def are_sizes(value: Any) -> bool:
     """Return whether a value is a list of integers from 0 to 2**63 - 1."""
     return isinstance(value, list) and all(type(size) is int and 0 <= size < 2**63 for size in value)
 
 
-def _decode_tensor(data: memoryview, entry: _TensorEntry, key: str, name: str) -> Tensor:
-    """Return a tensor as a view of its bytes, or a copy if they are not aligned."""
+def decode_tensor(data: memoryview, entry: TensorEntry, key: str, name: str) -> Tensor:
+    """Return a tensor as a view of its bytes, or a copy if they are not aligned.
+
+    Args:
+        data: The bytes of the tensor alone, writable.
+        entry: Its dtype and shape.
+        key: Its name, for error messages.
+        name: Name of the file, for error messages.
+
+    Raises:
+        CheckpointCorruptError: The bytes are no such tensor.
+    """
     try:
         if not len(data):
             return torch.empty(entry.shape, dtype=entry.dtype)
