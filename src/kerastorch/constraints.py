@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.absent_names import absent_name
+from kerastorch.core.distributed_tensors import copy_values, full_tensor, is_distributed_tensor
 from kerastorch.core.errors import check_float, check_int
 from kerastorch.core.keras_names import CONSTRAINTS
 from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import resolve
+from kerastorch.core.ownership import is_own
 from kerastorch.core.serialization import Configurable
 
 __all__ = [
@@ -174,7 +176,10 @@ def collect_constraints(module: nn.Module) -> list[ConstrainedWeight]:
 def apply_constraints(constrained_weights: Iterable[tuple[Tensor, Constraint]]) -> None:
     """Apply constraints to their weights, in place."""
     for weight, constraint in constrained_weights:
-        weight.copy_(constraint(weight))
+        if is_distributed_tensor(weight) and not is_own(constraint):  # it may combine the weight with plain tensors
+            copy_values(weight, constraint(full_tensor(weight)))
+        else:
+            weight.copy_(constraint(weight))
 
 
 def __dir__() -> list[str]:

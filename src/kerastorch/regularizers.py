@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -11,6 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.absent_names import absent_name
+from kerastorch.core.distributed_tensors import (
+    average_gradient,
+    device_mesh,
+    full_tensor,
+    group_by_mesh,
+    is_distributed_tensor,
+)
 from kerastorch.core.errors import check_float, suggest
 from kerastorch.core.keras_names import REGULARIZERS
 from kerastorch.core.module_tree import named_modules
@@ -143,6 +151,48 @@ class Penalty(NamedTuple):
     name: str
     weight: nn.Parameter
     regularizer: Regularizer
+
+    def compute(self) -> Tensor:
+        """Return the penalty, a plain scalar; that of a weight of several processes is equal in all of them."""
+        return _plain(self._compute_on_mesh(), self.weight)
+
+    def _compute_on_mesh(self) -> Tensor:
+        """Return the penalty, as a tensor of the weight's mesh if the regularizer is a sum over elements."""
+        # a regularizer may combine the weight with plain tensors, which torch refuses beside one of several processes
+        takes_parts = not is_distributed_tensor(self.weight) or isinstance(self.regularizer, L1L2)
+        return self.regularizer(self.weight if takes_parts else full_tensor(self.weight))
+
+
+def add_penalties(total: Tensor, penalties: Iterable[Penalty]) -> Tensor:
+    """Return a loss plus penalties on weights; those of weights on the same mesh are exchanged at once.
+
+    Args:
+        total: The loss, a plain scalar.
+        penalties: Weights and their regularizers.
+    """
+    by_mesh: dict[Hashable, list[Penalty]] = {}
+    for penalty in penalties:
+        if is_distributed_tensor(penalty.weight):
+            by_mesh.setdefault(device_mesh(penalty.weight), []).append(penalty)
+        else:
+            total = total + penalty.regularizer(penalty.weight)
+    for some in by_mesh.values():
+        for values in group_by_mesh(one._compute_on_mesh() for one in some):
+            total = total + _plain(functools.reduce(torch.add, values), some[0].weight)
+    return total
+
+
+def _plain(value: Tensor, weight: Tensor) -> Tensor:
+    """Return a penalty as a plain scalar.
+
+    Its gradient does not go through the mean over processes that `fully_shard` computes for those of the data, so the
+    factors by which processes scale their losses, which are 1 on average, are averaged here.
+
+    Args:
+        value: The penalty, plain or on the mesh of its weight.
+        weight: The weight, plain or on a mesh.
+    """
+    return average_gradient(full_tensor(value), weight)
 
 
 def collect_penalties(module: nn.Module, patterns: Mapping[str, Regularizer] | None = None) -> list[Penalty]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from kerastorch.core.distributed_tensors import is_distributed_tensor, is_true_everywhere, local_part
 from kerastorch.core.torch_private import foreach_norm, foreach_unscale_, sparse_values
 
 FREE = ("cpu",)  # types of devices whose values are read without a synchronisation
@@ -34,8 +35,12 @@ def all_finite(loss: Tensor, grads: list[Tensor]) -> bool:
     """Return whether a loss and all gradients are finite, with one device synchronisation.
 
     If a sum or a norm is finite, so are its terms. Since finite terms may overflow, an infinite sum decides nothing,
-    and the elements are checked one by one.
+    and the elements are checked one by one. If several processes hold the gradients together, each checks its loss and
+    its part, and all of them return whether all are finite.
     """
+    shared = next(filter(is_distributed_tensor, grads), None)
+    if shared is not None:
+        return is_true_everywhere(all_finite(loss, list(map(local_part, grads))), shared)
     if free_to_read(loss):
         if not math.isfinite(loss.item()):
             return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerastorch.core.sharded_modules import class_before_sharding
+
 PACKAGE = __name__.partition(".")[0]  # the import name of this package
 
 
@@ -37,4 +39,8 @@ def is_from(thing: Any, *modules: str) -> bool:
     (True, False)
     """
     origin = str(getattr(thing, "__module__", None) or type(thing).__module__)
+    if origin.startswith("torch.distributed."):
+        kind = thing if isinstance(thing, type) else type(thing)
+        if (before := class_before_sharding(kind)) is not kind:
+            origin = before.__module__
     return any(origin == module or origin.startswith(f"{module}.") for module in modules)

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from torch import nn
 
+from kerastorch.core.sharded_modules import class_before_sharding
+
 _DECLARED, _JOINED = "_declared_class", "_joined_class"  # attributes of classes, which subclasses must not inherit
 
 
@@ -46,7 +48,8 @@ class HasTorchClass(Protocol):
 def declared_class(kind: type) -> type:
     """Return the class in whose place a layer has got a class that also derives from one of torch.
 
-    Every other class is returned unchanged.
+    A class that `fully_shard` has put in the place of another one counts as that. Every other class is returned
+    unchanged.
 
     >>> import torch
     >>> from kerastorch.layers import Dense
@@ -55,6 +58,7 @@ def declared_class(kind: type) -> type:
     >>> type(layer) is Dense, declared_class(type(layer)) is Dense, isinstance(layer, nn.Linear)
     (False, True, True)
     """
+    kind = class_before_sharding(kind)
     return cast(type, vars(kind).get(_DECLARED, kind))
 
 

@@ -18,6 +18,7 @@ from torch.nn import init
 from torch.nn.modules import batchnorm, conv, dropout
 
 from kerastorch.core import kernel_substitutes
+from kerastorch.core.distributed_tensors import has_one_mesh
 
 
 class _Missing:
@@ -158,11 +159,23 @@ def compiling_flag() -> Iterator[None]:
 # --- kernels ---------------------------------------------------------------------------------------------------
 
 
+def _unless_mixed(name: str, substitute: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a kernel for many tensors; it is replaced by a loop for those that torch does not take together."""
+    kernel: Callable[..., Any] | None = getattr(torch, name, None)
+    if kernel is None:
+        return substitute
+
+    def call(tensors: list[Tensor], *args: Any, **kwargs: Any) -> Any:
+        return (kernel if has_one_mesh(tensors) else substitute)(tensors, *args, **kwargs)
+
+    return call
+
+
 # One call for many tensors: norms and clipping of gradients, weight decay, accumulation, copies of weights.
-foreach_norm: Callable[..., Any] = getattr(torch, "_foreach_norm", kernel_substitutes.norms)
-foreach_copy_: Callable[..., Any] = getattr(torch, "_foreach_copy_", kernel_substitutes.copy_)
-foreach_mul_: Callable[..., Any] = getattr(torch, "_foreach_mul_", kernel_substitutes.mul_)
-foreach_div_: Callable[..., Any] = getattr(torch, "_foreach_div_", kernel_substitutes.div_)
+foreach_norm = _unless_mixed("_foreach_norm", kernel_substitutes.norms)
+foreach_copy_ = _unless_mixed("_foreach_copy_", kernel_substitutes.copy_)
+foreach_mul_ = _unless_mixed("_foreach_mul_", kernel_substitutes.mul_)
+foreach_div_ = _unless_mixed("_foreach_div_", kernel_substitutes.div_)
 
 
 def foreach_kernel(name: str) -> Callable[..., Any]:

@@ -188,7 +188,7 @@ class Layer(WeightsMixin, Configurable):
         Warns:
             UserWarning: A layer has an `activity_regularizer`, and no step is running.
         """
-        return [*added_losses(self), *(one.regularizer(one.weight) for one in collect_penalties(self))]
+        return [*added_losses(self), *(one.compute() for one in collect_penalties(self))]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; subclasses define this method.

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.distributed_tensors import has_one_mesh, is_distributed_tensor
 from kerastorch.core.errors import check_float
 from kerastorch.optimizers.learning_rate import with_learning_rate
 from kerastorch.optimizers.parameter_groups import ExceptBiasAndNorm, ParameterGroup, check_patterns, group_parameters
@@ -200,7 +201,8 @@ def named_parameters(params: Iterable[Any], owner: str) -> dict[str, Tensor]:
 def with_kernel(kind: type[TorchOptimizer], params: Iterable[Any], **arguments: Any) -> TorchOptimizer:
     """Return a `torch.optim` optimizer with its fused kernel, else its foreach kernel.
 
-    The fused kernel is used if the class has one and it supports the parameters.
+    The fused kernel is used if the class has one and it supports the parameters. If some of them are plain and others
+    belong to several processes, torch has no kernel for all of them, and they are updated one after the other.
 
     Args:
         kind: Class of the optimizer.
@@ -212,7 +214,10 @@ def with_kernel(kind: type[TorchOptimizer], params: Iterable[Any], **arguments: 
     known = inspect.signature(kind).parameters
     tensors = [tensor for group in params for tensor in (group["params"] if isinstance(group, dict) else [group])]
     tensors = [tensor[1] if isinstance(tensor, tuple) else tensor for tensor in tensors]
-    if "fused" in known and is_fusable(tensors):
+    if not has_one_mesh(tensors):
+        one_by_one: dict[str, Any] = {"foreach": False} if "foreach" in known else {}
+        return kind(params, **arguments, **one_by_one)
+    if "fused" in known and is_fusable(tensors) and (issubclass(kind, _FUSED_ON_MESHES) or not _on_mesh(tensors)):
         try:
             return kind(params, **arguments, fused=True)  # type: ignore[call-arg]
         except RuntimeError:  # the device has no such kernel
@@ -220,6 +225,14 @@ def with_kernel(kind: type[TorchOptimizer], params: Iterable[Any], **arguments: 
     if "foreach" in known and all(tensor.is_floating_point() for tensor in tensors):
         return kind(params, **arguments, foreach=True)  # type: ignore[call-arg]
     return kind(params, **arguments)
+
+
+# the classes whose fused kernels torch has for tensors of several processes, too
+_FUSED_ON_MESHES = (torch.optim.Adam, torch.optim.AdamW)
+
+
+def _on_mesh(tensors: Iterable[Tensor]) -> bool:
+    return any(map(is_distributed_tensor, tensors))
 
 
 def is_fusable(tensors: Iterable[Tensor]) -> bool:

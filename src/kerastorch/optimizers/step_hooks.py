@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.distributed_tensors import full_tensor, group_by_mesh, has_one_mesh
 from kerastorch.core.torch_private import foreach_mul_, foreach_norm
 
 TorchOptimizer = torch.optim.Optimizer
@@ -36,13 +37,26 @@ class Clip:
         if not _gradients(optimizer):
             return
         if self.how == "clipvalue":
-            nn.utils.clip_grad_value_(optimizer_parameters(optimizer), self.limit)
+            for weights in group_by_mesh(optimizer_parameters(optimizer)):
+                nn.utils.clip_grad_value_(weights, self.limit)
         elif self.how == "global_clipnorm":
-            nn.utils.clip_grad_norm_(optimizer_parameters(optimizer), self.limit)
+            _clip_global_norm(optimizer_parameters(optimizer), self.limit)
         else:
             gradients = _gradients(optimizer)
             norms = foreach_norm(gradients)
             foreach_mul_(gradients, [self.limit / norm.clamp(min=self.limit) for norm in norms])
+
+
+def _clip_global_norm(weights: list[Tensor], limit: float) -> None:
+    """Scale all gradients so that their common norm is at most `limit`."""
+    if has_one_mesh(weights):
+        nn.utils.clip_grad_norm_(weights, limit)
+        return
+    groups = [[weight for weight in group if weight.grad is not None] for group in group_by_mesh(weights)]
+    norms = [full_tensor(nn.utils.get_total_norm([weight.grad for weight in group])) for group in groups if group]  # type: ignore[misc]
+    total = torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]))
+    for group in groups:
+        nn.utils.clip_grads_with_norm_(group, limit, total)
 
 
 class Decay:

@@ -9,9 +9,11 @@ import textwrap
 
 import torch
 
+from kerastorch.core.distributed_tensors import is_distributed_tensor
 from kerastorch.core.ownership import is_from, is_own
 from kerastorch.core.torch_private import foreach_copy_
 from kerastorch.optimizers.scheduled_rate import set_step_count, step_count
+from kerastorch.optimizers.scipy_minimizer import ScipyMinimizer
 from kerastorch.optimizers.step_hooks import TorchOptimizer, optimizer_parameters
 
 
@@ -72,6 +74,20 @@ def _step_parameters(optimizer: TorchOptimizer) -> list[inspect.Parameter]:
     if inspect.isfunction(step) and inspect.unwrap(step) is inspect.unwrap(type(optimizer).step):
         parameters = parameters[1:]  # a schedule of torch wraps `step` on the instance: it shows `self`, which is bound
     return parameters
+
+
+def check_has_whole_weights(optimizer: TorchOptimizer) -> None:
+    """Raise an error if an optimizer joins all weights to one vector, and processes hold parts of the weights.
+
+    Raises:
+        ValueError: It is an optimizer of that kind.
+    """
+    joins = isinstance(optimizer, (torch.optim.LBFGS, ScipyMinimizer))
+    if joins and any(map(is_distributed_tensor, optimizer_parameters(optimizer))):
+        raise ValueError(
+            f"{type(optimizer).__name__} needs all weights in one vector, and each process holds a part of them "
+            "(fully_shard, tensor parallelism). Use another optimizer, such as Adam, or leave the model whole."
+        )
 
 
 class StepSnapshot:

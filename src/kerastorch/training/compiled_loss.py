@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kerastorch.checkpoint.module_state import capture_module_state, check_module_state, restore_module_state
 from kerastorch.losses.alignment import to_class_numbers
 from kerastorch.losses.base import Loss
-from kerastorch.regularizers import Penalty
+from kerastorch.regularizers import Penalty, add_penalties
 from kerastorch.training.auxiliary_losses import collect_auxiliary_losses
 from kerastorch.training.fused_activation import FinalActivation, record_logits
 from kerastorch.training.loss_pass import LossPassState, check_batch_weights
@@ -175,8 +175,7 @@ class CompiledLoss:
         if self._penalties or len(now.aux_losses) or now.has_activity_penalties:
             parts["data_loss"] = total
         parts |= now.aux_losses.metric_means()
-        for penalty in self._penalties:
-            total = total + penalty.regularizer(penalty.weight)
+        total = add_penalties(total, self._penalties)
         for auxiliary in now.aux_losses:
             total = total + auxiliary
         return LossOutput(total, parts, weight, weights)

@@ -13,6 +13,7 @@ from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import batch_rows
 from kerastorch.core.process_group import without_buffer_sync
+from kerastorch.core.sharded_modules import reshard
 from kerastorch.core.tensor_spec import specs_of
 from kerastorch.core.train_mode import evaluation_mode, training_mode
 from kerastorch.core.trainable import set_frozen_batchnorm_eval, sync_trainable
@@ -144,6 +145,7 @@ def evaluate(
         trainer.compiled_loss.attach(model, find_final_activation(model), batches.targets),
         evaluation_mode(model),
         without_buffer_sync(transfer.parts),
+        _sharded_again(transfer.parts),
         _gradient_mode(trainer),
     ):
         callbacks.emit("on_test_begin", {})
@@ -220,6 +222,7 @@ def predicting(trainer: Trainer, parts: Sequence[nn.Module]) -> Iterator[None]:
         trainer.evaluation_weights(),
         evaluation_mode(trainer.model, parts),
         without_buffer_sync(parts),
+        _sharded_again(parts),
         _gradient_mode(trainer),
     ):
         yield
@@ -311,6 +314,15 @@ def _fresh_metrics(trainer: Trainer) -> Iterator[MetricsTracker]:
         trainer.model.reset_metrics()
         with trainer.using(metrics), compiled:
             yield metrics
+
+
+@contextmanager
+def _sharded_again(parts: Sequence[nn.Module]) -> Iterator[None]:
+    """Let the modules hold their shards again at the end of a pass without backward passes."""
+    try:
+        yield
+    finally:
+        reshard(parts)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from kerastorch.optimizers.step_hooks import (
     overwrite_with_average,
 )
 from kerastorch.optimizers.step_options import StepOptions
-from kerastorch.training.closures import StepSnapshot, demands_closure, requires_closure
+from kerastorch.training.closures import StepSnapshot, check_has_whole_weights, demands_closure, requires_closure
 from kerastorch.training.constrain_hook import ConstrainHook
 from kerastorch.training.gradient_accumulation import GradientAccumulation
 from kerastorch.training.loss_scaling import UNSCALED, NoLossScaling
@@ -46,7 +46,8 @@ class OptimizerStep:
         only_own: Whether backward passes compute the gradients of this optimizer's weights alone.
 
     Raises:
-        ValueError: The optimizer computes the loss itself, and losses would be scaled.
+        ValueError: The optimizer computes the loss itself, and losses would be scaled; it needs all weights in one
+            vector, and processes hold parts of them.
 
     Attributes:
         accumulation: Sums of gradients over several batches.
@@ -65,6 +66,7 @@ class OptimizerStep:
         listeners: StepListeners | None = None,
         only_own: bool = False,
     ) -> None:
+        check_has_whole_weights(optimizer)
         self.optimizer, self.scaling = optimizer, scaling
         self._steps_from_gradients = demands_closure(optimizer)
         self.needs_closure = self._steps_from_gradients or requires_closure(optimizer)

@@ -211,7 +211,7 @@ class StepMixin(Functional):
             UserWarning: A layer has an `activity_regularizer`, and no step is running.
         """
         patterns = {} if self._trainer is None else self._trainer.weight_regularizers
-        return [*added_losses(self), *(one.regularizer(one.weight) for one in collect_penalties(self, patterns))]
+        return [*added_losses(self), *(one.compute() for one in collect_penalties(self, patterns))]
 
     @property
     def trainer(self) -> Trainer:

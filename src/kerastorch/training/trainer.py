@@ -15,6 +15,7 @@ from kerastorch.constraints import collect_constraints
 from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import is_built, modules, tensors
+from kerastorch.core.sharded_modules import reshard
 from kerastorch.core.trainable import sync_trainable
 from kerastorch.data.batch_reader import BatchReader
 from kerastorch.data.batches import Batch, Batches
@@ -255,6 +256,7 @@ class Trainer:
             class_weight: Weights by class number, in training.
         """
         parts = modules(self.model)
+        reshard(parts)
         found = {tensor.device for tensor in tensors(parts)}
         device = find_device(found, self.device)
         if found - {device}:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from kerastorch.core.distributed_tensors import device_mesh
 from kerastorch.optimizers.learning_rate import LearningRate
 from kerastorch.optimizers.update_rules.list_math import FOREACH, LOOPS, ListMath
 
@@ -18,7 +19,7 @@ Number: TypeAlias = "float | Tensor"
 
 @dataclass
 class Bucket:
-    """Weights of a parameter group that are updated together: one dtype, one device, one number of steps.
+    """Weights of a parameter group that are updated together: one dtype, one device or mesh, one number of steps.
 
     Attributes:
         rate: Learning rate.
@@ -120,7 +121,7 @@ class UpdateRule(LearningRate, torch.optim.Optimizer):
                     "sparse one. Make the embedding with sparse=False, or take SGD or Adagrad."
                 )
             state, step = self._count(weight, group)
-            key = (weight.dtype, weight.device, step) if group["foreach"] else number
+            key = (weight.dtype, weight.device, device_mesh(weight), step) if group["foreach"] else number
             bucket = buckets.setdefault(key, Bucket(rate, step, math))
             bucket.weights.append(weight)
             bucket.gradients.append(weight.grad)
