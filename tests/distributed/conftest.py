@@ -1,7 +1,6 @@
 """Groups of processes for the tests of this folder."""
 
 import pytest
-
 from support.ranks import Ranks
 
 

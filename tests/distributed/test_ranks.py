@@ -4,9 +4,8 @@ import os
 
 import pytest
 import torch
-from torch import distributed
-
 from support.ranks import RankError
+from torch import distributed
 
 
 def total(value):

@@ -47,7 +47,15 @@ class Combination(NamedTuple):
         Args:
             outputs: Outputs of one model or several, `(..., rows, ...)`; classes are counted from the last axis if
                 there are two axes.
+
+        Raises:
+            ValueError: They are whole numbers in place of probabilities or logits.
         """
+        if self.link is not None and outputs.dtype.kind != "f":
+            raise ValueError(
+                f"the members return {outputs.dtype}, such as class numbers, which have no mean. Let them return the "
+                "logits or probabilities that their loss takes."
+            )
         found: Array = outputs.astype(np.float64) if outputs.dtype.kind == "f" else outputs
         if self.kind == "logarithms":
             return np.exp(found)
@@ -79,3 +87,8 @@ class Combination(NamedTuple):
         """Return the combined output of several models, `(models, rows, ...)` -> `(rows, ...)`."""
         dtype = outputs.dtype if outputs.dtype.kind == "f" else np.float64
         return self.outputs(self.probabilities(outputs).mean(0), dtype)
+
+    def mean_probabilities(self, outputs: Array) -> Array:
+        """Return the mean of probabilities or values of several models; probabilities of logits are float64."""
+        mean: Array = self.probabilities(outputs).mean(0)
+        return mean.astype(outputs.dtype) if self.kind == "values" and outputs.dtype.kind == "f" else mean

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any, Literal, overload
-
-import numpy as np
-from torch import nn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.callback_list import to_list
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose
 from kerastorch.core.keyword_hints import KeywordHints
-from kerastorch.core.nested import leaves, map_structure
 from kerastorch.core.path_checks import parse_path
 from kerastorch.core.rng_state import capture_rng_states, preserved_rng_states, restore_rng_states
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.ensembles.bootstrap import bootstrap_rows, seed_from
 from kerastorch.ensembles.combination import Array, Combination
 from kerastorch.ensembles.ensemble_files import load_members, save_members
+from kerastorch.ensembles.mean_evaluation import collect_mean, repeatable
+from kerastorch.ensembles.output_kinds import OutputKinds, join_samples, stack_members
 from kerastorch.ensembles.uncertainty import Uncertainty
+from kerastorch.evaluation import model_report
+from kerastorch.evaluation.collect import CollectedOutputs
+from kerastorch.evaluation.evaluate_mixin import report_options
 from kerastorch.model import Model
+from kerastorch.training.log_names import in_keras_order
 from kerastorch.training_together.errors import CannotTrainTogether
 from kerastorch.training_together.train_together import FitTask, train_together
 from kerastorch.utils import set_random_seed
@@ -56,7 +57,7 @@ class Ensemble(KeywordHints):
         self.histories: tuple[History, ...] = ()
         self.alone_because: str | None = None
         self._rng_states = list(rng_states)
-        self._combinations = _combinations(self.members[0])
+        self._kinds = OutputKinds.of(self.members[0])
 
     def __len__(self) -> int:
         return len(self.members)
@@ -101,8 +102,14 @@ class Ensemble(KeywordHints):
 
         Raises:
             TypeError: `fit` has no argument of a name.
-            ValueError: As for `Model.fit`; or rows cannot be drawn from the data.
+            ValueError: As for `Model.fit`; the data are an iterator; or rows cannot be drawn from them.
         """
+        for name, data in (("x", x), ("validation_data", fit_arguments.get("validation_data"))):
+            if isinstance(data, Iterator):
+                raise ValueError(
+                    f"{name} is an iterator, which gives its batches once, and each of {len(self)} members needs them. "
+                    f"Pass a function that returns a new one: {name}=lambda: batches()."
+                )
         tasks = []
         for index, model in enumerate(self.members):
             restore = self._rng_states[index]
@@ -119,111 +126,142 @@ class Ensemble(KeywordHints):
         self.histories = tuple(histories)
         return self.histories
 
-    @overload
-    def predict(
-        self, x: Any, batch_size: int | None = None, verbose: Verbose = 0, *, members: Literal[False] = False
-    ) -> Any: ...
-
-    @overload
-    def predict(
-        self, x: Any, batch_size: int | None = None, verbose: Verbose = 0, *, members: Literal[True]
-    ) -> Any: ...
-
     @public_api
-    def predict(self, x: Any, batch_size: int | None = None, verbose: Verbose = 0, *, members: bool = False) -> Any:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Verbose = 0,
+        *,
+        members: bool = False,
+        mc_dropout: int | None = None,
+    ) -> Any:
         """Return the mean prediction, or those of all members.
 
         Outputs are of the kind that a single model returns. If these are logits, the result has the logits of the mean
         of the probabilities: for classes their logarithms, so that a softmax gives the mean.
 
         Args:
-            x: Inputs, as for `Model.predict`.
+            x: Inputs, as for `Model.predict`. The batches of a generator are kept in memory.
             batch_size: Rows of a batch. Default: as for `Model.predict`.
             verbose: As for `Model.predict`. Default 0.
             members: Whether to return the outputs of all members, `(members, rows, ...)`, in place of their mean.
+            mc_dropout: Number of outputs of each member with active dropout, as for `Model.predict`. The result has
+                this axis in front, `(mc_dropout, rows, ...)`: each is a mean over the members. With `members` it is
+                `(members, mc_dropout, rows, ...)`. Default: one output, without dropout.
 
         Returns:
             A NumPy array `(rows, ...)`; a tuple, list or dict of them if the members return one.
         """
-        outputs = self._outputs(x, batch_size, verbose)
+        outputs = self._outputs(x, batch_size, verbose, mc_dropout)
         if members:
-            return _stacked(outputs)
-        return _map_named(lambda name, one: self._combination(name).mean(one), _stacked(outputs))
+            return outputs
+
+        def mean(how: Combination, one: Array) -> Array:
+            found = how.mean(join_samples(one, mc_dropout, 1))
+            return found if mc_dropout is None else found.reshape(mc_dropout, -1, *found.shape[1:])
+
+        return self._output_kinds().map(mean, outputs)
 
     @public_api
     def predict_proba(self, x: Any, batch_size: int | None = None, verbose: Verbose = 0) -> Any:
         """Return the mean of the members' probabilities; of other values their mean. Arguments as for `predict`."""
-        outputs = _stacked(self._outputs(x, batch_size, verbose))
-        return _map_named(lambda name, one: self._combination(name).probabilities(one).mean(0), outputs)
+        outputs = self._outputs(x, batch_size, verbose)
+        return self._output_kinds().map(Combination.mean_probabilities, outputs)
 
     @public_api
-    def uncertainty(self, x: Any, batch_size: int | None = None, verbose: Verbose = 0) -> Any:
+    def uncertainty(
+        self, x: Any, batch_size: int | None = None, verbose: Verbose = 0, *, mc_dropout: int | None = None
+    ) -> Any:
         """Return how sure the members are of their predictions, and how far they agree.
 
         Args:
-            x: Inputs, as for `Model.predict`.
+            x: Inputs, as for `predict`.
             batch_size: Rows of a batch. Default: as for `Model.predict`.
             verbose: As for `Model.predict`. Default 0.
+            mc_dropout: Number of outputs of each member with active dropout; each counts as a member. Default: one
+                output, without dropout.
 
         Returns:
             An `Uncertainty`; a tuple, list or dict of them if the members return several outputs.
         """
-        outputs = _stacked(self._outputs(x, batch_size, verbose))
 
-        def of_output(name: str, one: Array) -> Uncertainty:
-            how = self._combination(name)
-            found = how.probabilities(one)
+        def of_output(how: Combination, one: Array) -> Uncertainty:
+            found = how.probabilities(join_samples(one, mc_dropout, 0))
             return Uncertainty.of(found, how.link, how.class_axis(found.ndim))
 
-        return _map_named(of_output, outputs)
+        return self._output_kinds().map(of_output, self._outputs(x, batch_size, verbose, mc_dropout))
 
     @public_api
     def evaluate(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         batch_size: int | None = None,
         verbose: Verbose = 0,
         sample_weight: Any = None,
         *,
         return_dict: bool = False,
+        report: bool | Mapping[str, Any] = False,
     ) -> Any:
         """Return the loss and the metrics of the mean prediction, as the members were compiled with.
 
         Penalties on weights are left out, since the mean has no weights of its own.
 
         Args:
-            x: Inputs, arrays as for `Model.predict`.
-            y: Targets.
+            x: Inputs, or data that yield them with their targets in the same order each time, as for `Model.evaluate`.
+            y: Targets; not given if `x` yields them.
             batch_size: Rows of a batch. Default: as for `Model.evaluate`.
             verbose: As for `Model.evaluate`. Default 0.
             sample_weight: A weight for each row. Default: 1 each.
             return_dict: Whether to return a dict of values by name. Default `False`.
+            report: Whether to return a report on the mean prediction; or a dict of its options, as for
+                `Model.evaluate`. Default `False`.
 
         Returns:
-            The loss, or a list `[loss, *metrics]`, or a dict, as `Model.evaluate` returns them.
+            The loss, or a list `[loss, *metrics]`, or a dict, as `Model.evaluate` returns them; or an
+            `evaluation.Report`.
 
         Raises:
             RuntimeError: The members are not compiled, as after unpickling.
+            ValueError: A loader shuffles its rows; the outputs have no loss each; the members return class numbers.
+        """
+        if report is not False:
+            options = report_options(report, model_report.report)
+            return model_report.report(self, x, y, batch_size, verbose, sample_weight, **options)
+        logs = dict(self.collect_outputs(x, y, batch_size, verbose, sample_weight).logs)
+        return logs if return_dict else in_keras_order(logs)
+
+    def collect_outputs(
+        self,
+        x: Any,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Verbose = 0,
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
+        *,
+        check_finite: bool = True,
+        workers: int = 0,
+    ) -> CollectedOutputs:
+        """Return the mean outputs for data with their targets, loss and metrics; `kt.evaluation.report` reads them.
+
+        The arguments are those of `Model.evaluate`, which is called for each member.
         """
         if vars(self.members[0]).get("_trainer") is None:
             raise RuntimeError(
                 "the members of this ensemble are not compiled: a pickle has their weights alone. Use save() and "
                 "Ensemble.load(), or compile each model of members."
             )
-        mean = self.predict(x, batch_size, verbose)
-        judge = Model(_Outputs())
-        arguments = self.members[0].trainer.compile_args
-        judge.compile(
-            loss=arguments["loss"],
-            loss_weights=arguments["loss_weights"],
-            metrics=copy.deepcopy(arguments["metrics"]),
-            weighted_metrics=copy.deepcopy(arguments["weighted_metrics"]),
-            device="cpu",
-        )
-        return judge.evaluate(
-            mean, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, return_dict=return_dict
-        )
+
+        def evaluate(member: Model, data: Any) -> Any:
+            return member.evaluate(
+                data, y, batch_size, verbose, sample_weight, steps, callbacks,
+                return_dict=True, check_finite=check_finite, workers=workers,
+            )  # fmt: skip
+
+        return collect_mean(self.members, x, evaluate)
 
     def summary(self) -> None:
         """Print the summary of the first member, and the number of members."""
@@ -264,26 +302,18 @@ class Ensemble(KeywordHints):
                 set_random_seed(seed_from(states[-1]))
         return cls(members, states)
 
-    def _outputs(self, x: Any, batch_size: int | None, verbose: Verbose) -> list[Any]:
-        return [member.predict(x, batch_size=batch_size, verbose=verbose) for member in self.members]
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_kinds": self._output_kinds()}  # a pickle has no losses, which tell the kinds
 
-    def _combination(self, name: str) -> Combination:
-        known = self._combinations
-        return known.get(name) or (next(iter(known.values())) if len(known) == 1 else Combination())
+    def _outputs(self, x: Any, batch_size: int | None, verbose: Verbose, mc_dropout: int | None = None) -> Any:
+        """Return the outputs of all members in their structure, each with the members on its first axis."""
+        data = repeatable(x)
+        return stack_members([one.predict(data, batch_size, verbose, mc_dropout=mc_dropout) for one in self.members])
 
-
-class _Outputs(nn.Module):
-    """Returns the mean prediction, which is its input, so that losses and metrics can be computed of it."""
-
-    def forward(self, outputs_of_members: Any) -> Any:
-        return outputs_of_members
-
-
-def _combinations(model: Model) -> dict[str, Combination]:
-    """Return what each output of a model is, by name; `''` stands for all outputs if they are not known."""
-    trainer = vars(model).get("_trainer")
-    losses = {} if trainer is None else trainer.compiled_loss.losses
-    return {name: Combination.of(loss) for name, loss in losses.items()}
+    def _output_kinds(self) -> OutputKinds:
+        """Return what the outputs are; their names may be known only after the first call of a member."""
+        is_compiled = vars(self.members[0]).get("_trainer") is not None
+        return OutputKinds.of(self.members[0]) if is_compiled else self._kinds
 
 
 def _own_callbacks(callbacks: Callbacks, index: int) -> list[Callback]:
@@ -301,25 +331,3 @@ def _next_states(states: Any) -> Any:
     """Return the states of the random generators for the next fit of a member: others, that follow from these."""
     set_random_seed(seed_from(states))
     return capture_rng_states()
-
-
-def _stacked(outputs: Sequence[Any]) -> Any:
-    """Return outputs of all members, each with the members on its first axis."""
-    columns = [[leaf for _, leaf in leaves(one)] for one in outputs]
-    if any(not isinstance(leaf, np.ndarray) for column in columns for leaf in column):
-        raise ValueError("the outputs of the members are not one array each; predict them by members[i].predict(x).")
-    stacks = iter([np.stack(same) for same in zip(*columns, strict=True)])
-    return map_structure(lambda _: next(stacks), outputs[0])
-
-
-def _map_named(function: Callable[[str, Array], Any], outputs: Any) -> Any:
-    """Call a function with the name of each output, `''` for the only one, and the output."""
-    if isinstance(outputs, dict):
-        return {name: _map_named(partial(_with_name, function, name), one) for name, one in outputs.items()}
-    if isinstance(outputs, (list, tuple)):
-        return type(outputs)([_map_named(function, one) for one in outputs])
-    return function("", outputs)
-
-
-def _with_name(function: Callable[[str, Array], Any], name: str, _: str, output: Array) -> Any:
-    return function(name, output)

@@ -139,7 +139,7 @@ class EvaluateMixin(CompileMixin):
             from kerastorch.evaluation import model_report
 
             given = (x, y, batch_size, verbose, sample_weight, steps, callbacks)
-            options = _report_options(report, model_report.report)
+            options = report_options(report, model_report.report)
             return model_report.report(self, *given, check_finite=check_finite, workers=workers, **options)
         trainer = self._compiled("evaluate", x, y)
         warn_if_no_process_group()
@@ -163,7 +163,7 @@ def _steps(verbose: Verbose, batches: Batches) -> dict[str, Any]:
     return {"verbose": verbose, "epochs": 1, "steps": batches.steps()}
 
 
-def _report_options(given: Any, function: Callable[..., Any]) -> Mapping[str, Any]:
+def report_options(given: Any, function: Callable[..., Any]) -> Mapping[str, Any]:
     """Return the options of a report that `evaluate(report=...)` was given.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from torch import nn
@@ -15,14 +15,13 @@ from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.loader_checks import check_keeps_order
 from kerastorch.evaluation.array_report import check_from_logits, columns_of, report_on_estimator
 from kerastorch.evaluation.build_report import ReportOptions, build_report, check_names, check_task
-from kerastorch.evaluation.collect import OutputCollector, collecting, output_names
+from kerastorch.evaluation.collect import CollectsOutputs, collect_outputs
 from kerastorch.evaluation.evaluation_report import Report, Reports
-from kerastorch.evaluation.from_outputs import to_predictions
+from kerastorch.evaluation.from_outputs import Outputs, to_predictions
 from kerastorch.evaluation.row_inputs import row_inputs
 from kerastorch.evaluation.score_reader import OutputFacts
 from kerastorch.evaluation.slices import find_groups
 from kerastorch.training.fused_activation import final_activations
-from kerastorch.training.output_names import OneListForSeveralOutputsError
 from kerastorch.training.trainer import Trainer
 
 
@@ -58,7 +57,8 @@ def report(
     probabilities as the loss defines it. Pass rows that the model was not trained on.
 
     Args:
-        model: A compiled model; or an estimator of scikit-learn, with `predict_proba` or `predict`.
+        model: A compiled model; an ensemble, whose mean prediction is meant; or an estimator of scikit-learn, with
+            `predict_proba` or `predict`.
         x: Inputs, or data that yield them with their targets, as for `evaluate`.
         y: Targets, one row for each row of `x`; not given if `x` yields them.
         batch_size: As for `evaluate`.
@@ -103,19 +103,17 @@ def report(
     ('regression', 0.6667, 2)
     """
     options = ReportOptions.of(threshold, confidence, n_bootstrap, seed, n_bins, level, n_worst, min_rows)
-    if not isinstance(model, nn.Module):
-        return report_on_estimator(model, x, y, sample_weight, options, by, class_names, task)
     if by is not None:
         check_keeps_order(x, "report")
-    evaluate = _evaluation(model)
-    trainer, collected, logs = _collect(
-        model,
-        x,
-        lambda: evaluate(
-            x, y, batch_size, verbose, sample_weight, steps, callbacks,
-            return_dict=True, check_finite=check_finite, workers=workers,
-        ),
-    )  # fmt: skip
+    arguments = (x, y, batch_size, verbose, sample_weight, steps, callbacks)
+    more: dict[str, Any] = {"check_finite": check_finite, "workers": workers}
+    if isinstance(model, CollectsOutputs):  # an ensemble
+        trainer, collected, logs = model.collect_outputs(*arguments, **more)
+    elif isinstance(model, nn.Module):
+        evaluate = _evaluation(model)
+        trainer, collected, logs = collect_outputs(model, x, lambda: evaluate(*arguments, return_dict=True, **more))
+    else:
+        return report_on_estimator(model, x, y, sample_weight, options, by, class_names, task)
     for argument, value in (("class_names", class_names), ("task", task), ("from_logits", from_logits)):
         _check_outputs(argument, value, list(collected))
     reports = {}
@@ -148,33 +146,6 @@ def _evaluation(model: nn.Module) -> Any:
             "compile it; or pass its predictions to kt.evaluation.report_from_predictions(y, predictions)."
         )
     return evaluate
-
-
-def _collect(
-    model: nn.Module, x: Any, evaluate: Callable[[], Mapping[str, float]]
-) -> tuple[Trainer, dict[str, OutputCollector], Mapping[str, float]]:
-    """Evaluate a model, and return its trainer, what was collected by output, and the logs.
-
-    Before a model is called, the names of its outputs may be unknown. Then they are known after the first batch, and
-    the evaluation begins anew.
-    """
-    trainer: Trainer | None = vars(model).get("_trainer")
-    if trainer is None:
-        evaluate()  # raises, because the model is not compiled
-        raise AssertionError
-    with collecting(trainer) as collected:
-        try:
-            return trainer, collected, evaluate()
-        except ValueError as error:
-            if isinstance(x, Iterator) or output_names(trainer) == list(collected):
-                if not isinstance(error, OneListForSeveralOutputsError):
-                    raise
-                raise ValueError(
-                    "a report compares each output with its target, and the model returns several outputs without a "
-                    "loss for each. Pass the predictions to kt.evaluation.report_from_predictions(y, predictions)."
-                ) from error
-    with collecting(trainer) as collected:
-        return trainer, collected, evaluate()
 
 
 def _check_outputs(argument: str, value: Any, outputs: list[str]) -> None:
@@ -224,7 +195,7 @@ def _facts(
 
 def _report_on(
     name: str,
-    collected: OutputCollector,
+    groups: Sequence[Outputs],
     facts: OutputFacts,
     options: ReportOptions,
     data: tuple[Any, Any],
@@ -234,19 +205,13 @@ def _report_on(
 
     Args:
         name: Name of the output.
-        collected: Its outputs and targets.
+        groups: Its outputs and targets.
         facts: What is known about it.
         options: Options of the report.
         data: `x` and `by`.
         logs: Loss and metrics of `compile`.
     """
     x, by = data
-    groups = collected.groups()
-    if not groups:
-        raise ValueError(
-            "evaluate() updated no metrics, so that there are no outputs to report on: does a test_step of your own "
-            "call compute_metrics? Or pass predictions to kt.evaluation.report_from_predictions(y, predictions)."
-        )
     found, notes = to_predictions(groups, facts)
     return build_report(
         found,

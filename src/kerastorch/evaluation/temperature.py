@@ -19,7 +19,7 @@ from kerastorch.core.optional_dependency import require_package
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.arrays import is_array_like
 from kerastorch.evaluation.calibration import Calibration
-from kerastorch.evaluation.collect import collecting
+from kerastorch.evaluation.collect import CollectsOutputs, collecting
 from kerastorch.evaluation.from_outputs import Outputs, check_finite_outputs
 from kerastorch.evaluation.logits_model import LogitsModel, at_temperature, chain, without_activation
 from kerastorch.evaluation.report_text import number
@@ -175,6 +175,12 @@ def temperature_scaling(
     >>> round(found.temperature, 3)  # 3 of 4 are right: 1 / (1 + exp(-4 / T)) = 3 / 4
     3.641
     """
+    if isinstance(model, CollectsOutputs):
+        raise TypeError(
+            "temperature_scaling takes one model, and the temperatures of the members are not that of their mean. "
+            "Scale the mean: temperature_scaling(kt.Model(nn.Identity()), ensemble.predict(x), y) if the members "
+            "return logits; numpy.log(ensemble.predict_proba(x)) in place of predict(x) if they end in a softmax."
+        )
     if not isinstance(model, nn.Module) or not hasattr(model, "_trainer"):
         raise TypeError(
             "model must be a model of kerastorch, such as kt.Model(module), or the model_ of a fitted estimator, got "
