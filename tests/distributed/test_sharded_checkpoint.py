@@ -69,14 +69,10 @@ def save(folder, placement=None):
     sharded.write(folder, sharded.stage(state), distributed.group.WORLD)
 
 
-def no_place(name, shape):
-    return None
-
-
 def load(folder, saved_by):
     """Load the state of this rank, and compare it with the one that was saved."""
     rank = distributed.get_rank()
-    loaded = sharded.read(folder, no_place, distributed.group.WORLD)
+    loaded = sharded.read(folder, distributed.group.WORLD)
     assert loaded.world_size == saved_by
     assert_same(loaded.state, state_of(rank if rank < saved_by else 0))
 
@@ -89,7 +85,7 @@ def load_divided(folder, placement):
         section, _, name = name.partition(".")
         return mine[name] if section == "divided" else None
 
-    loaded = sharded.read(folder, place, distributed.group.WORLD).state["divided"]
+    loaded = sharded.read(folder, distributed.group.WORLD, place).state["divided"]
     for name, tensor in loaded.items():
         assert isinstance(tensor, DTensor)
         assert tensor.placements == mine[name].placements
@@ -105,7 +101,7 @@ def test_each_rank_gets_its_own_state_again(two, tmp_path):
 def test_more_ranks_get_the_state_of_the_first_and_one_process_needs_no_group(two, three, tmp_path):
     two.run(save, tmp_path)
     three.run(load, tmp_path, 2)
-    loaded = sharded.read(tmp_path, no_place)
+    loaded = sharded.read(tmp_path)
     assert loaded.world_size == 2
     assert_same(loaded.state, state_of(0))
 
@@ -139,7 +135,7 @@ def test_divided_tensors_are_divided_anew_for_three_ranks(before, after, two, th
 @pytest.mark.parametrize("before", PLACEMENTS)
 def test_divided_tensors_are_loaded_whole_in_one_process(before, three, tmp_path):
     three.run(save, tmp_path, before)
-    loaded = sharded.read(tmp_path, no_place).state["divided"]
+    loaded = sharded.read(tmp_path).state["divided"]
     assert all(torch.equal(tensor, whole(name)) for name, tensor in loaded.items())
 
 
@@ -151,7 +147,7 @@ def save_one_row(folder):
 
 def test_a_tensor_of_which_a_rank_has_nothing(three, tmp_path):
     three.run(save_one_row, tmp_path)
-    assert torch.equal(sharded.read(tmp_path, no_place).state["row"], torch.ones(1, 3))
+    assert torch.equal(sharded.read(tmp_path).state["row"], torch.ones(1, 3))
 
 
 def test_the_reader_of_torch_reads_the_tensors(two, tmp_path):
@@ -169,7 +165,7 @@ def test_the_reader_of_torch_reads_the_tensors(two, tmp_path):
 
 def error_of(folder):
     try:
-        sharded.read(folder, no_place, distributed.group.WORLD)
+        sharded.read(folder, distributed.group.WORLD)
     except CheckpointError as error:
         return type(error).__name__, str(error)
     return None
@@ -199,7 +195,7 @@ def test_a_file_that_was_cut_off(two, tmp_path):
     path = tmp_path / "rank-00001.safetensors"
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(CheckpointCorruptError, match=r"rank-00001.safetensors was cut off"):
-        sharded.read(tmp_path, no_place)
+        sharded.read(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["rank-00001.safetensors", "rank-00001.json"])
@@ -207,7 +203,7 @@ def test_a_file_that_is_missing(name, two, tmp_path):
     two.run(save, tmp_path, "rows")
     (tmp_path / name).unlink()
     with pytest.raises(CheckpointError, match=rf"{name} is missing"):
-        sharded.read(tmp_path, no_place)
+        sharded.read(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["rank-00001.safetensors", "rank-00001.json", "index.json"])
@@ -223,14 +219,14 @@ def test_all_ranks_raise_the_same_error(name, two, three, tmp_path):
 
 def test_a_folder_without_an_index(tmp_path):
     with pytest.raises(CheckpointError, match=r"no whole checkpoint: it has no index\.json"):
-        sharded.read(tmp_path, no_place)
+        sharded.read(tmp_path)
 
 
 def test_a_newer_format_is_told_from_damage(two, tmp_path, monkeypatch):
     two.run(save, tmp_path)
     monkeypatch.setattr("kerastorch.checkpoint.shard_files.FORMAT", 0)
     with pytest.raises(CheckpointError, match=r"has format 1; this kerastorch reads up to 0\. Upgrade"):
-        sharded.read(tmp_path, no_place)
+        sharded.read(tmp_path)
 
 
 def save_to_nowhere(folder):

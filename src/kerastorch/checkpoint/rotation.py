@@ -1,29 +1,35 @@
-"""CheckpointRotation: a folder that holds the newest archives of one training."""
+"""CheckpointRotation: a folder that holds the newest checkpoints of one training.
+
+A checkpoint is an archive, `checkpoint-000001.kt`, or a folder that several processes wrote, `checkpoint-000001`.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kerastorch.checkpoint import archive_format, atomic_file
+from kerastorch.checkpoint.shard_files import INDEX
 from kerastorch.core.errors import CheckpointError, check_int, warn
 from kerastorch.core.path_checks import check_parent_folder
 
-_FILE_NAME = re.compile(r"checkpoint-(\d{6,12})\.kt")
+NAME = "checkpoint-{:06d}"
+_ANY_NAME = re.compile(r"checkpoint-(\d{6,12})(\.kt)?")
 
 
 class CheckpointRotation:
     """Numbered archives in a folder: `checkpoint-000001.kt`, `checkpoint-000002.kt`, ...
 
-    If the newest archive is damaged, the one before it is loaded.
+    If the newest archive is damaged, the one before it is loaded. Checkpoints of several processes are loaded, too.
 
     Args:
         folder: Path of the folder. The first `save` creates it with its parents.
-        keep: Maximum number of archives, at least 2.
+        keep: Maximum number of checkpoints, at least 2.
 
     Raises:
         CheckpointError: `folder` is a file.
@@ -42,11 +48,7 @@ class CheckpointRotation:
         Raises:
             OSError: The folder cannot be created or written to.
         """
-        check_parent_folder(self.folder)
-        missing = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for folder in missing:
-            atomic_file.sync_folder(folder.parent)
+        create_folder(self.folder)
 
     def save(self, sections: Mapping[str, Any]) -> Path:
         """Write the next archive, then delete those that are too old.
@@ -58,12 +60,9 @@ class CheckpointRotation:
             The path of the new archive.
         """
         self.prepare()
-        old = self._newest_first()
-        number = _number(old[0]) + 1 if old else 1
-        path = self.folder / f"checkpoint-{number:06d}.kt"
+        path = self.folder / f"{NAME.format(next_number(self.folder))}.kt"
         archive_format.write(path, sections)
-        for stale in old[self._keep - 1 :]:
-            stale.unlink(missing_ok=True)
+        delete_old(self.folder, self._keep)
         return path
 
     def load(self) -> dict[str, Any] | None:
@@ -76,48 +75,124 @@ class CheckpointRotation:
             CheckpointError: All archives are damaged.
         """
         while True:
-            errors: list[Exception] = []
             try:
-                sections = self._read_newest(errors)
+                return load_newest(self.folder, checkpoints(self.folder), _read)
             except FileNotFoundError:  # another process has saved, and deleted an archive that was listed here
                 continue
-            if errors and sections is None:
-                messages = " ".join(map(str, errors))
-                raise CheckpointError(
-                    f"{messages} There is no other; delete {self.folder} to start from the beginning."
-                ) from errors[-1]
-            for error in errors:
-                warn(f"{error} One before it is used.")
-            return sections
 
     def delete(self) -> None:
-        """Delete all archives, and the folder if it is empty then."""
-        for path in reversed(self._newest_first()):  # oldest first: if the process is killed, the newest one is left
-            path.unlink(missing_ok=True)
-        for path in self.folder.glob(".checkpoint-*.kt.tmp"):  # left by a process that was killed while it wrote
-            path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.folder.rmdir()
-            atomic_file.sync_folder(self.folder.parent)
+        """Delete all checkpoints, and the folder if it is empty then."""
+        delete_all(self.folder)
 
-    def _read_newest(self, errors: list[Exception]) -> dict[str, Any] | None:
-        """Read the newest archive that is intact; add the errors of newer ones to `errors`."""
-        for path in self._newest_first():
-            try:
-                return archive_format.read(path)
-            except FileNotFoundError:
-                raise
-            except (CheckpointError, OSError) as error:  # OSError: the disk cannot read a sector
-                errors.append(error)
-        return None
 
-    def _newest_first(self) -> list[Path]:
-        """Return the paths of all archives."""
-        names = os.listdir(self.folder) if self.folder.is_dir() else []
-        return sorted((self.folder / name for name in names if _FILE_NAME.fullmatch(name)), key=_number, reverse=True)
+def create_folder(folder: Path) -> None:
+    """Create a folder with its parents, and force their names to disk.
+
+    Raises:
+        OSError: The folder cannot be created or written to.
+    """
+    check_parent_folder(folder)
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        atomic_file.sync_folder(one.parent)
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Return the paths of all whole checkpoints, the newest first."""
+    return [path for path in _newest_first(folder) if path.suffix or (path / INDEX).exists()]
+
+
+def next_number(folder: Path) -> int:
+    """Return the number of the next checkpoint: no file or folder, whole or not, has it."""
+    return max(map(_number, _newest_first(folder)), default=0) + 1
+
+
+def load_newest(
+    folder: Path, paths: Sequence[Path], read: Callable[[Path], dict[str, Any]], warn: Callable[[str], None] = warn
+) -> dict[str, Any] | None:
+    """Return the newest checkpoint that is intact; `None` if there is none at all.
+
+    Args:
+        folder: Folder of the checkpoints, for messages.
+        paths: Their paths, the newest first.
+        read: Reads one of them.
+        warn: Called with a sentence about each newer one that is damaged.
+
+    Raises:
+        CheckpointError: All are damaged.
+        FileNotFoundError: One was deleted meanwhile.
+    """
+    errors: list[Exception] = []
+    for path in paths:
+        try:
+            sections = read(path)
+        except FileNotFoundError:
+            raise
+        except (CheckpointError, OSError) as error:  # OSError: the disk cannot read a sector
+            errors.append(error)
+            continue
+        for found in errors:
+            warn(f"{found} One before it is used.")
+        return sections
+    if errors:
+        messages = " ".join(map(str, errors))
+        raise CheckpointError(
+            f"{messages} There is no other; delete {folder} to start from the beginning."
+        ) from errors[-1]
+    return None
+
+
+def delete_old(folder: Path, keep: int) -> None:
+    """Delete all checkpoints but the newest ones, and folders that were not written to their end.
+
+    Args:
+        folder: Folder of the checkpoints.
+        keep: Number of checkpoints that stay.
+    """
+    whole = checkpoints(folder)
+    for path in _newest_first(folder):
+        if path not in whole[:keep]:
+            _delete(path)
+
+
+def delete_all(folder: Path) -> None:
+    """Delete all checkpoints in a folder, and the folder if it is empty then."""
+    for path in reversed(_newest_first(folder)):  # oldest first: if the process is killed, the newest one is left
+        _delete(path)
+    for path in folder.glob(".checkpoint-*.kt.tmp"):  # left by a process that was killed while it wrote
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+        atomic_file.sync_folder(folder.parent)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint in one process."""
+    if path.suffix:
+        return archive_format.read(path)
+    from kerastorch.checkpoint.sharded import read  # a second to import, and rarely used
+
+    state: dict[str, Any] = read(path).state
+    return state
+
+
+def _delete(path: Path) -> None:
+    """Delete a checkpoint; that of several processes is none from the first moment on."""
+    if path.suffix:
+        path.unlink(missing_ok=True)
+        return
+    (path / INDEX).unlink(missing_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    """Return the paths of all checkpoints, and of folders that were not written to their end."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return sorted((folder / name for name in names if _ANY_NAME.fullmatch(name)), key=_number, reverse=True)
 
 
 def _number(path: Path) -> int:
-    """Return the number in the name of an archive; 0 for another file."""
-    match = _FILE_NAME.fullmatch(path.name)
+    """Return the number in the name of a checkpoint; 0 for another file."""
+    match = _ANY_NAME.fullmatch(path.name)
     return int(match[1]) if match else 0

@@ -11,7 +11,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed
@@ -22,11 +22,12 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
 
 from kerastorch.checkpoint import safetensors_codec
-from kerastorch.checkpoint.shard_files import Piece, Shard, read_shards, whole_tensors
+from kerastorch.checkpoint.shard_files import Piece, read_shards, whole_tensors
 from kerastorch.checkpoint.shard_storage import PiecePlanner, ShardReader, ShardWriter
 from kerastorch.checkpoint.state_json import pack, unpack
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
+T = TypeVar("T")
 Group = distributed.ProcessGroup
 Place = Callable[[str, torch.Size], "DTensor | None"]
 
@@ -93,20 +94,20 @@ def write(folder: Path, staged: StagedState, group: Group) -> None:
         raise _in_words(error, f"{folder} could not be written") from error
 
 
-def read(folder: Path, place: Place, group: Group | None = None) -> LoadedState:
+def read(folder: Path, group: Group | None = None, place: Place = lambda name, shape: None) -> LoadedState:
     """Read the state of this rank; called on all ranks of a group, or in one process.
 
     Args:
         folder: Folder of a checkpoint.
-        place: Is given the name and the shape of a tensor in the state, and returns a `DTensor` with the mesh and the
-            placements that it should have; `None` for a whole tensor.
         group: The group; `None` in a process that has none.
+        place: Is given the name and the shape of a tensor in the state, and returns a `DTensor` with the mesh and the
+            placements that it should have; `None` for a whole tensor. Default: all are whole.
 
     Raises:
         CheckpointCorruptError: A byte differs from what was written.
         CheckpointError: A file is missing, or has a newer format. All ranks raise it.
     """
-    shards = read_shards_together(folder, group)
+    shards = together(lambda: read_shards(folder), group)
     rank = 0 if group is None else distributed.get_rank(group)
     own = shards[rank if rank < len(shards) else 0]
     stored = whole_tensors(shards)
@@ -126,21 +127,26 @@ def read(folder: Path, place: Place, group: Group | None = None) -> LoadedState:
     return LoadedState(unpack(own.state, tensors, str(folder)), len(shards))
 
 
-def read_shards_together(folder: Path, group: Group | None) -> list[Shard]:
-    """Read the JSON files of a checkpoint; if one rank cannot, all ranks raise its error."""
-    shards: list[Shard] = []
-    error: Exception | None = None
+def together(function: Callable[[], T], group: Group | None) -> T:
+    """Call a function that reads files on each rank; if one rank cannot, all ranks raise its error.
+
+    Args:
+        function: What to call.
+        group: A group of processes; `None` in a process that has none.
+    """
+    result, error = None, None
     try:
-        shards = read_shards(folder)
+        result = function()
     except (CheckpointError, OSError) as first:
         error = first
+    errors: list[Exception | None] = [error]
     if group is not None:
-        errors: list[Exception | None] = [None] * distributed.get_world_size(group)
+        errors *= distributed.get_world_size(group)
         distributed.all_gather_object(errors, error, group=group)
-        error = next((one for one in errors if one is not None), None)
-    if error is not None:
-        raise error
-    return shards
+    for one in errors:
+        if one is not None:
+            raise one
+    return cast(T, result)
 
 
 def _stage_tensor(name: str, tensor: Tensor) -> Piece:
