@@ -1,9 +1,11 @@
 """What cross_validate refuses, and what its messages say to do."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import kerastorch as kt
@@ -120,26 +122,46 @@ def test_outputs_that_differ_between_folds_are_an_error():
         )
 
 
-def test_an_interrupted_cross_validation_resumes_the_fold_where_it_stopped(tmp_path):
-    epochs = []
+@pytest.mark.parametrize("options", [{}, {"together": False}, {"validation_split": 0.25, "validation_shuffle": True}])
+def test_nan_in_a_training_row_is_reported_with_its_number_in_all_rows(options):
+    x = X.copy()
+    x[17, 1] = np.nan
+    with pytest.raises(
+        ValueError, match=r"x has 1 NaN values among the training rows of fold 1, first at row 17, column 1"
+    ):
+        cross_validate(build, x, Y, cv=[(range(5, 20), range(5))], verbose=0, **options)
+    with pytest.raises(ValueError, match=r"among the training rows of fold 2, first at row 17"):
+        cross_validate(build, x, Y, cv=[(range(10), range(10, 15)), (range(10, 20), range(10))], verbose=0, **options)
 
-    class Interrupt(kt.callbacks.Callback):
-        def __init__(self, fold, is_on):
-            self.fold, self.is_on = fold, is_on
 
-        def on_epoch_begin(self, epoch, logs=None):
-            epochs.append((self.fold, epoch))
-            if self.is_on and (self.fold, epoch) == (2, 2):
-                raise KeyboardInterrupt
+@pytest.mark.parametrize("options", [{}, {"held_out_curves": True}])
+def test_nan_in_a_held_out_row_is_reported_with_its_number_in_all_rows(options):
+    y = Y.astype("float32")
+    y[13] = np.inf
+    with pytest.raises(
+        ValueError, match=r"y has 1 infinite values among the held-out rows of fold 1, first at row 13\."
+    ):
+        cross_validate(build, X, y, cv=[(range(10), range(10, 20))], stratify=False, verbose=0, **options)
 
-    def run(is_on, **options):
-        return cross_validate(
-            build, X, Y, cv=2, epochs=3, verbose=0, callbacks=lambda fold: Interrupt(fold, is_on), **options
-        )
 
-    with pytest.raises(KeyboardInterrupt):
-        run(True, resume=tmp_path / "state")
-    epochs.clear()
-    resumed = run(False, resume=tmp_path / "state")
-    assert epochs == [(1, 0), (1, 1), (1, 2), (2, 2)]
-    np.testing.assert_array_equal(resumed.predictions, run(False).predictions)
+@pytest.mark.parametrize(
+    ("transform", "error", "message"),
+    [
+        (lambda x: x[1:], ValueError, "gives 9 rows for 10"),
+        (lambda x: None, ValueError, "gives None"),
+        (
+            StandardScaler().fit_transform,
+            TypeError,
+            r"would be fitted to the held-out rows.*return model, scaler\.fit\(x\)",
+        ),
+    ],
+)
+def test_a_transform_that_drops_rows_or_is_fitted_again_is_an_error(transform, error, message):
+    with pytest.raises(error, match=message):
+        cross_validate(lambda x, y: (build(x, y), transform), X, Y, cv=2, verbose=0)
+
+
+def test_a_misspelt_column_of_groups_is_an_error_with_the_nearest_name():
+    table = pd.DataFrame(X, columns=["age", "size", "patient"])
+    with pytest.raises(ValueError, match=r"Unknown column 'patint'\..* Did you mean 'patient'\?"):
+        cross_validate(build, table, Y, groups="patint", verbose=0)

@@ -186,3 +186,63 @@ def test_an_error_of_a_metric_names_the_fold():
         cross_validate(
             network(3, "softmax", "sparse_categorical_crossentropy"), X, CLASSES, cv=2, metrics="roc_auc", verbose=0
         )
+
+
+def test_a_misspelt_metric_is_an_error_with_the_nearest_name():
+    for name, nearest in (("acuracy", "accuracy"), ("f1_marco", "f1_macro"), ("rocauc", "roc_auc")):
+        with pytest.raises(ValueError, match=rf"Unknown metric '{name}'\. Did you mean '{nearest}'\?"):
+            cross_validate(SIGMOID, X, BINARY, metrics=[name], verbose=0)
+
+
+@pytest.mark.parametrize("labels", [CLASSES, CLASSES + 1])
+def test_probabilities_are_scored_with_all_classes_if_the_held_out_rows_lack_some(labels):
+    cv = [(np.flatnonzero(one != CLASSES), np.flatnonzero(one == CLASSES)) for one in range(3)]
+    names = ["neg_log_loss", "top_k_accuracy"]
+    result = cross_validate(
+        network(4, "softmax", "sparse_categorical_crossentropy"), X, labels, cv=cv, metrics=names, verbose=0
+    )
+    chosen = [np.log(fold.predictions[np.arange(len(fold.test)), labels[fold.test]]).mean() for fold in result.folds]
+    np.testing.assert_allclose(result.scores["neg_log_loss"], chosen, rtol=1e-5)
+    best = [np.argsort(-fold.predictions, 1)[:, :2] == labels[fold.test][:, None] for fold in result.folds]
+    np.testing.assert_allclose(result.scores["top_k_accuracy"], [found.any(1).mean() for found in best])
+
+
+def test_log_loss_of_held_out_rows_of_one_of_two_classes():
+    cv = [(np.flatnonzero(BINARY == 1), np.flatnonzero(BINARY == 0))]
+    result = cross_validate(SIGMOID, X, BINARY, cv=cv, metrics=["neg_log_loss"], verbose=0)
+    expected = np.log(1 - result.folds[0].predictions.astype(float)).mean()
+    np.testing.assert_allclose(result.scores["neg_log_loss"], [expected], rtol=1e-6)
+
+
+def test_a_scorer_with_labels_of_its_own_keeps_them():
+    scorer = sk.make_scorer(sk.log_loss, response_method="predict_proba", greater_is_better=False, labels=[0, 1])
+    plain = cross_validate(SIGMOID, X, BINARY, cv=2, metrics={"own": scorer, "known": "neg_log_loss"}, verbose=0)
+    np.testing.assert_allclose(plain.scores["own"], plain.scores["known"])
+
+
+LINEAR = network(1, None, "mse")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda y, p: np.mean((y - p) ** 2), lambda y, p: np.abs(y - p).mean()],
+)
+def test_a_function_that_pairs_each_target_with_each_prediction_is_an_error(function):
+    with pytest.raises(ValueError, match=r"metric 'own' of fold 1: y_true has the shape \(30,\) and y_pred \(30, 1\)"):
+        cross_validate(LINEAR, X, Y, cv=2, metrics={"own": function}, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y, p: np.mean((y - p[:, 0]) ** 2),
+        lambda y, p: np.mean((y.reshape(p.shape) - p) ** 2),
+        lambda y, p: ((y[:, None] < y) == (p < p.reshape(1, -1))).mean(),  # pairs on purpose
+        lambda y, p: p.max(),
+        lambda y, p: np.random.default_rng().random(),
+        sk.mean_squared_error,
+    ],
+)
+def test_functions_that_do_not_broadcast_by_mistake_are_computed(function):
+    result = cross_validate(LINEAR, X, Y, cv=2, metrics={"own": function}, verbose=0)
+    assert np.isfinite(result.scores["own"]).all()

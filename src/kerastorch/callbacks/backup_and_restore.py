@@ -78,7 +78,7 @@ class BackupAndRestore(Callback):
         self._capture = capture
         self._rotation.prepare()
         saved = self._rotation.load()
-        return None if saved is None or saved.get("ended") else saved
+        return None if saved is None or self._starts_anew(saved) else saved
 
     def announce_resume(self, epoch: int, batch: int) -> None:
         """Report where training resumes."""
@@ -131,6 +131,10 @@ class BackupAndRestore(Callback):
         else:
             self._rotation.save({**self._capture(), "ended": True})
         self._capture = dict
+
+    def _starts_anew(self, saved: Mapping[str, Any]) -> bool:
+        """Return whether a saved fit has ended, so that the next one starts from the beginning."""
+        return bool(saved.get("ended"))
 
     def _save(self, state: Mapping[str, Any]) -> None:
         """Copy a state now, and write it in the background."""

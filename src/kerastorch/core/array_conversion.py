@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.ownership import is_from
-from kerastorch.core.tables import table_to_numpy
+from kerastorch.core.tables import check_is_read, table_to_numpy
 
 
 def from_array(data: Any, name: str) -> Tensor:
@@ -69,6 +69,7 @@ def _no_numbers(array: np.ndarray[Any, Any], name: str) -> TypeError:
     """Return the error for an array of text or objects, with what to do."""
     how, is_input = "", name == "x" or name.startswith("x[")
     first = array.flat[0] if array.dtype == object and array.size else None
+    check_is_read(first, name)
     if is_input and hasattr(first, "__dict__") and not is_from(first, "pandas"):
         return TypeError(
             f"{name} holds objects of the class {type(first).__name__}, which are no numbers. If each is a batch for "

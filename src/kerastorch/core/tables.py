@@ -20,6 +20,20 @@ def is_column(data: Any) -> bool:
     return is_from(data, "datasets") and hasattr(data, "column_name") and hasattr(data, "source")
 
 
+def check_is_read(data: Any, name: str) -> None:
+    """Raise if data are a query of polars, whose rows are not read yet.
+
+    Args:
+        data: Anything.
+        name: Name of the argument, for messages.
+
+    Raises:
+        TypeError: The data are a `LazyFrame`.
+    """
+    if is_from(data, "polars") and callable(getattr(data, "collect", None)):
+        raise TypeError(f"{name} is a {type(data).__name__}, whose rows are not read yet. Pass {name}.collect().")
+
+
 def table_to_numpy(data: Any, name: str) -> Array | None:
     """Return a table or a column as an array of numbers, `(rows, columns)` or `(rows,)`; `None` for other objects.
 
@@ -33,6 +47,7 @@ def table_to_numpy(data: Any, name: str) -> Array | None:
     Raises:
         TypeError: A column does not hold numbers; the message names it.
     """
+    check_is_read(data, name)
     if is_column(data):
         return _nested(_column_values(data), f"{name} column {data.column_name!r}")
     columns = _columns(data)

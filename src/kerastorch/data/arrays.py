@@ -137,11 +137,34 @@ def check_indexes(x: Any, y: Any) -> None:
         raise ValueError("x and y have different pandas indexes; use .reset_index(drop=True) or .to_numpy().")
 
 
+class NonFiniteError(ValueError):
+    """Data have NaN or infinity.
+
+    Args:
+        what: What has how many of them.
+        row: Number of the first row with one.
+        column: Its column; `None` if the data are no table.
+
+    Attributes:
+        what: What has how many of them.
+        row: Number of the first row with one.
+        column: Its column; `None` if the data are no table.
+    """
+
+    def __init__(self, what: str, row: int, column: int | None) -> None:
+        super().__init__(what, row, column)  # what a pickle calls the class with
+        self.what, self.row, self.column = what, row, column
+
+    def __str__(self) -> str:
+        column = "" if self.column is None else f", column {self.column}"
+        return f"{self.what}, first at row {self.row}{column}. Clean it, or pass check_finite=False."
+
+
 def check_finite(data: Any, name: str) -> None:
     """Raise if an array contains NaN or infinity.
 
     Raises:
-        ValueError: The data have NaN or infinity; the message names the first place.
+        NonFiniteError: The data have NaN or infinity; the message names the first place.
     """
     for label, leaf in leaves(data, name):
         if leaf.is_floating_point():
@@ -150,7 +173,7 @@ def check_finite(data: Any, name: str) -> None:
 
 def _check_finite(array: Tensor | LazyArray, name: str) -> None:
     """Search a floating-point array piece by piece, so that no second array is needed."""
-    count, place, kind = 0, "", ""
+    count, kind, row, column = 0, "", 0, None
     for start, piece in pieces(array, READ_BYTES):
         # A finite sum proves that all values are finite. Since finite values may overflow, an infinite sum is followed
         # by a check of each value.
@@ -159,11 +182,11 @@ def _check_finite(array: Tensor | LazyArray, name: str) -> None:
         wrong = ~torch.isfinite(piece)
         if not count:
             first = wrong.nonzero()[0].tolist()
-            place = f"row {start + first[0]}" + (f", column {first[1]}" if piece.ndim == 2 else "")
+            row, column = start + first[0], first[1] if piece.ndim == 2 else None
         count += int(wrong.sum())
         kind = "NaN" if kind == "NaN" or bool(piece.isnan().any()) else "infinite"
     if count:
-        raise ValueError(f"{name} has {count} {kind} values, first at {place}. Clean it, or pass check_finite=False.")
+        raise NonFiniteError(f"{name} has {count} {kind} values", row, column)
 
 
 def check_weights(*sample_weights: Tensor) -> None:

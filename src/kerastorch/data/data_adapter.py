@@ -14,8 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 
 from kerastorch.core.errors import check_int
 from kerastorch.core.nested import first_rows, leaves
-from kerastorch.core.ownership import is_from
-from kerastorch.core.tables import column_names
+from kerastorch.core.tables import check_is_read, column_names
 from kerastorch.data import arrays
 from kerastorch.data.array_sources import open_array
 from kerastorch.data.batch_reader import BatchReader, warn_of_integer_weights
@@ -296,8 +295,7 @@ def _kind_of(x: Any, y: Any, name: str, row_axes: int) -> str:
     """Return the kind of data, as messages name it."""
     if isinstance(x, (str, bytes, os.PathLike)):
         raise TypeError(f"{name} is {x!r}, and data are arrays. Read the file first, as pandas.read_csv(path) does.")
-    if is_from(x, "polars") and callable(getattr(x, "collect", None)):
-        raise TypeError(f"{name} is a {type(x).__name__}, whose rows are not read yet. Pass {name}.collect().")
+    check_is_read(x, name)
     if isinstance(x, DataLoader):
         return "DataLoader"
     if isinstance(x, IterableDataset):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from kerastorch.core.errors import check_int
+from kerastorch.core.tables import check_is_read
 from kerastorch.layers.base import Layer
 
 
@@ -87,6 +88,7 @@ def input_batches(data: Any, steps: int | None = None, *, lists_are_data: bool =
     """
     limit = None if steps is None else check_int("steps", steps)
     if isinstance(data, (str, bytes)) or not hasattr(data, "__iter__"):
+        check_is_read(data, "data")
         raise TypeError(f"adapt takes an array, a list, or an iterable of batches, got {type(data).__name__}.")
     is_list = isinstance(data, (list, tuple))
     if hasattr(data, "__array__") or (is_list and (lists_are_data or not any(map(_is_batch, data)))):

@@ -64,7 +64,8 @@ def cross_validate(
         repeats: How often all rows are divided into folds, in different ways. Default 1.
         metrics: Metrics beside those of `compile`, computed on the predictions for the held-out rows of a fold: names
             of scikit-learn's scorers (`"roc_auc"`, `"f1_macro"`), scorers, functions of `sklearn.metrics`, or your own
-            functions of targets and predictions; a list of them, or a dict by name. Default: none.
+            functions of targets and predictions; a list of them, or a dict by name. They do not use `sample_weight`.
+            Default: none.
         seed: Seed of the folds. Before `build_fn` is called for fold `i`, counted from 1, Python, NumPy and torch are
             seeded with `seed + i - 1`. Their states are restored at the end. Default 0.
         held_out_curves: Whether the held-out rows are evaluated after each epoch. Callbacks do not see the values.
@@ -78,7 +79,9 @@ def cross_validate(
         fit_arguments: Arguments of `fit` for each fold, such as `epochs` and `batch_size`. `sample_weight` has a weight
             for each row of `x`. Each fold gets a copy of the `callbacks`; callbacks that write files come from a
             function of the number of the fold: `callbacks=lambda fold: [CSVLogger(f"fold-{fold}.csv")]`. `resume` and
-            `nan_report` are folders, with a subfolder for each fold. `validation_data` is not accepted.
+            `nan_report` are folders, with a subfolder for each fold. After an interruption the same script with
+            `resume` restores the folds that have ended, and continues the running one. `validation_data` is not
+            accepted.
 
     Returns:
         Scores, predictions, logs and models of the folds.
@@ -87,7 +90,7 @@ def cross_validate(
         TypeError: `build_fn` cannot be called as `build_fn(x, y)`, or does not return a compiled model; `x` has no rows
             that can be selected; an argument is unknown.
         ValueError: The arrays have different lengths; the folds are impossible, or have rows or groups on both sides;
-            `build_fn` returns a model or weights of an earlier fold.
+            `build_fn` returns a model or weights of an earlier fold, or a transform that drops rows.
 
     >>> import numpy as np
     >>> from kerastorch import Sequential, layers
@@ -114,4 +117,5 @@ def cross_validate(
     )  # fmt: skip
     folds = tuple(run.folds(FoldBuilder("cross_validate", build_fn), tasks, x, y))
     predictions, counts = out_of_fold(folds, rows)
+    run.delete_checkpoints(tasks)
     return CrossValidation(folds, predictions, counts, divisions.splitter)

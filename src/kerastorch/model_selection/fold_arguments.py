@@ -14,10 +14,11 @@ from kerastorch.callbacks.progress_bar import ProgressBar
 from kerastorch.core.errors import shown, suggest
 from kerastorch.core.path_checks import parse_path
 from kerastorch.model import Model
+from kerastorch.model_selection.fold_checkpoint import FoldCheckpoint, delete_fold_checkpoint
 from kerastorch.model_selection.rows import Rows, count_rows, take_rows
 
 _OF_FOLDS = ("x", "y", "verbose")  # what each fold has of its own
-_FOLDERS = ("resume", "nan_report")
+_FOLDERS = ("resume", "nan_report")  # with a subfolder for each fold
 _ADVICE = {
     "validation_data": (
         "The held-out rows of each fold are evaluated after its training. Rows that callbacks may follow during "
@@ -77,9 +78,30 @@ class FoldArguments:
             train: Its training rows.
         """
         by_row = {name: take_rows(values, train) for name, values in self._by_row.items()}
-        folders = {name: Path(folder) / f"fold-{number}" for name, folder in self._folders.items()}
-        callbacks = self._make_callbacks(number)
+        folders = {name: self._folder_of(name, number) for name in self._folders}
+        callbacks = list(self._make_callbacks(number))
+        if "resume" in folders:
+            callbacks.append(FoldCheckpoint(folders.pop("resume")))
         return {**self._given, **by_row, **folders, **({"callbacks": callbacks} if callbacks else {})}
+
+    def within(self, folder: str) -> FoldArguments:
+        """Return the same arguments with folders in a subfolder, for folds of several values or sizes.
+
+        Args:
+            folder: Name of the subfolder.
+        """
+        found = copy.copy(self)
+        found._folders = {name: Path(outer) / folder for name, outer in self._folders.items()}
+        return found
+
+    def delete_checkpoint(self, number: int) -> None:
+        """Delete the saved state of a fold, if `resume` was given.
+
+        Args:
+            number: Number of the fold, from 1.
+        """
+        if "resume" in self._folders:
+            delete_fold_checkpoint(self._folder_of("resume", number))
 
     def for_evaluation(self, rows: Rows) -> dict[str, Any]:
         """Return the arguments of `evaluate` for some rows: their weights, and what `fit` was given, too."""
@@ -90,6 +112,9 @@ class FoldArguments:
         """Return the arguments of `predict`: the batch size and the workers that `fit` was given."""
         names = {"validation_batch_size": "batch_size", "workers": "workers"}
         return {name: self._given[given] for given, name in names.items() if self._given.get(given) is not None}
+
+    def _folder_of(self, name: str, number: int) -> Path:
+        return Path(self._folders[name]) / f"fold-{number}"
 
     def _checks(self) -> dict[str, Any]:
         return {name: self._given[name] for name in ("check_finite",) if name in self._given}

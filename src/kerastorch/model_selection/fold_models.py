@@ -12,7 +12,7 @@ from torch import nn
 
 from kerastorch.core.errors import shown
 from kerastorch.model import Model
-from kerastorch.model_selection.rows import is_dataset
+from kerastorch.model_selection.rows import count_rows, is_dataset
 
 Transform = Callable[[Any], Any]
 
@@ -30,8 +30,23 @@ class FoldModel:
     transform: Transform | None
 
     def inputs(self, x: Any) -> Any:
-        """Return the inputs of the model for some rows."""
-        return x if self.transform is None else self.transform(x)
+        """Return the inputs of the model for some rows.
+
+        Raises:
+            ValueError: The transform returns another number of rows.
+        """
+        if self.transform is None:
+            return x
+        found, rows = self.transform(x), count_rows(x=x)
+        if found is None:
+            raise ValueError("the transform that build_fn returned gives None; it must return the transformed inputs.")
+        n_found = count_rows(**{"what the transform of build_fn returns": found})
+        if n_found != rows:
+            raise ValueError(
+                f"the transform that build_fn returned gives {n_found} rows for {rows}. It must give one for each, "
+                "so that inputs and targets belong together."
+            )
+        return found
 
 
 class FoldBuilder:
@@ -105,6 +120,11 @@ class FoldBuilder:
 def _parse_transform(given: Any, x: Any) -> Transform:
     """Return what transforms inputs: a function, or the method `transform` of an object."""
     transform = getattr(given, "transform", given)
+    if getattr(given, "__name__", None) == "fit_transform":
+        raise TypeError(
+            "build_fn returned fit_transform, which would be fitted to the held-out rows. Fit the transformer to x in "
+            "build_fn, and return it: return model, scaler.fit(x)."
+        )
     if not callable(transform):
         raise TypeError(f"build_fn may return (model, transform), where transform is a function, got {shown(given)}.")
     if is_dataset(x):

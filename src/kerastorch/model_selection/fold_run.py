@@ -48,9 +48,23 @@ class FoldRun:
     together: bool = True
     label: str = ""
 
-    def labelled(self, label: str) -> FoldRun:
-        """Return the same with another beginning of the lines."""
-        return replace(self, label=label)
+    def of_value(self, label: str, folder: str) -> FoldRun:
+        """Return the same for the folds of one value of several.
+
+        Args:
+            label: What the line of a fold begins with.
+            folder: Subfolder for files that `fit` writes.
+        """
+        return replace(self, label=label, arguments=self.arguments.within(folder))
+
+    def delete_checkpoints(self, tasks: Sequence[FoldTask]) -> None:
+        """Delete the saved states of folds that have ended.
+
+        Args:
+            tasks: The folds.
+        """
+        for task in tasks:
+            self.arguments.delete_checkpoint(task.number)
 
     def folds(self, build: FoldBuilder, tasks: Sequence[FoldTask], x: Any, y: Any) -> Iterator[Fold]:
         """Train the models of folds, and yield their results.
@@ -76,14 +90,16 @@ class FoldRun:
         """Evaluate the model of a fold."""
         prepared = trained.prepared
         task, model = prepared.task, prepared.built.model
-        held_out = self._scores(model, *prepared.held_out, task.test)
+        with task.holding_out():
+            held_out = self._scores(model, *prepared.held_out, task.test)
         predictions = _row_by_row(
             model.predict(prepared.held_out[0], verbose=0, **self.arguments.for_prediction()), len(task.test)
         )
         with_metrics = self._with_metrics(held_out, model, prepared.held_out, predictions, task.number)
         train_scores = None
         if self.train_scores:
-            train_scores = self._scores(model, prepared.x, prepared.y, task.train)
+            with task.training():
+                train_scores = self._scores(model, prepared.x, prepared.y, task.train)
             if self.metrics:
                 found = model.predict(prepared.x, verbose=0, **self.arguments.for_prediction())
                 of_train = _row_by_row(found, len(task.train))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
 from kerastorch.model import Model
 from kerastorch.model_selection.fold_arguments import FoldArguments
 from kerastorch.model_selection.fold_models import FoldBuilder, FoldModel
-from kerastorch.model_selection.rows import Rows, count_rows, is_dataset, take_rows
+from kerastorch.model_selection.rows import Rows, count_rows, is_dataset, rows_of_all, take_rows
 from kerastorch.training_together.errors import CannotTrainTogether
 from kerastorch.training_together.train_together import FitTask, train_together
 from kerastorch.utils import set_random_seed
@@ -38,6 +39,14 @@ class FoldTask:
     seed: int
     train: Rows
     test: Rows
+
+    def training(self) -> AbstractContextManager[None]:
+        """Return a context in which errors name training rows by their numbers in all data."""
+        return rows_of_all(self.train, f"the training rows of fold {self.number}")
+
+    def holding_out(self) -> AbstractContextManager[None]:
+        """Return a context in which errors name held-out rows by their numbers in all data."""
+        return rows_of_all(self.test, f"the held-out rows of fold {self.number}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +95,7 @@ class HeldOutCurves(Callback):
     """Evaluates the held-out rows after each epoch; no other callback sees the values.
 
     Args:
+        task: The fold.
         x: Inputs.
         y: Targets.
         arguments: Further arguments of `evaluate`.
@@ -94,15 +104,18 @@ class HeldOutCurves(Callback):
         values: Name of a log -> its value after each epoch.
     """
 
-    def __init__(self, x: Any, y: Any, arguments: dict[str, Any]) -> None:
-        self._data, self._arguments = (x, y), arguments
+    state_attributes = ("values",)
+
+    def __init__(self, task: FoldTask, x: Any, y: Any, arguments: dict[str, Any]) -> None:
+        self._task, self._data, self._arguments = task, (x, y), arguments
         self.values: dict[str, list[float]] = {}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.values = {}
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        found = self.model.evaluate(*self._data, verbose=0, return_dict=True, **self._arguments)
+        with self._task.holding_out():
+            found = self.model.evaluate(*self._data, verbose=0, return_dict=True, **self._arguments)
         for name, value in found.items():
             self.values.setdefault(name, []).append(value)
 
@@ -148,7 +161,7 @@ class FoldTrainer:
             del left[:size]
             start = time.perf_counter()
             try:
-                found = train_together([FitTask(*self._fit_arguments(one), one.rng_states) for one in prepared])
+                found = train_together([self._fit_task(one) for one in prepared])
             except CannotTrainTogether as error:
                 reason = error.reason
                 yield from (self._train_alone(one, reason) for one in prepared)
@@ -185,7 +198,7 @@ class FoldTrainer:
         built = self._build(take_rows(x, task.train), take_rows(y, task.train))
         states = capture_rng_states()
         held_out = built.inputs(take_rows(x, task.test)), take_rows(y, task.test)
-        curves = HeldOutCurves(*held_out, self._arguments.for_evaluation(task.test)) if self._curves else None
+        curves = HeldOutCurves(task, *held_out, self._arguments.for_evaluation(task.test)) if self._curves else None
         inputs, targets = built.inputs(take_rows(x, task.train)), take_rows(y, task.train)
         arguments = self._arguments.of_fold(task.number, task.train)
         return PreparedFold(task, built, inputs, targets, held_out, arguments, curves, states)
@@ -196,10 +209,14 @@ class FoldTrainer:
         data = {"x": prepared.x, "y": prepared.y, "verbose": self._verbose}
         return prepared.built.model, {**prepared.arguments, **data, "callbacks": callbacks}
 
+    def _fit_task(self, prepared: PreparedFold) -> FitTask:
+        return FitTask(*self._fit_arguments(prepared), prepared.rng_states, prepared.task.training)
+
     def _train_alone(self, prepared: PreparedFold, reason: str | None) -> TrainedFold:
         """Train the model of a fold by its own `fit`."""
         restore_rng_states(prepared.rng_states)
         start = time.perf_counter()
         model, arguments = self._fit_arguments(prepared)
-        history = model.fit(**arguments)
+        with prepared.task.training():
+            history = model.fit(**arguments)
         return TrainedFold(prepared, history, time.perf_counter() - start, reason)

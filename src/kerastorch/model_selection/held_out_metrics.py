@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from kerastorch.core.errors import shown, unknown
+from kerastorch.core.errors import shown, suggest, unknown
 from kerastorch.core.nested import map_structure
 from kerastorch.losses.base import Loss
 from kerastorch.metrics.base import Metric as BaseMetric
@@ -85,7 +85,8 @@ def _parse(metric: Any) -> HeldOutMetric:
     if isinstance(metric, str):
         known = sklearn_metrics.get_scorer_names()
         if metric not in known:
-            raise unknown("metric", metric, known, "Metrics of kerastorch belong to the model: compile(metrics=[...]).")
+            hint = f"{suggest(metric, known)} Metrics of kerastorch belong to the model: compile(metrics=[...])."
+            raise unknown("metric", metric, known, hint.lstrip())
         metric = sklearn_metrics.get_scorer(metric)
     if isinstance(metric, (torch.nn.Module, BaseMetric, type)) or not callable(metric):
         raise TypeError(
@@ -125,7 +126,31 @@ def _of_function(function: Any) -> HeldOutMetric:
 
 def _call(function: Callable[[Any, Any], Any], _: Model, y: Any, predictions: Any) -> float:
     """Return the value of a function of targets and predictions, which are NumPy arrays."""
-    return _as_number(function(map_structure(to_array, y), predictions))
+    targets = map_structure(to_array, y)
+    value = _as_number(function(targets, predictions))
+    if isinstance(targets, np.ndarray) and isinstance(predictions, np.ndarray):
+        _check_no_broadcasting(function, value, targets, predictions)
+    return value
+
+
+def _check_no_broadcasting(function: Callable[[Any, Any], Any], value: float, y: Array, predictions: Array) -> None:
+    """Raise an error if a function pairs each of the targets `(n,)` with each of the predictions `(n, 1)`.
+
+    It does so if it has one value for arrays of the same shape, be it `(n,)` or `(n, 1)`, and another one for these.
+    """
+    if y.size != predictions.size or y.shape == predictions.shape or y.size < 2:
+        return
+    try:
+        flat = _as_number(function(y.ravel(), predictions.ravel()))
+        column = _as_number(function(y.reshape(-1, 1), predictions.reshape(-1, 1)))
+    except Exception:  # it requires the shapes that it was given
+        return
+    if np.isclose(flat, column, rtol=1e-4, atol=1e-6) and not np.isclose(flat, value, rtol=1e-4, atol=1e-6):
+        raise ValueError(
+            f"y_true has the shape {y.shape} and y_pred {predictions.shape}, so NumPy pairs each target with each "
+            f"prediction: the function gives {value:g}, and {flat:g} for arrays of one shape. Bring both to one shape "
+            "in it: y_true.reshape(y_pred.shape)."
+        )
 
 
 def _score(scorer: Any, model: Model, y: Any, predictions: Any) -> float:
@@ -133,7 +158,22 @@ def _score(scorer: Any, model: Model, y: Any, predictions: Any) -> float:
     if not isinstance(predictions, np.ndarray):
         raise ValueError("scorers take the predictions of one output; pass a function of targets and predictions.")
     estimator, y_true = estimator_of(model, to_array(y), predictions)
-    return _as_number(scorer(estimator, np.arange(len(y_true))[:, None], y_true))
+    rows = np.arange(len(y_true))[:, None]
+    return _as_number(_with_all_labels(scorer, estimator)(estimator, rows, y_true))
+
+
+def _with_all_labels(scorer: Any, estimator: Any) -> Any:
+    """Return a scorer of probabilities that knows all classes, since a fold may have no row of some."""
+    from sklearn.metrics import make_scorer
+
+    classes, function = getattr(estimator, "classes_", None), getattr(scorer, "_score_func", None)
+    method, options = getattr(scorer, "_response_method", "predict"), getattr(scorer, "_kwargs", {})
+    if function is None or method == "predict" or "labels" in options or not isinstance(classes, np.ndarray):
+        return scorer
+    if "labels" not in inspect.signature(function).parameters:
+        return scorer
+    is_better = scorer._sign > 0
+    return make_scorer(function, response_method=method, greater_is_better=is_better, labels=classes, **options)
 
 
 def estimator_of(model: Model, y: Array, predictions: Array) -> tuple[BaseEstimator, Array]:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import shown, unknown
-from kerastorch.core.tables import column_names, is_column
+from kerastorch.core.errors import shown, suggest, unknown
+from kerastorch.core.tables import check_is_read, column_names, is_column
 
 Labels = np.ndarray[Any, Any]
 MAX_NUMBERS = 20  # floats of more different values are values, not classes
@@ -27,6 +27,7 @@ def row_labels(data: Any, name: str, rows: int) -> Labels:
     Raises:
         ValueError: The shape is different, or a label is missing.
     """
+    check_is_read(data, name)
     array = to_array(data)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -91,7 +92,8 @@ def labels_or_column(given: Any, name: str, arrays: Sequence[Any], rows: int) ->
         return row_labels(given, name, rows)
     tables = {label: one for one in reversed(arrays) for label in column_names(one) or ()}
     if given not in tables:
-        raise unknown("column", given, [label for label in tables if isinstance(label, str)], f"{name} names a column.")
+        known = [label for label in tables if isinstance(label, str)]
+        raise unknown("column", given, known, f"{name} names a column.{suggest(given, known)}")
     return row_labels(tables[given][given], name, rows)
 
 

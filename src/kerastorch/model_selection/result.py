@@ -39,7 +39,8 @@ class Fold:
         predictions: What the model predicts for the held-out rows, in the order of `test`; `None` if the outputs have
             no row for each of them.
         model: The trained model; `None` without `return_models=True`.
-        seconds: Duration of the training; of folds that were trained together, the share of this one.
+        seconds: Duration of the training; of folds that were trained together, the share of this one; of a fold that
+            was resumed, the part since then.
         alone_because: Why this fold was not trained together with others to the end; `None` if it was.
     """
 
@@ -142,6 +143,10 @@ class CrossValidation:
         of `k` scores is taken as `s^2 (1/k + m/n)`, with `n` training rows and `m` held-out rows, and there are
         `k - 1` degrees of freedom. It is an approximation that assumes that scores are about normal. It does not cover
         what a new sample of data of another kind would change.
+
+        The interval does not know the bounds of a score. With few folds that differ much, an accuracy, AUC, F1 or R2
+        may have an end above 1, and an error or an accuracy one below 0. Ends are not clipped, since an end out of
+        bounds shows that the approximation is poor for these folds. The values out of bounds can be ignored.
 
         Args:
             level: Probability of the interval, between 0 and 1. Default 0.95.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from kerastorch.core.array_conversion import from_array, is_scipy_sparse, shape_
 from kerastorch.core.errors import shown
 from kerastorch.core.nested import is_object, is_record, is_sequence_of_arrays, leaves, map_structure
 from kerastorch.core.ownership import is_from
-from kerastorch.core.tables import is_column
-from kerastorch.data.arrays import is_array_like
+from kerastorch.core.tables import check_is_read, is_column
+from kerastorch.data.arrays import NonFiniteError, is_array_like
 from kerastorch.data.batched_dataset import BatchedDataset
 from kerastorch.data.item_lists import list_kind
 
@@ -71,6 +72,24 @@ def take_rows(data: Any, rows: Rows) -> Any:
     return _map_arrays(lambda leaf, _: _take(leaf, rows), data, "")
 
 
+@contextmanager
+def rows_of_all(rows: Rows, which: str) -> Iterator[None]:
+    """Name rows by their numbers in all data, in the error about NaN or infinity in some of them.
+
+    Args:
+        rows: Numbers of the rows that are used within the block.
+        which: What these rows are, for the message.
+
+    Raises:
+        ValueError: The rows have NaN or infinity.
+    """
+    try:
+        yield
+    except NonFiniteError as error:
+        row = int(rows[error.row])
+        raise ValueError(str(NonFiniteError(f"{error.what} among {which}", row, error.column))) from None
+
+
 def _map_arrays(function: Callable[[Any, str], Any], data: Any, name: str) -> Any:
     """Apply a function to each array or dataset of a structure, as `fit` tells one array from several inputs."""
     if data is None:
@@ -99,6 +118,7 @@ def _length(data: Any, name: str) -> int:
             return len(data)
         if len(shape):
             return int(shape[0])
+    check_is_read(data, name)
     advice = " Pass the dataset of the loader, loader.dataset." if hasattr(data, "dataset") else ""
     raise TypeError(
         f"{name} must have rows that can be selected: arrays, tables, or a Dataset with a length; got {shown(data)}."

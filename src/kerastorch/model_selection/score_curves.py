@@ -88,10 +88,13 @@ def learning_curve(
     counts = _numbers_of_rows(sizes, min(map(len, orders)))
     run = _run("learning_curve", fit_arguments, rows, metrics, verbose, together)
     build = FoldBuilder("learning_curve", build_fn)
-    found = []
+    found, runs = [], []
     for count in counts:
         tasks = _tasks(divisions, [order[:count] for order in orders], seed)
-        found.append(list(run.labelled(f"{count} rows, ").folds(build, tasks, x, y)))
+        runs.append(run.of_value(f"{count} rows, ", f"{count}-rows"))
+        found.append(list(runs[-1].folds(build, tasks, x, y)))
+    for one in runs:
+        one.delete_checkpoints(tasks)
     return _curve(SIZES, tuple(counts), found, divisions.splitter, run)
 
 
@@ -153,10 +156,13 @@ def validation_curve(
     divisions = divide(cv, rows, x=x, y=_targets(x, y, stratify), groups=groups, stratify=stratify, seed=seed)
     run = _run("validation_curve", fit_arguments, rows, metrics, verbose, together)
     tasks = _tasks(divisions, [fold.train for fold in divisions.folds], seed)
-    found = []
-    for value in values:
+    found, runs = [], []
+    for at, value in enumerate(values):
         build = FoldBuilder("validation_curve", build_fn, value)
-        found.append(list(run.labelled(f"{name} {value}, ").folds(build, tasks, x, y)))
+        runs.append(run.of_value(f"{name} {value}, ", f"value-{at + 1}"))
+        found.append(list(runs[-1].folds(build, tasks, x, y)))
+    for one in runs:
+        one.delete_checkpoints(tasks)
     return _curve(name, tuple(values), found, divisions.splitter, run)
 
 

@@ -130,6 +130,8 @@ def _check_arguments(given: Mapping[str, Any]) -> None:
     if style(given["verbose"]) == "bar":
         raise CannotTrainTogether("a progress bar shows one model; pass verbose=0 or verbose=2")
     for callback in given["callbacks"]:
+        if callback.is_checkpointer:
+            raise CannotTrainTogether("the state of each fit is saved between batches")
         if any(_is_overridden(callback, hook) for hook in (*_BATCH_HOOKS, *_STEP_HOOKS)):
             raise CannotTrainTogether(f"{type(callback).__name__} is called for each batch")
 

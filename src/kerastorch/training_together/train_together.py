@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, NamedTuple
 
 from kerastorch.callbacks.callback_list import to_list
@@ -27,11 +27,13 @@ class FitTask(NamedTuple):
         model: Compiled model.
         arguments: Arguments of `fit` by name, `x` and `y` included. Callbacks belong to this fit alone.
         rng_states: States of the global random generators when the fit begins, as `capture_rng_states` returns them.
+        explaining: Returns a context in which the arguments are checked, to add to errors. Default: nothing is added.
     """
 
     model: Model
     arguments: Mapping[str, Any]
     rng_states: Mapping[str, Any]
+    explaining: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 class TrainedTogether(NamedTuple):
@@ -90,7 +92,8 @@ def _prepare(
     found: list[tuple[PreparedFit, Mapping[str, Any]]] = []
     for task, given in zip(tasks, arguments, strict=True):
         restore_rng_states(task.rng_states)
-        prepared = task.model._prepare_fit(FitArguments(**given))
+        with task.explaining():
+            prepared = task.model._prepare_fit(FitArguments(**given))
         found.append((prepared, capture_rng_states()))
     try:
         check_kinds([prepared.data_kind for prepared, _ in found])

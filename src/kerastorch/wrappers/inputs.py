@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from kerastorch.core.errors import check_choice, mismatch, shown
 from kerastorch.core.rng_state import preserved_rng_states
+from kerastorch.core.tables import check_is_read
 from kerastorch.wrappers.targets import Array
 
 FULL_BATCH = 256  # rows that are trained as one batch, so that a weight of 2 is the same as the row twice
@@ -38,7 +39,8 @@ def check_inputs(estimator: BaseEstimator, x: Any, *, reset: bool) -> Any:
 
 
 def check_is_array(x: Any) -> None:
-    """Raise a TypeError for loaders and datasets."""
+    """Raise a TypeError for loaders, datasets, and queries of polars."""
+    check_is_read(x, "X")
     if isinstance(x, (torch.utils.data.Dataset, torch.utils.data.DataLoader)):
         raise TypeError(
             f"X must be an array or a DataFrame, got {shown(x)}: scikit-learn splits and selects rows. Loaders and "
@@ -68,6 +70,7 @@ def check_inputs_and_targets(
         ValueError: As for `check_inputs`; targets are missing, not finite, or have another number of rows.
     """
     check_is_array(x)
+    check_is_read(y, "y")
     found = validate_data(
         estimator, _on_host(x), _on_host(y), reset=reset, accept_sparse="csr", allow_nd=True, multi_output=True,
         y_numeric=are_numbers,
