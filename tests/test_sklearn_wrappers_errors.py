@@ -180,3 +180,13 @@ def test_the_code_of_an_autoencoder_tells_the_rows_apart():
         SKLearnRegressor(random_state=0).fit(estimator.transform(X), X[:, 2]).score(estimator.transform(X), X[:, 2])
         > 0.9
     )
+
+
+@pytest.mark.parametrize("kind", [list, lambda y: np.array(y, object), lambda y: pd.Series(y, dtype=object)])
+def test_a_label_that_is_none_is_an_error_with_its_row(kind):
+    labels = ["a", "b", None] * 5
+    with pytest.raises(ValueError, match="y has no label in 5 of 15 rows, first in row 2: it is None"):
+        SKLearnClassifier(epochs=1).fit(X[:15], kind(labels))
+    table = np.array([labels, ["c"] * 15], object).T
+    with pytest.raises(ValueError, match="first in row 2"):
+        SKLearnClassifier(epochs=1).fit(X[:15], table)

@@ -71,12 +71,23 @@ def check_inputs_and_targets(
     """
     check_is_array(x)
     check_is_read(y, "y")
+    _check_none_is_missing(y)
     found = validate_data(
         estimator, _on_host(x), _on_host(y), reset=reset, accept_sparse="csr", allow_nd=True, multi_output=True,
         y_numeric=are_numbers,
     )  # fmt: skip
     targets = found[1].toarray() if issparse(found[1]) else found[1]
     return found[0], targets
+
+
+def _check_none_is_missing(y: Any) -> None:
+    """Raise a ValueError if a label is `None`, which cannot be sorted among others."""
+    labels = np.asarray(y, dtype=object) if isinstance(y, list) else getattr(y, "values", y)
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind != "O" or not labels.size or not labels.ndim:
+        return
+    rows = [row for row, label in enumerate(labels.reshape(len(labels), -1)) if any(one is None for one in label)]
+    if rows:
+        raise ValueError(f"y has no label in {len(rows)} of {len(labels)} rows, first in row {rows[0]}: it is None.")
 
 
 def check_weights(sample_weight: Any, x: Any) -> Array | None:
