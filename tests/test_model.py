@@ -304,7 +304,8 @@ def test_two_models_never_share_what_was_given_to_compile():
 def test_the_public_names_and_signatures_are_frozen():
     assert sorted(kt.__all__) == [
         "Ensemble", "History", "Input", "Model", "Sequential", "__version__", "activations", "call", "callbacks",
-        "config", "constraints", "data", "datasets", "ensemble", "evaluation", "initializers", "layers", "load_model",
+        "config", "constraints", "data", "datasets", "distribution",
+        "ensemble", "evaluation", "initializers", "layers", "load_model",
         "losses", "metrics",
         "mixed_precision", "model_selection", "optimizers", "plot_histories", "preprocessing", "regularizers", "saving",
         "utils", "wrappers",
@@ -314,7 +315,7 @@ def test_the_public_names_and_signatures_are_frozen():
         "weighted_metrics: 'Any' = None, *, regularizers: 'Mapping[str, Any] | None' = None, device: 'Any' = 'auto', "
         "data_device: 'Any' = 'auto', memory_format: 'Any' = 'auto', jit_compile: 'bool | str' = 'auto', "
         "steps_per_execution: 'int | str' = 1, gradients_in_evaluation: 'bool' = False, precision: 'Any' = None, "
-        "prepare_batch: 'Callable[[Any], Any] | None' = None) "
+        "prepare_batch: 'Callable[[Any], Any] | None' = None, distribution: 'Any' = 'auto') "
         "-> 'None'"
     )
     assert list(inspect.signature(kt.Model.fit).parameters) == [

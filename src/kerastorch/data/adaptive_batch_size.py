@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from kerastorch.core.errors import check_int
 from kerastorch.core.module_tree import is_compiled
 from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.data.batches import Batch, Batches
-from kerastorch.data.data_adapter import DataAdapter, limit_batches
+from kerastorch.data.data_adapter import DEFAULT_BATCH_SIZE, DataAdapter, check_batch_size, limit_batches
+from kerastorch.data.rank_shard import IdleBatch, RankTurns, RowShard
 
 FIRST_ROWS, MAX_ROWS = 32, 4096  # rows of the first batch, and of the largest one
 MAX_GROWTH = 8  # by which factor a batch may be larger than the one before it
@@ -80,8 +82,9 @@ def eval_batches(
     grows: Callable[[], bool],
     rows: Tensor | None = None,
     name: str = "steps",
+    shard: RowShard | None = None,
 ) -> Batches:
-    """Return the batches of one pass of evaluation or prediction.
+    """Return the batches of one pass of evaluation or prediction; of those, whole ones, that one rank of several gets.
 
     Args:
         source: The data.
@@ -91,9 +94,22 @@ def eval_batches(
         grows: Returns whether results do not depend on the batch size; called only if the answer matters.
         rows: Indices of the rows to use, int64 `(n,)`; by default all.
         name: Name of the argument `steps` in messages.
+        shard: Which batches this rank computes. Default: all.
     """
     samples = source.samples if rows is None else len(rows)
     indexed = source.kind in ("arrays", "Dataset")
+    if shard is not None and indexed and samples is not None:
+        size = source.own_batch_size or DEFAULT_BATCH_SIZE if batch_size is None else check_batch_size(batch_size)
+        steps = None if steps is None else check_int(name, steps)
+        is_free = batch_size is None and steps is None and source.own_batch_size is None and grows()
+        part = shard.part(samples) if is_free else shard.batch_rows(min(samples, (steps or samples) * size), size)
+        if not part:
+            return IdleBatch(source.batches(size, rows=rows))
+        own = torch.arange(part.start, part.stop)
+        own = own if rows is None else rows[own]
+        return eval_batches(source, None if is_free else size, None, grows=grows, rows=own, name=name)
+    if shard is not None:
+        return RankTurns(limit_batches(source.batches(batch_size, rows=rows), steps, name), shard)
     is_default = batch_size is None and steps is None and source.own_batch_size is None
     is_default = is_default and not source.workers  # workers start once, for batches of one size
     if is_default and indexed and samples is not None and samples > FIRST_ROWS and grows():

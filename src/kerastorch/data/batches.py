@@ -34,6 +34,10 @@ class Batch(NamedTuple):
     y: Any
     sample_weight: Any
 
+    def with_parts(self, x: Any, y: Any, sample_weight: Any) -> Batch:
+        """Return a batch of other tensors in place of these, with what else this one says about its rows."""
+        return Batch(x, y, sample_weight)
+
 
 class BatchGroup(tuple[Batch, ...]):
     """Several batches of equal shapes, whose steps run in one call."""
@@ -188,7 +192,7 @@ class ArrayBatches:
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         pieces = self._pieces(number, start * self._size)
         for part in pieces if self._prefetcher is None else self._prefetcher(pieces):
-            yield from _split(part, self._size)
+            yield from split_rows_of(part, self._size)
 
     def again(self, number: int) -> Iterator[Batch]:
         return self.epoch(number)
@@ -198,7 +202,8 @@ class ArrayBatches:
         order = self._order(number)
         # the order is copied once to each device that holds data
         orders = {} if order is None else {device: order.to(device, non_blocking=True) for device in self._devices}
-        for start in range(first, self.samples, self._piece):
+        count = self.samples if order is None else len(order)
+        for start in range(first, count, self._piece):
             here = slice(start, start + self._piece)
             if orders:
                 rows = {device: order[here] for device, order in orders.items()}
@@ -243,7 +248,7 @@ def _rows_by_device(field: Any, rows: dict[torch.device, Tensor]) -> Any:
     return map_structure(lambda t: None if t is None else _index_rows(t, rows[t.device]), field)
 
 
-def _split(part: Batch, size: int) -> Iterator[Batch]:
+def split_rows_of(part: Batch, size: int) -> Iterator[Batch]:
     """Yield the batches of a piece as views, which one call a tensor creates."""
     length = first_rows(part.x)
     if length <= size:

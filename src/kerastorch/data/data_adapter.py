@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from kerastorch.core.errors import check_int
 from kerastorch.core.nested import first_rows, leaves
-from kerastorch.core.tables import check_is_read, column_names
+from kerastorch.core.tables import column_names
 from kerastorch.data import arrays
 from kerastorch.data.array_sources import open_array
 from kerastorch.data.batch_reader import BatchReader, warn_of_integer_weights
 from kerastorch.data.batched_dataset import BatchedDataset, order_of
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
-from kerastorch.data.item_lists import is_one_object, list_kind
+from kerastorch.data.data_kind import OBJECT, SEQUENCE, kind_of
 from kerastorch.data.lazy_arrays import LazyArray
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.prefetch import Prefetcher
-from kerastorch.data.prepared_batches import advice_for_an_object
+from kerastorch.data.rank_shard import RankArrayBatches, RankSlices, RowShard
 from kerastorch.data.samples import collate_samples, with_tensors
 from kerastorch.data.sequences import (
     Samples,
     SequenceBatches,
     check_ends,
-    is_py_dataset,
-    is_sequence_of_batches,
 )
 from kerastorch.data.shuffle import EpochSampler
 from kerastorch.data.validation_split import split_rows, warn_of_unlike_parts
@@ -39,8 +35,6 @@ from kerastorch.data.worker_reads import WORKER_KINDS, RequestSampler, check_wor
 
 DEFAULT_BATCH_SIZE = 32
 _WHOLE = 2**62  # a batch size that no data reaches
-SEQUENCE = "sequence of batches"
-OBJECT = "single object"
 Cast = Callable[[Batch], Batch]
 
 
@@ -86,7 +80,7 @@ class DataAdapter:
         workers: int = 0,
     ) -> None:
         self._prefetcher, self.reader = prefetcher, reader or BatchReader()
-        self.kind = _kind_of(x, y, names[0], self.reader.row_axes)
+        self.kind = kind_of(x, y, names[0], self.reader.row_axes)
         self.columns = column_names(x)
         if isinstance(x, TensorDataset) and self.reader.reads_tensors_as_arrays:
             _check_not_given(self.kind, y=y, sample_weight=sample_weight)
@@ -166,8 +160,9 @@ class DataAdapter:
         seed: int = 0,
         rows: Tensor | None = None,
         trains: bool = False,
+        shard: RowShard | None = None,
     ) -> Resumable:
-        """Return the batches of the data.
+        """Return the batches of the data, or the part of each batch that one rank of several computes.
 
         Args:
             batch_size: Rows of a batch. Default: that of the dataset, else 32. Must be `None` for a source of batches.
@@ -176,10 +171,22 @@ class DataAdapter:
             seed: Seed of the order, together with the number of the epoch.
             rows: Indices of the rows to use, int64 `(n,)`; by default all.
             trains: Whether passes are epochs of training, whose numbers are passed to the samplers of a loader.
+            shard: Which rows of each batch this rank computes. Default: all.
 
         Raises:
             ValueError: An argument does not apply to this kind of data.
         """
+        if shard is None:
+            return self._whole_batches(batch_size, shuffle, seed, rows, trains=trains)
+        if self.kind == "arrays":
+            size = DEFAULT_BATCH_SIZE if batch_size is None else check_batch_size(batch_size)
+            return RankArrayBatches(self._data, size, shuffle, seed, rows, self._prefetcher, shard=shard)
+        return RankSlices(self._whole_batches(batch_size, shuffle, seed, rows, trains=trains), shard)
+
+    def _whole_batches(
+        self, batch_size: int | None, shuffle: bool | str, seed: int, rows: Tensor | None, *, trains: bool
+    ) -> Resumable:
+        """Return the batches that one process would compute; see `batches`."""
         if not self.takes_batch_size:
             if batch_size is not None:
                 raise ValueError(f"batch_size cannot be given with a {self.kind}; it comes in batches.")
@@ -289,40 +296,6 @@ def limit_batches(batches: Batches, steps: int | None, name: str = "steps") -> B
     if steps is None:
         check_ends(batches, name)
     return batches if steps is None else FirstBatches(batches, check_int(name, steps))
-
-
-def _kind_of(x: Any, y: Any, name: str, row_axes: int) -> str:
-    """Return the kind of data, as messages name it."""
-    if isinstance(x, (str, bytes, os.PathLike)):
-        raise TypeError(f"{name} is {x!r}, and data are arrays. Read the file first, as pandas.read_csv(path) does.")
-    check_is_read(x, name)
-    if isinstance(x, DataLoader):
-        return "DataLoader"
-    if isinstance(x, IterableDataset):
-        return "IterableDataset"
-    if isinstance(x, Dataset):
-        return "Dataset"
-    if isinstance(x, PackedSequence):  # a tuple, too
-        return OBJECT
-    listed = list_kind(x, name, row_axes) if y is None else None
-    if listed is not None:
-        return "list of batches" if listed == "batches" else "Dataset"
-    if arrays.is_array(x):
-        return "arrays"
-    if is_one_object(x):
-        return OBJECT
-    if hasattr(x, "__getitem__") and (hasattr(x, "__len__") or is_py_dataset(x)):
-        return SEQUENCE if is_sequence_of_batches(x) else "Dataset"
-    if isinstance(x, Iterator):
-        return "generator"
-    if callable(x):
-        return "function that returns batches"
-    if isinstance(x, Iterable):
-        return "iterable"
-    raise TypeError(
-        f"{name} must be arrays, a Dataset, a DataLoader, a generator or a function that returns one, "
-        f"got {type(x).__name__}.{advice_for_an_object(x)}"
-    )
 
 
 def _open(x: Any, y: Any, sample_weight: Any, names: tuple[str, str, str]) -> Batch:

@@ -189,9 +189,9 @@ def copy_targets(batch: Batch) -> Batch:
     A loader may reuse the memory of its tensors, and each tensor of a worker keeps a file open.
     """
     weights = None if batch.sample_weight is None else map_structure(copy_leaf, batch.sample_weight)
-    return batch._replace(y=map_structure(copy_leaf, batch.y), sample_weight=weights)
+    return batch.with_parts(batch.x, map_structure(copy_leaf, batch.y), weights)
 
 
 def copy_tensors(batch: Batch) -> Batch:
     """Return a copy of a batch, for callers that draw the next batch before they use this one."""
-    return Batch(*(map_structure(copy_leaf, part) for part in batch))
+    return batch.with_parts(*(map_structure(copy_leaf, part) for part in batch))

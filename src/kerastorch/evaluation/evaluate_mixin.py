@@ -11,7 +11,6 @@ from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.callback_list import CallbackList, to_list
 from kerastorch.callbacks.progress_bar import Verbose, make_progress_callbacks
 from kerastorch.core.errors import shown, unknown
-from kerastorch.core.process_group import warn_if_no_process_group
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.adaptive_batch_size import eval_batches
 from kerastorch.data.batches import Batches
@@ -142,14 +141,14 @@ class EvaluateMixin(CompileMixin):
             options = report_options(report, model_report.report)
             return model_report.report(self, *given, check_finite=check_finite, workers=workers, **options)
         trainer = self._compiled("evaluate", x, y)
-        warn_if_no_process_group()
+        shard = trainer.join_ranks("evaluate").shard
         feed = trainer.batch_transfer()
         check_keeps_all_rows(x, "evaluate")
         reader = self._batch_reader(trainer, "test_step")
         source = adapt(x, y, sample_weight, feed, reader, finite=check_finite, workers=workers)
         check_columns(trainer.state.feature_names, source.columns)
         check_row_axis(feed.parts, source, batch_size)
-        batches = eval_batches(source, batch_size, steps, grows=self._row_by_row)
+        batches = eval_batches(source, batch_size, steps, grows=self._row_by_row, shard=shard)
         own = to_list(callbacks)
         told = CallbackList([*own, *make_progress_callbacks(verbose, "Evaluate")], self, _steps(verbose, batches))
         with model_lock(self, "evaluate", alone=bool(own)):

@@ -83,7 +83,7 @@ class BatchTransfer:
             sample_weight = map_structure(self._weight, sample_weight)
         if y is not None:
             y = self._to_device(y) if isinstance(y, Tensor) else map_structure(self._to_device, y)
-        return Batch(x, y, sample_weight)
+        return batch.with_parts(x, y, sample_weight)
 
     def inputs(self, x: Any) -> Any:
         """Return the inputs of a batch on the device, cast to what the model computes with.

@@ -9,6 +9,7 @@ from kerastorch import optimizers
 from kerastorch.core.errors import mismatch, warn
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.prepared_batches import check_prepare_batch
+from kerastorch.distribution.settings import check_distribution
 from kerastorch.module.unregistered_modules import check_registered, warn_unregistered
 from kerastorch.optimizers.parameter_groups import check_patterns
 from kerastorch.training.argument_checks import check_order, check_regularizers
@@ -48,6 +49,7 @@ class CompileMixin(StepMixin):
         gradients_in_evaluation: bool = False,
         precision: Any = None,
         prepare_batch: Callable[[Any], Any] | None = None,
+        distribution: Any = "auto",
     ) -> None:
         """Set the optimizer, the loss and the metrics for `fit` and `evaluate`.
 
@@ -100,6 +102,9 @@ class CompileMixin(StepMixin):
                 `(x, y, sample_weight)`, or `x` alone for `predict`; for batches in another order, as a dict, or as an
                 object. Arrays given as `x` and `y` do not go through it. Default: an item is `(x, y, sample_weight)`,
                 or a dict by the names of the parameters of `forward`.
+            distribution: How the processes that torchrun has started train the model together: settings of
+                `kerastorch.distribution`, such as `DataParallel()`. Default `"auto"`: `DataParallel()` if torchrun's
+                environment or a process group of torch is found. `None`: each process works alone.
 
         Raises:
             ValueError: A name is unknown (the message has the nearest known one); an argument has an unknown value;
@@ -135,7 +140,7 @@ class CompileMixin(StepMixin):
             "regularizers": regularizers, "memory_format": memory_format, "jit_compile": jit_compile,
             "steps_per_execution": steps_per_execution,
             "gradients_in_evaluation": gradients_in_evaluation, "precision": mixed.policy.name,
-            "prepare_batch": check_prepare_batch(prepare_batch),
+            "prepare_batch": check_prepare_batch(prepare_batch), "distribution": check_distribution(distribution),
         }  # fmt: skip
         self._trainer = Trainer(
             self,
@@ -149,6 +154,7 @@ class CompileMixin(StepMixin):
             options,
             compile_args=compile_args,
             precision=mixed,
+            distribution=distribution,
             completed_fits=0 if self._trainer is None else self._trainer.state.completed_fits,
         )
 

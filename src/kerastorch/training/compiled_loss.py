@@ -16,11 +16,12 @@ from kerastorch.regularizers import Penalty, add_penalties
 from kerastorch.training.auxiliary_losses import collect_auxiliary_losses
 from kerastorch.training.fused_activation import FinalActivation, record_logits
 from kerastorch.training.loss_pass import LossPassState, check_batch_weights
+from kerastorch.training.loss_scales import scale_losses, scale_whole
 from kerastorch.training.metric_inputs import MetricInputs
 from kerastorch.training.output_losses import OutputLosses
 from kerastorch.training.output_masks import masked
 from kerastorch.training.output_names import OutputNames, check_outputs
-from kerastorch.training.step_output import LossOutput
+from kerastorch.training.step_output import GlobalWeights, LossOutput
 from kerastorch.training.whole_loss import choose_whole_loss
 
 
@@ -144,15 +145,21 @@ class CompiledLoss:
             self._pass.recorder.clear()
 
     def __call__(
-        self, y: Any, y_pred: Any, sample_weight: Any = None, masks: Mapping[str, Tensor] | None = None
+        self,
+        y: Any,
+        y_pred: Any,
+        sample_weight: Any = None,
+        masks: Mapping[str, Tensor] | None = None,
+        global_weights: GlobalWeights | None = None,
     ) -> LossOutput:
-        """Compute the loss of a batch.
+        """Compute the loss of a batch, or of the part of a batch that a rank computes.
 
         Args:
             y: Targets, a tensor or a structure of them like the outputs.
             y_pred: Outputs of the model.
             sample_weight: One weight for each row; or a structure of such weights by output.
             masks: Output name -> boolean mask of the values that count.
+            global_weights: Scales the losses of a part, so that their mean over all parts is that of the batch.
         """
         now = self._pass
         if not now.is_ready:
@@ -160,11 +167,13 @@ class CompiledLoss:
         masks = masks or {}
         try:
             if now.whole is not None:
-                output = now.whole(y, y_pred, sample_weight)
+                output = scale_whole(now.whole(y, y_pred, sample_weight), global_weights)
             elif isinstance(y_pred, Tensor):
-                output = self._single(y, y_pred, sample_weight, masks.get(""))
+                output = self._single(y, y_pred, sample_weight, masks.get(""), global_weights)
+            elif (main := self.outputs.main_output(y, y_pred)) is not None:
+                output = self._single(y, main, sample_weight, None, global_weights)
             else:
-                output = self._of_structure(y, y_pred, sample_weight, masks)
+                output = self._sum(y, y_pred, sample_weight, masks, global_weights)
         except (IndexError, RuntimeError):
             now.reset()
             self._prepare(y, y_pred, None)  # raises a sentence instead, if the first batch would have been refused
@@ -193,7 +202,14 @@ class CompiledLoss:
         now = self._pass
         return self.outputs.names.targets(y, now.tree, now.losses, also_wanted)
 
-    def _single(self, y: Any, y_pred: Tensor, sample_weight: Any, mask: Tensor | None) -> LossOutput:
+    def _single(
+        self,
+        y: Any,
+        y_pred: Tensor,
+        sample_weight: Any,
+        mask: Tensor | None,
+        global_weights: GlobalWeights | None,
+    ) -> LossOutput:
         """Compute the loss of the only output."""
         now = self._pass
         loss = now.losses.get("")
@@ -214,26 +230,26 @@ class CompiledLoss:
                 loss, y_pred = now.on_logits, logits
         factor = now.factors[""]
         value = loss(y, y_pred, sample_weight)
+        if global_weights is not None:
+            (value,), (count,) = scale_losses([loss], [value], [count], global_weights)
         return LossOutput(value if factor == 1 else factor * value, {}, count, {})
 
-    def _of_structure(self, y: Any, y_pred: Any, sample_weight: Any, masks: Mapping[str, Tensor]) -> LossOutput:
-        """Compute the loss of outputs in a structure: of the main one, or the sum of the losses of several."""
-        main = self.outputs.main_output(y, y_pred)
-        return (
-            self._sum(y, y_pred, sample_weight, masks) if main is None else self._single(y, main, sample_weight, None)
-        )
-
-    def _sum(self, y: Any, y_pred: Any, sample_weight: Any, masks: Mapping[str, Tensor]) -> LossOutput:
+    def _sum(
+        self,
+        y: Any,
+        y_pred: Any,
+        sample_weight: Any,
+        masks: Mapping[str, Tensor],
+        global_weights: GlobalWeights | None,
+    ) -> LossOutput:
         """Compute the weighted sum of the losses of several outputs."""
         now, predicted = self._pass, self.outputs.names.flatten(y_pred)
         if predicted.keys() != now.names:  # the model returned other outputs before
             self._prepare(y, y_pred, sample_weight)
         targets = self.targets(y)
         weights = self.outputs.names.weights(sample_weight, now.tree, now.losses)
-        total: Tensor | None = None
-        parts: dict[str, Tensor] = {}
-        batch_weight: int | Tensor | None = None
-        part_weights: dict[str, int | Tensor] = {}
+        values: list[Tensor] = []
+        counts: list[Any] = []
         for name, loss in now.losses.items():
             target, weight = targets[name], weights[name]
             if name in now.class_numbers:
@@ -242,19 +258,23 @@ class CompiledLoss:
             if name in masks:
                 weight, count = masked(weight, masks[name])
                 now.has_masks = True
-            value = loss(target, predicted[name], weight)
-            if len(now.losses) > 1:
-                parts[f"{name}_loss"] = value
-                part_weights[f"{name}_loss"] = count
-                if isinstance(count, Tensor):
-                    value = torch.where(count > 0, value, 0.0)  # the mean of no values is NaN; it must add nothing
-            else:
-                batch_weight = count
+            values.append(loss(target, predicted[name], weight))
+            counts.append(count)
+        scaled, scaled_counts = scale_losses(list(now.losses.values()), values, counts, global_weights)
+        if len(values) == 1:
+            factor = now.factors[next(iter(now.losses))]
+            return LossOutput(scaled[0] if factor == 1 else factor * scaled[0], {}, scaled_counts[0], {})
+        total: Tensor | None = None
+        for name, value, count in zip(now.losses, scaled, counts, strict=True):
+            if isinstance(count, Tensor):
+                value = torch.where(count > 0, value, 0.0)  # the mean of no values is NaN; it must add nothing
             factor = now.factors[name]
             value = value if factor == 1 else factor * value
             total = value if total is None else total + value
         assert total is not None
-        return LossOutput(total, parts, batch_weight, part_weights)
+        names = [f"{name}_loss" for name in now.losses]
+        parts = dict(zip(names, values, strict=True))
+        return LossOutput(total, parts, None, dict(zip(names, counts, strict=True)))
 
     def _class_numbers(self, y: Tensor) -> Tensor:
         """Return class numbers that are floats as int64; targets in memory were validated with the first batch."""

@@ -24,6 +24,7 @@ from kerastorch.data.limited_batches import (
     check_number_of_batches,
     number_of_batches,
 )
+from kerastorch.data.rank_shard import RowShard
 from kerastorch.data.sequences import check_ends
 from kerastorch.data.spanning_batches import SpanningBatches
 from kerastorch.data.validation_split import check_split
@@ -126,6 +127,7 @@ def assemble(
     generators_in: Mapping[str, Any],
     callbacks: Sequence[Callback],
     validation_reader: BatchReader,
+    shard: RowShard | None = None,
 ) -> FitData:
     """Split the data, and make batches of them.
 
@@ -141,6 +143,7 @@ def assemble(
         can_grow: Returns whether validation batches may have any size.
         generators_in: Objects that may hold random generators, besides the data, by name.
         validation_reader: Reads the validation split of `source`.
+        shard: Which part of the data this rank gets; `None` for all.
         callbacks: Callbacks of the fit. If one saves its state, random generators are looked for, in the others too.
 
     Raises:
@@ -161,7 +164,9 @@ def assemble(
     others = [None if getattr(one, "is_checkpointer", False) else one for one in callbacks]
     random = RandomStates(is_captured, data=source.holder, validation=held, **generators_in, callbacks=others)
     shuffle = shuffle if limits.overfit_batches is None else False
-    training = source.batches(batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows, trains=True)
+    training = source.batches(
+        batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows, trains=True, shard=shard
+    )
     check_row_axis(parts, source, batch_size, is_shuffled=bool(shuffle))
     if limits == limits._replace(steps_per_epoch=None, limit_batches=None, overfit_batches=None):
         check_ends(training, "steps_per_epoch")
@@ -178,7 +183,9 @@ def assemble(
     size = validation_batch_size or (batch_size if validation.takes_batch_size else None)
     check_row_axis(parts, validation, size)
     steps = _validation_steps(validation, size, held_out, limits)
-    validating = eval_batches(validation, size, steps, grows=can_grow, rows=held_out, name="validation_steps")
+    validating = eval_batches(
+        validation, size, steps, grows=can_grow, rows=held_out, name="validation_steps", shard=shard
+    )
     on_validation = _selected(validation.targets(), held_out)
     return FitData(training, validating, random, targets, on_validation, split.kind, is_shuffled)
 

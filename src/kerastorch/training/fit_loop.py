@@ -98,7 +98,7 @@ def fit_epochs(
         settings = trainer.compile_settings()
         when_ready()
         repeating = trainer.weight_averaging.repeating(RepeatedInputs(data.training, state, transfer))
-        with trainer.interrupt.watch(), repeating:
+        with trainer.interrupt.watch(), repeating, trainer.parallel.training():
             with _training(trainer, callbacks, data.training.targets) as in_eval:
                 state.begin_metrics(trainer.new_metrics())
                 trainer.model.reset_metrics()
@@ -110,7 +110,8 @@ def fit_epochs(
                         callbacks.emit("on_epoch_begin", epoch, {})
                     with trainer.using(state.metrics):
                         step = loops.train_step(trainer, callbacks, in_eval)
-                        groups = loops.group_for_execution(trainer, stream, data.training.transient)
+                        shared = trainer.parallel.training_stream(stream)
+                        groups = loops.group_for_execution(trainer, shared, data.training.transient)
                         batches = checkpoint.interruptible(groups)
                         if waits:
                             logs = yield EpochPass(trainer, batches, transfer, step, callbacks, nan_warning)

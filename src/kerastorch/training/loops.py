@@ -32,6 +32,7 @@ from kerastorch.training.monte_carlo_dropout import Sampling
 from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.own_metrics import protected
 from kerastorch.training.own_steps import own_metrics, predict_step_of, step_of
+from kerastorch.training.parallel import is_idle
 from kerastorch.training.predictions import tensor_step
 from kerastorch.training.step_mixin import overrides
 from kerastorch.training.step_output import StepOutput
@@ -102,7 +103,8 @@ def epoch(
             if has_end:
                 callbacks.emit(end, done - 1, logs.expire())
                 torch.clear_autocast_cache()
-        if (interruptible and interrupt.pending) or (training and model.stop_training):
+        wanted = (interruptible and interrupt.pending) or (training and model.stop_training)
+        if trainer.parallel.stops(wanted, training=training):
             break
     if has_end and is_hooked:
         callbacks.emit(end, done - 1, logs.expire())
@@ -113,7 +115,7 @@ def epoch(
         )
     if x is not None:
         trainer.state.record_inputs(specs_of(x))
-    found = metrics.read()
+    found = trainer.parallel.read(metrics)
     return loss.finalize_logs(found) if has_compiled_loss else found
 
 
@@ -150,7 +152,8 @@ def evaluate(
     ):
         callbacks.emit("on_test_begin", {})
         mixed = trainer.precision.around(step_of(trainer, "test_step"), trainer.device_type())
-        step = limited_step(trainer, measure_and_adapt(mixed, batches, row_by_row=False), "test")
+        counted = trainer.parallel.evaluation_step(mixed)
+        step = limited_step(trainer, measure_and_adapt(counted, batches, row_by_row=False), "test")
         state = TrainState()
         logs = epoch(trainer, metrics, stream, transfer, step, callbacks, "test", state, interruptible=interruptible)
         callbacks.emit("on_test_end", logs)
@@ -186,7 +189,8 @@ def predict(
                 callbacks.emit("on_predict_batch_begin", index, {})
             x = transfer.inputs(batch.x)
             outputs = predict_batch(trainer, step, x)
-            take(outputs, batch_rows(x))
+            if not is_idle(batch):
+                take(outputs, batch_rows(x))
             if has_hooks:
                 callbacks.emit("on_predict_batch_end", index, {"outputs": sampling.samples_first(outputs)})
         callbacks.emit("on_predict_end", {})
@@ -290,7 +294,7 @@ def train_step(trainer: Trainer, callbacks: CallbackList, in_eval: Collection[nn
         trainer.precision.around(compiled.begin_epoch, device_type)(callbacks)  # guards compare settings of autocast
         if compiled.policy is Policy.COMPILE:
             return trainer.precision.around(compiled, device_type)
-    step = limited_step(trainer, eager_step(trainer), "train")
+    step = limited_step(trainer, trainer.parallel.training_step(trainer, eager_step(trainer)), "train")
     if not optimizer_step.listeners.is_guarded:
         return step
     copies_weights = any(getattr(one, "copies_weights", False) for one in callbacks.callbacks)

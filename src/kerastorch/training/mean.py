@@ -69,6 +69,12 @@ class Mean:
         total = torch.where(self._weights > 0, self._means * self._weights, 0.0).sum()
         return total + self._sum, self._weights.sum() + self._count
 
+    def totals(self) -> tuple[float, float]:
+        """Return the weighted sum of all values, and the sum of their weights."""
+        # one device synchronisation for both
+        total, count = torch.stack([torch.as_tensor(number) for number in self._totals()]).tolist()
+        return total, count
+
     def state_dict(self) -> dict[str, Any]:
         """Return all values that were added, folded or not."""
         self._totals()
@@ -85,9 +91,8 @@ class Mean:
 
     def read(self) -> float:
         """Return the mean so far; NaN before the first batch."""
-        # one device synchronisation for both
-        total, count = torch.stack([torch.as_tensor(number) for number in self._totals()]).tolist()
-        return float(total / count) if count else float("nan")
+        total, count = self.totals()
+        return total / count if count else float("nan")
 
 
 def unshared(tensor: Tensor) -> Tensor:

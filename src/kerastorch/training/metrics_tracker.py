@@ -108,6 +108,10 @@ class MetricsTracker:
             words = [", ".join(f"{k}: {v}" if k else str(v) for k, v in one.items()) or "none" for one in (saved, here)]
             raise CheckpointError(f"it is of a training within an epoch, with metrics {words[0]}; here are {words[1]}.")
 
+    def totals(self) -> dict[str, tuple[float, float]]:
+        """Return the weighted sum and the sum of weights of each mean."""
+        return {name: mean.totals() for name, mean in self._means.items()}
+
     def mean(self, name: str) -> float | None:
         """Return one mean without computing the metrics; `None` if there is no mean of this name."""
         if name in self._results:

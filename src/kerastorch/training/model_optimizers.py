@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kerastorch.checkpoint.optimizer_state import parameter_names
 from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.torch_optimizer_private import ensure_step_hooks
+from kerastorch.distribution.gradient_sync import NoGradientSync
 from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
 from kerastorch.optimizers.parameter_groups import ParameterName, first_matches
 from kerastorch.optimizers.registry import create_optimizer, replace_parameters
@@ -106,12 +107,18 @@ class ModelOptimizers:
         part_of = first_matches(to_make, free, "optimizer")
         return {part: {name: free[name] for name, pattern in part_of.items() if pattern == part} for part in to_make}
 
-    def make_steps(self, precision: Precision, device_type: str) -> OptimizerStep | SeveralSteps:
+    def make_steps(
+        self,
+        precision: Precision,
+        device_type: str,
+        gradient_sync: Callable[[TorchOptimizer], NoGradientSync],
+    ) -> OptimizerStep | SeveralSteps:
         """Return the one way from a loss to new weights.
 
         Args:
             precision: Whether losses are scaled.
             device_type: Kind of the device that computes.
+            gradient_sync: Returns what averages the gradients of an optimizer over the ranks of a process group.
 
         Raises:
             ValueError: Losses are scaled, and weights are in float16.
@@ -125,8 +132,9 @@ class ModelOptimizers:
                 self._check_is_not_half(optimizer)
             check = self._rate_checks[name]
             steps[name] = OptimizerStep(
-                optimizer, self.configs[name], check, scaling, listeners=listeners, only_own=self.are_several
-            )
+                optimizer, self.configs[name], check, scaling, listeners=listeners, only_own=self.are_several,
+                gradient_sync=gradient_sync(optimizer),
+            )  # fmt: skip
         self._steps = SeveralSteps(steps) if self.are_several else steps[""]
         if self._step_state:
             self._steps.load_state_dict(self._step_state)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kerastorch.constraints import ConstrainedWeight, apply_constraints
 from kerastorch.core.torch_optimizer_private import step_post_hooks, step_pre_hooks
+from kerastorch.distribution.gradient_sync import NO_SYNC, NoGradientSync
 from kerastorch.optimizers.step_hooks import (
     Average,
     Clip,
@@ -30,12 +31,12 @@ from kerastorch.training.weight_modes import WeightModes
 
 
 class OptimizerStep:
-    """Zero -> backward -> unscale -> guard -> clip -> step -> constrain -> average, for one optimizer.
+    """Zero -> backward -> synchronise -> unscale -> guard -> clip -> step -> constrain -> average, for one optimizer.
 
-    Unscale, guard, clip, constrain and average do nothing by default. Clipping, weight decay and the moving average are
-    step hooks of the optimizer, which also run in a user's own loop: `optimizer.step` calls them in this order. An
-    optimizer that computes the loss several times (`LBFGS`, SAM) does so by a closure: then zero to clip run in the
-    closure.
+    Synchronise, unscale, guard, clip, constrain and average do nothing by default. Clipping, weight decay and the
+    moving average are step hooks of the optimizer, which also run in a user's own loop: `optimizer.step` calls them in
+    this order. An optimizer that computes the loss several times (`LBFGS`, SAM) does so by a closure: then zero to clip
+    run in the closure.
 
     Args:
         optimizer: Holds the weights.
@@ -44,6 +45,7 @@ class OptimizerStep:
         scaling: Scales losses of float16; by default it does nothing.
         listeners: Functions that are called between a backward pass and the step; those of all optimizers of a model.
         only_own: Whether backward passes compute the gradients of this optimizer's weights alone.
+        gradient_sync: Averages the gradients over the ranks of a process group; by default it does nothing.
 
     Raises:
         ValueError: The optimizer computes the loss itself, and losses would be scaled; it needs all weights in one
@@ -65,6 +67,7 @@ class OptimizerStep:
         *,
         listeners: StepListeners | None = None,
         only_own: bool = False,
+        gradient_sync: NoGradientSync = NO_SYNC,
     ) -> None:
         check_has_whole_weights(optimizer)
         self.optimizer, self.scaling = optimizer, scaling
@@ -80,7 +83,7 @@ class OptimizerStep:
             steps, scale = config.gradient_accumulation_steps, config.loss_scale_factor
         self.accumulation = GradientAccumulation(optimizer, steps or 1, scale or 1.0)
         self._unwrapped = UnwrappedStep(optimizer)
-        self._check_rate, self._only_own = check_rate, only_own
+        self._check_rate, self._only_own, self._gradient_sync = check_rate, only_own, gradient_sync
         self._weight_modes = WeightModes.of(optimizer)
         self.listeners = listeners or StepListeners()
         self._is_rejected = False  # by a guard, within a closure
@@ -114,6 +117,7 @@ class OptimizerStep:
             with self._early_constraints.installed(self.optimizer) if is_early else nullcontext():
                 yield
         finally:
+            self._gradient_sync.detach()
             self.end_training()
 
     @property
@@ -166,6 +170,7 @@ class OptimizerStep:
         if self._check_rate is not None:
             self._check_rate()
         self._unwrapped.zero_grad()
+        self._gradient_sync.begin(is_due=self.accumulation.is_due or self.needs_closure)
         if not (self.accumulation.is_idle or self.needs_closure):
             self.accumulation.load(copies=self.listeners.is_guarded)
 
@@ -191,6 +196,7 @@ class OptimizerStep:
         Args:
             loss: Scalar whose gradients were computed.
         """
+        self._gradient_sync.finish()
         for function in self.listeners.after_backward:
             function()
         if self.needs_closure:
@@ -283,6 +289,7 @@ class OptimizerStep:
     def begin_training(self) -> None:
         """Give the weights the values that training changes, before the batches of an epoch."""
         self._weight_modes.train()
+        self._gradient_sync.attach()
 
     def end_training(self) -> None:
         """Give the weights the values to evaluate with, after the batches of an epoch."""

@@ -17,6 +17,7 @@ from kerastorch.data.adaptive_batch_size import can_be_measured, eval_batches
 from kerastorch.data.arrays import have_several_lengths, is_array_like
 from kerastorch.data.data_adapter import DataAdapter, limit_batches
 from kerastorch.data.loader_checks import check_keeps_all_rows, check_keeps_order
+from kerastorch.data.rank_shard import RankTurns
 from kerastorch.module.unregistered_modules import check_registered
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.model_lock import model_lock
@@ -87,16 +88,21 @@ class PredictMixin(StepMixin):
         """
         trainer, transfer, source = self._prediction_parts(x, "predict", workers)
         check_row_axis(transfer.parts, source, batch_size)
-        batches = eval_batches(source, batch_size, steps, grows=lambda: can_be_measured(modules(self)))
+        parallel = trainer.join_ranks("predict")
+        can_grow = lambda: can_be_measured(modules(self))  # noqa: E731
+        batches = eval_batches(source, batch_size, steps, grows=can_grow, shard=parallel.shard)
         own = to_list(callbacks)
         params = {"verbose": verbose, "epochs": 1, "steps": batches.steps()}
         told = CallbackList([*own, *make_progress_callbacks(verbose, "Predict", 1.0)], self, params)
-        rows = batches.samples
+        rows = batches.samples if parallel.shard is None else None
         drawn = sampling(mc_dropout)
         collected = PredictionCollector(rows) if out is None else drawn.writer(out, rows)
         alone = bool(own) or mc_dropout is not None  # other threads must not predict with active dropout
-        with model_lock(self, "predict", alone=alone, parts=transfer.parts):
-            loops.predict(trainer, batches, transfer, told, collected.add, drawn)
+        with (
+            model_lock(self, "predict", alone=alone, parts=transfer.parts),
+            parallel.gathering(collected.add, by_turns=isinstance(batches, RankTurns)) as take,
+        ):
+            loops.predict(trainer, batches, transfer, told, take, drawn)
         outputs: Predictions = drawn.samples_first(collected.result())
         return outputs if out is None else out
 

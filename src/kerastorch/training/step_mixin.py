@@ -141,8 +141,9 @@ class StepMixin(Functional):
         trainer = self.trainer
         if x is None:
             x = trainer.context.x
-        output = trainer.compiled_loss(y, y_pred, sample_weight, trainer.output_mask(x))
-        return trainer.context.record_loss(output)
+        context = trainer.context
+        masks = trainer.output_mask(x)
+        return context.record_loss(trainer.compiled_loss(y, y_pred, sample_weight, masks, context.global_weights))
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Mapping[str, Any]:
         """Update the compiled metrics with one batch; return the loss and the results of all metrics, as in Keras.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
@@ -40,6 +40,21 @@ class StepOutput(NamedTuple):
     has_compiled_loss: bool
 
 
+class GlobalWeights(Protocol):
+    """Scales the losses of a part of a batch, so that their mean over all parts is the loss of the batch."""
+
+    def scale_sum(self, value: Tensor) -> Tensor:
+        """Return a sum over the rows of the part, scaled."""
+
+    def scale_means(self, values: Sequence[Tensor], counts: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return weighted means over the part, scaled, and their weights in a mean over batches.
+
+        Args:
+            values: The means.
+            counts: Sum of the weights in each of them.
+        """
+
+
 class Metrics(Protocol):
     """Receiver of the outputs, targets and sample weights of each batch, and of results of metric objects."""
 
@@ -74,14 +89,18 @@ class StepContext:
     Args:
         metrics: Receives the outputs and targets of each batch.
         backward_and_step: Computes the gradients of a loss and makes a step of the optimizer.
+        global_weights: Scales losses if the batch is a part of one that several ranks compute; else `None`.
 
     Attributes:
         results: What `compute_metrics` returns in a step of the user's, by log name; empty in the default steps.
         x: Inputs of the running batch in a step of the user's, where it may leave them out; else `None`.
     """
 
-    def __init__(self, metrics: Metrics, backward_and_step: BackwardAndStep) -> None:
+    def __init__(
+        self, metrics: Metrics, backward_and_step: BackwardAndStep, global_weights: GlobalWeights | None = None
+    ) -> None:
         self.metrics, self.backward_and_step = metrics, backward_and_step
+        self.global_weights = global_weights
         self.results: Mapping[str, Any] = {}
         self.x: Any = None
         self._loss: LossOutput | None = None

@@ -5,16 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from kerastorch import regularizers
 from kerastorch.constraints import collect_constraints
-from kerastorch.core.channel_tracking import known_channel_axes
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import is_built, modules, tensors
+from kerastorch.core.process_group import is_alone
 from kerastorch.core.sharded_modules import reshard
 from kerastorch.core.trainable import sync_trainable
 from kerastorch.data.batch_reader import BatchReader
@@ -29,19 +28,19 @@ from kerastorch.runtime.dry_run import build_lazy
 from kerastorch.training.compile_options import EAGER, CompileOptions
 from kerastorch.training.compile_settings import Settings
 from kerastorch.training.compiled_loss import CompiledLoss
-from kerastorch.training.fused_activation import final_activations
 from kerastorch.training.jit.compiled_step import CompiledStep
 from kerastorch.training.memory_format import MemoryFormat
 from kerastorch.training.metrics_tracker import MetricsTracker
 from kerastorch.training.model_optimizers import ModelOptimizers
 from kerastorch.training.optimizer_step import OptimizerStep
 from kerastorch.training.output_masks import OutputMask
+from kerastorch.training.parallel import SINGLE_PROCESS, SingleProcess, make_parallel
+from kerastorch.training.pass_metrics import make_tracker
 from kerastorch.training.precision import Precision
 from kerastorch.training.preflight import check_parameters, find_device
-from kerastorch.training.scores import Scores
 from kerastorch.training.several_steps import SeveralSteps
 from kerastorch.training.signals import InterruptHandler
-from kerastorch.training.step_output import BackwardAndStep, Metrics, StepContext
+from kerastorch.training.step_output import BackwardAndStep, GlobalWeights, Metrics, StepContext
 from kerastorch.training.train_state import TrainState
 from kerastorch.training.weight_averaging import WeightAveraging
 
@@ -65,6 +64,7 @@ class Trainer:
         compile_options: Whether steps are compiled, and how many run between two calls of the batch hooks.
         compile_args: Arguments of `compile` as they were given, for saving.
         precision: Number format that steps compute in; `None` for that of the global policy.
+        distribution: How several processes train the model together; see `compile`.
         completed_fits: Fits of the model that ended normally under an earlier `compile`.
 
     Attributes:
@@ -91,6 +91,7 @@ class Trainer:
         *,
         compile_args: Mapping[str, Any] | None = None,
         precision: Precision | None = None,
+        distribution: Any = "auto",
         completed_fits: int = 0,
     ) -> None:
         self.model, self.compiled_loss, self.metrics = model, compiled_loss, metrics
@@ -100,6 +101,7 @@ class Trainer:
         self.device, self.memory_format = parse_device(device, "device"), memory_format
         self.data_device = parse_device(data_device)
         self.compile_options = compile_options
+        self._distribution, self._parallel = distribution, SINGLE_PROCESS
         self.compile_args: Mapping[str, Any] = compile_args or {}
         self.reader = BatchReader(prepare=self.compile_args.get("prepare_batch"))
         self.state = TrainState(completed_fits=completed_fits)
@@ -119,6 +121,20 @@ class Trainer:
         self.weight_averaging = WeightAveraging()
         self._recorded_step: Any = None
 
+    # --- several processes ------------------------------------------------------------------------------------
+
+    @property
+    def parallel(self) -> SingleProcess:
+        """What the ranks of a process group do together; nothing in one process, and while a rank works alone."""
+        return SINGLE_PROCESS if is_alone() else self._parallel
+
+    def join_ranks(self, verb: str) -> SingleProcess:
+        """Find the process group at the beginning of the method `verb`, and check that all ranks have called it."""
+        if self._parallel is SINGLE_PROCESS and not is_alone():
+            self._parallel = make_parallel(self._distribution, self.model)
+        self.parallel.begin(self.model, verb)
+        return self.parallel
+
     # --- what a step works with -------------------------------------------------------------------------------
 
     @property
@@ -127,17 +143,23 @@ class Trainer:
         return self._context
 
     @contextmanager
-    def using(self, metrics: Metrics, backward_and_step: BackwardAndStep | None = None) -> Iterator[StepContext]:
+    def using(
+        self,
+        metrics: Metrics,
+        backward_and_step: BackwardAndStep | None = None,
+        global_weights: GlobalWeights | None = None,
+    ) -> Iterator[StepContext]:
         """Give a pass over data, or a part of one, a context of its own; the outer one returns afterwards.
 
         Args:
             metrics: Receives outputs and targets.
             backward_and_step: Used in place of the optimizer's step.
+            global_weights: Scales losses if the part is one of several ranks.
         """
         outer = self._context
         if backward_and_step is None:
             backward_and_step = self._backward_and_step
-        self._context = StepContext(metrics, backward_and_step)
+        self._context = StepContext(metrics, backward_and_step, global_weights)
         try:
             yield self._context
         finally:
@@ -218,25 +240,12 @@ class Trainer:
 
     @property
     def is_compiled(self) -> bool:
-        """Return whether training steps are compiled, as far as is known before they are."""
+        """Return whether training steps are compiled, as far as is known before."""
         return self.compiled_step is not None and self.compiled_step.fallback_reason is None
 
     def new_metrics(self) -> MetricsTracker:
         """Return a tracker with fresh accumulators."""
-        if not self.metrics:
-            return MetricsTracker({})
-        ends_in = final_activations(self.model)
-        return MetricsTracker(
-            {
-                name: Scores(
-                    some,
-                    partial(self.compiled_loss.metric_inputs.loss_of, name),
-                    ends_in.get(name),
-                    partial(_channel_axis, self.model, name),
-                )
-                for name, some in self.metrics.items()
-            }
-        )
+        return make_tracker(self.model, self.metrics, self.compiled_loss)
 
     @contextmanager
     def with_metrics(self, more: Mapping[str, list[MetricSpec]]) -> Iterator[None]:
@@ -310,6 +319,7 @@ class Trainer:
         made = list(self.optimizers.get_or_create().values())
         check_parameters(self.model, made, self.compiled_loss.outputs.parameters())
         if self._optimizer_step is None:
+            self.parallel.setup(self.model)
             self._make_steps()
         self.find_penalties()
         self.optimizer_step.set_constraints(collect_constraints(self.model))
@@ -317,7 +327,7 @@ class Trainer:
 
     def _make_steps(self) -> None:
         device_type = self.device_type()
-        self._optimizer_step = self.optimizers.make_steps(self.precision, device_type)
+        self._optimizer_step = self.optimizers.make_steps(self.precision, device_type, self.parallel.gradient_sync)
         self._backward_and_step = self.precision.outside(self._optimizer_step.backward_and_step, device_type)
         if self.compile_options.jit:
             if isinstance(self._optimizer_step, OptimizerStep):
@@ -332,10 +342,6 @@ class Trainer:
     def find_penalties(self) -> None:
         """Let the loss include the penalties of the weights that the model has now."""
         self.compiled_loss.set_penalties(collect_penalties(self.model, self.weight_regularizers))
-
-
-def _channel_axis(model: nn.Module, output: str) -> int | None:
-    return known_channel_axes(model).get(output)
 
 
 def _no_optimizer(loss: Tensor, optimizer: str | None = None) -> None:  # noqa: ARG001

@@ -1,0 +1,293 @@
+"""What the processes of a group do together while they train one model; in one process, nothing.
+
+The trainer has one of these objects, and the loop calls the same methods in both cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from kerastorch.core import collectives
+from kerastorch.core.module_tree import modules
+from kerastorch.core.nested import batch_rows, map_structure
+from kerastorch.core.process_group import (
+    initialize,
+    is_distributed,
+    is_sharded,
+    rank,
+    warn_if_not_joined,
+    world_size,
+)
+from kerastorch.data.batches import Batch
+from kerastorch.data.rank_shard import RankBatch, RowShard, Share
+from kerastorch.distribution.gradient_sync import NO_SYNC, GradientSync, NoGradientSync
+from kerastorch.distribution.settings import DataParallel
+from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.training.loss_scales import RankWeights
+from kerastorch.training.metrics_tracker import MetricsTracker
+from kerastorch.training.own_metrics import protected
+from kerastorch.training.own_steps import Steps, own_metrics
+from kerastorch.training.step_output import BackwardAndStep, GlobalWeights, Metrics, StepContext, StepOutput
+
+Step = Callable[[Any], Mapping[str, Any] | StepOutput]
+Take = Callable[[Any, int], None]
+
+
+class StepTrainer(Steps, Protocol):
+    """What a step needs of the trainer."""
+
+    def using(
+        self,
+        metrics: Metrics,
+        backward_and_step: BackwardAndStep | None = None,
+        global_weights: GlobalWeights | None = None,
+    ) -> AbstractContextManager[StepContext]:
+        """Give a part of a pass a context of its own."""
+
+
+class SingleProcess:
+    """One process that works alone.
+
+    Attributes:
+        shard: Which part of the data this rank gets; `None` for all.
+    """
+
+    shard: RowShard | None = None
+
+    def begin(self, model: nn.Module, verb: str) -> None:
+        """Check that all ranks run the same method, and give them the weights of rank 0."""
+
+    def setup(self, model: nn.Module) -> None:
+        """Prepare a built model before its optimizer is made."""
+
+    def training(self) -> AbstractContextManager[None]:
+        """Surround a fit."""
+        return nullcontext()
+
+    def gradient_sync(self, optimizer: TorchOptimizer) -> NoGradientSync:
+        """Return what averages the gradients of an optimizer over the ranks."""
+        return NO_SYNC
+
+    def training_step(self, trainer: StepTrainer, step: Step) -> Step:
+        """Return a training step that computes the part of this rank in a batch."""
+        return step
+
+    def evaluation_step(self, step: Step) -> Step:
+        """Return an evaluation step that leaves out what counts nowhere."""
+        return step
+
+    def training_stream(self, stream: Iterator[Batch]) -> Iterator[Batch]:
+        """Return the batches of an epoch, of which all ranks have the same number."""
+        return stream
+
+    def stops(self, wanted: bool, *, training: bool) -> bool:
+        """Return whether a pass ends after the running batch, on all ranks.
+
+        Args:
+            wanted: Whether this rank would end it.
+            training: Whether it is a pass over training data; evaluation ends with its last batch if there are several
+                ranks, because they may have different numbers of batches.
+        """
+        return wanted
+
+    def read(self, metrics: MetricsTracker) -> dict[str, float]:
+        """Return the means and metrics of all rows, of all ranks."""
+        return metrics.read()
+
+    @contextmanager
+    def gathering(self, take: Take, *, by_turns: bool) -> Iterator[Take]:
+        """Yield what takes the outputs of each batch, so that `take` gets those of all ranks in order.
+
+        Args:
+            take: Takes outputs and their number of rows.
+            by_turns: Whether the batches of the ranks alternate; else each rank has consecutive ones.
+        """
+        yield take
+
+
+SINGLE_PROCESS = SingleProcess()
+
+
+class ParallelRanks(SingleProcess):
+    """One of several ranks that train a model together.
+
+    Args:
+        settings: Settings of `compile(distribution=...)`.
+    """
+
+    def __init__(self, settings: DataParallel) -> None:
+        self.rank, self.world = rank(), world_size()
+        self.shard = RowShard(self.rank, self.world) if settings.shard_data else None
+
+    def begin(self, model: nn.Module, verb: str) -> None:
+        told = collectives.gather((verb, _bit_sum(model)))
+        if len({verb for verb, _ in told}) > 1:
+            names = ", ".join(f"rank {number}: {one}()" for number, (one, _) in enumerate(told))
+            raise RuntimeError(f"all processes must call the same methods in the same order, and they call {names}.")
+        if len({total for _, total in told}) > 1:
+            self.setup(model)
+
+    def setup(self, model: nn.Module) -> None:
+        collectives.copy_from_first(_whole_tensors(model))
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Let layers draw other random numbers on each rank, and end with the random state of rank 0."""
+        are_equal = len(set(collectives.gather(_state()))) == 1  # else the script has given each rank its own
+        if are_equal and self.rank:
+            torch.manual_seed((torch.initial_seed() + self.rank * 0x9E3779B97F4A7C15) % 2**63)
+        yield
+        if are_equal:
+            torch.set_rng_state(torch.frombuffer(bytearray(collectives.from_first(_state())), dtype=torch.uint8))
+
+    def gradient_sync(self, optimizer: TorchOptimizer) -> NoGradientSync:
+        return GradientSync(optimizer, is_sharded)
+
+    def training_step(self, trainer: StepTrainer, step: Step) -> Step:
+        return _RankStep(trainer, step, self.world)
+
+    def evaluation_step(self, step: Step) -> Step:
+        return lambda batch: _NOTHING if is_idle(batch) else step(batch)
+
+    def training_stream(self, stream: Iterator[Batch]) -> Iterator[Batch]:
+        return stream if self.shard is not None else _in_lockstep(stream)
+
+    def stops(self, wanted: bool, *, training: bool) -> bool:
+        return training and collectives.any_rank(wanted)
+
+    def read(self, metrics: MetricsTracker) -> dict[str, float]:
+        totals: dict[str, list[float]] = {}
+        for of_rank in collectives.gather(metrics.totals()):
+            for name, (total, count) in of_rank.items():
+                before = totals.get(name, [0.0, 0.0])
+                totals[name] = [before[0] + total, before[1] + count]
+        return {name: total / count if count else float("nan") for name, (total, count) in totals.items()}
+
+    @contextmanager
+    def gathering(self, take: Take, *, by_turns: bool) -> Iterator[Take]:
+        if self.shard is None:
+            yield take
+            return
+        held: list[tuple[Any, int]] = []
+        yield lambda outputs, rows: held.append((map_structure(_on_cpu, outputs), rows))
+        of_ranks = collectives.gather(held)
+        if not by_turns:
+            in_order = [one for of_rank in of_ranks for one in of_rank]
+        else:
+            last = max(map(len, of_ranks))
+            in_order = [of_rank[i] for i in range(last) for of_rank in of_ranks if i < len(of_rank)]
+        for outputs, rows in in_order:
+            take(outputs, rows)
+
+
+_NOTHING = StepOutput({}, 0, {}, True)
+
+
+def is_idle(batch: Any) -> bool:
+    """Return whether the rows of a batch count nowhere on this rank."""
+    return isinstance(batch, RankBatch) and batch.share.is_idle
+
+
+class _RankStep:
+    """A training step on the part of a batch that a rank computes.
+
+    The loss is scaled so that the mean of its gradients over the ranks is the gradient of the whole batch.
+
+    Args:
+        trainer: Gives the step its context.
+        step: The training step.
+        world: Number of ranks.
+    """
+
+    def __init__(self, trainer: StepTrainer, step: Step, world: int) -> None:
+        self._trainer, self._step, self._world = trainer, step, world
+
+    def __call__(self, batch: RankBatch) -> StepOutput:
+        share, context = batch.share, self._trainer.context
+        factor = self._world * share.rows / share.total
+        backward = context.backward_and_step
+        if factor != 1.0:
+            backward = partial(_scaled_step, backward, factor)
+        weights = RankWeights(share)
+        if not share.is_idle:
+            with self._trainer.using(context.metrics, backward, weights) as own:
+                output = self._step(Batch(*batch))
+                return output if isinstance(output, StepOutput) else own.take_output(output)
+        with self._trainer.using(MetricsTracker({}), backward, weights), protected(own_metrics(self._trainer)):
+            self._step(Batch(*batch))
+        return _NOTHING
+
+
+def _scaled_step(backward: BackwardAndStep, factor: float, loss: Tensor, optimizer: str | None = None) -> None:
+    backward(loss * factor, optimizer)
+
+
+def _in_lockstep(stream: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the batches of a rank whose data are its own; it is idle from its last one on until all ranks are.
+
+    Raises:
+        ValueError: A rank has no batch.
+    """
+    batch: Batch | None = None
+    while True:
+        following = next(stream, None)
+        rows = 0 if following is None else batch_rows(following.x)
+        total = int(collectives.sum_numbers([rows])[0])
+        if not total:
+            return
+        batch = following or batch
+        if batch is None:
+            raise ValueError(f"the data of rank {rank()} gave no batch, and those of other ranks did.")
+        yield RankBatch.of(batch, Share(rows, total))
+
+
+def make_parallel(settings: Any, model: nn.Module) -> SingleProcess:
+    """Return what trains together with other processes, if there are any.
+
+    With `"auto"`, a model that the script has set up for several processes itself is left as it is.
+
+    Args:
+        settings: `compile(distribution=...)`.
+        model: The model.
+    """
+    if settings is None or (settings == "auto" and _is_set_up(model)):
+        return SINGLE_PROCESS
+    initialize()
+    if not is_distributed():
+        warn_if_not_joined()
+        return SINGLE_PROCESS
+    return ParallelRanks(DataParallel() if settings == "auto" else settings)
+
+
+def _is_set_up(model: nn.Module) -> bool:
+    """Return whether a model is wrapped in `DistributedDataParallel`, or has sharded weights."""
+    wrapped = any(isinstance(module, nn.parallel.DistributedDataParallel) for module in modules(model))
+    return wrapped or any(is_sharded(weight) for weight in model.parameters())
+
+
+def _whole_tensors(model: nn.Module) -> list[Tensor]:
+    """Return the weights and buffers of which each rank has a whole copy."""
+    return [tensor for tensor in (*model.parameters(), *model.buffers()) if not is_sharded(tensor)]
+
+
+def _bit_sum(model: nn.Module) -> int:
+    """Return the sum of the bits of all weights, as integers; 0 for those that have no values yet."""
+    total = 0
+    for weight in model.parameters():
+        if not isinstance(weight, nn.UninitializedParameter) and not is_sharded(weight):
+            total += int(weight.detach().contiguous().view(torch.uint8).sum(dtype=torch.int64))
+    return total
+
+
+def _state() -> bytes:
+    return torch.get_rng_state().numpy().tobytes()
+
+
+def _on_cpu(value: Any) -> Any:
+    return value.detach().cpu().clone() if isinstance(value, Tensor) else value
