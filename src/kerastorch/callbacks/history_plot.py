@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LONGEST_WITH_MARKERS = 30  # epochs of a curve with a marker for each
 COLUMNS, PANEL_WIDTH, PANEL_HEIGHT = 3, 4.8, 3.4  # largest number of panels side by side; their size in inches
 _FIRST_PANELS = ("loss", "data_loss")
 
@@ -117,25 +116,16 @@ def panel_names(curves: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
-def set_epoch_axis(axes: Axes, first: int, last: int) -> None:
-    """Show the epochs from `first` to `last`, counted from 1, with whole numbers at the ticks."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-    margin = max(0.5, 0.03 * (last - first))
-    axes.set_xlim(first - min(margin, 0.9), last + margin)  # without an epoch 0
-    axes.grid(alpha=0.3)
-
-
 def marker_of(curve: Curve) -> str | None:
     """Return the marker of the points of a curve, which a long one does not have."""
-    return "." if len(curve.epochs) < LONGEST_WITH_MARKERS else None
+    from kerastorch.core.pyplot_figure import point_marker
+
+    return point_marker(len(curve.epochs))
 
 
 def _draw(axes: Axes, name: str, curves: Mapping[str, Curve], best: Best) -> None:
     """Draw a log of the training, that of the validation, and the best epoch."""
-    from kerastorch.core.pyplot_figure import COLORS
+    from kerastorch.core.pyplot_figure import COLORS, set_epoch_axis
 
     validation = f"val_{name}"
     for key, label, color in ((name, "training", COLORS[0]), (validation, "validation", COLORS[1])):

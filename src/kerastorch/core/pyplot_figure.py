@@ -10,6 +10,7 @@ import matplotlib
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kerastorch.core.errors import mismatch
 
@@ -19,6 +20,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#44
 _TEN_COLORS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
+_MOST_WITH_MARKERS = 30  # points of a curve with a marker for each
 DPI = 150  # pixels per inch of saved pictures
 _INLINE = ("inline", "module://matplotlib_inline.backend_inline")
 
@@ -77,6 +79,20 @@ def new_panels(count: int, columns: int, width: float, height: float) -> tuple[F
     rows = math.ceil(count / columns)
     figure = new_figure(width * columns, height * rows)
     return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
+
+
+def set_epoch_axis(axes: Axes, first: int, last: int) -> None:
+    """Show the epochs from `first` to `last`, counted from 1, with whole numbers at the ticks."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    margin = max(0.5, 0.03 * (last - first))
+    axes.set_xlim(first - min(margin, 0.9), last + margin)  # without an epoch 0
+    axes.grid(alpha=0.3)
+
+
+def point_marker(points: int) -> str | None:
+    """Return the marker of the points of a curve, which one with many points does not have."""
+    return "." if points < _MOST_WITH_MARKERS else None
 
 
 def check_suffix(name: str, path: Path) -> None:

@@ -83,10 +83,25 @@ class Curves:
     rates: Curve | None
     penalty: float
 
+    @property
+    def is_negative(self) -> bool:
+        """Whether a loss is below zero, so that losses cannot be compared by their ratio."""
+        return any(
+            bool((curve.values[np.isfinite(curve.values)] < 0).any())
+            for curve in (self.loss, self.validation)
+            if curve is not None
+        )
+
     @classmethod
-    def of(cls, logs: Logs) -> Curves | None:
-        """Return the curves of the logs of a fit; `None` without a training loss."""
-        name = next((one for one in _PLAIN if len(logs.get(one, ((), ()))[1])), None)
+    def of(cls, logs: Logs, output: str = "") -> Curves | None:
+        """Return the curves of the logs of a fit; `None` without a training loss.
+
+        Args:
+            logs: The logs.
+            output: Name of an output whose own loss and metrics are read. Default: those of the whole model.
+        """
+        prefix = f"{output}_" if output else ""
+        name = next((one for one in (prefix + plain for plain in _PLAIN) if len(logs.get(one, ((), ()))[1])), None)
         if name is None:
             return None
 
@@ -94,8 +109,8 @@ class Curves:
             found = ((), ()) if log is None else logs.get(log, ((), ()))
             return Curve.of(log or "", *found) if len(found[1]) else None
 
-        metric = next((one for one in logs if _is_share(one, logs) and f"val_{one}" in logs), None)
-        metric = metric or next((one for one in logs if _is_share(one, logs)), None)
+        shares = [one for one in logs if one.startswith(prefix) and _is_share(one, logs)]
+        metric = next((one for one in shares if f"val_{one}" in logs), next(iter(shares), None))
         rates = next((one for one in logs if one.startswith("learning_rate")), None)
         loss, total = curve(name), curve("loss")
         assert loss is not None

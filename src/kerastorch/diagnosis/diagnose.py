@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kerastorch.diagnosis.curves import Curves, Logs
 from kerastorch.diagnosis.data_facts import facts_of_data
-from kerastorch.diagnosis.diagnosis import Diagnosis, missing_facts
+from kerastorch.diagnosis.diagnosis import Diagnosis
 from kerastorch.diagnosis.findings import NO_LOSS, TOO_FEW_EPOCHS, Finding, Remedy
 from kerastorch.diagnosis.judge import findings_of
+from kerastorch.diagnosis.missing_facts import missing_facts
+from kerastorch.diagnosis.outputs import findings_of_outputs, with_outputs
 from kerastorch.diagnosis.run import Run
 from kerastorch.diagnosis.settings import FitSettings
 
@@ -33,10 +36,13 @@ def diagnose(logs: Logs, settings: FitSettings, x: Any, y: Any, validation_data:
     curves = Curves.of(logs)
     if curves is None:
         return Diagnosis((_no_curves(logs, epochs),), epochs)
-    unknown = missing_facts(
-        has_settings=settings.is_known, has_data=data.is_known, has_validation=curves.validation is not None
-    )
-    return Diagnosis(findings_of(Run(curves, settings, data)), epochs, unknown, curves)
+    if settings.targets is None and data.targets is not None:  # those of a loader, which fit does not read before
+        settings = replace(settings, targets=data.targets, validation_targets=data.validation_targets)
+    run = Run(curves, settings, data)
+    findings, parts = findings_of(run), findings_of_outputs(logs, settings)
+    if parts is not None:
+        findings = with_outputs(findings, parts)
+    return Diagnosis(findings, epochs, missing_facts(run, reads_outputs=parts is not None), curves)
 
 
 def _no_curves(logs: Mapping[str, tuple[Sequence[int], Sequence[float]]], epochs: int) -> Finding:

@@ -97,7 +97,7 @@ class Diagnosis:
             ValueError: There is no loss, or the suffix of `path` is unknown.
         """
         require_package("Diagnosis.plot", "matplotlib")
-        from kerastorch.core.pyplot_figure import COLORS, DPI, check_suffix, new_panels
+        from kerastorch.core.pyplot_figure import COLORS, DPI, check_suffix, new_panels, point_marker, set_epoch_axis
 
         if self.curves is None:
             raise ValueError("There is no loss to plot.")
@@ -109,9 +109,9 @@ class Diagnosis:
         curves = (self.curves.loss, "training"), (self.curves.validation, "validation")
         for (curve, label), color in zip(curves, COLORS, strict=False):
             if curve is not None:
-                axes.plot(curve.epochs, curve.values, color=color, label=label)
-        axes.set(xlabel="epoch", ylabel=self.curves.loss.name)
-        axes.grid(alpha=0.3)
+                axes.plot(curve.epochs, curve.values, color=color, label=label, marker=point_marker(len(curve)))
+        axes.set_ylabel(self.curves.loss.name, parse_math=False)
+        set_epoch_axis(axes, int(self.curves.loss.epochs[0]), int(self.curves.loss.epochs[-1]))
         self.draw(figure, {"loss": axes})
         axes.legend()
         if file is not None:
@@ -149,19 +149,6 @@ class Diagnosis:
         import html
 
         return f"<pre>{html.escape(str(self))}</pre>"
-
-
-def missing_facts(*, has_settings: bool, has_data: bool, has_validation: bool) -> tuple[str, ...]:
-    """Return sentences on what a diagnosis had to do without."""
-    found = []
-    if not has_settings:
-        found.append("The settings of the fit are unknown, so these findings follow from the curves alone.")
-    if not has_data and has_validation:
-        found.append(
-            "The data were not looked at: history.diagnose(x, y, validation_data) also finds copied rows, wrong labels "
-            "and columns that give the target away."
-        )
-    return tuple(found)
 
 
 def _text_of(finding: Finding) -> str:

@@ -50,6 +50,7 @@ class Finding:
         evidence: Sentences with the numbers that speak for it.
         remedies: What to do, in the order to try.
         kind: A closer name of the cause, such as `"penalty"` of underfitting; empty if there is none.
+        output: Name of the output that it is about, if the model has several; empty if it is about all.
     """
 
     cause: str
@@ -58,8 +59,10 @@ class Finding:
     evidence: tuple[str, ...] = ()
     remedies: tuple[Remedy, ...] = ()
     kind: str = ""
+    output: str = ""
 
     @property
     def title(self) -> str:
-        """The cause and the epoch, such as `"overfitting since epoch 12"`."""
-        return self.cause if self.since is None else f"{self.cause} since epoch {self.since}"
+        """The cause, its output and the epoch, such as `"overfitting since epoch 12"`."""
+        cause = f"{self.cause} (output {self.output!r})" if self.output else self.cause
+        return cause if self.since is None else f"{cause} since epoch {self.since}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kerastorch.diagnosis import remedies, rules_data, rules_fit, rules_rate, rules_validation
+from kerastorch.diagnosis import rules_negative_loss as negative
 from kerastorch.diagnosis.findings import (
     HEALTHY,
     NO_VALIDATION,
@@ -15,6 +16,7 @@ from kerastorch.diagnosis.findings import (
 from kerastorch.diagnosis.run import Run
 
 FEWEST_EPOCHS = 4
+EXPLAIN_THE_LEVEL = (rules_data.OUTLIERS, rules_data.UNRELATED)  # kinds of label problems: why the loss stays high
 EVIDENT = ("penalty", "dropout", "size")  # kinds of underfitting that explain a plateau
 
 
@@ -25,12 +27,12 @@ def findings_of(run: Run) -> tuple[Finding, ...]:
     if explodes is not None:
         found.insert(0, explodes)
     elif run.epochs >= FEWEST_EPOCHS:
-        found += _of_curves(run)
+        found += _of_negative_losses(run) if run.curves.is_negative else _of_curves(run, found)
     else:
         found.append(_too_few_epochs(run))
     if run.validation is None and explodes is None:
         found.append(_no_validation())
-    if all(one.cause in (NO_VALIDATION,) for one in found):
+    if all(one.cause == NO_VALIDATION for one in found):
         found.insert(0, _healthy(run))
     return tuple(found)
 
@@ -43,8 +45,21 @@ def _certain(run: Run) -> Iterator[Finding]:
             yield finding
 
 
-def _of_curves(run: Run) -> Iterator[Finding]:
-    """Yield the findings on the shapes of the curves."""
+def _of_negative_losses(run: Run) -> Iterator[Finding]:
+    """Yield the findings on losses that have no zero to compare with."""
+    for rule in (negative.negative_overfitting, negative.negative_plateau, negative.negative_noise):
+        finding = rule(run)
+        if finding is not None:
+            yield finding
+
+
+def _of_curves(run: Run, certain: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield the findings on the shapes of the curves.
+
+    Args:
+        run: The fit.
+        certain: Findings that follow from the data.
+    """
     high, jumps = rules_rate.rate_too_high(run), rules_rate.noise(run)
     if high is not None:
         yield high
@@ -53,12 +68,14 @@ def _of_curves(run: Run) -> Iterator[Finding]:
         return
     low, flat = rules_rate.rate_too_low(run), rules_rate.plateau(run)
     over = None if low is not None else rules_fit.overfitting(run)
-    under = None if low is not None or over is not None else rules_fit.underfitting(run)
+    under = None if low is not None or over is not None else rules_fit.underfitting(run, still_falls=flat is None)
     if low is not None or over is not None:
         flat = None
     better = rules_validation.validation_better(run)
-    if jumps is not None and jumps.kind == rules_rate.STRONG:
+    if (jumps is not None and jumps.kind == rules_rate.STRONG) or any(one.kind in EXPLAIN_THE_LEVEL for one in certain):
         under = flat = None
+    if under is not None and under.kind == rules_fit.RARE:
+        flat = None  # the rows of the frequent class are learned at once
     stands_still = (under, flat) if under is not None and under.kind in EVIDENT else (flat, under)
     remarks = (better, jumps) if better is not None and better.kind == "far" else (jumps, better)
     main = (over, low, *stands_still)
@@ -84,7 +101,8 @@ def _no_validation() -> Finding:
 def _healthy(run: Run) -> Finding:
     curves = [curve for curve in (run.loss, run.validation) if curve is not None]
     numbers = " and ".join(f"{curve.name} is {curve.end:.3g}" for curve in curves)
-    more = () if "EarlyStopping" in run.settings.callbacks else (remedies.EARLY_STOPPING,)
+    stops = run.validation is None or "EarlyStopping" in run.settings.callbacks
+    more = () if stops else (remedies.EARLY_STOPPING,)
     return Finding(
         HEALTHY, "The curves show no fault.", None, (f"At the end {numbers}.",),
         (Remedy("Test on rows that no choice was made with.", "model.evaluate(x_test, y_test)"), *more),

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from kerastorch.diagnosis.findings import DATA_ORDER, LABELS, LEAKAGE, Finding, Remedy
-from kerastorch.diagnosis.remedies import AGAINST_LEAKAGE, AGAINST_WRONG_LABELS, SHUFFLE, SPLIT_AT_RANDOM, STRATIFY
+from kerastorch.diagnosis.input_kind import IMAGES, SEQUENCES
+from kerastorch.diagnosis.remedies import (
+    AGAINST_LEAKAGE,
+    AGAINST_OUTLIERS,
+    AGAINST_UNRELATED,
+    SHUFFLE,
+    SPLIT_AT_RANDOM,
+    STRATIFY,
+    against_wrong_labels,
+)
 from kerastorch.diagnosis.run import Run
 from kerastorch.diagnosis.target_facts import TargetFacts
 
@@ -14,6 +23,11 @@ _UNSEEN = 0.1
 _WRONG = 0.12
 _LEAST_R2, _ROWS = 0.3, 200
 _MOST_NAMED = 5
+_MOST_OF_IT = 0.5  # of the variance
+_EXPLAINED = 0.5  # of the squared error of a constant prediction
+_CERTAINLY = 3  # standard errors
+_SOME_SKILL = 0.1
+OUTLIERS, UNRELATED = "outliers", "unrelated"  # kinds of label problems
 
 
 def data_order(run: Run) -> Finding | None:
@@ -75,16 +89,17 @@ def _unlike(targets: TargetFacts, held: TargetFacts) -> str:
 def leakage(run: Run) -> Finding | None:
     """Find validation rows that come from the training, and columns that give the target away."""
     copies, column = run.data.copies, run.data.telling_column
-    evidence = []
+    evidence, flat = [], ""
     if not copies.by_chance and copies.examined and copies.near >= max(2, _COPIED * copies.examined):
         how = "equal" if copies.equal >= copies.near / 2 else "nearly equal"
         count = copies.equal if how == "equal" else copies.near
         evidence.append(f"{count} validation rows {how} a training row.")
     if column is not None:
-        evidence.append(f"Column {column} of x alone tells the target.")
+        flat = ", flattened," if run.settings.input_kind in (IMAGES, SEQUENCES) else ""
+        evidence.append(f"Column {column} of x{flat} alone tells the target.")
     if not evidence:
         return None
-    code = "" if column is None else f"x = np.delete(x, {column}, axis=1)"
+    code = "" if column is None or flat else f"x = np.delete(x, {column}, axis=1)"
     without = Remedy("Leave out columns that are made from the target.", code)
     order = (without, *AGAINST_LEAKAGE) if column is not None else (*AGAINST_LEAKAGE, without)
     text = "The validation knows what it should not know, so its numbers are too good."
@@ -92,10 +107,39 @@ def leakage(run: Run) -> Finding | None:
 
 
 def label_problems(run: Run) -> Finding | None:
-    """Find labels that contradict the inputs."""
-    copies, wrong = run.data.copies, run.data.reference.wrong_labels
+    """Find labels that contradict the inputs, targets far from all others, and inputs without a relation to them."""
+    return _outliers(run) or _unrelated(run) or _contradictions(run) or _unexplained(run)
+
+
+def _outliers(run: Run) -> Finding | None:
+    """Find few targets that have most of the squared error of a constant prediction."""
+    targets = run.settings.targets or run.data.targets
+    is_squared = "squared_error" in run.settings.loss.lower()
+    if targets is None or not is_squared or targets.outlier_variance < _MOST_OF_IT or run.best_skill > _EXPLAINED:
+        return None
+    evidence = (
+        f"{targets.outliers:.1%} of the training rows have targets more than ten usual deviations from the median. "
+        f"They have {targets.outlier_variance:.0%} of the variance."
+    )
+    text = "A few targets are so far from all others that they decide the squared error."
+    return Finding(LABELS, text, None, (evidence,), AGAINST_OUTLIERS, OUTLIERS)
+
+
+def _unrelated(run: Run) -> Finding | None:
+    """Find inputs that say nothing about the targets, neither to a forest nor to the network."""
     reference = run.data.reference
-    evidence = []
+    skill = run.training_skill if run.validation is None else run.validation_skill
+    if reference.relation is None or reference.relation >= _CERTAINLY or skill > _SOME_SKILL:
+        return None
+    text = "The inputs seem to say nothing about the targets: rows were mixed up, or the features lack what decides."
+    evidence = "A forest of scikit-learn finds no relation between them either."
+    return Finding(LABELS, text, None, (evidence,), AGAINST_UNRELATED, UNRELATED)
+
+
+def _contradictions(run: Run) -> Finding | None:
+    """Find labels that contradict equal rows, or what a forest finds in the other rows."""
+    reference = run.data.reference
+    copies, wrong, evidence = run.data.copies, reference.wrong_labels, []
     if copies.conflicts >= max(2, 0.01 * (run.settings.rows or 0)):
         evidence.append(f"{copies.conflicts} training rows equal another row, but have another label.")
     if wrong is not None and wrong >= _WRONG + np.sqrt(_WRONG * (1 - _WRONG) / reference.certain_rows):
@@ -110,13 +154,18 @@ def label_problems(run: Run) -> Finding | None:
                 f"A forest of scikit-learn explains {reference.validation_score:.0%} of the targets of the validation, "
                 f"but {reference.score:.0%} of those of the training."
             )
-    rows = run.settings.rows or (0 if run.data.targets is None else run.data.targets.rows)
-    if wrong is None and not evidence and reference.score is not None and reference.score < _LEAST_R2 and rows >= _ROWS:
-        evidence.append(
-            f"A forest of scikit-learn explains {max(0.0, reference.score):.0%} of the targets; the rest is noise in "
-            "them, or features are missing."
-        )
     if not evidence:
         return None
     text = "Many labels of the training do not fit their rows."
-    return Finding(LABELS, text, None, tuple(evidence), AGAINST_WRONG_LABELS)
+    return Finding(LABELS, text, None, tuple(evidence), against_wrong_labels(is_regression=wrong is None))
+
+
+def _unexplained(run: Run) -> Finding | None:
+    """Find values most of whose variance a forest cannot explain."""
+    reference = run.data.reference
+    rows = run.settings.rows or (0 if run.data.targets is None else run.data.targets.rows)
+    if reference.wrong_labels is not None or reference.score is None or reference.score >= _LEAST_R2 or rows < _ROWS:
+        return None
+    text = "Most of the differences between the targets do not follow from the inputs: noise, or missing features."
+    evidence = f"A forest of scikit-learn explains {max(0.0, reference.score):.0%} of the variance of the targets."
+    return Finding(LABELS, text, None, (evidence,), against_wrong_labels(is_regression=True))

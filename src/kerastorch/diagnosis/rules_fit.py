@@ -8,16 +8,20 @@ import re
 import numpy as np
 
 from kerastorch.diagnosis import remedies
-from kerastorch.diagnosis.curves import Curve, running_median, trend
+from kerastorch.diagnosis.curves import Curve, trend
 from kerastorch.diagnosis.findings import OVERFITTING, UNDERFITTING, Finding
 from kerastorch.diagnosis.run import Run
 
 _RISE = 0.1
 _GAP = 0.16
+_NEAR = 0.03  # of the loss of a constant prediction
 _BY_HEART = 50  # the validation loss divided by the training loss, if each training row is known
 _VISIBLE = 0.02  # of the loss of a constant prediction
 _STRONG_PENALTY = 0.02
 _FEW_UNITS = 4
+RARE = "rare"  # kind of an underfitting
+_FREQUENT = 0.8  # share of the rows of the most frequent class, beside which others are rare
+_UNLEARNED = 0.35
 _LIMIT = 0.78  # skill of a network that learned the rule
 
 
@@ -32,8 +36,7 @@ def overfitting(run: Run) -> Finding | None:
     if rise is not None:
         since, evidence = rise
     else:
-        since = _gap_since(run, validation)
-        evidence = f"At the end {run.loss.name} is {run.loss.end:.3g}, and {validation.name} {validation.end:.3g}."
+        since, evidence = _gap_since(run, validation)
     more = []
     metric, held = run.curves.metric, run.curves.validation_metric
     if metric is not None and held is not None and metric.end - held.end > 0.02:
@@ -42,14 +45,14 @@ def overfitting(run: Run) -> Finding | None:
     if parameters and rows and parameters > rows:
         more.append(f"The network has {parameters:,} weights for {rows:,} training rows.")
     return Finding(
-        OVERFITTING, "The network learns the training rows by heart, with their noise, and not only the rule.", since,
-        (evidence, *more), remedies.against_overfitting(run),
+        OVERFITTING, remedies.BY_HEART, since, (evidence, *more), remedies.against_overfitting(run),
     )  # fmt: skip
 
 
 def _rise(run: Run, validation: Curve) -> tuple[int, str] | None:
     """Return since which epoch the validation loss rises while the training loss falls, and a sentence with it."""
     smooth, best = validation.smooth, _best(validation)
+    is_lowest = best == int(validation.values.argmin())  # else the lowest value is a jump, and the smoothed ones count
     lowest, after = float(smooth[best]), smooth[best:]
     loss_then = float(np.interp(validation.epochs[best], run.loss.epochs, run.loss.smooth))
     rise = validation.end / lowest - 1 if lowest > 0 else 0.0
@@ -63,40 +66,55 @@ def _rise(run: Run, validation: Curve) -> tuple[int, str] | None:
     )
     if not is_rising or not (visible >= 2 * _VISIBLE or rise >= 3 * _RISE or _has_gap(run, validation)):
         return None
+    shown = max(float((validation.values if is_lowest else smooth)[best]), 1e-12)
     return int(validation.epochs[min(best + 1, len(validation) - 1)]), (
-        f"{validation.name} was lowest in epoch {validation.epochs[best]}, {lowest:.3g}, and is "
-        f"{validation.end:.3g} at the end, {rise:.0%} more, while {run.loss.name} fell from {loss_then:.3g} to "
-        f"{run.loss.end:.3g}."
+        f"{validation.name}{'' if is_lowest else ', smoothed,'} was lowest in epoch {validation.epochs[best]}, "
+        f"{shown:.3g}, and is {validation.end:.3g} at the end, {validation.end / shown - 1:.0%} more, while "
+        f"{run.loss.name} fell from {loss_then:.3g} to {run.loss.end:.3g}."
     )
 
 
 def _has_gap(run: Run, validation: Curve) -> bool:
     """Return whether the validation loss is far above the training loss at the end."""
     gap, ratio = run.training_skill - run.validation_skill, validation.end / max(run.loss.end, 1e-12)
-    errors = 1 if ratio >= _BY_HEART else 2.5  # the least gap in standard errors of the validation loss
+    is_useless = run.training_skill > 0.5 and run.validation_skill < 0.2  # as a constant prediction
+    errors = 1 if ratio >= _BY_HEART or is_useless else 2.5  # the least gap in standard errors of the validation loss
     is_large = (gap >= _GAP and ratio >= 2.2) or (gap >= 0.6 * _GAP and ratio >= 8)
     return is_large and gap >= errors * run.validation_error * validation.end / run.baseline
 
 
 def _best(curve: Curve) -> int:
-    """Return the index of the lowest value; of the lowest smoothed value if the former is a jump."""
-    lowest, smooth = int(curve.values.argmin()), curve.smooth
-    return lowest if smooth[lowest] <= 1.02 * smooth.min() else int(smooth.argmin())
+    """Return the index of the lowest value among those whose smoothed values are lowest, so that jumps do not count."""
+    smooth = curve.smooth
+    lowest = np.flatnonzero(smooth <= 1.02 * smooth.min())
+    return int(lowest[curve.values[lowest].argmin()])
 
 
-def _gap_since(run: Run, validation: Curve) -> int:
-    """Return the epoch since which the validation loss no longer falls and the gap is above half of the last one."""
-    gap = run.training_skill - run.validation_skill
+def _gap_since(run: Run, validation: Curve) -> tuple[int, str]:
+    """Return since which epoch the validation loss hardly falls while the training loss does, and a sentence with it.
+
+    That is the epoch in which the smoothed validation loss first comes near its lowest value, if a quarter of the gap
+    is there, or the first one that has this gap.
+    """
+    smooth = validation.smooth
     loss = np.interp(validation.epochs, run.loss.epochs, run.loss.smooth)
-    gaps = running_median((validation.values - loss) / run.baseline, 3)
-    small = np.flatnonzero(gaps < gap / 2)
-    index = max(int(small[-1]) + 1 if len(small) else 0, run.flat_since(validation.smooth))
-    return int(validation.epochs[min(index, len(validation) - 1)])
+    is_near = smooth - smooth.min() <= _NEAR * run.baseline
+    has_part = smooth - loss >= (validation.end - run.loss.end) / 4
+    index = int(np.flatnonzero(is_near & has_part)[0]) if (is_near & has_part).any() else int(smooth.argmin())
+    return int(validation.epochs[index]), (
+        f"Since epoch {validation.epochs[index]} {validation.name} hardly falls, from {smooth[index]:.3g} to "
+        f"{validation.end:.3g}, while {run.loss.name} falls from {loss[index]:.3g} to {run.loss.end:.3g}."
+    )
 
 
-def underfitting(run: Run) -> Finding | None:
-    """Find a training loss that stays high: too few epochs, too strong a penalty or dropout, too small a network."""
-    kind, why = _kind_of_underfitting(run)
+def underfitting(run: Run, *, still_falls: bool = True) -> Finding | None:
+    """Find a training loss that stays high: too few epochs, too strong a penalty or dropout, too small a network.
+
+    Args:
+        run: The fit.
+        still_falls: Whether more epochs may help. Default `True`.
+    """
+    kind, why = _kind_of_underfitting(run, still_falls)
     if not kind:
         return None
     values = run.loss.values
@@ -112,15 +130,16 @@ def underfitting(run: Run) -> Finding | None:
         "penalty": "The penalty on the weights is so strong that the network cannot learn the rule.",
         "dropout": "So much is dropped in training that the network cannot learn the rule.",
         "epochs": "Training ended before the network had learned the rule.",
-        "size": "The network is too small for the rule.",
+        RARE: "The network hardly tells the rare class from the others.",
+        "size": "The network is too small for the rule, or the features do not contain it.",
         "unknown": "The network does not learn the rule: it is too small, or the features do not contain it.",
     }[kind]
     return Finding(UNDERFITTING, summary, None, tuple(evidence), remedies.against_underfitting(run, kind), kind)
 
 
-def _kind_of_underfitting(run: Run) -> tuple[str, str]:
+def _kind_of_underfitting(run: Run, still_falls: bool) -> tuple[str, str]:
     """Return what the evidence speaks for, and a sentence with it; empty text if the network does not underfit."""
-    settings, hidden = run.settings, run.settings.widths[:-1]
+    settings, hidden = run.settings, run.settings.hidden_widths
     limit, lack = _limit(run)
     penalty, is_most = _strongest_penalty(run), run.curves.penalty > 0.5
     if run.best_skill < (0.88 if limit and (is_most or penalty >= 5 * _STRONG_PENALTY) else limit):
@@ -135,16 +154,37 @@ def _kind_of_underfitting(run: Run) -> tuple[str, str]:
         min(run.late_share, run.validation_late_share) * (1 - run.best_skill) >= (0.025 if run.epochs <= 10 else 0.07)
         and run.fall < -0.6
     )
-    if is_short and run.best_skill < max(0.85, limit):
+    if still_falls and is_short and run.best_skill < max(0.85, limit):
         return "epochs", f"The last third of the epochs has {run.late_share:.0%} of the fall."
-    if run.best_skill >= limit or not run.settings.is_known or run.known_baseline is None:
+    if not run.settings.is_known or run.known_baseline is None:
+        return "", ""
+    rare = _rare_class(run)
+    if rare:
+        return RARE, rare
+    if run.best_skill >= limit:
         return "", ""
     if not hidden or min(hidden) <= _FEW_UNITS:
         units = f"The smallest hidden layer has {min(hidden)} units." if hidden else "The network has no hidden layer."
         return "size", f"{units} {lack}".strip()
-    if lack or run.best_skill < 0.35:
+    if lack or run.best_skill < _UNLEARNED:
         return "unknown", lack
     return "", ""
+
+
+def _rare_class(run: Run) -> str:
+    """Return a sentence on a class of few rows that the network does not find; empty if there is none."""
+    targets, accuracy = run.settings.targets, run.curves.validation_metric or run.curves.metric
+    if targets is None or not targets.shares or run.best_skill >= _UNLEARNED:
+        return ""
+    most = max(targets.shares, key=lambda name: targets.shares[name])
+    largest, least = targets.shares[most], min(targets.shares, key=lambda name: targets.shares[name])
+    if largest < _FREQUENT or (accuracy is not None and accuracy.end > largest + 0.3 * (1 - largest)):
+        return ""
+    rows = round(targets.shares[least] * targets.rows)
+    return (
+        f"Class {least} has {rows:,} of {targets.rows:,} training rows. Always answering class {most} has the accuracy "
+        f"{largest:.3f}."
+    )
 
 
 def _limit(run: Run) -> tuple[float, str]:

@@ -33,19 +33,25 @@ def exploding(run: Run) -> Finding | None:
     if infinite:
         epoch, curve = min(infinite, key=lambda pair: pair[0])
         value = curve.values[list(curve.epochs).index(epoch)]
-        evidence = f"{curve.name} is {value:g} in epoch {epoch}."
+        evidence = f"{curve.name} is {'NaN' if np.isnan(value) else 'infinite'} in epoch {epoch}."
     else:
         values, start = run.loss.values, max(run.baseline, abs(float(run.loss.values[0])))
         if run.epochs < 2 or run.loss.end <= 3 * start or trend(values)[0] < 0.3:
             return None
         epoch = run.epoch(int(np.flatnonzero(values > 2 * start)[0]))
         evidence = f"{run.loss.name} grew from {values[0]:.3g} to {values[-1]:.3g}."
-    first = remedies.against_high_rate(run)
+    lower, find = remedies.against_high_rate(run)[:2]
     finite = Remedy("Look for NaN and infinity in the data.", "np.isfinite(x).all()")
-    return Finding(
-        EXPLODING, "The weights grew until the losses could no longer be computed, or had no use.", epoch,
-        (evidence, *run.rate.evidence), (first[0], remedies.CLIP, remedies.SCALE, finite, first[1]),
-    )  # fmt: skip
+    scale = [remedies.SCALE_TARGETS] if remedies.has_unscaled_targets(run) else []
+    rest = [lower, remedies.clip(run), remedies.SCALE]
+    is_over = bool(infinite) and all(one is None or np.isfinite(one.values[-1]) for one in (run.loss, run.validation))
+    if is_over:
+        text = "A loss could not be computed in single epochs. It could later, so the weights are finite."
+        order = [finite, *scale, *rest]
+    else:
+        text = "The weights grew until the losses could no longer be computed, or had no use."
+        order = [*scale, *rest, finite, find]
+    return Finding(EXPLODING, text, epoch, (evidence, *run.rate.evidence), tuple(order))
 
 
 def rate_too_high(run: Run) -> Finding | None:
@@ -72,9 +78,10 @@ def rate_too_high(run: Run) -> Finding | None:
         what = "a constant prediction" if run.known_baseline is not None else "the first epoch"
         evidence.append(f"{run.loss.name} was {peak:.3g} times that of {what}.")
     if rough > 0.03 or rough_validation > 0.06:
-        evidence.append(f"From epoch to epoch it jumps by {max(rough, rough_validation):.0%}.")
+        name = run.loss.name if rough >= rough_validation or run.validation is None else run.validation.name
+        evidence.append(f"From epoch to epoch {name} jumps by {max(rough, rough_validation):.0%}.")
     if is_stuck:
-        evidence.append(f"At the end it is {run.loss.end:.3g}, as that of a constant prediction.")
+        evidence.append(f"At the end {run.loss.name} is {run.loss.end:.3g}, as that of a constant prediction.")
     return Finding(
         RATE_TOO_HIGH, "The steps of the optimizer are too long: they jump over good weights.", None, tuple(evidence),
         remedies.against_high_rate(run),
@@ -123,8 +130,9 @@ def plateau(run: Run) -> Finding | None:
         why = f"The learning rate went from {rates.values[0]:.3g} to {rates.values[-1]:.3g}."
         first = Remedy("Let the learning rate fall later, or less.", "kt.callbacks.ReduceLROnPlateau(patience=5)")
     elif is_early and not is_good and run.best_skill < (0.1 if run.known_baseline is not None else 0.25):
-        why = f"The loss is that of a constant prediction, {run.baseline:.3g}: nothing was learned."
-        first = remedies.CHECK
+        beside = "larger than that" if run.best_skill < -0.2 else "that"
+        why = f"The loss is {beside} of a constant prediction, {run.baseline:.3g}: nothing was learned."
+        first = remedies.SCALE_TARGETS if remedies.has_unscaled_targets(run) else remedies.CHECK
     elif is_early and not is_good:
         why = f"The losses stay at {1 - run.best_skill:.0%} of that of a constant prediction."
         first = Remedy(
@@ -134,7 +142,8 @@ def plateau(run: Run) -> Finding | None:
         return None
     evidence = (f"{run.loss.name} stays at {run.loss.end:.4g} for {run.epochs - index} of {run.epochs} epochs.", why)
     start = Remedy("Look at the start: random weights, no saturated activation.", 'kernel_initializer="he_normal"')
-    rest = (remedies.SCALE, start, Remedy("Measure which rates work.", "model.find_lr(x, y)"))
+    ask = () if decayed is not None else remedies.ask_for_data(run)
+    rest = (*ask, remedies.SCALE, start, Remedy("Measure which rates work.", "model.find_lr(x, y)"))
     return Finding(
         PLATEAU, "The training loss stands still, although it is still high.", run.epoch(index), evidence,
         (first, *rest),

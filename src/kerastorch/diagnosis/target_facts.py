@@ -14,6 +14,7 @@ MOST_CLASSES = 1000
 MOST_VALUES = 2**16
 _FEWEST_FOR_ORDER = 20
 _ORDERED_SHARE = 0.35  # changes between neighbors, as a share of those in a random order
+_FAR = 10  # usual deviations from the median to an outlier
 _ORDERED_CORRELATION = 0.6  # of the values of neighbors
 
 
@@ -26,6 +27,9 @@ class TargetFacts:
         shares: Share of the rows of each class, by the class's number; empty if the targets are no classes.
         mean: Mean of the values; `None` if the targets are classes.
         variance: Variance of the values, the mean over their columns; `None` if the targets are classes.
+        outliers: Share of the rows whose values are more than ten usual deviations away from the median; 0 for
+            classes.
+        outlier_variance: Share of the variance that these rows have.
         order: Likeness of neighbors: 0 in a random order, 1 if the rows are sorted by their targets; `None` if there
             are too few rows to say.
     """
@@ -35,6 +39,8 @@ class TargetFacts:
     mean: float | None = None
     variance: float | None = None
     order: float | None = None
+    outliers: float = 0.0
+    outlier_variance: float = 0.0
 
     @property
     def is_sorted(self) -> bool:
@@ -92,11 +98,14 @@ def facts_of_targets(y: Any, *, are_classes: bool | None, rows: int | None = Non
     numeric = values.astype(np.float64).reshape(len(values), -1)
     if not np.isfinite(numeric).all():
         return None
+    outliers, outlier_variance = _outliers(numeric)
     return TargetFacts(
         count,
         mean=float(numeric.mean()),
         variance=float(numeric.var(axis=0).mean()),
         order=_order_of_values(numeric),
+        outliers=outliers,
+        outlier_variance=outlier_variance,
     )
 
 
@@ -126,6 +135,20 @@ def _facts_of_classes(numbers: np.ndarray[Any, Any], rows: int) -> TargetFacts:
     if len(numbers) >= _FEWEST_FOR_ORDER and expected > 0.05:
         order = 1 - float((np.diff(numbers) != 0).mean()) / expected
     return TargetFacts(rows, shares, order=order)
+
+
+def _outliers(values: np.ndarray[Any, Any]) -> tuple[float, float]:
+    """Return the share of outlying rows, and their share of the variance.
+
+    The usual deviation is the median absolute deviation, scaled to the standard deviation of a normal distribution.
+    """
+    distances = np.abs(values - np.median(values, axis=0))
+    usual = 1.4826 * np.median(distances, axis=0)
+    is_far = ((distances > _FAR * usual) & (usual > 0)).any(axis=1)
+    squares = ((values - values.mean(axis=0)) ** 2).sum(axis=1)
+    if not is_far.any():
+        return 0.0, 0.0
+    return float(is_far.mean()), float(squares[is_far].sum() / squares.sum())
 
 
 def _order_of_values(values: np.ndarray[Any, Any]) -> float | None:

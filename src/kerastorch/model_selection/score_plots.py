@@ -21,9 +21,8 @@ from kerastorch.callbacks.history_plot import (
     marker_of,
     panel_names,
     plot_file,
-    set_epoch_axis,
 )
-from kerastorch.core.pyplot_figure import COLORS, DPI, new_panels
+from kerastorch.core.pyplot_figure import COLORS, DPI, new_panels, set_epoch_axis
 
 Array = np.ndarray[Any, Any]
 _SOURCES = ("training", "validation", "held out")  # of a curve over the epochs, in the order of the colors

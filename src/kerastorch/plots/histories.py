@@ -16,7 +16,6 @@ from kerastorch.callbacks.history_plot import (
     marker_of,
     panel_names,
     plot_file,
-    set_epoch_axis,
 )
 from kerastorch.core.errors import shown, unknown
 from kerastorch.core.traceback_filter import public_api
@@ -212,6 +211,8 @@ def _draw(axes: Axes, name: str, logs: Sequence[str], runs: Sequence[_Run], colo
         runs: The trainings.
         colors: Their colors.
     """
+    from kerastorch.core.pyplot_figure import set_epoch_axis
+
     has_validation = f"val_{name}" in logs
     drawn = [curve for run in runs for log in logs for curve in run.find(log)]
     for run, color in zip(runs, colors, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,8 +12,10 @@ from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.history import History
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import leaves
-from kerastorch.diagnosis.settings import FitSettings
+from kerastorch.diagnosis.input_kind import input_kind
+from kerastorch.diagnosis.settings import FitSettings, OutputSettings
 from kerastorch.diagnosis.target_facts import TargetFacts, every_nth, facts_of_targets
+from kerastorch.layers.augmentation import RandomImageLayer
 from kerastorch.losses.base import Loss
 from kerastorch.optimizers.step_hooks import TorchOptimizer
 from kerastorch.training.fit_data import FitData
@@ -48,6 +50,7 @@ def _settings(trainer: Trainer, data: FitData, has_weights: bool, callbacks: Seq
     return FitSettings(
         optimizer="+".join(dict.fromkeys(map(_optimizer_name, optimizers))),
         learning_rate=max((float(group["lr"]) for group in groups if "lr" in group), default=None),
+        momentum=max((float(group.get("momentum") or 0) for group in groups), default=0.0),
         weight_decay=max((float(group.get("weight_decay") or 0) for group in groups), default=0.0),
         loss="+".join(dict.fromkeys(str(loss.name) for loss in losses)),
         task=task,
@@ -63,12 +66,38 @@ def _settings(trainer: Trainer, data: FitData, has_weights: bool, callbacks: Seq
         dropout=tuple(_dropout_rates(parts)),
         penalties=tuple(dict.fromkeys(repr(one.regularizer) for one in trainer.compiled_loss.penalties)),
         normalization=tuple(dict.fromkeys(name for part in parts if "Norm" in (name := type(part).__name__))),
+        augmentation=tuple(dict.fromkeys(type(part).__name__ for part in parts if isinstance(part, RandomImageLayer))),
+        input_kind=input_kind(parts),
         has_class_weight=has_weights,
         is_clipped=any(getattr(one, name, None) for one in trainer.optimizers.configs.values() for name in _CLIPS),
         callbacks=tuple(type(callback).__name__ for callback in callbacks),
         targets=_target_facts(data.targets, task),
         validation_targets=_target_facts(data.validation_targets, task),
+        outputs=tuple(_outputs(trainer, data)),
     )
+
+
+def _outputs(trainer: Trainer, data: FitData) -> Iterable[OutputSettings]:
+    """Yield what is known about each output with a loss, if there are several and their names are known."""
+    losses = {name: loss for name, loss in trainer.compiled_loss.losses.items() if loss is not None}
+    names = list(trainer.compiled_loss.losses)
+    if len(losses) < 2 or "" in losses:
+        return
+    for name, loss in losses.items():
+        task = _task([loss])
+        targets, held = (
+            _target_facts(_of_output(part, name, names), task) for part in (data.targets, data.validation_targets)
+        )
+        yield OutputSettings(name, str(loss.name), task, targets, held)
+
+
+def _of_output(targets: Any, name: str, names: Sequence[str]) -> Any:
+    """Return the targets of an output from a dict by names or a list with one for each output; `None` if unknown."""
+    if isinstance(targets, Mapping):
+        return targets.get(name)
+    if isinstance(targets, (list, tuple)) and len(targets) == len(names):
+        return targets[names.index(name)]
+    return None
 
 
 def _optimizer_name(optimizer: TorchOptimizer) -> str:
