@@ -181,3 +181,65 @@ def test_the_result_of_temperature_scaling_says_where_its_model_is():
     with pytest.raises(AttributeError, match=r"no attribute 'temp'\.$"):
         _ = result.temp
     assert report(result.model, X, y, n_bootstrap=0).metrics["log_loss"] == pytest.approx(result.after.log_loss)
+
+
+def test_rows_of_weight_0_are_as_if_they_were_not_there():
+    y, guess = GENERATOR.normal(size=(2, 80))
+    weight = (GENERATOR.random(80) > 0.4).astype("f8")
+    rows = np.flatnonzero(weight)
+    for true, predicted in ((y, guess), (np.resize(Y, 80), np.resize(P, (80, 3)))):
+        found = report_from_predictions(true, predicted, weight, n_bootstrap=0)
+        alone = report_from_predictions(true[rows], predicted[rows], n_bootstrap=0)
+        assert found.metrics == pytest.approx(alone.metrics)
+        assert [one.index for one in found.worst] == rows[[one.index for one in alone.worst]].tolist()
+        if found.prediction_intervals is not None:
+            assert found.prediction_intervals.low == alone.prediction_intervals.low
+            assert found.prediction_intervals.coverage == alone.prediction_intervals.coverage
+            assert any("sample_weight does not change them" in note for note in found.notes)
+
+
+def texts(axes):
+    return [text.get_text() for text in (*axes.get_xticklabels(), *axes.get_yticklabels())]
+
+
+def test_long_names_leave_room_for_the_panels_and_stay_apart():
+    import matplotlib.pyplot as plt
+
+    names = [f"a rather long name of the class {end}" for end in ("one", "two", "three")]
+    by = {"a long name of a column": np.array(["a long value of a group", "b"])[Y % 2]}
+    found = report_from_predictions(Y, P, class_names=names, n_bootstrap=0, by=by)
+    figure = found.plot()
+    figure.draw_without_rendering()
+    assert min(axes.get_position().width for axes in figure.axes) > 0.15
+    shown = [text for axes in figure.axes for text in texts(axes)]
+    assert max(map(len, shown)) <= 32
+    classes = [text for text in texts(figure.axes[0]) if "…" in text]
+    assert len(set(classes)) == 3
+    assert classes[0].endswith("one")
+    legend = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+    assert len(set(legend)) == 4
+    alone = found.plot("confusion")
+    assert max(map(len, texts(alone.axes[0]))) == 32
+    plt.close("all")
+
+
+def test_columns_whose_names_matplotlib_reads_in_its_own_way_are_in_the_legend():
+    import matplotlib.pyplot as plt
+
+    y = pd.DataFrame(GENERATOR.normal(size=(60, 2)), columns=["_hidden", "a$b$"])
+    figure = report_from_predictions(y, y + 0.1, n_bootstrap=0).plot()
+    for axes in (figure.axes[0], figure.axes[2]):
+        found = axes.get_legend().get_texts()
+        assert [text.get_text().strip() for text in found] == ["_hidden", "a$b$"]
+        assert not any(text.get_parse_math() for text in found)
+    plt.close("all")
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, -1e9])
+def test_residuals_that_are_all_equal_are_drawn(shift):
+    import matplotlib.pyplot as plt
+
+    y = GENERATOR.normal(size=40)
+    axes = report_from_predictions(y, y - shift, n_bootstrap=0).plot("histogram").axes[0]
+    assert sum(bar.get_height() for bar in axes.patches) == 40
+    plt.close("all")

@@ -298,14 +298,14 @@ def _value_notes(found: ValuePredictions, options: ReportOptions) -> list[str]:
     if constant:
         where = "" if constant == [""] else f" in {_listed(constant, 'column')}"
         notes.append(f"All targets are equal{where}, so that R2 is undefined.")
-    if found.n_rows < fewest_rows(options.level):
+    if int((found.row_means(found.weights) > 0).sum()) < fewest_rows(options.level):
         notes.append(
             f"Prediction intervals of {100 * options.level:g} % need {fewest_rows(options.level)} rows or more."
         )
     else:
         notes.append(
             "Prediction intervals are quantiles of the residuals of these rows. For new rows they hold if the model "
-            "was not trained on these rows."
+            "was not trained on these rows." + ("" if found.weight is None else " sample_weight does not change them.")
         )
     return notes
 

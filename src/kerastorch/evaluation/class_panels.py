@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from kerastorch.evaluation.curves import Curve, curves
 from kerastorch.evaluation.predictions import ClassPredictions
 from kerastorch.evaluation.report_data import ReportData
-from kerastorch.evaluation.report_text import number
+from kerastorch.evaluation.report_text import number, shortened
+from kerastorch.evaluation.value_panels import as_label
 from kerastorch.plots.confusion_matrix import draw_matrix
 
 if TYPE_CHECKING:
@@ -17,14 +19,27 @@ if TYPE_CHECKING:
 
 MOST_CURVES = 6  # with a name and a color; of more classes, those with the smallest area have one
 MOST_BARS = 25
+LONGEST_NAME, LONGEST_ALONE = 14, 32  # characters of a name in one of several panels, and in a panel alone
 _GRAY = "#bbbbbb"
 
 
 def draw_confusion(axes: Axes, report: ReportData) -> None:
     """Draw the confusion matrix."""
     assert report.confusion is not None
-    draw_matrix(axes, report.confusion, list(report.class_names), None)
+    draw_matrix(axes, report.confusion, _names(axes, report.class_names), None)
     axes.set_title("confusion matrix")
+
+
+def _names(axes: Axes, names: Sequence[str]) -> list[str]:
+    """Return the names of classes, cut off so that a panel has room for its content; one alone has more room.
+
+    If the beginnings do not tell them apart, their ends are shown, too.
+    """
+    size = LONGEST_ALONE if len(axes.figure.axes) == 1 else LONGEST_NAME
+    short = [shortened(name, size) for name in names]
+    if len(set(short)) == len(short):
+        return short
+    return [name if len(name) <= size else f"{name[: size // 3]}…{name[-(size - size // 3 - 1) :]}" for name in names]
 
 
 def draw_roc(axes: Axes, report: ReportData) -> None:
@@ -48,6 +63,7 @@ def _draw_curves(axes: Axes, report: ReportData, kind: str) -> None:
     from kerastorch.core.pyplot_figure import COLORS
 
     found = curves(report.predictions, kind)
+    short = dict(zip([one.name for one in found], _names(axes, [one.name for one in found]), strict=True))
     named = {one.name for one in sorted(found, key=lambda one: one.area)[:MOST_CURVES]}
     colors = iter(COLORS)
     for one in found:
@@ -56,7 +72,8 @@ def _draw_curves(axes: Axes, report: ReportData, kind: str) -> None:
     for one in found:
         if one.name in named:
             _draw_curve(axes, one, kind)
-            axes.lines[-1].set(color=next(colors), linewidth=1.6, label=f"{one.name}: {number(one.area)}")
+            label = as_label(f"{short[one.name]}: {number(one.area)}")
+            axes.lines[-1].set(color=next(colors), linewidth=1.6, label=label)
     if kind == "roc":
         axes.plot([0, 1], [0, 1], color="#444444", linewidth=0.8, linestyle=":", label="chance")
     elif report.task == "binary" and found:
@@ -98,7 +115,12 @@ def draw_calibration(axes: Axes, report: ReportData) -> None:
         second = np.clip(found.probabilities[:, 1], 0, 1)
         true, predicted = calibration_curve(found.y, second, n_bins=10)
         CalibrationDisplay(true, predicted, second).plot(
-            ax=axes, ref_line=False, name=f"class {report.class_names[1]}", color=COLORS[1], marker="o", markersize=4
+            ax=axes,
+            ref_line=False,
+            name=f"class {_names(axes, report.class_names)[1]}",
+            color=COLORS[1],
+            marker="o",
+            markersize=4,
         )
     axes.set(
         xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel="confidence, or probability", ylabel="accuracy, or fraction"
@@ -124,7 +146,9 @@ def draw_classes(axes: Axes, report: ReportData) -> None:
     places = np.arange(len(shown))
     for offset, name, color in ((-0.2, "precision", COLORS[0]), (0.2, "recall", COLORS[1])):
         axes.barh(places + offset, [one[name] for _, one in shown], 0.38, color=color, label=name)
-    axes.set_yticks(places, [name for name, _ in shown], parse_math=False, fontsize=8 if len(shown) <= 12 else 6)
+    axes.set_yticks(
+        places, _names(axes, [name for name, _ in shown]), parse_math=False, fontsize=8 if len(shown) <= 12 else 6
+    )
     axes.invert_yaxis()
     axes.set(xlim=(0, 1.02), title=title)
     axes.grid(alpha=0.3, axis="x")

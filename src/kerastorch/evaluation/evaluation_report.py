@@ -36,7 +36,8 @@ class Report(ReportData):
         prediction_intervals: Intervals around predicted values; `None` for classification, or if there are too few
             rows.
         slices: Metrics of groups of rows, by names such as `"sex=female"`.
-        worst: The rows with the largest losses, in descending order.
+        worst: The rows with the largest losses of the task, in descending order: log loss of classes, squared error of
+            values, whatever the model was compiled with.
         notes: Sentences about what limits the numbers.
         logs: Loss and metrics of `compile`, as `evaluate` returns them.
         confidence: Probability of the bootstrap intervals.

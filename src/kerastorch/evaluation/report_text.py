@@ -62,6 +62,15 @@ def number(value: float) -> str:
     return f"{value:.4g}" if 1e-4 <= abs(value) < 1e4 else f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
+def shortened(name: str, size: int) -> str:
+    """Return a name with at most `size` characters, whose end is cut off.
+
+    >>> shortened("a very long name", 8), shortened("short", 8)
+    ('a very …', 'short')
+    """
+    return name if len(name) <= size else f"{name[: size - 1]}…"
+
+
 def main_metrics(report: ReportData) -> list[str]:
     """Return the names of the metrics that are shown for slices."""
     return [name for name in _MAIN[report.task] if name in report.metrics]
@@ -74,7 +83,7 @@ def logs_line(logs: Mapping[str, float]) -> str:
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
+    return shortened(line, WIDTH)
 
 
 def _lines(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
@@ -82,9 +91,7 @@ def _lines(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     widths = [min(32, max(map(len, column))) for column in zip(header, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        short = [
-            cell if len(cell) <= size else f"{cell[: size - 1]}…" for cell, size in zip(cells, widths, strict=True)
-        ]
+        short = [shortened(cell, size) for cell, size in zip(cells, widths, strict=True)]
         found = [
             f"{cell:<{size}}" if at < left else f"{cell:>{size}}"
             for at, (cell, size) in enumerate(zip(short, widths, strict=True))

@@ -102,11 +102,14 @@ def fewest_rows(level: float) -> int:
 def prediction_intervals(found: ValuePredictions, level: float, seed: int) -> PredictionIntervals | None:
     """Return intervals from the quantiles of the residuals, checked on halves; `None` if there are too few rows.
 
+    All rows whose weight is above 0 count the same.
+
     Args:
         found: True and predicted values.
         level: The probability that an interval contains the target.
         seed: Seed of the random halves.
     """
+    found = found.of_rows(found.row_means(found.weights) > 0)
     residuals = found.y - found.predicted
     if found.n_rows < fewest_rows(level):
         return None

@@ -8,7 +8,8 @@ import numpy as np
 
 from kerastorch.evaluation.predictions import ValuePredictions
 from kerastorch.evaluation.report_data import ReportData
-from kerastorch.evaluation.report_text import main_metrics, number
+from kerastorch.evaluation.report_text import main_metrics, number, shortened
+from kerastorch.evaluation.slices import Slice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 MOST_POINTS = 5000  # of a scatter plot; of more, evenly spaced ones are drawn
 MOST_COLUMNS = 6  # with a color
 MOST_SLICES = 40
+LONGEST_NAME, LONGEST_SLICE = 18, 40  # characters of a name in one of several panels, and of slices in a panel alone
 
 
 def draw_predictions(axes: Axes, report: ReportData) -> None:
@@ -31,8 +33,7 @@ def draw_predictions(axes: Axes, report: ReportData) -> None:
         axes.set_xlim(*ends)
     axes.set(xlabel="prediction", ylabel="target", title="targets over predictions")
     axes.set_aspect("auto")
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8)
+    _add_legend(axes)
 
 
 def draw_residuals(axes: Axes, report: ReportData) -> None:
@@ -55,7 +56,7 @@ def _draw_points(axes: Axes, report: ReportData, kind: str) -> None:
     for column, name in list(enumerate(found.names))[:MOST_COLUMNS]:
         options = {"color": COLORS[column], "s": 14, "alpha": 0.6, "linewidths": 0}
         if many and kind == "actual_vs_predicted":
-            options["label"] = name
+            options["label"] = as_label(shortened(name, LONGEST_NAME))
         PredictionErrorDisplay(y_true=found.y[::step, column], y_pred=found.predicted[::step, column]).plot(
             ax=axes, kind=kind, scatter_kwargs=options, line_kwargs={"color": "#444444", "linewidth": 0.8}
         )
@@ -72,18 +73,34 @@ def draw_histogram(axes: Axes, report: ReportData) -> None:
     found = report.predictions
     assert isinstance(found, ValuePredictions)
     residuals = found.y - found.predicted
-    bins = np.histogram_bin_edges(residuals, bins=min(40, max(8, len(residuals) // 5))).tolist()
+    low, high = float(residuals.min()), float(residuals.max())
+    size = max(abs(low), abs(high)) or 1.0
+    if high - low < 1e-9 * size:  # all are equal, but for rounding: too near for bins
+        low, high = low - size / 2, high + size / 2
+    bins = np.linspace(low, high, min(40, max(8, len(residuals) // 5)) + 1).tolist()
     for column, name in list(enumerate(found.names))[:MOST_COLUMNS]:
+        label = as_label(shortened(name, LONGEST_NAME)) if len(found.names) > 1 else None
         kind: Literal["bar", "step"] = "bar" if len(found.names) == 1 else "step"
-        axes.hist(residuals[:, column], bins=bins, histtype=kind, color=COLORS[column], alpha=0.7, label=name or None)
+        axes.hist(residuals[:, column], bins=bins, histtype=kind, color=COLORS[column], alpha=0.7, label=label)
     intervals = report.prediction_intervals
     if intervals is not None and len(found.names) == 1:
         for end in (intervals.low[0], intervals.high[0]):
             axes.axvline(end, color="#444444", linewidth=0.9, linestyle="--")
     axes.axvline(0, color="#444444", linewidth=0.8, linestyle=":")
     axes.set(xlabel="target - prediction", ylabel="count", title="distribution of residuals")
-    if len(found.names) > 1:
-        axes.legend(fontsize=8)
+    _add_legend(axes)
+
+
+def as_label(name: str) -> str:
+    """Return a name as a label of a legend, from which matplotlib leaves out those that begin with an underscore."""
+    return f" {name}" if name.startswith("_") else name
+
+
+def _add_legend(axes: Axes) -> None:
+    """Add a legend if something has a label; dollar signs in names stand for themselves."""
+    if axes.get_legend_handles_labels()[0]:
+        for text in axes.legend(fontsize=8).get_texts():
+            text.set_parse_math(False)
 
 
 def draw_slices(axes: Axes, report: ReportData) -> None:
@@ -99,8 +116,18 @@ def draw_slices(axes: Axes, report: ReportData) -> None:
         axes.plot([low, high], [place, place], color=color, linewidth=1.6)
         axes.plot(value, place, "o", color=color, markersize=6)
     axes.axvline(report.metrics[name], color="#444444", linewidth=0.9, linestyle=":", label="all rows")
-    labels = [f"{one.name} ({one.n_rows})" for one in shown]
+    size = LONGEST_SLICE if len(axes.figure.axes) == 1 else LONGEST_NAME
+    labels = [f"{_slice_name(one, size)} ({one.n_rows})" for one in shown]
     axes.set_yticks(range(len(shown)), labels, parse_math=False, fontsize=8)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set(xlabel=name, title=f"slices, all rows: {number(report.metrics[name])}")
     axes.grid(alpha=0.3, axis="x")
+
+
+def _slice_name(one: Slice, size: int) -> str:
+    """Return the name of a slice with the column and the value cut off, and the column left out if both are long."""
+    if len(one.name) <= size + 6:
+        return one.name
+    value = shortened(one.value, size)
+    room = size + 6 - len(value) - 1
+    return f"{shortened(one.column, room)}={value}" if room >= 4 else value

@@ -15,6 +15,9 @@ from kerastorch.evaluation.predictions import Array, ClassPredictions, LabelPred
 class WorstRow:
     """A row with a large loss.
 
+    The loss is that of the task, whatever the model was compiled with: rows of all models can be compared by it.
+    `sample_weight` does not change it.
+
     Attributes:
         index: Number of the row in the data, from 0.
         target: Name of the true class, names of the true labels, or the true value or values; `None` if the row has
@@ -55,14 +58,14 @@ def place_losses(found: Predictions) -> Array:
 
 
 def find_worst(found: Predictions, count: int, inputs: Any = None) -> tuple[WorstRow, ...]:
-    """Return the rows with the largest losses, in descending order.
+    """Return the rows with the largest losses, in descending order; rows of weight 0 do not count.
 
     Args:
         found: The predictions.
         count: The largest number of rows.
         inputs: Function that returns the inputs of a row by its number, or `None`.
     """
-    losses = found.row_means(place_losses(found))
+    losses = np.where(found.row_means(found.weights) > 0, found.row_means(place_losses(found)), np.nan)
     order = np.argsort(-np.nan_to_num(losses, nan=-np.inf), kind="stable")[:count]
     return tuple(
         _row(found, int(index), float(losses[index]), None if inputs is None else inputs(int(index)))
