@@ -60,6 +60,14 @@ FITS = {
         {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}},
     ),
     "torch weights": ({"loss": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 0.1]))}, {}),
+    "metrics": (
+        {"metrics": ["accuracy", "f1", kt.metrics.SparseTopKCategoricalAccuracy(2)]},
+        {"validation_split": 0.3},
+    ),
+    "weighted metrics": (
+        {"weighted_metrics": ["accuracy", "crossentropy"]},
+        {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}, "validation_data": (X, Y, torch.arange(67.0))},
+    ),
     "sum": ({"loss": nn.CrossEntropyLoss(reduction="sum"), "optimizer": kt.optimizers.SGD(0.01)}, {}),
 }
 

@@ -55,6 +55,7 @@ def capture_variables(metric: Metric) -> dict[str, Any]:
     attributes = vars(metric)
     return {
         "variables": {name: variable.value for name, variable in metric._variables.items()},
+        "aggregations": {name: variable.aggregation for name, variable in metric._variables.items()},
         "attributes": {name: variables[id(one)] for name, one in attributes.items() if id(one) in variables},
         "plain": {name: value for name, value in attributes.items() if _is_plain(value) and id(value) not in variables},
         "metrics": {path: capture_variables(one) for path, one in metric.nested_metrics().items()},
@@ -65,7 +66,7 @@ def restore_variables(metric: Metric, state: Mapping[str, Any]) -> None:
     """Restore what `capture_variables` returned; variables that the first batch creates are created here."""
     for name, saved in state["variables"].items():
         if name not in metric._variables:
-            metric._variables[name] = MetricVariable(saved)
+            metric._variables[name] = MetricVariable(saved, state.get("aggregations", {}).get(name))
         metric._variables[name].data = saved.clone()
     for attribute, name in state["attributes"].items():
         setattr(metric, attribute, metric._variables[name])

@@ -1,22 +1,24 @@
-"""Accumulators: objects that add up the rows of a pass and compute one metric."""
+"""Accumulators: objects that add up the rows of a pass and compute one metric.
+
+They have the methods `update`, `compute` and `reset`, and `merge`, which adds the states of accumulators of the same
+kind that have seen other rows.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kerastorch.core.torch_private import pytree
 from kerastorch.losses.alignment import align_targets
 from kerastorch.losses.argument_order import Order
 from kerastorch.losses.base import Loss
-from kerastorch.losses.broadcasting import without_broadcasting
 from kerastorch.metrics.base import Metric
-from kerastorch.metrics.built_in_metric import BuiltInMetric, spread_weight, widest_float
+from kerastorch.metrics.built_in_metric import BuiltInMetric, spread_weight, to_widest_float, widest_float
 
 # The attributes of accumulators that are not callable are their state, under these names in checkpoints.
 
@@ -55,6 +57,10 @@ class Accuracy:
     def compute(self) -> Tensor:
         fraction = self._right.float() / self._counted.float()
         return torch.where(self._counted > 0, fraction, 0.0)
+
+    def merge(self, others: Sequence[Any]) -> None:
+        self._right = self._right + sum(one._right.to(self._right.device) for one in others)
+        self._counted = self._counted + sum(one._counted.to(self._counted.device) for one in others)
 
     def reset(self) -> None:
         self._right, self._counted = torch.zeros_like(self._right), torch.zeros_like(self._counted)
@@ -106,69 +112,12 @@ class LossMean:
     def compute(self) -> Tensor:
         return torch.as_tensor(self._sum / self._count if self._count else float("nan"))
 
+    def merge(self, others: Sequence[Any]) -> None:
+        self._sum = self._sum + sum(one._sum for one in others)
+        self._count = self._count + sum(one._count for one in others)
+
     def reset(self) -> None:
         self._sum, self._count = 0.0, 0
-
-
-class FunctionMetric:
-    """A function of all rows as a metric.
-
-    Rows are stored, and `compute` calls the function once.
-
-    Args:
-        function: Takes targets and outputs; returns a number, a tensor, or a dict of them.
-        order: The order in which it takes them.
-        name: Name for error messages.
-    """
-
-    def __init__(self, function: Callable[..., Any], order: Order, name: str) -> None:
-        self.function, self._order, self._name = function, order, name
-        self.rows: list[tuple[Tensor, Tensor]] = []
-
-    def to(self, device: torch.device) -> None:
-        """Do nothing: rows stay on the device that they come from."""
-
-    def update(self, y_pred: Tensor, y_true: Tensor) -> None:
-        if self.rows:
-            before = self.rows[0]
-            if before[0].shape[1:] != y_pred.shape[1:] or before[1].shape[1:] != y_true.shape[1:]:
-                raise ValueError(
-                    f"metric {self._name!r} is a function, which is called once on all rows, and batches differ in "
-                    f"shape: outputs {tuple(before[0].shape)} and {tuple(y_pred.shape)}. Pad all batches to one "
-                    "length, or write a subclass of kerastorch.metrics.Metric, which is updated batch by batch."
-                )
-        self.rows.append((y_pred, y_true))
-
-    def compute(self) -> Any:
-        y_pred = torch.cat([row[0] for row in self.rows])
-        y_true = torch.cat([row[1] for row in self.rows])
-        aligned = align_targets(self._name, y_true, y_pred)
-        outcome = without_broadcasting(self._name, self._call, y_true, aligned, y_pred)
-        value = _means(outcome.value)
-        if outcome.used_numpy and not outcome.as_given and y_true.shape != aligned.shape:
-            self._check_numpy_broadcasting(value, y_true, aligned, y_pred)
-        return value
-
-    def _check_numpy_broadcasting(self, value: Any, y_true: Tensor, aligned: Tensor, y_pred: Tensor) -> None:
-        """Raise an error if a function with NumPy has a different value for unaligned targets."""
-        try:
-            unaligned_value = _means(self._call(y_true, y_pred))
-        except Exception:  # the function requires aligned targets
-            return
-        pairs = zip(pytree.tree_leaves(value), pytree.tree_leaves(unaligned_value), strict=True)
-        for one, two in pairs:
-            if not torch.allclose(one, two, rtol=1e-4, atol=1e-6, equal_nan=True):
-                raise ValueError(
-                    f"{self._name} gives {one:g} for y of shape {tuple(aligned.shape)} and {two:g} for y of shape "
-                    f"{tuple(y_true.shape)}, beside outputs {tuple(y_pred.shape)}: NumPy broadcasts. Bring both to one "
-                    "shape in the function: y_true.reshape(y_pred.shape)."
-                )
-
-    def _call(self, y_true: Tensor, y_pred: Tensor) -> Any:
-        return self.function(y_true, y_pred) if self._order == "keras" else self.function(y_pred, y_true)
-
-    def reset(self) -> None:
-        self.rows = []
 
 
 class WrappedMetric:
@@ -191,8 +140,28 @@ class WrappedMetric:
     def compute(self) -> Any:
         return self.metric.compute()
 
+    def merge(self, others: Sequence[Any]) -> None:
+        """Merge the objects; `merging.can_merge` says whether their class can."""
+        merge = getattr(self.metric, "merge", None) or self.metric.merge_state
+        merge([one.metric for one in others])
+
     def reset(self) -> None:
         self.metric.reset()
+
+
+class WideMetric(WrappedMetric):
+    """A metric of torchmetrics that adds up in float64, so that its value does not depend on how rows are split.
+
+    Args:
+        metric: The metric.
+    """
+
+    def to(self, device: torch.device) -> None:
+        super().to(device)
+        self.metric.set_dtype(widest_float(device))
+
+    def update(self, y_pred: Tensor, y_true: Tensor, *weight: Tensor) -> None:
+        super().update(to_widest_float(y_pred), to_widest_float(y_true), *weight)
 
 
 class TransformedMetric(WrappedMetric):
@@ -268,13 +237,6 @@ class KerasMetric(WrappedMetric):
         finally:
             vars(self.metric).clear()
             vars(self.metric).update(before)
-
-
-def _means(value: Any) -> Any:
-    """Return the mean of a tensor or number; of a dict, the mean of each entry."""
-    if isinstance(value, Mapping):
-        return {str(key): _means(one) for key, one in value.items()}
-    return torch.as_tensor(value).float().mean()
 
 
 def named_scalars(name: str, value: Any) -> Mapping[str, Any]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import Any, ClassVar, Literal, Self
 
 import torch
 
 from kerastorch import initializers
+from kerastorch.core.errors import mismatch
 from kerastorch.core.name_lookup import snake_case
 from kerastorch.core.representation import constructor_parameters
 from kerastorch.core.serialization import Configurable, decode, init_arguments
+from kerastorch.metrics.aggregation import AGGREGATIONS, aggregate, different_attributes
 from kerastorch.metrics.variable import MetricVariable
 
 OutputFormat = Literal["raw", "scores", "values", "probabilities", "margins"]
@@ -94,7 +97,7 @@ class Metric(Configurable):
         shape: Any,
         initializer: Any = None,
         dtype: str | torch.dtype | None = None,
-        aggregation: str | None = "sum",
+        aggregation: str | None = None,
         name: str | None = None,
     ) -> MetricVariable:
         """Return a new variable of the state.
@@ -103,18 +106,24 @@ class Metric(Configurable):
             shape: Its shape; `()` for a number.
             initializer: Initial value, as in `Layer.add_weight`. Default: zeros. `reset_state` sets it to zero.
             dtype: Default: that of the metric.
-            aggregation: Not used; it is here for scripts of Keras.
+            aggregation: How the values of several metrics, each of which has seen a part of the rows, are merged, as
+                in training with several processes. `'sum'`; `'mean'`: of all parts alike; `'only_first_replica'`: the
+                value of the first part. Default: unknown; then `merge_state` of the subclass does it, or the metric is
+                updated again with the rows of all parts.
             name: Name in checkpoints. Default: `variable`, with a number if it is taken.
 
         Raises:
             RuntimeError: `super().__init__()` was not called before.
+            ValueError: The aggregation is unknown.
         """
         if "_variables" not in vars(self):
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before add_variable().")
         data = torch.zeros(tuple(shape), dtype=self.dtype if dtype is None else parse_dtype(dtype))
         if initializer is not None:
             data = initializers.get(initializer)(data)
-        variable = MetricVariable(data)
+        if aggregation not in (None, "none", *AGGREGATIONS):
+            raise mismatch("aggregation", aggregation, f"one of {', '.join(map(repr, AGGREGATIONS))} or None")
+        variable = MetricVariable(data, None if aggregation == "none" else aggregation)
         self._variables[_unused_name(name or "variable", self._variables)] = variable
         return variable
 
@@ -133,6 +142,55 @@ class Metric(Configurable):
         """The variables of the state, those of metrics in this one included."""
         nested = [variable for metric in self.nested_metrics().values() for variable in metric.variables]
         return [*self._variables.values(), *nested]
+
+    def merge_state(self, metrics: Iterable[Any]) -> None:
+        """Add the states of other metrics of this class, which have seen other rows.
+
+        The variables are merged as their `aggregation` says. Define it in a subclass whose state is merged differently.
+
+        Args:
+            metrics: The other metrics, which stay unchanged.
+
+        Raises:
+            ValueError: A variable has no `aggregation`; or an attribute that is no variable differs.
+
+        >>> from kerastorch.metrics import Mean
+        >>> one, other = Mean(), Mean()
+        >>> one.update_state([1.0, 2.0])
+        >>> other.update_state([6.0])
+        >>> one.merge_state([other])
+        >>> one.result()
+        tensor(3.)
+        """
+        parts = [self, *metrics]
+        n_variables = max(len(one._variables) for one in parts)
+        parts = [one for one in parts if len(one._variables) == n_variables]  # the others wait for their first batch
+        if parts[0] is not self:
+            vars(self).update(copy.deepcopy(vars(parts[0])) | {"name": self.name})
+        parts[0] = self
+        if len(parts) == 1:
+            return
+        self._check_can_merge(parts)
+        for name, variable in self._variables.items():
+            variable.assign(aggregate([one._variables[name] for one in parts], variable.aggregation))
+        for path, metric in self.nested_metrics().items():
+            metric.merge_state([one.nested_metrics()[path] for one in parts[1:]])
+
+    def _check_can_merge(self, parts: list[Any]) -> None:
+        """Raise an error if the states of metrics of this class cannot be merged by the aggregations."""
+        kind, known = type(self).__name__, ", ".join(map(repr, AGGREGATIONS))
+        for name, variable in self._variables.items():
+            if variable.aggregation is None:
+                raise ValueError(
+                    f"{kind}: nothing says how the variable {name!r} of several metrics is merged. Give "
+                    f"add_variable(aggregation=...) one of {known}, or define merge_state(metrics)."
+                )
+        variables = {name: value for name, value in vars(self).items() if isinstance(value, MetricVariable)}
+        for name in different_attributes(parts, {"name": None, **variables}):
+            raise ValueError(
+                f"{kind}: the attribute {name!r} differs between the metrics that are merged, and is no variable. Make "
+                "it with add_variable(aggregation=...), or define merge_state(metrics)."
+            )
 
     def nested_metrics(self) -> dict[str, Metric]:
         """Return the metrics that are attributes of this one, or in lists that are, by path."""

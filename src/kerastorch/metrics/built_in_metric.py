@@ -36,7 +36,7 @@ class BuiltInMetric(Metric):
             name: Name in checkpoints.
             shape: Shape of the variable.
         """
-        return self.add_variable(shape, dtype=torch.float64, name=name)
+        return self.add_variable(shape, dtype=torch.float64, aggregation="sum", name=name)
 
     def convert(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return what `update_state` was given as tensors, and move the state to the device of the outputs.
@@ -111,6 +111,11 @@ def spread_weight(name: str, weight: Tensor, shape: torch.Size) -> Tensor:
             f"each sample, shape ({shape[0] if len(shape) else 1},)."
         )
     return weight.to(widest_float(weight.device)).expand(shape)
+
+
+def to_widest_float(values: Tensor) -> Tensor:
+    """Return floats in the widest float dtype of their device, other values unchanged."""
+    return values.to(widest_float(values.device)) if values.is_floating_point() else values
 
 
 def widest_float(device: torch.device) -> torch.dtype:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from kerastorch.losses.base import Loss
-from kerastorch.metrics.built_in_metric import divide_or_zero, widest_float
+from kerastorch.metrics.built_in_metric import divide_or_zero, to_widest_float, widest_float
 
 
 class ConfusionMatrix:
@@ -49,6 +49,9 @@ class ConfusionMatrix:
 
     def compute(self) -> Tensor:
         return self._value(self.matrix).to(torch.get_default_dtype())
+
+    def merge(self, others: Sequence[Any]) -> None:
+        self.matrix = self.matrix + sum(one.matrix.to(self.matrix) for one in others)
 
     def reset(self) -> None:
         self.matrix = torch.zeros_like(self.matrix)
@@ -153,6 +156,9 @@ class WeightedRanking:
         area = _roc_area if self._kind == "auc" else _average_precision
         return torch.stack([area(*_cumulative(*column)) for column in columns]).mean().to(torch.get_default_dtype())
 
+    def merge(self, others: Sequence[Any]) -> None:
+        self.rows = [*self.rows, *(row for one in others for row in one.rows)]
+
     def reset(self) -> None:
         self.rows = []
 
@@ -191,16 +197,26 @@ class LossObjectMean:
         self._sum: Tensor | float = 0.0
         self._count: Any = 0
 
+    @property
+    def can_merge(self) -> bool:
+        """Whether the sums of parts of the rows add up; if not, the loss of a batch depends on all of its rows."""
+        return self.loss.is_mean_over_rows()
+
     def to(self, device: torch.device) -> None:
         """Do nothing: the sum is made on the device of the first rows."""
 
     def update(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> None:
         rows = self.loss.count(y_true, None)
+        y_true, y_pred = to_widest_float(y_true), to_widest_float(y_pred)
         self._sum = self._sum + self.loss(y_true, y_pred, weight).to(widest_float(y_pred.device)) * rows
         self._count = self._count + (rows if weight is None else weight.to(widest_float(weight.device)).mean() * rows)
 
     def compute(self) -> Tensor:
         return torch.as_tensor(self._sign * self._sum / self._count if self._count else float("nan"))
+
+    def merge(self, others: Sequence[Any]) -> None:
+        self._sum = self._sum + sum(one._sum for one in others)
+        self._count = self._count + sum(one._count for one in others)
 
     def reset(self) -> None:
         self._sum, self._count = 0.0, 0

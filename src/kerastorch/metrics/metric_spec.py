@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from kerastorch.core.representation import represent
 from kerastorch.losses.base import Loss
-from kerastorch.metrics.accumulators import torchmetrics_in
+from kerastorch.metrics.accumulators import KerasMetric, torchmetrics_in
 from kerastorch.metrics.class_inputs import ClassInputs, Prepared
 from kerastorch.metrics.task import InputFormat, TaskSpec
 
@@ -51,6 +52,13 @@ class MetricSpec:
 
     def __repr__(self) -> str:
         return represent(self, never=("make", "user_object"))
+
+    def detached(self) -> MetricSpec:
+        """Return the same metric, which updates a copy of the user's object, if there is one, in its place."""
+        if self.user_object is None:
+            return self
+        copied = copy.deepcopy(self.user_object)
+        return replace(self, make=lambda spec: KerasMetric(copied, self.name), user_object=copied)
 
     def resolve_spec(self, spec: TaskSpec, loss: Loss | None) -> TaskSpec:
         """Return the task of an output with a known `link` and the `ignore_index` of this metric.

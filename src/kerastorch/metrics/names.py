@@ -17,6 +17,7 @@ from kerastorch.metrics.accumulators import (
     LargestColumnAccuracy,
     LossMean,
     TransformedMetric,
+    WideMetric,
 )
 from kerastorch.metrics.accuracy import SparseTopKCategoricalAccuracy
 from kerastorch.metrics.built_in_metric import BuiltInMetric
@@ -92,6 +93,8 @@ _MATRIX_VALUES = {
 _TAKES_NUM_OUTPUTS = ("PearsonCorrCoef", "SpearmanCorrCoef")
 # names that read outputs as margins, whichever activation the loss applies
 _MARGIN_NAMES = ("categorical_hinge", "hinge", "squared_hinge")
+# classes of torchmetrics.classification that add up probabilities or margins
+_WIDE = ("CalibrationError", "HingeLoss")
 # names of classification metrics that are better if lower
 _LOWER_IS_BETTER = ("calibration_error", "hinge_loss")
 # names that depend only on the order of the outputs
@@ -233,7 +236,8 @@ def _make_accumulator(key: str, is_weighted: bool, spec: TaskSpec) -> Any:
     kind = getattr(classification, f"{'Binary' if is_binary else spec.kind.capitalize()}{suffix}", None)
     if kind is None:
         raise ValueError(f"metric {key!r} is not defined for {spec.kind} outputs.")
-    return kind(*([] if is_binary else [spec.classes]), validate_args=False)
+    metric = kind(*([] if is_binary else [spec.classes]), validate_args=False)
+    return WideMetric(metric) if suffix in _WIDE else metric
 
 
 def _make_weighted(key: str, spec: TaskSpec) -> Any:
@@ -276,4 +280,4 @@ def _make_regression_accumulator(key: str, is_weighted: bool, spec: TaskSpec) ->
 
     kind = _REGRESSION[key]
     arguments = {"num_outputs": spec.classes} if kind in _TAKES_NUM_OUTPUTS and spec.classes > 1 else {}
-    return getattr(regression, kind)(**arguments)
+    return WideMetric(getattr(regression, kind)(**arguments))

@@ -14,13 +14,10 @@ from kerastorch.core.name_lookup import public_name, snake_case
 from kerastorch.core.ownership import is_from, is_own
 from kerastorch.losses.argument_order import resolve_order
 from kerastorch.metrics import accuracy, correlation, probabilistic, regression
-from kerastorch.metrics.accumulators import (
-    FunctionMetric,
-    KerasMetric,
-    UserMetric,
-)
+from kerastorch.metrics.accumulators import KerasMetric, UserMetric
 from kerastorch.metrics.built_in_metric import BuiltInMetric
 from kerastorch.metrics.class_inputs import ClassInputs
+from kerastorch.metrics.function_metric import FunctionMetric
 from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.metrics.names import from_name, is_name
 from kerastorch.metrics.reduction import Mean, MeanMetricWrapper, Sum

@@ -16,6 +16,10 @@ class MetricVariable(Tensor):
 
     Args:
         data: The initial value; the variable has a copy of it.
+        aggregation: As in `Metric.add_variable`.
+
+    Attributes:
+        aggregation: How the values of several metrics are merged; `None` if it is unknown.
 
     >>> total = MetricVariable(torch.zeros(()))
     >>> total.assign_add(2)
@@ -23,11 +27,15 @@ class MetricVariable(Tensor):
     tensor(0.5000)
     """
 
+    aggregation: str | None
+
     @staticmethod
-    def __new__(cls, data: Tensor) -> Self:
+    def __new__(cls, data: Tensor, aggregation: str | None = None) -> Self:
         """Create a variable with a copy of the tensor."""
         with disable_torch_function():
-            return data.detach().clone().as_subclass(cls)
+            created = data.detach().clone().as_subclass(cls)
+        created.aggregation = aggregation
+        return created
 
     @classmethod
     def __torch_function__(
@@ -43,7 +51,7 @@ class MetricVariable(Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return a variable of its own with the same value."""
-        copied = type(self)(self)
+        copied = type(self)(self, self.aggregation)
         memo[id(self)] = copied
         return copied
 

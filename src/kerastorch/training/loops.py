@@ -115,7 +115,7 @@ def epoch(
         )
     if x is not None:
         trainer.state.record_inputs(specs_of(x))
-    found = trainer.parallel.read(metrics)
+    found = trainer.parallel.read(metrics, transfer.device)
     return loss.finalize_logs(found) if has_compiled_loss else found
 
 

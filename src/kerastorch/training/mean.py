@@ -70,10 +70,22 @@ class Mean:
         return total + self._sum, self._weights.sum() + self._count
 
     def totals(self) -> tuple[float, float]:
-        """Return the weighted sum of all values, and the sum of their weights."""
-        # one device synchronisation for both
-        total, count = torch.stack([torch.as_tensor(number) for number in self._totals()]).tolist()
-        return total, count
+        """Return the weighted sum and the sum of the weights, which add up over parts of the rows."""
+        total, count = self._totals()
+        if isinstance(total, Tensor) and isinstance(count, Tensor):
+            total, count = torch.stack([total, count]).tolist()  # one device synchronisation for both
+        return float(total), float(count)
+
+    @staticmethod
+    def of_parts(parts: Sequence[tuple[float, float]]) -> Mean:
+        """Return the mean of all rows.
+
+        Args:
+            parts: `totals` of the means of parts of the rows.
+        """
+        mean = Mean()
+        mean._sum, mean._count = sum(total for total, _ in parts), sum(count for _, count in parts)
+        return mean
 
     def state_dict(self) -> dict[str, Any]:
         """Return all values that were added, folded or not."""
@@ -92,7 +104,7 @@ class Mean:
     def read(self) -> float:
         """Return the mean so far; NaN before the first batch."""
         total, count = self.totals()
-        return total / count if count else float("nan")
+        return float(total / count) if count else float("nan")
 
 
 def unshared(tensor: Tensor) -> Tensor:

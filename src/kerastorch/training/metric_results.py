@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerastorch.training.mean import unshared
+
 
 class MetricResult:
     """A value in what `compute_metrics` and `result()` return, which nothing has computed yet.
@@ -67,13 +69,15 @@ class OwnResult(MetricResult):
 
     Args:
         name: Name of the log.
-        read: Computes the value.
+        metric: The object.
         is_updated: Returns whether the metric got any values in the running pass.
+        value: What `result` of the metric has returned. Default: it is called when the value is read.
     """
 
-    def __init__(self, name: str, read: Callable[[], Any], is_updated: Callable[[], bool]) -> None:
-        super().__init__(name, read)
-        self.is_updated = is_updated
+    def __init__(self, name: str, metric: Any, is_updated: Callable[[], bool], value: Any = None) -> None:
+        value = unshared(value) if isinstance(value, Tensor) else value
+        super().__init__(name, metric.result if value is None else lambda: value)
+        self.metric, self.is_updated = metric, is_updated
 
 
 def flattened(logs: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from kerastorch.core.errors import CheckpointError
 from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.data.sample_lists import is_list_of_dicts
 from kerastorch.training.mean import Mean, unshared
+from kerastorch.training.own_results import capture_result, merge_results
 from kerastorch.training.scores import Scores
 
 
@@ -21,12 +22,14 @@ class MetricsTracker:
 
     Args:
         scores: Output name -> its metrics. The name is a prefix of theirs in the logs, unless it is empty.
+        own: Metric objects that the model holds, if these are a part of the rows and are merged with other parts.
     """
 
-    def __init__(self, scores: Mapping[str, Scores]) -> None:
+    def __init__(self, scores: Mapping[str, Scores], own: Sequence[Any] = ()) -> None:
         self._means: dict[str, Mean] = {}
         self._results: dict[str, Any] = {}
-        self._scores = scores
+        self._scores, self._own = scores, own
+        self._merged_own: Mapping[int, Any] = {}
 
     def add(self, logs: Mapping[str, Any], weight: Tensor | float, weights: Mapping[str, Tensor | float] = {}) -> None:
         """Add the numbers that a step returned to their means.
@@ -93,6 +96,44 @@ class MetricsTracker:
         for name, scores in self._scores.items():
             scores.load_state_dict(state["scores"][name], device)
 
+    def part_state(self) -> dict[str, Any]:
+        """Return what `merged` needs of these means and metrics, as a nested dict that can be pickled."""
+        return {
+            "means": {name: mean.totals() for name, mean in self._means.items()},
+            "scores": {name: scores.part_state() for name, scores in self._scores.items()},
+            "results": {name: capture_result(name, value, self._own) for name, value in self._results.items()},
+        }
+
+    def merged(self, states: Sequence[Mapping[str, Any]], device: torch.device) -> MetricsTracker:
+        """Return the means and metrics of all rows; these ones stay unchanged.
+
+        Args:
+            states: `part_state` of each part of the rows, in order, this one's included.
+            device: Device of the result.
+
+        Raises:
+            ValueError: A metric cannot be merged; or metrics were updated for different tasks.
+        """
+        scores = {
+            name: one.merged([state["scores"][name] for state in states], device) for name, one in self._scores.items()
+        }
+        whole = MetricsTracker(scores)
+        for name in dict.fromkeys(name for state in states for name in state["means"]):
+            whole._means[name] = Mean.of_parts([state["means"][name] for state in states if name in state["means"]])
+        results = [state["results"] for state in states]
+        whole._results, whole._merged_own = merge_results(results, self._own, whole.metric, device)
+        return whole
+
+    def give_to(self, tracker: MetricsTracker) -> None:
+        """Put the states of these metrics into the users' objects of the tracker that these were merged from.
+
+        Its pass must be over: what it reads from those objects later is of all rows, too.
+        """
+        for name, scores in self._scores.items():
+            scores.give_to(tracker._scores[name])
+        for index, metric in self._merged_own.items():
+            vars(tracker._own[index]).update(vars(metric))
+
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Raise an error if a state is of a pass with different metrics.
 
@@ -107,10 +148,6 @@ class MetricsTracker:
         if saved != here:
             words = [", ".join(f"{k}: {v}" if k else str(v) for k, v in one.items()) or "none" for one in (saved, here)]
             raise CheckpointError(f"it is of a training within an epoch, with metrics {words[0]}; here are {words[1]}.")
-
-    def totals(self) -> dict[str, tuple[float, float]]:
-        """Return the weighted sum and the sum of weights of each mean."""
-        return {name: mean.totals() for name, mean in self._means.items()}
 
     def mean(self, name: str) -> float | None:
         """Return one mean without computing the metrics; `None` if there is no mean of this name."""
@@ -128,10 +165,21 @@ class MetricsTracker:
         """Return all means and metrics as floats, without updating the metrics with collected rows."""
         found = {name: mean.read() for name, mean in self._means.items()}
         found |= {name: float(value) for name, value in self._results.items()}
-        for output, scores in self._scores.items():
-            for name, value in scores.read().items():
-                found[f"{output}_{name}" if output else name] = float(value)
-        return found
+        return found | self._read_scores()
+
+    def metric(self, name: str) -> float | None:
+        """Return the value of a metric of `compile` by its log name, of every batch so far; `None` if there is none."""
+        for scores in self._scores.values():
+            scores.flush()
+        return self._read_scores().get(name)
+
+    def _read_scores(self) -> dict[str, float]:
+        """Return the metrics of `compile` by log name, for the rows that they were updated with."""
+        return {
+            f"{output}_{name}" if output else name: float(value)
+            for output, scores in self._scores.items()
+            for name, value in scores.read().items()
+        }
 
 
 class RunningLogs(MutableMapping[str, Any]):

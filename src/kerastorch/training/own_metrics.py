@@ -119,7 +119,7 @@ class MetricUses:
     def __init__(self, metrics: Sequence[Any]) -> None:
         self._metrics = metrics
         self._updated: set[int] = set()
-        self._results: list[Any] = []
+        self._results: list[tuple[Any, Any]] = []  # metrics, with what they have returned
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -128,16 +128,16 @@ class MetricUses:
         with ExitStack() as stack:
             for one in self._metrics:
                 stack.enter_context(replaced(one, "update_state", self._noting_update(one, one.update_state)))
-                stack.enter_context(replaced(one, "result", self._noting_result(one.result)))
+                stack.enter_context(replaced(one, "result", self._noting_result(one, one.result)))
             yield
 
     def is_updated(self, metric: Any) -> bool:
         """Return whether a metric was updated in any of the steps so far."""
         return id(metric) in self._updated
 
-    def is_result(self, value: Any) -> bool:
-        """Return whether a value is what `result()` of a metric returned in the last step."""
-        return any(value is one for one in self._results)
+    def source_of(self, value: Any) -> Any:
+        """Return the metric whose `result()` returned a value in the last step; `None` if none did."""
+        return next((metric for metric, one in self._results if value is one), None)
 
     def _noting_update(self, metric: Any, function: Any) -> Any:
         def update_state(*args: Any, **kwargs: Any) -> Any:
@@ -146,10 +146,10 @@ class MetricUses:
 
         return update_state
 
-    def _noting_result(self, function: Any) -> Any:
+    def _noting_result(self, metric: Any, function: Any) -> Any:
         def result(*args: Any, **kwargs: Any) -> Any:
             value = function(*args, **kwargs)
-            self._results.append(value)
+            self._results.append((metric, value))
             return value
 
         return result

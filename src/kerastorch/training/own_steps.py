@@ -136,7 +136,7 @@ class OwnStep:
                 results[name] = CompiledResult(name, partial(_read_metric, trainer, name))
         for metric in self._metrics:
             name = name_of(metric)
-            results[name] = OwnResult(name, metric.result, partial(self._uses.is_updated, metric))
+            results[name] = OwnResult(name, metric, partial(self._uses.is_updated, metric))
         return results
 
     def _output(self, context: StepContext, logs: Any) -> StepOutput:
@@ -154,8 +154,8 @@ class OwnStep:
             elif isinstance(value, OwnResult):
                 if value.is_updated():
                     results[name] = value
-            elif self._uses.is_result(value):
-                results[name] = value
+            elif (source := self._uses.source_of(value)) is not None:
+                results[name] = OwnResult(name, source, partial(self._uses.is_updated, source), value)
             elif isinstance(own, OwnResult) and own.is_updated():
                 results[name] = own
             else:

@@ -56,9 +56,11 @@ class SingleProcess:
 
     Attributes:
         shard: Which part of the data this rank gets; `None` for all.
+        merges_metrics: Whether each rank has the metrics of a part of the rows.
     """
 
     shard: RowShard | None = None
+    merges_metrics = False
 
     def begin(self, model: nn.Module, verb: str) -> None:
         """Check that all ranks run the same method, and give them the weights of rank 0."""
@@ -96,8 +98,13 @@ class SingleProcess:
         """
         return wanted
 
-    def read(self, metrics: MetricsTracker) -> dict[str, float]:
-        """Return the means and metrics of all rows, of all ranks."""
+    def read(self, metrics: MetricsTracker, device: torch.device) -> dict[str, float]:
+        """Return the means and metrics of all rows, of all ranks, at the end of a pass.
+
+        Args:
+            metrics: Those of the rows of this rank.
+            device: Device of the metrics.
+        """
         return metrics.read()
 
     @contextmanager
@@ -120,6 +127,8 @@ class ParallelRanks(SingleProcess):
     Args:
         settings: Settings of `compile(distribution=...)`.
     """
+
+    merges_metrics = True
 
     def __init__(self, settings: DataParallel) -> None:
         self.rank, self.world = rank(), world_size()
@@ -161,13 +170,11 @@ class ParallelRanks(SingleProcess):
     def stops(self, wanted: bool, *, training: bool) -> bool:
         return training and collectives.any_rank(wanted)
 
-    def read(self, metrics: MetricsTracker) -> dict[str, float]:
-        totals: dict[str, list[float]] = {}
-        for of_rank in collectives.gather(metrics.totals()):
-            for name, (total, count) in of_rank.items():
-                before = totals.get(name, [0.0, 0.0])
-                totals[name] = [before[0] + total, before[1] + count]
-        return {name: total / count if count else float("nan") for name, (total, count) in totals.items()}
+    def read(self, metrics: MetricsTracker, device: torch.device) -> dict[str, float]:
+        whole = metrics.merged(collectives.gather(metrics.part_state()), device)
+        found = whole.read()
+        whole.give_to(metrics)
+        return found
 
     @contextmanager
     def gathering(self, take: Take, *, by_turns: bool) -> Iterator[Take]:

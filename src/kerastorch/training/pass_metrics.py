@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from torch import nn
 
@@ -16,7 +17,10 @@ from kerastorch.training.scores import Scores
 
 
 def make_tracker(
-    model: nn.Module, metrics: Mapping[str, list[MetricSpec]], compiled_loss: CompiledLoss
+    model: nn.Module,
+    metrics: Mapping[str, list[MetricSpec]],
+    compiled_loss: CompiledLoss,
+    own: Sequence[Any] | None = None,
 ) -> MetricsTracker:
     """Return a tracker with fresh accumulators.
 
@@ -24,9 +28,12 @@ def make_tracker(
         model: The model.
         metrics: Output name -> metrics.
         compiled_loss: Losses of all outputs, from which tasks are inferred.
+        own: Metric objects that the model holds, if the tracker gets a part of the rows and is merged with the trackers
+            of the other parts. Default: it gets all rows.
     """
+    is_part = own is not None
     if not metrics:
-        return MetricsTracker({})
+        return MetricsTracker({}, own or ())
     ends_in = final_activations(model)
     return MetricsTracker(
         {
@@ -35,9 +42,11 @@ def make_tracker(
                 partial(compiled_loss.metric_inputs.loss_of, name),
                 ends_in.get(name),
                 partial(_channel_axis, model, name),
+                is_part,
             )
             for name, some in metrics.items()
-        }
+        },
+        own or (),
     )
 
 

@@ -73,8 +73,8 @@ class Metrics(Protocol):
     def mean(self, name: str) -> float | None:
         """Return the mean of one number so far; `None` if there is none of this name."""
 
-    def read(self) -> dict[str, float]:
-        """Return all values so far."""
+    def metric(self, name: str) -> float | None:
+        """Return the value of a metric of `compile` so far; `None` if there is none of this name."""
 
 
 class BackwardAndStep(Protocol):
@@ -190,4 +190,5 @@ class StepContext:
 
     def metric(self, name: str) -> float:
         """Return the value of a metric of `compile` over the batches so far; NaN before the first one."""
-        return self.metrics.read().get(name, float("nan"))
+        value = self.metrics.metric(name)
+        return float("nan") if value is None else value

@@ -34,6 +34,7 @@ from kerastorch.training.metrics_tracker import MetricsTracker
 from kerastorch.training.model_optimizers import ModelOptimizers
 from kerastorch.training.optimizer_step import OptimizerStep
 from kerastorch.training.output_masks import OutputMask
+from kerastorch.training.own_steps import own_metrics
 from kerastorch.training.parallel import SINGLE_PROCESS, SingleProcess, make_parallel
 from kerastorch.training.pass_metrics import make_tracker
 from kerastorch.training.precision import Precision
@@ -228,11 +229,7 @@ class Trainer:
             listener(sentence)
 
     def register_listener(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` for each notification, in place of one that was registered before.
-
-        Returns:
-            A function that removes the listener.
-        """
+        """Call `listener` for each notification, in place of an earlier one; return a function that removes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -243,9 +240,14 @@ class Trainer:
         """Return whether training steps are compiled, as far as is known before."""
         return self.compiled_step is not None and self.compiled_step.fallback_reason is None
 
-    def new_metrics(self) -> MetricsTracker:
-        """Return a tracker with fresh accumulators."""
-        return make_tracker(self.model, self.metrics, self.compiled_loss)
+    def new_metrics(self, is_part: bool | None = None) -> MetricsTracker:
+        """Return a tracker with fresh accumulators.
+
+        Args:
+            is_part: Whether it is merged with trackers of other rows. Default: if several ranks train the model.
+        """
+        own = own_metrics(self) if (self.parallel.merges_metrics if is_part is None else is_part) else None
+        return make_tracker(self.model, self.metrics, self.compiled_loss, own)
 
     @contextmanager
     def with_metrics(self, more: Mapping[str, list[MetricSpec]]) -> Iterator[None]:

@@ -112,9 +112,9 @@ class _MetricsRecorder:
         """Raise an error, as a graph cannot read means."""
         raise UntraceableError(f"train_step reads the mean of {name!r}")
 
-    def read(self) -> dict[str, float]:
+    def metric(self, name: str) -> float | None:
         """Raise an error, as a graph cannot read metrics."""
-        raise UntraceableError("train_step reads the value of a metric")
+        raise UntraceableError(f"train_step reads the value of metric {name!r}")
 
     def update(
         self, y_pred: Mapping[str, Any], y_true: Mapping[str, Any], sample_weight: Mapping[str, Any] = {}
