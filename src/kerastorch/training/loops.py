@@ -73,7 +73,7 @@ def epoch(
     begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
     has_begin, has_end = callbacks.has_hook(begin), callbacks.has_hook(end)
     loss, model, interrupt = trainer.compiled_loss, trainer.model, trainer.interrupt
-    training, done = phase == "train", state.batches_done
+    training, done, stops = phase == "train", state.batches_done, trainer.parallel.stops
     logs = RunningLogs(metrics)
     x, every, is_hooked = None, trainer.compile_options.every, False
     has_compiled_loss = True  # in all batches; else `loss` is that of a step of the user's own, and stays as it is
@@ -103,8 +103,7 @@ def epoch(
             if has_end:
                 callbacks.emit(end, done - 1, logs.expire())
                 torch.clear_autocast_cache()
-        wanted = (interruptible and interrupt.pending) or (training and model.stop_training)
-        if trainer.parallel.stops(wanted, training=training):
+        if stops((interruptible and interrupt.pending) or (training and model.stop_training), training):
             break
     if has_end and is_hooked:
         callbacks.emit(end, done - 1, logs.expire())

@@ -88,7 +88,7 @@ class SingleProcess:
         """Return the batches of an epoch, of which all ranks have the same number."""
         return stream
 
-    def stops(self, wanted: bool, *, training: bool) -> bool:
+    def stops(self, wanted: bool, training: bool) -> bool:
         """Return whether a pass ends after the running batch, on all ranks.
 
         Args:
@@ -167,7 +167,7 @@ class ParallelRanks(SingleProcess):
     def training_stream(self, stream: Iterator[Batch]) -> Iterator[Batch]:
         return stream if self.shard is not None else _in_lockstep(stream)
 
-    def stops(self, wanted: bool, *, training: bool) -> bool:
+    def stops(self, wanted: bool, training: bool) -> bool:
         return training and collectives.any_rank(wanted)
 
     def read(self, metrics: MetricsTracker, device: torch.device) -> dict[str, float]:
