@@ -243,3 +243,13 @@ def test_residuals_that_are_all_equal_are_drawn(shift):
     axes = report_from_predictions(y, y - shift, n_bootstrap=0).plot("histogram").axes[0]
     assert sum(bar.get_height() for bar in axes.patches) == 40
     plt.close("all")
+
+
+@pytest.mark.parametrize(("loss", "name"), [("mse", "mean_squared_error"), ("mae", "mean_absolute_error")])
+def test_values_of_0_and_1_have_no_temperature(loss, name):
+    model = kt.Sequential([kt.layers.Dense(1)])
+    model.compile("adam", loss)
+    y = (X[:, :1] > 0).astype("float32")
+    model.fit(X, y, verbose=0)
+    with pytest.raises(ValueError, match=f"logits of a classifier, and this model with loss '{name}' has none"):
+        temperature_scaling(model, X, y)

@@ -274,7 +274,8 @@ def _task(first: Outputs, loss: Loss | None, logits: LogitsModel, channel_axis: 
     """
     ends_in = None if logits.last is None else logits.last.kind
     spec = TaskSpec.of(loss, first.y_pred, first.y_true, True, ends_in, channel_axis)
-    if spec.kind == "regression" or spec.margins:
+    predicts_values = ends_in is None and loss is not None and loss.task == "regression"
+    if spec.kind == "regression" or spec.margins or predicts_values:
         named = "without a loss" if loss is None else f"with loss {loss.name!r}"
         raise ValueError(f"temperature_scaling needs logits of a classifier, and this model {named} has none.")
     if ends_in in _QUESTIONS and spec.kind == "multiclass":
