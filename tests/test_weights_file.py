@@ -124,10 +124,10 @@ def test_folders_are_made_and_overwrite_false_keeps_what_is_there(tmp_path):
     model.save_weights(path)
 
 
-@pytest.mark.parametrize("name", ["m.weights.h5", "m.h5", "m.pt", "m.pth", "m.keras", "m", "m.safetensors.index.json"])
+@pytest.mark.parametrize("name", ["m.weights.h5", "m.h5", "m.pt", "m.pth", "m.keras", "m", "m.bin.index.json"])
 @pytest.mark.parametrize("verb", ["save_weights", "load_weights"])
 def test_other_endings_are_refused_and_the_right_one_named(name, verb, tmp_path):
-    with pytest.raises(ValueError, match=r"\.safetensors|several files"):
+    with pytest.raises(ValueError, match=r"\.safetensors"):
         getattr(kt.Model(network()), verb)(tmp_path / name)
     assert not os.listdir(tmp_path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.module_tree import is_unbuilt, modules, tensors
 from kerastorch.core.nested import map_structure
 from kerastorch.core.ownership import is_third_party
-from kerastorch.core.path_checks import check_exists, check_writable
+from kerastorch.core.path_checks import check_exists, check_writable, parse_path
 from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES
 from kerastorch.core.torch_private import has_loading_hooks
 from kerastorch.core.wrapper_prefixes import bare_names
@@ -23,29 +24,36 @@ from kerastorch.module.evaluation_weights import evaluation_weights
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.dry_run import DryRun, build_lazy, isolated
 from kerastorch.runtime.input_specs import known_input_specs
-from kerastorch.saving import weights_file
+from kerastorch.saving import sharded_weights, weights_file
 from kerastorch.saving.weights_compatibility import WeightsComparison
 
 
-def save_weights(module: nn.Module, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Write parameters and buffers to a file, as `Model.save_weights` documents."""
+def save_weights(
+    module: nn.Module,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    max_shard_size: int | float | str | None = None,
+) -> None:
+    """Write parameters and buffers to a file or several, as `Model.save_weights` documents."""
     path = weights_file.check_weights_path(filepath)
+    max_bytes = sharded_weights.parse_shard_size(max_shard_size)
     if not _has_all_parameters(modules(module)):
         raise ValueError(f"save_weights: there is nothing to save. {_BUILD}")
     check_writable(path)
-    if not overwrite and path.exists():
-        raise FileExistsError(f"{path} is there already. Pass overwrite=True to replace it, or choose another name.")
+    for there in (path, sharded_weights.index_path(path)):
+        if not overwrite and there.exists():
+            raise FileExistsError(
+                f"{there} is there already. Pass overwrite=True to replace it, or choose another name."
+            )
     with evaluation_weights(module):
         state = module.state_dict()
-        weights_file.write(path, {bare: state[name] for bare, name in bare_names(module, state).items()})
+        entries = {bare: state[name] for bare, name in bare_names(module, state).items()}
+        sharded_weights.write(path, entries, max_bytes)
 
 
 def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
     """Load parameters and buffers from a safetensors file, as `Model.load_weights` documents."""
-    path = weights_file.check_weights_path(filepath)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name a file.")
-    check_exists(path)
+    path = _find_weights(filepath)
     specs = None
     target = module
     if not _has_all_parameters(modules(module)):
@@ -53,7 +61,8 @@ def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_misma
         if specs is None:
             raise ValueError(f"load_weights: the model has no parameters yet that could take any. {_BUILD}")
         target = DryRun(module, specs, fake=False).module  # a built copy; the model itself is built if all weights fit
-    comparison = WeightsComparison(target, weights_file.read(path))
+    entries = sharded_weights.read(path) if sharded_weights.is_index(path) else weights_file.read(path)
+    comparison = WeightsComparison(target, entries)
     if comparison.differences and not (skip_mismatch and comparison.state):
         advice = "" if skip_mismatch else " (skip_mismatch=True loads what fits)"
         fitting = f"{len(comparison.state)} of the model's {len(target.state_dict())} weights do"
@@ -62,6 +71,19 @@ def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_misma
         _build(module, specs)
     _load_state(module, comparison.state, str(path))
     _warn(comparison, str(path))
+
+
+def _find_weights(filepath: str | os.PathLike[str]) -> Path:
+    """Return the path of the file of weights, or of the index of several; the index may be named by the file's name."""
+    path = parse_path("filepath", filepath)
+    if not sharded_weights.is_index(path):
+        path = weights_file.check_weights_path(filepath)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file.")
+    if not sharded_weights.is_index(path) and not path.exists() and sharded_weights.index_path(path).exists():
+        return sharded_weights.index_path(path)
+    check_exists(path)
+    return path
 
 
 _BUILD = "Build the model first: model.build(input_shape), an Input in front, or one call on data."

@@ -41,7 +41,10 @@ def check_weights_path(filepath: str | os.PathLike[str]) -> Path:
     """
     path = parse_path("filepath", filepath)
     if path.name.endswith(".index.json"):
-        raise ValueError(f"{path} lists the pieces of weights in several files, which are not read; join them to one.")
+        raise ValueError(
+            f"{path} has the name of an index of several files, of which those that end in {SUFFIX}.index.json are "
+            f"read. To write one, give the name {path.name.partition('.')[0] + SUFFIX!r} and max_shard_size."
+        )
     if path.suffix.lower() != SUFFIX:
         name = path.name.removesuffix(path.suffix).removesuffix(".weights") + ".weights" + SUFFIX
         advice = f"Files of weights are safetensors: name it as {name!r}."

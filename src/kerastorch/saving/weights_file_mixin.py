@@ -12,8 +12,13 @@ class WeightsFileMixin(ModuleView):
     """Base of a model whose weights are saved to files and loaded from them."""
 
     @public_api
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write parameters and buffers to a safetensors file with a checksum.
+    def save_weights(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        max_shard_size: int | float | str | None = None,
+    ) -> None:
+        """Write parameters and buffers to a safetensors file with a checksum, or to several with an index.
 
         The names are those of `state_dict()` of the bare module, without the prefixes that `torch.compile` and
         `DistributedDataParallel` add. `safetensors.torch.load_file` opens the file. The file is replaced as a whole: at
@@ -22,12 +27,15 @@ class WeightsFileMixin(ModuleView):
         Args:
             filepath: Path of the file, which ends in `.safetensors`, such as `"model.weights.safetensors"`; missing
                 folders are created.
-            overwrite: Whether an existing file is replaced. If not, it is an error.
+            overwrite: Whether existing files are replaced. If not, it is an error.
+            max_shard_size: Largest size of the tensors in one file: a number of GB (10**9 bytes), or a text such as
+                `"500MB"`. Weights that do not fit into one file are written to `model-00001-of-00002.safetensors`, ...,
+                and `model.safetensors.index.json` lists them, as files of Hugging Face. Default: one file.
 
         Raises:
-            FileExistsError: The file exists and `overwrite` is `False`.
+            FileExistsError: The file or the index exists and `overwrite` is `False`.
             TypeError: The format cannot hold an entry of `state_dict()`.
-            ValueError: The suffix is not `.safetensors`; the model is not built.
+            ValueError: The suffix is not `.safetensors`; the model is not built; `max_shard_size` is no size.
 
         >>> import os, tempfile
         >>> from kerastorch import Input, Model, Sequential
@@ -41,7 +49,7 @@ class WeightsFileMixin(ModuleView):
         """
         from kerastorch.saving.model_weights import save_weights
 
-        save_weights(self, filepath, overwrite)
+        save_weights(self, filepath, overwrite, max_shard_size)
 
     @public_api
     def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
@@ -52,13 +60,14 @@ class WeightsFileMixin(ModuleView):
         is verified; files of other programs are read too.
 
         Args:
-            filepath: Path of the file, which ends in `.safetensors`.
+            filepath: Path of the file, which ends in `.safetensors`, or of the index of several, which ends in
+                `.safetensors.index.json`. If only the index exists, the path that was given to `save_weights` will do.
             skip_mismatch: Whether to load the weights that have the same name and shape, and warn of the others.
 
         Raises:
             CheckpointCorruptError: The file is damaged.
             CheckpointError: The weights do not fit, and the message lists the first differences; with `skip_mismatch`,
-                none of them fits.
+                none of them fits; a file that the index lists is missing.
             FileNotFoundError: The file does not exist.
             ValueError: The suffix is not `.safetensors`; the model is not built and its inputs are not known.
 
