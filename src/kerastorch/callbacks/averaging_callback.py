@@ -21,6 +21,7 @@ class AveragingCallback(Callback):
     A subclass has `_begin`, which returns what replaces the weights, and may have `_update`.
     """
 
+    every_rank = True
     replaces_weights = True
 
     def __init__(self) -> None:

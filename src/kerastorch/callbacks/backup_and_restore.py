@@ -42,6 +42,7 @@ class BackupAndRestore(Callback):
     save or at the end of the epoch. Ctrl-C and SIGTERM save the state before training stops.
     """
 
+    every_rank = True
     is_checkpointer = True
 
     def __init__(

@@ -38,8 +38,12 @@ class Callback(KeywordHints):
         modifies_training: Whether the batch hooks change how the next batch is trained on. Default `False`.
         replaces_weights: Whether this callback gives the model other weights at the end of epochs, such as an average;
             its hooks are called before those of the other callbacks. Default `False`.
-        first_process_only: Whether only the process of rank 0 in a process group runs this callback, because it
-            writes files or sends numbers. Default `False`.
+        every_rank: Whether all processes run this callback if several train a model together, because it changes how
+            the model is trained, or decides when training ends. Default `False`: rank 0 alone runs it, and meanwhile
+            `evaluate` and `predict` work in this process alone. The logs of epochs are the same on all ranks; those of
+            batches are of the rows of this process.
+        first_process_only: Whether rank 0 alone runs this callback in a process group whose processes train models of
+            their own, because it writes files or sends numbers. Default `False`.
         is_checkpointer: Whether this callback saves the states of the other callbacks; its hooks are called after
             theirs. Default `False`.
 
@@ -58,6 +62,7 @@ class Callback(KeywordHints):
 
     monitor: str | None = None
     state_attributes: tuple[str, ...] = ()
+    every_rank: bool = False
     first_process_only: bool = False
     is_checkpointer: bool = False
     replaces_weights: bool = False

@@ -12,7 +12,7 @@ from kerastorch.callbacks.not_a_callback import not_a_callback
 from kerastorch.callbacks.renamed_attributes import adopt_old_names
 from kerastorch.core.errors import CheckpointError, suggest, unknown, warn
 from kerastorch.core.ownership import is_own
-from kerastorch.core.process_group import rank
+from kerastorch.core.process_group import alone, rank
 from kerastorch.core.unsaved_attributes import changed_attributes, declares_state, snapshot
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class CallbackList:
         callbacks: Instances of `Callback`.
         model: Model that becomes the attribute `model` of each callback.
         params: Dict that becomes the attribute `params` of each callback.
+        shared: Whether several ranks train the model together: callbacks then run on rank 0 unless they have
+            `every_rank`, and those of rank 0 alone do not wait for the other ranks.
 
     Attributes:
         callbacks: Callbacks of this process, those that replace weights first, checkpointers last.
@@ -62,18 +64,31 @@ class CallbackList:
         TypeError: An element is not a callback instance, or one of its hooks is misspelt.
     """
 
-    def __init__(self, callbacks: Iterable[Callback], model: nn.Module, params: Mapping[str, Any]) -> None:
-        is_first = rank() == 0
-        self.callbacks = [one for one in callbacks if is_first or not getattr(one, "first_process_only", False)]
+    def __init__(
+        self, callbacks: Iterable[Callback], model: nn.Module, params: Mapping[str, Any], *, shared: bool = False
+    ) -> None:
+        self._shared = shared
+        self.callbacks = [one for one in callbacks if rank() == 0 or self._runs_elsewhere(one)]
         for callback in self.callbacks:
             _check_callback(callback)
             adopt_old_names(type(callback), stacklevel=2)
         self.callbacks.sort(key=lambda callback: (callback.is_checkpointer, not callback.replaces_weights))
-        self._hooks = {hook: [f for c in self.callbacks for f in _overridden_hooks(c, hook)] for hook in ALL_HOOKS}
+        self._hooks = {hook: [f for c in self.callbacks for f in self._functions(c, hook)] for hook in ALL_HOOKS}
         for callback in self.callbacks:
             callback.set_model(cast("TrainableModel", model))
             callback.set_params(params)
         self.snapshot_attributes()
+
+    def _runs_elsewhere(self, callback: Callback) -> bool:
+        """Return whether a callback runs on other ranks than 0."""
+        if self._shared:
+            return getattr(callback, "every_rank", True)  # what is no callback is refused below
+        return not getattr(callback, "first_process_only", False)
+
+    def _functions(self, callback: Callback, hook: str) -> list[Callable[..., None]]:
+        """Return what is called for a hook of a callback."""
+        functions = _overridden_hooks(callback, hook)
+        return [_AloneHook(one) for one in functions] if self._shared and not callback.every_rank else functions
 
     @property
     def checkpointer(self) -> Checkpointer | None:
@@ -167,6 +182,21 @@ class CallbackList:
         return any(
             not is_own(one) or getattr(getattr(one, "__self__", None), "modifies_training", False) for one in functions
         )
+
+
+class _AloneHook:
+    """A hook of a callback that one rank of several runs: what it calls does not wait for the other ranks.
+
+    Args:
+        function: The bound method.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self._function, self.__self__ = function, getattr(function, "__self__", None)
+
+    def __call__(self, *args: Any) -> None:
+        with alone():
+            self._function(*args)
 
 
 def to_list(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:

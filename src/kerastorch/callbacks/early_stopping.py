@@ -45,6 +45,7 @@ class EarlyStopping(PatienceCallback):
     EarlyStopping(monitor='loss', patience=3)
     """
 
+    every_rank = True
     state_attributes = ("_seen", "wait", "stopped_epoch", "best", "best_epoch", "best_weights")
 
     def __init__(

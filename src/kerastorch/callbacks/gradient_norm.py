@@ -34,6 +34,7 @@ class GradientNorm(Callback):
             leave no gradients, or the optimizer is LBFGS, which computes gradients within its step.
     """
 
+    every_rank = True
     logs_added = ("gradient_norm",)
 
     def __init__(self, per_layer: bool = False, norm_type: float = 2.0) -> None:

@@ -50,6 +50,7 @@ class History(LoggedEpochs, Callback):
         model: Model that was trained; `None` in a history that was loaded or copied.
     """
 
+    every_rank = True
     state_attributes = ("history", "epoch", "_at")
     _recorder: FitRecorder | None = None
 

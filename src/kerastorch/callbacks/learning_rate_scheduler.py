@@ -34,6 +34,8 @@ class LearningRateScheduler(Callback):
     >>> halve = LearningRateScheduler(lambda epoch, lr: lr if epoch < 10 else lr / 2)
     """
 
+    every_rank = True
+
     def __init__(self, schedule: Callable[..., Any], verbose: int = 0) -> None:
         self.schedule = schedule
         self.verbose = verbose

@@ -71,6 +71,8 @@ class LRScheduler(Callback):
     LRScheduler(scheduler=OneCycleLR, max_lr=0.1)
     """
 
+    every_rank = True
+
     def __init__(
         self,
         scheduler: str | type[lr_scheduler.LRScheduler] | lr_scheduler.LRScheduler | Callable[..., Any],

@@ -39,6 +39,7 @@ class ReduceLROnPlateau(PatienceCallback):
     ReduceLROnPlateau(monitor='loss', factor=0.5)
     """
 
+    every_rank = True
     state_attributes = ("_seen", "best", "wait", "cooldown_counter")
 
     def __init__(

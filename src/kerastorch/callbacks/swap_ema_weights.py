@@ -28,6 +28,8 @@ class SwapEMAWeights(Callback):
         ValueError: When training or evaluation begins, if the optimizer has no moving average.
     """
 
+    every_rank = True
+
     def __init__(self, swap_on_epoch: bool = False) -> None:
         self.swap_on_epoch = swap_on_epoch
         self._trained: list[Tensor | None] | None = None  # trained weights while the average is in place

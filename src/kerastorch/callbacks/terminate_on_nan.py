@@ -36,6 +36,7 @@ class TerminateOnNaN(Callback):
         RuntimeError: With `raise_error=True`, if the loss or a gradient is NaN or infinite.
     """
 
+    every_rank = True
     copies_weights = False  # before each step of a user-defined `train_step`
     _remove_guard: Callable[[], None] | None = None  # while a fit runs
 

@@ -24,6 +24,8 @@ class TimeBudget(Callback):
     5400.0
     """
 
+    every_rank = True
+
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._used = 0.0  # seconds of the runs before this one

@@ -25,6 +25,7 @@ class Timer(Callback):
     ([], 0.0)
     """
 
+    every_rank = True
     logs_added = ("seconds",)
 
     def __init__(self) -> None:

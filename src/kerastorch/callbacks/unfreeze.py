@@ -42,6 +42,8 @@ class Unfreeze(Callback):
     Unfreeze(schedule={5: 'backbone.3.*', 10: '*'})
     """
 
+    every_rank = True
+
     def __init__(self, schedule: Mapping[int, str | Sequence[str]], verbose: int = 0) -> None:
         self.schedule = schedule
         self.verbose = verbose

@@ -141,16 +141,17 @@ class EvaluateMixin(CompileMixin):
             options = report_options(report, model_report.report)
             return model_report.report(self, *given, check_finite=check_finite, workers=workers, **options)
         trainer = self._compiled("evaluate", x, y)
-        shard = trainer.join_ranks("evaluate").shard
+        parallel = trainer.join_ranks("evaluate")
         feed = trainer.batch_transfer()
         check_keeps_all_rows(x, "evaluate")
         reader = self._batch_reader(trainer, "test_step")
         source = adapt(x, y, sample_weight, feed, reader, finite=check_finite, workers=workers)
         check_columns(trainer.state.feature_names, source.columns)
         check_row_axis(feed.parts, source, batch_size)
-        batches = eval_batches(source, batch_size, steps, grows=self._row_by_row, shard=shard)
+        batches = eval_batches(source, batch_size, steps, grows=self._row_by_row, shard=parallel.shard)
         own = to_list(callbacks)
-        told = CallbackList([*own, *make_progress_callbacks(verbose, "Evaluate")], self, _steps(verbose, batches))
+        listed = [*own, *make_progress_callbacks(verbose, "Evaluate")]
+        told = CallbackList(listed, self, _steps(verbose, batches), shared=parallel.merges_metrics)
         with model_lock(self, "evaluate", alone=bool(own)):
             within_fit = is_fitting(self)  # a callback evaluates the whole: it may keep the numbers
             with nullcontext() if within_fit else trainer.interrupt.watch():

@@ -132,6 +132,7 @@ def fit_epochs(
                         logs |= with_prefix(validated)
                     state.end_epoch(logs)
                     callbacks.emit("on_epoch_end", epoch, logs)
+                    trainer.parallel.follow_first(trainer.model, trainer.optimizer_step.optimizers)
                     checkpoint.raise_if_interrupted()
                     if trainer.model.stop_training or epoch == epochs[-1]:
                         break
@@ -257,7 +258,8 @@ class _Checkpoint:
             held: State to save; default the present one.
         """
         interrupt = self._trainer.interrupt
-        if interrupt.pending:
+        # an error has come to this rank alone, so that it must not wait for the others
+        if interrupt.pending if cause is not None else self._trainer.parallel.is_interrupted(interrupt):
             if self._checkpointer is not None and self._parts is not None:
                 self._checkpointer.save_now(held or capture(self._parts, self._trainer.state))
             interrupt.raise_interrupt(cause)

@@ -5,10 +5,10 @@ The trainer has one of these objects, and the loop calls the same methods in bot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,11 @@ from kerastorch.training.loss_scales import RankWeights
 from kerastorch.training.metrics_tracker import MetricsTracker
 from kerastorch.training.own_metrics import protected
 from kerastorch.training.own_steps import Steps, own_metrics
+from kerastorch.training.signals import InterruptHandler
 from kerastorch.training.step_output import BackwardAndStep, GlobalWeights, Metrics, StepContext, StepOutput
+
+if TYPE_CHECKING:
+    from kerastorch.module.trainable_model import TrainableModel
 
 Step = Callable[[Any], Mapping[str, Any] | StepOutput]
 Take = Callable[[Any, int], None]
@@ -97,6 +101,17 @@ class SingleProcess:
                 ranks, because they may have different numbers of batches.
         """
         return wanted
+
+    def is_interrupted(self, interrupt: InterruptHandler) -> bool:
+        """Return whether Ctrl-C was pressed or SIGTERM has come, on any rank.
+
+        Args:
+            interrupt: The signals of this process; those of another rank become pending here, too.
+        """
+        return interrupt.pending
+
+    def follow_first(self, model: TrainableModel, optimizers: Iterable[TorchOptimizer]) -> None:
+        """Take over what callbacks of rank 0 have set: whether training stops, and the learning rates."""
 
     def read(self, metrics: MetricsTracker, device: torch.device) -> dict[str, float]:
         """Return the means and metrics of all rows, of all ranks, at the end of a pass.
@@ -170,6 +185,19 @@ class ParallelRanks(SingleProcess):
     def stops(self, wanted: bool, training: bool) -> bool:
         return training and collectives.any_rank(wanted)
 
+    def is_interrupted(self, interrupt: InterruptHandler) -> bool:
+        number = collectives.largest([interrupt.signal])[0]
+        if number:
+            interrupt.adopt(number)
+        return bool(number)
+
+    def follow_first(self, model: TrainableModel, optimizers: Iterable[TorchOptimizer]) -> None:
+        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        model.stop_training = collectives.any_rank(bool(model.stop_training))
+        for group, rate in zip(groups, collectives.from_first([_rate(one) for one in groups]), strict=True):
+            if _rate(group) != rate:
+                group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
+
     def read(self, metrics: MetricsTracker, device: torch.device) -> dict[str, float]:
         whole = metrics.merged(collectives.gather(metrics.part_state()), device)
         found = whole.read()
@@ -215,7 +243,9 @@ class _RankStep:
     def __init__(self, trainer: StepTrainer, step: Step, world: int) -> None:
         self._trainer, self._step, self._world = trainer, step, world
 
-    def __call__(self, batch: RankBatch) -> StepOutput:
+    def __call__(self, batch: Batch) -> Mapping[str, Any] | StepOutput:
+        if not isinstance(batch, RankBatch):  # each rank computes the whole batch
+            return self._step(batch)
         share, context = batch.share, self._trainer.context
         factor = self._world * share.rows / share.total
         backward = context.backward_and_step
@@ -290,6 +320,11 @@ def _bit_sum(model: nn.Module) -> int:
         if not isinstance(weight, nn.UninitializedParameter) and not is_sharded(weight):
             total += int(weight.detach().contiguous().view(torch.uint8).sum(dtype=torch.int64))
     return total
+
+
+def _rate(group: Mapping[str, Any]) -> float | None:
+    """Return the learning rate of a parameter group; `None` if it has none."""
+    return None if group.get("lr") is None else float(group["lr"])
 
 
 def _state() -> bytes:

@@ -93,7 +93,8 @@ class PredictMixin(StepMixin):
         batches = eval_batches(source, batch_size, steps, grows=can_grow, shard=parallel.shard)
         own = to_list(callbacks)
         params = {"verbose": verbose, "epochs": 1, "steps": batches.steps()}
-        told = CallbackList([*own, *make_progress_callbacks(verbose, "Predict", 1.0)], self, params)
+        listed = [*own, *make_progress_callbacks(verbose, "Predict", 1.0)]
+        told = CallbackList(listed, self, params, shared=parallel.merges_metrics)
         rows = batches.samples if parallel.shard is None else None
         drawn = sampling(mc_dropout)
         collected = PredictionCollector(rows) if out is None else drawn.writer(out, rows)

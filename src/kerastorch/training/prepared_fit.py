@@ -99,7 +99,7 @@ def prepare_fit(model: StepMixin, trainer: Trainer, given: FitArguments) -> Prep
     Raises:
         ValueError: An argument is out of its range, or the data do not fit each other, the model or the loss.
     """
-    shard = trainer.join_ranks("fit").shard
+    parallel = trainer.join_ranks("fit")
     epochs = epoch_numbers(given.initial_epoch, given.epochs)
     check_frequency(given.validation_freq)
     weights = class_weights(given.class_weight, trainer.compiled_loss.outputs)
@@ -111,13 +111,15 @@ def prepare_fit(model: StepMixin, trainer: Trainer, given: FitArguments) -> Prep
     )  # fmt: skip
     own_callbacks = to_list(given.callbacks)
     callbacks = _all_callbacks(given, own_callbacks)
-    data = _data(model, trainer, given, source, unweighted, callbacks, shard)
+    data = _data(model, trainer, given, source, unweighted, callbacks, parallel.shard)
     if weights is not None:
         weights.count(data.targets, source.kind)
     warn_of_unscaled_pixels(model, given.x)
     history = History()
     params = {"verbose": given.verbose, "epochs": given.epochs, "steps": data.training.steps()}
-    listed = CallbackList([*callbacks, history, *make_progress_callbacks(given.verbose)], model, params)
+    listed = CallbackList(
+        [*callbacks, history, *make_progress_callbacks(given.verbose)], model, params, shared=parallel.merges_metrics
+    )
     if not overrides(model, "train_step", "test_step"):
         names = log_names(model, trainer, data.validation is not None)
         may_come = partial(may_be_logged, trainer, known=names)

@@ -61,6 +61,19 @@ class InterruptHandler:
                 warn(f"SIGTERM has come, and what ran failed: {cause!r}")
             self.raise_interrupt(cause)
 
+    @property
+    def signal(self) -> int:
+        """Number of the signal that is pending, or 0."""
+        return int(self._signal or 0) if self.pending else 0
+
+    def adopt(self, number: int) -> None:
+        """Let a signal be pending here that another rank has received.
+
+        Args:
+            number: Its number.
+        """
+        self.pending, self._signal = True, number
+
     def raise_interrupt(self, cause: BaseException | None = None) -> NoReturn:
         """Raise `KeyboardInterrupt`, or `SystemExit(143)` for SIGTERM."""
         self.pending = False

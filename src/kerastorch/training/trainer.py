@@ -126,7 +126,7 @@ class Trainer:
 
     @property
     def parallel(self) -> SingleProcess:
-        """What the ranks of a process group do together; nothing in one process, and while a rank works alone."""
+        """What the ranks of a process group do together; nothing in one process, or while a rank works alone."""
         return SINGLE_PROCESS if is_alone() else self._parallel
 
     def join_ranks(self, verb: str) -> SingleProcess:
@@ -261,11 +261,7 @@ class Trainer:
             self.metrics, self.has_weighted_metrics = outer
 
     def batch_transfer(self, class_weight: Any = None) -> BatchTransfer:
-        """Move the model to its device; return what moves batches there.
-
-        Args:
-            class_weight: Weights by class number, in training.
-        """
+        """Move the model to its device; return what moves batches there, with weights by class number in training."""
         parts = modules(self.model)
         reshard(parts)
         found = {tensor.device for tensor in tensors(parts)}
@@ -331,7 +327,9 @@ class Trainer:
         device_type = self.device_type()
         self._optimizer_step = self.optimizers.make_steps(self.precision, device_type, self.parallel.gradient_sync)
         self._backward_and_step = self.precision.outside(self._optimizer_step.backward_and_step, device_type)
-        if self.compile_options.jit:
+        if self.compile_options.jit and self.parallel.merges_metrics:
+            warn("jit_compile: training continues uncompiled: several processes train the model together.")
+        elif self.compile_options.jit:
             if isinstance(self._optimizer_step, OptimizerStep):
                 self.compiled_step = CompiledStep(self, self._optimizer_step, self.compile_options)
             else:
