@@ -220,7 +220,7 @@ class _Stream:
         self.member.train(
             due._replace(
                 batches=itertools.chain(self._trained, left, due.batches),
-                transfer=_transfer_others(due.transfer),
+                transfer=_TransferOthers(due.transfer),  # type: ignore[arg-type]
                 step=_step_others(due.step),
             )
         )
@@ -249,9 +249,21 @@ def _common_shape(streams: Sequence[_Stream]) -> Any:
     return shapes.pop() if len(shapes) == 1 else None
 
 
-def _transfer_others(transfer: Any) -> Any:
-    """Return a transfer that passes batches that were trained on already."""
-    return lambda batch: batch if isinstance(batch, TrainedBatches) else transfer(batch)
+class _TransferOthers:
+    """A transfer that passes batches that were trained on already, and is the one it is made of in all else.
+
+    Args:
+        transfer: Moves the other batches to the model's device.
+    """
+
+    def __init__(self, transfer: Any) -> None:
+        self._transfer = transfer
+
+    def __call__(self, batch: Any) -> Any:
+        return batch if isinstance(batch, TrainedBatches) else self._transfer(batch)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transfer, name)
 
 
 def _step_others(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
