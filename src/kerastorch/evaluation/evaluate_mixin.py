@@ -146,6 +146,7 @@ class EvaluateMixin(CompileMixin):
         check_keeps_all_rows(x, "evaluate")
         reader = self._batch_reader(trainer, "test_step")
         source = adapt(x, y, sample_weight, feed, reader, finite=check_finite, workers=workers)
+        parallel.check_data(source)
         check_columns(trainer.state.feature_names, source.columns)
         check_row_axis(feed.parts, source, batch_size)
         batches = eval_batches(source, batch_size, steps, grows=self._row_by_row, shard=parallel.shard)

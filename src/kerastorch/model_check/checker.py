@@ -47,6 +47,7 @@ from kerastorch.training.compile_mixin import CompileMixin
 from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.fit_data import FitData, Split, adapt, assemble, check_limits, validation_source
 from kerastorch.training.fused_activation import last_modules
+from kerastorch.training.parallel import SINGLE_PROCESS
 from kerastorch.training.step_repetition import learning_rates
 from kerastorch.training.trainer import Trainer
 
@@ -171,7 +172,7 @@ def _prepare(model: CompileMixin, trainer: Trainer, given: Arguments) -> tuple[_
     fit_data = assemble(
         model, source, validation, given.split, check_limits(None, None, None, None),
         batch_size=given.batch_size, shuffle=given.shuffle, validation_batch_size=None, can_grow=bool,
-        generators_in={}, callbacks=[], validation_reader=validation_reader,
+        generators_in={}, callbacks=[], validation_reader=validation_reader, parallel=SINGLE_PROCESS,
     )  # fmt: skip
     if weights is not None:
         weights.count(fit_data.targets, source.kind)

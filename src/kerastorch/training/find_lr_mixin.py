@@ -18,6 +18,7 @@ from kerastorch.training.fit_data import Split, adapt, assemble, check_limits
 from kerastorch.training.fit_loop import fit_epochs
 from kerastorch.training.learning_rate_curve import LearningRateCurve, RunningMean
 from kerastorch.training.on_batch_mixin import OnBatchMixin
+from kerastorch.training.parallel import SINGLE_PROCESS
 from kerastorch.training.rate_finder import FinderProgress, RateFinder
 
 
@@ -104,7 +105,7 @@ class FindLRMixin(OnBatchMixin):
         data = assemble(
             self, source, None, Split(0.0, None, False, None), check_limits(None, None, None, None),
             batch_size=batch_size, shuffle=shuffle, validation_batch_size=None, can_grow=bool,
-            generators_in=held, callbacks=[finder], validation_reader=reader,
+            generators_in=held, callbacks=[finder], validation_reader=reader, parallel=SINGLE_PROCESS,
         )  # fmt: skip
         if weights is not None:
             weights.count(data.targets, source.kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -31,6 +31,18 @@ from kerastorch.data.validation_split import check_split
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.training.preflight import check_last_batch
 from kerastorch.training.row_axis import check_row_axis
+
+
+class Ranks(Protocol):
+    """What the data of a fit need to know of the ranks that train the model."""
+
+    shard: RowShard | None
+
+    def order_seed(self) -> int:
+        """Return the seed of the order of the rows."""
+
+    def check_data(self, source: DataAdapter, names: tuple[str, str, str] = ...) -> None:
+        """Check that all ranks were given the same data."""
 
 
 class Split(NamedTuple):
@@ -127,7 +139,7 @@ def assemble(
     generators_in: Mapping[str, Any],
     callbacks: Sequence[Callback],
     validation_reader: BatchReader,
-    shard: RowShard | None = None,
+    parallel: Ranks,
 ) -> FitData:
     """Split the data, and make batches of them.
 
@@ -143,7 +155,7 @@ def assemble(
         can_grow: Returns whether validation batches may have any size.
         generators_in: Objects that may hold random generators, besides the data, by name.
         validation_reader: Reads the validation split of `source`.
-        shard: Which part of the data this rank gets; `None` for all.
+        parallel: What several ranks do together.
         callbacks: Callbacks of the fit. If one saves its state, random generators are looked for, in the others too.
 
     Raises:
@@ -158,6 +170,9 @@ def assemble(
     if share:
         rows, held_out = source.split(share, stratify=split.stratify, shuffle=split.shuffle, seed=split.seed)
         validation = source.read_by(validation_reader)
+    parallel.check_data(source)
+    if validation is not None and not share:
+        parallel.check_data(validation, ("validation_data", "validation y", "validation sample_weight"))
     held, parts = None if validation is None else validation.holder, modules(model)
     is_captured = any(getattr(one, "is_checkpointer", False) for one in callbacks)
     # a checkpointer refers to the whole fit, so that everything would be found a second time in it
@@ -165,7 +180,7 @@ def assemble(
     random = RandomStates(is_captured, data=source.holder, validation=held, **generators_in, callbacks=others)
     shuffle = shuffle if limits.overfit_batches is None else False
     training = source.batches(
-        batch_size, shuffle=shuffle, seed=torch.initial_seed(), rows=rows, trains=True, shard=shard
+        batch_size, shuffle=shuffle, seed=parallel.order_seed(), rows=rows, trains=True, shard=parallel.shard
     )
     check_row_axis(parts, source, batch_size, is_shuffled=bool(shuffle))
     if limits == limits._replace(steps_per_epoch=None, limit_batches=None, overfit_batches=None):
@@ -184,7 +199,7 @@ def assemble(
     check_row_axis(parts, validation, size)
     steps = _validation_steps(validation, size, held_out, limits)
     validating = eval_batches(
-        validation, size, steps, grows=can_grow, rows=held_out, name="validation_steps", shard=shard
+        validation, size, steps, grows=can_grow, rows=held_out, name="validation_steps", shard=parallel.shard
     )
     on_validation = _selected(validation.targets(), held_out)
     return FitData(training, validating, random, targets, on_validation, split.kind, is_shuffled)

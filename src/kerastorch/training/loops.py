@@ -32,8 +32,8 @@ from kerastorch.training.monte_carlo_dropout import Sampling
 from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.own_metrics import protected
 from kerastorch.training.own_steps import own_metrics, predict_step_of, step_of
-from kerastorch.training.parallel import is_idle
 from kerastorch.training.predictions import tensor_step
+from kerastorch.training.rank_step import is_idle
 from kerastorch.training.step_mixin import overrides
 from kerastorch.training.step_output import StepOutput
 from kerastorch.training.step_repetition import RecordedStep

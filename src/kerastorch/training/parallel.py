@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -25,34 +24,20 @@ from kerastorch.core.process_group import (
     world_size,
 )
 from kerastorch.data.batches import Batch
+from kerastorch.data.data_adapter import DataAdapter
+from kerastorch.data.data_fingerprint import fingerprint
 from kerastorch.data.rank_shard import RankBatch, RowShard, Share
 from kerastorch.distribution.gradient_sync import NO_SYNC, GradientSync, NoGradientSync
 from kerastorch.distribution.settings import DataParallel
 from kerastorch.optimizers.base import TorchOptimizer
-from kerastorch.training.loss_scales import RankWeights
 from kerastorch.training.metrics_tracker import MetricsTracker
-from kerastorch.training.own_metrics import protected
-from kerastorch.training.own_steps import Steps, own_metrics
+from kerastorch.training.rank_step import NOTHING, RankStep, Step, StepTrainer, is_idle
 from kerastorch.training.signals import InterruptHandler
-from kerastorch.training.step_output import BackwardAndStep, GlobalWeights, Metrics, StepContext, StepOutput
 
 if TYPE_CHECKING:
     from kerastorch.module.trainable_model import TrainableModel
 
-Step = Callable[[Any], Mapping[str, Any] | StepOutput]
 Take = Callable[[Any, int], None]
-
-
-class StepTrainer(Steps, Protocol):
-    """What a step needs of the trainer."""
-
-    def using(
-        self,
-        metrics: Metrics,
-        backward_and_step: BackwardAndStep | None = None,
-        global_weights: GlobalWeights | None = None,
-    ) -> AbstractContextManager[StepContext]:
-        """Give a part of a pass a context of its own."""
 
 
 class SingleProcess:
@@ -68,6 +53,21 @@ class SingleProcess:
 
     def begin(self, model: nn.Module, verb: str) -> None:
         """Check that all ranks run the same method, and give them the weights of rank 0."""
+
+    def check_data(self, source: DataAdapter, names: tuple[str, str, str] = ("x", "y", "sample_weight")) -> None:
+        """Check that all ranks were given the same data, of which each takes its part.
+
+        Args:
+            source: The data.
+            names: Names of inputs, targets and weights.
+
+        Raises:
+            ValueError: The data of two ranks differ.
+        """
+
+    def order_seed(self) -> int:
+        """Return the seed of the order of the rows, which is the same on all ranks."""
+        return torch.initial_seed()
 
     def setup(self, model: nn.Module) -> None:
         """Prepare a built model before its optimizer is made."""
@@ -157,6 +157,24 @@ class ParallelRanks(SingleProcess):
         if len({total for _, total in told}) > 1:
             self.setup(model)
 
+    def check_data(self, source: DataAdapter, names: tuple[str, str, str] = ("x", "y", "sample_weight")) -> None:
+        if self.shard is None:
+            return
+        first, *others = collectives.gather(fingerprint(source, names))
+        for number, other in enumerate(others, 1):
+            for name in first | other:
+                if first.get(name) != other.get(name):
+                    raise ValueError(
+                        f"{name} differs between the processes: it is {first.get(name)} on rank 0, and "
+                        f"{other.get(name)} on rank {number}. Each process takes its part of the same rows: seed "
+                        "random data and splits alike. If each process has rows of its own, write compile(distribution="
+                        "kerastorch.distribution.DataParallel(shard_data=False))."
+                    )
+
+    def order_seed(self) -> int:
+        seed: int = collectives.from_first(torch.initial_seed())
+        return seed
+
     def setup(self, model: nn.Module) -> None:
         collectives.copy_from_first(_whole_tensors(model))
 
@@ -174,10 +192,10 @@ class ParallelRanks(SingleProcess):
         return GradientSync(optimizer, is_sharded)
 
     def training_step(self, trainer: StepTrainer, step: Step) -> Step:
-        return _RankStep(trainer, step, self.world)
+        return RankStep(trainer, step, self.world)
 
     def evaluation_step(self, step: Step) -> Step:
-        return lambda batch: _NOTHING if is_idle(batch) else step(batch)
+        return lambda batch: NOTHING if is_idle(batch) else step(batch)
 
     def training_stream(self, stream: Iterator[Batch]) -> Iterator[Batch]:
         return stream if self.shard is not None else _in_lockstep(stream)
@@ -219,50 +237,6 @@ class ParallelRanks(SingleProcess):
             in_order = [of_rank[i] for i in range(last) for of_rank in of_ranks if i < len(of_rank)]
         for outputs, rows in in_order:
             take(outputs, rows)
-
-
-_NOTHING = StepOutput({}, 0, {}, True)
-
-
-def is_idle(batch: Any) -> bool:
-    """Return whether the rows of a batch count nowhere on this rank."""
-    return isinstance(batch, RankBatch) and batch.share.is_idle
-
-
-class _RankStep:
-    """A training step on the part of a batch that a rank computes.
-
-    The loss is scaled so that the mean of its gradients over the ranks is the gradient of the whole batch.
-
-    Args:
-        trainer: Gives the step its context.
-        step: The training step.
-        world: Number of ranks.
-    """
-
-    def __init__(self, trainer: StepTrainer, step: Step, world: int) -> None:
-        self._trainer, self._step, self._world = trainer, step, world
-
-    def __call__(self, batch: Batch) -> Mapping[str, Any] | StepOutput:
-        if not isinstance(batch, RankBatch):  # each rank computes the whole batch
-            return self._step(batch)
-        share, context = batch.share, self._trainer.context
-        factor = self._world * share.rows / share.total
-        backward = context.backward_and_step
-        if factor != 1.0:
-            backward = partial(_scaled_step, backward, factor)
-        weights = RankWeights(share)
-        if not share.is_idle:
-            with self._trainer.using(context.metrics, backward, weights) as own:
-                output = self._step(Batch(*batch))
-                return output if isinstance(output, StepOutput) else own.take_output(output)
-        with self._trainer.using(MetricsTracker({}), backward, weights), protected(own_metrics(self._trainer)):
-            self._step(Batch(*batch))
-        return _NOTHING
-
-
-def _scaled_step(backward: BackwardAndStep, factor: float, loss: Tensor, optimizer: str | None = None) -> None:
-    backward(loss * factor, optimizer)
 
 
 def _in_lockstep(stream: Iterator[Batch]) -> Iterator[Batch]:

@@ -16,7 +16,6 @@ from kerastorch.core.duration import parse_duration
 from kerastorch.core.path_checks import parse_path
 from kerastorch.data.class_weight import class_weights
 from kerastorch.data.data_adapter import DataAdapter
-from kerastorch.data.rank_shard import RowShard
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.training.failed_step import nan_report_callbacks
 from kerastorch.training.fit_data import FitData, Split, adapt, assemble, check_limits, validation_source
@@ -111,7 +110,7 @@ def prepare_fit(model: StepMixin, trainer: Trainer, given: FitArguments) -> Prep
     )  # fmt: skip
     own_callbacks = to_list(given.callbacks)
     callbacks = _all_callbacks(given, own_callbacks)
-    data = _data(model, trainer, given, source, unweighted, callbacks, parallel.shard)
+    data = _data(model, trainer, given, source, unweighted, callbacks)
     if weights is not None:
         weights.count(data.targets, source.kind)
     warn_of_unscaled_pixels(model, given.x)
@@ -144,7 +143,6 @@ def _data(
     source: DataAdapter,
     transfer: BatchTransfer,
     callbacks: Sequence[Callback],
-    shard: RowShard | None,
 ) -> FitData:
     """Return the batches for training and validation.
 
@@ -155,7 +153,6 @@ def _data(
         source: Training data.
         transfer: Converts arrays to the dtypes of the model, without class weights.
         callbacks: The callbacks of the fit.
-        shard: Which part of the data this rank gets; `None` for all.
     """
     limits = check_limits(given.steps_per_epoch, given.validation_steps, given.limit_batches, given.overfit_batches)
     reader = model._batch_reader(trainer, "test_step")
@@ -173,5 +170,5 @@ def _data(
         generators_in={"model": model, "losses": trainer.compiled_loss},
         callbacks=callbacks,
         validation_reader=reader,
-        shard=shard,
+        parallel=trainer.parallel,
     )
