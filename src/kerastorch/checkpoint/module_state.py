@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.distributed_tensors import copy_values
 from kerastorch.core.errors import CheckpointError, suggest
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.ownership import is_from, is_own, is_third_party
@@ -88,7 +89,7 @@ def restore_module_state(module: nn.Module, state: Mapping[str, Any]) -> None:
         saved = state["tensors"][name]
         if tensor.shape != saved.shape:
             tensor.resize_(saved.shape)
-        tensor.copy_(saved)
+        copy_values(tensor, saved)
     restore_requires_grad(module, set(state["learning"]))
     for path, part in parts:
         if path in state["trainable"]:

@@ -14,6 +14,7 @@ from kerastorch.checkpoint.foreign_optimizer_state import (
     load_in_torch_form,
     restore_attributes,
 )
+from kerastorch.core.distributed_tensors import copy_values, replicate_like
 from kerastorch.core.errors import CheckpointError, suggest
 from kerastorch.core.module_tree import named_modules
 from kerastorch.core.torch_private import pytree
@@ -105,11 +106,15 @@ def _lay_out(held: dict[str, Any], saved: Mapping[str, Any], weight: Tensor) -> 
             held[key] = copy_like(weight, value)
         elif held[key].dtype != value.dtype:
             held[key] = value.to(held[key].device, copy=True)
+        if value.ndim:
+            held[key] = replicate_like(held[key], weight)
 
 
 def copy_like(weight: Tensor, value: Tensor) -> Tensor:
     """Copy `value` in its own dtype to the device of `weight`, with the strides of `weight`."""
-    return torch.empty_like(weight, dtype=value.dtype, requires_grad=False).copy_(value)
+    copied = torch.empty_like(weight, dtype=value.dtype, requires_grad=False)
+    copy_values(copied, value)
+    return copied
 
 
 def capture_optimizers(optimizers: Mapping[str, TorchOptimizer], names: Mapping[str, Tensor]) -> dict[str, Any]:

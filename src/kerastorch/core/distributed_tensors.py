@@ -7,7 +7,7 @@ only if all of them are plain or all of them are on one mesh of devices, and nev
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -68,6 +68,23 @@ def distribute_like(values: Tensor, tensor: Tensor) -> Tensor:
     distribute = sys.modules[_MODULE].distribute_tensor
     mesh, placements = tensor.device_mesh, tensor.placements  # type: ignore[attr-defined]
     found: Tensor = distribute(values.to(tensor.device), mesh, placements, src_data_rank=None)
+    return found
+
+
+def distribute_state(state: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state dict whose plain tensors are divided as the tensors of the same names in another one."""
+    return {
+        name: distribute_like(value, own[name]) if isinstance(value, Tensor) and name in own else value
+        for name, value in state.items()
+    }
+
+
+def replicate_like(values: Tensor, tensor: Tensor) -> Tensor:
+    """Return plain values as a tensor on the mesh of another one, whole in each process; they stay plain if it is."""
+    if not is_distributed_tensor(tensor) or is_distributed_tensor(values):
+        return values
+    module, mesh = sys.modules[_MODULE], tensor.device_mesh  # type: ignore[attr-defined]
+    found: Tensor = module.distribute_tensor(values, mesh, [module.Replicate()] * mesh.ndim, src_data_rank=None)
     return found
 
 

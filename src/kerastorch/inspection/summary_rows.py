@@ -12,6 +12,7 @@ from torch import fx, nn
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.name_lookup import own_name
+from kerastorch.core.sharded_modules import class_before_sharding
 from kerastorch.inspection.call_recorder import Call, Shape
 
 
@@ -108,7 +109,8 @@ def class_name(part: nn.Module) -> str:
     A functional model is a view of a `torch.fx.GraphModule`, but is shown under the name of its own class.
     """
     viewed = vars(part).get("module_viewed")
-    return type(part if viewed is None or isinstance(viewed, fx.GraphModule) else viewed).__name__
+    shown = part if viewed is None or isinstance(viewed, fx.GraphModule) else viewed
+    return class_before_sharding(type(shown)).__name__
 
 
 def format_shapes(shapes: Sequence[Shape]) -> str:

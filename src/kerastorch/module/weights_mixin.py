@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.distributed_tensors import distribute_state, full_tensor, is_distributed_tensor
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.overridable_property import overridable_property
+from kerastorch.core.sharded_modules import reshard
 from kerastorch.module.base_module import BaseModule
 from kerastorch.module.unregistered_modules import check_registered
 
@@ -52,7 +54,8 @@ class WeightsMixin(BaseModule):
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """Return copies of the parameters and buffers as NumPy arrays, in the order of `state_dict()`.
 
-        Weights in bfloat16, which NumPy does not have, are returned as float32.
+        Weights in bfloat16, which NumPy does not have, are returned as float32. Weights that several processes hold
+        together are gathered, so all of them must call it.
 
         Raises:
             ValueError: The module is not built yet.
@@ -98,11 +101,18 @@ class WeightsMixin(BaseModule):
             not args and kwargs.get("destination") is None
         ):  # with a destination, this is a part of another module's state dict
             check_registered(self)
+            reshard(modules(self))
         return super().state_dict(*args, **kwargs)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load a state dict, as torch does; layers in a plain list raise a `ValueError`."""
+        """Load a state dict, as torch does; layers in a plain list raise a `ValueError`.
+
+        Whole values for a parameter that several processes hold together are divided among them; each has all values.
+        """
         check_registered(self)
+        held = _named_weights(self)
+        if any(map(is_distributed_tensor, held.values())):
+            state_dict = distribute_state(state_dict, held)
         return super().load_state_dict(state_dict, strict, assign)
 
     # torch raises an error if an attribute of the name exists; a property that may be overridden gives way
@@ -142,12 +152,13 @@ def _name_freed(module: nn.Module, name: str, held: dict[str, Any]) -> Iterator[
 
 def _named_weights(module: nn.Module) -> dict[str, Tensor]:
     """Return the tensors of `state_dict()` themselves, not copies, without extra state."""
+    reshard(modules(module))
     found = module.state_dict(keep_vars=True)
     return {name: value for name, value in found.items() if isinstance(value, Tensor)}
 
 
 def _array(value: Tensor) -> np.ndarray[Any, Any]:
-    value = value.detach().cpu()
+    value = full_tensor(value.detach()).cpu()
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy().copy()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.module_tree import named_modules
-from kerastorch.core.ownership import is_own
+from kerastorch.core.ownership import is_from, is_own
 from kerastorch.core.torch_private import TENSOR_HOOKS
 from kerastorch.optimizers.base import TorchOptimizer
 
@@ -26,10 +26,9 @@ def hooks_of(owner: nn.Module | Tensor | TorchOptimizer) -> Iterator[Hook]:
 
 
 def is_foreign(hook: Hook) -> bool:
-    """Return whether a hook is not one of kerastorch's own."""
-    while isinstance(hook, functools.partial):
-        hook = hook.func
-    return not is_own(hook)
+    """Return whether a hook is not one of kerastorch's own, or of torch's for parameters of several processes."""
+    hook = _unwrap(hook)
+    return not is_own(hook) and not is_from(hook, "torch.distributed")
 
 
 def attached_hooks(model: nn.Module) -> dict[str, list[str]]:
@@ -49,7 +48,13 @@ def attached_hooks(model: nn.Module) -> dict[str, list[str]]:
 
 def _describe(hook: Hook) -> str:
     """Return words for a hook: its qualified name, or its class."""
+    hook = _unwrap(hook)
+    return f"the hook {getattr(hook, '__qualname__', type(hook).__name__)}"
+
+
+def _unwrap(hook: Hook) -> Hook:
+    """Return the function within partials, and within what torch makes of a hook on the loading of state dicts."""
     while isinstance(hook, functools.partial):
         hook = hook.func
-    hook = getattr(hook, "hook", hook)  # torch wraps hooks on the loading of state dicts
-    return f"the hook {getattr(hook, '__qualname__', type(hook).__name__)}"
+    found: Hook = getattr(hook, "hook", hook)
+    return found

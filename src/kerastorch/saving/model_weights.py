@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.checkpoint.write_once import write_once
 from kerastorch.core.errors import CheckpointError, warn
 from kerastorch.core.module_tree import is_unbuilt, modules, tensors
 from kerastorch.core.nested import map_structure
@@ -48,7 +49,7 @@ def save_weights(
     with evaluation_weights(module):
         state = module.state_dict()
         entries = {bare: state[name] for bare, name in bare_names(module, state).items()}
-        sharded_weights.write(path, entries, max_bytes)
+        write_once(entries, lambda whole: sharded_weights.write(path, whole, max_bytes), path)
 
 
 def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 from torch import nn
 
 from kerastorch.checkpoint import archive_format, module_state
+from kerastorch.checkpoint.write_once import write_once
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import map_structure
 from kerastorch.core.ownership import is_own
 from kerastorch.core.path_checks import check_writable, parse_path
 from kerastorch.core.tensor_spec import has_values
+from kerastorch.core.torch_class import declared_class
 from kerastorch.functional.functional_model import Functional
 from kerastorch.module.evaluation_weights import evaluation_weights
 from kerastorch.runtime.dry_run import isolated
@@ -52,7 +54,7 @@ def save_model(model: Functional, filepath: str | os.PathLike[str], overwrite: b
     with evaluation_weights(model):
         with isolated(modules(model)):
             sections = _sections(model)
-        archive_format.write(path, sections)
+        write_once(sections, lambda whole: archive_format.write(path, whole), path)
 
 
 def check_model_path(filepath: str | os.PathLike[str]) -> Path:
@@ -81,7 +83,7 @@ def _sections(model: Functional) -> dict[str, Any]:
     sections: dict[str, Any] = {
         "model": {
             VERSION_KEY: __version__,
-            "class": type(_user_module(model)).__name__,
+            "class": declared_class(type(_user_module(model))).__name__,
             "architecture": written,
             "why_not": why,
             "built": built_shapes(model),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from kerastorch.core.module_tree import is_unbuilt
 from kerastorch.core.ownership import is_from, is_own
 from kerastorch.core.serialization import encode, name_of
+from kerastorch.core.sharded_modules import class_before_sharding
 from kerastorch.core.torch_class import declared_class
 from kerastorch.layers.base import Layer
 from kerastorch.saving import torch_allowlist, torch_modules
@@ -79,7 +80,11 @@ class Writer:
 
     def _class_name(self, kind: type) -> str:
         """Return the name of a class of kerastorch, torch or the user."""
-        return name_of(kind) or torch_modules.NAMES.get(kind) or self._custom_name(declared_class(kind))
+        return (
+            name_of(kind)
+            or torch_modules.NAMES.get(class_before_sharding(kind))
+            or self._custom_name(declared_class(kind))
+        )
 
     def _custom_name(self, thing: Callable[..., Any]) -> str:
         """Return the name of a user's class or function, and note it in `custom`.
@@ -130,12 +135,12 @@ class Writer:
 
     def _config(self, thing: Any) -> Any:
         """Return the encoded arguments that make an object like `thing`."""
-        if type(thing) in torch_modules.NAMES:
+        if class_before_sharding(type(thing)) in torch_modules.NAMES:
             if is_unbuilt(thing):
                 raise TypeError(f"{thing} has no parameters yet; build the model first.")
             return encode(torch_modules.config_of(thing))
         if not callable(getattr(thing, "get_config", None)):
-            kind = type(thing).__name__
+            kind = declared_class(type(thing)).__name__
             raise TypeError(f"{kind} has no get_config(); write one, which returns the arguments of {kind}(...).")
         config = thing.get_config()
         return config if has_encoded_config(type(thing)) else encode(config)

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.errors import unknown
+from kerastorch.core.sharded_modules import class_before_sharding
 
 # names of the arguments of `__init__`, which are also attributes of the module, except for those in `_read`
 _CONV = "in_channels out_channels kernel_size stride padding dilation groups bias padding_mode"
@@ -75,7 +76,7 @@ MOST_PARTS = 1000  # limit of `num_layers` in a file
 
 def config_of(module: nn.Module) -> dict[str, Any]:
     """Return the arguments that make a module like this one; the values are not encoded yet."""
-    name = NAMES[type(module)].rpartition(".")[2]
+    name = NAMES[class_before_sharding(type(module))].rpartition(".")[2]
     if name in _CONTAINERS:
         return _container_config(module, name)
     takes = inspect.signature(type(module)).parameters
