@@ -11,7 +11,8 @@ EPOCHS, FEW_EPOCHS = STEPS * BATCH // ROWS, 2
 
 def _fit(module, x, y, optimizer, batch=BATCH, epochs=FEW_EPOCHS, **arguments):
     model = kt.Model(module)
-    model.compile(optimizer, "mse", **arguments)
+    is_whole = not any(hasattr(weight, "full_tensor") for weight in module.parameters())
+    model.compile(optimizer, "mse", distribution=None if is_whole else "auto", **arguments)
     model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0, shuffle=False)
     return whole(module)
 
