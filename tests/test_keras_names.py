@@ -64,7 +64,7 @@ TABLES = {
     "OPTIMIZERS": kt.optimizers, "SCHEDULES": kt.optimizers.schedules, "CALLBACKS": kt.callbacks, "CONFIG": kt.config,
     "MIXED_PRECISION": kt.mixed_precision, "SAVING": kt.saving, "EXPORT": importlib.import_module("kerastorch.export"),
     "UTILS": kt.utils, "PREPROCESSING": kt.preprocessing, "PREPROCESSING_IMAGE": kt.preprocessing.image,
-    "PREPROCESSING_SEQUENCE": kt.preprocessing.sequence,
+    "PREPROCESSING_SEQUENCE": kt.preprocessing.sequence, "DISTRIBUTION": kt.distribution,
 }  # fmt: skip
 
 

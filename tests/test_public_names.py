@@ -5,7 +5,7 @@ import pytest
 import kerastorch as kt
 
 MODULES = [
-    kt, kt.config, kt.data, kt.datasets, kt.errors, kt.evaluation, kt.layers, kt.model_selection,
+    kt, kt.config, kt.data, kt.datasets, kt.distribution, kt.errors, kt.evaluation, kt.layers, kt.model_selection,
     kt.optimizers.schedules, kt.preprocessing, kt.preprocessing.image, kt.preprocessing.sequence, kt.saving,
     kt.utils, kt.wrappers,
 ]  # fmt: skip

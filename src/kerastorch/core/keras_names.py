@@ -39,7 +39,6 @@ TOP_LEVEL = advice_by_name({
     "A module of torch is called with other weights by torch.func.functional_call.": "StatelessScope SymbolicScope",
     "A layer has the name of its attribute, or the argument name= of its own.": "name_scope",
     "Use compile(device='cuda:0'), or model.to('cuda:0').": "device",
-    "Several processes are those of torch.distributed. See 'Several processes' in the guide 'Data'.": "distribution",
     "Write a train_step with the outputs of both models. See the guide 'Custom training steps'.": "distillation",
     "Nested tensors are those of optree, or of torch.utils: optree.tree_map(function, tree).": "tree",
     "Use torchvision.utils.make_grid and draw_bounding_boxes, or matplotlib. Plots of kerastorch are in "
@@ -201,4 +200,13 @@ PREPROCESSING_IMAGE = advice_by_name({
 
 PREPROCESSING_SEQUENCE = advice_by_name({
     "Use kerastorch.utils.timeseries_dataset_from_array.": "TimeseriesGenerator",
+})  # fmt: skip
+
+DISTRIBUTION = advice_by_name({
+    "Write compile(distribution=kerastorch.distribution.DataParallel()), and start the script with torchrun.":
+        "set_distribution distribution",
+    "Use torch.distributed.device_mesh.init_device_mesh and torch.distributed.tensor, before compile().":
+        "DeviceMesh LayoutMap ModelParallel TensorLayout distribute_tensor",
+    "Use torch.accelerator.device_count(), or kerastorch.distribution.world_size() for the number of processes.":
+        "get_device_count list_devices",
 })  # fmt: skip
