@@ -77,7 +77,7 @@ class _Bucket:
     def send(self, world: int) -> None:
         """Begin to sum the gradients over all ranks; those that are missing here are zero."""
         first = self.weights[0]
-        # the last elements count the ranks that have each gradient
+        # the last elements count the ranks that have each gradient, below zero for sparse ones
         flat = torch.empty(sum(self._sizes) + len(self.weights), dtype=first.dtype, device=first.device)
         *parts, present = flat.split([*self._sizes, len(self.weights)])
         present.fill_(1.0)
@@ -86,13 +86,19 @@ class _Bucket:
                 part.zero_()
                 present[index] = 0.0
             else:
-                part.copy_(weight.grad.detach().reshape(-1))
+                gradient = weight.grad.detach()
+                part.copy_(gradient.to_dense().reshape(-1))
+                if gradient.is_sparse:
+                    present[index] = -1.0
         flat[: -len(self.weights)].div_(world)
         self._flat, self._is_stale = flat, False
         self._work = distributed.all_reduce(flat, async_op=True)
 
     def receive(self, world: int) -> None:
-        """Write the means to the gradients. A weight that has a gradient on no rank gets none."""
+        """Write the means to the gradients. A weight that has a gradient on no rank gets none.
+
+        A sparse gradient is sent whole, since the ranks have different rows of it, and stays sparse.
+        """
         if self._is_stale:
             self._work.wait()
             self.send(world)
@@ -100,13 +106,16 @@ class _Bucket:
         assert self._flat is not None
         *parts, present = self._flat.split([*self._sizes, len(self.weights)])
         missing = [index for index, weight in enumerate(self.weights) if weight.grad is None]
-        found = set(torch.nonzero(present).flatten().tolist()) if missing else set()
+        counts = dict(enumerate(present.tolist())) if missing else {}
         with torch.no_grad():
             for index, (part, weight) in enumerate(zip(parts, self.weights, strict=True)):
-                if weight.grad is not None:
-                    weight.grad.copy_(part.view_as(weight))
-                elif index in found:
-                    weight.grad = part.view_as(weight).clone()
+                mean = part.view_as(weight)
+                if weight.grad is not None and not weight.grad.is_sparse:
+                    weight.grad.copy_(mean)
+                elif weight.grad is not None:
+                    weight.grad = mean.to_sparse(weight.grad.sparse_dim())
+                elif counts[index]:
+                    weight.grad = mean.clone() if counts[index] > 0 else mean.to_sparse(1)
         self.reset()
 
     def reset(self) -> None:

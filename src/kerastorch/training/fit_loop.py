@@ -98,7 +98,7 @@ def fit_epochs(
         settings = trainer.compile_settings()
         when_ready()
         repeating = trainer.weight_averaging.repeating(RepeatedInputs(data.training, state, transfer))
-        with trainer.interrupt.watch(), repeating, trainer.parallel.training():
+        with trainer.interrupt.watch(), repeating, trainer.parallel.training(trainer.model):
             with _training(trainer, callbacks, data.training.targets) as in_eval:
                 state.begin_metrics(trainer.new_metrics())
                 trainer.model.reset_metrics()
@@ -125,6 +125,7 @@ def fit_epochs(
                     logs |= {name: rate for name, rate in _learning_rates(trainer).items() if name not in logs}
                     state.end_batches(rows_of(data.training, state.batches_done))
                     trainer.optimizer_step.end_training()
+                    trainer.parallel.end_epoch(trainer.model)
                     checkpoint.raise_if_interrupted()
                     if data.validation is not None and validates_at(epoch, frequency):
                         with checkpoint.validating():

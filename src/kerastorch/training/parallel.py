@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from kerastorch.core import collectives
 from kerastorch.core.module_tree import modules
@@ -31,6 +32,7 @@ from kerastorch.distribution.gradient_sync import NO_SYNC, GradientSync, NoGradi
 from kerastorch.distribution.settings import DataParallel
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training.metrics_tracker import MetricsTracker
+from kerastorch.training.rank_states import copy_buffers, own_random_numbers
 from kerastorch.training.rank_step import NOTHING, RankStep, Step, StepTrainer, is_idle
 from kerastorch.training.signals import InterruptHandler
 
@@ -72,9 +74,12 @@ class SingleProcess:
     def setup(self, model: nn.Module) -> None:
         """Prepare a built model before its optimizer is made."""
 
-    def training(self) -> AbstractContextManager[None]:
+    def training(self, model: nn.Module) -> AbstractContextManager[None]:
         """Surround a fit."""
         return nullcontext()
+
+    def end_epoch(self, model: nn.Module) -> None:
+        """Let all ranks go on with the same model, after the batches of an epoch."""
 
     def gradient_sync(self, optimizer: TorchOptimizer) -> NoGradientSync:
         """Return what averages the gradients of an optimizer over the ranks."""
@@ -150,7 +155,7 @@ class ParallelRanks(SingleProcess):
         self.shard = RowShard(self.rank, self.world) if settings.shard_data else None
 
     def begin(self, model: nn.Module, verb: str) -> None:
-        told = collectives.gather((verb, _bit_sum(model)))
+        told = collectives.gather((verb, _bit_sums(model)))
         if len({verb for verb, _ in told}) > 1:
             names = ", ".join(f"rank {number}: {one}()" for number, (one, _) in enumerate(told))
             raise RuntimeError(f"all processes must call the same methods in the same order, and they call {names}.")
@@ -178,15 +183,11 @@ class ParallelRanks(SingleProcess):
     def setup(self, model: nn.Module) -> None:
         collectives.copy_from_first(_whole_tensors(model))
 
-    @contextmanager
-    def training(self) -> Iterator[None]:
-        """Let layers draw other random numbers on each rank, and end with the random state of rank 0."""
-        are_equal = len(set(collectives.gather(_state()))) == 1  # else the script has given each rank its own
-        if are_equal and self.rank:
-            torch.manual_seed((torch.initial_seed() + self.rank * 0x9E3779B97F4A7C15) % 2**63)
-        yield
-        if are_equal:
-            torch.set_rng_state(torch.frombuffer(bytearray(collectives.from_first(_state())), dtype=torch.uint8))
+    def training(self, model: nn.Module) -> AbstractContextManager[None]:
+        return own_random_numbers(model)
+
+    def end_epoch(self, model: nn.Module) -> None:
+        copy_buffers(model)
 
     def gradient_sync(self, optimizer: TorchOptimizer) -> NoGradientSync:
         return GradientSync(optimizer, is_sharded)
@@ -287,22 +288,19 @@ def _whole_tensors(model: nn.Module) -> list[Tensor]:
     return [tensor for tensor in (*model.parameters(), *model.buffers()) if not is_sharded(tensor)]
 
 
-def _bit_sum(model: nn.Module) -> int:
-    """Return the sum of the bits of all weights, as integers; 0 for those that have no values yet."""
-    total = 0
-    for weight in model.parameters():
-        if not isinstance(weight, nn.UninitializedParameter) and not is_sharded(weight):
-            total += int(weight.detach().contiguous().view(torch.uint8).sum(dtype=torch.int64))
-    return total
+def _bit_sums(model: nn.Module) -> tuple[int, ...]:
+    """Return the sum of the bytes of each weight and buffer that has values."""
+    held = [one for one in _whole_tensors(model) if not is_lazy(one) and one.numel()]
+    return tuple(int(_bytes(one).sum(dtype=torch.int64)) for one in held)
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
 
 
 def _rate(group: Mapping[str, Any]) -> float | None:
     """Return the learning rate of a parameter group; `None` if it has none."""
     return None if group.get("lr") is None else float(group["lr"])
-
-
-def _state() -> bytes:
-    return torch.get_rng_state().numpy().tobytes()
 
 
 def _on_cpu(value: Any) -> Any:
