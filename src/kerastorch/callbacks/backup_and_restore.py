@@ -9,8 +9,7 @@ from typing import Any
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.checkpoint.async_writer import AsyncWriter
-from kerastorch.checkpoint.rotation import CheckpointRotation
-from kerastorch.checkpoint.state_json import Packed, pack
+from kerastorch.checkpoint.rotation import CheckpointRotation, MakeRotation, Rotation
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, mismatch
 from kerastorch.core.path_checks import parse_path
@@ -40,6 +39,11 @@ class BackupAndRestore(Callback):
 
     A save within an epoch copies the state and writes it in the background. An error of writing is raised at the next
     save or at the end of the epoch. Ctrl-C and SIGTERM save the state before training stops.
+
+    Processes that train one model together save together, to a folder that all of them see. What is equal in all of
+    them is written once, and each writes its part of divided weights and its own random states. With the same number of
+    processes, a resumed training has the bits of an uninterrupted one. With another number it goes on at the same
+    batch with the same weights and optimizer, other random numbers, and, within an epoch, means of the rest of it.
     """
 
     every_rank = True
@@ -59,7 +63,8 @@ class BackupAndRestore(Callback):
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         if save_freq != "epoch":
             check_float("save_freq", save_freq, above=0)
-        self._rotation = CheckpointRotation(self.backup_dir.absolute(), keep=3 if double_checkpoint else 2)
+        self._keep = 3 if double_checkpoint else 2
+        self._rotation: Rotation = CheckpointRotation(self.backup_dir.absolute(), self._keep)
         self._writer = AsyncWriter()
         self._capture: Callable[[], Mapping[str, Any]] = dict
         self._batches = 0  # since the last save
@@ -70,13 +75,15 @@ class BackupAndRestore(Callback):
     def location(self) -> str:
         return os.fspath(self.backup_dir)
 
-    def load(self, capture: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    def load(self, capture: Callable[[], Mapping[str, Any]], rotation: MakeRotation) -> Mapping[str, Any] | None:
         """Return the last saved state, unless its fit has ended.
 
         Args:
             capture: Returns the present state of the fit.
+            rotation: Makes what writes and reads the files.
         """
         self._capture = capture
+        self._rotation = rotation(self.backup_dir.absolute(), self._keep)
         self._rotation.prepare()
         saved = self._rotation.load()
         return None if saved is None or self._starts_anew(saved) else saved
@@ -103,7 +110,7 @@ class BackupAndRestore(Callback):
         if isinstance(self.save_freq, int):
             is_due = self._batches >= self.save_freq
         else:
-            is_due = time.monotonic() - self._saved_at >= float(self.save_freq)
+            is_due = self._rotation.agree(time.monotonic() - self._saved_at >= float(self.save_freq))
         if is_due:
             self._save(self._capture())
 
@@ -130,7 +137,7 @@ class BackupAndRestore(Callback):
         if self.delete_checkpoint:
             self._rotation.delete()
         else:
-            self._rotation.save({**self._capture(), "ended": True})
+            self._rotation.save(self._rotation.stage({**self._capture(), "ended": True}))
         self._capture = dict
 
     def _starts_anew(self, saved: Mapping[str, Any]) -> bool:
@@ -140,10 +147,5 @@ class BackupAndRestore(Callback):
     def _save(self, state: Mapping[str, Any]) -> None:
         """Copy a state now, and write it in the background."""
         self._batches, self._saved_at = 0, time.monotonic()
-        sections = {name: _copied(section) for name, section in state.items()}
-        self._writer.run(lambda: self._rotation.save(sections))
-
-
-def _copied(state: Any) -> Packed:
-    packed = pack(state)
-    return Packed(packed.json, {name: tensor.detach().to("cpu", copy=True) for name, tensor in packed.tensors.items()})
+        staged = self._rotation.stage(state)
+        self._writer.run(lambda: self._rotation.save(staged))

@@ -10,6 +10,7 @@ from torch import nn
 from kerastorch.callbacks.base import ALL_HOOKS, Callback
 from kerastorch.callbacks.not_a_callback import not_a_callback
 from kerastorch.callbacks.renamed_attributes import adopt_old_names
+from kerastorch.checkpoint.rotation import MakeRotation
 from kerastorch.core.errors import CheckpointError, suggest, unknown, warn
 from kerastorch.core.ownership import is_own
 from kerastorch.core.process_group import alone, rank
@@ -30,11 +31,12 @@ class Checkpointer(Protocol):
     def location(self) -> str:
         """Return where the checkpoint is, for messages."""
 
-    def load(self, capture: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    def load(self, capture: Callable[[], Mapping[str, Any]], rotation: MakeRotation) -> Mapping[str, Any] | None:
         """Return the last saved state of an unfinished fit, if there is one.
 
         Args:
             capture: Returns the present state, whenever the callback saves it.
+            rotation: Makes what writes and reads the files of a folder: one process, or all ranks together.
         """
 
     def announce_resume(self, epoch: int, batch: int) -> None:

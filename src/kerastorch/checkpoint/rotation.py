@@ -11,15 +11,41 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from kerastorch.checkpoint import archive_format, atomic_file
 from kerastorch.checkpoint.shard_files import INDEX
+from kerastorch.checkpoint.state_json import Packed, pack
 from kerastorch.core.errors import CheckpointError, check_int, warn
 from kerastorch.core.path_checks import check_parent_folder
 
 NAME = "checkpoint-{:06d}"
 _ANY_NAME = re.compile(r"checkpoint-(\d{6,12})(\.kt)?")
+
+
+class Rotation(Protocol):
+    """The newest checkpoints of a training in a folder."""
+
+    def prepare(self) -> None:
+        """Create the folder."""
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the newest checkpoint that is intact."""
+
+    def stage(self, sections: Mapping[str, Any]) -> Any:
+        """Return a copy of a state, for `save`."""
+
+    def save(self, staged: Any) -> object:
+        """Write the next checkpoint."""
+
+    def delete(self) -> None:
+        """Delete all checkpoints."""
+
+    def agree(self, is_due: bool) -> bool:
+        """Return whether to save now, on all ranks alike."""
+
+
+MakeRotation = Callable[[Path, int], Rotation]  # of a folder, and the number of checkpoints to keep
 
 
 class CheckpointRotation:
@@ -50,11 +76,19 @@ class CheckpointRotation:
         """
         create_folder(self.folder)
 
+    def stage(self, sections: Mapping[str, Any]) -> dict[str, Packed]:
+        """Return a copy of a state, for `save` in a thread while training continues.
+
+        Args:
+            sections: State by section name.
+        """
+        return {name: _copy(section) for name, section in sections.items()}
+
     def save(self, sections: Mapping[str, Any]) -> Path:
         """Write the next archive, then delete those that are too old.
 
         Args:
-            sections: State by section name, as for `archive_format.encode`.
+            sections: State by section name, as for `archive_format.encode`, or what `stage` returned.
 
         Returns:
             The path of the new archive.
@@ -79,6 +113,10 @@ class CheckpointRotation:
                 return load_newest(self.folder, checkpoints(self.folder), _read)
             except FileNotFoundError:  # another process has saved, and deleted an archive that was listed here
                 continue
+
+    def agree(self, is_due: bool) -> bool:
+        """Return whether to save now: one process decides alone."""
+        return is_due
 
     def delete(self) -> None:
         """Delete all checkpoints, and the folder if it is empty then."""
@@ -173,8 +211,25 @@ def _read(path: Path) -> dict[str, Any]:
         return archive_format.read(path)
     from kerastorch.checkpoint.sharded import read  # a second to import, and rarely used
 
-    state: dict[str, Any] = read(path).state
-    return state
+    loaded = read(path)
+    return with_ranks(loaded.state, loaded.world_size, 1, 0)
+
+
+def with_ranks(sections: Mapping[str, Any], saved: int, now: int, rank: int) -> dict[str, Any]:
+    """Add to a loaded state how many ranks saved it, if there are others now.
+
+    Args:
+        sections: State by section name.
+        saved: Number of ranks that saved it.
+        now: Number of ranks that load it.
+        rank: Number of this rank.
+    """
+    return {**sections, **({"ranks": {"saved": saved, "now": now, "rank": rank}} if saved != now else {})}
+
+
+def _copy(section: Any) -> Packed:
+    packed = pack(section)
+    return Packed(packed.json, {name: tensor.detach().to("cpu", copy=True) for name, tensor in packed.tensors.items()})
 
 
 def _delete(path: Path) -> None:

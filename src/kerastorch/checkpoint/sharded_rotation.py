@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from torch import distributed
 
 from kerastorch.checkpoint import archive_format, rotation, sharded
+from kerastorch.core.collectives import from_first
 from kerastorch.core.errors import CheckpointError, check_int, warn
 
 T = TypeVar("T")
@@ -24,10 +25,17 @@ class ShardedRotation:
         folder: Path of the folder, which all ranks see. `prepare` creates it with its parents.
         group: A group of processes with a backend for the CPU, for these checkpoints alone.
         keep: Maximum number of checkpoints, at least 2.
+        place: Chooses tensors that are divided when they are loaded, as for `sharded.read`.
     """
 
-    def __init__(self, folder: Path, group: distributed.ProcessGroup, keep: int = 2) -> None:
-        self.folder, self._group, self._keep = folder, group, check_int("keep", keep, 2)
+    def __init__(
+        self,
+        folder: Path,
+        group: distributed.ProcessGroup,
+        keep: int = 2,
+        place: sharded.Place = lambda name, shape: None,
+    ) -> None:
+        self.folder, self._group, self._keep, self._place = folder, group, check_int("keep", keep, 2), place
 
     def prepare(self) -> None:
         """Create the folder.
@@ -62,11 +70,8 @@ class ShardedRotation:
         self._on_first_rank(lambda: rotation.delete_old(self.folder, self._keep))
         return path
 
-    def load(self, place: sharded.Place = lambda name, shape: None) -> dict[str, Any] | None:
+    def load(self) -> dict[str, Any] | None:
         """Return the sections of this rank of the newest checkpoint that is intact; `None` if there is none.
-
-        Args:
-            place: Chooses tensors that are to be divided, as for `sharded.read`.
 
         Warns:
             UserWarning: A newer checkpoint is damaged; on rank 0.
@@ -76,9 +81,11 @@ class ShardedRotation:
         """
         paths = self._on_first_rank(lambda: rotation.checkpoints(self.folder))
         is_first = distributed.get_rank(self._group) == 0
-        return rotation.load_newest(
-            self.folder, paths, lambda path: self._read(path, place), warn if is_first else _say_nothing
-        )
+        return rotation.load_newest(self.folder, paths, self._read, warn if is_first else _say_nothing)
+
+    def agree(self, is_due: bool) -> bool:
+        """Return whether to save now, as rank 0 decides. Training must not send other messages meanwhile."""
+        return bool(from_first(is_due))
 
     def delete(self) -> None:
         """Delete all checkpoints, after all ranks have called this."""
@@ -96,12 +103,14 @@ class ShardedRotation:
         path.mkdir()
         return path
 
-    def _read(self, path: Path, place: sharded.Place) -> dict[str, Any]:
+    def _read(self, path: Path) -> dict[str, Any]:
         """Read a checkpoint; if one rank cannot, all ranks raise its error."""
-        if not path.suffix:
-            state: dict[str, Any] = sharded.read(path, self._group, place).state
-            return state
-        return sharded.together(lambda: archive_format.read(path), self._group)
+        if path.suffix:
+            loaded = sharded.LoadedState(sharded.together(lambda: archive_format.read(path), self._group), 1)
+        else:
+            loaded = sharded.read(path, self._group, self._place)
+        world, rank = distributed.get_world_size(self._group), distributed.get_rank(self._group)
+        return rotation.with_ranks(loaded.state, loaded.world_size, world, rank)
 
     def _on_first_rank(self, function: Callable[[], T]) -> T:
         """Call a function on rank 0 and return its result, or raise its error, on all ranks."""

@@ -56,6 +56,20 @@ def copy_from_first(tensors: Iterable[Tensor]) -> None:
                 tensor.copy_(dense)
 
 
+def background_group() -> Any:
+    """Return a group of all ranks for a thread that sends messages while training sends others.
+
+    All ranks must call it; it is made by the first call.
+    """
+    return _background_group_of(distributed.group.WORLD)
+
+
+@lru_cache(maxsize=1)
+def _background_group_of(world: Any) -> Any:
+    """Return a new group of the ranks of the group `world`, with the gloo backend."""
+    return distributed.new_group(range(distributed.get_world_size(world)), backend="gloo")
+
+
 def _cpu_group() -> Any:
     """Return a group that sends tensors on the CPU: the default one, if its backend does."""
     return _cpu_group_of(distributed.group.WORLD)

@@ -18,6 +18,7 @@ from kerastorch.data.limited_batches import rows_of
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.training import loops
 from kerastorch.training.compile_settings import Settings
+from kerastorch.training.fit_checkpoints import make_rotation
 from kerastorch.training.fit_data import FitData
 from kerastorch.training.fused_activation import find_final_activation
 from kerastorch.training.nan_warning import NaNWarning
@@ -239,7 +240,7 @@ class _Checkpoint:
         if self._checkpointer is None or self._parts is None:
             return None
         state, where = self._trainer.state, self._checkpointer.location
-        saved = self._checkpointer.load(partial(capture, self._parts, state))
+        saved = self._checkpointer.load(partial(capture, self._parts, state), partial(make_rotation, self._trainer))
         if saved is None:
             return None
         check_saved(self._parts, saved, where)

@@ -48,10 +48,12 @@ class SingleProcess:
     Attributes:
         shard: Which part of the data this rank gets; `None` for all.
         merges_metrics: Whether each rank has the metrics of a part of the rows.
+        saves_together: Whether a checkpoint of a fit has the parts of all ranks.
     """
 
     shard: RowShard | None = None
     merges_metrics = False
+    saves_together = False
 
     def begin(self, model: nn.Module, verb: str) -> None:
         """Check that all ranks run the same method, and give them the weights of rank 0."""
@@ -149,6 +151,7 @@ class ParallelRanks(SingleProcess):
     """
 
     merges_metrics = True
+    saves_together = True
 
     def __init__(self, settings: DataParallel) -> None:
         self.rank, self.world = rank(), world_size()

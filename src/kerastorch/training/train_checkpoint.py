@@ -45,6 +45,7 @@ from kerastorch.training.module_attributes import (
     watch_attributes,
 )
 from kerastorch.training.own_steps import own_metrics as metrics_of
+from kerastorch.training.resumed_ranks import for_these_ranks, reseed_new_rank
 from kerastorch.training.train_state import TrainState
 from kerastorch.training.trainer import Trainer
 
@@ -199,9 +200,11 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
 
     Warns:
         UserWarning: Settings of `compile` differ from the saved ones, or modules have attributes that the state does
-            not contain.
+            not contain, or another number of ranks saved the state within an epoch.
     """
-    trainer, fit = parts.trainer, pytree.tree_map(_copy, saved["fit"])  # copied: views of a file are not aligned
+    trainer = parts.trainer
+    # copied: views of a file are not aligned
+    fit = pytree.tree_map(_copy, for_these_ranks(saved, where))
     names, own = _parameter_names(trainer), trainer.optimizers.get_or_create()
     try:
         check_module_state(trainer.model, saved["model"])
@@ -237,6 +240,7 @@ def restore(parts: FitParts, state: TrainState, saved: Mapping[str, Any], where:
     stream = parts.data.training.epoch(state.pass_number, state.batches_done)
     if state.batches_done:
         parts.data.random.restore(fit["random"])
+    reseed_new_rank(saved)
     return iter(()) if fit["stop_training"] else stream
 
 
