@@ -1,8 +1,8 @@
 """A fit that is resumed by another number of ranks than saved it.
 
-Weights, optimizers and the position in the data are those of the whole, and do not depend on the number of ranks. What
-a rank has of its own goes on with the rank of the same number; ranks that are new have the state of rank 0, and other
-random numbers. Means, metrics and sums of gradients within an epoch are parts, and begin anew.
+Weights, optimizers and the position in the data are those of the whole, and do not depend on the number of ranks. A
+rank resumes from the state of the rank with its number. Ranks that are new have the state of rank 0, and other random
+numbers. Means, metrics and sums of gradients within an epoch are parts, and begin anew.
 """
 
 from __future__ import annotations
