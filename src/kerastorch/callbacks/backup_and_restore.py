@@ -43,7 +43,8 @@ class BackupAndRestore(Callback):
     Processes that train one model together save together, to a folder that all of them see. What is equal in all of
     them is written once, and each writes its part of divided weights and its own random states. With the same number of
     processes, a resumed training has the bits of an uninterrupted one. With another number it resumes at the same batch
-    with the same weights and optimizer; random numbers are others, and an epoch that had begun has the means of its rest.
+    with the same weights and optimizer. Random numbers are others then, and the means of a begun epoch are those of its
+    rest.
     """
 
     every_rank = True
