@@ -1,0 +1,155 @@
+"""Tensor parallelism: each process has a part of the units of some layers.
+
+The output of a `"column"` layer of units is a `DTensor`, divided along its last axis, on which activations and products
+with other outputs of this kind work. Where it reaches a module with whole weights, or leaves the model, it is gathered;
+a `"row"` layer takes it as it is, and sums its outputs over the processes. Outputs of embeddings are gathered at once.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from kerastorch.core.distributed_tensors import full_tensor, is_distributed_tensor
+from kerastorch.core.errors import suggest
+from kerastorch.core.module_tree import is_built, module_within
+from kerastorch.core.process_group import world_size
+from kerastorch.core.torch_private import pytree
+from kerastorch.distribution.settings import TensorParallel
+from kerastorch.layers.core import Dense
+from kerastorch.layers.embedding import Embedding
+
+_LINEAR, _EMBEDDING = (nn.Linear, Dense), (nn.Embedding, Embedding)
+_DIVIDED_AXES = {("linear", "column"): 0, ("linear", "row"): 1, ("embedding", "column"): 1, ("embedding", "row"): 0}
+
+
+def apply(model: nn.Module, settings: TensorParallel, mesh: Any = None) -> None:
+    """Divide the layers of a model among processes in place; all of them must call it, with the same batches later.
+
+    Divided weights get the values of rank 0. All other weights stay whole, and must be equal in all processes.
+
+    Args:
+        model: A built model. For a view of a module, that module is changed.
+        settings: The plan.
+        mesh: One-dimensional `DeviceMesh` of the processes. Default: one of all processes, with the kind of device that
+            the model has.
+
+    Raises:
+        TypeError: A pattern matches a layer that cannot be divided.
+        ValueError: The model is not built; a pattern matches nothing; a layer has a size that the number of processes
+            does not divide.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+
+    root = module_within(model)
+    if not is_built(model):
+        raise ValueError("TensorParallel: the model has no weights yet. Build it first: model.build(input_shape).")
+    if mesh is None:
+        mesh = init_device_mesh(next((weight.device.type for weight in root.parameters()), "cpu"), (world_size(),))
+    chosen = find_layers(root, settings.plan, mesh.size())
+    named = dict(root.named_modules())
+    for name, how in chosen.items():
+        if not is_distributed_tensor(named[name].weight):
+            _divide(named[name], how, mesh)
+    for name, part in named.items():
+        if name not in chosen and next(part.parameters(recurse=False), None) is not None:
+            part.register_forward_pre_hook(_gather_inputs, with_kwargs=True)
+    root.register_forward_hook(_gather_outputs)
+
+
+def find_layers(root: nn.Module, plan: Mapping[str, str], world: int) -> dict[str, str]:
+    """Return how each layer is divided, by its name.
+
+    Args:
+        root: The module.
+        plan: `"column"` or `"row"` by pattern of names; the first pattern that matches a name counts.
+        world: Number of processes.
+
+    Raises:
+        TypeError: A pattern matches a layer that cannot be divided.
+        ValueError: A pattern matches nothing, or a size is no multiple of the number of processes.
+    """
+    named = {name: part for name, part in root.named_modules() if name}
+    found: dict[str, str] = {}
+    for pattern, how in plan.items():
+        matched = fnmatch.filter(named, pattern)
+        if not matched:
+            raise ValueError(
+                f"TensorParallel: {pattern!r} matches no module.{suggest(pattern, named)} "
+                f"The model has: {', '.join(named)}."
+            )
+        for name in matched:
+            if name not in found:
+                _check_layer(name, named[name], how, world)
+                found[name] = how
+    return found
+
+
+def _kind(part: nn.Module) -> str | None:
+    if isinstance(part, _LINEAR):
+        return "linear"
+    return "embedding" if isinstance(part, _EMBEDDING) else None
+
+
+def _check_layer(name: str, part: nn.Module, how: str, world: int) -> None:
+    kind = _kind(part)
+    if kind is None:
+        raise TypeError(
+            f"TensorParallel divides Dense, nn.Linear and Embedding layers; {name!r} is {type(part).__name__}. Let the "
+            "pattern match the layers within it."
+        )
+    size = int(part.weight.shape[_DIVIDED_AXES[kind, how]])  # type: ignore[index]
+    if size % world:
+        what = {
+            ("linear", "column"): "units", ("linear", "row"): "inputs",
+            ("embedding", "column"): "numbers a vector", ("embedding", "row"): "vectors",
+        }[kind, how]  # fmt: skip
+        raise ValueError(
+            f"TensorParallel: {name!r} has {size} {what}, which {world} processes cannot divide equally. Use a "
+            f"multiple of {world}, or leave the layer out."
+        )
+
+
+def _divide(layer: nn.Module, how: str, mesh: Any) -> None:
+    """Divide the weights of a layer, and convert its inputs and outputs."""
+    from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_module, distribute_tensor
+
+    kind = _kind(layer)
+    is_row_linear = (kind, how) == ("linear", "row")
+
+    def divide(_: str, part: nn.Module, mesh: Any) -> None:
+        for key, weight in list(part.named_parameters(recurse=False)):
+            axis = _DIVIDED_AXES[kind, how] if key == "weight" else 0  # type: ignore[index]
+            placement = Replicate() if is_row_linear and key == "bias" else Shard(axis)
+            divided = distribute_tensor(weight.detach(), mesh, [placement])
+            part.register_parameter(key, nn.Parameter(divided, requires_grad=weight.requires_grad))
+
+    def take_inputs(_: nn.Module, inputs: tuple[Any, ...], mesh: Any) -> tuple[Any, ...]:
+        x, *others = inputs
+        if not is_distributed_tensor(x):
+            x = DTensor.from_local(x, mesh, [Replicate()], run_check=False)
+        return (x.redistribute(placements=[Shard(-1) if is_row_linear else Replicate()]), *others)
+
+    def give_outputs(_module: nn.Module, outputs: Any, _mesh: Any) -> Any:
+        stays_divided = (kind, how) == ("linear", "column")
+        return outputs.redistribute(placements=[Shard(-1)]) if stays_divided else full_tensor(outputs)
+
+    inputs: Any = take_inputs  # torch declares that it returns nothing
+    distribute_module(layer, mesh, divide, inputs, give_outputs)
+
+
+def _gather_inputs(_: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Gather the inputs of a module whose weights are whole."""
+    return pytree.tree_map(_gather, args), pytree.tree_map(_gather, kwargs)
+
+
+def _gather_outputs(_module: nn.Module, _args: Any, outputs: Any) -> Any:
+    """Gather what leaves the model."""
+    return pytree.tree_map(_gather, outputs)
+
+
+def _gather(value: Any) -> Any:
+    return full_tensor(value) if isinstance(value, Tensor) else value
