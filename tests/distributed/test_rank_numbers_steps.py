@@ -53,6 +53,7 @@ CASES = {
     "compute_loss": (Computed, sgd),
     "hand-written loss": (HandWritten, sgd),
     "own loss": (OwnLoss, sgd),
+    "closure": (Plain, lambda: lambda weights: torch.optim.LBFGS(weights, lr=0.01, max_iter=3)),
 }
 
 

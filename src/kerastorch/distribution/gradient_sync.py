@@ -39,6 +39,15 @@ class NoGradientSync:
     def finish(self) -> None:
         """Replace the gradients by their means over all ranks, if a step is due."""
 
+    def loss_of_all(self, minimized: Tensor, logged: Tensor) -> Tensor:
+        """Return the loss of all ranks, which an optimizer that computes it several times compares.
+
+        Args:
+            minimized: Loss whose gradients were computed, scaled by the share of this rank.
+            logged: Loss of the rows of this rank.
+        """
+        return logged
+
 
 NO_SYNC = NoGradientSync()
 
@@ -181,6 +190,11 @@ class GradientSync(NoGradientSync):
         for bucket in self._buckets:
             bucket.receive(self._world)
         self._next = 0
+
+    def loss_of_all(self, minimized: Tensor, logged: Tensor) -> Tensor:
+        total = minimized.clone()
+        distributed.all_reduce(total)
+        return total / self._world
 
     def _trained(self) -> list[Tensor]:
         return [

@@ -35,7 +35,9 @@ def _step_with_closure(trainer: Trainer) -> Step:
             if is_first:
                 return step_output(trainer, step(batch))
             trainer.compiled_loss.begin_step()
-            with trainer.using(MetricsTracker({})), protected(metrics):  # only the first evaluation is counted
+            context = trainer.context  # only the first evaluation is counted
+            again = trainer.using(MetricsTracker({}), context.backward_and_step, context.global_weights)
+            with again, protected(metrics):
                 return step_output(trainer, step(batch))
 
         return trainer.optimizer_step.step_with_closure(evaluate)

@@ -87,6 +87,7 @@ class OptimizerStep:
         self._weight_modes = WeightModes.of(optimizer)
         self.listeners = listeners or StepListeners()
         self._is_rejected = False  # by a guard, within a closure
+        self._minimized = torch.empty(0)  # the loss of the running batch
         self._constraints: list[ConstrainedWeight] = []
         self._early_constraints = ConstrainHook(lambda: self._constraints)
 
@@ -169,6 +170,8 @@ class OptimizerStep:
             )
         if self._check_rate is not None:
             self._check_rate()
+        if self.needs_closure:
+            self._minimized = loss.detach()
         self._unwrapped.zero_grad()
         self._gradient_sync.begin(is_due=self.accumulation.is_due or self.needs_closure)
         if not (self.accumulation.is_idle or self.needs_closure):
@@ -266,8 +269,7 @@ class OptimizerStep:
             first.append(output)
             if self._is_rejected:
                 raise _RejectedError
-            loss: Tensor = output.logs["loss"]
-            return loss
+            return self._gradient_sync.loss_of_all(self._minimized, output.logs["loss"])
 
         self._is_rejected = False
         before = StepSnapshot(self.optimizer) if self.listeners.is_guarded else None
