@@ -94,6 +94,22 @@ def test_the_ways_to_cut_rows_make_no_difference(task, split):
     assert all(one == found[0] for one in found)  # every process gets the same bits
 
 
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ("regression", ["mae", "rmse", "log_cosh", "r2", "explained_variance", "pearson", "spearman", "huber_loss"]),
+        ("multiclass", ["hinge_loss", "calibration_error", "cross_entropy_loss", "mae"]),
+    ],
+)
+def test_sums_are_those_of_all_rows_in_float64(task, names):
+    loss, y_pred, y_true = TASKS[task]
+    y_pred, y_true = y_pred.double(), y_true.double() if y_true.is_floating_point() else y_true
+    whole = fill(tracker(names, loss), y_pred, y_true).read()
+    for cut in SPLITS.values():
+        found = merged(in_parts(lambda: tracker(names, loss, True), cut, y_pred, y_true)).read()
+        assert found == pytest.approx(whole, rel=1e-12)
+
+
 def test_merged_metrics_are_those_of_scikit_learn():
     loss, y_pred, y_true = TASKS["multiclass"]
     names = ["accuracy", "f1", "cohen_kappa", "matthews_corrcoef", "crossentropy"]
