@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from kerastorch.callbacks.base import Callback, Logs
+from kerastorch.core.distributed_tensors import full_tensor
 from kerastorch.core.errors import check_float, mismatch
 from kerastorch.core.torch_private import foreach_norm
 from kerastorch.optimizers.base import TorchOptimizer
@@ -126,7 +127,8 @@ def _norms(gradients: list[Tensor | None], norm_type: float) -> list[Tensor]:
     for dtype, indices in by_type.items():
         same = [one for one in map(values.__getitem__, indices) if one is not None]
         found = foreach_norm(same, norm_type, torch.promote_types(dtype, torch.float32))
-        for index, norm in zip(indices, torch.stack([one.to(device) for one in found]).to(widest), strict=True):
+        whole = [full_tensor(one).to(device) for one in found]
+        for index, norm in zip(indices, torch.stack(whole).to(widest), strict=True):
             norms[index] = norm
     return norms
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.core.console import print_message
+from kerastorch.core.distributed_tensors import is_distributed_tensor
 from kerastorch.core.finite_check import all_finite, gradients, is_finite
 from kerastorch.core.torch_private import foreach_copy_, write_count
 from kerastorch.optimizers.step_hooks import optimizer_parameters
@@ -101,6 +102,8 @@ class TerminateOnNaN(Callback):
         recorded = self.model.trainer.recorded_step
         if recorded is None or recorded.batch is None:
             return ""
+        if any(map(is_distributed_tensor, self.model.parameters())):
+            return ""  # processes that find NaN at different places would wait for each other
         if not before_step:
             return "\nfit(nan_report='folder') also goes back to the weights before such a step, and repeats it."
         self._is_repeating = True
@@ -140,7 +143,9 @@ class TerminateOnNaN(Callback):
         if not is_finite(loss):
             return f"loss ({loss.item()})"
         names = {id(weight): name for name, weight in self.model.named_parameters()}
-        wrong = next(weight for weight in parameters if not all(map(is_finite, gradients([weight]))))
+        wrong = next((weight for weight in parameters if not all(map(is_finite, gradients([weight])))), None)
+        if wrong is None:
+            return "loss or gradient in another process"
         return f"gradient of {names.get(id(wrong), 'a parameter of the loss')!r}"
 
 

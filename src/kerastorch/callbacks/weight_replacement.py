@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from kerastorch.core.distributed_tensors import copy_values, device_mesh, distribute_like
 
 Tensors = Callable[[], Sequence[Tensor]]
 Combine = Callable[[list[Tensor], list[Tensor], Tensor], None]
@@ -88,7 +90,9 @@ class WeightAverage(Replacement):
         if self.count:
             as_averaged = [one.to(value.dtype) for one, value in zip(tensors, self._values, strict=True)]
             # the number is on the CPU, so that no device has to be waited for
-            self._combine(self._values, as_averaged, torch.tensor(self.count))
+            count = torch.tensor(self.count)
+            for index in _by_mesh(tensors):
+                self._combine([self._values[i] for i in index], [as_averaged[i] for i in index], count)
         else:
             self._values = [one.to(_averaging_dtype(one.dtype), copy=True) for one in tensors]
         self.count += 1
@@ -105,11 +109,20 @@ def _averaging_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
 
 
+def _by_mesh(tensors: Sequence[Tensor]) -> list[list[int]]:
+    """Divide the numbers of tensors into those of plain ones and those of each mesh, which torch takes together."""
+    found: dict[Hashable, list[int]] = {}
+    for index, tensor in enumerate(tensors):
+        found.setdefault(device_mesh(tensor), []).append(index)
+    return list(found.values())
+
+
 def _copy_into(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     for tensor, value in zip(tensors, values, strict=True):
-        tensor.copy_(value)
+        copy_values(tensor, value)
 
 
 def _on_devices_of(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> list[Tensor]:
-    """Return copies of values, each on the device of its tensor; none, if there are no values."""
-    return [value.to(one.device, copy=True) for one, value in zip(tensors, values, strict=False)]
+    """Return copies of values, each on the device or mesh of its tensor; none, if there are no values."""
+    copies = [value.to(one.device, copy=True) for one, value in zip(tensors, values, strict=False)]
+    return [distribute_like(value, one) for one, value in zip(tensors, copies, strict=False)]

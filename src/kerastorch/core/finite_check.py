@@ -21,8 +21,8 @@ def free_to_read(tensor: Tensor) -> bool:
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Return whether all elements of a tensor are finite."""
-    return bool(tensor.isfinite().all())
+    """Return whether all elements of a tensor are finite; of one of several processes, those that this one holds."""
+    return bool(local_part(tensor).isfinite().all())
 
 
 def gradients(weights: Iterable[Tensor]) -> list[Tensor]:
