@@ -36,7 +36,9 @@ Initializer = Callable[[Tensor], Any]
 
 
 def _generator(seed: int | None, device: torch.device) -> torch.Generator | None:
-    return None if seed is None else torch.Generator(device).manual_seed(seed)
+    if seed is None or device.type == "meta":  # which has no numbers to draw
+        return None
+    return torch.Generator(device).manual_seed(seed)
 
 
 class Constant(Configurable):

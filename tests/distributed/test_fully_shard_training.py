@@ -263,3 +263,25 @@ def test_a_constraint_gives_the_weights_of_one_process(two, name):
 @pytest.mark.parametrize("name", CONSTRAINTS)
 def test_all_constraints_give_the_weights_of_one_process(two, name):
     assert max(two.run(_constrained, name, "root")) < 1e-6
+
+
+def _evaluated_first():
+    """Call and evaluate a model before its first fit, which leaves the parameters of the outermost module gathered."""
+    x, y = rows()
+    ends = []
+    for module in (network(), shard(network(), "root")):
+        with torch.no_grad():
+            module(x)
+        model = kt.Model(module)
+        model.compile("adam", "mse", distribution=None)
+        model.evaluate(x, y, verbose=0)
+        is_whole = [not hasattr(weight, "full_tensor") for weight in model.parameters()]
+        model.fit(x, y, batch_size=BATCH, epochs=FEW_EPOCHS, verbose=0, shuffle=False)
+        ends.append((whole(module), any(is_whole)))
+    return largest_difference(ends[0][0], ends[1][0]), ends[1][1]
+
+
+def test_a_model_that_was_evaluated_first_trains_its_shards(two):
+    for difference, has_gathered in two.run(_evaluated_first):
+        assert difference < 1e-6
+        assert not has_gathered
