@@ -125,7 +125,8 @@ class ModelOptimizers:
         """
         shared, listeners = precision.loss_scaling(device_type), StepListeners()
         steps = {}
-        for name, optimizer in self.get_or_create().items():
+        made = self.get_or_create()
+        for name, optimizer in made.items():
             scaler = getattr(self.configs[name], "scaler", None)
             scaling = shared if scaler is None else DynamicLossScaling(scaler(device_type))
             if scaling.is_dynamic:
@@ -133,7 +134,7 @@ class ModelOptimizers:
             check = self._rate_checks[name]
             steps[name] = OptimizerStep(
                 optimizer, self.configs[name], check, scaling, listeners=listeners, only_own=self.are_several,
-                gradient_sync=gradient_sync(optimizer),
+                others=[one for one in made.values() if one is not optimizer], gradient_sync=gradient_sync(optimizer),
             )  # fmt: skip
         self._steps = SeveralSteps(steps) if self.are_several else steps[""]
         if self._step_state:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.constraints import ConstrainedWeight, apply_constraints
+from kerastorch.core.distributed_tensors import is_distributed_tensor
 from kerastorch.core.torch_optimizer_private import step_post_hooks, step_pre_hooks
 from kerastorch.distribution.gradient_sync import NO_SYNC, NoGradientSync
 from kerastorch.optimizers.step_hooks import (
@@ -45,6 +46,7 @@ class OptimizerStep:
         scaling: Scales losses of float16; by default it does nothing.
         listeners: Functions that are called between a backward pass and the step; those of all optimizers of a model.
         only_own: Whether backward passes compute the gradients of this optimizer's weights alone.
+        others: The other optimizers of the model.
         gradient_sync: Averages the gradients over the ranks of a process group; by default it does nothing.
 
     Raises:
@@ -67,6 +69,7 @@ class OptimizerStep:
         *,
         listeners: StepListeners | None = None,
         only_own: bool = False,
+        others: Iterable[TorchOptimizer] = (),
         gradient_sync: NoGradientSync = NO_SYNC,
     ) -> None:
         check_has_whole_weights(optimizer)
@@ -84,6 +87,7 @@ class OptimizerStep:
         self.accumulation = GradientAccumulation(optimizer, steps or 1, scale or 1.0)
         self._unwrapped = UnwrappedStep(optimizer)
         self._check_rate, self._only_own, self._gradient_sync = check_rate, only_own, gradient_sync
+        self._others = tuple(others)
         self._weight_modes = WeightModes.of(optimizer)
         self.listeners = listeners or StepListeners()
         self._is_rejected = False  # by a guard, within a closure
@@ -145,7 +149,7 @@ class OptimizerStep:
             )
         self.begin_batch(loss)
         try:
-            self.scaled(loss).backward(inputs=self._own_weights() if self._only_own else None)
+            self._backward(self.scaled(loss))
         except BaseException:
             self.accumulation.reset()  # the gradients may hold a part of this batch
             raise
@@ -182,6 +186,27 @@ class OptimizerStep:
         if self.accumulation.loss_scale != 1.0 and not self.needs_closure:
             loss = loss * self.accumulation.loss_scale
         return self.scaling.scale(loss)
+
+    def _backward(self, loss: Tensor) -> None:
+        """Compute the gradients of all weights, or of this optimizer's alone."""
+        if not self._only_own:
+            loss.backward()
+            return
+        own = self._own_weights()
+        if not any(map(is_distributed_tensor, own)):
+            loss.backward(inputs=own)
+            return
+        # What `fully_shard` gathers, not the weights themselves, takes part in the computation: torch would find no
+        # path to them. Therefore all gradients are computed, and the others are put back.
+        others = [weight for one in self._others for weight in optimizer_parameters(one)]
+        before = [weight.grad for weight in others]
+        for weight in others:
+            weight.grad = None
+        try:
+            loss.backward()
+        finally:
+            for weight, gradient in zip(others, before, strict=True):
+                weight.grad = gradient
 
     def _own_weights(self) -> list[Tensor]:
         found = [weight for weight in optimizer_parameters(self.optimizer) if weight.requires_grad]
