@@ -11,6 +11,7 @@ from torch import nn
 import kerastorch as kt
 from kerastorch.callbacks import BackupAndRestore, Callback
 from kerastorch.data.batches import ArrayBatches, Batch
+from kerastorch.data.rank_shard import RankArrayBatches, RowShard
 
 _SIZE = 4
 
@@ -104,3 +105,21 @@ def test_batches_from_any_place_are_the_last_of_all(rows, some):
     for start in range(-(-rows // 2) + 1):
         found = [row for batch in batches.epoch(0, start) for row in batch.y.tolist()]
         assert found == order[2 * start :]
+
+
+@pytest.mark.parametrize("shuffle", [True, False, "batch"])
+@pytest.mark.parametrize("start", [1, 15, 16, 17, 38])
+@pytest.mark.parametrize("shard", [None, RowShard(0, 2), RowShard(1, 2)])
+def test_batches_of_a_resumed_pass_have_the_same_place_in_memory(shuffle, start, shard):
+    """Sums over unaligned memory are added in another order: batches of 5 rows ended with other bits after a resume."""
+    data = Batch(torch.arange(195 * 6.0).reshape(195, 6), torch.arange(195), None)
+    options = {} if shard is None else {"shard": shard}
+    batches = (ArrayBatches if shard is None else RankArrayBatches)(data, 5, shuffle, 3, **options)
+    whole = list(batches.epoch(2))[start:]
+    rest = list(batches.epoch(2, start))
+    assert len(rest) == len(whole) == 39 - start
+    for one, two in zip(rest, whole, strict=True):
+        assert torch.equal(one.x, two.x)
+        assert torch.equal(one.y, two.y)
+        assert one.x.storage_offset() == two.x.storage_offset()
+        assert getattr(one, "share", None) == getattr(two, "share", None)

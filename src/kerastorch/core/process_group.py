@@ -84,7 +84,23 @@ def initialize(backend: str | None = None, timeout: float | timedelta | None = N
     options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-    distributed.init_process_group(backend, **options)
+    distributed.init_process_group(backend, **options, **_own_store())
+
+
+def _own_store() -> dict[str, Any]:
+    """Return a store for processes that torchrun has started again, in which no addresses of the former ones are.
+
+    torchrun on one machine gives all attempts the same store. A new process would find the address of a killed one
+    there and could not connect. On several machines, the numbers of their attempts differ, and torch decides.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if attempt == "0" or os.environ.get("GROUP_WORLD_SIZE") != "1":
+        return {}
+    from torch.distributed.rendezvous import rendezvous  # torch may have been built without it
+
+    store, rank, world = next(iter(rendezvous("env://")))
+    own = distributed.PrefixStore(f"attempt {attempt}", store)  # type: ignore[attr-defined]
+    return {"store": own, "rank": rank, "world_size": world}
 
 
 @contextmanager

@@ -190,12 +190,26 @@ class ArrayBatches:
         self._seed = state["seed"]
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        pieces = self._pieces(number, start * self._size)
-        for part in pieces if self._prefetcher is None else self._prefetcher(pieces):
-            yield from split_rows_of(part, self._size)
+        return self._batches_from(number, start, self._size)
 
     def again(self, number: int) -> Iterator[Batch]:
         return self.epoch(number)
+
+    def _batches_from(self, number: int, start: int, size: int) -> Iterator[Batch]:
+        """Yield the batches of a pass from batch `start` on.
+
+        The first piece is gathered from its beginning, as in a whole pass, so that each batch has the same place in
+        memory: the order in which a matrix product is summed depends on it.
+
+        Args:
+            number: Number of the pass.
+            start: Number of the first batch.
+            size: Rows of each batch in a piece.
+        """
+        first, skipped = divmod(start, self._piece // size)
+        pieces = self._pieces(number, first * self._piece)
+        gathered = pieces if self._prefetcher is None else self._prefetcher(pieces)
+        return itertools.islice((batch for piece in gathered for batch in split_rows_of(piece, size)), skipped, None)
 
     def _pieces(self, number: int, first: int) -> Iterator[Batch]:
         assert self.samples is not None

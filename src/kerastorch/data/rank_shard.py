@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.nested import batch_rows, map_structure
-from kerastorch.data.batches import ArrayBatches, Batch, Batches, Resumable, split_rows_of
+from kerastorch.data.batches import ArrayBatches, Batch, Batches, Resumable
 from kerastorch.data.prefetch import Prefetcher
 
 
@@ -164,9 +164,7 @@ class RankArrayBatches(ArrayBatches):
         self._positions = shard.positions(self._samples, self._size)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        pieces = self._pieces(number, start * self._part)
-        gathered = pieces if self._prefetcher is None else self._prefetcher(pieces)
-        parts = (part for piece in gathered for part in split_rows_of(piece, self._part))
+        parts = self._batches_from(number, start, self._part)
         return map(RankBatch.of, parts, self._shard.shares(self._samples, self._size, start))
 
     def _order(self, number: int) -> Tensor | None:
