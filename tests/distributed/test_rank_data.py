@@ -59,3 +59,35 @@ def test_other_data_on_another_rank_are_an_error_on_all(two, verb, name):
         assert told.startswith(f"{name} differs between the processes: it is (40, ")
         assert "on rank 1" in told
         assert "DataParallel(shard_data=False)" in told
+
+
+def with_loader(generator_seed):
+    generator = None if generator_seed is None else torch.Generator().manual_seed(generator_seed)
+    rows = torch.utils.data.TensorDataset(X, Y)
+    loader = torch.utils.data.DataLoader(rows, 7, shuffle=True, generator=generator)
+    model = compiled()
+    try:
+        return model.fit(loader, epochs=2, verbose=0).history["loss"]
+    except ValueError as error:
+        return str(error)
+
+
+def test_a_loader_that_shuffles_differently_is_an_error_and_one_with_a_generator_trains(two):
+    for told in two.run(with_loader, None):
+        assert told.startswith("the processes have drawn different batches: rank 0 has (7, 3) float32")
+        assert "generator=torch.Generator().manual_seed(0)" in told
+    first, second = two.run(with_loader, 3)
+    assert first == second == pytest.approx(with_loader(3))
+
+
+def with_other_arguments():
+    try:
+        compiled().fit(X, Y, batch_size=4 + distributed.get_rank(), verbose=0)
+    except RuntimeError as error:
+        return str(error)
+
+
+def test_other_arguments_on_another_rank_are_an_error_on_all(two):
+    for told in two.run(with_other_arguments):
+        assert "must call the same methods with the same arguments" in told
+        assert "rank 1: fit(batch_size=5, epochs=1" in told

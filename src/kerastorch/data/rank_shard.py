@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kerastorch.core import collectives
 from kerastorch.core.nested import batch_rows, map_structure
+from kerastorch.data.array_digest import describe_arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, Resumable
 from kerastorch.data.prefetch import Prefetcher
 
@@ -128,6 +130,25 @@ class RowShard:
         return range(batches.start * batch_size, min(batches.stop * batch_size, samples))
 
 
+def check_same_batch(batch: Batch) -> Batch:
+    """Return a batch that all ranks have drawn, each from its own copy of the data.
+
+    Raises:
+        ValueError: The ranks have drawn different batches, on all ranks.
+    """
+    described = collectives.gather(describe_arrays(tuple(batch)))
+    for number, other in enumerate(described):
+        if other != described[0]:
+            raise ValueError(
+                f"the processes have drawn different batches: rank 0 has {described[0]}, and rank {number} has "
+                f"{other}. "
+                "A DataLoader that shuffles must do so in the same order in all processes: write DataLoader(..., "
+                "generator=torch.Generator().manual_seed(0)). If each process has data of its own, write compile("
+                "distribution=kerastorch.distribution.DataParallel(shard_data=False))."
+            )
+    return batch
+
+
 def _describe(value: Any) -> str:
     return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
@@ -210,7 +231,7 @@ class RankSlices:
         self._batches.load_state_dict(state)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        return map(self._shard.cut, self._batches.epoch(number, start))
+        return map(self._shard.cut, map(check_same_batch, self._batches.epoch(number, start)))
 
     def again(self, number: int) -> Iterator[Batch]:
         return map(self._shard.cut, self._batches.again(number))
@@ -245,7 +266,7 @@ class RankTurns:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         batch, has_any = None, False
-        for index, batch in enumerate(self._batches.epoch(number)):
+        for index, batch in enumerate(map(check_same_batch, self._batches.epoch(number))):
             if index % self._shard.world == self._shard.rank:
                 has_any = True
                 yield batch

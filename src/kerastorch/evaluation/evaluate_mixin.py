@@ -141,7 +141,7 @@ class EvaluateMixin(CompileMixin):
             options = report_options(report, model_report.report)
             return model_report.report(self, *given, check_finite=check_finite, workers=workers, **options)
         trainer = self._compiled("evaluate", x, y)
-        parallel = trainer.join_ranks("evaluate")
+        parallel = trainer.join_ranks(f"evaluate(batch_size={batch_size}, steps={steps})")
         feed = trainer.batch_transfer()
         check_keeps_all_rows(x, "evaluate")
         reader = self._batch_reader(trainer, "test_step")

@@ -160,8 +160,10 @@ class ParallelRanks(SingleProcess):
     def begin(self, model: nn.Module, verb: str) -> None:
         told = collectives.gather((verb, _bit_sums(model)))
         if len({verb for verb, _ in told}) > 1:
-            names = ", ".join(f"rank {number}: {one}()" for number, (one, _) in enumerate(told))
-            raise RuntimeError(f"all processes must call the same methods in the same order, and they call {names}.")
+            names = ", ".join(f"rank {number}: {one}" for number, (one, _) in enumerate(told))
+            raise RuntimeError(
+                f"all processes must call the same methods with the same arguments, and they call {names}."
+            )
         if len({total for _, total in told}) > 1:
             self.setup(model)
 

@@ -88,7 +88,7 @@ class PredictMixin(StepMixin):
         """
         trainer, transfer, source = self._prediction_parts(x, "predict", workers)
         check_row_axis(transfer.parts, source, batch_size)
-        parallel = trainer.join_ranks("predict")
+        parallel = trainer.join_ranks(f"predict(batch_size={batch_size}, steps={steps})")
         parallel.check_data(source)
         can_grow = lambda: can_be_measured(modules(self))  # noqa: E731
         batches = eval_batches(source, batch_size, steps, grows=can_grow, shard=parallel.shard)

@@ -98,7 +98,10 @@ def prepare_fit(model: StepMixin, trainer: Trainer, given: FitArguments) -> Prep
     Raises:
         ValueError: An argument is out of its range, or the data do not fit each other, the model or the loss.
     """
-    parallel = trainer.join_ranks("fit")
+    parallel = trainer.join_ranks(
+        f"fit(batch_size={given.batch_size}, epochs={given.epochs}, initial_epoch={given.initial_epoch}, "
+        f"steps_per_epoch={given.steps_per_epoch}, validation_split={given.validation_split})"
+    )
     epochs = epoch_numbers(given.initial_epoch, given.epochs)
     check_frequency(given.validation_freq)
     weights = class_weights(given.class_weight, trainer.compiled_loss.outputs)
