@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.data.batches import Batch, BatchGroup, group_batches
+from kerastorch.data.batch_groups import group_batches
+from kerastorch.data.batches import Batch, BatchGroup
 from kerastorch.training.jit.parameter_buckets import SMALL, make_buckets
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")

@@ -7,7 +7,7 @@ call gathers a piece, the rows of several batches, and the batches are views of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -323,23 +323,6 @@ def _bit_sum_of_piece(piece: Tensor) -> int:
 
 
 _INTEGER_TYPES = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes of an element
-
-
-def group_batches(stream: Iterable[Batch], size: int) -> Iterator[Batch | BatchGroup]:
-    """Yield groups of `size` consecutive batches of equal shapes, and all other batches one by one."""
-    waiting: list[Batch] = []
-    shape = None
-    for batch in stream:
-        if waiting and shape_of(batch) != shape:
-            yield from waiting
-            waiting = []
-        if not waiting:
-            shape = shape_of(batch)
-        waiting.append(batch)
-        if len(waiting) == size:
-            yield BatchGroup(waiting)
-            waiting = []
-    yield from waiting
 
 
 def shape_of(batch: Batch | BatchGroup) -> Any:

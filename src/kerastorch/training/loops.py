@@ -18,7 +18,8 @@ from kerastorch.core.tensor_spec import specs_of
 from kerastorch.core.train_mode import evaluation_mode, training_mode
 from kerastorch.core.trainable import set_frozen_batchnorm_eval, sync_trainable
 from kerastorch.data.adaptive_batch_size import measure_and_adapt
-from kerastorch.data.batches import Batch, Batches, BatchGroup, group_batches
+from kerastorch.data.batch_groups import group_batches
+from kerastorch.data.batches import Batch, Batches, BatchGroup
 from kerastorch.data.loaders import copy_tensors
 from kerastorch.optimizers.step_hooks import unfuse_partly_trained_groups
 from kerastorch.runtime.batch_transfer import BatchTransfer
