@@ -311,3 +311,13 @@ def shut_down_workers(iterator: Any) -> None:
 def worker_processes(iterator: Any) -> list[Any]:
     """Return the worker processes of a `DataLoader`'s iterator, to explain why one has ended."""
     return list(getattr(iterator, "_workers", ()))
+
+
+# --- process groups --------------------------------------------------------------------------------------------
+
+
+def default_store() -> Any:
+    """Return the store of the default process group, in which ranks leave messages that others read later."""
+    from torch.distributed import distributed_c10d  # torch may have been built without it
+
+    return required(distributed_c10d, "_get_default_store")()

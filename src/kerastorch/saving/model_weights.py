@@ -26,6 +26,7 @@ from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.dry_run import DryRun, build_lazy, isolated
 from kerastorch.runtime.input_specs import known_input_specs
 from kerastorch.saving import sharded_weights, weights_file
+from kerastorch.saving.first_rank import write_on_first_rank
 from kerastorch.saving.weights_compatibility import WeightsComparison
 
 
@@ -40,6 +41,18 @@ def save_weights(
     max_bytes = sharded_weights.parse_shard_size(max_shard_size)
     if not _has_all_parameters(modules(module)):
         raise ValueError(f"save_weights: there is nothing to save. {_BUILD}")
+    write_on_first_rank(module, path, lambda: _write_weights(module, path, overwrite, max_bytes))
+
+
+def _write_weights(module: nn.Module, path: Path, overwrite: bool, max_bytes: int | None) -> None:
+    """Write parameters and buffers.
+
+    Args:
+        module: A built module.
+        path: Path of the file.
+        overwrite: Whether existing files are replaced.
+        max_bytes: Largest size of the tensors in one file; `None` for one file.
+    """
     check_writable(path)
     for there in (path, sharded_weights.index_path(path)):
         if not overwrite and there.exists():

@@ -22,6 +22,7 @@ from kerastorch.module.evaluation_weights import evaluation_weights
 from kerastorch.runtime.dry_run import isolated
 from kerastorch.runtime.input_specs import last_input_specs
 from kerastorch.saving import architecture, compile_config
+from kerastorch.saving.first_rank import write_on_first_rank
 from kerastorch.saving.serializer import built_shapes
 from kerastorch.training.trainer import Trainer
 from kerastorch.version import VERSION_KEY, __version__
@@ -45,6 +46,11 @@ def save_model(model: Functional, filepath: str | os.PathLike[str], overwrite: b
         ValueError: The suffix is not `.kt`; a parameter or buffer has no shape yet.
     """
     path = check_model_path(filepath)
+    write_on_first_rank(model, path, lambda: _write_model(model, path, overwrite))
+
+
+def _write_model(model: Functional, path: Path, overwrite: bool) -> None:
+    """Write a model; the arguments are those of `save_model`, checked."""
     check_writable(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists. Pass overwrite=True to replace it, or choose another name.")

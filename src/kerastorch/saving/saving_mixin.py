@@ -35,6 +35,8 @@ class SavingMixin(Functional):
         `load_model(filepath, module=...)` takes the model from you. The file is replaced as a whole: at any time it is
         the old or the new one.
 
+        If several processes train the model together, rank 0 writes the file, and the others return when it is there.
+
         Args:
             filepath: Path of the file, which ends in `.kt`; missing folders are created.
             overwrite: Whether an existing file is replaced. If not, it is an error.

@@ -24,6 +24,8 @@ class WeightsFileMixin(ModuleView):
         `DistributedDataParallel` add. `safetensors.torch.load_file` opens the file. The file is replaced as a whole: at
         any time it is the old or the new one.
 
+        If several processes train the model together, rank 0 writes the file, and the others return when it is there.
+
         Args:
             filepath: Path of the file, which ends in `.safetensors`, such as `"model.weights.safetensors"`; missing
                 folders are created.
