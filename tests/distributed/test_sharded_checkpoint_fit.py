@@ -1,5 +1,6 @@
 """A fit of several processes that is broken off and run again: the bits of one that never was."""
 
+import signal
 import warnings
 
 import pytest
@@ -10,6 +11,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.utils import _pytree as pytree
 
 import kerastorch as kt
+from kerastorch.checkpoint import sharded
 
 ROWS, BATCH, EPOCHS = 58, 10, 3
 X = torch.randn(ROWS, 6, generator=torch.Generator().manual_seed(0))
@@ -230,3 +232,44 @@ def test_another_model_is_an_error_on_all_ranks(two, tmp_path):
     assert two.run(script, tmp_path / "state", 7, make=without_dropout) == [None, None]
     errors = two.run(error_of, tmp_path / "state", make=other_model)
     assert all("Is it of another model?" in error for error in errors)
+
+
+# --- interrupts -------------------------------------------------------------------------------------------------------
+
+
+class SignalOnRank(kt.callbacks.Callback):
+    """A signal that comes to one rank after some batches."""
+
+    every_rank = True
+    state_attributes = ()
+
+    def __init__(self, rank, batches, number):
+        self.rank, self.left, self.number = rank, batches, number
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if not self.left and distributed.get_rank() == self.rank:
+            signal.raise_signal(self.number)
+
+
+def interrupted(folder, rank, batches, number):
+    kt.utils.set_random_seed(1)
+    net = kt.Model(network())
+    net.compile("adam", "cross_entropy")
+    told = [SignalOnRank(rank, batches, number)]
+    try:
+        net.fit(X, Y, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=told, resume=folder, validation_split=0.2)
+    except (KeyboardInterrupt, SystemExit) as error:
+        return type(error).__name__
+    return [weight.tolist() for weight in net.parameters()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_one_rank_saves_the_state_of_all_between_two_batches(number, two, tmp_path):
+    whole = two.run(interrupted, tmp_path / "whole", 0, 0, number)
+    name = "SystemExit" if number == signal.SIGTERM else "KeyboardInterrupt"
+    assert two.run(interrupted, tmp_path / "state", 1, 7, number) == [name, name]
+    path = max((tmp_path / "state").iterdir())
+    saved = sharded.read(path).state["fit"]
+    assert (saved["epoch"], saved["done"]) == (1, 2)
+    assert two.run(interrupted, tmp_path / "state", 0, 0, number) == whole
