@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from torch import nn
 
-from kerastorch.callbacks.base import ALL_HOOKS, Callback
+from kerastorch.callbacks.base import ALL_HOOKS, Callback, Logs
 from kerastorch.callbacks.not_a_callback import not_a_callback
+from kerastorch.callbacks.rank_hooks import check_same_callbacks, end_epoch
 from kerastorch.callbacks.renamed_attributes import adopt_old_names
 from kerastorch.checkpoint.rotation import MakeRotation
 from kerastorch.core.errors import CheckpointError, suggest, unknown, warn
@@ -61,31 +62,33 @@ class CallbackList:
 
     Attributes:
         callbacks: Callbacks of this process, those that replace weights first, checkpointers last.
+        of_all_ranks: The same with those that rank 0 alone runs.
 
     Raises:
         TypeError: An element is not a callback instance, or one of its hooks is misspelt.
+        RuntimeError: The ranks have different callbacks with `every_rank`.
     """
 
     def __init__(
         self, callbacks: Iterable[Callback], model: nn.Module, params: Mapping[str, Any], *, shared: bool = False
     ) -> None:
         self._shared = shared
-        self.callbacks = [one for one in callbacks if rank() == 0 or self._runs_elsewhere(one)]
-        for callback in self.callbacks:
+        self.of_all_ranks = list(callbacks)
+        for callback in self.of_all_ranks:
             _check_callback(callback)
             adopt_old_names(type(callback), stacklevel=2)
-        self.callbacks.sort(key=lambda callback: (callback.is_checkpointer, not callback.replaces_weights))
-        self._hooks = {hook: [f for c in self.callbacks for f in self._functions(c, hook)] for hook in ALL_HOOKS}
-        for callback in self.callbacks:
             callback.set_model(cast("TrainableModel", model))
             callback.set_params(params)
+        self.of_all_ranks.sort(key=lambda callback: (callback.is_checkpointer, not callback.replaces_weights))
+        self.callbacks = [one for one in self.of_all_ranks if rank() == 0 or self._runs_elsewhere(one)]
+        if shared:
+            check_same_callbacks([type(one).__name__ for one in self.callbacks if one.every_rank])
+        self._hooks = {hook: [f for c in self.callbacks for f in self._functions(c, hook)] for hook in ALL_HOOKS}
         self.snapshot_attributes()
 
     def _runs_elsewhere(self, callback: Callback) -> bool:
         """Return whether a callback runs on other ranks than 0."""
-        if self._shared:
-            return getattr(callback, "every_rank", True)  # what is no callback is refused below
-        return not getattr(callback, "first_process_only", False)
+        return callback.every_rank if self._shared else not callback.first_process_only
 
     def _functions(self, callback: Callback, hook: str) -> list[Callable[..., None]]:
         """Return what is called for a hook of a callback."""
@@ -114,6 +117,19 @@ class CallbackList:
         """Call `hook` of every callback that overrides it."""
         for function in self._hooks[hook]:
             function(*args)
+
+    def end_epoch(self, epoch: int, logs: Logs) -> None:
+        """Call `on_epoch_end` of every callback that overrides it; what one adds to the logs, all later ones get.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            logs: Means of the epoch.
+        """
+        if self._shared:
+            calls = [(one, not isinstance(one, _AloneHook)) for one in self._hooks["on_epoch_end"]]
+            end_epoch(calls, epoch, logs)
+        else:
+            self.emit("on_epoch_end", epoch, logs)
 
     def emit_to_all(self, hook: str, *args: Any) -> None:
         """Call `hook` of every callback that overrides it, even if some fail; then raise the first error."""
@@ -153,7 +169,7 @@ class CallbackList:
             name = self._current_class_name(state["class"])
             callback = next((one for one in waiting if type(one).__name__ == name), None)
             if callback is None:
-                if state["state"]:
+                if state["state"] and (rank() == 0 or not self._shared):
                     warn(f"the checkpoint has the state of a {name}, which is not here.")
                 continue
             waiting.remove(callback)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kerastorch.callbacks.base import Logs
 from kerastorch.callbacks.filepath_template import FilepathTemplate
@@ -14,7 +14,11 @@ from kerastorch.callbacks.monitor import MonitorCallback, is_improvement
 from kerastorch.core.console import print_message
 from kerastorch.core.errors import check_float, check_int, mismatch, warn
 from kerastorch.core.overridable_property import overridable_property
+from kerastorch.core.process_group import is_sharded
 from kerastorch.module.evaluation_weights import evaluation_weights
+
+if TYPE_CHECKING:
+    from kerastorch.module.trainable_model import TrainableModel
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -153,6 +157,10 @@ class ModelCheckpoint(MonitorCallback):
         super().load_state_dict(own)
         self._kept = kept
         self._kept.load_state_dict(own["_kept"])
+
+    def set_model(self, model: TrainableModel) -> None:
+        super().set_model(model)
+        self.every_rank = any(map(is_sharded, model.parameters()))  # all ranks take part in gathering the weights
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._seen = False

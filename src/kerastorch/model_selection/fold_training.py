@@ -104,6 +104,8 @@ class HeldOutCurves(Callback):
         values: Name of a log -> its value after each epoch.
     """
 
+    every_rank = True
+
     state_attributes = ("values",)
 
     def __init__(self, task: FoldTask, x: Any, y: Any, arguments: dict[str, Any]) -> None:

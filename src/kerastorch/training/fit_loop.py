@@ -133,7 +133,7 @@ def fit_epochs(
                             validated = loops.evaluate(trainer, data.validation, validation_transfer, callbacks)
                         logs |= with_prefix(validated)
                     state.end_epoch(logs)
-                    callbacks.emit("on_epoch_end", epoch, logs)
+                    callbacks.end_epoch(epoch, logs)
                     trainer.parallel.follow_first(trainer.model, trainer.optimizer_step.optimizers)
                     checkpoint.raise_if_interrupted()
                     if trainer.model.stop_training or epoch == epochs[-1]:

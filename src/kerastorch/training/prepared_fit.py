@@ -125,7 +125,7 @@ def prepare_fit(model: StepMixin, trainer: Trainer, given: FitArguments) -> Prep
     if not overrides(model, "train_step", "test_step"):
         names = log_names(model, trainer, data.validation is not None)
         may_come = partial(may_be_logged, trainer, known=names)
-        check_monitors(listed.callbacks, names, data.validation is not None, may_come)
+        check_monitors(listed.of_all_ranks, names, data.validation is not None, may_come)
     weighting = given.class_weight, given.sample_weight
     record = partial(record_settings, history, trainer, data, weighting, own_callbacks)
     run = FitRun(trainer, data, listed, epochs, transfer, unweighted, given.validation_freq, record)

@@ -18,6 +18,8 @@ class StopAtPlateau(Callback):
     An epoch makes progress if its loss is below the lowest one by a hundredth of the loss of the first epoch.
     """
 
+    every_rank = True
+
     state_attributes = ("_first", "_lowest", "_waited")
 
     def __init__(self) -> None:
