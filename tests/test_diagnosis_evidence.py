@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_diagnosis import EPOCHS, FALLING, circles, fitted, history
+from support.diagnosed import EPOCHS, FALLING, circles, fitted, history
 from torch import nn
 
 import kerastorch as kt
