@@ -91,3 +91,22 @@ def test_other_arguments_on_another_rank_are_an_error_on_all(two):
     for told in two.run(with_other_arguments):
         assert "must call the same methods with the same arguments" in told
         assert "rank 1: fit(batch_size=5, epochs=1" in told
+
+
+def evaluated_with_loader(generator_seed):
+    torch.manual_seed(distributed.get_rank() if distributed.is_initialized() else 0)
+    generator = None if generator_seed is None else torch.Generator().manual_seed(generator_seed)
+    rows = torch.utils.data.TensorDataset(X, Y)
+    loader = torch.utils.data.DataLoader(rows, 7, shuffle=True, generator=generator)
+    model = compiled()
+    torch.manual_seed(distributed.get_rank() if distributed.is_initialized() else 0)
+    try:
+        return model.evaluate(loader, verbose=0)
+    except ValueError as error:
+        return str(error)
+
+
+def test_evaluation_by_turns_compares_the_batches_too(two):
+    for told in two.run(evaluated_with_loader, None):
+        assert told.startswith("the processes have drawn different batches")
+    assert two.run(evaluated_with_loader, 3) == [pytest.approx(evaluated_with_loader(3))] * 2

@@ -6,7 +6,8 @@ prediction, each rank gets whole batches, so that each batch is computed as one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -136,17 +137,22 @@ def check_same_batch(batch: Batch) -> Batch:
     Raises:
         ValueError: The ranks have drawn different batches, on all ranks.
     """
-    described = collectives.gather(describe_arrays(tuple(batch)))
-    for number, other in enumerate(described):
-        if other != described[0]:
-            raise ValueError(
-                f"the processes have drawn different batches: rank 0 has {described[0]}, and rank {number} has "
-                f"{other}. "
-                "A DataLoader that shuffles must do so in the same order in all processes: write DataLoader(..., "
-                "generator=torch.Generator().manual_seed(0)). If each process has data of its own, write compile("
-                "distribution=kerastorch.distribution.DataParallel(shard_data=False))."
-            )
+    _check_same([describe_arrays(tuple(batch))])
     return batch
+
+
+def _check_same(drawn: Sequence[str]) -> None:
+    """Compare the batches that the ranks have drawn, by their descriptions."""
+    first, *others = collectives.gather(drawn)
+    for number, other in enumerate(others, 1):
+        for one, two in itertools.zip_longest(first, other, fillvalue="no batch"):
+            if one != two:
+                raise ValueError(
+                    f"the processes have drawn different batches: rank 0 has {one}, and rank {number} has {two}. A "
+                    "DataLoader that shuffles must do so in the same order in all processes: write DataLoader(..., "
+                    "generator=torch.Generator().manual_seed(0)). If each process has data of its own, write compile("
+                    "distribution=kerastorch.distribution.DataParallel(shard_data=False))."
+                )
 
 
 def _describe(value: Any) -> str:
@@ -266,10 +272,13 @@ class RankTurns:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         batch, has_any = None, False
-        for index, batch in enumerate(map(check_same_batch, self._batches.epoch(number))):
+        drawn: list[str] = []
+        for index, batch in enumerate(self._batches.epoch(number)):
+            drawn.append(describe_arrays(tuple(batch)))
             if index % self._shard.world == self._shard.rank:
                 has_any = True
                 yield batch
+        _check_same(drawn)  # at the end, so that no rank waits for another one that computes
         if batch is not None and not has_any:
             yield RankBatch.of(batch, Share(0, batch_rows(batch.x)))
 
