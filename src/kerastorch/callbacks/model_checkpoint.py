@@ -12,9 +12,9 @@ from kerastorch.callbacks.filepath_template import FilepathTemplate
 from kerastorch.callbacks.kept_files import KeptFiles
 from kerastorch.callbacks.monitor import MonitorCallback, is_improvement
 from kerastorch.core.console import print_message
+from kerastorch.core.distributed_tensors import is_distributed_tensor
 from kerastorch.core.errors import check_float, check_int, mismatch, warn
 from kerastorch.core.overridable_property import overridable_property
-from kerastorch.core.process_group import is_sharded
 from kerastorch.module.evaluation_weights import evaluation_weights
 
 if TYPE_CHECKING:
@@ -160,7 +160,9 @@ class ModelCheckpoint(MonitorCallback):
 
     def set_model(self, model: TrainableModel) -> None:
         super().set_model(model)
-        self.every_rank = any(map(is_sharded, model.parameters()))  # all ranks take part in gathering the weights
+        self.every_rank = any(
+            map(is_distributed_tensor, model.parameters())
+        )  # all ranks take part in gathering the weights
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._seen = False

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed, nn
 
 from kerastorch.core.errors import mismatch, warn
 
@@ -36,11 +36,6 @@ def is_distributed() -> bool:
 def has_process_group() -> bool:
     """Return whether torch's default process group is initialised."""
     return distributed.is_available() and distributed.is_initialized()
-
-
-def is_sharded(tensor: Tensor) -> bool:
-    """Return whether a tensor is a `DTensor`, of which each rank has a part or a copy that torch manages."""
-    return hasattr(tensor, "device_mesh")
 
 
 def is_launched() -> bool:

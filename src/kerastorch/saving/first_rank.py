@@ -13,8 +13,9 @@ from pathlib import Path
 
 from torch import distributed, nn
 
+from kerastorch.core.distributed_tensors import is_distributed_tensor
 from kerastorch.core.errors import CheckpointError
-from kerastorch.core.process_group import is_distributed, is_sharded
+from kerastorch.core.process_group import is_distributed
 from kerastorch.core.torch_private import default_store
 from kerastorch.training.trainer import Trainer
 
@@ -37,7 +38,7 @@ def write_on_first_rank(module: nn.Module, path: Path, write: Callable[[], None]
     """
     trainer: Trainer | None = vars(module).get("_trainer")
     is_joint = trainer is not None and trainer.parallel.saves_together and is_distributed()
-    if not is_joint or any(map(is_sharded, module.parameters())):
+    if not is_joint or any(map(is_distributed_tensor, module.parameters())):
         write()
         return
     if distributed.get_rank() == 0:

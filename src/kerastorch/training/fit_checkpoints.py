@@ -10,7 +10,8 @@ from torch import Size, Tensor
 
 from kerastorch.checkpoint.rotation import CheckpointRotation, Rotation
 from kerastorch.core.collectives import background_group
-from kerastorch.core.process_group import is_alone, is_distributed, is_sharded
+from kerastorch.core.distributed_tensors import is_distributed_tensor
+from kerastorch.core.process_group import is_alone, is_distributed
 from kerastorch.training.trainer import Trainer
 
 
@@ -24,7 +25,7 @@ def make_rotation(trainer: Trainer, folder: Path, keep: int) -> Rotation:
         folder: Folder of the checkpoints.
         keep: Number of checkpoints to keep.
     """
-    divided = {name: weight for name, weight in trainer.model.named_parameters() if is_sharded(weight)}
+    divided = {name: weight for name, weight in trainer.model.named_parameters() if is_distributed_tensor(weight)}
     if not trainer.parallel.saves_together and (not divided or is_alone() or not is_distributed()):
         return CheckpointRotation(folder, keep)
     from kerastorch.checkpoint.sharded_rotation import ShardedRotation  # a second to import

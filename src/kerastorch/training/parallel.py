@@ -14,16 +14,10 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from kerastorch.core import collectives
+from kerastorch.core.distributed_tensors import is_distributed_tensor
 from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import batch_rows, map_structure
-from kerastorch.core.process_group import (
-    initialize,
-    is_distributed,
-    is_sharded,
-    rank,
-    warn_if_not_joined,
-    world_size,
-)
+from kerastorch.core.process_group import initialize, is_distributed, rank, warn_if_not_joined, world_size
 from kerastorch.data.batches import Batch
 from kerastorch.data.data_adapter import DataAdapter
 from kerastorch.data.data_fingerprint import fingerprint
@@ -195,7 +189,7 @@ class ParallelRanks(SingleProcess):
         copy_buffers(model)
 
     def gradient_sync(self, optimizer: TorchOptimizer) -> NoGradientSync:
-        return GradientSync(optimizer, is_sharded)
+        return GradientSync(optimizer, is_distributed_tensor)
 
     def training_step(self, trainer: StepTrainer, step: Step) -> Step:
         return RankStep(trainer, step, self.world)
@@ -273,11 +267,13 @@ def make_parallel(settings: Any, model: nn.Module) -> SingleProcess:
         settings: `compile(distribution=...)`.
         model: The model.
     """
-    if settings is None or (settings == "auto" and _is_set_up(model)):
+    if settings is None:
         return SINGLE_PROCESS
     initialize()
     if not is_distributed():
         warn_if_not_joined()
+        return SINGLE_PROCESS
+    if settings == "auto" and _is_set_up(model):
         return SINGLE_PROCESS
     return ParallelRanks(DataParallel() if settings == "auto" else settings)
 
@@ -285,12 +281,12 @@ def make_parallel(settings: Any, model: nn.Module) -> SingleProcess:
 def _is_set_up(model: nn.Module) -> bool:
     """Return whether a model is wrapped in `DistributedDataParallel`, or has sharded weights."""
     wrapped = any(isinstance(module, nn.parallel.DistributedDataParallel) for module in modules(model))
-    return wrapped or any(is_sharded(weight) for weight in model.parameters())
+    return wrapped or any(is_distributed_tensor(weight) for weight in model.parameters())
 
 
 def _whole_tensors(model: nn.Module) -> list[Tensor]:
     """Return the weights and buffers of which each rank has a whole copy."""
-    return [tensor for tensor in (*model.parameters(), *model.buffers()) if not is_sharded(tensor)]
+    return [tensor for tensor in (*model.parameters(), *model.buffers()) if not is_distributed_tensor(tensor)]
 
 
 def _bit_sums(model: nn.Module) -> tuple[int, ...]:

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from kerastorch.core import collectives
+from kerastorch.core.distributed_tensors import is_distributed_tensor
 from kerastorch.core.module_tree import modules
-from kerastorch.core.process_group import is_sharded, rank
+from kerastorch.core.process_group import rank
 from kerastorch.layers.random_generator import RandomGenerator
 
 _STRIDE = 0x9E3779B97F4A7C15  # far apart from the seeds that users choose
@@ -46,7 +47,7 @@ def own_random_numbers(model: nn.Module) -> Iterator[None]:
 
 def copy_buffers(model: nn.Module) -> None:
     """Give all ranks the buffers of rank 0, such as the running statistics of `BatchNorm`."""
-    collectives.copy_from_first(buffer for buffer in model.buffers() if not is_sharded(buffer))
+    collectives.copy_from_first(buffer for buffer in model.buffers() if not is_distributed_tensor(buffer))
 
 
 def _seed_of_rank(seed: int) -> int:
