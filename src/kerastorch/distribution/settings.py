@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kerastorch.core.errors import check_int, mismatch, unknown
+from kerastorch.core.serialization import Configurable
 
 
 @dataclass(frozen=True)
-class DataParallel:
+class DataParallel(Configurable):
     """Each process has the whole model and computes a part of each batch; gradients are averaged over the processes.
 
     `batch_size` is that of the whole batch. A training is the same as in one process, up to the order in which numbers
@@ -30,7 +31,7 @@ class DataParallel:
 
 
 @dataclass(frozen=True)
-class FullyShard:
+class FullyShard(Configurable):
     """Each process has a part of all weights, of their gradients and of the state of the optimizer (FSDP).
 
     A block of the model gathers its weights when it is called, and each process computes a part of each batch. A
@@ -77,7 +78,7 @@ class FullyShard:
 
 
 @dataclass(frozen=True)
-class TensorParallel:
+class TensorParallel(Configurable):
     """Each process computes a part of the units of some layers, for all rows.
 
     Args:

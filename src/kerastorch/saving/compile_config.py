@@ -27,7 +27,7 @@ from kerastorch.training.trainer import Trainer
 
 _ARGUMENTS = ("loss", "loss_weights", "metrics", "weighted_metrics", "regularizers", "memory_format", "jit_compile",
               "steps_per_execution", "gradients_in_evaluation", "precision",
-              "prepare_batch")  # fmt: skip
+              "prepare_batch", "distribution")  # fmt: skip
 
 
 def encode_compile_args(trainer: Trainer) -> dict[str, Any]:
