@@ -336,6 +336,7 @@ def test_the_public_names_and_signatures_are_frozen():
 def test_what_gives_a_model_away_has_keras_arguments():
     names = ["self", "filepath", "overwrite", "max_shard_size"]
     assert list(inspect.signature(kt.Model.save_weights).parameters) == names
+    assert list(inspect.signature(kt.Model.save).parameters) == names
     assert list(inspect.signature(kt.Model.load_weights).parameters) == ["self", "filepath", "skip_mismatch"]
     assert list(inspect.signature(kt.Model.export).parameters) == [
         "self", "filepath", "format", "verbose", "input_signature",

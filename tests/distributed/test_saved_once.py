@@ -49,6 +49,7 @@ def save(path, verb, seconds=0.0, **options):
         ("save_weights", "model.safetensors", {}, 1),
         ("save_weights", "model.safetensors", {"max_shard_size": "40B"}, 4),
         ("save", "model.kt", {}, 1),
+        ("save", "model.kt", {"max_shard_size": "100B"}, 4),
     ],
 )
 def test_rank_0_writes_and_all_find_the_file(verb, name, options, files, two, tmp_path):

@@ -18,7 +18,7 @@ from kerastorch.core.tensor_spec import TensorSpec
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.errors import CheckpointError
 from kerastorch.runtime.dry_run import isolated
-from kerastorch.saving import architecture, compile_config
+from kerastorch.saving import architecture, compile_config, sharded_model
 from kerastorch.saving.deserializer import build
 from kerastorch.saving.registry import check_custom_objects, known_objects
 from kerastorch.saving.save import SUFFIX
@@ -37,7 +37,8 @@ def load_model(
 ) -> Model:
     """Return the model that `model.save` wrote, on the CPU, in the state it was saved in.
 
-    The file is read as data: nothing is imported, opened or run because the file names it.
+    The file is read as data: nothing is imported or run because the file names it. Other files are only opened if they
+    are safetensors in the same folder, which `model.save(max_shard_size=)` wrote.
 
     Args:
         filepath: Path of a `.kt` file.
@@ -52,8 +53,8 @@ def load_model(
 
     Raises:
         CheckpointError: The file is not a model of kerastorch; it names classes or functions that are not known; it has
-            no architecture and `module` is not given; the weights do not fit the model. `CheckpointCorruptError`, a
-            subclass, means that the file is damaged.
+            no architecture and `module` is not given; the weights do not fit the model; a file with its tensors is
+            missing. `CheckpointCorruptError`, a subclass, means that a file is damaged.
         FileNotFoundError: The file does not exist.
 
     Warns:
@@ -74,6 +75,7 @@ def load_model(
     where = str(path)
     sections = _read_sections(where)
     try:
+        sections = sharded_model.read(path, sections)
         with isolated([]):
             model = _make_model(sections, custom, module, where)
             if compile and "compile" in sections:
@@ -86,7 +88,8 @@ def load_model(
 
 
 _NOT_MODELS = {
-    (".safetensors",): "contains weights only; create the model and call its load_weights.",
+    (".safetensors", ".safetensors.index.json"): "contains weights only; create the model and call its load_weights. "
+    "load_model reads the .kt file that model.save wrote.",
     (".keras", ".h5", ".hdf5"): "is a file of Keras, which is not read; save its weights as .safetensors there.",
     (".pt2", ".onnx"): "is an exported program, which has no model; use a file that model.save wrote.",
     (".pt", ".pth", ".bin", ".pkl", ".ckpt"): "is a pickle, or a zip file with one, as torch.save writes, "
@@ -113,7 +116,7 @@ def _read_sections(where: str) -> dict[str, Any]:
             f"{where} is the checkpoint of a training, which BackupAndRestore wrote; fit(resume=<its folder>) in the "
             "same script resumes it."
         )
-    if "model" not in sections or "weights" not in sections:
+    if "model" not in sections or not {"weights", sharded_model.SECTION} & set(sections):
         raise CheckpointError(f"{where} is an archive of kerastorch, but not of a model; it has {sorted(sections)}.")
     return sections
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from kerastorch.checkpoint import archive_format, module_state
+from kerastorch.checkpoint import module_state
 from kerastorch.checkpoint.write_once import write_once
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules
@@ -21,9 +21,10 @@ from kerastorch.functional.functional_model import Functional
 from kerastorch.module.evaluation_weights import evaluation_weights
 from kerastorch.runtime.dry_run import isolated
 from kerastorch.runtime.input_specs import last_input_specs
-from kerastorch.saving import architecture, compile_config
+from kerastorch.saving import architecture, compile_config, sharded_model
 from kerastorch.saving.first_rank import write_on_first_rank
 from kerastorch.saving.serializer import built_shapes
+from kerastorch.saving.sharded_weights import parse_shard_size
 from kerastorch.training.trainer import Trainer
 from kerastorch.version import VERSION_KEY, __version__
 
@@ -33,23 +34,30 @@ _OTHER_SUFFIXES = (*_WEIGHTS_SUFFIXES, ".keras", ".h5", ".hdf5", ".pt", ".pth", 
                    ".onnx")  # fmt: skip
 
 
-def save_model(model: Functional, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Write architecture, weights, arguments of `compile` and optimizer state to one file, as `Model.save` documents.
+def save_model(
+    model: Functional,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    max_shard_size: int | float | str | None = None,
+) -> None:
+    """Write architecture, weights, arguments of `compile` and optimizer state, as `Model.save` documents.
 
     Args:
         model: The model; all its layers are built.
         filepath: Path of the file, which ends in `.kt`; missing folders are created.
         overwrite: Whether an existing file is replaced.
+        max_shard_size: Largest size of the tensors in one file. Default: one file.
 
     Raises:
         FileExistsError: The file exists and `overwrite` is `False`.
-        ValueError: The suffix is not `.kt`; a parameter or buffer has no shape yet.
+        ValueError: The suffix is not `.kt`; a parameter or buffer has no shape yet; `max_shard_size` is no size.
     """
     path = check_model_path(filepath)
-    write_on_first_rank(model, path, lambda: _write_model(model, path, overwrite))
+    max_bytes = parse_shard_size(max_shard_size)
+    write_on_first_rank(model, path, lambda: _write_model(model, path, overwrite, max_bytes))
 
 
-def _write_model(model: Functional, path: Path, overwrite: bool) -> None:
+def _write_model(model: Functional, path: Path, overwrite: bool, max_bytes: int | None) -> None:
     """Write a model; the arguments are those of `save_model`, checked."""
     check_writable(path)
     if path.exists() and not overwrite:
@@ -60,7 +68,7 @@ def _write_model(model: Functional, path: Path, overwrite: bool) -> None:
     with evaluation_weights(model):
         with isolated(modules(model)):
             sections = _sections(model)
-        write_once(sections, lambda whole: archive_format.write(path, whole), path)
+        write_once(sections, lambda whole: sharded_model.write(path, whole, max_bytes), path)
 
 
 def check_model_path(filepath: str | os.PathLike[str]) -> Path:
@@ -82,7 +90,7 @@ def check_model_path(filepath: str | os.PathLike[str]) -> Path:
 
 
 def _sections(model: Functional) -> dict[str, Any]:
-    """Return the sections of the archive by name."""
+    """Return the sections of the file by name."""
     trainer: Trainer | None = vars(model).get("_trainer")
     written, why = _encode_architecture(model)
     specs = last_input_specs(model)

@@ -28,8 +28,13 @@ class SavingMixin(Functional):
             register(cls, f"kerastorch.{cls.__name__}")
 
     @public_api
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the model to one file: architecture, weights, arguments of `compile`, and state of the optimizer.
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        max_shard_size: int | float | str | None = None,
+    ) -> None:
+        """Write the model to a file: architecture, weights, arguments of `compile`, and state of the optimizer.
 
         The file holds no program. What would need one, such as a `lambda`, is left out with a warning; then
         `load_model(filepath, module=...)` takes the model from you. The file is replaced as a whole: at any time it is
@@ -40,17 +45,21 @@ class SavingMixin(Functional):
         Args:
             filepath: Path of the file, which ends in `.kt`; missing folders are created.
             overwrite: Whether an existing file is replaced. If not, it is an error.
+            max_shard_size: Largest size of the tensors in one file: a number of GB (10**9 bytes), or a text such as
+                `"500MB"`. If weights and optimizer state need more, they are written to files beside the model's, such
+                as `model.kt-00001-of-00002.safetensors`, which `load_model` needs, too. `load_weights` reads the
+                weights alone by `model.kt.safetensors.index.json`, an index as that of Hugging Face. Default: one file.
 
         Raises:
             FileExistsError: The file exists and `overwrite` is `False`.
-            ValueError: The suffix is not `.kt`; the model is not built.
+            ValueError: The suffix is not `.kt`; the model is not built; `max_shard_size` is no size.
 
         Warns:
             UserWarning: The architecture or the arguments of `compile` cannot be written; the message gives the reason.
         """
         from kerastorch.saving.save import save_model  # rarely used, so imported late
 
-        save_model(self, filepath, overwrite)
+        save_model(self, filepath, overwrite, max_shard_size)
 
     def get_config(self) -> dict[str, Any]:
         """Return the config, from which `from_config` makes another model like this one, with new weights.

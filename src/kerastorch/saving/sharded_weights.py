@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -26,6 +26,14 @@ INDEX_SUFFIX = weights_file.SUFFIX + ".index.json"
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
+
+
+class WrittenFile(NamedTuple):
+    """A file with a part of the entries of a state dict: its name, its SHA-256, and the names of the entries."""
+
+    name: str
+    sha: str
+    entries: list[str]
 
 
 def parse_shard_size(value: Any) -> int | None:
@@ -68,24 +76,46 @@ def write(path: Path, state: Mapping[str, Any], max_bytes: int | None) -> None:
     Raises:
         TypeError: The format cannot hold an entry; the message names it.
     """
-    groups = _divide(state, max_bytes)
     index = index_path(path)
     old = _files_of(index)
-    if len(groups) == 1:
+    if max_bytes is None or size_of(state) <= max_bytes or len(state) == 1:
         weights_file.write(path, state)
         index.unlink(missing_ok=True)
     else:
-        names = _free_names(path, len(groups))
-        for name, group in zip(names, groups, strict=True):
-            weights_file.write(path.with_name(name), {entry: state[entry] for entry in group})
-        listed = {entry: name for name, group in zip(names, groups, strict=True) for entry in group}
-        size = sum(_size(name, value) for name, value in state.items())
-        metadata = {"total_size": size, VERSION_KEY: __version__}
-        content = json.dumps({"metadata": metadata, "weight_map": listed}, ensure_ascii=False, indent=2)
-        atomic_file.write(index, [content.encode()])
+        write_index(index, state, write_files(path, state, max_bytes))
         path.unlink(missing_ok=True)
     for one in old:
         one.unlink(missing_ok=True)
+
+
+def write_files(path: Path, state: Mapping[str, Any], max_bytes: int) -> list[WrittenFile]:
+    """Write the entries of a state dict to files under names that no file has; return them in order.
+
+    Args:
+        path: Path that one file would have; the names of the files are derived from it.
+        state: Entries by name.
+        max_bytes: Largest size of the tensors in one file. A tensor that is larger has a file of its own.
+    """
+    groups = _divide(state, max_bytes)
+    names = _free_names(path, len(groups))
+    return [
+        WrittenFile(name, weights_file.write(path.with_name(name), {entry: state[entry] for entry in group}), group)
+        for name, group in zip(names, groups, strict=True)
+    ]
+
+
+def write_index(index: Path, state: Mapping[str, Any], files: Iterable[WrittenFile]) -> None:
+    """Write the index of the files that have the entries of a state dict.
+
+    Args:
+        index: Path of the index.
+        state: Entries by name.
+        files: The files.
+    """
+    listed = {entry: file.name for file in files for entry in file.entries}
+    metadata = {"total_size": size_of(state), VERSION_KEY: __version__}
+    content = json.dumps({"metadata": metadata, "weight_map": listed}, ensure_ascii=False, indent=2)
+    atomic_file.write(index, [content.encode()])
 
 
 def read(index: Path) -> dict[str, Any]:
@@ -116,9 +146,18 @@ def _read_index(index: Path) -> dict[str, str]:
     if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
         raise damaged_file(str(index), "it has no 'weight_map'")
     for name in set(listed.values()):
-        if Path(name).name != name or "\\" in name or not name.endswith(weights_file.SUFFIX):
-            raise CheckpointError(f"{index} lists {name!r}; only safetensors files beside the index are read.")
+        check_file_name(index, name)
     return listed
+
+
+def check_file_name(index: Path, name: str) -> None:
+    """Raise an error unless the name in an index is that of a safetensors file beside it.
+
+    Raises:
+        CheckpointError: It is another name.
+    """
+    if Path(name).name != name or "\\" in name or not name.endswith(weights_file.SUFFIX):
+        raise CheckpointError(f"{index} lists {name!r}; only safetensors files beside the index are read.")
 
 
 def _files_of(index: Path) -> list[Path]:
@@ -129,18 +168,23 @@ def _files_of(index: Path) -> list[Path]:
         return []
 
 
-def _divide(state: Mapping[str, Any], max_bytes: int | None) -> list[list[str]]:
+def _divide(state: Mapping[str, Any], max_bytes: int) -> list[list[str]]:
     """Return the names of the entries of each file, in their order."""
-    groups: list[list[str]] = [[]]
+    groups: list[list[str]] = []
     filled = 0
     for name, value in state.items():
         size = _size(name, value)
-        if max_bytes is not None and groups[-1] and filled + size > max_bytes:
+        if not groups or filled + size > max_bytes:
             groups.append([])
             filled = 0
         groups[-1].append(name)
         filled += size
     return groups
+
+
+def size_of(state: Mapping[str, Any]) -> int:
+    """Return the bytes of the tensors in a state dict."""
+    return sum(_size(name, value) for name, value in state.items())
 
 
 def _size(name: str, value: Any) -> int:

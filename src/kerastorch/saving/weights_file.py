@@ -56,8 +56,11 @@ def check_weights_path(filepath: str | os.PathLike[str]) -> Path:
     return path
 
 
-def write(path: Path, state: Mapping[str, Any]) -> None:
+def write(path: Path, state: Mapping[str, Any]) -> str:
     """Write the entries of a state dict; extra states of modules, which are not tensors, go into the metadata.
+
+    Returns:
+        The SHA-256 that the file has in its metadata.
 
     Raises:
         TypeError: The format cannot hold a tensor or an extra state; the message names it.
@@ -71,14 +74,19 @@ def write(path: Path, state: Mapping[str, Any]) -> None:
         named |= {name: _on_cpu(name, value) for name, value in packed.tensors.items()}
     metadata[_SHA] = _sha(named, metadata)
     atomic_file.write(path, safetensors_codec.encode(named, metadata))
+    return metadata[_SHA]
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, sha: str | None = None) -> dict[str, Any]:
     """Return the entries of a safetensors file; the checksum of a file that kerastorch wrote is verified.
+
+    Args:
+        path: Path of the file.
+        sha: What `write` returned for it. Default: any file is read.
 
     Raises:
         CheckpointCorruptError: The file is damaged, or is not safetensors.
-        CheckpointError: It is a file of another kind, or not a regular file.
+        CheckpointError: It is a file of another kind, or not a regular file, or not the one with that SHA-256.
         FileNotFoundError: The file does not exist.
     """
     data = atomic_file.read(path, follow_symlinks=True)
@@ -86,11 +94,13 @@ def read(path: Path) -> dict[str, Any]:
         if data[: len(begin)] == begin:
             raise CheckpointError(f"{path} is no safetensors, whatever its name says, but {what}.")
     named, metadata = safetensors_codec.decode(data, str(path))
-    if not {VERSION_KEY, _SHA} & set(metadata):  # another library wrote the file
+    if sha is None and not {VERSION_KEY, _SHA} & set(metadata):  # another library wrote the file
         return {**named}
     # one of the two keys without the other is damage, not a file of another library
     if VERSION_KEY not in metadata or metadata.get(_SHA) != _sha(named, metadata):
         raise CheckpointCorruptError(f"{path} is damaged: it does not have the SHA-256 that was written.")
+    if sha is not None and metadata[_SHA] != sha:
+        raise CheckpointError(f"{path} is the file of another save; copy all files of a save together.")
     if _EXTRA not in metadata:
         return {**named}
     written = parse_json(memoryview(metadata[_EXTRA].encode()), str(path))
