@@ -37,7 +37,7 @@ slow: $(VENV)/.dev ## the tests that take long
 	$(PYTEST) -m slow --timeout 1200
 
 distributed: $(VENV)/.dev ## all cases in two and three processes on this machine; the table is in docs/distributed.md
-	$(PYTEST) tests/distributed -m "distributed or not distributed" --timeout 1200
+	$(PYTEST) tests/distributed -m "distributed or not distributed" --timeout 1200 --distributed-table docs/distributed.md
 
 faults: $(VENV)/.dev ## break it on purpose, with the full numbers; the table goes into docs/reliability.md
 	$(PYTEST) -m "faults or not faults" tests/faults --faults-table docs/reliability.md
