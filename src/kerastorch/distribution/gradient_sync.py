@@ -18,6 +18,7 @@ from kerastorch.core.torch_optimizer_private import run_pre_hook_first
 from kerastorch.optimizers.step_hooks import TorchOptimizer, optimizer_parameters
 
 BUCKET_BYTES = 25 * 2**20  # as in DistributedDataParallel: large enough for the bandwidth, small enough to overlap
+FIRST_BUCKET_BYTES = 2**20  # the first one of a backward pass is small, so that sending begins early
 
 
 class NoGradientSync:
@@ -61,8 +62,8 @@ class _Bucket:
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
         self.weights = weights
-        self._sizes = [weight.numel() for weight in weights]
-        self._flat: Tensor | None = None
+        self._sizes = [*(weight.numel() for weight in weights), len(weights)]
+        self._parts: Sequence[Tensor] = ()  # of the flat tensor that was sent
         self._work: Any = None
         self.ready: set[int] = set()  # numbers of the weights whose gradients exist
         self._is_stale = False  # a gradient has changed since it was sent
@@ -72,39 +73,38 @@ class _Bucket:
         """Return whether all gradients exist."""
         return len(self.ready) == len(self.weights)
 
-    @property
-    def is_sent(self) -> bool:
-        """Return whether the gradients were sent."""
-        return self._work is not None
-
     def mark(self, index: int) -> None:
         """Record that autograd has written a gradient."""
-        if index in self.ready and self.is_sent:
+        if self._work is not None and index in self.ready:
             self._is_stale = True
         self.ready.add(index)
 
     def send(self, world: int) -> None:
-        """Begin to sum the gradients over all ranks; those that are missing here are zero."""
+        """Begin to sum the gradients over all ranks; those that are missing here are zero.
+
+        The flat tensor is a new one for each step, because the gradients of the last step may still be in use.
+        """
         first = self.weights[0]
+        flat = torch.empty(sum(self._sizes), dtype=first.dtype, device=first.device)
         # the last elements count the ranks that have each gradient, below zero for sparse ones
-        flat = torch.empty(sum(self._sizes) + len(self.weights), dtype=first.dtype, device=first.device)
-        *parts, present = flat.split([*self._sizes, len(self.weights)])
+        *parts, present = self._parts = flat.split_with_sizes(self._sizes)
         present.fill_(1.0)
-        for index, (part, weight) in enumerate(zip(parts, self.weights, strict=True)):
-            if weight.grad is None:
-                part.zero_()
-                present[index] = 0.0
-            else:
-                gradient = weight.grad.detach()
-                part.copy_(gradient.to_dense().reshape(-1))
+        with torch.no_grad():
+            for index, (part, weight) in enumerate(zip(parts, self.weights, strict=True)):
+                gradient = weight.grad
+                if gradient is None:
+                    part.zero_()
+                    present[index] = 0.0
+                    continue
                 if gradient.is_sparse:
+                    gradient = gradient.to_dense()
                     present[index] = -1.0
-        flat[: -len(self.weights)].div_(world)
-        self._flat, self._is_stale = flat, False
+                torch.div(gradient, world, out=part.view(weight.shape))  # before the sum, which float16 might not hold
+        self._is_stale = False
         self._work = distributed.all_reduce(flat, async_op=True)
 
     def receive(self, world: int) -> None:
-        """Write the means to the gradients. A weight that has a gradient on no rank gets none.
+        """Replace the gradients by the means. A weight that has a gradient on no rank gets none.
 
         A sparse gradient is sent whole, since the ranks have different rows of it, and stays sparse.
         """
@@ -112,27 +112,31 @@ class _Bucket:
             self._work.wait()
             self.send(world)
         self._work.wait()
-        assert self._flat is not None
-        *parts, present = self._flat.split([*self._sizes, len(self.weights)])
-        missing = [index for index, weight in enumerate(self.weights) if weight.grad is None]
-        counts = dict(enumerate(present.tolist())) if missing else {}
-        with torch.no_grad():
-            for index, (part, weight) in enumerate(zip(parts, self.weights, strict=True)):
-                mean = part.view_as(weight)
-                if weight.grad is not None and not weight.grad.is_sparse:
-                    weight.grad.copy_(mean)
-                elif weight.grad is not None:
-                    weight.grad = mean.to_sparse(weight.grad.sparse_dim())
-                elif counts[index]:
-                    weight.grad = mean.clone() if counts[index] > 0 else mean.to_sparse(1)
+        *parts, present = self._parts
+        counts: list[Any] = []
+        for index, (part, weight) in enumerate(zip(parts, self.weights, strict=True)):
+            mean, gradient = part.view(weight.shape), weight.grad
+            if gradient is None:
+                counts = counts or present.tolist()
+                count = counts[index].real
+                if count:
+                    weight.grad = _like(weight, mean) if count > 0 else mean.to_sparse(1)
+            else:
+                weight.grad = mean.to_sparse(gradient.sparse_dim()) if gradient.is_sparse else _like(weight, mean)
+        self._work = None
         self.reset()
 
     def reset(self) -> None:
         """Forget the gradients; what was sent is waited for, since the other ranks have sent it, too."""
         if self._work is not None:
             self._work.wait()
-        self._flat = self._work = None
-        self.ready, self._is_stale = set(), False
+        self._parts, self._work, self._is_stale = (), None, False
+        self.ready.clear()
+
+
+def _like(weight: Tensor, mean: Tensor) -> Tensor:
+    """Return a gradient in the memory format of its weight; a part of the flat tensor if that has it."""
+    return mean if weight.is_contiguous() else torch.empty_like(weight, requires_grad=False).copy_(mean)
 
 
 class GradientSync(NoGradientSync):
@@ -149,42 +153,48 @@ class GradientSync(NoGradientSync):
     def __init__(self, optimizer: TorchOptimizer, is_synchronised: Callable[[Tensor], bool]) -> None:
         self._optimizer, self._is_synchronised = optimizer, is_synchronised
         self._world = distributed.get_world_size()
-        self._weights: list[Tensor] = []
         self._buckets: list[_Bucket] = []
+        self._watched: _Identity = [], []  # all weights of the optimizer when those of the buckets were chosen
         self._next = 0  # number of the bucket that is sent next
         self._is_due = True
+        self._is_within = False  # between `begin` and `finish`
         self._handles: list[Any] = []
+        self._step_hook: Any = None
 
     def attach(self) -> None:
-        weights = self._trained()
-        if self._handles and _same(weights, self._weights):
+        watched = _identity(self._optimizer)
+        if self._handles and watched == self._watched:
             return
         self.detach()
-        self._weights, self._buckets = weights, _buckets(weights)
+        weights = [
+            weight
+            for weight in optimizer_parameters(self._optimizer)
+            if weight.requires_grad and not self._is_synchronised(weight)
+        ]
+        self._watched, self._buckets = watched, _buckets(weights)
         for bucket in self._buckets:
             for index, weight in enumerate(bucket.weights):
                 hook = partial(self._after_gradient, bucket, index)
                 self._handles.append(weight.register_post_accumulate_grad_hook(hook))
-        # a step of the user's that calls `backward` and `optimizer.step` itself
-        handle = self._optimizer.register_step_pre_hook(self._before_step)
-        run_pre_hook_first(self._optimizer, handle)
-        self._handles.append(handle)
 
     def detach(self) -> None:
         self._reset()
         for handle in self._handles:
             handle.remove()
-        self._handles, self._weights, self._buckets = [], [], []
+        if self._step_hook is not None:
+            self._step_hook.remove()
+        self._handles, self._buckets, self._step_hook = [], [], None
 
     def begin(self, *, is_due: bool) -> None:
         self._reset()
-        self._is_due = is_due
+        self._is_due, self._is_within = is_due, True
 
     def finish(self) -> None:
+        self._is_within = False
         if not self._is_due:
             return
-        if not _same(weights := self._trained(), self._weights):  # some were frozen or unfrozen within the epoch
-            self.attach() if weights else self.detach()
+        if _identity(self._optimizer) != self._watched:  # some were frozen or unfrozen within the epoch
+            self.attach()
         for bucket in self._buckets[self._next :]:
             bucket.send(self._world)
         for bucket in self._buckets:
@@ -196,20 +206,16 @@ class GradientSync(NoGradientSync):
         distributed.all_reduce(total)
         return total / self._world
 
-    def _trained(self) -> list[Tensor]:
-        return [
-            weight
-            for weight in optimizer_parameters(self._optimizer)
-            if weight.requires_grad and not self._is_synchronised(weight)
-        ]
-
     def _after_gradient(self, bucket: _Bucket, index: int, weight: Tensor) -> None:
-        if not self._is_due:
-            return
-        bucket.mark(index)
-        while self._next < len(self._buckets) and self._buckets[self._next].is_full:
-            self._buckets[self._next].send(self._world)
-            self._next += 1
+        if not self._is_within and self._step_hook is None:
+            # a step of the user's that calls `backward` and `optimizer.step` itself
+            self._step_hook = self._optimizer.register_step_pre_hook(self._before_step)
+            run_pre_hook_first(self._optimizer, self._step_hook)
+        if self._is_due:
+            bucket.mark(index)
+            while self._next < len(self._buckets) and self._buckets[self._next].is_full:
+                self._buckets[self._next].send(self._world)
+                self._next += 1
 
     def _before_step(self, *_: Any) -> None:
         if any(bucket.ready for bucket in self._buckets):
@@ -219,11 +225,16 @@ class GradientSync(NoGradientSync):
     def _reset(self) -> None:
         for bucket in self._buckets:
             bucket.reset()
-        self._next, self._is_due = 0, True
+        self._next, self._is_due, self._is_within = 0, True, False
 
 
-def _same(first: Sequence[Tensor], second: Sequence[Tensor]) -> bool:
-    return len(first) == len(second) and all(one is two for one, two in zip(first, second, strict=True))
+_Identity = tuple[list[int], list[bool]]
+
+
+def _identity(optimizer: TorchOptimizer) -> _Identity:
+    """Return what tells whether the weights that an optimizer trains are still the same ones."""
+    weights = optimizer_parameters(optimizer)
+    return list(map(id, weights)), [weight.requires_grad for weight in weights]
 
 
 def _buckets(weights: Sequence[Tensor]) -> list[_Bucket]:
@@ -231,10 +242,9 @@ def _buckets(weights: Sequence[Tensor]) -> list[_Bucket]:
     found: list[_Bucket] = []
     running: dict[Any, list[Tensor]] = {}
     for weight in reversed(weights):
-        kind = weight.dtype, weight.device
-        held = running.setdefault(kind, [])
-        if held and sum(one.nbytes for one in held) + weight.nbytes > BUCKET_BYTES:
-            found.append(_Bucket(held))
-            held = running[kind] = []
+        held = running.setdefault((weight.dtype, weight.device), [])
         held.append(weight)
+        if sum(one.nbytes for one in held) >= (BUCKET_BYTES if found else FIRST_BUCKET_BYTES):
+            found.append(_Bucket(held))
+            running[weight.dtype, weight.device] = []
     return [*found, *(_Bucket(held) for held in running.values() if held)]
