@@ -160,9 +160,8 @@ class ModelCheckpoint(MonitorCallback):
 
     def set_model(self, model: TrainableModel) -> None:
         super().set_model(model)
-        self.every_rank = any(
-            map(is_distributed_tensor, model.parameters())
-        )  # all ranks take part in gathering the weights
+        is_divided = model.trainer.parallel.divides_weights or any(map(is_distributed_tensor, model.parameters()))
+        self.every_rank = is_divided  # all ranks take part in gathering the weights
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._seen = False

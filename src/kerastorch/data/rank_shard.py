@@ -19,6 +19,7 @@ from kerastorch.core import collectives
 from kerastorch.core.nested import batch_rows, map_structure
 from kerastorch.data.array_digest import describe_arrays
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, Resumable
+from kerastorch.data.loaders import copy_tensors
 from kerastorch.data.prefetch import Prefetcher
 
 
@@ -61,10 +62,12 @@ class RowShard:
     Args:
         rank: Number of the rank, from 0.
         world: Number of ranks.
+        in_step: Whether all ranks must evaluate the same number of batches of a stream, at the same time.
     """
 
     rank: int
     world: int
+    in_step: bool = False
 
     def part(self, count: int) -> range:
         """Return the numbers of the items, of `count`, that this rank gets: contiguous, and at most one more or less.
@@ -246,7 +249,8 @@ class RankSlices:
 class RankTurns:
     """Batches that are evaluated by turns: batch `i` by rank `i % world`.
 
-    Each rank reads all batches, since nothing tells how many there are. A rank that gets none is idle once.
+    Each rank reads all batches, since nothing tells how many there are. A rank that gets none is idle once, or in each
+    turn if all ranks must be in step.
 
     Args:
         batches: The whole batches, which must be the same on all ranks.
@@ -271,6 +275,18 @@ class RankTurns:
         return None if known is None else max(1, len(range(self._shard.rank, known, self._shard.world)))
 
     def epoch(self, number: int) -> Iterator[Batch]:
+        return self._in_step(number) if self._shard.in_step else self._at_own_pace(number)
+
+    def _in_step(self, number: int) -> Iterator[Batch]:
+        batches = self._batches.epoch(number)
+        if self.transient:
+            batches = map(copy_tensors, batches)
+        while turn := list(itertools.islice(batches, self._shard.world)):
+            _check_same([describe_arrays(tuple(batch)) for batch in turn])
+            has_own = self._shard.rank < len(turn)
+            yield turn[self._shard.rank] if has_own else RankBatch.of(turn[0], Share(0, batch_rows(turn[0].x)))
+
+    def _at_own_pace(self, number: int) -> Iterator[Batch]:
         batch, has_any = None, False
         drawn: list[str] = []
         for index, batch in enumerate(self._batches.epoch(number)):

@@ -6,9 +6,9 @@ from kerastorch.core.absent_names import absent_name
 from kerastorch.core.keras_names import DISTRIBUTION
 from kerastorch.core.process_group import initialize, rank, world_size
 from kerastorch.distribution.main_first import main_first
-from kerastorch.distribution.settings import DataParallel
+from kerastorch.distribution.settings import DataParallel, FullyShard, TensorParallel
 
-__all__ = ["DataParallel", "initialize", "main_first", "rank", "world_size"]
+__all__ = ["DataParallel", "FullyShard", "TensorParallel", "initialize", "main_first", "rank", "world_size"]
 
 
 def __dir__() -> list[str]:

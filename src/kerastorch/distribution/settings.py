@@ -52,7 +52,8 @@ class FullyShard(Configurable):
         TypeError: `shard` is no list of patterns and no integer.
         ValueError: An argument is out of its bounds.
 
-    >>> FullyShard(shard=["blocks.*"], precision="bf16").shard
+    >>> import kerastorch as kt
+    >>> kt.distribution.FullyShard(shard=["blocks.*"], precision="bf16").shard
     ('blocks.*',)
     """
 
@@ -92,7 +93,8 @@ class TensorParallel(Configurable):
         TypeError: `plan` is no dict of texts.
         ValueError: It is empty, or a value is another one.
 
-    >>> TensorParallel({"*.q": "column", "*.o": "row"}).plan["*.o"]
+    >>> import kerastorch as kt
+    >>> kt.distribution.TensorParallel({"*.q": "column", "*.o": "row"}).plan["*.o"]
     'row'
     """
 
@@ -118,7 +120,7 @@ def check_distribution(given: Any) -> Any:
         ValueError: It is another name.
         TypeError: It is something else.
     """
-    if given is None or isinstance(given, DataParallel) or given == "auto":
+    if given is None or isinstance(given, (DataParallel, FullyShard, TensorParallel)) or given == "auto":
         return given
     if isinstance(given, str):
         raise ValueError(unknown("distribution", given, ["auto"]))

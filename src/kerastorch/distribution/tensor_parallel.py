@@ -23,6 +23,7 @@ from kerastorch.layers.core import Dense
 from kerastorch.layers.embedding import Embedding
 
 _LINEAR, _EMBEDDING = (nn.Linear, Dense), (nn.Embedding, Embedding)
+_DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 _DIVIDED_AXES = {("linear", "column"): 0, ("linear", "row"): 1, ("embedding", "column"): 1, ("embedding", "row"): 0}
 
 
@@ -55,9 +56,16 @@ def apply(model: nn.Module, settings: TensorParallel, mesh: Any = None) -> None:
         if not is_distributed_tensor(named[name].weight):
             _divide(named[name], how, mesh)
     for name, part in named.items():
-        if name not in chosen and next(part.parameters(recurse=False), None) is not None:
+        if name not in chosen and _needs_whole_inputs(part, mesh):
             part.register_forward_pre_hook(_gather_inputs, with_kwargs=True)
     root.register_forward_hook(_gather_outputs)
+
+
+def _needs_whole_inputs(part: nn.Module, mesh: Any) -> bool:
+    """Return whether a module has whole weights, or draws random numbers that torch cannot divide on the CPU."""
+    if next(part.parameters(recurse=False), None) is not None or "_draws" in vars(part):
+        return True
+    return isinstance(part, _DROPOUT) and mesh.device_type == "cpu"
 
 
 def find_layers(root: nn.Module, plan: Mapping[str, str], world: int) -> dict[str, str]:

@@ -152,7 +152,7 @@ class EvaluateMixin(CompileMixin):
         batches = eval_batches(source, batch_size, steps, grows=self._row_by_row, shard=parallel.shard)
         own = to_list(callbacks)
         listed = [*own, *make_progress_callbacks(verbose, "Evaluate")]
-        told = CallbackList(listed, self, _steps(verbose, batches), shared=parallel.merges_metrics)
+        told = CallbackList(listed, self, _steps(verbose, batches), shared=parallel.is_joint)
         with model_lock(self, "evaluate", alone=bool(own)):
             within_fit = is_fitting(self)  # a callback evaluates the whole: it may keep the numbers
             with nullcontext() if within_fit else trainer.interrupt.watch():

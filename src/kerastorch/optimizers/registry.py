@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -173,9 +173,25 @@ def replace_parameters(optimizer: TorchOptimizer, config: Any, params: list[Any]
     for group, some in zip(groups, divided, strict=True):
         if list(map(id, group["params"])) == list(map(id, some)):
             continue
-        group["params"] = some
-        if group.get("fused") and (sparse or not is_fusable(some)):
-            group["fused"] = False
+        _set_parameters(group, some, sparse=sparse)
+
+
+def exchange_parameters(optimizer: TorchOptimizer, new: Mapping[int, Any]) -> None:
+    """Put other parameters in the place of those that an optimizer holds; its state is lost.
+
+    Args:
+        optimizer: The optimizer.
+        new: The new parameters, by the `id` of the old ones; others stay.
+    """
+    for group in optimizer.param_groups:
+        _set_parameters(group, [new.get(id(one), one) for one in group["params"]])
+    optimizer.state.clear()
+
+
+def _set_parameters(group: dict[str, Any], params: list[Any], *, sparse: bool = False) -> None:
+    group["params"] = params
+    if group.get("fused") and (sparse or not is_fusable(params)):
+        group["fused"] = False
 
 
 def _factory_with_learning_rate(factory: Factory) -> Factory:

@@ -37,7 +37,7 @@ def write_on_first_rank(module: nn.Module, path: Path, write: Callable[[], None]
         CheckpointError: On the other ranks, if rank 0 could not write the file, or has not in time.
     """
     trainer: Trainer | None = vars(module).get("_trainer")
-    is_joint = trainer is not None and trainer.parallel.saves_together and is_distributed()
+    is_joint = trainer is not None and trainer.parallel.is_joint and is_distributed()
     if not is_joint or any(map(is_distributed_tensor, module.parameters())):
         write()
         return

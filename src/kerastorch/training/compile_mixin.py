@@ -142,6 +142,9 @@ class CompileMixin(StepMixin):
             "gradients_in_evaluation": gradients_in_evaluation, "precision": mixed.policy.name,
             "prepare_batch": check_prepare_batch(prepare_batch), "distribution": check_distribution(distribution),
         }  # fmt: skip
+        before = self._trainer
+        if distribution == "auto" and before is not None and before.parallel.divides_weights:
+            distribution = before.distribution  # its weights stay divided
         self._trainer = Trainer(
             self,
             settings,
@@ -155,7 +158,7 @@ class CompileMixin(StepMixin):
             compile_args=compile_args,
             precision=mixed,
             distribution=distribution,
-            completed_fits=0 if self._trainer is None else self._trainer.state.completed_fits,
+            completed_fits=0 if before is None else before.state.completed_fits,
         )
 
     @property

@@ -26,7 +26,7 @@ def make_rotation(trainer: Trainer, folder: Path, keep: int) -> Rotation:
         keep: Number of checkpoints to keep.
     """
     divided = {name: weight for name, weight in trainer.model.named_parameters() if is_distributed_tensor(weight)}
-    if not trainer.parallel.saves_together and (not divided or is_alone() or not is_distributed()):
+    if not trainer.parallel.is_joint and (not divided or is_alone() or not is_distributed()):
         return CheckpointRotation(folder, keep)
     from kerastorch.checkpoint.sharded_rotation import ShardedRotation  # a second to import
 

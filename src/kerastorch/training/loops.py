@@ -136,7 +136,7 @@ def evaluate(
         callbacks: Their test hooks are called.
         interruptible: Ctrl-C ends the pass; an evaluation by a callback within `fit` is not interrupted.
     """
-    stream = trainer.prepared(batches, transfer, 0)
+    stream = trainer.parallel.evaluation_stream(trainer.prepared(batches, transfer, 0))
     trainer.find_penalties()
     model = trainer.model
     with (
@@ -152,7 +152,7 @@ def evaluate(
     ):
         callbacks.emit("on_test_begin", {})
         mixed = trainer.precision.around(step_of(trainer, "test_step"), trainer.device_type())
-        counted = trainer.parallel.evaluation_step(mixed)
+        counted = trainer.parallel.evaluation_step(trainer, mixed)
         step = limited_step(trainer, measure_and_adapt(counted, batches, row_by_row=False), "test")
         state = TrainState()
         logs = epoch(trainer, metrics, stream, transfer, step, callbacks, "test", state, interruptible=interruptible)
@@ -179,7 +179,7 @@ def predict(
         take: Called with the outputs of each batch, on the device, and its number of rows.
         sampling: How often the outputs of a batch are computed.
     """
-    stream = trainer.prepared(batches, transfer, 0)
+    stream = trainer.parallel.evaluation_stream(trainer.prepared(batches, transfer, 0))
     with predicting(trainer, transfer.parts), sampling.modes(trainer.model):
         step = measure_and_adapt(sampling.step(prediction_step(trainer)), batches, row_by_row=True)
         has_hooks = callbacks.has_hook("on_predict_batch_begin", "on_predict_batch_end")

@@ -141,6 +141,8 @@ def _half(error: Exception, trainer: Trainer, x: Any, rows: int) -> int:
     """Return the half of the rows of a part for which memory ran out, or raise the error if that does not help."""
     if not is_out_of_memory(error):
         raise_with_context(error, trainer.model, x)
+    if trainer.parallel.divides_weights:
+        refuse(error, "the weights are divided among the processes, which must compute the same number of batches")
     if rows == 1:
         refuse(error, "a single row does not fit into memory")
     if not can_be_split(x, batch_rows(x)):

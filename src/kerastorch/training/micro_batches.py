@@ -60,6 +60,8 @@ def why_not_exact(trainer: Trainer, batch: Batch, phase: str) -> str:
     for name in (f"{phase}_step", "compute_loss", "compute_metrics"):
         if overrides(model, name):
             return f"{type(model).__name__}.{name} is your own and may compute anything"
+    if trainer.parallel.divides_weights:
+        return "the weights are divided among the processes, which must compute the same number of batches"
     reason = _why_losses_do_not_add(trainer)
     if reason or phase == "test":
         return reason

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kerastorch.checkpoint.optimizer_state import parameter_names
+from kerastorch.checkpoint.foreign_optimizer_state import inner_optimizers
+from kerastorch.checkpoint.optimizer_state import capture_optimizers, parameter_names, restore_optimizers
 from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.torch_optimizer_private import ensure_step_hooks
 from kerastorch.distribution.gradient_sync import NoGradientSync
 from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
 from kerastorch.optimizers.parameter_groups import ParameterName, first_matches
-from kerastorch.optimizers.registry import create_optimizer, replace_parameters
+from kerastorch.optimizers.registry import create_optimizer, exchange_parameters, replace_parameters
 from kerastorch.optimizers.step_hooks import TorchOptimizer, optimizer_parameters
 from kerastorch.optimizers.step_options import StepOptions
 from kerastorch.training.compile_settings import Settings, compile_settings, group_settings
@@ -81,6 +83,32 @@ class ModelOptimizers:
             elif self._steps is None:
                 replace_parameters(self.made[name], self.configs[name], list(named.items()), sparse=sparse)
         return {name: self.made[name] for name in self.configs}
+
+    @contextmanager
+    def following_weights(self) -> Iterator[None]:
+        """Let the optimizers go on, state included, with the weights that replace theirs within the block."""
+        before = parameter_names(self._model, self._loss.outputs.parameters())
+        state = capture_optimizers(self.made, before) if any(one.state for one in self.made.values()) else None
+        yield
+        after = parameter_names(self._model, self._loss.outputs.parameters())
+        if all(after[name] is weight for name, weight in before.items()):
+            return
+        new = {id(weight): after[name] for name, weight in before.items()}
+        for optimizer in self.made.values():
+            for one in (optimizer, *inner_optimizers(optimizer).values()):
+                exchange_parameters(one, new)
+        if state is not None:
+            restore_optimizers(self.made, state, after, "the state of the optimizer")
+
+    def move_state(self) -> None:
+        """Move the state of the optimizers to the device of the weights."""
+        for optimizer in self.made.values():
+            if optimizer.state:
+                optimizer.load_state_dict(optimizer.state_dict())
+
+    def forget_steps(self) -> None:
+        """Let `make_steps` make new steps, which go on with what the present ones have accumulated."""
+        self._step_state, self._steps = self.step_state(), None
 
     def get_if_built(self) -> dict[str, TorchOptimizer]:
         """Return the optimizers by name, created now if the model has all its weights; else those that exist."""

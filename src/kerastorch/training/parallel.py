@@ -15,15 +15,13 @@ from torch.nn.parameter import is_lazy
 
 from kerastorch.core import collectives
 from kerastorch.core.distributed_tensors import is_distributed_tensor
-from kerastorch.core.module_tree import modules
 from kerastorch.core.nested import batch_rows, map_structure
-from kerastorch.core.process_group import initialize, is_distributed, rank, warn_if_not_joined, world_size
+from kerastorch.core.process_group import rank, world_size
 from kerastorch.data.batches import Batch
 from kerastorch.data.data_adapter import DataAdapter
 from kerastorch.data.data_fingerprint import fingerprint
 from kerastorch.data.rank_shard import RankBatch, RowShard, Share
 from kerastorch.distribution.gradient_sync import NO_SYNC, GradientSync, NoGradientSync
-from kerastorch.distribution.settings import DataParallel
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training.metrics_tracker import MetricsTracker
 from kerastorch.training.rank_states import copy_buffers, own_random_numbers
@@ -42,12 +40,15 @@ class SingleProcess:
     Attributes:
         shard: Which part of the data this rank gets; `None` for all.
         merges_metrics: Whether each rank has the metrics of a part of the rows.
-        saves_together: Whether a checkpoint of a fit has the parts of all ranks.
+        is_joint: Whether other ranks train the same model: they save and resume together, and callbacks are shared.
+        divides_weights: Whether each rank has parts of the weights, so that all of them must take part in each forward
+            pass, and in saving.
     """
 
     shard: RowShard | None = None
     merges_metrics = False
-    saves_together = False
+    is_joint = False
+    divides_weights = False
 
     def begin(self, model: nn.Module, verb: str) -> None:
         """Check that all ranks run the same method, and give them the weights of rank 0."""
@@ -68,7 +69,15 @@ class SingleProcess:
         return torch.initial_seed()
 
     def setup(self, model: nn.Module) -> None:
-        """Prepare a built model before its optimizer is made."""
+        """Give all ranks the same weights, once the model is built."""
+
+    def divide(self, model: nn.Module, device: torch.device) -> None:
+        """Divide the weights of a built model among the ranks, in place; those that are divided stay as they are.
+
+        Args:
+            model: The model.
+            device: Where the ranks compute.
+        """
 
     def training(self, model: nn.Module) -> AbstractContextManager[None]:
         """Surround a fit."""
@@ -85,12 +94,16 @@ class SingleProcess:
         """Return a training step that computes the part of this rank in a batch."""
         return step
 
-    def evaluation_step(self, step: Step) -> Step:
-        """Return an evaluation step that leaves out what counts nowhere."""
+    def evaluation_step(self, trainer: StepTrainer, step: Step) -> Step:
+        """Return an evaluation step for which the rows of idle ranks count nowhere."""
         return step
 
     def training_stream(self, stream: Iterator[Batch]) -> Iterator[Batch]:
         """Return the batches of an epoch, of which all ranks have the same number."""
+        return stream
+
+    def evaluation_stream(self, stream: Iterator[Batch]) -> Iterator[Batch]:
+        """Return the batches of an evaluation or prediction."""
         return stream
 
     def stops(self, wanted: bool, training: bool) -> bool:
@@ -141,15 +154,15 @@ class ParallelRanks(SingleProcess):
     """One of several ranks that train a model together.
 
     Args:
-        settings: Settings of `compile(distribution=...)`.
+        shard_data: Whether all ranks are given the same data, of which each takes its part.
     """
 
     merges_metrics = True
-    saves_together = True
+    is_joint = True
 
-    def __init__(self, settings: DataParallel) -> None:
+    def __init__(self, *, shard_data: bool) -> None:
         self.rank, self.world = rank(), world_size()
-        self.shard = RowShard(self.rank, self.world) if settings.shard_data else None
+        self.shard = RowShard(self.rank, self.world) if shard_data else None
 
     def begin(self, model: nn.Module, verb: str) -> None:
         told = collectives.gather((verb, _bit_sums(model)))
@@ -194,11 +207,11 @@ class ParallelRanks(SingleProcess):
     def training_step(self, trainer: StepTrainer, step: Step) -> Step:
         return RankStep(trainer, step, self.world)
 
-    def evaluation_step(self, step: Step) -> Step:
+    def evaluation_step(self, trainer: StepTrainer, step: Step) -> Step:
         return lambda batch: NOTHING if is_idle(batch) else step(batch)
 
     def training_stream(self, stream: Iterator[Batch]) -> Iterator[Batch]:
-        return stream if self.shard is not None else _in_lockstep(stream)
+        return stream if self.shard is not None else in_lockstep(stream)
 
     def stops(self, wanted: bool, training: bool) -> bool:
         return training and collectives.any_rank(wanted)
@@ -239,7 +252,7 @@ class ParallelRanks(SingleProcess):
             take(outputs, rows)
 
 
-def _in_lockstep(stream: Iterator[Batch]) -> Iterator[Batch]:
+def in_lockstep(stream: Iterator[Batch]) -> Iterator[Batch]:
     """Yield the batches of a rank whose data are its own; it is idle from its last one on until all ranks are.
 
     Raises:
@@ -258,35 +271,13 @@ def _in_lockstep(stream: Iterator[Batch]) -> Iterator[Batch]:
         yield RankBatch.of(batch, Share(rows, total))
 
 
-def make_parallel(settings: Any, model: nn.Module) -> SingleProcess:
-    """Return what trains together with other processes, if there are any.
-
-    With `"auto"`, a model that the script has set up for several processes itself is left as it is.
-
-    Args:
-        settings: `compile(distribution=...)`.
-        model: The model.
-    """
-    if settings is None:
-        return SINGLE_PROCESS
-    initialize()
-    if not is_distributed():
-        warn_if_not_joined()
-        return SINGLE_PROCESS
-    if settings == "auto" and _is_set_up(model):
-        return SINGLE_PROCESS
-    return ParallelRanks(DataParallel() if settings == "auto" else settings)
-
-
-def _is_set_up(model: nn.Module) -> bool:
-    """Return whether a model is wrapped in `DistributedDataParallel`, or has sharded weights."""
-    wrapped = any(isinstance(module, nn.parallel.DistributedDataParallel) for module in modules(model))
-    return wrapped or any(is_distributed_tensor(weight) for weight in model.parameters())
-
-
 def _whole_tensors(model: nn.Module) -> list[Tensor]:
-    """Return the weights and buffers of which each rank has a whole copy."""
-    return [tensor for tensor in (*model.parameters(), *model.buffers()) if not is_distributed_tensor(tensor)]
+    """Return the weights and buffers of which each rank has a whole copy with values."""
+    return [
+        tensor
+        for tensor in (*model.parameters(), *model.buffers())
+        if not (is_distributed_tensor(tensor) or tensor.is_meta)
+    ]
 
 
 def _bit_sums(model: nn.Module) -> tuple[int, ...]:

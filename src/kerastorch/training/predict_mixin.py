@@ -86,16 +86,17 @@ class PredictMixin(StepMixin):
         >>> kt.Model(nn.Flatten()).predict([[[1.0, 2.0], [3.0, 4.0]]], verbose=0)
         array([[1., 2., 3., 4.]], dtype=float32)
         """
-        trainer, transfer, source = self._prediction_parts(x, "predict", workers)
-        check_row_axis(transfer.parts, source, batch_size)
+        trainer = self._prediction_trainer()
         parallel = trainer.join_ranks(f"predict(batch_size={batch_size}, steps={steps})")
+        transfer, source = self._prediction_data(trainer, x, "predict", workers)
+        check_row_axis(transfer.parts, source, batch_size)
         parallel.check_data(source)
         can_grow = lambda: can_be_measured(modules(self))  # noqa: E731
         batches = eval_batches(source, batch_size, steps, grows=can_grow, shard=parallel.shard)
         own = to_list(callbacks)
         params = {"verbose": verbose, "epochs": 1, "steps": batches.steps()}
         listed = [*own, *make_progress_callbacks(verbose, "Predict", 1.0)]
-        told = CallbackList(listed, self, params, shared=parallel.merges_metrics)
+        told = CallbackList(listed, self, params, shared=parallel.is_joint)
         rows = batches.samples if parallel.shard is None else None
         drawn = sampling(mc_dropout)
         collected = PredictionCollector(rows) if out is None else drawn.writer(out, rows)
@@ -162,7 +163,8 @@ class PredictMixin(StepMixin):
         [[1.0], [2.0]]
         [[3.0]]
         """
-        trainer, transfer, source = self._prediction_parts(x, "predict_iter", workers)
+        trainer = self._prediction_trainer()
+        transfer, source = self._prediction_data(trainer, x, "predict_iter", workers)
         check_row_axis(transfer.parts, source, batch_size)
         batches = limit_batches(source.batches(batch_size), steps)
         drawn = sampling(mc_dropout)
@@ -187,15 +189,18 @@ class PredictMixin(StepMixin):
 
         return compute()
 
-    def _prediction_parts(self, x: Any, verb: str, workers: int) -> tuple[Trainer, BatchTransfer, DataAdapter]:
-        """Return the trainer, made now if the model is not compiled, what moves batches, and the checked data."""
+    def _prediction_trainer(self) -> Trainer:
+        """Return the trainer, made now if the model is not compiled."""
         if self._trainer is None:
             check_registered(self)
-        trainer = self._trainer or Trainer(self, None, CompiledLoss(None), {}, {}, "auto")
+        return self._trainer or Trainer(self, None, CompiledLoss(None), {}, {}, "auto")
+
+    def _prediction_data(self, trainer: Trainer, x: Any, verb: str, workers: int) -> tuple[BatchTransfer, DataAdapter]:
+        """Return what moves batches, and the checked data."""
         transfer = trainer.batch_transfer()
         check_keeps_order(x)
         check_keeps_all_rows(x, verb)
         reader = self._batch_reader(trainer, "predict_step")
         source = adapt(x, None, None, transfer, reader, finite=False, workers=workers)
         check_columns(trainer.state.feature_names, source.columns)
-        return trainer, transfer, source
+        return transfer, source

@@ -120,7 +120,7 @@ def prepare_fit(model: StepMixin, trainer: Trainer, given: FitArguments) -> Prep
     history = History()
     params = {"verbose": given.verbose, "epochs": given.epochs, "steps": data.training.steps()}
     listed = CallbackList(
-        [*callbacks, history, *make_progress_callbacks(given.verbose)], model, params, shared=parallel.merges_metrics
+        [*callbacks, history, *make_progress_callbacks(given.verbose)], model, params, shared=parallel.is_joint
     )
     if not overrides(model, "train_step", "test_step"):
         names = log_names(model, trainer, data.validation is not None)

@@ -72,5 +72,24 @@ class RankStep:
         return NOTHING
 
 
+class IdleStep:
+    """An evaluation step that computes idle batches, too, so that other ranks can; they count nowhere.
+
+    Args:
+        trainer: Gives the step its context.
+        step: The evaluation step.
+    """
+
+    def __init__(self, trainer: StepTrainer, step: Step) -> None:
+        self._trainer, self._step = trainer, step
+
+    def __call__(self, batch: Batch) -> Mapping[str, Any] | StepOutput:
+        if not is_idle(batch):
+            return self._step(batch)
+        with self._trainer.using(MetricsTracker({})), protected(own_metrics(self._trainer)):
+            self._step(Batch(*batch))
+        return NOTHING
+
+
 def _scaled_step(backward: BackwardAndStep, factor: float, loss: Tensor, optimizer: str | None = None) -> None:
     backward(loss * factor, optimizer)

@@ -29,13 +29,14 @@ from kerastorch.training.compile_options import EAGER, CompileOptions
 from kerastorch.training.compile_settings import Settings
 from kerastorch.training.compiled_loss import CompiledLoss
 from kerastorch.training.jit.compiled_step import CompiledStep
+from kerastorch.training.make_parallel import divide_weights, make_parallel
 from kerastorch.training.memory_format import MemoryFormat
 from kerastorch.training.metrics_tracker import MetricsTracker
 from kerastorch.training.model_optimizers import ModelOptimizers
 from kerastorch.training.optimizer_step import OptimizerStep
 from kerastorch.training.output_masks import OutputMask
 from kerastorch.training.own_steps import own_metrics
-from kerastorch.training.parallel import SINGLE_PROCESS, SingleProcess, make_parallel
+from kerastorch.training.parallel import SINGLE_PROCESS, SingleProcess
 from kerastorch.training.pass_metrics import make_tracker
 from kerastorch.training.precision import Precision
 from kerastorch.training.preflight import check_parameters, find_device
@@ -102,7 +103,7 @@ class Trainer:
         self.device, self.memory_format = parse_device(device, "device"), memory_format
         self.data_device = parse_device(data_device)
         self.compile_options = compile_options
-        self._distribution, self._parallel = distribution, SINGLE_PROCESS
+        self.distribution, self._parallel = distribution, SINGLE_PROCESS
         self.compile_args: Mapping[str, Any] = compile_args or {}
         self.reader = BatchReader(prepare=self.compile_args.get("prepare_batch"))
         self.state = TrainState(completed_fits=completed_fits)
@@ -132,8 +133,13 @@ class Trainer:
     def join_ranks(self, verb: str) -> SingleProcess:
         """Find the process group at the beginning of the method `verb`, and check that all ranks have called it."""
         if self._parallel is SINGLE_PROCESS and not is_alone():
-            self._parallel = make_parallel(self._distribution, self.model)
+            self._parallel = make_parallel(self.distribution, self.model)
+            if self._parallel is not SINGLE_PROCESS:
+                self.optimizers.forget_steps()
+                self._optimizer_step = None  # the steps of one process do not average gradients
         self.parallel.begin(self.model, verb)
+        if is_built(self.model):
+            divide_weights(self.model, self.parallel, self.optimizers, self.device)
         return self.parallel
 
     # --- what a step works with -------------------------------------------------------------------------------
@@ -176,10 +182,7 @@ class Trainer:
         """
         return self._context.backward_and_step
 
-    @property
-    def minimize(self) -> BackwardAndStep:
-        """The short name of `backward_and_step`."""
-        return self._context.backward_and_step
+    minimize = backward_and_step  # the short name
 
     @property
     def pass_exit_stack(self) -> ExitStack:
@@ -266,11 +269,9 @@ class Trainer:
         reshard(parts)
         found = {tensor.device for tensor in tensors(parts)}
         device = find_device(found, self.device)
-        if found - {device}:
+        if found - {device} and not self.parallel.divides_weights:  # they are where the settings want them
             self.model.to(device)
-            for optimizer in self.optimizers.made.values():
-                if optimizer.state:
-                    optimizer.load_state_dict(optimizer.state_dict())  # moves its state to the weights' device
+            self.optimizers.move_state()
         to_format = None if self.memory_format is None else self.memory_format.to_format(device)
         return BatchTransfer(parts, device, class_weight, to_format, self.data_device)
 
@@ -296,6 +297,8 @@ class Trainer:
         if first is None:
             return iter(())
         self.build(transfer.inputs(first.x))
+        self.parallel.setup(self.model)
+        divide_weights(self.model, self.parallel, self.optimizers, self.device)
         return itertools.chain((first,), stream)
 
     @property
@@ -317,7 +320,6 @@ class Trainer:
         made = list(self.optimizers.get_or_create().values())
         check_parameters(self.model, made, self.compiled_loss.outputs.parameters())
         if self._optimizer_step is None:
-            self.parallel.setup(self.model)
             self._make_steps()
         self.find_penalties()
         self.optimizer_step.set_constraints(collect_constraints(self.model))
@@ -327,7 +329,7 @@ class Trainer:
         device_type = self.device_type()
         self._optimizer_step = self.optimizers.make_steps(self.precision, device_type, self.parallel.gradient_sync)
         self._backward_and_step = self.precision.outside(self._optimizer_step.backward_and_step, device_type)
-        if self.compile_options.jit and self.parallel.merges_metrics:
+        if self.compile_options.jit and self.parallel.is_joint:
             warn("jit_compile: training continues uncompiled: several processes train the model together.")
         elif self.compile_options.jit:
             if isinstance(self._optimizer_step, OptimizerStep):
