@@ -11,6 +11,7 @@ from kerastorch.callbacks.base import ALL_HOOKS, Callback, Logs
 from kerastorch.callbacks.not_a_callback import not_a_callback
 from kerastorch.callbacks.rank_hooks import check_same_callbacks, end_epoch
 from kerastorch.callbacks.renamed_attributes import adopt_old_names
+from kerastorch.callbacks.time_budget import TimeBudget
 from kerastorch.checkpoint.rotation import MakeRotation
 from kerastorch.core.errors import CheckpointError, suggest, unknown, warn
 from kerastorch.core.ownership import is_own
@@ -201,6 +202,11 @@ class CallbackList:
             not is_own(one) or getattr(getattr(one, "__self__", None), "modifies_training", False) for one in functions
         )
 
+    def may_end_epoch(self) -> bool:
+        """Return whether a hook of batches may end an epoch before its last batch."""
+        hooks = "on_train_batch_begin", "on_train_batch_end"
+        return self.modifies_training(*hooks) or any(isinstance(one, TimeBudget) for one in self.callbacks)
+
 
 class _AloneHook:
     """A hook of a callback that one rank of several runs: what it calls does not wait for the other ranks.
@@ -211,6 +217,7 @@ class _AloneHook:
 
     def __init__(self, function: Callable[..., None]) -> None:
         self._function, self.__self__ = function, getattr(function, "__self__", None)
+        self.__module__ = getattr(function, "__module__", "")  # tells who has defined the hook
 
     def __call__(self, *args: Any) -> None:
         with alone():

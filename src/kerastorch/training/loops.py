@@ -74,7 +74,8 @@ def epoch(
     begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
     has_begin, has_end = callbacks.has_hook(begin), callbacks.has_hook(end)
     loss, model, interrupt = trainer.compiled_loss, trainer.model, trainer.interrupt
-    training, done, stops = phase == "train", state.batches_done, trainer.parallel.stops
+    training, done = phase == "train", state.batches_done
+    ends = trainer.parallel.pass_end(training=training, asks_each_batch=training and _may_end(trainer, callbacks))
     logs = RunningLogs(metrics)
     x, every, is_hooked = None, trainer.compile_options.every, False
     has_compiled_loss = True  # in all batches; else `loss` is that of a step of the user's own, and stays as it is
@@ -104,7 +105,7 @@ def epoch(
             if has_end:
                 callbacks.emit(end, done - 1, logs.expire())
                 torch.clear_autocast_cache()
-        if stops((interruptible and interrupt.pending) or (training and model.stop_training), training):
+        if ends((interruptible and interrupt.pending) or (training and model.stop_training)):
             break
     if has_end and is_hooked:
         callbacks.emit(end, done - 1, logs.expire())
@@ -117,6 +118,12 @@ def epoch(
         trainer.state.record_inputs(specs_of(x))
     found = trainer.parallel.read(metrics, transfer.device)
     return loss.finalize_logs(found) if has_compiled_loss else found
+
+
+def _may_end(trainer: Trainer, callbacks: CallbackList) -> bool:
+    """Return whether something else than a signal may end an epoch before its last batch."""
+    is_guarded = trainer.optimizer_step.listeners.is_guarded
+    return is_guarded or overrides(trainer.model, "train_step") or callbacks.may_end_epoch()
 
 
 def evaluate(

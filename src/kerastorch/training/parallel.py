@@ -24,6 +24,7 @@ from kerastorch.data.rank_shard import RankBatch, RowShard, Share
 from kerastorch.distribution.gradient_sync import NO_SYNC, GradientSync, NoGradientSync
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training.metrics_tracker import MetricsTracker
+from kerastorch.training.pass_end import PassEnd, ends_at_once, ends_with_last_batch
 from kerastorch.training.rank_states import copy_buffers, own_random_numbers
 from kerastorch.training.rank_step import NOTHING, RankStep, Step, StepTrainer, is_idle
 from kerastorch.training.signals import InterruptHandler
@@ -106,15 +107,17 @@ class SingleProcess:
         """Return the batches of an evaluation or prediction."""
         return stream
 
-    def stops(self, wanted: bool, training: bool) -> bool:
-        """Return whether a pass ends after the running batch, on all ranks.
+    def pass_end(self, *, training: bool, asks_each_batch: bool) -> Callable[[bool], bool]:
+        """Return a function that is called after each batch of a pass, and returns whether the pass ends with it.
+
+        Its argument is whether this rank would end the pass.
 
         Args:
-            wanted: Whether this rank would end it.
             training: Whether it is a pass over training data; evaluation ends with its last batch if there are several
                 ranks, because they may have different numbers of batches.
+            asks_each_batch: Whether something else than a signal may end the pass.
         """
-        return wanted
+        return ends_at_once
 
     def is_interrupted(self, interrupt: InterruptHandler) -> bool:
         """Return whether Ctrl-C was pressed or SIGTERM has come, on any rank.
@@ -213,8 +216,8 @@ class ParallelRanks(SingleProcess):
     def training_stream(self, stream: Iterator[Batch]) -> Iterator[Batch]:
         return stream if self.shard is not None else in_lockstep(stream)
 
-    def stops(self, wanted: bool, training: bool) -> bool:
-        return training and collectives.any_rank(wanted)
+    def pass_end(self, *, training: bool, asks_each_batch: bool) -> Callable[[bool], bool]:
+        return PassEnd(asks_each_batch=asks_each_batch) if training else ends_with_last_batch
 
     def is_interrupted(self, interrupt: InterruptHandler) -> bool:
         number = collectives.largest([interrupt.signal])[0]
