@@ -71,3 +71,21 @@ def _of_group(rank, folder, port):
 def test_processes_that_torch_multiprocessing_spawns(function, alone, tmp_path):
     torch.multiprocessing.spawn(function, (tmp_path, free_port()), nprocs=2)
     launched.check(tmp_path, alone)
+
+
+@pytest.mark.distributed
+def test_the_example_prints_its_numbers_once_and_as_in_one_process(tmp_path, monkeypatch):
+    example = launched.SCRIPT.parents[2] / "examples" / "distributed.py"
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    printed = {}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        options = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d",
+                   "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1") if name == "two" else ()  # fmt: skip
+        (text,) = launched.finish(launched.start(sys.executable, *options, example))
+        printed[name] = text.splitlines()
+        assert os.listdir() == ["digits.kt"]
+    assert [line[0] for line in (printed["one"], printed["two"])] == ["Processes: 1", "Processes: 2"]
+    assert [line[1:] for line in (printed["one"], printed["two"])] == [printed["one"][1:]] * 2
+    assert len(printed["one"]) == 2

@@ -25,7 +25,7 @@ def start(*command):
 
 
 def finish(*started, timeout=150):
-    """Wait until all commands have ended; fail if one did not end well."""
+    """Wait until all commands have ended; return what they printed, or fail if one did not end well."""
     try:
         texts = [one.communicate(timeout=timeout)[0] for one in started]
     finally:
@@ -33,6 +33,7 @@ def finish(*started, timeout=150):
             one.kill()
     for one, text in zip(started, texts, strict=True):
         assert one.returncode == 0, text[-6000:]
+    return texts
 
 
 def results(folder, world):
