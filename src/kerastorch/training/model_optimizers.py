@@ -169,6 +169,10 @@ class ModelOptimizers:
             self._steps.load_state_dict(self._step_state)
         return self._steps
 
+    def kinds(self) -> Settings:
+        """Return the classes of the optimizers by name, in a section of their own, to compare processes."""
+        return {"kinds": {f"optimizer {name}".rstrip(): type(one).__name__ for name, one in self.made.items()}}
+
     def step_state(self) -> Mapping[str, Any]:
         """Return the gradients that are accumulated, and the loss scale; an empty dict before the first step."""
         return self._step_state if self._steps is None else self._steps.state_dict()

@@ -23,6 +23,8 @@ from kerastorch.data.data_fingerprint import fingerprint
 from kerastorch.data.rank_shard import RankBatch, RowShard, Share
 from kerastorch.distribution.gradient_sync import NO_SYNC, GradientSync, NoGradientSync
 from kerastorch.optimizers.base import TorchOptimizer
+from kerastorch.training import rank_agreement
+from kerastorch.training.compile_settings import Settings
 from kerastorch.training.metrics_tracker import MetricsTracker
 from kerastorch.training.pass_end import PassEnd, ends_at_once, ends_with_last_batch
 from kerastorch.training.rank_states import copy_buffers, own_random_numbers
@@ -68,6 +70,16 @@ class SingleProcess:
     def order_seed(self) -> int:
         """Return the seed of the order of the rows, which is the same on all ranks."""
         return torch.initial_seed()
+
+    def check_settings(self, settings: Settings) -> None:
+        """Check that `compile` was given the same arguments on all ranks.
+
+        Args:
+            settings: Its arguments as text.
+
+        Raises:
+            ValueError: They differ.
+        """
 
     def setup(self, model: nn.Module) -> None:
         """Give all ranks the same weights, once the model is built."""
@@ -195,7 +207,11 @@ class ParallelRanks(SingleProcess):
         seed: int = collectives.from_first(torch.initial_seed())
         return seed
 
+    def check_settings(self, settings: Settings) -> None:
+        rank_agreement.check_settings(settings)
+
     def setup(self, model: nn.Module) -> None:
+        rank_agreement.check_weights(model)
         collectives.copy_from_first(_whole_tensors(model))
 
     def training(self, model: nn.Module) -> AbstractContextManager[None]:

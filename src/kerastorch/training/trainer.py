@@ -317,9 +317,10 @@ class Trainer:
     def setup(self) -> None:
         """Prepare a built model for training: optimizers, penalties, constraints, as they are at this fit."""
         sync_trainable(modules(self.model))
-        made = list(self.optimizers.get_or_create().values())
-        check_parameters(self.model, made, self.compiled_loss.outputs.parameters())
+        made = self.optimizers.get_or_create()
+        check_parameters(self.model, [*made.values()], self.compiled_loss.outputs.parameters())
         if self._optimizer_step is None:
+            self.parallel.check_settings({**self.optimizers.kinds(), **self.compile_settings()})
             self._make_steps()
         self.find_penalties()
         self.optimizer_step.set_constraints(collect_constraints(self.model))
@@ -331,11 +332,10 @@ class Trainer:
         self._backward_and_step = self.precision.outside(self._optimizer_step.backward_and_step, device_type)
         if self.compile_options.jit and self.parallel.is_joint:
             warn("jit_compile: training continues uncompiled: several processes train the model together.")
+        elif self.compile_options.jit and isinstance(self._optimizer_step, OptimizerStep):
+            self.compiled_step = CompiledStep(self, self._optimizer_step, self.compile_options)
         elif self.compile_options.jit:
-            if isinstance(self._optimizer_step, OptimizerStep):
-                self.compiled_step = CompiledStep(self, self._optimizer_step, self.compile_options)
-            else:
-                warn("jit_compile: training continues uncompiled: there are several optimizers.")
+            warn("jit_compile: training continues uncompiled: there are several optimizers.")
 
     def device_type(self) -> str:
         """Return the kind of the device that the model computes on."""
