@@ -19,7 +19,7 @@ class Fails(nn.Module):
 
 
 def test_the_errors_are_those_that_are_raised_inside():
-    assert dir(kt.errors) == ["CheckpointCorruptError", "CheckpointError", "ExportError"]
+    assert dir(kt.errors) == ["CheckpointCorruptError", "CheckpointError", "DistributedError", "ExportError"]
     assert all(getattr(kt.errors, name) is getattr(core_errors, name) for name in dir(kt.errors))
 
 

@@ -1,11 +1,13 @@
 """Catch the errors that kerastorch raises and that are not built into Python.
 
-A wrong argument raises an error of Python, such as `ValueError` or `FileNotFoundError`. These three have other causes:
+A wrong argument raises an error of Python, such as `ValueError` or `FileNotFoundError`. These four have other causes:
 
 - `CheckpointError`: a file cannot be written or loaded: a model, its weights, or the state of a training. `load_model`,
   `Model.save`, `Model.load_weights` and `fit(resume=...)` raise it. The message names the file and the reason.
 - `CheckpointCorruptError`, a subclass: the file is truncated, damaged or of another format, so that another copy of the
   file may help, and other code will not.
+- `DistributedError`: another process of those that train together has stopped, or cannot be reached. The message has
+  its rank and its error. It is a `RuntimeError`.
 - `ExportError`: `Model.export` cannot export the model, or the exported model computes different values. No file is
   written then.
 
@@ -37,9 +39,9 @@ A file that was cut off can be told from that, by the subclass:
 take the backup
 """
 
-from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, ExportError
+from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, DistributedError, ExportError
 
-__all__ = ["CheckpointCorruptError", "CheckpointError", "ExportError"]
+__all__ = ["CheckpointCorruptError", "CheckpointError", "DistributedError", "ExportError"]
 
 
 def __dir__() -> list[str]:

@@ -189,10 +189,11 @@ class Model(
             validation_stratify, validation_shuffle, validation_seed, check_finite, resume, max_time, limit_batches,
             overfit_batches, nan_report, workers,
         )  # fmt: skip
-        prepared = self._prepare_fit(given)
-        with self._fitting(prepared):
-            for _ in fit_epochs(*prepared.run):
-                pass  # nothing is yielded: all epochs are trained
+        with self._compiled("fit", x, y).joined(str(given)):
+            prepared = self._prepare_fit(given)
+            with self._fitting(prepared):
+                for _ in fit_epochs(*prepared.run):
+                    pass  # nothing is yielded: all epochs are trained
         return prepared.history
 
     def _prepare_fit(self, given: FitArguments) -> PreparedFit:

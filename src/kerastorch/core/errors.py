@@ -8,7 +8,7 @@ import numbers
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -160,16 +160,38 @@ def deduplicate_warnings() -> Iterator[None]:
         _emitted.reset(token)
 
 
+_screen: ContextVar[Callable[[str], str | None] | None] = ContextVar("decides about messages of `warn`", default=None)
+
+
+@contextmanager
+def screen_warnings(screen: Callable[[str], str | None]) -> Iterator[None]:
+    """Let a function decide about each message passed to `warn` within the block.
+
+    Args:
+        screen: Function of a message that returns the message to emit, or `None` for none.
+    """
+    token = _screen.set(screen)
+    try:
+        yield
+    finally:
+        _screen.reset(token)
+
+
 def warn(sentence: str) -> None:
     """Emit a `UserWarning` that points at the user's own line.
 
     Within `deduplicate_warnings`, each message is emitted only once.
     """
-    emitted = _emitted.get()
+    emitted, screen = _emitted.get(), _screen.get()
     if emitted is not None:
         if sentence in emitted:
             return
         emitted.add(sentence)
+    if screen is not None:
+        screened = screen(sentence)
+        if screened is None:
+            return
+        sentence = screened
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _INTERNAL_PACKAGES:
         frame, level = frame.f_back, level + 1
@@ -185,6 +207,10 @@ class CheckpointError(Exception):
 
 class CheckpointCorruptError(CheckpointError):
     """Raised if a file is truncated, damaged or of a different format."""
+
+
+class DistributedError(RuntimeError):
+    """Raised if another process of those that train together has stopped; the message has its rank and its error."""
 
 
 class ExportError(Exception):

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from kerastorch.core.rank_failures import wait
 from kerastorch.core.torch_optimizer_private import run_pre_hook_first
 from kerastorch.optimizers.step_hooks import TorchOptimizer, optimizer_parameters
 
@@ -109,9 +110,9 @@ class _Bucket:
         A sparse gradient is sent whole, since the ranks have different rows of it, and stays sparse.
         """
         if self._is_stale:
-            self._work.wait()
+            self._wait()
             self.send(world)
-        self._work.wait()
+        self._wait()
         *parts, present = self._parts
         counts: list[Any] = []
         for index, (part, weight) in enumerate(zip(parts, self.weights, strict=True)):
@@ -129,9 +130,12 @@ class _Bucket:
     def reset(self) -> None:
         """Forget the gradients; what was sent is waited for, since the other ranks have sent it, too."""
         if self._work is not None:
-            self._work.wait()
+            self._wait()
         self._parts, self._work, self._is_stale = (), None, False
         self.ready.clear()
+
+    def _wait(self) -> None:
+        wait(self._work, is_on_cpu=self.weights[0].device.type == "cpu")
 
 
 def _like(weight: Tensor, mean: Tensor) -> Tensor:
@@ -203,7 +207,7 @@ class GradientSync(NoGradientSync):
 
     def loss_of_all(self, minimized: Tensor, logged: Tensor) -> Tensor:
         total = minimized.clone()
-        distributed.all_reduce(total)
+        wait(distributed.all_reduce(total, async_op=True), is_on_cpu=total.device.type == "cpu")
         return total / self._world
 
     def _after_gradient(self, bucket: _Bucket, index: int, weight: Tensor) -> None:

@@ -141,22 +141,22 @@ class EvaluateMixin(CompileMixin):
             options = report_options(report, model_report.report)
             return model_report.report(self, *given, check_finite=check_finite, workers=workers, **options)
         trainer = self._compiled("evaluate", x, y)
-        parallel = trainer.join_ranks(f"evaluate(batch_size={batch_size}, steps={steps})")
-        feed = trainer.batch_transfer()
-        check_keeps_all_rows(x, "evaluate")
-        reader = self._batch_reader(trainer, "test_step")
-        source = adapt(x, y, sample_weight, feed, reader, finite=check_finite, workers=workers)
-        parallel.check_data(source)
-        check_columns(trainer.state.feature_names, source.columns)
-        check_row_axis(feed.parts, source, batch_size)
-        batches = eval_batches(source, batch_size, steps, grows=self._row_by_row, shard=parallel.shard)
-        own = to_list(callbacks)
-        listed = [*own, *make_progress_callbacks(verbose, "Evaluate")]
-        told = CallbackList(listed, self, _steps(verbose, batches), shared=parallel.is_joint)
-        with model_lock(self, "evaluate", alone=bool(own)):
-            within_fit = is_fitting(self)  # a callback evaluates the whole: it may keep the numbers
-            with nullcontext() if within_fit else trainer.interrupt.watch():
-                logs = loops.evaluate(trainer, batches, feed, told, interruptible=not within_fit)
+        with trainer.joined(f"evaluate(batch_size={batch_size}, steps={steps})") as parallel:
+            feed = trainer.batch_transfer()
+            check_keeps_all_rows(x, "evaluate")
+            reader = self._batch_reader(trainer, "test_step")
+            source = adapt(x, y, sample_weight, feed, reader, finite=check_finite, workers=workers)
+            parallel.check_data(source)
+            check_columns(trainer.state.feature_names, source.columns)
+            check_row_axis(feed.parts, source, batch_size)
+            batches = eval_batches(source, batch_size, steps, grows=self._row_by_row, shard=parallel.shard)
+            own = to_list(callbacks)
+            listed = [*own, *make_progress_callbacks(verbose, "Evaluate")]
+            told = CallbackList(listed, self, _steps(verbose, batches), shared=parallel.is_joint)
+            with model_lock(self, "evaluate", alone=bool(own)):
+                within_fit = is_fitting(self)  # a callback evaluates the whole: it may keep the numbers
+                with nullcontext() if within_fit else trainer.interrupt.watch():
+                    logs = loops.evaluate(trainer, batches, feed, told, interruptible=not within_fit)
         return logs if return_dict else in_keras_order(logs)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, distributed
 
+from kerastorch.core.rank_failures import wait
 from kerastorch.data.rank_shard import Share
 from kerastorch.losses.base import Loss
 from kerastorch.training.step_output import GlobalWeights, LossOutput
@@ -42,7 +43,7 @@ class RankWeights:
         rows, total = self._share
         own = torch.stack([count.detach().to(torch.float64) for count in counts]) * (rows > 0)
         everywhere = own.clone()
-        distributed.all_reduce(everywhere)
+        wait(distributed.all_reduce(everywhere, async_op=True), is_on_cpu=everywhere.device.type == "cpu")
         if rows == 0:
             return list(values), list(own)
         mean = (everywhere / total).where(everywhere > 0, 1.0)

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from kerastorch.core.distributed_tensors import is_distributed_tensor
-from kerastorch.core.module_tree import modules, tensors
+from kerastorch.core.module_tree import is_built, modules, tensors
 from kerastorch.core.process_group import initialize, is_distributed, warn_if_not_joined
 from kerastorch.distribution.settings import DataParallel, FullyShard, TensorParallel
 from kerastorch.training.divided_weights import ShardedRanks, TensorRanks
@@ -51,7 +51,7 @@ def make_parallel(settings: Any, model: nn.Module) -> SingleProcess:
 
 
 def divide_weights(model: nn.Module, parallel: SingleProcess, optimizers: ModelOptimizers, wanted: Any) -> None:
-    """Divide the weights of a built model among the ranks, if its settings say so; the optimizers follow.
+    """Divide the weights of a model, if it is built, as its settings say; the optimizers follow.
 
     Args:
         model: The model.
@@ -59,7 +59,7 @@ def divide_weights(model: nn.Module, parallel: SingleProcess, optimizers: ModelO
         optimizers: The optimizers of the model.
         wanted: `compile(device=...)`, parsed.
     """
-    if parallel.divides_weights:
+    if parallel.divides_weights and is_built(model):
         with_values = {tensor.device for tensor in tensors(modules(model)) if not tensor.is_meta}
         with optimizers.following_weights():
             parallel.divide(model, find_device(with_values, wanted))

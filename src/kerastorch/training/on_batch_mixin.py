@@ -77,7 +77,7 @@ class OnBatchMixin(CompileMixin):
         trainer = self._compiled("train_on_batch", x, y)
         feed = trainer.batch_transfer(class_weights(class_weight, trainer.compiled_loss.outputs, of_one_batch=True))
         batch = self._only_batch(trainer, "train_step", x, y, sample_weight)
-        with model_lock(self, "train_on_batch"):
+        with trainer.parallel.watched("train_on_batch()"), model_lock(self, "train_on_batch"):
             logs = loops.train_on_batch(trainer, batch, feed)
         return logs if return_dict else in_keras_order(logs)
 
@@ -110,7 +110,7 @@ class OnBatchMixin(CompileMixin):
         """
         trainer = self._compiled("test_on_batch", x, y)
         batch = self._only_batch(trainer, "test_step", x, y, sample_weight)
-        with model_lock(self, "evaluate"):
+        with trainer.parallel.watched("test_on_batch()"), model_lock(self, "evaluate"):
             logs = loops.evaluate(trainer, batch, trainer.batch_transfer(), CallbackList([], self, {}))
         return logs if return_dict else in_keras_order(logs)
 

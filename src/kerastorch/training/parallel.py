@@ -17,6 +17,7 @@ from kerastorch.core import collectives
 from kerastorch.core.distributed_tensors import is_distributed_tensor
 from kerastorch.core.nested import batch_rows, map_structure
 from kerastorch.core.process_group import rank, world_size
+from kerastorch.core.rank_failures import each_warning_once, remind_of_call, shared
 from kerastorch.data.batches import Batch
 from kerastorch.data.data_adapter import DataAdapter
 from kerastorch.data.data_fingerprint import fingerprint
@@ -53,8 +54,22 @@ class SingleProcess:
     is_joint = False
     divides_weights = False
 
-    def begin(self, model: nn.Module, verb: str) -> None:
-        """Check that all ranks run the same method, and give them the weights of rank 0."""
+    def together(self, model: nn.Module, verb: str) -> AbstractContextManager[None]:
+        """Surround a method that all ranks run: it begins with the weights of rank 0, and ends on all if one fails.
+
+        Args:
+            model: The model.
+            verb: The method with its arguments, which are the same on all ranks.
+        """
+        return nullcontext()
+
+    def watched(self, verb: str) -> AbstractContextManager[None]:
+        """Surround a method that all ranks run, so that it ends on all if one fails; nothing is compared.
+
+        Args:
+            verb: The method, for messages.
+        """
+        return nullcontext()
 
     def check_data(self, source: DataAdapter, names: tuple[str, str, str] = ("x", "y", "sample_weight")) -> None:
         """Check that all ranks were given the same data, of which each takes its part.
@@ -179,8 +194,18 @@ class ParallelRanks(SingleProcess):
         self.rank, self.world = rank(), world_size()
         self.shard = RowShard(self.rank, self.world) if shard_data else None
 
-    def begin(self, model: nn.Module, verb: str) -> None:
-        told = collectives.gather((verb, _bit_sums(model)))
+    @contextmanager
+    def together(self, model: nn.Module, verb: str) -> Iterator[None]:
+        with shared(verb):
+            self._begin(model, verb)
+            with each_warning_once():
+                yield
+
+    def watched(self, verb: str) -> AbstractContextManager[None]:
+        return shared(verb)
+
+    def _begin(self, model: nn.Module, verb: str) -> None:
+        told = collectives.gather((verb, _bit_sums(model)), remind_of_call)
         if len({verb for verb, _ in told}) > 1:
             names = ", ".join(f"rank {number}: {one}" for number, (one, _) in enumerate(told))
             raise RuntimeError(

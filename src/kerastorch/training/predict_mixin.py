@@ -87,26 +87,26 @@ class PredictMixin(StepMixin):
         array([[1., 2., 3., 4.]], dtype=float32)
         """
         trainer = self._prediction_trainer()
-        parallel = trainer.join_ranks(f"predict(batch_size={batch_size}, steps={steps})")
-        transfer, source = self._prediction_data(trainer, x, "predict", workers)
-        check_row_axis(transfer.parts, source, batch_size)
-        parallel.check_data(source)
-        can_grow = lambda: can_be_measured(modules(self))  # noqa: E731
-        batches = eval_batches(source, batch_size, steps, grows=can_grow, shard=parallel.shard)
-        own = to_list(callbacks)
-        params = {"verbose": verbose, "epochs": 1, "steps": batches.steps()}
-        listed = [*own, *make_progress_callbacks(verbose, "Predict", 1.0)]
-        told = CallbackList(listed, self, params, shared=parallel.is_joint)
-        rows = batches.samples if parallel.shard is None else None
-        drawn = sampling(mc_dropout)
-        collected = PredictionCollector(rows) if out is None else drawn.writer(out, rows)
-        alone = bool(own) or mc_dropout is not None  # other threads must not predict with active dropout
-        with (
-            model_lock(self, "predict", alone=alone, parts=transfer.parts),
-            parallel.gathering(collected.add, by_turns=isinstance(batches, RankTurns)) as take,
-        ):
-            loops.predict(trainer, batches, transfer, told, take, drawn)
-        outputs: Predictions = drawn.samples_first(collected.result())
+        with trainer.joined(f"predict(batch_size={batch_size}, steps={steps})") as parallel:
+            transfer, source = self._prediction_data(trainer, x, "predict", workers)
+            check_row_axis(transfer.parts, source, batch_size)
+            parallel.check_data(source)
+            can_grow = lambda: can_be_measured(modules(self))  # noqa: E731
+            batches = eval_batches(source, batch_size, steps, grows=can_grow, shard=parallel.shard)
+            own = to_list(callbacks)
+            params = {"verbose": verbose, "epochs": 1, "steps": batches.steps()}
+            listed = [*own, *make_progress_callbacks(verbose, "Predict", 1.0)]
+            told = CallbackList(listed, self, params, shared=parallel.is_joint)
+            rows = batches.samples if parallel.shard is None else None
+            drawn = sampling(mc_dropout)
+            collected = PredictionCollector(rows) if out is None else drawn.writer(out, rows)
+            alone = bool(own) or mc_dropout is not None  # other threads must not predict with active dropout
+            with (
+                model_lock(self, "predict", alone=alone, parts=transfer.parts),
+                parallel.gathering(collected.add, by_turns=isinstance(batches, RankTurns)) as take,
+            ):
+                loops.predict(trainer, batches, transfer, told, take, drawn)
+            outputs: Predictions = drawn.samples_first(collected.result())
         return outputs if out is None else out
 
     @public_api

@@ -57,6 +57,10 @@ class FitArguments(NamedTuple):
     nan_report: Any
     workers: int
 
+    def __str__(self) -> str:
+        names = ("batch_size", "epochs", "initial_epoch", "steps_per_epoch", "validation_split")
+        return f"fit({', '.join(f'{name}={getattr(self, name)}' for name in names)})"
+
 
 class FitRun(NamedTuple):
     """The arguments of `fit_loop.fit_epochs`."""
@@ -98,10 +102,6 @@ def prepare_fit(model: StepMixin, trainer: Trainer, given: FitArguments) -> Prep
     Raises:
         ValueError: An argument is out of its range, or the data do not fit each other, the model or the loss.
     """
-    parallel = trainer.join_ranks(
-        f"fit(batch_size={given.batch_size}, epochs={given.epochs}, initial_epoch={given.initial_epoch}, "
-        f"steps_per_epoch={given.steps_per_epoch}, validation_split={given.validation_split})"
-    )
     epochs = epoch_numbers(given.initial_epoch, given.epochs)
     check_frequency(given.validation_freq)
     weights = class_weights(given.class_weight, trainer.compiled_loss.outputs)
@@ -120,7 +120,7 @@ def prepare_fit(model: StepMixin, trainer: Trainer, given: FitArguments) -> Prep
     history = History()
     params = {"verbose": given.verbose, "epochs": given.epochs, "steps": data.training.steps()}
     listed = CallbackList(
-        [*callbacks, history, *make_progress_callbacks(given.verbose)], model, params, shared=parallel.is_joint
+        [*callbacks, history, *make_progress_callbacks(given.verbose)], model, params, shared=trainer.parallel.is_joint
     )
     if not overrides(model, "train_step", "test_step"):
         names = log_names(model, trainer, data.validation is not None)

@@ -100,9 +100,8 @@ class Trainer:
         self.has_weighted_metrics = any(one.is_weighted for some in metrics.values() for one in some)
         self.optimizers = ModelOptimizers(model, optimizer, compiled_loss)
         self.precision = precision or Precision.of(None)
-        self.device, self.memory_format = parse_device(device, "device"), memory_format
-        self.data_device = parse_device(data_device)
-        self.compile_options = compile_options
+        self.device, self.data_device = parse_device(device, "device"), parse_device(data_device)
+        self.memory_format, self.compile_options = memory_format, compile_options
         self.distribution, self._parallel = distribution, SINGLE_PROCESS
         self.compile_args: Mapping[str, Any] = compile_args or {}
         self.reader = BatchReader(prepare=self.compile_args.get("prepare_batch"))
@@ -130,17 +129,21 @@ class Trainer:
         """What the ranks of a process group do together; nothing in one process, or while a rank works alone."""
         return SINGLE_PROCESS if is_alone() else self._parallel
 
-    def join_ranks(self, verb: str) -> SingleProcess:
-        """Find the process group at the beginning of the method `verb`, and check that all ranks have called it."""
+    def find_ranks(self) -> SingleProcess:
+        """Find the process group, if there is one; return what its ranks do together."""
         if self._parallel is SINGLE_PROCESS and not is_alone():
             self._parallel = make_parallel(self.distribution, self.model)
             if self._parallel is not SINGLE_PROCESS:
                 self.optimizers.forget_steps()
                 self._optimizer_step = None  # the steps of one process do not average gradients
-        self.parallel.begin(self.model, verb)
-        if is_built(self.model):
-            divide_weights(self.model, self.parallel, self.optimizers, self.device)
         return self.parallel
+
+    @contextmanager
+    def joined(self, verb: str) -> Iterator[SingleProcess]:
+        """Surround the method `verb`, which all ranks must call with the same arguments."""
+        with self.find_ranks().together(self.model, verb):
+            divide_weights(self.model, self.parallel, self.optimizers, self.device)
+            yield self.parallel
 
     # --- what a step works with -------------------------------------------------------------------------------
 
@@ -164,9 +167,7 @@ class Trainer:
             global_weights: Scales losses if the part is one of several ranks.
         """
         outer = self._context
-        if backward_and_step is None:
-            backward_and_step = self._backward_and_step
-        self._context = StepContext(metrics, backward_and_step, global_weights)
+        self._context = StepContext(metrics, backward_and_step or self._backward_and_step, global_weights)
         try:
             yield self._context
         finally:
@@ -310,9 +311,8 @@ class Trainer:
         """Return the arguments of `compile`, and what the script set before the first step, as comparable values."""
         weights = self.compile_args.get("loss_weights")
         found = self.optimizers.settings(bool(self.state.epochs_done), weights, self.weight_regularizers)
-        if self.reader.prepare is None:  # earlier releases saved no such name
-            return found
-        return {**found, "script": {**found["script"], "prepare_batch": name_of(self.reader.prepare)}}
+        named = {} if self.reader.prepare is None else {"prepare_batch": name_of(self.reader.prepare)}
+        return {**found, "script": {**found["script"], **named}}
 
     def setup(self) -> None:
         """Prepare a built model for training: optimizers, penalties, constraints, as they are at this fit."""

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from kerastorch.callbacks.base import Callback
@@ -16,6 +15,7 @@ from kerastorch.callbacks.learning_rate_scheduler import LearningRateScheduler
 from kerastorch.callbacks.progress_bar import ProgressBar, style
 from kerastorch.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from kerastorch.core.module_tree import is_built
+from kerastorch.core.process_group import has_process_group, is_launched
 from kerastorch.data.batches import Batch
 from kerastorch.model import Model
 from kerastorch.optimizers.step_options import StepOptions
@@ -119,7 +119,7 @@ def _check_model(model: Model) -> None:
         raise CannotTrainTogether("the optimizer accumulates gradients, or scales the loss")
     if is_built(model) and sum(weight.numel() for weight in model.parameters()) > MAX_ELEMENTS:
         raise CannotTrainTogether(f"a model has more than {MAX_ELEMENTS} weights")
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if has_process_group() or is_launched():
         raise CannotTrainTogether("the process is one of a process group")
 
 
