@@ -155,6 +155,107 @@ def leaves(rank):
     compiled().evaluate(X, Y, verbose=0)
 
 
+class Signals(nn.Module):
+    """Sends a signal to its process at the second batch."""
+
+    def __init__(self, rank, number):
+        super().__init__()
+        self.inner, self.rank, self.number, self.calls = nn.Linear(3, 1), rank, number, 0
+
+    def forward(self, x):
+        self.calls += 1
+        if is_here(self.rank) and self.calls == 2:
+            os.kill(os.getpid(), self.number)
+        time.sleep(0.2)
+        return self.inner(x)
+
+
+def signal_in_evaluate(rank, number):
+    module = Signals(rank, number)
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
+        compiled(kt.Model(module)).evaluate(X.repeat(10, 1), Y.repeat(10, 1), batch_size=10, verbose=0)
+    return module.calls
+
+
+def signal_in_predict(rank):
+    kt.Model(Signals(rank, signal.SIGINT)).predict(X.repeat(10, 1), batch_size=10, verbose=0)
+
+
+def waits_for_one(rank):
+    from kerastorch.core import rank_failures
+
+    rank_failures.REMINDER_SECONDS = 1.0
+    model = compiled()
+    if is_here(rank):
+        with pytest.warns(UserWarning, match=rf"rank {rank} waits for rank {1 - rank}, which has not called evaluate"):
+            return model.evaluate(X, Y, verbose=0)
+    time.sleep(4)
+    return model.evaluate(X, Y, verbose=0)
+
+
+def same_error(rank):
+    found = []
+    for x in (X[:-1], X):
+        try:
+            compiled().fit(x, Y, batch_size=10, verbose=0)
+        except Exception as error:
+            found.append(f"{type(error).__name__}: {error}")
+    return found
+
+
+def warnings_of(rank):
+    import warnings
+
+    class Warns(kt.callbacks.Callback):
+        every_rank = True
+
+        def on_epoch_end(self, epoch, logs=None):
+            from kerastorch.core.errors import warn
+
+            warn("of all")
+            if is_here(rank):
+                warn("of one")
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit(compiled(), Warns(), epochs=1)
+    return [str(one.message) for one in caught]
+
+
+def save_before_fit(folder):
+    model = compiled()
+    writes, replace = [], os.replace
+    os.replace = lambda *args: (writes.append(args), replace(*args))
+    try:
+        model.save(f"{folder}/model.kt")
+    finally:
+        os.replace = replace
+    assert os.path.exists(f"{folder}/model.kt")
+    return len(writes)
+
+
+class UsesWeights(kt.callbacks.Callback):
+    """Uses divided weights on rank 0 alone."""
+
+    def __init__(self, verb):
+        self.verb = verb
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.get_weights() if self.verb == "get_weights" else self.model.predict(X, verbose=0)
+
+
+def divided(verb):
+    model = kt.Model(nn.Linear(3, 1))
+    model.compile("sgd", "mse", distribution=kt.distribution.FullyShard())
+    fit(model, UsesWeights(verb))
+
+
+def budget(rank):
+    model = compiled()
+    seconds = 3600 if is_here(rank) else 1e-6
+    return len(model.fit(X, Y, epochs=3, batch_size=10, verbose=0, max_time=seconds).history["loss"])
+
+
 IN_PYTHON = {
     in_step: "ValueError: no third step",
     in_callback: "ValueError: not on rank {rank}",
@@ -223,3 +324,50 @@ def test_a_process_that_ends_in_three_processes(three, function, rank):
     for number, text in enumerate(found):
         if number != rank:
             assert f"DistributedError: rank {rank} does not answer in" in text, text
+
+
+def test_an_error_of_all_ranks_stays_as_it_is_and_they_go_on_together(two):
+    for errors in two.run(same_error, 0):
+        assert len(errors) == 1
+        assert errors[0].startswith("ValueError: x has 39 samples")
+
+
+def test_a_rank_that_waits_for_others_to_call_a_method_says_so(two):
+    first, second = two.run(waits_for_one, 0)
+    assert first == second
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_one_rank_ends_the_evaluation_of_all(two, number, rank):
+    calls = two.run(signal_in_evaluate, rank, number)
+    assert max(calls) < 20  # of 20 batches on each rank
+
+
+def test_ctrl_c_on_one_rank_ends_the_prediction_of_all(two):
+    found = fails(two, signal_in_predict, 1)
+    assert found[1].rstrip().endswith("KeyboardInterrupt")
+    assert "DistributedError: rank 1 stopped in predict(batch_size=10, steps=None): KeyboardInterrupt" in found[0]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_warning_of_all_ranks_comes_once_and_that_of_one_rank_with_its_number(two, rank):
+    first, second = two.run(warnings_of, rank)
+    assert first == (["of all", "of one"] if rank == 0 else ["of all"])
+    assert second == ([] if rank == 0 else ["rank 1: of one"])
+
+
+def test_a_model_that_is_saved_before_any_method_is_written_once(two, tmp_path):
+    first, second = two.run(save_before_fit, str(tmp_path))
+    assert first > 0
+    assert second == 0
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_clock_of_rank_0_decides_about_max_time(two, rank):
+    assert two.run(budget, rank) == ([3, 3] if rank == 0 else [1, 1])
+
+
+@pytest.mark.parametrize("verb", ["get_weights", pytest.param("predict", marks=pytest.mark.distributed)])
+def test_a_callback_of_rank_0_that_needs_divided_weights_is_an_error(two, verb):
+    check(fails(two, divided, verb), 0, "RuntimeError: this callback runs on rank 0 alone, and the weights are divided")

@@ -15,7 +15,7 @@ class TimeBudget(Callback):
     """A callback that stops training after the batch in which its time is over.
 
     It sets `model.stop_training`, so that the validation and the callbacks of that epoch still run. A resumed training
-    counts the time of all its runs, but not the time between them.
+    counts the time of all its runs, but not the time between them. Of several processes, the clock of rank 0 decides.
 
     Args:
         seconds: Duration of training.
@@ -23,8 +23,6 @@ class TimeBudget(Callback):
     >>> TimeBudget(5400.0).seconds
     5400.0
     """
-
-    every_rank = True
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

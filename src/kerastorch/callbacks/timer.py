@@ -13,7 +13,8 @@ class Timer(Callback):
     """A callback that logs `seconds`, the time of each epoch with its validation.
 
     A resumed training adds to the times of its checkpoint. Times are the only logs that differ between a resumed and
-    an uninterrupted training; no other log depends on them.
+    an uninterrupted training; no other log depends on them. Of several processes, rank 0 measures; the others get the
+    log, and their attributes stay 0.
 
     Attributes:
         epochs: List of the seconds of each epoch.
@@ -25,7 +26,6 @@ class Timer(Callback):
     ([], 0.0)
     """
 
-    every_rank = True
     logs_added = ("seconds",)
 
     def __init__(self) -> None:

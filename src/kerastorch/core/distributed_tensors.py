@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed
 
+from kerastorch.core.process_group import is_alone
+
 _MODULE = "torch.distributed.tensor"
 T = TypeVar("T", bound=Tensor)
 
@@ -48,7 +50,24 @@ def full_tensor(tensor: Tensor) -> Tensor:
 
     All processes of the mesh must call it. Gradients of the result reach the tensor once, not once a process.
     """
-    return tensor.full_tensor() if is_distributed_tensor(tensor) else tensor  # type: ignore[attr-defined]
+    if not is_distributed_tensor(tensor):
+        return tensor
+    check_not_alone()
+    whole: Tensor = tensor.full_tensor()  # type: ignore[attr-defined]
+    return whole
+
+
+def check_not_alone() -> None:
+    """Check that no callback of one process alone runs, which would wait for parts of weights in vain.
+
+    Raises:
+        RuntimeError: One does.
+    """
+    if is_alone():
+        raise RuntimeError(
+            "this callback runs on rank 0 alone, and the weights are divided among the processes, all of which must "
+            "take part in using or gathering them. Write every_rank = True in the class of the callback."
+        )
 
 
 def local_part(tensor: Tensor) -> Tensor:

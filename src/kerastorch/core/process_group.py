@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -80,6 +82,16 @@ def initialize(backend: str | None = None, timeout: float | timedelta | None = N
     if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     distributed.init_process_group(backend, **options, **_own_store())
+    atexit.register(_leave, distributed.group.WORLD)
+
+
+def _leave(world: Any) -> None:
+    """Leave a process group at the end of the script, unless it is left already, or an error ends the script.
+
+    After an error other ranks may still be waiting for this one, and leaving could wait for them.
+    """
+    if has_process_group() and distributed.group.WORLD is world and getattr(sys, "last_value", None) is None:
+        distributed.destroy_process_group()
 
 
 def _own_store() -> dict[str, Any]:

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from kerastorch.core.errors import DistributedError, screen_warnings, warn
 from kerastorch.core.rank_messages import Failure, RankMessages, poll, rank_messages
 
+T = TypeVar("T")
 LOOK_SECONDS = 1.0  # between two looks for the message of a rank that has failed
 GRACE_SECONDS = 2.0  # in which ranks that fail alike, or that a lost connection stops, leave their messages
 REMINDER_SECONDS = 10.0  # after which a rank warns that it waits for others to call the same method
@@ -83,6 +84,20 @@ def check(messages: RankMessages | None = None) -> None:
     reason = messages.stop_reason()
     if reason is not None:
         raise _stopped(messages, reason)
+
+
+def checking(stream: Iterator[T]) -> Iterator[T]:
+    """Yield the items of a stream, and look once a second whether another rank has stopped.
+
+    Raises:
+        DistributedError: It has.
+    """
+    looked = time.monotonic()
+    for item in stream:
+        if time.monotonic() - looked > LOOK_SECONDS:
+            check()
+            looked = time.monotonic()
+        yield item
 
 
 def _stopped(messages: RankMessages, reason: Failure) -> DistributedError:

@@ -140,7 +140,15 @@ class RankMessages:
         if error is not None:
             self._put(f"script/{self.rank}", f"{type(error).__name__}: {error}")
 
-    # --- several ranks ----------------------------------------------------------------------------------------
+    # --- signals and warnings ----------------------------------------------------------------------------------------
+
+    def put_interrupt(self) -> None:
+        """Record that a signal has reached this rank, so that all ranks leave the running evaluation."""
+        self._put(f"interrupted/{self.number}", True)
+
+    def is_interrupted(self) -> bool:
+        """Return whether a signal has reached a rank in the method that this rank is in."""
+        return self._find(f"interrupted/{self.number}") is not None
 
     def put_warning(self, sentence: str) -> None:
         """Record that this rank has warned."""

@@ -157,6 +157,8 @@ class EvaluateMixin(CompileMixin):
                 within_fit = is_fitting(self)  # a callback evaluates the whole: it may keep the numbers
                 with nullcontext() if within_fit else trainer.interrupt.watch():
                     logs = loops.evaluate(trainer, batches, feed, told, interruptible=not within_fit)
+                    if not within_fit:
+                        parallel.is_interrupted(trainer.interrupt)  # by a signal to another rank
         return logs if return_dict else in_keras_order(logs)
 
 

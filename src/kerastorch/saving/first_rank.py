@@ -7,6 +7,7 @@ group, and never waits: a script may save on rank 0 alone.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import distributed, nn
 from kerastorch.core.distributed_tensors import is_distributed_tensor
 from kerastorch.core.errors import CheckpointError
 from kerastorch.core.process_group import is_distributed
+from kerastorch.core.rank_failures import LOOK_SECONDS, check
 from kerastorch.core.torch_private import default_store
 from kerastorch.training.trainer import Trainer
 
@@ -37,7 +39,7 @@ def write_on_first_rank(module: nn.Module, path: Path, write: Callable[[], None]
         CheckpointError: On the other ranks, if rank 0 could not write the file, or has not in time.
     """
     trainer: Trainer | None = vars(module).get("_trainer")
-    is_joint = trainer is not None and trainer.parallel.is_joint and is_distributed()
+    is_joint = trainer is not None and trainer.find_ranks().is_joint and is_distributed()
     if not is_joint or any(map(is_distributed_tensor, module.parameters())):
         write()
         return
@@ -61,16 +63,26 @@ def _write_and_tell(path: Path, write: Callable[[], None]) -> None:
 
 def _wait_for_first(path: Path) -> None:
     key = _key(path)
-    try:
-        default_store().wait([key], timedelta(seconds=WAIT_SECONDS))
-    except RuntimeError as error:  # of one of torch's classes; which one depends on the kind of store
-        raise CheckpointError(
-            f"{path} was not written by rank 0 within {WAIT_SECONDS} seconds. Only rank 0 writes the files of a model "
-            "that several processes train: save the same file on all ranks, or on rank 0 alone."
-        ) from error
+    until = time.monotonic() + WAIT_SECONDS
+    while not _is_there(key, min(WAIT_SECONDS, LOOK_SECONDS)):
+        check()
+        if time.monotonic() > until:
+            raise CheckpointError(
+                f"{path} was not written by rank 0 within {WAIT_SECONDS} seconds. Only rank 0 writes the files of a "
+                "model that several processes train: save the same file on all ranks, or on rank 0 alone."
+            )
     outcome = default_store().get(key).decode()
     if outcome != _WRITTEN:
         raise CheckpointError(f"{path} could not be written. {outcome}")
+
+
+def _is_there(key: str, seconds: float) -> bool:
+    """Return whether a key is in the store, for which up to some seconds are waited."""
+    try:
+        default_store().wait([key], timedelta(seconds=seconds))
+    except RuntimeError:  # of one of torch's classes; which one depends on the kind of store
+        return False
+    return True
 
 
 def _key(path: Path) -> str:

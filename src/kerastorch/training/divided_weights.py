@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -22,6 +22,7 @@ from kerastorch.distribution.settings import FullyShard, TensorParallel
 from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training.metrics_tracker import MetricsTracker
 from kerastorch.training.parallel import ParallelRanks, SingleProcess, Take
+from kerastorch.training.pass_end import ends_with_last_batch
 from kerastorch.training.rank_step import IdleStep, Step, StepTrainer
 
 
@@ -57,6 +58,10 @@ class ShardedRanks(ParallelRanks):
     def evaluation_stream(self, stream: Iterator[Batch]) -> Iterator[Batch]:
         return _repeat_last(stream)
 
+    def pass_end(self, *, training: bool, asks_each_batch: bool) -> Callable[[bool], bool]:
+        found = super().pass_end(training=training, asks_each_batch=asks_each_batch)
+        return found if training else ends_with_last_batch
+
 
 class TensorRanks(ParallelRanks):
     """Ranks with a part of the units of some layers, all of which compute all rows.
@@ -87,6 +92,10 @@ class TensorRanks(ParallelRanks):
 
     def training_step(self, trainer: StepTrainer, step: Step) -> Step:
         return step
+
+    def pass_end(self, *, training: bool, asks_each_batch: bool) -> Callable[[bool], bool]:
+        found = super().pass_end(training=training, asks_each_batch=asks_each_batch)
+        return found if training else ends_with_last_batch
 
     def read(self, metrics: MetricsTracker, device: torch.device) -> dict[str, float]:
         return SingleProcess.read(self, metrics, device)

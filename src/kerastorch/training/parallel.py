@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from kerastorch.core import collectives
-from kerastorch.core.distributed_tensors import is_distributed_tensor
+from kerastorch.core.distributed_tensors import check_not_alone, is_distributed_tensor
 from kerastorch.core.nested import batch_rows, map_structure
 from kerastorch.core.process_group import rank, world_size
-from kerastorch.core.rank_failures import each_warning_once, remind_of_call, shared
+from kerastorch.core.rank_failures import checking, each_warning_once, remind_of_call, shared
 from kerastorch.data.batches import Batch
 from kerastorch.data.data_adapter import DataAdapter
 from kerastorch.data.data_fingerprint import fingerprint
@@ -27,7 +27,7 @@ from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training import rank_agreement
 from kerastorch.training.compile_settings import Settings
 from kerastorch.training.metrics_tracker import MetricsTracker
-from kerastorch.training.pass_end import PassEnd, ends_at_once, ends_with_last_batch
+from kerastorch.training.pass_end import EvaluationEnd, PassEnd, ends_at_once
 from kerastorch.training.rank_states import copy_buffers, own_random_numbers
 from kerastorch.training.rank_step import NOTHING, RankStep, Step, StepTrainer, is_idle
 from kerastorch.training.signals import InterruptHandler
@@ -61,6 +61,8 @@ class SingleProcess:
             model: The model.
             verb: The method with its arguments, which are the same on all ranks.
         """
+        if any(map(is_distributed_tensor, model.parameters())):
+            check_not_alone()
         return nullcontext()
 
     def watched(self, verb: str) -> AbstractContextManager[None]:
@@ -258,7 +260,10 @@ class ParallelRanks(SingleProcess):
         return stream if self.shard is not None else in_lockstep(stream)
 
     def pass_end(self, *, training: bool, asks_each_batch: bool) -> Callable[[bool], bool]:
-        return PassEnd(asks_each_batch=asks_each_batch) if training else ends_with_last_batch
+        return PassEnd(asks_each_batch=asks_each_batch) if training else EvaluationEnd()
+
+    def evaluation_stream(self, stream: Iterator[Batch]) -> Iterator[Batch]:
+        return checking(stream)
 
     def is_interrupted(self, interrupt: InterruptHandler) -> bool:
         number = collectives.largest([interrupt.signal])[0]

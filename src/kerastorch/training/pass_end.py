@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 from kerastorch.core import collectives
+from kerastorch.core.rank_failures import LOOK_SECONDS
+from kerastorch.core.rank_messages import rank_messages
 
 SECONDS_BETWEEN_MESSAGES = 0.1
 
@@ -55,9 +57,34 @@ def ends_at_once(wanted: bool) -> bool:
 
 
 def ends_with_last_batch(wanted: bool) -> bool:  # noqa: ARG001
-    """Return `False`: ranks that evaluate may have different numbers of batches, and each goes on to its last one.
+    """Return `False`: the ranks compute the same number of batches together, up to the last one.
 
     Args:
         wanted: Whether a signal ends the pass.
     """
     return False
+
+
+class EvaluationEnd:
+    """Ends an evaluation in which the ranks have different numbers of batches, and send no message after each.
+
+    A rank that a signal has reached leaves a message, for which the others look once a second. All of them must ask
+    each other for signals after the pass.
+    """
+
+    def __init__(self) -> None:
+        self._messages, self._looked = rank_messages(), time.monotonic()
+
+    def __call__(self, wanted: bool) -> bool:
+        """Return whether the pass ends after the running batch.
+
+        Args:
+            wanted: Whether a signal has reached this rank.
+        """
+        if wanted:
+            self._messages.put_interrupt()
+            return True
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = time.monotonic()
+        return self._messages.is_interrupted()
