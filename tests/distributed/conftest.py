@@ -46,3 +46,9 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
     passed = [one.user_properties for one in terminalreporter.stats.get("passed", [])]
     table = write_table(page, passed, len(terminalreporter.stats.get("skipped", [])))
     terminalreporter.write_line("\n" + table)
+
+
+@pytest.fixture(scope="session")
+def four():
+    """A group of four processes."""
+    yield from _group(4)
