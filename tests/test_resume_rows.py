@@ -11,7 +11,8 @@ from torch import nn
 import kerastorch as kt
 from kerastorch.callbacks import BackupAndRestore, Callback
 from kerastorch.data.batches import ArrayBatches, Batch
-from kerastorch.data.rank_shard import RankArrayBatches, RowShard
+from kerastorch.data.rank_arrays import RankArrayBatches
+from kerastorch.data.rank_shard import RowShard
 
 _SIZE = 4
 

@@ -14,7 +14,8 @@ from kerastorch.core.module_tree import is_compiled
 from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.data.batches import Batch, Batches
 from kerastorch.data.data_adapter import DEFAULT_BATCH_SIZE, DataAdapter, check_batch_size, limit_batches
-from kerastorch.data.rank_shard import IdleBatch, RankTurns, RowShard
+from kerastorch.data.rank_shard import RowShard
+from kerastorch.data.rank_slices import IdleBatch, RankTurns
 
 FIRST_ROWS, MAX_ROWS = 32, 4096  # rows of the first batch, and of the largest one
 MAX_GROWTH = 8  # by which factor a batch may be larger than the one before it
@@ -109,7 +110,9 @@ def eval_batches(
         own = own if rows is None else rows[own]
         return eval_batches(source, None if is_free else size, None, grows=grows, rows=own, name=name)
     if shard is not None:
-        return RankTurns(limit_batches(source.batches(batch_size, rows=rows), steps, name), shard)
+        steps = None if steps is None else check_int(name, steps)
+        divided = source.turns(shard, steps) if batch_size is None else None
+        return divided or RankTurns(limit_batches(source.batches(batch_size, rows=rows), steps, name), shard)
     is_default = batch_size is None and steps is None and source.own_batch_size is None
     is_default = is_default and not source.workers  # workers start once, for batches of one size
     if is_default and indexed and samples is not None and samples > FIRST_ROWS and grows():

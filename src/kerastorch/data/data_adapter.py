@@ -22,7 +22,10 @@ from kerastorch.data.data_kind import OBJECT, SEQUENCE, kind_of
 from kerastorch.data.lazy_arrays import LazyArray
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.prefetch import Prefetcher
-from kerastorch.data.rank_shard import RankArrayBatches, RankSlices, RowShard
+from kerastorch.data.rank_arrays import RankArrayBatches
+from kerastorch.data.rank_loaders import RankLoaderBatches, RankLoaderTurns, can_be_divided
+from kerastorch.data.rank_shard import RowShard
+from kerastorch.data.rank_slices import RankSlices
 from kerastorch.data.samples import collate_samples, with_tensors
 from kerastorch.data.sequences import (
     Samples,
@@ -179,8 +182,15 @@ class DataAdapter:
         if shard is None:
             return self._whole_batches(batch_size, shuffle, seed, rows, trains=trains)
         if self.kind == "arrays":
-            size = DEFAULT_BATCH_SIZE if batch_size is None else check_batch_size(batch_size)
-            return RankArrayBatches(self._data, size, shuffle, seed, rows, self._prefetcher, shard=shard)
+            return RankArrayBatches(
+                self._data, self._size(batch_size), shuffle, seed, rows, self._prefetcher, shard=shard
+            )
+        if self.kind == "Dataset":
+            loader, sampler = self._loader(batch_size, shuffle, seed, rows, trains=trains)
+            return RankLoaderBatches(loader, sampler, reader=self.reader, trains=trains, shard=shard)
+        if self.kind == "DataLoader" and can_be_divided(self._data):
+            check_no_batch_size(batch_size, self.kind)
+            return RankLoaderBatches(self._data, reader=self.reader, trains=trains, shard=shard)
         return RankSlices(self._whole_batches(batch_size, shuffle, seed, rows, trains=trains), shard)
 
     def _whole_batches(
@@ -188,32 +198,51 @@ class DataAdapter:
     ) -> Resumable:
         """Return the batches that one process would compute; see `batches`."""
         if not self.takes_batch_size:
-            if batch_size is not None:
-                raise ValueError(f"batch_size cannot be given with a {self.kind}; it comes in batches.")
+            check_no_batch_size(batch_size, self.kind)
             if self.kind == SEQUENCE:
                 shuffled = self._shuffles(shuffle)
                 return SequenceBatches(self._data, shuffled, seed, reader=self.reader, workers=self.workers)
             if self.kind == "DataLoader":
                 return LoaderBatches(self._data, reader=self.reader, trains=trains)
             return StreamBatches(self._data, reader=self.reader)
-        default = self.own_batch_size or DEFAULT_BATCH_SIZE
-        size = default if batch_size is None else check_batch_size(batch_size)
         if self.kind == "arrays":
-            return ArrayBatches(self._data, size, shuffle, seed, rows, self._prefetcher)
+            return ArrayBatches(self._data, self._size(batch_size), shuffle, seed, rows, self._prefetcher)
+        loader, sampler = self._loader(batch_size, shuffle, seed, rows, trains=trains)
+        return LoaderBatches(loader, sampler, reader=self.reader, trains=trains)
+
+    def _size(self, batch_size: int | None) -> int:
+        """Return the batch size, checked; if there is none, that of the dataset, else 32."""
+        return self.own_batch_size or DEFAULT_BATCH_SIZE if batch_size is None else check_batch_size(batch_size)
+
+    def _loader(
+        self, batch_size: int | None, shuffle: bool | str, seed: int, rows: Tensor | None, *, trains: bool
+    ) -> tuple[DataLoader[Any], EpochSampler | None]:
+        """Return a loader over the samples of a dataset, and its sampler, if the samples have an order."""
+        size = self._size(batch_size)
         shuffled, seed = order_of(self._data, self._shuffles(shuffle), seed)
         if self.kind == "IterableDataset":
-            samples = DataLoader(Samples(self._data), size, generator=torch.Generator(), collate_fn=collate_samples)
-            return LoaderBatches(samples, reader=self.reader, trains=trains)
+            samples = Samples(self._data)
+            return DataLoader(samples, size, generator=torch.Generator(), collate_fn=collate_samples), None
         dataset: Dataset[Any] = self._data if rows is None else Subset(self._data, rows.tolist())
         count = len(self._data) if rows is None else len(rows)
         if self.workers:
             requests = RequestSampler(count, seed, shuffled)
-            loader = worker_loader(dataset, size, requests, self.workers, trains=trains)
-            return LoaderBatches(loader, requests, reader=self.reader, trains=trains)
+            return worker_loader(dataset, size, requests, self.workers, trains=trains), requests
         sampler = EpochSampler(count, seed, shuffled)
         # with its own generator, since a DataLoader otherwise draws from torch's global one at the start of each pass
-        loader = DataLoader(dataset, size, sampler=sampler, generator=torch.Generator(), collate_fn=collate_samples)
-        return LoaderBatches(loader, sampler, reader=self.reader, trains=trains)
+        generator = torch.Generator()
+        return DataLoader(dataset, size, sampler=sampler, generator=generator, collate_fn=collate_samples), sampler
+
+    def turns(self, shard: RowShard, steps: int | None) -> Batches | None:
+        """Return the batches of a loader of which a rank reads every `world`-th one; `None` if it must read them all.
+
+        Args:
+            shard: Which batches this rank computes.
+            steps: The largest number of batches, of all ranks; `None` for all.
+        """
+        if self.kind != "DataLoader" or not can_be_divided(self._data):
+            return None
+        return RankLoaderTurns(self._data, reader=self.reader, shard=shard, limit=steps)
 
     def _shuffles(self, shuffle: bool | str) -> bool:
         if shuffle == "batch":
@@ -254,6 +283,12 @@ class DataAdapter:
         if len(labels) != self.samples:
             raise ValueError(f"x has {self.samples} samples, validation_stratify has {len(labels)}.")
         return labels.to(torch.float64).argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.flatten()
+
+
+def check_no_batch_size(batch_size: int | None, kind: str) -> None:
+    """Raise a `ValueError` if a batch size is given with data that come in batches."""
+    if batch_size is not None:
+        raise ValueError(f"batch_size cannot be given with a {kind}; it comes in batches.")
 
 
 def check_batch_size(given: Any) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from kerastorch.core.errors import mismatch
 from kerastorch.data.batches import Batch, Batches, Resumable
 from kerastorch.data.loaders import copy_tensors
+from kerastorch.data.rank_slices import RankSlices
 from kerastorch.data.sequences import SequenceBatches
 
 
@@ -112,8 +113,9 @@ class LimitedBatches:
 
     def _first(self, stream: Iterator[Batch], count: int) -> Iterator[Batch]:
         yield from itertools.islice(stream, count)
-        if isinstance(self._batches, SequenceBatches):
-            self._batches.end_pass()
+        whole = self._batches.whole if isinstance(self._batches, RankSlices) else self._batches
+        if isinstance(whole, SequenceBatches):
+            whole.end_pass()
 
 
 class RepeatedBatches:

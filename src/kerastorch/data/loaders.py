@@ -42,7 +42,8 @@ class LoaderBatches:
         reader: BatchReader | None = None,
         trains: bool = False,
     ) -> None:
-        self.loader, self._sampler, self._trains = loader, sampler, trains
+        self.loader = self._given = loader  # one rank of several reads a part of what it was given
+        self._sampler, self._trains = sampler, trains
         self._reader = reader or BatchReader()
         self.samples: int | None = None
         self.exact = not isinstance(loader.dataset, IterableDataset)  # each worker may add an incomplete batch
@@ -87,16 +88,21 @@ class LoaderBatches:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         if self._trains:
-            set_sampler_epoch(self.loader, number)
+            set_sampler_epoch(self._given, number)
         if self._sampler is not None:  # before the iteration, since workers read the first batches when it begins
             self._sampler.epoch, self._sampler.start = number, start * (self.batch_size or 1)
-        batches = self._reader.batches(iterate_with_worker_errors(self.loader))
-        if not (self.loader.pin_memory and torch.accelerator.is_available()):  # pinning copies already
-            batches = map(copy_targets, batches)
+        batches = self._batches()
         if self._sampler is not None:
             return batches
         # skipped batches are drawn, since further ones may depend on the same random generators
         return skip_batches(batches, start)
+
+    def _batches(self) -> Iterator[Batch]:
+        """Begin a pass over the loader, and return its batches."""
+        batches = self._reader.batches(iterate_with_worker_errors(self.loader))
+        if self.loader.pin_memory and torch.accelerator.is_available():  # pinning copies already
+            return batches
+        return map(copy_targets, batches)
 
     def again(self, number: int) -> Iterator[Batch]:
         return self.epoch(number)

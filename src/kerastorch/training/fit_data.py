@@ -25,6 +25,7 @@ from kerastorch.data.limited_batches import (
     number_of_batches,
 )
 from kerastorch.data.rank_shard import RowShard
+from kerastorch.data.rank_slices import RankSlices
 from kerastorch.data.sequences import check_ends
 from kerastorch.data.spanning_batches import SpanningBatches
 from kerastorch.data.validation_split import check_split
@@ -184,7 +185,7 @@ def assemble(
     )
     check_row_axis(parts, source, batch_size, is_shuffled=bool(shuffle))
     if limits == limits._replace(steps_per_epoch=None, limit_batches=None, overfit_batches=None):
-        check_ends(training, "steps_per_epoch")
+        check_ends(training.whole if isinstance(training, RankSlices) else training, "steps_per_epoch")
     training = _limited(training, limits, source.kind)
     check_last_batch(model, training)
     if limits.steps_per_epoch is not None:

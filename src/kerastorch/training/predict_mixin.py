@@ -17,7 +17,7 @@ from kerastorch.data.adaptive_batch_size import can_be_measured, eval_batches
 from kerastorch.data.arrays import have_several_lengths, is_array_like
 from kerastorch.data.data_adapter import DataAdapter, limit_batches
 from kerastorch.data.loader_checks import check_keeps_all_rows, check_keeps_order
-from kerastorch.data.rank_shard import RankTurns
+from kerastorch.data.rank_turns import are_by_turns
 from kerastorch.module.unregistered_modules import check_registered
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.model_lock import model_lock
@@ -103,7 +103,7 @@ class PredictMixin(StepMixin):
             alone = bool(own) or mc_dropout is not None  # other threads must not predict with active dropout
             with (
                 model_lock(self, "predict", alone=alone, parts=transfer.parts),
-                parallel.gathering(collected.add, by_turns=isinstance(batches, RankTurns)) as take,
+                parallel.gathering(collected.add, by_turns=are_by_turns(batches)) as take,
             ):
                 loops.predict(trainer, batches, transfer, told, take, drawn)
             outputs: Predictions = drawn.samples_first(collected.result())
