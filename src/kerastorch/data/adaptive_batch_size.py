@@ -12,8 +12,9 @@ from torch.overrides import TorchFunctionMode
 from kerastorch.core.errors import check_int
 from kerastorch.core.module_tree import is_compiled
 from kerastorch.core.nested import batch_rows, leaves
+from kerastorch.data.batch_size import check_batch_size
 from kerastorch.data.batches import Batch, Batches
-from kerastorch.data.data_adapter import DEFAULT_BATCH_SIZE, DataAdapter, check_batch_size, limit_batches
+from kerastorch.data.data_adapter import DEFAULT_BATCH_SIZE, DataAdapter, limit_batches
 from kerastorch.data.rank_shard import RowShard
 from kerastorch.data.rank_slices import IdleBatch, RankTurns
 

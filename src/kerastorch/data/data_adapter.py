@@ -16,6 +16,7 @@ from kerastorch.core.tables import column_names
 from kerastorch.data import arrays
 from kerastorch.data.array_sources import open_array
 from kerastorch.data.batch_reader import BatchReader, warn_of_integer_weights
+from kerastorch.data.batch_size import check_batch_size, check_no_batch_size
 from kerastorch.data.batched_dataset import BatchedDataset, order_of
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
 from kerastorch.data.data_kind import OBJECT, SEQUENCE, kind_of
@@ -283,23 +284,6 @@ class DataAdapter:
         if len(labels) != self.samples:
             raise ValueError(f"x has {self.samples} samples, validation_stratify has {len(labels)}.")
         return labels.to(torch.float64).argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.flatten()
-
-
-def check_no_batch_size(batch_size: int | None, kind: str) -> None:
-    """Raise a `ValueError` if a batch size is given with data that come in batches."""
-    if batch_size is not None:
-        raise ValueError(f"batch_size cannot be given with a {kind}; it comes in batches.")
-
-
-def check_batch_size(given: Any) -> int:
-    """Return `batch_size` as an int, at least 1.
-
-    Raises:
-        ValueError: It is something else; the message for data says where validation data go.
-    """
-    is_data = isinstance(given, (tuple, list, Mapping)) or getattr(given, "ndim", 0) > 0
-    advice = "The third argument is batch_size; validation data are validation_data=(x, y)." if is_data else ""
-    return check_int("batch_size", given, advice=advice)
 
 
 def only_batch(x: Any, y: Any, sample_weight: Any, reader: BatchReader) -> Resumable:
