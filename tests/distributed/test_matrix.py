@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from support.matrix_case import KINDS, OWN, by_hand, trained
 
+import kerastorch as kt
+
 BOUND = 1e-9  # float64
-STRATEGIES = {"data parallel": "auto"}
+STRATEGIES = {"data parallel": "auto", "fully sharded": kt.distribution.FullyShard()}
 CHOSEN = [("SGD", "uneven rows"), ("Adam", "L2 penalty"), ("AdamW", "global_clipnorm"), ("Adam", "GAN")]
 
 

@@ -58,9 +58,16 @@ class CollectsOutputs(Protocol):
 class OutputCollector:
     """Receives outputs and targets as a metric does, and stores them on the CPU."""
 
+    can_merge = False  # the order of the batches counts: one object is given those of all processes
+
     def __init__(self) -> None:
         self._batches: list[Outputs] = []
         self._bytes = 0  # of the outputs
+
+    def emptied(self) -> OutputCollector:
+        """Return this object without what was stored."""
+        self._batches, self._bytes = [], 0
+        return self
 
     def to(self, device: torch.device) -> None:
         """Do nothing: everything is stored on the CPU."""
@@ -112,7 +119,7 @@ def collecting(trainer: Trainer) -> Iterator[dict[str, OutputCollector]]:
     """
     collectors = {name: OutputCollector() for name in output_names(trainer)}
     metrics = {
-        name: [MetricSpec(_NAME, lambda _, one=one: one, "raw", by_batch=True, is_weighted=True)]  # type: ignore[misc]
+        name: [MetricSpec(_NAME, lambda _, one=one: one.emptied(), "raw", by_batch=True, is_weighted=True)]  # type: ignore[misc]
         for name, one in collectors.items()
     }
     with model_lock(trainer.model, "evaluate", alone=True), trainer.with_metrics(metrics):

@@ -97,8 +97,8 @@ class TensorRanks(ParallelRanks):
         found = super().pass_end(training=training, asks_each_batch=asks_each_batch)
         return found if training else ends_with_last_batch
 
-    def read(self, metrics: MetricsTracker, device: torch.device) -> dict[str, float]:
-        return SingleProcess.read(self, metrics, device)
+    def read(self, metrics: MetricsTracker, device: torch.device, *, by_turns: bool) -> dict[str, float]:
+        return SingleProcess.read(self, metrics, device, by_turns=by_turns)
 
     @contextmanager
     def gathering(self, take: Take, *, by_turns: bool) -> Iterator[Take]:

@@ -40,6 +40,14 @@ def record_settings(
     history.record_settings(_settings(trainer, data, any(one is not None for one in weights), callbacks))
 
 
+def _validation_rows(trainer: Trainer, data: FitData) -> int | None:
+    """Return the number of validation rows, of all ranks; `None` if there are none, or it is unknown."""
+    if data.validation is None or trainer.parallel.shard is None:
+        return None if data.validation is None else data.validation.samples
+    found = [leaf for _, leaf in leaves(data.validation_targets) if isinstance(leaf, Tensor)]
+    return len(found[0]) if found and found[0].ndim else None
+
+
 def _settings(trainer: Trainer, data: FitData, has_weights: bool, callbacks: Sequence[Callback]) -> FitSettings:
     optimizers = list(trainer.optimizers.made.values())
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
@@ -57,7 +65,7 @@ def _settings(trainer: Trainer, data: FitData, has_weights: bool, callbacks: Seq
         batch_size=data.training.batch_size,
         steps=data.training.steps(),
         rows=data.training.samples,
-        validation_rows=None if data.validation is None else data.validation.samples,
+        validation_rows=_validation_rows(trainer, data),
         validation=data.validation_kind,
         shuffle=data.shuffle,
         parameters=sum(one.numel() for one in trained),

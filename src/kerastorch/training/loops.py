@@ -21,6 +21,7 @@ from kerastorch.data.adaptive_batch_size import measure_and_adapt
 from kerastorch.data.batch_groups import group_batches
 from kerastorch.data.batches import Batch, Batches, BatchGroup
 from kerastorch.data.loaders import copy_tensors
+from kerastorch.data.rank_turns import are_by_turns
 from kerastorch.optimizers.step_hooks import unfuse_partly_trained_groups
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.training.eager_step import eager_step, step_output
@@ -33,6 +34,7 @@ from kerastorch.training.monte_carlo_dropout import Sampling
 from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.own_metrics import protected
 from kerastorch.training.own_steps import own_metrics, predict_step_of, step_of
+from kerastorch.training.precision import separate_autocast_cache
 from kerastorch.training.predictions import tensor_step
 from kerastorch.training.rank_step import is_idle
 from kerastorch.training.step_mixin import overrides
@@ -55,6 +57,7 @@ def epoch(
     state: TrainState,
     *,
     interruptible: bool = True,
+    by_turns: bool = True,
     nan_warning: NaNWarning | None = None,
 ) -> dict[str, float]:
     """Run a step on each batch; return the means and metrics of the pass.
@@ -69,6 +72,7 @@ def epoch(
         phase: `'train'` or `'test'`.
         state: Its `epoch` is the number of the epoch, and `batches_done` counts on from the batches before these.
         interruptible: Ctrl-C ends the pass after the running batch.
+        by_turns: Whether the batches of several ranks alternate; else each has consecutive ones.
         nan_warning: Warns of the first loss that is not finite.
     """
     begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
@@ -116,7 +120,7 @@ def epoch(
         )
     if x is not None:
         trainer.state.record_inputs(specs_of(x))
-    found = trainer.parallel.read(metrics, transfer.device)
+    found = trainer.parallel.read(metrics, transfer.device, by_turns=by_turns)
     return loss.finalize_logs(found) if has_compiled_loss else found
 
 
@@ -148,7 +152,7 @@ def evaluate(
     model = trainer.model
     with (
         trainer.pass_cleanup(),
-        _separate_autocast_cache(),
+        separate_autocast_cache(),
         trainer.evaluation_weights(),
         _fresh_metrics(trainer) as metrics,
         trainer.compiled_loss.attach(model, find_final_activation(model), batches.targets),
@@ -161,8 +165,10 @@ def evaluate(
         mixed = trainer.precision.around(step_of(trainer, "test_step"), trainer.device_type())
         counted = trainer.parallel.evaluation_step(trainer, mixed)
         step = limited_step(trainer, measure_and_adapt(counted, batches, row_by_row=False), "test")
-        state = TrainState()
-        logs = epoch(trainer, metrics, stream, transfer, step, callbacks, "test", state, interruptible=interruptible)
+        logs = epoch(
+            trainer, metrics, stream, transfer, step, callbacks, "test", TrainState(),
+            interruptible=interruptible, by_turns=are_by_turns(batches),
+        )  # fmt: skip
         callbacks.emit("on_test_end", logs)
         trainer.state.record_evaluation(logs)
         return logs
@@ -229,7 +235,7 @@ def predicting(trainer: Trainer, parts: Sequence[nn.Module]) -> Iterator[None]:
     """
     with (
         trainer.pass_cleanup(),
-        _separate_autocast_cache(),
+        separate_autocast_cache(),
         trainer.evaluation_weights(),
         evaluation_mode(trainer.model, parts),
         without_buffer_sync(parts),
@@ -334,17 +340,3 @@ def _sharded_again(parts: Sequence[nn.Module]) -> Iterator[None]:
         yield
     finally:
         reshard(parts)
-
-
-@contextmanager
-def _separate_autocast_cache() -> Iterator[None]:
-    """Neither use casts of weights from before a pass nor leave any, within a user's `torch.autocast`.
-
-    torch caches them until the outermost autocast ends, even if the weights change; and casts that were made without
-    gradients would stop learning.
-    """
-    torch.clear_autocast_cache()
-    try:
-        yield
-    finally:
-        torch.clear_autocast_cache()

@@ -104,18 +104,22 @@ class MetricsTracker:
             "results": {name: capture_result(name, value, self._own) for name, value in self._results.items()},
         }
 
-    def merged(self, states: Sequence[Mapping[str, Any]], device: torch.device) -> MetricsTracker:
+    def merged(
+        self, states: Sequence[Mapping[str, Any]], device: torch.device, *, by_turns: bool = False
+    ) -> MetricsTracker:
         """Return the means and metrics of all rows; these ones stay unchanged.
 
         Args:
             states: `part_state` of each part of the rows, in order, this one's included.
             device: Device of the result.
+            by_turns: Whether the batches of the parts alternate; else each part has consecutive ones.
 
         Raises:
             ValueError: A metric cannot be merged; or metrics were updated for different tasks.
         """
         scores = {
-            name: one.merged([state["scores"][name] for state in states], device) for name, one in self._scores.items()
+            name: one.merged([state["scores"][name] for state in states], device, by_turns=by_turns)
+            for name, one in self._scores.items()
         }
         whole = MetricsTracker(scores)
         for name in dict.fromkeys(name for state in states for name in state["means"]):

@@ -27,6 +27,7 @@ from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training import rank_agreement
 from kerastorch.training.compile_settings import Settings
 from kerastorch.training.metrics_tracker import MetricsTracker
+from kerastorch.training.part_states import joined_parts
 from kerastorch.training.pass_end import EvaluationEnd, PassEnd, ends_at_once
 from kerastorch.training.rank_states import copy_buffers, own_random_numbers
 from kerastorch.training.rank_step import NOTHING, RankStep, Step, StepTrainer, is_idle
@@ -111,6 +112,10 @@ class SingleProcess:
 
     def training(self, model: nn.Module) -> AbstractContextManager[None]:
         """Surround a fit."""
+        return self.own_random_numbers(model)
+
+    def own_random_numbers(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Let layers draw other random numbers on each rank, and end with the random states of rank 0."""
         return nullcontext()
 
     def end_epoch(self, model: nn.Module) -> None:
@@ -159,12 +164,13 @@ class SingleProcess:
     def follow_first(self, model: TrainableModel, optimizers: Iterable[TorchOptimizer]) -> None:
         """Take over what callbacks of rank 0 have set: whether training stops, and the learning rates."""
 
-    def read(self, metrics: MetricsTracker, device: torch.device) -> dict[str, float]:
+    def read(self, metrics: MetricsTracker, device: torch.device, *, by_turns: bool) -> dict[str, float]:
         """Return the means and metrics of all rows, of all ranks, at the end of a pass.
 
         Args:
             metrics: Those of the rows of this rank.
             device: Device of the metrics.
+            by_turns: Whether the batches of the ranks alternate; else each rank has consecutive ones.
         """
         return metrics.read()
 
@@ -241,7 +247,7 @@ class ParallelRanks(SingleProcess):
         rank_agreement.check_weights(model)
         collectives.copy_from_first(_whole_tensors(model))
 
-    def training(self, model: nn.Module) -> AbstractContextManager[None]:
+    def own_random_numbers(self, model: nn.Module) -> AbstractContextManager[None]:
         return own_random_numbers(model)
 
     def end_epoch(self, model: nn.Module) -> None:
@@ -278,8 +284,8 @@ class ParallelRanks(SingleProcess):
             if _rate(group) != rate:
                 group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
 
-    def read(self, metrics: MetricsTracker, device: torch.device) -> dict[str, float]:
-        whole = metrics.merged(collectives.gather(metrics.part_state()), device)
+    def read(self, metrics: MetricsTracker, device: torch.device, *, by_turns: bool) -> dict[str, float]:
+        whole = metrics.merged(collectives.gather(metrics.part_state()), device, by_turns=by_turns)
         found = whole.read()
         whole.give_to(metrics)
         return found
@@ -291,13 +297,7 @@ class ParallelRanks(SingleProcess):
             return
         held: list[tuple[Any, int]] = []
         yield lambda outputs, rows: held.append((map_structure(_on_cpu, outputs), rows))
-        of_ranks = collectives.gather(held)
-        if not by_turns:
-            in_order = [one for of_rank in of_ranks for one in of_rank]
-        else:
-            last = max(map(len, of_ranks))
-            in_order = [of_rank[i] for i in range(last) for of_rank in of_ranks if i < len(of_rank)]
-        for outputs, rows in in_order:
+        for outputs, rows in joined_parts(collectives.gather(held), by_turns=by_turns):
             take(outputs, rows)
 
 

@@ -48,6 +48,18 @@ def restore_part(accumulator: Any, state: Mapping[str, Any], device: torch.devic
     return accumulator
 
 
+def joined_parts(parts: Sequence[Sequence[Any]], *, by_turns: bool) -> list[Any]:
+    """Return what several parts have, in the order of the data.
+
+    Args:
+        parts: A list of batches for each part of the data.
+        by_turns: Whether the batches of the parts alternate; else each part has consecutive ones.
+    """
+    if not by_turns:
+        return [one for part in parts for one in part]
+    return [part[i] for i in range(max(map(len, parts), default=0)) for part in parts if i < len(part)]
+
+
 def to_device(state: Any, device: torch.device) -> Any:
     """Return nested lists, tuples and dicts with their tensors on a device."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -122,3 +123,17 @@ class Precision:
 def _to_float32(value: Any) -> Any:
     is_short = isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
     return value.float() if is_short else value
+
+
+@contextmanager
+def separate_autocast_cache() -> Iterator[None]:
+    """Use no casts of weights from before a pass, and leave none, within a user's `torch.autocast`.
+
+    torch caches them until the outermost autocast ends, even if the weights change; and casts that were made without
+    gradients would stop learning.
+    """
+    torch.clear_autocast_cache()
+    try:
+        yield
+    finally:
+        torch.clear_autocast_cache()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -103,6 +104,7 @@ class PredictMixin(StepMixin):
             alone = bool(own) or mc_dropout is not None  # other threads must not predict with active dropout
             with (
                 model_lock(self, "predict", alone=alone, parts=transfer.parts),
+                nullcontext() if mc_dropout is None else parallel.own_random_numbers(self),
                 parallel.gathering(collected.add, by_turns=are_by_turns(batches)) as take,
             ):
                 loops.predict(trainer, batches, transfer, told, take, drawn)

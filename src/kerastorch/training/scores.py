@@ -17,7 +17,7 @@ from kerastorch.metrics.metric_spec import MetricSpec
 from kerastorch.metrics.task import TaskSpec
 from kerastorch.metrics.task_of_parts import agreed_tasks, is_known_from_loss
 from kerastorch.training.mean import JOIN, unshared
-from kerastorch.training.part_states import PartRows, no_merge, part_state, restore_part, to_device
+from kerastorch.training.part_states import PartRows, joined_parts, no_merge, part_state, restore_part, to_device
 
 ROWS, ELEMENTS = 4096, 2**22  # metrics are updated with this many rows (on the CPU: they fit its cache) or elements
 
@@ -228,22 +228,23 @@ class Scores:
         ndim = max((y_pred.ndim for y_pred, _, _ in self._pending), default=0)
         return all(is_known_from_loss(loss, metric.is_classification, ndim) for metric in self._metrics)
 
-    def merged(self, states: Sequence[Mapping[str, Any]], device: torch.device) -> Scores:
+    def merged(self, states: Sequence[Mapping[str, Any]], device: torch.device, *, by_turns: bool = False) -> Scores:
         """Return the metrics of all rows; these ones stay unchanged.
 
         Args:
             states: `part_state` of each part of the rows, in order, this one's included.
             device: Device of the result.
+            by_turns: Whether the batches of the parts alternate; else each part has consecutive ones.
 
         Raises:
             ValueError: A metric cannot be merged; or the parts differ in the task.
         """
         metrics = [metric.detached() for metric in self._metrics]
         whole = Scores(metrics, self._loss, self._ends_in, self._channel_axis)
-        whole._take_parts([one for one in states if one["targets"]], device)
+        whole._take_parts([one for one in states if one["targets"]], device, by_turns)
         return whole
 
-    def _take_parts(self, parts: Sequence[Mapping[str, Any]], device: torch.device) -> None:
+    def _take_parts(self, parts: Sequence[Mapping[str, Any]], device: torch.device, by_turns: bool) -> None:
         """Take over the states of parts of the rows, each of which has some."""
         if not parts:
             return
@@ -253,16 +254,19 @@ class Scores:
         )
         self._seen = bool(settled)
         for index in range(len(self._metrics)):
-            self._take_metric(index, parts, device)
+            self._take_metric(index, parts, device, by_turns)
         pending = [rows for one in parts for rows in one["pending"]]
         self._pending = [_rows(*to_device(rows, device)) for rows in pending]
         self.flush()
 
-    def _take_metric(self, index: int, parts: Sequence[Mapping[str, Any]], device: torch.device) -> None:
+    def _take_metric(
+        self, index: int, parts: Sequence[Mapping[str, Any]], device: torch.device, by_turns: bool
+    ) -> None:
         """Take over the states or the rows of one metric."""
         metric, task = self._metrics[index], self._tasks[index]
         states = [one["accumulators"][index] for one in parts if index in one["accumulators"]]
-        rows = [row for one in parts for row in one["rows"].get(index, ())]
+        of_parts = [one["rows"].get(index, ()) for one in parts]
+        rows = joined_parts(of_parts, by_turns=by_turns and metric.by_batch)
         if rows:
             with torch.random.fork_rng():
                 torch.manual_seed(0)  # metrics that draw random numbers are the same in all processes
