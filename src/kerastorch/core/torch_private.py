@@ -46,6 +46,14 @@ def required(owner: Any, name: str) -> Any:
     return found
 
 
+def end_sharding(root: nn.Module) -> None:
+    """Let torch find out now that a module is the outermost one that `fully_shard` was called with.
+
+    By itself it takes the first module that is called, and a part of a model may be called before the whole.
+    """
+    required(required(root, "_get_fsdp_state")(), "_lazy_init")()
+
+
 # --- nested structures and dispatch modes ----------------------------------------------------------------------
 
 # Maps and flattens nested lists, tuples and dicts: inputs, states of layers, optimizer states.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kerastorch.core.collectives import copy_from_first
 from kerastorch.core.distributed_tensors import is_distributed_tensor
@@ -15,12 +15,13 @@ from kerastorch.core.errors import suggest
 from kerastorch.core.module_tree import is_built, module_within
 from kerastorch.core.process_group import world_size
 from kerastorch.core.sharded_modules import is_fully_sharded
+from kerastorch.core.torch_private import end_sharding, pytree
 from kerastorch.distribution.settings import FullyShard
 
 _UNCALLED = (nn.ModuleList, nn.ModuleDict)  # hold modules, and have no forward pass themselves
 
 
-def apply(model: nn.Module, settings: FullyShard, mesh: Any = None) -> None:
+def apply(model: nn.Module, settings: FullyShard, mesh: Any = None, *, calls_parts: bool = False) -> None:
     """Shard the weights of a model in place, block by block, then what is left; all processes must call it.
 
     Blocks and models that are sharded already stay as they are. The weights of rank 0 are used, unless they are on the
@@ -30,6 +31,7 @@ def apply(model: nn.Module, settings: FullyShard, mesh: Any = None) -> None:
         model: A built model. For a view of a module, that module is sharded.
         settings: Which blocks are sharded, and how.
         mesh: `DeviceMesh` of the processes. Default: one of all processes, with the kind of device that the model has.
+        calls_parts: Whether a step calls children of the model by themselves, so that each must be a block.
 
     Raises:
         ValueError: The model is not built; a pattern matches nothing that can be sharded; blocks share a weight.
@@ -47,10 +49,29 @@ def apply(model: nn.Module, settings: FullyShard, mesh: Any = None) -> None:
     if mesh is None:
         mesh = init_device_mesh(_device_type(root), (world_size(),))
     options = _options(settings, mesh)
-    for block in find_blocks(root, settings):
+    blocks = find_blocks(root, settings)
+    if calls_parts:
+        blocks += [block for block in find_blocks(root, FullyShard()) if block not in blocks]
+    for block in blocks:
         if not is_fully_sharded(block):
+            block.register_forward_hook(_copy_views)
             fully_shard(block, mesh=mesh, mp_policy=_precision(settings), **options)
+    root.register_forward_hook(_copy_views)
     fully_shard(root, mesh=mesh, mp_policy=_precision(settings, is_root=True), **options)
+
+
+def complete(model: nn.Module) -> None:
+    """Make the whole model the outermost module that is sharded, even if a step of your own calls a part of it first.
+
+    Args:
+        model: A model that `apply` has sharded, whose weights have values.
+    """
+    end_sharding(module_within(model))
+
+
+def _copy_views(_module: nn.Module, _args: Any, outputs: Any) -> Any:
+    """Copy outputs that are views, as recurrent layers return them: torch would lose hooks if they changed in place."""
+    return pytree.tree_map(lambda one: one.clone() if isinstance(one, Tensor) and one._is_view() else one, outputs)
 
 
 def find_blocks(root: nn.Module, settings: FullyShard) -> list[nn.Module]:

@@ -17,6 +17,7 @@ from kerastorch.core.rng_state import preserved_rng_states
 from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES, fixed_specs
 from kerastorch.core.torch_private import fake_tensor_module
 from kerastorch.core.train_mode import evaluation_mode
+from kerastorch.core.undivided_modules import undivided
 from kerastorch.layers.rnn import reset_all_states
 from kerastorch.module.base_module import losses_dropped
 from kerastorch.runtime.batch_transfer import BatchTransfer
@@ -56,7 +57,7 @@ class DryRun:
             with isolated(parts):
                 build_lazy(module, self.inputs(TRIAL_BATCH_SIZES[0], TRIAL_SIZES[0]))
         if fake:
-            with fake_tensor_module().FakeCopyMode(fake_mode()):
+            with undivided(module), fake_tensor_module().FakeCopyMode(fake_mode()):
                 self.module = copy.deepcopy(module)
 
     def inputs(self, batch: int, varying: int) -> Any:

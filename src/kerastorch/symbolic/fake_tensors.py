@@ -16,6 +16,7 @@ from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.tensor_spec import BUILD_SIZES
 from kerastorch.core.torch_private import FAKE_TENSOR_LOGGER, fake_tensor_module, pytree
 from kerastorch.core.train_mode import evaluation_mode
+from kerastorch.core.undivided_modules import undivided
 
 _fake: Any = None
 
@@ -65,7 +66,7 @@ def eval_on_fakes(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         if isinstance(target, nn.Module):
             # a trained layer may be on an accelerator; symbols are on the CPU, so inputs are moved there and back
             device = next((tensor.device for tensor in tensors(modules(target))), torch.device("cpu"))
-            with evaluation_mode(target):
+            with evaluation_mode(target), undivided(target):
                 args, kwargs = _moved((args, dict(kwargs)), device)
                 return _moved(target(*args, **kwargs), torch.device("cpu"))
         if isinstance(target, str):

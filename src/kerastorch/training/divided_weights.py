@@ -13,6 +13,7 @@ from torch import nn
 from kerastorch.core import collectives
 from kerastorch.core.distributed_tensors import is_distributed_tensor
 from kerastorch.core.nested import batch_rows
+from kerastorch.core.ownership import is_own
 from kerastorch.data.batches import Batch
 from kerastorch.data.rank_shard import RankBatch, RowShard, Share
 from kerastorch.distribution import full_shard, tensor_parallel
@@ -47,10 +48,12 @@ class ShardedRanks(ParallelRanks):
     def divide(self, model: nn.Module, device: torch.device) -> None:
         if self._settings is None:
             return
-        full_shard.apply(model, self._settings, _mesh(device, self.world))
+        has_own_step = not is_own(getattr(model, "train_step", self))  # may call children by themselves
+        full_shard.apply(model, self._settings, _mesh(device, self.world), calls_parts=has_own_step)
         if any(weight.is_meta for weight in model.parameters()):
             _share_random_state()
             initialize_weights(model, "cpu" if self._settings.offload else device)
+        full_shard.complete(model)
 
     def evaluation_step(self, trainer: StepTrainer, step: Step) -> Step:
         return IdleStep(trainer, step)
