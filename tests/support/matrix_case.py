@@ -151,11 +151,7 @@ def trained(optimizer, kind, distribution):
     own = {**case.fit, **({"sample_weight": WEIGHTS[: case.rows]} if "sample_weight" in case.fit else {})}
     history = model.fit(x, y, batch_size=case.batch, epochs=case.epochs, shuffle=False, verbose=0, **own)
     scores = {} if kind == "GAN" else model.evaluate(x, y, batch_size=5, verbose=0, return_dict=True)
-    if kind == "GAN" and isinstance(distribution, kt.distribution.FullyShard):
-        with torch.no_grad():  # fully_shard refuses a call of the whole model after calls of its parts
-            predictions = model.generator(x).numpy()
-    else:
-        predictions = model.predict(x, batch_size=5, verbose=0)
+    predictions = model.predict(x, batch_size=5, verbose=0)
     logs = {name: values for name, values in history.history.items() if not name.startswith("learning_rate")}
     return _result(case, module, logs, scores, predictions)
 

@@ -86,9 +86,9 @@ class TensorRanks(ParallelRanks):
             self.setup(model)
             tensor_parallel.apply(model, self._settings, _mesh(device, self.world))
 
-    def training(self, model: nn.Module) -> AbstractContextManager[None]:
+    def own_random_numbers(self, model: nn.Module) -> AbstractContextManager[None]:
         _share_random_state()  # all ranks compute the same rows, so dropout is the same, too
-        return SingleProcess.training(self, model)
+        return SingleProcess.own_random_numbers(self, model)
 
     def gradient_sync(self, optimizer: TorchOptimizer) -> NoGradientSync:
         return NO_SYNC

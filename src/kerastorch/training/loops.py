@@ -259,7 +259,7 @@ def train_on_batch(trainer: Trainer, batches: Batches, transfer: BatchTransfer) 
         batches: The data, one batch.
         transfer: Moves it to the model's device.
     """
-    stream = trainer.prepared(batches, transfer, 0)
+    stream = trainer.parallel.training_stream(trainer.prepared(batches, transfer, 0))
     trainer.setup()
     model, no_callbacks = trainer.model, CallbackList([], trainer.model, {})
     with (

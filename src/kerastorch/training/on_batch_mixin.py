@@ -6,9 +6,10 @@ from typing import Any, Literal, overload
 
 from kerastorch.callbacks.callback_list import CallbackList
 from kerastorch.core.traceback_filter import public_api
-from kerastorch.data.batches import Batches
+from kerastorch.data.batches import Batches, Resumable
 from kerastorch.data.class_weight import ClassWeight, class_weights
 from kerastorch.data.data_adapter import only_batch
+from kerastorch.data.rank_slices import RankSlices, RankTurns
 from kerastorch.runtime.model_lock import model_lock
 from kerastorch.training import loops
 from kerastorch.training.compile_mixin import CompileMixin
@@ -75,9 +76,10 @@ class OnBatchMixin(CompileMixin):
         4.0
         """
         trainer = self._compiled("train_on_batch", x, y)
-        feed = trainer.batch_transfer(class_weights(class_weight, trainer.compiled_loss.outputs, of_one_batch=True))
-        batch = self._only_batch(trainer, "train_step", x, y, sample_weight)
-        with trainer.parallel.watched("train_on_batch()"), model_lock(self, "train_on_batch"):
+        with trainer.joined("train_on_batch()", one_batch=True) as parallel, model_lock(self, "train_on_batch"):
+            feed = trainer.batch_transfer(class_weights(class_weight, trainer.compiled_loss.outputs, of_one_batch=True))
+            batch = self._only_batch(trainer, "train_step", x, y, sample_weight)
+            batch = batch if parallel.shard is None else RankSlices(batch, parallel.shard)
             logs = loops.train_on_batch(trainer, batch, feed)
         return logs if return_dict else in_keras_order(logs)
 
@@ -109,11 +111,12 @@ class OnBatchMixin(CompileMixin):
             ValueError: There is no loss; the arrays do not fit the model, the loss, or each other.
         """
         trainer = self._compiled("test_on_batch", x, y)
-        batch = self._only_batch(trainer, "test_step", x, y, sample_weight)
-        with trainer.parallel.watched("test_on_batch()"), model_lock(self, "evaluate"):
+        with trainer.joined("test_on_batch()", one_batch=True) as parallel, model_lock(self, "evaluate"):
+            batch: Batches = self._only_batch(trainer, "test_step", x, y, sample_weight)
+            batch = batch if parallel.shard is None else RankTurns(batch, parallel.shard)
             logs = loops.evaluate(trainer, batch, trainer.batch_transfer(), CallbackList([], self, {}))
         return logs if return_dict else in_keras_order(logs)
 
-    def _only_batch(self, trainer: Trainer, step: str, x: Any, y: Any, sample_weight: Any) -> Batches:
+    def _only_batch(self, trainer: Trainer, step: str, x: Any, y: Any, sample_weight: Any) -> Resumable:
         """Return the batch that a method was given: arrays, or a batch as a loader yields it."""
         return only_batch(x, y, sample_weight, self._batch_reader(trainer, step))

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from kerastorch import regularizers
 from kerastorch.constraints import collect_constraints
-from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import is_built, modules, tensors
 from kerastorch.core.process_group import is_alone
 from kerastorch.core.sharded_modules import reshard
@@ -28,7 +27,7 @@ from kerastorch.runtime.dry_run import build_lazy
 from kerastorch.training.compile_options import EAGER, CompileOptions
 from kerastorch.training.compile_settings import Settings
 from kerastorch.training.compiled_loss import CompiledLoss
-from kerastorch.training.jit.compiled_step import CompiledStep
+from kerastorch.training.jit.compiled_step import CompiledStep, make_compiled_step
 from kerastorch.training.make_parallel import divide_weights, make_parallel
 from kerastorch.training.memory_format import MemoryFormat
 from kerastorch.training.metrics_tracker import MetricsTracker
@@ -45,8 +44,6 @@ from kerastorch.training.signals import InterruptHandler
 from kerastorch.training.step_output import BackwardAndStep, GlobalWeights, Metrics, StepContext
 from kerastorch.training.train_state import TrainState
 from kerastorch.training.weight_averaging import WeightAveraging
-
-Listener = Callable[[str], None]
 
 
 class Trainer:
@@ -108,9 +105,8 @@ class Trainer:
         self.state = TrainState(completed_fits=completed_fits)
         self.output_mask = OutputMask(model, compiled_loss.outputs.names)
         self.interrupt = InterruptHandler()
-        self.weight_regularizers = {
-            name: penalty for name, one in weight_regularizers.items() if (penalty := regularizers.get(one))
-        }
+        penalties = {name: regularizers.get(one) for name, one in weight_regularizers.items()}
+        self.weight_regularizers = {name: one for name, one in penalties.items() if one}
         if self.weight_regularizers and is_built(model):
             collect_penalties(model, self.weight_regularizers)  # raises an error for a pattern without a match
         self.compiled_step: CompiledStep | None = None
@@ -118,7 +114,7 @@ class Trainer:
         self._backward_and_step: BackwardAndStep = _no_optimizer
         self._context = StepContext(MetricsTracker({}), _no_optimizer)
         self._pass_exit_stack = ExitStack()
-        self._listeners: list[Listener] = []
+        self._listeners: list[Callable[[str], None]] = []
         self.weight_averaging = WeightAveraging()
         self._recorded_step: Any = None
 
@@ -134,16 +130,23 @@ class Trainer:
         if self._parallel is SINGLE_PROCESS and not is_alone():
             self._parallel = make_parallel(self.distribution, self.model)
             if self._parallel is not SINGLE_PROCESS:
-                self.optimizers.forget_steps()
-                self._optimizer_step = None  # the steps of one process do not average gradients
+                self.optimizers.forget_steps()  # those of one process do not average gradients
+                self._optimizer_step = None
         return self.parallel
 
     @contextmanager
-    def joined(self, verb: str) -> Iterator[SingleProcess]:
-        """Surround the method `verb`, which all ranks must call with the same arguments."""
-        with self.find_ranks().together(self.model, verb):
-            divide_weights(self.model, self.parallel, self.optimizers, self.device)
-            yield self.parallel
+    def joined(self, verb: str, *, one_batch: bool = False) -> Iterator[SingleProcess]:
+        """Surround the method `verb`, which all ranks must call with the same arguments.
+
+        Args:
+            verb: The method with its arguments.
+            one_batch: Whether it takes one batch; weights are then compared until training has begun.
+        """
+        parallel = self.find_ranks()
+        has_begun = one_batch and self._optimizer_step is not None
+        with parallel.watched(verb) if has_begun else parallel.together(self.model, verb):
+            divide_weights(self.model, parallel, self.optimizers, self.device)
+            yield parallel
 
     # --- what a step works with -------------------------------------------------------------------------------
 
@@ -232,7 +235,7 @@ class Trainer:
         for listener in self._listeners[-1:]:
             listener(sentence)
 
-    def register_listener(self, listener: Listener) -> Callable[[], None]:
+    def register_listener(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call `listener` for each notification, in place of an earlier one; return a function that removes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
@@ -330,12 +333,9 @@ class Trainer:
         device_type = self.device_type()
         self._optimizer_step = self.optimizers.make_steps(self.precision, device_type, self.parallel.gradient_sync)
         self._backward_and_step = self.precision.outside(self._optimizer_step.backward_and_step, device_type)
-        if self.compile_options.jit and self.parallel.is_joint:
-            warn("jit_compile: training continues uncompiled: several processes train the model together.")
-        elif self.compile_options.jit and isinstance(self._optimizer_step, OptimizerStep):
-            self.compiled_step = CompiledStep(self, self._optimizer_step, self.compile_options)
-        elif self.compile_options.jit:
-            warn("jit_compile: training continues uncompiled: there are several optimizers.")
+        if self.compile_options.jit:
+            step, is_joint = self._optimizer_step, self.parallel.is_joint
+            self.compiled_step = make_compiled_step(self, step, self.compile_options, is_joint=is_joint)
 
     def device_type(self) -> str:
         """Return the kind of the device that the model computes on."""

@@ -265,6 +265,26 @@ class CompiledStep:
         self._optimizer_step.optimizer.zero_grad()  # compiled steps write no gradients: frees the memory of the last
 
 
+def make_compiled_step(
+    trainer: TrainerProtocol, step: object, options: CompileOptions, *, is_joint: bool
+) -> CompiledStep | None:
+    """Return the compiled step of a trainer, or `None` with a warning if it trains uncompiled.
+
+    Args:
+        trainer: The trainer.
+        step: What computes gradients and steps the optimizer.
+        options: Options of `compile`.
+        is_joint: Whether other ranks train the same model.
+    """
+    if is_joint:
+        warn("jit_compile: training continues uncompiled: several processes train the model together.")
+        return None
+    if not isinstance(step, OptimizerStep):
+        warn("jit_compile: training continues uncompiled: there are several optimizers.")
+        return None
+    return CompiledStep(trainer, step, options)
+
+
 class _ExecutableStep:
     """Training step by an executable, with metrics and hooks of the optimizer, which run eagerly."""
 
