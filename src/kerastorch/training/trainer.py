@@ -143,8 +143,8 @@ class Trainer:
             one_batch: Whether it takes one batch; weights are then compared until training has begun.
         """
         parallel = self.find_ranks()
-        has_begun = one_batch and self._optimizer_step is not None
-        with parallel.watched(verb) if has_begun else parallel.together(self.model, verb):
+        has_steps = one_batch and self._optimizer_step is not None
+        with parallel.watched(verb) if has_steps else parallel.together(self.model, verb):
             divide_weights(self.model, parallel, self.optimizers, self.device)
             yield parallel
 

@@ -276,11 +276,9 @@ def make_compiled_step(
         options: Options of `compile`.
         is_joint: Whether other ranks train the same model.
     """
-    if is_joint:
-        warn("jit_compile: training continues uncompiled: several processes train the model together.")
-        return None
-    if not isinstance(step, OptimizerStep):
-        warn("jit_compile: training continues uncompiled: there are several optimizers.")
+    if is_joint or not isinstance(step, OptimizerStep):
+        reason = "several processes train the model together" if is_joint else "there are several optimizers"
+        warn(f"jit_compile: training continues uncompiled: {reason}.")
         return None
     return CompiledStep(trainer, step, options)
 
