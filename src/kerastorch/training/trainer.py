@@ -140,7 +140,7 @@ class Trainer:
 
         Args:
             verb: The method with its arguments.
-            one_batch: Whether it takes one batch; weights are then compared until training has begun.
+            one_batch: Whether it takes one batch; weights are then compared until the first training.
         """
         parallel = self.find_ranks()
         has_steps = one_batch and self._optimizer_step is not None
