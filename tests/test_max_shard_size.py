@@ -5,11 +5,11 @@ import os
 
 import pytest
 import torch
+from support.broken_off import broken_off
 from support.optional import optional
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.checkpoint import atomic_file
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 safetensors_torch = optional("safetensors.torch")
@@ -127,32 +127,13 @@ def test_other_weights_replace_them_and_no_old_file_stays(before, after, path):
 def test_at_any_time_they_are_the_old_or_the_new_ones(before, after, path, monkeypatch):
     """Writing is broken off before each of its file operations."""
     first, second = kt.Model(network()), kt.Model(network())
-    write, unlink = atomic_file.write, type(path).unlink
-
-    def save(stop):
-        done = 0
-
-        def counted(function):
-            def call(*args, **kwargs):
-                nonlocal done
-                if done == stop:
-                    raise KeyboardInterrupt
-                done += 1
-                return function(*args, **kwargs)
-
-            return call
-
-        with monkeypatch.context() as patch:
-            patch.setattr(atomic_file, "write", counted(write))
-            patch.setattr(type(path), "unlink", counted(unlink))
-            second.save_weights(path, max_shard_size=after)
-
     for stop in range(100):
         for file in path.parent.iterdir():
             file.unlink()
         first.save_weights(path, max_shard_size=before)
         try:
-            save(stop)
+            with broken_off(monkeypatch, stop):
+                second.save_weights(path, max_shard_size=after)
         except KeyboardInterrupt:
             other = kt.Model(network())
             other.load_weights(path)

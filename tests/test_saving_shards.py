@@ -6,11 +6,12 @@ import os
 import numpy as np
 import pytest
 import torch
+from support.broken_off import broken_off
 from support.optional import optional
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.checkpoint import archive_format, atomic_file
+from kerastorch.checkpoint import archive_format
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
 
 safetensors_torch = optional("safetensors.torch")
@@ -158,32 +159,13 @@ def test_weights_and_model_of_one_name_do_not_touch_each_other(path):
 def test_at_any_time_it_is_the_old_or_the_new_one(before, after, path, monkeypatch):
     """Writing is broken off before each of its file operations."""
     first, second = trained(0), trained(1)
-    write, unlink = atomic_file.write, type(path).unlink
-
-    def save(stop):
-        done = 0
-
-        def counted(function):
-            def call(*args, **kwargs):
-                nonlocal done
-                if done == stop:
-                    raise KeyboardInterrupt
-                done += 1
-                return function(*args, **kwargs)
-
-            return call
-
-        with monkeypatch.context() as patch:
-            patch.setattr(atomic_file, "write", counted(write))
-            patch.setattr(type(path), "unlink", counted(unlink))
-            second.save(path, max_shard_size=after)
-
     for stop in range(200):
         for file in path.parent.iterdir():
             file.unlink()
         first.save(path, max_shard_size=before)
         try:
-            save(stop)
+            with broken_off(monkeypatch, stop):
+                second.save(path, max_shard_size=after)
         except KeyboardInterrupt:
             again = kt.load_model(path)
             assert same(again, first) or same(again, second)
