@@ -8,7 +8,7 @@ from kerastorch.checkpoint import atomic_file
 
 @contextmanager
 def broken_off(monkeypatch, stop):
-    """Raise `KeyboardInterrupt` in place of the file operation with the number `stop`, from 0: a write or a deletion."""
+    """Raise `KeyboardInterrupt` in place of file operation number `stop`, from 0: a write or a deletion."""
     done = 0
 
     def counted(function):
