@@ -1,6 +1,7 @@
 """One of several processes fails: the others stop within seconds, with its rank and its message."""
 
 import os
+import re
 import signal
 import time
 
@@ -324,7 +325,8 @@ def test_a_process_that_ends_in_three_processes(three, function, rank):
     found = fails(three, function, rank)
     for number, text in enumerate(found):
         if number != rank:
-            assert f"DistributedError: rank {rank} does not answer in" in text, text
+            # a rank that is slow to notice is named, too
+            assert re.search(rf"DistributedError: ranks? [\d, ]*{rank}[\d, ]* do(es)? not answer in", text), text
 
 
 def test_an_error_of_all_ranks_stays_as_it_is_and_they_go_on_together(two):

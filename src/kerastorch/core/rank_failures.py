@@ -203,9 +203,11 @@ def lost(error: BaseException) -> DistributedError:
         return DistributedError(f"the connection between the processes is lost: {error} {_ADVICE}")
     where = f" in {messages.verb}" if messages.verb else ""
     has_called = "" if not set(missing) & set(messages.without_call()) else ", before it called this method"
+    is_one = len(missing) == 1
     return DistributedError(
-        f"{_named(missing)} does not answer{where}{has_called}: its process has ended or was killed, for want of "
-        f"memory for example, or its machine cannot be reached. {_ADVICE}"
+        f"{_named(missing)} {'does' if is_one else 'do'} not answer{where}{has_called}: "
+        f"{'its process' if is_one else 'at least one of these processes'} has ended or was killed, for want of memory "
+        f"for example, or its machine cannot be reached. {_ADVICE}"
     )
 
 
