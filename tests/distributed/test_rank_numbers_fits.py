@@ -235,7 +235,7 @@ def test_two_processes_give_the_numbers_of_one(two, name, kind):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("world", ["two", "three"])
 def test_every_optimizer_gives_the_numbers_of_one_process(request, world, name, kind):
-    atol = 3e-6 if kind == "one row each" else 1e-6  # rounding in float32 grows over 201 steps
+    atol = 3e-6 if kind == "one row each" else 1e-6  # rounding in float32 grows over many steps
     check_equal(request.getfixturevalue(world).run(fitted_kind, name, kind), fitted_kind(name, kind), atol)
 
 
