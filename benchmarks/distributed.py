@@ -22,7 +22,7 @@ from rank_pool import RankPool
 from report import table
 from tasks import TASKS
 
-STEPS = {"dense": 100, "conv": 12}  # of an epoch
+STEPS = {"dense": 50, "conv": 4}  # of an epoch
 EPOCHS = 3  # of a round; the first one is not counted
 MESSAGES = tuple(4**power * 1024 for power in range(7))  # bytes: 1 KiB to 4 MiB
 
