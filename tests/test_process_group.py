@@ -245,3 +245,12 @@ def test_in_a_group_numbers_are_of_the_process_and_files_of_the_first(tmp_path):
     assert len((tmp_path / "log0.csv").read_text().splitlines()) == 3
     assert "loss" in said[0][0].partition("RESULT")[0]
     assert said[1][0].partition("RESULT")[0].strip() == ""
+
+
+def test_a_script_knows_its_rank_before_there_is_a_group(monkeypatch):
+    assert (kt.distribution.rank(), kt.distribution.world_size()) == (0, 1)
+    for name, value in {"RANK": "2", "WORLD_SIZE": "4", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert (kt.distribution.rank(), kt.distribution.world_size()) == (2, 4)
+    monkeypatch.delenv("MASTER_PORT")  # nothing joins the processes
+    assert (kt.distribution.rank(), kt.distribution.world_size()) == (0, 1)

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from kerastorch.core.absent_names import absent_name
 from kerastorch.core.keras_names import DISTRIBUTION
-from kerastorch.core.process_group import initialize, rank, world_size
+from kerastorch.core.process_group import initialize
 from kerastorch.distribution.main_first import main_first
+from kerastorch.distribution.ranks import rank, world_size
 from kerastorch.distribution.settings import DataParallel, FullyShard, TensorParallel
 
 __all__ = ["DataParallel", "FullyShard", "TensorParallel", "initialize", "main_first", "rank", "world_size"]
