@@ -24,7 +24,7 @@ from kerastorch.data.lazy_arrays import LazyArray
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.prefetch import Prefetcher
 from kerastorch.data.rank_arrays import RankArrayBatches
-from kerastorch.data.rank_loaders import RankLoaderBatches, RankLoaderTurns, can_be_divided
+from kerastorch.data.rank_loaders import RankLoaderBatches, RankLoaderTurns, can_be_divided, warn_of_whole_reads
 from kerastorch.data.rank_shard import RowShard
 from kerastorch.data.rank_slices import RankSlices
 from kerastorch.data.samples import collate_samples, with_tensors
@@ -192,6 +192,8 @@ class DataAdapter:
         if self.kind == "DataLoader" and can_be_divided(self._data):
             check_no_batch_size(batch_size, self.kind)
             return RankLoaderBatches(self._data, reader=self.reader, trains=trains, shard=shard)
+        if self.kind == "DataLoader":
+            warn_of_whole_reads(self._data, shard)
         return RankSlices(self._whole_batches(batch_size, shuffle, seed, rows, trains=trains), shard)
 
     def _whole_batches(

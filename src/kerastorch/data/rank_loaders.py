@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from kerastorch.core import collectives
+from kerastorch.core.errors import warn
 from kerastorch.core.torch_private import has_persistent_iterator
 from kerastorch.data.batch_reader import BatchReader
 from kerastorch.data.batches import Batch
@@ -24,6 +25,23 @@ def can_be_divided(loader: DataLoader[Any]) -> bool:
     """Return whether ranks can read parts of a loader: it asks a dataset for the indices of each batch."""
     is_plain = all(getattr(type(loader), name) is getattr(DataLoader, name) for name in ("__iter__", "_get_iterator"))
     return is_plain and loader.batch_sampler is not None and not isinstance(loader.dataset, IterableDataset)
+
+
+def warn_of_whole_reads(loader: DataLoader[Any], shard: RowShard) -> None:
+    """Warn that each of several ranks reads all of a loader that cannot be divided.
+
+    Warns:
+        UserWarning: There are several ranks that divide batches.
+    """
+    if shard.world == 1:
+        return
+    is_stream = isinstance(loader.dataset, IterableDataset)
+    why = "its dataset is an IterableDataset" if is_stream else "it has no index lists of batches to divide"
+    warn(
+        f"each of the {shard.world} processes reads all batches of the DataLoader, and computes its rows of them: "
+        f"{why}. If reading is slow, let the dataset give each process its own samples, and write compile(distribution="
+        "kerastorch.distribution.DataParallel(shard_data=False))."
+    )
 
 
 class RankLoaderBatches(LoaderBatches):
