@@ -92,6 +92,26 @@ def test_other_arguments_on_another_rank_are_an_error_on_all(two):
         assert "rank 1: fit(batch_size=5, epochs=1" in told
 
 
+OTHER = {
+    "validation_seed": lambda rank: {"validation_split": 0.2, "validation_shuffle": True, "validation_seed": rank},
+    "shuffle": lambda rank: {"shuffle": rank == 0},
+    "class_weight": lambda rank: {"class_weight": {0: 1.0, 1: 1.0 + rank}},
+}
+
+
+def with_other_option(name):
+    with pytest.raises(RuntimeError) as error:
+        compiled().fit(X, Y, verbose=0, **OTHER[name](distributed.get_rank()))
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_options_that_divide_or_weigh_the_rows_must_be_the_same(two, name):
+    for text in two.run(with_other_option, name):
+        assert text.startswith("all processes must call the same methods with the same arguments")
+        assert f"{name}=" in text
+
+
 def different_batches(rank):
     for start in range(0, 40, 8):
         yield X[start : start + 8] + rank, Y[start : start + 8]

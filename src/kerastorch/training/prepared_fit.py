@@ -58,8 +58,17 @@ class FitArguments(NamedTuple):
     workers: int
 
     def __str__(self) -> str:
-        names = ("batch_size", "epochs", "initial_epoch", "steps_per_epoch", "validation_split")
-        return f"fit({', '.join(f'{name}={getattr(self, name)}' for name in names)})"
+        """Return the call, with the arguments that must be the same on all ranks, unless they are the defaults."""
+        given = {name: repr(getattr(self, name)) for name in ("batch_size", "epochs", *_SAME_ON_ALL_RANKS)}
+        told = {name: value for name, value in given.items() if value != repr(_SAME_ON_ALL_RANKS.get(name))}
+        return f"fit({', '.join(f'{name}={value}' for name, value in told.items())})"
+
+
+_SAME_ON_ALL_RANKS = {
+    "validation_split": 0.0, "shuffle": True, "class_weight": None, "initial_epoch": 0, "steps_per_epoch": None,
+    "validation_steps": None, "validation_batch_size": None, "validation_freq": 1, "validation_shuffle": False,
+    "validation_seed": None, "limit_batches": None, "overfit_batches": None,
+}  # fmt: skip
 
 
 class FitRun(NamedTuple):
