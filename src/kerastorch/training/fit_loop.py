@@ -90,7 +90,7 @@ def fit_epochs(
         waits: Whether each pass over the training data is yielded, in place of being run; its logs must be sent then.
     """
     state = trainer.state
-    with state.fitting(epochs.start):
+    with state.fitting(epochs.start), trainer.parallel.training(trainer.model):
         state.begin_epoch(epoch_start(data))
         stream = trainer.prepared(data.training, transfer, state.pass_number)
         trainer.setup()
@@ -99,7 +99,7 @@ def fit_epochs(
         settings = trainer.compile_settings()
         when_ready()
         repeating = trainer.weight_averaging.repeating(RepeatedInputs(data.training, state, transfer))
-        with trainer.interrupt.watch(), repeating, trainer.parallel.training(trainer.model):
+        with trainer.interrupt.watch(), repeating:
             with _training(trainer, callbacks, data.training.targets) as in_eval:
                 state.begin_metrics(trainer.new_metrics())
                 trainer.model.reset_metrics()
