@@ -355,6 +355,13 @@ def test_an_lstm_learns_to_add(run):
     assert found["error"] < 0.05 * linear_error
 
 
+def test_one_script_for_several_processes_learns_digits_in_one(run, capsys):
+    found = run("distributed.py")
+    assert found["accuracy"] > 0.9
+    assert found["share"] == pytest.approx(found["accuracy"], abs=1e-6)
+    assert "Processes: 1" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_the_learned_map_separates_digits_better_than_a_linear_one(run):
     found = run("metric_learning.py")

@@ -160,8 +160,10 @@ class ModelCheckpoint(MonitorCallback):
 
     def set_model(self, model: TrainableModel) -> None:
         super().set_model(model)
-        is_divided = model.trainer.parallel.divides_weights or any(map(is_distributed_tensor, model.parameters()))
-        self.every_rank = is_divided  # all ranks take part in gathering the weights
+        trainer = vars(model).get("_trainer")  # none if the script has a loop of its own
+        will_be_divided = trainer is not None and trainer.parallel.divides_weights
+        # all ranks take part in gathering the weights
+        self.every_rank = will_be_divided or any(map(is_distributed_tensor, model.parameters()))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._seen = False
