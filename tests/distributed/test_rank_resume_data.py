@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from support.break_off import BreakOff, BrokenOffError
 from torch import distributed, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -12,22 +13,6 @@ from kerastorch.distribution import DataParallel, FullyShard
 X = torch.randn(47, 6, generator=torch.Generator().manual_seed(0))
 Y = (X[:, :2].sum(1) > 0).long()
 SIZE, EPOCHS = 8, 3
-
-
-class BrokenOffError(Exception):
-    pass
-
-
-class BreakOff(kt.callbacks.Callback):
-    every_rank = True
-
-    def __init__(self, batches):
-        self.left = batches
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if not self.left:
-            raise BrokenOffError
 
 
 def _batches():

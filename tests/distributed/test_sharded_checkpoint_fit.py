@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 import torch
+from support.break_off import BreakOff, BrokenOffError
 from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -16,22 +17,6 @@ from kerastorch.checkpoint import sharded
 ROWS, BATCH, EPOCHS = 58, 10, 3
 X = torch.randn(ROWS, 6, generator=torch.Generator().manual_seed(0))
 Y = (X[:, :2].sum(1) > 0).long()
-
-
-class BrokenOffError(Exception):
-    pass
-
-
-class BreakOff(kt.callbacks.Callback):
-    every_rank = True
-
-    def __init__(self, batches):
-        self.left = batches
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if not self.left:
-            raise BrokenOffError
 
 
 def network():
