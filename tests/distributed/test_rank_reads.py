@@ -1,6 +1,7 @@
 """How much of the data several processes read, and data that each process brings itself."""
 
 import contextlib
+import pathlib
 
 import numpy as np
 import pytest
@@ -77,3 +78,67 @@ def test_rows_of_their_own_are_all_evaluated_and_each_rank_predicts_its_own(two)
         for found in (scores, validated):
             assert found["loss"] == pytest.approx(mse, rel=1e-5)
             assert found["r2_score"] == pytest.approx(r2, rel=1e-5)
+
+
+ROWS, ROW_BYTES = 1024, 2**16  # the system maps the file in pieces of this size, or smaller ones
+
+
+def _mapped_bytes(path):
+    """Return how much of a file this process has mapped to its memory."""
+    lines = pathlib.Path("/proc/self/smaps").read_text().splitlines()
+    starts = [number for number, line in enumerate(lines) if line.endswith(path)]
+    sizes = [next(line for line in lines[start:] if line.startswith("Rss:")).split()[1] for start in starts]
+    return 1024 * sum(map(int, sizes))
+
+
+def _read_of_file(path, verb, **options):
+    x = np.memmap(path, np.float32, "r", shape=(ROWS, ROW_BYTES // 4))
+    model = kt.Model(nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Linear(1, 1)))
+    model.compile("sgd", "mse")
+    data = (x,) if verb == "predict" else (x, np.zeros((ROWS, 1), np.float32))
+    getattr(model, verb)(*data, batch_size=32, verbose=0, **options)
+    return _mapped_bytes(path)
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/smaps").exists(), reason="mapped memory is read from /proc")
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [
+        ("fit", {"check_finite": False}),
+        ("fit", {"check_finite": False, "shuffle": False}),
+        ("evaluate", {}),
+        ("predict", {}),
+    ],
+)
+def test_processes_of_one_machine_read_a_memory_map_once_together(two, tmp_path, verb, options):
+    path = str(tmp_path / "rows.bin")
+    pathlib.Path(path).write_bytes(bytes(ROWS * ROW_BYTES))
+    read = two.run(_read_of_file, path, verb, **options)
+    assert min(read) >= ROWS // 2 * ROW_BYTES
+    assert sum(read) <= (ROWS + 2 * 64) * ROW_BYTES  # each compares 64 rows with those of the other
+
+
+def _searched(at, shape):
+    x = torch.ones(shape)
+    x[at] = torch.inf
+    x[at[0] + 1] = torch.nan
+    model = kt.Model(nn.Sequential(nn.Flatten(), nn.Linear(x[0].numel(), 1)))
+    model.compile("sgd", "mse")
+    told = []
+    for call in (
+        lambda: model.fit(x, X[:40, :1], verbose=0),
+        lambda: model.fit(torch.ones(shape), X[:40, :1], validation_data=(x, X[:40, :1]), verbose=0),
+        lambda: model.evaluate(x, X[:40, :1], verbose=0),
+    ):
+        with pytest.raises(ValueError) as error:
+            call()
+        told.append(str(error.value))
+    return told, float(model.evaluate(torch.ones(shape), X[:40, :1], verbose=0)) > 0
+
+
+@pytest.mark.parametrize(("at", "row"), [((3, 2), 3), ((18, 0), 18), ((19, 1), 19), ((38, 2), 38)])
+def test_nan_that_any_process_finds_is_the_same_error_on_all(two, at, row):
+    expected = f"x has 4 NaN values, first at row {row}, column {at[1]}. Clean it, or pass check_finite=False."
+    for told, goes_on in two.run(_searched, at, (40, 3)):
+        assert told == [expected, f"validation {expected}", expected]
+        assert goes_on

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 BEGIN, END = "<!-- what make distributed ran -->", "<!-- end of what it ran -->"
-GROUPS = {"two": "2 processes", "three": "3 processes"}  # by fixture
+GROUPS = {"two": "2 processes", "three": "3 processes", "four": "4 processes"}  # by fixture
 OTHERS = "others"
 
 

@@ -13,7 +13,6 @@ from kerastorch.core.array_conversion import from_array, is_scipy_sparse, shape_
 from kerastorch.core.nested import is_object, is_record, is_sequence_of_arrays, leaves
 from kerastorch.core.output_structure import parts_of
 from kerastorch.core.tables import is_column
-from kerastorch.data.lazy_arrays import READ_BYTES, LazyArray, pieces
 
 
 def is_array(data: Any) -> bool:
@@ -135,58 +134,6 @@ def check_indexes(x: Any, y: Any) -> None:
         return
     if not first.equals(second):
         raise ValueError("x and y have different pandas indexes; use .reset_index(drop=True) or .to_numpy().")
-
-
-class NonFiniteError(ValueError):
-    """Data have NaN or infinity.
-
-    Args:
-        what: What has how many of them.
-        row: Number of the first row with one.
-        column: Its column; `None` if the data are no table.
-
-    Attributes:
-        what: What has how many of them.
-        row: Number of the first row with one.
-        column: Its column; `None` if the data are no table.
-    """
-
-    def __init__(self, what: str, row: int, column: int | None) -> None:
-        super().__init__(what, row, column)  # what a pickle calls the class with
-        self.what, self.row, self.column = what, row, column
-
-    def __str__(self) -> str:
-        column = "" if self.column is None else f", column {self.column}"
-        return f"{self.what}, first at row {self.row}{column}. Clean it, or pass check_finite=False."
-
-
-def check_finite(data: Any, name: str) -> None:
-    """Raise if an array contains NaN or infinity.
-
-    Raises:
-        NonFiniteError: The data have NaN or infinity; the message names the first place.
-    """
-    for label, leaf in leaves(data, name):
-        if leaf.is_floating_point():
-            _check_finite(leaf, label)
-
-
-def _check_finite(array: Tensor | LazyArray, name: str) -> None:
-    """Search a floating-point array piece by piece, so that no second array is needed."""
-    count, kind, row, column = 0, "", 0, None
-    for start, piece in pieces(array, READ_BYTES):
-        # A finite sum proves that all values are finite. Since finite values may overflow, an infinite sum is followed
-        # by a check of each value.
-        if bool(torch.isfinite(piece.sum())) or bool(torch.isfinite(piece).all()):
-            continue
-        wrong = ~torch.isfinite(piece)
-        if not count:
-            first = wrong.nonzero()[0].tolist()
-            row, column = start + first[0], first[1] if piece.ndim == 2 else None
-        count += int(wrong.sum())
-        kind = "NaN" if kind == "NaN" or bool(piece.isnan().any()) else "infinite"
-    if count:
-        raise NonFiniteError(f"{name} has {count} {kind} values", row, column)
 
 
 def check_weights(*sample_weights: Tensor) -> None:

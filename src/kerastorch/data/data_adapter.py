@@ -20,6 +20,7 @@ from kerastorch.data.batch_size import check_batch_size, check_no_batch_size
 from kerastorch.data.batched_dataset import BatchedDataset, order_of
 from kerastorch.data.batches import ArrayBatches, Batch, Batches, FirstBatches, Resumable
 from kerastorch.data.data_kind import OBJECT, SEQUENCE, kind_of
+from kerastorch.data.finite_check import NonFinite, find_nonfinite, raise_nonfinite
 from kerastorch.data.lazy_arrays import LazyArray
 from kerastorch.data.loaders import LoaderBatches, StreamBatches
 from kerastorch.data.prefetch import Prefetcher
@@ -52,6 +53,8 @@ class DataAdapter:
         sample_weight: Weights of samples, also by output; only with arrays.
         names: Names of these three arguments in messages.
         finite: Whether NaN and infinity in arrays raise an error.
+        shard: Which rows of arrays this rank searches for NaN and infinity, which then are no error here: the ranks
+            tell each other what they found. Default: all rows.
         cast: Applied once to all arrays.
         prefetcher: Copies pieces of arrays on the CPU to the model's device; `None` leaves them on the CPU.
         reader: Reads what data yield, and dicts of arrays. Default: `(x, y, sample_weight)` by position.
@@ -68,6 +71,7 @@ class DataAdapter:
         samples: Number of rows, `None` if unknown.
         reader: Reads what the data yield.
         workers: Number of workers.
+        nonfinite: What this rank has found of NaN and infinity, if it searches a part of the rows.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class DataAdapter:
         *,
         names: tuple[str, str, str] = ("x", "y", "sample_weight"),
         finite: bool = True,
+        shard: RowShard | None = None,
         cast: Cast = lambda batch: batch,
         prefetcher: Prefetcher | None = None,
         reader: BatchReader | None = None,
@@ -98,12 +103,17 @@ class DataAdapter:
                 warn_of_integer_weights(sample_weight)
             self.kind = "arrays"
         self.workers = check_workers(workers, self.kind)
+        self.nonfinite: list[NonFinite] = []
         if self.kind == "arrays":
             arrays.check_indexes(x, y)
             if y is None and isinstance(x, Mapping):
                 x, y, _ = self.reader.read_arrays(x)
-            checked = _check_arrays(_open(x, y, sample_weight, names), names, finite)
-            self._data: Any = cast(self.reader.with_target(checked))
+            opened = _check_arrays(_open(x, y, sample_weight, names), names)
+            if finite:
+                self.nonfinite = find_nonfinite(dict(zip(names, opened[:2], strict=False)), shard)
+            if shard is None:
+                raise_nonfinite(self.nonfinite)
+            self._data: Any = cast(self.reader.with_target(opened))
             self.samples: int | None = first_rows(self._data.x)
         elif self.kind == OBJECT:
             self._data = [x] if y is None else [Batch(x, *map(arrays.to_tensors, (y, sample_weight), names[1:]))]
@@ -331,10 +341,7 @@ def _check_not_given(kind: str, **given: Any) -> None:
             raise ValueError(f"{name} cannot be given with a {kind}; let it yield (x, y) or (x, y, sample_weight).")
 
 
-def _check_arrays(data: Batch, names: tuple[str, str, str], finite: bool) -> Batch:
+def _check_arrays(data: Batch, names: tuple[str, str, str]) -> Batch:
     arrays.check_lengths(**{name: part for name, part in zip(names, data, strict=True) if part is not None})
-    if finite:
-        arrays.check_finite(data.x, names[0])
-        arrays.check_finite(data.y, names[1])
     arrays.check_weights(*(weight for _, weight in leaves(data.sample_weight)))
     return data

@@ -85,17 +85,19 @@ def load_to(array: Tensor | LazyArray, device: torch.device) -> Tensor | LazyArr
     return whole
 
 
-def pieces(array: Tensor | LazyArray, size: int) -> Iterator[tuple[int, Tensor]]:
+def pieces(array: Tensor | LazyArray, size: int, rows: range | None = None) -> Iterator[tuple[int, Tensor]]:
     """Yield the number of the first row, and the rows, of consecutive pieces of an array.
 
     Args:
         array: At least one axis.
         size: Bytes of a piece; a piece has at least one row.
+        rows: The rows to yield, which are consecutive; `None` for all.
     """
     count = len(array)
     step = max(1, size // max(1, array.nbytes // max(1, count)))
-    for start in range(0, count, step):
-        yield start, array[start : start + step]
+    rows = range(count) if rows is None else rows
+    for start in rows[::step]:
+        yield start, array[start : min(start + step, rows.stop)]
 
 
 def converted_by_piece(array: Tensor | LazyArray, convert: Callable[[Tensor], Tensor]) -> LazyArray:

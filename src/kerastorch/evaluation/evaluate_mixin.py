@@ -145,7 +145,9 @@ class EvaluateMixin(CompileMixin):
             feed = trainer.batch_transfer()
             check_keeps_all_rows(x, "evaluate")
             reader = self._batch_reader(trainer, "test_step")
-            source = adapt(x, y, sample_weight, feed, reader, finite=check_finite, workers=workers)
+            source = adapt(
+                x, y, sample_weight, feed, reader, finite=check_finite, workers=workers, shard=parallel.shard
+            )
             parallel.check_data(source)
             check_columns(trainer.state.feature_names, source.columns)
             check_row_axis(feed.parts, source, batch_size)

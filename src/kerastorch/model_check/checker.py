@@ -15,9 +15,9 @@ from kerastorch.core.name_lookup import own_name
 from kerastorch.core.nested import batch_rows, leaves
 from kerastorch.core.rng_state import RandomStates, preserved_rng_states
 from kerastorch.core.train_mode import evaluation_mode
-from kerastorch.data import arrays
 from kerastorch.data.class_weight import ClassWeight, class_weights
 from kerastorch.data.data_adapter import DataAdapter
+from kerastorch.data.finite_check import check_finite
 from kerastorch.model_check.input_checks import (
     constant_findings,
     repeated_batch_findings,
@@ -188,7 +188,7 @@ def _not_finite(source: DataAdapter, name: str) -> Iterator[Finding]:
     held = source.arrays()
     for label, part in ((name, held.x), (name.replace("x", "y"), held.y)) if held is not None else ():
         try:
-            arrays.check_finite(part, label)
+            check_finite(part, label)
         except ValueError as error:
             yield _error("not finite", error)
 

@@ -16,8 +16,9 @@ from kerastorch.core.errors import shown
 from kerastorch.core.nested import is_object, is_record, is_sequence_of_arrays, leaves, map_structure
 from kerastorch.core.ownership import is_from
 from kerastorch.core.tables import check_is_read, is_column
-from kerastorch.data.arrays import NonFiniteError, is_array_like
+from kerastorch.data.arrays import is_array_like
 from kerastorch.data.batched_dataset import BatchedDataset
+from kerastorch.data.finite_check import NonFiniteError
 from kerastorch.data.item_lists import list_kind
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]

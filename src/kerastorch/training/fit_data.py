@@ -43,7 +43,7 @@ class Ranks(Protocol):
         """Return the seed of the order of the rows."""
 
     def check_data(self, source: DataAdapter, names: tuple[str, str, str] = ...) -> None:
-        """Check that all ranks were given the same data."""
+        """Check that all ranks were given the same data, which have no NaN or infinity if these were searched for."""
 
 
 class Split(NamedTuple):
@@ -234,7 +234,13 @@ def _validation_steps(
 
 
 def validation_source(
-    data: Any, transfer: BatchTransfer, finite: bool, steps: int | None, reader: BatchReader, workers: int = 0
+    data: Any,
+    transfer: BatchTransfer,
+    finite: bool,
+    steps: int | None,
+    reader: BatchReader,
+    workers: int = 0,
+    shard: RowShard | None = None,
 ) -> DataAdapter | None:
     """Adapt `validation_data`: `(x, y)`, `(x, y, sample_weight)` or anything that `x` can be.
 
@@ -245,6 +251,7 @@ def validation_source(
         steps: The largest number of validation batches, required for a generator.
         reader: Reads what the data yield.
         workers: Number of workers, if the data are read by workers.
+        shard: Which rows this rank searches for NaN and infinity. Default: all.
     """
     if data is None:
         return None
@@ -258,8 +265,8 @@ def validation_source(
         names = ("validation x", "validation y", "validation sample_weight")
         warn_of_integer_weights(*data[2:] or (None,))
         x, y, sample_weight = (*data, None)[:3]
-        return adapt(x, y, sample_weight, transfer, reader, finite=finite, names=names)
-    source = adapt(data, None, None, transfer, reader, finite=finite, names=names)
+        return adapt(x, y, sample_weight, transfer, reader, finite=finite, names=names, shard=shard)
+    source = adapt(data, None, None, transfer, reader, finite=finite, names=names, shard=shard)
     held = source.arrays()
     if held is not None and held.y is None and reader.needs_target:
         raise ValueError("validation_data has no targets, which the loss needs. Write validation_data=(x, y).")
@@ -281,6 +288,7 @@ def adapt(
     finite: bool,
     names: tuple[str, str, str] = ("x", "y", "sample_weight"),
     workers: int = 0,
+    shard: RowShard | None = None,
 ) -> DataAdapter:
     """Return the data of one call of a method, recognised and checked.
 
@@ -293,6 +301,7 @@ def adapt(
         finite: Whether NaN and infinity in arrays raise an error.
         names: Names of the first three arguments in messages.
         workers: Number of workers that read samples.
+        shard: Which rows this rank searches for NaN and infinity; `check_data` of the ranks must follow. Default: all.
     """
     cast, prefetcher = transfer.convert_arrays, transfer.prefetcher
     return DataAdapter(
@@ -301,6 +310,7 @@ def adapt(
         sample_weight,
         names=names,
         finite=finite,
+        shard=shard,
         cast=cast,
         prefetcher=prefetcher,
         reader=reader,

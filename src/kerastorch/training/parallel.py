@@ -20,7 +20,6 @@ from kerastorch.core.process_group import rank, world_size
 from kerastorch.core.rank_failures import checking, each_warning_once, remind_of_call, shared
 from kerastorch.data.batches import Batch
 from kerastorch.data.data_adapter import DataAdapter
-from kerastorch.data.data_fingerprint import fingerprint
 from kerastorch.data.rank_shard import RankBatch, RowShard, Share
 from kerastorch.distribution.gradient_sync import NO_SYNC, GradientSync, NoGradientSync
 from kerastorch.optimizers.base import TorchOptimizer
@@ -75,14 +74,14 @@ class SingleProcess:
         return nullcontext()
 
     def check_data(self, source: DataAdapter, names: tuple[str, str, str] = ("x", "y", "sample_weight")) -> None:
-        """Check that all ranks were given the same data, of which each takes its part.
+        """Check that all ranks were given the same data, of which each takes its part and has searched some rows.
 
         Args:
             source: The data.
             names: Names of inputs, targets and weights.
 
         Raises:
-            ValueError: The data of two ranks differ.
+            ValueError: The data of two ranks differ, or a rank has found NaN or infinity.
         """
 
     def order_seed(self) -> int:
@@ -223,18 +222,8 @@ class ParallelRanks(SingleProcess):
             self.setup(model)
 
     def check_data(self, source: DataAdapter, names: tuple[str, str, str] = ("x", "y", "sample_weight")) -> None:
-        if self.shard is None:
-            return
-        first, *others = collectives.gather(fingerprint(source, names))
-        for number, other in enumerate(others, 1):
-            for name in first | other:
-                if first.get(name) != other.get(name):
-                    raise ValueError(
-                        f"{name} differs between the processes: it is {first.get(name)} on rank 0, and "
-                        f"{other.get(name)} on rank {number}. Each process takes its part of the same rows: seed "
-                        "random data and splits alike. If each process has rows of its own, write compile(distribution="
-                        "kerastorch.distribution.DataParallel(shard_data=False))."
-                    )
+        if self.shard is not None:
+            rank_agreement.check_data(source, names)
 
     def order_seed(self) -> int:
         seed: int = collectives.from_first(torch.initial_seed())

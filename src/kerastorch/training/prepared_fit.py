@@ -118,7 +118,7 @@ def prepare_fit(model: StepMixin, trainer: Trainer, given: FitArguments) -> Prep
     unweighted = trainer.batch_transfer()  # without class weights
     source = adapt(
         given.x, given.y, given.sample_weight, unweighted, model._batch_reader(trainer, "train_step"),
-        finite=given.check_finite, workers=given.workers,
+        finite=given.check_finite, workers=given.workers, shard=trainer.parallel.shard,
     )  # fmt: skip
     own_callbacks = to_list(given.callbacks)
     callbacks = _all_callbacks(given, own_callbacks)
@@ -172,7 +172,15 @@ def _data(
     return assemble(
         model,
         source,
-        validation_source(validation, transfer, given.check_finite, limits.largest_validation, reader, source.workers),
+        validation_source(
+            validation,
+            transfer,
+            given.check_finite,
+            limits.largest_validation,
+            reader,
+            source.workers,
+            trainer.parallel.shard,
+        ),
         Split(given.validation_split, given.validation_stratify, given.validation_shuffle, given.validation_seed),
         limits,
         batch_size=given.batch_size,

@@ -1,16 +1,20 @@
-"""Checks that the processes that train together were given the same model and the same arguments of `compile`.
+"""Checks that the processes that train together were given the same model, data and arguments of `compile`.
 
 With different ones, the weights of the processes would differ silently, or a message of another size would end them.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from kerastorch.core import collectives
+from kerastorch.data.data_adapter import DataAdapter
+from kerastorch.data.data_fingerprint import fingerprint
+from kerastorch.data.finite_check import raise_nonfinite
 from kerastorch.training.compile_settings import Settings
 
 
@@ -35,6 +39,30 @@ def check_settings(settings: Settings) -> None:
     """
     own = {name: value for part in settings.values() for name, value in part.items()}
     _compare(own, "The arguments of compile() differ between the processes:", "Pass the same ones in all processes.")
+
+
+def check_data(source: DataAdapter, names: tuple[str, str, str]) -> None:
+    """Raise an error on all ranks unless they were given the same data, without NaN or infinity; all must call it.
+
+    Args:
+        source: The data, of which each rank has searched some rows for NaN and infinity, or none.
+        names: Names of inputs, targets and weights.
+
+    Raises:
+        ValueError: The data of two ranks differ, or a rank has found NaN or infinity.
+    """
+    given, found = zip(*collectives.gather((fingerprint(source, names), source.nonfinite)), strict=True)
+    first, *others = given
+    for number, other in enumerate(others, 1):
+        for name in first | other:
+            if first.get(name) != other.get(name):
+                raise ValueError(
+                    f"{name} differs between the processes: it is {first.get(name)} on rank 0, and {other.get(name)} "
+                    f"on rank {number}. Each process takes its part of the same rows: seed random data and splits "
+                    "alike. If each process has rows of its own, write compile(distribution="
+                    "kerastorch.distribution.DataParallel(shard_data=False))."
+                )
+    raise_nonfinite(itertools.chain(*found))
 
 
 def _compare(own: Mapping[str, str], start: str, advice: str) -> None:
