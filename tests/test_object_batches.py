@@ -428,3 +428,26 @@ def test_a_dict_that_is_an_object_is_read_by_name_or_goes_to_the_model_as_a_whol
 def test_sparse_arrays_are_refused_with_what_to_do():
     with pytest.raises(TypeError, match="x is a sparse tensor"):
         make(Weighted).fit(X.to_sparse(), Y, verbose=0)
+
+
+class OfTexts(nn.Module):
+    """Computes outputs of texts from their lengths; it may be given their languages, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(1, 3)
+
+    def forward(self, texts, languages=None):
+        assert languages is None
+        return self.layer(torch.tensor([[float(len(text))] for text in texts]))
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_a_batch_of_texts_is_one_argument_whatever_its_length(rows, kind):
+    texts, model = kind("a" * (1 + row) for row in range(rows)), make(OfTexts)
+    expected = model.module_viewed.layer(torch.arange(1.0, rows + 1)[:, None]).detach()
+    loss = nn.functional.cross_entropy(expected, Y[:rows]).item()
+    np.testing.assert_allclose(model.predict(lambda: [texts], verbose=0), expected, rtol=1e-5)
+    assert model.evaluate(lambda: [(texts, Y[:rows])], verbose=0) == pytest.approx(loss, rel=1e-5)
+    assert model.fit(lambda: [(texts, Y[:rows])], verbose=0).history["loss"][0] == pytest.approx(loss, rel=1e-5)

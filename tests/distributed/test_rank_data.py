@@ -1,6 +1,8 @@
 """What several processes are given: the same data and seeds, or an error that names the difference."""
 
+import numpy as np
 import pytest
+import test_sample_lists as detection
 import torch
 from torch import distributed, nn
 
@@ -135,3 +137,59 @@ def test_generators_of_other_batches_are_an_error(two, verb):
 
 def test_generators_of_the_same_batches_are_evaluated_by_turns(two):
     assert two.run(with_generator, "evaluate", False) == [pytest.approx(with_generator("evaluate", False))] * 2
+
+
+class Words(nn.Module):
+    """Computes outputs of texts."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(8, 2)
+
+    def forward(self, texts):
+        lengths = [torch.tensor([len(word) for word in one.split()]) for one in texts]
+        return torch.stack([self.embedding(one).mean(0) for one in lengths])
+
+
+TEXTS = [f"{'a' * (1 + i % 3)} {'b' * (1 + i % 7)} c" for i in range(23)]
+
+
+def texts_of_a_generator():
+    torch.manual_seed(0)
+    model = kt.Model(Words())
+    model.compile(kt.optimizers.SGD(0.5), "cross_entropy", metrics=["accuracy"])
+    labels = torch.arange(23) % 2
+
+    def batches():
+        for start in range(0, 23, 5):
+            yield TEXTS[start : start + 5], labels[start : start + 5]
+
+    history = model.fit(batches, epochs=2, verbose=0).history
+    return {
+        **history,
+        "scores": model.evaluate(batches, verbose=0),
+        "predictions": model.predict(lambda: (texts for texts, _ in batches()), verbose=0).flatten().tolist(),
+    }
+
+
+def test_lists_of_texts_are_cut_by_rows(two):
+    expected = texts_of_a_generator()
+    for found in two.run(texts_of_a_generator):
+        assert found.keys() == expected.keys()
+        for name, values in expected.items():
+            assert found[name] == pytest.approx(values, abs=1e-6), name
+
+
+def images_of_a_generator():
+    _, model = detection._compiled()
+    loader = detection._loader(batch_size=3)
+    history = model.fit(lambda: iter(loader), epochs=2, verbose=0).history
+    return history, [one.detach().numpy() for one in model.parameters()]
+
+
+def test_lists_of_images_and_dicts_are_cut_by_rows(two):
+    expected, weights = images_of_a_generator()
+    for found, own in two.run(images_of_a_generator):
+        assert found == {name: pytest.approx(values, rel=1e-5) for name, values in expected.items()}
+        for one, other in zip(own, weights, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)

@@ -179,11 +179,16 @@ def _rows_of_object(value: Any) -> int | None:
     return None
 
 
+def is_list_of_texts(value: Any) -> bool:
+    """Return whether a value is a list or tuple of strings, and not empty."""
+    return isinstance(value, (tuple, list)) and len(value) > 0 and all(isinstance(one, str) for one in value)
+
+
 def _length_of_texts(x: Any) -> int | None:
     """Return the length of the first list of texts in a structure."""
+    if is_list_of_texts(x):
+        return len(x)
     if isinstance(x, (tuple, list)):
-        if x and all(isinstance(one, str) for one in x):
-            return len(x)
         return next(filter(None, map(_length_of_texts, x)), None)
     return next(filter(None, map(_length_of_texts, x.values())), None) if isinstance(x, Mapping) else None
 

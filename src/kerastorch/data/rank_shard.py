@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.core.nested import batch_rows, map_structure
+from kerastorch.data.batch_cut import NoRowsError, cut_batch, number_of_rows
 from kerastorch.data.batches import Batch
 
 
@@ -88,21 +87,16 @@ class RowShard:
         Raises:
             ValueError: The batch holds something without rows.
         """
-        total = batch_rows(batch.x)
-        rows = self.rows(total)
-
-        def select(value: Any) -> Any:
-            if value is None:
-                return None
-            if not isinstance(value, (Tensor, np.ndarray)) or not value.ndim or value.shape[0] != total:
-                raise ValueError(
-                    f"batches are cut by rows between {self.world} processes, and a batch of {total} rows holds "
-                    f"{_describe(value)}. Let the data give each process its own batches, and write "
-                    "compile(distribution=kerastorch.distribution.DataParallel(shard_data=False))."
-                )
-            return value[rows.start : rows.stop]
-
-        return RankBatch.of(Batch(*(map_structure(select, part) for part in batch)), self.share(total))
+        total = number_of_rows(batch)
+        try:
+            part = cut_batch(batch, self.rows(total))
+        except NoRowsError as error:
+            raise ValueError(
+                f"batches are cut by rows between {self.world} processes, and {error}. Let the data give each process "
+                "its own batches, and write "
+                "compile(distribution=kerastorch.distribution.DataParallel(shard_data=False))."
+            ) from None
+        return RankBatch.of(part, self.share(total))
 
     def positions(self, samples: int, batch_size: int) -> Tensor:
         """Return the positions in the order of a pass that this rank computes, int64.
@@ -127,7 +121,3 @@ class RowShard:
         """Return the rows of the whole batches that this rank evaluates; none if there are fewer batches than ranks."""
         batches = self.part(-(-samples // batch_size))
         return range(batches.start * batch_size, min(batches.stop * batch_size, samples))
-
-
-def _describe(value: Any) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.forward_inputs import ForwardInputs
 from kerastorch.core.module_tree import module_within
-from kerastorch.core.nested import is_object
+from kerastorch.core.nested import is_list_of_texts, is_object
 from kerastorch.functional.functional_model import Functional
 from kerastorch.runtime.first_layers import unwrap_once
 
@@ -20,7 +20,8 @@ def call_module(module: nn.Module, x: Any) -> Any:
     Args:
         module: A module.
         x: A tensor; or a tuple or list, passed as one argument each if `forward` takes at least as many; or a dict,
-            passed by name if `forward` takes these names. In other cases `x` is passed as one argument.
+            passed by name if `forward` takes these names. In other cases, and if it is a list of texts, `x` is passed
+            as one argument.
     """
     if isinstance(x, Tensor):
         return module(x)
@@ -30,7 +31,7 @@ def call_module(module: nn.Module, x: Any) -> Any:
 
 def split_arguments(module: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the positional and keyword arguments with which `call_module` calls a module on `x`."""
-    if is_object(x) or not isinstance(x, (Mapping, tuple, list)):
+    if is_object(x) or not isinstance(x, (Mapping, tuple, list)) or is_list_of_texts(x):
         return (x,), {}
     inputs = ForwardInputs.of(module_within(module).forward)
     if isinstance(x, Mapping):
