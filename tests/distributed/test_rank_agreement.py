@@ -102,3 +102,17 @@ def second_fit():
 def test_equal_ones_are_no_error(two):
     first, second = two.run(second_fit)
     assert first == second
+
+
+def _with_own_metrics(verb):
+    model = kt.Model(nn.Linear(3, 1))
+    model.compile("sgd", "mse", metrics=["mae"] if distributed.get_rank() else ["mse", "mae"])
+    with pytest.raises(ValueError, match="the metrics of the processes differ") as error:
+        getattr(model, verb)(torch.ones(8, 3), torch.ones(8, 1), verbose=0)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("verb", ["fit", "evaluate"])
+def test_other_metrics_on_another_rank_are_an_error_on_all(two, verb):
+    for told in two.run(_with_own_metrics, verb):
+        assert "rank 0 has mae, mse, and rank 1 has mae." in told

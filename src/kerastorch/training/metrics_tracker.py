@@ -115,8 +115,9 @@ class MetricsTracker:
             by_turns: Whether the batches of the parts alternate; else each part has consecutive ones.
 
         Raises:
-            ValueError: A metric cannot be merged; or metrics were updated for different tasks.
+            ValueError: A metric cannot be merged; or the parts have different metrics, or different tasks.
         """
+        _check_same_metrics(states)
         scores = {
             name: one.merged([state["scores"][name] for state in states], device, by_turns=by_turns)
             for name, one in self._scores.items()
@@ -184,6 +185,20 @@ class MetricsTracker:
             for output, scores in self._scores.items()
             for name, value in scores.read().items()
         }
+
+
+def _check_same_metrics(states: Sequence[Mapping[str, Any]]) -> None:
+    first, *others = (
+        {f"{output}_{name}" if output else name for output, one in state["scores"].items() for name in one["names"]}
+        for state in states
+    )
+    for number, other in enumerate(others, 1):
+        if other != first:
+            words = [", ".join(sorted(names)) or "none" for names in (first, other)]
+            raise ValueError(
+                f"the metrics of the processes differ: rank 0 has {words[0]}, and rank {number} has {words[1]}. Pass "
+                "the same ones to compile() in all processes."
+            )
 
 
 class RunningLogs(MutableMapping[str, Any]):

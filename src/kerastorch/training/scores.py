@@ -218,6 +218,7 @@ class Scores:
                 index: part_state(self._accumulators[index]) for index in self._updated if index not in rows
             },
             "seen": self._seen,
+            "names": self.names,
         }
         pending = {"pending": _joined(self._pending), "rows": rows}
         return {**state, **to_device(pending, torch.device("cpu"))}
