@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.distributed_tensors import full_tensor, is_distributed_tensor, is_true_everywhere
 from kerastorch.core.errors import CheckpointError
+from kerastorch.core.joint_calls import called_by_all
 from kerastorch.core.process_group import rank
 from kerastorch.core.torch_private import pytree
 
@@ -26,11 +27,17 @@ def write_once(state: Any, write: Callable[[Any], None], where: object) -> None:
 
     Raises:
         CheckpointError: Another process could not write the file.
+        RuntimeError: Another process has called another method.
     """
     shared = next(filter(is_distributed_tensor, pytree.tree_leaves(state)), None)
     if shared is None:
         write(state)
         return
+    with called_by_all(f"save({str(where)!r})", [shared]):
+        _write_gathered(state, write, where, shared)
+
+
+def _write_gathered(state: Any, write: Callable[[Any], None], where: object, shared: Tensor) -> None:
     is_first = rank() == 0
     whole = pytree.tree_map(lambda value: _gather(value, keep=is_first), state)
     error: BaseException | None = None

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.distributed_tensors import distribute_state, full_tensor, is_distributed_tensor
+from kerastorch.core.joint_calls import called_by_all
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.sharded_modules import reshard
@@ -61,7 +62,9 @@ class WeightsMixin(BaseModule):
             ValueError: The module is not built yet.
         """
         check_built(self)
-        return [_array(value) for value in _named_weights(self).values()]
+        held = [*_named_weights(self).values()]
+        with called_by_all("get_weights()", held):
+            return [_array(value) for value in held]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the parameters and buffers from arrays in the order of `get_weights`.

@@ -15,9 +15,10 @@ from torch.nn.parameter import is_lazy
 
 from kerastorch.core import collectives
 from kerastorch.core.distributed_tensors import check_not_alone, is_distributed_tensor
+from kerastorch.core.joint_calls import gather_calls
 from kerastorch.core.nested import batch_rows, map_structure
 from kerastorch.core.process_group import rank, world_size
-from kerastorch.core.rank_failures import checking, each_warning_once, remind_of_call, shared
+from kerastorch.core.rank_failures import checking, each_warning_once, shared
 from kerastorch.data.batches import Batch
 from kerastorch.data.data_adapter import DataAdapter
 from kerastorch.data.rank_shard import RankBatch, RowShard, Share
@@ -212,13 +213,7 @@ class ParallelRanks(SingleProcess):
         return shared(verb)
 
     def _begin(self, model: nn.Module, verb: str) -> None:
-        told = collectives.gather((verb, _bit_sums(model)), remind_of_call)
-        if len({verb for verb, _ in told}) > 1:
-            names = ", ".join(f"rank {number}: {one}" for number, (one, _) in enumerate(told))
-            raise RuntimeError(
-                f"all processes must call the same methods with the same arguments, and they call {names}."
-            )
-        if len({total for _, total in told}) > 1:
+        if len(set(gather_calls(verb, _bit_sums(model)))) > 1:
             self.setup(model)
 
     def check_data(self, source: DataAdapter, names: tuple[str, str, str] = ("x", "y", "sample_weight")) -> None:
