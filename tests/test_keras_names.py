@@ -98,7 +98,7 @@ def test_what_the_advice_names_is_there():
     ("line", "message"),
     [
         ("from kerastorch import applications", "Pretrained models are those of timm, torchvision or Hugging Face"),
-        ("from kerastorch.layers import Dense, ConvLSTM2D", "There is no convolutional recurrent layer"),
+        ("from kerastorch.layers import Dense, JaxLayer", "Only modules of torch are layers"),
         ("from kerastorch.layers import Dens", "Did you mean 'Dense'"),
         ("from kerastorch.callbacks import ProgbarLogger", "It is ProgressBar, which fit adds by itself"),
         ("from kerastorch.losses import serialize", "One object is described by get_config"),
@@ -116,7 +116,7 @@ def test_an_import_of_a_name_that_nothing_is_known_about_fails_as_in_python():
 
 
 def test_names_that_are_not_here_can_be_asked_for():
-    assert not hasattr(kt.layers, "ConvLSTM2D")
+    assert not hasattr(kt.layers, "JaxLayer")
     assert getattr(kt, "ops", None) is None
     assert not hasattr(kt, "__wrapped__")
 

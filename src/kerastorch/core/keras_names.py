@@ -70,8 +70,6 @@ LAYERS = _SERIALIZE | advice_by_name({
 }) | advice_by_name({
     "Use RandomClahe of kornia.augmentation, whose transforms are modules.":
         "ContrastLimitedAdaptiveHistogramEqualization",
-    "There is no convolutional recurrent layer. TimeDistributed(Conv2D(...)) before an LSTM is similar; layers.RNN "
-    "takes a cell of your own.": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     "Only modules of torch are layers.": "FlaxLayer JaxLayer TFSMLayer",
     "Number the categories with StringLookup or IntegerLookup, or hash them in the data, as "
     "sklearn.feature_extraction.FeatureHasher does.": "HashedCrossing Hashing",

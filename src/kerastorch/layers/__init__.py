@@ -23,6 +23,7 @@ from kerastorch.layers.batch_normalization import BatchNormalization
 from kerastorch.layers.bidirectional import Bidirectional
 from kerastorch.layers.category_encoding import CategoryEncoding
 from kerastorch.layers.concatenate import Concatenate, Dot, concatenate, dot
+from kerastorch.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from kerastorch.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from kerastorch.layers.convolution import Conv1D, Conv2D, Conv3D
 from kerastorch.layers.core import Activation, Dense, Maxout
@@ -143,6 +144,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",

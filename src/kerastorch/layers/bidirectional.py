@@ -136,7 +136,7 @@ class Bidirectional(Layer):
     def _merge(self, ahead: Tensor, back: Tensor) -> Any:
         """Merge the outputs of both layers, or return both if `merge_mode` is `None`."""
         if self.merge_mode == "concat":
-            return torch.cat([ahead, back], -1)
+            return torch.cat([ahead, back], getattr(self.forward_layer, "feature_axis", -1))
         if self.merge_mode == "sum":
             return ahead + back
         if self.merge_mode == "mul":

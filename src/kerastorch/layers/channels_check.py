@@ -14,24 +14,27 @@ from kerastorch.layers.base import Layer
 
 _CHANNELS = (1, 3, 4)  # gray images, RGB, RGB with transparency
 _MIN_SIZE = 5  # of height and width: after a few poolings, feature maps are as small as 1, 3 and 4
-_SPATIAL_AXES = {4: "height, width", 5: "depth, height, width"}
+_SPATIAL_AXES = {2: "height, width", 3: "depth, height, width"}
 
 
 class ChannelsLastError(ValueError):
     """Error for images that look channels-last in a layer that takes images only, channels-first."""
 
 
-def warn_if_channels_last(layer: Layer, shape: Sequence[int], argument: str) -> None:
+def warn_if_channels_last(
+    layer: Layer, shape: Sequence[int], argument: str, leading: tuple[str, ...] = ("batch",)
+) -> None:
     """Warn if an input looks channels-last, unless it is known to come from a channels-first layer.
 
     Args:
-        layer: Layer that takes axis 1 as the channels by default.
+        layer: Layer that takes the axis behind the leading ones as the channels by default.
         shape: Shape of the input, -1 for each size that varies.
         argument: Argument of the layer that sets the channel axis, `"data_format"` or `"axis"`.
+        leading: Names of the axes in front of those of the images, for the message.
     """
-    is_large = all(size == -1 or size >= _MIN_SIZE for size in shape[1:-1])
+    is_large = all(size == -1 or size >= _MIN_SIZE for size in shape[len(leading) : -1])
     if shape[-1] in _CHANNELS and is_large and not _follows_channels_first(layer):
-        warn(_message(layer, shape, argument))
+        warn(_message(layer, shape, argument, leading))
 
 
 def raise_if_channels_last(layer: Layer, shape: Sequence[int]) -> None:
@@ -48,7 +51,7 @@ def raise_if_channels_last(layer: Layer, shape: Sequence[int]) -> None:
     """
     axis_1, axis_2, axis_3 = (size if type(size) is int else -1 for size in shape[1:])
     if axis_3 in _CHANNELS and axis_1 not in _CHANNELS and axis_2 != axis_3:
-        raise ChannelsLastError(_message(layer, shape, "data_format"))
+        raise ChannelsLastError(_message(layer, shape, "data_format", ("batch",)))
 
 
 def warn_if_channels_first(layer: Layer, shape: Sequence[int]) -> None:
@@ -66,15 +69,16 @@ def warn_if_channels_first(layer: Layer, shape: Sequence[int]) -> None:
         )
 
 
-def _message(layer: Layer, shape: Sequence[int], argument: str) -> str:
+def _message(layer: Layer, shape: Sequence[int], argument: str, leading: tuple[str, ...]) -> str:
     """Return the message for an input that looks channels-last: both orders, and how to fix it."""
-    ndim, axes = len(shape), _SPATIAL_AXES[len(shape)]
+    ndim, front = len(shape), ", ".join(leading)
+    axes = _SPATIAL_AXES[ndim - len(leading) - 1]
     last, first = ("'channels_last'", "'channels_first'") if argument == "data_format" else ("-1", "1")
-    order = ", ".join(map(str, (0, ndim - 1, *range(1, ndim - 1))))
+    order = ", ".join(map(str, (*range(len(leading)), ndim - 1, *range(len(leading), ndim - 1))))
     sizes = ", ".join("None" if type(size) is int and size == -1 else str(size) for size in shape[1:])
     return (
-        f"{layer.display_name()} takes (batch, channels, {axes}), and its input, (batch, {sizes}), looks like "
-        f"(batch, {axes}, channels). Give the layer {argument}={last}, or turn the data: x.transpose({order}) of an "
+        f"{layer.display_name()} takes ({front}, channels, {axes}), and its input, (batch, {sizes}), looks like "
+        f"({front}, {axes}, channels). Give the layer {argument}={last}, or turn the data: x.transpose({order}) of an "
         f"array, x.permute({order}) of a tensor. If they are right as they are, say {argument}={first}."
     )
 

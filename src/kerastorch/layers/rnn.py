@@ -29,9 +29,11 @@ class RecurrentBase(Layer, ABC):
         go_backwards: Whether the last step is processed first.
         stateful: Whether a batch starts from the last states of the batch before.
         zero_output_for_mask: Whether a returned sequence is 0 at masked steps.
+        feature_axis: Axis of the output that has the features, counted from the end.
     """
 
     takes_channels_last = True
+    feature_axis = -1
     _kept = 0  # number of states stored for the next batch, in the buffers state_0, state_1, ...
 
     def _set_options(self, options: SequenceOptions) -> None:
