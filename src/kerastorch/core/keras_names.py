@@ -71,8 +71,6 @@ LAYERS = _SERIALIZE | advice_by_name({
     "Use RandomClahe of kornia.augmentation, whose transforms are modules.":
         "ContrastLimitedAdaptiveHistogramEqualization",
     "Only modules of torch are layers.": "FlaxLayer JaxLayer TFSMLayer",
-    "Number the categories with StringLookup or IntegerLookup, or hash them in the data, as "
-    "sklearn.feature_extraction.FeatureHasher does.": "HashedCrossing Hashing",
     "Use Input((8,)), first in a Sequential or as the input of a functional model.": "InputLayer",
     "It is not needed: a layer checks its input when it is called.": "InputSpec",
     "Use torchaudio.transforms, whose transforms are modules.": "MelSpectrogram STFTSpectrogram",

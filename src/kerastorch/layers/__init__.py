@@ -53,6 +53,7 @@ from kerastorch.layers.global_pooling import (
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
 )
+from kerastorch.layers.hashing import HashedCrossing, Hashing
 from kerastorch.layers.integer_lookup import IntegerLookup
 from kerastorch.layers.lambda_ import Lambda
 from kerastorch.layers.merging import (
@@ -177,6 +178,8 @@ __all__ = [
     "GlobalMaxPooling3D",
     "GroupNormalization",
     "GroupQueryAttention",
+    "HashedCrossing",
+    "Hashing",
     "Identity",
     "Input",
     "IntegerLookup",

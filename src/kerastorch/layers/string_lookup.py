@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch
+from kerastorch.layers.hashing import check_salt
 from kerastorch.layers.strings import to_string_array
 from kerastorch.layers.token_counts import TokenCounts, to_document_rows
 from kerastorch.layers.vocabulary import _VocabularyLookup, mask_index
@@ -87,7 +88,7 @@ class StringLookup(_VocabularyLookup):
             name=name,
             trainable=trainable,
         )
-        self.salt = _check_salt(salt)
+        self.salt = check_salt(salt)
         self._index_of_token: dict[str, int] = {}
         self._set_given_vocabulary(vocabulary, idf_weights)
         self.ensure_built()  # nothing depends on the input shape, and strings have none
@@ -184,12 +185,3 @@ class StringLookup(_VocabularyLookup):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments, with the vocabulary and its weights as lists."""
         return super().get_config() | {"encoding": self.encoding, "salt": self.salt}
-
-
-def _check_salt(salt: Any) -> list[int] | None:
-    if salt is None:
-        return None
-    pair = [salt, salt] if isinstance(salt, int) else list(salt) if isinstance(salt, (list, tuple)) else []
-    if len(pair) != 2 or any(isinstance(number, bool) or not isinstance(number, int) for number in pair):
-        raise mismatch("salt", salt, "an integer, two of them, or None")
-    return pair
