@@ -599,29 +599,12 @@ def test_a_table_of_positions_may_be_shorter_than_a_length_that_varies_is_though
     assert torch.equal(model(numbers), layer.words.weight[numbers] + layer.places.weight[:6])
 
 
-def test_training_is_no_argument_and_the_error_says_what_there_is_instead():
-    chain = Sequential([Dense(3), Dropout(0.5)])
-    with pytest.raises(TypeError, match="trainable = False"):
-        chain(Input((4,)), training=False)
-    with pytest.raises(TypeError, match="Dropout takes no training="):
-        Dropout(0.5)(_x(2, 3), training=True)
-
-
 def test_a_forward_of_ones_own_may_take_training():
     class Noisy(Layer):
         def forward(self, x, training=False):
             return x + 1 if training else x
 
     assert torch.equal(Noisy()(torch.zeros(2), training=True), torch.ones(2))
-
-
-def test_a_layer_with_a_call_is_told_to_have_a_forward():
-    class Double(Layer):
-        def call(self, x):
-            return 2 * x
-
-    with pytest.raises(TypeError, match=r"Double must define forward\(self, x\)\. It has a call\(\)"):
-        Double()(torch.zeros(2))
 
 
 def test_an_unpickled_model_calls_its_layers_and_is_not_made_of_their_insides():

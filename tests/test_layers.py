@@ -342,7 +342,7 @@ def test_loading_the_wrong_shape_is_torchs_error():
         target.load_state_dict(source.state_dict())
 
 
-@pytest.mark.parametrize("wrong", [3, "x", None, np.zeros((2, 3), "float32"), []])
+@pytest.mark.parametrize("wrong", [3, "x", None, np.array(["x"]), []])
 def test_what_is_no_tensor_is_refused_by_an_unbuilt_layer(wrong):
     with pytest.raises(TypeError, match="Dense takes a tensor, got"):
         Dense(3)(wrong)

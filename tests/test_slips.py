@@ -290,14 +290,6 @@ def test_weights_without_values_are_refused(verb):
         getattr(model, verb)(*((X,) if verb == "predict" else (X, Y)), verbose=0)
 
 
-@pytest.mark.parametrize("given", [X, X.tolist()])
-def test_a_model_that_is_called_on_an_array_says_how_to_call_it(given):
-    model = kt.Sequential([kt.Input((3,)), kt.Sequential([layers.Dense(2)])])
-    with pytest.raises(TypeError, match=r"called on a (NumPy array|list). Write model.predict\(x\)") as caught:
-        model(given)
-    assert str(caught.value).count("predict") == 1
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [

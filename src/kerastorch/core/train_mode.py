@@ -114,6 +114,28 @@ def evaluation_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None)
                 _restore_modes(shared.before)
 
 
+@contextmanager
+def mode_within_call(module: nn.Module, training: bool) -> Iterator[None]:
+    """Switch all parts of a module to a mode, and restore the mode of each at the end of the block.
+
+    Frozen batch normalization stays in evaluation mode, as in Keras.
+
+    Args:
+        module: A module.
+        training: Whether they train.
+    """
+    parts = modules(module)
+    before = [(part, part.training) for part in parts if part.training != training]
+    for part, _ in before:
+        set_mode(part, training)
+    if training:
+        set_frozen_batchnorm_eval(parts)
+    try:
+        yield
+    finally:
+        _restore_modes(before)
+
+
 class _SharedModes:
     """The number of threads that evaluate a model, and the modes it had before the first of them."""
 

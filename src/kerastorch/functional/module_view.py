@@ -52,8 +52,9 @@ class ModuleView(WeightsMixin):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the viewed module; a subclass without one defines its own `forward`."""
         if self.module_viewed is None:
-            hint = " It has a call(); name it forward." if hasattr(self, "call") else _hint_for_lazy(self)
-            raise TypeError(f"{type(self).__name__} must define forward(self, x).{hint}")
+            raise TypeError(
+                f"{type(self).__name__} must define forward(self, x), or call(self, x).{_hint_for_lazy(self)}"
+            )
         return self.module_viewed(*args, **kwargs)
 
     def train(self, mode: bool = True) -> Self:

@@ -21,7 +21,7 @@ from kerastorch.regularizers import Regularizer, collect_penalties
 
 
 class Layer(WeightsMixin, Configurable):
-    """Base of all layers. Subclasses define `build(input_shape)`, for the parameters, and `forward`.
+    """Base of all layers. Subclasses define `build(input_shape)`, for the parameters, and `forward` or `call`.
 
     A layer has no parameters until its first call, which creates them on the device and in the dtype that the layer was
     moved to; after that it is a plain torch module. `build` gets the shapes of as many inputs as it has parameters; for
@@ -65,6 +65,7 @@ class Layer(WeightsMixin, Configurable):
     built_on: tuple[Any, ...] | None = None
     supports_masking = False
     takes_channels_last = False
+    _casts_inputs = True
     axis_given = True
     keeps_axes = False
     torch_class: TorchClass | None = None
@@ -191,13 +192,14 @@ class Layer(WeightsMixin, Configurable):
         return [*added_losses(self), *(one.compute() for one in collect_penalties(self))]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output; subclasses define this method.
+        """Compute the output; subclasses define this method, or `call` with the same arguments.
+
+        If `call` has a parameter `training`, it is whether the layer is in training mode, unless the caller says it.
 
         Raises:
             TypeError: The subclass does not define it.
         """
-        hint = " It has a call(); name it forward." if hasattr(self, "call") else ""
-        raise TypeError(f"{type(self).__name__} must define forward(self, x).{hint}")
+        raise TypeError(f"{type(self).__name__} must define forward(self, x), or call(self, x).")
 
     # --- masks ------------------------------------------------------------------------------------------------
 

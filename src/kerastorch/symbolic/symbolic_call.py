@@ -1,36 +1,64 @@
-"""Recordable: a module whose calls on symbols are recorded for a functional model."""
+"""Recordable: a module whose calls on symbols are recorded for a functional model, and that may be called on arrays."""
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
-from kerastorch.core.module_tree import module_within
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.torch_private import HAS_CALL_IMPL
+from kerastorch.symbolic.array_inputs import cast_like_weights, to_tensors
+from kerastorch.symbolic.keras_call import pair_call_and_forward, training_of_call
 from kerastorch.symbolic.recording_errors import display_name
 from kerastorch.symbolic.symbolic_tensor import has_symbols, record_call, recorded_calls
 
 
 class Recordable(nn.Module):
-    """A module that records its call if an argument is symbolic, and else runs as any `nn.Module`."""
+    """A module that records its call if an argument is symbolic, and else runs as any `nn.Module`.
+
+    As in Keras, the method of a subclass may be named `call` or `forward`, a call may have `training=True` or `False`,
+    and the inputs may be arrays.
+
+    Attributes:
+        _casts_inputs: Whether inputs of dtypes that torch cannot compute with the weights are cast to that of these.
+    """
+
+    _casts_inputs = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        pair_call_and_forward(cls)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs and "training" in kwargs:
-            _check_training_argument(self)
+        if kwargs and "training" in kwargs and not has_symbols((args, kwargs)):
+            kwargs, mode = training_of_call(self, kwargs)
+            with mode:
+                return self._call(*args, **kwargs)
         if not args or args[0].__class__ is not Tensor or not HAS_CALL_IMPL:
-            if has_symbols((args, kwargs)):
-                return record_call(self, args, kwargs)
-            try:
-                return super().__call__(*args, **kwargs)  # torch.fx replaces nn.Module.__call__ while it traces
-            except TypeError as error:
-                _explain_array(error, self, args)
-                raise
+            return self._call(*args, **kwargs)
         compiled = self._compiled_call_impl  # nn.Module.__call__, inlined: one frame fewer
-        return (self._call_impl if compiled is None else compiled)(*args, **kwargs)  # type: ignore[no-untyped-call]
+        try:
+            return (self._call_impl if compiled is None else compiled)(*args, **kwargs)  # type: ignore[no-untyped-call]
+        except RuntimeError:
+            cast = cast_like_weights(self, args) if self._casts_inputs else None
+            if cast is None:
+                raise
+        return super().__call__(*cast, **kwargs)
+
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        """Run or record a call of any kind."""
+        if has_symbols((args, kwargs)):
+            return record_call(self, args, kwargs)
+        args, kwargs = to_tensors(self, args, kwargs)
+        cast = None
+        try:
+            return super().__call__(*args, **kwargs)  # torch.fx replaces nn.Module.__call__ while it traces
+        except RuntimeError:
+            cast = cast_like_weights(self, args) if self._casts_inputs else None
+            if cast is None:
+                raise
+        return super().__call__(*cast, **kwargs)
 
     @overridable_property
     def input(self) -> Any:
@@ -59,27 +87,3 @@ class Recordable(nn.Module):
             many = "no symbol: it is in no functional model" if not calls else f"{len(calls)} symbols"
             raise ValueError(f"{display_name(self)} was called on {many}; it has not one input and one output.")
         return calls[0]
-
-
-def _explain_array(error: TypeError, module: nn.Module, args: tuple[Any, ...]) -> None:
-    """Add to the message of an error that a model was called on an array, and how to call it."""
-    is_model = hasattr(module, "predict")
-    if is_model and args and isinstance(args[0], (np.ndarray, list)) and _ARRAY_ADVICE not in str(error):
-        given = "a NumPy array" if isinstance(args[0], np.ndarray) else "a list"
-        error.args = (f"{str(error).rstrip('.')}. The model was called on {given}. {_ARRAY_ADVICE}",)
-
-
-_ARRAY_ADVICE = "Write model.predict(x) for arrays, or model(torch.as_tensor(x)) for a tensor with gradients."
-
-
-def _check_training_argument(module: nn.Module) -> None:
-    """Raise on the argument `training` of Keras, unless the module's own `forward` takes it."""
-    inner = module_within(module)
-    parameters = inspect.signature(inner.forward).parameters.values()
-    if any(one.name == "training" or one.kind is one.VAR_KEYWORD for one in parameters):
-        return
-    raise TypeError(
-        f"{display_name(module)} takes no training=: as in torch, a module is in training or evaluation mode, "
-        ".train() or .eval(), which fit, evaluate and predict see to. For training=False of a frozen model, set its "
-        "trainable = False: its batch normalization then rests."
-    )

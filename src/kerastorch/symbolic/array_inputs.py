@@ -1,0 +1,82 @@
+"""Inputs of a call that are no tensors of the right dtype: arrays, lists of numbers, and tensors to cast."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+_NUMERIC = "biufc"  # kinds of NumPy's dtypes
+
+
+def to_tensors(
+    module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a call with tensors in place of arrays, on the device of the module.
+
+    Arrays of float64 become tensors of torch's default dtype. The first argument may be a list of numbers, too.
+
+    Args:
+        module: The module that is called.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+    """
+    if args and _is_list_of_numbers(args[0]):
+        args = (np.asarray(args[0]), *args[1:])
+    device = next((one.device for one in module.parameters()), None)
+    return tuple(_convert(one, device) for one in args), {name: _convert(one, device) for name, one in kwargs.items()}
+
+
+def cast_like_weights(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Return the inputs of a layer in the dtype of its weights, as Keras casts them; `None` if all are.
+
+    Only float64, integers and bools are cast: tensors of 16 bits are those of autocast. Numbers of rows become integers
+    for an embedding.
+
+    Args:
+        module: The layer, whose call has failed.
+        args: Positional arguments of the call.
+    """
+    own = (one for one in module.parameters(recurse=False) if one.is_floating_point() and not is_lazy(one))
+    weight = next(own, None)
+    if weight is None:
+        return None
+    dtype = torch.int64 if isinstance(module, nn.Embedding) else weight.dtype
+    return tuple(_cast(one, dtype) for one in args) if any(_is_other(one, dtype) for one in args) else None
+
+
+def _is_other(value: Any, dtype: torch.dtype) -> bool:
+    return isinstance(value, Tensor) and value.dtype is not dtype and not _is_of_autocast(value.dtype)
+
+
+def _is_of_autocast(dtype: torch.dtype) -> bool:
+    return dtype.is_complex or dtype in (torch.bfloat16, torch.float16)
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    return value.to(dtype) if _is_other(value, dtype) else value
+
+
+def _is_list_of_numbers(value: Any) -> bool:
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+        if isinstance(value, numbers.Number):
+            return True
+    return False
+
+
+def _convert(value: Any, device: torch.device | None) -> Any:
+    """Return a structure with tensors in place of numeric arrays."""
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return type(value)(_convert(one, device) for one in value)
+    if type(value) is dict:
+        return {name: _convert(one, device) for name, one in value.items()}
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in _NUMERIC:
+        return value
+    tensor = torch.from_numpy(np.ascontiguousarray(value)).to(device)
+    return tensor.to(torch.get_default_dtype()) if tensor.dtype is torch.float64 else tensor
