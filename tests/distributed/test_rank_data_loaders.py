@@ -53,6 +53,13 @@ class ByLength(Sampler):
         self.epochs.append(epoch)
 
 
+class Unmeasured:
+    """Index lists whose number is not known before they are used up."""
+
+    def __iter__(self):
+        return iter(ByLength())
+
+
 def generator():
     return torch.Generator().manual_seed(4)
 
@@ -79,6 +86,7 @@ LOADERS = {
     "weighted": lambda rows: DataLoader(rows, 4, sampler=WeightedRandomSampler(torch.arange(23.0), 19)),
     "batch sampler": lambda rows: DataLoader(rows, batch_sampler=ByLength()),
     "batch sampler of tensors": lambda rows: DataLoader(rows, batch_sampler=ByLength(torch.tensor)),
+    "batch sampler without a length": lambda rows: DataLoader(rows, batch_sampler=Unmeasured()),
     "standard batch sampler": lambda rows: DataLoader(
         rows, batch_sampler=BatchSampler(RandomSampler(rows, generator=generator()), 6, True)
     ),
@@ -88,7 +96,14 @@ LOADERS = {
     "dataset": lambda rows: rows,
     "two rows": lambda rows: DataLoader(Rows(2), 5),
 }
-IDLE = ("random sampler", "one row", "two rows", "batch sampler", "batch sampler of tensors")  # in one batch or more
+IDLE = (
+    "random sampler",
+    "one row",
+    "two rows",
+    "batch sampler",
+    "batch sampler of tensors",
+    "batch sampler without a length",
+)  # in one batch or more
 QUICK = ("dropped rest", "shuffled by the seed of torch", "batch sampler", "dataset")
 SLOW = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.distributed) for name in LOADERS]
 

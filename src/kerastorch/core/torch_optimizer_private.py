@@ -10,7 +10,6 @@ from typing import Any
 from torch.autograd import profiler
 from torch.optim import Optimizer
 from torch.optim import optimizer as torch_optimizer
-from torch.utils.hooks import RemovableHandle
 
 from kerastorch.core.torch_private import required
 
@@ -18,17 +17,6 @@ from kerastorch.core.torch_private import required
 def step_pre_hooks(optimizer: Optimizer) -> Mapping[int, Callable[..., Any]]:
     """Return the hooks that run before each step of an optimizer, as the optimizer's own mapping."""
     return required(optimizer, "_optimizer_step_pre_hooks")  # type: ignore[no-any-return]
-
-
-def run_pre_hook_first(optimizer: Optimizer, handle: RemovableHandle) -> None:
-    """Let a hook that was registered last run before the other ones.
-
-    Args:
-        optimizer: Has the hook.
-        handle: What `register_step_pre_hook` returned.
-    """
-    hooks: Any = required(optimizer, "_optimizer_step_pre_hooks")
-    hooks.move_to_end(handle.id, last=False)
 
 
 def step_post_hooks(optimizer: Optimizer) -> Mapping[int, Callable[..., Any]]:

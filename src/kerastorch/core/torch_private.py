@@ -54,6 +54,16 @@ def end_sharding(root: nn.Module) -> None:
     required(required(root, "_get_fsdp_state")(), "_lazy_init")()
 
 
+def current_backward() -> int:
+    """Return the number of the backward pass that runs in this thread; -1 if there is none."""
+    return int(required(torch._C, "_current_graph_task_id")())
+
+
+def call_after_backward(function: Callable[[], None]) -> None:
+    """Call a function at the end of the backward pass that runs now, from one of whose hooks this is called."""
+    required(torch.autograd.Variable, "_execution_engine").queue_callback(function)
+
+
 # --- nested structures and dispatch modes ----------------------------------------------------------------------
 
 # Maps and flattens nested lists, tuples and dicts: inputs, states of layers, optimizer states.

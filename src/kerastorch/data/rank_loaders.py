@@ -67,7 +67,7 @@ class RankLoaderBatches(LoaderBatches):
         indices: RankIndices | None = None,
     ) -> None:
         super().__init__(loader, sampler, reader=reader, trains=trains)
-        self._indices = indices or RankIndices(loader.batch_sampler, shard)
+        self._indices = RankIndices(loader.batch_sampler, shard) if indices is None else indices
         self._rank = shard.rank
         # a function of the user's may leave out samples, such as those that cannot be read
         has_own = loader.collate_fn not in (default_collate, collate_samples) or self._reader.prepare is not None

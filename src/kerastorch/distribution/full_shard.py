@@ -24,8 +24,9 @@ _UNCALLED = (nn.ModuleList, nn.ModuleDict)  # hold modules, and have no forward 
 def apply(model: nn.Module, settings: FullyShard, mesh: Any = None, *, calls_parts: bool = False) -> None:
     """Shard the weights of a model in place, block by block, then what is left; all processes must call it.
 
-    Blocks and models that are sharded already stay as they are. The weights of rank 0 are used, unless they are on the
-    meta device.
+    Blocks and models that are sharded already stay as they are. So do weights with a single number and no dimension,
+    which cannot be divided, such as a learned temperature: each process has them whole. The
+    weights of rank 0 are used, unless they are on the meta device.
 
     Args:
         model: A built model. For a view of a module, that module is sharded.
@@ -48,7 +49,7 @@ def apply(model: nn.Module, settings: FullyShard, mesh: Any = None, *, calls_par
     copy_from_first(whole)
     if mesh is None:
         mesh = init_device_mesh(_device_type(root), (world_size(),))
-    options = _options(settings, mesh)
+    options = _options(settings, mesh) | {"ignored_params": {one for one in root.parameters() if not one.ndim}}
     blocks = find_blocks(root, settings)
     if calls_parts:
         blocks += [block for block in find_blocks(root, FullyShard()) if block not in blocks]

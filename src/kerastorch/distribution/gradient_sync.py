@@ -2,12 +2,13 @@
 
 `DistributedDataParallel` does this for a model that is called once as a whole. Here a step may call parts of a model,
 as in adversarial training, compute the gradients of some weights alone, or sum those of several batches. Therefore the
-gradients are collected where autograd writes them.
+gradients are collected where autograd writes them. A backward pass that the script itself begins, outside `begin` and
+`finish`, ends with the means, as with `DistributedDataParallel`: it may clip them and step any optimizer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,8 +16,7 @@ import torch
 from torch import Tensor, distributed
 
 from kerastorch.core.rank_failures import wait
-from kerastorch.core.torch_optimizer_private import run_pre_hook_first
-from kerastorch.optimizers.step_hooks import TorchOptimizer, optimizer_parameters
+from kerastorch.core.torch_private import call_after_backward, current_backward
 
 BUCKET_BYTES = 25 * 2**20  # as in DistributedDataParallel: large enough for the bandwidth, small enough to overlap
 FIRST_BUCKET_BYTES = 2**20  # the first one of a backward pass is small, so that sending begins early
@@ -144,37 +144,45 @@ def _like(weight: Tensor, mean: Tensor) -> Tensor:
 
 
 class GradientSync(NoGradientSync):
-    """The mean of the gradients of an optimizer over all ranks.
+    """The mean of the gradients of some weights over all ranks.
 
     Flat buckets of gradients are summed while the backward pass computes those of earlier layers. All ranks send the
     same buckets in the same order, even if some gradients exist on a part of the ranks only.
 
     Args:
-        optimizer: Holds the weights. Weights that are sharded, or synchronised by others, are left out.
+        weights: Returns the weights. Those that are sharded, or synchronised by others, are left out.
         is_synchronised: Returns whether others synchronise the gradient of a weight.
+        beside: What is attached and detached together with it, for weights that the script steps itself.
     """
 
-    def __init__(self, optimizer: TorchOptimizer, is_synchronised: Callable[[Tensor], bool]) -> None:
-        self._optimizer, self._is_synchronised = optimizer, is_synchronised
+    def __init__(
+        self,
+        weights: Callable[[], Iterable[Tensor]],
+        is_synchronised: Callable[[Tensor], bool],
+        beside: NoGradientSync = NO_SYNC,
+    ) -> None:
+        self._beside = beside
+        self._weights, self._is_synchronised = weights, is_synchronised
         self._world = distributed.get_world_size()
         self._buckets: list[_Bucket] = []
-        self._watched: _Identity = [], []  # all weights of the optimizer when those of the buckets were chosen
+        self._watched: _Identity = [], []  # all weights when those of the buckets were chosen
         self._next = 0  # number of the bucket that is sent next
         self._is_due = True
         self._is_within = False  # between `begin` and `finish`
         self._handles: list[Any] = []
-        self._step_hook: Any = None
+        self._backward = -1  # number of the script's backward pass that ends with the means
 
     def attach(self) -> None:
-        watched = _identity(self._optimizer)
+        self._watch()
+        self._beside.attach()
+
+    def _watch(self) -> None:
+        given = list(self._weights())
+        watched = _identity(given)
         if self._handles and watched == self._watched:
             return
         self.detach()
-        weights = [
-            weight
-            for weight in optimizer_parameters(self._optimizer)
-            if weight.requires_grad and not self._is_synchronised(weight)
-        ]
+        weights = [weight for weight in given if weight.requires_grad and not self._is_synchronised(weight)]
         self._watched, self._buckets = watched, _buckets(weights)
         for bucket in self._buckets:
             for index, weight in enumerate(bucket.weights):
@@ -182,22 +190,21 @@ class GradientSync(NoGradientSync):
                 self._handles.append(weight.register_post_accumulate_grad_hook(hook))
 
     def detach(self) -> None:
+        self._beside.detach()
         self._reset()
         for handle in self._handles:
             handle.remove()
-        if self._step_hook is not None:
-            self._step_hook.remove()
-        self._handles, self._buckets, self._step_hook = [], [], None
+        self._handles, self._buckets = [], []
 
     def begin(self, *, is_due: bool) -> None:
         self._reset()
         self._is_due, self._is_within = is_due, True
 
     def finish(self) -> None:
-        self._is_within = False
-        if not self._is_due:
+        is_due, self._is_due, self._is_within = self._is_due, True, False
+        if not is_due:
             return
-        if _identity(self._optimizer) != self._watched:  # some were frozen or unfrozen within the epoch
+        if _identity(self._weights()) != self._watched:  # some were frozen or unfrozen within the epoch
             self.attach()
         for bucket in self._buckets[self._next :]:
             bucket.send(self._world)
@@ -211,20 +218,14 @@ class GradientSync(NoGradientSync):
         return total / self._world
 
     def _after_gradient(self, bucket: _Bucket, index: int, weight: Tensor) -> None:
-        if not self._is_within and self._step_hook is None:
-            # a step of the user's that calls `backward` and `optimizer.step` itself
-            self._step_hook = self._optimizer.register_step_pre_hook(self._before_step)
-            run_pre_hook_first(self._optimizer, self._step_hook)
+        if not self._is_within and self._backward != (running := current_backward()):
+            self._backward = running
+            call_after_backward(self.finish)
         if self._is_due:
             bucket.mark(index)
             while self._next < len(self._buckets) and self._buckets[self._next].is_full:
                 self._buckets[self._next].send(self._world)
                 self._next += 1
-
-    def _before_step(self, *_: Any) -> None:
-        if any(bucket.ready for bucket in self._buckets):
-            self._is_due = True
-            self.finish()
 
     def _reset(self) -> None:
         for bucket in self._buckets:
@@ -235,10 +236,10 @@ class GradientSync(NoGradientSync):
 _Identity = tuple[list[int], list[bool]]
 
 
-def _identity(optimizer: TorchOptimizer) -> _Identity:
-    """Return what tells whether the weights that an optimizer trains are still the same ones."""
-    weights = optimizer_parameters(optimizer)
-    return list(map(id, weights)), [weight.requires_grad for weight in weights]
+def _identity(weights: Iterable[Tensor]) -> _Identity:
+    """Return what tells whether the weights that are trained are still the same ones."""
+    held = list(weights)
+    return list(map(id, held)), [weight.requires_grad for weight in held]
 
 
 def _buckets(weights: Sequence[Tensor]) -> list[_Bucket]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kerastorch.core import collectives
 from kerastorch.core.distributed_tensors import is_distributed_tensor
@@ -20,7 +20,6 @@ from kerastorch.distribution import full_shard, tensor_parallel
 from kerastorch.distribution.gradient_sync import NO_SYNC, NoGradientSync
 from kerastorch.distribution.meta_weights import initialize_weights
 from kerastorch.distribution.settings import FullyShard, TensorParallel
-from kerastorch.optimizers.base import TorchOptimizer
 from kerastorch.training.metrics_tracker import MetricsTracker
 from kerastorch.training.parallel import ParallelRanks, SingleProcess, Take
 from kerastorch.training.pass_end import ends_with_last_batch
@@ -90,7 +89,9 @@ class TensorRanks(ParallelRanks):
         _share_random_state()  # all ranks compute the same rows, so dropout is the same, too
         return SingleProcess.own_random_numbers(self, model)
 
-    def gradient_sync(self, optimizer: TorchOptimizer) -> NoGradientSync:
+    def gradient_sync(
+        self, weights: Callable[[], Iterable[Tensor]], beside: NoGradientSync = NO_SYNC
+    ) -> NoGradientSync:
         return NO_SYNC
 
     def training_step(self, trainer: StepTrainer, step: Step) -> Step:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kerastorch.checkpoint.foreign_optimizer_state import inner_optimizers
-from kerastorch.checkpoint.optimizer_state import capture_optimizers, parameter_names, restore_optimizers
+from kerastorch.checkpoint.optimizer_state import (
+    capture_optimizers,
+    find_optimizers,
+    parameter_names,
+    restore_optimizers,
+)
 from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.torch_optimizer_private import ensure_step_hooks
-from kerastorch.distribution.gradient_sync import NoGradientSync
+from kerastorch.distribution.gradient_sync import NO_SYNC, NoGradientSync
 from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
 from kerastorch.optimizers.parameter_groups import ParameterName, first_matches
 from kerastorch.optimizers.registry import create_optimizer, exchange_parameters, replace_parameters
@@ -86,19 +92,24 @@ class ModelOptimizers:
 
     @contextmanager
     def following_weights(self) -> Iterator[None]:
-        """Let the optimizers go on, state included, with the weights that replace theirs within the block."""
+        """Let the optimizers go on, state included, with the weights that replace theirs within the block.
+
+        So do those that the modules have as attributes, which a step of the user's own steps.
+        """
+        own = find_optimizers(self._model, [*self.made.values()])
+        followers = {**self.made, **{f"own {name}": one for name, one in own.items()}}
         before = parameter_names(self._model, self._loss.outputs.parameters())
-        state = capture_optimizers(self.made, before) if any(one.state for one in self.made.values()) else None
+        state = capture_optimizers(followers, before) if any(one.state for one in followers.values()) else None
         yield
         after = parameter_names(self._model, self._loss.outputs.parameters())
         if all(after[name] is weight for name, weight in before.items()):
             return
         new = {id(weight): after[name] for name, weight in before.items()}
-        for optimizer in self.made.values():
+        for optimizer in followers.values():
             for one in (optimizer, *inner_optimizers(optimizer).values()):
                 exchange_parameters(one, new)
         if state is not None:
-            restore_optimizers(self.made, state, after, "the state of the optimizer")
+            restore_optimizers(followers, state, after, "the state of the optimizer")
 
     def move_state(self) -> None:
         """Move the state of the optimizers to the device of the weights."""
@@ -139,14 +150,14 @@ class ModelOptimizers:
         self,
         precision: Precision,
         device_type: str,
-        gradient_sync: Callable[[TorchOptimizer], NoGradientSync],
+        gradient_sync: Callable[[Callable[[], Iterable[Tensor]], NoGradientSync], NoGradientSync],
     ) -> OptimizerStep | SeveralSteps:
         """Return the one way from a loss to new weights.
 
         Args:
             precision: Whether losses are scaled.
             device_type: Kind of the device that computes.
-            gradient_sync: Returns what averages the gradients of an optimizer over the ranks of a process group.
+            gradient_sync: Returns what averages the gradients of weights over the ranks of a process group.
 
         Raises:
             ValueError: Losses are scaled, and weights are in float16.
@@ -154,6 +165,7 @@ class ModelOptimizers:
         shared, listeners = precision.loss_scaling(device_type), StepListeners()
         steps = {}
         made = self.get_or_create()
+        free_sync = gradient_sync(self._free_weights, NO_SYNC)
         for name, optimizer in made.items():
             scaler = getattr(self.configs[name], "scaler", None)
             scaling = shared if scaler is None else DynamicLossScaling(scaler(device_type))
@@ -162,12 +174,19 @@ class ModelOptimizers:
             check = self._rate_checks[name]
             steps[name] = OptimizerStep(
                 optimizer, self.configs[name], check, scaling, listeners=listeners, only_own=self.are_several,
-                others=[one for one in made.values() if one is not optimizer], gradient_sync=gradient_sync(optimizer),
+                others=[one for one in made.values() if one is not optimizer],
+                gradient_sync=gradient_sync(partial(optimizer_parameters, optimizer), free_sync),
             )  # fmt: skip
+            free_sync = NO_SYNC
         self._steps = SeveralSteps(steps) if self.are_several else steps[""]
         if self._step_state:
             self._steps.load_state_dict(self._step_state)
         return self._steps
+
+    def _free_weights(self) -> list[Tensor]:
+        """Return the weights that no optimizer holds: the script may step them itself."""
+        held = all_parameters([*self.made.values()])
+        return [weight for weight in self._model.parameters() if id(weight) not in held]
 
     def kinds(self) -> Settings:
         """Return the classes of the optimizers by name, in a section of their own, to compare processes."""

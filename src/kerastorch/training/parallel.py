@@ -121,8 +121,15 @@ class SingleProcess:
     def end_epoch(self, model: nn.Module) -> None:
         """Let all ranks go on with the same model, after the batches of an epoch."""
 
-    def gradient_sync(self, optimizer: TorchOptimizer) -> NoGradientSync:
-        """Return what averages the gradients of an optimizer over the ranks."""
+    def gradient_sync(
+        self, weights: Callable[[], Iterable[Tensor]], beside: NoGradientSync = NO_SYNC
+    ) -> NoGradientSync:
+        """Return what averages the gradients of weights over the ranks.
+
+        Args:
+            weights: Returns the weights, which may be others later on.
+            beside: What averages those of weights that the script steps itself, and begins and ends with it.
+        """
         return NO_SYNC
 
     def training_step(self, trainer: StepTrainer, step: Step) -> Step:
@@ -237,8 +244,10 @@ class ParallelRanks(SingleProcess):
     def end_epoch(self, model: nn.Module) -> None:
         copy_buffers(model)
 
-    def gradient_sync(self, optimizer: TorchOptimizer) -> NoGradientSync:
-        return GradientSync(optimizer, is_distributed_tensor)
+    def gradient_sync(
+        self, weights: Callable[[], Iterable[Tensor]], beside: NoGradientSync = NO_SYNC
+    ) -> NoGradientSync:
+        return GradientSync(weights, is_distributed_tensor, beside)
 
     def training_step(self, trainer: StepTrainer, step: Step) -> Step:
         return RankStep(trainer, step, self.world)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
+from kerastorch.core.ownership import is_own
 from kerastorch.data.batches import Batch
 from kerastorch.data.rank_shard import RankBatch
 from kerastorch.training.loss_scales import RankWeights
@@ -59,17 +61,53 @@ class RankStep:
             return self._step(batch)
         share, context = batch.share, self._trainer.context
         factor = self._world * share.rows / share.total
+        own_backward = self._own_backward(factor)
         backward = context.backward_and_step
         if factor != 1.0:
-            backward = partial(_scaled_step, backward, factor)
+            backward = partial(_scaled_step, backward, factor, own_backward)
         weights = RankWeights(share)
         if not share.is_idle:
-            with self._trainer.using(context.metrics, backward, weights) as own:
+            with self._trainer.using(context.metrics, backward, weights) as own, own_backward:
                 output = self._step(Batch(*batch))
                 return output if isinstance(output, StepOutput) else own.take_output(output)
-        with self._trainer.using(MetricsTracker({}), backward, weights), protected(own_metrics(self._trainer)):
+        with (
+            self._trainer.using(MetricsTracker({}), backward, weights),
+            protected(own_metrics(self._trainer)),
+            own_backward,
+        ):
             self._step(Batch(*batch))
         return NOTHING
+
+    def _own_backward(self, factor: float) -> _ScaledBackward | nullcontext[None]:
+        """Return what scales the losses of which a step of the user's own calls `backward` itself."""
+        is_scaled = factor != 1.0 and not is_own(getattr(self._trainer.model, "train_step", self))
+        return _ScaledBackward(factor) if is_scaled else nullcontext()
+
+
+class _ScaledBackward(TorchFunctionMode):
+    """Multiply each tensor whose method `backward` is called by a factor.
+
+    Args:
+        factor: The factor.
+    """
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self._factor, self._is_paused = factor, False
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Scale nothing within the block."""
+        self._is_paused = True
+        try:
+            yield
+        finally:
+            self._is_paused = False
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is Tensor.backward and not self._is_paused:
+            args = (args[0] * self._factor, *args[1:])
+        return function(*args, **(kwargs or {}))
 
 
 class IdleStep:
@@ -91,5 +129,12 @@ class IdleStep:
         return NOTHING
 
 
-def _scaled_step(backward: BackwardAndStep, factor: float, loss: Tensor, optimizer: str | None = None) -> None:
-    backward(loss * factor, optimizer)
+def _scaled_step(
+    backward: BackwardAndStep,
+    factor: float,
+    own_backward: _ScaledBackward | nullcontext[None],
+    loss: Tensor,
+    optimizer: str | None = None,
+) -> None:
+    with own_backward.paused() if isinstance(own_backward, _ScaledBackward) else own_backward:
+        backward(loss * factor, optimizer)
