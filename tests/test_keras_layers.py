@@ -12,9 +12,11 @@ from kerastorch import layers
 VALUES = json.loads((pathlib.Path(__file__).parent / "support/layer_values.json").read_text())
 
 
-def _in_the_layout_of_torch(kernel):
-    """A kernel `(..., in, out)` as `(out, in, ...)`."""
-    return kernel if kernel.ndim < 2 else kernel.movedim((-1, -2), (0, 1))
+def _in_the_layout_of_torch(weight, shape):
+    """A matrix `(in, out)`, maybe with a further axis of the heads, as `(out, in)`; a kernel as `(out, in, ...)`."""
+    if len(shape) == 2:
+        return weight.reshape(shape[::-1]).T
+    return weight.movedim((-1, -2), (0, 1)) if len(shape) > 2 else weight.reshape(shape)
 
 
 def test_each_case_has_values():
@@ -25,13 +27,13 @@ def test_each_case_has_values():
 def test_a_layer_returns_what_that_of_keras_does(name):
     case, values = CASES[name], VALUES[name]
     layer = getattr(layers, case.layer)(**case.arguments)
-    x = torch.tensor(values["input"])
-    layer(x)
-    parameters = list(layer.parameters())
+    inputs = [torch.tensor(x) for x in values["inputs"]]
+    masks = {argument: torch.tensor(mask) for argument, mask in values["masks"].items()}
+    layer(*inputs, **masks)
     with torch.no_grad():
-        for parameter, weight in zip(parameters, values["weights"], strict=True):
-            parameter.copy_(_in_the_layout_of_torch(torch.tensor(weight)))
-    found = layer.train(case.training)(x)
+        for parameter, weight in zip(layer.parameters(), values["weights"], strict=True):
+            parameter.copy_(_in_the_layout_of_torch(torch.tensor(weight), parameter.shape))
+    found = layer.train(case.training)(*inputs, **masks)
     found = list(found) if isinstance(found, tuple) else [found]
     for one, expected in zip(found, values["outputs"], strict=True):
-        torch.testing.assert_close(one, torch.tensor(expected, dtype=one.dtype), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(one, torch.tensor(expected, dtype=one.dtype), rtol=1e-4, atol=case.tolerance)

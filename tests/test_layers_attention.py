@@ -10,6 +10,8 @@ import kerastorch as kt
 from kerastorch import Input
 from kerastorch.layers import AdditiveAttention, Attention, Dense, Dropout, GroupQueryAttention, MultiHeadAttention
 
+GRID = numbers(2, 3, 4, 6)
+
 
 def test_torchs_multihead_attention_gives_the_same_with_the_same_weights():
     x, y = numbers(3, 4, 8), numbers(3, 6, 8, seed=2)
@@ -116,7 +118,12 @@ def test_masks_of_symbols_are_found():
     ("make", "error", "message"),
     [
         (lambda: MultiHeadAttention(0, 4), ValueError, "num_heads must be an integer >= 1"),
-        (lambda: MultiHeadAttention(2, 4, attention_axes=2), ValueError, "attention_axes must be None or 1, got 2"),
+        (lambda: MultiHeadAttention(2, 4, attention_axes=0), ValueError, "not 0"),
+        (lambda: MultiHeadAttention(2, 4, attention_axes=2)(GRID[0], GRID[0]), ValueError, "has the features"),
+        (lambda: MultiHeadAttention(2, 4, attention_axes=3)(GRID, GRID), ValueError, "has the features"),
+        (lambda: MultiHeadAttention(2, 4, attention_axes=7)(GRID, GRID), ValueError, "no axis 7"),
+        (lambda: MultiHeadAttention(2, 4, attention_axes=1)(GRID, GRID[:, :, :2]), ValueError, "same sizes"),
+        (lambda: MultiHeadAttention(2, 4)(GRID, GRID, use_causal_mask=True), ValueError, "no order of time steps"),
         (lambda: MultiHeadAttention(2, 4, flash_attention=True), ValueError, "sdpa_kernel"),
         (lambda: MultiHeadAttention(2, 4, sliding_window=0), ValueError, "sliding_window must be an integer >= 1"),
         (lambda: MultiHeadAttention(2, 4)(torch.zeros(2, 4), torch.zeros(2, 4)), ValueError, r"\(batch, time"),
@@ -176,3 +183,57 @@ def test_a_transformer_block_as_in_keras_guides_trains_in_fit():
     assert history["loss"][-1] < 0.6 * history["loss"][0]
     assert history["accuracy"][-1] > 0.85
     assert model.predict(x[:3], verbose=0).shape == (3, 1)
+
+
+# --- more than three axes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [MultiHeadAttention, GroupQueryAttention])
+def test_attention_over_all_axes_is_that_over_their_product(kind):
+    torch.manual_seed(0)
+    layer = kind(2, 4) if kind is MultiHeadAttention else kind(4, 4, 2)
+    output, weights = layer(GRID, GRID, return_attention_scores=True)
+    flat, flat_weights = layer(GRID.flatten(1, 2), GRID.flatten(1, 2), return_attention_scores=True)
+    torch.testing.assert_close(output, flat.view_as(output))
+    assert weights.shape == (2, layer._n_query_heads, 3, 4, 3, 4)
+    torch.testing.assert_close(weights.flatten(2, 3).flatten(3, 4), flat_weights)
+
+
+@pytest.mark.parametrize(("attended", "other"), [(1, 2), (2, 1), (-2, 1), ((2,), 1)])
+@pytest.mark.parametrize("options", [{}, {"use_gate": True, "output_shape": (2, 3)}, {"sliding_window": 2}])
+def test_attention_over_one_axis_is_that_of_each_slice(attended, other, options):
+    torch.manual_seed(0)
+    layer = MultiHeadAttention(2, 4, attention_axes=attended, **options)
+    mask = torch.rand(2, 3, 4) > 0.3
+    found, weights = layer(
+        GRID, GRID, query_mask=mask, value_mask=mask, use_causal_mask=True, return_attention_scores=True
+    )
+    plain = MultiHeadAttention(2, 4, **options)
+    plain(GRID[:, 0], GRID[:, 0])
+    plain.load_state_dict(layer.state_dict())
+    for index, (x, keep) in enumerate(zip(GRID.unbind(other), mask.unbind(other), strict=True)):
+        expected, expected_weights = plain(
+            x, x, query_mask=keep, value_mask=keep, use_causal_mask=True, return_attention_scores=True
+        )
+        torch.testing.assert_close(found.select(other, index), expected)
+        torch.testing.assert_close(weights[:, index], expected_weights)
+
+
+def test_a_mask_of_the_attended_axis_alone_holds_for_all_others():
+    torch.manual_seed(0)
+    layer = MultiHeadAttention(2, 4, attention_axes=1)
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    found = layer(GRID, GRID, value_mask=mask)
+    torch.testing.assert_close(found, layer(GRID, GRID, value_mask=mask[:, :, None].expand(2, 3, 4)))
+    torch.testing.assert_close(found, layer(GRID, GRID, attention_mask=mask[:, None].expand(2, 3, 3)))
+    assert not torch.allclose(found, layer(GRID, GRID))
+
+
+def test_a_functional_model_attends_over_rows_is_saved_and_loaded(tmp_path):
+    inputs = kt.Input((3, 4, 6))
+    x = MultiHeadAttention(2, 4, attention_axes=1)(inputs, inputs)
+    x = MultiHeadAttention(2, 4, attention_axes=(2,))(x, x)
+    model = kt.Model(inputs, x)
+    assert x.shape[1:] == (3, 4, 6)
+    model.save(tmp_path / "grid.kt")
+    torch.testing.assert_close(kt.load_model(tmp_path / "grid.kt")(GRID), model(GRID))

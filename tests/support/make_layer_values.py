@@ -15,27 +15,29 @@ from layer_cases import CASES
 HERE = pathlib.Path(__file__).parent
 
 
-def make_input(case, rng):
-    """Return the input of a case."""
-    if case.inputs == "pixels":
-        return rng.integers(0, 256, case.shape).astype("float32")
-    return rng.normal(size=case.shape).astype("float32")
+def make_input(shape, kind, rng):
+    """Return an array of the kind of a case."""
+    if kind == "pixels":
+        return rng.integers(0, 256, shape).astype("float32")
+    return rng.normal(size=shape).astype("float32")
 
 
 def values_of(case, rng):
-    """Return the input, the weights and the outputs of a case, as nested lists."""
+    """Return the inputs, the weights and the outputs of a case, as nested lists."""
     import keras
 
     layer = getattr(keras.layers, case.layer)(**case.arguments)
-    x = make_input(case, rng)
-    layer(x)
+    inputs = [make_input(shape, case.inputs, rng) for shape in (case.shape, *case.others)]
+    masks = {name: rng.random(shape) < 0.7 for name, shape in case.masks.items()}
+    layer(*inputs, **masks)
     weights = [rng.normal(size=weight.shape).astype("float32") / 2 for weight in layer.trainable_weights]
     if weights:
         layer.set_weights(weights)
-    outputs = layer(x, training=case.training)
+    outputs = layer(*inputs, **masks, training=case.training)
     outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
     return {
-        "input": _rounded(x),
+        "inputs": [_rounded(x) for x in inputs],
+        "masks": {name: mask.tolist() for name, mask in masks.items()},
         "weights": [_rounded(weight) for weight in weights],
         "outputs": [_rounded(keras.ops.convert_to_numpy(output)) for output in outputs],
     }

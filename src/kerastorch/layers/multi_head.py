@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerastorch.core.errors import check_int, mismatch
+from kerastorch.layers.axes import check_axes
 from kerastorch.layers.multi_head_base import MultiHeadOptions, _MultiHeadBase
 
 
@@ -28,7 +29,8 @@ class MultiHeadAttention(_MultiHeadBase):
         dropout: Fraction of the attention weights that is set to 0 in training.
         use_bias: Whether the projections have biases.
         output_shape: Size, or sizes, of the last axis of the output; default the number of features of the query.
-        attention_axes: `None` or 1, the time axis. Inputs have three axes, so there is no other one to attend over.
+        attention_axes: Axis or axes that are attended over; `None` for all between the batch axis and the features. The
+            query and the value have equal sizes on the other axes, which are treated as a part of the batch.
         sliding_window: Each query attends only to keys less than this number of steps away; `None` is no limit.
         flash_attention: Must be `None`, because torch selects the kernel.
         kernel_initializer: Initializer of the weights of the projections.
@@ -43,7 +45,8 @@ class MultiHeadAttention(_MultiHeadBase):
         name: Name of the layer.
         trainable: Whether the weights are trained.
 
-    Shape: `(batch, queries, features)`, `(batch, keys, features)` -> `(batch, queries, features)`.
+    Shape: `(batch, queries, features)`, `(batch, keys, features)` -> `(batch, queries, features)`. Inputs may have
+    more axes, such as the height and width of channels-last images; the output keeps those of the query.
 
     >>> import torch
     >>> x = torch.zeros(2, 6, 8)
@@ -85,10 +88,10 @@ class MultiHeadAttention(_MultiHeadBase):
             sizes = output_shape if isinstance(output_shape, Sequence) else (output_shape,)
             self._output_shape = tuple(check_int("output_shape", size) for size in sizes)
         self.output_shape = self._output_shape
-        if attention_axes not in (None, 1, -2, (1,), [1], (-2,), [-2]):
-            raise mismatch(
-                "attention_axes", attention_axes, "None or 1", "Move other axes into the batch with reshape first."
-            )
+        if isinstance(attention_axes, (tuple, list)):
+            attention_axes = tuple(attention_axes)
+        if attention_axes is not None:
+            check_axes(attention_axes)
         self.attention_axes = attention_axes
 
 

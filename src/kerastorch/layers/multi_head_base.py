@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.core.errors import check_float, check_int
+from kerastorch.layers.attention_axes import FoldedAxes, attended_axes
 from kerastorch.layers.attention_masks import (
     causal_mask,
     check_steps,
@@ -43,6 +45,15 @@ class MultiHeadOptions(LayerOptions):
     seed: int | None = None
 
 
+class Masks(NamedTuple):
+    """Masks of an attention with three axes; `check_steps` has their shapes."""
+
+    query_mask: Tensor | None
+    value_mask: Tensor | None
+    key_mask: Tensor | None
+    attention_mask: Tensor | None
+
+
 class _MultiHeadBase(Layer):
     """Attention in several heads, between a projection into the heads and a projection back.
 
@@ -57,6 +68,7 @@ class _MultiHeadBase(Layer):
     _key_size: int  # size of a query or a key in one head
     _value_size: int  # size of a value in one head
     _output_shape: tuple[int, ...] | None = None  # of the features; None: as many as the query has
+    attention_axes: int | Sequence[int] | None = None
 
     def __init__(self, options: MultiHeadOptions) -> None:
         super().__init__(
@@ -78,13 +90,14 @@ class _MultiHeadBase(Layer):
         self.seed = self._draws.seed
 
     def build(self, query_shape: torch.Size) -> None:
-        """Create the projections for queries of shape `(batch, time, features)`.
+        """Create the projections for queries of shape `(batch, ..., features)`.
 
         Raises:
-            ValueError: The query does not have 3 axes.
+            ValueError: The query has fewer than 3 axes, or not the axes that are attended over.
         """
-        if len(query_shape) != 3:
+        if len(query_shape) < 3:
             raise ValueError(f"{type(self).__name__} takes (batch, time, features), got shape {tuple(query_shape)}.")
+        attended_axes(self, self.attention_axes, len(query_shape))
         self.query = self._make_projection(self._n_query_heads * self._key_size)
         self.key = self._make_projection(self._n_key_value_heads * self._key_size)
         self.value = self._make_projection(self._n_key_value_heads * self._value_size)
@@ -125,6 +138,9 @@ class _MultiHeadBase(Layer):
     ) -> Any:
         """Return the attended values of each query, `(batch, queries, features)`.
 
+        Inputs may have more axes than three. Those that are not attended are treated as a part of the batch; those that
+        are attended take the place of `queries` and `keys` below.
+
         Args:
             query: `(batch, queries, features)`.
             value: `(batch, keys, features)`.
@@ -142,11 +158,38 @@ class _MultiHeadBase(Layer):
             ValueError: A key, value or mask of a shape that does not fit.
         """
         key = value if key is None else key
+        axes = attended_axes(self, self.attention_axes, query.ndim)
+        folded = None
+        if query.ndim > 3:
+            if len(axes) > 1 and (use_causal_mask or self.sliding_window is not None):
+                raise ValueError(
+                    f"{self.display_name()} attends over the axes {axes}, which have no order of time steps: a causal "
+                    "mask and a sliding window need one axis, attention_axes=1."
+                )
+            folded, batch = FoldedAxes(self, query, value, axes), query.shape[0]
+            query, value, key = folded.fold(query), folded.fold(value), folded.fold(key)
+            query_mask, value_mask, key_mask = map(folded.fold_step_mask, (query_mask, value_mask, key_mask))
+            attention_mask = folded.fold_attention_mask(attention_mask, batch)
+        masks = Masks(query_mask, value_mask, key_mask, attention_mask)
+        output, weights = self._attend(query, value, key, masks, return_attention_scores, use_causal_mask)
+        if folded is not None:
+            output = folded.unfold(output, batch)
+            weights = None if weights is None else folded.unfold_weights(weights, batch)
+        if self._output_shape is not None:
+            output = output.unflatten(-1, self._output_shape)
+        return (output, weights) if return_attention_scores else output
+
+    def _attend(
+        self, query: Tensor, value: Tensor, key: Tensor, masks: Masks, returns_weights: bool, use_causal_mask: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the output, `(batch, queries, features)`, and the weights if they were computed.
+
+        The arguments are those of `forward`, with three axes.
+        """
         n_heads, n_groups = self._n_query_heads, self._n_key_value_heads
-        masks = {"query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask}
-        check_steps(self.display_name(), query, value, key, **masks, attention_mask=attention_mask)
-        mask = self._combine_masks(query, value, query_mask, value_mask, key_mask, attention_mask)
-        is_only_causal = use_causal_mask and mask is None and not return_attention_scores
+        check_steps(self.display_name(), query, value, key, **masks._asdict())
+        mask = self._combine_masks(query, value, masks)
+        is_only_causal = use_causal_mask and mask is None and not returns_weights
         if use_causal_mask and not is_only_causal:
             mask = intersection(mask, causal_mask(query.shape[1], value.shape[1], query.device))
         gate = None if self.gate is None else self.gate(query)
@@ -154,7 +197,7 @@ class _MultiHeadBase(Layer):
         k, v = _split_heads(self.key(key), n_groups), _split_heads(self.value(value), n_groups)
         rate = self.dropout if self.training else 0.0
         weights = None
-        if return_attention_scores or (rate and self.seed is not None):
+        if returns_weights or (rate and self.seed is not None):
             # torch's kernel returns no weights and has no seed, so the softmax is computed here.
             if is_only_causal:
                 mask = causal_mask(query.shape[1], value.shape[1], query.device)
@@ -167,29 +210,18 @@ class _MultiHeadBase(Layer):
                 q, k, v, attn_mask=mask, dropout_p=rate, is_causal=is_only_causal, enable_gqa=n_groups < n_heads
             )
         y = y.transpose(1, 2).flatten(2)  # (batch, queries, heads * size)
-        output = self.attention_output(y if gate is None else y * gate)
-        if self._output_shape is not None:
-            output = output.unflatten(-1, self._output_shape)
-        return (output, weights) if return_attention_scores else output
+        return self.attention_output(y if gate is None else y * gate), weights
 
-    def _combine_masks(
-        self,
-        query: Tensor,
-        value: Tensor,
-        query_mask: Tensor | None,
-        value_mask: Tensor | None,
-        key_mask: Tensor | None,
-        attention_mask: Tensor | None,
-    ) -> Tensor | None:
+    def _combine_masks(self, query: Tensor, value: Tensor, masks: Masks) -> Tensor | None:
         """Return one mask for all masks and the sliding window, or `None` if there is none.
 
         Returns:
             A boolean mask that broadcasts to `(batch, heads, queries, keys)`.
         """
         mask = None
-        if query_mask is not None:
-            mask = query_mask.bool().unsqueeze(-1)
-        for step_mask in (value_mask, key_mask):
+        if masks.query_mask is not None:
+            mask = masks.query_mask.bool().unsqueeze(-1)
+        for step_mask in (masks.value_mask, masks.key_mask):
             if step_mask is not None:
                 mask = intersection(mask, step_mask.bool().unsqueeze(-2))
         if self.sliding_window is not None:
@@ -197,9 +229,9 @@ class _MultiHeadBase(Layer):
             mask = intersection(mask, window)
         if mask is not None and mask.ndim == 3:
             mask = mask.unsqueeze(1)
-        if attention_mask is None:
+        if masks.attention_mask is None:
             return mask
-        attention_mask = attention_mask.bool()
+        attention_mask = masks.attention_mask.bool()
         return intersection(mask, attention_mask.unsqueeze(1) if attention_mask.ndim == 3 else attention_mask)
 
 

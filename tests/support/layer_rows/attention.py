@@ -131,6 +131,13 @@ ROWS = {
     "MultiHeadAttention-dropout": Row(
         lambda: MultiHeadAttention(2, 3, dropout=0.3), _masked, heads(2, 2), training="random"
     ),
+    "MultiHeadAttention-axes": Row(
+        lambda: MultiHeadAttention(2, 3, attention_axes=1),
+        lambda: (numbers(5, 3, 2, 4), numbers(5, 6, 2, 4, seed=2)),
+        lambda layer, query, value: torch.stack(
+            [heads(2, 2)(layer, *pair) for pair in zip(query.unbind(2), value.unbind(2), strict=True)], 2
+        ),
+    ),
     "GroupQueryAttention": Row(lambda: GroupQueryAttention(3, 4, 2, **NOISY), _pair, heads(4, 2)),
     "GroupQueryAttention-scores": Row(lambda: GroupQueryAttention(3, 4, 1), _scores, heads(4, 1)),
     "Attention": Row(lambda: Attention(True), _list(), alone(_dot)),
