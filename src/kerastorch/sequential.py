@@ -207,6 +207,9 @@ class Sequential(Model):
         elif isinstance(layer, nn.Module):
             if self in modules(layer):
                 raise ValueError("A model cannot be a layer of itself.")
+            declared = getattr(layer, "declared_input", None)
+            if declared is not None and not len(self) and self._input is None:
+                self._input = Input(declared)
             channels_after(layer, [channels_after(self, [None])], check_axis)
             self.add_module(str(len(self)), layer)
             self._find_masks()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -37,6 +38,8 @@ class Layer(WeightsMixin, Configurable):
 
     Attributes:
         built: Whether the parameters exist.
+        declared_input: Shape of a row, without the batch axis, for a `Sequential` that begins with the layer; `None` if
+            no shape was declared.
         built_on: Shapes of the inputs that the layer was built for, -1 for each size that varies; `None` before.
         supports_masking: Whether the mask of the input is also the mask of the output.
         takes_channels_last: Whether the layer takes the last axis as the channels and has no argument to change that.
@@ -62,6 +65,7 @@ class Layer(WeightsMixin, Configurable):
     }
     weight_regularizers: dict[str, Regularizer]
     weight_constraints: dict[str, Constraint]
+    declared_input: tuple[int | None, ...] | None = None
     built_on: tuple[Any, ...] | None = None
     supports_masking = False
     takes_channels_last = False
@@ -93,6 +97,14 @@ class Layer(WeightsMixin, Configurable):
         Args:
             input_shape: Shape of the input, including the batch axis; -1 for each size that varies.
         """
+
+    def declare_input_shape(self, shape: Sequence[int | None]) -> None:
+        """Let a `Sequential` that begins with this layer begin with an `Input` of a shape.
+
+        Args:
+            shape: The shape of a row, without the batch axis; `None` for each size that varies.
+        """
+        self.declared_input = tuple(shape)
 
     def check_shapes(self, *input_shapes: Any) -> None:
         """Raise an error or warn if the layer is not meant for inputs of these shapes.

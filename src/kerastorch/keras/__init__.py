@@ -1,0 +1,49 @@
+"""Keras' names for Keras' scripts: `import kerastorch.keras as keras`.
+
+The classes are those of kerastorch. Layers that are made here take images with channels last, as in Keras; nothing else
+changes, so that a script may use both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from kerastorch.constraints import Constraint
+from kerastorch.core.absent_names import absent_name
+from kerastorch.core.keras_names import TOP_LEVEL
+from kerastorch.initializers import Initializer
+from kerastorch.keras import aliases, backend, config, layers, models
+from kerastorch.keras.door import keras_class
+from kerastorch.layers import Layer as BaseLayer
+from kerastorch.losses import Loss
+from kerastorch.metrics import Metric
+from kerastorch.model import Model
+from kerastorch.optimizers import Optimizer
+from kerastorch.regularizers import Regularizer
+from kerastorch.sequential import Sequential
+from kerastorch.symbolic.input import Input
+from kerastorch.symbolic.symbolic_tensor import Symbol as KerasTensor
+from kerastorch.version import __version__
+
+Layer = keras_class(BaseLayer)
+Variable = nn.Parameter
+
+__all__ = [
+    "Constraint", "Initializer", "Input", "KerasTensor", "Layer", "Loss", "Metric", "Model", "Optimizer", "Regularizer",
+    "Sequential", "Variable", "__version__", "backend", "config", "layers", "models", *aliases.MODULES,
+]  # fmt: skip
+
+for _name in aliases.MODULES:
+    globals()[_name] = aliases.import_alias(_name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise absent_name(__name__, name, __all__, TOP_LEVEL)

@@ -1,0 +1,116 @@
+"""Classes as Keras' scripts call them: with Keras' defaults and arguments, and instances of kerastorch's own classes.
+
+`keras.layers.Conv2D(8, 3)` returns a `kerastorch.layers.Conv2D` with channels last. The class here differs from that
+one only in what its call adds, so that `isinstance` and `issubclass` hold across both, and files name the class of the
+instance. A subclass of a script has the class here as its base, whose constructor adds the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from abc import ABCMeta
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from kerastorch.keras.image_format import image_data_format
+
+_SHAPES = ("input_shape", "batch_input_shape", "batch_shape", "input_dim")  # arguments for the shape of the input
+_DEFAULTS = {"BatchNormalization": {"axis": -1}, "GroupNormalization": {"axis": -1}}
+
+
+class KerasClass(ABCMeta):  # some layers have abstract methods
+    """The type of a class of Keras' scripts, and of their subclasses."""
+
+    wrapped: type[nn.Module]
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Return an instance of the wrapped class, or of a script's own subclass."""
+        kwargs, shape, dtype = _taken_out(cls.wrapped, kwargs)
+        is_own = "wrapped" not in vars(cls)
+        if is_own:
+            made = super().__call__(*args, **kwargs)
+        else:
+            made = cls.wrapped(*args, **with_defaults(cls.wrapped, args, kwargs))
+        if dtype is not None:
+            made.to(dtype)
+        if shape is not None:
+            made.declare_input_shape(shape)
+        return made
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return cls.__subclasscheck__(type(instance))
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        wanted = cls.wrapped if "wrapped" in vars(cls) else cls
+        return wanted in getattr(subclass, "__mro__", ())  # not `issubclass`, which would ask this class again
+
+
+@functools.cache
+def keras_class(wrapped: type[nn.Module]) -> KerasClass:
+    """Return the class of Keras' scripts for a class of kerastorch.
+
+    Args:
+        wrapped: A class of layers.
+    """
+
+    @functools.wraps(wrapped.__init__)
+    def initialize(self: Any, *args: Any, **kwargs: Any) -> None:
+        wrapped.__init__(self, *args, **with_defaults(wrapped, args, kwargs))
+
+    about = {"__doc__": wrapped.__doc__, "__module__": wrapped.__module__, "__qualname__": wrapped.__qualname__}
+    return KerasClass(wrapped.__name__, (wrapped,), {**about, "wrapped": wrapped, "__init__": initialize})
+
+
+def with_defaults(wrapped: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments with Keras' values for those that are not given and have another default here.
+
+    Args:
+        wrapped: A class of kerastorch.
+        args: Positional arguments of its call.
+        kwargs: Keyword arguments of its call.
+    """
+    names = [*inspect.signature(wrapped).parameters]
+    defaults: dict[str, Any] = dict(_DEFAULTS.get(wrapped.__name__, {}))
+    if "data_format" in names:
+        defaults["data_format"] = image_data_format()
+    given = {*names[: len(args)], *(name for name, value in kwargs.items() if value is not None)}
+    return {**kwargs, **{name: value for name, value in defaults.items() if name not in given}}
+
+
+def _taken_out(
+    wrapped: type, kwargs: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[int | None, ...] | None, torch.dtype | None]:
+    """Return keyword arguments without those for the input and the dtype, the shape of a row, and the dtype."""
+    known = inspect.signature(wrapped).parameters
+    left = {name: value for name, value in kwargs.items() if name in known or name not in (*_SHAPES, "dtype")}
+    dtype = None if "dtype" in known else _float_dtype(kwargs.get("dtype"))
+    return left, _row_shape({name: kwargs.get(name) for name in _SHAPES if name not in known}), dtype
+
+
+def _row_shape(given: Mapping[str, Any]) -> tuple[int | None, ...] | None:
+    """Return the shape of a row, without the batch axis; `None` if no argument says it."""
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name == "input_dim":
+            return (value,)
+        shape = (value,) if isinstance(value, int) else tuple(value)
+        return shape if name == "input_shape" else shape[1:]
+    return None
+
+
+def _float_dtype(given: Any) -> torch.dtype | None:
+    """Return the dtype of the weights of a layer; `None` for that of the model.
+
+    Raises:
+        ValueError: It is a policy of mixed precision.
+    """
+    name = getattr(given, "name", given)
+    if isinstance(name, str) and name.startswith("mixed_"):
+        raise ValueError(f"dtype={name!r} of one layer: mixed precision is that of a model, compile(precision='bf16').")
+    found = getattr(torch, name, None) if isinstance(name, str) else name
+    return found if isinstance(found, torch.dtype) and found.is_floating_point and found != torch.float32 else None
