@@ -73,7 +73,7 @@ __all__ = [
     "wrappers",
 ]
 
-_LAZY = ("wrappers",)  # it imports scikit-learn, which is slow
+_LAZY = ("keras", "wrappers")  # most scripts use neither; `wrappers` imports scikit-learn, which is slow
 
 
 def __dir__() -> list[str]:
