@@ -22,8 +22,26 @@ ONLY_IMAGES = {
     "RandomContrast": lambda **k: L.RandomContrast(0.1, **k),
     "RandomBrightness": lambda **k: L.RandomBrightness(0.1, **k),
     "RandomErasing": lambda **k: L.RandomErasing(**k),
+    "RandomShear": lambda **k: L.RandomShear(0.1, **k),
+    "RandomInvert": lambda **k: L.RandomInvert(**k),
+    "RandomPosterization": lambda **k: L.RandomPosterization(3, **k),
+    "RandomSharpness": lambda **k: L.RandomSharpness(0.5, **k),
+    "RandomGaussianBlur": lambda **k: L.RandomGaussianBlur(**k),
+    "Solarization": lambda **k: L.Solarization(**k),
+    "AutoContrast": lambda **k: L.AutoContrast(**k),
+    "Equalization": lambda **k: L.Equalization(**k),
+    "ContrastLimitedAdaptiveHistogramEqualization": lambda **k: L.ContrastLimitedAdaptiveHistogramEqualization(**k),
     "Resizing": lambda **k: L.Resizing(9, 7, **k),
     "CenterCrop": lambda **k: L.CenterCrop(9, 7, **k),
+}
+OF_COLORS = {  # they take three channels only
+    "RandomHue": lambda **k: L.RandomHue(0.1, **k),
+    "RandomSaturation": lambda **k: L.RandomSaturation(0.1, **k),
+    "RandomColorDegeneration": lambda **k: L.RandomColorDegeneration(0.1, **k),
+    "RandomColorJitter": lambda **k: L.RandomColorJitter(hue_factor=0.1, **k),
+    "RandomGrayscale": lambda **k: L.RandomGrayscale(**k),
+    "RandAugment": lambda **k: L.RandAugment(**k),
+    "AugMix": lambda **k: L.AugMix(**k),
 }
 OF_IMAGES = {
     "Conv2D": lambda **k: L.Conv2D(2, 3, **k),
@@ -54,8 +72,17 @@ def test_the_tables_have_every_layer_over_images():
         for name in L.__all__
         if isinstance(kind := getattr(L, name), type) and getattr(kind, "rank", None) == 2 and "Pool2D" not in name
     }
-    assert over_images - {"MixUp", "CutMix"} == (set(ONLY_IMAGES) | set(OF_IMAGES)) - {"SpatialDropout2D"}
-    assert all(issubclass(getattr(L, name), ImageLayer) for name in (*ONLY_IMAGES, "MixUp", "CutMix"))
+    assert over_images - {"MixUp", "CutMix"} == (set(ONLY_IMAGES) | set(OF_COLORS) | set(OF_IMAGES)) - {
+        "SpatialDropout2D"
+    }
+    assert all(issubclass(getattr(L, name), ImageLayer) for name in (*ONLY_IMAGES, *OF_COLORS, "MixUp", "CutMix"))
+
+
+@pytest.mark.parametrize("make", OF_COLORS.values(), ids=list(OF_COLORS))
+def test_layers_of_colors_refuse_them(make):
+    with pytest.raises(ValueError, match=r"data_format='channels_last'.*transpose\(0, 3, 1, 2\).*'channels_first'"):
+        make()(IMAGES)
+    assert make(data_format="channels_last")(IMAGES).shape == IMAGES.shape
 
 
 @pytest.mark.parametrize("make", ONLY_IMAGES.values(), ids=list(ONLY_IMAGES))

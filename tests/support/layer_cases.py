@@ -83,4 +83,39 @@ CASES = {
         others=((2, 2, 2, 3, 5),),
         masks={"attention_mask": (2, 3, 4, 2, 3)},
     ),
+    **{
+        name: Case(layer, (1, 6, 7, 3), arguments | _LAST, "pixels", training=True, tolerance=1e-2)
+        for name, (layer, arguments) in {
+            "hue": ("RandomHue", {"factor": (1.0, 1.0)}),  # half the circle is the same in both directions
+            "saturation": ("RandomSaturation", {"factor": (0.3, 0.3)}),
+            "saturation_of_255": ("RandomSaturation", {"factor": (0.5, 0.5)}),
+            "degeneration": ("RandomColorDegeneration", {"factor": (0.4, 0.4)}),
+            "grayscale": ("RandomGrayscale", {"factor": 1.0}),
+            "jitter": (
+                "RandomColorJitter",
+                {"brightness_factor": (0.1, 0.1), "saturation_factor": (0.2, 0.2), "hue_factor": (1.0, 1.0)},
+            ),
+            "posterization": ("RandomPosterization", {"factor": (3, 3)}),
+            "sharpness": ("RandomSharpness", {"factor": (0.9, 0.9)}),
+            "smoothing": ("RandomSharpness", {"factor": (0.1, 0.1)}),
+            "invert": ("RandomInvert", {"factor": (1.0, 1.0)}),
+            "blur": ("RandomGaussianBlur", {"factor": (1.0, 1.0), "kernel_size": 5, "sigma": (0.8, 0.8)}),
+            "auto_contrast": ("AutoContrast", {"value_range": (-50, 300)}),
+            "equalization": ("Equalization", {}),
+            "equalization_bins": ("Equalization", {"bins": 20}),
+            "clahe_unlimited": (
+                "ContrastLimitedAdaptiveHistogramEqualization",
+                {"tile_grid_size": (1, 2), "clip_limit": 0},
+            ),
+        }.items()
+    },
+    # tiles of 8 times 8, where the limit is a whole number, which Keras on torch rounds it to, and one column is padded
+    "clahe": Case(
+        "ContrastLimitedAdaptiveHistogramEqualization",
+        (2, 16, 15, 2),
+        {"tile_grid_size": (2, 2), "clip_limit": 8.0} | _LAST,
+        "pixels",
+        tolerance=1e-2,
+    ),
+    "solarization": Case("Solarization", (2, 6, 7, 3), {} | _LAST, "pixels", training=True),
 }

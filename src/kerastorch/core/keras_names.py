@@ -56,20 +56,12 @@ LAYERS = _SERIALIZE | advice_by_name({
         "LSTM": "CuDNNLSTM", "GRU": "CuDNNGRU",
     }.items()
 }) | advice_by_name({
-    f"Use {name} of torchvision.transforms.v2: its transforms are modules, which a Sequential takes. See the guide "
-    "'Images'.": names
-    for name, names in {
-        "AugMix": "AugMix", "RandomAutocontrast": "AutoContrast", "RandomEqualize": "Equalization",
-        "RandAugment": "RandAugment", "ColorJitter": "RandomColorJitter RandomHue RandomSaturation",
-        "RandomGrayscale": "RandomGrayscale RandomColorDegeneration", "ElasticTransform": "RandomElasticTransform",
-        "GaussianBlur": "RandomGaussianBlur", "RandomInvert": "RandomInvert", "RandomPerspective": "RandomPerspective",
-        "RandomPosterize": "RandomPosterization", "RandomAdjustSharpness": "RandomSharpness",
-        "RandomAffine(0, shear=...)": "RandomShear", "RandomSolarize": "Solarization",
-        "SanitizeBoundingBoxes": "MaxNumBoundingBoxes",
-    }.items()
-}) | advice_by_name({
-    "Use RandomClahe of kornia.augmentation, whose transforms are modules.":
-        "ContrastLimitedAdaptiveHistogramEqualization",
+    "Use RandomPerspective of torchvision.transforms.v2: its transforms are modules, which a Sequential takes. See the "
+    "guide 'Images'.": "RandomPerspective",
+    "Use ElasticTransform of torchvision.transforms.v2: its transforms are modules, which a Sequential takes. See the "
+    "guide 'Images'.": "RandomElasticTransform",
+    "Use SanitizeBoundingBoxes of torchvision.transforms.v2, and take the first boxes of each image.":
+        "MaxNumBoundingBoxes",
     "Only modules of torch are layers.": "FlaxLayer JaxLayer TFSMLayer",
     "Use Input((8,)), first in a Sequential or as the input of a functional model.": "InputLayer",
     "It is not needed: a layer checks its input when it is called.": "InputSpec",

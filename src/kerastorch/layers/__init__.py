@@ -16,8 +16,18 @@ from kerastorch.layers.adaptive_pooling import (
 from kerastorch.layers.attention import AdditiveAttention, Attention
 from kerastorch.layers.augmentation import RandomCrop, RandomFlip
 from kerastorch.layers.augmentation_color import RandomBrightness, RandomContrast, RandomErasing
-from kerastorch.layers.augmentation_geometry import RandomRotation, RandomTranslation, RandomZoom
+from kerastorch.layers.augmentation_filters import RandomGaussianBlur, RandomSharpness
+from kerastorch.layers.augmentation_geometry import RandomRotation, RandomShear, RandomTranslation, RandomZoom
 from kerastorch.layers.augmentation_mixing import CutMix, MixUp
+from kerastorch.layers.augmentation_policies import AugMix, RandAugment
+from kerastorch.layers.augmentation_rgb import (
+    RandomColorDegeneration,
+    RandomColorJitter,
+    RandomGrayscale,
+    RandomHue,
+    RandomSaturation,
+)
+from kerastorch.layers.augmentation_values import RandomInvert, RandomPosterization, Solarization
 from kerastorch.layers.base import Layer
 from kerastorch.layers.batch_normalization import BatchNormalization
 from kerastorch.layers.bidirectional import Bidirectional
@@ -54,6 +64,11 @@ from kerastorch.layers.global_pooling import (
     GlobalMaxPooling3D,
 )
 from kerastorch.layers.hashing import HashedCrossing, Hashing
+from kerastorch.layers.histogram_contrast import (
+    AutoContrast,
+    ContrastLimitedAdaptiveHistogramEqualization,
+    Equalization,
+)
 from kerastorch.layers.integer_lookup import IntegerLookup
 from kerastorch.layers.lambda_ import Lambda
 from kerastorch.layers.merging import (
@@ -127,6 +142,8 @@ __all__ = [
     "AdditiveAttention",
     "AlphaDropout",
     "Attention",
+    "AugMix",
+    "AutoContrast",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -139,6 +156,7 @@ __all__ = [
     "CategoryEncoding",
     "CenterCrop",
     "Concatenate",
+    "ContrastLimitedAdaptiveHistogramEqualization",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -160,6 +178,7 @@ __all__ = [
     "Dropout",
     "EinsumDense",
     "Embedding",
+    "Equalization",
     "Flatten",
     "GRUCell",
     "GaussianDropout",
@@ -205,12 +224,23 @@ __all__ = [
     "PReLU",
     "Permute",
     "RMSNormalization",
+    "RandAugment",
     "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
     "RandomContrast",
     "RandomCrop",
     "RandomErasing",
     "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPosterization",
     "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
     "RandomTranslation",
     "RandomZoom",
     "ReLU",
@@ -224,6 +254,7 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
+    "Solarization",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",

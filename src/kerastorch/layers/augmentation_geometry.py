@@ -1,4 +1,4 @@
-"""Random affine transformations of images: RandomRotation, RandomZoom and RandomTranslation."""
+"""Random affine transformations of images: RandomRotation, RandomZoom, RandomTranslation and RandomShear."""
 
 from __future__ import annotations
 
@@ -181,6 +181,51 @@ class RandomTranslation(_AffineAugmentation):
         down, right = self._sample_uniform(x, self.height_factor), self._sample_uniform(x, self.width_factor)
         one, zero = torch.ones_like(down), torch.zeros_like(down)
         return torch.stack([one, zero, -2 * right, zero, one, -2 * down], 1).view(-1, 2, 3)
+
+
+class RandomShear(_AffineAugmentation):
+    """Random shear of each image, in training: rows move to the side, in proportion to their distance from the first.
+
+    Args:
+        x_factor: The distance between neighboring rows in pixels is uniform between `-x_factor` and `x_factor`, or
+            between the numbers of a pair, in either direction. Numbers are between -1 and 1.
+        y_factor: The same for the distance between neighboring columns.
+        interpolation: `"bilinear"` or `"nearest"`.
+        fill_mode: Values beyond the edges; for this and all following arguments, see `RandomRotation`.
+
+    Shape: `(batch, channels, height, width)`, or one image without the batch axis; the output has the same shape. A
+    floating-point dtype is preserved, and integers become floats.
+
+    >>> RandomShear(0.3)(torch.ones(2, 3, 8, 8)).shape
+    torch.Size([2, 3, 8, 8])
+    """
+
+    def __init__(
+        self,
+        x_factor: float | Range = 0.0,
+        y_factor: float | Range = 0.0,
+        interpolation: str = "bilinear",
+        fill_mode: str = "reflect",
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        seed: int | None = None,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(AffineAugmentationOptions.from_arguments(locals()))
+        self.x_factor = factor_range("x_factor", x_factor, -1, 1)
+        self.y_factor = factor_range("y_factor", y_factor, -1, 1)
+
+    def sample_matrices(self, x: Tensor) -> Tensor:
+        sign = torch.where(self._sample_uniform(x, (0.0, 1.0)) > 0.5, -1.0, 1.0)
+        across, down = self._sample_uniform(x, self.x_factor) * sign, self._sample_uniform(x, self.y_factor) * sign
+        height, width = x.shape[2:]
+        one = torch.ones_like(across)
+        # the first row and column stay; positions from -1 to 1 have another unit along each axis
+        rows = [one, across * (height / width), across * ((height - 1) / width)]
+        columns = [down * (width / height), one, down * ((width - 1) / height)]
+        return torch.stack(rows + columns, 1).view(-1, 2, 3)
 
 
 def affine_transform(x: Tensor, matrices: Tensor, fill_mode: str, interpolation: str, fill_value: float) -> Tensor:
