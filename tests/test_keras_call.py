@@ -276,3 +276,58 @@ def test_texts_and_objects_are_not_converted():
             return x
 
     assert torch.equal(Named()(np.array(["a", "b"]), X.numpy()), X)
+
+
+# --- spellings of Keras' scripts --------------------------------------------------------------------------------
+
+
+def test_weights_are_variables_too():
+    model = kt.Sequential([kt.Input((4,)), layers.Dense(3), layers.BatchNormalization()])
+    model.layers[0].trainable = False
+    for one in (model, *model.layers):
+        assert list(map(id, one.variables)) == list(map(id, one.weights))
+        assert list(map(id, one.trainable_variables)) == list(map(id, one.trainable_weights))
+        assert list(map(id, one.non_trainable_variables)) == list(map(id, one.non_trainable_weights))
+    assert [tuple(one.shape) for one in model.trainable_variables] == [(3,), (3,)]
+
+
+@pytest.mark.parametrize("given", [{"batch_size": 5}, {"shape": None, "batch_shape": (None, 4)}])
+def test_input_takes_a_batch_size(given):
+    x = kt.Input(**{"shape": (4,), **given})
+    model = kt.Model(x, layers.Dense(2)(x))
+    assert model.input_shape == (None, 4)
+    assert model(X).shape == (12, 2)
+
+
+@pytest.mark.parametrize("given", [{}, {"shape": (4,), "batch_shape": (None, 4)}])
+def test_input_needs_one_shape(given):
+    with pytest.raises(ValueError, match="Input needs shape, without the batch axis, or batch_shape"):
+        kt.Input(**given)
+
+
+def test_no_epochs_are_a_fit_without_training():
+    model = kt.Sequential([kt.Input((4,)), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    before = [one.detach().clone() for one in model.parameters()]
+    history = model.fit(X, Y, epochs=0, validation_data=(X, Y), verbose=0)
+    assert (history.history, history.epoch) == ({}, [])
+    assert all(map(torch.equal, model.parameters(), before))
+
+
+@pytest.mark.parametrize("optimizer", [kt.optimizers.SGD(0.0), kt.optimizers.Adam(0.0)])
+def test_a_learning_rate_of_0_changes_nothing(optimizer):
+    model = kt.Sequential([kt.Input((4,)), layers.Dense(2)])
+    model.compile(optimizer, "mse")
+    before = [one.detach().clone() for one in model.parameters()]
+    model.fit(X, Y, verbose=0)
+    assert all(map(torch.equal, model.parameters(), before))
+
+
+def test_compile_takes_run_eagerly_and_auto_scale_loss():
+    model = kt.Sequential([kt.Input((4,)), layers.Dense(2)])
+    model.compile("sgd", "mse", run_eagerly=True, auto_scale_loss=True)
+    model.fit(X, Y, verbose=0)
+    with pytest.raises(ValueError, match="contradict each other"):
+        model.compile("sgd", "mse", run_eagerly=True, jit_compile=True)
+    with pytest.raises(ValueError, match="auto_scale_loss=False"):
+        model.compile("sgd", "mse", precision="fp16", auto_scale_loss=False)

@@ -636,10 +636,10 @@ def test_a_factory_that_makes_something_else_is_refused():
 # arguments that cannot be
 
 
-@pytest.mark.parametrize("rate", [-1, 0, -1e-3, math.nan, math.inf, "1e-3", True, [0.1]])
+@pytest.mark.parametrize("rate", [-1, -1e-3, math.nan, math.inf, "1e-3", True, [0.1]])
 @each_kind
-def test_a_learning_rate_that_is_no_finite_number_above_zero_is_refused(kind, rate):
-    with pytest.raises(ValueError, match=r"learning_rate must be a finite number > 0, got .*\."):
+def test_a_learning_rate_that_is_no_finite_number_or_negative_is_refused(kind, rate):
+    with pytest.raises(ValueError, match=r"learning_rate must be a finite number >= 0, got .*\."):
         kind(rate)
     with pytest.raises(ValueError, match="learning_rate must be"):
         kind(learning_rate=rate)

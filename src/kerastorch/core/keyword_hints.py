@@ -11,8 +11,6 @@ from kerastorch.core.errors import shown, suggest
 
 # arguments of Keras' methods that have no equivalent
 _METHOD_ADVICE = {
-    "run_eagerly": "Steps run eagerly unless jit_compile=True.",
-    "auto_scale_loss": "precision='fp16' scales the loss by itself; an optimizer has loss_scale_factor.",
     "workers": "Pass a DataLoader with num_workers.",
     "use_multiprocessing": "fit(dataset, workers=4) reads samples in processes; utils.PyDataset has this argument.",
     "max_queue_size": "utils.PyDataset has this argument; a DataLoader has prefetch_factor.",

@@ -33,6 +33,21 @@ class WeightsMixin(BaseModule):
         return [weight for weight in self.parameters() if weight.requires_grad]
 
     @overridable_property
+    def variables(self) -> list[Tensor]:
+        """The parameters and buffers: another name of `weights`, as in Keras."""
+        return self.weights
+
+    @overridable_property
+    def trainable_variables(self) -> list[Tensor]:
+        """The parameters that require a gradient: another name of `trainable_weights`, as in Keras."""
+        return self.trainable_weights
+
+    @overridable_property
+    def non_trainable_variables(self) -> list[Tensor]:
+        """The frozen parameters and the buffers: another name of `non_trainable_weights`, as in Keras."""
+        return self.non_trainable_weights
+
+    @overridable_property
     def non_trainable_weights(self) -> list[Tensor]:
         """The frozen parameters and the buffers, each once, in the order of `state_dict()`."""
         return list(

@@ -25,7 +25,7 @@ LearningRates: TypeAlias = "float | LearningRateSchedule | Mapping[str, float | 
 
 # bounds of the arguments of all optimizers
 _BOUNDS: dict[str, dict[str, Any]] = {
-    "learning_rate": {"above": 0},
+    "learning_rate": {"least": 0},
     "weight_decay": {"least": 0},
     "momentum": {"least": 0, "most": 1},
     "rho": {"least": 0, "most": 1},
@@ -56,7 +56,7 @@ class Optimizer(StepOptions):
     that the scaler skips changes nothing.
 
     Args:
-        learning_rate: Step size, > 0, or a schedule of `optimizers.schedules`, which sets it before each step. A dict
+        learning_rate: Step size, >= 0, or a schedule of `optimizers.schedules`, which sets it before each step. A dict
             gives parts of the model different rates: pattern of parameter names -> rate or schedule, such as
             `{"backbone.*": 1e-5, "*": 1e-3}`. A pattern has the wildcards of file names, or is the name of a layer; the
             first pattern that matches a parameter counts.

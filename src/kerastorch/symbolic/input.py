@@ -21,6 +21,8 @@ class Input(KeywordHints, Symbol):
         shape: The shape of one sample, without the batch axis; `None` for a size that varies.
         dtype: The dtype of the data: `torch.float32`, `"int64"`, ... Default: `torch.get_default_dtype()`.
         name: The name of the parameter of the model's `forward`. Default: `input`, numbered if there are several.
+        batch_size: The size of the batch axis in Keras; it is checked, and the axis varies nevertheless. Default none.
+        batch_shape: The shape with the batch axis, in place of `shape`. Default none.
 
     Raises:
         ValueError: A size is not a positive integer or `None`; the dtype is unknown; the name is not a string.
@@ -32,8 +34,22 @@ class Input(KeywordHints, Symbol):
     torch.Size([1, 64])
     """
 
-    def __init__(self, shape: Sequence[int | None], dtype: Any = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int | None] | None = None,
+        dtype: Any = None,
+        name: str | None = None,
+        *,
+        batch_size: int | None = None,
+        batch_shape: Sequence[int | None] | None = None,
+    ) -> None:
+        if batch_size is not None:
+            check_int("batch_size", batch_size)
+        if (shape is None) == (batch_shape is None):
+            raise ValueError("Input needs shape, without the batch axis, or batch_shape, with it.")
+        shape = batch_shape[1:] if shape is None and batch_shape is not None else shape
         try:
+            assert shape is not None
             self.sample_shape = tuple(None if size is None else check_int("size", size) for size in shape)
         except (TypeError, ValueError):
             expected = "a tuple of sizes >= 1 (None where one varies) without the batch axis"

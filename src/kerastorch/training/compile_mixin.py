@@ -50,6 +50,8 @@ class CompileMixin(StepMixin):
         precision: Any = None,
         prepare_batch: Callable[[Any], Any] | None = None,
         distribution: Any = "auto",
+        run_eagerly: bool = False,
+        auto_scale_loss: bool = True,
     ) -> None:
         """Set the optimizer, the loss and the metrics for `fit` and `evaluate`.
 
@@ -105,6 +107,9 @@ class CompileMixin(StepMixin):
             distribution: How the processes that torchrun has started train the model together: settings of
                 `kerastorch.distribution`, such as `DataParallel()`. Default `"auto"`: `DataParallel()` if torchrun's
                 environment or a process group of torch is found. `None`: each process works alone.
+            run_eagerly: Whether no step is compiled, as in Keras; the same as `jit_compile=False`. Default `False`.
+            auto_scale_loss: Whether losses are scaled with `precision="fp16"`, as in Keras. Default `True`, and
+                `False` has no effect with other precisions.
 
         Raises:
             ValueError: A name is unknown (the message has the nearest known one); an argument has an unknown value;
@@ -122,6 +127,7 @@ class CompileMixin(StepMixin):
         """
         check_order(optimizer, loss)
         check_regularizers(regularizers)
+        jit_compile = _without_graphs(jit_compile) if run_eagerly else jit_compile
         if not isinstance(gradients_in_evaluation, bool):
             raise mismatch("gradients_in_evaluation", gradients_in_evaluation, "True or False")
         check_registered(self)
@@ -130,6 +136,8 @@ class CompileMixin(StepMixin):
         compiled_loss = CompiledLoss(choose_crossentropies(self, loss, names), loss_weights, names)
         settings = _optimizer_settings(optimizer)
         mixed = Precision.of(precision)
+        if not auto_scale_loss and mixed.policy.name == "mixed_float16":
+            raise ValueError("auto_scale_loss=False: gradients in fp16 vanish without a scale; use precision='bf16'.")
         options = CompileOptions.of(jit_compile, steps_per_execution)
         image_format = MemoryFormat(self, memory_format, own_steps=overrides(self, *STEPS))
         by_name = metrics_by_output(metrics, compiled_loss.outputs, weighted_metrics)
@@ -226,6 +234,17 @@ class CompileMixin(StepMixin):
             for metric in metrics
             if metric.higher_is_better is not None
         }
+
+
+def _without_graphs(jit_compile: bool | str) -> bool:
+    """Return `False` for `run_eagerly=True`.
+
+    Raises:
+        ValueError: `jit_compile` says the opposite.
+    """
+    if jit_compile is True:
+        raise ValueError("run_eagerly=True and jit_compile=True contradict each other; leave one of them out.")
+    return False
 
 
 def _optimizer_settings(given: Any) -> Any:

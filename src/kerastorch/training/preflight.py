@@ -171,9 +171,9 @@ def check_columns(expected: list[Any] | None, given: list[Any] | None) -> None:
 
 
 def epoch_numbers(first: Any, last: Any) -> range:
-    """Return the numbers of the epochs for `initial_epoch` and `epochs`."""
-    first, last = check_int("initial_epoch", first, 0), check_int("epochs", last, advice=advice_for_data(last))
-    if first >= last:
+    """Return the numbers of the epochs for `initial_epoch` and `epochs`; there are none for `epochs=0`."""
+    first, last = check_int("initial_epoch", first, 0), check_int("epochs", last, 0, advice=advice_for_data(last))
+    if first >= last > 0:
         raise ValueError(f"nothing to train: initial_epoch={first}, epochs={last}.")
     return range(first, last)
 
