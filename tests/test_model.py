@@ -314,7 +314,8 @@ def test_the_public_names_and_signatures_are_frozen():
         "weighted_metrics: 'Any' = None, *, regularizers: 'Mapping[str, Any] | None' = None, device: 'Any' = 'auto', "
         "data_device: 'Any' = 'auto', memory_format: 'Any' = 'auto', jit_compile: 'bool | str' = 'auto', "
         "steps_per_execution: 'int | str' = 1, gradients_in_evaluation: 'bool' = False, precision: 'Any' = None, "
-        "prepare_batch: 'Callable[[Any], Any] | None' = None, distribution: 'Any' = 'auto', run_eagerly: 'bool' = False, auto_scale_loss: 'bool' = True) "
+        "prepare_batch: 'Callable[[Any], Any] | None' = None, distribution: 'Any' = 'auto', "
+        "run_eagerly: 'bool' = False, auto_scale_loss: 'bool' = True) "
         "-> 'None'"
     )
     assert list(inspect.signature(kt.Model.fit).parameters) == [
