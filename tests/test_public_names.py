@@ -6,7 +6,8 @@ import kerastorch as kt
 
 MODULES = [
     kt, kt.config, kt.data, kt.datasets, kt.distribution, kt.errors, kt.evaluation, kt.layers, kt.model_selection,
-    kt.optimizers.schedules, kt.preprocessing, kt.preprocessing.image, kt.preprocessing.sequence, kt.saving,
+    kt.ops, kt.ops.image, kt.ops.linalg, kt.ops.nn, kt.ops.numpy,
+    kt.optimizers.schedules, kt.preprocessing, kt.preprocessing.image, kt.preprocessing.sequence, kt.random, kt.saving,
     kt.utils, kt.wrappers,
 ]  # fmt: skip
 

@@ -38,7 +38,7 @@ from kerastorch.symbolic.symbolic_tensor import call
 from kerastorch.version import __version__
 
 if TYPE_CHECKING:
-    from kerastorch import wrappers
+    from kerastorch import ops, random, wrappers
 
 __all__ = [
     "Ensemble",
@@ -64,16 +64,19 @@ __all__ = [
     "metrics",
     "mixed_precision",
     "model_selection",
+    "ops",
     "optimizers",
     "plot_histories",
     "preprocessing",
+    "random",
     "regularizers",
     "saving",
     "utils",
     "wrappers",
 ]
 
-_LAZY = ("keras", "wrappers")  # most scripts use neither; `wrappers` imports scikit-learn, which is slow
+# most scripts use few of them: `wrappers` imports scikit-learn, which is slow, and operations are many
+_LAZY = ("keras", "ops", "random", "wrappers")
 
 
 def __dir__() -> list[str]:

@@ -15,10 +15,8 @@ _SERIALIZE = advice_by_name({
 TOP_LEVEL = advice_by_name({
     "Pretrained models are those of timm, torchvision or Hugging Face: kerastorch.Model(torchvision.models.resnet18()) "
     "trains one. See the guide 'Transfer learning and freezing'.": "applications",
-    "Use functions of torch: torch.matmul, torch.cat, torch.nn.functional.softmax. See 'Backend' in the guide 'From "
-    "Keras'.": "ops",
-    "Use torch.rand, torch.randn and torch.Generator; kerastorch.utils.set_random_seed sets all seeds.": "random",
-    "The backend is torch: use its functions. See 'Backend' in the guide 'From Keras'.": "backend",
+    "The backend is torch: use its functions, or those of kerastorch.ops. See 'Backend' in the guide 'From Keras'.":
+        "backend",
     "Model, Sequential and load_model are in kerastorch itself.": "models",
     "A copy of a model is type(model).from_config(model.get_config()), or copy.deepcopy(model).":
         "clone_model model_from_json",

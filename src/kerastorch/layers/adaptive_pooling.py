@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 from kerastorch.layers.spatial import Spatial, check_sizes
 
-_MAX: dict[int, Callable[..., torch.Tensor]] = {
+MAX: dict[int, Callable[..., torch.Tensor]] = {
     1: F.adaptive_max_pool1d,
     2: F.adaptive_max_pool2d,
     3: F.adaptive_max_pool3d,
 }
-_AVERAGE: dict[int, Callable[..., torch.Tensor]] = {
+AVERAGE: dict[int, Callable[..., torch.Tensor]] = {
     1: F.adaptive_avg_pool1d,
     2: F.adaptive_avg_pool2d,
     3: F.adaptive_avg_pool3d,
@@ -39,12 +39,12 @@ class _AdaptivePooling(Spatial):
 
 class _AdaptiveMaxPooling(_AdaptivePooling):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.from_channels_first(_MAX[self.rank](self.to_channels_first(x), self.output_size))
+        return self.from_channels_first(MAX[self.rank](self.to_channels_first(x), self.output_size))
 
 
 class _AdaptiveAveragePooling(_AdaptivePooling):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.from_channels_first(_AVERAGE[self.rank](self.to_channels_first(x), self.output_size))
+        return self.from_channels_first(AVERAGE[self.rank](self.to_channels_first(x), self.output_size))
 
 
 class AdaptiveMaxPooling1D(_AdaptiveMaxPooling):

@@ -81,7 +81,7 @@ class _ConvTranspose(Convolutional):
         """
         output_padding = self.output_padding or (None,) * self.rank
         cuts = [
-            _outputs_to_cut(self.padding, *axis) for axis in zip(self._span, self.strides, output_padding, strict=True)
+            outputs_to_cut(self.padding, *axis) for axis in zip(self._span, self.strides, output_padding, strict=True)
         ]
         self._torch_output_padding = [max(front - end, 0) for front, end in cuts]
         end_cuts = [max(end - front, 0) for front, end in cuts]
@@ -130,7 +130,7 @@ class _ConvTranspose(Convolutional):
         }
 
 
-def _outputs_to_cut(padding: str, span: int, stride: int, output_padding: int | None) -> tuple[int, int]:
+def outputs_to_cut(padding: str, span: int, stride: int, output_padding: int | None) -> tuple[int, int]:
     """Return the number of outputs to cut off the front and the end of an axis.
 
     A negative number adds outputs. A transposed convolution has `(size - 1) * stride + span` outputs. `'valid'` adds

@@ -16,6 +16,49 @@ _MAX: dict[int, Callable[..., torch.Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d
 _AVERAGE: dict[int, Callable[..., torch.Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
+def pool_padded(
+    pool: Callable[[torch.Tensor, list[int], bool], torch.Tensor],
+    x: torch.Tensor,
+    pool_size: Sequence[int],
+    strides: Sequence[int],
+    padding: str,
+) -> torch.Tensor:
+    """Return pooled windows with Keras' padding, `(batch, channels, ...)`.
+
+    Args:
+        pool: The pooling of `x` with as much padding at both ends of each axis, and `ceil_mode`.
+        x: `(batch, channels, ...)`.
+        pool_size: Size of a window on each axis.
+        strides: Step of the window on each axis.
+        padding: `'valid'` or `'same'`.
+    """
+    if padding == "valid":
+        return pool(x, [0] * len(pool_size), False)
+    amounts = [same_padding(*axis) for axis in zip(x.shape[2:], pool_size, strides, strict=True)]
+    # torch pads both ends alike; an odd element at the end needs one window more there. With strides, ceil_mode
+    # adds the windows that begin inside of x. With stride 1, one more element of padding at both ends adds it, and
+    # also a window in front, which is dropped.
+    drops_first = [stride == 1 and after > before for (before, after), stride in zip(amounts, strides, strict=True)]
+    y = pool(x, [before + drops for (before, _), drops in zip(amounts, drops_first, strict=True)], True)
+    if any(drops_first):
+        y = y[(slice(None), slice(None), *(slice(int(drops), None) for drops in drops_first))]
+    return y
+
+
+def max_pool(
+    x: torch.Tensor, pool_size: Sequence[int], strides: Sequence[int], padding: list[int], ceil_mode: bool
+) -> torch.Tensor:
+    """Return the maximum of each window, `(batch, channels, ...)`."""
+    return _MAX[len(pool_size)](x, pool_size, strides, padding, 1, ceil_mode)
+
+
+def average_pool(
+    x: torch.Tensor, pool_size: Sequence[int], strides: Sequence[int], padding: list[int], ceil_mode: bool
+) -> torch.Tensor:
+    """Return the mean of each window, `(batch, channels, ...)`, in which padding does not count."""
+    return _AVERAGE[len(pool_size)](x, pool_size, strides, padding, ceil_mode, False)
+
+
 class _Pooling(Spatial, ABC):
     def __init__(
         self,
@@ -47,20 +90,7 @@ class _Pooling(Spatial, ABC):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.to_channels_first(x)
-        if self.padding == "valid":
-            return self.from_channels_first(self.pool(x, [0] * self.rank, False))
-        amounts = [same_padding(*axis) for axis in zip(x.shape[2:], self.pool_size, self.strides, strict=True)]
-        # torch pads both ends alike; an odd element at the end needs one window more there. With strides, ceil_mode
-        # adds the windows that begin inside of x. With stride 1, one more element of padding at both ends adds it, and
-        # also a window in front, which is dropped.
-        drops_first = [
-            stride == 1 and after > before for (before, after), stride in zip(amounts, self.strides, strict=True)
-        ]
-        padding = [before + drops for (before, _), drops in zip(amounts, drops_first, strict=True)]
-        y = self.pool(x, padding, True)
-        if any(drops_first):
-            y = y[(slice(None), slice(None), *(slice(int(drops), None) for drops in drops_first))]
-        return self.from_channels_first(y)
+        return self.from_channels_first(pool_padded(self.pool, x, self.pool_size, self.strides, self.padding))
 
     def extra_repr(self) -> str:
         return f"pool_size={self.pool_size}, strides={self.strides}, padding={self.padding}"
@@ -80,12 +110,12 @@ class _MaxPooling(_Pooling):
         super().__init__(pool_size, strides, padding, data_format, name=name, trainable=trainable)
 
     def pool(self, x: torch.Tensor, padding: list[int], ceil_mode: bool) -> torch.Tensor:
-        return _MAX[self.rank](x, self.pool_size, self.strides, padding, 1, ceil_mode)
+        return max_pool(x, self.pool_size, self.strides, padding, ceil_mode)
 
 
 class _AveragePooling(_Pooling):
     def pool(self, x: torch.Tensor, padding: list[int], ceil_mode: bool) -> torch.Tensor:
-        return _AVERAGE[self.rank](x, self.pool_size, self.strides, padding, ceil_mode, False)
+        return average_pool(x, self.pool_size, self.strides, padding, ceil_mode)
 
 
 class MaxPooling1D(_MaxPooling):

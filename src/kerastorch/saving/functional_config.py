@@ -15,6 +15,7 @@ from kerastorch.core.torch_private import pytree
 from kerastorch.functional.graph_builder import calls_between
 from kerastorch.saving import torch_allowlist
 from kerastorch.saving.deserializer import Reader
+from kerastorch.saving.operations import name_of_operation, operation_named, splits_into_a_number
 from kerastorch.saving.serializer import Writer
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, record_call
@@ -65,7 +66,9 @@ def _encode_call(symbol: Symbol) -> dict[str, Any]:
     arguments = {"args": encode(tuple(symbol.args)), "kwargs": encode(dict(symbol.kwargs))}
     if isinstance(target, nn.Module):
         return {"call": encode(target), **arguments}
-    name = f"Tensor.{target}" if isinstance(target, str) else torch_allowlist.name_of(target)
+    name = (
+        f"Tensor.{target}" if isinstance(target, str) else name_of_operation(target) or torch_allowlist.name_of(target)
+    )
     if name is None or (isinstance(target, str) and target not in torch_allowlist.METHODS):
         raise TypeError(
             f"{getattr(target, '__name__', target)}, which it calls on a symbol, is not in the list of functions that "
@@ -107,7 +110,7 @@ def _make_call(reader: Reader, target: Any, args: Any, kwargs: Any) -> Any:
         _check_argument(value)
     if isinstance(target, str):
         function = _find_function(target)
-        if _count_pieces(target.rpartition(".")[2], args, kwargs) > _MAX_PIECES:
+        if _count_pieces(target, args, kwargs) > _MAX_PIECES:
             raise ValueError(f"{target} makes more than {_MAX_PIECES} tensors of one.")
         if function is getattr and not (len(args) == 2 and args[1] in torch_allowlist.ATTRIBUTES and not kwargs):
             raise unknown("attribute of a tensor", str(args[1:]), torch_allowlist.ATTRIBUTES)
@@ -121,11 +124,16 @@ def _make_call(reader: Reader, target: Any, args: Any, kwargs: Any) -> Any:
     return record_call(function, args, kwargs)
 
 
-def _count_pieces(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
+def _count_pieces(target: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
     """Return an upper limit of the tensors that a function splits one into; 0 for a function that does not split."""
+    name = target.rpartition(".")[2]
     whole = args[0] if args else next(iter(kwargs.values()), None)
     sizes = whole.values[0].shape if isinstance(whole, Symbol) and isinstance(whole.values[0], Tensor) else ()
     numbers = [abs(one) for one in (*args[1:], *kwargs.values()) if type(one) is int]
+    if splits_into_a_number(target):
+        return max(numbers, default=0)
+    if name == "unstack":
+        return max(sizes, default=0)
     if name in ("unbind", "split"):
         step = kwargs.get("split_size_or_sections", kwargs.get("split_size", 1))
         step = args[1] if name == "split" and len(args) > 1 else step
@@ -134,7 +142,7 @@ def _count_pieces(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
 
 
 def _find_function(name: str) -> Any:
-    """Return a function of torch from the closed table, or the name of a method of `Tensor`.
+    """Return a function of torch or of `kt.ops` from the closed tables, or the name of a method of `Tensor`.
 
     Raises:
         ValueError: The name is not in the table.
@@ -142,6 +150,9 @@ def _find_function(name: str) -> Any:
     namespace, _, method = name.rpartition(".")
     if namespace == "Tensor" and method in torch_allowlist.METHODS:
         return method
+    operation = operation_named(name)
+    if operation is not None:
+        return operation
     if name not in torch_allowlist.FUNCTIONS:
         raise unknown("function of a graph", name, torch_allowlist.FUNCTIONS)
     return torch_allowlist.FUNCTIONS[name]
