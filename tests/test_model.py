@@ -306,7 +306,8 @@ def test_the_public_names_and_signatures_are_frozen():
         "config", "constraints", "data", "datasets", "distribution",
         "ensemble", "evaluation", "initializers", "layers", "load_model",
         "losses", "metrics",
-        "mixed_precision", "model_selection", "ops", "optimizers", "plot_histories", "preprocessing", "random", "regularizers",
+        "mixed_precision", "model_selection", "ops", "optimizers", "plot_histories", "preprocessing", "random",
+        "regularizers",
         "saving", "utils", "wrappers",
     ]  # fmt: skip
     assert str(inspect.signature(kt.Model.compile)) == (
