@@ -19,6 +19,18 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 _MARK = "<!-- index -->"
+_OPERATIONS = "<!-- operations -->"  # in api/ops.md
+_ROOMS = {
+    "NumPy": "ops.numpy",
+    "Networks": "ops.nn",
+    "Linear algebra": "ops.linalg",
+    "Special functions and segments": "ops.math",
+    "Fourier transforms": "ops.signal",
+    "Tensors and control flow": "ops.core",
+    "Axes by name": "ops.axes_pattern",
+    "Images": "ops.image",
+    "Random numbers": "random",
+}
 _TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _GROUPS: dict[str, dict[str, list[str]]] = {
     module: {title: names.split() for title, names in groups.items()} for module, groups in _TABLES["groups"].items()
@@ -67,7 +79,28 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             pages["functions"] = _functions_page(module, functions)
         for name, content in pages.items():
             files.append(File.generated(config, f"api/{module}/{name}.md", content=content))
+    operations = files.src_uris.get("api/ops.md")
+    if operations is not None:
+        files.remove(operations)
+        content = operations.content_string.replace(_OPERATIONS, operations_tables())
+        files.append(File.generated(config, "api/ops.md", content=content))
     return files
+
+
+def operations_tables() -> str:
+    """Return a table of the operations of each group, with their arguments."""
+    tables = []
+    for title, room in _ROOMS.items():
+        module = importlib.import_module(f"kerastorch.{room}")
+        lines = [f"## {title}", "", "| function | summary |", "|---|---|"]
+        for name in sorted(module.__all__):
+            found = getattr(module, name)
+            parameters = inspect.signature(found).parameters.values()
+            plain = [one.replace(annotation=inspect.Parameter.empty) for one in parameters]
+            arguments = str(inspect.Signature(plain)).replace("|", "\\|")
+            lines.append(f"| `{name}{arguments}` | {_summary(found).replace('|', chr(92) + '|')} |")
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables)
 
 
 def _public_names(module: str) -> tuple[list[str], dict[str, list[str]]]:

@@ -8,7 +8,7 @@ from types import ModuleType
 
 MODULES = (
     "activations", "callbacks", "constraints", "datasets", "distribution", "initializers", "losses", "metrics",
-    "mixed_precision", "optimizers", "preprocessing", "regularizers", "saving", "utils",
+    "mixed_precision", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "utils",
 )  # fmt: skip
 
 

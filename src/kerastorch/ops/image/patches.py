@@ -36,8 +36,8 @@ def extract_patches(
         padding: `"valid"`, or `"same"` for patches that extend beyond the image, with zeros.
         data_format: `"channels_last"`, the default, or `"channels_first"`.
 
-    >>> extract_patches(torch.zeros(2, 8, 8, 3), 4).shape
-    torch.Size([2, 2, 2, 48])
+    >>> extract_patches([[[1.0, 2.0, 3.0]] * 8] * 8, 4).shape
+    torch.Size([2, 2, 48])
     """
     rank = 3 if not isinstance(size, int) and len(size) == 3 else 2
     return _patches(rank, images, size, strides, dilation_rate, padding, data_format)
