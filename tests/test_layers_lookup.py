@@ -262,3 +262,11 @@ def test_texts_come_from_loaders():
     layer = TextVectorization()
     layer.adapt(DataLoader([("a b", 0), ("b", 1)], batch_size=1))
     assert layer.get_vocabulary(False) == ["b", "a"]
+
+
+def test_binary_is_another_name_of_multi_hot():
+    texts = TextVectorization(output_mode="binary", vocabulary=["a", "b"])
+    assert texts.output_mode == "multi_hot"
+    assert texts(["b b c"]).tolist() == [[1, 0, 1]]
+    assert StringLookup(vocabulary=["a", "b"], output_mode="binary")([["a", "a"]]).tolist() == [[0, 1, 0]]
+    assert type(texts).from_config(texts.get_config()).output_mode == "multi_hot"

@@ -118,4 +118,27 @@ CASES = {
         tolerance=1e-2,
     ),
     "solarization": Case("Solarization", (2, 6, 7, 3), {} | _LAST, "pixels", training=True),
+    "mel": Case(
+        "MelSpectrogram",
+        (1, 400),
+        {"fft_length": 64, "sequence_stride": 20, "num_mel_bins": 8, "top_db": 20.0},
+        tolerance=1e-3,
+    ),
+    "mel_options": Case(
+        "MelSpectrogram",
+        (2, 2, 300),
+        {
+            "fft_length": 64,
+            "sequence_stride": 30,
+            "sequence_length": 50,
+            "window": "hamming",
+            "sampling_rate": 8000,
+            "num_mel_bins": 5,
+            "min_freq": 100.0,
+            "max_freq": 3000.0,
+            "power_to_db": False,
+            "mag_exp": 1.0,
+        },
+        tolerance=1e-3,
+    ),
 }

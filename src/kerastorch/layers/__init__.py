@@ -71,6 +71,7 @@ from kerastorch.layers.histogram_contrast import (
 )
 from kerastorch.layers.integer_lookup import IntegerLookup
 from kerastorch.layers.lambda_ import Lambda
+from kerastorch.layers.mel_spectrogram import MelSpectrogram
 from kerastorch.layers.merging import (
     Add,
     Average,
@@ -87,6 +88,7 @@ from kerastorch.layers.merging import (
 )
 from kerastorch.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from kerastorch.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+from kerastorch.layers.pipeline import Pipeline
 from kerastorch.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -216,6 +218,7 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Maxout",
+    "MelSpectrogram",
     "Minimum",
     "MixUp",
     "MultiHeadAttention",
@@ -223,6 +226,7 @@ __all__ = [
     "Normalization",
     "PReLU",
     "Permute",
+    "Pipeline",
     "RMSNormalization",
     "RandAugment",
     "RandomBrightness",

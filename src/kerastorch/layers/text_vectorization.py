@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import check_choice, check_int, mismatch, unknown
+from kerastorch.core.errors import check_int, mismatch, unknown
 from kerastorch.layers.adaptable import input_batches, not_adapted_error
 from kerastorch.layers.base import Layer
 from kerastorch.layers.string_lookup import StringLookup
 from kerastorch.layers.strings import raise_if_traced, to_string_array
-from kerastorch.layers.vocabulary import IGNORED, OUTPUT_MODES, check_config
+from kerastorch.layers.vocabulary import IGNORED, check_config, check_output_mode
 
 _PUNCTUATION = re.compile(r"""[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~']""")
 _STANDARDIZE: dict[str, Callable[[str], str]] = {
@@ -91,7 +91,7 @@ class TextVectorization(Layer):
         self._ngram_lengths = _to_ngram_lengths(ngrams)
         if ragged is not False:
             raise mismatch("ragged", ragged, "False", "Rows are padded with 0.")
-        self.output_mode = check_choice("output_mode", output_mode, OUTPUT_MODES)
+        self.output_mode = check_output_mode(output_mode)
         self.output_sequence_length = output_sequence_length
         if output_sequence_length is not None:
             self.output_sequence_length = check_int("output_sequence_length", output_sequence_length)

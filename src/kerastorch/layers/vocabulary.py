@@ -22,6 +22,15 @@ OUTPUT_MODES = ("int", *VECTOR_MODES, "tf_idf")
 IGNORED = -1  # index of a token that no vector counts
 
 
+def check_output_mode(output_mode: str) -> str:
+    """Return one of `OUTPUT_MODES`; `"binary"` is another name of `"multi_hot"`.
+
+    Raises:
+        ValueError: An unknown mode.
+    """
+    return check_choice("output_mode", "multi_hot" if output_mode == "binary" else output_mode, OUTPUT_MODES)
+
+
 def mask_index(output_mode: str) -> int:
     """Return the index of the mask token, which has none in the other modes than `"int"`."""
     return 0 if output_mode == "int" else IGNORED
@@ -58,7 +67,7 @@ class _VocabularyLookup(AdaptableLayer, ABC):
         self.mask_token = None if mask_token is None else self._to_token("mask_token", mask_token)
         self.oov_token = None if oov_token is None else self._to_token("oov_token", oov_token)
         self.invert = invert
-        self.output_mode = check_choice("output_mode", output_mode, OUTPUT_MODES)
+        self.output_mode = check_output_mode(output_mode)
         self.sparse = check_not_sparse(sparse)
         self.pad_to_max_tokens = pad_to_max_tokens
         if invert and self.output_mode != "int":

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from kerastorch import layers
 from kerastorch.layers import (
     CategoryEncoding,
     Discretization,
@@ -40,6 +41,24 @@ def _counted(layer, x):
 
 def _row(make, inputs, oracle, **options):
     return Row(make, inputs, oracle, gradients=False, **options)
+
+
+def _mel(layer, x):
+    """Frame by frame, with triangles between frequencies that are equally far apart in mel."""
+    mirrored = torch.cat([x[:, 1:17].flip(1), x, x[:, -17:-1].flip(1)], 1)
+    window = torch.zeros(32, dtype=x.dtype)
+    window[4:28] = torch.hann_window(24, dtype=x.dtype)
+    frames = [torch.fft.rfft(mirrored[:, start : start + 32] * window).abs() ** 2 for start in range(0, 101, 10)]
+    mel = lambda hertz: 2595 * torch.log10(1 + torch.as_tensor(hertz, dtype=torch.float64) / 700)  # noqa: E731
+    edges = torch.linspace(mel(20.0).item(), mel(8000.0).item(), 6, dtype=torch.float64)
+    shares = torch.zeros(17, 4, dtype=torch.float64)
+    for index, frequency in enumerate(mel(torch.linspace(0, 8000, 17, dtype=torch.float64))):
+        for pitch in range(4):
+            low, center, high = edges[pitch : pitch + 3]
+            shares[index, pitch] = max(0, min((frequency - low) / (center - low), (high - frequency) / (high - center)))
+    power = torch.stack(frames, 1) @ shares.to(x.dtype)
+    decibels = 10 * power.clamp_min(1e-10).log10().mT
+    return torch.maximum(decibels, decibels.amax((1, 2), keepdim=True) - 30)
 
 
 ROWS = {
@@ -125,5 +144,13 @@ ROWS = {
         lambda: IntegerLookup(vocabulary=_VOCABULARY, invert=True),
         lambda: (integers(7, 5, 3),),
         lambda layer, x: torch.tensor([-1, *_VOCABULARY, -1, -1])[x],
+    ),
+    "MelSpectrogram": Row(
+        lambda: layers.MelSpectrogram(32, 10, 24, num_mel_bins=4, top_db=30.0), lambda: (numbers(5, 100),), _mel
+    ),
+    "Pipeline": Row(
+        lambda: layers.Pipeline([layers.Rescaling(2.0, 1.0), layers.Flatten()]),
+        lambda: (numbers(5, 3, 2),),
+        lambda layer, x: (2 * x + 1).flatten(1),
     ),
 }
