@@ -4,42 +4,19 @@
 """
 
 import json
-import pathlib
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from support.metric_table import ROWS, TABLE, arrays, expected, name_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import kerastorch as kt
 
-TABLE = json.loads((pathlib.Path(__file__).parent / "support/metric_values.json").read_text())
-ROWS = TABLE["values"]
-
-
-def name_of(row):
-    name, options, kind, weight, *_ = row
-    return "-".join([name, *(f"{key}={value}" for key, value in options.items()), kind, weight or "unweighted"])
-
-
-def arrays(batches, kind, weight):
-    """Return targets, outputs and weights of some batches as arguments of `update_state`, joined to one batch."""
-    fields = [name for name in ("y_true", "y_pred") if TABLE["data"][0][kind][name] is not None]
-    joined = [np.concatenate([np.asarray(one[kind][name]) for one in batches]) for name in fields]
-    joined = [one.astype("float32") if one.dtype == float else one for one in joined]
-    if weight is None:
-        return joined, {}
-    weights = np.concatenate([np.asarray(one[kind][weight], "float32") for one in batches])
-    return joined, {"sample_weight": weights}
-
 
 def result(metric):
     return np.atleast_1d(metric.result().numpy())
-
-
-def expected(values):
-    return np.array([np.nan if one is None else one for one in values], "float32")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=name_of)

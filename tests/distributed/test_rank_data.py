@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-import test_sample_lists as detection
 import torch
+from support.detection import compiled as compiled_detector
+from support.detection import loader as detection_loader
 from torch import distributed, nn
 
 import kerastorch as kt
@@ -181,8 +182,8 @@ def test_lists_of_texts_are_cut_by_rows(two):
 
 
 def images_of_a_generator():
-    _, model = detection._compiled()
-    loader = detection._loader(batch_size=3)
+    _, model = compiled_detector()
+    loader = detection_loader(batch_size=3)
     history = model.fit(lambda: iter(loader), epochs=2, verbose=0).history
     return history, [one.detach().numpy() for one in model.parameters()]
 

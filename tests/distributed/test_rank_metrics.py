@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from test_metrics_table import ROWS, TABLE, arrays, expected, name_of
+from support.metric_table import ROWS, TABLE, arrays, expected, name_of
 from torch import nn
 from torchmetrics import classification, regression
 
@@ -77,7 +77,7 @@ def of_torchmetrics():
 
 def check_classes(ranks, rows):
     alone = values_of_classes(rows)
-    for found in ranks.run(values_of_classes, rows, timeout=300):
+    for found in ranks.run(values_of_classes, rows, timeout=600):
         for row, value, one in zip(rows, found, alone, strict=True):
             np.testing.assert_allclose(value, expected(row[-1]), rtol=2e-5, atol=2e-6, err_msg=name_of(row))
             np.testing.assert_array_max_ulp(value, one, maxulp=4)
@@ -105,5 +105,5 @@ def test_objects_of_torchmetrics_give_their_own_values_for_the_rows_of_all_proce
         metric.update(x, y)
         plain[name] = float(metric.compute())
     assert len(plain) > 50
-    for found in request.getfixturevalue(world).run(values_of_torchmetrics):
+    for found in request.getfixturevalue(world).run(values_of_torchmetrics, timeout=300):
         assert found == pytest.approx(plain, rel=2e-6, abs=1e-7)
