@@ -177,3 +177,47 @@ def with_a_number(settings, distribution=None):
     model.compile(kt.optimizers.Adam(0.01, epsilon=1e-4, **settings), "cross_entropy", distribution=distribution)
     history = model.fit(X, Y, batch_size=7, epochs=2, verbose=0)
     return [full_tensor(one.detach()).numpy() for one in model.parameters()], history.history
+
+
+class Global(Classifier):
+    """Steps an optimizer that only the script holds."""
+
+    def train_step(self, data):
+        x, y = data
+        loss = nn.functional.cross_entropy(self(x), y)
+        HELD["optimizer"].zero_grad()
+        loss.backward()
+        HELD["optimizer"].step()
+        return {"loss": loss}
+
+
+HELD = {}
+
+
+def with_an_optimizer_of_the_script(distribution):
+    torch.manual_seed(0)
+    model = Global()
+    HELD["optimizer"] = torch.optim.SGD(model.parameters(), 0.1)
+    model.compile(distribution=distribution)
+    try:
+        model.fit(X, Y, batch_size=7, verbose=0)
+    except RuntimeError as error:
+        return str(error)
+    return [full_tensor(one.detach()).numpy() for one in model.parameters()]
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [kt.distribution.FullyShard(), kt.distribution.TensorParallel({"body": "column", "head": "row"})],
+    ids=["sharded", "tensor"],
+)
+def test_an_optimizer_that_holds_the_undivided_weights_is_an_error(two, distribution):
+    for message in two.run(with_an_optimizer_of_the_script, distribution):
+        assert "SGD would step 'body.weight', a weight that the model no longer has" in message
+
+
+def test_an_optimizer_of_the_script_goes_on_with_whole_weights(two):
+    expected = with_an_optimizer_of_the_script(None)
+    for weights in two.run(with_an_optimizer_of_the_script, kt.distribution.DataParallel()):
+        for one, other in zip(weights, expected, strict=True):
+            np.testing.assert_allclose(one, other, atol=2e-6)

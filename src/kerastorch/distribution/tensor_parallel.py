@@ -18,6 +18,7 @@ from kerastorch.core.errors import suggest
 from kerastorch.core.module_tree import is_built, module_within
 from kerastorch.core.process_group import world_size
 from kerastorch.core.torch_private import pytree
+from kerastorch.distribution.divided_operations import run_within
 from kerastorch.distribution.settings import TensorParallel
 from kerastorch.layers.core import Dense
 from kerastorch.layers.embedding import Embedding
@@ -52,13 +53,15 @@ def apply(model: nn.Module, settings: TensorParallel, mesh: Any = None) -> None:
         mesh = init_device_mesh(next((weight.device.type for weight in root.parameters()), "cpu"), (world_size(),))
     chosen = find_layers(root, settings.plan, mesh.size())
     named = dict(root.named_modules())
+    divided: dict[int, nn.Parameter] = {}
     for name, how in chosen.items():
         if not is_distributed_tensor(named[name].weight):
-            _divide(named[name], how, mesh)
+            _divide(named[name], how, mesh, divided)
     for name, part in named.items():
         if name not in chosen and _needs_whole_inputs(part, mesh):
             part.register_forward_pre_hook(_gather_inputs, with_kwargs=True)
     root.register_forward_hook(_gather_outputs)
+    run_within(root, {named[name] for name in chosen})
 
 
 def _needs_whole_inputs(part: nn.Module, mesh: Any) -> bool:
@@ -78,9 +81,11 @@ def find_layers(root: nn.Module, plan: Mapping[str, str], world: int) -> dict[st
 
     Raises:
         TypeError: A pattern matches a layer that cannot be divided.
-        ValueError: A pattern matches nothing, or a size is no multiple of the number of processes.
+        ValueError: A pattern matches nothing, a size is no multiple of the number of processes, or layers with one
+            weight would divide it differently.
     """
     named = {name: part for name, part in root.named_modules() if name}
+    uncalled = {inner for part in named.values() if isinstance(part, nn.MultiheadAttention) for inner in part.modules()}
     found: dict[str, str] = {}
     for pattern, how in plan.items():
         matched = fnmatch.filter(named, pattern)
@@ -91,8 +96,14 @@ def find_layers(root: nn.Module, plan: Mapping[str, str], world: int) -> dict[st
             )
         for name in matched:
             if name not in found:
+                if named[name] in uncalled:
+                    raise TypeError(
+                        f"TensorParallel: {name!r} belongs to nn.MultiheadAttention, which divides no weights. Leave "
+                        "it out, or make the attention of Linear layers for queries, keys, values and outputs."
+                    )
                 _check_layer(name, named[name], how, world)
                 found[name] = how
+    _check_shared(root, found)
     return found
 
 
@@ -121,8 +132,46 @@ def _check_layer(name: str, part: nn.Module, how: str, world: int) -> None:
         )
 
 
-def _divide(layer: nn.Module, how: str, mesh: Any) -> None:
-    """Divide the weights of a layer, and convert its inputs and outputs."""
+def _placement(kind: str | None, how: str, key: str) -> int | None:
+    """Return the axis along which a weight of a layer is divided; `None` for one that stays whole."""
+    if key == "weight":
+        return _DIVIDED_AXES[kind, how]  # type: ignore[index]
+    return None if (kind, how) == ("linear", "row") else 0
+
+
+def _check_shared(root: nn.Module, chosen: Mapping[str, str]) -> None:
+    """Check that all modules that have a divided weight divide it equally.
+
+    Raises:
+        ValueError: A module shares the weight and is left out, or divides it along another axis.
+    """
+    named = dict(root.named_modules())
+    users: dict[int, list[tuple[str, str]]] = {}
+    for name, part in named.items():
+        for key, weight in part.named_parameters(recurse=False):
+            users.setdefault(id(weight), []).append((name, key))
+    for places in users.values():
+        axes = {
+            _placement(_kind(named[name]), chosen[name], key) if name in chosen else "whole" for name, key in places
+        }
+        if len(axes) > 1:
+            first, other = (f"{name}.{key}".lstrip(".") for name, key in places[:2])
+            raise ValueError(
+                f"TensorParallel: {first!r} and {other!r} are one weight, and the plan divides it for one of them "
+                "alone or along different axes. An Embedding by 'row' goes with a Linear by 'column', one by 'column' "
+                "with a Linear by 'row'; or leave out both."
+            )
+
+
+def _divide(layer: nn.Module, how: str, mesh: Any, divided: dict[int, nn.Parameter]) -> None:
+    """Divide the weights of a layer, and convert its inputs and outputs.
+
+    Args:
+        layer: The layer.
+        how: `"column"` or `"row"`.
+        mesh: The processes.
+        divided: What weights that layers share were replaced by; those of the layer are added.
+    """
     from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_module, distribute_tensor
 
     kind = _kind(layer)
@@ -130,10 +179,11 @@ def _divide(layer: nn.Module, how: str, mesh: Any) -> None:
 
     def divide(_: str, part: nn.Module, mesh: Any) -> None:
         for key, weight in list(part.named_parameters(recurse=False)):
-            axis = _DIVIDED_AXES[kind, how] if key == "weight" else 0  # type: ignore[index]
-            placement = Replicate() if is_row_linear and key == "bias" else Shard(axis)
-            divided = distribute_tensor(weight.detach(), mesh, [placement])
-            part.register_parameter(key, nn.Parameter(divided, requires_grad=weight.requires_grad))
+            if id(weight) not in divided:
+                axis = _placement(kind, how, key)
+                parts = distribute_tensor(weight.detach(), mesh, [Replicate() if axis is None else Shard(axis)])
+                divided[id(weight)] = nn.Parameter(parts, requires_grad=weight.requires_grad)
+            part.register_parameter(key, divided[id(weight)])
 
     def take_inputs(_: nn.Module, inputs: tuple[Any, ...], mesh: Any) -> tuple[Any, ...]:
         x, *others = inputs

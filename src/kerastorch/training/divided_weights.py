@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core import collectives
-from kerastorch.core.distributed_tensors import is_distributed_tensor
+from kerastorch.core.distributed_tensors import full_tensor, is_distributed_tensor
 from kerastorch.core.nested import batch_rows
 from kerastorch.core.ownership import is_own
+from kerastorch.core.torch_private import pytree
 from kerastorch.data.batches import Batch
 from kerastorch.data.rank_shard import RankBatch, RowShard, Share
 from kerastorch.distribution import full_shard, tensor_parallel
+from kerastorch.distribution.divided_operations import DividedOperations
 from kerastorch.distribution.gradient_sync import NO_SYNC, NoGradientSync
 from kerastorch.distribution.meta_weights import initialize_weights
 from kerastorch.distribution.settings import FullyShard, TensorParallel
@@ -95,7 +97,10 @@ class TensorRanks(ParallelRanks):
         return NO_SYNC
 
     def training_step(self, trainer: StepTrainer, step: Step) -> Step:
-        return step
+        return _within_operations(step, getattr(trainer.model, "train_step", step))
+
+    def evaluation_step(self, trainer: StepTrainer, step: Step) -> Step:
+        return _within_operations(super().evaluation_step(trainer, step), getattr(trainer.model, "test_step", step))
 
     def pass_end(self, *, training: bool, asks_each_batch: bool) -> Callable[[bool], bool]:
         found = super().pass_end(training=training, asks_each_batch=asks_each_batch)
@@ -107,6 +112,19 @@ class TensorRanks(ParallelRanks):
     @contextmanager
     def gathering(self, take: Take, *, by_turns: bool) -> Iterator[Take]:
         yield take
+
+
+def _within_operations(step: Step, of_model: Any) -> Step:
+    """Return a step that may call layers of the model by themselves, if it is one of the user's own."""
+    if is_own(of_model):
+        return step
+
+    def within(batch: Batch) -> Any:
+        with DividedOperations():
+            output = step(batch)
+        return pytree.tree_map(lambda value: full_tensor(value) if isinstance(value, Tensor) else value, output)
+
+    return within
 
 
 def _mesh(device: torch.device, world: int) -> Any:

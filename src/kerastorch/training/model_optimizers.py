@@ -20,6 +20,7 @@ from kerastorch.checkpoint.optimizer_state import (
 from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.torch_optimizer_private import ensure_step_hooks
 from kerastorch.distribution.gradient_sync import NO_SYNC, NoGradientSync
+from kerastorch.distribution.replaced_weights import refuse_steps
 from kerastorch.optimizers.learning_rate import IgnoredRateCheck, make_rate_check
 from kerastorch.optimizers.parameter_groups import ParameterName, first_matches
 from kerastorch.optimizers.registry import create_optimizer, exchange_parameters, replace_parameters
@@ -94,7 +95,8 @@ class ModelOptimizers:
     def following_weights(self) -> Iterator[None]:
         """Let the optimizers go on, state included, with the weights that replace theirs within the block.
 
-        So do those that the modules have as attributes, which a step of the user's own steps.
+        So do those that the modules have as attributes, which a step of the user's own steps. Any other one that holds
+        replaced weights raises an error when it steps.
         """
         own = find_optimizers(self._model, [*self.made.values()])
         followers = {**self.made, **{f"own {name}": one for name, one in own.items()}}
@@ -110,6 +112,7 @@ class ModelOptimizers:
                 exchange_parameters(one, new)
         if state is not None:
             restore_optimizers(followers, state, after, "the state of the optimizer")
+        refuse_steps({name: weight for name, weight in before.items() if after[name] is not weight})
 
     def move_state(self) -> None:
         """Move the state of the optimizers to the device of the weights."""
