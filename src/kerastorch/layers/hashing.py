@@ -23,6 +23,8 @@ class _HashingLayer(Layer):
 
     _output_like: Tensor
 
+    _reads_arrays = True
+
     def __init__(
         self, num_bins: int, output_mode: str, modes: Sequence[str], sparse: bool, name: str | None, trainable: bool
     ) -> None:

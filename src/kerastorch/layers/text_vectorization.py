@@ -66,6 +66,8 @@ class TextVectorization(Layer):
     tensor([[1, 4, 2, 4]])
     """
 
+    _reads_arrays = True
+
     def __init__(
         self,
         max_tokens: int | None = None,

@@ -46,6 +46,8 @@ class _VocabularyLookup(AdaptableLayer, ABC):
     idf_weights: Tensor
     _has_given_vocabulary = False
 
+    _reads_arrays = True
+
     def __init__(
         self,
         *,

@@ -25,6 +25,7 @@ class Recordable(nn.Module):
     """
 
     _casts_inputs = False
+    _reads_arrays = False  # whether it takes arrays and lists as they are, as layers of texts do
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -50,7 +51,8 @@ class Recordable(nn.Module):
         """Run or record a call of any kind."""
         if has_symbols((args, kwargs)):
             return record_call(self, args, kwargs)
-        args, kwargs = to_tensors(self, args, kwargs)
+        if not self._reads_arrays:
+            args, kwargs = to_tensors(self, args, kwargs)
         cast = None
         try:
             return super().__call__(*args, **kwargs)  # torch.fx replaces nn.Module.__call__ while it traces
