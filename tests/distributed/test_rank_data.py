@@ -1,5 +1,7 @@
 """What several processes are given: the same data and seeds, or an error that names the difference."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -127,6 +129,57 @@ def with_generator(verb, differs):
         return getattr(model, verb)(different_batches(rank), verbose=0)
     except ValueError as error:
         return str(error)
+
+
+class Batches(kt.utils.PyDataset):
+    """Batches of 8 rows, whose number is known."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def __len__(self):
+        return self.number
+
+    def __getitem__(self, index):
+        return X[8 * index : 8 * index + 8], Y[8 * index : 8 * index + 8]
+
+
+class Rows(torch.utils.data.IterableDataset):
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def __iter__(self):
+        return iter([(X[row], Y[row]) for row in range(8 * self.number)])
+
+
+def fewer_batches(kind, number):
+    if kind == "PyDataset":
+        return Batches(number)
+    if kind == "IterableDataset":
+        return torch.utils.data.DataLoader(Rows(number), batch_size=8)
+    return (Batches(number)[index] for index in range(number))
+
+
+def with_fewer_batches(verb, kind, distribution):
+    model = compiled()
+    model.compile("sgd", "cross_entropy", distribution=distribution)
+    options = {"shuffle": False} if (verb, kind) == ("fit", "PyDataset") else {}
+    try:
+        with warnings.catch_warnings(action="ignore"):  # that each process reads all batches
+            return getattr(model, verb)(fewer_batches(kind, 5 - distributed.get_rank()), verbose=0, **options)
+    except (ValueError, RuntimeError) as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("kind", ["generator", "PyDataset", "IterableDataset"])
+@pytest.mark.parametrize("verb", ["fit", "evaluate"])
+@pytest.mark.parametrize("distribution", [kt.distribution.DataParallel(), kt.distribution.FullyShard()], ids=repr)
+def test_fewer_batches_in_one_process_are_an_error(two, verb, kind, distribution):
+    for told in two.run(with_fewer_batches, verb, kind, distribution):
+        assert told.startswith("the processes have drawn different batches"), told
+        assert "rank 1 has no batch" in told, told
 
 
 @pytest.mark.parametrize("verb", ["fit", "evaluate"])

@@ -55,7 +55,9 @@ class RankSlices:
         self.whole.load_state_dict(state)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        return map(self._shard.cut, map(check_same_batch, self.whole.epoch(number, start)))
+        for batch in self.whole.epoch(number, start):
+            yield self._shard.cut(check_same_batch(batch))
+        _check_same([])  # no rank has a batch left
 
     def again(self, number: int) -> Iterator[Batch]:
         return map(self._shard.cut, self.whole.again(number))
@@ -96,8 +98,11 @@ class RankTurns:
         batches = self._batches.epoch(number)
         if self.transient:
             batches = map(copy_tensors, batches)
-        while turn := list(itertools.islice(batches, self._shard.world)):
+        while True:
+            turn = list(itertools.islice(batches, self._shard.world))
             _check_same([describe_arrays(tuple(batch)) for batch in turn])
+            if not turn:
+                return
             has_own = self._shard.rank < len(turn)
             yield turn[self._shard.rank] if has_own else RankBatch.of(turn[0], Share(0, batch_rows(turn[0].x)))
 
