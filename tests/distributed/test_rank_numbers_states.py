@@ -11,6 +11,17 @@ X = torch.randn(22, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.randint(0, 3, (22,), generator=torch.Generator().manual_seed(1))
 
 
+class OwnDropout(kt.layers.Layer):
+    """Dropout as Keras' guides write it, with a generator of its own."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.seed_generator = kt.random.SeedGenerator(seed)
+
+    def call(self, x, training=None):
+        return kt.random.dropout(x, 0.5, seed=self.seed_generator) if training else x
+
+
 class Record(kt.callbacks.Callback):
     """Keeps what the layer `where` gives, and the running mean of the model at each end of an epoch."""
 
@@ -19,7 +30,7 @@ class Record(kt.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.means, self.masks = [], []
         for part in self.model.modules():
-            if isinstance(part, (nn.Dropout, kt.layers.Dropout)):
+            if isinstance(part, (nn.Dropout, kt.layers.Dropout, OwnDropout)):
                 part.register_forward_hook(self.keep)
 
     def keep(self, layer, args, output):
@@ -70,16 +81,19 @@ def test_all_ranks_have_the_running_statistics_of_rank_0(two):
 
 def dropped(kind, seed):
     torch.manual_seed(0)
-    layer = kt.layers.Dropout(0.5, seed=seed) if kind == "seeded" else nn.Dropout(0.5)
+    layer = {"seeded": lambda: kt.layers.Dropout(0.5, seed=seed), "own": lambda: OwnDropout(seed)}.get(
+        kind, lambda: nn.Dropout(0.5)
+    )()
     model = kt.Model(nn.Sequential(nn.Linear(4, 50), layer, nn.Linear(50, 3)))
     model.compile(kt.optimizers.SGD(0.01), "cross_entropy")
     record = Record()
     model.fit(X[:16], Y[:16], batch_size=8, epochs=1, verbose=0, callbacks=[record], shuffle=False)
-    count = layer._draws.count.tolist() if kind == "seeded" else None
+    generator = {"seeded": "_draws", "own": "seed_generator"}.get(kind)
+    count = getattr(layer, generator).count.tolist() if generator else None
     return record.masks, count, torch.get_rng_state().numpy()
 
 
-@pytest.mark.parametrize("kind", ["of torch", "seeded"])
+@pytest.mark.parametrize("kind", ["of torch", "seeded", "own"])
 def test_dropout_differs_by_rank_and_rank_0_gives_the_random_state_after_the_fit(two, kind):
     (masks, count, state), (other_masks, other_count, other_state) = two.run(dropped, kind, 5)
     assert len(masks) == len(other_masks) == 2

@@ -22,6 +22,7 @@ from kerastorch.distribution.divided_operations import run_within
 from kerastorch.distribution.settings import TensorParallel
 from kerastorch.layers.core import Dense
 from kerastorch.layers.embedding import Embedding
+from kerastorch.layers.random_generator import generators_in
 
 _LINEAR, _EMBEDDING = (nn.Linear, Dense), (nn.Embedding, Embedding)
 _DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
@@ -66,7 +67,7 @@ def apply(model: nn.Module, settings: TensorParallel, mesh: Any = None) -> None:
 
 def _needs_whole_inputs(part: nn.Module, mesh: Any) -> bool:
     """Return whether a module has whole weights, or draws random numbers that torch cannot divide on the CPU."""
-    if next(part.parameters(recurse=False), None) is not None or "_draws" in vars(part):
+    if next(part.parameters(recurse=False), None) is not None or generators_in(part):
         return True
     return isinstance(part, _DROPOUT) and mesh.device_type == "cpu"
 

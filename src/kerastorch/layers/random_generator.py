@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kerastorch.core.errors import check_int
 from kerastorch.core.rng_state import CountedGenerator
@@ -82,6 +82,11 @@ class RandomGenerator(CountedGenerator):
             return _DISTRIBUTIONS[distribution](like.detach(), None)
         sample: Tensor = _seeded_sample(self.count, distribution, like.detach())
         return sample
+
+
+def generators_in(module: nn.Module) -> list[RandomGenerator]:
+    """Return the generators that are attributes of a module, without those of its children."""
+    return [one for one in vars(module).values() if isinstance(one, RandomGenerator)]
 
 
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:

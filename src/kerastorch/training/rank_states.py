@@ -13,7 +13,7 @@ from kerastorch.core import collectives
 from kerastorch.core.distributed_tensors import is_distributed_tensor
 from kerastorch.core.module_tree import modules
 from kerastorch.core.process_group import rank
-from kerastorch.layers.random_generator import RandomGenerator
+from kerastorch.layers.random_generator import generators_in
 
 _STRIDE = 0x9E3779B97F4A7C15  # far apart from the seeds that users choose
 
@@ -56,8 +56,8 @@ def _seed_of_rank(seed: int) -> int:
 
 def _seeded_counts(model: nn.Module) -> list[Any]:
     """Return the seeds and numbers of samples of the seeded layers, tensors `(2,)`."""
-    draws = [vars(part).get("_draws") for part in modules(model)]
-    return [one.count for one in draws if isinstance(one, RandomGenerator) and one.count is not None]
+    found = {id(one): one for part in modules(model) for one in generators_in(part)}  # layers may share one
+    return [one.count for one in found.values() if one.count is not None]
 
 
 def _state() -> bytes:
