@@ -1,8 +1,9 @@
 """Learning rates of `torch.optim` optimizers: reading, setting, and the attribute `learning_rate`.
 
 Any attribute can be set on an optimizer of torch, so `optimizer.learning_rate = 0.1` would be ignored without an error.
-Optimizers that kerastorch makes are therefore instances of a subclass with that property, created once for each class
-of torch. torch's own classes, and optimizers that the user made, are not changed.
+Optimizers that kerastorch makes are therefore instances of a subclass with that property, and with Keras' methods for
+gradients, created once for each class of torch. torch's own classes, and optimizers that the user made, stay as they
+are.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from kerastorch.core.errors import check_float
 from kerastorch.core.ownership import is_from
+from kerastorch.optimizers.applied_gradients import AppliedGradients
 from kerastorch.optimizers.scheduled_rate import scheduled_rate
 
 
@@ -133,7 +135,7 @@ def with_learning_rate(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Op
         return kind
     if kind not in _classes:
         namespace = {"_kind": kind} | {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
-        _classes[kind] = type(kind.__name__, (LearningRate, kind), namespace)
+        _classes[kind] = type(kind.__name__, (LearningRate, AppliedGradients, kind), namespace)
     return _classes[kind]
 
 
