@@ -344,15 +344,14 @@ def test_words_of_keras_that_torch_lacks_are_explained():
             self.optimizer.apply(gradients, self.trainable_weights)
             return {"loss": loss}
 
-    class Applies(kt.Sequential):
+    class Scales(kt.Sequential):
         def train_step(self, data):
             x, y = data
             loss = self.compute_loss(y=y, y_pred=self(x))
-            loss.backward()
-            self.optimizer.apply([weight.grad for weight in self.trainable_weights], self.trainable_weights)
+            self.optimizer.scale_loss(loss).backward()
             return {"loss": loss}
 
-    messages = {Keras: "write weight for weight.value", Applies: r"self\.trainer\.backward_and_step\(loss\)"}
+    messages = {Keras: "write weight for weight.value", Scales: r"self\.trainer\.backward_and_step\(loss\)"}
     for kind, message in messages.items():
         model = kind([kt.layers.Dense(2)])
         model.compile("sgd", "cross_entropy")
