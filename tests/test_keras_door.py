@@ -43,6 +43,15 @@ def test_modules_are_imported_by_their_path_in_keras(path):
     assert owner is module
 
 
+def test_an_alias_is_the_module_itself_and_no_file_runs_twice():
+    again = importlib.import_module("kerastorch.keras.preprocessing.sequence")
+    assert again is importlib.import_module("kerastorch.preprocessing.sequence")
+    assert again.__name__ == again.__spec__.name == "kerastorch.preprocessing.sequence"
+    assert keras.preprocessing is kt.preprocessing
+    with pytest.raises(ModuleNotFoundError, match="nothing"):
+        importlib.import_module("kerastorch.keras.losses.nothing")
+
+
 def test_scripts_find_keras_names():
     from kerastorch.keras.losses import Loss
     from kerastorch.keras.optimizers import Adam
@@ -194,6 +203,15 @@ def test_a_model_with_layers_of_both_doors_is_saved_and_loaded(tmp_path):
 
 
 # --- arguments of layers ----------------------------------------------------------------------------------------
+
+
+def test_files_of_the_main_door_are_read_as_before(tmp_path):
+    model = kt.Sequential([kt.Input((2, 8, 6)), kt.layers.Conv2D(4, 3), kt.layers.BatchNormalization()])
+    assert layers.Conv2D is not kt.layers.Conv2D
+    model.save(tmp_path / "model.kt")
+    again = kt.load_model(tmp_path / "model.kt")
+    torch.testing.assert_close(again.eval()(channels_first(IMAGES)), model.eval()(channels_first(IMAGES)))
+    assert [one.get_config() for one in again.layers] == [one.get_config() for one in model.layers]
 
 
 @pytest.mark.parametrize(

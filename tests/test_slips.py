@@ -428,7 +428,6 @@ def test_the_slope_of_leaky_relu_has_either_name(arguments):
 @pytest.mark.parametrize(
     ("look_up", "message"),
     [
-        (lambda: kt.ops, "kerastorch has no 'ops'. Use functions of torch"),
         (lambda: kt.models, "kerastorch has no 'models'. Model, Sequential and load_model are in kerastorch itself"),
         (lambda: kt.Layer, "kerastorch has no 'Layer'. It is kerastorch.layers.Layer"),
         (lambda: kt.layer, r"kerastorch has no 'layer'. Did you mean 'layers'\?"),

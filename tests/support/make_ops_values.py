@@ -11,9 +11,7 @@ import json
 import pathlib
 import warnings
 
-import keras
 import numpy as np
-from ops_cases import cases, made
 
 HERE = pathlib.Path(__file__).parent
 
@@ -36,6 +34,8 @@ def stored(value):
 
 
 def function(name):
+    import keras  # it is not installed where the tests run, which collect this file
+
     found = keras.ops
     for part in name.split("."):
         found = getattr(found, part)
@@ -43,6 +43,9 @@ def function(name):
 
 
 def result(key, case):
+    import keras
+    from ops_cases import made
+
     name, args, kwargs = case
     args, kwargs = made((args, kwargs), key, lambda array, dtype: keras.ops.convert_to_tensor(array, dtype=dtype))
     try:
@@ -52,9 +55,15 @@ def result(key, case):
     return stored(found)
 
 
-if __name__ == "__main__":
+def main():
+    from ops_cases import cases
+
     warnings.simplefilter("ignore")
     values = {key: result(key, case) for key, case in cases().items()}
     text = ",\n".join(f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in values.items())
     (HERE / "ops_values.json").write_text(f"{{\n{text}\n}}\n")
     print(len(values), "cases,", sum(value is None for value in values.values()), "errors")
+
+
+if __name__ == "__main__":
+    main()

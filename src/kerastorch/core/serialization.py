@@ -80,9 +80,9 @@ class Configurable(KeywordHints):
 
     excluded_args: frozenset[str] = frozenset()  # not in the config, such as initial weights
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, is_serialized: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if is_own(cls) and not cls.__name__.startswith("_") and declared_class(cls) is cls:
+        if is_serialized and is_own(cls) and not cls.__name__.startswith("_") and declared_class(cls) is cls:
             room = cls.__module__.split(".")[1]
             register(cls, f"{room}.{cls.__name__}")
 

@@ -6,6 +6,7 @@ changes, so that a script may use both.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -35,8 +36,9 @@ __all__ = [
     "Sequential", "Variable", "__version__", "backend", "config", "layers", "models", *aliases.MODULES,
 ]  # fmt: skip
 
+aliases.install()
 for _name in aliases.MODULES:
-    globals()[_name] = aliases.import_alias(_name)
+    globals()[_name] = importlib.import_module(f"{__name__}.{_name}")
 
 
 def __dir__() -> list[str]:

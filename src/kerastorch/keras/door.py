@@ -62,7 +62,8 @@ def keras_class(wrapped: type[nn.Module]) -> KerasClass:
         wrapped.__init__(self, *args, **with_defaults(wrapped, args, kwargs))
 
     about = {"__doc__": wrapped.__doc__, "__module__": wrapped.__module__, "__qualname__": wrapped.__qualname__}
-    return KerasClass(wrapped.__name__, (wrapped,), {**about, "wrapped": wrapped, "__init__": initialize})
+    own = {**about, "wrapped": wrapped, "__init__": initialize}
+    return KerasClass(wrapped.__name__, (wrapped,), own, is_serialized=False)  # files name the wrapped class
 
 
 def with_defaults(wrapped: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
