@@ -33,7 +33,9 @@ Variable = nn.Parameter
 
 __all__ = [
     "Constraint", "Initializer", "Input", "KerasTensor", "Layer", "Loss", "Metric", "Model", "Optimizer", "Regularizer",
-    "Sequential", "Variable", "__version__", "backend", "config", "layers", "models", *aliases.MODULES,
+    "Sequential", "Variable", "__version__", "activations", "backend", "callbacks", "config", "constraints", "datasets",
+    "distribution", "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
+    "preprocessing", "random", "regularizers", "saving", "utils",
 ]  # fmt: skip
 
 aliases.install()
