@@ -278,6 +278,32 @@ def test_texts_and_objects_are_not_converted():
     assert torch.equal(Named()(np.array(["a", "b"]), X.numpy()), X)
 
 
+class Pair(tuple):
+    """A tuple with a constructor of its own."""
+
+    def __new__(cls, first, second):
+        return super().__new__(cls, (first, second))
+
+
+class Appends(kt.Model):
+    def forward(self, held):
+        held.append(held[0])
+        return held[0]
+
+
+class TakesPair(kt.Model):
+    def forward(self, pair):
+        assert type(pair) is Pair
+        return pair[1]
+
+
+def test_arguments_without_arrays_are_passed_as_they_are():
+    held = [X]
+    Appends()(held)
+    assert len(held) == 2
+    assert torch.equal(TakesPair()(Pair(X, Y)), Y)
+
+
 # --- spellings of Keras' scripts --------------------------------------------------------------------------------
 
 

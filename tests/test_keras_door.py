@@ -244,6 +244,24 @@ def test_the_shape_of_the_input_may_be_one_number_and_open_sizes():
     assert model.count_params() == 4
 
 
+class Linear(keras.layers.Layer):
+    """The first layer of Keras' guide to layers of one's own."""
+
+    def __init__(self, units=32, input_dim=32, dtype=None):
+        super().__init__()
+        self.units, self.input_dim, self.dtype_given = units, input_dim, dtype
+        self.w = self.add_weight(shape=(input_dim, units), initializer="ones")
+
+    def call(self, inputs):
+        return inputs @ self.w
+
+
+def test_arguments_that_a_layer_of_ones_own_has_reach_it():
+    layer = Linear(4, input_dim=2, dtype="float64")
+    assert (layer.input_dim, layer.dtype_given) == (2, "float64")
+    assert torch.equal(layer(torch.ones(2, 2)), torch.full((2, 4), 2.0))
+
+
 def test_dtype_is_that_of_the_weights():
     layer = layers.Dense(3, dtype="float64")
     assert layer(np.ones((2, 4))).dtype is torch.float64

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABCMeta
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -29,9 +29,8 @@ class KerasClass(ABCMeta):  # some layers have abstract methods
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Return an instance of the wrapped class, or of a script's own subclass."""
-        kwargs, shape, dtype = _taken_out(cls.wrapped, kwargs)
-        is_own = "wrapped" not in vars(cls)
-        if is_own:
+        kwargs, shape, dtype = _taken_out(cls.__init__, kwargs)  # type: ignore[misc]
+        if "wrapped" not in vars(cls):
             made = super().__call__(*args, **kwargs)
         else:
             made = cls.wrapped(*args, **with_defaults(cls.wrapped, args, kwargs))
@@ -83,10 +82,13 @@ def with_defaults(wrapped: type, args: tuple[Any, ...], kwargs: Mapping[str, Any
 
 
 def _taken_out(
-    wrapped: type, kwargs: Mapping[str, Any]
+    constructor: Callable[..., None], kwargs: Mapping[str, Any]
 ) -> tuple[dict[str, Any], tuple[int | None, ...] | None, torch.dtype | None]:
-    """Return keyword arguments without those for the input and the dtype, the shape of a row, and the dtype."""
-    known = inspect.signature(wrapped).parameters
+    """Return keyword arguments without those for the input and the dtype, the shape of a row, and the dtype.
+
+    An argument that the constructor itself has, such as `input_dim` of a script's own layer, is left to it.
+    """
+    known = inspect.signature(constructor).parameters
     left = {name: value for name, value in kwargs.items() if name in known or name not in (*_SHAPES, "dtype")}
     dtype = None if "dtype" in known else _float_dtype(kwargs.get("dtype"))
     return left, _row_shape({name: kwargs.get(name) for name in _SHAPES if name not in known}), dtype

@@ -19,6 +19,8 @@ def to_tensors(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments of a call with tensors in place of arrays, on the device of the module.
 
+    Arguments without arrays are returned as they are, since a `forward` may change a list that it is given.
+
     Arrays of float64 become tensors of torch's default dtype. The first argument may be a list of numbers, too.
 
     Args:
@@ -28,6 +30,8 @@ def to_tensors(
     """
     if args and _is_list_of_numbers(args[0]):
         args = (np.asarray(args[0]), *args[1:])
+    if not any(map(_has_array, (*args, *kwargs.values()))):
+        return args, dict(kwargs)
     device = next((one.device for one in module.parameters()), None)
     return tuple(_convert(one, device) for one in args), {name: _convert(one, device) for name, one in kwargs.items()}
 
@@ -70,13 +74,22 @@ def _is_list_of_numbers(value: Any) -> bool:
     return False
 
 
+def _has_array(value: Any) -> bool:
+    """Return whether a value is a numeric array, or a list, tuple or dict with one."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in _NUMERIC
+    if type(value) is dict:
+        return any(map(_has_array, value.values()))
+    return type(value) in (list, tuple) and any(map(_has_array, value))
+
+
 def _convert(value: Any, device: torch.device | None) -> Any:
     """Return a structure with tensors in place of numeric arrays."""
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+    if not _has_array(value):
+        return value
+    if type(value) in (list, tuple):
         return type(value)(_convert(one, device) for one in value)
     if type(value) is dict:
         return {name: _convert(one, device) for name, one in value.items()}
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in _NUMERIC:
-        return value
     tensor = torch.from_numpy(np.ascontiguousarray(value)).to(device)
     return tensor.to(torch.get_default_dtype()) if tensor.dtype is torch.float64 else tensor
