@@ -275,6 +275,20 @@ def test_arguments_that_no_layer_has_are_errors():
         layers.Dense(3, unitz=3)
 
 
+def test_variables_are_parameters():
+    given = np.ones(3)
+    variable = keras.Variable(given)
+    given[0] = 2.0
+    assert variable.tolist() == [1.0, 1.0, 1.0]
+    assert isinstance(variable, nn.Parameter)
+    assert isinstance(layers.Dense(2).add_weight((3, 2)), keras.Variable)
+    assert not isinstance(torch.ones(2), keras.Variable)
+    assert keras.Variable("ones", shape=(2, 2), trainable=False).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    assert not keras.Variable([1, 2], dtype="int32").requires_grad
+    with pytest.raises(ValueError, match="needs shape"):
+        keras.Variable("ones")
+
+
 # --- a script ---------------------------------------------------------------------------------------------------
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from kerastorch.constraints import Constraint
 from kerastorch.core.absent_names import absent_name
 from kerastorch.core.keras_names import TOP_LEVEL
 from kerastorch.initializers import Initializer
 from kerastorch.keras import aliases, backend, config, layers, models
 from kerastorch.keras.door import keras_class
+from kerastorch.keras.variable import Variable
 from kerastorch.layers import Layer as BaseLayer
 from kerastorch.losses import Loss
 from kerastorch.metrics import Metric
@@ -29,7 +28,6 @@ from kerastorch.symbolic.symbolic_tensor import Symbol as KerasTensor
 from kerastorch.version import __version__
 
 Layer = keras_class(BaseLayer)
-Variable = nn.Parameter
 
 __all__ = [
     "Constraint", "Initializer", "Input", "KerasTensor", "Layer", "Loss", "Metric", "Model", "Optimizer", "Regularizer",
