@@ -1,5 +1,7 @@
 """Steps that call `backward` and optimizers themselves, with whole or sharded weights: the numbers of one process."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -221,3 +223,44 @@ def test_an_optimizer_of_the_script_goes_on_with_whole_weights(two):
     for weights in two.run(with_an_optimizer_of_the_script, kt.distribution.DataParallel()):
         for one, other in zip(weights, expected, strict=True):
             np.testing.assert_allclose(one, other, atol=2e-6)
+
+
+class OutsideCritic(Classifier):
+    """Trains a network that is not an attribute of the model, with an optimizer that only the script holds."""
+
+    def train_step(self, data):
+        x = data[0]
+        critic, optimizer = HELD["critic"], HELD["of critic"]
+        optimizer.zero_grad()
+        critic(x).square().mean().backward()
+        optimizer.step()
+        return super().train_step(data)
+
+
+def with_a_critic(wraps, distribution):
+    torch.manual_seed(0)
+    critic = nn.Linear(4, 1)
+    HELD["critic"] = nn.parallel.DistributedDataParallel(critic) if wraps else critic
+    HELD["of critic"] = torch.optim.SGD(critic.parameters(), 0.1)
+    model = OutsideCritic()
+    model.compile(kt.optimizers.SGD(0.1), "cross_entropy", distribution=distribution)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        model.fit(X, Y, batch_size=8, epochs=2, verbose=0)
+    return [one.detach().numpy() for one in critic.parameters()], [str(one.message) for one in caught]
+
+
+def test_a_network_outside_of_the_model_is_warned_of(two):
+    found = two.run(with_a_critic, False, kt.distribution.DataParallel())
+    (first, messages), (second, _) = found
+    assert [text for text in messages if "SGD steps 2 weights that are not of the model" in text] == messages
+    assert len(messages) == 1
+    assert any((one != other).any() for one, other in zip(first, second, strict=True))
+    assert with_a_critic(False, None)[1] == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ddp_around_it_keeps_its_weights_equal(two):
+    (first, _), (second, _) = two.run(with_a_critic, True, kt.distribution.DataParallel())
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -191,6 +191,11 @@ class ModelOptimizers:
         held = all_parameters([*self.made.values()])
         return [weight for weight in self._model.parameters() if id(weight) not in held]
 
+    def all_weights(self) -> list[Tensor]:
+        """Return the weights of the model, and others that its optimizers hold, such as those of a loss."""
+        held = (one for optimizer in self.made.values() for one in optimizer_parameters(optimizer))
+        return [*self._free_weights(), *held]
+
     def kinds(self) -> Settings:
         """Return the classes of the optimizers by name, in a section of their own, to compare processes."""
         return {"kinds": {f"optimizer {name}".rstrip(): type(one).__name__ for name, one in self.made.items()}}

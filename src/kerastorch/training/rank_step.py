@@ -13,8 +13,10 @@ from torch.overrides import TorchFunctionMode
 from kerastorch.core.ownership import is_own
 from kerastorch.data.batches import Batch
 from kerastorch.data.rank_shard import RankBatch
+from kerastorch.distribution.outside_networks import OutsideNetworks
 from kerastorch.training.loss_scales import RankWeights
 from kerastorch.training.metrics_tracker import MetricsTracker
+from kerastorch.training.model_optimizers import ModelOptimizers
 from kerastorch.training.own_metrics import protected
 from kerastorch.training.own_steps import Steps, own_metrics
 from kerastorch.training.step_output import BackwardAndStep, GlobalWeights, Metrics, StepContext, StepOutput
@@ -24,6 +26,8 @@ Step = Callable[[Any], Mapping[str, Any] | StepOutput]
 
 class StepTrainer(Steps, Protocol):
     """What a step needs of the trainer."""
+
+    optimizers: ModelOptimizers
 
     def using(
         self,
@@ -55,6 +59,8 @@ class RankStep:
 
     def __init__(self, trainer: StepTrainer, step: Step, world: int) -> None:
         self._trainer, self._step, self._world = trainer, step, world
+        self._is_own_step = not is_own(getattr(trainer.model, "train_step", self))
+        self._outside = OutsideNetworks(trainer.optimizers.all_weights) if self._is_own_step else nullcontext()
 
     def __call__(self, batch: Batch) -> Mapping[str, Any] | StepOutput:
         if not isinstance(batch, RankBatch):  # each rank computes the whole batch
@@ -67,21 +73,21 @@ class RankStep:
             backward = partial(_scaled_step, backward, factor, own_backward)
         weights = RankWeights(share)
         if not share.is_idle:
-            with self._trainer.using(context.metrics, backward, weights) as own, own_backward:
+            with self._trainer.using(context.metrics, backward, weights) as own, own_backward, self._outside:
                 output = self._step(Batch(*batch))
                 return output if isinstance(output, StepOutput) else own.take_output(output)
         with (
             self._trainer.using(MetricsTracker({}), backward, weights),
             protected(own_metrics(self._trainer)),
             own_backward,
+            self._outside,
         ):
             self._step(Batch(*batch))
         return NOTHING
 
     def _own_backward(self, factor: float) -> _ScaledBackward | nullcontext[None]:
         """Return what scales the losses of which a step of the user's own calls `backward` itself."""
-        is_scaled = factor != 1.0 and not is_own(getattr(self._trainer.model, "train_step", self))
-        return _ScaledBackward(factor) if is_scaled else nullcontext()
+        return _ScaledBackward(factor) if factor != 1.0 and self._is_own_step else nullcontext()
 
 
 class _ScaledBackward(TorchFunctionMode):
