@@ -45,7 +45,7 @@ class OutsideNetworks:
             warnings.warn(
                 f"{type(optimizer).__name__} steps {len(outside)} weights that are not of the model, the first of "
                 f"shape {tuple(outside[0].shape)}. Each process does so with the gradients of its own rows, and the "
-                "weights become different ones. Make the network an attribute of the model (self.critic = ...), or wrap it in "
-                "torch.nn.parallel.DistributedDataParallel; in the latter case this warning can be ignored.",
+                "weights become different ones. Make the network an attribute of the model (self.critic = ...), or "
+                "wrap it in torch.nn.parallel.DistributedDataParallel; in the latter case ignore this warning.",
                 stacklevel=2,
             )
