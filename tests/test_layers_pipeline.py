@@ -1,4 +1,4 @@
-"""Pipeline, and MelSpectrogram in a model."""
+"""Pipeline, MelSpectrogram in a model, and STFTSpectrogram."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kerastorch as kt
-from kerastorch.layers import Conv2D, Dense, Flatten, MelSpectrogram, Pipeline, RandomFlip, Rescaling
+from kerastorch.layers import Conv2D, Dense, Flatten, MelSpectrogram, Pipeline, RandomFlip, Rescaling, STFTSpectrogram
 
 
 def test_a_pipeline_is_its_layers_in_a_row_in_training_and_evaluation():
@@ -73,3 +73,59 @@ def test_a_model_of_sounds_is_saved_without_its_tables(tmp_path):
 def test_a_spectrogram_that_cannot_be_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         MelSpectrogram(**options)
+
+
+def _spectrum(x, window, step=8):
+    """The Fourier transforms of frames by torch, `(batch, windows, frequencies)`."""
+    size = window.numel()
+    return torch.stft(x, size, step, window=window, center=False, return_complex=True).mT / window.square().sum().sqrt()
+
+
+def test_the_kernels_of_a_spectrogram_begin_as_the_fourier_transform():
+    x = torch.randn(3, 64, dtype=torch.float64)
+    expected = _spectrum(x, torch.hann_window(16, periodic=False, dtype=torch.float64))
+    for mode, value in (("real", expected.real), ("imag", expected.imag), ("magnitude", expected.abs())):
+        found = STFTSpectrogram(mode, 16).double()(x[..., None])
+        torch.testing.assert_close(found, value, rtol=1e-4, atol=1e-3)  # Keras sets powers below 1e-7 to it
+    angle = STFTSpectrogram("angle", 16).double()(x[..., None])
+    torch.testing.assert_close(
+        torch.polar(torch.ones_like(angle), angle), torch.polar(torch.ones_like(angle), expected.angle())
+    )
+    power = STFTSpectrogram("psd", 16).double()(x[..., None])
+    twice = torch.tensor([1.0] + [2.0] * 7 + [1.0])
+    torch.testing.assert_close(power, expected.abs().square() * twice)
+
+
+def test_a_spectrogram_is_trained_unless_it_is_frozen():
+    for trainable, kernels in ((True, 2), (False, 0)):
+        model = kt.Sequential([kt.Input((64, 1)), STFTSpectrogram(frame_length=16, trainable=trainable)])
+        assert len(model.trainable_weights) == kernels
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"frame_length": 8, "frame_step": 9}, "frame_step"),
+        ({"frame_length": 8, "fft_length": 7}, "fft_length"),
+        ({"frame_length": 8, "window": [1.0]}, "window"),
+        ({"window": "square"}, "window"),
+        ({"mode": "power"}, "mode"),
+    ],
+)
+def test_a_fourier_transform_that_cannot_be_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        STFTSpectrogram(**options)
+
+
+def test_a_sound_that_is_shorter_than_a_window_is_an_error():
+    with pytest.raises(ValueError, match="windows of 256 samples"):
+        STFTSpectrogram()(torch.zeros(2, 1, 300))
+
+
+def test_the_spectrogram_is_an_image_for_convolutions(tmp_path):
+    inputs = kt.Input((256, 1))
+    image = STFTSpectrogram(frame_length=32, expand_dims=True)(inputs)
+    model = kt.Model(inputs, Flatten()(Conv2D(2, 3, data_format="channels_last")(image)))
+    model.save(tmp_path / "image.kt")
+    x = torch.randn(2, 256, 1)
+    torch.testing.assert_close(kt.load_model(tmp_path / "image.kt")(x), model(x))

@@ -1,4 +1,6 @@
-"""Bidirectional and TimeDistributed: directions, errors, masks, modules of torch."""
+"""Bidirectional, TimeDistributed and Wrapper: directions, errors, masks, modules of torch."""
+
+import json
 
 import pytest
 import torch
@@ -6,8 +8,19 @@ from support.layer_rows.row import numbers
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from kerastorch import Input
-from kerastorch.layers import GRU, LSTM, RNN, Bidirectional, Dense, GRUCell, LSTMCell, TimeDistributed
+from kerastorch import Input, Sequential, keras
+from kerastorch.layers import (
+    GRU,
+    LSTM,
+    RNN,
+    Bidirectional,
+    Dense,
+    GRUCell,
+    LSTMCell,
+    SpectralNormalization,
+    TimeDistributed,
+    Wrapper,
+)
 
 
 def test_a_bidirectional_layer_makes_weights_of_its_own():
@@ -172,3 +185,49 @@ def test_what_is_inside_is_built_by_an_input_to_come():
     x = Input((None, 5))
     y = Bidirectional(LSTM(3))(TimeDistributed(Dense(4))(x))
     assert y.shape == (None, 6)
+
+
+class _Scaled(keras.layers.Wrapper):
+    """A wrapper as scripts for Keras write it: an argument of its own, a weight, and `call`."""
+
+    def __init__(self, layer, factor=2.0, **kwargs):
+        super().__init__(layer, **kwargs)
+        self.factor = factor
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.shift = self.add_weight((1,), "ones", name="shift")
+
+    def call(self, x):
+        return self.factor * self.layer(x) + self.shift
+
+
+def test_a_wrapper_builds_its_layer_and_is_made_again_from_its_config():
+    layer, x = _Scaled(Dense(3), factor=4.0, name="scaled"), numbers(2, 5)
+    assert torch.equal(layer(x), 4 * layer.layer(x) + 1)
+    assert layer.layer.built
+    assert len(layer.trainable_weights) == 3
+    config = json.loads(json.dumps(layer.get_config()))
+    again = _Scaled.from_config(config)
+    assert (again.factor, again.name, again.layer.units) == (4.0, "scaled", 3)
+    again(x)
+    again.load_state_dict(layer.state_dict())
+    assert torch.equal(again(x), layer(x))
+
+
+def test_a_wrapper_in_a_model_trains_the_weights_of_its_layer():
+    model = Sequential([Input((5,)), _Scaled(nn.Linear(5, 3)), Dense(1)])
+    model.compile("sgd", "mse")
+    before = [w.copy() for w in model.get_weights()]
+    model.fit(numbers(8, 5), numbers(8, 1, seed=2), epochs=1, verbose=0)
+    assert all((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
+
+
+def test_wrappers_are_wrappers_and_take_modules_only():
+    assert issubclass(TimeDistributed, Wrapper)
+    assert issubclass(SpectralNormalization, Wrapper)
+    assert isinstance(_Scaled(Dense(1)), Wrapper)
+    with pytest.raises(TypeError, match=r"_Scaled takes a layer or a torch\.nn\.Module, got <built-in function abs>"):
+        _Scaled(abs)
+    with pytest.raises(TypeError, match=r"must define forward\(self, x\), or call"):
+        Wrapper(Dense(1))(numbers(2, 3))

@@ -20,6 +20,7 @@ class Case:
         others: Shapes of the further inputs.
         masks: Shapes of masks by the name of their argument.
         tolerance: Largest difference that is allowed.
+        initial: Whether the weights keep their first values, which are no random numbers.
     """
 
     layer: str
@@ -30,6 +31,7 @@ class Case:
     others: tuple[tuple[int, ...], ...] = ()
     masks: dict[str, tuple[int, ...]] = field(default_factory=dict)
     tolerance: float = 1e-5
+    initial: bool = False
 
 
 _LAST = {"data_format": "channels_last"}
@@ -141,4 +143,19 @@ CASES = {
         },
         tolerance=1e-3,
     ),
+    **{
+        f"stft_{name}": Case(
+            "STFTSpectrogram", (1, 50, 2), {"frame_length": 16} | arguments | _LAST, tolerance=1e-4, initial=True
+        )
+        for name, arguments in {
+            "log": {},
+            "magnitude": {"mode": "magnitude", "window": None, "frame_step": 5, "fft_length": 32},
+            "psd": {"mode": "psd", "scaling": "spectrum", "window": "blackman", "periodic": True},
+            "real": {"mode": "real", "padding": "same", "frame_step": 7, "window": "hamming"},
+            "imag": {"mode": "imag", "scaling": None, "expand_dims": True, "window": "bartlett"},
+            "odd": {"mode": "real", "window": "cosine", "frame_length": 15, "fft_length": 15, "frame_step": 10},
+            "stft": {"mode": "stft", "expand_dims": True, "padding": "same", "window": "nuttall"},
+        }.items()
+    },
+    "stft_trained": Case("STFTSpectrogram", (2, 20, 2), {"frame_length": 8, "mode": "magnitude"} | _LAST),
 }

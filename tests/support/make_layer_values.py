@@ -29,7 +29,8 @@ def values_of(case, rng):
     inputs = [make_input(shape, case.inputs, rng) for shape in (case.shape, *case.others)]
     masks = {name: rng.random(shape) < 0.7 for name, shape in case.masks.items()}
     layer(*inputs, **masks)
-    weights = [rng.normal(size=weight.shape).astype("float32") / 2 for weight in layer.trainable_weights]
+    kept = [] if case.initial else layer.trainable_weights
+    weights = [rng.normal(size=weight.shape).astype("float32") / 2 for weight in kept]
     if weights:
         layer.set_weights(weights)
     outputs = layer(*inputs, **masks, training=case.training)

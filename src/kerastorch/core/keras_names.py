@@ -63,9 +63,7 @@ LAYERS = _SERIALIZE | advice_by_name({
     "Only modules of torch are layers.": "FlaxLayer JaxLayer TFSMLayer",
     "Use Input((8,)), first in a Sequential or as the input of a functional model.": "InputLayer",
     "It is not needed: a layer checks its input when it is called.": "InputSpec",
-    "Use MelSpectrogram, or torchaudio.transforms, whose transforms are modules.": "STFTSpectrogram",
     "It is not needed: any torch.nn.Module is a layer.": "TorchModuleWrapper",
-    "Write a subclass of Layer with the inner layer as an attribute.": "Wrapper",
     "Columns of tables are those of the guide 'Tabular data'.": "DenseFeatures",
 })  # fmt: skip
 
@@ -75,7 +73,7 @@ ACTIVATIONS = _SERIALIZE | advice_by_name({
 })  # fmt: skip
 
 INITIALIZERS = _SERIALIZE | advice_by_name({
-    "It is for the spectrogram layers of Keras; use torchaudio.transforms.": "STFT STFTInitializer stft",
+    "It is for the layer STFTSpectrogram, which sets its kernels by itself.": "STFT STFTInitializer stft",
 })  # fmt: skip
 
 CONSTRAINTS = _SERIALIZE

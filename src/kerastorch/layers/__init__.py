@@ -111,6 +111,7 @@ from kerastorch.layers.rnn import RNN
 from kerastorch.layers.rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from kerastorch.layers.spatial_dropout import SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
 from kerastorch.layers.spectral_normalization import SpectralNormalization
+from kerastorch.layers.stft_spectrogram import STFTSpectrogram
 from kerastorch.layers.string_lookup import StringLookup
 from kerastorch.layers.text_vectorization import TextVectorization
 from kerastorch.layers.time_distributed import TimeDistributed
@@ -125,6 +126,7 @@ from kerastorch.layers.upsampling import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from kerastorch.layers.wrapper import Wrapper
 from kerastorch.symbolic.input import Input
 
 __all__ = [
@@ -253,6 +255,7 @@ __all__ = [
     "Reshape",
     "Resizing",
     "ReversibleEmbedding",
+    "STFTSpectrogram",
     "SeparableConv1D",
     "SeparableConv2D",
     "SimpleRNN",
@@ -272,6 +275,7 @@ __all__ = [
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
+    "Wrapper",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",

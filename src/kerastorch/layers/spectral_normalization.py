@@ -12,11 +12,12 @@ from torch.nn import functional as F
 from kerastorch.core.channel_tracking import Channels, channels_after
 from kerastorch.core.errors import check_int, mismatch
 from kerastorch.layers.base import Layer
+from kerastorch.layers.wrapper import Wrapper
 
 _INITIAL_ITERATIONS = 15  # as in torch; they make the first estimate accurate
 
 
-class SpectralNormalization(Layer):
+class SpectralNormalization(Wrapper):
     """Wrapper that runs a layer with `weight / sigma`, in which `sigma` is the largest singular value of its weight.
 
     Each training step improves the estimate of `sigma` by power iteration, and gradients flow through `sigma` (Miyato
@@ -47,20 +48,18 @@ class SpectralNormalization(Layer):
     def __init__(
         self, layer: nn.Module, power_iterations: int = 1, *, name: str | None = None, trainable: bool = True
     ) -> None:
-        super().__init__(name=name, trainable=trainable)
+        super().__init__(layer, name=name, trainable=trainable)
         if not isinstance(layer, Layer) and not isinstance(getattr(layer, "weight", None), Tensor):
             raise mismatch("layer", layer, "a layer, or a torch.nn.Module, with a weight")
-        self.layer = layer
         self.power_iterations = check_int("power_iterations", power_iterations)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, *input_shapes: Any) -> None:
         """Build the layer and estimate the singular vectors of its weight.
 
         Raises:
             ValueError: The layer has no weight of at least 2 axes.
         """
-        if isinstance(self.layer, Layer):
-            self.layer.ensure_built(input_shape)
+        super().build(*input_shapes)
         weight = getattr(self.layer, "weight", None)
         if not isinstance(weight, Tensor) or nn.parameter.is_lazy(weight) or weight.ndim < 2:
             raise ValueError(

@@ -9,12 +9,11 @@ import torch
 from torch import nn
 
 from kerastorch.core.errors import mismatch
-from kerastorch.core.serialization import encode
 from kerastorch.core.torch_private import pytree
-from kerastorch.layers.base import Layer
+from kerastorch.layers.wrapper import Wrapper
 
 
-class TimeDistributed(Layer):
+class TimeDistributed(Wrapper):
     """Wrapper that applies a layer to every time step, in one call with all steps as rows of one batch.
 
     The result is that of a loop over the steps if the layer treats each row by itself. Batch normalization does not:
@@ -41,11 +40,11 @@ class TimeDistributed(Layer):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
-        if not isinstance(layer, nn.Module):
-            raise TypeError(f"TimeDistributed takes a layer or a torch.nn.Module, got {layer!r}.")
-        self.layer = layer
+        super().__init__(layer, name=name, trainable=trainable, activity_regularizer=activity_regularizer)
         self._layer_takes_mask = "mask" in inspect.signature(layer.forward).parameters
+
+    def build(self, *input_shapes: Any) -> None:
+        """Do nothing: the layer is built by the rows of the first call, whose shape is not that of the input."""
 
     def forward(self, x: Any, mask: torch.Tensor | None = None) -> Any:
         """Return the outputs of the layer for all steps, `(batch, time, ...)`.
@@ -81,11 +80,6 @@ class TimeDistributed(Layer):
         compute = getattr(self.layer, "compute_mask", None)
         inner = None if compute is None else compute(None, mask.flatten(0, 1))
         return mask.flatten(2).any(-1) if inner is None else mask
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments, with the layer encoded."""
-        names = ("layer", "activity_regularizer", "name", "trainable")
-        return {name: encode(getattr(self, name)) for name in names}
 
 
 def _merge_time_into_batch(x: Any) -> Any:

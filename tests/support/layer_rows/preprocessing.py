@@ -61,6 +61,12 @@ def _mel(layer, x):
     return torch.maximum(decibels, decibels.amax((1, 2), keepdim=True) - 30)
 
 
+def _framed(layer, x, step):
+    """The products of all frames with each kernel: `(batch, channels, frequencies, frames)`."""
+    frames = x.unfold(-1, 16, step)
+    return [torch.einsum("bcwt,ft->bcfw", frames, kernel[:, 0]) for kernel in layer.parameters()]
+
+
 ROWS = {
     "Rescaling": Row(lambda: Rescaling(0.5, -1), lambda: (numbers(5, 4),), lambda layer, x: x / 2 - 1, sizes_vary=True),
     "Rescaling-channels": Row(
@@ -147,6 +153,16 @@ ROWS = {
     ),
     "MelSpectrogram": Row(
         lambda: layers.MelSpectrogram(32, 10, 24, num_mel_bins=4, top_db=30.0), lambda: (numbers(5, 100),), _mel
+    ),
+    "STFTSpectrogram": Row(
+        lambda: layers.STFTSpectrogram("magnitude", 16, data_format="channels_first"),
+        lambda: (numbers(5, 2, 50),),
+        lambda layer, x: sum(part.square() for part in _framed(layer, x, 8)).clamp_min(1e-7).sqrt().flatten(1, 2),
+    ),
+    "STFTSpectrogram-stft": Row(
+        lambda: layers.STFTSpectrogram("stft", 16, 5, 20, expand_dims=True),
+        lambda: (numbers(5, 50, 2),),
+        lambda layer, x: torch.cat(_framed(layer, x.mT, 5), 2).permute(0, 3, 2, 1),
     ),
     "Pipeline": Row(
         lambda: layers.Pipeline([layers.Rescaling(2.0, 1.0), layers.Flatten()]),
