@@ -56,9 +56,11 @@ def _gradients(outputs, sources):
     return torch.autograd.grad(total, sources, allow_unused=True)
 
 
-# what is not called on tensors alone, which the table's tests assume: strings, and a dict of images and labels
+# what is not called on tensors alone, as the tests of the table assume (strings, a dict of images and labels), or is no
+# child of a model
 NOT_ON_TENSORS = {
     layers.StringLookup, layers.TextVectorization, layers.Hashing, layers.HashedCrossing, layers.MixUp, layers.CutMix,
+    layers.InputLayer,
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from kerastorch.core.serialization import decode, encode
 from kerastorch.core.tensor_spec import BUILD_SIZES, TensorSpec
 from kerastorch.functional.graph_builder import masks_on
 from kerastorch.layers.channels_check import ChannelsLastError
+from kerastorch.layers.input_layer import InputLayer
 from kerastorch.layers.rnn import reset_all_states
 from kerastorch.model import Model
 from kerastorch.saving.deserializer import Reader
@@ -152,16 +153,18 @@ class Sequential(Model):
     @property
     def layers(self) -> list[nn.Module]:
         """The layers in order, without the `Input`."""
-        return [layer for layer in self._modules.values() if layer is not None]
+        self._record_calls()
+        return [*self]
 
     def __len__(self) -> int:
         return len(self._modules)
 
     def __iter__(self) -> Iterator[nn.Module]:
-        return iter(self.layers)
+        return iter([layer for layer in self._modules.values() if layer is not None])
 
     def __getitem__(self, index: int) -> nn.Module:
-        return self.layers[index]
+        layers: list[nn.Module] = [*self]
+        return layers[index]
 
     @overridable_property
     def symbols(self) -> tuple[Any, Any]:
@@ -170,7 +173,7 @@ class Sequential(Model):
             raise AttributeError("only a Sequential with an Input in front, Sequential([Input(shape), ...]), has this")
         if self._symbols is None:
             symbol: Any = self._input
-            for layer in self.layers:
+            for layer in self:
                 symbol = call(layer, symbol)
             self._symbols = self._input, symbol
         return self._symbols
@@ -179,7 +182,7 @@ class Sequential(Model):
         if self._has_own_init():
             return super()._config()
         given = None if self._input is None else input_config(self._input)
-        layers = [encode(layer) for layer in self.layers]
+        layers = [encode(layer) for layer in self]
         return {"name": self.__dict__.get("name"), "input": given, "layers": layers}
 
     @classmethod
@@ -200,6 +203,8 @@ class Sequential(Model):
         """Check a layer and register it, or store an `Input`."""
         if isinstance(layer, type):
             raise TypeError(f"Sequential takes layers, got the class {layer.__name__}; pass {layer.__name__}(...).")
+        if isinstance(layer, InputLayer):
+            layer = layer.input
         if isinstance(layer, Input):
             if len(self) or self._input is not None:
                 raise ValueError("Input comes first, and once.")
@@ -238,7 +243,7 @@ class Sequential(Model):
         place = next((p for p in (*self.parameters(), *self.buffers()) if p.is_floating_point()), None)
         if place is not None:
             example = example.to(place.device, place.dtype if example.is_floating_point() else example.dtype)
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self):
             shape = tuple(example.shape)
             try:
                 example = layer(example)

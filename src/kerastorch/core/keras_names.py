@@ -61,7 +61,6 @@ LAYERS = _SERIALIZE | advice_by_name({
     "Use SanitizeBoundingBoxes of torchvision.transforms.v2, and take the first boxes of each image.":
         "MaxNumBoundingBoxes",
     "Only modules of torch are layers.": "FlaxLayer JaxLayer TFSMLayer",
-    "Use Input((8,)), first in a Sequential or as the input of a functional model.": "InputLayer",
     "It is not needed: a layer checks its input when it is called.": "InputSpec",
     "It is not needed: any torch.nn.Module is a layer.": "TorchModuleWrapper",
     "Columns of tables are those of the guide 'Tabular data'.": "DenseFeatures",

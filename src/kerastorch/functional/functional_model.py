@@ -13,7 +13,7 @@ from kerastorch.core.module_tree import modules
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.torch_private import pytree
 from kerastorch.functional.call_signature import CallSignature
-from kerastorch.functional.graph_builder import build_graph_module, keep_apart, masks_on, replay
+from kerastorch.functional.graph_builder import build_graph_module, input_symbols, keep_apart, masks_on, replay
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.symbolic.masks import makes_mask
 from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, map_symbols
@@ -34,6 +34,7 @@ class Functional(ModuleView):
 
     _plan: CallSignature | None = None
     _symbols: tuple[Any, Any] | None = None
+    _input_symbols: list[Symbol] | None = None  # those of a copy
 
     def __init__(self, inputs: Any = None, outputs: Any = None) -> None:
         if outputs is None:
@@ -53,7 +54,7 @@ class Functional(ModuleView):
 
     def __getstate__(self) -> dict[str, Any]:
         # symbols refer to the layers of this model; a copy records its own when they are needed
-        return {key: value for key, value in self.__dict__.items() if key != "_symbols"}
+        return {key: value for key, value in self.__dict__.items() if key not in ("_symbols", "_input_symbols")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -154,8 +155,17 @@ class Functional(ModuleView):
         module = self._graph_module()
         if self._symbols is None:
             assert self._plan is not None
-            self._symbols = replay(module, self._plan)
+            self._symbols = replay(module, self._plan, self._symbols_of_inputs())
         return self._symbols
+
+    def _symbols_of_inputs(self) -> list[Symbol]:
+        """Return the symbolic inputs in the order of the parameters of `forward`; those of a copy are made once."""
+        if self._symbols is not None:
+            return list(pytree.tree_leaves(self._symbols[0]))
+        if self._input_symbols is None:
+            assert self._plan is not None
+            self._input_symbols = input_symbols(self._plan)
+        return self._input_symbols
 
     @overridable_property
     def input_names(self) -> tuple[str, ...]:

@@ -104,9 +104,19 @@ def _input_nodes(graph: fx.Graph) -> list[fx.Node]:
     return [node for node in graph.nodes if node.op == "placeholder"]
 
 
-def replay(module: fx.GraphModule, plan: CallSignature) -> tuple[Any, Any]:
-    """Record the calls of a graph anew, for a copied model, and return its symbolic inputs and outputs."""
-    inputs = [Input(*facts) for facts in zip(plan.sizes, plan.dtypes, plan.names, strict=True)]
+def input_symbols(plan: CallSignature) -> list[Symbol]:
+    """Return new symbols for the inputs of a copied model."""
+    return [Input(*facts) for facts in zip(plan.sizes, plan.dtypes, plan.names, strict=True)]
+
+
+def replay(module: fx.GraphModule, plan: CallSignature, inputs: list[Symbol]) -> tuple[Any, Any]:
+    """Record the calls of a graph anew, for a copied model, and return its symbolic inputs and outputs.
+
+    Args:
+        module: The graph.
+        plan: Its signature.
+        inputs: The symbols of its inputs.
+    """
     return pytree.tree_map(inputs.__getitem__, plan.structure), _Recorder(module).run(*inputs)
 
 

@@ -1,4 +1,4 @@
-"""`layers`, `get_layer` and `summary` of a model."""
+"""`summary` of a model."""
 
 from __future__ import annotations
 
@@ -6,53 +6,18 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import nn
-
 from kerastorch.callbacks.progress_bar import in_notebook
-from kerastorch.core.errors import check_int, unknown
-from kerastorch.core.name_lookup import own_name
-from kerastorch.core.overridable_property import overridable_property
+from kerastorch.core.errors import check_int
 from kerastorch.core.traceback_filter import public_api
-from kerastorch.functional.module_view import ModuleView
+from kerastorch.inspection.layers_mixin import LayersMixin
 
 _ALL_LEVELS = 2**31
 
 
-class SummaryMixin(ModuleView):
-    """Base of a model that lists its layers and prints a summary."""
+class SummaryMixin(LayersMixin):
+    """Base of a model that prints a summary."""
 
     _seen: Any = None  # specs of the inputs that the model was built for
-
-    @overridable_property
-    def layers(self) -> list[nn.Module]:
-        """The direct children, in order. A model may define an attribute of its own with this name."""
-        return list(self.children())
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> nn.Module:
-        """Return a layer by its name or index.
-
-        Args:
-            name: The layer's `name`, or the path of its attribute, such as `"encoder.0"`.
-            index: Its index in `layers`; negative indices count from the end.
-
-        Raises:
-            ValueError: Both or none of them are given; there is no layer of this name or index.
-        """
-        if (name is None) == (index is None):
-            raise ValueError("get_layer() takes one of name and index.")
-        layers: list[nn.Module] = list(self.layers)
-        if index is not None:
-            if check_int("index", index, -len(layers)) >= len(layers):
-                raise ValueError(f"get_layer(): there is no layer {index}, the model has {len(layers)}.")
-            return layers[index]
-        assert name is not None
-        paths: dict[str, nn.Module] = {path: part for path, part in self.named_modules(remove_duplicate=False) if path}
-        for part in (*layers, *paths.values()):
-            if own_name(part) == name:
-                return part
-        if name not in paths:
-            raise unknown("layer", name, {*paths, *filter(None, map(own_name, paths.values()))})
-        return paths[name]
 
     @public_api
     def summary(

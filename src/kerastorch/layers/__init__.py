@@ -69,6 +69,7 @@ from kerastorch.layers.histogram_contrast import (
     ContrastLimitedAdaptiveHistogramEqualization,
     Equalization,
 )
+from kerastorch.layers.input_layer import InputLayer
 from kerastorch.layers.integer_lookup import IntegerLookup
 from kerastorch.layers.lambda_ import Lambda
 from kerastorch.layers.mel_spectrogram import MelSpectrogram
@@ -205,6 +206,7 @@ __all__ = [
     "Hashing",
     "Identity",
     "Input",
+    "InputLayer",
     "IntegerLookup",
     "LSTMCell",
     "Lambda",
