@@ -345,3 +345,24 @@ def test_the_loss_of_a_softmax_is_right_with_masked_time_steps_and_with_masked_c
 def test_functions_of_kerastorch_are_written_into_the_config_of_a_lambda():
     layer = Lambda.from_config(Lambda(activations.relu, arguments={"max_value": 1.0}).get_config())
     assert torch.equal(layer(torch.tensor([-1.0, 0.5, 3.0])), torch.tensor([0.0, 0.5, 1.0]))
+
+
+class _OfDict(kt.layers.Layer):
+    def build(self, input_shape):
+        self.weight = self.add_weight((input_shape["a"][-1], input_shape["more"]["b"][-1]))
+
+    def forward(self, data):
+        return data["a"] @ self.weight @ data["more"]["b"].T
+
+
+def test_a_layer_on_a_dict_is_built_by_a_dict_of_shapes():
+    data = {"a": torch.randn(2, 3), "more": {"b": torch.randn(2, 4)}, "name": "none"}
+    layer = _OfDict()
+    assert layer(data).shape == (2, 2)
+    assert layer.weight.shape == (3, 4)
+    assert layer.built_on == ({"a": (2, 3), "more": {"b": (2, 4)}},)
+    a, b = Input((3,)), Input((4,))
+    model = Model([a, b], _OfDict()({"a": a, "more": {"b": b}}))
+    assert model([data["a"], data["more"]["b"]]).shape == (2, 2)
+    with pytest.raises(TypeError, match="takes a tensor, got dict"):
+        _OfDict()({"name": "none"})

@@ -26,7 +26,7 @@ def test_whole_numbers_become_floats():
         (lambda: Resizing(3, 3, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True), "not both"),
         (lambda: Resizing(3, 3, "nearest", antialias=True), "needs interpolation"),
         (lambda: Resizing(3, 3, fill_mode="wrap"), "Unknown fill_mode 'wrap'"),
-        (lambda: Resizing(3, 3)(torch.zeros(3, 4)), "takes 4 axes"),
+        (lambda: Resizing(3, 3)(torch.zeros(3, 4)), "takes images"),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):

@@ -54,12 +54,6 @@ LAYERS = _SERIALIZE | advice_by_name({
         "LSTM": "CuDNNLSTM", "GRU": "CuDNNGRU",
     }.items()
 }) | advice_by_name({
-    "Use RandomPerspective of torchvision.transforms.v2: its transforms are modules, which a Sequential takes. See the "
-    "guide 'Images'.": "RandomPerspective",
-    "Use ElasticTransform of torchvision.transforms.v2: its transforms are modules, which a Sequential takes. See the "
-    "guide 'Images'.": "RandomElasticTransform",
-    "Use SanitizeBoundingBoxes of torchvision.transforms.v2, and take the first boxes of each image.":
-        "MaxNumBoundingBoxes",
     "Only modules of torch are layers.": "FlaxLayer JaxLayer TFSMLayer",
     "It is not needed: a layer checks its input when it is called.": "InputSpec",
     "It is not needed: any torch.nn.Module is a layer.": "TorchModuleWrapper",
@@ -164,7 +158,6 @@ UTILS = advice_by_name({
     "What kerastorch.Input returns is no tensor: isinstance(x, torch.Tensor) is False for it.": "is_keras_tensor",
     "plot_model(model) draws the graph.": "model_to_dot",
     "Dtypes are those of torch, such as torch.float32.": "standardize_dtype",
-    "Use torchvision.ops, such as box_convert and box_iou.": "bounding_boxes",
     "Use a dict or a dataclass.": "Config",
     _LOGGING: "disable_interactive_logging enable_interactive_logging is_interactive_logging_enabled",
 })  # fmt: skip

@@ -14,11 +14,11 @@ from kerastorch.layers.adaptive_pooling import (
     AdaptiveMaxPooling3D,
 )
 from kerastorch.layers.attention import AdditiveAttention, Attention
-from kerastorch.layers.augmentation import RandomCrop, RandomFlip
 from kerastorch.layers.augmentation_color import RandomBrightness, RandomContrast, RandomErasing
 from kerastorch.layers.augmentation_filters import RandomGaussianBlur, RandomSharpness
 from kerastorch.layers.augmentation_geometry import RandomRotation, RandomShear, RandomTranslation, RandomZoom
 from kerastorch.layers.augmentation_mixing import CutMix, MixUp
+from kerastorch.layers.augmentation_pixels import RandomCrop, RandomFlip
 from kerastorch.layers.augmentation_policies import AugMix, RandAugment
 from kerastorch.layers.augmentation_rgb import (
     RandomColorDegeneration,
@@ -28,6 +28,7 @@ from kerastorch.layers.augmentation_rgb import (
     RandomSaturation,
 )
 from kerastorch.layers.augmentation_values import RandomInvert, RandomPosterization, Solarization
+from kerastorch.layers.augmentation_warps import RandomElasticTransform, RandomPerspective
 from kerastorch.layers.base import Layer
 from kerastorch.layers.batch_normalization import BatchNormalization
 from kerastorch.layers.bidirectional import Bidirectional
@@ -72,6 +73,7 @@ from kerastorch.layers.histogram_contrast import (
 from kerastorch.layers.input_layer import InputLayer
 from kerastorch.layers.integer_lookup import IntegerLookup
 from kerastorch.layers.lambda_ import Lambda
+from kerastorch.layers.max_num_bounding_boxes import MaxNumBoundingBoxes
 from kerastorch.layers.mel_spectrogram import MelSpectrogram
 from kerastorch.layers.merging import (
     Add,
@@ -214,6 +216,7 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "Masking",
+    "MaxNumBoundingBoxes",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -238,12 +241,14 @@ __all__ = [
     "RandomColorJitter",
     "RandomContrast",
     "RandomCrop",
+    "RandomElasticTransform",
     "RandomErasing",
     "RandomFlip",
     "RandomGaussianBlur",
     "RandomGrayscale",
     "RandomHue",
     "RandomInvert",
+    "RandomPerspective",
     "RandomPosterization",
     "RandomRotation",
     "RandomSaturation",

@@ -1,34 +1,38 @@
-"""Base classes of random image augmentations, and those that move whole pixels: RandomFlip and RandomCrop."""
+"""Base classes of random image augmentations, and checks of their arguments."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from kerastorch.core.errors import check_choice, check_float, check_int
-from kerastorch.layers.images import ImageLayer
+from kerastorch.core.errors import check_float
+from kerastorch.layers.images import ImageLayer, ImageOptions
+from kerastorch.layers.labelled_images import ImageMap, LabelledImages
 from kerastorch.layers.random_generator import RandomGenerator, at_least_float32
 
 Range = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationOptions(ImageOptions):
+    """Options of all augmentations; the seed is that of the random numbers, `None` for torch's global generator."""
+
+    seed: int | None = None
 
 
 class RandomImageLayer(ImageLayer):
     """Image layer that samples random numbers in training.
 
     Args:
-        seed: Seed of the random numbers; `None` uses torch's global generator.
-        data_format: `"channels_first"` (default) or `"channels_last"`.
-        name: Name of the layer.
-        trainable: Accepted as in every layer; there are no weights.
+        options: Constructor arguments of the layer.
     """
 
-    def __init__(self, *, seed: int | None, data_format: str | None, name: str | None, trainable: bool) -> None:
-        super().__init__(data_format, name=name, trainable=trainable)
-        self._draws = RandomGenerator(seed)
+    def __init__(self, options: AugmentationOptions) -> None:
+        super().__init__(options)
+        self._draws = RandomGenerator(options.seed)
         self.seed = self._draws.seed
 
     def _sample_uniform(self, x: Tensor, limits: Range) -> Tensor:
@@ -37,24 +41,19 @@ class RandomImageLayer(ImageLayer):
         return samples * (limits[1] - limits[0]) + limits[0]
 
 
-class Augmentation(RandomImageLayer, ABC):
-    """Layer that changes each image of a batch at random in training.
+class Augmentation(RandomImageLayer):
+    """Layer that changes the values of the images of a batch at random in training; boxes and masks stay.
 
     A subclass defines `augment`, and `apply_in_evaluation` if evaluation changes the images, too.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the images after `augment` in training, or after `apply_in_evaluation` in evaluation.
+    def change(self, batch: LabelledImages) -> LabelledImages:
+        """Return the batch with the images after `augment` in training, or `apply_in_evaluation` in evaluation."""
+        return replace(batch, images=(self.augment if self.training else self.apply_in_evaluation)(batch.images))
 
-        Args:
-            x: `(batch, channels, height, width)`, or one image without the batch axis; channels last if `data_format`
-                says so.
-        """
-        x = check_images(x, type(self).__name__)
-        change = self.augment if self.training else self.apply_in_evaluation
-        if x.ndim == 3:
-            return self.from_channels_first(change(self.to_channels_first(x[None])))[0]
-        return self.from_channels_first(change(self.to_channels_first(x)))
+    def augment_labelled(self, batch: LabelledImages) -> LabelledImages:
+        """Return a batch after a random change."""
+        return replace(batch, images=self.augment(batch.images))
 
     @abstractmethod
     def augment(self, x: Tensor) -> Tensor:
@@ -69,125 +68,34 @@ class Augmentation(RandomImageLayer, ABC):
         return x
 
 
-class RandomFlip(Augmentation):
-    """Random flip: mirrors each image with probability 1/2, in training.
+class GeometricAugmentation(Augmentation):
+    """Layer that moves the pixels of each image at random in training, and boxes and masks with them.
 
-    Args:
-        mode: `"horizontal"` swaps left and right, `"vertical"` top and bottom, and `"horizontal_and_vertical"` does
-            both, independently of each other.
-        seed: Seed of the random numbers; `None` uses torch's global generator.
-        data_format: `"channels_first"` (default) or `"channels_last"`.
-        name: Name of the layer.
-        trainable: Accepted as in every layer; there are no weights.
-
-    Shape: `(batch, channels, height, width)`, or one image without the batch axis; the output has the same shape. A
-    floating-point dtype is preserved, and integers become floats.
-
-    >>> RandomFlip().eval()(torch.ones(1, 1, 1, 2))
-    tensor([[[[1., 1.]]]])
+    A subclass defines `sample_map`, and `map_in_evaluation` if evaluation changes the images, too.
     """
 
-    def __init__(
-        self,
-        mode: str = "horizontal_and_vertical",
-        seed: int | None = None,
-        data_format: str | None = None,
-        *,
-        name: str | None = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
-        self.mode = check_choice("mode", mode, ("horizontal", "vertical", "horizontal_and_vertical"))
+    @abstractmethod
+    def sample_map(self, x: Tensor) -> ImageMap:
+        """Sample a change of each image, `(batch, channels, height, width)`."""
+
+    def map_in_evaluation(self, x: Tensor) -> ImageMap | None:
+        """Return the change in evaluation, by default none."""
+        return None
+
+    def change(self, batch: LabelledImages) -> LabelledImages:
+        """Return the batch after the sampled change in training, or that of `map_in_evaluation` in evaluation."""
+        if self.training:
+            return self.augment_labelled(batch)
+        found = self.map_in_evaluation(batch.images)
+        return batch if found is None else batch.moved(found)
+
+    def augment_labelled(self, batch: LabelledImages) -> LabelledImages:
+        """Return a batch after a random change."""
+        return batch.moved(self.sample_map(batch.images))
 
     def augment(self, x: Tensor) -> Tensor:
-        for axis, direction in ((3, "horizontal"), (2, "vertical")):
-            if direction in self.mode:
-                flips = self._sample_uniform(x, (0.0, 1.0)) < 0.5
-                x = torch.where(flips.view(-1, 1, 1, 1), x.flip(axis), x)
-        return x
-
-
-class RandomCrop(Augmentation):
-    """Random crop: a window of `height` by `width` at a random position in each image, in training.
-
-    In evaluation, and if the images are smaller than the window, the result is the largest centered window of this
-    aspect ratio, resized to `height` by `width`.
-
-    Args:
-        height: Height of the output in pixels.
-        width: Width of the output in pixels.
-        seed: Seed of the random numbers; `None` uses torch's global generator.
-        data_format: `"channels_first"` (default) or `"channels_last"`.
-        name: Name of the layer.
-        trainable: Accepted as in every layer; there are no weights.
-
-    Shape: `(batch, channels, h, w)` -> `(batch, channels, height, width)`, or one image without the batch axis. A
-    floating-point dtype is preserved, and integers become floats.
-
-    >>> RandomCrop(2, 3)(torch.zeros(4, 1, 8, 8)).shape
-    torch.Size([4, 1, 2, 3])
-    """
-
-    def __init__(
-        self,
-        height: int,
-        width: int,
-        seed: int | None = None,
-        data_format: str | None = None,
-        *,
-        name: str | None = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
-        self.height = check_int("height", height)
-        self.width = check_int("width", width)
-
-    def augment(self, x: Tensor) -> Tensor:
-        if x.shape[2] < self.height or x.shape[3] < self.width:
-            return self.apply_in_evaluation(x)
-        rows = self._sample_window(x, x.shape[2], self.height).view(-1, 1, self.height, 1)
-        columns = self._sample_window(x, x.shape[3], self.width).view(-1, 1, 1, self.width)
-        batch = torch.arange(x.shape[0], device=x.device).view(-1, 1, 1, 1)
-        return x[batch, torch.arange(x.shape[1], device=x.device).view(1, -1, 1, 1), rows, columns]
-
-    def _sample_window(self, x: Tensor, size: int, window: int) -> Tensor:
-        """Sample `window` adjacent rows or columns out of `size` for each image, `(batch, window)`."""
-        start = self._sample_uniform(x, (0.0, size - window + 1.0)).long().clamp_max(size - window)
-        return start[:, None] + torch.arange(window, device=x.device)
-
-    def apply_in_evaluation(self, x: Tensor) -> Tensor:
-        """Return the largest centered window of the output's aspect ratio, resized."""
-        height, width = x.shape[2:]
-        crop_height = max(min(height, width * self.height // self.width), 1)
-        crop_width = max(min(width, height * self.width // self.height), 1)
-        top, left = (height - crop_height) // 2, (width - crop_width) // 2
-        window = x[:, :, top : top + crop_height, left : left + crop_width]
-        if (crop_height, crop_width) == (self.height, self.width):
-            return window
-        return F.interpolate(window, (self.height, self.width), mode="bilinear", align_corners=False)
-
-
-def check_images(x: Any, name: str) -> Tensor:
-    """Return images as floating-point numbers; integers get torch's default dtype.
-
-    Args:
-        x: A batch of images, `(batch, channels, height, width)`, or one image without the batch axis.
-        name: Name of the layer, for error messages.
-
-    Raises:
-        TypeError: `x` is not a tensor of real numbers.
-        ValueError: `x` has neither 3 nor 4 axes.
-    """
-    if not isinstance(x, Tensor) or x.is_complex():
-        raise TypeError(
-            f"{name} takes a tensor of images, got {x.dtype if isinstance(x, Tensor) else type(x).__name__}."
-        )
-    if x.ndim not in (3, 4):
-        raise ValueError(
-            f"{name} takes images (batch, channels, height, width), or one without the batch; "
-            f"got shape {tuple(x.shape)}."
-        )
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+        """Return the images after a random change."""
+        return self.sample_map(x).move_images(x)
 
 
 def factor_range(name: str, factor: Any, least: float, most: float) -> Range:

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_float
-from kerastorch.layers.augmentation import Augmentation, RandomImageLayer, Range, factor_range, value_pair
+from kerastorch.layers.augmentation import (
+    Augmentation,
+    AugmentationOptions,
+    RandomImageLayer,
+    Range,
+    factor_range,
+    value_pair,
+)
 from kerastorch.layers.random_generator import at_least_float32
 
 
@@ -22,6 +29,7 @@ class RandomContrast(Augmentation):
         value_range: Lowest and highest value of a pixel; the result is clipped to this range.
         seed: Seed of the random numbers; `None` uses torch's global generator.
         data_format: `"channels_first"` (default) or `"channels_last"`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -39,10 +47,11 @@ class RandomContrast(Augmentation):
         seed: int | None = None,
         *,
         data_format: str | None = None,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.factor = _contrast_factors(factor)
         self.value_range = value_pair(value_range)
 
@@ -61,6 +70,7 @@ class RandomBrightness(Augmentation):
         value_range: Lowest and highest value of a pixel; the result is clipped to this range.
         seed: Seed of the random numbers; `None` uses torch's global generator.
         data_format: `"channels_first"` (default) or `"channels_last"`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -78,10 +88,11 @@ class RandomBrightness(Augmentation):
         seed: int | None = None,
         *,
         data_format: str | None = None,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.factor = factor_range("factor", factor, -1, 1)
         self.value_range = value_pair(value_range)
 
@@ -105,6 +116,7 @@ class RandomErasing(Augmentation):
         value_range: Lowest and highest value of a pixel; the filled values are clipped to this range.
         seed: Seed of the random numbers; `None` uses torch's global generator.
         data_format: `"channels_first"` (default) or `"channels_last"`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -124,10 +136,11 @@ class RandomErasing(Augmentation):
         seed: int | None = None,
         data_format: str | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.factor = factor_range("factor", factor, 0, 1)
         self.scale = factor_range("scale", scale, 0, 1)
         self.fill_value: Any = fill_value

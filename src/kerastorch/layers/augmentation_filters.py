@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.core.errors import mismatch
-from kerastorch.layers.augmentation import Augmentation, Range, factor_range, value_pair
+from kerastorch.layers.augmentation import Augmentation, AugmentationOptions, Range, factor_range, value_pair
 from kerastorch.layers.spatial import check_sizes
 
 
@@ -22,6 +22,7 @@ class RandomSharpness(Augmentation):
         value_range: Lowest and highest value of a pixel; the result is clipped to this range.
         data_format: `"channels_first"` (default) or `"channels_last"`.
         seed: Seed of the random numbers; `None` uses torch's global generator.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -39,10 +40,11 @@ class RandomSharpness(Augmentation):
         data_format: str | None = None,
         seed: int | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.factor = factor_range("factor", factor, 0, 1)
         self.value_range = value_pair(value_range)
 
@@ -66,6 +68,7 @@ class RandomGaussianBlur(Augmentation):
         value_range: Lowest and highest value of a pixel; the result is clipped to this range.
         data_format: `"channels_first"` (default) or `"channels_last"`.
         seed: Seed of the random numbers; `None` uses torch's global generator.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -85,10 +88,11 @@ class RandomGaussianBlur(Augmentation):
         data_format: str | None = None,
         seed: int | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.factor = factor_range("factor", factor, 0, 1)
         self.kernel_size = check_sizes("kernel_size", kernel_size, 2)
         if any(size % 2 == 0 for size in self.kernel_size):

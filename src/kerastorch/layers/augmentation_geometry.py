@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,26 +12,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.core.errors import check_choice, check_float
-from kerastorch.layers.augmentation import Augmentation, Range, factor_range
-from kerastorch.layers.options import LayerOptions
+from kerastorch.layers.augmentation import AugmentationOptions, GeometricAugmentation, Range, factor_range
+from kerastorch.layers.image_sampling import AFFINE_FILL_MODES, INTERPOLATIONS, Sampling
+from kerastorch.layers.labelled_images import ImageMap
 from kerastorch.layers.random_generator import at_least_float32
-
-# Names of the fill modes in `torch.nn.functional.grid_sample`; "wrap" moves all positions into the image before.
-_PADDING_MODES = {"reflect": "reflection", "nearest": "border", "constant": "zeros", "wrap": "border"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class AffineAugmentationOptions(LayerOptions):
+class AffineAugmentationOptions(AugmentationOptions):
     """Options of all random affine transformations; `RandomRotation` documents them."""
 
     fill_mode: str = "reflect"
     interpolation: str = "bilinear"
-    seed: int | None = None
     fill_value: float = 0.0
-    data_format: str | None = None
 
 
-class _AffineAugmentation(Augmentation):
+class _AffineAugmentation(GeometricAugmentation):
     """Augmentation by a random affine transformation of each image.
 
     Args:
@@ -38,15 +35,14 @@ class _AffineAugmentation(Augmentation):
     """
 
     def __init__(self, options: AffineAugmentationOptions) -> None:
-        super().__init__(
-            seed=options.seed, data_format=options.data_format, name=options.name, trainable=options.trainable
-        )
-        self.fill_mode = check_choice("fill_mode", options.fill_mode, tuple(_PADDING_MODES))
-        self.interpolation = check_choice("interpolation", options.interpolation, ("nearest", "bilinear"))
+        super().__init__(options)
+        self.fill_mode = check_choice("fill_mode", options.fill_mode, AFFINE_FILL_MODES)
+        self.interpolation = check_choice("interpolation", options.interpolation, INTERPOLATIONS)
         self.fill_value = check_float("fill_value", options.fill_value)
 
-    def augment(self, x: Tensor) -> Tensor:
-        return affine_transform(x, self.sample_matrices(x), self.fill_mode, self.interpolation, self.fill_value)
+    def sample_map(self, x: Tensor) -> ImageMap:
+        sampling = Sampling(self.interpolation, self.fill_mode, self.fill_value)
+        return _Affine(self.sample_matrices(x), x.shape[2:], sampling)
 
     @abstractmethod
     def sample_matrices(self, x: Tensor) -> Tensor:
@@ -55,6 +51,33 @@ class _AffineAugmentation(Augmentation):
         The result is `(batch, 2, 3)`. Positions are `(x, y, 1)`, and x and y go from -1 to 1 over the image, as in
         `torch.nn.functional.affine_grid`.
         """
+
+
+@dataclass(frozen=True)
+class _Affine(ImageMap):
+    """An affine transformation of each image.
+
+    Args:
+        matrices: `(batch, 2, 3)`, from output to input positions as in `torch.nn.functional.affine_grid`.
+        sizes: Height and width of the images.
+        sampling: How values between pixels and beyond the edges are found.
+    """
+
+    matrices: Tensor
+    sizes: Sequence[int]
+    sampling: Sampling
+
+    def move_images(self, x: Tensor, *, is_mask: bool = False) -> Tensor:
+        wide = x.to(at_least_float32(x.dtype))  # in bfloat16, rounding would move positions by whole pixels
+        grid = F.affine_grid(self.matrices.to(wide.dtype), list(x.shape), align_corners=False)
+        return self.sampling.sample(wide, grid, is_mask=is_mask).to(x.dtype)
+
+    def move_points(self, points: Tensor) -> Tensor:
+        half = torch.tensor([self.sizes[1] / 2, self.sizes[0] / 2], dtype=points.dtype, device=points.device)
+        matrices = self.matrices.to(points.dtype)
+        shifted = (points / half - 1) - matrices[:, None, :, 2]
+        moved: Tensor = torch.linalg.solve_ex(matrices[:, :, :2], shifted.mT)[0].mT
+        return (moved + 1) * half
 
 
 class RandomRotation(_AffineAugmentation):
@@ -69,6 +92,7 @@ class RandomRotation(_AffineAugmentation):
         seed: Seed of the random numbers; `None` uses torch's global generator.
         fill_value: Value beyond the edges with `fill_mode="constant"`.
         data_format: `"channels_first"` (default) or `"channels_last"`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -88,6 +112,7 @@ class RandomRotation(_AffineAugmentation):
         fill_value: float = 0.0,
         data_format: str | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
@@ -130,6 +155,7 @@ class RandomZoom(_AffineAugmentation):
         fill_value: float = 0.0,
         data_format: str | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
@@ -170,6 +196,7 @@ class RandomTranslation(_AffineAugmentation):
         fill_value: float = 0.0,
         data_format: str | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
@@ -210,6 +237,7 @@ class RandomShear(_AffineAugmentation):
         data_format: str | None = None,
         seed: int | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
@@ -226,46 +254,3 @@ class RandomShear(_AffineAugmentation):
         rows = [one, across * (height / width), across * ((height - 1) / width)]
         columns = [down * (width / height), one, down * ((width - 1) / height)]
         return torch.stack(rows + columns, 1).view(-1, 2, 3)
-
-
-def affine_transform(x: Tensor, matrices: Tensor, fill_mode: str, interpolation: str, fill_value: float) -> Tensor:
-    """Apply an affine transformation to each image.
-
-    Args:
-        x: `(batch, channels, height, width)`.
-        matrices: `(batch, 2, 3)`, from output to input positions as in `torch.nn.functional.affine_grid`.
-        fill_mode: Values beyond the edges, as in `RandomRotation`.
-        interpolation: `"bilinear"` or `"nearest"`.
-        fill_value: Value beyond the edges with `fill_mode="constant"`.
-
-    Returns:
-        The transformed images, with the shape and dtype of `x`.
-    """
-    dtype = x.dtype
-    x = x.to(at_least_float32(dtype))  # in bfloat16, rounding would move positions by whole pixels
-    grid = F.affine_grid(matrices.to(x.dtype), list(x.shape), align_corners=False)
-    if fill_mode == "wrap":
-        x, grid = _wrap(x, grid)
-    shift = fill_value if fill_mode == "constant" else 0.0  # torch can fill only with 0
-    sampled = F.grid_sample(
-        x - shift if shift else x, grid, interpolation, _PADDING_MODES[fill_mode], align_corners=False
-    )
-    return (sampled + shift if shift else sampled).to(dtype)
-
-
-def _wrap(x: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
-    """Append the first row and column of an image, and move all positions into the image.
-
-    Args:
-        x: `(batch, channels, height, width)`.
-        grid: Positions from -1 to 1 over the image, `(batch, height, width, 2)`.
-
-    Returns:
-        Images `(batch, channels, height + 1, width + 1)`, and positions from -1 to 1 over these.
-    """
-    height, width = x.shape[2:]
-    sizes = torch.tensor([width, height], dtype=grid.dtype, device=grid.device)
-    pixels = (((grid + 1) * sizes - 1) / 2).remainder(sizes)
-    x = torch.cat([x, x[:, :, :1]], 2)
-    x = torch.cat([x, x[:, :, :, :1]], 3)
-    return x, (2 * pixels + 1) / (sizes + 1) - 1

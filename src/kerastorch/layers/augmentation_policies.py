@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import check_choice, check_float, check_int
-from kerastorch.layers.augmentation import Augmentation, Range, factor_range, value_pair
+from kerastorch.layers.augmentation import Augmentation, AugmentationOptions, Range, factor_range, value_pair
 from kerastorch.layers.augmentation_color import RandomBrightness, RandomContrast
 from kerastorch.layers.augmentation_filters import RandomSharpness
 from kerastorch.layers.augmentation_geometry import RandomRotation, RandomShear, RandomTranslation
@@ -16,6 +17,7 @@ from kerastorch.layers.augmentation_rgb import RandomColorDegeneration
 from kerastorch.layers.augmentation_values import RandomPosterization, Solarization
 from kerastorch.layers.color_spaces import check_rgb
 from kerastorch.layers.histogram_contrast import AutoContrast, Equalization
+from kerastorch.layers.labelled_images import LabelledImages
 from kerastorch.layers.random_generator import at_least_float32
 
 
@@ -55,13 +57,14 @@ class _AugmentationPolicy(Augmentation):
         of_histograms = [AutoContrast(value_range, data_format="channels_first")]
         self.steps = nn.ModuleList([*made, *of_histograms, Equalization(value_range, data_format="channels_first")])
 
-    def _apply_one(self, x: Tensor) -> Tensor:
-        """Return the images after one change each, drawn from the list."""
+    def _apply_one(self, batch: LabelledImages) -> LabelledImages:
+        """Return the images, with boxes and masks, after one change each, drawn from the list."""
+        x = batch.images
         chosen = self._sample_uniform(x, (0.0, float(len(self.steps)))).long().clamp_max(len(self.steps) - 1)
-        y = x
+        found = batch
         for number, step in enumerate(self.steps):
-            y = torch.where((chosen == number).view(-1, 1, 1, 1), step.augment(x), y)  # type: ignore[operator]
-        return y
+            found = step.augment_labelled(batch).chosen(chosen == number, found)  # type: ignore[operator]
+        return found
 
 
 class RandAugment(_AugmentationPolicy):
@@ -77,6 +80,7 @@ class RandAugment(_AugmentationPolicy):
         interpolation: `"bilinear"` or `"nearest"`.
         seed: Seed of the random numbers; `None` uses torch's global generator.
         data_format: `"channels_first"` (default) or `"channels_last"`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -96,27 +100,38 @@ class RandAugment(_AugmentationPolicy):
         seed: int | None = None,
         data_format: str | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.value_range = value_pair(value_range)
         self.num_ops = check_int("num_ops", num_ops)
         self.factor = factor_range("factor", factor, 0, 1)
         self.interpolation = check_choice("interpolation", interpolation, ("nearest", "bilinear"))
         self._make_steps(self.factor, self.value_range, self.interpolation, changes_colors=True)
 
-    def augment(self, x: Tensor) -> Tensor:
-        y = check_rgb(x, type(self).__name__).to(at_least_float32(x.dtype))
+    def change(self, batch: LabelledImages) -> LabelledImages:
+        """Return the batch after `num_ops` changes in training, and unchanged in evaluation."""
+        return self.augment_labelled(batch) if self.training else batch
+
+    def augment_labelled(self, batch: LabelledImages) -> LabelledImages:
+        """Return a batch after random changes."""
+        x = check_rgb(batch.images, type(self).__name__)
+        found = replace(batch, images=x.to(at_least_float32(x.dtype)))
         for _ in range(self.num_ops):
-            y = self._apply_one(y)
-        return y.to(x.dtype)
+            found = self._apply_one(found)
+        return replace(found, images=found.images.to(x.dtype))
+
+    def augment(self, x: Tensor) -> Tensor:
+        """Return the images after random changes."""
+        return self.augment_labelled(LabelledImages(x)).images
 
 
 class AugMix(_AugmentationPolicy):
     """AugMix: mean of an image and of several chains of changes of it, in training (Hendrycks et al. 2020).
 
-    The changes are those of `RandAugment`.
+    The changes are those of `RandAugment`. Boxes and masks stay as they are, as in Keras, since an image is a mean.
 
     Args:
         value_range: Lowest and highest value of a pixel.
@@ -129,6 +144,7 @@ class AugMix(_AugmentationPolicy):
         interpolation: `"bilinear"` or `"nearest"`.
         seed: Seed of the random numbers; `None` uses torch's global generator.
         data_format: `"channels_first"` (default) or `"channels_last"`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -151,10 +167,11 @@ class AugMix(_AugmentationPolicy):
         seed: int | None = None,
         data_format: str | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.value_range = value_pair(value_range)
         self.num_chains, self.chain_depth = check_int("num_chains", num_chains), check_int("chain_depth", chain_depth)
         self.factor = factor_range("factor", factor, 0, 1)
@@ -176,5 +193,5 @@ class AugMix(_AugmentationPolicy):
         length = self._sample_uniform(x, (1.0, self.chain_depth + 1.0)).floor().view(-1, 1, 1, 1)
         y = x
         for number in range(self.chain_depth):
-            y = torch.where(length > number, self._apply_one(y), y)
+            y = torch.where(length > number, self._apply_one(LabelledImages(y)).images, y)
         return y

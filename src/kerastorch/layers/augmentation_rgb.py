@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_float
-from kerastorch.layers.augmentation import Augmentation, Range, factor_range, value_pair
+from kerastorch.layers.augmentation import Augmentation, AugmentationOptions, Range, factor_range, value_pair
 from kerastorch.layers.augmentation_color import RandomBrightness, RandomContrast
 from kerastorch.layers.color_spaces import check_rgb, hsv_to_rgb, rgb_to_gray, rgb_to_hsv
 from kerastorch.layers.random_generator import at_least_float32
@@ -23,6 +23,7 @@ class RandomHue(Augmentation):
         value_range: Lowest and highest value of a pixel.
         data_format: `"channels_first"` (default) or `"channels_last"`.
         seed: Seed of the random numbers; `None` uses torch's global generator.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -40,10 +41,11 @@ class RandomHue(Augmentation):
         data_format: str | None = None,
         seed: int | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.factor = factor_range("factor", factor, 0, 1)
         self.value_range = value_pair(value_range)
 
@@ -80,10 +82,11 @@ class RandomSaturation(Augmentation):
         data_format: str | None = None,
         seed: int | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.factor = factor_range("factor", factor, 0, 1)
         self.value_range = value_pair(value_range)
 
@@ -118,10 +121,11 @@ class RandomColorDegeneration(Augmentation):
         data_format: str | None = None,
         seed: int | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.factor = factor_range("factor", factor, 0, 1)
         self.value_range = value_pair(value_range)
 
@@ -151,10 +155,11 @@ class RandomGrayscale(Augmentation):
         data_format: str | None = None,
         seed: int | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.factor = check_float("factor", factor, least=0, most=1)
 
     def augment(self, x: Tensor) -> Tensor:
@@ -173,6 +178,7 @@ class RandomColorJitter(Augmentation):
         hue_factor: `factor` of `RandomHue`; `None` leaves the hue as it is.
         seed: Seed of the random numbers; `None` uses torch's global generator.
         data_format: `"channels_first"` (default) or `"channels_last"`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -193,10 +199,11 @@ class RandomColorJitter(Augmentation):
         seed: int | None = None,
         data_format: str | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.value_range = value_pair(value_range)
         self.brightness_factor, self.contrast_factor = brightness_factor, contrast_factor
         self.saturation_factor, self.hue_factor = saturation_factor, hue_factor

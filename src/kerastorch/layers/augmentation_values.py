@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_float, check_int, mismatch
-from kerastorch.layers.augmentation import Augmentation, Range, factor_range, value_pair
+from kerastorch.layers.augmentation import Augmentation, AugmentationOptions, Range, factor_range, value_pair
 
 
 class RandomInvert(Augmentation):
@@ -20,6 +20,7 @@ class RandomInvert(Augmentation):
         value_range: Lowest and highest value of a pixel.
         seed: Seed of the random numbers; `None` uses torch's global generator.
         data_format: `"channels_first"` (default) or `"channels_last"`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -37,10 +38,11 @@ class RandomInvert(Augmentation):
         seed: int | None = None,
         data_format: str | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.factor = factor_range("factor", factor, 0, 1)
         self.value_range = value_pair(value_range)
 
@@ -59,6 +61,7 @@ class Solarization(Augmentation):
         value_range: Lowest and highest value of a pixel.
         seed: Seed of the random numbers; `None` uses torch's global generator.
         data_format: `"channels_first"` (default) or `"channels_last"`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -77,10 +80,11 @@ class Solarization(Augmentation):
         seed: int | None = None,
         *,
         data_format: str | None = None,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.addition_factor = factor_range("addition_factor", addition_factor, 0, 1)
         self.threshold_factor = factor_range("threshold_factor", threshold_factor, 0, 1)
         self.value_range = value_pair(value_range)
@@ -104,6 +108,7 @@ class RandomPosterization(Augmentation):
         value_range: Lowest and highest value of a pixel, which are 0 and 255 as 8 bits.
         data_format: `"channels_first"` (default) or `"channels_last"`.
         seed: Seed of the random numbers; `None` uses torch's global generator.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -121,10 +126,11 @@ class RandomPosterization(Augmentation):
         data_format: str | None = None,
         seed: int | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=seed, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.factor = _bits(factor)
         self.value_range = value_pair(value_range)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ class Layer(WeightsMixin, Configurable):
 
     A layer has no parameters until its first call, which creates them on the device and in the dtype that the layer was
     moved to; after that it is a plain torch module. `build` gets the shapes of as many inputs as it has parameters; for
-    an input that is a list of tensors it gets a tuple of shapes.
+    an input that is a list of tensors it gets a tuple of shapes, and for a dict a dict of them.
 
     Subclasses store each argument of `__init__` as an attribute of the same name, where `get_config` reads it.
 
@@ -116,7 +116,7 @@ class Layer(WeightsMixin, Configurable):
         """Build the layer for inputs of these shapes, unless it is built.
 
         Args:
-            *input_shapes: Shape of each input, or a sequence of shapes for a list of tensors; `None` or -1 for each
+            *input_shapes: Shape of each input, or the shapes in a list or a dict of tensors; `None` or -1 for each
                 size that varies.
         """
         if self.built:
@@ -286,14 +286,18 @@ class Layer(WeightsMixin, Configurable):
 
 
 def _to_size(shape: Any) -> Any:
-    """Return a shape as `torch.Size`, or a sequence of shapes as a tuple; -1 is a size that varies."""
+    """Return a shape as `torch.Size`, or shapes in a sequence or a dict; -1 is a size that varies."""
+    if isinstance(shape, Mapping):
+        return {name: _to_size(one) for name, one in shape.items()}
     if shape and isinstance(shape[0], (tuple, list)):
         return tuple(map(_to_size, shape))
     return torch.Size(-1 if size is None else size for size in shape)
 
 
 def _to_plain_shape(shape: Any) -> Any:
-    """Return a shape, or a sequence of shapes, as tuples; -1 is a size that varies or is a symbol."""
+    """Return a shape, or shapes in a sequence or a dict, as tuples; -1 is a size that varies or is a symbol."""
+    if isinstance(shape, Mapping):
+        return {name: _to_plain_shape(one) for name, one in shape.items()}
     if isinstance(shape, (tuple, list)):
         return tuple(map(_to_plain_shape, shape))
     return shape if type(shape) is int else -1
@@ -324,13 +328,16 @@ def _build_from_call(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, 
 
 
 def _shape_of(value: Any) -> Any:
-    """Return the shape of a tensor, the shapes of a list of tensors, or `None` for other arguments."""
+    """Return the shape of a tensor, the shapes in a list or a dict of tensors, or `None` for other arguments."""
     if isinstance(value, nn.utils.rnn.PackedSequence):
         return (-1, -1, *value.data.shape[1:])
     if isinstance(value, Tensor):
         return value.shape
     if isinstance(value, (tuple, list)) and value and all(isinstance(entry, Tensor) for entry in value):
         return tuple(entry.shape for entry in value)
+    if isinstance(value, Mapping):
+        shapes = {name: _shape_of(one) for name, one in value.items()}
+        return {name: shape for name, shape in shapes.items() if shape is not None} or None
     return None
 
 

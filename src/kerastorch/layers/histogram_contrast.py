@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_float, check_int
-from kerastorch.layers.augmentation import Augmentation, Range, value_pair
+from kerastorch.layers.augmentation import Augmentation, AugmentationOptions, Range, value_pair
 from kerastorch.layers.random_generator import at_least_float32
 from kerastorch.layers.spatial import check_sizes
 
@@ -21,6 +21,7 @@ class AutoContrast(Augmentation):
     Args:
         value_range: Lowest and highest value of a pixel.
         data_format: `"channels_first"` (default) or `"channels_last"`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -36,10 +37,11 @@ class AutoContrast(Augmentation):
         value_range: Range = (0, 255),
         *,
         data_format: str | None = None,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=None, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.value_range = value_pair(value_range)
 
     def augment(self, x: Tensor) -> Tensor:
@@ -61,6 +63,7 @@ class Equalization(Augmentation):
         value_range: Lowest and highest value of a pixel.
         bins: Number of values that are distinguished.
         data_format: `"channels_first"` (default) or `"channels_last"`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -78,10 +81,11 @@ class Equalization(Augmentation):
         bins: int = 256,
         data_format: str | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=None, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.value_range = value_pair(value_range)
         self.bins = check_int("bins", bins, 2)
 
@@ -109,6 +113,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(Augmentation):
             values. 0 is no limit.
         tile_grid_size: Number of tiles along height and width.
         data_format: `"channels_first"` (default) or `"channels_last"`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`.
         name: Name of the layer.
         trainable: Accepted as in every layer; there are no weights.
 
@@ -126,10 +131,11 @@ class ContrastLimitedAdaptiveHistogramEqualization(Augmentation):
         tile_grid_size: int | Sequence[int] = (8, 8),
         data_format: str | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(seed=None, data_format=data_format, name=name, trainable=trainable)
+        super().__init__(AugmentationOptions.from_arguments(locals()))
         self.value_range = value_pair(value_range)
         self.clip_limit = check_float("clip_limit", clip_limit, least=0)
         self.tile_grid_size = check_sizes("tile_grid_size", tile_grid_size, 2)

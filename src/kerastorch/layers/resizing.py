@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from kerastorch.core.errors import check_choice, check_float, check_int, unknown
-from kerastorch.layers.images import ImageLayer
+from kerastorch.layers.image_windows import ResizedWindow
+from kerastorch.layers.images import ImageLayer, ImageOptions
+from kerastorch.layers.labelled_images import LabelledImages
 
 # Keras' names -> torch's; 'nearest-exact' treats pixels as squares, as the other modes do
 _MODES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}
 
 
-class _FixedSize(ImageLayer, ABC):
+class _FixedSize(ImageLayer):
     """Base of layers whose output images have a fixed height and width."""
 
-    def __init__(self, height: int, width: int, data_format: str | None, *, name: str | None, trainable: bool) -> None:
-        super().__init__(data_format, name=name, trainable=trainable)
+    def __init__(self, height: int, width: int, options: ImageOptions) -> None:
+        super().__init__(options)
         self.height = check_int("height", height)
         self.width = check_int("width", width)
 
     @abstractmethod
-    def resize(self, x: Tensor) -> Tensor:
-        """Return images of the fixed size from float images, `(batch, channels, h, w)`."""
+    def window_of(self, x: Tensor) -> ResizedWindow:
+        """Return the window of float images, `(batch, channels, h, w)`, that becomes the output."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        if x.ndim == 3:  # one image, (channels, h, w)
-            return self.forward(x[None])[0]
-        x = self.to_channels_first(x)
-        if not x.is_floating_point():
-            x = x.to(torch.get_default_dtype())
-        return self.from_channels_first(self.resize(x))
+    def change(self, batch: LabelledImages) -> LabelledImages:
+        """Return the batch with images of the fixed size, in training and evaluation."""
+        return batch.moved(self.window_of(batch.images))
 
     def extra_repr(self) -> str:
         return f"{self.height}x{self.width}"
@@ -55,6 +51,7 @@ class Resizing(_FixedSize):
         fill_value: Constant that fills the canvas. Default 0.
         antialias: Whether images are smoothed when they shrink; not for `'nearest'`. Default `False`.
         data_format: `'channels_first'` (default), or `'channels_last'` for `(batch, height, width, channels)`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`. Default none.
         name: Name of the layer. Default none.
         trainable: No effect: the layer has no weights.
 
@@ -79,10 +76,11 @@ class Resizing(_FixedSize):
         antialias: bool = False,
         data_format: str | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(height, width, data_format, name=name, trainable=trainable)
+        super().__init__(height, width, ImageOptions.from_arguments(locals()))
         self.interpolation = check_choice("interpolation", interpolation, tuple(_MODES))
         if crop_to_aspect_ratio and pad_to_aspect_ratio:
             raise ValueError("Resizing takes crop_to_aspect_ratio or pad_to_aspect_ratio, not both.")
@@ -96,21 +94,18 @@ class Resizing(_FixedSize):
             raise ValueError("Resizing: antialias=True needs interpolation='bilinear' or 'bicubic'.")
         self.antialias = antialias
 
-    def resize(self, x: Tensor) -> Tensor:
-        if self.crop_to_aspect_ratio:
-            x = _center_window(x, self.height, self.width)
-        elif self.pad_to_aspect_ratio:
-            x = self._pad_to_aspect_ratio(x)
-        mode = _MODES[self.interpolation]
-        return F.interpolate(x, (self.height, self.width), mode=mode, antialias=self.antialias)
-
-    def _pad_to_aspect_ratio(self, x: Tensor) -> Tensor:
+    def window_of(self, x: Tensor) -> ResizedWindow:
         height, width = x.shape[2:]
-        canvas_height = max(height, int(width * self.height / self.width))
-        canvas_width = max(width, int(height * self.width / self.height))
-        top, left = (canvas_height - height) // 2, (canvas_width - width) // 2
-        bottom, right = canvas_height - height - top, canvas_width - width - left
-        return F.pad(x, (left, right, top, bottom), value=self.fill_value)
+        mode = _MODES[self.interpolation]
+        if self.crop_to_aspect_ratio:
+            return ResizedWindow.centered(x, self.height, self.width, mode=mode, antialias=self.antialias)
+        window = (height, width)
+        if self.pad_to_aspect_ratio:
+            window = (max(height, width * self.height // self.width), max(width, height * self.width // self.height))
+        top, left = -((window[0] - height) // 2), -((window[1] - width) // 2)
+        return ResizedWindow(
+            top, left, window, (self.height, self.width), mode, self.antialias, fill_value=self.fill_value
+        )
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, interpolation={self.interpolation}"
@@ -126,6 +121,7 @@ class CenterCrop(_FixedSize):
         height: Height of the output, in pixels.
         width: Width of the output, in pixels.
         data_format: `'channels_first'` (default), or `'channels_last'` for `(batch, height, width, channels)`.
+        bounding_box_format: Format of boxes in a dict of images, see `RandomFlip`. Default none.
         name: Name of the layer. Default none.
         trainable: No effect: the layer has no weights.
 
@@ -144,26 +140,15 @@ class CenterCrop(_FixedSize):
         width: int,
         data_format: str | None = None,
         *,
+        bounding_box_format: str | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(height, width, data_format, name=name, trainable=trainable)
+        super().__init__(height, width, ImageOptions.from_arguments(locals()))
 
-    def resize(self, x: Tensor) -> Tensor:
+    def window_of(self, x: Tensor) -> ResizedWindow:
         height, width = x.shape[2:]
+        size = (self.height, self.width)
         if height >= self.height and width >= self.width:
-            top, left = (height - self.height) // 2, (width - self.width) // 2
-            return x[:, :, top : top + self.height, left : left + self.width]
-        x = _center_window(x, self.height, self.width)
-        return F.interpolate(x, (self.height, self.width), mode="bilinear")
-
-
-def _center_window(x: Tensor, height: int, width: int) -> Tensor:
-    """Return the largest centered window of images with the proportions `height : width`.
-
-    The images are `(batch, channels, h, w)`.
-    """
-    window_height = max(min(x.shape[2], int(x.shape[3] * height / width)), 1)
-    window_width = max(min(x.shape[3], int(x.shape[2] * width / height)), 1)
-    top, left = (x.shape[2] - window_height) // 2, (x.shape[3] - window_width) // 2
-    return x[:, :, top : top + window_height, left : left + window_width]
+            return ResizedWindow((height - self.height) // 2, (width - self.width) // 2, size, size)
+        return ResizedWindow.centered(x, self.height, self.width)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -27,7 +28,8 @@ _INHERITED = ("layers.base", "functional.functional_model", "sequential")
 
 
 def any_mask(masks: Any) -> bool:
-    """Return whether there is a mask in a list, at any depth, or whether a value is one; `None` is no mask."""
+    """Return whether there is a mask in a list or dict, at any depth, or whether a value is one; `None` is no mask."""
+    masks = [*masks.values()] if isinstance(masks, Mapping) else masks
     return any(map(any_mask, masks)) if isinstance(masks, (tuple, list)) else masks is not None
 
 

@@ -184,7 +184,7 @@ def record_call(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     channels = channels_after(target, input_channels, check_axis)
     masks = None
     if isinstance(target, nn.Module):
-        masks = map_symbols(_first_input(args, kwargs), lambda symbol: symbol.mask)
+        masks = _masks_of(_first_input(args, kwargs))
         if any_mask(masks) and "mask" not in kwargs and takes_mask(target):
             kwargs["mask"] = masks
         kwargs |= _masks_by_parameter(target, args, kwargs)
@@ -247,6 +247,15 @@ def _first_input(args: Any, kwargs: Mapping[str, Any]) -> Any:
     return args[0] if args else next(iter(kwargs.values()))
 
 
+def _masks_of(value: Any) -> Any:
+    """Return the mask of a symbol, or the masks of those in a list or dict; `None` for other values."""
+    if isinstance(value, Symbol):
+        return value.mask
+    if isinstance(value, (tuple, list)):
+        return [_masks_of(one) for one in value]
+    return {name: _masks_of(one) for name, one in value.items()} if isinstance(value, Mapping) else None
+
+
 def _tensors(value: Any) -> list[Tensor]:
     return [leaf for leaf in _leaves(value) if isinstance(leaf, Tensor)]
 
@@ -255,27 +264,29 @@ def _build(module: nn.Module, args: Any, kwargs: Any) -> None:
     """Create and initialize the parameters of a module that is lazy, or contains lazy modules."""
     ensure_built = getattr(module, "ensure_built", None)
     if ensure_built is not None:
-        shapes = [
-            tuple(map(_sizes, value)) if isinstance(value, (tuple, list)) else _sizes(value)
-            for value in (*args, *kwargs.values())
-            if _has_shape(value)
-        ]
-        ensure_built(*shapes)
+        ensure_built(*(_sizes(value) for value in (*args, *kwargs.values()) if _has_shape(value)))
     build_on_zeros(module, _example((args, kwargs), 0), _example((args, kwargs), 1))
 
 
 def _has_shape(value: Any) -> bool:
-    """Return whether a value is a symbol, or a list of symbols and tensors; a list of masks may contain `None`."""
+    """Return whether a value is a symbol, or a list or dict of symbols and tensors.
+
+    A list of masks may contain `None`.
+    """
     if isinstance(value, (tuple, list)):
         return has_symbols(value) and all(isinstance(item, (Symbol, Tensor)) for item in value)
-    return isinstance(value, Symbol)
+    return isinstance(value, Symbol) or (isinstance(value, Mapping) and has_symbols(value))
 
 
-def _sizes(symbol: Symbol | Tensor) -> tuple[int, ...]:
-    """Return the sizes of a tensor or symbol, -1 for a size that varies."""
-    if isinstance(symbol, Tensor):
-        return tuple(symbol.shape)
-    return tuple(a if a == b else -1 for a, b in zip(*(value.shape for value in symbol.values), strict=True))
+def _sizes(value: Any) -> Any:
+    """Return the sizes of a tensor or symbol, -1 for a size that varies; or the sizes of those in a list or dict."""
+    if isinstance(value, Mapping):
+        return {name: _sizes(one) for name, one in value.items() if isinstance(one, Tensor) or _has_shape(one)}
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_sizes, value))
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    return tuple(a if a == b else -1 for a, b in zip(*(one.shape for one in value.values), strict=True))
 
 
 def _masks_by_parameter(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:

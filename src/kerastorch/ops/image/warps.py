@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_choice
+from kerastorch.layers.homography import homography, project
 from kerastorch.ops.conversion import floatx, to_tensor, to_tensors
 from kerastorch.ops.image.coordinates import FILL_MODES, map_coordinates
 from kerastorch.ops.image.filters import gaussian_blur
@@ -106,32 +107,11 @@ def perspective_transform(
             )
     order = _order(interpolation)
     batch = to_batch("perspective_transform", x, data_format)
-    factors = _homography(end.expand(len(batch), 4, 2), start.expand(len(batch), 4, 2))
-    a, b, c, d, e, f, g, h = (one[:, None, None] for one in factors.unbind(1))
+    factors = homography(end.expand(len(batch), 4, 2), start.expand(len(batch), 4, 2))
     rows, columns = _grid(batch, dtype)
-    below = g * columns + h * rows + 1
-    found = _sampled(
-        batch,
-        (d * columns + e * rows + f) / below,
-        (a * columns + b * rows + c) / below,
-        order,
-        "constant",
-        fill_value,
-    )
+    places = project(factors, torch.stack([columns, rows], -1).view(1, -1, 2)).view(len(batch), *rows.shape, 2)
+    found = _sampled(batch, places[..., 1], places[..., 0], order, "constant", fill_value)
     return from_batch(found, x, data_format)
-
-
-def _homography(points: Tensor, images: Tensor) -> Tensor:
-    """Return the 8 factors of the perspective that maps points to their images, `(batch, 4, 2)` each.
-
-    A point `(x, y)` has the image `(a x + b y + c, d x + e y + f) / (g x + h y + 1)`: two linear equations for each.
-    """
-    x, y = points.unbind(-1)  # (batch, 4)
-    one, zero = torch.ones_like(x), torch.zeros_like(x)
-    u, v = images.unbind(-1)
-    first = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=-1)
-    second = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=-1)
-    return torch.linalg.solve(torch.cat([first, second], dim=1), torch.cat([u, v], dim=1))
 
 
 @image_op

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from kerastorch.preprocessing.split_dataset import split_dataset
     from kerastorch.preprocessing.text_dataset import text_dataset_from_directory
     from kerastorch.preprocessing.time_series_dataset import timeseries_dataset_from_array
+    from kerastorch.utils import bounding_boxes
 
 __all__ = [
-    "PyDataset", "Sequence", "array_to_img", "audio_dataset_from_directory", "image_dataset_from_directory",
+    "PyDataset", "Sequence", "array_to_img", "audio_dataset_from_directory", "bounding_boxes",
+    "image_dataset_from_directory",
     "img_to_array", "load_img", "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_activation",
     "plot_confusion_matrix", "plot_decision_boundary", "plot_model", "plot_predictions", "plot_weights", "save_img",
     "set_random_seed", "split_dataset", "text_dataset_from_directory", "timeseries_dataset_from_array",
@@ -128,8 +130,10 @@ def normalize(x: Any, axis: int | None = -1, order: float = 2) -> Any:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "bounding_boxes":
+        return importlib.import_module("kerastorch.utils.bounding_boxes")
     if name in _LAZY:
-        return getattr(importlib.import_module(f"{__package__}.{_LAZY[name]}"), name)
+        return getattr(importlib.import_module(f"kerastorch.{_LAZY[name]}"), name)
     raise absent_name(__name__, name, __all__, UTILS)
 
 
