@@ -17,7 +17,7 @@ KERAS = {
     for module, names in json.loads((pathlib.Path(__file__).parent / "keras_names.json").read_text()).items()
 }
 ABSENT = [module for module in KERAS if module and not hasattr(kt, module.partition(".")[0])]
-PRESENT = [module for module in KERAS if module not in ABSENT and module != "utils.bounding_boxes"]
+PRESENT = [module for module in KERAS if module not in ABSENT]
 
 
 def sentence(owner, name):

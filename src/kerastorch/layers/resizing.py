@@ -60,6 +60,7 @@ class Resizing(_FixedSize):
     Raises:
         ValueError: Images that look channels-last, unless `data_format` was given.
 
+    >>> import torch
     >>> Resizing(2, 3)(torch.zeros(4, 1, 8, 8)).shape
     torch.Size([4, 1, 2, 3])
     """
@@ -130,6 +131,7 @@ class CenterCrop(_FixedSize):
     Raises:
         ValueError: Images that look channels-last, unless `data_format` was given.
 
+    >>> import torch
     >>> CenterCrop(2, 2)(torch.arange(16.0).view(1, 1, 4, 4)).flatten()
     tensor([ 5.,  6.,  9., 10.])
     """
