@@ -1,6 +1,9 @@
 """Vocabularies: learned, given, kept; of integers, strings and texts."""
 
+import copy
+import json
 import math
+from hashlib import blake2b
 
 import numpy as np
 import pytest
@@ -9,7 +12,8 @@ from support.optional import optional
 from torch.utils.data import DataLoader
 
 from kerastorch import Input
-from kerastorch.layers import IntegerLookup, StringLookup, TextVectorization
+from kerastorch.core.serialization import use_codec
+from kerastorch.layers import Hashing, IntegerLookup, StringLookup, TextVectorization
 
 pd = optional("pandas")
 
@@ -178,7 +182,8 @@ def test_a_vocabulary_can_be_replaced():
             r"shape \(3,\), the vocabulary has 1 tokens",
         ),
         (lambda: StringLookup(salt="pepper"), "salt must be an integer"),
-        (lambda: IntegerLookup(oov_method="farmhash"), "oov_method must be 'floormod'"),
+        (lambda: IntegerLookup(oov_method="md5"), "Unknown oov_method 'md5'"),
+        (lambda: IntegerLookup(salt=3), "needs oov_method='farmhash'"),
         (lambda: IntegerLookup(vocabulary_dtype="string"), "vocabulary_dtype must be 'int64'"),
         (lambda: IntegerLookup(vocabulary=[1])(torch.tensor([1.0])), "takes a tensor of integers"),
         (lambda: IntegerLookup().adapt([1.5]), "takes integers"),
@@ -270,3 +275,51 @@ def test_binary_is_another_name_of_multi_hot():
     assert texts(["b b c"]).tolist() == [[1, 0, 1]]
     assert StringLookup(vocabulary=["a", "b"], output_mode="binary")([["a", "a"]]).tolist() == [[0, 1, 0]]
     assert type(texts).from_config(texts.get_config()).output_mode == "multi_hot"
+
+
+@pytest.mark.parametrize("salt", [None, 7, [133, 137]])
+def test_unknown_tokens_get_the_index_of_the_hash_of_keras(salt):
+    words = [
+        "amber",
+        "",
+        "na\u00efve",
+        "a word that is longer than sixty-four bytes, as words of other languages may well be",
+    ]
+    expected = 2 + Hashing(5, salt=salt)(words)
+    layer = StringLookup(num_oov_indices=5, mask_token="-", vocabulary=["a"], salt=salt)
+    assert torch.equal(layer(words), expected - 1)
+    assert layer(["-", "a"]).tolist() == [0, 6]
+    numbers = torch.tensor([[12, -3, 10**12], [4, 12, 7]])
+    integers = IntegerLookup(num_oov_indices=5, vocabulary=[4], oov_method="farmhash", salt=salt)
+    hashed = Hashing(5, salt=salt)(numbers)
+    assert torch.equal(integers(numbers), torch.where(numbers == 4, 5, hashed))
+    again = IntegerLookup.from_config(json.loads(json.dumps(integers.get_config())))
+    assert torch.equal(again(numbers), integers(numbers))
+
+
+def test_files_of_the_version_with_another_hash_keep_their_indices(tmp_path):
+    words = [f"w{i}" for i in range(40)]
+    layer = StringLookup(num_oov_indices=4, vocabulary=["a"], salt=3)
+    old = [int.from_bytes(blake2b(w.encode(), digest_size=8, key=b"[3, 3]").digest(), "little") % 4 for w in words]
+    config = layer.get_config()
+    assert config.pop("oov_method") == "farmhash"
+    with use_codec(_FileCodec()):
+        from_file = StringLookup.from_config(config)
+    assert from_file(words).tolist() == old
+    assert "oov_method" not in from_file.get_config()  # and is read as an old one again
+    assert copy.deepcopy(from_file)(words).tolist() == old
+    with use_codec(_FileCodec()):
+        new = StringLookup.from_config(layer.get_config())
+    assert torch.equal(new(words), layer(words))
+    assert layer(words).tolist() != old
+
+
+class _FileCodec:
+    """A codec as `load_model` uses it, which changes nothing."""
+
+    initializes_weights = True
+
+    def encode(self, value):
+        return NotImplemented
+
+    decode = encode

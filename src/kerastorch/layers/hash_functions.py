@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _MASK = 2**64 - 1
 _K0, _K1, _K2 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F
 _CAT = 0xC6A4A7935BD1E995
@@ -19,6 +21,17 @@ def fingerprint64(text: bytes) -> int:
     if len(text) <= 32:
         return _up_to_32(text)
     return _up_to_64(text) if len(text) <= 64 else _longer(text)
+
+
+def hash_bucket(text: bytes, n_buckets: int, salt: Sequence[int] | None = None) -> int:
+    """Return the bucket of a text, from 0 to `n_buckets - 1`, that TensorFlow puts it into.
+
+    Args:
+        text: The bytes.
+        n_buckets: Number of buckets.
+        salt: The key of SipHash-2-4, two integers; `None` for FarmHash.
+    """
+    return (fingerprint64(text) if salt is None else siphash24(text, (salt[0], salt[1]))) % n_buckets
 
 
 def combine_fingerprints(first: int, second: int) -> int:

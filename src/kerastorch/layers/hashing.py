@@ -12,7 +12,7 @@ from torch import Tensor
 from kerastorch.core.errors import check_choice, check_int, mismatch
 from kerastorch.layers.base import Layer
 from kerastorch.layers.category_encoding import VECTOR_MODES, check_not_sparse, encode_categories
-from kerastorch.layers.hash_functions import combine_fingerprints, fingerprint64, siphash24
+from kerastorch.layers.hash_functions import combine_fingerprints, fingerprint64, hash_bucket
 from kerastorch.symbolic.symbolic_tensor import has_symbols
 
 _CROSSING_KEY = 0xDECAFCAFFE  # the number that TensorFlow, and so Keras, begins with
@@ -116,9 +116,7 @@ class Hashing(_HashingLayer):
         first = int(self.mask_value is not None and self.num_bins > 1)
         if first and category == self.mask_value:
             return 0
-        text = str(category).encode()
-        value = fingerprint64(text) if self.salt is None else siphash24(text, (self.salt[0], self.salt[1]))
-        return first + value % (self.num_bins - first)
+        return first + hash_bucket(str(category).encode(), self.num_bins - first, self.salt)
 
 
 class HashedCrossing(_HashingLayer):

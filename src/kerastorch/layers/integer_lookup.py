@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerastorch.core.errors import mismatch
+from kerastorch.core.errors import check_choice, mismatch
 from kerastorch.layers.adaptable import to_numpy
 from kerastorch.layers.category_encoding import check_integers, raise_if_any
+from kerastorch.layers.hash_functions import hash_bucket
+from kerastorch.layers.hashing import check_salt
 from kerastorch.layers.token_counts import TokenCounts, to_document_rows
 from kerastorch.layers.vocabulary import IGNORED, _VocabularyLookup, mask_index
 
@@ -24,9 +26,8 @@ class IntegerLookup(_VocabularyLookup):
     Args:
         max_tokens: Maximum number of indices, including special tokens; `adapt` takes the most frequent tokens. Default
             `None` for no maximum.
-        num_oov_indices: Number of indices for unknown tokens. With several, a token gets the one at
-            `token % num_oov_indices`; with 0, an unknown token raises an error (on an accelerator, and in compiled
-            code, it gets the index -1). Default 1.
+        num_oov_indices: Number of indices for unknown tokens. With several, `oov_method` chooses one; with 0, an
+            unknown token raises an error (on an accelerator, and in compiled code, it gets the index -1). Default 1.
         mask_token: Token with the index 0 for `output_mode="int"`, which vectors do not count. Default `None`.
         oov_token: Token for unknown indices if `invert` is `True`. Default -1.
         vocabulary: The tokens, or the path of a text file with one token per line. Default `None`: `adapt` learns them.
@@ -38,8 +39,9 @@ class IntegerLookup(_VocabularyLookup):
             layer was moved to.
         sparse: Must be `False`.
         pad_to_max_tokens: Whether vectors have the size `max_tokens`, even with fewer tokens. Default `False`.
-        oov_method: Must be `"floormod"`.
-        salt: Must be `None`: there is no hash.
+        oov_method: `"floormod"` (default) gives a token the index at `token % num_oov_indices`; `"farmhash"` the one of
+            a hash of its digits. The hash is computed on the CPU, and cannot be compiled or exported.
+        salt: One or two integers, which turn the hash into SipHash; only for `"farmhash"`. Default `None`.
         name: Name of the layer. Default none.
         trainable: No effect: the layer has no trained weights.
 
@@ -87,14 +89,13 @@ class IntegerLookup(_VocabularyLookup):
             name=name,
             trainable=trainable,
         )
-        for argument, value, only in (
-            ("vocabulary_dtype", vocabulary_dtype, "int64"),
-            ("oov_method", oov_method, "floormod"),
-            ("salt", salt, None),
-        ):
-            if value != only:
-                raise mismatch(argument, value, repr(only))
-        self.vocabulary_dtype, self.oov_method, self.salt = vocabulary_dtype, oov_method, salt
+        if vocabulary_dtype != "int64":
+            raise mismatch("vocabulary_dtype", vocabulary_dtype, "'int64'")
+        self.vocabulary_dtype = vocabulary_dtype
+        self.oov_method = check_choice("oov_method", oov_method, ("floormod", "farmhash"))
+        self.salt = check_salt(salt)
+        if self.salt is not None and self.oov_method != "farmhash":
+            raise ValueError(f"IntegerLookup: salt={salt!r} needs oov_method='farmhash'.")
         self.register_buffer("vocabulary", torch.empty(0, dtype=torch.int64))
         self.register_buffer("_sorted_tokens", torch.empty(0, dtype=torch.int64), persistent=False)
         self.register_buffer("_sorted_positions", torch.empty(0, dtype=torch.int64), persistent=False)
@@ -144,12 +145,22 @@ class IntegerLookup(_VocabularyLookup):
         is_known = self._sorted_tokens[candidate] == x
         is_mask = torch.zeros_like(is_known) if self.mask_token is None else x == self.mask_token
         if self.num_oov_indices:
-            unknown = self._first_oov_index + x.remainder(self.num_oov_indices)
+            unknown = self._first_oov_index + self._buckets(x, ~is_known & ~is_mask)
         else:
             unknown = torch.full_like(x, IGNORED)
             raise_if_any(~is_known & ~is_mask, x, "IntegerLookup has num_oov_indices=0 and knows only its vocabulary")
         known = self._sorted_positions[candidate] + len(self._special_tokens())
         return torch.where(is_mask, mask_index(self.output_mode), torch.where(is_known, known, unknown))
+
+    def _buckets(self, x: Tensor, is_unknown: Tensor) -> Tensor:
+        """Return numbers from 0 to `num_oov_indices - 1` for the unknown tokens of `x`; others get any number."""
+        if self.oov_method == "floormod" or self.num_oov_indices == 1:
+            return x.remainder(self.num_oov_indices)
+        distinct, place = x[is_unknown].unique(return_inverse=True)
+        buckets = [hash_bucket(str(token).encode(), self.num_oov_indices, self.salt) for token in distinct.tolist()]
+        found = torch.zeros_like(x)
+        found[is_unknown] = torch.tensor(buckets, dtype=x.dtype, device=x.device)[place]
+        return found
 
     def _tokens_at(self, x: Tensor) -> Tensor:
         assert self.oov_token is not None

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch
+from kerastorch.core.serialization import current_codec
+from kerastorch.layers.hash_functions import hash_bucket
 from kerastorch.layers.hashing import check_salt
 from kerastorch.layers.strings import to_string_array
 from kerastorch.layers.token_counts import TokenCounts, to_document_rows
@@ -30,8 +32,8 @@ class StringLookup(_VocabularyLookup):
     Args:
         max_tokens: Maximum number of indices, including special tokens; `adapt` takes the most frequent tokens. Default
             `None` for no maximum.
-        num_oov_indices: Number of indices for unknown tokens. With several, a hash of the token chooses one (BLAKE2;
-            Keras has a different hash, and so different indices); with 0, an unknown token raises an error. Default 1.
+        num_oov_indices: Number of indices for unknown tokens. With several, a hash of the token chooses the one that
+            Keras chooses: FarmHash, or SipHash with a `salt`; with 0, an unknown token raises an error. Default 1.
         mask_token: Token with the index 0 for `output_mode="int"`, which vectors do not count. Default `None`.
         oov_token: Token for unknown indices if `invert` is `True`. Default `"[UNK]"`.
         vocabulary: The tokens, or the path of a text file with one token per line. Default `None`: `adapt` learns them.
@@ -44,7 +46,7 @@ class StringLookup(_VocabularyLookup):
         sparse: Must be `False`.
         encoding: Encoding of tokens that are bytes. Default `"utf-8"`.
         name: Name of the layer. Default none.
-        salt: One or two integers that change the hash. Default `None`.
+        salt: One or two integers, the key of SipHash. Default `None` for FarmHash.
         trainable: No effect: the layer has no trained weights.
 
     Shape: that of the strings (`"int"`); else as for `CategoryEncoding` with `vocabulary_size()` (or `max_tokens`)
@@ -89,6 +91,7 @@ class StringLookup(_VocabularyLookup):
             trainable=trainable,
         )
         self.salt = check_salt(salt)
+        self._has_blake2_buckets = False  # as in files of version 0.1, whose indices they keep
         self._index_of_token: dict[str, int] = {}
         self._set_given_vocabulary(vocabulary, idf_weights)
         self.ensure_built()  # nothing depends on the input shape, and strings have none
@@ -150,6 +153,8 @@ class StringLookup(_VocabularyLookup):
     def _hash_bucket(self, token: str) -> int:
         if self.num_oov_indices == 1:
             return 0
+        if not self._has_blake2_buckets:
+            return hash_bucket(token.encode(), self.num_oov_indices, self.salt)
         key = "" if self.salt is None else json.dumps(self.salt)
         digest = hashlib.blake2b(token.encode(), digest_size=8, key=key.encode()[:64]).digest()
         return int.from_bytes(digest, "little") % self.num_oov_indices
@@ -184,4 +189,15 @@ class StringLookup(_VocabularyLookup):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments, with the vocabulary and its weights as lists."""
-        return super().get_config() | {"encoding": self.encoding, "salt": self.salt}
+        config = super().get_config() | {"encoding": self.encoding, "salt": self.salt}
+        return config if self._has_blake2_buckets else config | {"oov_method": "farmhash"}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return a new layer from the dict of `get_config`.
+
+        If a file has no `"oov_method"`, version 0.1 has written it, whose hash was another one; the layer keeps that.
+        """
+        layer = super().from_config({name: value for name, value in config.items() if name != "oov_method"})
+        layer._has_blake2_buckets = "oov_method" not in config and current_codec() is not None
+        return layer
