@@ -65,6 +65,7 @@ TABLES = {
     "MIXED_PRECISION": kt.mixed_precision, "SAVING": kt.saving, "EXPORT": importlib.import_module("kerastorch.export"),
     "UTILS": kt.utils, "PREPROCESSING": kt.preprocessing, "PREPROCESSING_IMAGE": kt.preprocessing.image,
     "PREPROCESSING_SEQUENCE": kt.preprocessing.sequence, "DISTRIBUTION": kt.distribution,
+    "BACKEND": importlib.import_module("kerastorch.keras.backend"),
 }  # fmt: skip
 
 
@@ -101,7 +102,7 @@ def test_what_the_advice_names_is_there():
         ("from kerastorch.layers import Dense, JaxLayer", "Only modules of torch are layers"),
         ("from kerastorch.layers import Dens", "Did you mean 'Dense'"),
         ("from kerastorch.callbacks import ProgbarLogger", "It is ProgressBar, which fit adds by itself"),
-        ("from kerastorch.losses import serialize", "One object is described by get_config"),
+        ("from kerastorch.losses import serialize", "Use kerastorch.saving.serialize_keras_object"),
         ("def load():\n    from kerastorch import backend\nload()", "The backend is torch"),
     ],
 )

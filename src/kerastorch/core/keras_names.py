@@ -8,7 +8,7 @@ from __future__ import annotations
 from kerastorch.core.name_lookup import advice_by_name
 
 _SERIALIZE = advice_by_name({
-    "model.save(path) stores the whole model. One object is described by get_config() and made by from_config().":
+    "Use kerastorch.saving.serialize_keras_object(object), and deserialize_keras_object(config) to make it again.":
         "serialize deserialize",
 })  # fmt: skip
 
@@ -18,8 +18,7 @@ TOP_LEVEL = advice_by_name({
     "The backend is torch: use its functions, or those of kerastorch.ops. See 'Backend' in the guide 'From Keras'.":
         "backend",
     "Model, Sequential and load_model are in kerastorch itself.": "models",
-    "A copy of a model is type(model).from_config(model.get_config()), or copy.deepcopy(model).":
-        "clone_model model_from_json",
+    "It is in kerastorch.keras.models; copy.deepcopy(model) copies the weights, too.": "clone_model model_from_json",
     "Use torch.nn.Parameter, or add_weight of a layer.": "Variable",
     "It is kerastorch.layers.Layer; any torch.nn.Module is a layer, too.": "Layer",
     "Write a torch.nn.Module, or a function of tensors in forward().": "Operation Function",
@@ -119,6 +118,21 @@ CONFIG = advice_by_name({
     "fit has limit_batches= and steps_per_epoch=.": "max_steps_per_epoch set_max_steps_per_epoch",
 })  # fmt: skip
 
+_OPS = "It is a function of kerastorch.ops."
+BACKEND = advice_by_name({
+    "Layers and optimizers have an argument epsilon=.": "set_epsilon",
+    "Use keras.Variable, or torch.nn.Parameter.": "variable",
+    "Use kerastorch.random.": "random_normal random_uniform random_uniform_variable random_normal_variable",
+    "Use weight.assign(value).": "set_value update update_add update_sub",
+    "Use weight.numpy().": "get_value",
+    "Write a train_step, or call torch.autograd.grad.": "gradients GradientTape",
+    "A model is in training mode while fit runs: self.training.": "learning_phase set_learning_phase",
+    _OPS: "abs all any arange argmax argmin cast clip concatenate cos cumsum dot equal exp expand_dims eye flatten "
+    "gather greater l2_normalize less log max maximum mean min minimum ndim not_equal one_hot ones ones_like "
+    "permute_dimensions pow prod relu repeat reshape round shape sigmoid sign sin softmax softplus sqrt square squeeze "
+    "stack std sum switch tanh tile transpose var zeros zeros_like int_shape ctc_batch_cost ctc_decode",
+})  # fmt: skip
+
 MIXED_PRECISION = advice_by_name({
     "Its name is Policy.": "DTypePolicy",
     "It is kerastorch.optimizers.LossScaleOptimizer; compile(precision='fp16') needs none.": "LossScaleOptimizer",
@@ -128,13 +142,9 @@ MIXED_PRECISION = advice_by_name({
 
 SAVING = advice_by_name({
     "A .kt file is a zip of JSON and safetensors, which other programs read.": "KerasFileEditor",
-    "Use custom_object_scope, and get_registered_name for the name of a class.":
-        "get_custom_objects get_registered_object",
     "It is a method: model.save(path).": "save_model",
     "It is a method: model.save_weights(path).": "save_weights",
     "It is a method: model.load_weights(path).": "load_weights",
-    "model.save(path) stores the whole model. One object is described by get_config() and made by from_config().":
-        "deserialize_keras_object serialize_keras_object",
 })  # fmt: skip
 
 EXPORT = advice_by_name({
@@ -144,11 +154,8 @@ EXPORT = advice_by_name({
 _LOGGING = "fit, evaluate and predict have verbose=0, verbose=1 and verbose=2."
 UTILS = advice_by_name({
     "It is in kerastorch.saving.":
-        "CustomObjectScope custom_object_scope get_registered_name register_keras_serializable",
-    "Pass custom_objects= to load_model, or use kerastorch.saving.custom_object_scope.":
-        "get_custom_objects get_registered_object",
-    "model.save(path) stores the whole model. One object is described by get_config() and made by from_config().":
-        "deserialize_keras_object serialize_keras_object",
+        "CustomObjectScope custom_object_scope deserialize_keras_object get_custom_objects get_registered_name "
+        "get_registered_object register_keras_serializable serialize_keras_object",
     "Use the layers Normalization, Discretization, StringLookup and Concatenate. See the guide 'Tabular data'.":
         "FeatureSpace",
     "fit shows a bar by itself; in a loop of your own use tqdm.": "Progbar",

@@ -13,8 +13,9 @@ from kerastorch.constraints import Constraint
 from kerastorch.core.absent_names import absent_name
 from kerastorch.core.keras_names import TOP_LEVEL
 from kerastorch.initializers import Initializer
-from kerastorch.keras import aliases, backend, config, layers, models
+from kerastorch.keras import aliases, backend, config, layers, mixed_precision, models, saving, utils
 from kerastorch.keras.door import keras_class
+from kerastorch.keras.mixed_precision import DTypePolicy
 from kerastorch.keras.variable import Variable
 from kerastorch.layers import Layer as BaseLayer
 from kerastorch.losses import Loss
@@ -29,11 +30,50 @@ from kerastorch.version import __version__
 
 Layer = keras_class(BaseLayer)
 
+
+def version() -> str:
+    """Return the version of kerastorch."""
+    return __version__
+
+
 __all__ = [
-    "Constraint", "Initializer", "Input", "KerasTensor", "Layer", "Loss", "Metric", "Model", "Optimizer", "Regularizer",
-    "Sequential", "Variable", "__version__", "activations", "backend", "callbacks", "config", "constraints", "datasets",
-    "distribution", "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
-    "preprocessing", "random", "regularizers", "saving", "utils",
+    "Constraint",
+    "DTypePolicy",
+    "Initializer",
+    "Input",
+    "KerasTensor",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Model",
+    "Optimizer",
+    "Regularizer",
+    "Sequential",
+    "Variable",
+    "__version__",
+    "activations",
+    "backend",
+    "callbacks",
+    "config",
+    "constraints",
+    "datasets",
+    "distribution",
+    "export",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "mixed_precision",
+    "models",
+    "ops",
+    "optimizers",
+    "preprocessing",
+    "random",
+    "regularizers",
+    "saving",
+    "utils",
+    "version",
+    "wrappers",
 ]  # fmt: skip
 
 aliases.install()

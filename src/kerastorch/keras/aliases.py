@@ -8,16 +8,42 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
+
+from kerastorch.keras import serialize
 
 MODULES = (
-    "activations", "callbacks", "constraints", "datasets", "distribution", "initializers", "losses", "metrics",
-    "mixed_precision", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "utils",
+    "activations", "callbacks", "constraints", "datasets", "distribution", "export", "initializers", "losses",
+    "metrics", "ops", "optimizers", "preprocessing", "random", "regularizers", "wrappers",
 )  # fmt: skip
 _PREFIX = "kerastorch.keras."
+_OTHER_NAMES = {"activations": {"swish": "silu", "hard_swish": "hard_silu"}}
+
+
+class ExtendedModule(ModuleType):
+    """A module of kerastorch with the functions that it has only behind Keras' paths.
+
+    Args:
+        base: The module.
+        added: The functions by name.
+    """
+
+    def __init__(self, base: ModuleType, added: dict[str, Any]) -> None:
+        super().__init__(_PREFIX + base.__name__.partition(".")[2], base.__doc__)
+        self._base = base
+        self.__all__ = sorted({*dir(base), *added})
+        self.__dict__.update(added)
+
+    def __getattr__(self, name: str) -> Any:
+        path = self.__name__.removeprefix(_PREFIX) + f".{name}"
+        return importlib.import_module(_PREFIX + path) if path in serialize.MODULES else getattr(self._base, name)
+
+    def __dir__(self) -> list[str]:
+        return self.__all__
 
 
 class AliasFinder(MetaPathFinder, Loader):
-    """Finds the modules of `MODULES`, and those in them, under Keras' paths; each is that of kerastorch itself."""
+    """Finds the modules of `MODULES`, and those in them, under Keras' paths."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -29,7 +55,12 @@ class AliasFinder(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Put the module of kerastorch in the place of a new one, so that no file runs twice."""
-        sys.modules[module.__name__] = importlib.import_module(f"kerastorch.{module.__name__.removeprefix(_PREFIX)}")
+        name = module.__name__.removeprefix(_PREFIX)
+        base = importlib.import_module(f"kerastorch.{name}")
+        if name in serialize.MODULES:
+            others = {other: getattr(base, own) for other, own in _OTHER_NAMES.get(name, {}).items()}
+            base = ExtendedModule(base, {**serialize.functions_of(base), **others})
+        sys.modules[module.__name__] = base
 
 
 def install() -> None:

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from kerastorch import config
 from kerastorch.keras.image_format import image_data_format, set_image_data_format
+from kerastorch.keras.mixed_precision import dtype_policy, set_dtype_policy
 
-__all__ = ["backend", "epsilon", "floatx", "image_data_format", "set_image_data_format", *config.__all__]
+__all__ = [
+    "backend", "dtype_policy", "epsilon", "floatx", "image_data_format", "set_backend", "set_dtype_policy",
+    "set_floatx", "set_image_data_format", *config.__all__,
+]  # fmt: skip
 
 
 def backend() -> str:
@@ -29,6 +33,35 @@ def floatx() -> str:
     import torch
 
     return str(torch.get_default_dtype()).removeprefix("torch.")
+
+
+def set_floatx(value: str) -> None:
+    """Set the dtype of new weights and tensors, torch's default dtype.
+
+    Args:
+        value: `"float16"`, `"bfloat16"`, `"float32"` or `"float64"`.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    import torch
+
+    if value not in ("float16", "bfloat16", "float32", "float64"):
+        raise ValueError(f"floatx must be 'float16', 'bfloat16', 'float32' or 'float64', got {value!r}.")
+    torch.set_default_dtype(getattr(torch, value))
+
+
+def set_backend(backend: str) -> None:
+    """Do nothing for `"torch"`, which is the only backend.
+
+    Args:
+        backend: The name.
+
+    Raises:
+        ValueError: It is another one.
+    """
+    if backend != "torch":
+        raise ValueError(f"The only backend is 'torch', got {backend!r}.")
 
 
 def __dir__() -> list[str]:

@@ -6,9 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from kerastorch import layers
 from kerastorch.keras.door import keras_class
+from kerastorch.keras.serialize import functions_of
 from kerastorch.symbolic.input import Input
 
-__all__ = ["Input", *(name for name in layers.__all__ if name != "Input")]
+_OTHER_NAMES = {
+    "Convolution1D": "Conv1D",
+    "Convolution2D": "Conv2D",
+    "Convolution3D": "Conv3D",
+    "Convolution1DTranspose": "Conv1DTranspose",
+    "Convolution2DTranspose": "Conv2DTranspose",
+    "Convolution3DTranspose": "Conv3DTranspose",
+    "SeparableConvolution1D": "SeparableConv1D",
+    "SeparableConvolution2D": "SeparableConv2D",
+}
+
+serialize, deserialize = functions_of(layers).values()
+
+__all__ = ["Input", *(name for name in layers.__all__ if name != "Input"), *_OTHER_NAMES, "deserialize", "serialize"]
 
 
 def __dir__() -> list[str]:
@@ -18,6 +32,8 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        found = getattr(layers, name)  # which says what there is instead of a name that does not exist
+        found = getattr(
+            layers, _OTHER_NAMES.get(name, name)
+        )  # which says what there is instead of a name that does not exist
         is_layer = isinstance(found, type) and issubclass(found, layers.Layer)
         return keras_class(found) if is_layer else found

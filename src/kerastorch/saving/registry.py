@@ -103,6 +103,27 @@ def known_objects() -> dict[str, Any]:
     return {**_REGISTERED, **_scope.get()}
 
 
+def get_custom_objects() -> dict[str, Any]:
+    """Return the registered classes and functions by name; entries that are added to the dict are registered.
+
+    >>> get_custom_objects()["docs>halve"] = lambda x: x / 2
+    >>> get_registered_object("docs>halve")(4)
+    2.0
+    >>> del get_custom_objects()["docs>halve"]
+    """
+    return _REGISTERED
+
+
+def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Return the class or function that is registered under a name, or `None`.
+
+    Args:
+        name: The name, with or without a package.
+        custom_objects: More classes and functions by name. Default none.
+    """
+    return find(name, {**known_objects(), **check_custom_objects(custom_objects)})
+
+
 def find(name: str, table: Mapping[str, Any]) -> Any:
     """Return the entry of `table` under `name`, or under its bare name without a package, as in Keras; else `None`."""
     return table[name] if name in table else table.get(name.rpartition(">")[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from kerastorch.core.traceback_filter import public_api
 from kerastorch.functional.functional_model import Functional
 from kerastorch.saving.deserializer import Reader
 from kerastorch.saving.functional_config import decode_functional, encode_functional
+from kerastorch.saving.keras_objects import serialize_keras_object
 from kerastorch.saving.registry import custom_object_scope, known_objects
 from kerastorch.saving.serializer import Writer
 
@@ -94,6 +96,39 @@ class SavingMixin(Functional):
             if trainable is False:
                 model.trainable = False
             return model
+
+    def to_json(self) -> str:
+        """Return the architecture as JSON, from which `kerastorch.keras.models.model_from_json` makes a new model.
+
+        Raises:
+            TypeError: A part of the model cannot be encoded.
+        """
+        return json.dumps(serialize_keras_object(self))
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Return what `compile` was given, from which `compile_from_config` compiles a model; `None` before `compile`.
+
+        Raises:
+            TypeError: An argument cannot be encoded, such as a `lambda`.
+        """
+        from kerastorch.saving.compile_config import encode_compile_args  # rarely used, so imported late
+
+        compiled: Any = self.__dict__.get("_trainer")
+        return None if compiled is None else encode_compile_args(compiled)
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile the model as another one was.
+
+        Args:
+            config: What `get_compile_config` of the other model returned.
+
+        Raises:
+            CheckpointError: A name in the config is not known.
+        """
+        from kerastorch.saving.compile_config import decode_compile_args
+
+        this: Any = self
+        this.compile(**decode_compile_args(config, self, known_objects(), "The config"))
 
     def _config(self) -> dict[str, Any]:
         """Return the encoded config without `trainable`; called with a `Writer` in use."""
