@@ -17,6 +17,7 @@ MODULES = (
     "metrics", "ops", "optimizers", "preprocessing", "random", "regularizers", "wrappers",
 )  # fmt: skip
 _PREFIX = "kerastorch.keras."
+_INNER = ("utils.bounding_boxes",)  # within modules that are files here
 _OTHER_NAMES = {"activations": {"swish": "silu", "hard_swish": "hard_silu"}}
 
 
@@ -50,7 +51,7 @@ class AliasFinder(MetaPathFinder, Loader):
     ) -> ModuleSpec | None:
         """Return the spec of an alias; `None` for other names."""
         name = fullname.removeprefix(_PREFIX)
-        is_alias = name != fullname and name.partition(".")[0] in MODULES
+        is_alias = name != fullname and (name.partition(".")[0] in MODULES or name in _INNER)
         return ModuleSpec(fullname, self) if is_alias else None
 
     def exec_module(self, module: ModuleType) -> None:
