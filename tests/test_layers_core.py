@@ -347,6 +347,18 @@ def test_functions_of_kerastorch_are_written_into_the_config_of_a_lambda():
     assert torch.equal(layer(torch.tensor([-1.0, 0.5, 3.0])), torch.tensor([0.0, 0.5, 1.0]))
 
 
+def test_the_reverse_direction_of_an_embedding_computes_in_its_own_dtype():
+    layer = ReversibleEmbedding(5, 4, reverse_dtype="float64")
+    y = torch.randn(2, 4)
+    layer(torch.tensor([1]))
+    logits = layer(y, reverse=True)
+    assert logits.dtype == torch.float64
+    torch.testing.assert_close(logits, y.double() @ layer.weight.double().T)
+    assert ReversibleEmbedding.from_config(layer.get_config()).reverse_dtype == torch.float64
+    with pytest.raises(ValueError, match="reverse_dtype must be a floating-point dtype"):
+        ReversibleEmbedding(5, 4, reverse_dtype="int32")
+
+
 class _OfDict(kt.layers.Layer):
     def build(self, input_shape):
         self.weight = self.add_weight((input_shape["a"][-1], input_shape["more"]["b"][-1]))

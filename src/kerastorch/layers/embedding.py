@@ -118,6 +118,8 @@ class ReversibleEmbedding(Embedding):
         embeddings_regularizer: Penalty on `weight`, added to the training loss. Default none.
         embeddings_constraint: Constraint that is applied to `weight` after each step. Default none.
         mask_zero: Whether 0 is padding; the mask of the output is then `True` for every other integer. Default `False`.
+        reverse_dtype: Dtype in which the reverse direction computes, as `"float32"` or a dtype of torch; `None`, the
+            default, for that of its input.
         logit_soft_cap: Bound `c` of the logits of the reverse direction, `c * tanh(y / c)`; `None`, the default, for
             no bound.
         name: Name of the layer. Default none.
@@ -142,6 +144,7 @@ class ReversibleEmbedding(Embedding):
         embeddings_regularizer: Any = None,
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
+        reverse_dtype: torch.dtype | str | None = None,
         logit_soft_cap: float | None = None,
         *,
         name: str | None = None,
@@ -158,6 +161,10 @@ class ReversibleEmbedding(Embedding):
             trainable=trainable,
         )
         self.tie_weights = tie_weights
+        found = getattr(torch, reverse_dtype, None) if isinstance(reverse_dtype, str) else reverse_dtype
+        if reverse_dtype is not None and not (isinstance(found, torch.dtype) and found.is_floating_point):
+            raise mismatch("reverse_dtype", reverse_dtype, "a floating-point dtype, as 'float32'")
+        self.reverse_dtype = found
         self.logit_soft_cap = None if logit_soft_cap is None else check_float("logit_soft_cap", logit_soft_cap, above=0)
 
     def build(self, input_shape: torch.Size) -> None:
@@ -169,5 +176,8 @@ class ReversibleEmbedding(Embedding):
     def forward(self, x: Tensor, reverse: bool = False) -> Tensor:
         if not reverse:
             return super().forward(x)
-        y = F.linear(x, self.weight if self.reverse_weight is None else self.reverse_weight)
+        weight: Tensor = self.weight if self.reverse_weight is None else self.reverse_weight
+        if self.reverse_dtype is not None:
+            x, weight = x.to(self.reverse_dtype), weight.to(self.reverse_dtype)
+        y = F.linear(x, weight)
         return y if self.logit_soft_cap is None else self.logit_soft_cap * torch.tanh(y / self.logit_soft_cap)
