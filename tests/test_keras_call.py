@@ -1,5 +1,8 @@
 """Layers and models written and called as in Keras: `call`, `training=`, arrays, and inputs of other dtypes."""
 
+import functools
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -357,3 +360,44 @@ def test_compile_takes_run_eagerly_and_auto_scale_loss():
         model.compile("sgd", "mse", run_eagerly=True, jit_compile=True)
     with pytest.raises(ValueError, match="auto_scale_loss=False"):
         model.compile("sgd", "mse", precision="fp16", auto_scale_loss=False)
+
+
+class _Plain(kt.layers.Layer):
+    def forward(self, x):
+        return x
+
+
+def _with_training(self, x, training=None):
+    return x + (2 if training else 1)
+
+
+def test_a_forward_that_is_replaced_after_a_call_is_given_training_if_it_takes_it(monkeypatch):
+    x, layer, other = torch.zeros(1), _Plain(), _Plain()
+    assert layer(x, training=True) == 0
+    layer.forward = lambda x, training=None: x + (20 if training else 10)
+    assert (layer(x, training=True), layer(x, training=False)) == (20, 10)
+    assert other(x, training=True) == 0
+    monkeypatch.setattr(_Plain, "forward", _with_training)
+    assert (other(x, training=True), other(x, training=False)) == (2, 1)
+    assert layer(x, training=True) == 20
+    del layer.forward
+    assert layer(x, training=True) == 2
+    other.forward = functools.partial(_with_training, other)  # no function, and is asked at each call
+    assert (other(x, training=True), other(x, training=False)) == (2, 1)
+
+
+def test_what_forward_takes_is_not_kept_longer_than_the_function():
+    def forward(x, training=None):
+        return x
+
+    layer, reference = _Plain(), weakref.ref(forward)
+    layer.forward = forward
+    layer(torch.zeros(1), training=True)
+    del layer.forward, forward
+    assert reference() is None
+
+
+def test_a_call_with_training_compiles():
+    layer = kt.layers.Dropout(0.5)
+    compiled = torch.compile(lambda x: layer(x, training=False) + 1, backend="eager")
+    assert torch.equal(compiled(torch.ones(3)), torch.full((3,), 2.0))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from types import FunctionType
 from typing import Any
 
+import torch
 from torch import nn
 
 from kerastorch.core.module_tree import module_within
@@ -68,6 +71,22 @@ def training_of_call(module: nn.Module, kwargs: dict[str, Any]) -> tuple[dict[st
     return kwargs, nullcontext() if training is None else mode_within_call(module, bool(training))
 
 
+# whether functions take `training`, since to read a signature takes longer than to run a small layer
+_answers: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+
+
 def _takes_training(module: nn.Module) -> bool:
-    parameters = inspect.signature(module_within(module).forward).parameters.values()
+    """Return whether `forward` of a module takes the argument `training`."""
+    forward = module_within(module).forward
+    function = getattr(forward, "__func__", forward)  # the same object for all instances of a class
+    if torch.compiler.is_compiling() or not isinstance(function, FunctionType):
+        return _has_training(forward)
+    answer = _answers.get(function)
+    if answer is None:
+        answer = _answers[function] = _has_training(forward)
+    return answer
+
+
+def _has_training(forward: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(forward).parameters.values()
     return any(one.name == "training" or one.kind is one.VAR_KEYWORD for one in parameters)
