@@ -330,7 +330,9 @@ def test_a_section_that_does_not_end_is_stopped_and_the_others_run(tmp_path):
     ]
 
 
-def test_the_command_prints_the_report_and_writes_json(tmp_path, capsys):
+def test_the_command_prints_the_report_and_writes_json(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "src")  # it was relative to another folder
     path = tmp_path / "one.py"
     path.write_text("import keras\n\nkeras.Sequential()\n\nkeras.nothing\n")
     assert main([str(path), "--json", str(tmp_path / "out.json")]) == 1

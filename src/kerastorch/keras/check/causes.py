@@ -28,7 +28,7 @@ _PATTERNS: list[tuple[str, Cause]] = [
         Cause(
             "modules of keras.src",
             "They are private to Keras. Import the public name, such as keras.layers.Dense.",
-            "keras-scripts.md",
+            "keras-scripts",
         ),
     ),
     (
@@ -36,7 +36,7 @@ _PATTERNS: list[tuple[str, Cause]] = [
         Cause(
             "keras.applications",
             "There are no pretrained models of Keras here. Use those of torchvision or timm with kt.Model(module).",
-            "transfer-learning.md",
+            "transfer-learning",
         ),
     ),
     (
@@ -44,16 +44,16 @@ _PATTERNS: list[tuple[str, Cause]] = [
         Cause(
             "tf.GradientTape",
             "Compute gradients with torch: loss.backward(), then v.value.grad or self.optimizer.apply.",
-            "custom-training.md",
+            "custom-training",
         ),
     ),
     (
         r"No module named 'tensorflow",
-        Cause("TensorFlow", "Write torch, keras.ops or NumPy in place of the functions of tf.", "keras-scripts.md"),
+        Cause("TensorFlow", "Write torch, keras.ops or NumPy in place of the functions of tf.", "keras-scripts"),
     ),
     (
         r"No module named 'jax|No module named 'flax",
-        Cause("JAX", "Write torch or keras.ops in place of jax.", "keras-scripts.md"),
+        Cause("JAX", "Write torch or keras.ops in place of jax.", "keras-scripts"),
     ),
     (r"EOFError: ", Cause("input()", "The check gives no input. Let the script work without it.")),
     (r"MemoryError|out of memory|can't allocate memory", Cause("memory", "Run it on a larger machine.")),
@@ -81,10 +81,10 @@ def cause_of(kind: str, message: str, source_line: str) -> Cause:
     missing = _MISSING_NAME.search(message)
     if missing:
         path, name, hint = missing.groups()
-        return Cause(f"keras{path}.{name}", hint, "from-keras.md")
+        return Cause(f"keras{path}.{name}", hint, "from-keras")
     missing = _MISSING_MODULE.search(message)
     if missing:
-        return Cause(f"keras.{missing[1]}", "", "from-keras.md")
+        return Cause(f"keras.{missing[1]}", "", "from-keras")
     attribute = _ATTRIBUTE.search(message)
     if attribute:
         return Cause(f"{attribute[1]}.{attribute[2]}")

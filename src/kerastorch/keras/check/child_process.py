@@ -77,7 +77,7 @@ class ChildProcess:
         )
         self._process = process
         threading.Thread(target=_read, args=(process, self._messages), daemon=True).start()
-        if self._next(_START) is None:
+        if "ready" not in (self._next(_START) or {}):
             self._stop()
             raise RuntimeError(f"The child process of the check did not start: {sys.executable} imports no kerastorch.")
         return process
@@ -117,6 +117,8 @@ def _end_group(group: int) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of the process: plots open no window, and relative paths of modules stay valid."""
-    paths = [str(Path(path).absolute()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    """Return the environment of the process, which imports this kerastorch; plots open no window."""
+    own = Path(__file__).parents[3]
+    given = [Path(path).absolute() for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    paths = [str(path) for path in (given if "site-packages" in own.parts else [own, *given])]
     return {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(paths)}

@@ -48,7 +48,7 @@ def _causes(causes: Stopped) -> list[str]:
         lines += ["", f"{cause.title}: {_counted(len(stopped), 'section')} in {_counted(number, 'script')}"]
         first = [pair for pair in stopped if pair[1].status != FOLLOWS] or stopped
         lines += [_example(path, section) for path, section in first[:3]]
-        advice = " ".join([cause.advice, f"See docs/guides/{cause.guide}." if cause.guide else ""]).strip()
+        advice = " ".join([cause.advice, f"See the guide {cause.guide}." if cause.guide else ""]).strip()
         if advice:
             lines += textwrap.wrap(advice, WIDTH, initial_indent="  -> ", subsequent_indent="     ")
     return lines
