@@ -14,7 +14,7 @@ from kerastorch.layers.base import Layer
 
 _CHANNELS = (1, 3, 4)  # gray images, RGB, RGB with transparency
 _MIN_SIZE = 5  # of height and width: after a few poolings, feature maps are as small as 1, 3 and 4
-_SPATIAL_AXES = {2: "height, width", 3: "depth, height, width"}
+SPATIAL_AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}  # by their number
 
 
 class ChannelsLastError(ValueError):
@@ -72,7 +72,7 @@ def warn_if_channels_first(layer: Layer, shape: Sequence[int]) -> None:
 def _message(layer: Layer, shape: Sequence[int], argument: str, leading: tuple[str, ...]) -> str:
     """Return the message for an input that looks channels-last: both orders, and how to fix it."""
     ndim, front = len(shape), ", ".join(leading)
-    axes = _SPATIAL_AXES[ndim - len(leading) - 1]
+    axes = SPATIAL_AXES[ndim - len(leading) - 1]
     last, first = ("'channels_last'", "'channels_first'") if argument == "data_format" else ("-1", "1")
     order = ", ".join(map(str, (*range(len(leading)), ndim - 1, *range(len(leading), ndim - 1))))
     sizes = ", ".join("None" if type(size) is int and size == -1 else str(size) for size in shape[1:])

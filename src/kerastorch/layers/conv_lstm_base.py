@@ -11,27 +11,25 @@ from torch.nn.utils.rnn import PackedSequence
 
 from kerastorch import activations
 from kerastorch.core.channel_tracking import Channels
-from kerastorch.core.errors import check_choice, check_float, check_int
+from kerastorch.core.errors import check_choice, check_int
 from kerastorch.layers.base import activation_name
-from kerastorch.layers.channels_check import warn_if_channels_last
-from kerastorch.layers.convolution import CONVOLUTIONS
+from kerastorch.layers.channels_check import SPATIAL_AXES, warn_if_channels_last
+from kerastorch.layers.convolution import CONVOLUTIONS, check_strides_or_dilation
 from kerastorch.layers.padding import fixed_padding, pad_input
-from kerastorch.layers.random_generator import RandomGenerator
 from kerastorch.layers.rnn import RecurrentBase
-from kerastorch.layers.rnn_options import SequenceOptions
+from kerastorch.layers.rnn_gates import _GatedLayer
+from kerastorch.layers.rnn_options import GateOptions
 from kerastorch.layers.scan import scan
 from kerastorch.layers.spatial import FORMATS, check_sizes
-from kerastorch.layers.weight_options import make_weight, set_weight_options
+from kerastorch.layers.weight_options import make_weight
 
 _N_GATES = 4
-_SPATIAL_AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 
 
-class _ConvLSTM(RecurrentBase):
+class _ConvLSTM(RecurrentBase, _GatedLayer):
     """LSTM in which convolutions replace the products with weights: gates i, f, g, o (Shi et al. 2015)."""
 
     spatial_rank: int
-    bias_initializer: Any
     takes_channels_last = False
 
     def __init__(
@@ -69,35 +67,21 @@ class _ConvLSTM(RecurrentBase):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        options = SequenceOptions.from_arguments(locals())
-        super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
+        options = GateOptions.from_arguments(locals())
+        super().__init__(options)
         rank = self.spatial_rank
         self.filters = check_int("filters", filters)
         self.kernel_size = check_sizes("kernel_size", kernel_size, rank)
         self.strides = check_sizes("strides", strides, rank)
         self.padding = check_choice("padding", padding, ("valid", "same"))
         self.dilation_rate = check_sizes("dilation_rate", dilation_rate, rank)
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(
-                f"{self.display_name()} takes strides or dilation_rate above 1, not both: "
-                f"strides={self.strides}, dilation_rate={self.dilation_rate}."
-            )
+        check_strides_or_dilation(self.display_name(), self.strides, self.dilation_rate)
         self.data_format_given = data_format is not None
         default = "channels_last" if rank == 1 else "channels_first"
         self.data_format = check_choice("data_format", data_format or default, FORMATS)
         self._is_channels_last = self.data_format == "channels_last"
         self.feature_axis = -1 if self._is_channels_last else -1 - rank
-        self.activation = activations.get(activation)
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.use_bias = use_bias
         self.unit_forget_bias = unit_forget_bias
-        set_weight_options(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
-        set_weight_options(self, "recurrent", recurrent_initializer, recurrent_regularizer, recurrent_constraint)
-        set_weight_options(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
-        self.dropout = check_float("dropout", dropout, least=0, below=1)
-        self.recurrent_dropout = check_float("recurrent_dropout", recurrent_dropout, least=0, below=1)
-        self._draws = RandomGenerator(seed)
-        self.seed = self._draws.seed
         self._set_options(options)
         self._span = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True))
 
@@ -128,7 +112,7 @@ class _ConvLSTM(RecurrentBase):
         return None if self.return_sequences else Channels(1, self.spatial_rank + 2, self.display_name())
 
     def _expected_axes(self) -> str:
-        spatial = _SPATIAL_AXES[self.spatial_rank]
+        spatial = SPATIAL_AXES[self.spatial_rank]
         order = f"{spatial}, channels" if self._is_channels_last else f"channels, {spatial}"
         return f"(batch, time, {order})"
 

@@ -34,6 +34,24 @@ def convolution_class(kind: type[nn.Module], **aliases: str) -> TorchClass:
     return TorchClass(kind, _ALIASES | aliases, decided_by=("activation",))
 
 
+def check_strides_or_dilation(name: str, strides: Sequence[int], dilation_rate: Sequence[int]) -> None:
+    """Raise an error for strides together with dilation, as Keras does.
+
+    Args:
+        name: Name of the layer, for the message.
+        strides: Step of the window on each axis.
+        dilation_rate: Distance between the elements of the window on each axis.
+
+    Raises:
+        ValueError: Both are above 1.
+    """
+    if max(strides) > 1 and max(dilation_rate) > 1:
+        raise ValueError(
+            f"{name} takes strides or dilation_rate above 1, not both: "
+            f"strides={strides}, dilation_rate={dilation_rate}."
+        )
+
+
 class Convolutional(Spatial):
     """Base of all convolutions: a window that moves over `rank` axes, then a bias and an activation.
 
@@ -86,16 +104,8 @@ class Convolutional(Spatial):
         return ("valid", "same")
 
     def check_strides(self) -> None:
-        """Raise an error for strides together with dilation, as Keras does.
-
-        Raises:
-            ValueError: Both are above 1.
-        """
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(
-                f"{self.display_name()} takes strides or dilation_rate above 1, not both: "
-                f"strides={self.strides}, dilation_rate={self.dilation_rate}."
-            )
+        """Raise an error for strides together with dilation, as Keras does."""
+        check_strides_or_dilation(self.display_name(), self.strides, self.dilation_rate)
 
     def store_in_channels(self, input_shape: Sequence[int]) -> int:
         """Set `in_channels` to the number of channels of an input shape, and return it.

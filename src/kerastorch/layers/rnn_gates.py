@@ -13,7 +13,7 @@ from kerastorch import activations
 from kerastorch.core.errors import check_float, check_int
 from kerastorch.layers.base import Layer, activation_name
 from kerastorch.layers.random_generator import RandomGenerator
-from kerastorch.layers.rnn_options import RecurrentOptions
+from kerastorch.layers.rnn_options import GateOptions, RecurrentOptions
 from kerastorch.layers.scan import list_of_sizes
 from kerastorch.layers.weight_options import make_weight, set_weight_options_from
 
@@ -21,7 +21,30 @@ from kerastorch.layers.weight_options import make_weight, set_weight_options_fro
 DropoutMasks = tuple[Tensor | None, Tensor | None]
 
 
-class _RecurrentWeights(Layer, ABC):
+class _GatedLayer(Layer):
+    """Layer with weights for its inputs and for its states, activations and dropout of both.
+
+    Args:
+        options: Constructor arguments of the layer or cell.
+    """
+
+    bias_initializer: Any
+
+    def __init__(self, options: GateOptions) -> None:
+        super().__init__(
+            name=options.name, trainable=options.trainable, activity_regularizer=options.activity_regularizer
+        )
+        self.activation = activations.get(options.activation)
+        self.recurrent_activation = activations.get(options.recurrent_activation)
+        self.use_bias = options.use_bias
+        set_weight_options_from(self, options, "kernel", "recurrent", "bias")
+        self.dropout = check_float("dropout", options.dropout, least=0, below=1)
+        self.recurrent_dropout = check_float("recurrent_dropout", options.recurrent_dropout, least=0, below=1)
+        self._draws = RandomGenerator(options.seed)
+        self.seed = self._draws.seed
+
+
+class _RecurrentWeights(_GatedLayer, ABC):
     """Layer with the weights of a recurrent layer, in the layout and gate order of torch.
 
     The weights of all gates are stacked along axis 0: `weight_ih` is `(n_gates * units, features)`, `weight_hh` is
@@ -34,21 +57,10 @@ class _RecurrentWeights(Layer, ABC):
     _n_gates = 1
     _suffix = ""  # of the weights' names, as in torch: "" in nn.LSTMCell, "_l0" in nn.LSTM
     state_size: int | list[int]
-    bias_initializer: Any
 
     def __init__(self, options: RecurrentOptions) -> None:
-        super().__init__(
-            name=options.name, trainable=options.trainable, activity_regularizer=options.activity_regularizer
-        )
+        super().__init__(options)
         self.units = check_int("units", options.units)
-        self.activation = activations.get(options.activation)
-        self.recurrent_activation = activations.get(options.recurrent_activation)
-        self.use_bias = options.use_bias
-        set_weight_options_from(self, options, "kernel", "recurrent", "bias")
-        self.dropout = check_float("dropout", options.dropout, least=0, below=1)
-        self.recurrent_dropout = check_float("recurrent_dropout", options.recurrent_dropout, least=0, below=1)
-        self._draws = RandomGenerator(options.seed)
-        self.seed = self._draws.seed
         self.state_size = self.output_size = self.units
 
     # --- weights ----------------------------------------------------------------------------------------------

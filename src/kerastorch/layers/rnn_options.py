@@ -21,14 +21,9 @@ class SequenceOptions(LayerOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecurrentOptions(SequenceOptions):
-    """Options of `SimpleRNN`, `LSTM`, `GRU` and their cells; `LSTM` and `GRU` document them.
+class GateOptions(SequenceOptions):
+    """Options of every layer and cell with weights for its inputs and for its states; `LSTM` documents them."""
 
-    A new option is added here, in the signatures of the classes that have it, and in the base class that reads it:
-    `_RecurrentWeights`, `_LSTMMath`, `_GRUMath` or `_FusedRNN`.
-    """
-
-    units: int
     activation: Any = "tanh"
     recurrent_activation: Any = None
     use_bias: bool = True
@@ -44,6 +39,17 @@ class RecurrentOptions(SequenceOptions):
     bias_constraint: Any = None
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
-    reset_after: bool = True
     seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentOptions(GateOptions):
+    """Options of `SimpleRNN`, `LSTM`, `GRU` and their cells; `LSTM` and `GRU` document them.
+
+    A new option is added here, in the signatures of the classes that have it, and in the base class that reads it:
+    `_RecurrentWeights`, `_LSTMMath`, `_GRUMath` or `_FusedRNN`.
+    """
+
+    units: int
+    reset_after: bool = True
     use_cudnn: Any = "auto"

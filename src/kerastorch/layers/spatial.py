@@ -10,10 +10,9 @@ from torch import Tensor
 from kerastorch.core.channel_tracking import Channels
 from kerastorch.core.errors import check_choice, check_int, mismatch
 from kerastorch.layers.base import Layer
-from kerastorch.layers.channels_check import warn_if_channels_last
+from kerastorch.layers.channels_check import SPATIAL_AXES, warn_if_channels_last
 
 FORMATS = ("channels_first", "channels_last")
-_SPATIAL_AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 
 
 class Spatial(Layer):
@@ -119,7 +118,7 @@ class Spatial(Layer):
 
     def expected_axes(self) -> str:
         """Return the names of the input's axes, as `"(batch, channels, height, width)"`, for messages."""
-        spatial = _SPATIAL_AXES[self.rank]
+        spatial = SPATIAL_AXES[self.rank]
         return f"(batch, {spatial}, channels)" if self._is_channels_last else f"(batch, channels, {spatial})"
 
     def other_format_advice(self) -> str:
