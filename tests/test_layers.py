@@ -390,13 +390,14 @@ def test_a_weight_that_does_not_learn_is_kept_but_gets_no_gradient():
     assert "factor" in layer.state_dict()
 
 
-def test_a_regularizer_of_a_weight_needs_the_name_of_the_attribute():
+def test_a_regularizer_of_a_weight_needs_no_name():
     class Nameless(Layer):
         def build(self, input_shape):
             self.factor = self.add_weight(input_shape[-1:], "ones", regularizer="l2")
 
-    with pytest.raises(ValueError, match="needs the name of the attribute, name="):
-        Nameless().ensure_built((2, 3))
+    layer = Nameless()
+    layer.ensure_built((2, 3))
+    assert set(layer.weight_regularizers) == {"factor"}
 
 
 # Flatten and Activation

@@ -123,15 +123,12 @@ def test_what_is_put_into_a_list_after_compile_is_found_when_it_trains(verb):
         getattr(model, verb)(X, Y)
 
 
-def test_weights_that_a_layer_keeps_in_a_list_are_found_when_it_is_built():
+def test_weights_that_a_layer_adds_to_a_list_are_registered_when_it_is_built():
     model = kt.Sequential([WeightsInALayer(), Dense(1)])
-    model.compile("adam", "mse")
-    with pytest.raises(ValueError, match=r"WeightsInALayer\.tower is a plain list .*torch\.nn\.ParameterList"):
-        model.fit(X, Y, verbose=0)
-    layer = WeightsInALayer()
-    layer(torch.ones(2, 3))
-    with pytest.raises(ValueError, match="ParameterList"):
-        torch.optim.SGD(layer.parameters(), lr=0.1)
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    assert [*model.state_dict()][:2] == ["0.weight", "0.weight_1"]
+    assert not torch.equal(model[0].tower[0], torch.ones(3))
 
 
 def test_the_cure_trains_counts_and_saves_all_of_it(tmp_path):

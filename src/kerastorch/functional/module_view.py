@@ -45,7 +45,7 @@ class ModuleView(WeightsMixin):
             self.__dict__[shared] = self.module_viewed.__dict__[shared]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)
         if self.module_viewed is not None:  # a copied graph has new dicts
             self._share()
 

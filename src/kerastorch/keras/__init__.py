@@ -13,7 +13,7 @@ from kerastorch.constraints import Constraint
 from kerastorch.core.absent_names import absent_name
 from kerastorch.core.keras_names import TOP_LEVEL
 from kerastorch.initializers import Initializer
-from kerastorch.keras import aliases, backend, config, layers, mixed_precision, models, saving, utils
+from kerastorch.keras import aliases, backend, config, layers, mixed_precision, models, saving, utils, weight_methods
 from kerastorch.keras.door import keras_class
 from kerastorch.keras.mixed_precision import DTypePolicy
 from kerastorch.keras.variable import Variable
@@ -77,6 +77,7 @@ __all__ = [
 ]  # fmt: skip
 
 aliases.install()
+weight_methods.install()
 for _name in aliases.MODULES:
     globals()[_name] = importlib.import_module(f"{__name__}.{_name}")
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kerastorch import activations, constraints, initializers, regularizers
+from kerastorch import activations, constraints, regularizers
 from kerastorch.constraints import Constraint
 from kerastorch.core.channel_tracking import Channels
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.serialization import Configurable, current_codec
 from kerastorch.core.torch_class import TorchClass, join_torch_class
 from kerastorch.core.torch_private import non_persistent_buffers
+from kerastorch.layers.added_weights import AddedWeight, initial_values, note_added, register_rest, take_added
+from kerastorch.layers.building import build_from_call, marks_built, to_plain_shape, to_size
 from kerastorch.module.base_module import added_losses
 from kerastorch.module.weights_mixin import WeightsMixin
 from kerastorch.regularizers import Regularizer, collect_penalties
@@ -70,10 +73,16 @@ class Layer(WeightsMixin, Configurable):
     supports_masking = False
     takes_channels_last = False
     _casts_inputs = True
+    _is_building = False
     axis_given = True
     keeps_axes = False
     torch_class: TorchClass | None = None
     _placement: Tensor
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = marks_built(vars(cls)["build"])  # type: ignore[method-assign]
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, activity_regularizer: Any = None) -> None:
         super().__init__()
@@ -87,16 +96,33 @@ class Layer(WeightsMixin, Configurable):
         self.trainable = trainable
         # an empty buffer follows .to(), .double() and .cuda(), so that its device and dtype are those of new parameters
         self.register_buffer("_placement", torch.empty(0), persistent=False)
-        self._build_hook = self.register_forward_pre_hook(_build_from_call, with_kwargs=True)
+        self._build_hook = self.register_forward_pre_hook(build_from_call, with_kwargs=True)
 
     # --- building ---------------------------------------------------------------------------------------------
 
+    @marks_built
     def build(self, input_shape: Any) -> None:
         """Create the parameters for inputs of a shape.
+
+        A call of it from outside builds the layer, as its first call does.
 
         Args:
             input_shape: Shape of the input, including the batch axis; -1 for each size that varies.
         """
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Return the shapes that the layer was built for, from which `build_from_config` builds one; `None` before."""
+        if self.built_on is None:
+            return None
+        return {"input_shape": self.built_on[0]} if len(self.built_on) == 1 else {"input_shapes": self.built_on}
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Build the layer for the shapes that `get_build_config` returned.
+
+        Args:
+            config: The config, or `{"input_shape": shape}`; sizes that vary are `None` or -1.
+        """
+        self.build(*(config["input_shapes"] if "input_shapes" in config else [config["input_shape"]]))
 
     def declare_input_shape(self, shape: Sequence[int | None]) -> None:
         """Let a `Sequential` that begins with this layer begin with an `Input` of a shape.
@@ -125,10 +151,15 @@ class Layer(WeightsMixin, Configurable):
         frozen = frozenset() if self.trainable else frozenset(self._parameters)
         parameters = inspect.signature(self.build).parameters.values()
         takes_all = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
-        self.build(*map(_to_size, input_shapes if takes_all else input_shapes[: len(parameters)]))
+        self._is_building = True
+        try:
+            self.build(*map(to_size, input_shapes if takes_all else input_shapes[: len(parameters)]))
+        finally:
+            self._is_building = False
+        register_rest(self)
         if current_codec() is None:  # a layer that is made from a file or a config was checked when it was first built
-            self.check_shapes(*map(_to_size, input_shapes))
-        self.built, self.built_on = True, tuple(map(_to_plain_shape, input_shapes))
+            self.check_shapes(*map(to_size, input_shapes))
+        self.built, self.built_on = True, tuple(map(to_plain_shape, input_shapes))
         self.weights_never_trained = frozenset(
             name
             for name, weight in self._parameters.items()
@@ -143,51 +174,52 @@ class Layer(WeightsMixin, Configurable):
 
     def add_weight(
         self,
-        shape: Any,
-        initializer: Any = "glorot_uniform",
+        shape: Any = (),
+        initializer: Any = None,
+        dtype: torch.dtype | str | None = None,
         *,
         regularizer: Any = None,
         constraint: Any = None,
         trainable: bool = True,
         name: str | None = None,
     ) -> nn.Parameter:
-        """Return a new parameter, which the caller assigns to an attribute.
+        """Return a new parameter, which the caller keeps in an attribute, or in a list or dict that is one.
 
         The layout is that of torch, `(out, in, ...)`.
 
         Args:
-            shape: Size of the parameter on each axis.
-            initializer: Name or callable that fills the parameter. Default Glorot uniform.
-            regularizer: Name or callable of a penalty on the parameter; needs `name`. Default none.
-            constraint: Name or callable that is applied to the parameter after each step; needs `name`. Default none.
+            shape: Size of the parameter on each axis. Default `()`, one number.
+            initializer: Name or callable that fills the parameter. Default Glorot uniform, or zeros for integers.
+            dtype: A dtype of torch or its name; integers are never trained. Default: that of the layer.
+            regularizer: Name or callable of a penalty on the parameter. Default none.
+            constraint: Name or callable that is applied to the parameter after each step. Default none.
             trainable: Whether the parameter is trained; `False` holds for every value of the layer's `trainable`.
                 Default `True`.
-            name: Name of the attribute. Default none.
+            name: Name of the parameter if it is kept in a list or dict. One that is kept in an attribute has the name
+                of the attribute. Default `weight`, numbered.
 
         Raises:
-            ValueError: A size is unknown, or a regularizer or constraint is given without `name`.
+            ValueError: A size or the dtype is unknown.
         """
         if any(size < 0 for size in shape):
             raise ValueError(
                 f"{type(self).__name__} needs a size for its parameters that the input leaves open: {tuple(shape)}. "
                 "Give Input a number there instead of None."
             )
-        if name is None and (regularizer is not None or constraint is not None):
-            raise ValueError("add_weight: a regularizer or constraint needs the name of the attribute, name=...")
-        codec = current_codec()
-        if codec is not None and not codec.initializes_weights:
-            weight = torch.zeros(tuple(shape), dtype=self._placement.dtype, device=self._placement.device)
-        else:
-            weight = torch.empty(tuple(shape), dtype=self._placement.dtype, device=self._placement.device)
-            with torch.no_grad():
-                initializers.get(initializer)(weight)
-        if name is not None:
-            penalty, constrained = regularizers.get(regularizer), constraints.get(constraint)
-            if penalty is not None:
-                self.weight_regularizers[name] = penalty
-            if constrained is not None:
-                self.weight_constraints[name] = constrained
-        return nn.Parameter(weight, requires_grad=trainable)
+        values = initial_values(tuple(shape), initializer, dtype, self._placement)
+        weight = nn.Parameter(values, requires_grad=trainable and values.is_floating_point())
+        penalty, constrained = regularizers.get(regularizer), constraints.get(constraint)
+        note_added(self, AddedWeight(weakref.ref(weight), name, penalty, constrained))
+        return weight
+
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """Register a parameter, as torch does; one from `add_weight` has its regularizer and constraint."""
+        super().register_parameter(name, param)
+        added = None if param is None else take_added(self, param)
+        if added is not None and added.regularizer is not None:
+            self.weight_regularizers[name] = added.regularizer
+        if added is not None and added.constraint is not None:
+            self.weight_constraints[name] = added.constraint
 
     @overridable_property
     def losses(self) -> list[Tensor]:
@@ -266,7 +298,7 @@ class Layer(WeightsMixin, Configurable):
         return None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)
         join_torch_class(self)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
@@ -283,62 +315,6 @@ class Layer(WeightsMixin, Configurable):
 
     def extra_repr(self) -> str:
         return "" if self.built else "unbuilt"
-
-
-def _to_size(shape: Any) -> Any:
-    """Return a shape as `torch.Size`, or shapes in a sequence or a dict; -1 is a size that varies."""
-    if isinstance(shape, Mapping):
-        return {name: _to_size(one) for name, one in shape.items()}
-    if shape and isinstance(shape[0], (tuple, list)):
-        return tuple(map(_to_size, shape))
-    return torch.Size(-1 if size is None else size for size in shape)
-
-
-def _to_plain_shape(shape: Any) -> Any:
-    """Return a shape, or shapes in a sequence or a dict, as tuples; -1 is a size that varies or is a symbol."""
-    if isinstance(shape, Mapping):
-        return {name: _to_plain_shape(one) for name, one in shape.items()}
-    if isinstance(shape, (tuple, list)):
-        return tuple(map(_to_plain_shape, shape))
-    return shape if type(shape) is int else -1
-
-
-def _build_from_call(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Build a layer for the inputs of its first call; a forward pre-hook.
-
-    Raises:
-        TypeError: The first input is no tensor or list of tensors; or it is a list, and the layer takes a tensor.
-    """
-    assert isinstance(layer, Layer)
-    shapes = [_shape_of(value) for value in (*args, *kwargs.values())]
-    first = next(iter((*args, *kwargs.values())), None)
-    if not shapes or shapes[0] is None:
-        entry = first[0] if isinstance(first, (tuple, list)) and first else first
-        advice = " TextVectorization turns texts into numbers; put it in front." if isinstance(entry, str) else ""
-        raise TypeError(f"{type(layer).__name__} takes a tensor, got {type(first).__name__}.{advice}")
-    try:
-        layer.ensure_built(*(shape for shape in shapes if shape is not None))
-    except TypeError as error:
-        if not isinstance(first, (tuple, list)):
-            raise
-        raise TypeError(
-            f"{type(layer).__name__} takes a tensor, got a {type(first).__name__} of {len(first)} tensors. To join "
-            "them, put Concatenate() or another merging layer in front."
-        ) from error
-
-
-def _shape_of(value: Any) -> Any:
-    """Return the shape of a tensor, the shapes in a list or a dict of tensors, or `None` for other arguments."""
-    if isinstance(value, nn.utils.rnn.PackedSequence):
-        return (-1, -1, *value.data.shape[1:])
-    if isinstance(value, Tensor):
-        return value.shape
-    if isinstance(value, (tuple, list)) and value and all(isinstance(entry, Tensor) for entry in value):
-        return tuple(entry.shape for entry in value)
-    if isinstance(value, Mapping):
-        shapes = {name: _shape_of(one) for name, one in value.items()}
-        return {name: shape for name, shape in shapes.items() if shape is not None} or None
-    return None
 
 
 def activation_name(activation: Any) -> str:

@@ -17,6 +17,7 @@ from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.sharded_modules import reshard
 from kerastorch.module.base_module import BaseModule
 from kerastorch.module.unregistered_modules import check_registered
+from kerastorch.module.weight_owners import note_owner
 
 
 class WeightsMixin(BaseModule):
@@ -139,6 +140,14 @@ class WeightsMixin(BaseModule):
         """Register a parameter, as torch does; it may have the name of an overridable property."""
         with _name_freed(self, name, self._parameters):
             super().register_parameter(name, param)
+        if param is not None:
+            note_owner(param, self, name)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        for name, weight in self._parameters.items():
+            if weight is not None:
+                note_owner(weight, self, name)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Register a buffer, as torch does; it may have the name of an overridable property."""

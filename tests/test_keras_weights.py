@@ -1,0 +1,247 @@
+"""Weights as Keras' scripts use them: `add_weight`, `build`, and the methods of variables."""
+
+import copy
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import kerastorch as kt
+import kerastorch.keras as keras
+
+X = torch.rand(4, 3, generator=torch.Generator().manual_seed(0))
+
+
+def dense():
+    layer = keras.layers.Dense(2)
+    layer(X)
+    return layer
+
+
+# --- methods ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [lambda: dense().weight, lambda: nn.Linear(3, 2).weight], ids=["own", "torch"])
+def test_weights_have_the_methods_of_variables(make):
+    weight = make()
+    assert type(weight) is nn.Parameter
+    before = weight.numpy()
+    weight.assign(np.ones((2, 3)))
+    assert torch.equal(weight, torch.ones(2, 3))
+    assert not np.array_equal(before, weight.numpy())  # it is a copy
+    assert weight.assign_add(1.0) is weight
+    weight.assign_sub(torch.full((2, 3), 0.5))
+    np.testing.assert_array_equal(weight.numpy(), np.full((2, 3), 1.5))
+    np.testing.assert_array_equal(np.asarray(weight), np.full((2, 3), 1.5))
+    assert weight.requires_grad
+    (weight * 2).sum().backward()
+    assert torch.equal(weight.value.grad, torch.full((2, 3), 2.0))
+
+
+@pytest.mark.parametrize("value", [np.ones(3), 1.0, torch.ones(3, 2)])
+def test_a_value_of_another_shape_is_an_error(value):
+    with pytest.raises(ValueError, match=r"A weight of shape \(2, 3\) was assigned a value of"):
+        dense().weight.assign(value)
+
+
+def test_halves_become_arrays():
+    weight = nn.Parameter(torch.ones(2, dtype=torch.bfloat16))
+    assert weight.numpy().dtype == np.float32
+
+
+def test_weights_stay_parameters_in_copies_and_pickles():
+    layer = dense()
+    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert type(again.weight) is nn.Parameter
+        again.weight.assign(torch.zeros(2, 3))
+        assert layer.weight.abs().sum() > 0
+        assert again.weight.name == "kernel"
+
+
+def test_weights_are_compiled():
+    layer = dense()
+    compiled = torch.compile(lambda x: x @ layer.weight.value.T, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(X), X @ layer.weight.T)
+
+
+def test_weights_have_names_and_paths():
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(3, name="first"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(3),
+            keras.layers.Dense(2),
+        ]
+    )
+    names = [one.name for one in model.trainable_weights]
+    assert names == ["kernel", "bias", "gamma", "beta", "kernel", "bias", "kernel", "bias"]
+    paths = [one.path for one in model.trainable_weights]
+    assert paths[:2] == ["first/kernel", "first/bias"]
+    assert len(set(paths)) == len(paths)
+    assert [one.path for one in model.trainable_weights] == paths
+    assert nn.Linear(2, 2).weight.path is None
+    table = keras.layers.Embedding(4, 2)
+    table.build((None, 3))
+    assert table.weight.name == "embeddings"
+
+
+def test_a_step_of_keras_for_torch_trains():
+    layer = dense()
+    plain = copy.deepcopy(layer)
+    optimizer = keras.optimizers.SGD(0.5)(layer.parameters())
+    layer(X).square().sum().backward()
+    gradients = [one.value.grad for one in layer.trainable_weights]
+    with torch.no_grad():
+        optimizer.apply(gradients, layer.trainable_weights)
+    other = torch.optim.SGD(plain.parameters(), 0.5)
+    plain(X).square().sum().backward()
+    other.step()
+    torch.testing.assert_close(layer.weight, plain.weight)
+
+
+# --- add_weight -------------------------------------------------------------------------------------------------
+
+
+class Scales(keras.layers.Layer):
+    """Weights in an attribute of another name, a list, a dict, and a counter."""
+
+    def build(self, input_shape):
+        size = (input_shape[-1],)
+        self.factor = self.add_weight(shape=size, initializer="ones", regularizer=keras.regularizers.L2(0.5), name="w")
+        self.shifts = [self.add_weight(shape=size, initializer="zeros", name=f"shift_{n}") for n in range(2)]
+        self.more = {"scale": self.add_weight(initializer="ones", constraint="non_neg")}
+        self.calls = self.add_weight(dtype="int32", trainable=False)
+        self.built = True
+
+    def call(self, x):
+        self.calls.assign_add(1)
+        return (x * self.factor + sum(self.shifts)) * self.more["scale"]
+
+
+def test_weights_are_tracked_wherever_they_are_kept(tmp_path):
+    layer = Scales()
+    model = keras.Sequential([keras.Input((3,)), layer])
+    names = ["factor", "calls", "shift_0", "shift_1", "weight"]
+    assert [name for name, _ in layer.named_parameters()] == names
+    assert [tuple(one.shape) for one in layer.trainable_weights] == [(3,), (3,), (3,), ()]
+    assert layer.calls.dtype is torch.int32
+    before = int(layer.calls)
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.fit(X, torch.zeros(4, 3), verbose=0)
+    assert int(layer.calls) > before
+    assert layer.shifts[0].abs().sum() > 0
+    model.save_weights(tmp_path / "w.safetensors")
+    again = keras.Sequential([keras.Input((3,)), Scales()])
+    again.load_weights(tmp_path / "w.safetensors")
+    torch.testing.assert_close(again.eval()(X), model.eval()(X))
+    copied = copy.deepcopy(model)
+    assert copied.layers[0].shifts[0] is copied.layers[0].shift_0
+
+
+def test_a_regularizer_belongs_to_the_weight_and_not_to_its_name():
+    layer = Scales()
+    layer(X)
+    (penalty,) = layer.losses
+    assert penalty.item() == pytest.approx(0.5 * 3)
+    assert set(layer.weight_regularizers) == {"factor"}
+    assert set(layer.weight_constraints) == {"weight"}
+
+
+def test_a_weight_that_is_dropped_or_belongs_to_another_layer_is_not_registered():
+    class Gives(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = keras.layers.Identity()
+
+        def build(self, input_shape):
+            self.add_weight(shape=(3,))
+            self.inner.factor = self.add_weight(shape=(3,), initializer="ones")
+
+        def call(self, x):
+            return x * self.inner.factor
+
+    layer = Gives()
+    layer(X)
+    assert [name for name, _ in layer.named_parameters()] == ["inner.factor"]
+
+
+def test_weights_are_made_in_the_constructor_too():
+    class Total(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.total = self.add_weight(shape=(3,), initializer="zeros", trainable=False, name="total")
+
+        def call(self, x):
+            self.total.assign_add(x.sum(0))
+            return self.total
+
+    layer = Total()
+    torch.testing.assert_close(layer(X), X.sum(0))
+    assert layer.trainable_weights == []
+    with pytest.raises(ValueError, match="dtype must be a dtype of torch or its name"):
+        Total().add_weight(dtype="string")
+
+
+def test_integers_begin_with_zeros_and_are_not_trained():
+    class Counts(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.seen = self.add_weight(shape=(2,), dtype=torch.int64)
+
+    assert torch.equal(Counts().seen, torch.zeros(2, dtype=torch.int64))
+    assert not Counts().seen.requires_grad
+
+
+# --- build ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "layer", [keras.layers.Dense(2), keras.layers.LSTM(2), keras.layers.BatchNormalization(), Scales()]
+)
+def test_build_builds_a_layer(layer):
+    shape = (None, 5, 3)
+    layer.build(shape)
+    assert layer.built
+    before = layer.get_weights()
+    layer.eval()(torch.ones(2, 5, 3))
+    layer.build(shape)
+    for one, other in zip(before, layer.get_weights(), strict=True):
+        if one.dtype == np.float32:
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_layer_builds_its_inner_layers():
+    class Outer(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = keras.layers.Dense(2)
+
+        def build(self, input_shape):
+            self.inner.build(input_shape)
+            super().build(input_shape)
+
+        def call(self, x):
+            return self.inner(x)
+
+    layer = Outer()
+    layer.build((None, 3))
+    assert [tuple(one.shape) for one in layer.weights] == [(2, 3), (2,)]
+
+
+@pytest.mark.parametrize("shapes", [[(None, 3)], [(None, 4, 3), (None, 5, 3)]])
+def test_a_layer_is_built_from_the_config_of_another(shapes):
+    make = kt.layers.Dense if len(shapes) == 1 else kt.layers.Attention
+    arguments = {"units": 2} if len(shapes) == 1 else {"use_scale": True}
+    layer, again = make(**arguments), make(**arguments)
+    assert layer.get_build_config() is None
+    if len(shapes) == 1:
+        layer.build(shapes[0])
+    else:
+        layer.build(shapes)
+    again.build_from_config(json.loads(json.dumps(layer.get_build_config())))
+    assert [one.shape for one in again.weights] == [one.shape for one in layer.weights]
+    assert again.get_build_config() == layer.get_build_config()
