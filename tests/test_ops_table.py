@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch.utils import _pytree as pytree
 
 import kerastorch as kt
 
@@ -237,3 +238,45 @@ def test_an_operation_takes_a_batch_whose_size_varies(name):
     data = torch.linspace(-2, 2, 20).reshape(5, 4)
     torch.testing.assert_close(kt.Model(x, result)(data), function(name)(data), equal_nan=True)
     assert result.ndim == 0 or result.shape[0] is not None
+
+
+# results that depend on values, so that tensors without values have none
+NEEDS_VALUES = {
+    "bincount", "convert_to_numpy", "ctc_decode", "ctc_loss", "histogram", "nonzero", "repeat", "segment_sum", "unique",
+    "where",
+}  # fmt: skip
+
+
+def _devices(value):
+    return {one.device.type for one in pytree.tree_leaves(value) if isinstance(one, torch.Tensor)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_new_tensors_are_on_the_device_of_the_arguments(name):
+    for key in BY_NAME[name]:
+        args, kwargs = arguments(key)
+        if not _devices((args, kwargs)) or VALUES[key] is None:
+            continue
+        with torch.device("meta"):  # torch's default device, on which no tensor may be made
+            assert _devices(function(name)(*args, **kwargs)) <= {"cpu"}, key
+        args, kwargs = pytree.tree_map_only(torch.Tensor, lambda one: one.to("meta"), (args, kwargs))
+        try:
+            found = function(name)(*args, **kwargs)
+        except (NotImplementedError, RuntimeError):
+            assert name in NEEDS_VALUES, key
+        else:
+            assert _devices(found) <= {"meta"}, key
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_random_numbers_are_drawn_on_the_device_of_the_arguments(seed):
+    x, p, n = torch.rand(4, 3), torch.rand(4) + 0.1, torch.full((4,), 5.0)
+    draws = kt.random
+    with torch.device("meta"):
+        found = [
+            draws.dropout(x, 0.5, seed=seed), draws.shuffle(x, seed=seed), draws.categorical(x, 3, seed=seed),
+            draws.binomial((4,), n, p.clamp_max(1), seed=seed), draws.beta((4,), p, p, seed=seed),
+            draws.gamma((4,), p, seed=seed),
+        ]  # fmt: skip
+        assert isinstance(draws.SeedGenerator().seed, int)
+    assert _devices(found) == {"cpu"}

@@ -29,7 +29,7 @@ class SeedGenerator(RandomGenerator):
 
     def __init__(self, seed: int | None = None, name: str | None = None) -> None:
         self.name = name
-        super().__init__(_checked(torch.randint(2**31, ()).item() if seed is None else seed))
+        super().__init__(_checked(torch.randint(2**31, (), device="cpu").item() if seed is None else seed))
 
     @property
     def state(self) -> Tensor:

@@ -55,7 +55,7 @@ def map_coordinates(
         fill_value: The value outside, for `"constant"`.
     """
     x = to_tensor(inputs)
-    places = to_tensors(*coordinates)
+    _, *places = to_tensors(x, *coordinates)
     if len(places) != x.ndim:
         raise ValueError(f"map_coordinates takes coordinates for each of {x.ndim} axes, got {len(places)}.")
     if order not in (0, 1):

@@ -71,11 +71,11 @@ def ctc_decode(
         _beam_search(rows[:length].tolist(), beam_width, top_paths, mask_index)
         for rows, length in zip(logs, lengths.tolist(), strict=True)
     ]
-    labels = torch.full((top_paths, *inputs.shape[:2]), -1, dtype=torch.int32)
-    scores = torch.full((len(found), top_paths), -torch.inf, dtype=inputs.dtype)
+    labels = torch.full((top_paths, *inputs.shape[:2]), -1, dtype=torch.int32, device="cpu")
+    scores = torch.full((len(found), top_paths), -torch.inf, dtype=inputs.dtype, device="cpu")
     for row, paths in enumerate(found):
         for rank, (path, score) in enumerate(paths):
-            labels[rank, row, : len(path)] = torch.tensor(path, dtype=torch.int32)
+            labels[rank, row, : len(path)] = torch.tensor(path, dtype=torch.int32, device="cpu")
             scores[row, rank] = score
     return labels.to(inputs.device), scores.to(inputs.device)
 

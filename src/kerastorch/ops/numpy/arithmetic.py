@@ -160,4 +160,4 @@ def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan:
 @op
 def allclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Return whether all elements are close; arguments as in `isclose`."""
-    return isclose(to_tensor(x1), x2, rtol, atol, equal_nan).all()
+    return isclose(x1, x2, rtol, atol, equal_nan).all()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.ops.conversion import as_float, axes_of, floatx, result_type, to_tensor
+from kerastorch.ops.conversion import as_float, axes_of, device_of, floatx, result_type, to_tensor
 from kerastorch.ops.makers import reduction
 from kerastorch.ops.numpy import reductions
 from kerastorch.ops.recording import op
@@ -108,7 +108,9 @@ def nanquantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdi
 @op
 def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return percentiles over axes, without NaN."""
-    return reductions.quantiles(torch.nanquantile, x, to_tensor(q, floatx()) / 100, axis, method, keepdims)
+    return reductions.quantiles(
+        torch.nanquantile, x, to_tensor(q, floatx(), device_of(x, q)) / 100, axis, method, keepdims
+    )
 
 
 @op

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.ops.conversion import as_float, axes_of, floatx, result_type, to_dtype, to_tensor, to_tensors
+from kerastorch.ops.conversion import as_float, axes_of, device_of, floatx, result_type, to_dtype, to_tensor, to_tensors
 from kerastorch.ops.makers import reduction
 from kerastorch.ops.recording import op
 
@@ -230,7 +230,7 @@ def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
 @op
 def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return percentiles over axes: quantiles of `q / 100`; arguments as in `quantile`."""
-    return quantiles(torch.quantile, x, to_tensor(q, floatx()) / 100, axis, method, keepdims)
+    return quantiles(torch.quantile, x, to_tensor(q, floatx(), device_of(x, q)) / 100, axis, method, keepdims)
 
 
 @op

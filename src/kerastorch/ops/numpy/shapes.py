@@ -52,7 +52,8 @@ def ndim(x: Any) -> int:
 @op
 def size(x: Any) -> Tensor:
     """Return the number of elements, as a tensor."""
-    return torch.full((), to_tensor(x).numel(), dtype=torch.int64)
+    x = to_tensor(x)
+    return torch.full((), x.numel(), dtype=torch.int64, device=x.device)
 
 
 @op
