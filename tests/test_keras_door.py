@@ -56,10 +56,10 @@ def test_scripts_find_keras_names():
     from kerastorch.keras.losses import Loss
     from kerastorch.keras.optimizers import Adam
     from kerastorch.keras.preprocessing.sequence import pad_sequences
-    from kerastorch.keras.utils import to_categorical
 
     from kerastorch.keras.layers import Conv2D, Dense, Layer
     from kerastorch.keras.models import Sequential, load_model
+    from kerastorch.keras.utils import to_categorical
 
     assert (Loss, Adam, Sequential, load_model) == (kt.losses.Loss, kt.optimizers.Adam, kt.Sequential, kt.load_model)
     assert pad_sequences([[1], [1, 2]]).tolist() == [[0, 1], [1, 2]]

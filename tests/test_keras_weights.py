@@ -245,3 +245,67 @@ def test_a_layer_is_built_from_the_config_of_another(shapes):
     again.build_from_config(json.loads(json.dumps(layer.get_build_config())))
     assert [one.shape for one in again.weights] == [one.shape for one in layer.weights]
     assert again.get_build_config() == layer.get_build_config()
+
+
+# --- names and layouts of Keras ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "expected"),
+    [
+        (keras.layers.Dense(2, "relu"), (1, 3), (3, 2)),
+        (keras.layers.Dense(2), (1, 3), (3, 2)),
+        (keras.layers.Conv1D(4, 2), (1, 6, 3), (2, 3, 4)),
+        (keras.layers.Conv2D(4, (2, 1)), (1, 6, 5, 3), (2, 1, 3, 4)),
+        (keras.layers.Conv2DTranspose(4, (2, 1)), (1, 6, 5, 3), (2, 1, 4, 3)),
+    ],
+)
+def test_a_kernel_has_the_layout_of_keras(layer, shape, expected):
+    x = torch.rand(shape)
+    layer(x)
+    assert tuple(layer.kernel.shape) == expected
+    assert layer.kernel.numpy().shape == expected
+    values = np.random.default_rng(0).random(expected).astype("float32")
+    layer.kernel.assign(values)
+    np.testing.assert_array_equal(layer.kernel.numpy(), values)
+    np.testing.assert_array_equal(np.moveaxis(values, (-2, -1), (1, 0)), layer.weight.numpy())
+    layer.kernel.assign_add(1.0 + np.zeros(expected))
+    layer.kernel.assign_sub(np.full(expected, 0.5))
+    np.testing.assert_allclose(layer.kernel.numpy(), values + 0.5, rtol=1e-6)
+    with pytest.raises(ValueError, match="was assigned a value of"):
+        layer.kernel.assign(np.ones(expected[::-1]))
+    (layer.kernel * 2).sum().backward()
+    assert torch.equal(layer.weight.grad, torch.full_like(layer.weight, 2.0))
+    assert type(layer.kernel * 2) is torch.Tensor
+    assert type(layer.weight) is nn.Parameter
+
+
+def test_a_kernel_computes_what_the_layer_does():
+    layer = dense()
+    torch.testing.assert_close(keras.ops.matmul(X, layer.kernel) + layer.bias, layer(X))
+
+
+def test_weights_of_the_same_layout_are_the_parameters_and_buffers():
+    table = keras.layers.Embedding(4, 2)
+    table.build((None, 3))
+    assert table.embeddings is table.weight
+    norm = keras.layers.BatchNormalization()
+    norm.build((None, 3))
+    assert (norm.gamma, norm.beta) == (norm.weight, norm.bias)
+    norm.moving_mean.assign(np.array([1.0, 2.0, 3.0]))
+    norm.moving_variance.assign(torch.full((3,), 4.0))
+    torch.testing.assert_close(norm.eval()(torch.zeros(1, 3)), torch.tensor([[-0.5, -1.0, -1.5]]), rtol=1e-3, atol=1e-3)
+
+
+def test_a_layer_of_ones_own_may_have_weights_of_these_names():
+    class Own(keras.layers.Dense):
+        def build(self, input_shape):
+            self.kernel = self.add_weight(shape=(input_shape[-1], self.units), initializer="ones")
+            self.bias = None
+
+        def call(self, x):
+            return x @ self.kernel
+
+    layer = Own(2)
+    assert torch.equal(layer(torch.ones(1, 3)), torch.full((1, 2), 3.0))
+    assert [name for name, _ in layer.named_parameters()] == ["kernel"]

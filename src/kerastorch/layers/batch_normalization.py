@@ -12,6 +12,7 @@ from kerastorch import initializers
 from kerastorch.core.errors import check_float
 from kerastorch.layers.axes import check_axis, positive_channel_axis
 from kerastorch.layers.channel_axis import ChannelAxis
+from kerastorch.layers.keras_weight import keras_weight
 from kerastorch.layers.normalization import AffineNormalization, AffineOptions
 
 
@@ -55,6 +56,8 @@ class BatchNormalization(AffineNormalization, ChannelAxis):
     """
 
     running_mean: Tensor
+    moving_mean = keras_weight("running_mean")
+    moving_variance = keras_weight("running_var")
     running_var: Tensor
     single_rows = False  # whether it is built for (batch, features): then a batch of one has one value for each channel
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from kerastorch.core.errors import check_int, mismatch
 from kerastorch.core.serialization import encode
 from kerastorch.layers.convolution import Convolutional, convolution_class
+from kerastorch.layers.keras_weight import keras_weight, outputs_last
 from kerastorch.layers.spatial import check_sizes
 from kerastorch.layers.weight_options import make_weight, set_weight_options
 
@@ -20,6 +21,8 @@ _TRANSPOSED: dict[int, Callable[..., Tensor]] = {1: F.conv_transpose1d, 2: F.con
 
 class _ConvTranspose(Convolutional):
     filters: int
+
+    kernel = keras_weight("weight", outputs_last)
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from kerastorch.core.errors import check_choice, check_int, mismatch
 from kerastorch.core.torch_class import TorchClass
 from kerastorch.layers.base import activation_name
 from kerastorch.layers.constant_output import raise_if_constant
+from kerastorch.layers.keras_weight import keras_weight, outputs_last
 from kerastorch.layers.padding import fixed_padding, pad_input, same_padding
 from kerastorch.layers.spatial import Spatial, check_sizes
 from kerastorch.layers.weight_options import make_weight, set_weight_options
@@ -182,6 +183,8 @@ class Convolutional(Spatial):
 
 class _Conv(Convolutional):
     filters: int
+
+    kernel = keras_weight("weight", outputs_last)
 
     def __init__(
         self,

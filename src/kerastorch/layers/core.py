@@ -14,6 +14,7 @@ from kerastorch.core.errors import check_int
 from kerastorch.core.torch_class import TorchClass
 from kerastorch.layers.base import Layer, activation_name
 from kerastorch.layers.constant_output import raise_if_constant, warn_if_constant
+from kerastorch.layers.keras_weight import keras_weight, outputs_last
 from kerastorch.layers.weight_options import make_weight, set_weight_options
 
 
@@ -51,6 +52,7 @@ class Dense(Layer):
     torch_class = TorchClass(nn.Linear, {"out_features": "units"}, decided_by=("activation",))
     weight: torch.nn.Parameter
     bias: torch.nn.Parameter | None
+    kernel = keras_weight("weight", outputs_last)
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from kerastorch.core.errors import check_float, check_int, mismatch
 from kerastorch.core.torch_class import TorchClass
 from kerastorch.initializers import Initializer
 from kerastorch.layers.base import Layer
+from kerastorch.layers.keras_weight import keras_weight
 from kerastorch.layers.weight_options import make_weight, set_weight_options
 
 
@@ -47,6 +48,7 @@ class Embedding(Layer):
     torch_class = TorchClass(nn.Embedding, {"num_embeddings": "input_dim", "embedding_dim": "output_dim"})
 
     weight: torch.nn.Parameter
+    embeddings = keras_weight("weight")
     embeddings_initializer: Initializer
 
     def __init__(

@@ -23,6 +23,7 @@ from kerastorch.layers.axes import (
 )
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channel_axis import ChannelAxis
+from kerastorch.layers.keras_weight import keras_weight
 from kerastorch.layers.options import LayerOptions
 from kerastorch.layers.weight_options import make_weight, set_weight_options_from
 
@@ -53,6 +54,8 @@ class AffineNormalization(Layer):
     keeps_axes = True
     weight: torch.nn.Parameter | None
     bias: torch.nn.Parameter | None
+    gamma = keras_weight("weight")
+    beta = keras_weight("bias")
 
     def __init__(self, options: AffineOptions) -> None:
         super().__init__(name=options.name, trainable=options.trainable)
