@@ -266,8 +266,30 @@ def test_a_tensor_in_the_graph_is_no_weight_and_follows_the_model():
 
 
 class _Decides(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
     def forward(self, x):
-        return x if x.sum() > 0 else -x
+        return self.scale * (x if x.sum() > 0 else -x).repeat(torch.tensor([1, 2]).tolist())
+
+
+class _Selects(nn.Module):
+    def forward(self, x):
+        return x[x.sum(1) > 0]
+
+
+def test_a_module_may_read_numbers_if_the_shapes_do_not_depend_on_them():
+    module = _Decides()
+    x = Input((4,))
+    y = kt.call(module, x)
+    assert str(y.shape) == "(None, 8)"
+    model = Model(x, Dense(3)(y))
+    drawn = torch.get_rng_state()
+    kt.call(module, x)
+    assert torch.equal(drawn, torch.get_rng_state())
+    torch.testing.assert_close(model(-torch.ones(2, 4)), model.layers[-1](torch.ones(2, 8)))
+    assert model.count_params() == 8 * 3 + 3 + 1
 
 
 REFUSED = {
@@ -281,7 +303,7 @@ REFUSED = {
     "numpy": (lambda x: np.asarray(x), "NumPy needs the numbers"),
     "loop over the batch": (lambda x: list(iter(x)), "a loop over an axis that varies, needs the numbers"),
     "nonzero": (lambda x: torch.nonzero(x), "nonzero goes by the numbers"),
-    "module": (lambda x: kt.call(_Decides(), x), "_Decides goes by the numbers"),
+    "module": (lambda x: kt.call(_Selects(), x), "_Selects goes by the numbers"),
     "torch module": (lambda x: nn.Dropout(0.5)(x), r"Dropout was called on a symbol; call it as kerastorch\.call"),
     "torch module with weights": (lambda x: nn.Linear(4, 2)(x), r"kerastorch\.call\(module, x\)"),
     "in place method": (lambda x: x.relu_(), "relu_ changes a tensor in place"),

@@ -401,3 +401,55 @@ def test_a_call_with_training_compiles():
     layer = kt.layers.Dropout(0.5)
     compiled = torch.compile(lambda x: layer(x, training=False) + 1, backend="eager")
     assert torch.equal(compiled(torch.ones(3)), torch.full((3,), 2.0))
+
+
+# --- build ------------------------------------------------------------------------------------------------------
+
+
+def test_a_layer_that_a_script_builds_keeps_its_weights():
+    layer = layers.Dense(2)
+    layer.build((None, 4))
+    assert layer.built
+    kernel, bias = layer.parameters()
+    expected = X @ kernel.T + bias
+    torch.testing.assert_close(layer(X), expected)
+    assert [id(one) for one in layer.parameters()] == [id(kernel), id(bias)]
+    layer.set_weights([np.ones((2, 4)), np.zeros(2)])
+    layer.build((None, 4))
+    torch.testing.assert_close(layer(X), X.sum(1, keepdim=True).expand(-1, 2))
+
+
+class Outer(layers.Layer):
+    """Builds its inner layer itself, and that of its base class."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = layers.Dense(3)
+
+    def build(self, input_shape):
+        self.inner.build(input_shape)
+        self.factor = self.add_weight((3,), "ones")
+        super().build(input_shape)
+        self.built = True
+
+    def call(self, x):
+        return self.inner(x) * self.factor
+
+
+class Further(Outer):
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.shift = self.add_weight((3,), "zeros")
+
+    def call(self, x):
+        return super().call(x) + self.shift
+
+
+@pytest.mark.parametrize("kind", [Outer, Further])
+def test_build_calls_that_of_the_base_and_of_inner_layers(kind):
+    layer = kind()
+    layer.build(input_shape=(None, 4))
+    weights = [id(one) for one in layer.parameters()]
+    assert len(weights) == (3 if kind is Outer else 4)
+    assert layer(X).shape == (12, 3)
+    assert [id(one) for one in layer.parameters()] == weights

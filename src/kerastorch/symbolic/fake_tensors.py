@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kerastorch.core.lazy_build import build_by_call
+from kerastorch.core.lazy_build import build_by_call, copy_module
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.tensor_spec import BUILD_SIZES
 from kerastorch.core.torch_private import FAKE_TENSOR_LOGGER, fake_tensor_module, pytree
@@ -81,11 +81,44 @@ def _moved(value: Any, device: torch.device) -> Any:
     return pytree.tree_map(to, value)
 
 
-def is_data_dependent(error: Exception) -> bool:
+def eval_on_numbers(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> Any:
+    """Return the result of a call of a module that reads values, as fake tensors; `None` if its shapes depend on them.
+
+    A copy of the module is called on zeros and on ones, in evaluation mode.
+
+    Args:
+        module: A module with all its parameters.
+        args: Its positional arguments, fake tensors among them.
+        kwargs: Its keyword arguments.
+    """
+    if isinstance(torch.empty(0), fake_tensor_module().FakeTensor):
+        return None  # the weights of the module have no values either
+
+    def call(value: int) -> Any:
+        def filled(leaf: Any) -> Any:
+            return torch.full(leaf.shape, value, dtype=leaf.dtype) if isinstance(leaf, torch.Tensor) else leaf
+
+        inputs, named = pytree.tree_map(filled, (args, dict(kwargs)))
+        copied = copy_module(module)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluation_mode(copied), _shape_inference():
+            return copied(*inputs, **named)
+
+    results = [call(value) for value in (0, 1)]
+    shapes = [pytree.tree_map(lambda leaf: getattr(leaf, "shape", leaf), result) for result in results]
+    if shapes[0] != shapes[1]:
+        return None
+    return pytree.tree_map(
+        lambda leaf: fake_mode().from_tensor(leaf) if isinstance(leaf, torch.Tensor) else leaf, results[0]
+    )
+
+
+def is_data_dependent(error: BaseException) -> bool:
     """Return whether a call failed because it needs the values of a tensor that has only a shape."""
     fake = fake_tensor_module()
     known = (fake.DataDependentOutputException, fake.DynamicOutputShapeException)
-    return isinstance(error, known) or any(word in str(error) for word in ("data-dependent", "unbacked"))
+    if isinstance(error, known) or any(word in str(error) for word in ("data-dependent", "unbacked")):
+        return True
+    return error.__cause__ is not None and is_data_dependent(error.__cause__)
 
 
 def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, Any]) -> None:

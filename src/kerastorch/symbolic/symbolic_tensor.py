@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.channel_tracking import Channels, building_for, channels_after, check_axis
-from kerastorch.symbolic.fake_tensors import build_on_zeros, eval_on_fakes
+from kerastorch.symbolic.fake_tensors import build_on_zeros, eval_on_fakes, eval_on_numbers, is_data_dependent
 from kerastorch.symbolic.masks import any_mask, mask_after, takes_mask
 from kerastorch.symbolic.recording_errors import check_function, check_no_weights, display_name, explain_failure
 from kerastorch.symbolic.tensor_operators import TensorOperators
@@ -236,9 +236,14 @@ def _item(node: Symbol, key: Any, one: Any, other: Any) -> Any:
 
 def _evaluate(target: Any, args: Any, kwargs: Any, which: int) -> Any:
     """Return the result of a call on the first (0) or second (1) examples of its arguments."""
+    examples = _example((args, kwargs), which)
     try:
-        return eval_on_fakes(target, *_example((args, kwargs), which))
+        return eval_on_fakes(target, *examples)
     except Exception as error:
+        if isinstance(target, nn.Module) and is_data_dependent(error):
+            found = eval_on_numbers(target, *examples)
+            if found is not None:
+                return found
         shapes = [tuple(leaf.shape) for leaf in _leaves((args, kwargs))]
         raise explain_failure(error, target, shapes) from error
 
