@@ -153,11 +153,15 @@ def test_it_says_what_it_does(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("path", "given", "message"),
     [
-        ("m.keras", {}, r"must end in '\.kt' to save .* got 'm\.keras'\. Write 'm\.kt'"),
+        ("m.hdf5", {}, r"must end in '\.kt' or '\.keras' to save .* got 'm\.hdf5'\. Write 'm\.kt'"),
         ("m.h5", {}, r"Write 'm\.kt'"),
         ("m", {}, r"Write 'm\.kt'"),
         ("m.safetensors", {}, r"Write 'm\.kt', or pass save_weights_only=True"),
-        ("m.weights.h5", {"save_weights_only": True}, r"must end in '\.safetensors' to save .*Write 'm\.safetensors'"),
+        (
+            "m.h5",
+            {"save_weights_only": True},
+            r"must end in '\.safetensors' or '\.weights\.h5' to save .*Write 'm\.safe",
+        ),
         ("m.kt", {"save_weights_only": True}, r"Write 'm\.safetensors'"),
         ("{epoch.kt", {}, "cannot be filled in"),
         ("{}.kt", {}, "cannot be filled in"),
@@ -512,3 +516,17 @@ def test_a_loop_by_hand_saves_the_best_of_a_model_that_is_not_compiled(tmp_path,
     else:
         model = kt.load_model(tmp_path / name)
     assert torch.equal(model.layers[0].weight, values[1.0])
+
+
+@pytest.mark.parametrize(("name", "options"), [("m.keras", {}), ("m.weights.h5", {"save_weights_only": True})])
+def test_files_of_keras(name, options, tmp_path):
+    pytest.importorskip("h5py")
+    model = kt.Sequential([kt.Input((3,)), kt.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(torch.zeros(4, 3), torch.ones(4, 1), verbose=0, callbacks=[ModelCheckpoint(tmp_path / name, **options)])
+    again = kt.Sequential([kt.Input((3,)), kt.layers.Dense(1)])
+    if options:
+        again.load_weights(tmp_path / name)
+    else:
+        again = kt.load_model(tmp_path / name)
+    torch.testing.assert_close(again(torch.ones(1, 3)), model(torch.ones(1, 3)))

@@ -1,6 +1,6 @@
 """Catch the errors that kerastorch raises and that are not built into Python.
 
-A wrong argument raises an error of Python, such as `ValueError` or `FileNotFoundError`. These four have other causes:
+A wrong argument raises an error of Python, such as `ValueError` or `FileNotFoundError`. These five have other causes:
 
 - `CheckpointError`: a file cannot be written or loaded: a model, its weights, or the state of a training. `load_model`,
   `Model.save`, `Model.load_weights` and `fit(resume=...)` raise it. The message names the file and the reason.
@@ -8,6 +8,7 @@ A wrong argument raises an error of Python, such as `ValueError` or `FileNotFoun
   file may help, and other code will not.
 - `DistributedError`: another process of those that train together has stopped, or cannot be reached. The message has
   its rank and its error. It is a `RuntimeError`.
+- `ConversionError`: `kerastorch.keras.convert` made a model that returns other outputs than that of Keras.
 - `ExportError`: `Model.export` cannot export the model, or the exported model computes different values. No file is
   written then.
 
@@ -39,9 +40,15 @@ A file that was cut off can be told from that, by the subclass:
 take the backup
 """
 
-from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, DistributedError, ExportError
+from kerastorch.core.errors import (
+    CheckpointCorruptError,
+    CheckpointError,
+    ConversionError,
+    DistributedError,
+    ExportError,
+)
 
-__all__ = ["CheckpointCorruptError", "CheckpointError", "DistributedError", "ExportError"]
+__all__ = ["CheckpointCorruptError", "CheckpointError", "ConversionError", "DistributedError", "ExportError"]
 
 
 def __dir__() -> list[str]:

@@ -29,8 +29,8 @@ class ModelCheckpoint(MonitorCallback):
 
     Args:
         filepath: Path of the file, in which `{epoch}` and `{batch}`, both from 1, and names of logs are filled in with
-            Python's formats: `"{epoch:02d}-{val_loss:.2f}.kt"`. It ends in `.kt`, or with `save_weights_only=True`
-            in `.safetensors`. Folders are created.
+            Python's formats: `"{epoch:02d}-{val_loss:.2f}.kt"`. It ends in `.kt` or `.keras`, or with
+            `save_weights_only=True` in `.safetensors` or `.weights.h5`. Folders are created.
         monitor: Name of the log that decides which model is the best, with `save_best_only=True`.
         verbose: 1 prints each save, and with `save_best_only=True` also each epoch that is not saved. Default 0.
         save_best_only: Save only models that are better than all before. The best value lasts from one `fit` to the
@@ -97,8 +97,8 @@ class ModelCheckpoint(MonitorCallback):
 
     def _check_suffix(self) -> None:
         """Raise a ValueError that names the right suffix, if the path has another one."""
-        suffix = ".safetensors" if self.save_weights_only else ".kt"
-        if self.filepath.endswith(suffix):
+        suffix, of_keras = (".safetensors", ".weights.h5") if self.save_weights_only else (".kt", ".keras")
+        if self.filepath.endswith((suffix, of_keras)):
             return
         what = "the weights" if self.save_weights_only else "the whole model"
         wrong = next((one for one in _SUFFIXES if self.filepath.endswith(one)), "")
@@ -106,7 +106,9 @@ class ModelCheckpoint(MonitorCallback):
         advice = f"Write {example!r}."
         if not self.save_weights_only and wrong == ".safetensors":
             advice = f"Write {example!r}, or pass save_weights_only=True."
-        raise ValueError(f"filepath must end in {suffix!r} to save {what}, got {self.filepath!r}. {advice}")
+        raise ValueError(
+            f"filepath must end in {suffix!r} or {of_keras!r} to save {what}, got {self.filepath!r}. {advice}"
+        )
 
     def _check_names(self) -> None:
         """Raise a ValueError if a name in the path, or the monitored log, is unknown when files are saved."""

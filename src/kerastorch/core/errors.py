@@ -213,6 +213,10 @@ class DistributedError(RuntimeError):
     """Raised if another process of those that train together has stopped; the message has its rank and its error."""
 
 
+class ConversionError(Exception):
+    """A model of Keras was converted, and the two models return different outputs."""
+
+
 class ExportError(Exception):
     """Raised if a model cannot be exported, or the exported model computes different values.
 

@@ -114,7 +114,7 @@ def init_arguments(thing: Any, excluded_args: frozenset[str] = frozenset()) -> d
         TypeError: An attribute is missing, or its value cannot be serialized.
     """
     config = {}
-    for name in _arguments(type(thing)):
+    for name in argument_names(type(thing)):
         if name in excluded_args:
             continue
         if not hasattr(thing, name):
@@ -128,7 +128,7 @@ def init_arguments(thing: Any, excluded_args: frozenset[str] = frozenset()) -> d
     return config
 
 
-def _arguments(kind: type) -> list[str]:
+def argument_names(kind: type) -> list[str]:
     """Return the names of the arguments of `__init__`.
 
     They include those that `**kwargs` passes to base classes.
@@ -213,6 +213,11 @@ def find_class(name: Any) -> Any:
         ValueError: The table has no such class.
     """
     return _find("class", name, {known: one for known, one in _TABLE.items() if _is_class(one)})
+
+
+def find_function(name: str) -> Any:
+    """Return the function of this name in any part of the table, as `"relu"`; `None` if there is none."""
+    return next((one for known, one in _TABLE.items() if known.endswith(f".{name}") and not _is_class(one)), None)
 
 
 def _is_class(thing: Any) -> bool:

@@ -14,6 +14,7 @@ from kerastorch.core.absent_names import absent_name
 from kerastorch.core.keras_names import TOP_LEVEL
 from kerastorch.initializers import Initializer
 from kerastorch.keras import aliases, backend, config, layers, mixed_precision, models, saving, utils, weight_methods
+from kerastorch.keras.convert import convert
 from kerastorch.keras.door import keras_class
 from kerastorch.keras.mixed_precision import DTypePolicy
 from kerastorch.keras.variable import Variable
@@ -56,6 +57,7 @@ __all__ = [
     "callbacks",
     "config",
     "constraints",
+    "convert",
     "datasets",
     "distribution",
     "export",

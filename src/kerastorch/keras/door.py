@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from kerastorch.keras.image_format import image_data_format
+from kerastorch.layers.base import Layer
 
 _SHAPES = ("input_shape", "batch_input_shape", "batch_shape", "input_dim")  # arguments for the shape of the input
 _DEFAULTS = {"BatchNormalization": {"axis": -1}, "GroupNormalization": {"axis": -1}}
@@ -38,6 +39,8 @@ class KerasClass(ABCMeta):  # some layers have abstract methods
             made.to(dtype)
         if shape is not None:
             made.declare_input_shape(shape)
+        if isinstance(made, Layer):
+            made.use_keras_layout()
         return made
 
     def __instancecheck__(cls, instance: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from kerastorch.core.distributed_tensors import distribute_state, full_tensor, is_distributed_tensor
 from kerastorch.core.joint_calls import called_by_all
+from kerastorch.core.keras_variable import KerasVariable, array_of, shape_of
 from kerastorch.core.module_tree import is_unbuilt, modules
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.sharded_modules import reshard
 from kerastorch.module.base_module import BaseModule
 from kerastorch.module.unregistered_modules import check_registered
+from kerastorch.module.weight_arrays import tensors_for, weight_arrays
 from kerastorch.module.weight_owners import note_owner
 
 
@@ -71,6 +73,9 @@ class WeightsMixin(BaseModule):
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """Return copies of the parameters and buffers as NumPy arrays, in the order of `state_dict()`.
 
+        Layers that were made by `kerastorch.keras`, or read from a file of Keras, return Keras' arrays: kernels as
+        `(in, out)`, and one bias for the two of a recurrent layer.
+
         Weights in bfloat16, which NumPy does not have, are returned as float32. Weights that several processes hold
         together are gathered, so all of them must call it.
 
@@ -78,15 +83,19 @@ class WeightsMixin(BaseModule):
             ValueError: The module is not built yet.
         """
         check_built(self)
-        held = [*_named_weights(self).values()]
-        with called_by_all("get_weights()", held):
-            return [_array(value) for value in held]
+        held = _named_weights(self)
+        with called_by_all("get_weights()", [*held.values()]):
+            whole = {name: full_tensor(value.detach()).cpu() for name, value in held.items()}
+        return [_to_array(array_of(one, whole)) for one in weight_arrays(self, held)]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the parameters and buffers from arrays in the order of `get_weights`.
 
+        Arrays from a model of Keras, `set_weights(keras_model.get_weights())`, are taken, too: their shapes tell. A
+        square kernel is read as `get_weights` of the layer returns it.
+
         Args:
-            weights: An array or tensor for each entry of `state_dict()`, of the same shape.
+            weights: An array or tensor for each array that `get_weights` returns, of the same shape.
 
         Raises:
             ValueError: The module is not built yet, or the number of arrays or a shape (the message names the weight)
@@ -94,15 +103,31 @@ class WeightsMixin(BaseModule):
         """
         check_built(self)
         held = _named_weights(self)
-        if len(held) != len(weights):
+        values = [torch.as_tensor(value) for value in weights]
+        expected = weight_arrays(self, held)
+        for arrays in (
+            expected,
+            weight_arrays(self, held, keras_layout=True),
+            weight_arrays(self, held, keras_layout=False),
+        ):
+            given = tensors_for(arrays, values, held)
+            if given is not None:
+                self.load_state_dict(self.state_dict() | given)
+                return
+        self._raise_misfit(expected, values, held)
+
+    def _raise_misfit(
+        self, arrays: Sequence[KerasVariable], values: Sequence[Tensor], held: Mapping[str, Tensor]
+    ) -> NoReturn:
+        """Raise `ValueError` for values of another number, or of another shape, than the arrays have."""
+        if len(arrays) != len(values):
             what = "model" if hasattr(self, "fit") else "layer"
-            raise ValueError(f"The {what} has {len(held)} parameters and buffers, got {len(weights)} arrays.")
-        given = {name: torch.as_tensor(value) for name, value in zip(held, weights, strict=True)}
-        for index, (name, value) in enumerate(given.items()):
-            if value.shape != held[name].shape:
-                expected = tuple(held[name].shape)
-                raise ValueError(f"{name!r} (weight {index}) has shape {expected}, got {tuple(value.shape)}.")
-        self.load_state_dict(self.state_dict() | given)
+            raise ValueError(f"The {what} has {len(arrays)} parameters and buffers, got {len(values)} arrays.")
+        shapes = {name: value.shape for name, value in held.items()}
+        wanted = [tuple(shape_of(one, shapes)) for one in arrays]
+        index = next(i for i, (shape, value) in enumerate(zip(wanted, values, strict=True)) if shape != value.shape)
+        name = (*arrays[index].tensors, arrays[index].place)[0]
+        raise ValueError(f"{name!r} (weight {index}) has shape {wanted[index]}, got {tuple(values[index].shape)}.")
 
     # torch ignores layers in plain lists without a message; these methods raise an error instead
 
@@ -184,8 +209,7 @@ def _named_weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in found.items() if isinstance(value, Tensor)}
 
 
-def _array(value: Tensor) -> np.ndarray[Any, Any]:
-    value = full_tensor(value.detach()).cpu()
+def _to_array(value: Tensor) -> np.ndarray[Any, Any]:
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy().copy()
 
 

@@ -62,7 +62,7 @@ def _remake_on_fakes(model: nn.Module, written: Any, custom: Mapping[str, Any]) 
     packed = pack(written)
     if model in _cache and not packed.tensors and _cache[model][0] == packed.json:
         return _cache[model][1]
-    with _on_fake_tensors():
+    with on_fake_tensors():
         other = _decode_module(written, custom)
     _cache[model] = packed.json, other
     return other
@@ -93,7 +93,7 @@ def rebuild(written: Any, weights: Mapping[str, Any], custom: Mapping[str, Any],
         )
     try:
         try:
-            with _on_fake_tensors():
+            with on_fake_tensors():
                 misfit = describe_misfit(_decode_module(written, custom), weights)
         except Exception as error:
             if not is_data_dependent(error):
@@ -109,7 +109,7 @@ def rebuild(written: Any, weights: Mapping[str, Any], custom: Mapping[str, Any],
 
 
 @contextmanager
-def _on_fake_tensors() -> Iterator[None]:
+def on_fake_tensors() -> Iterator[None]:
     """Let tensors made meanwhile be fake: they have shapes but no values, and take no memory."""
     with fake_mode(), mute_fake_tensor_logs(), _DeepCopyOfFakes():
         yield

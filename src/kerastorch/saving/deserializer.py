@@ -40,9 +40,11 @@ class Reader:
         initializes_weights: Whether layers that are made by this codec initialize their weights.
     """
 
-    def __init__(self, custom: Mapping[str, Any], *, complete: bool = False) -> None:
+    def __init__(
+        self, custom: Mapping[str, Any], *, complete: bool = False, initializes_weights: bool | None = None
+    ) -> None:
         self.complete = complete
-        self.initializes_weights = not complete
+        self.initializes_weights = not complete if initializes_weights is None else initializes_weights
         self._custom = custom
         self._work: dict[nn.Module, int] = {}  # upper limit of the calls that one call of a module makes
         self._called = [0]  # calls in each of the functional models being decoded, the innermost last
@@ -126,7 +128,7 @@ class Reader:
         self._check_work(self._work[module])
         return module
 
-    def _module_again(self, number: Any) -> nn.Module:
+    def module_numbered(self, number: Any) -> nn.Module:
         """Return the module that was decoded under this number."""
         if type(number) is not int or number not in self._modules:
             raise ValueError(f"module {number!r} is referred to before it was made.")
@@ -255,7 +257,7 @@ def _decode_partial(reader: Reader, value: Any) -> functools.partial[Any]:  # no
 
 # tag of an encoded object -> function that decodes it
 _DECODERS: dict[Any, Decoder] = {
-    "again": Reader._module_again,
+    "again": Reader.module_numbered,
     "symbol": Reader._symbol,
     "custom": Reader.custom,
     "kind": lambda reader, value: find_class(value),

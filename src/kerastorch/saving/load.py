@@ -17,11 +17,15 @@ from kerastorch.core.serialization import find_class
 from kerastorch.core.tensor_spec import TensorSpec
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.errors import CheckpointError
+from kerastorch.layers.base import Layer
 from kerastorch.runtime.dry_run import isolated
 from kerastorch.saving import architecture, compile_config, sharded_model
 from kerastorch.saving.deserializer import build
+from kerastorch.saving.keras_format import load as keras_format
+from kerastorch.saving.keras_format.optimizer_slots import OPTIMIZER, read_state
+from kerastorch.saving.keras_format.weights_h5 import Groups
 from kerastorch.saving.registry import check_custom_objects, known_objects
-from kerastorch.saving.save import SUFFIX
+from kerastorch.saving.save import KERAS_SUFFIX, SUFFIX
 
 if TYPE_CHECKING:
     from kerastorch.model import Model  # in a room above: a type alone, see ignore_imports in pyproject.toml
@@ -35,13 +39,14 @@ def load_model(
     *,
     module: nn.Module | None = None,
 ) -> Model:
-    """Return the model that `model.save` wrote, on the CPU, in the state it was saved in.
+    """Return the model that `model.save`, of kerastorch or of Keras 3, wrote, on the CPU.
 
     The file is read as data: nothing is imported or run because the file names it. Other files are only opened if they
-    are safetensors in the same folder, which `model.save(max_shard_size=)` wrote.
+    are safetensors in the same folder, which `model.save(max_shard_size=)` wrote. Layers of a file of Keras take their
+    channels as they did there, and `get_weights` returns Keras' arrays. Such files are read with h5py.
 
     Args:
-        filepath: Path of a `.kt` file.
+        filepath: Path of a `.kt` or `.keras` file.
         custom_objects: Your own classes and functions, by the names that they were saved under. Those registered by
             `register_keras_serializable` are found without it.
         compile: Whether to compile the model as it was and to restore the state of its optimizer.
@@ -58,7 +63,8 @@ def load_model(
         FileNotFoundError: The file does not exist.
 
     Warns:
-        UserWarning: The file does not have the arguments of `compile`.
+        UserWarning: The file does not have the arguments of `compile`; or the state of an optimizer of Keras has no
+            counterpart.
 
     >>> import tempfile, kerastorch as kt
     >>> model = kt.Sequential([kt.Input((3,)), kt.layers.Dense(2)])
@@ -73,6 +79,8 @@ def load_model(
         raise TypeError(f"module must be a torch.nn.Module, got {module!r}.")
     path = parse_path("filepath", filepath)
     where = str(path)
+    if path.suffix == KERAS_SUFFIX:
+        return _from_keras(path, custom, compiled=compile)
     sections = _read_sections(where)
     try:
         sections = sharded_model.read(path, sections)
@@ -87,10 +95,38 @@ def load_model(
     return model
 
 
+def _from_keras(path: Path, custom: Mapping[str, Any], *, compiled: bool) -> Model:
+    """Return the model of a file of Keras."""
+    check_exists(path)
+    where = str(path)
+    with isolated([]):
+        file = keras_format.read_model(path, custom)
+        model = file.model
+        if not isinstance(model, _model_class()):
+            raise CheckpointError(f"{where} holds {type(model).__name__}, which is no Model.")
+        if compiled and file.compile_args is not None:
+            arguments = {"optimizer": "rmsprop", **file.compile_args}
+            _model_class().compile(model, **compile_config.decode_compile_args(arguments, model, custom, where))
+            _restore_optimizer(model, file.groups, where)
+    return model
+
+
+def _restore_optimizer(model: Model, groups: Groups, where: str) -> None:
+    """Give the optimizer the state that a file of Keras has."""
+    made = model.optimizer
+    if made is None or OPTIMIZER not in groups:
+        return
+    state = read_state(made, model, groups)
+    if state is None:
+        warn(f"{where}: the state of {type(made).__name__} is not that of Keras' optimizer; it begins anew.")
+    else:
+        made.load_state_dict(dict(state))
+
+
 _NOT_MODELS = {
     (".safetensors", ".safetensors.index.json"): "contains weights only; create the model and call its load_weights. "
     "load_model reads the .kt file that model.save wrote.",
-    (".keras", ".h5", ".hdf5"): "is a file of Keras, which is not read; save its weights as .safetensors there.",
+    (".weights.h5",): "contains weights only; create the model and call its load_weights.",
     (".pt2", ".onnx"): "is an exported program, which has no model; use a file that model.save wrote.",
     (".pt", ".pth", ".bin", ".pkl", ".ckpt"): "is a pickle, or a zip file with one, as torch.save writes, "
     "which is never read. If you trust it, create the model and call load_state_dict(torch.load(path, "
@@ -205,6 +241,10 @@ def _restore_condition(model: nn.Module, condition: Mapping[str, Any], *, restor
         module_state.restore_eval_modules(model, set(condition["evaluating"]))
     module_state.restore_random_counts(model, condition["draws"], ":")
     parts = dict(module_state.own_modules(model))
+    for path in condition.get("keras_layout", ()):  # earlier releases did not save it
+        part = parts.get(path)
+        if isinstance(part, Layer):
+            part.use_keras_layout()
     states = {
         path: {f"state_{index}": state for index, state in enumerate(saved)}
         for path, saved in condition["states"].items()

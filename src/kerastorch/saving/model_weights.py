@@ -27,6 +27,8 @@ from kerastorch.runtime.dry_run import DryRun, build_lazy, isolated
 from kerastorch.runtime.input_specs import known_input_specs
 from kerastorch.saving import sharded_weights, weights_file
 from kerastorch.saving.first_rank import write_on_first_rank
+from kerastorch.saving.keras_format.load import read_weights_file
+from kerastorch.saving.keras_format.save import write_weights_file
 from kerastorch.saving.weights_compatibility import WeightsComparison
 
 
@@ -39,6 +41,8 @@ def save_weights(
     """Write parameters and buffers to a file or several, as `Model.save_weights` documents."""
     path = weights_file.check_weights_path(filepath)
     max_bytes = sharded_weights.parse_shard_size(max_shard_size)
+    if max_bytes is not None and weights_file.is_of_keras(path):
+        raise ValueError("max_shard_size is for safetensors; a file of Keras has all weights.")
     if not _has_all_parameters(modules(module)):
         raise ValueError(f"save_weights: there is nothing to save. {_BUILD}")
     write_on_first_rank(module, path, lambda: _write_weights(module, path, overwrite, max_bytes))
@@ -60,6 +64,9 @@ def _write_weights(module: nn.Module, path: Path, overwrite: bool, max_bytes: in
                 f"{there} is there already. Pass overwrite=True to replace it, or choose another name."
             )
     with evaluation_weights(module):
+        if weights_file.is_of_keras(path):
+            write_weights_file(module, path)
+            return
         state = module.state_dict()
         entries = {bare: state[name] for bare, name in bare_names(module, state).items()}
         write_once(entries, lambda whole: sharded_weights.write(path, whole, max_bytes), path)
@@ -75,7 +82,7 @@ def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_misma
         if specs is None:
             raise ValueError(f"load_weights: the model has no parameters yet that could take any. {_BUILD}")
         target = DryRun(module, specs, fake=False).module  # a built copy; the model itself is built if all weights fit
-    entries = sharded_weights.read(path) if sharded_weights.is_index(path) else weights_file.read(path)
+    entries = _read(path, target, skip_mismatch=skip_mismatch)
     comparison = WeightsComparison(target, entries)
     if comparison.differences and not (skip_mismatch and comparison.state):
         advice = "" if skip_mismatch else " (skip_mismatch=True loads what fits)"
@@ -85,6 +92,13 @@ def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_misma
         _build(module, specs)
     _load_state(module, comparison.state, str(path))
     _warn(comparison, str(path))
+
+
+def _read(path: Path, module: nn.Module, *, skip_mismatch: bool) -> dict[str, Any]:
+    """Return the values in a file for the state dict of a module."""
+    if weights_file.is_of_keras(path):
+        return read_weights_file(path, module, skip_mismatch=skip_mismatch)
+    return sharded_weights.read(path) if sharded_weights.is_index(path) else weights_file.read(path)
 
 
 def _find_weights(filepath: str | os.PathLike[str]) -> Path:

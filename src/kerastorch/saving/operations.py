@@ -18,6 +18,11 @@ def _table() -> dict[str, Callable[..., Any]]:
     return {name if name.startswith("random.") else f"ops.{name}": function for name, function in found.items()}
 
 
+def operation_names() -> list[str]:
+    """Return the names of all operations."""
+    return [*_table()]
+
+
 def operation_named(name: str) -> Callable[..., Any] | None:
     """Return the operation of a name as `"ops.matmul"`; `None` if there is none."""
     return _table().get(name) if name.startswith(_PREFIXES) else None

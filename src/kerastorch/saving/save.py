@@ -23,12 +23,13 @@ from kerastorch.runtime.dry_run import isolated
 from kerastorch.runtime.input_specs import last_input_specs
 from kerastorch.saving import architecture, compile_config, sharded_model
 from kerastorch.saving.first_rank import write_on_first_rank
+from kerastorch.saving.keras_format.save import write_model
 from kerastorch.saving.serializer import built_shapes
 from kerastorch.saving.sharded_weights import parse_shard_size
 from kerastorch.training.trainer import Trainer
 from kerastorch.version import VERSION_KEY, __version__
 
-SUFFIX = ".kt"
+SUFFIX, KERAS_SUFFIX = ".kt", ".keras"
 _WEIGHTS_SUFFIXES = (".weights.h5", ".weights.safetensors", ".safetensors")
 _OTHER_SUFFIXES = (*_WEIGHTS_SUFFIXES, ".keras", ".h5", ".hdf5", ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pt2",
                    ".onnx")  # fmt: skip
@@ -53,22 +54,41 @@ def save_model(
         ValueError: The suffix is not `.kt`; a parameter or buffer has no shape yet; `max_shard_size` is no size.
     """
     path = check_model_path(filepath)
+    if path.suffix == KERAS_SUFFIX:
+        if max_shard_size is not None:
+            raise ValueError(f"max_shard_size is for {SUFFIX} files; a {KERAS_SUFFIX} file has all weights.")
+        write_on_first_rank(model, path, lambda: _write_keras_file(model, path, overwrite))
+        return
     max_bytes = parse_shard_size(max_shard_size)
     write_on_first_rank(model, path, lambda: _write_model(model, path, overwrite, max_bytes))
 
 
 def _write_model(model: Functional, path: Path, overwrite: bool, max_bytes: int | None) -> None:
     """Write a model; the arguments are those of `save_model`, checked."""
+    _check_target(model, path, overwrite)
+    with evaluation_weights(model):
+        with isolated(modules(model)):
+            sections = _sections(model)
+        write_once(sections, lambda whole: sharded_model.write(path, whole, max_bytes), path)
+
+
+def _check_target(model: nn.Module, path: Path, overwrite: bool) -> None:
+    """Raise if the file cannot be written or must not be replaced, or if a weight has no size yet."""
     check_writable(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists. Pass overwrite=True to replace it, or choose another name.")
     for name, weight in (*model.named_parameters(), *model.named_buffers()):
         if nn.parameter.is_lazy(weight):
             raise ValueError(f"{name} has no size yet. Build the model before saving it: call it, or fit, on data.")
+
+
+def _write_keras_file(model: Functional, path: Path, overwrite: bool) -> None:
+    """Write a file that Keras opens; the arguments are those of `save_model`, checked."""
+    _check_target(model, path, overwrite)
     with evaluation_weights(model):
-        with isolated(modules(model)):
-            sections = _sections(model)
-        write_once(sections, lambda whole: sharded_model.write(path, whole, max_bytes), path)
+        trainer: Trainer | None = vars(model).get("_trainer")
+        arguments = None if trainer is None else trainer.compile_args
+        write_model(model, path, arguments, None if trainer is None else trainer.optimizers.made.get(""))
 
 
 def check_model_path(filepath: str | os.PathLike[str]) -> Path:
@@ -79,7 +99,7 @@ def check_model_path(filepath: str | os.PathLike[str]) -> Path:
         ValueError: The suffix is not `.kt`.
     """
     path = parse_path("filepath", filepath)
-    if path.suffix != SUFFIX:
+    if path.suffix not in (SUFFIX, KERAS_SUFFIX):
         ending = next((end for end in _OTHER_SUFFIXES if path.name.endswith(end)), "")
         weights = " For weights alone there is save_weights." if ending in _WEIGHTS_SUFFIXES else ""
         raise ValueError(
@@ -120,6 +140,7 @@ def _condition(model: nn.Module) -> dict[str, Any]:
     return {
         "frozen": [name for name, parameter in model.named_parameters() if not parameter.requires_grad],
         "trainable": module_state.capture_trainable_flags(model),
+        "keras_layout": [path for path, part in module_state.own_modules(model) if vars(part).get("keras_layout")],
         "evaluating": module_state.capture_eval_modules(model),
         "formats": module_state.capture_memory_formats(model),
         "dtypes": {name: buffer.dtype for name, buffer in module_state.non_persistent_buffers(model)},

@@ -45,7 +45,8 @@ class SavingMixin(Functional):
         If several processes train the model together, rank 0 writes the file, and the others return when it is there.
 
         Args:
-            filepath: Path of the file, which ends in `.kt`; missing folders are created.
+            filepath: Path of the file, which ends in `.kt`, or in `.keras` for a file that Keras 3 opens, too; missing
+                folders are created.
             overwrite: Whether an existing file is replaced. If not, it is an error.
             max_shard_size: Largest size of the tensors in one file: a number of GB (10**9 bytes), or a text such as
                 `"500MB"`. If weights and optimizer state need more, they are written to files beside the model's, such
@@ -54,7 +55,8 @@ class SavingMixin(Functional):
 
         Raises:
             FileExistsError: The file exists and `overwrite` is `False`.
-            ValueError: The suffix is not `.kt`; the model is not built; `max_shard_size` is no size.
+            TypeError: The suffix is `.keras`, and Keras has no counterpart of a layer, an argument or an operation.
+            ValueError: The suffix is another one; the model is not built; `max_shard_size` is no size.
 
         Warns:
             UserWarning: The architecture or the arguments of `compile` cannot be written; the message gives the reason.

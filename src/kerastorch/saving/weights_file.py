@@ -22,7 +22,7 @@ from kerastorch.core.errors import CheckpointCorruptError, CheckpointError, mism
 from kerastorch.core.path_checks import parse_path
 from kerastorch.version import VERSION_KEY, __version__
 
-SUFFIX = ".safetensors"
+SUFFIX, KERAS_SUFFIX = ".safetensors", ".weights.h5"
 _FOREIGN = (  # first bytes of other files; safetensors begins with the length of its header, which is never so large
     (b"PK\x03\x04", "a zip file, as torch.save and Keras write; the pickle in torch's is never read"),
     (b"\x80\x02", "a pickle, which is never read"),
@@ -37,7 +37,7 @@ def check_weights_path(filepath: str | os.PathLike[str]) -> Path:
 
     Raises:
         TypeError: `filepath` is not a path.
-        ValueError: The suffix is not `.safetensors`.
+        ValueError: The name ends neither in `.safetensors` nor in `.weights.h5`.
     """
     path = parse_path("filepath", filepath)
     if path.name.endswith(".index.json"):
@@ -45,15 +45,20 @@ def check_weights_path(filepath: str | os.PathLike[str]) -> Path:
             f"{path} has the name of an index of several files, of which those that end in {SUFFIX}.index.json are "
             f"read. To write one, give the name {path.name.partition('.')[0] + SUFFIX!r} and max_shard_size."
         )
-    if path.suffix.lower() != SUFFIX:
+    if path.suffix.lower() != SUFFIX and not is_of_keras(path):
         name = path.name.removesuffix(path.suffix).removesuffix(".weights") + ".weights" + SUFFIX
         advice = f"Files of weights are safetensors: name it as {name!r}."
         if path.suffix == ".kt":
             advice += " A .kt file holds a whole model: see Model.save and kerastorch.load_model."
         if path.suffix.lower() in (".pt", ".pth", ".bin", ".pkl", ".ckpt"):
             advice += " Pickles are never read."
-        raise mismatch("filepath", str(path), f"a file name that ends in {SUFFIX}", advice)
+        raise mismatch("filepath", str(path), f"a file name that ends in {SUFFIX} or {KERAS_SUFFIX}", advice)
     return path
+
+
+def is_of_keras(path: Path) -> bool:
+    """Return whether a file has the name of weights of Keras."""
+    return path.name.lower().endswith(KERAS_SUFFIX)
 
 
 def write(path: Path, state: Mapping[str, Any]) -> str:

@@ -27,8 +27,8 @@ class WeightsFileMixin(ModuleView):
         If several processes train the model together, rank 0 writes the file, and the others return when it is there.
 
         Args:
-            filepath: Path of the file, which ends in `.safetensors`, such as `"model.weights.safetensors"`; missing
-                folders are created.
+            filepath: Path of the file, which ends in `.safetensors`, such as `"model.weights.safetensors"`, or in
+                `.weights.h5`, a file that Keras reads into a model of the same layers; missing folders are created.
             overwrite: Whether existing files are replaced. If not, it is an error.
             max_shard_size: Largest size of the tensors in one file: a number of GB (10**9 bytes), or a text such as
                 `"500MB"`. Weights that do not fit into one file are written to `model-00001-of-00002.safetensors`, ...,
@@ -37,7 +37,7 @@ class WeightsFileMixin(ModuleView):
         Raises:
             FileExistsError: The file or the index exists and `overwrite` is `False`.
             TypeError: The format cannot hold an entry of `state_dict()`.
-            ValueError: The suffix is not `.safetensors`; the model is not built; `max_shard_size` is no size.
+            ValueError: The name ends in another way; the model is not built; `max_shard_size` is no size.
 
         >>> import os, tempfile
         >>> from kerastorch import Input, Model, Sequential
@@ -64,6 +64,7 @@ class WeightsFileMixin(ModuleView):
         Args:
             filepath: Path of the file, which ends in `.safetensors`, or of the index of several, which ends in
                 `.safetensors.index.json`. If only the index exists, the path that was given to `save_weights` will do.
+                A name that ends in `.weights.h5` is that of a file of Keras, for a model of the same layers.
             skip_mismatch: Whether to load the weights that have the same name and shape, and warn of the others.
 
         Raises:
@@ -71,7 +72,7 @@ class WeightsFileMixin(ModuleView):
             CheckpointError: The weights do not fit, and the message lists the first differences; with `skip_mismatch`,
                 none of them fits; a file that the index lists is missing.
             FileNotFoundError: The file does not exist.
-            ValueError: The suffix is not `.safetensors`; the model is not built and its inputs are not known.
+            ValueError: The name ends in another way; the model is not built and its inputs are not known.
 
         Warns:
             UserWarning: Weights were rounded to a narrower dtype; `skip_mismatch` left weights out.

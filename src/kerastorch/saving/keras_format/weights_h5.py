@@ -1,0 +1,104 @@
+"""The arrays of an HDF5 file in Keras' layout: groups named `vars`, in which the arrays have numbers."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kerastorch.core.errors import CheckpointError, damaged_file
+
+Groups = Mapping[str, Mapping[str, Tensor]]  # "layers/dense/vars" -> "0" -> the array
+
+_MOST_EXPANSION = 1000  # bytes that one stored byte of an array may become
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError, UnicodeError)
+
+
+def decode_groups(data: bytes | memoryview, where: str) -> dict[str, dict[str, Tensor]]:
+    """Return the arrays of an HDF5 file by group and name.
+
+    Links to other files, arrays that are put together from others, and objects of Python are refused.
+
+    Args:
+        data: The bytes of the file.
+        where: Name of the file, for messages.
+
+    Raises:
+        CheckpointCorruptError: The file is damaged.
+        CheckpointError: It holds something else than groups and arrays of numbers.
+    """
+    h5py = _h5py()
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            found: dict[str, dict[str, Tensor]] = {}
+            for path, one in _arrays(h5py, file, where):
+                group, _, name = path.rpartition("/")
+                found.setdefault(group, {})[name] = _read(h5py, one, path, where)
+            return found
+    except CheckpointError:
+        raise
+    except _DAMAGE as error:
+        raise damaged_file(where, f"it is no HDF5 file that can be read: {error}") from error
+
+
+def encode_groups(groups: Groups) -> bytes:
+    """Return an HDF5 file with arrays by group and name."""
+    h5py = _h5py()
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for path, arrays in groups.items():
+            group = file.require_group(path)
+            for name, value in arrays.items():
+                _write(group, name, value)
+    return buffer.getvalue()
+
+
+def _h5py() -> Any:
+    try:
+        h5py = importlib.import_module("h5py")
+    except ImportError as error:
+        raise ImportError("files of Keras are read and written with h5py: pip install h5py", name="h5py") from error
+    return h5py
+
+
+def _arrays(h5py: Any, group: Any, where: str, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Yield the path and the handle of each array, in the order of their names."""
+    if depth > 100:
+        raise CheckpointError(f"{where} has groups that are nested too deeply.")
+    for name in group:
+        path = f"{prefix}{name}"
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise CheckpointError(f"{where}: {path} is a link to another place, which is not followed.")
+        one = group[name]
+        if isinstance(one, h5py.Group):
+            yield from _arrays(h5py, one, where, f"{path}/", depth + 1)
+        elif isinstance(one, h5py.Dataset):
+            yield path, one
+
+
+def _read(h5py: Any, one: Any, path: str, where: str) -> Tensor:
+    """Return the values of an array, after checking that they are in the file and are numbers."""
+    if one.is_virtual or one.external or one.shape is None:
+        raise CheckpointError(f"{where}: {path} has its values in other places, which are not read.")
+    stored = one.id.get_storage_size()
+    if one.nbytes > _MOST_EXPANSION * stored:
+        raise CheckpointError(f"{where}: {path} would become {one.nbytes} bytes from {stored}.")
+    if one.dtype.kind == "V" and one.attrs.get("dtype") == "bfloat16":
+        return torch.from_numpy(np.asarray(one).view(np.int16)).view(torch.bfloat16)
+    if one.dtype.kind not in "fiub" or h5py.check_dtype(ref=one.dtype) is not None:
+        raise CheckpointError(f"{where}: {path} is an array of {one.dtype}, not of numbers.")
+    return torch.from_numpy(np.asarray(one, dtype=one.dtype.newbyteorder("=")))
+
+
+def _write(group: Any, name: str, value: Tensor) -> None:
+    """Write an array; Keras marks those in bfloat16, which HDF5 does not have."""
+    value = value.detach().cpu().contiguous()
+    if value.dtype == torch.bfloat16:
+        group.create_dataset(name, data=value.view(torch.int16).numpy().view("V2")).attrs["dtype"] = "bfloat16"
+    else:
+        group[name] = value.numpy()
