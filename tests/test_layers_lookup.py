@@ -323,3 +323,13 @@ class _FileCodec:
         return NotImplemented
 
     decode = encode
+
+
+def test_a_single_text_gives_its_row():
+    layer = TextVectorization(vocabulary=["a", "b"])
+    assert layer("b a").tolist() == layer(["b a"])[0].tolist() == [3, 2]
+
+
+@pytest.mark.parametrize("given", [[[1000], [3]], np.array([[1000], [3]]), np.array([[1000], [3]], "int32")])
+def test_integer_lookup_reads_arrays_and_lists(given):
+    assert IntegerLookup(vocabulary=[1000, 7])(given).tolist() == [[1], [0]]

@@ -54,6 +54,7 @@ class IntegerLookup(_VocabularyLookup):
 
     takes_integers = True
     vocabulary: Tensor
+    _reads_arrays = False  # arrays and lists of integers become tensors
     _sorted_tokens: Tensor
     _sorted_positions: Tensor
 

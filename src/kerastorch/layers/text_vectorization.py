@@ -56,7 +56,7 @@ class TextVectorization(Layer):
         trainable: No effect: the layer has no trained weights.
 
     Shape: `(batch,)` or `(batch, 1)` texts -> `(batch, length)` int64, with 0 for padding and 1 for unknown tokens; or
-    `(batch, vocabulary_size())` floats, with column 0 for unknown tokens.
+    `(batch, vocabulary_size())` floats, with column 0 for unknown tokens. A single text gives its row alone.
 
     >>> layer = TextVectorization(output_sequence_length=4)
     >>> layer.adapt(["The cat.", "The dog!"])
@@ -169,7 +169,8 @@ class TextVectorization(Layer):
         index = np.full((len(rows), length), 0 if self.output_mode == "int" else IGNORED)  # (batch, length)
         for position, row in enumerate(rows):
             index[position, : len(row)] = lookup.find_indices(row[:length])
-        return lookup.encode_indices(torch.from_numpy(index).to(lookup.idf_weights.device))
+        encoded = lookup.encode_indices(torch.from_numpy(index).to(lookup.idf_weights.device))
+        return encoded[0] if isinstance(x, (str, bytes)) else encoded
 
     def _tokenize(self, texts: Any) -> list[list[str]]:
         """Return the tokens, or n-grams of tokens, of each text.
