@@ -75,6 +75,7 @@ class Model(
 
     stop_training: bool = False
     history: History | None = None
+    _sets_device = True  # its modules may be those of the user
 
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None) -> None:
         super().__init__(inputs, outputs)

@@ -29,6 +29,8 @@ class Lambda(Layer):
     tensor([9.])
     """
 
+    _sets_device = True
+
     def __init__(
         self,
         function: Callable[..., Any],

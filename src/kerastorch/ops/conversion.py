@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.array_conversion import from_array
+from kerastorch.core.call_device import call_device
 from kerastorch.core.errors import mismatch
 
 _SCALARS = (bool, int, float, complex)
@@ -62,19 +63,19 @@ def to_tensor(x: Any, dtype: torch.dtype | None = None, device: torch.device | N
     Args:
         x: A tensor, a NumPy array, a number, or a nested list of these.
         dtype: The dtype of the result. Default: that of `x`; int32 and torch's default dtype for Python numbers.
-        device: The device of a new tensor. Default: torch's default device, or that of a tensor within a list.
+        device: The device of a new tensor. Default: that of a tensor within a list, or that of the layer that runs.
     """
     if isinstance(x, Tensor):
         return x if dtype is None or x.dtype is dtype else x.to(dtype)
     if isinstance(x, _SCALARS):
-        return torch.full((), x, dtype=dtype or _scalar_dtype(x), device=device)
+        return torch.full((), x, dtype=dtype or _scalar_dtype(x), device=device or call_device())
     if isinstance(x, (list, tuple)):
         leaves = list(_leaves(x))
         if any(isinstance(leaf, Tensor) for leaf in leaves):
             return _stack(x, dtype, device)
         if dtype is None and all(type(leaf) in _PYTHON_TYPES for leaf in leaves):
             dtype = _dtype_of_numbers(leaves)
-    found = from_array(x, "x").to(device or torch.get_default_device())
+    found = from_array(x, "x").to(device or call_device() or torch.get_default_device())
     return found if dtype is None else found.to(dtype)
 
 
@@ -109,8 +110,8 @@ def _leaves(x: Any) -> Iterator[Any]:
 
 
 def device_of(*values: Any) -> torch.device | None:
-    """Return the device of the first tensor among some values, `None` if there is none."""
-    return next((value.device for value in values if isinstance(value, Tensor)), None)
+    """Return the device of the first tensor among some values; without one, that of the layer that runs, or `None`."""
+    return next((value.device for value in values if isinstance(value, Tensor)), None) or call_device()
 
 
 def to_tensors(*values: Any) -> list[Tensor]:

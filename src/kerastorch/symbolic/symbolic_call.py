@@ -6,7 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kerastorch.core.call_device import reset_call_device, set_call_device
 from kerastorch.core.overridable_property import overridable_property
+from kerastorch.core.ownership import is_own
 from kerastorch.core.torch_private import HAS_CALL_IMPL
 from kerastorch.symbolic.array_inputs import cast_like_weights, to_tensors
 from kerastorch.symbolic.keras_call import pair_call_and_forward, training_of_call
@@ -26,26 +28,34 @@ class Recordable(nn.Module):
 
     _casts_inputs = False
     _reads_arrays = False  # whether it takes arrays and lists as they are, as layers of texts do
+    _sets_device = False  # whether code of the user runs in a call, which may use operations that make tensors
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if not is_own(cls):
+            cls._sets_device = True
         pair_call_and_forward(cls)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs and "training" in kwargs and not has_symbols((args, kwargs)):
-            kwargs, mode = training_of_call(self, kwargs)
-            with mode:
-                return self._call(*args, **kwargs)
-        if not args or args[0].__class__ is not Tensor or not HAS_CALL_IMPL:
-            return self._call(*args, **kwargs)
-        compiled = self._compiled_call_impl  # nn.Module.__call__, inlined: one frame fewer
+        token = set_call_device(self, args, kwargs) if self._sets_device else None
         try:
-            return (self._call_impl if compiled is None else compiled)(*args, **kwargs)  # type: ignore[no-untyped-call]
-        except RuntimeError:
-            cast = cast_like_weights(self, args) if self._casts_inputs else None
-            if cast is None:
-                raise
-        return super().__call__(*cast, **kwargs)
+            if kwargs and "training" in kwargs and not has_symbols((args, kwargs)):
+                kwargs, mode = training_of_call(self, kwargs)
+                with mode:
+                    return self._call(*args, **kwargs)
+            if not args or args[0].__class__ is not Tensor or not HAS_CALL_IMPL:
+                return self._call(*args, **kwargs)
+            compiled = self._compiled_call_impl  # nn.Module.__call__, inlined: one frame fewer
+            try:
+                return (self._call_impl if compiled is None else compiled)(*args, **kwargs)  # type: ignore[no-untyped-call]
+            except RuntimeError:
+                cast = cast_like_weights(self, args) if self._casts_inputs else None
+                if cast is None:
+                    raise
+            return super().__call__(*cast, **kwargs)
+        finally:
+            if token is not None:
+                reset_call_device(token)
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Run or record a call of any kind."""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerastorch.core.call_device import call_device
 from kerastorch.ops.conversion import check_axis, floatx, result_type, to_dtype, to_tensor, to_tensors
 from kerastorch.ops.recording import op
 
@@ -39,19 +40,19 @@ def array(x: Any, dtype: Any = None) -> Tensor:
 @op
 def zeros(shape: Any, dtype: Any = None) -> Tensor:
     """Return zeros; float32 by default."""
-    return torch.zeros(_sizes(shape), dtype=_dtype_or_float(dtype))
+    return torch.zeros(_sizes(shape), dtype=_dtype_or_float(dtype), device=call_device())
 
 
 @op
 def ones(shape: Any, dtype: Any = None) -> Tensor:
     """Return ones; float32 by default."""
-    return torch.ones(_sizes(shape), dtype=_dtype_or_float(dtype))
+    return torch.ones(_sizes(shape), dtype=_dtype_or_float(dtype), device=call_device())
 
 
 @op
 def empty(shape: Any, dtype: Any = None) -> Tensor:
     """Return a tensor whose elements are not set; float32 by default."""
-    return torch.empty(_sizes(shape), dtype=_dtype_or_float(dtype))
+    return torch.empty(_sizes(shape), dtype=_dtype_or_float(dtype), device=call_device())
 
 
 @op
@@ -102,20 +103,20 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
         k: The diagonal: 0 for the main one, positive above it, negative below it.
         dtype: The dtype. Default float32.
     """
-    rows, columns = torch.arange(N)[:, None], torch.arange(N if M is None else M)
-    return (columns - rows == (k or 0)).to(_dtype_or_float(dtype))
+    rows, columns = (torch.arange(n, device=call_device()) for n in (N, N if M is None else M))
+    return (columns - rows[:, None] == (k or 0)).to(_dtype_or_float(dtype))
 
 
 @op
 def identity(n: int, dtype: Any = None) -> Tensor:
     """Return the identity matrix of `n` rows and columns; float32 by default."""
-    return torch.eye(n, dtype=_dtype_or_float(dtype))
+    return torch.eye(n, dtype=_dtype_or_float(dtype), device=call_device())
 
 
 @op
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     """Return a matrix with ones on and below a diagonal and zeros above it; arguments as in `eye`."""
-    return torch.ones(N, N if M is None else M, dtype=_dtype_or_float(dtype)).tril(k)
+    return torch.ones(N, N if M is None else M, dtype=_dtype_or_float(dtype), device=call_device()).tril(k)
 
 
 @op
@@ -131,7 +132,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     numbers = [
         value.item() if hasattr(value, "item") else value for value in (start, stop, 1 if step is None else step)
     ]
-    return torch.arange(*numbers, dtype=found)
+    return torch.arange(*numbers, dtype=found, device=call_device())
 
 
 @op
@@ -217,8 +218,8 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:
     return torch.vander(x, N=N, increasing=increasing).to(result_type(x))
 
 
-def _window(function: Any, x: Any, **options: float) -> Tensor:
-    found: Tensor = function(int(x), **options)
+def _window(function: Any, x: Any, **options: Any) -> Tensor:
+    found: Tensor = function(int(x), **options, device=call_device())
     return found
 
 
