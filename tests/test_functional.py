@@ -326,7 +326,6 @@ def test_what_no_graph_can_hold_is_refused_where_it_is_written(act, message):
     ("make", "message"),
     [
         (lambda x, z: Model(x, x + z), "the outputs need 'z', which is not among the inputs"),
-        (lambda x, z: Model([x, z], x * 2), "no output is computed from the input 'z'"),
         (lambda x, z: Model([x, x], x * 2), "an input is given twice"),
         (lambda x, z: Model(x), "needs the outputs too"),
         (lambda x, z: Model(x, torch.ones(3)), "outputs must be symbolic tensors, as Input"),

@@ -80,6 +80,12 @@ def deep(keras):
     return keras.Model(given, symbol)
 
 
+def unused(keras):
+    """Inputs that no output needs."""
+    x, y, z = keras.Input((3,)), keras.Input((4,)), keras.Input((5,))
+    return keras.Model([y, x, z], keras.layers.Dense(2)(keras.layers.Dense(1)(x)))
+
+
 def sequential(keras):
     """A chain whose input is a layer; its layers are without it."""
     return keras.Sequential([keras.layers.InputLayer(shape=(3,)), keras.layers.Dense(2), keras.layers.Softmax()])
@@ -88,6 +94,6 @@ def sequential(keras):
 CASES = {
     one.__name__: one
     for one in (
-        chain, branches, skip, shared, operations, seq2seq, masked, nested, images, deep, sequential
+        chain, branches, skip, shared, operations, seq2seq, masked, nested, images, deep, unused, sequential
     )
 }  # fmt: skip

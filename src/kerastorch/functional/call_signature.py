@@ -21,6 +21,7 @@ class CallSignature(NamedTuple):
         dtypes: The dtype of each input.
         structure: The structure of the inputs, with the position of each in `names` in its place.
         outputs: The names of the outputs if they are a tuple or list; `None` for one output, or a dict.
+        optional: The names of the inputs that may be `None`.
     """
 
     names: tuple[str, ...]
@@ -29,6 +30,7 @@ class CallSignature(NamedTuple):
     dtypes: tuple[torch.dtype, ...]
     structure: Any
     outputs: tuple[str, ...] | None
+    optional: tuple[str, ...] = ()
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
         """Return the inputs of a call in the order of `names`.
@@ -44,6 +46,8 @@ class CallSignature(NamedTuple):
         if len(given) != len(self.names):
             raise ValueError(f"The model takes {self._inputs()}; got {len(given)}.")
         for name, sizes, x in zip(self.names, self.sizes, given, strict=True):
+            if x is None and name in self.optional:
+                continue
             if x is None:
                 raise ValueError(f"Input {name!r} is None; the model needs a tensor of shape {(None, *sizes)}.")
             found = x.shape[1:]

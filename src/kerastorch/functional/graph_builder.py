@@ -30,8 +30,8 @@ def build_graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphMo
 
     Raises:
         TypeError: Something among the inputs or outputs is not a symbol.
-        ValueError: An input is given twice, no output is computed from an input, the outputs need an `Input` that is
-            not among the inputs, or two modules have the same name.
+        ValueError: An input is given twice, the outputs need an `Input` that is not among the inputs, or two modules
+            have the same name.
     """
     begin, end = pytree.tree_leaves(inputs), pytree.tree_leaves(outputs)
     for kind, some in (("inputs", begin), ("outputs", end)):
@@ -42,10 +42,7 @@ def build_graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphMo
             )
     if len(set(begin)) < len(begin):
         raise ValueError("Model: an input is given twice.")
-    order, unused = calls_between(begin, end)
-    if unused:
-        name_of = getattr(unused[0], "name", None) or str(unused[0])
-        raise ValueError(f"Model: no output is computed from the input {name_of!r}; leave it out.")
+    order = calls_between(begin, end)
     keys = _keys(inputs, begin)
     module, nodes = _graph_module(begin, keys, order, outputs, name)
     names = tuple(str(nodes[symbol].target) for symbol in begin)
@@ -57,6 +54,7 @@ def build_graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphMo
         tuple(symbol.dtype for symbol in begin),
         pytree.tree_map({symbol: number for number, symbol in enumerate(begin)}.__getitem__, inputs),
         names_of_nodes([nodes[symbol] for symbol in end]) if several else None,
+        tuple(name for name, symbol in zip(names, begin, strict=True) if getattr(symbol, "optional", False)),
     )
     return module, plan
 
@@ -64,7 +62,7 @@ def build_graph_module(inputs: Any, outputs: Any, name: str) -> tuple[fx.GraphMo
 def mask_graph(inputs: Any, masks: Any) -> fx.GraphModule:
     """Return the graph that computes masks from inputs; some inputs may have no effect on them."""
     begin = pytree.tree_leaves(inputs)
-    order, _ = calls_between(begin, pytree.tree_leaves(masks))
+    order = calls_between(begin, pytree.tree_leaves(masks))
     return _graph_module(begin, _keys(inputs, begin), order, masks, "Mask")[0]
 
 
@@ -106,7 +104,8 @@ def _input_nodes(graph: fx.Graph) -> list[fx.Node]:
 
 def input_symbols(plan: CallSignature) -> list[Symbol]:
     """Return new symbols for the inputs of a copied model."""
-    return [Input(*facts) for facts in zip(plan.sizes, plan.dtypes, plan.names, strict=True)]
+    facts = zip(plan.sizes, plan.dtypes, plan.names, strict=True)
+    return [Input(sizes, dtype, name, optional=name in plan.optional) for sizes, dtype, name in facts]
 
 
 def replay(module: fx.GraphModule, plan: CallSignature, inputs: list[Symbol]) -> tuple[Any, Any]:
@@ -130,8 +129,8 @@ class _Recorder(fx.Interpreter):
 # --- the graph -------------------------------------------------------------------------------------------------
 
 
-def calls_between(begin: list[Symbol], end: list[Symbol]) -> tuple[list[Symbol], list[Symbol]]:
-    """Return the calls that lead from inputs to outputs, in the order of recording, and the unused inputs.
+def calls_between(begin: list[Symbol], end: list[Symbol]) -> list[Symbol]:
+    """Return the calls that lead from inputs to outputs, in the order of recording.
 
     Args:
         begin: The symbolic inputs.
@@ -142,7 +141,6 @@ def calls_between(begin: list[Symbol], end: list[Symbol]) -> tuple[list[Symbol],
     """
     known = set(begin)
     found: set[Symbol] = set()
-    used = set(end)
     waiting = [symbol for symbol in end if symbol not in known]
     while waiting:
         symbol = waiting.pop()
@@ -153,10 +151,8 @@ def calls_between(begin: list[Symbol], end: list[Symbol]) -> tuple[list[Symbol],
             raise ValueError(f"Model: the outputs need {name!r}, which is not among the inputs; add it to them.")
         found.add(symbol)
         needed = collect_symbols((symbol.args, symbol.kwargs))
-        used.update(needed)
         waiting += [one for one in needed if one not in known]
-    order = sorted(found, key=lambda symbol: symbol.serial)
-    return order, [symbol for symbol in begin if symbol not in used]
+    return sorted(found, key=lambda symbol: symbol.serial)
 
 
 def _graph_module(

@@ -24,7 +24,9 @@ def layer_nodes(graph: fx.Graph) -> list[fx.Node]:
     unused = [node for node in graph.nodes if node.op == "placeholder" and node not in ranks]
     depths |= dict.fromkeys(unused, 0)
     ranks |= dict.fromkeys(unused, -1)
-    nodes = {_operation(node): node for node in reversed([*finished, *unused]) if _is_layer(node)}
+    nodes: dict[Any, fx.Node] = {}
+    for node in filter(_is_layer, [*unused, *finished]):
+        nodes.setdefault(_operation(node), node)
     return [nodes[one] for one in sorted(nodes, key=lambda one: (-depths[one], ranks[one]))]
 
 

@@ -23,6 +23,7 @@ class InputLayer(Layer):
         batch_size: The size of the batch axis; it is checked, and the axis varies nevertheless. Default none.
         dtype: The dtype of the data. Default: `torch.get_default_dtype()`.
         batch_shape: The shape with the batch axis, in place of `shape`. Default none.
+        optional: Whether the model may be called with `None` for it. Default `False`.
         input_tensor: A symbol that is the input, in place of a shape. Default none.
         name: Name of the input. Default none.
 
@@ -46,19 +47,20 @@ class InputLayer(Layer):
         dtype: Any = None,
         *,
         batch_shape: Sequence[int | None] | None = None,
+        optional: bool = False,
         input_tensor: Symbol | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
         symbol: Symbol = (
-            Input(shape, dtype, name, batch_size=batch_size, batch_shape=batch_shape)
+            Input(shape, dtype, name, batch_size=batch_size, batch_shape=batch_shape, optional=optional)
             if input_tensor is None
             else input_tensor
         )
         self._symbol = symbol
         sizes = [size if isinstance(size, int) else None for size in symbol.shape[1:]]
         self.batch_shape = (batch_size, *sizes)
-        self.dtype = symbol.dtype
+        self.dtype, self.optional = symbol.dtype, bool(getattr(symbol, "optional", False))
         self.ensure_built(self.batch_shape)
 
     def forward(self, x: Tensor) -> Tensor:

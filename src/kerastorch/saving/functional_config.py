@@ -37,7 +37,7 @@ def encode_functional(writer: Writer, inputs: Any, outputs: Any) -> dict[str, An
         TypeError: A function or an argument cannot be encoded.
     """
     begin = pytree.tree_leaves(inputs)
-    order, _ = calls_between(begin, pytree.tree_leaves(outputs))
+    order = calls_between(begin, pytree.tree_leaves(outputs))
     with writer.numbering([*begin, *order]):
         return {
             "given": [input_config(symbol) for symbol in begin],
@@ -51,13 +51,14 @@ def input_config(symbol: Symbol) -> dict[str, Any]:
     """Return the arguments of an `Input` like `symbol`, which may also stand in the middle of another model."""
     sizes = [size if isinstance(size, int) else None for size in symbol.shape[1:]]
     name = symbol.__dict__.get("name")
-    return {"shape": sizes, "dtype": str(symbol.dtype).removeprefix("torch."), "name": name}
+    written = {"shape": sizes, "dtype": str(symbol.dtype).removeprefix("torch."), "name": name}
+    return written | ({"optional": True} if symbol.__dict__.get("optional") else {})
 
 
 def input_from(config: Mapping[str, Any]) -> Input:
     """Return the `Input` whose arguments `input_config` returned."""
     dtype = decode({"dtype": config["dtype"]})
-    return Input(config["shape"], dtype, config["name"])
+    return Input(config["shape"], dtype, config["name"], optional=config.get("optional") is True)
 
 
 def _encode_call(symbol: Symbol) -> dict[str, Any]:

@@ -36,6 +36,21 @@ def to_tensors(
     return tuple(_convert(one, device) for one in args), {name: _convert(one, device) for name, one in kwargs.items()}
 
 
+def without_tensorflow(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a call with arrays in place of eager tensors of TensorFlow.
+
+    Args:
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+
+    Raises:
+        TypeError: There is a symbolic tensor of TensorFlow.
+    """
+    if not any(map(_is_of_tensorflow, (*args, *kwargs.values()))):
+        return args, kwargs
+    return tuple(map(_from_tensorflow, args)), {name: _from_tensorflow(one) for name, one in kwargs.items()}
+
+
 def cast_like_weights(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """Return the inputs of a layer in the dtype of its weights, as Keras casts them; `None` if all are.
 
@@ -64,6 +79,28 @@ def _is_of_autocast(dtype: torch.dtype) -> bool:
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
     return value.to(dtype) if _is_other(value, dtype) else value
+
+
+def _is_of_tensorflow(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "tensorflow"
+
+
+def _from_tensorflow(value: Any) -> Any:
+    """Return the array of an eager tensor of TensorFlow; other values are returned as they are.
+
+    Raises:
+        TypeError: It is a symbolic tensor, which has no values, as in `tf.data.Dataset.map`.
+    """
+    if not _is_of_tensorflow(value):
+        return value
+    try:
+        return np.asarray(value.numpy())
+    except (AttributeError, NotImplementedError):
+        raise TypeError(
+            "A layer was called on a symbolic tensor of TensorFlow, as in tf.data.Dataset.map, where only TensorFlow "
+            "computes. Put the layer into the model, call it on the batches in a loop, or map it over a dataset of "
+            "kerastorch, whose batches are tensors of torch."
+        ) from None
 
 
 def _is_list_of_numbers(value: Any) -> bool:

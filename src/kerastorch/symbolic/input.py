@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,9 +24,16 @@ class Input(KeywordHints, Symbol):
         name: The name of the parameter of the model's `forward`. Default: `input`, numbered if there are several.
         batch_size: The size of the batch axis in Keras; it is checked, and the axis varies nevertheless. Default none.
         batch_shape: The shape with the batch axis, in place of `shape`. Default none.
+        optional: Whether the model may be called with `None` for it, which layers are then given. Default `False`.
+
+    Attributes:
+        sample_shape: The shape of one sample.
+        name: The argument of this name.
+        optional: The argument of this name.
 
     Raises:
-        ValueError: A size is not a positive integer or `None`; the dtype is unknown; the name is not a string.
+        ValueError: A size is not a positive integer or `None`; the dtype is unknown, or that of strings; the name is
+            not a string.
 
     >>> x = Input(shape=(64,))
     >>> torch.relu(x).shape
@@ -42,6 +50,7 @@ class Input(KeywordHints, Symbol):
         *,
         batch_size: int | None = None,
         batch_shape: Sequence[int | None] | None = None,
+        optional: bool = False,
     ) -> None:
         if batch_size is not None:
             check_int("batch_size", batch_size)
@@ -59,6 +68,11 @@ class Input(KeywordHints, Symbol):
             ) from None
         if isinstance(dtype, str):
             found = getattr(torch, dtype, None)
+            if dtype in ("string", "str"):
+                raise ValueError(
+                    "Input: torch has no tensors of strings. Call StringLookup, TextVectorization or Hashing on the "
+                    "data before they go into the model, and give Input the shape and dtype of what comes out."
+                )
             if not isinstance(found, torch.dtype):
                 raise mismatch("dtype", dtype, "a torch dtype or its name, as 'float32'")
             dtype = found
@@ -73,7 +87,7 @@ class Input(KeywordHints, Symbol):
                 for batch, varying in zip(TRIAL_BATCH_SIZES, TRIAL_SIZES, strict=True)
             )
         super().__init__(None, (), {}, (one, other))
-        self.name = name
+        self.name, self.optional = name, optional
 
     def example(self, varying: int = 1) -> torch.Tensor:
         """Return a batch of one sample of zeros, with the size `varying` for each axis that varies."""
@@ -81,7 +95,8 @@ class Input(KeywordHints, Symbol):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the examples on fake tensors cannot be pickled
-        return type(self), (self.sample_shape, self.dtype, self.name)
+        make = functools.partial(type(self), optional=self.optional) if self.optional else type(self)
+        return make, (self.sample_shape, self.dtype, self.name)
 
     def __repr__(self) -> str:
         return f"Input(shape={self.sample_shape}, dtype={self.dtype})"

@@ -10,7 +10,7 @@ from kerastorch.core.call_device import reset_call_device, set_call_device
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.ownership import is_own
 from kerastorch.core.torch_private import HAS_CALL_IMPL
-from kerastorch.symbolic.array_inputs import cast_like_weights, to_tensors
+from kerastorch.symbolic.array_inputs import cast_like_weights, to_tensors, without_tensorflow
 from kerastorch.symbolic.keras_call import pair_call_and_forward, training_of_call
 from kerastorch.symbolic.recording_errors import display_name
 from kerastorch.symbolic.symbolic_tensor import has_symbols, record_call, recorded_calls
@@ -61,6 +61,7 @@ class Recordable(nn.Module):
         """Run or record a call of any kind."""
         if has_symbols((args, kwargs)):
             return record_call(self, args, kwargs)
+        args, kwargs = without_tensorflow(args, kwargs)
         if not self._reads_arrays:
             args, kwargs = to_tensors(self, args, kwargs)
         cast = None
