@@ -107,3 +107,25 @@ def test_variables_are_the_tensors_of_the_state():
     assert model.optimizer.variables == []
     model.fit(X, Y, verbose=0)
     assert len(model.optimizer.variables) == 6  # a count and two moments of the weight and the bias
+
+
+def test_settings_make_an_optimizer_at_the_first_step_of_a_loop():
+    start = torch.tensor([1.0, -2.0])
+    gradients = [torch.tensor([0.5, 1.0]), torch.tensor([-1.0, 0.25]), torch.tensor([0.1, 0.2])]
+    weight, other = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    settings = kt.optimizers.Adam(0.1)
+    reference = torch.optim.Adam([other], lr=0.1, eps=1e-7)
+    assert settings.variables == []
+    for number, gradient in enumerate(gradients):
+        if number == 2:
+            settings.learning_rate = reference.param_groups[0]["lr"] = 0.02
+        settings.apply_gradients([(gradient, weight)])
+        other.grad = gradient
+        reference.step()
+    torch.testing.assert_close(weight, other)
+    assert len(settings.variables) == 3
+    assert settings.iterations == 3
+    with pytest.raises(ValueError, match="does not have the parameter"):
+        settings.apply([gradient], [other])
+    with pytest.raises(ValueError, match="needs the parameters"):
+        kt.optimizers.SGD(0.1).apply([gradient])

@@ -393,7 +393,7 @@ def test_a_model_whose_steps_call_its_parts_needs_no_forward_but_weights():
         model.fit(X, verbose=0)
 
 
-@pytest.mark.parametrize("name", ["step", "zero_grad", "apply", "param_groups"])
+@pytest.mark.parametrize("name", ["step", "zero_grad", "state", "param_groups"])
 def test_settings_that_are_taken_for_an_optimizer_say_what_makes_one(name):
     with pytest.raises(AttributeError, match=r"These are settings.*Adam\(\.\.\.\)\(model\.parameters\(\)\)"):
         getattr(optimizers.Adam(), name)

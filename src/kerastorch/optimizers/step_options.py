@@ -13,6 +13,7 @@ from kerastorch.core.errors import check_float, check_int
 from kerastorch.core.representation import represent
 from kerastorch.core.serialization import Configurable
 from kerastorch.core.torch_optimizer_private import has_step_hooks, unscale_before_step
+from kerastorch.optimizers.own_loop import OwnLoop
 from kerastorch.optimizers.parameter_groups import ParameterGroup
 from kerastorch.optimizers.step_hooks import Average, Clip, TorchOptimizer
 
@@ -26,13 +27,12 @@ _BOUNDS: dict[str, dict[str, Any]] = {
 
 
 _OF_OPTIMIZERS = (  # what optimizers of torch and of Keras have, but not their settings
-    "apply", "apply_gradients", "step", "zero_grad", "param_groups", "state", "iterations", "minimize", "variables",
-    "state_dict", "load_state_dict",
+    "step", "zero_grad", "param_groups", "state", "minimize", "state_dict", "load_state_dict",
 )  # fmt: skip
 
 
 @dataclass(eq=False, repr=False)
-class StepOptions(Configurable):
+class StepOptions(OwnLoop, Configurable):
     """Base of settings that make an optimizer of torch with Keras' options.
 
     Args:
