@@ -54,7 +54,7 @@ class FunctionalWriter:
         """
         ends: list[Symbol] = pytree.tree_leaves(self._outputs)
         needed = self._needed_by(ends)
-        for symbol in (*self._begin, *calls_between([*self._begin], ends)[0]):
+        for symbol in (*self._begin, *calls_between([*self._begin], ends)):
             if symbol in needed or symbol in self._begin:
                 calls = self._calls.setdefault(_owner_of(symbol), {})
                 calls[symbol] = len(calls)
