@@ -46,9 +46,7 @@ class ResizedWindow(ImageMap):
             mode: Interpolation.
             antialias: Whether images are smoothed when they shrink.
         """
-        rows = max(min(x.shape[2], x.shape[3] * height // width), 1)
-        columns = max(min(x.shape[3], x.shape[2] * width // height), 1)
-        top, left = (x.shape[2] - rows) // 2, (x.shape[3] - columns) // 2
+        top, left, rows, columns = centered_window(x, height, width)
         return cls(top, left, (rows, columns), (height, width), mode, antialias)
 
     def move_images(self, x: Tensor, *, is_mask: bool = False) -> Tensor:
@@ -67,3 +65,19 @@ class ResizedWindow(ImageMap):
         scale = [self.size[1] / self.window[1], self.size[0] / self.window[0]]
         corner = torch.tensor([self.left, self.top], dtype=points.dtype, device=points.device)
         return (points - corner) * torch.tensor(scale, dtype=points.dtype, device=points.device)
+
+
+def centered_window(x: Tensor, height: int, width: int) -> tuple[int, int, int, int]:
+    """Return the largest centered window of images with the proportions `height : width`.
+
+    Args:
+        x: `(batch, channels, h, w)`.
+        height: Height of the proportions.
+        width: Width of the proportions.
+
+    Returns:
+        First row, first column, number of rows and number of columns.
+    """
+    rows = max(min(x.shape[2], x.shape[3] * height // width), 1)
+    columns = max(min(x.shape[3], x.shape[2] * width // height), 1)
+    return (x.shape[2] - rows) // 2, (x.shape[3] - columns) // 2, rows, columns

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.core.errors import check_choice, mismatch
+from kerastorch.layers.image_windows import centered_window
 from kerastorch.ops.conversion import result_type, to_tensor
 from kerastorch.ops.image.layout import check_images, from_batch, spatial_axes, to_batch
 from kerastorch.ops.recording import image_op
@@ -56,7 +57,8 @@ def resize(
     batch = to_batch("resize", x, data_format)
     batch = batch if batch.dtype in (torch.float32, torch.float64) else batch.float()
     if crop_to_aspect_ratio:
-        batch = _center_window(batch, height, width)
+        top, left, rows, columns = centered_window(batch, height, width)
+        batch = batch.narrow(2, top, rows).narrow(3, left, columns)
     elif pad_to_aspect_ratio:
         batch = _on_canvas(batch, height, width, fill_value)
     smooth = antialias and mode != "nearest-exact"
@@ -65,14 +67,6 @@ def resize(
         found = found.round()
         found = found.clamp(0, 255) if x.dtype == torch.uint8 else found
     return from_batch(found.to(x.dtype), x, data_format)
-
-
-def _center_window(x: Tensor, height: int, width: int) -> Tensor:
-    """Return the largest centered window with the proportions of a size."""
-    h, w = x.shape[2:]
-    rows = max(min(h, int(w * height / width)), 1)
-    columns = max(min(w, int(h * width / height)), 1)
-    return x.narrow(2, (h - rows) // 2, rows).narrow(3, (w - columns) // 2, columns)
 
 
 def _on_canvas(x: Tensor, height: int, width: int, value: float) -> Tensor:
