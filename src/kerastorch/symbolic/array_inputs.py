@@ -46,7 +46,8 @@ def without_tensorflow(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[t
     Raises:
         TypeError: There is a symbolic tensor of TensorFlow.
     """
-    if not any(map(_is_of_tensorflow, (*args, *kwargs.values()))):
+    # code that torch.compile traces has tensors of torch alone, and it cannot trace the names of modules
+    if torch.compiler.is_compiling() or not any(map(_is_of_tensorflow, (*args, *kwargs.values()))):
         return args, kwargs
     return tuple(map(_from_tensorflow, args)), {name: _from_tensorflow(one) for name, one in kwargs.items()}
 
