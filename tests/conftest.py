@@ -7,7 +7,7 @@ import torch
 
 import kerastorch as kt
 
-collect_ignore = ["typing"]  # read by type checkers, and never run
+collect_ignore = ["typing", "keras_scripts"]  # read by type checkers; run by test_keras_scripts.py
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that starts pytest in the background ignores Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)

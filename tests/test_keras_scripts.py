@@ -1,0 +1,104 @@
+"""Scripts in the idiom of Keras' guides, run by `kerastorch.keras.check`, with Keras' numbers.
+
+`support/make_keras_script_values.py` makes the numbers with Keras.
+"""
+
+import json
+import pathlib
+
+import pytest
+
+from kerastorch.keras.check.checker import run_script
+from kerastorch.keras.check.child_process import ChildProcess
+from kerastorch.keras.check.scripts import read_script
+
+HERE = pathlib.Path(__file__).parent
+SCRIPTS = sorted(path for path in (HERE / "keras_scripts").glob("*.py") if "import keras" in path.read_text())
+VALUES = json.loads((HERE / "support" / "keras_script_values.json").read_text())
+
+# Sections that do not run, by script and first line.
+STOPPED = {
+    ("book_images", "line 177"): "array_to_img of the door takes channels first",
+    ("example_own_layers", "line 5"): "a config with an initializer, written by its own get_config",
+    ("example_own_layers", "line 59"): "a metric that is updated while a functional model is put together",
+    ("example_own_layers", "line 116"): "Variable.trainable",
+    ("example_own_layers", "line 130"): "Embedding.build() without a shape",
+    ("example_own_layers", "line 147"): "layers in a plain list",
+    ("example_siamese", "line 75"): "images without their axis of channels",
+    ("example_tabular_transformer", "line 16"): "an embedding of constants, which Keras does not train",
+    ("guide_masking", "line 17"): "_keras_mask of tensors",
+    ("guide_masking", "line 61"): "_keras_mask of tensors",
+    ("guide_rnn", "line 53"): "states of a recurrent layer",
+    ("guide_saving", "line 37"): "a layer whose constructor takes no name, in a file of Keras",
+    ("guide_subclassing", "line 164"): "fit of a model without weights",
+    ("guide_training", "line 210"): "batch_size with a PyDataset, which Keras ignores",
+    ("older_scripts", "line 76"): "save to HDF5",
+}
+# Numbers that differ from Keras', by script and name.
+_COUNTS = "count_params counts parameters, without the running statistics of normalization"
+_MODE = "a new layer is in training mode, as in torch"
+DIFFERENT = {
+    ("book_images", "count"): _COUNTS,
+    ("book_practice", "unet"): _COUNTS,
+    ("example_images", "not dropped"): _MODE,
+    ("example_images", "residual"): _COUNTS,
+    ("example_own_layers", "names"): "a weight has the name of its attribute, as in torch",
+    ("example_siamese", "count"): _COUNTS,
+    ("example_structured", "count"): _COUNTS,
+    ("example_structured", "wide and deep"): _COUNTS,
+    ("example_timeseries", "classifier"): _COUNTS,
+    ("example_video", "count"): _COUNTS,
+    ("example_video", "volumes"): _COUNTS,
+    ("example_vision_transformer", "count"): _COUNTS,
+    ("guide_rnn", "count of cells"): _COUNTS,
+    ("guide_saving", "layer config"): "an activation in a config has the path of its module",
+    ("guide_subclassing", "not dropped"): _MODE,
+    ("guide_transfer", "counts"): _COUNTS,
+    ("older_scripts", "count"): _COUNTS,
+}
+
+
+@pytest.fixture(scope="module")
+def child(tmp_path_factory):
+    """Run the scripts in forks of one process, which imports kerastorch once."""
+    path = tmp_path_factory.mktemp("results") / "results.jsonl"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_SCRIPT_RESULTS", str(path))
+        with ChildProcess(timeout=60.0) as process:
+            yield process, path
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_all_sections_run_with_the_numbers_of_keras(script, child):
+    process, path = child
+    path.write_text("")
+    result = run_script(read_script(script), process)
+    if any(section.cause is not None and section.cause.title == "package h5py" for section in result.sections):
+        pytest.skip("h5py is not installed")
+    stopped = {one.where: f"{one.at}: {one.error}" for one in result.sections if one.status != "ran"}
+    assert stopped.keys() == {where for name, where in STOPPED if name == script.stem}, stopped
+    found = dict(json.loads(line) for line in path.read_text().splitlines())
+    keras = VALUES[script.stem]
+    assert found.keys() <= keras.keys()
+    assert stopped or found.keys() == keras.keys()
+    wrong = {name: (found[name], keras[name]) for name in found if not same(found[name], keras[name])}
+    assert wrong.keys() == {name for stem, name in DIFFERENT if stem == script.stem}, wrong
+
+
+def same(found, expected):
+    """Return whether two nested lists of numbers are the same, but for rounding."""
+    if isinstance(expected, dict):
+        return (
+            isinstance(found, dict)
+            and found.keys() == expected.keys()
+            and all(map(same, [found[k] for k in expected], expected.values()))
+        )
+    if isinstance(expected, list):
+        return isinstance(found, list) and len(found) == len(expected) and all(map(same, found, expected))
+    if isinstance(expected, float) or isinstance(found, float):
+        return not isinstance(found, (list, str)) and found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    return found == expected
+
+
+def test_there_are_at_least_120_sections():
+    assert sum(len(read_script(script).sections) for script in SCRIPTS) >= 120
