@@ -69,6 +69,16 @@ def test_files_of_weights_both_ways(name, tmp_path):
     check_equal(outputs(converted, sample), expected)
 
 
+@pytest.mark.parametrize("name", MAKERS)
+def test_files_of_the_former_format(name, tmp_path):
+    model = made(name)
+    sample = sample_of(model, np.random.default_rng(1))
+    model.save(tmp_path / "model.h5")
+    found = kt.load_model(tmp_path / "model.h5")
+    with torch.no_grad():
+        check_equal(outputs(found.eval(), sample), outputs(model, sample))
+
+
 OPTIMIZERS = {
     "adam": lambda of: of.Adam(1e-2),
     "adam with amsgrad": lambda of: of.Adam(1e-2, amsgrad=True),

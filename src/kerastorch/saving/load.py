@@ -22,10 +22,11 @@ from kerastorch.runtime.dry_run import isolated
 from kerastorch.saving import architecture, compile_config, sharded_model
 from kerastorch.saving.deserializer import build
 from kerastorch.saving.keras_format import load as keras_format
+from kerastorch.saving.keras_format.load import KERAS_SUFFIX, LEGACY_SUFFIXES
 from kerastorch.saving.keras_format.optimizer_slots import OPTIMIZER, read_state
 from kerastorch.saving.keras_format.weights_h5 import Groups
 from kerastorch.saving.registry import check_custom_objects, known_objects
-from kerastorch.saving.save import KERAS_SUFFIX, SUFFIX
+from kerastorch.saving.save import SUFFIX
 
 if TYPE_CHECKING:
     from kerastorch.model import Model  # in a room above: a type alone, see ignore_imports in pyproject.toml
@@ -46,7 +47,7 @@ def load_model(
     channels as they did there, and `get_weights` returns Keras' arrays. Such files are read with h5py.
 
     Args:
-        filepath: Path of a `.kt` or `.keras` file.
+        filepath: Path of a `.kt` or `.keras` file, or of the `.h5` file of a functional or sequential model of Keras.
         custom_objects: Your own classes and functions, by the names that they were saved under. Those registered by
             `register_keras_serializable` are found without it.
         compile: Whether to compile the model as it was and to restore the state of its optimizer.
@@ -79,7 +80,7 @@ def load_model(
         raise TypeError(f"module must be a torch.nn.Module, got {module!r}.")
     path = parse_path("filepath", filepath)
     where = str(path)
-    if path.suffix == KERAS_SUFFIX:
+    if path.suffix in (KERAS_SUFFIX, *LEGACY_SUFFIXES) and not path.name.endswith(".weights.h5"):
         return _from_keras(path, custom, compiled=compile)
     sections = _read_sections(where)
     try:

@@ -85,7 +85,7 @@ class FunctionalReader:
         args = [self._argument(one) for one in node["args"]]
         kwargs = {name: self._argument(one) for name, one in node["kwargs"].items() if not _is_default(name, one)}
         module = str(layer.get("module"))
-        if module.startswith(("keras.src.ops.", "keras.ops")):
+        if module.startswith(("keras.src.ops", "keras.ops")):
             options = {name: self._argument(one) for name, one in layer["config"].items() if name not in _NO_OPTIONS}
             try:
                 name, args, kwargs = read_call(layer["class_name"], options, args, kwargs)

@@ -33,6 +33,11 @@ class KerasArchive(NamedTuple):
     groups: Groups
     assets: dict[str, str]
 
+    @property
+    def compile_config(self) -> Any:
+        """What `compile` was given; `None` or empty if it was not called."""
+        return self.config.get("compile_config")
+
 
 def read(path: Path) -> KerasArchive:
     """Return the parts of a `.keras` file; nothing in it is run.

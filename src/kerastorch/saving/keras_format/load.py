@@ -1,4 +1,4 @@
-"""Read a model from a `.keras` file, and weights from a `.weights.h5` file."""
+"""Read a model from a `.keras` or `.h5` file, and weights from a `.weights.h5` file."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from kerastorch.core.serialization import decode, use_codec
 from kerastorch.layers.base import Layer
 from kerastorch.saving.architecture import on_fake_tensors
 from kerastorch.saving.deserializer import Reader
-from kerastorch.saving.keras_format import keras_archive, weights_h5
+from kerastorch.saving.keras_format import keras_archive, legacy_h5, weights_h5
 from kerastorch.saving.keras_format.config_reader import ConfigReader
+from kerastorch.saving.keras_format.keras_archive import KerasArchive
+from kerastorch.saving.keras_format.legacy_h5 import LegacyFile
+from kerastorch.saving.keras_format.legacy_weights import find_in_lists
 from kerastorch.saving.keras_format.weight_groups import weight_groups
 from kerastorch.saving.keras_format.weights_h5 import Groups
-from kerastorch.saving.keras_format.weights_reader import check_fit, find_weights, variables
+from kerastorch.saving.keras_format.weights_reader import Found, check_fit, find_weights, variables
+
+KERAS_SUFFIX, LEGACY_SUFFIXES = ".keras", (".h5", ".hdf5")
 
 
 class FileOfKeras(NamedTuple):
-    """What a `.keras` file holds.
+    """What a `.keras` or `.h5` file holds.
 
     Attributes:
         model: The model with its weights.
@@ -37,7 +42,7 @@ class FileOfKeras(NamedTuple):
 
 
 def read_model(path: Path, custom: Mapping[str, Any]) -> FileOfKeras:
-    """Return the model of a `.keras` file, with its weights, and what it was compiled with.
+    """Return the model of a `.keras` or `.h5` file, with its weights, and what it was compiled with.
 
     The model is made on fake tensors first, so that a file cannot make it take memory that its weights do not need.
 
@@ -49,22 +54,35 @@ def read_model(path: Path, custom: Mapping[str, Any]) -> FileOfKeras:
         CheckpointError: The file names what is not known, or its weights do not fit.
     """
     where = str(path)
-    archive = keras_archive.read(path)
-    reader = ConfigReader(custom, archive)
+    file = keras_archive.read(path) if path.suffix == KERAS_SUFFIX else legacy_h5.read(path)
+    reader = ConfigReader(custom, None if isinstance(file, LegacyFile) else file)
     try:
-        encoded = reader.module(archive.config, group="")
+        encoded = reader.module(file.config, group="")
     except CheckpointError as error:
         raise CheckpointError(f"{where}: {error}") from error
     with on_fake_tensors():
-        fake, groups = _make(encoded, reader, custom, where)
-        check_fit(find_weights(weight_groups(fake, groups), fake, archive.groups), where)
-    model, groups = _make(encoded, reader, custom, where)
-    weights = check_fit(find_weights(weight_groups(model, groups), model, archive.groups), where)
-    model.load_state_dict({**model.state_dict(), **weights})
+        check_fit(_find(file, _make(encoded, reader, custom, where)), where)
+    made = _make(encoded, reader, custom, where)
+    model = made.model
+    model.load_state_dict({**model.state_dict(), **check_fit(_find(file, made), where)})
     for part in modules(model):
         if isinstance(part, Layer):
             part.use_keras_layout()
-    return FileOfKeras(model, _compile_args(archive.config.get("compile_config"), reader), archive.groups)
+    return FileOfKeras(model, _compile_args(file.compile_config, reader), file.groups)
+
+
+class _Made(NamedTuple):
+    """A model, and the group of the weights of each of its layers that the config lists."""
+
+    model: nn.Module
+    groups: dict[nn.Module, str]
+
+
+def _find(file: KerasArchive | LegacyFile, made: _Made) -> Found:
+    """Return the values that a file has for the tensors of a model."""
+    if isinstance(file, LegacyFile):
+        return find_in_lists(made.model, file.weights)
+    return find_weights(weight_groups(made.model, made.groups), made.model, file.groups)
 
 
 _COMPILE = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "steps_per_execution")
@@ -77,10 +95,18 @@ def _compile_args(written: Any, reader: ConfigReader) -> dict[str, Any] | None:
     return {name: reader.value(written[name]) for name in _COMPILE if written.get(name) is not None}
 
 
-def _make(
-    encoded: Mapping[str, Any], names: ConfigReader, custom: Mapping[str, Any], where: str
-) -> tuple[nn.Module, dict[nn.Module, str]]:
-    """Return the model, and the group of the weights of each of its layers that the config lists."""
+def _make(encoded: Mapping[str, Any], names: ConfigReader, custom: Mapping[str, Any], where: str) -> _Made:
+    """Return the model of an encoded config.
+
+    Args:
+        encoded: The config.
+        names: What has encoded it.
+        custom: The user's classes and functions by name.
+        where: Name of the file, for messages.
+
+    Raises:
+        CheckpointError: The model cannot be made.
+    """
     reader = Reader(custom, initializes_weights=False)
     try:
         with use_codec(reader):
@@ -89,7 +115,7 @@ def _make(
         raise
     except Exception as error:
         raise CheckpointError(f"{where}: the model cannot be made: {error}") from error
-    return model, {reader.module_numbered(number): group for number, group in names.groups.items()}
+    return _Made(model, {reader.module_numbered(number): group for number, group in names.groups.items()})
 
 
 def read_weights_file(path: Path, model: nn.Module, *, skip_mismatch: bool) -> dict[str, Any]:

@@ -71,6 +71,11 @@ def read_call(class_name: str, options: Mapping[str, Any], args: list[Any], kwar
     return name, positional, {**by_position, **known, **kwargs}
 
 
+def is_operation_class(name: str) -> bool:
+    """Return whether Keras has an operation of this name of a class."""
+    return _key(name) in _by_class()
+
+
 def _key_of_item(key: Any) -> Any:
     """Return the key of `x[key]`: a list with slices in it was a tuple."""
     is_tuple = isinstance(key, list) and any(one is None or isinstance(one, Mapping) for one in key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,6 @@ _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError
 def decode_groups(data: bytes | memoryview, where: str) -> dict[str, dict[str, Tensor]]:
     """Return the arrays of an HDF5 file by group and name.
 
-    Links to other files, arrays that are put together from others, and objects of Python are refused.
-
     Args:
         data: The bytes of the file.
         where: Name of the file, for messages.
@@ -32,18 +31,45 @@ def decode_groups(data: bytes | memoryview, where: str) -> dict[str, dict[str, T
         CheckpointCorruptError: The file is damaged.
         CheckpointError: It holds something else than groups and arrays of numbers.
     """
+    found: dict[str, dict[str, Tensor]] = {}
+    with opened(data, where) as file:
+        for path, array in read_arrays(file, where).items():
+            group, _, name = path.rpartition("/")
+            found.setdefault(group, {})[name] = array
+    return found
+
+
+@contextmanager
+def opened(data: bytes | memoryview, where: str) -> Iterator[Any]:
+    """Open an HDF5 file; what its content raises becomes an error that names the file.
+
+    Args:
+        data: The bytes of the file.
+        where: Name of the file, for messages.
+
+    Raises:
+        CheckpointCorruptError: The file is damaged.
+    """
     h5py = _h5py()
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
-            found: dict[str, dict[str, Tensor]] = {}
-            for path, one in _arrays(h5py, file, where):
-                group, _, name = path.rpartition("/")
-                found.setdefault(group, {})[name] = _read(h5py, one, path, where)
-            return found
+            yield file
     except CheckpointError:
         raise
     except _DAMAGE as error:
         raise damaged_file(where, f"it is no HDF5 file that can be read: {error}") from error
+
+
+def read_arrays(group: Any, where: str) -> dict[str, Tensor]:
+    """Return all arrays in a group of an open file, by their paths in it.
+
+    Links to other files, arrays that are put together from others, and objects of Python are refused.
+
+    Raises:
+        CheckpointError: There is such a link or array.
+    """
+    h5py = _h5py()
+    return {path: _read(h5py, one, path, where) for path, one in _arrays(h5py, group, where)}
 
 
 def encode_groups(groups: Groups) -> bytes:

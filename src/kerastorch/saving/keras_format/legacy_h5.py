@@ -1,0 +1,165 @@
+"""The `.h5` files of Keras 2, which Keras 3 writes, too: the config as an attribute, weights by layer in a list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from kerastorch.checkpoint import atomic_file
+from kerastorch.checkpoint.bounded_json import parse_json
+from kerastorch.core.errors import CheckpointError
+from kerastorch.saving.keras_format import weights_h5
+from kerastorch.saving.keras_format.operation_names import is_operation_class
+from kerastorch.saving.keras_format.weight_groups import KERAS_CLASSES
+from kerastorch.saving.keras_format.weights_h5 import Groups
+
+_WEIGHTS = "model_weights"
+
+
+class LegacyFile(NamedTuple):
+    """What an `.h5` file of a model holds.
+
+    Attributes:
+        config: The config of the model in the form of Keras 3.
+        compile_config: What `compile` was given, in the form of Keras 3; `None` if it was not called.
+        weights: For each layer that has weights, by name, its arrays: trained ones first, then the others.
+        groups: As in `KerasArchive`; the state of the optimizer is not read.
+    """
+
+    config: dict[str, Any]
+    compile_config: dict[str, Any] | None
+    weights: dict[str, list[Tensor]]
+    groups: Groups = MappingProxyType({})
+
+
+def read(path: Path) -> LegacyFile:
+    """Return what an `.h5` file holds; nothing in it is run.
+
+    Raises:
+        CheckpointCorruptError: The file is damaged.
+        CheckpointError: It has weights alone, or its arrays are in other files.
+    """
+    where = str(path)
+    with weights_h5.opened(atomic_file.read(path, follow_symlinks=True), where) as file:
+        if "model_config" not in file.attrs:
+            raise CheckpointError(
+                f"{where} has no architecture. Make the model in Keras 3 as you did before, load the weights there, "
+                "and save it as .keras."
+            )
+        config = _in_new_form(parse_json(_bytes(file.attrs["model_config"]), where))
+        trained = file.attrs.get("training_config")
+        compiled = None if trained is None else _compile_config(parse_json(_bytes(trained), where))
+        weights = _weights(file[_WEIGHTS], where)
+    for layer in config["config"].get("layers", ()):
+        if layer["class_name"] == "Normalization" and layer["config"].get("mean") is None:
+            mean, variance = weights[layer["config"]["name"]][:2]
+            layer["config"]["learned"] = {"mean": mean.tolist(), "variance": variance.tolist()}
+    return LegacyFile(config, compiled, weights)
+
+
+def _bytes(text: Any) -> memoryview:
+    return memoryview(text if isinstance(text, bytes) else str(text).encode())
+
+
+def _weights(group: Any, where: str) -> dict[str, list[Tensor]]:
+    arrays = weights_h5.read_arrays(group, where)
+    names = {layer: _names(group[layer], "weight_names") for layer in _names(group, "layer_names")}
+    return {layer: [arrays[f"{layer}/{name}"] for name in held] for layer, held in names.items() if held}
+
+
+def _names(group: Any, attribute: str) -> list[str]:
+    """Return a list of names that is an attribute, or several attributes if it is long."""
+    if attribute in group.attrs:
+        parts = [group.attrs[attribute]]
+    else:
+        numbered = (f"{attribute}{number}" for number in range(len(group.attrs)))
+        parts = [group.attrs[name] for name in numbered if name in group.attrs]
+    return [name.decode() if isinstance(name, bytes) else str(name) for part in parts for name in part]
+
+
+# --- the config of Keras 2 in the form of Keras 3 --------------------------------------------------------------
+
+_NAMES = {class_name: public for public, class_name in KERAS_CLASSES.items()}
+_MODELS = ("Sequential", "Functional", "Model")
+_ROOMS = {"initializer": "initializers", "regularizer": "regularizers", "constraint": "constraints"}
+
+
+def _in_new_form(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a layer or model with the modules of classes, and with calls, as Keras 3 has them."""
+    name, config = written["class_name"], written["config"]
+    if isinstance(config, list):  # a Sequential of early versions
+        config = {"layers": config}
+    config = {key: _value(key, one) for key, one in config.items()}
+    is_operation = "inbound_nodes" in written and "trainable" not in config and is_operation_class(name)
+    module = "keras" if name in _MODELS else "keras.src.ops" if is_operation else "keras.layers"
+    found = {
+        "module": module,
+        "registered_name": None,
+        **written,
+        "class_name": _NAMES.get(name, name),
+        "config": config,
+    }
+    if name in _MODELS:
+        config["layers"] = _layers(name, config["layers"])
+    if "inbound_nodes" in written:
+        found["inbound_nodes"] = [_call(node) for node in written["inbound_nodes"]]
+    if name == "BatchNormalization" and isinstance(config.get("axis"), list):
+        config["axis"] = config["axis"][0]
+    return found
+
+
+def _layers(name: str, written: list[Any]) -> list[Any]:
+    """Return the layers of a model; the shape that the first one was given becomes an `InputLayer`."""
+    first = written[0]["config"] if written and isinstance(written[0]["config"], Mapping) else {}
+    layers = [_in_new_form(one) for one in written]
+    shape = first.get("batch_input_shape")
+    if name == "Sequential" and shape is not None and written[0]["class_name"] != "InputLayer":
+        about = {"batch_shape": shape, "dtype": first.get("dtype", "float32"), "name": None}
+        layers.insert(0, {"module": "keras.layers", "class_name": "InputLayer", "config": about})
+    return layers
+
+
+def _value(key: str, value: Any) -> Any:
+    """Return an argument of a layer with the modules of the objects in it."""
+    if key in ("batch_input_shape", "layers"):
+        return value
+    if isinstance(value, list):
+        return [_value(key, one) for one in value]
+    if not isinstance(value, Mapping) or "class_name" not in value or "module" in value:
+        return value
+    room = next((room for ending, room in _ROOMS.items() if key.endswith(ending)), None)
+    return _in_new_form(value) if room is None else {**value, "module": f"keras.{room}"}
+
+
+def _call(node: Any) -> dict[str, Any]:
+    """Return a call of a layer: Keras 2 has a list of the layers whose outputs it takes, with other arguments."""
+    if isinstance(node, Mapping):
+        return dict(node)
+    tensors = [_tensor(one) for one in node]
+    others = {key: _argument(one) for given in node for kwargs in given[3:] for key, one in kwargs.items()}
+    return {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": others}
+
+
+def _tensor(written: Any) -> dict[str, Any]:
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": list(written[:3])}}
+
+
+def _argument(value: Any) -> Any:
+    """Return an argument by name; a list of a name and two numbers is the output of a layer."""
+    if isinstance(value, list):
+        is_tensor = len(value) >= 3 and isinstance(value[0], str) and all(type(one) is int for one in value[1:3])
+        return _tensor(value) if is_tensor else [_argument(one) for one in value]
+    return value
+
+
+def _compile_config(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `compile` was given, without what has no counterpart in the form of Keras 3."""
+    given = dict(written)
+    optimizer = given.pop("optimizer_config", None) or given.get("optimizer")
+    if isinstance(optimizer, Mapping):
+        optimizer = {"module": "keras.optimizers", "registered_name": None, **optimizer}
+    return {**given, "optimizer": optimizer}
