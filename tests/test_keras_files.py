@@ -326,3 +326,48 @@ def test_an_existing_file_is_kept(tmp_path):
     path = stored("cells", tmp_path)
     with pytest.raises(FileExistsError):
         kt.load_model(path).save(path, overwrite=False)
+
+
+# --- files of Keras 2 ----------------------------------------------------------------------------------------------
+
+with zipfile.ZipFile(FILES.parent / "keras2_files.zip") as _archive:
+    FORMER = {name: _archive.read(name) for name in _archive.namelist()}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in FORMER if name.endswith(".h5")))
+def test_a_model_of_keras_2_returns_what_it_did(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(FORMER[name])
+    model = kt.load_model(path)
+    arrays = dict(np.load(io.BytesIO(FORMER[f"{name.removesuffix('.h5')}.npz"])))
+    given = arrays.pop("input")
+    with torch.no_grad():
+        found = model.eval()(given)
+    found = found if isinstance(found, (list, tuple)) else [found]
+    for one, other in zip(found, arrays.values(), strict=True):
+        np.testing.assert_allclose(one.numpy(), other, rtol=1e-5, atol=1e-5)
+
+
+def test_what_compile_was_given_in_keras_2(tmp_path):
+    path = tmp_path / "model.h5"
+    path.write_bytes(FORMER["image_chain.h5"])
+    model = kt.load_model(path)
+    logs = model.fit(np.zeros((4, 8, 8, 3), "float32"), np.zeros(4, int), verbose=0).history
+    assert {"loss", "accuracy"} <= set(logs)
+    assert type(model.optimizer).__name__ == "Adam"
+
+
+def test_an_h5_file_that_is_cut_off(tmp_path):
+    whole = FORMER["shortcut.h5"]
+    path = tmp_path / "cut.h5"
+    for length in range(0, len(whole), len(whole) // 20):
+        path.write_bytes(whole[:length])
+        with pytest.raises(CheckpointError):
+            kt.load_model(path)
+
+
+def test_an_h5_file_with_weights_alone(tmp_path):
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file["x"] = np.zeros(3)
+    with pytest.raises(CheckpointError, match="has no architecture"):
+        kt.load_model(tmp_path / "weights.h5")

@@ -223,5 +223,8 @@ def mapping(held: Mapping[str, Any]) -> Any:
 
 def input_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the encoding of an `Input` for the config of an `InputLayer`."""
-    shape = config.get("batch_shape") or config["batch_input_shape"]
-    return {"shape": list(shape[1:]), "dtype": config.get("dtype") or "float32", "name": config.get("name")}
+    return {
+        "shape": list(config["batch_shape"][1:]),
+        "dtype": config.get("dtype") or "float32",
+        "name": config.get("name"),
+    }

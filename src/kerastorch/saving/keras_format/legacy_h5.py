@@ -83,6 +83,17 @@ def _names(group: Any, attribute: str) -> list[str]:
 
 # --- the config of Keras 2 in the form of Keras 3 --------------------------------------------------------------
 
+# arguments that say nothing beside the shapes of the inputs, or that only choose how something is computed
+_FORMER = {
+    "batch_input_shape",
+    "input_length",
+    "query_shape",
+    "key_shape",
+    "value_shape",
+    "implementation",
+    "time_major",
+}
+_OF_PLAIN_KERNELS = {"groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"}  # inherited, not used
 _NAMES = {class_name: public for public, class_name in KERAS_CLASSES.items()}
 _MODELS = ("Sequential", "Functional", "Model")
 _ROOMS = {"initializer": "initializers", "regularizer": "regularizers", "constraint": "constraints"}
@@ -90,26 +101,51 @@ _ROOMS = {"initializer": "initializers", "regularizer": "regularizers", "constra
 
 def _in_new_form(written: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config of a layer or model with the modules of classes, and with calls, as Keras 3 has them."""
-    name, config = written["class_name"], written["config"]
-    if isinstance(config, list):  # a Sequential of early versions
-        config = {"layers": config}
-    config = {key: _value(key, one) for key, one in config.items()}
+    name, given = written["class_name"], written["config"]
+    if name in _MODELS:
+        config = _model(name, {"layers": given} if isinstance(given, list) else given)  # a list in early versions
+    else:
+        config = _layer(name, given)
     is_operation = "inbound_nodes" in written and "trainable" not in config and is_operation_class(name)
     module = "keras" if name in _MODELS else "keras.src.ops" if is_operation else "keras.layers"
-    found = {
-        "module": module,
-        "registered_name": None,
-        **written,
-        "class_name": _NAMES.get(name, name),
-        "config": config,
-    }
-    if name in _MODELS:
-        config["layers"] = _layers(name, config["layers"])
+    found = {"module": module, "registered_name": None, **written}
+    found |= {"class_name": _NAMES.get(name, name), "config": config}
     if "inbound_nodes" in written:
         found["inbound_nodes"] = [_call(node) for node in written["inbound_nodes"]]
+    return found
+
+
+def _layer(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a layer in the new form."""
+    former = _FORMER | (_OF_PLAIN_KERNELS if name.startswith(("Separable", "Depthwise")) else set())
+    former |= {"groups"} if name.endswith("Transpose") else set()
+    config = {key: _value(key, one) for key, one in given.items() if key not in former}
+    if name == "InputLayer":
+        config.setdefault("batch_shape", given.get("batch_input_shape"))
     if name == "BatchNormalization" and isinstance(config.get("axis"), list):
         config["axis"] = config["axis"][0]
-    return found
+    return config
+
+
+def _model(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a model in the new form."""
+    layers = given["layers"]
+    config = {**given, "layers": _layers(name, layers)}
+    if any(isinstance(node, list) for one in layers for node in one.get("inbound_nodes", ())):
+        models = {one["name"] for one in layers if one["class_name"] in _MODELS}
+        config = {key: _counted_from_0(one, models) for key, one in config.items()}
+    return config
+
+
+def _counted_from_0(value: Any, models: set[str]) -> Any:
+    """Return a part of the config in which the calls of models within the model are counted from 0, not from 1."""
+    if isinstance(value, list):
+        if len(value) == 3 and isinstance(value[0], str) and value[0] in models:
+            return [value[0], value[1] - 1, value[2]]
+        return [_counted_from_0(one, models) for one in value]
+    if isinstance(value, Mapping):
+        return {key: _counted_from_0(one, models) for key, one in value.items()}
+    return value
 
 
 def _layers(name: str, written: list[Any]) -> list[Any]:
@@ -125,8 +161,6 @@ def _layers(name: str, written: list[Any]) -> list[Any]:
 
 def _value(key: str, value: Any) -> Any:
     """Return an argument of a layer with the modules of the objects in it."""
-    if key in ("batch_input_shape", "layers"):
-        return value
     if isinstance(value, list):
         return [_value(key, one) for one in value]
     if not isinstance(value, Mapping) or "class_name" not in value or "module" in value:
