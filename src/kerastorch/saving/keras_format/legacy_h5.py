@@ -191,9 +191,35 @@ def _argument(value: Any) -> Any:
 
 
 def _compile_config(written: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `compile` was given, without what has no counterpart in the form of Keras 3."""
-    given = dict(written)
-    optimizer = given.pop("optimizer_config", None) or given.get("optimizer")
+    """Return what `compile` was given, in the new form."""
+    optimizer = written.get("optimizer_config") or written.get("optimizer")
     if isinstance(optimizer, Mapping):
-        optimizer = {"module": "keras.optimizers", "registered_name": None, **optimizer}
-    return {**given, "optimizer": optimizer}
+        config = {key: one for key, one in optimizer["config"].items() if key not in _FORMER_OF_OPTIMIZERS}
+        name = optimizer["class_name"].removeprefix("Custom>")
+        optimizer = {"module": "keras.optimizers", **optimizer, "class_name": name, "config": config}
+    metrics = {key: _metrics(written.get(key)) for key in ("metrics", "weighted_metrics")}
+    return {**written, **metrics, "optimizer": optimizer, "loss": _of_room(written.get("loss"), "losses")}
+
+
+_FORMER_OF_OPTIMIZERS = {"jit_compile", "is_legacy_optimizer", "decay"}
+
+
+def _metrics(written: Any) -> Any:
+    """Return metrics in the new form; Keras 2 wraps a function, and lists the metrics of each output."""
+    if isinstance(written, list):
+        if len(written) == 1 and isinstance(written[0], list):
+            return _metrics(written[0])
+        return [_metrics(one) for one in written]
+    if isinstance(written, Mapping) and written.get("class_name") == "MeanMetricWrapper":
+        config = written["config"]
+        return "accuracy" if config.get("name") in ("accuracy", "acc") else config["fn"]
+    return _of_room(written, "metrics")
+
+
+def _of_room(written: Any, room: str) -> Any:
+    """Return objects with the module that they are in."""
+    if isinstance(written, Mapping) and "class_name" in written:
+        return {"module": f"keras.{room}", **written}
+    if isinstance(written, Mapping):
+        return {key: _of_room(one, room) for key, one in written.items()}
+    return [_of_room(one, room) for one in written] if isinstance(written, list) else written

@@ -41,8 +41,8 @@ def find_in_lists(model: nn.Module, weights: Mapping[str, list[Tensor]]) -> Foun
     return found
 
 
-def _layers(model: Any) -> list[nn.Module]:
-    layers: list[nn.Module] = model.layers
+def _layers(made: Any) -> list[nn.Module]:
+    layers: list[nn.Module] = made.layers
     return layers
 
 
