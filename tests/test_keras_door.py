@@ -47,7 +47,7 @@ def test_an_alias_is_the_module_itself_and_no_file_runs_twice():
     again = importlib.import_module("kerastorch.keras.preprocessing.sequence")
     assert again is importlib.import_module("kerastorch.preprocessing.sequence")
     assert again.__name__ == again.__spec__.name == "kerastorch.preprocessing.sequence"
-    assert keras.preprocessing is kt.preprocessing
+    assert keras.preprocessing.sequence is kt.preprocessing.sequence
     with pytest.raises(ModuleNotFoundError, match="nothing"):
         importlib.import_module("kerastorch.keras.losses.nothing")
 
@@ -315,3 +315,22 @@ def test_a_script_in_the_idiom_of_keras_runs_unchanged():
     assert accuracy > 0.9
     assert model.predict(x, verbose=0).shape == (64, 2)
     assert model(x[:2]).shape == (2, 2)
+
+
+def test_functions_on_images_take_channels_last(tmp_path):
+    pytest.importorskip("PIL")
+    from kerastorch.keras.preprocessing.image import img_to_array
+
+    picture = np.arange(6 * 8 * 3, dtype="float32").reshape(6, 8, 3)
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        keras.utils.save_img(tmp_path / label / "x.png", picture, scale=False)
+    image = keras.utils.load_img(tmp_path / "a" / "x.png")
+    for convert in (keras.utils.img_to_array, img_to_array, keras.preprocessing.image.img_to_array):
+        np.testing.assert_array_equal(convert(image), picture)
+    assert keras.utils.array_to_img(picture, scale=False).size == (8, 6)
+    assert kt.utils.img_to_array(image).shape == (3, 6, 8)
+    for door in (keras.utils, keras.preprocessing):
+        images = next(iter(door.image_dataset_from_directory(tmp_path, image_size=(6, 8), verbose=False)))[0]
+        assert tuple(images.shape) == (2, 6, 8, 3)
+    assert keras.utils.img_to_array(image, data_format="channels_first").shape == (3, 6, 8)

@@ -371,3 +371,56 @@ def test_an_h5_file_with_weights_alone(tmp_path):
         file["x"] = np.zeros(3)
     with pytest.raises(CheckpointError, match="has no architecture"):
         kt.load_model(tmp_path / "weights.h5")
+
+
+# --- classes of the user's own that hold others -------------------------------------------------------------------
+
+
+class Wrapped(keras.layers.Layer):
+    """A layer that serializes another one in its config, as Keras' guide of saving does."""
+
+    def __init__(self, sublayer, initializer="ones", **kwargs):
+        super().__init__(**kwargs)
+        self.sublayer, self.initializer = sublayer, keras.initializers.get(initializer)
+
+    def build(self, input_shape):
+        self.scale = self.add_weight((1,), self.initializer, name="scale")
+
+    def call(self, x):
+        return self.sublayer(x) * self.scale
+
+    def get_config(self):
+        held = {
+            "sublayer": keras.saving.serialize_keras_object(self.sublayer),
+            "initializer": keras.initializers.serialize(self.initializer),
+        }
+        return {**super().get_config(), **held}
+
+    @classmethod
+    def from_config(cls, config):
+        sublayer = keras.saving.deserialize_keras_object(config.pop("sublayer"))
+        return cls(sublayer, **config)
+
+
+class WithoutName(keras.layers.Layer):
+    """A layer whose constructor takes no name."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, x):
+        return x * self.factor
+
+    def get_config(self):
+        return {"factor": self.factor}
+
+
+def test_layers_that_hold_others(tmp_path):
+    x = keras.Input((3,))
+    model = keras.Model(x, WithoutName(2.0)(Wrapped(keras.layers.Dense(2, activation="relu"))(x)))
+    model.save(tmp_path / "own.keras")
+    own = {"Wrapped": Wrapped, "WithoutName": WithoutName}
+    again = keras.models.load_model(tmp_path / "own.keras", custom_objects=own)
+    rows = torch.randn(4, 3)
+    torch.testing.assert_close(again(rows), model(rows))

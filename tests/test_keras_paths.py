@@ -86,4 +86,4 @@ def test_paths_of_classes_are_those_of_kerastorch():
     assert keras.losses.Huber is kt.losses.Huber
     assert keras.optimizers.Adam is kt.optimizers.Adam
     assert keras.optimizers.schedules.CosineDecay is kt.optimizers.schedules.CosineDecay
-    assert keras.preprocessing is kt.preprocessing
+    assert keras.preprocessing.text_dataset_from_directory is kt.preprocessing.text_dataset_from_directory

@@ -18,8 +18,6 @@ VALUES = json.loads((HERE / "support" / "keras_script_values.json").read_text())
 
 # Sections that do not run, by script and first line.
 STOPPED = {
-    ("book_images", "line 177"): "array_to_img of the door takes channels first",
-    ("example_own_layers", "line 5"): "a config with an initializer, written by its own get_config",
     ("example_own_layers", "line 59"): "a metric that is updated while a functional model is put together",
     ("example_own_layers", "line 116"): "Variable.trainable",
     ("example_own_layers", "line 130"): "Embedding.build() without a shape",
@@ -29,7 +27,6 @@ STOPPED = {
     ("guide_masking", "line 17"): "_keras_mask of tensors",
     ("guide_masking", "line 61"): "_keras_mask of tensors",
     ("guide_rnn", "line 53"): "states of a recurrent layer",
-    ("guide_saving", "line 37"): "a layer whose constructor takes no name, in a file of Keras",
     ("guide_subclassing", "line 164"): "fit of a model without weights",
     ("guide_training", "line 210"): "batch_size with a PyDataset, which Keras ignores",
     ("older_scripts", "line 76"): "save to HDF5",

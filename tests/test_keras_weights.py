@@ -309,3 +309,9 @@ def test_a_layer_of_ones_own_may_have_weights_of_these_names():
     layer = Own(2)
     assert torch.equal(layer(torch.ones(1, 3)), torch.full((1, 2), 3.0))
     assert [name for name, _ in layer.named_parameters()] == ["kernel"]
+
+
+def test_numpy_of_a_weight_that_torch_reads_shares_its_memory():
+    frozen = torch.nn.Parameter(torch.zeros(2), requires_grad=False)
+    frozen.numpy()[0] = 1.0
+    assert frozen.tolist() == [1.0, 0.0]

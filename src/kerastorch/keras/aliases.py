@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from kerastorch.keras import serialize
+from kerastorch.keras import image_functions, serialize
 
 MODULES = (
     "activations", "callbacks", "constraints", "datasets", "distribution", "export", "initializers", "losses",
@@ -18,6 +18,7 @@ MODULES = (
 )  # fmt: skip
 _PREFIX = "kerastorch.keras."
 _INNER = ("utils.bounding_boxes",)  # within modules that are files here
+_EXTENDED = (*serialize.MODULES, *image_functions.MODULES)
 _OTHER_NAMES = {"activations": {"swish": "silu", "hard_swish": "hard_silu"}}
 
 
@@ -37,7 +38,7 @@ class ExtendedModule(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         path = self.__name__.removeprefix(_PREFIX) + f".{name}"
-        return importlib.import_module(_PREFIX + path) if path in serialize.MODULES else getattr(self._base, name)
+        return importlib.import_module(_PREFIX + path) if path in _EXTENDED else getattr(self._base, name)
 
     def __dir__(self) -> list[str]:
         return self.__all__
@@ -61,6 +62,8 @@ class AliasFinder(MetaPathFinder, Loader):
         if name in serialize.MODULES:
             others = {other: getattr(base, own) for other, own in _OTHER_NAMES.get(name, {}).items()}
             base = ExtendedModule(base, {**serialize.functions_of(base), **others})
+        elif name in image_functions.MODULES:
+            base = ExtendedModule(base, image_functions.functions_of(base))
         sys.modules[module.__name__] = base
 
 

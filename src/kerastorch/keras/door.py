@@ -68,11 +68,11 @@ def keras_class(wrapped: type[nn.Module]) -> KerasClass:
     return KerasClass(wrapped.__name__, (wrapped,), own, is_serialized=False)  # files name the wrapped class
 
 
-def with_defaults(wrapped: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def with_defaults(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return keyword arguments with Keras' values for those that are not given and have another default here.
 
     Args:
-        wrapped: A class of kerastorch.
+        wrapped: A class or function of kerastorch.
         args: Positional arguments of its call.
         kwargs: Keyword arguments of its call.
     """

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from kerastorch import saving, utils
 from kerastorch.core.torch_private import pytree
+from kerastorch.keras import image_functions
 from kerastorch.keras.backend import clear_session, is_keras_tensor, standardize_dtype
 from kerastorch.symbolic.symbolic_tensor import Symbol, collect_symbols
 
+_ON_IMAGES = image_functions.functions_of(utils)
 _SAVING = [name for name in saving.__all__ if name != "load_model"]
 
 __all__ = ["clear_session", "get_source_inputs", "is_keras_tensor", "standardize_dtype", *_SAVING, *utils.__all__]
@@ -39,4 +41,4 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        return getattr(saving if name in _SAVING else utils, name)
+        return _ON_IMAGES.get(name) or getattr(saving if name in _SAVING else utils, name)

@@ -2,8 +2,8 @@
 
 They are no methods of a subclass, because the optimizers of torch take their fast kernels for parameters of exactly
 this type. So weights of all layers and modules have them, and nothing else about a parameter changes: it is pickled,
-copied and compiled as before. Names that torch has are left as they are, but for `numpy`, which torch refuses for
-weights that are trained, and `name`, which is `None` for every tensor.
+copied and compiled as before. What works in torch stays as it is: `numpy` differs only where torch raises an error, and
+`name` only for weights of layers of kerastorch, since it is `None` for every tensor in torch.
 """
 
 from __future__ import annotations
@@ -58,15 +58,20 @@ def assign_sub(weight: nn.Parameter, value: Any) -> nn.Parameter:
     return assign(weight, weight.detach() - torch.as_tensor(value, device=weight.device))
 
 
-def numpy(weight: nn.Parameter, *, force: bool = False) -> Any:  # noqa: ARG001
-    """Return a copy of the values as a NumPy array; bfloat16, which NumPy does not have, becomes float32.
+def numpy(weight: nn.Parameter, *, force: bool = False) -> Any:
+    """Return the values as a NumPy array, as torch does, and a copy where torch raises an error.
+
+    Those are weights that are trained, and weights in bfloat16, which NumPy does not have and which become float32.
 
     Args:
         weight: The weight.
-        force: No effect: a copy is made in any case.
+        force: As for `torch.Tensor.numpy`.
     """
+    is_half = weight.dtype is torch.bfloat16
+    if force or not (weight.requires_grad or is_half):
+        return Tensor.numpy(weight, force=force)
     held = weight.detach().cpu()
-    return Tensor.numpy(held.float() if held.dtype is torch.bfloat16 else held).copy()
+    return Tensor.numpy(held.float() if is_half else held).copy()
 
 
 def value_of(weight: nn.Parameter) -> nn.Parameter:

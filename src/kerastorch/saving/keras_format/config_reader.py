@@ -91,9 +91,21 @@ class ConfigReader:
         return self._object(written) if special is None else special(self, written["config"])
 
     def _own_config(self, kind: Any, config: Mapping[str, Any]) -> Any:
-        """Return the config of a user's own class as it is in the file, without what only Keras' base class takes."""
+        """Return the config of a user's own class, without what only Keras' base class takes."""
         known = argument_names(kind) if isinstance(kind, type) else []
-        return plain_mapping({key: one for key, one in config.items() if key in known or key not in _OF_BASE_CLASS})
+        kept = {key: one for key, one in config.items() if key in known or key not in _OF_BASE_CLASS}
+        return mapping({key: self._own_value(one) for key, one in kept.items()})
+
+    def _own_value(self, written: Any) -> Any:
+        """Return a value in the config of a user's own class, which may be an object that Keras serialized."""
+        if isinstance(written, list):
+            return [self._own_value(one) for one in written]
+        if not isinstance(written, Mapping):
+            return written
+        is_object = {"module", "class_name", "config", "registered_name"} <= set(written)
+        if is_object or written.get("class_name") in _SPECIAL:
+            return self.value(written)
+        return mapping({key: self._own_value(one) for key, one in written.items()})
 
     def _object(self, written: Mapping[str, Any]) -> Any:
         """Return the encoding of an object that a class and a config describe."""
@@ -107,7 +119,7 @@ class ConfigReader:
         if room == "layers" or (custom is not None and _is_module(find(custom, self._custom))):
             return self.module(written)
         if custom is not None:
-            return {"class_name": custom, "config": plain_mapping(config)}
+            return {"class_name": custom, "config": self._own_config(find(custom, self._custom), config)}
         if room is None or not _is_of_keras(written):
             raise CheckpointError(unknown_class(written))
         return {"class_name": f"{room}.{name}", "config": self._arguments(f"{room}.{name}", config)}
@@ -163,15 +175,6 @@ class ConfigReader:
         name = written["config"].get("name") if isinstance(written, Mapping) else written
         if isinstance(name, str):
             self.policies.add(name)
-
-
-def plain_mapping(held: Any) -> Any:
-    """Return the config of a user's own class, which is given to it as it is in the file."""
-    if isinstance(held, list):
-        return [plain_mapping(one) for one in held]
-    if not isinstance(held, Mapping):
-        return held
-    return mapping({key: plain_mapping(one) for key, one in held.items()})
 
 
 def unknown_class(written: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kerastorch.core.module_tree import module_within
 from kerastorch.core.name_lookup import snake_case
 from kerastorch.core.ownership import is_own
-from kerastorch.core.serialization import decode, name_of, use_codec
+from kerastorch.core.serialization import argument_names, decode, name_of, use_codec
 from kerastorch.core.torch_class import declared_class
 from kerastorch.functional.functional_model import Functional
 from kerastorch.layers.axes import positive_channel_axis
@@ -68,7 +68,8 @@ class ConfigWriter:
         if is_own(kind):
             return _described("keras.layers", kind.__name__, self._arguments(f"layers.{kind.__name__}", config, module))
         registered = get_registered_name(kind)
-        return _described(None, kind.__name__, config | {"name": self.name(module)}, registered)
+        takes_name = "name" in argument_names(kind)
+        return _described(None, kind.__name__, config | ({"name": self.name(module)} if takes_name else {}), registered)
 
     def name(self, module: nn.Module) -> str:
         """Return the name of a layer or model."""

@@ -83,9 +83,8 @@ class FunctionalWriter:
     def _operation(self, owner: nn.Module | Symbol) -> dict[str, Any]:
         """Return a layer, an input or an operation, without its calls."""
         if isinstance(owner, nn.Module):
-            made = self._values.module(owner)
-            self._names[owner] = made["config"]["name"]
-            return made | {"name": made["config"]["name"]}
+            self._names[owner] = self._values.name(owner)
+            return self._values.module(owner) | {"name": self._names[owner]}
         if owner in self._begin:
             made = input_layer(owner, self._values)
             self._names[owner] = made["config"]["name"]
