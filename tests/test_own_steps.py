@@ -333,7 +333,9 @@ def test_a_log_with_the_name_of_a_compiled_metric_is_refused():
         model.fit(X, Y, verbose=0)
 
 
-def test_words_of_keras_that_torch_lacks_are_explained():
+def test_words_of_keras_that_torch_lacks_are_explained(monkeypatch):
+    monkeypatch.delattr(torch.nn.Parameter, "value", raising=False)  # kerastorch.keras adds it
+
     class Keras(kt.Sequential):
         def train_step(self, data):
             x, y = data
