@@ -23,6 +23,8 @@ ONLY_IMAGES = {
     "RandomBrightness": lambda **k: L.RandomBrightness(0.1, **k),
     "RandomErasing": lambda **k: L.RandomErasing(**k),
     "RandomShear": lambda **k: L.RandomShear(0.1, **k),
+    "RandomPerspective": lambda **k: L.RandomPerspective(**k),
+    "RandomElasticTransform": lambda **k: L.RandomElasticTransform(**k),
     "RandomInvert": lambda **k: L.RandomInvert(**k),
     "RandomPosterization": lambda **k: L.RandomPosterization(3, **k),
     "RandomSharpness": lambda **k: L.RandomSharpness(0.5, **k),
@@ -72,9 +74,9 @@ def test_the_tables_have_every_layer_over_images():
         for name in L.__all__
         if isinstance(kind := getattr(L, name), type) and getattr(kind, "rank", None) == 2 and "Pool2D" not in name
     }
-    assert over_images - {"MixUp", "CutMix"} == (set(ONLY_IMAGES) | set(OF_COLORS) | set(OF_IMAGES)) - {
-        "SpatialDropout2D"
-    }
+    assert over_images - {"MixUp", "CutMix", "MaxNumBoundingBoxes"} == (
+        set(ONLY_IMAGES) | set(OF_COLORS) | set(OF_IMAGES)
+    ) - {"SpatialDropout2D"}
     assert all(issubclass(getattr(L, name), ImageLayer) for name in (*ONLY_IMAGES, *OF_COLORS, "MixUp", "CutMix"))
 
 

@@ -19,7 +19,8 @@ class Fails(nn.Module):
 
 
 def test_the_errors_are_those_that_are_raised_inside():
-    assert dir(kt.errors) == ["CheckpointCorruptError", "CheckpointError", "DistributedError", "ExportError"]
+    names = ["CheckpointCorruptError", "CheckpointError", "ConversionError", "DistributedError", "ExportError"]
+    assert dir(kt.errors) == names
     assert all(getattr(kt.errors, name) is getattr(core_errors, name) for name in dir(kt.errors))
 
 
