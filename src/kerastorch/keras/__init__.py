@@ -13,7 +13,18 @@ from kerastorch.constraints import Constraint
 from kerastorch.core.absent_names import absent_name
 from kerastorch.core.keras_names import TOP_LEVEL
 from kerastorch.initializers import Initializer
-from kerastorch.keras import aliases, backend, config, layers, mixed_precision, models, saving, utils, weight_methods
+from kerastorch.keras import (
+    aliases,
+    backend,
+    config,
+    layers,
+    mixed_precision,
+    models,
+    saving,
+    tree,
+    utils,
+    weight_methods,
+)
 from kerastorch.keras.convert import convert
 from kerastorch.keras.door import keras_class
 from kerastorch.keras.mixed_precision import DTypePolicy
@@ -73,6 +84,7 @@ __all__ = [
     "random",
     "regularizers",
     "saving",
+    "tree",
     "utils",
     "version",
     "wrappers",
