@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := benchmarks/.venv
 FOREIGN := .venv-foreign
+FOREIGN_TESTS ?= not slow
 EXAMPLES ?= 300
 BENCH_TASKS := tiny-32 tiny-256 dense conv evaluate predict predict-one metrics import first-epoch
 BENCH_OWN := naive expert expert-channels-last kerastorch kerastorch-compiled
@@ -31,7 +32,7 @@ test: $(VENV)/.dev ## format check, lint, types, import layers, unit tests, doct
 	$(PYTEST) -m "not slow and not faults and not site and not distributed" -n 2 --dist worksteal --durations 10
 
 test-foreign: $(FOREIGN)/.installed ## models and data of other packages: transformers, peft, torch_geometric, monai, ...
-	$(ONE_THREAD) $(FOREIGN)/bin/python -m pytest tests/foreign -n 2 --dist loadscope --durations 10
+	$(ONE_THREAD) $(FOREIGN)/bin/python -m pytest tests/foreign -m "$(FOREIGN_TESTS)" -n 2 --dist loadscope --durations 10
 
 slow: $(VENV)/.dev ## the tests that take long
 	$(PYTEST) -m slow --timeout 1200

@@ -229,6 +229,14 @@ def randomize(model, rng):
         weight.assign((np.abs(values) + 0.5 if "variance" in weight.path else values).astype("float32"))
 
 
+def vary(model, rng):
+    """Change the weights that begin as zeros or ones, and keep the kernels, so that deep nets keep their scale."""
+    for weight in model.weights:
+        if len(weight.shape) == 1 and "seed" not in weight.path:
+            size = rng.uniform(0.8, 1.2, weight.shape[0])
+            weight.assign(size if weight.path.endswith(("gamma", "variance")) else size - 1)
+
+
 def sample_of(model, rng):
     """Return random inputs of a model of Keras, in the structure of its inputs."""
 

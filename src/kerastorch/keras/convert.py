@@ -80,7 +80,7 @@ def _sample(model: Model) -> Any:
 
 def _compare(expected: Any, found: Any, tolerance: float) -> None:
     """Raise `ConversionError` if outputs differ by more than a tolerance."""
-    wanted, got = pytree.tree_leaves(expected), pytree.tree_leaves(found)
+    wanted, got = _leaves(expected), _leaves(found)
     if len(wanted) != len(got):
         raise ConversionError(f"Keras returns {len(wanted)} outputs, the converted model {len(got)}.")
     for index, (one, other) in enumerate(zip(map(_array, wanted), map(_array, got), strict=True)):
@@ -93,6 +93,15 @@ def _compare(expected: Any, found: Any, tolerance: float) -> None:
             raise ConversionError(
                 f"output {index} differs from that of Keras by {difference:.1e}, more than {tolerance:.1e}."
             )
+
+
+def _leaves(outputs: Any) -> list[Any]:
+    """Return the tensors of outputs, those of a dict in the order of the sorted keys."""
+    if isinstance(outputs, Mapping):
+        return [leaf for name in sorted(outputs) for leaf in _leaves(outputs[name])]
+    if isinstance(outputs, (list, tuple)):
+        return [leaf for one in outputs for leaf in _leaves(one)]
+    return [outputs]
 
 
 def _array(value: Any) -> np.ndarray[Any, Any]:

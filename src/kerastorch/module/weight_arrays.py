@@ -14,7 +14,9 @@ from kerastorch.core.module_tree import named_modules
 def weight_arrays(
     module: nn.Module, held: Mapping[str, Tensor], keras_layout: bool | None = None
 ) -> list[KerasVariable]:
-    """Return the arrays that a module's weights are listed as, in the order of its tensors.
+    """Return the arrays that a module's weights are listed as.
+
+    They are in the order of its tensors, but those of functional models in the layout of Keras in that of its layers.
 
     Args:
         module: A built module.
@@ -33,12 +35,29 @@ def weight_arrays(
             arrays = [_within(prefix, one) for one in find()]
             names = [*(name for one in arrays for name in one.tensors), *(prefix + name for name in _own_names(part))]
             of_tensor |= {name: arrays for name in names if name not in of_tensor}
+    if in_layout:
+        held = {name: held[name] for name in sorted(held, key=lambda name: _place(module, name))}
     known = {id(held[name]) for name in of_tensor if name in held}
     found: dict[str, KerasVariable] = {}
     for name, tensor in held.items():
         alone = [] if id(tensor) in known else [as_it_is(name, name)]  # a shared layer has its tensors under two names
         found |= {one.place: one for one in of_tensor.get(name, alone)}
     return [*found.values()]
+
+
+def _place(root: nn.Module, name: str) -> list[int]:
+    """Return the positions of the parts that lead to a tensor: among children, or `layers` of a functional model."""
+    found: list[int] = []
+    part = root
+    for step in name.split(".")[:-1]:
+        children = dict(part.named_children())
+        if step not in children:
+            break
+        order = [*getattr(part, "layers", ())] if getattr(part, "is_functional", False) else [*children.values()]
+        child = children[step]
+        found.append(order.index(child) if child in order else -1)
+        part = child
+    return found
 
 
 def tensors_for(

@@ -105,6 +105,8 @@ def _from_keras(path: Path, custom: Mapping[str, Any], *, compiled: bool) -> Mod
         model = file.model
         if not isinstance(model, _model_class()):
             raise CheckpointError(f"{where} holds {type(model).__name__}, which is no Model.")
+        if file.specs is not None:
+            model._seen = file.specs
         if compiled and file.compile_args is not None:
             arguments = {"optimizer": "rmsprop", **file.compile_args}
             _model_class().compile(model, **compile_config.decode_compile_args(arguments, model, custom, where))

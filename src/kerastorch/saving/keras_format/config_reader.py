@@ -13,7 +13,7 @@ from kerastorch.core.errors import CheckpointError
 from kerastorch.core.name_lookup import snake_case
 from kerastorch.core.serialization import argument_names, find_class, find_function
 from kerastorch.saving.keras_format.adapted_layers import with_learned_state
-from kerastorch.saving.keras_format.functional_reader import FunctionalReader, input_config, mapping
+from kerastorch.saving.keras_format.functional_reader import FunctionalReader, input_config, is_functional, mapping
 from kerastorch.saving.keras_format.keras_archive import KerasArchive
 from kerastorch.saving.keras_format.weight_groups import KERAS_CLASSES, UniqueNames, join
 from kerastorch.saving.registry import find
@@ -64,13 +64,14 @@ class ConfigReader:
         self._note_policy(config.get("dtype"))
         made: dict[str, Any] = {"module": number}
         custom = self._custom_name(written)
-        if custom is not None:
+        if custom is not None and not is_functional(written):
             return made | {"class_name": custom, "config": self._own_config(find(custom, self._custom), config)}
         if name == "Sequential":
             return made | {"class_name": "kerastorch.Sequential", "config": self._sequential(config, written, group)}
-        if name in ("Functional", "Model") and "layers" in config:
+        if is_functional(written) and (custom is not None or _is_of_keras(written)):
             groups = _groups_of_layers(config["layers"], group)
-            return made | {"class_name": "kerastorch.Model", "config": FunctionalReader(self, groups).read(config)}
+            graph = FunctionalReader(self, groups).read(config)
+            return made | {"class_name": custom or "kerastorch.Model", "config": graph}
         if not _is_of_keras(written):
             raise CheckpointError(unknown_class(written))
         return made | {"class_name": f"layers.{name}", "config": self._layer(name, config, group)}
@@ -116,7 +117,7 @@ class ConfigReader:
             return config["name"]
         custom = self._custom_name(written)
         room = _room(written)
-        if room == "layers" or (custom is not None and _is_module(find(custom, self._custom))):
+        if room == "layers" or _is_model(written) or (custom is not None and _is_module(find(custom, self._custom))):
             return self.module(written)
         if custom is not None:
             return {"class_name": custom, "config": self._own_config(find(custom, self._custom), config)}
@@ -196,6 +197,13 @@ def _groups_of_layers(layers: Sequence[Mapping[str, Any]], group: str | None) ->
     return {
         key: None if group is None else join(group, f"layers/{name}") for key, name in zip(keys, groups, strict=True)
     }
+
+
+def _is_model(written: Mapping[str, Any]) -> bool:
+    """Return whether a chain or a functional model is described, of Keras or of the user."""
+    config = written["config"]
+    is_graph = isinstance(config, Mapping) and "layers" in config
+    return is_graph and (written["class_name"] in ("Sequential", "Functional", "Model"))
 
 
 def _is_module(thing: Any) -> bool:

@@ -21,6 +21,7 @@ from kerastorch.functional.functional_model import Functional
 from kerastorch.layers.axes import positive_channel_axis
 from kerastorch.layers.base import Layer
 from kerastorch.saving.deserializer import Reader
+from kerastorch.saving.keras_format import build_shapes
 from kerastorch.saving.keras_format.functional_writer import FunctionalWriter, input_layer
 from kerastorch.saving.keras_format.weight_groups import UniqueNames
 from kerastorch.saving.registry import get_registered_name
@@ -41,9 +42,13 @@ class ConfigWriter:
     """Translates models, layers, and what else they hold.
 
     Layers without a name get one, as in Keras: that of the class, with a number from the second on.
+
+    Args:
+        whole: The model that is written; Keras builds it for the shapes in its config, and models within it by calls.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, whole: nn.Module) -> None:
+        self._whole = _model_within(whole)
         self._names = UniqueNames()
         self._named: dict[nn.Module, str] = {}
 
@@ -56,10 +61,12 @@ class ConfigWriter:
         module = _model_within(module)
         if getattr(module, "is_chain", False) and is_own(type(module)):
             return self._model("keras", "Sequential", self._sequential(module), module)
-        if isinstance(module, Functional) and module.is_functional and is_own(type(module)):
-            functional = FunctionalWriter(self, module).write()
-            return self._model("keras.src.models.functional", "Functional", functional, module)
         kind = declared_class(type(module))
+        if isinstance(module, Functional) and module.is_functional and _has_config_of_graph(kind):
+            functional = FunctionalWriter(self, module).write()
+            if is_own(kind):
+                return self._model("keras.src.models.functional", "Functional", functional, module)
+            return self._model(None, kind.__name__, functional, module, get_registered_name(kind))
         if not hasattr(module, "get_config"):
             raise TypeError(
                 f"{kind.__name__} is a module of torch, which Keras does not have; take the layer of kerastorch.layers."
@@ -69,7 +76,12 @@ class ConfigWriter:
             return _described("keras.layers", kind.__name__, self._arguments(f"layers.{kind.__name__}", config, module))
         registered = get_registered_name(kind)
         takes_name = "name" in argument_names(kind)
-        return _described(None, kind.__name__, config | ({"name": self.name(module)} if takes_name else {}), registered)
+        found = _described(
+            None, kind.__name__, config | ({"name": self.name(module)} if takes_name else {}), registered
+        )
+        if not hasattr(module, "fit") or module is not self._whole:
+            return found
+        return found | {"build_config": {"input_shape": build_shapes.written_shapes(module)}}
 
     def name(self, module: nn.Module) -> str:
         """Return the name of a layer or model."""
@@ -158,18 +170,29 @@ class ConfigWriter:
             kept["name"] = self.name(thing)
         return kept
 
-    def _model(self, module: str, name: str, config: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
+    def _model(
+        self, module: str | None, name: str, config: Mapping[str, Any], model: nn.Module, registered: str | None = None
+    ) -> dict[str, Any]:
         trainable = bool(getattr(model, "trainable", True))
-        return _described(module, name, {"name": self.name(model), "trainable": trainable, **config})
+        return _described(module, name, {"name": self.name(model), "trainable": trainable, **config}, registered)
 
     def _sequential(self, chain: Any) -> dict[str, Any]:
         layers = [self.module(layer) for layer in chain.layers if not _is_input_layer(layer)]
         given = chain._input
-        return {"layers": ([] if given is None else [input_layer(given, self)]) + layers}
+        if given is not None:
+            return {"layers": [input_layer(given, self), *layers]}
+        shape = build_shapes.written_shapes(chain) if chain is self._whole else None
+        return {"layers": layers} | ({} if shape is None else {"build_input_shape": shape})
 
 
 def _described(module: str | None, name: str, config: Any, registered: str | None = None) -> dict[str, Any]:
     return {"module": module, "class_name": name, "config": config, "registered_name": registered}
+
+
+def _has_config_of_graph(kind: type) -> bool:
+    """Return whether the config of a functional model of a class is its graph, and no arguments of the user's."""
+    owners = (next(one for one in kind.__mro__ if name in vars(one)) for name in ("__init__", "get_config"))
+    return all(map(is_own, owners))
 
 
 def _model_within(module: nn.Module) -> nn.Module:

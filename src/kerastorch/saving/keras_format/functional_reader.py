@@ -37,6 +37,7 @@ class FunctionalReader:
         self._symbols: dict[_Key, int] = {}
         self._modules: dict[str, dict[str, Any]] = {}
         self._several: set[str] = set()  # layers and operations that return several tensors
+        self._models: set[str] = set()  # functional models within the model
         self._outputs: dict[str, Any] = {}  # structure of the outputs of each model within the model
 
     def read(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,6 +50,7 @@ class FunctionalReader:
         histories = [*_histories(config)]
         self._several = {name for name, layer in layers.items() if _returns_several(layer)}
         self._several |= {name for (name, _), index in histories if index}
+        self._models = {name for name, layer in layers.items() if is_functional(layer)}
         begin = [key for key, _ in map(_history, _ends(config["input_layers"]))]
         for name, number in begin:
             self._symbols[name, number] = len(self._given)
@@ -139,9 +141,13 @@ class FunctionalReader:
         return [index] if name in self._several else []
 
     def _structure(self, written: Any) -> Any:
-        """Return the inputs or outputs of the model in their structure."""
+        """Return the inputs or outputs of the model in their structure.
+
+        There Keras counts the calls of functional models from 1, and those of layers from 0; in calls, all from 0.
+        """
         if _is_end(written):
-            return {"symbol": self._symbol(written)}
+            name, number, index = written
+            return {"symbol": self._symbol([name, number - (name in self._models), index])}
         if isinstance(written, Mapping):
             return mapping({name: self._structure(one) for name, one in written.items()})
         return [self._structure(one) for one in written]
@@ -181,6 +187,12 @@ def _histories(written: Any) -> Iterator[tuple[_Key, int]]:
             yield from _histories(list(written.values()))
 
 
+def is_functional(layer: Mapping[str, Any]) -> bool:
+    """Return whether a layer in a config is a functional model."""
+    config = layer["config"]
+    return isinstance(config, Mapping) and "output_layers" in config
+
+
 def _returns_several(layer: Mapping[str, Any]) -> bool:
     """Return whether a layer or operation returns several tensors, even if only the first one is used."""
     config = layer["config"]
@@ -201,7 +213,7 @@ _OPERATIONS_OF_SEVERAL = {
 
 def _is_default(name: str, value: Any) -> bool:
     """Return whether an argument of a call says nothing: no mask, or the mode, which Keras sets anew in each call."""
-    return value is None or name == "training"
+    return name == "training" or value is None or (isinstance(value, list) and all(one is None for one in value))
 
 
 def _paths(outputs: Any) -> Iterator[list[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -137,15 +137,24 @@ class FunctionalWriter:
         return [self._names[owner], self._calls[owner][call], _position(symbol, call)]
 
     def _structure(self, ends: Any) -> Any:
-        """Return the inputs or outputs in their structure."""
+        """Return the inputs or outputs in their structure.
+
+        There Keras counts the calls of functional models from 1, and those of layers from 0; in calls, all from 0.
+        """
         if isinstance(ends, Symbol):
-            return self._history(ends)
+            name, number, index = self._history(ends)
+            return [name, number + _is_graph(_owner_of(_call_of(ends))), index]
         if isinstance(ends, Mapping):
             return {str(name): self._structure(one) for name, one in ends.items()}
         return [self._structure(one) for one in ends]
 
 
 _MASKS = ("mask", "query_mask", "value_mask", "key_mask")
+
+
+def _is_graph(owner: Any) -> bool:
+    """Return whether a layer is a functional model, which a `Sequential` is not."""
+    return bool(getattr(owner, "is_functional", False)) and not getattr(owner, "is_chain", False)
 
 
 def _owner_of(symbol: Symbol) -> nn.Module | Symbol:
@@ -193,6 +202,18 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def _paths_of(value: Any) -> Iterator[list[Any]]:
+    """Yield the keys that lead to each tensor in what a layer returned, in the order of Keras: keys are sorted."""
+    if isinstance(value, Mapping):
+        for key in sorted(value):
+            yield from ([key, *rest] for rest in _paths_of(value[key]))
+    elif isinstance(value, (tuple, list)):
+        for index, one in enumerate(value):
+            yield from ([index, *rest] for rest in _paths_of(one))
+    else:
+        yield []
+
+
 def _position(symbol: Symbol, call: Symbol) -> int:
     """Return the number of a tensor among those that a call returned."""
     if symbol is call:
@@ -201,6 +222,4 @@ def _position(symbol: Symbol, call: Symbol) -> int:
     while symbol is not call:
         path.insert(0, symbol.args[1])
         symbol = symbol.args[0]
-    leaves = pytree.tree_flatten_with_path(call.values[0])[0]
-    keys = [[getattr(key, "key", getattr(key, "idx", None)) for key in where] for where, _ in leaves]
-    return keys.index(path)
+    return [*_paths_of(call.values[0])].index(path)

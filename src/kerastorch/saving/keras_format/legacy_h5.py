@@ -133,12 +133,14 @@ def _model(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     config = {**given, "layers": _layers(name, layers)}
     if any(isinstance(node, list) for one in layers for node in one.get("inbound_nodes", ())):
         models = {one["name"] for one in layers if one["class_name"] in _MODELS}
-        config = {key: _counted_from_0(one, models) for key, one in config.items()}
+        chains = {one["name"] for one in layers if one["class_name"] == "Sequential"}  # graphs count from 1 in Keras 3
+        ends = ("input_layers", "output_layers")
+        config = {key: _counted_from_0(one, chains if key in ends else models) for key, one in config.items()}
     return config
 
 
 def _counted_from_0(value: Any, models: set[str]) -> Any:
-    """Return a part of the config in which the calls of models within the model are counted from 0, not from 1."""
+    """Return a part of the config in which the calls of some models are counted from 0, not from 1."""
     if isinstance(value, list):
         if len(value) == 3 and isinstance(value[0], str) and value[0] in models:
             return [value[0], value[1] - 1, value[2]]
@@ -163,7 +165,9 @@ def _value(key: str, value: Any) -> Any:
     """Return an argument of a layer with the modules of the objects in it."""
     if isinstance(value, list):
         return [_value(key, one) for one in value]
-    if not isinstance(value, Mapping) or "class_name" not in value or "module" in value:
+    if not isinstance(value, Mapping) or "class_name" not in value:
+        return value
+    if "module" in value and value["class_name"] not in _MODELS:
         return value
     room = next((room for ending, room in _ROOMS.items() if key.endswith(ending)), None)
     return _in_new_form(value) if room is None else {**value, "module": f"keras.{room}"}

@@ -15,7 +15,7 @@ from kerastorch.core.serialization import decode, use_codec
 from kerastorch.layers.base import Layer
 from kerastorch.saving.architecture import on_fake_tensors
 from kerastorch.saving.deserializer import Reader
-from kerastorch.saving.keras_format import keras_archive, legacy_h5, weights_h5
+from kerastorch.saving.keras_format import build_shapes, keras_archive, legacy_h5, weights_h5
 from kerastorch.saving.keras_format.config_reader import ConfigReader
 from kerastorch.saving.keras_format.keras_archive import KerasArchive
 from kerastorch.saving.keras_format.legacy_h5 import LegacyFile
@@ -34,11 +34,13 @@ class FileOfKeras(NamedTuple):
         model: The model with its weights.
         compile_args: The encoded arguments of `compile`; `None` if the model was not compiled.
         groups: The arrays of the file, among them the state of the optimizer.
+        specs: The specs of the inputs, if the model was built for those that the file has.
     """
 
     model: nn.Module
     compile_args: dict[str, Any] | None
     groups: Groups
+    specs: Any
 
 
 def read_model(path: Path, custom: Mapping[str, Any]) -> FileOfKeras:
@@ -61,21 +63,22 @@ def read_model(path: Path, custom: Mapping[str, Any]) -> FileOfKeras:
     except CheckpointError as error:
         raise CheckpointError(f"{where}: {error}") from error
     with on_fake_tensors():
-        check_fit(_find(file, _make(encoded, reader, custom, where)), where)
-    made = _make(encoded, reader, custom, where)
+        check_fit(_find(file, _make(encoded, file.config, reader, custom, where)), where)
+    made = _make(encoded, file.config, reader, custom, where)
     model = made.model
     model.load_state_dict({**model.state_dict(), **check_fit(_find(file, made), where)})
     for part in modules(model):
         if isinstance(part, Layer):
             part.use_keras_layout()
-    return FileOfKeras(model, _compile_args(file.compile_config, reader), file.groups)
+    return FileOfKeras(model, _compile_args(file.compile_config, reader), file.groups, made.specs)
 
 
 class _Made(NamedTuple):
-    """A model, and the group of the weights of each of its layers that the config lists."""
+    """A model, the group of the weights of each of its layers that the config lists, and the specs it was built for."""
 
     model: nn.Module
     groups: dict[nn.Module, str]
+    specs: Any
 
 
 def _find(file: KerasArchive | LegacyFile, made: _Made) -> Found:
@@ -95,11 +98,14 @@ def _compile_args(written: Any, reader: ConfigReader) -> dict[str, Any] | None:
     return {name: reader.value(written[name]) for name in _COMPILE if written.get(name) is not None}
 
 
-def _make(encoded: Mapping[str, Any], names: ConfigReader, custom: Mapping[str, Any], where: str) -> _Made:
-    """Return the model of an encoded config.
+def _make(
+    encoded: Mapping[str, Any], written: Mapping[str, Any], names: ConfigReader, custom: Mapping[str, Any], where: str
+) -> _Made:
+    """Return the built model of an encoded config.
 
     Args:
         encoded: The config.
+        written: The config in the form of Keras.
         names: What has encoded it.
         custom: The user's classes and functions by name.
         where: Name of the file, for messages.
@@ -111,11 +117,12 @@ def _make(encoded: Mapping[str, Any], names: ConfigReader, custom: Mapping[str, 
     try:
         with use_codec(reader):
             model = decode(encoded)
-    except CheckpointError:
-        raise
+        specs = build_shapes.build(model, written)
+    except CheckpointError as error:
+        raise CheckpointError(f"{where}: {error}") from error
     except Exception as error:
         raise CheckpointError(f"{where}: the model cannot be made: {error}") from error
-    return _Made(model, {reader.module_numbered(number): group for number, group in names.groups.items()})
+    return _Made(model, {reader.module_numbered(number): group for number, group in names.groups.items()}, specs)
 
 
 def read_weights_file(path: Path, model: nn.Module, *, skip_mismatch: bool) -> dict[str, Any]:

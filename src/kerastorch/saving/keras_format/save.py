@@ -41,7 +41,7 @@ def write_model(
     Warns:
         UserWarning: Keras has no counterpart of a loss, a metric, the optimizer, or its state; they are left out.
     """
-    writer = ConfigWriter()
+    writer = ConfigWriter(model)
     config, groups = writer.module(model), written_weights(model)
     if compile_args is not None:
         try:
