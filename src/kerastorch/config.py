@@ -1,4 +1,4 @@
-"""Settings of the whole process: how much of a traceback is shown, and where downloaded files are kept."""
+"""Settings of the whole process: tracebacks, the folder for downloaded files, and the order of the axes of images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from kerastorch.core import cache_dir as cache
-from kerastorch.core import traceback_filter
+from kerastorch.core import image_format, traceback_filter
 from kerastorch.core.absent_names import absent_name
 from kerastorch.core.keras_names import CONFIG
 from kerastorch.core.path_checks import parse_path
@@ -16,8 +16,10 @@ __all__ = [
     "cache_dir",
     "disable_traceback_filtering",
     "enable_traceback_filtering",
+    "image_data_format",
     "is_traceback_filtering_enabled",
     "set_cache_dir",
+    "set_image_data_format",
 ]
 
 
@@ -83,6 +85,40 @@ def cache_dir() -> Path:
     True
     """
     return cache.current()
+
+
+def image_data_format() -> str:
+    """Return the order of the axes of images and volumes for what is made without `data_format=`.
+
+    >>> image_data_format()
+    'channels_first'
+    """
+    return image_format.image_data_format(image_format.MAIN)
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Set the order of the axes of images and volumes for layers and functions without `data_format=`, in this process.
+
+    It holds for layers of `kerastorch.layers` that are made from now on, for the `axis` of `BatchNormalization` and
+    `GroupNormalization`, and for functions that read and write images, such as `utils.img_to_array`. Sequences are
+    `"channels_last"` in any case. The functions of `kerastorch.ops` take channels last if nothing else is given, as
+    the page of each says, and `kerastorch.keras` has a setting of its own: `kerastorch.keras.config`.
+
+    A saved model is loaded with the order that it was made with.
+
+    Args:
+        data_format: `"channels_first"`, which is the default, or `"channels_last"`.
+
+    Raises:
+        ValueError: It is neither.
+
+    >>> import kerastorch as kt, torch
+    >>> set_image_data_format("channels_last")
+    >>> kt.layers.Conv2D(4, 3)(torch.zeros(1, 8, 6, 2)).shape
+    torch.Size([1, 6, 4, 4])
+    >>> set_image_data_format("channels_first")
+    """
+    image_format.set_image_data_format(image_format.MAIN, data_format)
 
 
 def __dir__() -> list[str]:

@@ -12,6 +12,7 @@ from kerastorch.callbacks.base import Callback
 from kerastorch.callbacks.history import History
 from kerastorch.callbacks.progress_bar import Verbose
 from kerastorch.core.estimator_hint import EstimatorHint
+from kerastorch.core.image_format import changed_formats
 from kerastorch.core.keyword_hints import KeywordHints
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.class_weight import ClassWeight
@@ -80,6 +81,7 @@ class Model(
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None) -> None:
         super().__init__(inputs, outputs)
         self.name = name
+        self.made_with_formats = changed_formats()
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy or a pickle is the module alone: what compile() and fit() add refers to this model's own tensors.

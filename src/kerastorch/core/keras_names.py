@@ -109,8 +109,6 @@ CONFIG = advice_by_name({
     "Use kerastorch.mixed_precision.set_global_policy and global_policy, or compile(precision=).":
         "dtype_policy set_dtype_policy",
     "Layers and optimizers have an argument epsilon=.": "epsilon set_epsilon",
-    "Images are channels-first; a layer with data_format='channels_last' takes others.":
-        "image_data_format set_image_data_format",
     "torch.nn.attention.sdpa_kernel chooses the kernel of attention.":
         "disable_flash_attention enable_flash_attention is_flash_attention_enabled",
     "It is not needed: no code is read from a file.": "enable_unsafe_deserialization",

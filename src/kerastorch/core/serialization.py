@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Protocol, Self
 
@@ -12,6 +12,7 @@ import torch
 
 from kerastorch.core.channel_tracking import axis_checks_disabled
 from kerastorch.core.errors import unknown
+from kerastorch.core.image_format import restored_formats
 from kerastorch.core.keyword_hints import KeywordHints
 from kerastorch.core.ownership import is_own
 from kerastorch.core.representation import represent
@@ -100,7 +101,8 @@ class Configurable(KeywordHints):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Create an object from what `get_config` returned."""
-        return cls(**{name: decode(value) for name, value in config.items()})
+        with restored_formats() if is_own(cls) else nullcontext():  # what is not given then was not given before
+            return cls(**{name: decode(value) for name, value in config.items()})
 
 
 def init_arguments(thing: Any, excluded_args: frozenset[str] = frozenset()) -> dict[str, Any]:

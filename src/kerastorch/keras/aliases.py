@@ -34,10 +34,15 @@ class ExtendedModule(ModuleType):
         super().__init__(_PREFIX + base.__name__.partition(".")[2], base.__doc__)
         self._base = base
         self.__all__ = sorted({*dir(base), *added})
+        plain = {name: found for name, found in vars(base).items() if not name.startswith("_")}
+        self.__dict__.update({name: found for name, found in plain.items() if self._path(name) not in _EXTENDED})
         self.__dict__.update(added)
 
+    def _path(self, name: str) -> str:
+        return self.__name__.removeprefix(_PREFIX) + f".{name}"
+
     def __getattr__(self, name: str) -> Any:
-        path = self.__name__.removeprefix(_PREFIX) + f".{name}"
+        path = self._path(name)
         return importlib.import_module(_PREFIX + path) if path in _EXTENDED else getattr(self._base, name)
 
     def __dir__(self) -> list[str]:

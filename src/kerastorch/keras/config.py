@@ -10,7 +10,7 @@ from kerastorch.keras.mixed_precision import dtype_policy, set_dtype_policy
 
 __all__ = [
     "backend", "dtype_policy", "epsilon", "floatx", "image_data_format", "set_backend", "set_dtype_policy",
-    "set_floatx", "set_image_data_format", *config.__all__,
+    "set_floatx", "set_image_data_format", *(name for name in config.__all__ if "image_data_format" not in name),
 ]  # fmt: skip
 
 

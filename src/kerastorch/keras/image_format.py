@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-_FORMATS = ("channels_last", "channels_first")
-_current = {"format": "channels_last"}
+from kerastorch.core import image_format
 
 
 def image_data_format() -> str:
@@ -12,11 +11,14 @@ def image_data_format() -> str:
     >>> image_data_format()
     'channels_last'
     """
-    return _current["format"]
+    return image_format.image_data_format(image_format.KERAS)
 
 
 def set_image_data_format(data_format: str) -> None:
-    """Set the order of the axes of images for layers that are made from now on by classes of `kerastorch.keras`.
+    """Set the order of the axes of images for layers and functions of `kerastorch.keras`.
+
+    It holds for layers that are made from now on, and for functions such as `keras.ops.conv` that are called from now
+    on. Layers of `kerastorch.layers` have a setting of their own: `kerastorch.config.set_image_data_format`.
 
     Args:
         data_format: `"channels_last"` or `"channels_first"`.
@@ -27,6 +29,4 @@ def set_image_data_format(data_format: str) -> None:
     >>> set_image_data_format("channels_first")
     >>> set_image_data_format("channels_last")
     """
-    if data_format not in _FORMATS:
-        raise ValueError(f"data_format must be 'channels_last' or 'channels_first', got {data_format!r}.")
-    _current["format"] = data_format
+    image_format.set_image_data_format(image_format.KERAS, data_format)

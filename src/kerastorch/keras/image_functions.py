@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
-from kerastorch.keras.door import with_defaults
+from kerastorch.keras.image_format import image_data_format
 
-NAMES = ("array_to_img", "img_to_array", "save_img", "image_dataset_from_directory")
-MODULES = ("preprocessing", "preprocessing.image")
+MODULES = ("ops", "ops.image", "ops.nn", "preprocessing", "preprocessing.image")
 
 
 def functions_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
-    """Return the functions on images of a module of kerastorch, by name."""
-    return {name: _with_door_format(getattr(module, name)) for name in NAMES if hasattr(module, name)}
+    """Return the functions of a module of kerastorch whose `data_format` may be left out, by name."""
+    functions = {name: getattr(module, name) for name in dir(module)}
+    return {name: _with_door_format(function) for name, function in functions.items() if _has_open_format(function)}
 
 
+def _has_open_format(function: Any) -> bool:
+    if not isinstance(function, FunctionType):
+        return False
+    parameter = inspect.signature(function).parameters.get("data_format")
+    return parameter is not None and parameter.default is None
+
+
+@functools.cache  # `ops.conv` is `ops.nn.conv`
 def _with_door_format(function: Callable[..., Any]) -> Callable[..., Any]:
+    position = list(inspect.signature(function).parameters).index("data_format")
+
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **with_defaults(function, args, kwargs))
+        if len(args) <= position:
+            if kwargs.get("data_format") is None:
+                kwargs["data_format"] = image_data_format()
+        elif args[position] is None:
+            args = (*args[:position], image_data_format(), *args[position + 1 :])
+        return function(*args, **kwargs)
 
     return called

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kerastorch import activations, constraints, regularizers
 from kerastorch.constraints import Constraint
 from kerastorch.core.channel_tracking import Channels
+from kerastorch.core.image_format import changed_formats
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.serialization import Configurable, current_codec
 from kerastorch.core.torch_class import TorchClass, join_torch_class
@@ -89,6 +90,7 @@ class Layer(KerasLayoutMixin, Configurable):
         if not isinstance(name, str | None):
             raise TypeError(f"name must be a string, got {name!r}.")
         self.name = name
+        self.made_with_formats = changed_formats()
         self.built = False
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.weight_regularizers = {}

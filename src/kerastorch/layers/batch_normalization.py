@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from kerastorch import initializers
 from kerastorch.core.errors import check_float
-from kerastorch.layers.axes import check_axis, positive_channel_axis
+from kerastorch.layers.axes import positive_channel_axis
 from kerastorch.layers.channel_axis import ChannelAxis
 from kerastorch.layers.keras_weight import keras_weight
 from kerastorch.layers.normalization import AffineNormalization, AffineOptions
@@ -83,7 +83,7 @@ class BatchNormalization(AffineNormalization, ChannelAxis):
     ) -> None:
         super().__init__(AffineOptions.from_arguments(locals()))
         self.epsilon = check_float("epsilon", epsilon, above=0)
-        self.axis = None if axis is None else check_axis(axis)
+        self.axis = self.given_or_chosen_axis(axis)
         self.momentum = check_float("momentum", momentum, least=0, most=1)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerastorch.layers.axes import positive_channel_axis
+from kerastorch.core.image_format import chosen_image_format
+from kerastorch.layers.axes import check_axis, positive_channel_axis
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import warn_if_channels_last
 
@@ -17,6 +18,13 @@ class ChannelAxis(Layer):
     """
 
     axis: int | None
+
+    @staticmethod
+    def given_or_chosen_axis(axis: int | None) -> int | None:
+        """Return a checked axis; if none is given, the last one if `config.set_image_data_format` was called so."""
+        if axis is None:
+            return None if chosen_image_format() is None else -1
+        return check_axis(axis)
 
     def check_shapes(self, *input_shapes: Any) -> None:
         """Warn of images and volumes that look channels-last, unless `axis` was given."""

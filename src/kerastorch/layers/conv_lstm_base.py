@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from kerastorch import activations
 from kerastorch.core.channel_tracking import Channels
 from kerastorch.core.errors import check_choice, check_int
+from kerastorch.core.image_format import FORMATS, chosen_image_format
 from kerastorch.layers.base import activation_name
 from kerastorch.layers.channels_check import SPATIAL_AXES, warn_if_channels_last
 from kerastorch.layers.convolution import CONVOLUTIONS, check_strides_or_dilation
@@ -20,7 +21,7 @@ from kerastorch.layers.rnn import RecurrentBase
 from kerastorch.layers.rnn_gates import _GatedLayer
 from kerastorch.layers.rnn_options import GateOptions
 from kerastorch.layers.scan import scan
-from kerastorch.layers.spatial import FORMATS, check_sizes
+from kerastorch.layers.spatial import check_sizes
 from kerastorch.layers.weight_options import make_weight
 
 _N_GATES = 4
@@ -76,6 +77,8 @@ class _ConvLSTM(RecurrentBase, _GatedLayer):
         self.padding = check_choice("padding", padding, ("valid", "same"))
         self.dilation_rate = check_sizes("dilation_rate", dilation_rate, rank)
         check_strides_or_dilation(self.display_name(), self.strides, self.dilation_rate)
+        if data_format is None and rank > 1:
+            data_format = chosen_image_format()
         self.data_format_given = data_format is not None
         default = "channels_last" if rank == 1 else "channels_first"
         self.data_format = check_choice("data_format", data_format or default, FORMATS)

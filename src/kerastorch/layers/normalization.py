@@ -16,7 +16,6 @@ from kerastorch.layers.axes import (
     LAST,
     apply_along_axes,
     check_axes,
-    check_axis,
     last_sizes,
     positive_axes,
     positive_channel_axis,
@@ -191,7 +190,7 @@ class GroupNormalization(AffineNormalization, ChannelAxis):
         if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
             raise mismatch("groups", groups, "an integer >= 1, or -1 for a group of each channel")
         self.groups = groups
-        self.axis = None if axis is None else check_axis(axis)
+        self.axis = self.given_or_chosen_axis(axis)
 
     def build(self, input_shape: torch.Size) -> None:
         """Create `weight` and `bias`, one number for each channel.

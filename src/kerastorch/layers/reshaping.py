@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_choice, check_float, check_int, mismatch
+from kerastorch.core.image_format import FORMATS
 from kerastorch.layers.base import Layer
-from kerastorch.layers.spatial import FORMATS
 
 
 class Flatten(Layer):

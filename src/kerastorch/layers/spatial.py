@@ -9,10 +9,9 @@ from torch import Tensor
 
 from kerastorch.core.channel_tracking import Channels
 from kerastorch.core.errors import check_choice, check_int, mismatch
+from kerastorch.core.image_format import FORMATS, chosen_image_format
 from kerastorch.layers.base import Layer
 from kerastorch.layers.channels_check import SPATIAL_AXES, warn_if_channels_last
-
-FORMATS = ("channels_first", "channels_last")
 
 
 class Spatial(Layer):
@@ -25,8 +24,9 @@ class Spatial(Layer):
     Args:
         data_format: `'channels_first'` for `(batch, channels, ...)`, `'channels_last'` for `(batch, ..., channels)`.
             `None`, the default, is `'channels_last'` for sequences, as in the recurrent layers, and
-            `'channels_first'` for images and volumes, as in torch. With `None`, images that look channels-last cause a
-            warning, or an error in layers for images only; an explicit format is always obeyed.
+            `'channels_first'` for images and volumes, as in torch, unless `config.set_image_data_format` was called.
+            With `None`, images that look channels-last cause a warning, or an error in layers for images only; an
+            explicit format, or one that was set, is always obeyed.
         name: Name of the layer. Default none.
         trainable: Whether the weights are trained. Default `True`.
         activity_regularizer: Penalty on the output, divided by the batch size. Default none.
@@ -43,6 +43,8 @@ class Spatial(Layer):
         activity_regularizer: Any = None,
     ) -> None:
         super().__init__(name=name, trainable=trainable, activity_regularizer=activity_regularizer)
+        if data_format is None and self.rank > 1:
+            data_format = chosen_image_format()
         self.data_format_given = data_format is not None
         if data_format is None:
             data_format = "channels_last" if self.rank == 1 else "channels_first"

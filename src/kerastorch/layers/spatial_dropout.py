@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from kerastorch.core.errors import check_choice
+from kerastorch.core.image_format import FORMATS, chosen_image_format
 from kerastorch.layers.channels_check import warn_if_channels_last
 from kerastorch.layers.dropout import Dropout
-from kerastorch.layers.spatial import FORMATS
 
 
 class _SpatialDropout(Dropout):
@@ -29,6 +29,8 @@ class _SpatialDropout(Dropout):
         self, rate: float, *, data_format: str | None, seed: int | None, name: str | None, trainable: bool
     ) -> None:
         super().__init__(rate, seed=seed, name=name, trainable=trainable)
+        if data_format is None and self._ndim > 3:
+            data_format = chosen_image_format()
         self.data_format = None if data_format is None else check_choice("data_format", data_format, FORMATS)
 
     def check_shapes(self, *input_shapes: Any) -> None:

@@ -1,6 +1,7 @@
 """Images as files, as images of Pillow and as arrays, with the functions of `keras.preprocessing.image`.
 
-Arrays are channels-first by default, `(channels, height, width)`, as everywhere in kerastorch.
+Arrays are channels-first by default, `(channels, height, width)`, as everywhere in kerastorch;
+`config.set_image_data_format` changes it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from kerastorch.core.absent_names import absent_name
 from kerastorch.core.errors import check_choice, check_int, mismatch, warn
+from kerastorch.core.image_format import is_channels_last
 from kerastorch.core.keras_names import PREPROCESSING_IMAGE
 from kerastorch.core.path_checks import check_writable, parse_path
 from kerastorch.preprocessing.image_file import COLOR_MODES, has_gray_values, open_image, pillow
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["array_to_img", "img_to_array", "load_img", "save_img", "smart_resize"]
 
-_FORMATS = ("channels_first", "channels_last")
 _RESAMPLING = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
 
 
@@ -97,7 +98,7 @@ def img_to_array(
     >>> img_to_array(Image.new("RGB", (6, 8), "white")).shape  # Pillow has the width first
     (3, 8, 6)
     """
-    last = _is_channels_last(data_format)
+    last = is_channels_last(data_format)
     array = np.asarray(img, dtype=np.float32 if dtype is None else dtype)
     if array.ndim not in (2, 3):
         raise ValueError(f"img must be an image, (height, width) or (height, width, channels), got {array.shape}.")
@@ -125,7 +126,7 @@ def array_to_img(
     >>> array_to_img(np.arange(12.0).reshape(1, 3, 4)).size  # width and height
     (4, 3)
     """
-    last = _is_channels_last(data_format)
+    last = is_channels_last(data_format)
     array = _to_numpy(x).astype(np.float32 if dtype is None else dtype)
     if array.ndim != 3 or array.shape[2 if last else 0] not in (1, 3, 4):
         expected = "(height, width, channels)" if last else "(channels, height, width)"
@@ -211,7 +212,7 @@ def smart_resize(x: Any, size: tuple[int, int], interpolation: str = "bilinear",
     """
     method = check_choice("interpolation", interpolation, METHODS)
     height, width = _check_size("size", size)
-    last = _is_channels_last(data_format)
+    last = is_channels_last(data_format)
     images = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
     if images.ndim not in (3, 4):
         raise ValueError(f"x must be an image or a batch of images, 3 or 4 axes, got the shape {tuple(images.shape)}.")
@@ -227,10 +228,6 @@ def _check_size(name: str, size: Any) -> tuple[int, int]:
     if not isinstance(size, (tuple, list)) or len(size) != 2:
         raise mismatch(name, size, "a height and a width, such as (224, 224)")
     return check_int(name, size[0]), check_int(name, size[1])
-
-
-def _is_channels_last(data_format: str | None) -> bool:
-    return data_format is not None and check_choice("data_format", data_format, _FORMATS) == "channels_last"
 
 
 def _to_numpy(x: Any) -> np.ndarray[Any, Any]:

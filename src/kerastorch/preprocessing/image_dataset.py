@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from kerastorch.core.errors import check_choice, check_int, mismatch
+from kerastorch.core.image_format import is_channels_last
 from kerastorch.preprocessing.file_index import FileOptions, file_dataset
 from kerastorch.preprocessing.image_file import COLOR_MODES, pillow, read_pixels
 from kerastorch.preprocessing.image_resizing import METHODS, resize, resize_and_crop, resize_and_pad
@@ -104,7 +105,7 @@ def image_dataset_from_directory(
         size=_check_image_size(image_size),
         method=check_choice("interpolation", interpolation, METHODS),
         resizer=resizer,
-        channels_last=_is_last(data_format),
+        channels_last=is_channels_last(data_format),
     )
     options = FileOptions(
         directory, labels, label_mode, class_names, batch_size, shuffle, seed, validation_split, subset, follow_links,
@@ -126,8 +127,3 @@ def _check_image_size(size: Any) -> tuple[int, int]:
     if isinstance(size, (tuple, list)):
         raise mismatch("image_size", size, "a height and a width, such as (256, 256)")
     return (check_int("image_size", size),) * 2
-
-
-def _is_last(data_format: str | None) -> bool:
-    choice = ("channels_first", "channels_last")
-    return data_format is not None and check_choice("data_format", data_format, choice) == "channels_last"

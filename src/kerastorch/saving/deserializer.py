@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import unknown
+from kerastorch.core.image_format import restored_formats
 from kerastorch.core.ownership import is_third_party
 from kerastorch.core.serialization import decode, find_class
 from kerastorch.layers.base import Layer
@@ -62,7 +63,7 @@ class Reader:
             ValueError: A name is in no table, or `Writer` does not encode such a thing.
         """
         keys = frozenset(value)
-        if keys in ({"module", "class_name", "config"}, {"module", "class_name", "config", "built"}):
+        if {"module", "class_name", "config"} <= keys <= {"module", "class_name", "config", "built", "formats"}:
             return self._module(value)
         if keys == {"class_name", "config"}:
             return self._object(value["class_name"], value["config"])
@@ -115,7 +116,8 @@ class Reader:
     def _module(self, value: Mapping[str, Any]) -> nn.Module:
         """Return a new module, built for the shapes in its encoding, and note it under its number."""
         self._called.append(0)
-        module = self._object(value["class_name"], value["config"])
+        with restored_formats(value.get("formats", {})):
+            module = self._object(value["class_name"], value["config"])
         called = self._called.pop()
         if not isinstance(module, nn.Module):
             raise ValueError(f"{value['class_name']} made {type(module).__name__}, which is no module.")

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.image_format import changed_formats
 from kerastorch.core.module_tree import is_unbuilt
 from kerastorch.core.ownership import is_from, is_own
 from kerastorch.core.serialization import encode, name_of
@@ -131,7 +132,8 @@ class Writer:
             written["config"] = self._config(module)
         finally:
             self._inside -= not is_container
-        return written | ({"built": encode(shapes)} if shapes else {})
+        formats = {} if is_own(type(module)) else getattr(module, "made_with_formats", changed_formats())
+        return written | ({"built": encode(shapes)} if shapes else {}) | ({"formats": formats} if formats else {})
 
     def _config(self, thing: Any) -> Any:
         """Return the encoded arguments that make an object like `thing`."""
