@@ -710,3 +710,28 @@ def test_a_copy_of_a_model_shares_the_mode_of_its_symbols():
     value = copy.deepcopy(model).symbols[0].values[0]
     assert value.fake_mode is model.symbols[0].values[0].fake_mode
     assert copy.deepcopy(value.fake_mode) is value.fake_mode
+
+
+def test_inputs_and_outputs_are_lists_in_keras_order():
+    a, b = Input((3,), name="a"), Input((2,), name="b")
+    first, second = Dense(4)(a), Dense(5)(b)
+    model = Model({"b": b, "a": a}, {"z": first, "y": second})
+    assert model.inputs == [a, b]
+    assert model.outputs == [second, first]
+    assert (model.input, model.output) == ({"b": b, "a": a}, {"z": first, "y": second})
+    alone = Model(a, first)
+    assert alone.inputs == [a]
+    assert alone.outputs == [first]
+    assert alone.input is a
+    again = Model(alone.inputs, alone.outputs)
+    x = _x(2, 3)
+    assert torch.equal(again(x), alone(x))
+    assert torch.equal(again([x]), alone(x))
+    assert (again.input_shape, again.output_shape) == ((None, 3), (None, 4))
+
+
+def test_layers_are_in_the_order_of_sorted_names_of_outputs():
+    x = Input((3,))
+    hidden = Dense(4, name="hidden")(x)
+    model = Model(x, {"z": Dense(1, name="of z")(hidden), "y": Dense(1, name="of y")(hidden)})
+    assert [layer.name for layer in model.layers[1:]] == ["hidden", "of y", "of z"]

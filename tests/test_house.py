@@ -30,12 +30,14 @@ IMPERATIVES = set(
     """.split()  # noqa: SIM905  # a list of so many words reads worse
 )
 KERAS_MEMBERS = """
-    add_loss call compile_from_config compute_loss compute_mask compute_metrics count_params evaluate export fit
-    from_config get_compile_config get_config get_layer get_metrics_result get_weights history input input_names
-    input_shape inputs layers load_weights losses metrics metrics_names non_trainable_variables
+    add_loss build built call compile_from_config compiled compute_dtype compute_loss compute_mask compute_metrics
+    compute_output_shape count_params dtype evaluate export fit from_config get_compile_config get_config get_layer
+    get_metrics_result get_weights history input input_names input_shape inputs layers load_weights losses metrics
+    metrics_names non_trainable_variables
     non_trainable_weights optimizer output output_names output_shape outputs predict predict_on_batch
     predict_step reset_metrics save save_weights set_weights stop_training summary test_on_batch test_step
-    to_json train_on_batch train_step trainable trainable_variables trainable_weights variables weights
+    to_json train_on_batch train_step trainable trainable_variables trainable_weights
+    variable_dtype variables weights
 """.split()  # noqa: SIM905
 FX_MEMBERS = ["code", "graph"]
 STATEFUL = {"trainer", "_trainer", "compiled_loss", "optimizer_step", "context", "metrics", "checkpoint"}

@@ -8,7 +8,9 @@ import torch
 from scipy import stats
 from torch import nn
 
-from kerastorch import initializers
+import kerastorch as kt
+import kerastorch.keras as keras
+from kerastorch import initializers, layers
 
 # class -> variance from (fan_in, fan_out), and whether it is uniform
 SCALED = {
@@ -198,3 +200,72 @@ def test_what_is_no_initializer_is_refused():
 def test_variance_scaling_refuses_what_it_cannot_be(arguments, message):
     with pytest.raises(ValueError, match=message):
         initializers.VarianceScaling(**arguments)
+
+
+# --- Keras' form -----------------------------------------------------------------------------------------------
+
+
+def counting(shape, dtype=None):
+    return torch.arange(math.prod(shape), dtype=getattr(torch, dtype)).reshape(shape)
+
+
+class Seven(initializers.Initializer):
+    def __call__(self, shape, dtype=None, **kwargs):
+        return np.full(shape, 7.0)
+
+
+def test_an_initializer_makes_a_tensor_of_a_shape():
+    made = initializers.HeNormal(seed=0)(shape=(20, 4000), dtype="float64")
+    assert made.shape == (20, 4000)
+    assert made.dtype is torch.float64
+    assert made.std().item() == pytest.approx(math.sqrt(2 / 20), rel=0.02)  # 20 inputs in Keras' layout
+    assert torch.equal(initializers.Ones()((2, 3)), torch.ones(2, 3))
+    orthogonal = initializers.Orthogonal()((3, 5))
+    torch.testing.assert_close(orthogonal @ orthogonal.T, torch.eye(3))
+
+
+@pytest.mark.parametrize("form", [counting, keras.initializers.Constant(np.arange(6.0).reshape(3, 2))])
+def test_numbers_in_keras_form_are_in_keras_layout(form):
+    layer = keras.layers.Dense(2, kernel_initializer=form)
+    layer.build((None, 3))
+    assert layer.get_weights()[0].tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert layer(np.array([[1.0, 0.0, 0.0]])).tolist() == [[0.0, 1.0]]
+    table = keras.layers.Embedding(3, 2, embeddings_initializer=form)
+    assert table(np.array([2])).tolist() == [[4.0, 5.0]]
+
+
+def test_arrays_of_square_weights_have_the_layout_of_the_door():
+    square = initializers.Constant(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    ours, theirs = layers.Dense(2, kernel_initializer=square), keras.layers.Dense(2, kernel_initializer=square)
+    x = torch.tensor([[1.0, 0.0]])
+    assert (ours(x).tolist(), theirs(x).tolist()) == ([[1.0, 3.0]], [[1.0, 2.0]])
+
+
+def test_an_initializer_of_ones_own_in_keras_form():
+    layer = keras.layers.Conv2D(2, 2, kernel_initializer=Seven(), bias_initializer=Seven())
+    layer.build((None, 4, 4, 3))
+    assert all((one == 7).all() for one in layer.get_weights())
+    made = keras.Variable(Seven(), shape=(2,))
+    assert made.tolist() == [7.0, 7.0]
+
+
+def test_a_layer_of_ones_own_counts_inputs_as_keras():
+    class Own(keras.layers.Layer):
+        def build(self, input_shape):
+            self.w = self.add_weight(shape=(input_shape[-1], 4000), initializer="he_normal")
+
+        def call(self, x):
+            return x @ self.w
+
+    layer = Own()
+    layer(np.ones((1, 20)))
+    assert layer.w.std().item() == pytest.approx(math.sqrt(2 / 20), rel=0.02)
+    assert Own().adds_keras_weights
+    assert not keras.layers.Dense(1).adds_keras_weights
+
+
+def test_arrays_are_in_files(tmp_path):
+    rows = np.arange(6.0).reshape(3, 2)
+    model = kt.Sequential([kt.Input((1,)), layers.Embedding(3, 2, embeddings_initializer=initializers.Constant(rows))])
+    model.save(tmp_path / "m.kt")
+    assert kt.load_model(tmp_path / "m.kt").get_weights()[0].tolist() == rows.tolist()

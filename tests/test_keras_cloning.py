@@ -22,10 +22,10 @@ def same_numbers_after_copy(model, clone, *inputs):
 
 
 def example(model):
-    layers = [kt.layers.InputLayer(input_tensor=one) for one in _leaves(model.inputs)]
+    layers = [kt.layers.InputLayer(input_tensor=one) for one in _leaves(model.input)]
     given = [torch.rand(2, *(size or 4 for size in layer.batch_shape[1:])) for layer in layers]
-    if isinstance(model.inputs, dict):
-        return dict(zip(model.inputs, given, strict=True))
+    if isinstance(model.input, dict):
+        return dict(zip(model.input, given, strict=True))
     return given if len(given) > 1 else given[0]
 
 

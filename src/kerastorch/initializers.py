@@ -9,8 +9,9 @@ torch's global generator.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
@@ -21,7 +22,7 @@ from kerastorch.core.absent_names import absent_name
 from kerastorch.core.errors import check_float
 from kerastorch.core.keras_names import INITIALIZERS
 from kerastorch.core.name_lookup import resolve
-from kerastorch.core.serialization import Configurable
+from kerastorch.core.serialization import Configurable, Proxy
 from kerastorch.core.torch_private import calculate_fan_in_and_fan_out
 
 __all__ = [
@@ -32,7 +33,7 @@ __all__ = [
     "random_uniform", "truncated_normal", "variance_scaling", "zeros",
 ]  # fmt: skip
 
-Initializer = Callable[[Tensor], Any]
+FillFunction = Callable[[Tensor], Any]  # what `get` returns: it fills a tensor in place
 
 
 def _generator(seed: int | None, device: torch.device) -> torch.Generator | None:
@@ -41,14 +42,102 @@ def _generator(seed: int | None, device: torch.device) -> torch.Generator | None
     return torch.Generator(device).manual_seed(seed)
 
 
-class Constant(Configurable):
-    """A constant: every element is `value`."""
+class Initializer(Configurable):
+    """Base of the initializers, and of one of your own that defines `fill(tensor)`.
 
-    def __init__(self, value: float = 0.0) -> None:
-        self.value = value
+    An initializer of your own may also be in Keras' form, with `__call__(self, shape, dtype=None)`, which returns a
+    tensor in Keras' layout.
+
+    >>> Ones()(shape=(2,), dtype="float64")
+    tensor([1., 1.], dtype=torch.float64)
+    """
+
+    def __call__(self, tensor: Any = None, dtype: Any = None, *, shape: Sequence[int] | None = None) -> Tensor:
+        """Fill a tensor in place; or return a new one of a shape, in Keras' layout `(*kernel, in, out)`.
+
+        Args:
+            tensor: The tensor, or a shape.
+            dtype: Dtype of a new tensor, or its name. Default: torch's default dtype.
+            shape: The shape of a new tensor, in place of `tensor`.
+        """
+        if isinstance(tensor, Tensor):
+            return self.fill(tensor)
+        kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype or torch.get_default_dtype()
+        made = torch.empty(tuple(tensor if shape is None else shape), dtype=kind)
+        self.fill(torch_view(made))
+        return made
+
+    def fill(self, tensor: Tensor) -> Tensor:
+        """Fill a tensor in torch's layout in place, and return it."""
+        raise NotImplementedError(f"{type(self).__name__} must define fill(self, tensor).")
+
+
+def torch_view(weight: Tensor) -> Tensor:
+    """Return a view with torch's layout, `(out, in, *kernel)`, of a weight with Keras', `(*kernel, in, out)`."""
+    return weight.movedim((-1, -2), (0, 1)) if weight.ndim > 1 else weight
+
+
+def keras_view(weight: Tensor) -> Tensor:
+    """Return a view with Keras' layout, `(*kernel, in, out)`, of a weight with torch's, `(out, in, *kernel)`."""
+    return weight.movedim((0, 1), (-1, -2)) if weight.ndim > 1 else weight
+
+
+class ShapeInitializer(Proxy):
+    """A function in Keras' form, `function(shape, dtype)`, as one that fills a tensor.
+
+    Args:
+        original: The function.
+    """
+
+    def __init__(self, original: Any) -> None:
+        self.original = original
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        return init.constant_(tensor, self.value)
+        values = self.original(tuple(tensor.shape), dtype=str(tensor.dtype).removeprefix("torch."))
+        with torch.no_grad():
+            return tensor.copy_(torch.as_tensor(values))
+
+
+def _takes_shape(function: Any) -> bool:
+    """Return whether a callable is in Keras' form: it has a parameter `shape` or `dtype`, and is none of these here."""
+    if isinstance(function, (Initializer, ShapeInitializer)) and type(function).__call__ is Initializer.__call__:
+        return False
+    try:
+        names = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # it is not written in Python
+        return False
+    return "shape" in names or "dtype" in names
+
+
+class Constant(Initializer):
+    """A constant: every element is `value`.
+
+    Args:
+        value: A number, or an array of the shape of the weight, in torch's layout or in Keras'.
+    """
+
+    def __init__(self, value: Any = 0.0) -> None:
+        self.value = value
+
+    def fill(self, tensor: Tensor) -> Tensor:
+        if isinstance(self.value, (int, float)):
+            return init.constant_(tensor, self.value)
+        values = torch.as_tensor(self.value)
+        if values.shape != tensor.shape and values.shape == keras_view(tensor).shape:
+            values = torch_view(values)
+        with torch.no_grad():
+            return tensor.copy_(values)
+
+
+def is_in_keras_layout(initializer: Any, by_default: bool) -> bool:
+    """Return whether the numbers of an initializer have the layout of Keras.
+
+    Args:
+        initializer: As `get` returns it.
+        by_default: Whether arrays have it.
+    """
+    is_array = isinstance(initializer, Constant) and not isinstance(initializer.value, (int, float))
+    return isinstance(initializer, ShapeInitializer) or (by_default and is_array)
 
 
 class Zeros(Constant):
@@ -65,36 +154,36 @@ class Ones(Constant):
         super().__init__(1.0)
 
 
-class RandomNormal(Configurable):
+class RandomNormal(Initializer):
     """Values from a normal distribution with mean `mean` and standard deviation `stddev`."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         self.mean, self.stddev, self.seed = mean, stddev, seed
 
-    def __call__(self, tensor: Tensor) -> Tensor:
+    def fill(self, tensor: Tensor) -> Tensor:
         return init.normal_(tensor, self.mean, self.stddev, generator=_generator(self.seed, tensor.device))
 
 
-class RandomUniform(Configurable):
+class RandomUniform(Initializer):
     """Values from the uniform distribution between `minval` and `maxval`."""
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
         self.minval, self.maxval, self.seed = minval, maxval, seed
 
-    def __call__(self, tensor: Tensor) -> Tensor:
+    def fill(self, tensor: Tensor) -> Tensor:
         return init.uniform_(tensor, self.minval, self.maxval, generator=_generator(self.seed, tensor.device))
 
 
 class TruncatedNormal(RandomNormal):
     """Values from a normal distribution, truncated at two standard deviations from the mean."""
 
-    def __call__(self, tensor: Tensor) -> Tensor:
+    def fill(self, tensor: Tensor) -> Tensor:
         low, high = self.mean - 2 * self.stddev, self.mean + 2 * self.stddev
         generator = _generator(self.seed, tensor.device)
         return init.trunc_normal_(tensor, self.mean, self.stddev, low, high, generator=generator)
 
 
-class VarianceScaling(Configurable):
+class VarianceScaling(Initializer):
     """Values with variance `scale / n` (Glorot & Bengio 2010, He et al. 2015).
 
     Args:
@@ -120,7 +209,7 @@ class VarianceScaling(Configurable):
         scale = check_float("scale", scale, above=0)
         self.scale, self.mode, self.distribution, self.seed = scale, mode, distribution, seed
 
-    def __call__(self, tensor: Tensor) -> Tensor:
+    def fill(self, tensor: Tensor) -> Tensor:
         if tensor.ndim < 2:
             fan_in = fan_out = tensor.numel()
         else:
@@ -178,7 +267,7 @@ class LecunNormal(VarianceScaling):
         super().__init__(1.0, "fan_in", "truncated_normal", seed)
 
 
-class Orthogonal(Configurable):
+class Orthogonal(Initializer):
     """A (semi-)orthogonal matrix times `gain` (Saxe et al. 2013).
 
     A tensor with more than two axes is seen as the matrix `(out, in * kernel)`.
@@ -187,7 +276,7 @@ class Orthogonal(Configurable):
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
         self.gain, self.seed = gain, seed
 
-    def __call__(self, tensor: Tensor) -> Tensor:
+    def fill(self, tensor: Tensor) -> Tensor:
         # torch has no QR decomposition for float16 and bfloat16
         wide = tensor.detach().to(torch.promote_types(tensor.dtype, torch.float32))
         init.orthogonal_(wide, self.gain, generator=_generator(self.seed, tensor.device))
@@ -195,13 +284,13 @@ class Orthogonal(Configurable):
             return tensor.copy_(wide)
 
 
-class Identity(Configurable):
+class Identity(Initializer):
     """The identity matrix times `gain`."""
 
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
 
-    def __call__(self, tensor: Tensor) -> Tensor:
+    def fill(self, tensor: Tensor) -> Tensor:
         init.eye_(tensor)
         with torch.no_grad():
             return tensor.mul_(self.gain)
@@ -224,8 +313,10 @@ _NAMES: dict[str, type] = {
 }  # fmt: skip
 
 
-def get(identifier: Any) -> Initializer:
+def get(identifier: Any) -> FillFunction:
     """Return the initializer for a name, class, instance or function of `torch.nn.init`.
+
+    A function, or instance, in Keras' form, `function(shape, dtype=None)`, is wrapped in one that fills a tensor.
 
     Raises:
         ValueError: The name is unknown.
@@ -234,8 +325,8 @@ def get(identifier: Any) -> Initializer:
     >>> get("ones")(torch.empty(2))
     tensor([1., 1.])
     """
-    found: Initializer = resolve("initializer", identifier, _NAMES, callable)
-    return found
+    found: FillFunction = resolve("initializer", identifier, _NAMES, callable)
+    return ShapeInitializer(found) if _takes_shape(found) else found
 
 
 def __dir__() -> list[str]:

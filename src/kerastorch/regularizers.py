@@ -31,6 +31,11 @@ __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "get", "l1", "l1_l2", "l
 Regularizer = Callable[[Tensor], Tensor]
 
 
+def _as_tensor(weight: Any) -> Tensor:
+    """Return an array or list of numbers as a tensor of torch's default dtype; tensors as they are."""
+    return weight if isinstance(weight, Tensor) else torch.as_tensor(weight, dtype=torch.get_default_dtype())
+
+
 class L1L2(Configurable):
     """`l1 * sum(|w|) + l2 * sum(w^2)`, a scalar.
 
@@ -48,12 +53,13 @@ class L1L2(Configurable):
         self.l1 = check_float("l1", l1, least=0)
         self.l2 = check_float("l2", l2, least=0)
 
-    def __call__(self, weight: Tensor) -> Tensor:
+    def __call__(self, weight: Any) -> Tensor:
+        values = _as_tensor(weight)
         if not self.l1:
             # without the L1 term the gradient is one multiplication, as that of weight_decay
-            return self.l2 * weight.square().sum()
-        total = self.l1 * weight.abs().sum()
-        return total + self.l2 * weight.square().sum() if self.l2 else total
+            return self.l2 * values.square().sum()
+        total = self.l1 * values.abs().sum()
+        return total + self.l2 * values.square().sum() if self.l2 else total
 
     def __repr__(self) -> str:
         return represent(self, always=("l1", "l2"))
@@ -97,7 +103,8 @@ class OrthogonalRegularizer(Configurable):
             raise ValueError(f"mode must be 'rows' or 'columns', got {mode!r}.")
         self.mode = mode
 
-    def __call__(self, weight: Tensor) -> Tensor:
+    def __call__(self, weight: Any) -> Tensor:
+        weight = _as_tensor(weight)
         if weight.ndim != 2:
             raise ValueError(f"OrthogonalRegularizer takes a matrix, got shape {tuple(weight.shape)}.")
         rows = nn.functional.normalize(weight if self.mode == "rows" else weight.T, dim=1)

@@ -148,6 +148,8 @@ class Sequential(Model):
             raise ValueError("input_shape needs the batch axis and at least one more: (None, 64).")
         given = Input(tuple(input_shape)[1:])
         self._build_on(given)
+        if self._input is None:
+            self._input = given
         self._seen = TensorSpec((None, *given.sample_shape), given.dtype)
 
     @property

@@ -9,14 +9,15 @@ from typing import Any
 from torch import fx, nn
 
 from kerastorch.core.channel_tracking import channels_after, check_axis
-from kerastorch.core.module_tree import modules
+from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.torch_private import pytree
 from kerastorch.functional.call_signature import CallSignature
 from kerastorch.functional.graph_builder import build_graph_module, input_symbols, keep_apart, masks_on, replay
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.symbolic.masks import makes_mask
-from kerastorch.symbolic.symbolic_tensor import Symbol, has_symbols, map_symbols
+from kerastorch.symbolic.output_shape import inputs_of
+from kerastorch.symbolic.symbolic_tensor import Symbol, call, flat_symbols, has_symbols, map_symbols
 
 
 class Functional(ModuleView):
@@ -81,6 +82,25 @@ class Functional(ModuleView):
             return super().forward(*self._plan.bind(args, kwargs))
         return super().forward(*args, **kwargs)
 
+    def build(self, input_shape: Any) -> None:
+        """Create the weights of all layers for inputs of a shape; nothing happens if they exist.
+
+        Args:
+            input_shape: Shape of the input with the batch axis, `None` for sizes that vary; for several inputs a list
+                or dict of shapes.
+
+        Raises:
+            ValueError: The model cannot take such inputs.
+
+        >>> from kerastorch import Model
+        >>> model = Model(nn.Sequential(nn.LazyLinear(3)))
+        >>> model.build((None, 4))
+        >>> model.count_params()
+        15
+        """
+        if not is_built(self):
+            call(self, inputs_of(input_shape))
+
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         """Return the masks of the outputs that layers of the model make, as an embedding does, or `None`.
 
@@ -116,14 +136,14 @@ class Functional(ModuleView):
         )  # torch.fx frees tensors by these assignments
 
     @overridable_property
-    def inputs(self) -> Any:
-        """The symbolic inputs of a functional model, in the structure that it was made with."""
-        return self.symbols[0]
+    def inputs(self) -> list[Symbol]:
+        """The symbolic inputs of a functional model in a list; `input` has their structure."""
+        return flat_symbols(self.symbols[0])
 
     @overridable_property
-    def outputs(self) -> Any:
-        """The symbolic outputs of a functional model, in the structure that it was made with."""
-        return self.symbols[1]
+    def outputs(self) -> list[Symbol]:
+        """The symbolic outputs of a functional model in a list; `output` has their structure."""
+        return flat_symbols(self.symbols[1])
 
     @overridable_property
     def input(self) -> Any:
@@ -137,13 +157,13 @@ class Functional(ModuleView):
 
     @overridable_property
     def input_shape(self) -> Any:
-        """The shapes of `inputs` in their structure, with `None` for sizes that vary."""
-        return _shapes(self.inputs)
+        """The shapes of the inputs in their structure, with `None` for sizes that vary."""
+        return _shapes(_unwrapped(self.symbols[0]))
 
     @overridable_property
     def output_shape(self) -> Any:
-        """The shapes of `outputs` in their structure, with `None` for sizes that vary."""
-        return _shapes(self.outputs)
+        """The shapes of the outputs in their structure, with `None` for sizes that vary."""
+        return _shapes(self.symbols[1])
 
     def _ends(self) -> tuple[Any, Any]:
         """Return the symbolic inputs and outputs of the model, or of its only recorded call."""
@@ -188,6 +208,11 @@ class Functional(ModuleView):
         if not isinstance(self.module_viewed, fx.GraphModule) or self._plan is None:
             raise AttributeError("only a functional model, Model(inputs, outputs), has this")
         return self.module_viewed
+
+
+def _unwrapped(symbols: Any) -> Any:
+    """Return the symbol of a list of one; other structures as they are."""
+    return symbols[0] if isinstance(symbols, (list, tuple)) and len(symbols) == 1 else symbols
 
 
 def _shapes(symbols: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import fx
@@ -19,7 +19,7 @@ def layer_nodes(graph: fx.Graph) -> list[fx.Node]:
         graph: The graph of a functional model.
     """
     ends = next(node for node in graph.nodes if node.op == "output")
-    finished, ranks = _depth_first(_sources(ends))
+    finished, ranks = _depth_first([_whole(node) for node in _in_order(ends.args[0])])
     depths = _depths(finished)
     unused = [node for node in graph.nodes if node.op == "placeholder" and node not in ranks]
     depths |= dict.fromkeys(unused, 0)
@@ -37,6 +37,15 @@ def _is_layer(node: fx.Node) -> bool:
 def _operation(node: fx.Node) -> Any:
     """Return what all calls of one module have in common; of other nodes, the node."""
     return node.target if node.op == "call_module" else node
+
+
+def _in_order(outputs: Any) -> list[fx.Node]:
+    """Return the nodes of outputs; those of a dict in the order of its sorted keys."""
+    if isinstance(outputs, Mapping):
+        return [node for key in sorted(outputs, key=str) for node in _in_order(outputs[key])]
+    if isinstance(outputs, (tuple, list)):
+        return [node for item in outputs for node in _in_order(item)]
+    return [outputs] if isinstance(outputs, fx.Node) else []
 
 
 def _sources(node: fx.Node) -> list[fx.Node]:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import fx, nn
 
 from kerastorch.core.errors import check_int, unknown
+from kerastorch.core.module_tree import is_built
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.functional.functional_model import Functional
@@ -31,6 +32,11 @@ class LayersMixin(Functional):
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in super().__getstate__().items() if key != "_input_layers"}
+
+    @overridable_property
+    def built(self) -> bool:
+        """Whether all layers have their weights. A model may define an attribute of its own with this name."""
+        return is_built(self)
 
     @overridable_property
     def layers(self) -> list[nn.Module]:

@@ -34,7 +34,7 @@ def clone_model(
     Args:
         model: A functional model, a `Sequential`, or, without the other arguments, a model of your own class with
             `get_config`.
-        input_tensors: Symbols for the inputs, alone or in the structure of `model.inputs`. Default: new ones.
+        input_tensors: Symbols for the inputs, alone or in the structure of `model.input`. Default: new ones.
         clone_function: Returns the new layer for a layer. Default: one of the same config.
         call_function: Calls a layer of the new functional model, `call_function(layer, *args, **kwargs)`. Default:
             `layer(*args, **kwargs)`.
@@ -114,7 +114,7 @@ def _clone_graph(
     graph_module = model.module_viewed
     assert isinstance(graph_module, fx.GraphModule)
     outputs = _Cloner(graph_module, clone_function, call_function).run(*inputs)
-    begin = pytree.tree_unflatten(inputs, pytree.tree_structure(model.inputs))
+    begin = pytree.tree_unflatten(inputs, pytree.tree_structure(model.input))
     return Model(begin, outputs, name=model.name)
 
 

@@ -64,7 +64,7 @@ def keras_class(wrapped: type[nn.Module]) -> KerasClass:
         wrapped.__init__(self, *args, **with_defaults(wrapped, args, kwargs))
 
     about = {"__doc__": wrapped.__doc__, "__module__": wrapped.__module__, "__qualname__": wrapped.__qualname__}
-    own = {**about, "wrapped": wrapped, "__init__": initialize}
+    own = {**about, "wrapped": wrapped, "__init__": initialize, "adds_keras_weights": wrapped is Layer}
     return KerasClass(wrapped.__name__, (wrapped,), own, is_serialized=False)  # files name the wrapped class
 
 

@@ -15,9 +15,9 @@ MODULES = (
 
 
 def functions_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
-    """Return `serialize` and `deserialize` for the objects of a module.
+    """Return `serialize` and `deserialize`, in this order, for the objects of a module.
 
-    They are returned in this order.
+    If the module has a function `get`, one that takes configs, too, comes after them.
 
     Args:
         module: The module of kerastorch, such as `kerastorch.losses`.
@@ -39,6 +39,14 @@ def functions_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
         """
         if isinstance(config, str):
             return {**(custom_objects or {})}.get(config) or module.get(config)
+        if isinstance(config, Mapping) and config.get("class_name") in dir(module):
+            config = {**config, "class_name": f"{room}.{config['class_name']}"}  # as in Keras, without the module
         return deserialize_keras_object(config, custom_objects)
 
-    return {"serialize": serialize, "deserialize": deserialize}
+    def get(identifier: Any) -> Any:
+        """Return the object of a name, a config, a class or an instance; `None` for `None` if the module has it."""
+        is_config = isinstance(identifier, Mapping) and "class_name" in identifier
+        return deserialize(identifier) if is_config else module.get(identifier)
+
+    found: dict[str, Callable[..., Any]] = {"serialize": serialize, "deserialize": deserialize}
+    return {**found, "get": get} if hasattr(module, "get") else found

@@ -71,7 +71,13 @@ def _free_name(layer: nn.Module, name: str) -> str:
     return free
 
 
-def initial_values(shape: tuple[int, ...], initializer: Any, dtype: torch.dtype | str | None, like: Tensor) -> Tensor:
+def initial_values(
+    shape: tuple[int, ...],
+    initializer: Any,
+    dtype: torch.dtype | str | None,
+    like: Tensor,
+    keras_layout: bool = False,
+) -> Tensor:
     """Return the first values of a weight; zeros if it is loaded afterwards.
 
     Args:
@@ -79,6 +85,7 @@ def initial_values(shape: tuple[int, ...], initializer: Any, dtype: torch.dtype 
         initializer: Name or callable; `None` for Glorot uniform, or zeros for integers.
         dtype: A dtype of torch or its name; `None` for that of `like`.
         like: A tensor on the device of the weight.
+        keras_layout: Whether the weight has the layout `(*kernel, in, out)`, by which an initializer counts inputs.
 
     Raises:
         ValueError: The dtype is unknown.
@@ -89,7 +96,9 @@ def initial_values(shape: tuple[int, ...], initializer: Any, dtype: torch.dtype 
     if codec is None or codec.initializes_weights:
         default = "glorot_uniform" if kind.is_floating_point else "zeros"
         with torch.no_grad():
-            initializers.get(default if initializer is None else initializer)(values)
+            fill = initializers.get(default if initializer is None else initializer)
+            is_other = keras_layout and isinstance(fill, initializers.VarianceScaling)
+            fill(initializers.torch_view(values) if is_other else values)
     return values
 
 

@@ -48,6 +48,8 @@ class Layer(KerasLayoutMixin, Configurable):
         supports_masking: Whether the mask of the input is also the mask of the output.
         takes_channels_last: Whether the layer takes the last axis as the channels and has no argument to change that.
         axis_given: `False` if the layer works along the last axis only because no axis was given.
+        adds_keras_weights: Whether `add_weight` is given shapes in Keras' layout, `(*kernel, in, out)`, as in layers of
+            your own that are based on `kerastorch.keras.Layer`.
         keeps_axes: Whether each axis of the output has the meaning of the same axis of the input.
         torch_class: Class of torch that a built layer is an instance of if it computes the same; `None` for none.
 
@@ -76,6 +78,7 @@ class Layer(KerasLayoutMixin, Configurable):
     _casts_inputs = True
     _is_building = False
     axis_given = True
+    adds_keras_weights = False
     keeps_axes = False
     torch_class: TorchClass | None = None
     _placement: Tensor
@@ -208,7 +211,7 @@ class Layer(KerasLayoutMixin, Configurable):
                 f"{type(self).__name__} needs a size for its parameters that the input leaves open: {tuple(shape)}. "
                 "Give Input a number there instead of None."
             )
-        values = initial_values(tuple(shape), initializer, dtype, self._placement)
+        values = initial_values(tuple(shape), initializer, dtype, self._placement, self.adds_keras_weights)
         weight = nn.Parameter(values, requires_grad=trainable and values.is_floating_point())
         penalty, constrained = regularizers.get(regularizer), constraints.get(constraint)
         note_added(self, AddedWeight(weakref.ref(weight), name, penalty, constrained))

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.errors import check_int
-from kerastorch.initializers import Initializer
+from kerastorch.initializers import FillFunction
 from kerastorch.layers.convolution import CONVOLUTIONS, Convolutional, convolution_class
 from kerastorch.layers.padding import fixed_padding, pad_input
 from kerastorch.layers.weight_options import make_weight, set_weight_options
 
 
-def _with_keras_fans(initializer: Initializer, channels: int) -> Initializer:
+def _with_keras_fans(initializer: FillFunction, channels: int) -> FillFunction:
     """Return an initializer for depthwise filters that uses the fan-in and fan-out of Keras.
 
     The filters are `(channels * multiplier, 1, *kernel_size)`. For Keras they lead from `channels` to `multiplier`
@@ -31,7 +31,7 @@ def _with_keras_fans(initializer: Initializer, channels: int) -> Initializer:
 
 
 class _DepthwiseConv(Convolutional):
-    depthwise_initializer: Initializer
+    depthwise_initializer: FillFunction
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kerastorch import activations
 from kerastorch.core.errors import check_int, mismatch
-from kerastorch.initializers import Initializer
+from kerastorch.initializers import FillFunction
 from kerastorch.layers.base import Layer, activation_name
 from kerastorch.layers.constant_output import raise_if_constant
 from kerastorch.layers.weight_options import make_weight, set_weight_options
@@ -49,7 +49,7 @@ class EinsumDense(Layer):
 
     weight: torch.nn.Parameter
     bias: torch.nn.Parameter | None
-    kernel_initializer: Initializer
+    kernel_initializer: FillFunction
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class EinsumDense(Layer):
             shape = [sizes[letter] if letter in self.bias_axes else 1 for letter in of_output[first:]]
             self.bias = make_weight(self, "bias", shape + [1] * (n_elided if dots == "right" else 0), "bias")
 
-    def _matrix_initializer(self, sizes: dict[str, int]) -> Initializer:
+    def _matrix_initializer(self, sizes: dict[str, int]) -> FillFunction:
         """Return an initializer that fills a matrix `(outputs, inputs)` and reorders its axes."""
         _, of_weight, of_output, _ = self._letters
         outputs = [letter for letter in of_weight if letter in of_output]

@@ -14,6 +14,7 @@ from kerastorch.initializers import Initializer
 from kerastorch.layers.base import Layer
 from kerastorch.layers.keras_weight import keras_weight
 from kerastorch.layers.weight_options import make_weight, set_weight_options
+from kerastorch.symbolic.array_inputs import to_tensors
 
 
 class Embedding(Layer):
@@ -96,7 +97,7 @@ class Embedding(Layer):
             ) from None
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        return x.ne(0) if self.mask_zero else None
+        return to_tensors(self, (x,), {})[0][0].ne(0) if self.mask_zero else None
 
     def torch_attributes(self) -> dict[str, Any] | None:
         if self.mask_zero:  # a module in place of this layer would make no masks

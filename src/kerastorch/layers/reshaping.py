@@ -12,6 +12,7 @@ from torch import Tensor
 from kerastorch.core.errors import check_choice, check_float, check_int, mismatch
 from kerastorch.core.image_format import FORMATS
 from kerastorch.layers.base import Layer
+from kerastorch.symbolic.array_inputs import to_tensors
 
 
 class Flatten(Layer):
@@ -156,7 +157,7 @@ class Masking(Layer):
         return torch.where(self.compute_mask(x).unsqueeze(-1), x, 0)
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        return x.ne(self.mask_value).any(-1)
+        return to_tensors(self, (x,), {})[0][0].ne(self.mask_value).any(-1)
 
     def extra_repr(self) -> str:
         return f"mask_value={self.mask_value:g}"

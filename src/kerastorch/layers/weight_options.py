@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from kerastorch import constraints, initializers, regularizers
+from kerastorch.initializers import FillFunction
 from kerastorch.layers.base import Layer
 from kerastorch.layers.options import LayerOptions
+
+_KERNELS = ("kernel", "pointwise", "recurrent")  # whose layout in Keras is another
+
+
+def _on_keras_view(initializer: FillFunction) -> FillFunction:
+    """Return an initializer of torch's layout for one of Keras'."""
+
+    def fill(weight: Tensor) -> Tensor:
+        initializer(initializers.keras_view(weight))
+        return weight
+
+    return fill
 
 
 def set_weight_options(layer: Layer, prefix: str, initializer: Any, regularizer: Any, constraint: Any) -> None:
@@ -67,9 +80,12 @@ def make_weight(layer: Layer, prefix: str, shape: Sequence[int], name: str, *, i
         name: Attribute of the layer that the parameter will be assigned to.
         initializer: Replaces the stored initializer. Default `None` for the stored one.
     """
+    stored = getattr(layer, f"{prefix}_initializer")
+    if prefix in _KERNELS and initializers.is_in_keras_layout(stored, layer.keras_layout) and initializer is None:
+        initializer = _on_keras_view(stored)
     return layer.add_weight(
         shape,
-        getattr(layer, f"{prefix}_initializer") if initializer is None else initializer,
+        stored if initializer is None else initializer,
         regularizer=getattr(layer, f"{prefix}_regularizer"),
         constraint=getattr(layer, f"{prefix}_constraint"),
         name=name,

@@ -15,7 +15,9 @@ from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules, outermost_call
 from kerastorch.core.name_lookup import check_log_name
 from kerastorch.core.trainable import Freezable
+from kerastorch.module.dtypes_mixin import DtypesMixin
 from kerastorch.symbolic.fake_tensors import is_shape_inference
+from kerastorch.symbolic.output_shape import output_shape
 from kerastorch.symbolic.symbolic_call import Recordable
 
 
@@ -66,13 +68,32 @@ class AuxiliaryLosses(list[Tensor]):
         return AuxiliaryLosses, ()
 
 
-class BaseModule(Recordable, Freezable):
+class BaseModule(Recordable, Freezable, DtypesMixin):
     """A module that records calls on symbols, can be frozen, and may add terms to the training loss."""
 
     # the terms of the running step; `None` unless `fit` or `evaluate` collects them
     _aux_losses: AuxiliaryLosses | None = None
     _aux_losses_thread: int = 0  # the thread that collects them; `predict` may run in another at the same time
     _last_losses: AuxiliaryLosses | None = None  # the terms of the last call outside of a step
+
+    def compute_output_shape(self, input_shape: Any, *more: Any) -> Any:
+        """Return the shape of the output for inputs of a shape, as in Keras; a subclass may define its own.
+
+        A layer that is not built stays so.
+
+        Args:
+            input_shape: Shape of the input with the batch axis, `None` for sizes that vary; for an input that is a list
+                or dict of tensors, a list or dict of shapes.
+            *more: Shapes of further inputs.
+
+        Raises:
+            ValueError: The module cannot take such inputs.
+
+        >>> import kerastorch as kt
+        >>> kt.layers.Dense(3).compute_output_shape((None, 8))
+        (None, 3)
+        """
+        return output_shape(self, (input_shape, *more))
 
     def add_loss(self, loss: Tensor) -> None:
         """Add a term to the loss of the running step; call it in `forward`.

@@ -16,7 +16,7 @@ from torch import Tensor
 from kerastorch.core.errors import check_float
 from kerastorch.core.ownership import is_from
 from kerastorch.optimizers.applied_gradients import AppliedGradients
-from kerastorch.optimizers.scheduled_rate import scheduled_rate
+from kerastorch.optimizers.scheduled_rate import scheduled_rate, step_count
 
 
 class HasParamGroups(Protocol):
@@ -65,6 +65,33 @@ def common_rate(optimizer: object, problem: str, cure: str) -> float:
     return group_rates[0]
 
 
+class Rate(float):
+    """A learning rate that an optimizer has, with Keras' methods of a variable.
+
+    Args:
+        value: The number.
+        optimizer: The optimizer, whose rate `assign` sets.
+    """
+
+    _optimizer: LearningRate
+
+    def __new__(cls, value: float, optimizer: LearningRate) -> Rate:
+        made = super().__new__(cls, value)
+        made._optimizer = optimizer
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return float, (float(self),)
+
+    def assign(self, value: Any) -> None:
+        """Set the learning rate of the optimizer."""
+        self._optimizer.learning_rate = value
+
+    def numpy(self) -> float:
+        """Return the number."""
+        return float(self)
+
+
 class LearningRate:
     """Mixin for optimizers of torch: `learning_rate` is the `'lr'` of all parameter groups."""
 
@@ -81,7 +108,7 @@ class LearningRate:
             ValueError: The groups have different rates.
             TypeError: It is set, and the optimizer has a schedule.
         """
-        return self._one_rate()
+        return Rate(self._one_rate(), self)
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -94,6 +121,25 @@ class LearningRate:
         rate = check_float("learning_rate", float(value) if isinstance(value, Tensor) else value, least=0)
         self._one_rate()  # raises if the groups have different rates, which one rate would overwrite
         set_rates(self, [rate] * len(self.param_groups))
+
+    @property
+    def iterations(self) -> int:
+        """The number of steps that the optimizer has made.
+
+        Raises:
+            AttributeError: The class of torch counts no steps, as that of SGD, and there is no schedule, which does.
+        """
+        if scheduled_rate(self) is not None:
+            return step_count(cast(torch.optim.Optimizer, self))
+        states = cast(torch.optim.Optimizer, self).state
+        if any("step" in state for state in states.values()):
+            return max(int(state["step"]) for state in states.values() if "step" in state)
+        if not states and self._kind is not torch.optim.SGD:
+            return 0
+        raise AttributeError(
+            f"{self._kind.__name__} of torch counts no steps; it does with a schedule as its learning_rate. Count them "
+            "in a callback: on_train_batch_end."
+        )
 
     @property
     def lr(self) -> float:

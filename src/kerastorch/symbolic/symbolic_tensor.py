@@ -109,6 +109,15 @@ def collect_symbols(value: Any) -> list[Symbol]:
     return symbols
 
 
+def flat_symbols(value: Any) -> list[Symbol]:
+    """Return the symbols in a nested structure in Keras' order: those of a dict in the order of its sorted keys."""
+    if isinstance(value, Mapping):
+        return [symbol for key in sorted(value, key=str) for symbol in flat_symbols(value[key])]
+    if isinstance(value, (tuple, list)):
+        return [symbol for item in value for symbol in flat_symbols(item)]
+    return [value] if isinstance(value, Symbol) else []
+
+
 def map_symbols(value: Any, function: Callable[[Symbol], Any]) -> Any:
     """Return a nested structure with each symbol replaced by the result of `function`."""
     if isinstance(value, Symbol):

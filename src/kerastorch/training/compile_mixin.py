@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kerastorch import optimizers
 from kerastorch.core.errors import mismatch, warn
+from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.traceback_filter import public_api
 from kerastorch.data.prepared_batches import check_prepare_batch
 from kerastorch.distribution.settings import check_distribution
@@ -168,6 +169,11 @@ class CompileMixin(StepMixin):
             distribution=distribution,
             completed_fits=0 if before is None else before.state.completed_fits,
         )
+
+    @overridable_property
+    def compiled(self) -> bool:
+        """Whether `compile` was called. A model may define an attribute of its own with this name."""
+        return self._trainer is not None
 
     @property
     def optimizer(self) -> ModelOptimizer:
