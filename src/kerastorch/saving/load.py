@@ -80,10 +80,13 @@ def load_model(
         raise TypeError(f"module must be a torch.nn.Module, got {module!r}.")
     path = parse_path("filepath", filepath)
     where = str(path)
-    if path.suffix in (KERAS_SUFFIX, *LEGACY_SUFFIXES) and not path.name.endswith(".weights.h5"):
-        return _from_keras(path, custom, compiled=compile)
-    sections = _read_sections(where)
+    is_of_keras = path.suffix in (KERAS_SUFFIX, *LEGACY_SUFFIXES) and not path.name.endswith(".weights.h5")
+    if is_of_keras:
+        check_exists(path)
+    sections = {} if is_of_keras else _read_sections(where)
     try:
+        if is_of_keras:
+            return _from_keras(path, custom, compiled=compile)
         sections = sharded_model.read(path, sections)
         with isolated([]):
             model = _make_model(sections, custom, module, where)
@@ -98,7 +101,6 @@ def load_model(
 
 def _from_keras(path: Path, custom: Mapping[str, Any], *, compiled: bool) -> Model:
     """Return the model of a file of Keras."""
-    check_exists(path)
     where = str(path)
     with isolated([]):
         file = keras_format.read_model(path, custom)

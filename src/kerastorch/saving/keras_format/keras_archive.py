@@ -6,17 +6,22 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from kerastorch.checkpoint import atomic_file
 from kerastorch.checkpoint.bounded_json import encode_json, parse_json
 from kerastorch.core.errors import CheckpointError, damaged_file
-from kerastorch.saving.keras_format.weights_h5 import Groups, decode_groups, encode_groups
+from kerastorch.saving.keras_format.weights_h5 import (
+    FREE_EXPANSION,
+    MOST_EXPANSION,
+    Groups,
+    decode_groups,
+    encode_groups,
+)
 
 CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets/"
-_MOST_EXPANSION = 1000  # bytes that one byte of a compressed part may become
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError, KeyError)
 
 
@@ -50,7 +55,9 @@ def read(path: Path) -> KerasArchive:
     data = atomic_file.read(path, follow_symlinks=True)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            parts = {name: _read_part(archive, name, where) for name in _names(archive, where)}
+            names = _names(archive, where)
+            _check_sizes([archive.getinfo(name) for name in names], len(data), where)
+            parts = {name: _read_part(archive, name) for name in names}
     except CheckpointError:
         raise
     except _DAMAGE as error:
@@ -81,6 +88,8 @@ def write(path: Path, archive: KerasArchive, about: Mapping[str, Any]) -> None:
 def _names(archive: zipfile.ZipFile, where: str) -> list[str]:
     """Return the names of the parts that are read."""
     names = archive.namelist()
+    if len(set(names)) < len(names):
+        raise damaged_file(where, "several of its parts have the same name")
     if missing := [name for name in (CONFIG, WEIGHTS) if name not in names]:
         if CONFIG in names and any(name.startswith("model.weights") for name in names):
             raise CheckpointError(
@@ -90,10 +99,16 @@ def _names(archive: zipfile.ZipFile, where: str) -> list[str]:
     return [name for name in names if name in (CONFIG, WEIGHTS) or (name.startswith(ASSETS) and name[-1] != "/")]
 
 
-def _read_part(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
+def _check_sizes(parts: Sequence[zipfile.ZipInfo], size: int, where: str) -> None:
+    """Raise `CheckpointError` if the parts of a file of some bytes would take much more memory than the file."""
+    total = sum(one.file_size for one in parts)
+    if total > MOST_EXPANSION * size + FREE_EXPANSION:
+        largest = max(parts, key=lambda one: one.file_size)
+        raise CheckpointError(f"{where}: {largest.filename} would become {largest.file_size} bytes from {size}.")
+
+
+def _read_part(archive: zipfile.ZipFile, name: str) -> bytes:
     about = archive.getinfo(name)
-    if about.file_size > _MOST_EXPANSION * max(about.compress_size, 1):
-        raise CheckpointError(f"{where}: {name} would become {about.file_size} bytes from {about.compress_size}.")
     with archive.open(about) as part:
         return part.read(about.file_size + 1)
 

@@ -16,7 +16,8 @@ from kerastorch.core.errors import CheckpointError, damaged_file
 
 Groups = Mapping[str, Mapping[str, Tensor]]  # "layers/dense/vars" -> "0" -> the array
 
-_MOST_EXPANSION = 1000  # bytes that one stored byte of an array may become
+# what the arrays of a file may become in memory: bytes for each byte of the file, and bytes beside
+MOST_EXPANSION, FREE_EXPANSION = 20, 2**25
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError, UnicodeError)
 
 
@@ -66,10 +67,15 @@ def read_arrays(group: Any, where: str) -> dict[str, Tensor]:
     Links to other files, arrays that are put together from others, and objects of Python are refused.
 
     Raises:
-        CheckpointError: There is such a link or array.
+        CheckpointError: There is such a link or array, or the arrays would take much more memory than the file.
     """
     h5py = _h5py()
-    return {path: _read(h5py, one, path, where) for path, one in _arrays(h5py, group, where)}
+    arrays = dict(_arrays(h5py, group, where))
+    size, total = group.file.id.get_filesize(), sum(one.nbytes for one in arrays.values() if one.shape is not None)
+    if total > MOST_EXPANSION * size + FREE_EXPANSION:
+        largest = max((path for path in arrays if arrays[path].shape is not None), key=lambda path: arrays[path].nbytes)
+        raise CheckpointError(f"{where}: {largest} and the other arrays would become {total} bytes from {size}.")
+    return {path: _read(h5py, one, path, where) for path, one in arrays.items()}
 
 
 def encode_groups(groups: Groups) -> bytes:
@@ -111,9 +117,6 @@ def _read(h5py: Any, one: Any, path: str, where: str) -> Tensor:
     """Return the values of an array, after checking that they are in the file and are numbers."""
     if one.is_virtual or one.external or one.shape is None:
         raise CheckpointError(f"{where}: {path} has its values in other places, which are not read.")
-    stored = one.id.get_storage_size()
-    if one.nbytes > _MOST_EXPANSION * stored:
-        raise CheckpointError(f"{where}: {path} would become {one.nbytes} bytes from {stored}.")
     if one.dtype.kind == "V" and one.attrs.get("dtype") == "bfloat16":
         return torch.from_numpy(np.asarray(one).view(np.int16)).view(torch.bfloat16)
     if one.dtype.kind not in "fiub" or h5py.check_dtype(ref=one.dtype) is not None:
