@@ -110,6 +110,18 @@ def test_keepdims_holds_for_all_axes(name):
     equal(found.item(), expected)
 
 
+@pytest.mark.parametrize(
+    "name", ["sum", "max", "all", "logsumexp", "median", "nanvar", "count_nonzero", "flip", "prod"]
+)
+def test_a_number_has_the_axes_of_a_vector_with_one_element_and_no_others(name):
+    function, number = getattr(ops, name), torch.tensor(3.0)
+    for axis in (0, -1):
+        assert function(number, axis=axis).shape == ()
+        torch.testing.assert_close(function(number, axis=axis), function(number[None], axis=0).reshape(()))
+    with pytest.raises((ValueError, IndexError), match=r"out of (bounds|range)"):
+        function(number, axis=1)
+
+
 def test_count_nonzero_keeps_the_order_of_axes():
     x = (NUMPY > 0) * NUMPY
     for axis in (0, 1, -1, (0, 2)):

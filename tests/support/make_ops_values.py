@@ -4,7 +4,8 @@ To make the file again, install Keras 3 and torch into an environment of their o
 
     KERAS_BACKEND=torch python tests/support/make_ops_values.py
 
-A result is `[shape, dtype, values]`, or a list of these; `null` if Keras raises an error for the arguments.
+The file has a row of results for each operation. A result is the text of a tensor (`stored_tensors.py`), a list of
+results, or `null` if Keras raises an error for the arguments.
 """
 
 import json
@@ -16,21 +17,16 @@ import numpy as np
 HERE = pathlib.Path(__file__).parent
 
 
-def number(x):
-    if isinstance(x, (bool, int, np.integer, np.bool_)):
-        return int(x)
-    x = complex(x)
-    return [float(f"{x.real:.7g}"), float(f"{x.imag:.7g}")] if x.imag else float(f"{x.real:.7g}")
+def described(value):
+    from stored_tensors import stored
 
-
-def stored(value):
     if isinstance(value, (tuple, list)):
-        return {"items": [stored(one) for one in value]}
+        return [described(one) for one in value]
     if not hasattr(value, "shape"):
         return {"value": value}
-    kind = "array" if isinstance(value, np.ndarray) else "tensor"
-    flat = value.ravel() if kind == "array" else value.detach().resolve_conj().reshape(-1).tolist()
-    return {kind: [list(value.shape), str(value.dtype).removeprefix("torch."), [number(one) for one in flat]]}
+    is_array = isinstance(value, np.ndarray)
+    flat = value.ravel().tolist() if is_array else value.detach().resolve_conj().reshape(-1).tolist()
+    return ("array " if is_array else "") + stored(value.shape, str(value.dtype).removeprefix("torch."), flat)
 
 
 def function(name):
@@ -52,7 +48,7 @@ def result(key, case):
         found = function(name)(*args, **kwargs)
     except Exception:
         return None
-    return stored(found)
+    return described(found)
 
 
 def main():
@@ -60,7 +56,10 @@ def main():
 
     warnings.simplefilter("ignore")
     values = {key: result(key, case) for key, case in cases().items()}
-    text = ",\n".join(f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in values.items())
+    rows = {}
+    for key, value in values.items():
+        rows.setdefault(key.rpartition("#")[0], []).append(value)
+    text = ",\n".join(f"{json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}" for name, row in rows.items())
     (HERE / "ops_values.json").write_text(f"{{\n{text}\n}}\n")
     print(len(values), "cases,", sum(value is None for value in values.values()), "errors")
 

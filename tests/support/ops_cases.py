@@ -194,6 +194,16 @@ def _elementwise():
                 for number in (2, 2.5, True):
                     yield name, (v(4, dtype), number), {}
                     yield name, (number, v(4, dtype, "positive")), {}
+    for name in ("mod", "fmod", "add", "multiply", "maximum", "dot", "floor_divide", "power"):
+        for one, other in (("bool", "int8"), ("uint8", "bool"), ("int8", "float16")):
+            yield name, (A((), one), A((3,), other, "positive")), {}
+        yield name, (A((3, 2), "uint8"), -3), {}
+        yield name, (A((0, 3)), A((3,), "float32", "positive") if name != "dot" else A((3, 2))), {}
+    for name in ("transpose", "corrcoef", "ravel", "squeeze", "sort", "argsort", "cumsum", "flip", "softmax", "round"):
+        yield name, (A(()),), {}
+        yield name, (m(kind="nan"),), {}
+    for name in ("maximum", "minimum", "fmax", "fmin", "less", "equal", "logical_and", "isclose"):
+        yield name, (m(kind="special"), m(kind="special")), {}
     for name in INTEGER:
         for one, other in (("int32", "int32"), ("int64", "int32"), ("int8", "uint8"), ("uint8", "uint8")):
             yield name, (A((3, 4), one, "positive"), A((4,), other, "positive")), {}
@@ -207,6 +217,14 @@ def _reductions():
         for dtype in DTYPES:
             yield name, (m(dtype), *q), {}
             yield name, (m(dtype), *q), {"axis": -1}
+        for kwargs in ({}, {"axis": 0}, {"axis": -1}, {"axis": 0, "keepdims": True}):
+            if "keepdims" not in kwargs or name not in ("count_nonzero", "average"):
+                yield name, (A(()), *q), kwargs
+                yield name, (A((), "int32"), *q), kwargs
+        for axis in (0, -1):
+            if name not in ("var", "std"):  # of which torch warns
+                yield name, (A((0, 3)), *q), {"axis": axis}
+            yield name, (m(kind="nan"), *q), {"axis": axis}
         for axis in (None, 0, 1, -1, *(() if one_axis else ((0, 2), (-1, 0), [1, 2]))):
             for keepdims in (False, True):
                 kwargs = {"axis": axis} | ({"keepdims": True} if keepdims else {})
@@ -276,7 +294,7 @@ def _numpy():
         ("isin", (m("int32"), [1, 2]), {"invert": True}), ("bincount", (v(8, "int32", "below4"),), {}),
         ("bincount", (v(8, "int32", "below4"),), {"minlength": 6}),
         ("bincount", (v(8, "int32", "below4"),), {"weights": v(8)}),
-        ("bincount", (A((2, 5), "int32", "below4"),), {"minlength": 5}),
+        ("bincount", (A((2, 5), "int32", "below4"),), {"minlength": 5}), ("bincount", (A((3, 0), "int32"),), {}),
         ("histogram", (v(20),), {}), ("histogram", (v(20),), {"bins": 4, "range": (-1.0, 1.0)}),
         ("unique", (v(8, "int32"),), {}), ("unique", (v(8, "int32"),), {"return_inverse": True}),
         ("unique", (v(8, "int32"),), {"return_counts": True, "return_index": True, "return_inverse": True}),

@@ -177,11 +177,21 @@ def bool_as_int(x: Tensor) -> Tensor:
     return x.to(torch.int32) if x.dtype == torch.bool else x
 
 
+def sum_dtype(x: Tensor) -> torch.dtype:
+    """Return the dtype of the sum of the elements of a tensor: int32 for booleans and integers of less than 32 bits."""
+    return torch.int32 if x.dtype in (torch.bool, torch.uint8, torch.int8, torch.int16) else x.dtype
+
+
 def axes_of(x: Tensor, axis: Any) -> tuple[int, ...]:
-    """Return the axes that `axis` means, from the front: one axis, several, or all for `None`."""
+    """Return the axes that `axis` means, from the front: one axis, several, or all for `None`.
+
+    A tensor without axes is reduced along axis 0 or -1 as in torch and NumPy: there is nothing to do.
+    """
     if axis is None:
         return tuple(range(x.ndim))
-    return tuple(check_axis(one, x.ndim) for one in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = tuple(check_axis(one, max(x.ndim, 1)) for one in given)
+    return axes if x.ndim else ()
 
 
 def check_axis(axis: int, ndim: int) -> int:

@@ -63,22 +63,20 @@ def unary(name: str, function: Callable[..., Tensor], doc: str, convert: Convert
     return make_op(_named(operation, name, doc), name)
 
 
-def binary(name: str, function: Callable[..., Tensor], doc: str, convert: Convert | None = None) -> Binary:
+def binary(name: str, function: Callable[..., Tensor], doc: str) -> Binary:
     """Make the operation `name(x1, x2)`, in which torch promotes; arguments as in `unary`."""
 
     def operation(x1: Any, x2: Any) -> Tensor:
-        x1, x2 = to_tensors(x1, x2)
-        return function(x1, x2) if convert is None else function(convert(x1), convert(x2))
+        return function(*to_tensors(x1, x2))
 
     return make_op(_named(operation, name, doc), name)
 
 
-def promoting(name: str, function: Callable[..., Tensor], doc: str, convert: Convert | None = None) -> Binary:
+def promoting(name: str, function: Callable[..., Tensor], doc: str) -> Binary:
     """Make the operation `name(x1, x2)` of two tensors that are promoted as in Keras; arguments as in `unary`."""
 
     def operation(x1: Any, x2: Any) -> Tensor:
-        x1, x2 = common_tensors(x1, x2)
-        return function(x1, x2) if convert is None else function(convert(x1), convert(x2))
+        return function(*common_tensors(x1, x2))
 
     return make_op(_named(operation, name, doc), name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,14 +27,25 @@ def _difference(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.subtract(x1, x2.to(x1.dtype) if x2.dtype == torch.bool else x2)
 
 
+def _remainder(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return a function of torch that computes remainders, for booleans as for int32."""
+
+    def remainder(x1: Tensor, x2: Tensor) -> Tensor:
+        if x1.dtype == x2.dtype == torch.bool:
+            x1, x2 = bool_as_int(x1), bool_as_int(x2)
+        return function(x1, x2)
+
+    return remainder
+
+
 add = binary("add", torch.add, "Return `x1 + x2`.")
 subtract = binary("subtract", _difference, "Return `x1 - x2`.")
 multiply = binary("multiply", torch.multiply, "Return `x1 * x2`.")
 divide = binary("divide", torch.divide, "Return `x1 / x2`.")
 true_divide = binary("true_divide", torch.divide, "Return `x1 / x2`.")
 power = binary("power", torch.pow, "Return `x1` to the power of `x2`.")
-mod = binary("mod", torch.remainder, "Return the remainder of `x1 / x2`, with the sign of `x2`.", bool_as_int)
-fmod = binary("fmod", torch.fmod, "Return the remainder of `x1 / x2`, with the sign of `x1`.", bool_as_int)
+mod = binary("mod", _remainder(torch.remainder), "Return the remainder of `x1 / x2`, with the sign of `x2`.")
+fmod = binary("fmod", _remainder(torch.fmod), "Return the remainder of `x1 / x2`, with the sign of `x1`.")
 gcd = binary("gcd", torch.gcd, "Return the greatest common divisors of integers.")
 lcm = binary("lcm", torch.lcm, "Return the least common multiples of integers.")
 equal = binary("equal", torch.eq, "Return `x1 == x2`.")

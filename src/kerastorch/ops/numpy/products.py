@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kerastorch.core.errors import check_choice
-from kerastorch.ops.conversion import as_float, common_tensors, floatx, result_type, to_tensor, to_tensors
+from kerastorch.ops.conversion import as_float, common_tensors, floatx, result_type, sum_dtype, to_tensor, to_tensors
 from kerastorch.ops.makers import in_float32
 from kerastorch.ops.recording import op
 
@@ -18,8 +18,6 @@ __all__ = [
     "corrcoef", "correlate", "cross", "dot", "einsum", "inner", "kron", "matmul", "outer", "slogdet", "tensordot",
     "trace", "trapezoid", "vdot", "vectorize",
 ]  # fmt: skip
-
-_SMALL = (torch.bool, torch.uint8, torch.int8, torch.int16)  # their sums are int32
 
 
 @op
@@ -49,7 +47,7 @@ def dot(x1: Any, x2: Any) -> Tensor:
     x1, x2 = to_tensors(x1, x2)
     dtype = result_type(x1, x2)
     if x1.ndim == 0 or x2.ndim == 0:
-        return torch.multiply(x1, x2).to(dtype)
+        return torch.multiply(x1.to(dtype), x2.to(dtype))
     if x2.ndim <= 2:
         return _product(torch.matmul, x1, x2, dtype)
     return _product(lambda a, b: torch.tensordot(a, b, dims=([-1], [-2])), x1, x2, dtype)
@@ -147,7 +145,7 @@ def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, a
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """Return the sum of a diagonal of the matrices along two axes."""
     x = to_tensor(x)
-    return torch.diagonal(x, offset, axis1, axis2).sum(-1, dtype=torch.int32 if x.dtype in _SMALL else x.dtype)
+    return torch.diagonal(x, offset, axis1, axis2).sum(-1, dtype=sum_dtype(x))
 
 
 @op
@@ -173,7 +171,7 @@ def corrcoef(x: Any) -> Tensor:
     """Return the correlations of the rows of a matrix."""
     x = to_tensor(x)
     x = x.double() if x.dtype == torch.int64 else as_float(x) if x.dtype == torch.bool else x
-    rows = x if x.ndim > 1 else x[None]
+    rows = x if x.ndim > 1 else x.reshape(1, -1)
     rows = as_float(rows)
     distance = rows - rows.mean(1, keepdim=True)
     products = distance @ distance.mH  # torch.corrcoef reads values, and has no shape without them

@@ -11,7 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.ops.conversion import as_float, axes_of, device_of, floatx, result_type, to_dtype, to_tensor, to_tensors
+from kerastorch.ops.conversion import (
+    as_float,
+    axes_of,
+    device_of,
+    floatx,
+    result_type,
+    sum_dtype,
+    to_dtype,
+    to_tensor,
+    to_tensors,
+)
 from kerastorch.ops.makers import reduction
 from kerastorch.ops.recording import op
 
@@ -20,14 +30,11 @@ __all__ = [
     "median", "min", "percentile", "prod", "ptp", "quantile", "std", "sum", "var",
 ]  # fmt: skip
 
-_SMALL = (torch.bool, torch.uint8, torch.int8, torch.int16)  # their sums are int32
-
 
 def _sum(x: Tensor, axis: Any, keepdims: bool) -> Tensor:
     if axis == ():
         return x
-    dtype = torch.int32 if x.dtype in _SMALL else x.dtype
-    return torch.sum(x, dim=axis, keepdim=keepdims, dtype=dtype)
+    return torch.sum(x, dim=axis, keepdim=keepdims, dtype=sum_dtype(x))
 
 
 def _mean(x: Tensor, axis: Any, keepdims: bool) -> Tensor:
@@ -159,7 +166,7 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) ->
         dtype: The dtype of the result. Default: that of `x`; int32 for booleans and small integers.
     """
     x = to_tensor(x)
-    found = to_dtype(dtype) if dtype is not None else torch.int32 if x.dtype in _SMALL else result_type(x)
+    found = to_dtype(dtype) if dtype is not None else result_type(sum_dtype(x))
     for one in sorted(axes_of(x, axis), reverse=True):
         x = torch.prod(x, dim=one, keepdim=keepdims, dtype=found)
     return x.to(found)
@@ -246,7 +253,8 @@ def quantiles(function: Any, x: Any, q: Any, axis: Any, method: str, keepdims: b
     q = to_tensor(q, computed.dtype, x.device)
     axes = axes_of(x, axis)
     rest = [one for one in range(x.ndim) if one not in axes]
-    lines = computed.permute(*rest, *axes).reshape(*(x.shape[one] for one in rest), -1)
+    sizes = [x.shape[one] for one in rest]
+    lines = computed.permute((*rest, *axes)).reshape(*sizes, math.prod(x.shape[one] for one in axes))
     found = function(lines, q, dim=-1, interpolation=method)
     if keepdims:
         for one in sorted(axes):

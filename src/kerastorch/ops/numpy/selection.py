@@ -179,7 +179,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
     dtype = torch.int32 if weights is None else result_type(x, weights)
     if x.ndim == 1:
         return torch.bincount(x, weights, minlength).to(dtype)
-    length = max(int(x.max()) + 1, minlength)
+    length = max(int(x.max()) + 1 if x.numel() else 0, minlength)
     rows = [torch.bincount(row, None if weights is None else weights[at], length) for at, row in enumerate(x)]
     return torch.stack(rows).to(dtype)
 

@@ -65,7 +65,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
         axes: The axes of `x` in the order of the result. Default: the reverse order.
     """
     x = to_tensor(x)
-    return x.permute(*reversed(range(x.ndim)) if axes is None else axes)
+    return x.permute(tuple(reversed(range(x.ndim)) if axes is None else axes))
 
 
 @op
