@@ -334,7 +334,10 @@ with zipfile.ZipFile(FILES.parent / "keras2_files.zip") as _archive:
     FORMER = {name: _archive.read(name) for name in _archive.namelist()}
 
 
-@pytest.mark.parametrize("name", sorted(name for name in FORMER if name.endswith(".h5")))
+FORMER_MODELS = sorted(name for name in FORMER if name.endswith(".h5") and not name.startswith("weights of "))
+
+
+@pytest.mark.parametrize("name", FORMER_MODELS)
 def test_a_model_of_keras_2_returns_what_it_did(name, tmp_path):
     path = tmp_path / name
     path.write_bytes(FORMER[name])
@@ -355,6 +358,59 @@ def test_what_compile_was_given_in_keras_2(tmp_path):
     logs = model.fit(np.zeros((4, 8, 8, 3), "float32"), np.zeros(4, int), verbose=0).history
     assert {"loss", "accuracy"} <= set(logs)
     assert type(model.optimizer).__name__ == "Adam"
+
+
+def compare_former(model, name):
+    """Compare outputs with those of Keras 2."""
+    arrays = dict(np.load(io.BytesIO(FORMER[f"{name.removesuffix('.h5')}.npz"])))
+    given = arrays.pop("input")
+    with torch.no_grad():
+        found = model.eval()(given)
+    for one, other in zip(found if isinstance(found, list) else [found], arrays.values(), strict=True):
+        np.testing.assert_allclose(one.numpy(), other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FORMER_MODELS)
+@pytest.mark.parametrize("ending", [".h5", ".hdf5", ".weights.h5"])
+def test_weights_of_keras_2_are_taken_in_the_order_of_the_layers(name, ending, tmp_path):
+    (tmp_path / "model.h5").write_bytes(FORMER[name])
+    path = tmp_path / f"weights{ending}"
+    path.write_bytes(FORMER[f"weights of {name}"])
+    model = kt.load_model(tmp_path / "model.h5")
+    for source in (path, tmp_path / "model.h5"):  # a file of a whole model has the weights, too
+        model.set_weights([np.zeros_like(one) for one in model.get_weights()])
+        model.load_weights(source)
+        compare_former(model, name)
+
+
+def test_weights_of_keras_2_for_a_model_that_a_script_builds(tmp_path):
+    layers = keras.layers
+    x = keras.Input((6,))
+    shared = layers.Dense(6, activation="tanh")
+    y = layers.add([shared(x), shared(shared(x))])
+    model = keras.Model(x, [layers.Dense(2)(y), layers.Concatenate()([x, y])])
+    (tmp_path / "weights.h5").write_bytes(FORMER["weights of shortcut.h5"])
+    model.load_weights(tmp_path / "weights.h5")
+    compare_former(model, "shortcut.h5")
+
+
+def test_weights_of_keras_2_that_do_not_fit_change_nothing(tmp_path):
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(6), keras.layers.Dense(3)])
+    before = model.get_weights()
+    (tmp_path / "weights.h5").write_bytes(FORMER["weights of shortcut.h5"])
+    with pytest.raises(
+        CheckpointError, match=r"first has arrays of shapes \(6, 2\), \(2,\), expected \(6, 3\), \(3,\)"
+    ):
+        model.load_weights(tmp_path / "weights.h5")
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.warns(UserWarning, match="weight"):
+        model.load_weights(tmp_path / "weights.h5", skip_mismatch=True)
+    assert not (model.get_weights()[0] == before[0]).all()
+    np.testing.assert_array_equal(model.get_weights()[2], before[2])
+    (tmp_path / "weights.h5").write_bytes(FORMER["weights of image_chain.h5"])
+    with pytest.raises(CheckpointError, match="layers have weights, expected 2"):
+        model.load_weights(tmp_path / "weights.h5")
 
 
 def test_an_h5_file_that_is_cut_off(tmp_path):

@@ -11,7 +11,8 @@ import pytest
 
 h5py = pytest.importorskip("h5py")
 
-with zipfile.ZipFile(Path(__file__).parent.parent / "support/keras_files.zip") as _archive:
+SUPPORT = Path(__file__).parent.parent / "support"
+with zipfile.ZipFile(SUPPORT / "keras_files.zip") as _archive:
     STORED = {name: _archive.read(name) for name in _archive.namelist()}  # that Keras has written
 
 

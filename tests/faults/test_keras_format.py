@@ -11,7 +11,18 @@ import pytest
 from audited_read import FIXED, read_heard
 from harness import in_child, needs_fork, tries
 from json_values import VALUES, at, dicts, leaves, replaced
-from keras_forge import STORED, hdf5, members, rewritten, weights_of_harm, with_config, with_weights, zipped
+from keras_forge import (
+    STORED,
+    SUPPORT,
+    h5py,
+    hdf5,
+    members,
+    rewritten,
+    weights_of_harm,
+    with_config,
+    with_weights,
+    zipped,
+)
 
 import kerastorch as kt
 from kerastorch.core.errors import CheckpointCorruptError, CheckpointError
@@ -226,6 +237,44 @@ def test_weights_of_keras_that_were_made_to_do_harm_are_refused(tmp_path, report
         assert known, (name, found)
     assert all((one == other).all() for one, other in zip(model.get_weights(), before, strict=True))
     report("F6", "weights of Keras made to do harm", len(changes), "refused; nothing run, opened, imported")
+
+
+def links_out(secret):
+    """Changes of a file of Keras 2 by name: what its lists of names lead to is elsewhere."""
+
+    def linked(file):
+        del file["model_weights"]
+        file["model_weights"] = h5py.ExternalLink(secret, "/")
+
+    def layer(file):
+        group = file["model_weights"]
+        name = group.attrs["layer_names"][1]
+        del group[name]
+        group[name] = h5py.ExternalLink(secret, "/")
+
+    def absolute(file):
+        file["evil"] = h5py.ExternalLink(secret, "/")
+        file["model_weights"].attrs["layer_names"] = [b"/evil"]
+
+    def deep(file):
+        file.attrs["model_config"] = '{"a":' + "[" * 10_000 + "]" * 10_000 + "}"
+
+    return {"weights": linked, "a layer": layer, "a name": absolute, "a deep config": deep}
+
+
+def test_files_of_keras_2_that_were_made_to_do_harm_are_refused(tmp_path, report):
+    with zipfile.ZipFile(SUPPORT / "keras2_files.zip") as archive:
+        good = archive.read("shortcut.h5")
+    write(tmp_path / "secret.h5", hdf5(lambda file: file.attrs.__setitem__("weight_names", [b"x"])))
+    read_model(write(tmp_path / "good.h5", good))
+    changes = links_out(str(tmp_path / "secret.h5"))
+    for name, change in changes.items():
+        path = write(tmp_path / "a.h5", rewritten(good, change))
+        found, known = heard_of(read_model, path)
+        assert known, (name, found)
+        with pytest.raises(CheckpointError, match=r"is a link to another place|text cannot be read"):
+            kt.load_model(path)
+    report("F6", "files of Keras 2 made to do harm", len(changes), "refused; nothing run, opened, imported")
 
 
 def changed(config, draw, pool, words):

@@ -88,6 +88,8 @@ def main():
             outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
             model.save(pathlib.Path(folder) / "model.h5")
             archive.write(pathlib.Path(folder) / "model.h5", f"{make.__name__}.h5")
+            model.save_weights(pathlib.Path(folder) / "weights.h5")
+            archive.write(pathlib.Path(folder) / "weights.h5", f"weights of {make.__name__}.h5")
             buffer = io.BytesIO()
             np.savez(buffer, input=sample, **{f"output {index}": np.asarray(one) for index, one in enumerate(outputs)})
             archive.writestr(f"{make.__name__}.npz", buffer.getvalue())

@@ -96,7 +96,7 @@ def load_weights(module: nn.Module, filepath: str | os.PathLike[str], skip_misma
 
 def _read(path: Path, module: nn.Module, *, skip_mismatch: bool) -> dict[str, Any]:
     """Return the values in a file for the state dict of a module."""
-    if weights_file.is_of_keras(path):
+    if weights_file.is_of_keras(path) or weights_file.is_of_keras_2(path):
         return read_weights_file(path, module, skip_mismatch=skip_mismatch)
     return sharded_weights.read(path) if sharded_weights.is_index(path) else weights_file.read(path)
 
@@ -104,7 +104,7 @@ def _read(path: Path, module: nn.Module, *, skip_mismatch: bool) -> dict[str, An
 def _find_weights(filepath: str | os.PathLike[str]) -> Path:
     """Return the path of the file of weights, or of the index of several; the index may be named by the file's name."""
     path = parse_path("filepath", filepath)
-    if not sharded_weights.is_index(path):
+    if not sharded_weights.is_index(path) and not weights_file.is_of_keras_2(path):
         path = weights_file.check_weights_path(filepath)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file.")

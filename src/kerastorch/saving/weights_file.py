@@ -61,6 +61,11 @@ def is_of_keras(path: Path) -> bool:
     return path.name.lower().endswith(KERAS_SUFFIX)
 
 
+def is_of_keras_2(path: Path) -> bool:
+    """Return whether a file has the name of weights of Keras 2, which are read and not written."""
+    return path.suffix.lower() in (".h5", ".hdf5") and not is_of_keras(path)
+
+
 def write(path: Path, state: Mapping[str, Any]) -> str:
     """Write the entries of a state dict; extra states of modules, which are not tensors, go into the metadata.
 

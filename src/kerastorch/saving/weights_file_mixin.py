@@ -64,7 +64,8 @@ class WeightsFileMixin(ModuleView):
         Args:
             filepath: Path of the file, which ends in `.safetensors`, or of the index of several, which ends in
                 `.safetensors.index.json`. If only the index exists, the path that was given to `save_weights` will do.
-                A name that ends in `.weights.h5` is that of a file of Keras, for a model of the same layers.
+                A name that ends in `.weights.h5` or `.h5` is that of a file of Keras, for a model of the same layers;
+                Keras 2 has the weights in the order of the layers.
             skip_mismatch: Whether to load the weights that have the same name and shape, and warn of the others.
 
         Raises:

@@ -47,18 +47,33 @@ def read(path: Path) -> LegacyFile:
     with weights_h5.opened(atomic_file.read(path, follow_symlinks=True), where) as file:
         if "model_config" not in file.attrs:
             raise CheckpointError(
-                f"{where} has no architecture. Make the model in Keras 3 as you did before, load the weights there, "
-                "and save it as .keras."
+                f"{where} has no architecture. Make the model as you did before, and call its load_weights."
             )
         config = _in_new_form(parse_json(_bytes(file.attrs["model_config"]), where))
         trained = file.attrs.get("training_config")
         compiled = None if trained is None else _compile_config(parse_json(_bytes(trained), where))
-        weights = _weights(file[_WEIGHTS], where)
+        weights = _weights(weights_h5.child_of(file, _WEIGHTS, where), where)
     for layer in config["config"].get("layers", ()):
         if layer["class_name"] == "Normalization" and layer["config"].get("mean") is None:
             mean, variance = weights[layer["config"]["name"]][:2]
             layer["config"]["learned"] = {"mean": mean.tolist(), "variance": variance.tolist()}
     return LegacyFile(config, compiled, weights)
+
+
+def read_weights(data: bytes | memoryview, where: str) -> dict[str, list[Tensor]] | None:
+    """Return the arrays of each layer in a file of weights, or of a model; `None` if they are not in such lists.
+
+    Args:
+        data: The bytes of the file.
+        where: Name of the file, for messages.
+
+    Raises:
+        CheckpointCorruptError: The file is damaged.
+    """
+    with weights_h5.opened(data, where) as file:
+        is_model = file.get(_WEIGHTS, getlink=True, default=None) is not None
+        group = weights_h5.child_of(file, _WEIGHTS, where) if is_model else file
+        return _weights(group, where) if _names(group, "layer_names") else None
 
 
 def _bytes(text: Any) -> memoryview:
@@ -67,7 +82,8 @@ def _bytes(text: Any) -> memoryview:
 
 def _weights(group: Any, where: str) -> dict[str, list[Tensor]]:
     arrays = weights_h5.read_arrays(group, where)
-    names = {layer: _names(group[layer], "weight_names") for layer in _names(group, "layer_names")}
+    layers = {layer: weights_h5.child_of(group, layer, where) for layer in _names(group, "layer_names")}
+    names = {layer: _names(held, "weight_names") for layer, held in layers.items()}
     return {layer: [arrays[f"{layer}/{name}"] for name in held] for layer, held in names.items() if held}
 
 

@@ -41,6 +41,12 @@ def find_in_lists(model: nn.Module, weights: Mapping[str, list[Tensor]]) -> Foun
     return found
 
 
+def names_in_lists(model: nn.Module) -> set[str]:
+    """Return the names of the tensors of a model for which such a file has values."""
+    held = {name: value for name, value in model.state_dict(keep_vars=True).items() if isinstance(value, Tensor)}
+    return {name for layer in _layers(model) for one in _listed(model, layer, held) for name in one.tensors}
+
+
 def _layers(made: Any) -> list[nn.Module]:
     layers: list[nn.Module] = made.layers
     return layers

@@ -19,7 +19,7 @@ from kerastorch.saving.keras_format import build_shapes, keras_archive, legacy_h
 from kerastorch.saving.keras_format.config_reader import ConfigReader
 from kerastorch.saving.keras_format.keras_archive import KerasArchive
 from kerastorch.saving.keras_format.legacy_h5 import LegacyFile
-from kerastorch.saving.keras_format.legacy_weights import find_in_lists
+from kerastorch.saving.keras_format.legacy_weights import find_in_lists, names_in_lists
 from kerastorch.saving.keras_format.weight_groups import weight_groups
 from kerastorch.saving.keras_format.weights_h5 import Groups
 from kerastorch.saving.keras_format.weights_reader import Found, check_fit, find_weights, variables
@@ -126,7 +126,7 @@ def _make(
 
 
 def read_weights_file(path: Path, model: nn.Module, *, skip_mismatch: bool) -> dict[str, Any]:
-    """Return values for the state dict of a model from a `.weights.h5` file.
+    """Return values for the state dict of a model from a `.weights.h5` file, or an `.h5` file of Keras 2.
 
     Args:
         path: Path of the file.
@@ -137,9 +137,13 @@ def read_weights_file(path: Path, model: nn.Module, *, skip_mismatch: bool) -> d
         CheckpointError: The file has no array for a weight, or one of another shape.
     """
     where = str(path)
-    groups = weights_h5.decode_groups(atomic_file.read(path, follow_symlinks=True), where)
-    parts = [*weight_groups(model, {})]
-    found = find_weights(parts, model, groups)
+    data = atomic_file.read(path, follow_symlinks=True)
+    lists = legacy_h5.read_weights(data, where)
+    if lists is not None:
+        found, expected = find_in_lists(model, lists), names_in_lists(model)
+    else:
+        groups, parts = weights_h5.decode_groups(data, where), [*weight_groups(model, {})]
+        found = find_weights(parts, model, groups)
+        expected = {prefix + name for _, variable, prefix, _ in variables(parts, model) for name in variable.tensors}
     weights = found.tensors if skip_mismatch else check_fit(found, where)
-    expected = {prefix + name for _, variable, prefix, _ in variables(parts, model) for name in variable.tensors}
     return {**{name: value for name, value in model.state_dict().items() if name not in expected}, **weights}

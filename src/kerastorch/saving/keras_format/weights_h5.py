@@ -61,6 +61,18 @@ def opened(data: bytes | memoryview, where: str) -> Iterator[Any]:
         raise damaged_file(where, f"it is no HDF5 file that can be read: {error}") from error
 
 
+def child_of(group: Any, name: str, where: str) -> Any:
+    """Return a group or array in a group of an open file.
+
+    Raises:
+        CheckpointError: It is a link to another place, or its name leads out of the group.
+    """
+    if name.startswith("/") or not isinstance(group.get(name, getlink=True), _h5py().HardLink):
+        path = name if name.startswith("/") else f"{group.name}/{name}".lstrip("/")
+        raise CheckpointError(f"{where}: {path} is a link to another place, which is not followed.")
+    return group[name]
+
+
 def read_arrays(group: Any, where: str) -> dict[str, Tensor]:
     """Return all arrays in a group of an open file, by their paths in it.
 
@@ -104,9 +116,7 @@ def _arrays(h5py: Any, group: Any, where: str, prefix: str = "", depth: int = 0)
         raise CheckpointError(f"{where} has groups that are nested too deeply.")
     for name in group:
         path = f"{prefix}{name}"
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise CheckpointError(f"{where}: {path} is a link to another place, which is not followed.")
-        one = group[name]
+        one = child_of(group, name, where)
         if isinstance(one, h5py.Group):
             yield from _arrays(h5py, one, where, f"{path}/", depth + 1)
         elif isinstance(one, h5py.Dataset):
