@@ -39,7 +39,7 @@ def test_the_modules_that_scripts_use_are_there():
         "", "activations", "backend", "callbacks", "config", "constraints", "datasets", "distribution", "export",
         "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
         "optimizers.schedules", "preprocessing", "preprocessing.image", "preprocessing.sequence", "random",
-        "regularizers", "saving", "tree", "utils", "wrappers",
+        "regularizers", "saving", "tree", "utils", "visualization", "wrappers",
     } <= set(PRESENT)  # fmt: skip
 
 

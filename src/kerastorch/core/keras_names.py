@@ -38,8 +38,7 @@ TOP_LEVEL = advice_by_name({
     "Use compile(device='cuda:0'), or model.to('cuda:0').": "device",
     "Write a train_step with the outputs of both models. See the guide 'Custom training steps'.": "distillation",
     "It is kerastorch.keras.tree, for nested structures.": "tree",
-    "Use torchvision.utils.make_grid and draw_bounding_boxes, or matplotlib. Plots of kerastorch are in "
-    "kerastorch.utils.": "visualization",
+    "It is kerastorch.keras.visualization; plots of kerastorch are in kerastorch.utils.": "visualization",
     "Keras 3 has it no more. A Model has fit, evaluate and predict.": "estimator experimental",
 })  # fmt: skip
 

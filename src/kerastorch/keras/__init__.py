@@ -23,6 +23,7 @@ from kerastorch.keras import (
     saving,
     tree,
     utils,
+    visualization,
     weight_methods,
 )
 from kerastorch.keras.convert import convert
@@ -87,6 +88,7 @@ __all__ = [
     "tree",
     "utils",
     "version",
+    "visualization",
     "wrappers",
 ]  # fmt: skip
 
