@@ -90,3 +90,24 @@ def test_outside_of_a_pass_it_has_no_effect_and_without_a_name_it_is_an_error():
 def test_a_name_of_another_log_is_an_error(name):
     with pytest.raises(ValueError, match=f"a metric cannot be called '{name}'"):
         model_of(Watched(name), kt.layers.Dense(1))
+
+
+def test_a_metric_of_a_layer_has_no_rows_of_a_model_that_is_put_together():
+    class Watched(kt.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense = kt.layers.Dense(1, kernel_initializer="ones")
+            self.seen = kt.metrics.Mean(name="seen")
+            self.right = kt.metrics.BinaryAccuracy(name="right")
+
+        def forward(self, x, y):
+            out = self.dense(x)
+            self.seen.update_state(out)
+            self.right.update_state(y, out)
+            return out
+
+    x, y, watched = kt.Input((2,)), kt.Input((1,)), Watched()
+    model = kt.Model([x, y], watched(x, y))
+    assert float(watched.seen.result()) == float(watched.right.result()) == 0
+    model([torch.ones(2, 2), torch.ones(2, 1)])
+    assert (float(watched.seen.result()), float(watched.right.result())) == (2, 1)

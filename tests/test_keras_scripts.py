@@ -18,7 +18,6 @@ VALUES = json.loads((HERE / "support" / "keras_script_values.json").read_text())
 
 # Sections that do not run, by script and first line.
 STOPPED = {
-    ("example_own_layers", "line 59"): "a metric that is updated while a functional model is put together",
     ("example_own_layers", "line 116"): "Variable.trainable",
     ("example_own_layers", "line 130"): "Embedding.build() without a shape",
     ("example_own_layers", "line 147"): "layers in a plain list",

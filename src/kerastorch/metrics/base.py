@@ -16,6 +16,7 @@ from kerastorch.core.representation import constructor_parameters
 from kerastorch.core.serialization import Configurable, decode, init_arguments
 from kerastorch.metrics.aggregation import AGGREGATIONS, aggregate, different_attributes
 from kerastorch.metrics.variable import MetricVariable
+from kerastorch.symbolic.fake_tensors import is_shape_inference
 
 OutputFormat = Literal["raw", "scores", "values", "probabilities", "margins"]
 
@@ -63,6 +64,8 @@ class Metric(Configurable):
         super().__init_subclass__(**kwargs)
         if "result" in vars(cls):
             cls.result = _as_result(cls.result)  # type: ignore[assignment,method-assign]
+        if "update_state" in vars(cls):
+            cls.update_state = _on_values(cls.update_state)  # type: ignore[method-assign]
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Add one batch, `(y_true, y_pred, sample_weight=None)`, to the state.
@@ -244,6 +247,17 @@ def _as_result(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return _to_tensor(value)
 
     return converted
+
+
+def _on_values(update: Callable[..., None]) -> Callable[..., None]:
+    """Return an `update_state` method that does nothing while a layer is called for the shapes of its outputs alone."""
+
+    @wraps(update)
+    def updated(self: Any, *args: Any, **kwargs: Any) -> None:
+        if not is_shape_inference():
+            update(self, *args, **kwargs)
+
+    return updated
 
 
 def _to_tensor(value: Any) -> Any:

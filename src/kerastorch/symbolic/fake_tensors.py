@@ -143,7 +143,8 @@ def build_on_zeros(module: nn.Module, given: tuple[Any, Any], other: tuple[Any, 
         return module(*arguments[0], **arguments[1])
 
     trials = (pytree.tree_map(partial(zeros, varying), given, other) for varying in BUILD_SIZES)
-    build_by_call(module, call, trials)
+    with _shape_inference():
+        build_by_call(module, call, trials)
 
 
 @contextmanager
