@@ -322,3 +322,26 @@ def test_a_file_of_another_process_is_read_under_its_own_order(channels_last, tm
         [sys.executable, "-c", code, str(tmp_path / "m.kt")], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == ["channels_first", [1, 6, 4, 4]]
+
+
+@pytest.mark.parametrize(
+    "formats", [{"main": "last"}, {"mine": "channels_last"}, ["channels_last"], 3, {"main": ["channels_last"]}]
+)
+def test_unknown_orders_in_a_file_are_refused(formats):
+    written = kt.saving.serialize_keras_object(kt.layers.Dense(2))
+    with pytest.raises(ValueError, match="formats of images are unknown"):
+        kt.saving.deserialize_keras_object(written | {"formats": formats})
+
+
+def test_files_of_keras_are_read_and_written_in_their_own_order(tmp_path):
+    pytest.importorskip("h5py")
+    model = keras.Sequential([keras.Input((8, 6, 3)), keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()])
+    expected = model(LAST)
+    model.save(tmp_path / "m.keras")
+    for setting in ("channels_last", "channels_first"):
+        kt.config.set_image_data_format(setting)
+        keras.config.set_image_data_format(setting)
+        again = kt.load_model(tmp_path / "m.keras")
+        torch.testing.assert_close(again(LAST), expected)
+        again.save(tmp_path / "n.keras")
+        torch.testing.assert_close(kt.load_model(tmp_path / "n.keras")(LAST), expected)

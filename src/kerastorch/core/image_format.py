@@ -76,8 +76,9 @@ def restored_formats(changed: Mapping[str, str] = MappingProxyType({})) -> Itera
     Raises:
         ValueError: It is something else.
     """
-    if not set(changed) <= set(_BUILT_IN) or not all(found in FORMATS for found in changed.values()):
-        raise ValueError(f"the formats of images {dict(changed)!r} are unknown.")
+    is_known = isinstance(changed, Mapping) and set(changed) <= set(_BUILT_IN)
+    if not is_known or not all(found in FORMATS for found in changed.values()):
+        raise ValueError(f"the formats of images are unknown: {changed!r}.")
     token = _restored.set({**_BUILT_IN, **changed})
     try:
         yield
