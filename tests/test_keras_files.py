@@ -334,7 +334,9 @@ with zipfile.ZipFile(FILES.parent / "keras2_files.zip") as _archive:
     FORMER = {name: _archive.read(name) for name in _archive.namelist()}
 
 
-FORMER_MODELS = sorted(name for name in FORMER if name.endswith(".h5") and not name.startswith("weights of "))
+FORMER_MODELS = sorted(
+    name for name in FORMER if name.endswith(".h5") and not name.startswith(("weights", "texts", "numbers"))
+)
 
 
 @pytest.mark.parametrize("name", FORMER_MODELS)
@@ -381,6 +383,26 @@ def test_weights_of_keras_2_are_taken_in_the_order_of_the_layers(name, ending, t
         model.set_weights([np.zeros_like(one) for one in model.get_weights()])
         model.load_weights(source)
         compare_former(model, name)
+
+
+def test_a_keras_file_of_keras_2_is_refused_in_words(tmp_path):
+    path = stored("cells", tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in (held | {"metadata.json": b'{"keras_version": "2.15.0"}'}).items():
+            archive.writestr(name, part)
+    with pytest.raises(CheckpointError, match=r"written by Keras 2\.15\.0.*as \.h5"):
+        kt.load_model(path)
+
+
+@pytest.mark.parametrize("name", ["texts", "numbers"])
+def test_unknown_tokens_have_the_indices_of_versions_that_do_not_name_the_hash(name, tmp_path):
+    (tmp_path / "model.h5").write_bytes(FORMER[f"{name}.h5"])
+    model = kt.load_model(tmp_path / "model.h5")
+    compare_former(model, name)
+    model.save(tmp_path / "again.keras")
+    compare_former(kt.load_model(tmp_path / "again.keras"), name)
 
 
 def test_weights_of_keras_2_for_a_model_that_a_script_builds(tmp_path):

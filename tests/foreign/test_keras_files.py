@@ -164,3 +164,4 @@ def test_texts(tmp_path):
     model.save(tmp_path / "texts.keras")
     again = kt.load_model(tmp_path / "texts.keras")
     assert again.layers[0].get_vocabulary() == ["[UNK]", "a", "b"]
+    torch.testing.assert_close(again(np.array([["b", "x"]])), model(np.array([["b", "x"]])))

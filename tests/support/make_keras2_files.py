@@ -12,6 +12,7 @@ import zipfile
 
 import numpy as np
 
+WORDS = np.array([["a", "b", "c"], ["dog", "cat", "zebra"], ["x y", "\u00e9", "a long text of words"]])
 HERE = pathlib.Path(__file__).parent
 
 
@@ -66,11 +67,27 @@ def attention(keras):
     return keras.Model(x, layers.GlobalAveragePooling1D()(y))
 
 
-MODELS = (image_chain, text_chain, shortcut, frozen_base, attention)
+def texts(keras):
+    """Return a chain that looks words up; unknown ones have one of five indices."""
+    layers = keras.layers
+    lookup = layers.StringLookup(vocabulary=["a", "b"], num_oov_indices=5)
+    return keras.Sequential([keras.Input((3,), dtype="string"), lookup, layers.Embedding(7, 2)])
+
+
+def numbers(keras):
+    """Return a chain that looks numbers up; unknown ones have one of three indices."""
+    layers = keras.layers
+    lookup = layers.IntegerLookup(vocabulary=[1, 2], num_oov_indices=3)
+    return keras.Sequential([keras.Input((3,), dtype="int64"), lookup, layers.Embedding(5, 2)])
+
+
+MODELS = (image_chain, text_chain, shortcut, frozen_base, attention, texts, numbers)
+SAMPLES = {texts: WORDS, numbers: np.array([[1, 2, 3], [-7, 100, 5]])}
 
 
 def main():
     """Write the file."""
+    import tensorflow as tf
     import tf_keras as keras
 
     path = HERE / "keras2_files.zip"
@@ -82,9 +99,9 @@ def main():
             if make is image_chain:
                 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
             shape = (3, *model.input_shape[1:])
-            is_text = make is text_chain
-            sample = rng.integers(0, 10, shape) if is_text else rng.normal(size=shape).astype("float32")
-            outputs = model(sample, training=False)
+            drawn = rng.integers(0, 10, shape) if make is text_chain else rng.normal(size=shape).astype("float32")
+            sample = SAMPLES.get(make, drawn)
+            outputs = model(tf.constant(sample), training=False)
             outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
             model.save(pathlib.Path(folder) / "model.h5")
             archive.write(pathlib.Path(folder) / "model.h5", f"{make.__name__}.h5")

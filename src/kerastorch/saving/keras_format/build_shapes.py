@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,6 +14,9 @@ from kerastorch.core.errors import CheckpointError
 from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.nested import map_structure
 from kerastorch.core.tensor_spec import TRIAL_BATCH_SIZES, TRIAL_SIZES, TensorSpec
+from kerastorch.layers.hashing import Hashing
+from kerastorch.layers.string_lookup import StringLookup
+from kerastorch.layers.text_vectorization import TextVectorization
 from kerastorch.runtime.batch_transfer import BatchTransfer
 from kerastorch.runtime.dry_run import build_lazy, isolated
 from kerastorch.runtime.input_specs import known_input_specs
@@ -34,6 +38,10 @@ def build(model: nn.Module, written: Mapping[str, Any]) -> Any:
     """
     if is_built(model):
         return None
+    if _takes_texts(model):
+        with isolated(modules(model)):
+            build_lazy(model, np.full((TRIAL_BATCH_SIZES[0], 1), ""))
+        return None
     config = written.get("build_config")
     shapes = config.get("input_shape", config.get("shapes_dict")) if isinstance(config, Mapping) else None
     if not shapes:
@@ -49,6 +57,12 @@ def build(model: nn.Module, written: Mapping[str, Any]) -> Any:
     return specs
 
 
+def _takes_texts(model: nn.Module) -> bool:
+    """Return whether a model is a chain that begins with a layer on texts, of which any number may be in a row."""
+    first = next(iter(model.children()), None) if getattr(model, "is_chain", False) else None
+    return isinstance(first, (StringLookup, TextVectorization, Hashing))
+
+
 def written_shapes(model: nn.Module) -> Any:
     """Return the shapes of the inputs that a model has seen, in their structure.
 
@@ -62,6 +76,18 @@ def written_shapes(model: nn.Module) -> Any:
             "Call fit before, or make the model as Model(inputs, outputs)."
         )
     return map_structure(lambda spec: [None, *spec.shape[1:]], specs)
+
+
+def shape_of_chain(chain: nn.Module) -> Any:
+    """Return the shape of the input that a `Sequential` without an `Input` has seen, or `None`."""
+    specs = known_input_specs(chain)
+    if specs is not None:
+        return map_structure(lambda spec: [None, *spec.shape[1:]], specs)
+    first = next(iter(chain.children()), None)
+    shape: Any = (getattr(first, "built_on", None) or [None])[0]
+    if not isinstance(shape, tuple) or not shape or not all(isinstance(size, int) for size in shape):
+        return None
+    return [None, *(None if size < 0 else size for size in shape[1:])]
 
 
 def _specs(shapes: Any) -> Any:

@@ -145,6 +145,7 @@ class ConfigReader:
         given = None
         if layers and layers[0]["class_name"] == "InputLayer":
             given = input_config(layers.pop(0)["config"])
+            given = None if given["dtype"] == "string" else given  # texts are no tensors; the chain is called on arrays
         elif shape := (config.get("build_input_shape") or (written.get("build_config") or {}).get("input_shape")):
             given = {"shape": list(shape[1:]), "dtype": "float32", "name": None}
         groups = _groups_of_layers(layers, group).values() if group is not None else [None] * len(layers)
@@ -276,6 +277,11 @@ def _without_bins(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
+def _with_hash(config: dict[str, Any]) -> dict[str, Any]:
+    """Name the hash of unknown texts, which is the same in versions of Keras that do not name it."""
+    return {"oov_method": "farmhash", **config}
+
+
 def _without_spectral_norm(_config: dict[str, Any]) -> dict[str, Any]:
     raise CheckpointError(
         "it has a SpectralNormalization, for which Keras divides the kernel itself in training, and kerastorch what "
@@ -287,5 +293,6 @@ _ADAPTED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "Discretization": _without_bins,
     "LayerNormalization": _without_rms,
     "MultiHeadAttention": _without_own_axes,
+    "StringLookup": _with_hash,
     "SpectralNormalization": _without_spectral_norm,
 }

@@ -181,7 +181,7 @@ class ConfigWriter:
         given = chain._input
         if given is not None:
             return {"layers": [input_layer(given, self), *layers]}
-        shape = build_shapes.written_shapes(chain) if chain is self._whole else None
+        shape = build_shapes.shape_of_chain(chain) if chain is self._whole else None
         return {"layers": layers} | ({} if shape is None else {"build_input_shape": shape})
 
 

@@ -62,6 +62,12 @@ def read(path: Path) -> KerasArchive:
         raise
     except _DAMAGE as error:
         raise damaged_file(where, f"it is no zip file that can be read: {error}") from error
+    if METADATA in parts:
+        version = parse_json(memoryview(parts.pop(METADATA)), where).get("keras_version")
+        if str(version).startswith("2."):
+            raise CheckpointError(
+                f"{where} was written by Keras {version}. Save the model there as .h5, which is read."
+            )
     config = parse_json(memoryview(parts[CONFIG]), where)
     assets = {name.removeprefix(ASSETS): _text(part, where) for name, part in parts.items() if name.startswith(ASSETS)}
     return KerasArchive(config, decode_groups(parts[WEIGHTS], where), assets)
@@ -96,7 +102,9 @@ def _names(archive: zipfile.ZipFile, where: str) -> list[str]:
                 f"{where} has its weights in another format than {WEIGHTS}; save it with weights_format='h5' in Keras."
             )
         raise damaged_file(where, f"it has no {missing[0]}, which files of Keras 3 have")
-    return [name for name in names if name in (CONFIG, WEIGHTS) or (name.startswith(ASSETS) and name[-1] != "/")]
+    return [
+        name for name in names if name in (CONFIG, METADATA, WEIGHTS) or (name.startswith(ASSETS) and name[-1] != "/")
+    ]
 
 
 def _check_sizes(parts: Sequence[zipfile.ZipInfo], size: int, where: str) -> None:
