@@ -232,3 +232,24 @@ def test_a_model_is_compiled_as_another():
     x, y = torch.rand(4, 3), torch.rand(4, 2)
     assert clone.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
     assert clone.metrics_names == model.metrics_names
+
+
+def test_square_kernels_of_a_copy_have_the_layout_of_the_model(tmp_path):
+    kernel = np.array([[1.0, 2.0], [3.0, 4.0]], dtype="float32")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, use_bias=False)])
+    model.set_weights([kernel])
+    model.save(tmp_path / "m.kt")
+    copies = [
+        keras.models.clone_model(model),
+        keras.Sequential.from_config(model.get_config()),
+        keras.models.model_from_json(model.to_json()),
+        kt.load_model(tmp_path / "m.kt"),
+    ]
+    x = np.array([[1.0, 0.0]], dtype="float32")
+    for one in copies:
+        one.set_weights(model.get_weights())
+        assert one.get_weights()[0].tolist() == kernel.tolist()
+        assert one(x).tolist() == [[1.0, 2.0]]
+    ours = kt.Sequential([kt.Input((2,)), kt.layers.Dense(2, use_bias=False)])
+    again = kt.Sequential.from_config(ours.get_config())
+    assert not again.layers[0].keras_layout

@@ -63,7 +63,7 @@ class Reader:
             ValueError: A name is in no table, or `Writer` does not encode such a thing.
         """
         keys = frozenset(value)
-        if {"module", "class_name", "config"} <= keys <= {"module", "class_name", "config", "built", "formats"}:
+        if {"module", "class_name", "config"} <= keys <= _MODULE_KEYS:
             return self._module(value)
         if keys == {"class_name", "config"}:
             return self._object(value["class_name"], value["config"])
@@ -121,6 +121,8 @@ class Reader:
         called = self._called.pop()
         if not isinstance(module, nn.Module):
             raise ValueError(f"{value['class_name']} made {type(module).__name__}, which is no module.")
+        if value.get("keras_layout") is True:
+            _use_keras_layout(module)
         build(module, decode(value.get("built", {})))
         number = value["module"]
         if type(number) is not int or number in self._modules:
@@ -258,6 +260,13 @@ def _decode_partial(reader: Reader, value: Any) -> functools.partial[Any]:  # no
 
 
 # tag of an encoded object -> function that decodes it
+def _use_keras_layout(module: nn.Module) -> None:
+    """Let a layer return the arrays of Keras."""
+    if isinstance(module, Layer):
+        module.use_keras_layout()
+
+
+_MODULE_KEYS = {"module", "class_name", "config", "built", "formats", "keras_layout"}
 _DECODERS: dict[Any, Decoder] = {
     "again": Reader.module_numbered,
     "symbol": Reader._symbol,

@@ -133,7 +133,10 @@ class Writer:
         finally:
             self._inside -= not is_container
         formats = {} if is_own(type(module)) else getattr(module, "made_with_formats", changed_formats())
-        return written | ({"built": encode(shapes)} if shapes else {}) | ({"formats": formats} if formats else {})
+        layout = {"keras_layout": True} if vars(module).get("keras_layout") else {}  # of `kerastorch.keras`
+        return (
+            written | ({"built": encode(shapes)} if shapes else {}) | ({"formats": formats} if formats else {}) | layout
+        )
 
     def _config(self, thing: Any) -> Any:
         """Return the encoded arguments that make an object like `thing`."""
