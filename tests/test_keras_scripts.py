@@ -18,39 +18,12 @@ VALUES = json.loads((HERE / "support" / "keras_script_values.json").read_text())
 
 # Sections that do not run, by script and first line.
 STOPPED = {
-    ("example_own_layers", "line 116"): "Variable.trainable",
-    ("example_own_layers", "line 130"): "Embedding.build() without a shape",
-    ("example_own_layers", "line 147"): "layers in a plain list",
-    ("example_siamese", "line 75"): "images without their axis of channels",
     ("example_tabular_transformer", "line 16"): "an embedding of constants, which Keras does not train",
-    ("guide_masking", "line 17"): "_keras_mask of tensors",
-    ("guide_masking", "line 61"): "_keras_mask of tensors",
-    ("guide_rnn", "line 53"): "states of a recurrent layer",
-    ("guide_subclassing", "line 164"): "fit of a model without weights",
-    ("guide_training", "line 210"): "batch_size with a PyDataset, which Keras ignores",
     ("older_scripts", "line 76"): "save to HDF5",
 }
 # Numbers that differ from Keras', by script and name.
-_COUNTS = "count_params counts parameters, without the running statistics of normalization"
-_MODE = "a new layer is in training mode, as in torch"
 DIFFERENT = {
-    ("book_images", "count"): _COUNTS,
-    ("book_practice", "unet"): _COUNTS,
-    ("example_images", "not dropped"): _MODE,
-    ("example_images", "residual"): _COUNTS,
-    ("example_own_layers", "names"): "a weight has the name of its attribute, as in torch",
-    ("example_siamese", "count"): _COUNTS,
-    ("example_structured", "count"): _COUNTS,
-    ("example_structured", "wide and deep"): _COUNTS,
-    ("example_timeseries", "classifier"): _COUNTS,
-    ("example_video", "count"): _COUNTS,
-    ("example_video", "volumes"): _COUNTS,
-    ("example_vision_transformer", "count"): _COUNTS,
-    ("guide_rnn", "count of cells"): _COUNTS,
     ("guide_saving", "layer config"): "an activation in a config has the path of its module",
-    ("guide_subclassing", "not dropped"): _MODE,
-    ("guide_transfer", "counts"): _COUNTS,
-    ("older_scripts", "count"): _COUNTS,
 }
 
 

@@ -80,7 +80,8 @@ class Model(
 
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None) -> None:
         super().__init__(inputs, outputs)
-        self.name = name
+        if name is not None:
+            self.name = name
         self.made_with_formats = changed_formats()
 
     def __getstate__(self) -> dict[str, Any]:

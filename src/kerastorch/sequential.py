@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from kerastorch import activations
+from kerastorch.core.call_mode import follow_modes
 from kerastorch.core.channel_tracking import channels_after, check_axis
 from kerastorch.core.errors import shown
 from kerastorch.core.lazy_build import build_by_call
@@ -218,6 +219,8 @@ class Sequential(Model):
             if declared is not None and not len(self) and self._input is None:
                 self._input = Input(declared)
             channels_after(layer, [channels_after(self, [None])], check_axis)
+            if not self._called_as_keras:
+                follow_modes(modules(layer))
             self.add_module(str(len(self)), layer)
             self._find_masks()
         else:

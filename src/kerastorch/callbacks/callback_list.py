@@ -13,7 +13,9 @@ from kerastorch.callbacks.rank_hooks import check_same_callbacks, end_epoch
 from kerastorch.callbacks.renamed_attributes import adopt_old_names
 from kerastorch.callbacks.time_budget import TimeBudget
 from kerastorch.checkpoint.rotation import MakeRotation
+from kerastorch.core.call_mode import called_by_hand
 from kerastorch.core.errors import CheckpointError, suggest, unknown, warn
+from kerastorch.core.module_tree import modules
 from kerastorch.core.ownership import is_own
 from kerastorch.core.process_group import alone, rank
 from kerastorch.core.unsaved_attributes import changed_attributes, declares_state, snapshot
@@ -73,7 +75,7 @@ class CallbackList:
     def __init__(
         self, callbacks: Iterable[Callback], model: nn.Module, params: Mapping[str, Any], *, shared: bool = False
     ) -> None:
-        self._shared = shared
+        self._shared, self._model = shared, model
         self.of_all_ranks = list(callbacks)
         for callback in self.of_all_ranks:
             _check_callback(callback)
@@ -94,6 +96,8 @@ class CallbackList:
     def _functions(self, callback: Callback, hook: str) -> list[Callable[..., None]]:
         """Return what is called for a hook of a callback."""
         functions = _overridden_hooks(callback, hook)
+        if getattr(self._model, "_called_as_keras", False) and not is_own(callback):
+            functions = [_ByHandHook(one, self._model) for one in functions]
         return [_AloneHook(one) for one in functions] if self._shared and not callback.every_rank else functions
 
     @property
@@ -221,6 +225,24 @@ class _AloneHook:
 
     def __call__(self, *args: Any) -> None:
         with alone():
+            self._function(*args)
+
+
+class _ByHandHook:
+    """A hook of the user's in which calls of the model evaluate unless they say otherwise, as in Keras.
+
+    Args:
+        function: The bound method.
+        model: The model.
+    """
+
+    def __init__(self, function: Callable[..., None], model: nn.Module) -> None:
+        self._function, self._model = function, model
+        self.__self__ = getattr(function, "__self__", None)
+        self.__module__ = getattr(function, "__module__", "")
+
+    def __call__(self, *args: Any) -> None:
+        with called_by_hand(modules(self._model)):
             self._function(*args)
 
 

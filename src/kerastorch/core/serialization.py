@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 
 import torch
 
+from kerastorch.core.auto_names import given_name
 from kerastorch.core.channel_tracking import axis_checks_disabled
 from kerastorch.core.errors import unknown
 from kerastorch.core.image_format import restored_formats
@@ -124,7 +125,7 @@ def init_arguments(thing: Any, excluded_args: frozenset[str] = frozenset()) -> d
                 f"{type(thing).__name__} has no attribute {name!r} for its argument; set it, or write get_config()."
             )
         try:
-            config[name] = encode(getattr(thing, name))
+            config[name] = encode(given_name(thing) if name == "name" else getattr(thing, name))
         except TypeError as error:
             raise TypeError(f"{type(thing).__name__}: {name} cannot be written down. {error}") from None
     return config

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
+import torch
 from torch import nn
 
+from kerastorch.core.call_mode import holding_modes
 from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import modules, named_modules
 from kerastorch.core.ownership import is_own
@@ -30,13 +32,14 @@ def training_mode(module: nn.Module) -> Iterator[frozenset[nn.Module]]:
     before = _current_modes(parts)
     in_eval = _in_eval_by_user(before)
     try:
-        module.train()
-        for part in in_eval:
-            if part.training:
-                _set_eval(part)
-        set_frozen_batchnorm_eval(parts, in_eval)
-        _warn_if_trainable(module, in_eval)
-        yield in_eval
+        with holding_modes(parts):
+            module.train()
+            for part in in_eval:
+                if part.training:
+                    _set_eval(part)
+            set_frozen_batchnorm_eval(parts, in_eval)
+            _warn_if_trainable(module, in_eval)
+            yield in_eval
     finally:
         _restore_modes(before)
 
@@ -96,11 +99,13 @@ def evaluation_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None)
     with _lock:
         shared = _evaluating.get(id(module))
         if shared is None:
-            shared = _SharedModes(_current_modes(modules(module) if parts is None else parts))
+            parts = modules(module) if parts is None else [*parts]
+            shared = _SharedModes(_current_modes(parts), holding_modes(parts))
             try:
+                shared.held.__enter__()
                 _evaluate(module, shared.before)
             except BaseException:
-                _restore_modes(shared.before)
+                shared.restore()
                 raise
             _evaluating[id(module)] = shared
         shared.users += 1
@@ -111,19 +116,23 @@ def evaluation_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None)
             shared.users -= 1
             if not shared.users:
                 del _evaluating[id(module)]
-                _restore_modes(shared.before)
+                shared.restore()
 
 
 @contextmanager
 def mode_within_call(module: nn.Module, training: bool) -> Iterator[None]:
     """Switch all parts of a module to a mode, and restore the mode of each at the end of the block.
 
-    Frozen batch normalization stays in evaluation mode, as in Keras.
+    Frozen batch normalization stays in evaluation mode, as in Keras. Several threads may evaluate a module at once.
 
     Args:
         module: A module.
         training: Whether they train.
     """
+    if not training and not torch.compiler.is_compiling():
+        with evaluation_mode(module):
+            yield
+        return
     parts = modules(module)
     before = [(part, part.training) for part in parts if part.training != training]
     for part, _ in before:
@@ -131,17 +140,29 @@ def mode_within_call(module: nn.Module, training: bool) -> Iterator[None]:
     if training:
         set_frozen_batchnorm_eval(parts)
     try:
-        yield
+        with holding_modes(parts):
+            yield
     finally:
         _restore_modes(before)
 
 
 class _SharedModes:
-    """The number of threads that evaluate a model, and the modes it had before the first of them."""
+    """The number of threads that evaluate a model, and the modes it had before the first of them.
 
-    def __init__(self, before: list[tuple[nn.Module, bool]]) -> None:
+    Args:
+        before: The modes.
+        held: The context in which calls of its parts compute in the mode that is set.
+    """
+
+    def __init__(self, before: list[tuple[nn.Module, bool]], held: AbstractContextManager[None]) -> None:
         self.users = 0
         self.before = before
+        self.held = held
+
+    def restore(self) -> None:
+        """Restore the modes."""
+        self.held.__exit__(None, None, None)
+        _restore_modes(self.before)
 
 
 _lock = threading.Lock()

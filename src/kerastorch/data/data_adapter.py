@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
-from kerastorch.core.errors import check_int
+from kerastorch.core.errors import check_int, warn
 from kerastorch.core.nested import first_rows, leaves
 from kerastorch.core.tables import column_names
 from kerastorch.data import arrays
@@ -33,6 +33,7 @@ from kerastorch.data.sequences import (
     Samples,
     SequenceBatches,
     check_ends,
+    is_py_dataset,
 )
 from kerastorch.data.shuffle import EpochSampler
 from kerastorch.data.validation_split import split_rows, warn_of_unlike_parts
@@ -211,7 +212,10 @@ class DataAdapter:
     ) -> Resumable:
         """Return the batches that one process would compute; see `batches`."""
         if not self.takes_batch_size:
-            check_no_batch_size(batch_size, self.kind)
+            if batch_size is not None and is_py_dataset(self._data):
+                warn("batch_size has no effect on a PyDataset, which makes the batches itself.")
+            else:
+                check_no_batch_size(batch_size, self.kind)
             if self.kind == SEQUENCE:
                 shuffled = self._shuffles(shuffle)
                 return SequenceBatches(self._data, shuffled, seed, reader=self.reader, workers=self.workers)

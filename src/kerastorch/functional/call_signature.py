@@ -32,17 +32,20 @@ class CallSignature(NamedTuple):
     outputs: tuple[str, ...] | None
     optional: tuple[str, ...] = ()
 
-    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, adds_last_axis: bool = False) -> list[Any]:
         """Return the inputs of a call in the order of `names`.
 
         Args:
             args: Positional arguments: one for each input, or one tuple, list or dict of all.
             kwargs: Inputs by name.
+            adds_last_axis: Whether an input may lack a last axis of size 1, or have one too many, as in Keras.
 
         Raises:
             ValueError: An input is missing or has a wrong shape, or there are too many.
         """
         given = self._in_order_of_names(args, kwargs)
+        if adds_last_axis and len(given) == len(self.names):
+            given = [_with_axes(x, sizes) for x, sizes in zip(given, self.sizes, strict=True)]
         if len(given) != len(self.names):
             raise ValueError(f"The model takes {self._inputs()}; got {len(given)}.")
         for name, sizes, x in zip(self.names, self.sizes, given, strict=True):
@@ -84,6 +87,15 @@ class CallSignature(NamedTuple):
     def _inputs(self) -> str:
         many = f"{len(self.names)} inputs" if len(self.names) > 1 else "1 input"
         return f"{many}: {', '.join(map(repr, self.keys))}"
+
+
+def _with_axes(x: Any, sizes: tuple[int | None, ...]) -> Any:
+    """Return an input with a last axis of size 1 added or removed, if it then has as many axes as it must."""
+    if not isinstance(x, torch.Tensor) or x.ndim == 1 + len(sizes):
+        return x
+    if x.ndim == len(sizes) and sizes and sizes[-1] == 1:
+        return x.unsqueeze(-1)
+    return x.squeeze(-1) if x.ndim == 2 + len(sizes) and x.shape[-1] == 1 else x
 
 
 def _in_order(structure: Any, given: Any) -> Any:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import fx, nn
 
+from kerastorch.core.call_mode import follow_modes
 from kerastorch.core.channel_tracking import channels_after, check_axis
 from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.torch_private import pytree
 from kerastorch.functional.call_signature import CallSignature
 from kerastorch.functional.graph_builder import build_graph_module, input_symbols, keep_apart, masks_on, replay
+from kerastorch.functional.layer_order import layer_nodes
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.symbolic.masks import makes_mask
 from kerastorch.symbolic.output_shape import inputs_of
@@ -50,6 +52,8 @@ class Functional(ModuleView):
         if isinstance(outputs, (list, tuple)) and len(outputs) == 1:
             outputs = outputs[0]  # as in Keras, the only output is returned without a list
         module, plan = build_graph_module(inputs, outputs, type(self).__name__)
+        if not self._called_as_keras:
+            follow_modes(modules(module))
         super().__init__(module)
         self._plan, self._symbols = plan, (inputs, outputs)
 
@@ -79,7 +83,7 @@ class Functional(ModuleView):
             ValueError: The number of inputs, a name, or a shape is wrong.
         """
         if self._plan is not None:
-            return super().forward(*self._plan.bind(args, kwargs))
+            return super().forward(*self._plan.bind(args, kwargs, adds_last_axis=self._called_as_keras))
         return super().forward(*args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
@@ -112,8 +116,16 @@ class Functional(ModuleView):
             return None
         given = pytree.tree_leaves(x)
         if isinstance(x, (tuple, list, Mapping)) or len(self._plan.names) == 1:
-            given = self._plan.bind((x,), {})
+            given = self._plan.bind((x,), {}, adds_last_axis=self._called_as_keras)
         return masks_on(*self.symbols, given, self)
+
+    def children_in_keras_order(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the names and children; those of a functional model in the order in which Keras lists layers."""
+        children = dict(self.named_children())
+        if isinstance(self.module_viewed, fx.GraphModule):
+            names = [str(node.target) for node in layer_nodes(self.module_viewed.graph) if node.op == "call_module"]
+            yield from ((name, children.pop(name)) for name in names if name in children)
+        yield from children.items()
 
     @property
     def is_functional(self) -> bool:

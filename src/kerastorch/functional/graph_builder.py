@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from kerastorch.core.channel_tracking import names_of_nodes
-from kerastorch.core.name_lookup import snake_case
+from kerastorch.core.name_lookup import own_name, snake_case
 from kerastorch.core.torch_private import pytree, rename_node
 from kerastorch.functional.call_signature import CallSignature
 from kerastorch.symbolic.input import Input
@@ -242,9 +242,9 @@ class _Children:
         """
         if module in self._names:
             return self._names[module]
-        own = getattr(module, "name", None)
-        name = _identifier(own if isinstance(own, str) else snake_case(type(module).__name__))
-        if isinstance(own, str) and name in self.modules and getattr(self.modules[name], "name", None) == own:
+        own = own_name(module)
+        name = _identifier(snake_case(type(module).__name__) if own is None else own)
+        if own is not None and name in self.modules and own_name(self.modules[name]) == own:
             raise ValueError(
                 f"Model: two layers are named {own!r} ({display_name(module)} is the second); names must be unique."
             )

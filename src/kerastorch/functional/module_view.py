@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from torch import nn
 
+from kerastorch.core.call_mode import follow_mode
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.torch_private import MODULE_CONTENTS
@@ -70,6 +71,7 @@ class ModuleView(WeightsMixin):
         if self.module_viewed is None:
             super().train(mode)
         else:
+            follow_mode(self)
             self.module_viewed.train(mode)  # the children are the same
             self.training = mode
         if mode:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from torch import fx, nn
 
+from kerastorch.core.auto_names import auto_name
 from kerastorch.core.errors import check_int, unknown
 from kerastorch.core.module_tree import is_built
 from kerastorch.core.name_lookup import own_name
@@ -23,6 +25,15 @@ class _InputLayers:
     """The layers of the inputs of a functional model; in no list, where they would pass for children."""
 
     by_name: dict[str, InputLayer]
+
+
+def _without_lists(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the children of a module, and those of lists and dicts in place of these."""
+    for child in module.children():
+        if isinstance(child, (nn.ModuleList, nn.ModuleDict)):
+            yield from _without_lists(child)
+        else:
+            yield child
 
 
 class LayersMixin(Functional):
@@ -42,10 +53,11 @@ class LayersMixin(Functional):
     def layers(self) -> list[nn.Module]:
         """The direct children, in order. A model may define an attribute of its own with this name.
 
+        Lists of layers are no layers in a model made by `kerastorch.keras`: what is in them is listed, as in Keras.
         Those of a functional model are in the order of Keras: layers farther from the outputs come first, and each
         input is an `InputLayer` among them.
         """
-        children = list(self.children())
+        children = list(_without_lists(self) if self._called_as_keras else self.children())
         if not self.is_functional or not isinstance(self.module_viewed, fx.GraphModule):
             return children
         self._record_calls()
@@ -90,7 +102,7 @@ class LayersMixin(Functional):
         paths: dict[str, nn.Module] = {path: part for path, part in self.named_modules(remove_duplicate=False) if path}
         inputs = [layer for layer in layers if isinstance(layer, InputLayer)]
         for part in (*(layer for layer in layers if layer not in inputs), *paths.values(), *inputs):
-            if own_name(part) == name:
+            if name in (own_name(part), auto_name(part)):
                 return part
         if name not in paths:
             raise unknown("layer", name, {*paths, *filter(None, map(own_name, paths.values()))})

@@ -33,15 +33,13 @@ from kerastorch.keras.variable import Variable
 from kerastorch.layers import Layer as BaseLayer
 from kerastorch.losses import Loss
 from kerastorch.metrics import Metric
-from kerastorch.model import Model
 from kerastorch.optimizers import Optimizer
 from kerastorch.regularizers import Regularizer
-from kerastorch.sequential import Sequential
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.symbolic_tensor import Symbol as KerasTensor
 from kerastorch.version import __version__
 
-Layer = keras_class(BaseLayer)
+Layer, Model, Sequential = keras_class(BaseLayer), models.Model, models.Sequential
 
 
 def version() -> str:

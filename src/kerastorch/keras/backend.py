@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kerastorch.core.absent_names import absent_name
+from kerastorch.core.auto_names import reset_auto_names
 from kerastorch.core.keras_names import BACKEND
 from kerastorch.keras.config import backend, epsilon, floatx, image_data_format, set_floatx, set_image_data_format
 from kerastorch.ops.conversion import result_type as common_dtype
@@ -24,8 +25,12 @@ _counters: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertool
 
 
 def clear_session() -> None:
-    """Let `get_uid` count from 1 again. There is no global graph; models are freed when nothing refers to them."""
+    """Let `get_uid` and the names of new layers count from the beginning.
+
+    There is no global graph; models are freed when nothing refers to them.
+    """
     _counters.clear()
+    reset_auto_names()
 
 
 def get_uid(prefix: str = "") -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import fx, nn
 
+from kerastorch.core.auto_names import copy_auto_name
+from kerastorch.core.name_lookup import own_name
 from kerastorch.core.serialization import decode, encode, use_codec
 from kerastorch.core.torch_private import pytree
 from kerastorch.functional.graph_builder import Constant
+from kerastorch.keras.door import use_calls_of
 from kerastorch.layers.input_layer import InputLayer
 from kerastorch.model import Model
 from kerastorch.saving.deserializer import Reader
@@ -19,6 +22,7 @@ from kerastorch.sequential import Sequential
 from kerastorch.symbolic.input import Input
 from kerastorch.symbolic.symbolic_tensor import call
 
+T = TypeVar("T", bound=Model)
 LayerFunction = Callable[[nn.Module], nn.Module]
 
 
@@ -71,7 +75,7 @@ def new_layer(layer: nn.Module) -> nn.Module:
     with use_codec(Reader({**known_objects(), **writer.custom})):
         made = decode(written)
     assert isinstance(made, nn.Module)
-    return made
+    return use_calls_of(made, layer)
 
 
 def _into_models(function: LayerFunction, call_function: Callable[..., Any] | None) -> LayerFunction:
@@ -90,7 +94,15 @@ def _clone_chain(model: Sequential, input_tensors: Any, clone_function: LayerFun
     begin = pytree.tree_leaves(input_tensors) if input_tensors is not None else _own_input(model)
     if len(begin) > 1 or not all(isinstance(one, Input) for one in begin):
         raise ValueError("A Sequential has one input; input_tensors must be one Input.")
-    return Sequential([*begin, *(clone_function(layer) for layer in model)], name=model.name)
+    return _like(model, Sequential([*begin, *(clone_function(layer) for layer in model)], name=own_name(model)))
+
+
+def _like(model: Model, made: T) -> T:
+    """Return a new model that is called as another is; its layers are what they are."""
+    if model._called_as_keras:
+        copy_auto_name(model, made)
+        made.use_keras_calls()
+    return made
 
 
 def _own_input(model: Sequential) -> list[Input]:
@@ -115,7 +127,7 @@ def _clone_graph(
     assert isinstance(graph_module, fx.GraphModule)
     outputs = _Cloner(graph_module, clone_function, call_function).run(*inputs)
     begin = pytree.tree_unflatten(inputs, pytree.tree_structure(model.input))
-    return Model(begin, outputs, name=model.name)
+    return _like(model, Model(begin, outputs, name=own_name(model)))
 
 
 def _input_layers(model: Model) -> list[InputLayer]:

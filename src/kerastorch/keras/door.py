@@ -2,7 +2,8 @@
 
 `keras.layers.Conv2D(8, 3)` returns a `kerastorch.layers.Conv2D` with channels last. The class here differs from that
 one only in what its call adds, so that `isinstance` and `issubclass` hold across both, and files name the class of the
-instance. A subclass of a script has the class here as its base, whose constructor adds the same.
+instance. A subclass of a script has the class here as its base, whose constructor adds the same. What is made is called
+as in Keras: it evaluates unless `training=True` is said, and masks are kept with tensors.
 """
 
 from __future__ import annotations
@@ -11,13 +12,20 @@ import functools
 import inspect
 from abc import ABCMeta
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
+from kerastorch.core.auto_names import copy_auto_name
+from kerastorch.core.module_tree import modules
 from kerastorch.keras.image_format import image_data_format
 from kerastorch.layers.base import Layer
+from kerastorch.model import Model
+from kerastorch.module.unregistered_modules import register_plain_lists
+from kerastorch.symbolic.symbolic_call import Recordable
+
+T = TypeVar("T", bound=nn.Module)
 
 _SHAPES = ("input_shape", "batch_input_shape", "batch_shape", "input_dim")  # arguments for the shape of the input
 _DEFAULTS = {"BatchNormalization": {"axis": -1}, "GroupNormalization": {"axis": -1}}
@@ -33,14 +41,19 @@ class KerasClass(ABCMeta):  # some layers have abstract methods
         kwargs, shape, dtype = _taken_out(cls.__init__, kwargs)  # type: ignore[misc]
         if "wrapped" not in vars(cls):
             made = super().__call__(*args, **kwargs)
+            register_plain_lists(made)
         else:
-            made = cls.wrapped(*args, **with_defaults(cls.wrapped, args, kwargs))
+            kwargs = with_defaults(cls.wrapped, args, kwargs)
+            made = cls.wrapped.__new__(cls.wrapped, *args, **kwargs)
+            vars(made)["_called_as_keras"] = True  # before a model is made of its layers
+            made.__init__(*args, **kwargs)  # type: ignore[misc]
+        made.use_keras_calls()
         if dtype is not None:
             made.to(dtype)
-        if shape is not None:
-            made.declare_input_shape(shape)
         if isinstance(made, Layer):
             made.use_keras_layout()
+            if shape is not None:
+                made.declare_input_shape(shape)
         return made
 
     def __instancecheck__(cls, instance: Any) -> bool:
@@ -52,20 +65,69 @@ class KerasClass(ABCMeta):  # some layers have abstract methods
 
 
 @functools.cache
-def keras_class(wrapped: type[nn.Module]) -> KerasClass:
+def keras_class(wrapped: type[Layer | Model]) -> KerasClass:
     """Return the class of Keras' scripts for a class of kerastorch.
 
     Args:
-        wrapped: A class of layers.
+        wrapped: A class of layers or models.
     """
+    own: Any = wrapped
+    from_own_config = own.from_config.__func__
 
-    @functools.wraps(wrapped.__init__)
+    @functools.wraps(own.__init__)
     def initialize(self: Any, *args: Any, **kwargs: Any) -> None:
-        wrapped.__init__(self, *args, **with_defaults(wrapped, args, kwargs))
+        own.__init__(self, *args, **with_defaults(own, args, kwargs))
+
+    @functools.wraps(from_own_config)
+    def from_config(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        return as_in_keras(from_own_config(cls, *args, **kwargs))
 
     about = {"__doc__": wrapped.__doc__, "__module__": wrapped.__module__, "__qualname__": wrapped.__qualname__}
-    own = {**about, "wrapped": wrapped, "__init__": initialize, "adds_keras_weights": wrapped is Layer}
-    return KerasClass(wrapped.__name__, (wrapped,), own, is_serialized=False)  # files name the wrapped class
+    members = {
+        **about, "wrapped": wrapped, "__init__": initialize, "from_config": classmethod(from_config),
+        "_called_as_keras": True, "adds_keras_weights": wrapped is Layer,
+    }  # fmt: skip
+    return KerasClass(wrapped.__name__, (wrapped,), members, is_serialized=False)  # files name the wrapped class
+
+
+def as_in_keras(made: T) -> T:
+    """Return a new layer or model whose parts all have the calls of Keras, and its layout of weights.
+
+    Args:
+        made: What was made of a config.
+    """
+    for part in modules(made):
+        if isinstance(part, Layer):
+            part.use_keras_layout()
+    return with_keras_calls(made)
+
+
+def with_keras_calls(made: T) -> T:
+    """Return a layer or model whose parts are all called as in Keras.
+
+    Args:
+        made: What was read from a file, which says in which layout its weights are.
+    """
+    for part in modules(made):
+        if isinstance(part, Recordable):
+            part.use_keras_calls()
+    return made
+
+
+def use_calls_of(made: T, model: nn.Module) -> T:
+    """Return a copy of a model with calls, names and a layout of weights as the model has them.
+
+    Args:
+        made: The copy, whose parts were made without the classes of this file.
+        model: The model.
+    """
+    for new, old in zip(modules(made), modules(model), strict=False):
+        if getattr(old, "_called_as_keras", False) and isinstance(new, Recordable):
+            copy_auto_name(old, new)
+            new.use_keras_calls()
+        if getattr(old, "keras_layout", False) and isinstance(new, Layer):
+            new.use_keras_layout()
+    return made
 
 
 def with_defaults(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from kerastorch import saving
-from kerastorch.keras.models import save_model
+from kerastorch.keras.models import deserialize_keras_object, load_model, save_model
 from kerastorch.model import Model
 
-__all__ = ["load_weights", "save_model", "save_weights", *saving.__all__]
+_CALLED_AS_KERAS = ("deserialize_keras_object", "load_model")  # in place of those of `kerastorch.saving`
+
+__all__ = [
+    "deserialize_keras_object", "load_model", "load_weights", "save_model", "save_weights",
+    *(name for name in saving.__all__ if name not in _CALLED_AS_KERAS),
+]  # fmt: skip
 
 
 def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:

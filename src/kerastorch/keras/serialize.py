@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from kerastorch.saving.keras_objects import deserialize_keras_object, serialize_keras_object
+from kerastorch.keras.models import deserialize_keras_object
+from kerastorch.saving.keras_objects import serialize_keras_object
 
 MODULES = (
     "activations", "constraints", "initializers", "losses", "metrics", "optimizers", "optimizers.schedules",

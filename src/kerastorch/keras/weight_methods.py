@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.auto_names import auto_name
 from kerastorch.core.name_lookup import own_name, snake_case
 from kerastorch.module.weight_owners import owner_of
 
@@ -85,6 +86,16 @@ def name_of(weight: nn.Parameter) -> str | None:
     return None if found is None else _keras_name(*found)
 
 
+def is_trainable(weight: nn.Parameter) -> bool:
+    """Return whether a weight is trained."""
+    return weight.requires_grad
+
+
+def set_trainable(weight: nn.Parameter, value: bool) -> None:
+    """Let a weight be trained or not."""
+    weight.requires_grad_(value)
+
+
 def path_of(weight: nn.Parameter) -> str | None:
     """Return the name of the layer and of the weight, such as `dense_1/kernel`; no two weights have the same.
 
@@ -96,6 +107,9 @@ def path_of(weight: nn.Parameter) -> str | None:
 
 
 def _keras_name(module: nn.Module, attribute: str) -> str:
+    given = vars(module).get("names_of_weights", {}).get(attribute)
+    if given is not None:
+        return str(given)
     kinds = {kind.__name__ for kind in type(module).__mro__}
     if kinds & set(_NORMALIZATIONS):
         return {"weight": "gamma", "bias": "beta"}.get(attribute, attribute)
@@ -106,6 +120,9 @@ def _keras_name(module: nn.Module, attribute: str) -> str:
 
 def _name_of_module(module: nn.Module) -> str:
     """Return the name of a module, made unique by a number."""
+    automatic = auto_name(module)
+    if automatic is not None and own_name(module) is None:
+        return automatic
     if module not in _module_names:
         name = own_name(module) or snake_case(type(module).__name__)
         number = next(_counters[name])
@@ -117,7 +134,7 @@ def install() -> None:
     """Add the methods to `torch.nn.Parameter`, once."""
     own: dict[str, Any] = {
         "assign": assign, "assign_add": assign_add, "assign_sub": assign_sub, "value": property(value_of),
-        "path": property(path_of),
+        "path": property(path_of), "trainable": property(is_trainable, set_trainable),
     }  # fmt: skip
     new = {name: member for name, member in own.items() if not hasattr(Tensor, name)}
     for name, member in {**new, "numpy": numpy, "name": property(name_of)}.items():

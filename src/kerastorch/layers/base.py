@@ -12,16 +12,21 @@ from torch import Tensor, nn
 
 from kerastorch import activations, constraints, regularizers
 from kerastorch.constraints import Constraint
+from kerastorch.core.call_mode import evaluates_by_default, follow_modes
 from kerastorch.core.channel_tracking import Channels
 from kerastorch.core.image_format import changed_formats
+from kerastorch.core.module_tree import modules
+from kerastorch.core.name_lookup import own_name
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.serialization import Configurable, current_codec
 from kerastorch.core.torch_class import TorchClass, join_torch_class
 from kerastorch.core.torch_private import non_persistent_buffers
+from kerastorch.core.train_mode import set_mode
 from kerastorch.layers.added_weights import AddedWeight, initial_values, note_added, register_rest, take_added
 from kerastorch.layers.building import build_from_call, marks_built, to_plain_shape, to_size
 from kerastorch.layers.keras_layout import KerasLayoutMixin
 from kerastorch.module.base_module import added_losses
+from kerastorch.module.unregistered_modules import register_plain_lists
 from kerastorch.regularizers import Regularizer, collect_penalties
 
 
@@ -51,6 +56,7 @@ class Layer(KerasLayoutMixin, Configurable):
         adds_keras_weights: Whether `add_weight` is given shapes in Keras' layout, `(*kernel, in, out)`, as in layers of
             your own that are based on `kerastorch.keras.Layer`.
         keeps_axes: Whether each axis of the output has the meaning of the same axis of the input.
+        names_of_weights: Names that `add_weight` was given, by attribute; there is none if it was given none.
         torch_class: Class of torch that a built layer is an instance of if it computes the same; `None` for none.
 
     >>> class Scale(Layer):
@@ -92,7 +98,8 @@ class Layer(KerasLayoutMixin, Configurable):
         super().__init__()
         if not isinstance(name, str | None):
             raise TypeError(f"name must be a string, got {name!r}.")
-        self.name = name
+        if name is not None:
+            self.name = name
         self.made_with_formats = changed_formats()
         self.built = False
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -156,12 +163,16 @@ class Layer(KerasLayoutMixin, Configurable):
         frozen = frozenset() if self.trainable else frozenset(self._parameters)
         parameters = inspect.signature(self.build).parameters.values()
         takes_all = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+        before = modules(self)
         self._is_building = True
         try:
             self.build(*map(to_size, input_shapes if takes_all else input_shapes[: len(parameters)]))
         finally:
             self._is_building = False
         register_rest(self)
+        if self._called_as_keras:
+            register_plain_lists(self)
+        self._set_modes([part for part in modules(self) if part not in before])
         if current_codec() is None:  # a layer that is made from a file or a config was checked when it was first built
             self.check_shapes(*map(to_size, input_shapes))
         self.built, self.built_on = True, tuple(map(to_plain_shape, input_shapes))
@@ -176,6 +187,13 @@ class Layer(KerasLayoutMixin, Configurable):
         del self._buffers["_placement"], self._build_hook
         non_persistent_buffers(self).discard("_placement")
         join_torch_class(self)
+
+    def _set_modes(self, parts: Sequence[nn.Module]) -> None:
+        """Put layers that `build` has made into the mode of this one, in which they run for the first time."""
+        if not evaluates_by_default(self):
+            follow_modes(parts)
+            for part in parts:
+                set_mode(part, self.training)
 
     def add_weight(
         self,
@@ -221,6 +239,8 @@ class Layer(KerasLayoutMixin, Configurable):
         """Register a parameter, as torch does; one from `add_weight` has its regularizer and constraint."""
         super().register_parameter(name, param)
         added = None if param is None else take_added(self, param)
+        if added is not None and added.name is not None:
+            vars(self).setdefault("names_of_weights", {})[name] = added.name
         if added is not None and added.regularizer is not None:
             self.weight_regularizers[name] = added.regularizer
         if added is not None and added.constraint is not None:
@@ -316,7 +336,7 @@ class Layer(KerasLayoutMixin, Configurable):
 
     def display_name(self) -> str:
         """Return the name of the class, and the name of the layer if it has one, for messages."""
-        return type(self).__name__ + ("" if self.name is None else f" {self.name!r}")
+        return type(self).__name__ + ("" if own_name(self) is None else f" {own_name(self)!r}")
 
     def extra_repr(self) -> str:
         return "" if self.built else "unbuilt"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_choice, check_float, check_int, mismatch
+from kerastorch.core.name_lookup import own_name
 from kerastorch.layers.adaptable import AdaptableLayer, input_batches, not_adapted_error, to_numpy
 from kerastorch.layers.category_encoding import VECTOR_MODES, check_not_sparse, encode_categories
 from kerastorch.layers.quantiles import Quantiles
@@ -98,7 +99,7 @@ class Discretization(AdaptableLayer):
         own = {"bin_boundaries": self._given_boundaries, "num_bins": self.num_bins, "epsilon": self.epsilon}
         own |= self._learned_config("bin_boundaries") if self._given_boundaries is None else {}
         modes = {"output_mode": self.output_mode, "sparse": self.sparse}
-        return {**own, **modes, "name": self.name, "trainable": self.trainable}
+        return {**own, **modes, "name": own_name(self), "trainable": self.trainable}
 
     def extra_repr(self) -> str:
         bins = len(self.bin_boundaries) + 1 if len(self.bin_boundaries) else f"{self.num_bins}, not adapted"

@@ -79,7 +79,7 @@ class Embedding(Layer):
             raise mismatch("the shape of weights", tuple(rows.shape), f"{(self.input_dim, self.output_dim)}")
         return rows
 
-    def build(self, input_shape: torch.Size) -> None:
+    def build(self, input_shape: torch.Size | None = None) -> None:
         rows = self._initial_rows
         fill = None if rows is None else lambda weight: weight.copy_(rows)
         self.weight = make_weight(self, "embeddings", (self.input_dim, self.output_dim), "weight", initializer=fill)
@@ -170,7 +170,7 @@ class ReversibleEmbedding(Embedding):
         self.reverse_dtype = found
         self.logit_soft_cap = None if logit_soft_cap is None else check_float("logit_soft_cap", logit_soft_cap, above=0)
 
-    def build(self, input_shape: torch.Size) -> None:
+    def build(self, input_shape: torch.Size | None = None) -> None:
         super().build(input_shape)
         self.reverse_weight = None
         if not self.tie_weights:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import mismatch
+from kerastorch.core.name_lookup import own_name
 from kerastorch.layers.adaptable import AdaptableLayer, input_batches, not_adapted_error, to_numpy
 from kerastorch.layers.axes import LAST
 from kerastorch.layers.channels_check import warn_if_channels_first
@@ -125,7 +126,7 @@ class Normalization(AdaptableLayer):
         axis = list(self.axis) if isinstance(self.axis, tuple) else self.axis
         own = {"axis": axis, "mean": mean, "variance": variance, "invert": self.invert}
         own |= self._learned_config("mean", "variance") if self._given_moments is None else {}
-        return {**own, "name": self.name, "trainable": self.trainable}
+        return {**own, "name": own_name(self), "trainable": self.trainable}
 
     def extra_repr(self) -> str:
         return f"axis={self.axis}{'' if self.mean.shape != (0,) else ', not adapted'}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from kerastorch.core.name_lookup import own_name
 from kerastorch.core.serialization import encode
 from kerastorch.layers.base import Layer
 from kerastorch.symbolic.masks import mask_after, takes_mask
@@ -51,4 +52,4 @@ class Pipeline(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments, with the layers encoded."""
-        return {"layers": [encode(layer) for layer in self.layers], "name": self.name, "trainable": self.trainable}
+        return {"layers": [encode(layer) for layer in self.layers], "name": own_name(self), "trainable": self.trainable}

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import modules
+from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.torch_private import non_persistent_buffers, pytree
 from kerastorch.layers.base import Layer
 from kerastorch.layers.rnn_cells import StackedRNNCells, check_cell, dropout_masks_of
@@ -109,6 +110,11 @@ class RecurrentBase(Layer, ABC):
         return (packed, *result[1:]) if self.return_state else packed
 
     # --- states -----------------------------------------------------------------------------------------------
+
+    @overridable_property
+    def states(self) -> list[Tensor] | None:
+        """The states that the next batch starts from, of a `stateful` layer that has run; else `None`."""
+        return [*self.kept_states.values()] or None
 
     def _check_states(self, states: Any) -> list[Any]:
         """Return `initial_state` as a list of the right length.

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerastorch.core.name_lookup import own_name
 from kerastorch.core.serialization import encode
 from kerastorch.layers.base import Layer
 from kerastorch.layers.rnn_gates import DropoutMasks, _GRUMath, _LSTMMath, _RecurrentWeights, _SimpleRNNMath
@@ -237,7 +238,7 @@ class StackedRNNCells(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments, with the cells encoded."""
-        return {"cells": [encode(cell) for cell in self.cells], "name": self.name, "trainable": self.trainable}
+        return {"cells": [encode(cell) for cell in self.cells], "name": own_name(self), "trainable": self.trainable}
 
 
 def _output_size(cell: Any) -> Any:

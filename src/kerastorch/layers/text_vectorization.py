@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kerastorch.core.errors import check_int, mismatch, unknown
+from kerastorch.core.name_lookup import own_name
 from kerastorch.layers.adaptable import input_batches, not_adapted_error
 from kerastorch.layers.base import Layer
 from kerastorch.layers.string_lookup import StringLookup
@@ -210,7 +211,7 @@ class TextVectorization(Layer):
         own |= {"output_mode": self.output_mode, "output_sequence_length": self.output_sequence_length}
         of_lookup = ("max_tokens", "pad_to_max_tokens", "vocabulary", "idf_weights", "sparse", "encoding")
         own |= {name: lookup_config[name] for name in of_lookup}
-        return own | {"ragged": False, "name": self.name, "trainable": self.trainable}
+        return own | {"ragged": False, "name": own_name(self), "trainable": self.trainable}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

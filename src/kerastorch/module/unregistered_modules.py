@@ -24,14 +24,49 @@ class _Hidden(NamedTuple):
     thing: Any  # a module or a parameter
 
 
+def register_plain_lists(module: nn.Module) -> None:
+    """Replace the attributes of a layer or model that are lists, tuples or dicts of modules, as Keras registers these.
+
+    They become a `torch.nn.ModuleList`, or a `ModuleDict` if all keys are text. Lists that contain anything but
+    modules, and such lists, stay as they are.
+
+    Args:
+        module: The layer or model; those within it are left as they are.
+    """
+    for name, value in [*vars(module).items()]:
+        is_left = name in _TORCH_ATTRIBUTES or isinstance(value, nn.Module)  # a module here was hidden on purpose
+        registered = None if is_left else _registered(value)
+        if registered is not None:
+            delattr(module, name)
+            setattr(module, name, registered)
+
+
+def _registered(value: Any) -> nn.Module | None:
+    """Return a module, or a list or dict of modules as a module; `None` for anything else."""
+    if isinstance(value, nn.Module):
+        return value
+    if not isinstance(value, (list, tuple, Mapping)) or not value:
+        return None
+    parts = [part for one in _items(value) if (part := _registered(one)) is not None]
+    if len(parts) < len(value):
+        return None
+    if not isinstance(value, Mapping):
+        return nn.ModuleList(parts)
+    return nn.ModuleDict(dict(zip(value, parts, strict=True))) if all(isinstance(key, str) for key in value) else None
+
+
 def check_registered(module: nn.Module) -> None:
     """Raise if a layer or model in `module` has weights in a plain list, tuple or dict that torch does not see.
 
-    A list of modules that are registered elsewhere in `module` too, as `[self.a, self.b]`, is accepted.
+    A list of modules that are registered elsewhere in `module` too, as `[self.a, self.b]`, is accepted. Lists of layers
+    that are called as in Keras are registered.
 
     Raises:
         ValueError: There are such weights; the message names the attribute and the torch container to use.
     """
+    for hidden in [*_hidden(module)]:
+        if isinstance(hidden.owner, BaseModule) and hidden.owner._called_as_keras:
+            register_plain_lists(hidden.owner)
     for hidden in _hidden(module):
         if isinstance(hidden.owner, BaseModule):
             raise ValueError(

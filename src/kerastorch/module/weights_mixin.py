@@ -18,7 +18,7 @@ from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.sharded_modules import reshard
 from kerastorch.module.base_module import BaseModule
 from kerastorch.module.unregistered_modules import check_registered
-from kerastorch.module.weight_arrays import tensors_for, weight_arrays
+from kerastorch.module.weight_arrays import number_of_parameters, tensors_for, weight_arrays
 from kerastorch.module.weight_owners import note_owner
 
 
@@ -60,21 +60,22 @@ class WeightsMixin(BaseModule):
     def count_params(self) -> int:
         """Return the number of elements in all parameters, trainable or not; a shared parameter counts once.
 
-        The number equals `sum(p.numel() for p in module.parameters())`. Buffers are not counted; Keras counts some of
-        them, such as the running mean and variance of batch normalization. `sum(b.numel() for b in module.buffers())`
-        counts them.
+        The number equals `sum(p.numel() for p in module.parameters())`. Buffers are not counted, such as the running
+        mean and variance of batch normalization; `sum(b.numel() for b in module.buffers())` counts them. In layers that
+        were made by `kerastorch.keras` or read from a file of Keras they count, as in Keras.
 
         Raises:
             ValueError: The module is not built yet.
         """
         check_built(self)
-        return sum(weight.numel() for weight in self.parameters())
+        return number_of_parameters(self, _named_weights(self))
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """Return copies of the parameters and buffers as NumPy arrays, in the order of `state_dict()`.
 
         Layers that were made by `kerastorch.keras`, or read from a file of Keras, return Keras' arrays: kernels as
-        `(in, out)`, and one bias for the two of a recurrent layer.
+        `(in, out)`, and one bias for the two of a recurrent layer. Those of a functional model are then in the order of
+        `model.layers`, as in Keras.
 
         Weights in bfloat16, which NumPy does not have, are returned as float32. Weights that several processes hold
         together are gathered, so all of them must call it.

@@ -24,9 +24,9 @@ from kerastorch.saving.serializer import Writer
 class SavingMixin(Functional):
     """Base of a model that has a config and can be saved to a file."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, is_serialized: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if is_own(cls):
+        if is_serialized and is_own(cls):
             register(cls, f"kerastorch.{cls.__name__}")
 
     @public_api

@@ -1,13 +1,14 @@
 """Propagation of masks, which mark the time steps that count, from one module to the next.
 
-Masks are arguments of calls, and in a graph results of calls. They are no attributes of tensors, which every operation
-of torch would drop.
+Masks are arguments of calls, and in a graph results of calls. Attributes of tensors they are for calls as in Keras
+alone (`masks_of_tensors`), since every operation of torch drops these.
 """
 
 from __future__ import annotations
 
 import inspect
 import warnings
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,18 +34,63 @@ def any_mask(masks: Any) -> bool:
     return any(map(any_mask, masks)) if isinstance(masks, (tuple, list)) else masks is not None
 
 
+def mask_of(value: Any) -> Any:
+    """Return the mask of a symbol or tensor, or the masks of those in a list or dict; `None` for other values."""
+    if isinstance(value, (tuple, list)):
+        return [mask_of(one) for one in value]
+    if isinstance(value, Mapping):
+        return {name: mask_of(one) for name, one in value.items()}
+    return getattr(value, "_keras_mask", None)
+
+
+def first_input(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return the first argument of a call; `None` if there is none."""
+    return args[0] if args else next(iter(kwargs.values()), None)
+
+
+def missing_masks(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the masks of the arguments that `forward` of a module takes and the caller has not given.
+
+    They are `mask`, that of the first argument, and `query_mask`, `value_mask`, ... for parameters of these names.
+
+    Args:
+        module: The module that is called.
+        args: Positional arguments of the call.
+        kwargs: Keyword arguments of the call.
+    """
+    names = _parameters(module)
+    inputs = dict(zip(names, args, strict=False)) | dict(kwargs)
+    masks = {"mask": mask_of(first_input(args, kwargs))}
+    masks |= {f"{name}_mask": mask_of(value) for name, value in inputs.items() if not isinstance(value, (tuple, list))}
+    return {name: one for name, one in masks.items() if name in names and inputs.get(name) is None and any_mask(one)}
+
+
 def takes_mask(module: nn.Module) -> bool:
     """Return whether `forward` has a parameter `mask`."""
+    return "mask" in _parameters(module)
+
+
+def _parameters(module: nn.Module) -> list[str]:
+    """Return the names of the parameters of `forward`."""
     try:
-        return "mask" in inspect.signature(module.forward).parameters
+        return [*inspect.signature(module.forward).parameters]
     except (TypeError, ValueError):  # a forward that is not written in Python has no signature
-        return False
+        return []
+
+
+_makers: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()  # answers of `makes_mask` by class
 
 
 def makes_mask(module: nn.Module) -> bool:
     """Return whether a module makes masks itself: it has a `compute_mask` that is not only inherited."""
-    compute = getattr(type(module), "compute_mask", None)
-    return compute is not None and not is_own(compute, *_INHERITED)
+    kind = type(module)
+    found = None if torch.compiler.is_compiling() else _makers.get(kind)
+    if found is None:
+        compute = getattr(kind, "compute_mask", None)
+        found = compute is not None and not is_own(compute, *_INHERITED)
+        if not torch.compiler.is_compiling():
+            _makers[kind] = found
+    return found
 
 
 def mask_after(module: nn.Module, x: Any, mask: Any, used: bool) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kerastorch.core.name_lookup import own_name
 from kerastorch.core.torch_private import CALL_CODE
 from kerastorch.symbolic.fake_tensors import is_data_dependent
 
@@ -16,8 +17,8 @@ from kerastorch.symbolic.fake_tensors import is_data_dependent
 def display_name(target: Any) -> str:
     """Return the name of a module (with its `name`, if it has one), function or method for an error message."""
     if isinstance(target, nn.Module):
-        name = getattr(target, "name", None)
-        return f"{type(target).__name__} {name!r}" if isinstance(name, str) else type(target).__name__
+        name = own_name(target)
+        return type(target).__name__ if name is None else f"{type(target).__name__} {name!r}"
     return target if isinstance(target, str) else str(getattr(target, "__name__", target))
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor, nn
 
+from kerastorch.core.auto_names import add_auto_name, auto_name
 from kerastorch.core.call_device import reset_call_device, set_call_device
+from kerastorch.core.call_mode import evaluate_by_default, evaluates_by_default, follow_mode
+from kerastorch.core.name_lookup import own_name
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.ownership import is_own
 from kerastorch.core.torch_private import HAS_CALL_IMPL
 from kerastorch.symbolic.array_inputs import cast_like_weights, to_tensors, without_tensorflow
 from kerastorch.symbolic.keras_call import pair_call_and_forward, training_of_call
+from kerastorch.symbolic.masks_of_tensors import keep_masks, masks_of_call
 from kerastorch.symbolic.recording_errors import display_name
 from kerastorch.symbolic.symbolic_tensor import has_symbols, record_call, recorded_calls
 
@@ -29,33 +33,73 @@ class Recordable(nn.Module):
     _casts_inputs = False
     _reads_arrays = False  # whether it takes arrays and lists as they are, as layers of texts do
     _sets_device = False  # whether code of the user runs in a call, which may use operations that make tensors
+    _called_as_keras = False  # whether calls are those of Keras: evaluation by default, and masks kept with tensors
+    _has_call_context = False  # whether one of the last two holds
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not is_own(cls):
             cls._sets_device = True
+        cls._has_call_context = cls._sets_device or cls._called_as_keras
         pair_call_and_forward(cls)
 
+    def use_keras_calls(self) -> None:
+        """Let calls be as in Keras: they evaluate unless `training=True` is said, and masks are kept with tensors.
+
+        A module without a name gets one. Once the user sets a mode by `train` or `eval`, calls compute in this mode, as
+        in torch.
+        """
+        self._called_as_keras = self._has_call_context = True
+        evaluate_by_default(self)
+        if own_name(self) is None and auto_name(self) is None:
+            add_auto_name(self)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training or evaluation mode, as in torch.
+
+        Args:
+            mode: Whether to train. Default `True`.
+        """
+        follow_mode(self)
+        return super().train(mode)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._has_call_context:
+            return self._call_in_context(args, kwargs)
+        return self._compute(args, kwargs)
+
+    def _call_in_context(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         token = set_call_device(self, args, kwargs) if self._sets_device else None
         try:
-            if kwargs and "training" in kwargs and not has_symbols((args, kwargs)):
-                kwargs, mode = training_of_call(self, kwargs)
-                with mode:
-                    return self._call(*args, **kwargs)
-            if not args or args[0].__class__ is not Tensor or not HAS_CALL_IMPL:
-                return self._call(*args, **kwargs)
-            compiled = self._compiled_call_impl  # nn.Module.__call__, inlined: one frame fewer
-            try:
-                return (self._call_impl if compiled is None else compiled)(*args, **kwargs)  # type: ignore[no-untyped-call]
-            except RuntimeError:
-                cast = cast_like_weights(self, args) if self._casts_inputs else None
-                if cast is None:
-                    raise
-            return super().__call__(*cast, **kwargs)
+            if not self._called_as_keras or has_symbols((args, kwargs)):
+                return self._compute(args, kwargs)
+            if not self._reads_arrays:
+                args, kwargs = to_tensors(self, *without_tensorflow(args, kwargs))
+            if evaluates_by_default(self) and kwargs.get("training") is None:
+                kwargs["training"] = False
+            masks = masks_of_call(self, args, kwargs)
+            output = self._compute(args, {**kwargs, **masks} if masks else kwargs)
+            keep_masks(self, args, kwargs, masks, output)
+            return output
         finally:
             if token is not None:
                 reset_call_device(token)
+
+    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if kwargs and "training" in kwargs and not has_symbols((args, kwargs)):
+            kwargs, mode = training_of_call(self, kwargs)
+            with mode:
+                return self._call(*args, **kwargs)
+        if not args or args[0].__class__ is not Tensor or not HAS_CALL_IMPL:
+            return self._call(*args, **kwargs)
+        compiled = self._compiled_call_impl  # nn.Module.__call__, inlined: one frame fewer
+        try:
+            return (self._call_impl if compiled is None else compiled)(*args, **kwargs)  # type: ignore[no-untyped-call]
+        except RuntimeError:
+            cast = cast_like_weights(self, args) if self._casts_inputs else None
+            if cast is None:
+                raise
+        return super().__call__(*cast, **kwargs)
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Run or record a call of any kind."""
@@ -72,6 +116,11 @@ class Recordable(nn.Module):
             if cast is None:
                 raise
         return super().__call__(*cast, **kwargs)
+
+    @overridable_property
+    def name(self) -> str | None:
+        """The name that was given, or that of the class, numbered, for one made by `kerastorch.keras`; else `None`."""
+        return auto_name(self)
 
     @overridable_property
     def input(self) -> Any:

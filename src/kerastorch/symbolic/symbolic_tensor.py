@@ -9,7 +9,6 @@ that then differ vary, too. Therefore functions of torch need no rules for symbo
 from __future__ import annotations
 
 import copy
-import inspect
 import itertools
 import operator
 import weakref
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from kerastorch.core.channel_tracking import Channels, building_for, channels_after, check_axis
 from kerastorch.symbolic.fake_tensors import build_on_zeros, eval_on_fakes, eval_on_numbers, is_data_dependent
-from kerastorch.symbolic.masks import any_mask, mask_after, takes_mask
+from kerastorch.symbolic.masks import first_input, mask_after, mask_of, missing_masks
 from kerastorch.symbolic.recording_errors import check_function, check_no_weights, display_name, explain_failure
 from kerastorch.symbolic.tensor_operators import TensorOperators
 
@@ -62,6 +61,11 @@ class Symbol(TensorOperators):
             raise TypeError(f"{self.values[0]!r} is a size, and has no shape.")
         sizes = zip(*(value.shape for value in self.values), strict=True)
         return tuple(one if one == other else self.size(axis) for axis, (one, other) in enumerate(sizes))
+
+    @property
+    def _keras_mask(self) -> Symbol | None:
+        """The mask, under the name that it has in Keras."""
+        return self.mask
 
     @property
     def dtype(self) -> torch.dtype:
@@ -193,10 +197,8 @@ def record_call(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     channels = channels_after(target, input_channels, check_axis)
     masks = None
     if isinstance(target, nn.Module):
-        masks = _masks_of(_first_input(args, kwargs))
-        if any_mask(masks) and "mask" not in kwargs and takes_mask(target):
-            kwargs["mask"] = masks
-        kwargs |= _masks_by_parameter(target, args, kwargs)
+        masks = mask_of(first_input(args, kwargs))
+        kwargs |= missing_masks(target, args, kwargs)
         check_no_weights(display_name(target), _tensors((args, kwargs)))
         with building_for(input_channels):
             _build(target, args, kwargs)
@@ -208,7 +210,7 @@ def record_call(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     result = _split(node, *examples)
     if isinstance(target, nn.Module):
         _recorded.setdefault(target, []).append(weakref.ref(node))
-        masks = mask_after(target, _first_input(args, kwargs), kwargs.get("mask", masks), used="mask" in kwargs)
+        masks = mask_after(target, first_input(args, kwargs), kwargs.get("mask", masks), used="mask" in kwargs)
         masks = masks if isinstance(masks, (tuple, list)) else [masks]
         for symbol, mask in zip(collect_symbols(result), masks, strict=False):
             symbol.mask = mask
@@ -218,7 +220,7 @@ def record_call(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
 def recorded_calls(module: nn.Module) -> list[tuple[Any, Any]]:
     """Return the first argument and the result of each recorded call of `module` that is still referenced."""
     calls = [node for ref in _recorded.get(module, ()) if (node := ref()) is not None]
-    return [(_first_input(node.args, node.kwargs), _split(node, *node.values)) for node in calls]
+    return [(first_input(node.args, node.kwargs), _split(node, *node.values)) for node in calls]
 
 
 def _split(node: Symbol, one: Any, other: Any) -> Any:
@@ -257,19 +259,6 @@ def _evaluate(target: Any, args: Any, kwargs: Any, which: int) -> Any:
         raise explain_failure(error, target, shapes) from error
 
 
-def _first_input(args: Any, kwargs: Mapping[str, Any]) -> Any:
-    return args[0] if args else next(iter(kwargs.values()))
-
-
-def _masks_of(value: Any) -> Any:
-    """Return the mask of a symbol, or the masks of those in a list or dict; `None` for other values."""
-    if isinstance(value, Symbol):
-        return value.mask
-    if isinstance(value, (tuple, list)):
-        return [_masks_of(one) for one in value]
-    return {name: _masks_of(one) for name, one in value.items()} if isinstance(value, Mapping) else None
-
-
 def _tensors(value: Any) -> list[Tensor]:
     return [leaf for leaf in _leaves(value) if isinstance(leaf, Tensor)]
 
@@ -301,16 +290,3 @@ def _sizes(value: Any) -> Any:
     if isinstance(value, Tensor):
         return tuple(value.shape)
     return tuple(a if a == b else -1 for a, b in zip(*(one.shape for one in value.values), strict=True))
-
-
-def _masks_by_parameter(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return masks for the parameters `query_mask`, `value_mask`, ... of `forward` that the caller has not given."""
-    try:
-        parameters = inspect.signature(module.forward).parameters
-    except (TypeError, ValueError):  # a forward that is not written in Python has no signature
-        return {}
-    inputs = dict(zip(parameters, args, strict=False)) | dict(kwargs)
-    masks = {f"{name}_mask": value.mask for name, value in inputs.items() if isinstance(value, Symbol)}
-    return {
-        name: mask for name, mask in masks.items() if name in parameters and inputs.get(name) is None and any_mask(mask)
-    }

@@ -17,6 +17,7 @@ from kerastorch.checkpoint.optimizer_state import (
     parameter_names,
     restore_optimizers,
 )
+from kerastorch.core.errors import warn
 from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.torch_optimizer_private import ensure_step_hooks
 from kerastorch.distribution.gradient_sync import NO_SYNC, NoGradientSync
@@ -84,8 +85,11 @@ class ModelOptimizers:
             if isinstance(config := self.configs[name], StepOptions):
                 config.read_modules(self._model)
             if name not in self.made:
-                if not named:
+                if not named and not getattr(self._model, "_called_as_keras", False):
                     raise ValueError("the model has no parameters, so there is nothing to train.")
+                if not named:  # Keras' fit computes losses and metrics then
+                    warn("the model has no parameters, so nothing is trained.")
+                    named = {"empty": nn.Parameter(torch.empty(0))}  # torch has no optimizer without one
                 self._add(name, create_optimizer(self.configs[name], list(named.items()), sparse=sparse))
             elif self._steps is None:
                 replace_parameters(self.made[name], self.configs[name], list(named.items()), sparse=sparse)

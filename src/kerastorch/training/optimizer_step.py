@@ -147,6 +147,8 @@ class OptimizerStep:
                 f"the model has one optimizer, so none is named {optimizer!r}. compile() takes several by name: "
                 f"optimizer={{{optimizer!r}: ..., ...}}."
             )
+        if not loss.requires_grad and not any(weight.numel() for weight in optimizer_parameters(self.optimizer)):
+            return
         self.begin_batch(loss)
         try:
             self._backward(self.scaled(loss))

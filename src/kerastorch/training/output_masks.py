@@ -15,16 +15,16 @@ from kerastorch.functional.graph_builder import mask_graph
 from kerastorch.module.base_module import AuxiliaryLosses
 from kerastorch.runtime.call_module import call_module
 from kerastorch.symbolic.input import Input
-from kerastorch.symbolic.masks import makes_mask
+from kerastorch.symbolic.masks import makes_mask, mask_of
 from kerastorch.symbolic.symbolic_tensor import Symbol, call
 from kerastorch.training.output_names import OutputNames
 
 
 class OutputMask:
-    """Function of a batch of inputs that returns output name -> mask `(batch, time)`, `True` for steps that count.
+    """Function of a batch that returns output name -> mask `(batch, time)`, `True` for steps that count.
 
-    Outputs without a mask are left out. Masks are known for chains of layers and functional models; a `forward` of the
-    user's returns none.
+    Outputs without a mask are left out. Masks are known for chains of layers and functional models. A `forward` of the
+    user's returns none, but for one that is called as in Keras, where the outputs have them.
 
     Args:
         model: The model.
@@ -41,11 +41,11 @@ class OutputMask:
         """Examine the model again at the next call: its layers may have changed."""
         self._known, self._graph = False, None
 
-    def __call__(self, x: Any) -> Mapping[str, Tensor]:
+    def __call__(self, x: Any, y_pred: Any) -> Mapping[str, Tensor]:
         if not self._known:
             self._graph, self._known = self._find(x), True
         if self._graph is None:
-            return {}
+            return self._kept(y_pred) if getattr(self._model, "_called_as_keras", False) else {}
         with torch.no_grad():
             if not any(True for _ in self._graph.children()):
                 return call_module(self._graph, x)  # type: ignore[no-any-return]
@@ -58,6 +58,11 @@ class OutputMask:
             del losses[before:]
             losses.metrics = metrics
             return masks  # type: ignore[no-any-return]
+
+    def _kept(self, y_pred: Any) -> Mapping[str, Tensor]:
+        """Return the masks that layers have set on the outputs."""
+        masks = {name: mask_of(one) for name, one in self._names.flatten(y_pred).items()}
+        return {name: mask for name, mask in masks.items() if isinstance(mask, Tensor)}
 
     def _find(self, x: Any) -> fx.GraphModule | None:
         if not any(map(makes_mask, modules(self._model))):

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.channel_tracking import graph_of, output_structure
+from kerastorch.core.name_lookup import own_name
 from kerastorch.core.output_structure import (
     NameTree,
     StructureError,
@@ -60,8 +61,7 @@ class OutputNames:
             return inner if inner.known_tree in (None, "") else cls()
         is_chain = isinstance(model, nn.Sequential) or getattr(model, "is_chain", False) is True
         last = next(reversed(model._modules.values()), None) if is_chain else None
-        name = getattr(last, "name", None)
-        return cls(None, name if isinstance(name, str) else None)
+        return cls(None, None if last is None else own_name(last))
 
     def tree(self, outputs: Any) -> NameTree:
         """Return the names of outputs in their structure."""

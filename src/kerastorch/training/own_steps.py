@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kerastorch.core.call_mode import called_by_hand
+from kerastorch.core.module_tree import modules
 from kerastorch.core.ownership import is_own
 from kerastorch.data.batches import Batch
 from kerastorch.data.data_tuples import pack_x_y_sample_weight
@@ -118,7 +120,8 @@ class OwnStep:
         context = self._trainer.context
         context.begin_own_step(batch.x, self._results)
         try:
-            with self._uses.watched(), _without_autocast_cache():
+            by_hand = called_by_hand(modules(self._trainer.model))  # as in Keras, they evaluate unless training=True
+            with self._uses.watched(), _without_autocast_cache(), by_hand:
                 logs: Any = self._step(pack_x_y_sample_weight(*batch) if self._takes_data else batch)
         except Exception as error:
             _raise_with_advice(error, self._step, self._name, batch)

@@ -99,8 +99,8 @@ def _remedy(optimizers: list[TorchOptimizer]) -> str:
 
 def check_owner(module: nn.Module, optimizer: TorchOptimizer, learned_by_loss: list[nn.Parameter]) -> None:
     """Check that the optimizer holds parameters of this model or its losses."""
-    held = {id(p) for p in optimizer_parameters(optimizer)}
-    if not held & {id(p) for p in (*module.parameters(), *learned_by_loss)}:
+    held = {id(p) for p in optimizer_parameters(optimizer) if p.numel()}
+    if held and not held & {id(p) for p in (*module.parameters(), *learned_by_loss)}:
         raise ValueError(f"the optimizer holds {len(held)} parameters that are not in this model.")
 
 

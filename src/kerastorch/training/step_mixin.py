@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from torch import Tensor
 
+from kerastorch.core.call_mode import evaluates_by_default
 from kerastorch.core.module_tree import modules
 from kerastorch.core.overridable_property import overridable_property
+from kerastorch.core.train_mode import mode_within_call
 from kerastorch.data.adaptive_batch_size import can_be_measured
 from kerastorch.data.batch_reader import BatchReader
 from kerastorch.data.batches import Batch
@@ -71,7 +74,8 @@ class StepMixin(Functional):
         [10.0]
         """
         x, y, sample_weight = batch if type(batch) is Batch else unpack_x_y_sample_weight(batch)
-        y_pred = call_module(self, x)
+        with mode_within_call(self, True) if evaluates_by_default(self) else nullcontext():  # in a step of the user's
+            y_pred = call_module(self, x)
         loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
         self.trainer.backward_and_step(loss)
         results = self.compute_metrics(x, y, y_pred, sample_weight)
@@ -142,7 +146,7 @@ class StepMixin(Functional):
         if x is None:
             x = trainer.context.x
         context = trainer.context
-        masks = trainer.output_mask(x)
+        masks = trainer.output_mask(x, y_pred)
         return context.record_loss(trainer.compiled_loss(y, y_pred, sample_weight, masks, context.global_weights))
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Mapping[str, Any]:
@@ -167,7 +171,7 @@ class StepMixin(Functional):
         if trainer.metrics and not (self.training and loss.metric_inputs.are_missing(y_pred)):
             weight = sample_weight if trainer.has_weighted_metrics else None
             x = trainer.context.x if x is None else x
-            masks = trainer.output_mask(x)
+            masks = trainer.output_mask(x, y_pred)
             inputs = loss.metric_inputs(
                 x, y, y_pred, masks, trainer.metrics, weight, shares_targets=loss.is_of_all_outputs
             )
