@@ -33,7 +33,7 @@ KERAS_MEMBERS = """
     add_loss build built call compile_from_config compiled compute_dtype compute_loss compute_mask compute_metrics
     compute_output_shape count_params dtype evaluate export fit from_config get_compile_config get_config get_layer
     get_metrics_result get_weights history input input_names input_shape inputs layers load_weights losses metrics
-    metrics_names non_trainable_variables
+    metrics_names name non_trainable_variables
     non_trainable_weights optimizer output output_names output_shape outputs predict predict_on_batch
     predict_step reset_metrics save save_weights set_weights stop_training summary test_on_batch test_step
     to_json train_on_batch train_step trainable trainable_variables trainable_weights

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import kerastorch as kt
 import kerastorch.keras as keras
@@ -126,3 +127,99 @@ def test_a_symbolic_tensor_is_an_error_in_plain_words(layer):
         layer(SymbolicTensor())
     with pytest.raises(TypeError, match="symbolic tensor of TensorFlow"):
         kt.Sequential([layer])(SymbolicTensor())
+
+
+# --- what Keras takes, too --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 3), (2, 3, 3, 1), (2, 3, 3, 1, 1)])
+def test_a_last_axis_of_one_is_added_or_removed(shape):
+    x = keras.Input((3, 3, 1))
+    model = keras.Model(x, keras.layers.Flatten()(x))
+    values = torch.arange(18.0).reshape(shape)
+    assert torch.equal(model(values), values.reshape(2, 9))
+    assert np.array_equal(model.predict(values.numpy(), verbose=0), values.reshape(2, 9))
+
+
+def test_other_numbers_of_axes_are_errors_and_so_are_they_in_the_main_door():
+    x = keras.Input((3, 3, 1))
+    with pytest.raises(ValueError, match="has shape"):
+        keras.Model(x, keras.layers.Flatten()(x))(torch.zeros(2, 9))
+    x = kt.Input((3, 3, 1))
+    with pytest.raises(ValueError, match="has shape"):
+        kt.Model(x, kt.layers.Flatten()(x))(torch.zeros(2, 3, 3))
+
+
+def test_a_model_without_weights_is_fitted_for_its_numbers():
+    class Penalty(keras.layers.Layer):
+        def call(self, x):
+            self.add_loss(0.5 * x.sum())
+            return x
+
+    x = keras.Input((3,))
+    model = keras.Model(x, Penalty()(x))
+    model.compile("adam", "mse", metrics=["mae"])
+    with pytest.warns(UserWarning, match="has no parameters, so nothing is trained"):
+        history = model.fit(np.ones((2, 3)), np.zeros((2, 3)), verbose=0).history
+    assert (history["loss"], history["mae"]) == ([0.5 * 6 + 1], [1.0])
+    plain = kt.Sequential([nn.Identity()])
+    plain.compile("adam", "mse")
+    with pytest.raises(ValueError, match="nothing to train"):
+        plain.fit(np.ones((2, 3)), np.zeros((2, 3)), verbose=0)
+
+
+def test_batch_size_is_ignored_with_a_pydataset():
+    class Ones(keras.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return np.ones((4, 2)), np.ones((4, 1))
+
+    seen = []
+
+    class Count(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(batch)
+
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="batch_size has no effect on a PyDataset"):
+        model.fit(Ones(), batch_size=2, verbose=0, callbacks=[Count()])
+    assert seen == [0, 1, 2]
+
+
+def test_a_metric_that_a_layer_updates_ignores_the_symbols():
+    class Endpoint(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.error = keras.metrics.MeanAbsoluteError(name="error")
+
+        def call(self, target, x):
+            self.error.update_state(target, x)
+            return x
+
+    x, target = keras.Input((1,), name="x"), keras.Input((1,), name="target")
+    model = keras.Model([x, target], Endpoint()(target, keras.layers.Dense(1, kernel_initializer="zeros")(x)))
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    data = {"x": np.ones((4, 1)), "target": np.full((4, 1), 3.0)}
+    assert model.fit(data, np.zeros((4, 1)), verbose=0).history["error"] == [3.0]
+
+
+def test_states_of_a_stateful_layer_begin_another():
+    lstm = keras.layers.LSTM(2, stateful=True)
+    assert lstm.states is None
+    first, second = torch.rand(3, 4, 5), torch.rand(3, 4, 5)
+    lstm(first)
+    states = [one.clone() for one in lstm.states]
+    assert [tuple(one.shape) for one in states] == [(3, 2), (3, 2)]
+    other = keras.layers.LSTM(2)
+    other.build((3, 4, 5))
+    other.set_weights(lstm.get_weights())
+    torch.testing.assert_close(other(second, initial_state=states), lstm(second))
+
+
+def test_an_embedding_is_built_without_a_shape():
+    embedding = keras.layers.Embedding(4, 2)
+    embedding.build()
+    assert embedding.embeddings.shape == (4, 2)

@@ -315,3 +315,165 @@ def test_numpy_of_a_weight_that_torch_reads_shares_its_memory():
     frozen = torch.nn.Parameter(torch.zeros(2), requires_grad=False)
     frozen.numpy()[0] = 1.0
     assert frozen.tolist() == [1.0, 0.0]
+
+
+# --- numbers, order and names -----------------------------------------------------------------------------------
+
+
+def test_count_params_counts_the_arrays_of_keras():
+    x = keras.Input((4,))
+    model = keras.Model(x, keras.layers.BatchNormalization()(keras.layers.Dense(3)(x)))
+    assert model.count_params() == 4 * 3 + 3 + 4 * 3
+    assert kt.Sequential([nn.Linear(4, 3), nn.BatchNorm1d(3)]).count_params() == 4 * 3 + 3 + 2 * 3
+
+
+def test_a_shared_layer_counts_once():
+    dense = keras.layers.Dense(3)
+    x = keras.Input((3,))
+    assert keras.Model(x, dense(dense(x))).count_params() == 12
+
+
+def test_arrays_of_a_functional_model_are_in_the_order_of_its_layers():
+    """Layers farther from the outputs come first, though `near` is called first."""
+    a, b = keras.Input((2,), name="a"), keras.Input((2,), name="b")
+    near = keras.layers.Dense(5, name="near")(a)
+    far = keras.layers.Dense(3, name="far")(b)
+    model = keras.Model([a, b], keras.layers.Dense(1)(keras.layers.Concatenate()([near, keras.layers.Dense(4)(far)])))
+    assert [array.shape for array in model.get_weights()] == [(2, 3), (3,), (2, 5), (5,), (3, 4), (4,), (9, 1), (1,)]
+    values = [np.full(array.shape, float(i), "float32") for i, array in enumerate(model.get_weights())]
+    model.set_weights(values)
+    assert float(model.get_layer("far").weight.detach().mean()) == 0.0
+    assert float(model.get_layer("near").weight.detach().mean()) == 2.0
+    assert all(np.array_equal(*both) for both in zip(model.get_weights(), values, strict=True))
+
+
+def test_layers_without_a_name_have_that_of_their_class():
+    keras.backend.clear_session()
+
+    class OwnBlock(keras.layers.Layer):
+        pass
+
+    made = [keras.layers.Dense(2), keras.layers.Conv2D(2, 3), keras.layers.Dense(2), OwnBlock(), keras.Sequential([])]
+    assert [one.name for one in made] == ["dense", "conv2d", "dense_1", "own_block", "sequential"]
+    x = keras.Input((3,))
+    assert keras.Model(x, made[0](x)).name == "functional"
+    assert keras.layers.Dense(2, name="given").name == "given"
+    assert kt.layers.Dense(2).name is None
+    keras.backend.clear_session()
+    assert keras.layers.Dense(2).name == "dense"
+
+
+def test_names_that_were_not_given_name_no_weights():
+    """A model that is made twice has the same names of weights, whatever else the process has made."""
+
+    def make():
+        x = keras.Input((3,))
+        return keras.Model(x, keras.layers.Dense(2)(keras.layers.Dense(4)(x)))
+
+    one, other = make(), make()
+    assert one.layers[1].name != other.layers[1].name
+    assert one.get_layer(one.layers[1].name) is one.layers[1]
+    assert [*one.state_dict()] == [*other.state_dict()]
+    other.load_state_dict(one.state_dict())
+    assert other.get_config() == one.get_config()
+
+
+def test_an_own_weight_has_the_name_that_add_weight_was_given():
+    class Own(keras.layers.Layer):
+        def build(self, input_shape):
+            self.w = self.add_weight(shape=(2, 3), name="kernel")
+            self.b = self.add_weight(shape=(3,))
+
+        def call(self, x):
+            return x @ self.w + self.b
+
+    layer = Own(name="own")
+    layer(torch.ones(1, 2))
+    assert [(weight.name, weight.path) for weight in layer.weights] == [("kernel", "own/kernel"), ("b", "own/b")]
+
+
+def test_trainable_of_a_weight():
+    layer = keras.layers.Dense(2)
+    layer.build((None, 3))
+    assert layer.bias.trainable
+    layer.bias.trainable = False
+    assert not layer.bias.requires_grad
+
+
+# --- layers in plain lists --------------------------------------------------------------------------------------
+
+
+class Lists(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.blocks = []
+        for _ in range(2):
+            self.blocks.append(keras.layers.Dense(3))
+        self.pairs = [(keras.layers.Dense(3), keras.layers.Dropout(0.5))]
+        self.named = {"end": keras.layers.Dense(2)}
+        self.sizes, self.nothing = [1, 2], []
+
+    def call(self, x):
+        for block in self.blocks:
+            x = block(x)
+        for dense, drop in self.pairs:
+            x = drop(dense(x))
+        return self.named["end"](x)
+
+
+def test_layers_in_lists_and_dicts_are_trained_listed_and_saved(tmp_path):
+    model = Lists()
+    model(torch.ones(1, 3))
+    assert model.count_params() == 3 * 12 + 8
+    assert [type(layer).__name__ for layer in model.layers] == ["Dense", "Dense", "Dense", "Dropout", "Dense"]
+    assert (model.sizes, model.nothing) == ([1, 2], [])
+    before = [array.copy() for array in model.get_weights()]
+    model.compile("sgd", "mse")
+    model.fit(torch.rand(8, 3), torch.rand(8, 2), verbose=0)
+    assert all((one != other).any() for one, other in zip(before, model.get_weights(), strict=True))
+    model.save_weights(tmp_path / "w.safetensors")
+    again = Lists()
+    again(torch.ones(1, 3))
+    again.load_weights(tmp_path / "w.safetensors")
+    assert all(np.array_equal(*both) for both in zip(model.get_weights(), again.get_weights(), strict=True))
+
+
+def test_lists_that_build_fills_are_registered():
+    class Blocks(keras.layers.Layer):
+        def build(self, input_shape):
+            self.blocks = [keras.layers.Dense(input_shape[-1]) for _ in range(2)]
+
+        def call(self, x):
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    layer = Blocks()
+    layer(torch.ones(1, 3))
+    assert len(layer.trainable_variables) == 4
+
+
+def test_what_is_no_list_of_layers_alone_is_an_error_in_words():
+    class Mixed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.blocks = [keras.layers.Dense(3), "relu"]
+
+        def call(self, x):
+            return self.blocks[0](x)
+
+    with pytest.raises(ValueError, match=r"Mixed\.blocks is a plain list with a Dense: torch does not see it there"):
+        Mixed().state_dict()
+
+
+def test_a_list_in_the_main_door_stays_an_error():
+    class Plain(kt.Model):
+        def __init__(self):
+            super().__init__()
+            self.blocks = [kt.layers.Dense(3)]
+
+        def forward(self, x):
+            return self.blocks[0](x)
+
+    with pytest.raises(ValueError, match=r"torch\.nn\.ModuleList"):
+        Plain().state_dict()

@@ -18,20 +18,20 @@ _ENTRY = "_auto_name"  # in the dict of a module
 _counters: defaultdict[str, itertools.count[int]] = defaultdict(itertools.count)
 
 
-def add_auto_name(module: Any) -> None:
+def add_auto_name(module: nn.Module) -> None:
     """Give a module the name of its class, with a number from the second of this class on; `functional` is one."""
     name = "functional" if getattr(module, "is_functional", False) else snake_case(type(module).__name__)
     number = next(_counters[name])
     vars(module)[_ENTRY] = f"{name}_{number}" if number else name
 
 
-def auto_name(module: Any) -> str | None:
+def auto_name(module: nn.Module) -> str | None:
     """Return the name that `add_auto_name` gave to a module; `None` if it gave none."""
     name: str | None = vars(module).get(_ENTRY)
     return name
 
 
-def copy_auto_name(module: Any, copy: Any) -> None:
+def copy_auto_name(module: nn.Module, copy: nn.Module) -> None:
     """Give a copy of a module the name that `add_auto_name` gave to the module, if it did."""
     if auto_name(module) is not None:
         vars(copy)[_ENTRY] = auto_name(module)

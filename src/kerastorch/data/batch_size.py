@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kerastorch.core.errors import check_int
+from kerastorch.core.errors import check_int, warn
 
 
-def check_no_batch_size(batch_size: int | None, kind: str) -> None:
-    """Raise a `ValueError` if a batch size is given with data that come in batches."""
-    if batch_size is not None:
+def check_no_batch_size(batch_size: int | None, kind: str, *, is_ignored: bool = False) -> None:
+    """Raise an error if a batch size is given with data that come in batches.
+
+    Args:
+        batch_size: The argument, or `None`.
+        kind: The kind of the data, for the message.
+        is_ignored: Whether it only warns, as for a `PyDataset`: Keras ignores the argument then.
+
+    Raises:
+        ValueError: There is one.
+    """
+    if batch_size is not None and is_ignored:
+        warn("batch_size has no effect on a PyDataset, which makes the batches itself.")
+    elif batch_size is not None:
         raise ValueError(f"batch_size cannot be given with a {kind}; it comes in batches.")
 
 

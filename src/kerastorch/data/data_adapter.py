@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
-from kerastorch.core.errors import check_int, warn
+from kerastorch.core.errors import check_int
 from kerastorch.core.nested import first_rows, leaves
 from kerastorch.core.tables import column_names
 from kerastorch.data import arrays
@@ -212,10 +212,7 @@ class DataAdapter:
     ) -> Resumable:
         """Return the batches that one process would compute; see `batches`."""
         if not self.takes_batch_size:
-            if batch_size is not None and is_py_dataset(self._data):
-                warn("batch_size has no effect on a PyDataset, which makes the batches itself.")
-            else:
-                check_no_batch_size(batch_size, self.kind)
+            check_no_batch_size(batch_size, self.kind, is_ignored=is_py_dataset(self._data))
             if self.kind == SEQUENCE:
                 shuffled = self._shuffles(shuffle)
                 return SequenceBatches(self._data, shuffled, seed, reader=self.reader, workers=self.workers)

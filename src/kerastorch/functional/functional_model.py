@@ -119,7 +119,7 @@ class Functional(ModuleView):
             given = self._plan.bind((x,), {}, adds_last_axis=self._called_as_keras)
         return masks_on(*self.symbols, given, self)
 
-    def children_in_keras_order(self) -> Iterator[tuple[str, nn.Module]]:
+    def _children_in_keras_order(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield the names and children; those of a functional model in the order in which Keras lists layers."""
         children = dict(self.named_children())
         if isinstance(self.module_viewed, fx.GraphModule):

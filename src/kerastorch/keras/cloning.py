@@ -20,6 +20,7 @@ from kerastorch.saving.registry import known_objects
 from kerastorch.saving.serializer import Writer
 from kerastorch.sequential import Sequential
 from kerastorch.symbolic.input import Input
+from kerastorch.symbolic.symbolic_call import use_keras_calls
 from kerastorch.symbolic.symbolic_tensor import call
 
 T = TypeVar("T", bound=Model)
@@ -101,7 +102,7 @@ def _like(model: Model, made: T) -> T:
     """Return a new model that is called as another is; its layers are what they are."""
     if model._called_as_keras:
         copy_auto_name(model, made)
-        made.use_keras_calls()
+        use_keras_calls(made)
     return made
 
 

@@ -23,7 +23,7 @@ from kerastorch.keras.image_format import image_data_format
 from kerastorch.layers.base import Layer
 from kerastorch.model import Model
 from kerastorch.module.unregistered_modules import register_plain_lists
-from kerastorch.symbolic.symbolic_call import Recordable
+from kerastorch.symbolic.symbolic_call import Recordable, use_keras_calls
 
 T = TypeVar("T", bound=nn.Module)
 
@@ -47,7 +47,7 @@ class KerasClass(ABCMeta):  # some layers have abstract methods
             made = cls.wrapped.__new__(cls.wrapped, *args, **kwargs)
             vars(made)["_called_as_keras"] = True  # before a model is made of its layers
             made.__init__(*args, **kwargs)  # type: ignore[misc]
-        made.use_keras_calls()
+        use_keras_calls(made)
         if dtype is not None:
             made.to(dtype)
         if isinstance(made, Layer):
@@ -110,7 +110,7 @@ def with_keras_calls(made: T) -> T:
     """
     for part in modules(made):
         if isinstance(part, Recordable):
-            part.use_keras_calls()
+            use_keras_calls(part)
     return made
 
 
@@ -124,7 +124,7 @@ def use_calls_of(made: T, model: nn.Module) -> T:
     for new, old in zip(modules(made), modules(model), strict=False):
         if getattr(old, "_called_as_keras", False) and isinstance(new, Recordable):
             copy_auto_name(old, new)
-            new.use_keras_calls()
+            use_keras_calls(new)
         if getattr(old, "keras_layout", False) and isinstance(new, Layer):
             new.use_keras_layout()
     return made

@@ -18,6 +18,7 @@ from kerastorch.core.image_format import changed_formats
 from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.overridable_property import overridable_property
+from kerastorch.core.ownership import is_own
 from kerastorch.core.serialization import Configurable, current_codec
 from kerastorch.core.torch_class import TorchClass, join_torch_class
 from kerastorch.core.torch_private import non_persistent_buffers
@@ -56,7 +57,7 @@ class Layer(KerasLayoutMixin, Configurable):
         adds_keras_weights: Whether `add_weight` is given shapes in Keras' layout, `(*kernel, in, out)`, as in layers of
             your own that are based on `kerastorch.keras.Layer`.
         keeps_axes: Whether each axis of the output has the meaning of the same axis of the input.
-        names_of_weights: Names that `add_weight` was given, by attribute; there is none if it was given none.
+        names_of_weights: In a layer of your own, the names that `add_weight` was given, by attribute, if it was.
         torch_class: Class of torch that a built layer is an instance of if it computes the same; `None` for none.
 
     >>> class Scale(Layer):
@@ -239,7 +240,7 @@ class Layer(KerasLayoutMixin, Configurable):
         """Register a parameter, as torch does; one from `add_weight` has its regularizer and constraint."""
         super().register_parameter(name, param)
         added = None if param is None else take_added(self, param)
-        if added is not None and added.name is not None:
+        if added is not None and added.name is not None and not is_own(self):
             vars(self).setdefault("names_of_weights", {})[name] = added.name
         if added is not None and added.regularizer is not None:
             self.weight_regularizers[name] = added.regularizer

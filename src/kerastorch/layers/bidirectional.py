@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from kerastorch.core.errors import mismatch
 from kerastorch.core.module_tree import modules
+from kerastorch.core.name_lookup import own_name
 from kerastorch.core.serialization import encode
 from kerastorch.layers.base import Layer
 from kerastorch.layers.rnn import RecurrentBase
@@ -172,8 +173,8 @@ class Bidirectional(Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments, with both layers encoded."""
         layers = {"layer": self.forward_layer, "backward_layer": self.backward_layer}
-        others = ("merge_mode", "activity_regularizer", "name", "trainable")
-        return {name: encode(value) for name, value in (layers | {n: getattr(self, n) for n in others}).items()}
+        others = {name: getattr(self, name) for name in ("merge_mode", "activity_regularizer", "trainable")}
+        return {name: encode(value) for name, value in (layers | others | {"name": own_name(self)}).items()}
 
 
 def _copy_without_weights(layer: Layer) -> Layer:

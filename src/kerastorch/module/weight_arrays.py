@@ -66,7 +66,7 @@ def _paths_in_order(module: nn.Module, path: str) -> Iterator[str]:
     """Yield the paths of a module and of those in it, each before those within it."""
     yield path
     prefix = f"{path}." if path else ""
-    children = getattr(module, "children_in_keras_order", module.named_children)
+    children = getattr(module, "_children_in_keras_order", module.named_children)
     for name, child in children():
         yield from _paths_in_order(child, prefix + name)
 

@@ -43,17 +43,6 @@ class Recordable(nn.Module):
         cls._has_call_context = cls._sets_device or cls._called_as_keras
         pair_call_and_forward(cls)
 
-    def use_keras_calls(self) -> None:
-        """Let calls be as in Keras: they evaluate unless `training=True` is said, and masks are kept with tensors.
-
-        A module without a name gets one. Once the user sets a mode by `train` or `eval`, calls compute in this mode, as
-        in torch.
-        """
-        self._called_as_keras = self._has_call_context = True
-        evaluate_by_default(self)
-        if own_name(self) is None and auto_name(self) is None:
-            add_auto_name(self)
-
     def train(self, mode: bool = True) -> Self:
         """Set training or evaluation mode, as in torch.
 
@@ -149,3 +138,18 @@ class Recordable(nn.Module):
             many = "no symbol: it is in no functional model" if not calls else f"{len(calls)} symbols"
             raise ValueError(f"{display_name(self)} was called on {many}; it has not one input and one output.")
         return calls[0]
+
+
+def use_keras_calls(module: Recordable) -> None:
+    """Let calls be as in Keras: they evaluate unless `training=True` is said, and masks are kept with tensors.
+
+    A module without a name gets one. Once the user sets a mode by `train` or `eval`, calls compute in this mode, as in
+    torch.
+
+    Args:
+        module: A layer or model.
+    """
+    vars(module).update(_called_as_keras=True, _has_call_context=True)
+    evaluate_by_default(module)
+    if own_name(module) is None and auto_name(module) is None:
+        add_auto_name(module)

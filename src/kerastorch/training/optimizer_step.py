@@ -130,8 +130,6 @@ class OptimizerStep:
         """Return whether a step with gradients that are not finite is left out, and the loss scale lowered instead."""
         return self.scaling.is_dynamic
 
-    # --- a step ---------------------------------------------------------------------------------------------------
-
     def backward_and_step(self, loss: Tensor, optimizer: str | None = None) -> None:
         """Compute the gradients of a loss and make a step with them.
 
