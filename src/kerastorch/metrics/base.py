@@ -62,8 +62,6 @@ class Metric(Configurable):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "update_state" in vars(cls):
-            cls.update_state = _without_examples(cls.update_state)  # type: ignore[method-assign]
         if "result" in vars(cls):
             cls.result = _as_result(cls.result)  # type: ignore[assignment,method-assign]
         if "update_state" in vars(cls):
@@ -236,16 +234,6 @@ def metrics_in(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Metric]]:
             yield from metrics_in({f"{name}.{index}": one for index, one in enumerate(value)})
         elif isinstance(value, Mapping) and name != "_variables":
             yield from metrics_in({f"{name}.{key}": one for key, one in value.items()})
-
-
-def _without_examples(update_state: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an `update_state` that ignores the fake tensors on which a functional model infers its shapes."""
-
-    @wraps(update_state)
-    def updated(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return None if is_shape_inference() else update_state(self, *args, **kwargs)
-
-    return updated
 
 
 def _as_result(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
