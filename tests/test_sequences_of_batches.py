@@ -108,9 +108,11 @@ def test_steps_per_epoch_of_a_whole_pass_ends_the_pass_with_the_epoch():
     assert batches.calls == ["begin", 0, 1, 2, "end"] * 2
 
 
-def test_a_batch_size_is_refused():
-    with pytest.raises(ValueError, match="batch_size cannot be given with a sequence of batches"):
-        compiled().fit(Batchwise(), batch_size=8)
+def test_a_batch_size_has_no_effect_and_targets_are_refused():
+    model = compiled()
+    with pytest.warns(UserWarning, match="batch_size has no effect on a PyDataset"):
+        model.fit(Batchwise(), batch_size=8, shuffle=False, verbose=0)
+    torch.testing.assert_close(model.get_weights()[0], by_hand([range(3)]).weight.detach().numpy())
     with pytest.raises(ValueError, match="y cannot be given with a sequence of batches"):
         compiled().fit(Batchwise(), Y)
 
