@@ -223,3 +223,80 @@ def test_an_embedding_is_built_without_a_shape():
     embedding = keras.layers.Embedding(4, 2)
     embedding.build()
     assert embedding.embeddings.shape == (4, 2)
+
+
+def test_what_a_layer_returned_for_numbers_is_a_constant_of_the_model():
+    """As in Keras: the weights of the embedding are no part of the model."""
+    x = keras.Input((3, 2))
+    positions = keras.layers.Embedding(3, 2)
+    places = torch.arange(3)
+    with pytest.warns(UserWarning, match="is a constant of the model"):
+        y = x + positions(places)
+    model = keras.Model(x, keras.layers.Flatten()(y))
+    values = torch.rand(4, 3, 2)
+    expected = (values + positions.weight.detach()).reshape(4, 6)
+    torch.testing.assert_close(model(values), expected)
+    assert model.weights == []
+    with torch.no_grad():
+        positions.weight.zero_()
+    torch.testing.assert_close(model(values), expected)
+    with pytest.raises(TypeError, match="made of weights"):
+        kt.Input((3, 2)) + kt.layers.Embedding(3, 2)(places)
+
+
+# --- models with build ------------------------------------------------------------------------------------------
+
+
+class Built(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
+
+    def build(self, input_shape):
+        self.shapes.append(tuple(input_shape))
+        self.blocks = [keras.layers.Dense(input_shape[-1]) for _ in range(2)]
+        super().build(input_shape)
+
+    def call(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+def test_build_of_a_model_runs_once_before_its_first_call():
+    model = Built()
+    assert not model.built
+    assert model(X).shape == X.shape
+    model(X)
+    assert model.built
+    assert (model.shapes, model.count_params()) == ([(4, 3)], 2 * 12)
+
+
+def test_build_of_a_model_runs_before_fit_makes_the_optimizer():
+    model = Built()
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    model.fit(X, X, verbose=0)
+    assert len(model.trainable_weights) == 4
+    by_hand = Built()
+    by_hand.build((None, 3))
+    by_hand(X)
+    assert by_hand.shapes == [(None, 3)]
+    before = [array.copy() for array in by_hand.get_weights()]
+    by_hand.compile(keras.optimizers.SGD(1.0), "mse")
+    by_hand.fit(X, X, verbose=0)
+    assert all((one != other).any() for one, other in zip(before, by_hand.get_weights(), strict=True))
+
+
+def test_a_model_whose_build_failed_is_built_by_the_next_call():
+    class Fails(Built):
+        def build(self, input_shape):
+            if not self.shapes:
+                self.shapes.append(None)
+                raise RuntimeError("no")
+            super().build(input_shape)
+
+    model = Fails()
+    with pytest.raises(RuntimeError, match="no"):
+        model(X)
+    assert model(X).shape == X.shape
+    assert copy.deepcopy(Built())(X).shape == X.shape

@@ -18,7 +18,6 @@ VALUES = json.loads((HERE / "support" / "keras_script_values.json").read_text())
 
 # Sections that do not run, by script and first line.
 STOPPED = {
-    ("example_tabular_transformer", "line 16"): "an embedding of constants, which Keras does not train",
     ("older_scripts", "line 76"): "save to HDF5",
 }
 # Numbers that differ from Keras', by script and name.

@@ -20,6 +20,7 @@ from torch import nn
 from kerastorch.core.auto_names import copy_auto_name
 from kerastorch.core.module_tree import modules
 from kerastorch.keras.image_format import image_data_format
+from kerastorch.keras.model_build import build_at_first_call, runs_once
 from kerastorch.layers.base import Layer
 from kerastorch.model import Model
 from kerastorch.module.unregistered_modules import register_plain_lists
@@ -36,6 +37,11 @@ class KerasClass(ABCMeta):  # some layers have abstract methods
 
     wrapped: type[nn.Module]
 
+    def __init__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any], **options: Any) -> None:
+        super().__init__(name, bases, members, **options)
+        if "build" in members and Model in cls.__mro__:
+            cls.build = runs_once(members["build"])
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Return an instance of the wrapped class, or of a script's own subclass."""
         kwargs, shape, dtype = _taken_out(cls.__init__, kwargs)  # type: ignore[misc]
@@ -50,6 +56,8 @@ class KerasClass(ABCMeta):  # some layers have abstract methods
         use_keras_calls(made)
         if dtype is not None:
             made.to(dtype)
+        if isinstance(made, Model):
+            build_at_first_call(made)
         if isinstance(made, Layer):
             made.use_keras_layout()
             if shape is not None:

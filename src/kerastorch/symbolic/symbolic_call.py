@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from kerastorch.core.auto_names import add_auto_name, auto_name
@@ -14,6 +15,7 @@ from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.ownership import is_own
 from kerastorch.core.torch_private import HAS_CALL_IMPL
 from kerastorch.symbolic.array_inputs import cast_like_weights, to_tensors, without_tensorflow
+from kerastorch.symbolic.constant_outputs import mark_constants
 from kerastorch.symbolic.keras_call import pair_call_and_forward, training_of_call
 from kerastorch.symbolic.masks_of_tensors import keep_masks, masks_of_call
 from kerastorch.symbolic.recording_errors import display_name
@@ -64,11 +66,14 @@ class Recordable(nn.Module):
                 return self._compute(args, kwargs)
             if not self._reads_arrays:
                 args, kwargs = to_tensors(self, *without_tensorflow(args, kwargs))
-            if evaluates_by_default(self) and kwargs.get("training") is None:
+            by_hand = evaluates_by_default(self)
+            if by_hand and kwargs.get("training") is None:
                 kwargs["training"] = False
             masks = masks_of_call(self, args, kwargs)
             output = self._compute(args, {**kwargs, **masks} if masks else kwargs)
             keep_masks(self, args, kwargs, masks, output)
+            if by_hand and not torch.compiler.is_compiling():
+                mark_constants(output)
             return output
         finally:
             if token is not None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from kerastorch.core.channel_tracking import Channels, building_for, channels_after, check_axis
+from kerastorch.symbolic.constant_outputs import with_constants
 from kerastorch.symbolic.fake_tensors import build_on_zeros, eval_on_fakes, eval_on_numbers, is_data_dependent
 from kerastorch.symbolic.masks import first_input, mask_after, mask_of, missing_masks
 from kerastorch.symbolic.recording_errors import check_function, check_no_weights, display_name, explain_failure
@@ -192,7 +193,8 @@ def record_call(target: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         TypeError: The call needs values, changes a tensor in place, or uses weights that belong to no module.
         ValueError: `target` cannot take inputs of these shapes.
     """
-    kwargs = dict(kwargs)
+    args, given = with_constants((args, dict(kwargs)), display_name(target))
+    kwargs = dict(given)
     input_channels = [symbol.channels for symbol in collect_symbols((args, kwargs))]
     channels = channels_after(target, input_channels, check_axis)
     masks = None
