@@ -154,7 +154,7 @@ def test_it_says_what_it_does(tmp_path, capsys):
     ("path", "given", "message"),
     [
         ("m.hdf5", {}, r"must end in '\.kt' or '\.keras' to save .* got 'm\.hdf5'\. Write 'm\.kt'"),
-        ("m.h5", {}, r"Write 'm\.kt'"),
+        ("m.pt", {}, r"Write 'm\.kt'"),
         ("m", {}, r"Write 'm\.kt'"),
         ("m.safetensors", {}, r"Write 'm\.kt', or pass save_weights_only=True"),
         (

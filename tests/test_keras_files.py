@@ -88,6 +88,44 @@ def test_what_is_written_is_read_again(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_h5_files_that_are_written_are_read_again(name, tmp_path):
+    model = keras.models.load_model(stored(name, tmp_path))
+    model.save(tmp_path / "again.h5")
+    again = keras.models.load_model(tmp_path / "again.h5")
+    check_outputs(again, name)
+    for one, other in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_h5_file_has_what_compile_was_given(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile(keras.optimizers.SGD(0.25), "mse", metrics=["mae"])
+    model.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5") as file:
+        assert json.loads(file.attrs["training_config"])["loss"] == "mean_squared_error"  # Keras reads no "mse" here
+        assert [*file["model_weights"].attrs["layer_names"]] == [model.layers[0].name]
+    again = kt.load_model(tmp_path / "m.h5")
+    x = np.ones((4, 3), "float32")
+    assert again.evaluate(x, x[:, :2], verbose=0) == pytest.approx(model.evaluate(x, x[:, :2], verbose=0))
+    assert again.optimizer.learning_rate == 0.25
+
+
+def test_an_h5_file_of_a_model_of_ones_own_is_refused(tmp_path):
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(TypeError, match=r"functional and sequential models; save this one as m\.keras"):
+        Own().save(tmp_path / "m.h5")
+    assert not list(tmp_path.iterdir())
+    callback = keras.callbacks.ModelCheckpoint(str(tmp_path / "best.h5"))
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((2, 2)), np.ones((2, 1)), verbose=0, callbacks=[callback])
+    assert kt.load_model(tmp_path / "best.h5").count_params() == 3
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_files_of_weights(name, tmp_path):
     model = kt.load_model(stored(name, tmp_path))
     model.set_weights([np.zeros_like(one) for one in model.get_weights()])

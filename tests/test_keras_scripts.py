@@ -17,9 +17,7 @@ SCRIPTS = sorted(path for path in (HERE / "keras_scripts").glob("*.py") if "impo
 VALUES = json.loads((HERE / "support" / "keras_script_values.json").read_text())
 
 # Sections that do not run, by script and first line.
-STOPPED = {
-    ("older_scripts", "line 76"): "save to HDF5",
-}
+STOPPED = {}
 # Numbers that differ from Keras', by script and name.
 DIFFERENT = {
     ("guide_saving", "layer config"): "an activation in a config has the path of its module",

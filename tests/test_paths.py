@@ -160,7 +160,7 @@ def test_load_model_says_what_to_do_with_a_checkpoint_of_a_training(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("a.weights.h5", "'a.kt'. .*save_weights"), ("a.h5", "'a.kt'"), ("b", "'b.kt'")]
+    ("name", "words"), [("a.weights.h5", "'a.kt'. .*save_weights"), ("a.pt", "'a.kt'"), ("b", "'b.kt'")]
 )
 def test_save_names_the_file_that_would_do(name, words):
     with pytest.raises(ValueError, match=words):

@@ -413,7 +413,7 @@ def test_a_file_is_replaced_unless_that_is_refused(tmp_path):
         model.save(path, overwrite=False)
 
 
-@pytest.mark.parametrize("name", ["m.h5", "m", "m.pt"])
+@pytest.mark.parametrize("name", ["m.weights.h5", "m", "m.pt"])
 def test_another_suffix_is_refused(name, tmp_path):
     with pytest.raises(ValueError, match=r"\.kt"):
         Sequential([Input((4,)), layers.Dense(3)]).save(tmp_path / name)

@@ -100,6 +100,8 @@ class ModelCheckpoint(MonitorCallback):
         suffix, of_keras = (".safetensors", ".weights.h5") if self.save_weights_only else (".kt", ".keras")
         if self.filepath.endswith((suffix, of_keras)):
             return
+        if not self.save_weights_only and self.filepath.endswith(".h5") and not self.filepath.endswith(".weights.h5"):
+            return
         what = "the weights" if self.save_weights_only else "the whole model"
         wrong = next((one for one in _SUFFIXES if self.filepath.endswith(one)), "")
         example = self.filepath.removesuffix(wrong) + suffix

@@ -23,6 +23,8 @@ from kerastorch.runtime.dry_run import isolated
 from kerastorch.runtime.input_specs import last_input_specs
 from kerastorch.saving import architecture, compile_config, sharded_model
 from kerastorch.saving.first_rank import write_on_first_rank
+from kerastorch.saving.keras_format import legacy_save
+from kerastorch.saving.keras_format.load import LEGACY_SUFFIXES
 from kerastorch.saving.keras_format.save import write_model
 from kerastorch.saving.serializer import built_shapes
 from kerastorch.saving.sharded_weights import parse_shard_size
@@ -31,7 +33,7 @@ from kerastorch.version import VERSION_KEY, __version__
 
 SUFFIX, KERAS_SUFFIX = ".kt", ".keras"
 _WEIGHTS_SUFFIXES = (".weights.h5", ".weights.safetensors", ".safetensors")
-_OTHER_SUFFIXES = (*_WEIGHTS_SUFFIXES, ".keras", ".h5", ".hdf5", ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pt2",
+_OTHER_SUFFIXES = (*_WEIGHTS_SUFFIXES, ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pt2",
                    ".onnx")  # fmt: skip
 
 
@@ -54,9 +56,9 @@ def save_model(
         ValueError: The suffix is not `.kt`; a parameter or buffer has no shape yet; `max_shard_size` is no size.
     """
     path = check_model_path(filepath)
-    if path.suffix == KERAS_SUFFIX:
+    if path.suffix != SUFFIX:
         if max_shard_size is not None:
-            raise ValueError(f"max_shard_size is for {SUFFIX} files; a {KERAS_SUFFIX} file has all weights.")
+            raise ValueError(f"max_shard_size is for {SUFFIX} files; a {path.suffix} file has all weights.")
         write_on_first_rank(model, path, lambda: _write_keras_file(model, path, overwrite))
         return
     max_bytes = parse_shard_size(max_shard_size)
@@ -88,7 +90,10 @@ def _write_keras_file(model: Functional, path: Path, overwrite: bool) -> None:
     with evaluation_weights(model):
         trainer: Trainer | None = vars(model).get("_trainer")
         arguments = None if trainer is None else trainer.compile_args
-        write_model(model, path, arguments, None if trainer is None else trainer.optimizers.made.get(""))
+        if path.suffix == KERAS_SUFFIX:
+            write_model(model, path, arguments, None if trainer is None else trainer.optimizers.made.get(""))
+        else:
+            legacy_save.write_model(model, path, arguments)
 
 
 def check_model_path(filepath: str | os.PathLike[str]) -> Path:
@@ -99,7 +104,7 @@ def check_model_path(filepath: str | os.PathLike[str]) -> Path:
         ValueError: The suffix is not `.kt`.
     """
     path = parse_path("filepath", filepath)
-    if path.suffix not in (SUFFIX, KERAS_SUFFIX):
+    if path.suffix not in (SUFFIX, KERAS_SUFFIX, *LEGACY_SUFFIXES) or path.name.endswith(".weights.h5"):
         ending = next((end for end in _OTHER_SUFFIXES if path.name.endswith(end)), "")
         weights = " For weights alone there is save_weights." if ending in _WEIGHTS_SUFFIXES else ""
         raise ValueError(

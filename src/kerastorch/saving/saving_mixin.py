@@ -45,8 +45,9 @@ class SavingMixin(Functional):
         If several processes train the model together, rank 0 writes the file, and the others return when it is there.
 
         Args:
-            filepath: Path of the file, which ends in `.kt`, or in `.keras` for a file that Keras 3 opens, too; missing
-                folders are created.
+            filepath: Path of the file, which ends in `.kt`, or in `.keras` for a file that Keras 3 opens, too; or in
+                `.h5` for one of a functional or sequential model that scripts of Keras still read, without the state
+                of the optimizer. Missing folders are created.
             overwrite: Whether an existing file is replaced. If not, it is an error.
             max_shard_size: Largest size of the tensors in one file: a number of GB (10**9 bytes), or a text such as
                 `"500MB"`. If weights and optimizer state need more, they are written to files beside the model's, such
@@ -55,7 +56,8 @@ class SavingMixin(Functional):
 
         Raises:
             FileExistsError: The file exists and `overwrite` is `False`.
-            TypeError: The suffix is `.keras`, and Keras has no counterpart of a layer, an argument or an operation.
+            TypeError: The suffix is `.keras` or `.h5`, and Keras has no counterpart of a layer, an argument or an
+                operation; or it is `.h5`, and the model is neither functional nor sequential.
             ValueError: The suffix is another one; the model is not built; `max_shard_size` is no size.
 
         Warns:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-from kerastorch.core.keras_variable import KerasVariable, shape_of, tensors_of
+from kerastorch.core.keras_variable import KerasVariable, array_of, shape_of, tensors_of
+from kerastorch.layers.input_layer import InputLayer
 from kerastorch.module.weight_arrays import weight_arrays
 from kerastorch.saving.keras_format.weights_reader import Found
 
@@ -45,6 +46,25 @@ def names_in_lists(model: nn.Module) -> set[str]:
     """Return the names of the tensors of a model for which such a file has values."""
     held = {name: value for name, value in model.state_dict(keep_vars=True).items() if isinstance(value, Tensor)}
     return {name for layer in _layers(model) for one in _listed(model, layer, held) for name in one.tensors}
+
+
+def lists_of_weights(model: nn.Module, name_of: Callable[[nn.Module], str]) -> dict[str, dict[str, Tensor]]:
+    """Return the arrays of each layer of a built model by name, those that are trained first.
+
+    Args:
+        model: The model.
+        name_of: Returns the name of a layer.
+    """
+    held = {name: value for name, value in model.state_dict(keep_vars=True).items() if isinstance(value, Tensor)}
+    found: dict[str, dict[str, Tensor]] = {}
+    for layer in _layers(model):
+        name = layer.name if isinstance(layer, InputLayer) else name_of(layer)
+        arrays = [
+            (one.place.rpartition(".")[2], array_of(one, {key: held[key].detach().cpu() for key in one.tensors}))
+            for one in _listed(model, layer, held)
+        ]
+        found[str(name)] = {f"{name}/{number}_{place}": array for number, (place, array) in enumerate(arrays)}
+    return found
 
 
 def _layers(made: Any) -> list[nn.Module]:

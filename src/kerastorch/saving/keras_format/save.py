@@ -21,7 +21,7 @@ from kerastorch.saving.keras_format.optimizer_slots import OPTIMIZER, written_st
 from kerastorch.saving.keras_format.weights_writer import written_weights
 from kerastorch.version import VERSION_KEY, __version__
 
-_FORMAT_OF = "3.15.1"  # version of Keras whose format is written
+FORMAT_OF = "3.15.1"  # version of Keras whose format is written
 
 
 def write_model(
@@ -45,22 +45,30 @@ def write_model(
     config, groups = writer.module(model), written_weights(model)
     if compile_args is not None:
         try:
-            config["compile_config"] = _compile_config(writer, compile_args)
+            config["compile_config"] = compile_config(writer, compile_args)
         except TypeError as error:
             warn(f"{path} has the model without what compile() was given: {error}")
         else:
             state = None if optimizer is None else written_state(optimizer, model, has_rate=_has_rate(config))
             groups |= {} if state is None else {OPTIMIZER: state}
     date = f"{datetime.now(UTC):%Y-%m-%d@%H:%M:%S}"
-    about = {"keras_version": _FORMAT_OF, "date_saved": date, VERSION_KEY: __version__}
+    about = {"keras_version": FORMAT_OF, "date_saved": date, VERSION_KEY: __version__}
     keras_archive.write(path, KerasArchive(config, groups, {}), about)
 
 
 _ARGUMENTS = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "steps_per_execution")
 
 
-def _compile_config(writer: ConfigWriter, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `compile` in Keras' form."""
+def compile_config(writer: ConfigWriter, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `compile` in Keras' form.
+
+    Args:
+        writer: Writes the config of the model.
+        arguments: The arguments of `compile`.
+
+    Raises:
+        TypeError: Keras has no counterpart of one.
+    """
     given = {name: arguments.get(name) for name in _ARGUMENTS}
     if not isinstance(given["optimizer"], (str, Optimizer)):
         raise TypeError(f"Keras does not have the optimizer {given['optimizer']!r}.")

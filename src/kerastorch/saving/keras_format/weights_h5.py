@@ -102,6 +102,28 @@ def encode_groups(groups: Groups) -> bytes:
     return buffer.getvalue()
 
 
+def encode_lists(attributes: Mapping[str, str], lists: Mapping[str, Mapping[str, Tensor]]) -> bytes:
+    """Return an HDF5 file of a model in the form of Keras 2: attributes, and arrays by layer, in lists.
+
+    Args:
+        attributes: Texts by name.
+        lists: The arrays of each layer of the model by name, layers without arrays included.
+    """
+    h5py = _h5py()
+    names = h5py.string_dtype()
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs.update(attributes)
+        model = file.create_group("model_weights")
+        model.attrs["layer_names"] = np.array([*lists], dtype=names)
+        for layer, arrays in lists.items():
+            group = model.create_group(layer)
+            group.attrs["weight_names"] = np.array([*arrays], dtype=names)
+            for name, value in arrays.items():
+                _write(group, name, value)
+    return buffer.getvalue()
+
+
 def _h5py() -> Any:
     try:
         h5py = importlib.import_module("h5py")
