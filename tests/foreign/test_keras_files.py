@@ -69,6 +69,17 @@ def test_files_of_weights_both_ways(name, tmp_path):
     check_equal(outputs(converted, sample), expected)
 
 
+# Keras does not read its own files in the former format of these: five have operations of `keras.ops`.
+UNREADABLE = ("layer_normalization", "masked", "nested", "operations", "residual", "transformer", "two_heads")
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_files_of_the_former_format_that_keras_does_not_read(name, tmp_path):
+    made(name).save(tmp_path / "model.h5")
+    with pytest.raises((ValueError, TypeError)):
+        keras.saving.load_model(tmp_path / "model.h5")
+
+
 @pytest.mark.parametrize("name", MAKERS)
 def test_files_of_the_former_format(name, tmp_path):
     model = made(name)
@@ -78,8 +89,9 @@ def test_files_of_the_former_format(name, tmp_path):
     expected = outputs(model, sample)
     check_equal(outputs(found.eval(), sample), expected)
     found.save(tmp_path / "again.h5")
-    back = keras.saving.load_model(tmp_path / "again.h5")
-    check_equal(outputs(back, sample), expected)
+    if name not in UNREADABLE:
+        back = keras.saving.load_model(tmp_path / "again.h5")
+        check_equal(outputs(back, sample), expected)
     check_equal(outputs(kt.load_model(tmp_path / "again.h5").eval(), sample), expected)
 
 

@@ -17,6 +17,7 @@ from kerastorch.saving.keras_format.legacy_weights import lists_of_weights
 from kerastorch.saving.keras_format.save import FORMAT_OF, compile_config
 
 _KINDS = ("Functional", "Sequential")
+_CLASSES = {"GroupQueryAttention": "GroupedQueryAttention"}  # the names of classes in such a file, if they differ
 # Keras does not read the short names of losses from such a file.
 _LOSSES = {
     "mse": "mean_squared_error", "mae": "mean_absolute_error", "mape": "mean_absolute_percentage_error",
@@ -57,8 +58,9 @@ def _in_former_form(config: Mapping[str, Any]) -> dict[str, Any]:
     inner = dict(config["config"])
     if config["class_name"] in _KINDS:
         inner["layers"] = [_in_former_form(layer) for layer in inner["layers"]]
+    name = config.get("registered_name") or config["class_name"]
     return {
-        "class_name": config.get("registered_name") or config["class_name"], "config": inner,
+        "class_name": _CLASSES.get(name, name), "config": inner,
         **{name: config[name] for name in ("name", "inbound_nodes") if name in config},
     }  # fmt: skip
 
@@ -71,7 +73,7 @@ def _training_config(writer: ConfigWriter, arguments: Mapping[str, Any], path: P
         warn(f"{path} has the model without what compile() was given: {error}")
         return None
     optimizer = written.pop("optimizer")
-    named = _with_names(written)
+    named: dict[str, Any] = _with_names(written)
     described = {name: optimizer[name] for name in ("class_name", "config")}
     return named | {"loss": _with_long_names(named["loss"]), "optimizer_config": described}
 
