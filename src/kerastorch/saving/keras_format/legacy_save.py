@@ -87,10 +87,10 @@ def _with_names(value: Any) -> Any:
     return [_with_names(one) for one in value] if isinstance(value, list) else value
 
 
-def _with_long_names(loss: Any) -> Any:
+def _with_long_names(given: Any) -> Any:
     """Return a loss, or losses in a list or dict, with long names in place of short ones."""
-    if isinstance(loss, Mapping) and "class_name" not in loss:
-        return {name: _with_long_names(one) for name, one in loss.items()}
-    if isinstance(loss, list):
-        return [_with_long_names(one) for one in loss]
-    return _LOSSES.get(loss.lower(), loss) if isinstance(loss, str) else loss
+    if isinstance(given, Mapping) and "class_name" not in given:
+        return {name: _with_long_names(one) for name, one in given.items()}
+    if isinstance(given, list):
+        return [_with_long_names(one) for one in given]
+    return _LOSSES.get(given.lower(), given) if isinstance(given, str) else given
