@@ -348,3 +348,15 @@ def test_a_functional_model_in_another_is_shown_as_a_model():
     lines = []
     kt.Model(y, inner(y)).summary(print_fn=lines.append)
     assert "inner (Model)" in "\n".join(lines)
+
+
+def test_inputs_in_a_dict_keep_their_names_in_any_order():
+    """`model.inputs` is a list by sorted keys; the trial inputs of summary and plots follow the dict."""
+    numbers, district = kt.Input((4,), name="numbers"), kt.Input((1,), name="district")
+    model = kt.Model(
+        {"numbers": numbers, "district": district}, layers.Dense(1)(layers.Concatenate()([numbers, district]))
+    )
+    said = []
+    model.summary(print_fn=said.append)
+    assert "(None, 5)" in "\n".join(said)
+    assert [one.name for one in model.inputs] == ["district", "numbers"]

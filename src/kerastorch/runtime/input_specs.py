@@ -64,8 +64,10 @@ def last_input_specs(module: nn.Module) -> Any:
 def known_input_specs(module: nn.Module) -> Any:
     """Return the specs that a model knows from its `Input`, `build`, or the last data, or `None`."""
     for owner in (module, vars(module).get("module_viewed")):
-        for name in ("inputs", "_input"):
+        is_functional = getattr(owner, "is_functional", False)
+        for name in ("symbols",) if is_functional else ("inputs", "_input"):
             given = getattr(owner, name, None)
+            given = given[0] if is_functional and given is not None else given  # in the structure of the inputs
             if has_symbols(given):
                 found = map_symbols(given, _spec_of_symbol)
                 return found[0] if isinstance(found, (tuple, list)) and len(found) == 1 else found
