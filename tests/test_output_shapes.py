@@ -99,13 +99,16 @@ def test_build_gives_a_chain_its_input():
     assert [layer.output.shape[-1] for layer in model.layers] == [2, 3]
 
 
-def test_dtypes_have_names():
-    layer = layers.Dense(2)
-    assert (layer.dtype, layer.variable_dtype, layer.compute_dtype) == ("float32",) * 3
+@pytest.mark.parametrize(("of", "shown"), [(keras.layers, lambda dtype: str(dtype)[6:]), (layers, lambda dtype: dtype)])
+def test_dtypes_have_names_in_keras_and_are_those_of_torch_elsewhere(of, shown):
+    """Other packages for PyTorch, such as peft, read `compute_dtype`."""
+    layer = of.Dense(2)
+    assert (layer.dtype, layer.variable_dtype, layer.compute_dtype) == (shown(torch.float32),) * 3
     with torch.autocast("cpu", torch.bfloat16):
-        assert (layer.variable_dtype, layer.compute_dtype) == ("float32", "bfloat16")
+        assert (layer.variable_dtype, layer.compute_dtype) == (shown(torch.float32), shown(torch.bfloat16))
     layer(torch.ones(1, 3))
-    assert layer.to(torch.float64).compute_dtype == "float64"
+    assert layer.to(torch.float64).compute_dtype == shown(torch.float64)
     assert keras.layers.Dense(2, dtype="float64").dtype == "float64"
-    assert kt.Model(nn.Linear(2, 2).half()).dtype == "float16"
-    assert kt.Model(nn.ReLU()).dtype == "float32"
+    model = kt.Model(nn.Linear(2, 2).half())
+    assert model.dtype == torch.float16
+    assert kt.Model(nn.ReLU()).dtype == torch.float32

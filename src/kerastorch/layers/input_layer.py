@@ -60,7 +60,7 @@ class InputLayer(Layer):
         self._symbol = symbol
         sizes = [size if isinstance(size, int) else None for size in symbol.shape[1:]]
         self.batch_shape = (batch_size, *sizes)
-        self.dtype = symbol.dtype  # type: ignore[assignment]  # an argument; other layers have the name of a dtype
+        self.dtype = symbol.dtype
         self.optional = bool(getattr(symbol, "optional", False))
         self.ensure_built(self.batch_shape)
 
