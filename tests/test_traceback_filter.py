@@ -70,7 +70,7 @@ FAILURES = {
         lambda path: kt.utils.plot_model(kt.Model(Wrong()), path / "a.dot", input_shape=(None, 3)),
         ValueError,
     ),
-    "save": (lambda path: kt.Model(linear()).save(path / "a.h5"), ValueError),  # the user's line
+    "save": (lambda path: kt.Model(linear()).save(path / "a.pt"), ValueError),  # the user's line
     "load_model": (lambda path: kt.load_model(path / "none.kt"), FileNotFoundError),  # the user's line
     "save_weights": (lambda path: kt.Model(linear()).save_weights(path / "a.h5"), ValueError),  # the user's line
     "load_weights": (
