@@ -304,3 +304,44 @@ def test_a_symbol_has_the_mask_under_keras_name():
     x = keras.Input((4,), dtype="int64")
     assert x._keras_mask is None
     assert layers.Embedding(9, 3, mask_zero=True)(x)._keras_mask.shape == (None, 4)
+
+
+# --- training by position, and activations that are computed again -----------------------------------------------
+
+
+def test_training_may_be_passed_by_position():
+    class Noisy(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.drop = layers.Dropout(0.5)
+
+        def call(self, x, training=None, scale=1.0):
+            return scale * self.drop(x, training)
+
+    layer = Noisy()
+    assert is_dropped(layer(ONES, True))
+    assert not is_dropped(layer(ONES, False))
+    assert not is_dropped(layer(ONES, None))
+    assert torch.equal(layer(ONES, False, 3.0), 3 * ONES)
+    assert is_dropped(layer(ONES, True, 3.0))
+
+
+@pytest.mark.parametrize("of", [keras, kt])
+def test_activations_are_computed_again_in_the_mode_of_the_call(of):
+    """The backward pass runs after the call, when the modes are those from before it."""
+
+    def gradients(checkpointed):
+        torch.manual_seed(0)
+        block = of.Sequential([of.layers.Dense(8, "relu"), of.layers.Dropout(0.5), of.layers.Dense(8)])
+        model = of.Sequential([block, of.layers.Dense(2)])
+        model.build((None, 50))
+        if of is kt:
+            model.eval()
+        if checkpointed:
+            model.checkpoint_activations("0")
+        torch.manual_seed(1)
+        model(ONES, training=True).square().sum().backward()
+        return [weight.grad for weight in model.parameters()]
+
+    for one, other in zip(gradients(True), gradients(False), strict=True):
+        assert torch.equal(one, other)

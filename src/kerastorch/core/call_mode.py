@@ -11,7 +11,7 @@ for one that evaluates by default, `False` for one whose mode holds for now.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from torch import nn
 
@@ -40,27 +40,24 @@ def follow_modes(parts: Iterable[nn.Module]) -> None:
         follow_mode(part)
 
 
-@contextmanager
-def holding_modes(parts: Iterable[nn.Module]) -> Iterator[None]:
+def holding_modes(parts: Iterable[nn.Module]) -> AbstractContextManager[None]:
     """Let all of these modules compute in the modes that they are in, within a block."""
-    changed = [part for part in parts if vars(part).get(_NAME) is True]
-    for part in changed:
-        vars(part)[_NAME] = False
-    try:
-        yield
-    finally:
-        for part in changed:
-            vars(part)[_NAME] = True
+    return _changed(parts, before=True)
+
+
+def called_by_hand(parts: Iterable[nn.Module]) -> AbstractContextManager[None]:
+    """Undo `holding_modes` within a block, in which code of the user's calls the modules."""
+    return _changed(parts, before=False)
 
 
 @contextmanager
-def called_by_hand(parts: Iterable[nn.Module]) -> Iterator[None]:
-    """Undo `holding_modes` within a block, in which code of the user's calls the modules."""
-    changed = [part for part in parts if vars(part).get(_NAME) is False]
+def _changed(parts: Iterable[nn.Module], *, before: bool) -> Iterator[None]:
+    """Negate the entry of the modules that have it at a value, within a block."""
+    changed = [part for part in parts if vars(part).get(_NAME) is before]
     for part in changed:
-        vars(part)[_NAME] = True
+        vars(part)[_NAME] = not before
     try:
         yield
     finally:
         for part in changed:
-            vars(part)[_NAME] = False
+            vars(part)[_NAME] = before

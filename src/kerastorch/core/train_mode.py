@@ -146,6 +146,23 @@ def mode_within_call(module: nn.Module, training: bool) -> Iterator[None]:
         _restore_modes(before)
 
 
+@contextmanager
+def in_modes(modes: Iterable[tuple[nn.Module, bool]]) -> Iterator[None]:
+    """Put each module into a mode, in which its calls compute, and restore its mode at the end of the block.
+
+    Args:
+        modes: The modules, and whether each trains.
+    """
+    modes = [*modes]
+    before = [(part, part.training) for part, _ in modes]
+    _restore_modes(modes)
+    try:
+        with holding_modes([part for part, _ in modes]):
+            yield
+    finally:
+        _restore_modes(before)
+
+
 class _SharedModes:
     """The number of threads that evaluate a model, and the modes it had before the first of them.
 

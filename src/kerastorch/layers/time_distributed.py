@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import nn
 from kerastorch.core.errors import mismatch
 from kerastorch.core.torch_private import pytree
 from kerastorch.layers.wrapper import Wrapper
+from kerastorch.symbolic.masks import takes_mask
 
 
 class TimeDistributed(Wrapper):
@@ -41,7 +41,7 @@ class TimeDistributed(Wrapper):
         trainable: bool = True,
     ) -> None:
         super().__init__(layer, name=name, trainable=trainable, activity_regularizer=activity_regularizer)
-        self._layer_takes_mask = "mask" in inspect.signature(layer.forward).parameters
+        self._layer_takes_mask = takes_mask(layer)
 
     def build(self, *input_shapes: Any) -> None:
         """Do nothing: the layer is built by the rows of the first call, whose shape is not that of the input."""

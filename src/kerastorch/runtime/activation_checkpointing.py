@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from kerastorch.core.errors import suggest
 from kerastorch.core.torch_private import write_count
 from kerastorch.core.traceback_filter import public_api
+from kerastorch.core.train_mode import in_modes
 from kerastorch.functional.module_view import ModuleView
 from kerastorch.layers.random_generator import RandomGenerator
 
@@ -50,10 +51,11 @@ class CheckpointedForward:
 
 
 class _MutableState:
-    """What a forward pass may change in a module: buffers, and the random generators of layers and users.
+    """What a forward pass may change in a module or depends on: buffers, random generators, and modes.
 
     The second forward pass begins with the values from before the first one, and what it changes is undone: running
-    statistics of batch normalization are updated once.
+    statistics of batch normalization are updated once. It runs in the modes of the first one, which may have been those
+    of this call alone, as by `training=True`.
 
     Args:
         module: The module, before its forward pass.
@@ -66,6 +68,7 @@ class _MutableState:
             for name, buffer in part._buffers.items()
             if buffer is not None
         ]
+        self._modes = [(part, part.training) for part in module.modules()]
         holders = [value for part in module.modules() for value in vars(part).values()]
         self._counts = [
             (one.count, one.count.clone())
@@ -93,7 +96,8 @@ class _MutableState:
             for part, name, _, before, _ in self._buffers:
                 part._buffers[name] = before  # not copied into the buffer, which autograd may have saved
             _restore(self._counts, self._generators)
-            yield
+            with in_modes(self._modes):
+                yield
         finally:
             for part, name, buffer in after:
                 part._buffers[name] = buffer

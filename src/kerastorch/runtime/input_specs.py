@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
@@ -64,10 +64,7 @@ def last_input_specs(module: nn.Module) -> Any:
 def known_input_specs(module: nn.Module) -> Any:
     """Return the specs that a model knows from its `Input`, `build`, or the last data, or `None`."""
     for owner in (module, vars(module).get("module_viewed")):
-        is_functional = getattr(owner, "is_functional", False)
-        for name in ("symbols",) if is_functional else ("inputs", "_input"):
-            given = getattr(owner, name, None)
-            given = given[0] if is_functional and given is not None else given  # in the structure of the inputs
+        for given in _declared_inputs(owner):
             if has_symbols(given):
                 found = map_symbols(given, _spec_of_symbol)
                 return found[0] if isinstance(found, (tuple, list)) and len(found) == 1 else found
@@ -76,6 +73,15 @@ def known_input_specs(module: nn.Module) -> Any:
         return seen
     first = next(iter(module.children()), None)
     return known_input_specs(first) if getattr(module, "is_chain", False) and first is not None else None
+
+
+def _declared_inputs(owner: Any) -> Iterator[Any]:
+    """Yield what may hold the symbols of a module's inputs, in their structure."""
+    if getattr(owner, "is_functional", False):
+        yield owner.symbols[0]
+        return
+    yield getattr(owner, "inputs", None)
+    yield getattr(owner, "_input", None)
 
 
 def _spec_of_symbol(symbol: Symbol) -> TensorSpec:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from types import FunctionType
 from typing import Any
 
-import torch
 from torch import nn
 
 from kerastorch.core.module_tree import module_within
 from kerastorch.core.train_mode import mode_within_call
+from kerastorch.symbolic.forward_parameters import forward_parameters
 
 
 def pair_call_and_forward(cls: type[nn.Module]) -> None:
@@ -71,22 +69,28 @@ def training_of_call(module: nn.Module, kwargs: dict[str, Any]) -> tuple[dict[st
     return kwargs, nullcontext() if training is None else mode_within_call(module, bool(training))
 
 
-# whether functions take `training`, since to read a signature takes longer than to run a small layer
-_answers: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+def training_by_name(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a call with `training` as a keyword, if it was passed by position.
+
+    In Keras it comes after the input of layers such as `Dropout`, whose `forward` takes the input alone here.
+
+    Args:
+        module: The module that is called.
+        args: Positional arguments of the call.
+        kwargs: Keyword arguments of the call.
+    """
+    names = [*forward_parameters(module)]
+    if len(names) == 1:
+        names.append("training")
+    position = names.index("training") if "training" in names else len(args)
+    if position >= len(args) or not isinstance(args[position], bool | None):
+        return args, kwargs
+    return args[:position], dict(zip(names[position:], args[position:], strict=False)) | kwargs
 
 
 def _takes_training(module: nn.Module) -> bool:
     """Return whether `forward` of a module takes the argument `training`."""
-    forward = module_within(module).forward
-    function = getattr(forward, "__func__", forward)  # the same object for all instances of a class
-    if torch.compiler.is_compiling() or not isinstance(function, FunctionType):
-        return _has_training(forward)
-    answer = _answers.get(function)
-    if answer is None:
-        answer = _answers[function] = _has_training(forward)
-    return answer
-
-
-def _has_training(forward: Callable[..., Any]) -> bool:
-    parameters = inspect.signature(forward).parameters.values()
+    parameters = forward_parameters(module_within(module)).values()
     return any(one.name == "training" or one.kind is one.VAR_KEYWORD for one in parameters)

@@ -6,7 +6,6 @@ alone (`masks_of_tensors`), since every operation of torch drops these.
 
 from __future__ import annotations
 
-import inspect
 import warnings
 import weakref
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import torch
 from torch import nn
 
 from kerastorch.core.ownership import is_own
+from kerastorch.symbolic.forward_parameters import forward_parameters
 
 # torch modules that treat each time step separately: the mask of their input is that of their output
 _STEP_BY_STEP = (
@@ -25,7 +25,8 @@ _STEP_BY_STEP = (
 )  # fmt: skip
 
 # modules whose `compute_mask` only passes on masks that others make
-_INHERITED = ("layers.base", "functional.functional_model", "sequential")
+_OF_MODELS = ("functional.functional_model", "sequential")
+_INHERITED = ("layers.base", *_OF_MODELS)
 
 
 def any_mask(masks: Any) -> bool:
@@ -58,7 +59,7 @@ def missing_masks(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str,
         args: Positional arguments of the call.
         kwargs: Keyword arguments of the call.
     """
-    names = _parameters(module)
+    names = forward_parameters(module)
     inputs = dict(zip(names, args, strict=False)) | dict(kwargs)
     masks = {"mask": mask_of(first_input(args, kwargs))}
     masks |= {f"{name}_mask": mask_of(value) for name, value in inputs.items() if not isinstance(value, (tuple, list))}
@@ -67,15 +68,7 @@ def missing_masks(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str,
 
 def takes_mask(module: nn.Module) -> bool:
     """Return whether `forward` has a parameter `mask`."""
-    return "mask" in _parameters(module)
-
-
-def _parameters(module: nn.Module) -> list[str]:
-    """Return the names of the parameters of `forward`."""
-    try:
-        return [*inspect.signature(module.forward).parameters]
-    except (TypeError, ValueError):  # a forward that is not written in Python has no signature
-        return []
+    return "mask" in forward_parameters(module)
 
 
 _makers: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()  # answers of `makes_mask` by class
@@ -84,13 +77,19 @@ _makers: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()  # 
 def makes_mask(module: nn.Module) -> bool:
     """Return whether a module makes masks itself: it has a `compute_mask` that is not only inherited."""
     kind = type(module)
-    found = None if torch.compiler.is_compiling() else _makers.get(kind)
+    found = None if torch.compiler.is_compiling() else _makers.get(kind)  # which compiled code could not read
     if found is None:
         compute = getattr(kind, "compute_mask", None)
         found = compute is not None and not is_own(compute, *_INHERITED)
         if not torch.compiler.is_compiling():
             _makers[kind] = found
     return found
+
+
+def passes_masks_within(module: nn.Module) -> bool:
+    """Return whether the masks of a module's outputs are those of the layers in it, as in a model."""
+    compute = getattr(type(module), "compute_mask", None)
+    return compute is not None and is_own(compute, *_OF_MODELS)
 
 
 def mask_after(module: nn.Module, x: Any, mask: Any, used: bool) -> Any:

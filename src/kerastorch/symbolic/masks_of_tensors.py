@@ -12,7 +12,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from kerastorch.core.nested import leaves
-from kerastorch.symbolic.masks import any_mask, first_input, makes_mask, mask_after, mask_of, missing_masks
+from kerastorch.symbolic.masks import (
+    any_mask,
+    first_input,
+    makes_mask,
+    mask_after,
+    mask_of,
+    missing_masks,
+    passes_masks_within,
+)
 
 
 def masks_of_call(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,7 +53,7 @@ def keep_masks(
     x = first_input(args, kwargs)
     given = mask_of(x)
     mask = passed.get("mask", kwargs.get("mask", given))
-    if not (any_mask(mask) or makes_mask(module)) or hasattr(module, "fit"):
+    if not (any_mask(mask) or makes_mask(module)) or passes_masks_within(module):
         return
     tensors = [one for _, one in leaves(output) if isinstance(one, Tensor)]
     if all(mask_of(one) is not None for one in tensors):

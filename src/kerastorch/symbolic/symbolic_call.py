@@ -16,7 +16,7 @@ from kerastorch.core.ownership import is_own
 from kerastorch.core.torch_private import HAS_CALL_IMPL
 from kerastorch.symbolic.array_inputs import cast_like_weights, to_tensors, without_tensorflow
 from kerastorch.symbolic.constant_outputs import mark_constants
-from kerastorch.symbolic.keras_call import pair_call_and_forward, training_of_call
+from kerastorch.symbolic.keras_call import pair_call_and_forward, training_by_name, training_of_call
 from kerastorch.symbolic.masks_of_tensors import keep_masks, masks_of_call
 from kerastorch.symbolic.recording_errors import display_name
 from kerastorch.symbolic.symbolic_tensor import has_symbols, record_call, recorded_calls
@@ -61,6 +61,8 @@ class Recordable(nn.Module):
 
     def _call_in_context(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         token = set_call_device(self, args, kwargs) if self._sets_device else None
+        if len(args) > 1:
+            args, kwargs = training_by_name(self, args, kwargs)
         try:
             if not self._called_as_keras or has_symbols((args, kwargs)):
                 return self._compute(args, kwargs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, NoReturn, Protocol
 
@@ -120,14 +120,18 @@ class OwnStep:
         context = self._trainer.context
         context.begin_own_step(batch.x, self._results)
         try:
-            by_hand = called_by_hand(modules(self._trainer.model))  # as in Keras, they evaluate unless training=True
-            with self._uses.watched(), _without_autocast_cache(), by_hand:
+            with self._uses.watched(), _without_autocast_cache(), self._by_hand():
                 logs: Any = self._step(pack_x_y_sample_weight(*batch) if self._takes_data else batch)
         except Exception as error:
             _raise_with_advice(error, self._step, self._name, batch)
         finally:
             context.end_own_step()
         return self._output(context, logs)
+
+    def _by_hand(self) -> AbstractContextManager[None]:
+        """Let calls in the step evaluate unless they say `training=True`, if the model is called as in Keras."""
+        model = self._trainer.model
+        return called_by_hand(modules(model)) if model._called_as_keras else nullcontext()
 
     def _make_results(self) -> dict[str, MetricResult]:
         """Return the values that `compute_metrics` returns in the running pass, by name; nothing is computed yet."""
