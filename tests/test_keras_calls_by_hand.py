@@ -117,6 +117,29 @@ def test_layers_in_a_model_of_the_main_door_follow_its_mode():
     assert not is_dropped(kt.Sequential([layers.Dropout(0.5)]).eval()(ONES))
 
 
+def test_layers_in_an_own_model_of_the_main_door_follow_its_mode_before_and_after_fit():
+    class Own(kt.Model):
+        def __init__(self):
+            super().__init__()
+            self.drop, self.dense = layers.Dropout(0.5), layers.Dense(1)
+
+        def forward(self, x):
+            return self.dense(self.drop(x))
+
+    for called_first in (True, False):
+        model = Own()
+        if called_first:
+            assert not torch.equal(model(ONES), model(ONES))
+        model.compile("sgd", "mse")
+        model.fit(ONES, ONES[:, :1], verbose=0)
+        assert not torch.equal(model(ONES), model(ONES))
+        assert torch.equal(model.eval()(ONES), model(ONES))
+    chain = kt.Sequential([nn.Identity()])
+    chain(ONES)
+    chain.add(layers.Dropout(0.5))
+    assert is_dropped(chain(ONES))
+
+
 def test_layers_of_the_main_door_evaluate_in_a_model_of_keras():
     model = keras.Sequential([kt.layers.Dropout(0.5), nn.Dropout(0.5)])
     assert not is_dropped(model(ONES))

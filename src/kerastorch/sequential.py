@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from kerastorch import activations
-from kerastorch.core.call_mode import follow_modes
 from kerastorch.core.channel_tracking import channels_after, check_axis
 from kerastorch.core.errors import shown
 from kerastorch.core.lazy_build import build_by_call
@@ -219,8 +218,6 @@ class Sequential(Model):
             if declared is not None and not len(self) and self._input is None:
                 self._input = Input(declared)
             channels_after(layer, [channels_after(self, [None])], check_axis)
-            if not self._called_as_keras:
-                follow_modes(modules(layer))
             self.add_module(str(len(self)), layer)
             self._find_masks()
         else:
@@ -229,6 +226,7 @@ class Sequential(Model):
     def _find_masks(self) -> None:
         """Find out which layers make or take masks, after a change of the layers."""
         self._symbols = None
+        self._parts_follow = False
         self._makes_masks = any(map(makes_mask, modules(self)))
         self._takes_masks = frozenset(name for name, layer in self._modules.items() if layer and takes_mask(layer))
 

@@ -35,9 +35,9 @@ def follow_mode(module: nn.Module) -> None:
 
 
 def follow_modes(parts: Iterable[nn.Module]) -> None:
-    """Let modules compute in the modes that they are in, because they are parts of a model that does."""
+    """Let modules compute in the modes that they are in, also later, because they are parts of a module that does."""
     for part in parts:
-        follow_mode(part)
+        vars(part).pop(_NAME, None)
 
 
 def holding_modes(parts: Iterable[nn.Module]) -> AbstractContextManager[None]:
@@ -60,4 +60,5 @@ def _changed(parts: Iterable[nn.Module], *, before: bool) -> Iterator[None]:
         yield
     finally:
         for part in changed:
-            vars(part)[_NAME] = before
+            if _NAME in vars(part):  # else it follows its mode by now
+                vars(part)[_NAME] = before

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import fx, nn
 
-from kerastorch.core.call_mode import follow_modes
 from kerastorch.core.channel_tracking import channels_after, check_axis
 from kerastorch.core.module_tree import is_built, modules
 from kerastorch.core.overridable_property import overridable_property
@@ -52,8 +51,6 @@ class Functional(ModuleView):
         if isinstance(outputs, (list, tuple)) and len(outputs) == 1:
             outputs = outputs[0]  # as in Keras, the only output is returned without a list
         module, plan = build_graph_module(inputs, outputs, type(self).__name__)
-        if not self._called_as_keras:
-            follow_modes(modules(module))
         super().__init__(module)
         self._plan, self._symbols = plan, (inputs, outputs)
 

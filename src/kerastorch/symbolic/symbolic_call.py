@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from kerastorch.core.auto_names import add_auto_name, auto_name
 from kerastorch.core.call_device import reset_call_device, set_call_device
-from kerastorch.core.call_mode import evaluate_by_default, evaluates_by_default, follow_mode
+from kerastorch.core.call_mode import evaluate_by_default, evaluates_by_default, follow_mode, follow_modes
+from kerastorch.core.module_tree import modules
 from kerastorch.core.name_lookup import own_name
 from kerastorch.core.overridable_property import overridable_property
 from kerastorch.core.ownership import is_own
@@ -37,6 +38,7 @@ class Recordable(nn.Module):
     _sets_device = False  # whether code of the user runs in a call, which may use operations that make tensors
     _called_as_keras = False  # whether calls are those of Keras: evaluation by default, and masks kept with tensors
     _has_call_context = False  # whether one of the last two holds
+    _parts_follow = False  # whether parts that `kerastorch.keras` made compute in the mode of this module
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -64,6 +66,9 @@ class Recordable(nn.Module):
         if len(args) > 1:
             args, kwargs = training_by_name(self, args, kwargs)
         try:
+            if not (self._called_as_keras or self._parts_follow):
+                vars(self)["_parts_follow"] = True
+                follow_modes(modules(self))
             if not self._called_as_keras or has_symbols((args, kwargs)):
                 return self._compute(args, kwargs)
             if not self._reads_arrays:

@@ -109,7 +109,7 @@ def _import_from(node: ast.ImportFrom) -> Iterator[str]:
 
 
 def _door_path(module: str) -> str | None:
-    """Return the path behind the door for a module of Keras; `None` for other modules."""
+    """Return the path in `kerastorch.keras` of a module of Keras; `None` for other modules."""
     if module.startswith(f"{_TENSORFLOW}."):
         module = module.removeprefix(f"{_TENSORFLOW}.").removeprefix("python.")
     package, _, rest = module.partition(".")
