@@ -5,9 +5,14 @@ import functools
 import pytest
 import torch
 from torch import nn
-from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.optim.optimizer import (
+    _use_grad_for_differentiable,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
 import kerastorch as kt
+from kerastorch.training.unwrapped_step import UnwrappedStep
 
 
 def batches(rows=64):
@@ -144,3 +149,29 @@ def test_a_profiler_sees_the_steps_of_the_optimizer():
         model.fit(*batches(), batch_size=16, verbose=0)
     counts = {event.key: event.count for event in seen.key_averages()}
     assert counts["Optimizer.step#Adam.step"] == counts["Optimizer.zero_grad#Adam.zero_grad"] == 4
+
+
+def test_a_hook_before_the_step_may_give_it_other_arguments():
+    seen = []
+
+    class Mine(torch.optim.SGD):
+        def step(self, closure=None, factor=1):
+            seen.append(factor)
+
+    model, optimizer = model_with(functools.partial(Mine, lr=0.1))
+    optimizer.register_step_pre_hook(lambda self, args, kwargs: (args, {"factor": 2}))
+    optimizer.register_step_post_hook(lambda self, args, kwargs: seen.append(kwargs))
+    model.fit(*batches(), batch_size=32, verbose=0)
+    assert seen == [2, {"factor": 2}] * 2
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_a_step_that_fails_leaves_the_gradient_mode_as_it_was(grad):
+    class Failing(torch.optim.Adam):
+        step = _use_grad_for_differentiable(lambda self, closure=None: 1 / 0)
+
+    step = UnwrappedStep(Failing([torch.zeros(1, requires_grad=True)]))
+    with torch.set_grad_enabled(grad):
+        with pytest.raises(ZeroDivisionError):
+            step.step()
+        assert torch.is_grad_enabled() is grad

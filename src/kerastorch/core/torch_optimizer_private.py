@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
 from types import MethodType
 from typing import Any
 
+import torch
 from torch.autograd import profiler
 from torch.optim import Optimizer
 from torch.optim import optimizer as torch_optimizer
@@ -57,13 +61,13 @@ _GLOBAL_HOOKS: Any = tuple(
 )
 
 
-def step_wrapper_is_idle(optimizer: Optimizer) -> bool:
-    """Return whether torch's wrapper of `Optimizer.step` has nothing to do.
+def step_wrapper_has_work() -> bool:
+    """Return whether torch's wrapper of `Optimizer.step` does more than calling the hooks of the optimizer.
 
-    That is so if no profiler is recording, and no step hook is registered.
+    That is so if a profiler is recording, or a hook for all optimizers is registered.
     """
     before, after = _GLOBAL_HOOKS
-    return not (is_profiler_enabled() or before or after or has_step_hooks(optimizer))
+    return is_profiler_enabled() or bool(before or after)
 
 
 def unscale_before_step(optimizer: Optimizer) -> None:
@@ -89,3 +93,77 @@ def schedulers_in(scheduler: Any) -> list[Any]:
 def milestones_of(scheduler: Any) -> list[int]:
     """Return the steps at which a `SequentialLR` switches to the next schedule."""
     return list(required(scheduler, "_milestones"))
+
+
+# --- torch's compiler, which optimizers import (one to two seconds) though most scripts never compile ------------
+
+_COMPILER = "torch._dynamo"
+_CACHE = "__dynamo_disable"  # the attribute in which torch keeps what it calls instead of such a method
+
+
+def _left_out_of_graphs() -> list[Any]:
+    """Return the functions in methods of optimizers that torch hides from its compiler, which it imports for that."""
+    methods = [getattr(Optimizer, name, None) for name in ("add_param_group", "state_dict", "load_state_dict")]
+    return [
+        method.__wrapped__  # type: ignore[union-attr]
+        for method in methods
+        if _CACHE in getattr(getattr(method, "__code__", None), "co_consts", ()) and hasattr(method, "__wrapped__")
+    ]
+
+
+@contextmanager
+def without_compiler_import() -> Iterator[None]:
+    """Make or load optimizers without importing torch's compiler, unless it is imported already.
+
+    What torch would call is put into the place where torch keeps it, and taken away at the end, so that nothing is
+    left behind. If the compiler is imported meanwhile, torch's way is taken.
+    """
+    placed = [] if _COMPILER in sys.modules else [one for one in _left_out_of_graphs() if not hasattr(one, _CACHE)]
+    for function in placed:
+        setattr(function, _CACHE, _uncompiled(function))
+    try:
+        yield
+    finally:
+        for function in placed:
+            vars(function).pop(_CACHE, None)
+
+
+def _uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if _COMPILER in sys.modules:
+            return torch.compiler.disable(function)(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _code(function: Any) -> Any:
+    return getattr(function, "__code__", None)
+
+
+_decorate: Any = getattr(torch_optimizer, "_use_grad_for_differentiable", None)
+_STEP_WRAPPER = _code(Optimizer.profile_hook_step(print))
+_GRADIENT_MODE = None if _decorate is None else _code(_decorate(print))
+
+
+def unwrapped_step(kind: type[Optimizer]) -> Callable[..., Any] | None:
+    """Return the `step` of a class of optimizers without annotations for profilers and torch's compiler, and hooks.
+
+    Returns:
+        A function of the optimizer; None if the class has wrapped `step` in another way than torch does.
+    """
+    wrapped: Any = kind.step
+    if _code(wrapped) is not _STEP_WRAPPER or not hasattr(wrapped, "__wrapped__"):
+        return None
+    inside: Callable[..., Any] = wrapped.__wrapped__
+    if _GRADIENT_MODE is None or _code(inside) is not _GRADIENT_MODE or not hasattr(inside, "__wrapped__"):
+        return inside
+    function = inside.__wrapped__
+
+    @wraps(function)
+    def step(optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        with torch.set_grad_enabled(optimizer.defaults["differentiable"]):
+            return function(optimizer, *args, **kwargs)
+
+    return step

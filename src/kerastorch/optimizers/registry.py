@@ -11,7 +11,7 @@ import torch
 
 from kerastorch.core.errors import shown
 from kerastorch.core.name_lookup import advice_by_name, look_up, spellings
-from kerastorch.core.torch_optimizer_private import ensure_step_hooks
+from kerastorch.core.torch_optimizer_private import ensure_step_hooks, without_compiler_import
 from kerastorch.optimizers import keras_optimizers
 from kerastorch.optimizers.base import Optimizer, TorchOptimizer, is_fusable, with_kernel
 from kerastorch.optimizers.lbfgs import LBFGS
@@ -135,10 +135,11 @@ def create_optimizer(
     """
     if isinstance(optimizer, TorchOptimizer):
         return optimizer
-    if isinstance(optimizer, StepOptions):
-        built = optimizer.build(params if optimizer.is_grouped else _without_names(params))
-    else:
-        built = _factory_with_learning_rate(optimizer)(_without_names(params))
+    with without_compiler_import():
+        if isinstance(optimizer, StepOptions):
+            built = optimizer.build(params if optimizer.is_grouped else _without_names(params))
+        else:
+            built = _factory_with_learning_rate(optimizer)(_without_names(params))
     if not isinstance(built, TorchOptimizer):
         raise TypeError(f"optimizer: {optimizer!r} must make a torch.optim optimizer, got {type(built).__name__}.")
     ensure_step_hooks(built)

@@ -6,20 +6,25 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-from kerastorch.core.torch_optimizer_private import is_profiler_enabled, step_wrapper_is_idle
+from kerastorch.core.torch_optimizer_private import (
+    is_profiler_enabled,
+    step_post_hooks,
+    step_pre_hooks,
+    step_wrapper_has_work,
+    unwrapped_step,
+)
 from kerastorch.optimizers.base import TorchOptimizer
 
-# code of the function that torch wraps around the `step` of each class: a class that was wrapped again has another code
-_WRAPPER = TorchOptimizer.profile_hook_step(lambda optimizer: None).__code__
 _ZERO_GRAD = TorchOptimizer.zero_grad
 
 
 class UnwrappedStep:
     """Steps one optimizer, with the results of `optimizer.step()` and `optimizer.zero_grad()`.
 
-    torch's wrapper annotates each call for a profiler and runs step hooks, which takes a tenth of a small model's step.
-    It is left out if there is no hook and no profiler. That is checked at each step, because a callback may add a hook,
-    and a learning-rate scheduler replaces `step` on the instance.
+    torch's wrapper annotates each call for a profiler, and marks it for torch's compiler, which it imports for that: a
+    tenth of a small model's step, and one to two seconds of the first. It is left out if no profiler runs. Hooks of the
+    optimizer are called here, with the arguments that torch gives them. All is checked at each step, because a callback
+    may add a hook, and a learning-rate scheduler replaces `step` on the instance.
 
     Args:
         optimizer: An optimizer of `torch.optim`, or a subclass.
@@ -28,10 +33,8 @@ class UnwrappedStep:
     def __init__(self, optimizer: TorchOptimizer) -> None:
         self._optimizer = optimizer
         self._wrapped: Any = type(optimizer).step
-        inside = getattr(self._wrapped, "__wrapped__", None)
-        self._inside: Callable[[], Any] | None = None
-        if inside is not None and getattr(self._wrapped, "__code__", None) is _WRAPPER:
-            self._inside = MethodType(inside, optimizer)
+        function = unwrapped_step(type(optimizer))
+        self._inside = None if function is None else MethodType(function, optimizer)
 
     @property
     def step(self) -> Callable[[], Any]:
@@ -39,12 +42,25 @@ class UnwrappedStep:
         optimizer = self._optimizer
         if (
             self._inside is None
-            or not step_wrapper_is_idle(optimizer)
+            or step_wrapper_has_work()
             or "step" in vars(optimizer)
             or type(optimizer).step is not self._wrapped
         ):
             return optimizer.step
-        return self._inside
+        return self._step_with_hooks if step_pre_hooks(optimizer) or step_post_hooks(optimizer) else self._inside
+
+    def _step_with_hooks(self) -> Any:
+        optimizer = self._optimizer
+        args: tuple[Any, ...] = (optimizer,)
+        kwargs: dict[str, Any] = {}
+        for hook in [*step_pre_hooks(optimizer).values()]:
+            changed = hook(optimizer, args, kwargs)
+            if changed is not None:
+                args, kwargs = changed
+        result = self._inside.__func__(*args, **kwargs)  # type: ignore[union-attr]
+        for hook in [*step_post_hooks(optimizer).values()]:
+            hook(optimizer, args, kwargs)
+        return result
 
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to `None`."""
