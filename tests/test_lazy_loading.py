@@ -1,0 +1,79 @@
+"""`import kerastorch` loads little, each name is loaded when it is read, and the garbage collector is left as it was."""
+
+import gc
+import subprocess
+import sys
+
+import pytest
+
+import kerastorch as kt
+from kerastorch.core.lazy_loading import load
+
+
+def run(code):
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split()
+
+
+def test_the_import_alone_loads_no_room_but_core():
+    code = "import sys, kerastorch; print({name.split('.')[1] for name in sys.modules if name.startswith('kerastorch.')})"
+    assert set("".join(run(code)).strip("{}").replace("'", "").split(",")) == {"core", "version"}
+
+
+@pytest.mark.parametrize("name", [*kt.__all__, "errors", "keras"])
+def test_each_name_can_be_the_first_that_is_read(name):
+    code = f"import kerastorch; a = kerastorch.{name}; from kerastorch import {name} as b; print(a is b)"
+    assert run(code) == ["True"]
+
+
+def test_a_script_of_two_layers_does_not_load_what_it_does_not_use():
+    code = """
+import sys
+import torch
+import kerastorch as kt
+model = kt.Sequential([kt.layers.Dense(4, activation="relu"), kt.layers.Dense(1)])
+model.compile("adam", "mse", metrics=["mae"])
+model.fit(torch.randn(8, 3), torch.randn(8, 1), verbose=0)
+unused = ["datasets", "model_selection", "ensembles", "preprocessing", "training_together", "wrappers", "ops"]
+print([name for name in unused if f"kerastorch.{name}" in sys.modules], "sklearn" in sys.modules)
+"""
+    assert run(code) == ["[]", "False"]
+
+
+def test_the_garbage_collector_is_as_before_and_what_is_made_is_still_collected():
+    code = """
+import gc, weakref
+import torch
+class Node: pass
+first = Node(); first.itself = first; seen = weakref.ref(first); del first
+import kerastorch as kt
+kt.Sequential, kt.layers.Dense
+print(gc.isenabled(), gc.get_freeze_count(), seen() is None)
+gc.collect()
+print(seen() is None)
+"""
+    assert run(code) == ["True", "0", "False", "True"]
+
+
+@pytest.mark.parametrize("before", ["gc.disable()", "gc.freeze()"])
+def test_a_collector_that_the_script_has_set_stays_so(before):
+    code = f"""
+import gc
+import torch
+{before}
+first = gc.isenabled(), gc.get_freeze_count()
+import kerastorch as kt
+kt.Sequential
+second = gc.isenabled(), gc.get_freeze_count()
+print(first[0] == second[0], second[1] >= first[1] * 0.9, bool(first[1]) == bool(second[1]))
+"""
+    assert run(code) == ["True", "True", "True"]
+
+
+def test_the_collector_is_on_after_an_import_that_fails(tmp_path, monkeypatch):
+    (tmp_path / "broken_module.py").write_text("raise KeyError('broken')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyError):
+        load("broken_module")
+    assert gc.isenabled()
