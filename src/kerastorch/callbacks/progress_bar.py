@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from kerastorch.callbacks.base import Callback, Logs
 from kerastorch.callbacks.log_values import as_float
+from kerastorch.core import interactive_logging
 
 Verbose = int | Literal["auto"]
 LONGEST = 40  # characters of an array that are printed; of a longer one, its shape
@@ -31,7 +32,8 @@ def style(verbose: Verbose) -> Literal["none", "bar", "line"]:
         raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {verbose!r}.")
     if verbose != "auto" and not verbose:
         return "none"
-    return "bar" if verbose != 2 and (in_notebook() or in_terminal()) else "line"
+    is_line = verbose == 2 or (verbose == "auto" and not interactive_logging.is_enabled())
+    return "bar" if not is_line and (in_notebook() or in_terminal()) else "line"
 
 
 def in_terminal() -> bool:

@@ -155,14 +155,14 @@ UTILS = advice_by_name({
         "get_registered_object register_keras_serializable serialize_keras_object",
     "Use the layers Normalization, Discretization, StringLookup and Concatenate. See the guide 'Tabular data'.":
         "FeatureSpace",
-    "fit shows a bar by itself; in a loop of your own use tqdm.": "Progbar",
-    "Download the file once: pooch.retrieve(url, known_hash) of the package pooch checks and keeps it.": "get_file",
+    "fit shows a bar by itself; for a loop of your own it is kerastorch.keras.utils.Progbar, or tqdm.": "Progbar",
+    "It is kerastorch.keras.utils.get_file, or pooch.retrieve(url, known_hash) of the package pooch.": "get_file",
     "A model is freed like any object: del model.": "clear_session",
     "A functional model has them as model.inputs.": "get_source_inputs",
     "What kerastorch.Input returns is no tensor: isinstance(x, torch.Tensor) is False for it.": "is_keras_tensor",
-    "plot_model(model) draws the graph.": "model_to_dot",
+    "plot_model(model) draws the graph; kerastorch.keras.utils.model_to_dot returns one of pydot.": "model_to_dot",
     "Dtypes are those of torch, such as torch.float32.": "standardize_dtype",
-    "Use a dict or a dataclass.": "Config",
+    "It is kerastorch.keras.utils.Config; a dict or a dataclass does the same.": "Config",
     _LOGGING: "disable_interactive_logging enable_interactive_logging is_interactive_logging_enabled",
 })  # fmt: skip
 

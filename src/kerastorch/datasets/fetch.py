@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
-from typing import Any
 
 from kerastorch.core import cache_dir
+from kerastorch.core.downloads import download, file_digest, first_cause
 from kerastorch.core.optional_dependency import require_package
 from kerastorch.core.path_checks import check_exists, check_parent_folder, parse_path
-from kerastorch.core.process_group import rank
 from kerastorch.datasets import registry
 from kerastorch.datasets.registry import RemoteFile
-
-_CHUNK = 1 << 16  # bytes that are written at a time
-_TIMEOUT = 30  # seconds without an answer of the server
 
 
 def local_path(path: str | os.PathLike[str]) -> Path | None:
@@ -71,7 +66,7 @@ def fetch_file(user: str, name: str, key: str, folder: str = "") -> Path:
     cached = cache_dir.current() / "datasets" / folder / name
     candidates = [cached, *_keras_paths(name, folder, file)]
     for path in candidates:
-        if path.is_file() and _digest(path, file.algorithm) == file.digest:
+        if path.is_file() and file_digest(path, file.algorithm) == file.digest:
             return path
     require_package(user, "pooch")
     check_parent_folder(cached.parent)
@@ -87,25 +82,12 @@ def _keras_paths(name: str, folder: str, file: RemoteFile) -> list[Path]:
     return [datasets / folder / one for one in names]
 
 
-def _digest(path: Path, algorithm: str) -> str:
-    """Return the hexadecimal digest of a file."""
-    with path.open("rb") as opened:
-        # Systems that allow only FIPS algorithms compute MD5 too, if it is said to be no protection.
-        return hashlib.file_digest(opened, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-
-
 def _download(file: RemoteFile, target: Path, candidates: list[Path]) -> None:
-    """Download a file under a temporary name, check its hash and rename it; pooch removes the file if that fails."""
-    import pooch
+    """Download a file and check its hash; explain what to do if that fails."""
     import requests
-    from tqdm import tqdm
-
-    def download(url: str, temporary: Any, owner: Any) -> None:
-        with tqdm(total=file.size, desc=target.name, unit="B", unit_scale=True, disable=rank() > 0) as bar:
-            pooch.HTTPDownloader(progressbar=bar, chunk_size=_CHUNK, timeout=_TIMEOUT)(url, temporary, owner)
 
     try:
-        pooch.retrieve(file.url, file.known_hash, target.name, path=target.parent, downloader=download)
+        download(file.url, file.known_hash, target, file.size)
     except requests.RequestException as error:
         # The traceback of a failed connection has more than a hundred lines; the message contains its first cause.
         raise ConnectionError(_offline(file, target, candidates, error)) from None
@@ -114,14 +96,11 @@ def _download(file: RemoteFile, target: Path, candidates: list[Path]) -> None:
             f"The download of {file.url} is damaged and was removed: its {_algorithm_name(file)} is not {file.digest}. "
             "Try again. A proxy or a login page may have answered instead of the server."
         ) from error
-    # pooch creates files that only their owner can read; several users may share a cache.
-    target.chmod(target.parent.stat().st_mode & 0o666)
 
 
 def _offline(file: RemoteFile, target: Path, candidates: list[Path], error: BaseException) -> str:
     """Return the message for a download that failed: what was tried, and where to put the file by hand."""
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause  # the error of the operating system, below those of the layers above it
+    error = first_cause(error)
     searched = "".join(f"\n  {path}{' (another hash)' if path.is_file() else ''}" for path in candidates)
     return (
         f"{file.url} could not be downloaded: {type(error).__name__}: {error}\n"

@@ -67,16 +67,11 @@ def plot_model(
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise mismatch("to_file", str(to_file), f"a file name that ends in {', '.join(SUFFIXES)}")
-    if rankdir not in _DIRECTIONS:
-        raise mismatch("rankdir", rankdir, f"one of {', '.join(_DIRECTIONS)}")
-    if not isinstance(model, nn.Module):
-        raise mismatch("model", model, "a torch.nn.Module")
     check_int("dpi", dpi)
-    graph = graph_of(model, resolve_input_specs(model, input_shape, input_data), expand=expand_nested)
-    labels = [
-        _label(node, show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable)
-        for node in graph.nodes
-    ]
+    graph, labels = labelled_graph(
+        model, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, show_layer_activations,
+        show_trainable, input_shape, input_data,
+    )  # fmt: skip
     if suffix == ".dot":
         path.write_text(to_dot(graph, labels, rankdir), encoding="utf-8")
         return path
@@ -87,6 +82,34 @@ def plot_model(
     figure = draw(graph, labels, rankdir)
     figure.savefig(path, dpi=limit_dpi(figure, dpi))
     return _image(path) if in_notebook() and suffix in (".png", ".jpg", ".svg") else path
+
+
+def labelled_graph(
+    model: nn.Module,
+    show_shapes: bool,
+    show_dtype: bool,
+    show_layer_names: bool,
+    rankdir: str,
+    expand_nested: bool,
+    show_layer_activations: bool,
+    show_trainable: bool,
+    input_shape: Any = None,
+    input_data: Any = None,
+) -> tuple[Graph, list[list[str]]]:
+    """Return the graph of a model, and the lines of text in the box of each node; the arguments are `plot_model`'s.
+
+    Raises:
+        ValueError: The direction is unknown, or the inputs are.
+    """
+    if rankdir not in _DIRECTIONS:
+        raise mismatch("rankdir", rankdir, f"one of {', '.join(_DIRECTIONS)}")
+    if not isinstance(model, nn.Module):
+        raise mismatch("model", model, "a torch.nn.Module")
+    graph = graph_of(model, resolve_input_specs(model, input_shape, input_data), expand=expand_nested)
+    return graph, [
+        _label(node, show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable)
+        for node in graph.nodes
+    ]
 
 
 def to_dot(graph: Graph, labels: list[list[str]], rankdir: str) -> str:

@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from kerastorch import config
 from kerastorch.keras.image_format import image_data_format, set_image_data_format
+from kerastorch.keras.interactive_logging import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 from kerastorch.keras.mixed_precision import dtype_policy, set_dtype_policy
 
 __all__ = [
-    "backend", "dtype_policy", "epsilon", "floatx", "image_data_format", "set_backend", "set_dtype_policy",
-    "set_floatx", "set_image_data_format", *(name for name in config.__all__ if "image_data_format" not in name),
+    "backend", "disable_interactive_logging", "dtype_policy", "enable_interactive_logging", "epsilon", "floatx",
+    "image_data_format", "is_interactive_logging_enabled", "set_backend", "set_dtype_policy", "set_floatx",
+    "set_image_data_format", *(name for name in config.__all__ if "image_data_format" not in name),
 ]  # fmt: skip
 
 
