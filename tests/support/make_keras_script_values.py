@@ -4,7 +4,8 @@ To make the file again, install Keras 3 and torch into an environment of their o
 
     KERAS_BACKEND=torch python tests/support/make_keras_script_values.py
 
-With names of scripts as arguments, only their numbers are made again.
+With names of scripts as arguments, only their numbers are made again. `example_feature_space` needs TensorFlow, too,
+since Keras reads the data of a `FeatureSpace` by it.
 """
 
 import json

@@ -153,7 +153,7 @@ UTILS = advice_by_name({
     "It is in kerastorch.saving.":
         "CustomObjectScope custom_object_scope deserialize_keras_object get_custom_objects get_registered_name "
         "get_registered_object register_keras_serializable serialize_keras_object",
-    "Use the layers Normalization, Discretization, StringLookup and Concatenate. See the guide 'Tabular data'.":
+    "It is kerastorch.keras.utils.FeatureSpace; the guide 'Tabular data' has the layers that it is made of.":
         "FeatureSpace",
     "fit shows a bar by itself; for a loop of your own it is kerastorch.keras.utils.Progbar, or tqdm.": "Progbar",
     "It is kerastorch.keras.utils.get_file, or pooch.retrieve(url, known_hash) of the package pooch.": "get_file",

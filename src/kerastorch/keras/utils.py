@@ -9,6 +9,7 @@ from kerastorch.core.torch_private import pytree
 from kerastorch.keras import image_functions
 from kerastorch.keras.backend import clear_session, is_keras_tensor, standardize_dtype
 from kerastorch.keras.config_object import Config
+from kerastorch.keras.feature_space import FeatureSpace
 from kerastorch.keras.get_file import get_file
 from kerastorch.keras.interactive_logging import (
     disable_interactive_logging,
@@ -23,9 +24,9 @@ _ON_IMAGES = image_functions.functions_of(utils)
 _SAVING = [name for name in saving.__all__ if name != "load_model"]
 
 __all__ = [
-    "Config", "Progbar", "clear_session", "disable_interactive_logging", "enable_interactive_logging", "get_file",
-    "get_source_inputs", "is_interactive_logging_enabled", "is_keras_tensor", "model_to_dot", "standardize_dtype",
-    *_SAVING, *utils.__all__,
+    "Config", "FeatureSpace", "Progbar", "clear_session", "disable_interactive_logging", "enable_interactive_logging",
+    "get_file", "get_source_inputs", "is_interactive_logging_enabled", "is_keras_tensor", "model_to_dot",
+    "standardize_dtype", *_SAVING, *utils.__all__,
 ]  # fmt: skip
 
 

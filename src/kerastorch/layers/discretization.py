@@ -82,7 +82,7 @@ class Discretization(AdaptableLayer):
         boundaries = quantiles.boundaries(self.num_bins)
         if not len(boundaries):
             raise ValueError("Discretization.adapt needs more than one number.")
-        self.bin_boundaries = torch.from_numpy(boundaries).to(self.bin_boundaries)
+        self.bin_boundaries = torch.from_numpy(np.ascontiguousarray(boundaries)).to(self.bin_boundaries)
 
     def forward(self, x: Tensor) -> Tensor:
         if not len(self.bin_boundaries):
