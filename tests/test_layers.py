@@ -493,7 +493,7 @@ def test_an_argument_out_of_range_is_refused(make, message):
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 0.5, 1.0])
-def test_dropout_is_that_of_torch_under_the_same_seed(rate):
+def test_dropout_of_few_elements_is_that_of_torch_under_the_same_seed(rate):
     x = _x(50, 40)
     torch.manual_seed(5)
     y = Dropout(rate)(x)

@@ -236,6 +236,13 @@ def write_count(tensor: Tensor) -> int:
     return required(tensor, "_version")  # type: ignore[no-any-return]
 
 
+def is_transformed() -> bool:
+    """Return whether a transform of `torch.func`, such as `vmap`, is running: random numbers may differ by sample."""
+    functorch = getattr(torch._C, "_functorch", None)
+    peek = getattr(functorch, "peek_interpreter_stack", None)
+    return peek is None or peek() is not None
+
+
 def is_view(tensor: Tensor) -> bool:
     """Return whether a tensor shares the memory of another one, so that it must be copied to be kept."""
     found = getattr(tensor, "_is_view", None)
